@@ -1,0 +1,53 @@
+//! An errno's words (strerror(3)) and its name (errno(3)).
+
+use std::ffi::CStr;
+
+use rustix::io::Errno;
+
+/// An errno in words with its name: `Connection refused (ECONNREFUSED)`.
+#[must_use]
+pub fn words(errno: Errno) -> String {
+    let mut text = [0 as libc::c_char; 128];
+    // SAFETY: the buffer is ours and its length is passed; the XSI strerror_r ends what it writes with a NUL.
+    let failed = unsafe { libc::strerror_r(errno.raw_os_error(), text.as_mut_ptr(), text.len()) };
+    // SAFETY: the buffer was all NUL before the call and the call keeps the last byte NUL.
+    let said = unsafe { CStr::from_ptr(text.as_ptr()) }.to_string_lossy();
+    let said = if failed == 0 { said.into_owned() } else { "Unknown error".into() };
+    match name(errno) {
+        Some(name) => format!("{said} ({name})"),
+        None => format!("{said} (errno {})", errno.raw_os_error()),
+    }
+}
+
+macro_rules! names {
+    ($($name:ident)*) => {
+        /// The errno's name as errno(3) spells it, for those that a socket call, a file or a ring can give.
+        #[must_use]
+        pub fn name(errno: Errno) -> Option<&'static str> {
+            match errno.raw_os_error() {
+                $(libc::$name => Some(stringify!($name)),)*
+                _ => None,
+            }
+        }
+    };
+}
+
+names! {
+    EPERM ENOENT ESRCH EINTR EIO ENXIO E2BIG ENOEXEC EBADF ECHILD EAGAIN ENOMEM EACCES EFAULT EBUSY EEXIST EXDEV ENODEV
+    ENOTDIR EISDIR EINVAL ENFILE EMFILE ENOTTY EFBIG ENOSPC ESPIPE EROFS EMLINK EPIPE EDOM ERANGE EDEADLK ENAMETOOLONG
+    ENOSYS ELOOP ETIME ENOSR ENONET ENOLINK EPROTO EBADMSG EOVERFLOW EBADFD EUSERS ENOTSOCK EDESTADDRREQ EMSGSIZE
+    EPROTOTYPE ENOPROTOOPT EPROTONOSUPPORT ESOCKTNOSUPPORT EOPNOTSUPP EPFNOSUPPORT EAFNOSUPPORT EADDRINUSE EADDRNOTAVAIL
+    ENETDOWN ENETUNREACH ENETRESET ECONNABORTED ECONNRESET ENOBUFS EISCONN ENOTCONN ESHUTDOWN ETIMEDOUT ECONNREFUSED
+    EHOSTDOWN EHOSTUNREACH EALREADY EINPROGRESS ESTALE EDQUOT ECANCELED EBADR
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_and_name() {
+        assert_eq!(words(Errno::CONNREFUSED), "Connection refused (ECONNREFUSED)");
+        assert!(words(Errno::from_raw_os_error(4000)).contains("(errno 4000)"));
+    }
+}

@@ -1,0 +1,133 @@
+//! How much waits in a socket's queues (tcp(7), "Ioctls").
+//!
+//! Nothing here allocates, locks or keeps state, so that a forked child may call it.
+
+use std::os::fd::AsFd;
+use std::time::Duration;
+
+use rustix::io::Result;
+use rustix::ioctl::{Getter, Opcode, ioctl};
+use rustix::net::sockopt::set_socket_linger;
+use rustix::net::{Shutdown, connect_unspec, shutdown};
+
+/// `SIOCOUTQ` has the number of the terminal's `TIOCOUTQ` (linux/sockios.h).
+const SIOCOUTQ: Opcode = libc::TIOCOUTQ as Opcode;
+
+/// Bytes in the send queue of a TCP socket that the peer has not acknowledged (`SIOCOUTQ`), whether
+/// they were sent or not; an unacknowledged FIN counts as one.
+///
+/// # Errors
+///
+/// `EINVAL` for a listening socket, `ENOTTY` for what is not a socket.
+pub fn unsent(fd: impl AsFd) -> Result<u32> {
+    // SAFETY: SIOCOUTQ takes a pointer to an int and writes that int, as `Getter` promises for it.
+    let bytes = unsafe { ioctl(fd, Getter::<SIOCOUTQ, libc::c_int>::new()) }?;
+    Ok(bytes.cast_unsigned())
+}
+
+/// Bytes that have come and were not read yet (`SIOCINQ`, that is `FIONREAD`); a FIN is none.
+///
+/// # Errors
+///
+/// `EINVAL` for a listening socket, `ENOTTY` for what has no such queue.
+pub fn unread(fd: impl AsFd) -> Result<u32> {
+    rustix::io::ioctl_fionread(fd).map(|bytes| bytes as u32)
+}
+
+/// Ends a connection at once, in the way that tells the peer the truth. Whoever is blocked on the socket is woken.
+///
+/// Where bytes are lost, because the peer has not acknowledged them or we have not read them, the peer sees RST and no FIN
+/// before it; otherwise it sees FIN.
+pub fn abort(fd: impl AsFd) {
+    let fd = fd.as_fd();
+    let some = |bytes: Result<u32>| bytes.is_ok_and(|bytes| bytes > 0);
+    // Every failure from here on means that the connection is over already.
+    if some(unsent(fd)) || some(unread(fd)) {
+        // Dissolving the association sends RST there and then. Linux 6.5 and 6.6 refuse it (EBUSY) while a thread waits on
+        // the socket; there the close(2) that follows sends RST, behind a FIN if that could still go out.
+        if connect_unspec(fd).is_ok() {
+            return;
+        }
+        let _ = set_socket_linger(fd, Some(Duration::ZERO));
+    }
+    let _ = shutdown(fd, Shutdown::Both);
+}
+
+/// Has the errors of routers reported at once, and queued (`IP_RECVERR`, `IPV6_RECVERR`; ip(7)).
+///
+/// # Errors
+///
+/// `ENOPROTOOPT` for what is no IP socket.
+pub fn set_receive_errors(fd: impl AsFd, on: bool) -> Result<()> {
+    let fd = fd.as_fd();
+    let (level, option) = match rustix::net::sockopt::socket_domain(fd)? {
+        rustix::net::AddressFamily::INET6 => (libc::IPPROTO_IPV6, libc::IPV6_RECVERR),
+        _ => (libc::IPPROTO_IP, libc::IP_RECVERR),
+    };
+    let value = libc::c_int::from(on);
+    let size = size_of::<libc::c_int>() as libc::socklen_t;
+    let raw = std::os::fd::AsRawFd::as_raw_fd(&fd);
+    // SAFETY: the option takes an int, and its address and size are passed.
+    match unsafe { libc::setsockopt(raw, level, option, (&raw const value).cast(), size) } {
+        0 => Ok(()),
+        _ => Err(rustix::io::Errno::NOPROTOOPT),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{ErrorKind, Read, Write};
+    use std::net::{TcpListener, TcpStream};
+
+    use rustix::io::Errno;
+
+    use super::*;
+
+    #[test]
+    fn an_aborted_connection_tells_the_truth_and_wakes_whoever_waits() {
+        // Unread here; not acknowledged there; nothing lost, with a thread that waits.
+        for (unread, stuck) in [(true, false), (false, true), (false, false)] {
+            let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+            let mut client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+            let (mut server, _) = listener.accept().unwrap();
+            if unread {
+                client.write_all(b"hello").unwrap();
+                server.peek(&mut [0; 1]).unwrap();
+            }
+            let waiting = server.try_clone().unwrap();
+            let woken = std::thread::spawn(move || {
+                if stuck {
+                    while server.write(&[0; 8192]).is_ok() {}
+                } else if !unread {
+                    let _ = server.read(&mut [0; 1]);
+                }
+            });
+            while stuck && unsent(&waiting).unwrap() < 100_000 {
+                std::thread::yield_now();
+            }
+            abort(&waiting);
+            woken.join().unwrap();
+            drop(waiting);
+            let seen = std::iter::repeat_with(|| client.read(&mut [0; 4096]))
+                .find(|n| !matches!(n, Ok(1..)));
+            let reset =
+                seen.unwrap().is_err_and(|error| error.kind() == ErrorKind::ConnectionReset);
+            assert_eq!(reset, unread || stuck);
+        }
+    }
+
+    #[test]
+    fn queues_fill_and_listeners_have_none() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let mut client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let (server, _) = listener.accept().unwrap();
+        client.write_all(b"hello").unwrap();
+        server.peek(&mut [0; 1]).unwrap();
+        assert_eq!(unread(&server), Ok(5));
+        assert_eq!((unsent(&server), unread(&client)), (Ok(0), Ok(0)));
+        client.set_nonblocking(true).unwrap();
+        while client.write(&[0; 8192]).is_ok() {}
+        assert!(unsent(&client).unwrap() > 0);
+        assert_eq!((unsent(&listener), unread(&listener)), (Err(Errno::INVAL), Err(Errno::INVAL)));
+    }
+}
