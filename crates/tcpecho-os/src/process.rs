@@ -1,0 +1,260 @@
+//! A child process for one connection (UNP 5.7 to 5.10), fit for a program that has other children, other threads and
+//! signal handlers of its own.
+//!
+//! Its end sends no SIGCHLD, so no handler of the program runs and no call of the program is interrupted; and whoever waits
+//! for any child (`waitpid(-1)`) does not get it, because only a wait with `__WALL` finds a child without that signal.
+
+use std::{
+    os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd},
+    sync::atomic::{AtomicBool, AtomicI32, Ordering::Relaxed},
+};
+
+use rustix::{
+    io::Errno,
+    net::Shutdown,
+    process::{Pid, PidfdFlags, Signal, WaitId, WaitIdOptions, pidfd_open, waitid},
+};
+
+use crate::socket::abort;
+
+/// A child made by [`fork_session`]. Its descriptor, a pidfd, becomes readable when the child has ended.
+#[derive(Debug)]
+pub struct Child {
+    pidfd: OwnedFd,
+}
+
+/// How a child ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Exit {
+    /// By itself, with this status.
+    Exited(i32),
+    /// Killed by this signal.
+    Killed(i32),
+    /// Somebody else has reaped it (a wait with `__WALL`): nobody can know.
+    Unknown,
+}
+
+impl Child {
+    /// Reaps the child if it has ended. Takes no other child of the process.
+    #[must_use]
+    pub fn reap(&self) -> Option<Exit> {
+        let options = exited() | WaitIdOptions::NOHANG;
+        match waitid(WaitId::PidFd(self.pidfd.as_fd()), options) {
+            Ok(None) | Err(Errno::INTR) => None,
+            Ok(Some(status)) => Some(match (status.exit_status(), status.terminating_signal()) {
+                (Some(code), _) => Exit::Exited(code),
+                (_, Some(signal)) => Exit::Killed(signal),
+                _ => Exit::Unknown,
+            }),
+            Err(_) => Some(Exit::Unknown),
+        }
+    }
+
+    /// Asks the child to finish: it answers what has come and says goodbye.
+    pub fn terminate(&self) {
+        self.signal(Signal::TERM);
+    }
+
+    /// Has the child abort its connection, which wakes it whatever it waits for.
+    pub fn let_go(&self) {
+        let pidfd = self.pidfd.as_raw_fd();
+        let no_details = std::ptr::null::<libc::siginfo_t>();
+        // SAFETY: the descriptor is open through the call, and a null pointer asks for what kill(2) would send.
+        unsafe { libc::syscall(libc::SYS_pidfd_send_signal, pidfd, LET_GO_SIGNAL, no_details, 0) };
+    }
+
+    /// Ends the child whatever it does.
+    pub fn kill(&self) {
+        self.signal(Signal::KILL);
+    }
+
+    fn signal(&self, signal: Signal) {
+        // It can only fail because the child has ended, which is what is wanted.
+        let _ = rustix::process::pidfd_send_signal(&self.pidfd, signal);
+    }
+}
+
+impl AsFd for Child {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.pidfd.as_fd()
+    }
+}
+
+/// Whether this kernel and sandbox let a process watch its children by descriptor (pidfd_open(2), Linux 5.3).
+///
+/// # Errors
+/// `ENOSYS` on an older kernel, `EPERM` behind a seccomp filter.
+pub fn probe_pidfd() -> Result<(), Errno> {
+    pidfd_open(rustix::process::getpid(), PidfdFlags::empty()).map(drop)
+}
+
+/// Forks a child that runs `body` with `socket`, its only open descriptor, and exits with what `body` returns.
+///
+/// In the child every signal has its default action again, but SIGALRM, SIGUSR1, SIGUSR2 and SIGPIPE are ignored, and
+/// SIGTERM, SIGINT and SIGHUP shut the socket's reading side, so that `body` reads what has come and then end of file;
+/// [`Child::let_go`] aborts the connection. SIGINT, SIGHUP and SIGQUIT stay ignored if they are, as nohup(1) and a shell's
+/// background jobs mean it: a terminal sends them to the children too. The child is killed when the thread that called
+/// this ends, and its end sends no SIGCHLD.
+///
+/// `body` runs in a copy of a possibly multi-threaded process: it may make system calls and use memory that exists, and
+/// must neither allocate nor lock, or it may wait for ever.
+///
+/// The parent's `socket` is closed in any case: the child's end of it is the connection's (UNP 4.8). It is closed before
+/// the child's pidfd is opened, so a process that had a descriptor left for the one has one for the other.
+///
+/// # Errors
+/// fork(2): `EAGAIN` at a limit on processes, `ENOMEM`; pidfd_open(2): `EMFILE`, `ENFILE`, `ENOMEM`. The child is gone then.
+pub fn fork_session(
+    socket: OwnedFd,
+    body: impl FnOnce(BorrowedFd<'_>) -> i32,
+) -> Result<Child, Errno> {
+    let parent = rustix::process::getpid();
+    let mask = block_signals();
+    // SAFETY: clone with nothing shared and no stack of its own is fork; all arguments being zero, their order, which
+    // differs between machines, does not matter. The C library is not told, so locks that other threads hold stay locked
+    // in the child: keeping off them is the caller's documented duty, and breaking it can block the child but not corrupt
+    // memory.
+    match unsafe { libc::syscall(libc::SYS_clone, 0, 0, 0, 0, 0) } {
+        -1 => {
+            let error = std::io::Error::last_os_error();
+            set_mask(&mask);
+            Err(Errno::from_io_error(&error).unwrap_or(Errno::AGAIN))
+        }
+        0 => {
+            prepare_child(socket.as_fd(), parent);
+            let status = body(socket.as_fd());
+            // SAFETY: _exit has no precondition and runs no code of the copied process.
+            unsafe { libc::_exit(status) }
+        }
+        pid => {
+            drop(socket);
+            set_mask(&mask);
+            watch(pid as i32)
+        }
+    }
+}
+
+/// Opens the new child's pidfd, or takes the child back.
+fn watch(pid: i32) -> Result<Child, Errno> {
+    let pid = Pid::from_raw(pid).ok_or(Errno::SRCH)?;
+    pidfd_open(pid, PidfdFlags::empty()).map(|pidfd| Child { pidfd }).inspect_err(|_| {
+        let _ = rustix::process::kill_process(pid, Signal::KILL);
+        while matches!(waitid(WaitId::Pid(pid), exited()), Err(Errno::INTR)) {}
+    })
+}
+
+/// Finds also a child whose end sends no signal.
+fn exited() -> WaitIdOptions {
+    WaitIdOptions::EXITED | WaitIdOptions::from_bits_retain(libc::__WALL as u32)
+}
+
+/// A real-time signal that nobody else sends; the C library keeps only the first two.
+const LET_GO_SIGNAL: i32 = 45;
+
+/// The socket of this process, if it is a child of [`fork_session`]; -1 otherwise.
+static SOCKET: AtomicI32 = AtomicI32::new(-1);
+/// Whether this process is a child that [`Child::let_go`] was called for.
+static LET_GO: AtomicBool = AtomicBool::new(false);
+
+/// Whether this process is a child of [`fork_session`] whose connection was aborted by [`Child::let_go`].
+#[must_use]
+pub fn was_let_go() -> bool {
+    LET_GO.load(Relaxed)
+}
+
+extern "C" fn asked_to_end(signal: libc::c_int) {
+    // SAFETY: the socket stays open until this process ends, and the handler is installed in such a child only.
+    let socket = unsafe { BorrowedFd::borrow_raw(SOCKET.load(Relaxed)) };
+    if signal == LET_GO_SIGNAL {
+        LET_GO.store(true, Relaxed);
+        abort(socket);
+    } else {
+        let _ = rustix::net::shutdown(socket, Shutdown::Read);
+    }
+}
+
+fn prepare_child(socket: BorrowedFd<'_>, parent: Pid) {
+    SOCKET.store(socket.as_raw_fd(), Relaxed);
+    for signal in 1..=64 {
+        let action = match signal {
+            libc::SIGINT | libc::SIGHUP | libc::SIGQUIT if is_ignored(signal) => libc::SIG_IGN,
+            libc::SIGTERM | libc::SIGINT | libc::SIGHUP | LET_GO_SIGNAL => {
+                asked_to_end as *const () as libc::sighandler_t
+            }
+            libc::SIGALRM | libc::SIGUSR1 | libc::SIGUSR2 | libc::SIGPIPE => libc::SIG_IGN,
+            _ => libc::SIG_DFL,
+        };
+        set_disposition(signal, action);
+    }
+    // SAFETY: an all-zero sigset_t is the empty set on Linux.
+    set_mask(&unsafe { std::mem::zeroed() });
+    let _ = rustix::process::set_parent_process_death_signal(Some(Signal::KILL));
+    if rustix::process::getppid() != Some(parent) && rustix::process::getppid().is_some() {
+        // The parent ended before the death signal was asked for.
+        // SAFETY: _exit has no precondition.
+        unsafe { libc::_exit(0) }
+    }
+    close_all_but(socket.as_raw_fd());
+}
+
+fn set_disposition(signal: i32, action: libc::sighandler_t) {
+    // SAFETY: an all-zero sigaction is a valid one, with an empty mask.
+    let mut new: libc::sigaction = unsafe { std::mem::zeroed() };
+    new.sa_sigaction = action;
+    new.sa_flags = libc::SA_RESTART;
+    // SAFETY: `new` is a valid sigaction and the handler only makes async-signal-safe calls. SIGKILL, SIGSTOP and the two
+    // signals that the C library keeps for itself are refused with EINVAL, which is right.
+    unsafe { libc::sigaction(signal, &raw const new, std::ptr::null_mut()) };
+}
+
+fn is_ignored(signal: i32) -> bool {
+    // SAFETY: an all-zero sigaction is a valid one.
+    let mut old: libc::sigaction = unsafe { std::mem::zeroed() };
+    // SAFETY: without a new action the call only writes to `old`.
+    let asked = unsafe { libc::sigaction(signal, std::ptr::null(), &raw mut old) };
+    asked == 0 && old.sa_sigaction == libc::SIG_IGN
+}
+
+/// Gives every signal its default action and lets it through, as a new program expects it.
+pub(crate) fn reset_signals() {
+    for signal in 1..=64 {
+        set_disposition(signal, libc::SIG_DFL);
+    }
+    // SAFETY: an all-zero sigset_t is the empty set on Linux.
+    set_mask(&unsafe { std::mem::zeroed() });
+}
+
+/// Holds every signal back, so that none meets a child whose dispositions are still its parent's.
+pub(crate) fn block_signals() -> libc::sigset_t {
+    // SAFETY: an all-zero sigset_t is the empty set on Linux; the calls only write to the sets that they are given.
+    unsafe {
+        let (mut all, mut old): (libc::sigset_t, libc::sigset_t) = std::mem::zeroed();
+        libc::sigfillset(&raw mut all);
+        libc::pthread_sigmask(libc::SIG_SETMASK, &raw const all, &raw mut old);
+        old
+    }
+}
+
+pub(crate) fn set_mask(mask: &libc::sigset_t) {
+    // SAFETY: `mask` is a valid set; pthread_sigmask is async-signal-safe.
+    unsafe { libc::pthread_sigmask(libc::SIG_SETMASK, mask, std::ptr::null_mut()) };
+}
+
+/// Closes every descriptor but one (close_range(2), or a loop to the limit where the kernel lacks it).
+pub(crate) fn close_all_but(kept: i32) {
+    let kept = kept as libc::c_uint;
+    let ranges = [(0, kept.checked_sub(1)), (kept + 1, Some(libc::c_uint::MAX))];
+    for (first, last) in ranges {
+        let Some(last) = last else { continue };
+        // SAFETY: this is a fresh child with one thread; nobody else uses the descriptors of its copied table.
+        let failed = unsafe { libc::syscall(libc::SYS_close_range, first, last, 0) } != 0;
+        if failed {
+            let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile);
+            let end = limit.current.unwrap_or(65536).min(u64::from(last)) as i32;
+            for fd in first as i32..=end {
+                // SAFETY: as above.
+                unsafe { libc::close(fd) };
+            }
+        }
+    }
+}
