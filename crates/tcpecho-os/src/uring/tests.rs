@@ -1,0 +1,163 @@
+use std::{
+    io::{Read, Write},
+    net::{TcpListener, TcpStream},
+    os::fd::AsFd,
+};
+
+use super::*;
+
+fn ring() -> Option<Ring> {
+    Ring::new().inspect_err(|(op, errno)| eprintln!("SKIP: no io_uring here: {op}: {errno}")).ok()
+}
+
+fn pair() -> (TcpStream, TcpStream) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+    (client, listener.accept().unwrap().0)
+}
+
+fn next(ring: &mut Ring) -> Done {
+    loop {
+        if let Some(done) = ring.next_done() {
+            return done;
+        }
+        ring.enter(Some(Duration::from_secs(5))).unwrap();
+    }
+}
+
+#[test]
+fn a_chunk_comes_and_goes_and_the_next_receive_is_linked_behind() {
+    let Some(mut ring) = ring() else { return };
+    let (mut client, server) = pair();
+    ring.recv(server.as_fd(), 7);
+    for word in [&b"hello"[..], b"again"] {
+        client.write_all(word).unwrap();
+        let Done::Received(7, Ok(Some(chunk))) = next(&mut ring) else { panic!() };
+        assert_eq!(ring.bytes(&chunk), word);
+        ring.send(server.as_fd(), chunk, 7, true);
+        let Done::Sent(7, Ok(5), chunk) = next(&mut ring) else { panic!() };
+        ring.recycle(chunk);
+        let mut back = [0; 5];
+        client.read_exact(&mut back).unwrap();
+        assert_eq!(back, word);
+    }
+    drop(client);
+    assert!(matches!(next(&mut ring), Done::Received(7, Ok(None))));
+}
+
+/// Writes until the kernel has taken all it will, buffers still growing included.
+fn fill(socket: &TcpStream) {
+    use rustix::event::{PollFd, PollFlags, Timespec, poll};
+    let silence = Timespec { tv_sec: 0, tv_nsec: 200_000_000 };
+    let much = vec![0; 65536];
+    socket.set_nonblocking(true).unwrap();
+    loop {
+        let mut written = 0;
+        while (&mut &*socket).write(&much).is_ok() || (&mut &*socket).write(&[0]).is_ok() {
+            written += 1;
+        }
+        // POLLOUT comes only once a third of the buffer is free, so silence alone is not enough.
+        let quiet = poll(&mut [PollFd::new(socket, PollFlags::OUT)], Some(&silence)) == Ok(0);
+        if quiet && written == 0 {
+            break;
+        }
+    }
+    socket.set_nonblocking(false).unwrap();
+}
+
+#[test]
+fn a_short_send_gives_the_chunk_back_at_once_and_cancels_the_receive() {
+    let Some(mut ring) = ring() else { return };
+    let (client, server) = pair();
+    // Fill the way to a client that does not read.
+    fill(&server);
+    (&client).write_all(&[1; 1000]).unwrap();
+    ring.recv(server.as_fd(), 1);
+    let Done::Received(1, Ok(Some(chunk))) = next(&mut ring) else { panic!() };
+    ring.send(server.as_fd(), chunk, 1, true);
+    let (sent, chunk) = match next(&mut ring) {
+        Done::Sent(1, Ok(sent), chunk) if sent < 1000 => (sent, chunk),
+        Done::Sent(1, Err(Errno::AGAIN), chunk) => (0, chunk),
+        other => panic!("{other:?}"),
+    };
+    let rest = ring.bytes(&chunk)[sent..].to_vec();
+    let owed = rest.len();
+    ring.recycle(chunk);
+    assert!(matches!(next(&mut ring), Done::Received(1, Err(Errno::CANCELED))));
+    ring.send_rest(server.as_fd(), rest, 1);
+    let reader = std::thread::spawn(move || {
+        let mut all = Vec::new();
+        (&client).read_to_end(&mut all).unwrap();
+        all
+    });
+    let Done::SentRest(1, Ok(sent), rest) = next(&mut ring) else { panic!() };
+    assert_eq!((sent, rest), (owed, vec![1; owed]));
+    drop(server);
+    assert!(reader.join().unwrap().ends_with(&[1; 1000]));
+}
+
+#[test]
+fn an_empty_pool_is_an_error_of_the_receive_and_not_its_end() {
+    let Some(mut ring) = ring() else { return };
+    let pairs: Vec<_> = (0..=u32::from(BUFFERS)).map(|_| pair()).collect();
+    for (token, (client, server)) in pairs.iter().enumerate() {
+        (&*client).write_all(b"x").unwrap();
+        ring.recv(server.as_fd(), token as u32);
+    }
+    let mut chunks = Vec::new();
+    let mut starved = None;
+    for _ in &pairs {
+        match next(&mut ring) {
+            Done::Received(_, Ok(Some(chunk))) => chunks.push(chunk),
+            Done::Received(token, Err(Errno::NOBUFS)) => starved = Some(token),
+            other => panic!("{other:?}"),
+        }
+    }
+    let starved = starved.expect("one receive more than buffers");
+    for chunk in chunks {
+        ring.recycle(chunk);
+    }
+    ring.recv(pairs[starved as usize].1.as_fd(), starved);
+    assert!(matches!(next(&mut ring), Done::Received(token, Ok(Some(_))) if token == starved));
+}
+
+#[test]
+fn more_requests_than_either_queue_holds_all_complete() {
+    let Some(mut ring) = ring() else { return };
+    let (client, server) = pair();
+    let wanted = COMPLETIONS + 3000;
+    for token in 0..wanted {
+        ring.poll(server.as_fd(), token);
+    }
+    (&client).write_all(b"x").unwrap();
+    let mut seen = vec![false; wanted as usize];
+    for _ in 0..wanted {
+        let Done::Readable(token, Ok(())) = next(&mut ring) else { panic!() };
+        assert!(!std::mem::replace(&mut seen[token as usize], true));
+    }
+}
+
+#[test]
+fn dropping_a_ring_cancels_what_waits() {
+    let Some(mut ring) = ring() else { return };
+    let (_client, server) = pair();
+    for token in 0..10 {
+        ring.recv(server.as_fd(), token);
+    }
+    ring.enter(Some(Duration::ZERO)).unwrap();
+    let start = Instant::now();
+    drop(ring);
+    assert!(start.elapsed() < CANCEL_PATIENCE);
+}
+
+/// The kernel takes a ring down later, and for that it interrupts the thread that made it in whatever it waits for.
+#[test]
+fn a_probe_interrupts_no_later_call_of_its_caller() {
+    let (reader, _writer) = std::os::unix::net::UnixStream::pair().unwrap();
+    reader.set_read_timeout(Some(Duration::from_millis(30))).unwrap();
+    for _ in 0..20 {
+        let _ = probe();
+        let waited = std::io::Read::read(&mut &reader, &mut [0]).map_err(|error| error.kind());
+        assert_eq!(waited, Err(io::ErrorKind::WouldBlock));
+    }
+}
