@@ -1,0 +1,71 @@
+//! Who holds a socket: the processes whose `/proc/PID/fd` shows its inode (proc(5)).
+
+use std::fs;
+use std::path::Path;
+
+/// A process that has a descriptor of the socket.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Holder {
+    /// Its process id, as this process's PID namespace numbers it.
+    pub pid: u32,
+    /// Its name (at most 15 bytes, `/proc/PID/comm`), with `?` for all that is not printable ASCII:
+    /// a process names itself as it likes.
+    pub comm: String,
+}
+
+/// The processes that hold the socket with this inode, by rising process id.
+///
+/// Descriptors of other users' processes may not be looked at without `CAP_SYS_PTRACE`, and other
+/// PID namespaces are not seen at all: an empty list does not say that nobody holds it.
+#[must_use]
+pub fn holders(inode: u32) -> Vec<Holder> {
+    if inode == 0 {
+        return Vec::new();
+    }
+    let link = format!("socket:[{inode}]");
+    let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
+    let pids = entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
+    let mut found: Vec<Holder> = pids.filter_map(|pid| holder(pid, &link)).collect();
+    found.sort_by_key(|holder| holder.pid);
+    found
+}
+
+fn holder(pid: u32, link: &str) -> Option<Holder> {
+    let process = format!("/proc/{pid}");
+    let mut descriptors = fs::read_dir(format!("{process}/fd")).ok()?.flatten();
+    let holds =
+        descriptors.any(|fd| fs::read_link(fd.path()).is_ok_and(|at| at == Path::new(link)));
+    holds.then(|| Holder {
+        pid,
+        comm: printable(&fs::read(format!("{process}/comm")).unwrap_or_default()),
+    })
+}
+
+fn printable(comm: &[u8]) -> String {
+    let comm = comm.strip_suffix(b"\n").unwrap_or(comm);
+    comm.iter().map(|&byte| if matches!(byte, b' '..=b'~') { byte as char } else { '?' }).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::TcpListener;
+    use std::os::fd::AsRawFd;
+    use std::os::linux::fs::MetadataExt;
+
+    use super::*;
+
+    #[test]
+    fn this_process_holds_its_own_socket() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let link = format!("/proc/self/fd/{}", listener.as_raw_fd());
+        let inode = fs::metadata(link).unwrap().st_ino() as u32;
+        assert!(holders(inode).iter().any(|holder| holder.pid == std::process::id()));
+        drop(listener);
+        assert_eq!(holders(0), []);
+    }
+
+    #[test]
+    fn names_are_made_printable() {
+        assert_eq!(printable(b"a b\x1b[2J\xff\n"), "a b?[2J?");
+    }
+}
