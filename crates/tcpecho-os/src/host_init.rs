@@ -1,0 +1,174 @@
+//! The first process of a host: pid 1 of a PID namespace, in the host's network, with the host's name.
+//!
+//! It starts programs on command through a socket pair, reaps whatever ends, and says how. When its socket closes (the
+//! lab ended, however) or it is killed, the kernel kills every process of the host with it (`pid_namespaces`(7)).
+//!
+//! It is a copy of the lab, not a new program, so a library can have one: it only makes system calls and touches memory
+//! that was set aside before the copy was made.
+
+mod child;
+mod message;
+
+use std::ffi::{CStr, CString};
+use std::io::IoSlice;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+
+use rustix::io::{Errno, fcntl_dupfd_cloexec, retry_on_intr};
+use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
+use rustix::process::{Signal, WaitId, WaitIdOptions, WaitStatus, pidfd_send_signal, waitid};
+
+use crate::failed::Failed;
+use crate::netns::NetNs;
+use crate::process::Exit;
+pub(crate) use child::clone_process;
+use child::{Memory, run};
+use message::{Answer, Header};
+
+/// The most bytes that one [`Start`] may take: arguments, environment and paths together.
+pub const LONGEST_START: usize = 128 * 1024;
+
+/// A host's init, seen from the lab. Dropping it kills it and with it everything in the host.
+#[derive(Debug)]
+pub struct HostInit {
+    pidfd: OwnedFd,
+    socket: OwnedFd,
+}
+
+/// A program to start. All paths and variables are the lab's; the host shares its file system.
+#[derive(Debug)]
+pub struct Start<'a> {
+    /// Comes back with the report.
+    pub id: u32,
+    /// The executable; it is not searched for.
+    pub path: &'a CStr,
+    /// The arguments, the program's own name first.
+    pub argv: &'a [CString],
+    /// `NAME=value`.
+    pub env: &'a [CString],
+    /// Where it starts.
+    pub directory: &'a CStr,
+    /// Take `CAP_NET_BIND_SERVICE` away, so that ports below 1024 are refused as to an ordinary user.
+    pub ordinary_ports: bool,
+    /// Its standard input, output and error.
+    pub stdio: [BorrowedFd<'a>; 3],
+}
+
+/// What a host's init tells.
+#[derive(Debug)]
+pub enum Report {
+    /// The program runs: execve(2) has succeeded.
+    Started {
+        /// Which one.
+        id: u32,
+        /// Its process number inside the host.
+        pid: i32,
+        /// The process itself (`pidfd_open`(2)).
+        pidfd: OwnedFd,
+    },
+    /// It could not be started.
+    NotStarted {
+        /// Which one.
+        id: u32,
+        /// What chdir(2), execve(2), clone(2) or `pidfd_open`(2) said.
+        errno: Errno,
+    },
+    /// A process has ended, a program or an orphan of one.
+    Ended {
+        /// Its process number inside the host.
+        pid: i32,
+        /// How it ended.
+        exit: Exit,
+    },
+}
+
+impl HostInit {
+    /// Starts the init of a host called `name` whose network is `netns`.
+    ///
+    /// # Errors
+    /// clone(2): `EPERM` without `CAP_SYS_ADMIN`, `EAGAIN` or `ENOSPC` at a limit, `ENOMEM`; socketpair(2); setns(2).
+    pub fn spawn(netns: &NetNs, name: &str) -> Result<Self, Failed> {
+        let kind = SocketType::SEQPACKET;
+        let (ours, theirs) = socketpair(AddressFamily::UNIX, kind, SocketFlags::CLOEXEC, None)
+            .map_err(Failed::at("socketpair"))?;
+        // Above the three that the init keeps for what programs inherit.
+        let theirs = fcntl_dupfd_cloexec(&theirs, 10).map_err(Failed::at("fcntl(F_DUPFD)"))?;
+        let cloned = netns.run(|| {
+            let mut memory = Memory::new();
+            clone_process(libc::CLONE_NEWPID | libc::CLONE_NEWUTS, 0, || {
+                run(theirs.as_fd(), name.as_bytes(), &mut memory)
+            })
+        })?;
+        let (_, pidfd) = cloned.map_err(Failed::at("clone(CLONE_NEWPID, CLONE_NEWUTS)"))?;
+        Ok(HostInit { pidfd, socket: ours })
+    }
+
+    /// Asks for a program; [`HostInit::report`] tells what came of it.
+    ///
+    /// # Errors
+    /// `E2BIG` for more than [`LONGEST_START`] bytes, `EPIPE` or `ECONNRESET` when the host is off.
+    pub fn start(&self, start: &Start<'_>) -> Result<(), Errno> {
+        let text = message::encode(start)?;
+        let header = Header::of(start).to_bytes();
+        let parts = [IoSlice::new(&header), IoSlice::new(&text)];
+        message::send(self.socket.as_fd(), &parts, &start.stdio)
+    }
+
+    /// Waits for the next report; `None` when the host is off. The descriptor of `self` is readable when there is one.
+    ///
+    /// # Errors
+    /// recvmsg(2), such as `EMFILE`; `EBADMSG` for a report that makes no sense.
+    pub fn report(&self) -> Result<Option<Report>, Errno> {
+        let mut bytes = [0; Answer::SIZE];
+        let (length, [descriptor, ..]) = match message::receive(self.socket.as_fd(), &mut bytes) {
+            Ok((0, _)) | Err(Errno::CONNRESET) => return Ok(None),
+            received => received?,
+        };
+        let answer = Answer::from_bytes(bytes.get(..length).ok_or(Errno::BADMSG)?)?;
+        match (answer, descriptor) {
+            (Answer::Started { id, pid }, Some(pidfd)) => {
+                Ok(Some(Report::Started { id, pid, pidfd }))
+            }
+            (Answer::NotStarted { id, errno }, _) => {
+                Ok(Some(Report::NotStarted { id, errno: Errno::from_raw_os_error(errno) }))
+            }
+            (Answer::Ended { pid, status }, _) => {
+                Ok(Some(Report::Ended { pid, exit: exit_of(status) }))
+            }
+            (Answer::Started { .. }, None) => Err(Errno::BADMSG),
+        }
+    }
+
+    /// Kills the host and returns when every process in it is gone. Harmless when it is off already.
+    pub fn kill(&self) {
+        let _ = pidfd_send_signal(&self.pidfd, Signal::KILL);
+        // A child whose end is not announced by a signal is only waited for with __WALL; so no waitpid(-1) of the
+        // program around us can take it.
+        let options = WaitIdOptions::EXITED | WaitIdOptions::from_bits_retain(libc::__WALL as u32);
+        let _ = retry_on_intr(|| waitid(WaitId::PidFd(self.pidfd.as_fd()), options));
+    }
+}
+
+impl AsFd for HostInit {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.socket.as_fd()
+    }
+}
+
+impl Drop for HostInit {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
+
+fn exit_of(status: i32) -> Exit {
+    if libc::WIFSIGNALED(status) {
+        Exit::Killed(libc::WTERMSIG(status))
+    } else {
+        Exit::Exited(libc::WEXITSTATUS(status))
+    }
+}
+
+/// The number that `WaitStatus` keeps; named so that both ends agree on it.
+fn raw(status: WaitStatus) -> i32 {
+    status.as_raw()
+}

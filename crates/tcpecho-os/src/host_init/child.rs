@@ -1,0 +1,226 @@
+//! The init itself, and how a program becomes of its children. Everything here runs in a copied process: no allocation,
+//! no lock, no panic that matters.
+
+use std::ffi::{CStr, c_char};
+use std::io::IoSlice;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
+
+use rustix::event::{PollFd, PollFlags, poll};
+use rustix::io::Errno;
+use rustix::pipe::{PipeFlags, pipe_with};
+use rustix::process::{WaitOptions, wait};
+
+use super::LONGEST_START;
+use super::message::{Answer, Header, receive, send};
+use crate::process::{block_signals, close_all_but, reset_signals, set_mask};
+
+/// What the init works with, allocated while that was still allowed.
+pub(super) struct Memory {
+    text: Vec<u8>,
+    pointers: Vec<*const c_char>,
+}
+
+impl Memory {
+    /// The most arguments and variables together.
+    const STRINGS: usize = 8192;
+
+    pub(super) fn new() -> Self {
+        Memory { text: vec![0; LONGEST_START], pointers: vec![std::ptr::null(); Self::STRINGS + 2] }
+    }
+}
+
+/// Copies the process (fork(2) without the C library's preparations, which could wait for a lock that another thread
+/// held at that moment) and runs `body` in the copy, which ends with what it returns. Gives the copy's number and pidfd.
+///
+/// The copy has the calling thread only and every signal blocked. `end_signal` is what tells the parent of its end, 0
+/// for nothing.
+pub(crate) fn clone_process(
+    flags: i32,
+    end_signal: i32,
+    body: impl FnOnce() -> i32,
+) -> Result<(i32, OwnedFd), Errno> {
+    let flags = (flags | libc::CLONE_PIDFD | end_signal) as libc::c_long;
+    let mut pidfd: libc::c_int = -1;
+    let mask = block_signals();
+    // SAFETY: without CLONE_VM and with no new stack this is fork(2): parent and child continue here, each with its own
+    // memory. The third argument is where CLONE_PIDFD puts the descriptor; the last two are unused without their flags.
+    let pid = unsafe { libc::syscall(libc::SYS_clone, flags, 0, &raw mut pidfd, 0, 0) };
+    let error = std::io::Error::last_os_error();
+    if pid == 0 {
+        let status = body();
+        // SAFETY: _exit has no precondition and runs no code of the copied process.
+        unsafe { libc::_exit(status) }
+    }
+    set_mask(&mask);
+    if pid < 0 {
+        return Err(Errno::from_io_error(&error).unwrap_or(Errno::AGAIN));
+    }
+    // SAFETY: the kernel made this descriptor for us and nobody else knows it.
+    Ok((pid as i32, unsafe { OwnedFd::from_raw_fd(pidfd) }))
+}
+
+/// The life of a host's init. Returns, and so ends the host, when the lab's end of `socket` is closed.
+pub(super) fn run(socket: BorrowedFd<'_>, name: &[u8], memory: &mut Memory) -> i32 {
+    close_all_but(socket.as_raw_fd());
+    let _ = rustix::process::setsid();
+    let _ = rustix::system::sethostname(name);
+    for _ in 0..3 {
+        occupy_lowest_descriptor();
+    }
+    let Ok(signals) = child_signals() else { return 1 };
+    loop {
+        let mut ready = [
+            PollFd::from_borrowed_fd(signals.as_fd(), PollFlags::IN),
+            PollFd::from_borrowed_fd(socket, PollFlags::IN),
+        ];
+        if !matches!(poll(&mut ready, None), Ok(_) | Err(Errno::INTR)) {
+            return 1;
+        }
+        let [ended, asked] = [0, 1].map(|row: usize| !ready[row].revents().is_empty());
+        if ended {
+            reap(signals.as_fd(), socket);
+        }
+        if asked && !serve(socket, memory) {
+            return 0;
+        }
+    }
+}
+
+/// Programs find 0, 1 and 2 taken in the init, so that no descriptor passed to it ever has such a number.
+fn occupy_lowest_descriptor() {
+    use rustix::fs::{Mode, OFlags, open};
+    if let Ok(null) = open(c"/dev/null", OFlags::RDWR, Mode::empty()) {
+        std::mem::forget(null);
+    }
+}
+
+/// A descriptor that is readable when a child has ended (signalfd(2)); the signal itself stays blocked.
+fn child_signals() -> Result<OwnedFd, Errno> {
+    // SAFETY: an all-zero sigset_t is the empty set on Linux; the calls read and write the set only.
+    let fd = unsafe {
+        let mut set: libc::sigset_t = std::mem::zeroed();
+        libc::sigaddset(&raw mut set, libc::SIGCHLD);
+        libc::signalfd(-1, &raw const set, libc::SFD_CLOEXEC | libc::SFD_NONBLOCK)
+    };
+    if fd < 0 {
+        return Err(Errno::MFILE);
+    }
+    // SAFETY: the descriptor is new and ours.
+    Ok(unsafe { OwnedFd::from_raw_fd(fd) })
+}
+
+fn reap(signals: BorrowedFd<'_>, socket: BorrowedFd<'_>) {
+    // One signal may stand for many ends; the descriptor is emptied first and then everybody asked.
+    let _ = rustix::io::read(signals, &mut [0_u8; 128]);
+    while let Ok(Some((pid, status))) = wait(WaitOptions::NOHANG) {
+        let pid = pid.as_raw_nonzero().get();
+        tell(socket, Answer::Ended { pid, status: super::raw(status) }, &[]);
+    }
+}
+
+fn tell(socket: BorrowedFd<'_>, answer: Answer, descriptors: &[BorrowedFd<'_>]) {
+    // It only fails when the lab is gone, which the next poll shows.
+    let _ = send(socket, &[IoSlice::new(&answer.to_bytes())], descriptors);
+}
+
+/// Answers one message of the lab; false when there will be no more.
+fn serve(socket: BorrowedFd<'_>, memory: &mut Memory) -> bool {
+    let (length, stdio) = match receive(socket, &mut memory.text) {
+        Ok((0, _)) | Err(Errno::CONNRESET | Errno::PIPE) => return false,
+        Ok((length, [Some(input), Some(output), Some(error)])) => (length, [input, output, error]),
+        Ok(_) | Err(_) => return true,
+    };
+    let Some(header) = Header::from_bytes(&memory.text[..length]) else { return true };
+    match start(header, length, memory, &stdio) {
+        Ok((pid, pidfd)) => tell(socket, Answer::Started { id: header.id, pid }, &[pidfd.as_fd()]),
+        Err(errno) => {
+            let errno = errno.raw_os_error();
+            tell(socket, Answer::NotStarted { id: header.id, errno }, &[]);
+        }
+    }
+    true
+}
+
+fn start(
+    header: Header,
+    length: usize,
+    memory: &mut Memory,
+    stdio: &[OwnedFd; 3],
+) -> Result<(i32, OwnedFd), Errno> {
+    let program = Exec::find(header, length, memory)?;
+    let (said, say) = pipe_with(PipeFlags::CLOEXEC)?;
+    let child = clone_process(0, libc::SIGCHLD, || {
+        let errno = program.become_it(header.ordinary_ports, stdio);
+        let _ = rustix::io::write(&say, &errno.raw_os_error().to_ne_bytes());
+        127
+    })?;
+    drop(say);
+    // End of file: the pipe was closed by a successful execve.
+    let mut errno = [0; 4];
+    match rustix::io::read(&said, &mut errno) {
+        Ok(4) => Err(Errno::from_raw_os_error(i32::from_ne_bytes(errno))),
+        _ => Ok(child),
+    }
+}
+
+/// The strings of a program to start, where they lie in the init's memory.
+struct Exec {
+    path: *const c_char,
+    directory: *const c_char,
+    arguments: *const *const c_char,
+    variables: *const *const c_char,
+}
+
+impl Exec {
+    fn find(header: Header, length: usize, memory: &mut Memory) -> Result<Self, Errno> {
+        let (arguments, variables) = (header.arguments as usize, header.variables as usize);
+        if arguments.saturating_add(variables) > Memory::STRINGS || arguments == 0 {
+            return Err(Errno::TOOBIG);
+        }
+        let mut rest = memory.text.get(Header::SIZE..length).ok_or(Errno::BADMSG)?;
+        let mut next = || {
+            let string = CStr::from_bytes_until_nul(rest).map_err(|_| Errno::BADMSG)?;
+            rest = &rest[string.count_bytes() + 1..];
+            Ok::<_, Errno>(string.as_ptr())
+        };
+        let (path, directory) = (next()?, next()?);
+        let (argv, others) = memory.pointers.split_at_mut(arguments + 1);
+        let envp = &mut others[..=variables];
+        for list in [&mut *argv, &mut *envp] {
+            let (end, strings) = list.split_last_mut().ok_or(Errno::BADMSG)?;
+            for string in strings {
+                *string = next()?;
+            }
+            *end = std::ptr::null();
+        }
+        Ok(Exec { path, directory, arguments: argv.as_ptr(), variables: envp.as_ptr() })
+    }
+
+    /// In the child: execve(2). Returns only when something failed.
+    fn become_it(&self, ordinary_ports: bool, stdio: &[OwnedFd; 3]) -> Errno {
+        let _ = rustix::process::setsid();
+        reset_signals();
+        // SAFETY: these are plain system calls. The four pointers come from `find`, which made NUL-ended strings and
+        // NULL-ended lists of them in memory that outlives the call.
+        unsafe {
+            if ordinary_ports {
+                const CAP_NET_BIND_SERVICE: libc::c_ulong = 10;
+                libc::prctl(libc::PR_CAPBSET_DROP, CAP_NET_BIND_SERVICE, 0, 0, 0);
+            }
+            for (number, descriptor) in (0..).zip(stdio) {
+                if libc::dup2(descriptor.as_raw_fd(), number) < 0 {
+                    return last();
+                }
+            }
+            if libc::chdir(self.directory) < 0 {
+                return last();
+            }
+            libc::execve(self.path, self.arguments, self.variables);
+        }
+        last()
+    }
+}
+
+fn last() -> Errno {
+    Errno::from_io_error(&std::io::Error::last_os_error()).unwrap_or(Errno::IO)
+}

@@ -1,0 +1,248 @@
+//! Network interfaces, addresses and routes of the calling thread's network namespace: rtnetlink(7) by hand.
+//!
+//! Nothing here allocates unless it fails, so that a forked child may call it.
+
+use std::net::IpAddr;
+use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
+
+use rustix::io::{Errno, retry_on_intr};
+use rustix::net::{self, AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType};
+
+use crate::failed::Failed;
+
+/// The door to the interfaces of one namespace: that of the thread which opened it.
+#[derive(Debug)]
+pub struct Links {
+    netlink: OwnedFd,
+}
+
+/// What a route does with the packets it catches.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Route {
+    /// Out of the interface with this index; whoever is there is a neighbour.
+    Device(u32),
+    /// `EHOSTUNREACH`.
+    Unreachable,
+    /// `EACCES`.
+    Prohibit,
+    /// `EINVAL`, and forwarded packets vanish.
+    Blackhole,
+}
+
+impl Links {
+    /// Opens rtnetlink in the namespace of the calling thread.
+    ///
+    /// # Errors
+    /// Those of socket(2).
+    pub fn open() -> Result<Self, Failed> {
+        // NETLINK_ROUTE is protocol 0.
+        net::socket_with(AddressFamily::NETLINK, SocketType::RAW, SocketFlags::CLOEXEC, None)
+            .map(|netlink| Links { netlink })
+            .map_err(Failed::at("socket(AF_NETLINK, NETLINK_ROUTE)"))
+    }
+
+    /// The index of the interface called `name`.
+    ///
+    /// # Errors
+    /// `ENODEV` if there is none.
+    pub fn index(&self, name: &str) -> Result<u32, Failed> {
+        // SIOCGIFINDEX is answered by any socket.
+        let index = net::netdevice::name_to_index(&self.netlink, name);
+        index.map_err(|errno| Failed::at(format!("find interface {name}"))(errno))
+    }
+
+    /// Sets an interface up or down.
+    ///
+    /// # Errors
+    /// rtnetlink's answer: `EPERM` without `CAP_NET_ADMIN`, `ENODEV`.
+    pub fn set_up(&self, index: u32, up: bool) -> Result<(), Failed> {
+        let flags = if up { libc::IFF_UP as u32 } else { 0 };
+        self.change(index, flags, libc::IFF_UP as u32, None, "set link up or down")
+    }
+
+    /// Sets the largest packet that an interface takes, in bytes.
+    ///
+    /// # Errors
+    /// rtnetlink's answer: `EINVAL` for a size that the device or the protocols cannot.
+    pub fn set_mtu(&self, index: u32, mtu: u32) -> Result<(), Failed> {
+        self.change(index, 0, 0, Some(mtu), "set link mtu")
+    }
+
+    /// Turns address resolution off (`ip link set … arp off`): neither ARP nor neighbour discovery.
+    ///
+    /// # Errors
+    /// As [`Links::set_up`].
+    pub fn without_arp(&self, index: u32) -> Result<(), Failed> {
+        let flag = libc::IFF_NOARP as u32;
+        self.change(index, flag, flag, None, "set link arp off")
+    }
+
+    fn change(
+        &self,
+        index: u32,
+        flags: u32,
+        changed: u32,
+        mtu: Option<u32>,
+        operation: &'static str,
+    ) -> Result<(), Failed> {
+        let mut message = Message::new(libc::RTM_NEWLINK, 0);
+        message.link(index, flags, changed);
+        if let Some(mtu) = mtu {
+            message.attribute(libc::IFLA_MTU, &mtu.to_ne_bytes());
+        }
+        self.ask(message, operation)
+    }
+
+    /// Gives an interface an address; an IPv6 one is usable at once (no duplicate detection).
+    ///
+    /// # Errors
+    /// rtnetlink's answer: `EEXIST` if it has the address, `EPERM`, `ENODEV`.
+    pub fn add_address(&self, index: u32, address: IpAddr, prefix: u8) -> Result<(), Failed> {
+        const IFA_F_NODAD: u8 = 2;
+        let flags = if address.is_ipv6() { IFA_F_NODAD } else { 0 };
+        let mut message = Message::new(libc::RTM_NEWADDR, libc::NLM_F_CREATE | libc::NLM_F_EXCL);
+        message.push(&[family(address), prefix, flags, 0]);
+        message.push(&index.to_ne_bytes());
+        message.address(libc::IFA_LOCAL, address);
+        message.address(libc::IFA_ADDRESS, address);
+        self.ask(message, "add address")
+    }
+
+    /// Adds a route to `destination`/`prefix`; the unspecified address with prefix 0 is the default route.
+    ///
+    /// # Errors
+    /// rtnetlink's answer: `EEXIST`, `ENETDOWN` if the interface is down, `EPERM`.
+    pub fn add_route(&self, destination: IpAddr, prefix: u8, route: Route) -> Result<(), Failed> {
+        let (kind, scope) = match route {
+            Route::Device(_) if destination.is_ipv4() => (libc::RTN_UNICAST, libc::RT_SCOPE_LINK),
+            Route::Device(_) => (libc::RTN_UNICAST, libc::RT_SCOPE_UNIVERSE),
+            Route::Unreachable => (libc::RTN_UNREACHABLE, libc::RT_SCOPE_UNIVERSE),
+            Route::Prohibit => (libc::RTN_PROHIBIT, libc::RT_SCOPE_UNIVERSE),
+            Route::Blackhole => (libc::RTN_BLACKHOLE, libc::RT_SCOPE_UNIVERSE),
+        };
+        let mut message = Message::new(libc::RTM_NEWROUTE, libc::NLM_F_CREATE | libc::NLM_F_EXCL);
+        let (table, protocol) = (libc::RT_TABLE_MAIN, libc::RTPROT_BOOT);
+        message.push(&[family(destination), prefix, 0, 0, table, protocol, scope, kind]);
+        message.push(&[0; 4]);
+        if prefix > 0 {
+            message.address(libc::RTA_DST, destination);
+        }
+        if let Route::Device(index) = route {
+            message.attribute(libc::RTA_OIF, &index.to_ne_bytes());
+        }
+        self.ask(message, "add route")
+    }
+
+    /// Makes a pair of virtual Ethernet devices: `near` here, `far` in the namespace `elsewhere`.
+    ///
+    /// # Errors
+    /// rtnetlink's answer: `EOPNOTSUPP` if this kernel has no veth, `EPERM`, `EEXIST`.
+    pub fn add_veth(&self, near: &str, far: &str, elsewhere: BorrowedFd<'_>) -> Result<(), Failed> {
+        const VETH_INFO_PEER: u16 = 1;
+        let mut message = Message::new(libc::RTM_NEWLINK, libc::NLM_F_CREATE | libc::NLM_F_EXCL);
+        message.link(0, 0, 0);
+        message.text(libc::IFLA_IFNAME, near);
+        message.nested(libc::IFLA_LINKINFO, |info| {
+            info.text(libc::IFLA_INFO_KIND, "veth");
+            info.nested(libc::IFLA_INFO_DATA, |data| {
+                data.nested(VETH_INFO_PEER, |peer| {
+                    peer.link(0, 0, 0);
+                    peer.text(libc::IFLA_IFNAME, far);
+                    let fd = elsewhere.as_raw_fd().to_ne_bytes();
+                    peer.attribute(libc::IFLA_NET_NS_FD, &fd);
+                });
+            });
+        });
+        self.ask(message, "add veth pair")
+    }
+
+    fn ask(&self, mut message: Message, operation: &'static str) -> Result<(), Failed> {
+        let request = message.finish();
+        self.exchange(request).map_err(Failed::at(operation))
+    }
+
+    fn exchange(&self, request: &[u8]) -> Result<(), Errno> {
+        retry_on_intr(|| net::send(&self.netlink, request, SendFlags::empty()))?;
+        let mut answer = [0_u8; 1024];
+        // rtnetlink has answered when send(2) returns.
+        retry_on_intr(|| net::recv(&self.netlink, &mut answer[..], RecvFlags::DONTWAIT))?;
+        let kind = u16::from_ne_bytes([answer[4], answer[5]]);
+        let error = i32::from_ne_bytes([answer[16], answer[17], answer[18], answer[19]]);
+        match (i32::from(kind), error) {
+            (libc::NLMSG_ERROR, 0) => Ok(()),
+            (libc::NLMSG_ERROR, -4095..0) => Err(Errno::from_raw_os_error(-error)),
+            _ => Err(Errno::BADMSG),
+        }
+    }
+}
+
+fn family(address: IpAddr) -> u8 {
+    (if address.is_ipv4() { libc::AF_INET } else { libc::AF_INET6 }) as u8
+}
+
+/// One netlink message in the making; what does not fit is a mistake of this file.
+struct Message {
+    bytes: [u8; 512],
+    length: usize,
+}
+
+impl Message {
+    fn new(kind: u16, flags: i32) -> Self {
+        let mut message = Message { bytes: [0; 512], length: 4 };
+        let flags = (flags | libc::NLM_F_REQUEST | libc::NLM_F_ACK) as u16;
+        let ([k0, k1], [f0, f1]) = (kind.to_ne_bytes(), flags.to_ne_bytes());
+        message.push(&[k0, k1, f0, f1]);
+        message.push(&[0; 8]);
+        message
+    }
+
+    /// Everything in netlink is padded to four bytes.
+    fn push(&mut self, bytes: &[u8]) {
+        let end = self.length + bytes.len();
+        self.bytes[self.length..end].copy_from_slice(bytes);
+        self.length = end.next_multiple_of(4);
+    }
+
+    /// `struct ifinfomsg`.
+    fn link(&mut self, index: u32, flags: u32, changed: u32) {
+        for word in [0, index, flags, changed] {
+            self.push(&word.to_ne_bytes());
+        }
+    }
+
+    fn attribute(&mut self, kind: u16, value: &[u8]) {
+        let length = (4 + value.len()) as u16;
+        let [l0, l1] = length.to_ne_bytes();
+        let [k0, k1] = kind.to_ne_bytes();
+        self.push(&[l0, l1, k0, k1]);
+        self.push(value);
+    }
+
+    fn address(&mut self, kind: u16, address: IpAddr) {
+        match address {
+            IpAddr::V4(ip) => self.attribute(kind, &ip.octets()),
+            IpAddr::V6(ip) => self.attribute(kind, &ip.octets()),
+        }
+    }
+
+    fn text(&mut self, kind: u16, text: &str) {
+        let mut value = [0; 32];
+        let length = text.len().min(value.len() - 1);
+        value[..length].copy_from_slice(&text.as_bytes()[..length]);
+        self.attribute(kind, &value[..=length]);
+    }
+
+    fn nested(&mut self, kind: u16, fill: impl FnOnce(&mut Self)) {
+        let start = self.length;
+        self.attribute(kind, &[]);
+        fill(self);
+        let length = (self.length - start) as u16;
+        self.bytes[start..start + 2].copy_from_slice(&length.to_ne_bytes());
+    }
+
+    fn finish(&mut self) -> &[u8] {
+        let length = self.length;
+        self.bytes[..4].copy_from_slice(&(length as u32).to_ne_bytes());
+        &self.bytes[..length]
+    }
+}

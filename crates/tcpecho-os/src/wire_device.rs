@@ -1,0 +1,99 @@
+//! The end of a host's cable: what the host sends is read here, what is written here arrives at the host.
+//!
+//! A TUN device without packet information and without offloads gives raw IP packets, never longer than the MTU and with
+//! complete checksums (tuntap.rst in the kernel's documentation).
+
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+
+use rustix::fs::{Mode, OFlags, open};
+use rustix::io::Errno;
+use rustix::ioctl::{Opcode, Setter, ioctl};
+
+use crate::failed::Failed;
+use crate::packet_socket::PacketSocket;
+
+/// What an interface of the lab is called in its host.
+pub const WIRE: &str = "wire0";
+
+/// The far end of a host's only interface. Non-blocking; the interface goes when this is dropped.
+#[derive(Debug)]
+pub struct WireDevice {
+    end: End,
+}
+
+#[derive(Debug)]
+enum End {
+    Tun(OwnedFd),
+    Packet(PacketSocket),
+}
+
+impl WireDevice {
+    /// Makes the TUN device [`WIRE`] in the network namespace of the calling thread. It is down and has no address.
+    ///
+    /// # Errors
+    /// open(2): `ENOENT` or `ENODEV` without a TUN driver, `EACCES` if `/dev/net/tun` is not ours to open, `EPERM` in a
+    /// container. `TUNSETIFF`: `EPERM` without `CAP_NET_ADMIN`.
+    pub fn tun() -> Result<Self, Failed> {
+        let flags = OFlags::RDWR | OFlags::NONBLOCK | OFlags::CLOEXEC;
+        let fd =
+            open(c"/dev/net/tun", flags, Mode::empty()).map_err(Failed::at("open /dev/net/tun"))?;
+        set_interface(&fd).map_err(Failed::at("ioctl(TUNSETIFF)"))?;
+        Ok(WireDevice { end: End::Tun(fd) })
+    }
+
+    /// Wraps the wire's end of a veth pair.
+    #[must_use]
+    pub fn packet(socket: PacketSocket) -> Self {
+        WireDevice { end: End::Packet(socket) }
+    }
+
+    /// Takes one packet that the host sent, as many bytes of it as fit.
+    ///
+    /// # Errors
+    /// `EAGAIN` when there is none; `EIO` or `ENETDOWN` when the interface is down or gone.
+    pub fn read(&self, packet: &mut [u8]) -> Result<usize, Errno> {
+        rustix::io::retry_on_intr(|| match &self.end {
+            End::Tun(fd) => rustix::io::read(fd, &mut *packet),
+            End::Packet(socket) => socket.read(packet),
+        })
+    }
+
+    /// Gives the host one packet. The host's kernel has dealt with it when this returns.
+    ///
+    /// # Errors
+    /// `EIO` or `ENETDOWN` when the interface is down, `EINVAL` for what does not start like an IP packet, `EMSGSIZE`.
+    pub fn write(&self, packet: &[u8]) -> Result<(), Errno> {
+        rustix::io::retry_on_intr(|| match &self.end {
+            End::Tun(fd) => rustix::io::write(fd, packet).map(drop),
+            End::Packet(socket) => socket.write(packet),
+        })
+    }
+}
+
+impl AsFd for WireDevice {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        match &self.end {
+            End::Tun(fd) => fd.as_fd(),
+            End::Packet(socket) => socket.as_fd(),
+        }
+    }
+}
+
+fn set_interface(tun: &OwnedFd) -> Result<(), Errno> {
+    const TUNSETIFF: Opcode = libc::TUNSETIFF as Opcode;
+    let mut request = interface_request(WIRE);
+    request.ifr_ifru.ifru_flags = (libc::IFF_TUN | libc::IFF_NO_PI) as i16;
+    // SAFETY: TUNSETIFF takes a pointer to a struct ifreq, which `request` is.
+    unsafe { ioctl(tun, Setter::<TUNSETIFF, libc::ifreq>::new(request)) }
+}
+
+/// A `struct ifreq` that names an interface.
+pub(crate) fn interface_request(name: &str) -> libc::ifreq {
+    // SAFETY: ifreq is plain data, for which all zero is valid.
+    let mut request: libc::ifreq = unsafe { std::mem::zeroed() };
+    let room = request.ifr_name.len() - 1;
+    for (to, from) in request.ifr_name[..room].iter_mut().zip(name.bytes()) {
+        *to = from as libc::c_char;
+    }
+    request
+}
