@@ -1,0 +1,202 @@
+//! How a connection, or the attempt at one, ended: one word out of one table.
+//!
+//! The same word stands in the diagnosis, the JSON, the log line, the counter's label, the fault that causes it and the
+//! lab's scenario that shows it. What a row says is the truth for all of them.
+
+use std::fmt;
+
+use rustix::io::Errno;
+
+/// What a row of the table says of an [`Ending`].
+#[derive(Debug, Clone, Copy)]
+pub struct Row {
+    /// The ending itself.
+    pub ending: Ending,
+    /// Its word, in kebab case, as it stands in logs and JSON.
+    pub word: &'static str,
+    /// The errno that usually carries it, and the call that gives it; empty where there is none.
+    pub errno: &'static str,
+    /// What happened, as a sentence without its full stop.
+    pub sentence: &'static str,
+    /// What to look at or try, as a sentence without its full stop; empty where nothing is wrong.
+    pub advice: &'static str,
+    /// The exit status of a client whose connection ended so.
+    pub exit_status: u8,
+}
+
+macro_rules! endings {
+    ($($(#[$doc:meta])* $name:ident, $word:literal, $errno:literal, $sentence:literal, $advice:literal, $status:literal;)*) => {
+        /// How a connection, or the attempt at one, ended.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+        #[repr(u8)]
+        pub enum Ending { $($(#[$doc])* $name,)* }
+
+        /// Every ending with its word, errno, sentence, advice and exit status, in the order of the enum.
+        pub static ENDINGS: &[Row] = &[$(Row {
+            ending: Ending::$name, word: $word, errno: $errno, sentence: $sentence, advice: $advice, exit_status: $status,
+        },)*];
+    };
+}
+
+endings! {
+    /// Both sides sent FIN and every byte came back.
+    Finished, "finished", "",
+        "both sides sent FIN and every byte came back", "", 0;
+    /// The name has no address.
+    ResolveFailed, "resolve-failed", "getaddrinfo",
+        "the name has no address",
+        "check the spelling, then /etc/hosts and the resolver (getent ahosts NAME)", 3;
+    /// RST answered the SYN.
+    Refused, "refused", "ECONNREFUSED, connect",
+        "RST answered the SYN: the host is up and nobody listens on that port",
+        "check the port, and on the server that it listens on that address (ss -ltn)", 3;
+    /// No SYN-ACK in time.
+    ConnectTimeout, "connect-timeout", "ETIMEDOUT or our deadline, connect",
+        "no SYN-ACK came in time: the SYN or its answer was dropped, or the host is down",
+        "look for a firewall that drops silently, and try from another host", 3;
+    /// A router or the routing table said that the host cannot be reached.
+    HostUnreachable, "host-unreachable", "EHOSTUNREACH, connect or later",
+        "a router or the neighbour table said that the host cannot be reached",
+        "check that the host is up and its link works (ip neigh)", 3;
+    /// A router or the routing table said that the network cannot be reached.
+    NetworkUnreachable, "network-unreachable", "ENETUNREACH, connect or later",
+        "a router or the routing table said that there is no way to that network",
+        "check the route to it (ip route get ADDRESS)", 3;
+    /// A local or administrative rule refused it.
+    Forbidden, "forbidden", "EACCES, EPERM",
+        "a local or administrative rule refused it",
+        "look for a firewall rule, a prohibit route, or a security module on this host", 3;
+    /// No free ephemeral port, or no such source address.
+    NoLocalPort, "no-local-port", "EADDRNOTAVAIL",
+        "no local port is free towards that address, or the source address is not of this host",
+        "check the source address, and net.ipv4.ip_local_port_range against the sockets in TIME_WAIT", 3;
+    /// The peer's FIN came before all bytes had come back (UNP 5.12, "server terminated prematurely").
+    ClosedEarly, "closed-early", "read returns 0",
+        "the peer's FIN came before the conversation was over: the server terminated prematurely",
+        "look why it closed: its log, a crash, a shutdown, an idle or connection limit", 4;
+    /// The peer's RST.
+    Reset, "reset", "ECONNRESET, read or write",
+        "the peer's RST came: its process is gone, its host rebooted, or it closed with unread data",
+        "look at the server's process and the host's uptime, then for a middlebox that forgot the connection", 4;
+    /// Wrote after the reset was already known.
+    BrokenPipe, "broken-pipe", "EPIPE, write",
+        "wrote after the connection had already been reset",
+        "look for the first failure before this one", 4;
+    /// Retransmissions unanswered.
+    GaveUp, "gave-up", "ETIMEDOUT, established",
+        "nothing came back in time: the host is down, the path is cut, or the server hangs",
+        "check that the host answers at all, and that the server still reads", 4;
+    /// An idle peer stopped answering keepalives.
+    KeepaliveLost, "keepalive-lost", "ETIMEDOUT, idle",
+        "the idle peer stopped answering keepalives: its host is down or the path is cut",
+        "check that the host answers at all", 4;
+    /// A byte came back changed, missing, doubled or foreign.
+    Mismatch, "mismatch", "",
+        "a byte came back changed, missing, doubled or foreign",
+        "the server is not an echo server (then use --no-check), or something on the way alters bytes", 1;
+    /// The server's idle limit ended it.
+    Idle, "idle", "",
+        "the server's idle limit ended it", "raise --idle-timeout", 4;
+    /// The server's connection limit, or a lack of threads, processes or memory, ended it.
+    Limit, "limit", "",
+        "the server had no room for it: its connection limit, or no thread, process or memory to serve it",
+        "raise --max-connections, or the limit that the log names", 4;
+    /// The server is shutting down.
+    Draining, "draining", "",
+        "the server was shutting down", "", 4;
+    /// The user ended it.
+    Interrupted, "interrupted", "SIGINT, SIGTERM",
+        "the user ended it", "", 130;
+}
+
+impl Ending {
+    /// The row of the table.
+    #[must_use]
+    pub fn row(self) -> &'static Row {
+        &ENDINGS[self as usize]
+    }
+
+    /// The word, as it stands in logs and JSON.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        self.row().word
+    }
+
+    /// What happened, as a sentence without its full stop.
+    #[must_use]
+    pub fn sentence(self) -> &'static str {
+        self.row().sentence
+    }
+
+    /// The ending with this word.
+    #[must_use]
+    pub fn from_word(word: &str) -> Option<Self> {
+        ENDINGS.iter().find(|row| row.word == word).map(|row| row.ending)
+    }
+
+    /// The ending at this place of the table: how a child process tells its parent.
+    #[must_use]
+    pub fn from_index(index: usize) -> Option<Self> {
+        ENDINGS.get(index).map(|row| row.ending)
+    }
+
+    /// What a failed attempt to make a connection means (connect(2), ip(7), icmp(7)).
+    ///
+    /// The ICMP codes that Linux turns into `ENOPROTOOPT`, `EOPNOTSUPP`, `EHOSTDOWN`, `ENONET` and `EPROTO` are all some
+    /// router's or host's word that there is no way there.
+    #[must_use]
+    pub fn of_connect(errno: Errno) -> Self {
+        match errno {
+            Errno::CONNREFUSED => Ending::Refused,
+            Errno::TIMEDOUT | Errno::INPROGRESS | Errno::AGAIN => Ending::ConnectTimeout,
+            Errno::NETUNREACH | Errno::NETDOWN | Errno::NONET => Ending::NetworkUnreachable,
+            Errno::ACCESS | Errno::PERM => Ending::Forbidden,
+            Errno::ADDRNOTAVAIL | Errno::ADDRINUSE => Ending::NoLocalPort,
+            Errno::CONNRESET => Ending::Reset,
+            Errno::INTR => Ending::Interrupted,
+            Errno::MFILE | Errno::NFILE | Errno::NOBUFS | Errno::NOMEM => Ending::Limit,
+            _ => Ending::HostUnreachable,
+        }
+    }
+
+    /// What a failed call on an established connection means.
+    #[must_use]
+    pub fn of_established(errno: Errno) -> Self {
+        match errno {
+            Errno::PIPE => Ending::BrokenPipe,
+            Errno::TIMEDOUT => Ending::GaveUp,
+            Errno::HOSTUNREACH
+            | Errno::HOSTDOWN
+            | Errno::NOPROTOOPT
+            | Errno::PROTO
+            | Errno::OPNOTSUPP => Ending::HostUnreachable,
+            Errno::NETUNREACH | Errno::NETDOWN | Errno::NONET => Ending::NetworkUnreachable,
+            Errno::ACCESS | Errno::PERM => Ending::Forbidden,
+            Errno::NOBUFS | Errno::NOMEM => Ending::Limit,
+            // ECONNRESET, and whatever else the kernel may say of a connection that is no more (ENOTCONN, ECONNABORTED).
+            _ => Ending::Reset,
+        }
+    }
+}
+
+impl fmt::Display for Ending {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.word())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_row_stands_at_its_own_place_and_its_word_leads_back() {
+        for (index, row) in ENDINGS.iter().enumerate() {
+            assert_eq!(row.ending as usize, index);
+            assert_eq!(Ending::from_word(row.word), Some(row.ending));
+            assert_eq!(Ending::from_index(index), Some(row.ending));
+            assert!(row.word.bytes().all(|b| b.is_ascii_lowercase() || b == b'-'), "{}", row.word);
+        }
+        assert_eq!(Ending::from_index(ENDINGS.len()), None);
+    }
+}

@@ -1,0 +1,40 @@
+//! A TCP echo server for other people's tests, a client, and the words for how a connection ends.
+//!
+//! [`Server`] is the whole server as a value. What it serves with is an [`Engine`], how a connection ends is an
+//! [`Ending`], and [`Connection::open`] makes one and keeps every failed attempt. Linux only.
+#![forbid(unsafe_code)]
+
+mod bind;
+mod client;
+mod context;
+mod door;
+mod duration;
+mod echo;
+mod ending;
+mod endpoint;
+mod engine;
+mod error;
+pub mod exact;
+mod farewell;
+mod listener;
+mod not_understood;
+mod patience;
+mod server;
+mod session;
+mod stats;
+mod stop;
+mod table;
+
+pub use bind::explain_bind;
+pub use client::{Attempt, Connection, Connector};
+pub use duration::parse_duration;
+pub use ending::{ENDINGS, Ending, Row};
+pub use endpoint::{DEFAULT_PORT, Endpoint, Family, ResolveError, parse_source};
+pub use engine::{ENGINES, Engine, Unavailable};
+pub use error::{Error, words};
+pub use listener::{Keepalive, Listener};
+pub use not_understood::NotUnderstood;
+pub use server::{Builder, Server};
+pub use session::{Event, Report};
+pub use stats::Snapshot;
+pub use stop::Stop;
