@@ -1,0 +1,128 @@
+//! A span of time as a person writes it: `500ms`, `1.5m`, `2`.
+
+use std::time::Duration;
+
+use crate::NotUnderstood;
+
+/// Nanoseconds of each unit. A bare number is seconds, as for sleep(1).
+const UNITS: &[(&str, u64)] = &[
+    ("us", 1_000),
+    ("µs", 1_000),
+    ("ms", 1_000_000),
+    ("s", 1_000_000_000),
+    ("m", 60_000_000_000),
+    ("h", 3_600_000_000_000),
+    ("", 1_000_000_000),
+];
+
+/// The longest span understood. It keeps every sum with a clock's reading in range, and nobody
+/// waits longer.
+const LONGEST: Duration = Duration::from_secs(10 * 365 * 24 * 3600);
+
+/// Reads a number, whole or with a decimal fraction, and its unit: `us`, `ms`, `s`, `m`, `h`, or
+/// none for seconds.
+///
+/// What a fraction has below a nanosecond is dropped.
+///
+/// # Errors
+/// [`NotUnderstood`] for anything else, and for more than ten years.
+///
+/// ```
+/// # use std::time::Duration;
+/// assert_eq!(tcpecho::parse_duration("1.5m"), Ok(Duration::from_secs(90)));
+/// ```
+pub fn parse_duration(text: &str) -> Result<Duration, NotUnderstood> {
+    let end = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
+    let (number, unit) = text.split_at(end);
+    let unit = UNITS.iter().find(|(name, _)| *name == unit).map(|(_, nanos)| *nanos);
+    let nanos = unit.and_then(|unit| nanoseconds(number, unit)).ok_or_else(|| {
+        let text = text.escape_debug();
+        NotUnderstood::new(format!("\"{text}\" is no duration; write 500ms, 2s, 1.5m or 2h"))
+    })?;
+    match u64::try_from(nanos).map(Duration::from_nanos) {
+        Ok(span) if span <= LONGEST => Ok(span),
+        _ => Err(NotUnderstood::new("a duration can be ten years at most")),
+    }
+}
+
+/// Exact decimal arithmetic; a number too large for it is as good as the largest.
+fn nanoseconds(number: &str, unit: u64) -> Option<u128> {
+    let (whole, fraction) = number.split_once('.').unwrap_or((number, ""));
+    if (whole.is_empty() && fraction.is_empty()) || fraction.contains('.') {
+        return None;
+    }
+    let mut total = 0_u128;
+    for digit in whole.bytes() {
+        total = total.saturating_mul(10).saturating_add(u128::from(digit - b'0'));
+    }
+    total = total.saturating_mul(u128::from(unit));
+    // Digits past these weigh less than a nanosecond for every unit.
+    let (mut part, mut scale) = (0_u128, 1_u128);
+    for digit in fraction.bytes().take(18) {
+        part = part * 10 + u128::from(digit - b'0');
+        scale *= 10;
+    }
+    Some(total.saturating_add(part * u128::from(unit) / scale))
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn every_unit_and_fractions() {
+        for (text, nanos) in [
+            ("0", 0),
+            ("2", 2_000_000_000),
+            ("2s", 2_000_000_000),
+            ("500ms", 500_000_000),
+            ("1.5m", 90_000_000_000),
+            ("2h", 7_200_000_000_000),
+            ("250us", 250_000),
+            ("250µs", 250_000),
+            (".5", 500_000_000),
+            ("1.", 1_000_000_000),
+            ("0.0000000019s", 1),
+        ] {
+            assert_eq!(parse_duration(text), Ok(Duration::from_nanos(nanos)), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_duration_is_refused() {
+        for text in [
+            "",
+            ".",
+            "s",
+            "1 s",
+            "-1",
+            "+1",
+            "1.2.3",
+            "1e3",
+            "1d",
+            "1S",
+            "99999999999999999999h",
+            "11e9",
+        ] {
+            assert!(parse_duration(text).is_err(), "{text}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn no_text_panics(text in any::<String>(), numbers in "[0-9.]{0,60}(us|ms|s|m|h)?") {
+            let _ = parse_duration(&text);
+            let _ = parse_duration(&numbers);
+        }
+
+        #[test]
+        fn microseconds_come_back(us in 0_u64..300_000_000_000_000) {
+            let span = Duration::from_micros(us);
+            prop_assert_eq!(parse_duration(&format!("{us}us")), Ok(span));
+            let (seconds, rest) = (us / 1_000_000, us % 1_000_000);
+            prop_assert_eq!(parse_duration(&format!("{seconds}.{rest:06}")), Ok(span));
+        }
+    }
+}
