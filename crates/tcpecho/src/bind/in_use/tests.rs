@@ -1,0 +1,92 @@
+//! Every way of being in use, as a row: what is there, what is wanted, what is said.
+
+use super::*;
+
+fn socket(state: TcpState, local: &str) -> TcpSocket {
+    TcpSocket {
+        state,
+        local: local.parse().unwrap(),
+        remote: "192.0.2.7:5000".parse().unwrap(),
+        v6only: false,
+        inode: 1,
+        uid: 33,
+        rqueue: 0,
+        wqueue: 0,
+        time_wait_ms: (state == TcpState::TimeWait).then_some(57_300),
+    }
+}
+
+/// What is said when `ours` is refused, `pids` hold each socket, and we are process 9.
+fn said(ours: &str, sockets: &[TcpSocket], pids: &[u32], reuse_address: bool) -> String {
+    let ours: SocketAddr = ours.parse().unwrap();
+    let mut culprits = in_the_way(ours.ip(), sockets);
+    for culprit in &mut culprits {
+        let holders = pids.iter().map(|&pid| Holder { pid, comm: "nginx".into() });
+        culprit.holders = holders.collect();
+    }
+    sentences(&Seen { culprits: Ok(culprits), our_pid: 9 }, reuse_address).join("; ")
+}
+
+#[test]
+fn a_listener_is_named() {
+    let sockets = [
+        socket(TcpState::TimeWait, "127.0.0.1:80"),
+        socket(TcpState::Listen, "0.0.0.0:80"),
+        socket(TcpState::Listen, "0.0.0.0:80"),
+    ];
+    let expected = "held by PID 123 (nginx), listening on 0.0.0.0:80";
+    assert_eq!(said("127.0.0.1:80", &sockets, &[123], true), expected);
+    assert_eq!(
+        said("0.0.0.0:80", &sockets, &[], true),
+        "held by a process of uid 33 that may not be looked at from here, listening on 0.0.0.0:80"
+    );
+    let many = said("0.0.0.0:80", &sockets, &[7, 8, 9, 10, 11], true);
+    assert!(many.contains("PID 8 (nginx), PID 9 (nginx, this process) and 2 more"), "{many}");
+}
+
+#[test]
+fn sockets_that_do_not_exclude_each_other_are_not_blamed() {
+    let other = socket(TcpState::Listen, "127.0.0.2:80");
+    let v6only = TcpSocket { v6only: true, ..socket(TcpState::Listen, "[::]:80") };
+    let said = said("127.0.0.1:80", &[other, v6only], &[], true);
+    assert!(said.starts_with("no socket on that port is seen any more"), "{said}");
+}
+
+#[test]
+fn dual_stack_is_explained_both_ways() {
+    let sockets = [socket(TcpState::Listen, "[::]:80")];
+    assert!(said("0.0.0.0:80", &sockets, &[1], true).contains("that [::] is dual-stack"));
+    let sockets = [socket(TcpState::Listen, "127.0.0.1:80")];
+    assert!(said("[::]:80", &sockets, &[1], true).contains("[::] is dual-stack here"));
+    let both = [sockets[0], socket(TcpState::Listen, "[::1]:80")];
+    assert_eq!(said("[::]:80", &both, &[1], true), "held by PID 1 (nginx), listening on [::1]:80");
+}
+
+#[test]
+fn a_bound_socket_is_named() {
+    let sockets = [socket(TcpState::Close, "127.0.0.1:80")];
+    assert_eq!(
+        said("0.0.0.0:80", &sockets, &[5], false),
+        "held by PID 5 (nginx), which does not listen yet, bound to 127.0.0.1:80"
+    );
+}
+
+#[test]
+fn remains_are_counted_with_the_rule() {
+    let sockets = [
+        socket(TcpState::TimeWait, "127.0.0.1:80"),
+        socket(TcpState::TimeWait, "[::ffff:127.0.0.1]:80"),
+        socket(TcpState::Established, "127.0.0.1:80"),
+    ];
+    let old = said("0.0.0.0:80", &sockets, &[5], false);
+    assert!(old.contains("2 TIME_WAIT, 1 ESTABLISHED, held by PID 5 (nginx)"), "{old}");
+    assert!(old.contains("for 58 s more; SO_REUSEADDR would pass them"), "{old}");
+    let new = said("0.0.0.0:80", &sockets[..2], &[], true);
+    assert!(new.contains("only if the socket that they come from had it too"), "{new}");
+}
+
+#[test]
+fn not_knowing_is_said() {
+    let seen = Seen { culprits: Err(Errno::NOENT), our_pid: 9 };
+    assert!(sentences(&seen, true)[0].contains("not known: sock_diag"));
+}

@@ -1,0 +1,182 @@
+//! Bound, listening sockets (UNP 4.4 and 4.5), and the options that the sockets accepted from them inherit.
+
+use std::{
+    net::{IpAddr, Ipv4Addr, SocketAddr},
+    os::fd::{AsFd, BorrowedFd, OwnedFd},
+    time::Duration,
+};
+
+use rustix::{
+    io::Errno,
+    net::{AddressFamily, SocketFlags, SocketType, ipproto, socket_with, sockopt},
+};
+use tcpecho_os::tcp_info::listen_queue;
+
+use crate::{Error, explain_bind};
+
+/// When a silent peer is asked whether it is still there (tcp(7), `TCP_KEEPIDLE` and the two beside it).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Keepalive {
+    /// Silence before the first probe.
+    pub idle: Duration,
+    /// Time between probes.
+    pub interval: Duration,
+    /// Unanswered probes after which the connection is given up.
+    pub count: u32,
+}
+
+impl Default for Keepalive {
+    /// Two minutes of silence, then four probes half a minute apart: a vanished peer is gone after four minutes, where
+    /// the kernel's own default is two hours and eleven minutes.
+    fn default() -> Self {
+        Keepalive { idle: Duration::from_secs(120), interval: Duration::from_secs(30), count: 4 }
+    }
+}
+
+/// What a listener is made with. Accepted sockets inherit all of it on Linux, so no connection costs a setsockopt(2).
+#[derive(Debug, Clone)]
+pub(crate) struct Options {
+    pub(crate) backlog: i32,
+    pub(crate) keepalive: Option<Keepalive>,
+    pub(crate) user_timeout: Option<Duration>,
+    /// SO_RCVTIMEO and SO_SNDTIMEO, for engines that block in recv and send.
+    pub(crate) blocking_timeout: Option<Duration>,
+}
+
+/// A listening socket.
+#[derive(Debug)]
+pub struct Listener {
+    fd: OwnedFd,
+    addr: SocketAddr,
+    backlog: u32,
+}
+
+impl Listener {
+    /// The address with the real port.
+    #[must_use]
+    pub fn addr(&self) -> SocketAddr {
+        self.addr
+    }
+
+    /// The backlog in force: what was asked for, clamped by net.core.somaxconn (listen(2)).
+    #[must_use]
+    pub fn backlog(&self) -> u32 {
+        self.backlog
+    }
+
+    /// `loops` listeners for each address, grouped by loop, all of one address on one port.
+    ///
+    /// The first socket of an address is bound without SO_REUSEPORT, so a port that anybody else uses is an error, even if
+    /// that stranger would share it; only then are the others let in.
+    pub(crate) fn bind_all(
+        addrs: &[SocketAddr],
+        loops: usize,
+        options: &Options,
+    ) -> Result<Vec<Vec<Self>>, Error> {
+        let mut groups: Vec<Vec<Self>> = (0..loops).map(|_| Vec::new()).collect();
+        for addr in addrs {
+            let v6_only = is_v6_beside_v4(*addr, addrs);
+            let first = bound(*addr, v6_only, false, options)?;
+            let shared = loops > 1;
+            if shared {
+                let set = sockopt::set_socket_reuseport(&first, true);
+                set.map_err(|errno| Error::at("setsockopt SO_REUSEPORT", *addr, errno))?;
+            }
+            let real =
+                local_addr(&first).map_err(|errno| Error::at("getsockname", *addr, errno))?;
+            let mut sockets = vec![first];
+            for _ in 1..loops {
+                sockets.push(bound(real, v6_only, shared, options)?);
+            }
+            for (group, fd) in groups.iter_mut().zip(sockets) {
+                group.push(listening(fd, real, options)?);
+            }
+        }
+        Ok(groups)
+    }
+}
+
+impl AsFd for Listener {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.fd.as_fd()
+    }
+}
+
+/// An IPv6 wildcard takes IPv4 too, unless the same list asks for the IPv4 wildcard at that port.
+fn is_v6_beside_v4(addr: SocketAddr, all: &[SocketAddr]) -> bool {
+    let v4 = SocketAddr::from((Ipv4Addr::UNSPECIFIED, addr.port()));
+    matches!(addr.ip(), IpAddr::V6(ip) if !ip.is_unspecified() || all.contains(&v4))
+}
+
+fn bound(
+    addr: SocketAddr,
+    v6_only: bool,
+    share: bool,
+    options: &Options,
+) -> Result<OwnedFd, Error> {
+    let family = if addr.is_ipv4() { AddressFamily::INET } else { AddressFamily::INET6 };
+    let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+    let fd = socket_with(family, SocketType::STREAM, flags, Some(ipproto::TCP))
+        .map_err(|errno| explained("socket", addr, errno))?;
+    set_options(&fd, addr, v6_only, share, options)
+        .map_err(|(op, errno)| Error::at(op, addr, errno))?;
+    rustix::net::bind(&fd, &addr).map_err(|errno| explained("bind", addr, errno))?;
+    Ok(fd)
+}
+
+fn listening(fd: OwnedFd, addr: SocketAddr, options: &Options) -> Result<Listener, Error> {
+    rustix::net::listen(&fd, options.backlog).map_err(|errno| explained("listen", addr, errno))?;
+    let queue = listen_queue(&fd).map_err(|errno| Error::at("getsockopt TCP_INFO", addr, errno))?;
+    Ok(Listener { fd, addr, backlog: queue.backlog })
+}
+
+fn set_options(
+    fd: &OwnedFd,
+    addr: SocketAddr,
+    v6_only: bool,
+    share: bool,
+    options: &Options,
+) -> Result<(), (&'static str, Errno)> {
+    let named = |op: &'static str| move |errno: Errno| (op, errno);
+    // The restart on a port whose old connections sit in TIME_WAIT (UNP 7.5).
+    sockopt::set_socket_reuseaddr(fd, true).map_err(named("setsockopt SO_REUSEADDR"))?;
+    if addr.is_ipv6() {
+        sockopt::set_ipv6_v6only(fd, v6_only).map_err(named("setsockopt IPV6_V6ONLY"))?;
+    }
+    if share {
+        sockopt::set_socket_reuseport(fd, true).map_err(named("setsockopt SO_REUSEPORT"))?;
+    }
+    // An echo answers at once: Nagle's algorithm against a delayed ACK costs 40 ms (UNP 7.9).
+    sockopt::set_tcp_nodelay(fd, true).map_err(named("setsockopt TCP_NODELAY"))?;
+    // Urgent data is echoed in its place like any other byte (RFC 6093 section 6).
+    sockopt::set_socket_oobinline(fd, true).map_err(named("setsockopt SO_OOBINLINE"))?;
+    if let Some(keepalive) = options.keepalive {
+        sockopt::set_socket_keepalive(fd, true).map_err(named("setsockopt SO_KEEPALIVE"))?;
+        sockopt::set_tcp_keepidle(fd, keepalive.idle).map_err(named("setsockopt TCP_KEEPIDLE"))?;
+        sockopt::set_tcp_keepintvl(fd, keepalive.interval)
+            .map_err(named("setsockopt TCP_KEEPINTVL"))?;
+        sockopt::set_tcp_keepcnt(fd, keepalive.count).map_err(named("setsockopt TCP_KEEPCNT"))?;
+    }
+    if let Some(timeout) = options.user_timeout {
+        let ms = u32::try_from(timeout.as_millis()).unwrap_or(u32::MAX);
+        sockopt::set_tcp_user_timeout(fd, ms).map_err(named("setsockopt TCP_USER_TIMEOUT"))?;
+    }
+    if options.blocking_timeout.is_some() {
+        for (id, op) in [
+            (sockopt::Timeout::Recv, "setsockopt SO_RCVTIMEO"),
+            (sockopt::Timeout::Send, "setsockopt SO_SNDTIMEO"),
+        ] {
+            sockopt::set_socket_timeout(fd, id, options.blocking_timeout).map_err(named(op))?;
+        }
+    }
+    Ok(())
+}
+
+/// The error of a call that takes an address, with what can be found out about the cause.
+fn explained(op: &'static str, addr: SocketAddr, errno: Errno) -> Error {
+    explain_bind(addr, errno, true).into_iter().fold(Error::at(op, addr, errno), Error::note)
+}
+
+fn local_addr(fd: &OwnedFd) -> Result<SocketAddr, Errno> {
+    SocketAddr::try_from(rustix::net::getsockname(fd)?)
+}
