@@ -1,0 +1,111 @@
+//! What an engine sees of its server: the limits, the counters, and a [`Door`] through which connections come.
+
+use std::{
+    net::SocketAddr,
+    os::fd::OwnedFd,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering::Relaxed},
+        mpsc::SyncSender,
+    },
+    time::{Duration, Instant},
+};
+
+use crate::{
+    Error, Event, Report,
+    listener::Listener,
+    patience::Patience,
+    session::{Outcome, Session},
+    stats::Stats,
+    stop::Stop,
+    table::Table,
+};
+
+/// Called with what happens, from whatever thread it happens in.
+pub(crate) type Observer = dyn Fn(&Event<'_>) + Send + Sync;
+
+/// What all loops of a server share.
+pub(crate) struct Shared {
+    pub(crate) origin: Instant,
+    pub(crate) max_connections: usize,
+    pub(crate) idle_timeout: Option<Duration>,
+    pub(crate) stats: Stats,
+    /// No more connections: let those that are here finish.
+    pub(crate) drain: Stop,
+    /// Let go of everything.
+    pub(crate) halt: Stop,
+    /// Every loop has returned.
+    pub(crate) ended: Stop,
+    /// Written to whenever a descriptor was freed while accept was failing.
+    pub(crate) freed: Stop,
+    pub(crate) failing: AtomicBool,
+    /// The sessions of the engines that block in them.
+    pub(crate) table: Table,
+    patience: Mutex<Patience>,
+    observer: Option<Box<Observer>>,
+}
+
+impl Shared {
+    pub(crate) fn new(
+        max_connections: usize,
+        idle_timeout: Option<Duration>,
+        observer: Option<Box<Observer>>,
+    ) -> Result<Self, Error> {
+        Ok(Shared {
+            origin: Instant::now(),
+            max_connections,
+            idle_timeout,
+            stats: Stats::new()?,
+            drain: Stop::new()?,
+            halt: Stop::new()?,
+            ended: Stop::new()?,
+            freed: Stop::new()?,
+            failing: AtomicBool::new(false),
+            table: Table::default(),
+            patience: Mutex::default(),
+            observer,
+        })
+    }
+
+    pub(crate) fn tell(&self, event: &Event<'_>) {
+        if let Some(observer) = &self.observer {
+            observer(event);
+        }
+    }
+
+    pub(crate) fn patience(&self) -> MutexGuard<'_, Patience> {
+        self.patience.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A connection begins, unless there is no room for it; then it is closed, counted and told.
+    pub(crate) fn enter(&self, fd: OwnedFd, peer: SocketAddr) -> Option<(OwnedFd, Session)> {
+        self.stats.accepted.fetch_add(1, Relaxed);
+        let session = Session::new(peer, self.origin);
+        let before = self.stats.active.fetch_add(1, Relaxed);
+        if before < self.max_connections {
+            return Some((fd, session));
+        }
+        drop(fd);
+        self.leave(&session, Outcome::of(crate::Ending::Limit));
+        None
+    }
+
+    /// A session is over. Its descriptor has been closed, so an accept that ran out of them may try again.
+    pub(crate) fn leave(&self, session: &Session, outcome: Outcome) {
+        self.stats.active.fetch_sub(1, Relaxed);
+        self.stats.ended(outcome.ending);
+        if self.failing.load(Relaxed) {
+            self.freed.trigger();
+        }
+        let report: Report = session.report(outcome, self.origin);
+        self.tell(&Event::Ended(&report));
+    }
+}
+
+/// What one loop of a server is given.
+pub(crate) struct Context {
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) listeners: Vec<Listener>,
+    /// Told by [`crate::door::Door::open`], the last thing that an engine needs before it serves.
+    pub(crate) ready: SyncSender<()>,
+}

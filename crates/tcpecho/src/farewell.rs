@@ -1,0 +1,120 @@
+//! How we end a connection that the peer has not ended: our FIN when it has been quiet, then a moment for its own.
+//!
+//! Closing with unread data sends RST, which can destroy what the peer has not read yet (RFC 1122 4.2.2.13); so we stop
+//! sending, read and forget what still comes, and close when the peer has closed or the moment is over.
+
+use std::{
+    mem::MaybeUninit,
+    os::fd::{BorrowedFd, OwnedFd},
+    time::{Duration, Instant},
+};
+
+use rustix::{
+    event::{
+        Timespec,
+        epoll::{self, EventData, EventFlags},
+        poll,
+    },
+    io::Errno,
+    net::{RecvFlags, Shutdown, recv, shutdown},
+};
+use tcpecho_os::{socket::unread, tcp_info::tcp_info, tcp_state::TcpState};
+
+use crate::door::until;
+
+/// How long nothing must have come before we take a connection for idle, beyond one round trip.
+const QUIET: Duration = Duration::from_millis(50);
+/// How often a connection is looked at that cannot be waited for.
+const NAP: Duration = Duration::from_millis(10);
+/// How long after our FIN the peer's is waited for.
+pub(crate) const LINGER: Duration = Duration::from_millis(500);
+
+/// A connection's state.
+pub(crate) fn state(fd: BorrowedFd<'_>) -> TcpState {
+    tcp_info(fd).map_or(TcpState::Close, |info| info.state)
+}
+
+/// Milliseconds since a segment with data last went out.
+pub(crate) fn sent_ago(fd: BorrowedFd<'_>) -> u32 {
+    tcp_info(fd).map_or(u32::MAX, |info| info.last_data_sent_ms)
+}
+
+/// In how long the connection will have been quiet if nothing comes: zero if it has been. One that waits to be read is not
+/// quiet, however long ago that came.
+pub(crate) fn quiet_in(fd: BorrowedFd<'_>) -> Duration {
+    let Ok(info) = tcp_info(fd) else { return Duration::ZERO };
+    if unread(fd).is_ok_and(|bytes| bytes > 0) {
+        return QUIET;
+    }
+    let silence = Duration::from_millis(u64::from(info.last_data_recv_ms));
+    let needed = QUIET + Duration::from_micros(u64::from(info.rtt_us));
+    needed.saturating_sub(silence)
+}
+
+/// Sends our FIN and waits for the peer's, at most so long. Works whether or not our reading side is shut.
+pub(crate) fn say(fd: BorrowedFd<'_>, patience: Duration) {
+    if shutdown(fd, Shutdown::Write).is_err() {
+        return;
+    }
+    let news = News::of(fd);
+    let deadline = Instant::now() + patience;
+    loop {
+        forget_what_came(fd);
+        if peer_is_done(fd) || !news.wait(deadline) {
+            return;
+        }
+    }
+}
+
+/// After our FIN, the peer's takes the connection out of these two states.
+pub(crate) fn peer_is_done(fd: BorrowedFd<'_>) -> bool {
+    !matches!(state(fd), TcpState::FinWait1 | TcpState::FinWait2)
+}
+
+/// Reads and forgets; nothing that comes now will be answered.
+pub(crate) fn forget_what_came(fd: BorrowedFd<'_>) {
+    let mut sink = [MaybeUninit::uninit(); 4096];
+    while matches!(recv(fd, &mut sink, RecvFlags::DONTWAIT), Ok((_, n)) if n > 0) {}
+}
+
+/// Tells when something happens to a socket after this was made: make it, look at the socket, then wait.
+///
+/// A socket whose reading side is shut is readable all the time, so only the edge tells.
+pub(crate) struct News(Option<OwnedFd>);
+
+impl News {
+    pub(crate) fn of(fd: BorrowedFd<'_>) -> Self {
+        News(Self::watch(fd).ok())
+    }
+
+    fn watch(fd: BorrowedFd<'_>) -> Result<OwnedFd, Errno> {
+        let epoll = epoll::create(epoll::CreateFlags::CLOEXEC)?;
+        epoll::add(
+            &epoll,
+            fd,
+            EventData::new_u64(0),
+            EventFlags::IN | EventFlags::RDHUP | EventFlags::ET,
+        )?;
+        // The first edge is the state at hand.
+        let mut events = [const { MaybeUninit::uninit() }; 1];
+        epoll::wait(&epoll, &mut events, Some(&Timespec::default()))?;
+        Ok(epoll)
+    }
+
+    /// `false` when nothing happened in time. Without a descriptor to wait with it is a short sleep.
+    pub(crate) fn wait(&self, deadline: Instant) -> bool {
+        let Some(epoll) = &self.0 else {
+            let nap = deadline.min(Instant::now() + NAP);
+            let _ = poll(&mut [], Some(&until(nap)));
+            return Instant::now() < deadline;
+        };
+        let mut events = [const { MaybeUninit::uninit() }; 1];
+        loop {
+            match epoll::wait(epoll, &mut events, Some(&until(deadline))) {
+                Ok((events, _)) => return !events.is_empty(),
+                Err(Errno::INTR) => {}
+                Err(_) => return false,
+            }
+        }
+    }
+}

@@ -1,0 +1,140 @@
+//! One accepted connection from accept to close, with its accounting.
+
+use std::{
+    net::{Ipv6Addr, SocketAddr, SocketAddrV6},
+    time::{Duration, Instant},
+};
+
+use rustix::io::Errno;
+
+use crate::{Ending, error::words};
+
+/// How a session ended, and the call that said so where one failed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Outcome {
+    pub(crate) ending: Ending,
+    pub(crate) call: Option<(&'static str, Errno)>,
+}
+
+impl Outcome {
+    /// The peer's FIN came and everything owed was handed over.
+    pub(crate) const FINISHED: Outcome = Outcome::of(Ending::Finished);
+
+    pub(crate) const fn of(ending: Ending) -> Self {
+        Outcome { ending, call: None }
+    }
+
+    /// `op` failed on an established connection.
+    pub(crate) fn failed(op: &'static str, errno: Errno) -> Self {
+        Outcome { ending: Ending::of_established(errno), call: Some((op, errno)) }
+    }
+
+    /// What it is called once the server lets go of everything: a call that fails then does so because of our own abort,
+    /// whatever its errno says of the peer.
+    pub(crate) fn while_letting_go(self) -> Self {
+        match self.ending {
+            Ending::Finished | Ending::Idle => self,
+            _ => Outcome::of(Ending::Draining),
+        }
+    }
+}
+
+/// What a session carries while it lives. Kept small: this is all the memory that an idle connection costs an engine,
+/// beside its descriptor's number.
+#[derive(Debug)]
+pub(crate) struct Session {
+    ip: [u8; 16],
+    started_us: u64,
+    /// Bytes echoed.
+    pub(crate) bytes: u64,
+    scope: u32,
+    port: u16,
+    /// For the engine's own use.
+    pub(crate) mark: u8,
+}
+
+impl Session {
+    pub(crate) fn new(peer: SocketAddr, origin: Instant) -> Self {
+        let (ip, scope) = match peer {
+            SocketAddr::V4(v4) => (v4.ip().to_ipv6_mapped(), 0),
+            SocketAddr::V6(v6) => (*v6.ip(), v6.scope_id()),
+        };
+        let started_us = origin.elapsed().as_micros() as u64;
+        Session { ip: ip.octets(), started_us, bytes: 0, scope, port: peer.port(), mark: 0 }
+    }
+
+    fn peer(&self) -> SocketAddr {
+        let ip = Ipv6Addr::from(self.ip);
+        match ip.to_ipv4_mapped() {
+            Some(v4) => SocketAddr::from((v4, self.port)),
+            None => SocketAddr::V6(SocketAddrV6::new(ip, self.port, 0, self.scope)),
+        }
+    }
+
+    pub(crate) fn report(&self, outcome: Outcome, origin: Instant) -> Report {
+        let now_us = origin.elapsed().as_micros() as u64;
+        Report {
+            peer: self.peer(),
+            ending: outcome.ending,
+            call: outcome.call,
+            bytes: self.bytes,
+            duration: Duration::from_micros(now_us.saturating_sub(self.started_us)),
+        }
+    }
+}
+
+/// The accounting of a session that has ended.
+#[derive(Debug, Clone)]
+pub struct Report {
+    /// The peer's address; an IPv4 peer of a dual-stack listener is shown as IPv4.
+    pub peer: SocketAddr,
+    /// How it ended.
+    pub ending: Ending,
+    /// The system call that ended it and its errno, where one did.
+    pub call: Option<(&'static str, Errno)>,
+    /// Bytes echoed.
+    pub bytes: u64,
+    /// From accept to close.
+    pub duration: Duration,
+}
+
+impl Report {
+    /// The failed call in words, `recv: Connection reset by peer (ECONNRESET)`.
+    #[must_use]
+    pub fn failure(&self) -> Option<String> {
+        self.call.map(|(op, errno)| format!("{op}: {}", words(errno)))
+    }
+}
+
+/// What a server tells its observer. Nothing is told twice, and accept trouble at most once a second.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum Event<'a> {
+    /// A session ended.
+    Ended(&'a Report),
+    /// accept(2) fails and is being waited out.
+    AcceptFailing(Errno),
+    /// accept(2) works again, after so many failed calls in so long a time.
+    AcceptResumed {
+        /// How many calls failed.
+        failures: u64,
+        /// From the first failure to the success.
+        lasted: Duration,
+    },
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_session_is_small_and_remembers_its_peer() {
+        assert_eq!(size_of::<Session>(), 40);
+        for text in ["192.0.2.1:7", "[2001:db8::1]:65535", "[fe80::1%3]:9"] {
+            let peer: SocketAddr = text.parse().unwrap();
+            assert_eq!(Session::new(peer, Instant::now()).peer(), peer);
+        }
+        let mapped: SocketAddr = "[::ffff:192.0.2.1]:7".parse().unwrap();
+        assert_eq!(Session::new(mapped, Instant::now()).peer().to_string(), "192.0.2.1:7");
+    }
+}

@@ -1,0 +1,98 @@
+//! The sessions that a thread is blocked in, so that somebody else can end them.
+//!
+//! A blocked reader is woken by shutting its socket down, not by polling before each read: the plain loop stays the book's
+//! two calls per echo. Shutting only the reading side lets the reader see everything that has come, and then end of file.
+
+use std::{
+    os::fd::OwnedFd,
+    sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
+};
+
+use rustix::net::Shutdown;
+use slab::Slab;
+use tcpecho_os::socket::abort;
+
+use crate::door::Phase;
+
+struct Inner {
+    sockets: Slab<Arc<OwnedFd>>,
+    /// Those who have not said [`Table::gone`] yet.
+    present: usize,
+    phase: Phase,
+}
+
+/// Sockets by seat.
+pub(crate) struct Table {
+    inner: Mutex<Inner>,
+    emptied: Condvar,
+}
+
+impl Default for Table {
+    fn default() -> Self {
+        let inner = Inner { sockets: Slab::new(), present: 0, phase: Phase::Serving };
+        Table { inner: Mutex::new(inner), emptied: Condvar::new() }
+    }
+}
+
+impl Table {
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Somebody will come, sit, rise, and be [`gone`](Table::gone).
+    pub(crate) fn coming(&self) {
+        self.lock().present += 1;
+    }
+
+    /// Takes a seat; whoever comes late finds his socket shut already.
+    pub(crate) fn sit(&self, socket: Arc<OwnedFd>) -> usize {
+        let mut inner = self.lock();
+        shut(inner.phase, &socket);
+        inner.sockets.insert(socket)
+    }
+
+    /// Leaves the seat. The descriptor closes when the caller drops its own hold on it.
+    pub(crate) fn rise(&self, seat: usize) {
+        self.lock().sockets.try_remove(seat);
+    }
+
+    /// The last thing that whoever sat here does.
+    pub(crate) fn gone(&self) {
+        let mut inner = self.lock();
+        inner.present -= 1;
+        if inner.present == 0 {
+            self.emptied.notify_all();
+        }
+    }
+
+    /// Asks every session to finish, or ends it.
+    pub(crate) fn advance(&self, phase: Phase) {
+        let mut inner = self.lock();
+        inner.phase = inner.phase.max(phase);
+        for (_, socket) in &inner.sockets {
+            shut(phase, socket);
+        }
+    }
+
+    /// Where the server is in its life.
+    pub(crate) fn phase(&self) -> Phase {
+        self.lock().phase
+    }
+
+    /// Waits until everybody is gone.
+    pub(crate) fn wait_empty(&self) {
+        let mut inner = self.lock();
+        while inner.present > 0 {
+            inner = self.emptied.wait(inner).unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+}
+
+fn shut(phase: Phase, socket: &OwnedFd) {
+    match phase {
+        Phase::Serving => {}
+        // It can only fail because the connection is over, and then its reader knows.
+        Phase::Draining => drop(rustix::net::shutdown(socket, Shutdown::Read)),
+        Phase::Halted => abort(socket),
+    }
+}
