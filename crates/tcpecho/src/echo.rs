@@ -1,0 +1,115 @@
+//! The book's `str_echo` (UNP 5.3): recv and send, and nothing else, until the peer's FIN.
+//!
+//! It runs in a thread of its own or in a forked child, so nothing here allocates, locks, or keeps state.
+
+use std::{mem::MaybeUninit, os::fd::BorrowedFd, time::Instant};
+
+use rustix::{
+    io::Errno,
+    net::{RecvFlags, SendFlags, recv, send},
+};
+use tcpecho_os::tcp_state::TcpState;
+
+use crate::{
+    Ending,
+    farewell::{self, News},
+    session::Outcome,
+};
+
+/// Bytes of buffer that a blocking engine reads into.
+pub(crate) const BUFFER: usize = 64 << 10;
+
+/// Echoes until the end of a connection and says goodbye. `count` learns of every byte that goes back, `halted` tells
+/// when there is no time for manners.
+pub(crate) fn serve(
+    fd: BorrowedFd<'_>,
+    buffer: &mut [MaybeUninit<u8>],
+    count: &mut impl FnMut(usize),
+    halted: impl Fn() -> bool,
+) -> Outcome {
+    let mut outcome = echo(fd, buffer, RecvFlags::empty(), count);
+    if outcome == Outcome::FINISHED && farewell::state(fd) == TcpState::Established {
+        // End of file without the peer's FIN: it is our own reading side that was shut.
+        outcome = until_quiet(fd, buffer, count);
+    }
+    if halted() {
+        // Whatever the call said that was under way, it said it because of us.
+        return Outcome::of(Ending::Draining);
+    }
+    if matches!(outcome.ending, Ending::Draining | Ending::Idle) {
+        farewell::say(fd, farewell::LINGER);
+    }
+    outcome
+}
+
+/// recv and send until end of file. `EAGAIN` is the timeout of SO_RCVTIMEO or SO_SNDTIMEO.
+fn echo(
+    fd: BorrowedFd<'_>,
+    buffer: &mut [MaybeUninit<u8>],
+    flags: RecvFlags,
+    count: &mut impl FnMut(usize),
+) -> Outcome {
+    loop {
+        let received = match recv(fd, &mut *buffer, flags) {
+            Ok(((received, _), _)) => received,
+            Err(Errno::INTR) => continue,
+            Err(Errno::AGAIN) => return Outcome::of(Ending::Idle),
+            Err(errno) => return Outcome::failed("recv", errno),
+        };
+        if received.is_empty() {
+            return Outcome::FINISHED;
+        }
+        if let Err(errno) = send_all(fd, received, count) {
+            return match errno {
+                Errno::AGAIN => {
+                    tcpecho_os::socket::abort(fd);
+                    Outcome { ending: Ending::Idle, call: Some(("send", errno)) }
+                }
+                errno => Outcome::failed("send", errno),
+            };
+        }
+    }
+}
+
+/// A short count is no error on a stream socket (UNP 3.9).
+fn send_all(
+    fd: BorrowedFd<'_>,
+    mut bytes: &[u8],
+    count: &mut impl FnMut(usize),
+) -> Result<(), Errno> {
+    while !bytes.is_empty() {
+        match send(fd, bytes, SendFlags::NOSIGNAL) {
+            Ok(n) => {
+                count(n);
+                bytes = &bytes[n..];
+            }
+            Err(Errno::INTR) => {}
+            Err(errno) => return Err(errno),
+        }
+    }
+    Ok(())
+}
+
+/// While draining: answers what is still on its way, until the connection has been quiet for a moment.
+fn until_quiet(
+    fd: BorrowedFd<'_>,
+    buffer: &mut [MaybeUninit<u8>],
+    count: &mut impl FnMut(usize),
+) -> Outcome {
+    let news = News::of(fd);
+    loop {
+        match echo(fd, buffer, RecvFlags::DONTWAIT, count) {
+            // With the reading side shut both mean the same: nothing more has come yet.
+            Outcome { ending: Ending::Finished | Ending::Idle, call: None } => {}
+            failed => return failed,
+        }
+        if farewell::state(fd) != TcpState::Established {
+            return Outcome::FINISHED;
+        }
+        let left = farewell::quiet_in(fd);
+        if left.is_zero() {
+            return Outcome::of(Ending::Draining);
+        }
+        news.wait(Instant::now() + left);
+    }
+}

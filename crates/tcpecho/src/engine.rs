@@ -1,0 +1,146 @@
+//! The table of engines: ways of driving one listener. An engine is a row here and a page of its own.
+
+mod blocking;
+mod epoll;
+mod fork;
+mod iterative;
+mod thread;
+mod upkeep;
+mod uring;
+
+use std::fmt;
+
+use rustix::io::Errno;
+
+use slab::Slab;
+
+use crate::{
+    Error,
+    context::{Context, Shared},
+    error::words,
+};
+
+/// A way of serving connections.
+pub struct Engine {
+    /// Its name, as `--engine` takes it.
+    pub name: &'static str,
+    /// What it is, in one line.
+    pub summary: &'static str,
+    /// Connections served at a time unless the user says otherwise.
+    pub max_connections: usize,
+    /// Whether it blocks in recv(2) and send(2), one connection at a time.
+    pub(crate) blocks: bool,
+    probe: fn() -> Result<(), Unavailable>,
+    run: fn(Context) -> Result<(), Error>,
+}
+
+/// Every engine, the plainest first, the best last: the order in which the book comes to them.
+pub static ENGINES: &[Engine] = &[
+    Engine {
+        name: "iterative",
+        summary: "one client at a time (UNP 1.5)",
+        max_connections: 10_000,
+        blocks: true,
+        probe: || Ok(()),
+        run: iterative::run,
+    },
+    Engine {
+        name: "fork",
+        summary: "a child process for each client (UNP 5.2)",
+        max_connections: 2_000,
+        blocks: true,
+        probe: fork::probe,
+        run: fork::run,
+    },
+    Engine {
+        name: "thread",
+        summary: "a thread for each client (UNP 26.4)",
+        max_connections: 2_000,
+        blocks: true,
+        probe: || Ok(()),
+        run: thread::run,
+    },
+    Engine {
+        name: "epoll",
+        summary: "one loop over readiness (epoll)",
+        max_connections: 10_000,
+        blocks: false,
+        probe: || Ok(()),
+        run: epoll::run,
+    },
+    Engine {
+        name: "uring",
+        summary: "one loop over completions (io_uring)",
+        max_connections: 10_000,
+        blocks: false,
+        probe: uring::probe,
+        run: uring::run,
+    },
+];
+
+/// Why an engine cannot run here.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Unavailable {
+    /// The call that was refused.
+    pub op: &'static str,
+    /// What the kernel said to it.
+    pub errno: Errno,
+    /// What may have refused it; empty where nothing is known.
+    pub hint: String,
+}
+
+impl fmt::Display for Unavailable {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.op, words(self.errno))?;
+        if !self.hint.is_empty() {
+            write!(f, "; {}", self.hint)?;
+        }
+        Ok(())
+    }
+}
+
+impl Engine {
+    /// The engine of that name.
+    #[must_use]
+    pub fn named(name: &str) -> Option<&'static Engine> {
+        ENGINES.iter().find(|engine| engine.name == name)
+    }
+
+    /// The best engine that can run here, with the better ones that cannot and why.
+    #[must_use]
+    pub fn best() -> (&'static Engine, Vec<(&'static Engine, Unavailable)>) {
+        let mut refused = Vec::new();
+        for engine in ENGINES.iter().rev() {
+            match engine.probe() {
+                Ok(()) => return (engine, refused),
+                Err(why) => refused.push((engine, why)),
+            }
+        }
+        (&ENGINES[0], refused)
+    }
+
+    /// Whether it can run here.
+    ///
+    /// # Errors
+    /// The call that this kernel, its settings or a sandbox refuse.
+    pub fn probe(&self) -> Result<(), Unavailable> {
+        (self.probe)()
+    }
+
+    pub(crate) fn run(&self, context: Context) -> Result<(), Error> {
+        (self.run)(context)
+    }
+}
+
+/// An empty table for the sessions of a loop. It has its size from the start, because memory that nobody has touched costs
+/// nothing, while a table that grows leaves its former selves behind.
+fn seats<T>(shared: &Shared) -> Slab<T> {
+    const MOST: usize = 1 << 16;
+    Slab::with_capacity(shared.max_connections.min(MOST))
+}
+
+impl fmt::Debug for Engine {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Engine({})", self.name)
+    }
+}

@@ -1,0 +1,57 @@
+//! One session in the calling thread, from accept to close: what `iterative` and `thread` have in common.
+
+use std::{
+    collections::TryReserveError,
+    mem::MaybeUninit,
+    os::fd::{AsFd, OwnedFd},
+    sync::{Arc, atomic::Ordering::Relaxed},
+};
+
+use crate::{
+    context::Shared,
+    door::Phase,
+    echo::{self, BUFFER},
+    session::Session,
+    table::Table,
+};
+
+/// A buffer to echo through; pages are taken when first touched.
+pub(super) fn buffer() -> Result<Vec<MaybeUninit<u8>>, TryReserveError> {
+    let mut buffer = Vec::new();
+    buffer.try_reserve_exact(BUFFER)?;
+    buffer.resize(BUFFER, MaybeUninit::uninit());
+    Ok(buffer)
+}
+
+/// Says at its drop that whoever came is gone, whatever becomes of the session.
+struct Presence<'a>(&'a Table);
+
+impl Drop for Presence<'_> {
+    fn drop(&mut self) {
+        self.0.gone();
+    }
+}
+
+/// Serves one connection, announced by [`Table::coming`], until it is over.
+pub(super) fn serve(
+    shared: &Shared,
+    fd: OwnedFd,
+    mut session: Session,
+    buffer: &mut [MaybeUninit<u8>],
+) {
+    let _presence = Presence(&shared.table);
+    let fd = Arc::new(fd);
+    let seat = shared.table.sit(Arc::clone(&fd));
+    let mut count = |n: usize| {
+        session.bytes += n as u64;
+        shared.stats.bytes().fetch_add(n as u64, Relaxed);
+    };
+    let halted = || shared.table.phase() == Phase::Halted;
+    let mut outcome = echo::serve(fd.as_fd(), buffer, &mut count, halted);
+    if halted() {
+        outcome = outcome.while_letting_go();
+    }
+    shared.table.rise(seat);
+    drop(fd);
+    shared.leave(&session, outcome);
+}

@@ -1,0 +1,206 @@
+//! A child process for each client (UNP 5.2), reaped as soon as it ends (UNP 5.9).
+//!
+//! The book's server learns of a dead child by SIGCHLD and calls waitpid in a loop. A library may have neither a handler
+//! nor other people's children, so each child has a pidfd: it becomes readable where SIGCHLD would be sent, five at once
+//! are five readable descriptors, and waitid(`P_PIDFD`) takes that child and no other.
+
+use std::{
+    mem::MaybeUninit,
+    os::fd::OwnedFd,
+    sync::{Arc, atomic::AtomicU64, atomic::Ordering::Relaxed},
+    time::{Duration, Instant},
+};
+
+use rustix::{
+    event::epoll::{self, EventData, EventFlags},
+    io::Errno,
+    net::SocketFlags,
+};
+use tcpecho_os::{
+    process::{Child, fork_session, probe_pidfd, was_let_go},
+    shared::SharedWords,
+};
+
+use super::{Unavailable, blocking};
+use crate::{
+    Ending, Error,
+    context::{Context, Shared},
+    door::{BATCH, Door, Phase},
+    echo,
+    session::{Outcome, Session},
+};
+
+/// How long a child may take to let go before it is killed.
+const LETTING_GO: Duration = Duration::from_millis(200);
+/// Words of shared memory in which a child tells how its session ended: bytes, outcome.
+const SLOT: usize = 2;
+
+/// There cannot be more processes than this (proc(5), `pid_max`).
+const MOST: usize = 1 << 22;
+
+struct Seat {
+    child: Child,
+    session: Session,
+}
+
+struct Fork {
+    shared: Arc<Shared>,
+    seats: slab::Slab<Seat>,
+    slots: SharedWords,
+    buffer: Vec<MaybeUninit<u8>>,
+    /// What the children have been told of.
+    phase: Phase,
+    /// When the children that are left are killed.
+    deadline: Option<Instant>,
+}
+
+pub(super) fn probe() -> Result<(), Unavailable> {
+    probe_pidfd().map_err(|errno| Unavailable { op: "pidfd_open", errno, hint: String::new() })
+}
+
+pub(super) fn run(context: Context) -> Result<(), Error> {
+    let shared = Arc::clone(&context.shared);
+    let slots = SharedWords::new(shared.max_connections.min(MOST) * SLOT)
+        .map_err(|errno| Error::new("mmap", errno))?;
+    let buffer = blocking::buffer().map_err(|_| Error::new("malloc", Errno::NOMEM))?;
+    let mut door = Door::open(context, SocketFlags::empty())?;
+    let mut fork = Fork {
+        shared,
+        seats: slab::Slab::new(),
+        slots,
+        buffer,
+        phase: Phase::Serving,
+        deadline: None,
+    };
+    loop {
+        for _ in 0..BATCH {
+            let Some((fd, session)) = door.try_accept()? else { break };
+            fork.start(&door, fd, session);
+        }
+        if door.closed() && fork.seats.is_empty() {
+            return Ok(());
+        }
+        let mut ended = Vec::new();
+        let deadline = [door.deadline(), fork.deadline].into_iter().flatten().min();
+        door.wait(deadline, |token| ended.push(token as usize))?;
+        for seat in ended {
+            fork.reap(seat);
+        }
+        if fork.phase != door.phase() {
+            fork.ask_to_end(door.phase());
+        }
+        fork.kill_the_rest();
+    }
+}
+
+impl Fork {
+    fn start(&mut self, door: &Door, fd: OwnedFd, session: Session) {
+        let seat = self.seats.vacant_key();
+        let Fork { shared, slots, buffer, .. } = self;
+        let slot = &slots[seat * SLOT..][..SLOT];
+        slot[0].store(0, Relaxed);
+        slot[1].store(0, Relaxed);
+        let forked = fork_session(fd, |fd| {
+            let mut count = |n: usize| {
+                slot[0].fetch_add(n as u64, Relaxed);
+                shared.stats.bytes().fetch_add(n as u64, Relaxed);
+            };
+            let outcome = echo::serve(fd, buffer, &mut count, was_let_go);
+            slot[1].store(encode(outcome), Relaxed);
+            0
+        });
+        match forked {
+            Ok(child) => self.watch(door, Seat { child, session }),
+            Err(errno) => {
+                let outcome = Outcome { ending: Ending::Limit, call: Some(("fork", errno)) };
+                self.shared.leave(&session, outcome);
+            }
+        }
+    }
+
+    fn watch(&mut self, door: &Door, seat: Seat) {
+        if door.phase() != Phase::Serving {
+            seat.child.terminate();
+        }
+        let entry = self.seats.vacant_entry();
+        let token = EventData::new_u64(entry.key() as u64);
+        let watched = epoll::add(door, &seat.child, token, EventFlags::IN);
+        let key = entry.key();
+        entry.insert(seat);
+        if watched.is_err() {
+            // Without memory to watch it, the child must not be there.
+            self.seats[key].child.kill();
+            while self.seats.contains(key) {
+                self.reap(key);
+            }
+        }
+    }
+
+    fn reap(&mut self, key: usize) {
+        if self.seats.get(key).and_then(|seat| seat.child.reap()).is_none() {
+            return;
+        }
+        let Seat { child, mut session } = self.seats.remove(key);
+        drop(child);
+        session.bytes = self.slots[key * SLOT].load(Relaxed);
+        let mut outcome = outcome(&self.slots[key * SLOT + 1]);
+        if self.phase == Phase::Halted {
+            outcome = outcome.while_letting_go();
+        }
+        self.shared.leave(&session, outcome);
+    }
+
+    fn ask_to_end(&mut self, phase: Phase) {
+        self.phase = phase;
+        for (_, seat) in &self.seats {
+            if phase == Phase::Halted { seat.child.let_go() } else { seat.child.terminate() }
+        }
+        if phase == Phase::Halted {
+            self.deadline = Some(Instant::now() + LETTING_GO);
+        }
+    }
+
+    fn kill_the_rest(&mut self) {
+        if self.deadline.is_some_and(|deadline| Instant::now() >= deadline) {
+            self.deadline = None;
+            for (_, seat) in &self.seats {
+                seat.child.kill();
+            }
+        }
+    }
+}
+
+const OPS: [&str; 2] = ["recv", "send"];
+
+/// Errno, the place of the call's name in `OPS` and the ending's place in its table, each plus one.
+fn encode(outcome: Outcome) -> u64 {
+    let (op, errno) = outcome.call.map_or((0, 0), |(op, errno)| {
+        (1 + OPS.iter().position(|o| *o == op).unwrap_or(0) as u64, errno.raw_os_error() as u64)
+    });
+    errno << 16 | op << 8 | (outcome.ending as u64 + 1)
+}
+
+/// What the child told; one that was killed told nothing.
+fn outcome(told: &AtomicU64) -> Outcome {
+    let told = told.load(Relaxed);
+    let ending = (told as usize & 0xff).checked_sub(1).and_then(Ending::from_index);
+    let op = (told as usize >> 8 & 0xff).checked_sub(1).and_then(|op| OPS.get(op));
+    let call = op.map(|op| (*op, Errno::from_raw_os_error((told >> 16) as i32)));
+    Outcome { ending: ending.unwrap_or(Ending::Interrupted), call }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_child_can_tell_every_outcome() {
+        let mut all =
+            vec![Outcome::failed("recv", Errno::CONNRESET), Outcome::failed("send", Errno::PIPE)];
+        all.extend(crate::ENDINGS.iter().map(|row| Outcome::of(row.ending)));
+        for told in all {
+            assert_eq!(outcome(&AtomicU64::new(encode(told))), told);
+        }
+        assert_eq!(outcome(&AtomicU64::new(0)).ending, Ending::Interrupted);
+    }
+}

@@ -1,0 +1,19 @@
+//! One client at a time: the book's first server (UNP 1.5). The next client waits in the accept queue.
+
+use std::sync::Arc;
+
+use rustix::{io::Errno, net::SocketFlags};
+
+use super::blocking;
+use crate::{Error, context::Context, door::Door};
+
+pub(super) fn run(context: Context) -> Result<(), Error> {
+    let shared = Arc::clone(&context.shared);
+    let mut buffer = blocking::buffer().map_err(|_| Error::new("malloc", Errno::NOMEM))?;
+    let mut door = Door::open(context, SocketFlags::empty())?;
+    while let Some((fd, session)) = door.accept()? {
+        shared.table.coming();
+        blocking::serve(&shared, fd, session, &mut buffer);
+    }
+    Ok(())
+}

@@ -1,0 +1,60 @@
+//! A thread for each client (UNP 26.4). One that cannot be started ends its connection, never the server.
+
+use std::{mem::MaybeUninit, os::fd::OwnedFd, sync::Arc};
+
+use rustix::{io::Errno, net::SocketFlags};
+use tcpecho_os::{memory::has_room, thread::spawn_detached};
+
+use super::blocking;
+use crate::{
+    Ending, Error,
+    context::{Context, Shared},
+    door::Door,
+    echo::BUFFER,
+    session::{Outcome, Session},
+};
+
+/// Bytes of stack; the buffer is not on it.
+const STACK: usize = 128 << 10;
+/// Bytes of address space that threads leave to everything else: no small allocation may fail because of one more client.
+const HEADROOM: usize = 8 << 20;
+
+struct Task {
+    shared: Arc<Shared>,
+    fd: OwnedFd,
+    session: Session,
+    buffer: Vec<MaybeUninit<u8>>,
+}
+
+pub(super) fn run(context: Context) -> Result<(), Error> {
+    let shared = Arc::clone(&context.shared);
+    let mut door = Door::open(context, SocketFlags::empty())?;
+    while let Some((fd, session)) = door.accept()? {
+        start(&shared, fd, session);
+    }
+    shared.table.wait_empty();
+    Ok(())
+}
+
+fn start(shared: &Arc<Shared>, fd: OwnedFd, session: Session) {
+    if !has_room(STACK + BUFFER + HEADROOM) {
+        return refuse(shared, fd, &session, ("mmap", Errno::NOMEM));
+    }
+    let Ok(buffer) = blocking::buffer() else {
+        return refuse(shared, fd, &session, ("malloc", Errno::NOMEM));
+    };
+    shared.table.coming();
+    let task = Task { shared: Arc::clone(shared), fd, session, buffer };
+    let run =
+        |mut task: Task| blocking::serve(&task.shared, task.fd, task.session, &mut task.buffer);
+    if let Err((errno, task)) = spawn_detached(STACK, task, run) {
+        refuse(shared, task.fd, &task.session, ("pthread_create", errno));
+        shared.table.gone();
+    }
+}
+
+/// There is no thread or memory for it.
+fn refuse(shared: &Shared, fd: OwnedFd, session: &Session, call: (&'static str, Errno)) {
+    drop(fd);
+    shared.leave(session, Outcome { ending: Ending::Limit, call: Some(call) });
+}

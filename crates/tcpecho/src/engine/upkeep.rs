@@ -1,0 +1,130 @@
+//! What time does to the sessions of an event loop: idle limits, and the steps of a farewell.
+
+use std::{
+    os::fd::BorrowedFd,
+    time::{Duration, Instant},
+};
+
+use crate::{
+    Ending,
+    context::Shared,
+    door::Phase,
+    farewell::{LINGER, quiet_in, sent_ago},
+};
+
+/// How often a draining loop looks at its sessions.
+const DRAIN_TICK: Duration = Duration::from_millis(10);
+
+/// What a session is doing, as far as time is concerned.
+pub(super) enum Doing {
+    /// Waiting for the peer to say something.
+    Listening,
+    /// Trying to hand over what the peer does not take.
+    Owing,
+    /// Our FIN is out, since this time of the loop's clock, in milliseconds.
+    Leaving(u32),
+}
+
+/// What is to become of a session.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Verdict {
+    Stay,
+    /// Send our FIN, then wait a moment for the peer's.
+    Farewell(Ending),
+    /// Let go although bytes are owed.
+    Abort(Ending),
+    /// The moment for the peer's FIN is over.
+    Close,
+}
+
+/// The clock of a loop, and when it must next look at its sessions. With no idle limit and no drain, never.
+pub(super) struct Upkeep {
+    origin: Instant,
+    idle_ms: Option<u32>,
+    /// When to look next, and what time it was at the last wait: milliseconds since the server started.
+    next: Option<u64>,
+    now: u64,
+    phase: Phase,
+}
+
+impl Upkeep {
+    pub(super) fn new(shared: &Shared) -> Self {
+        let idle_ms = shared
+            .idle_timeout
+            .map(|idle| u32::try_from(idle.as_millis()).unwrap_or(u32::MAX).max(1));
+        Upkeep { origin: shared.origin, idle_ms, next: None, now: 0, phase: Phase::Serving }
+    }
+
+    /// Reads the clock, if anybody needs to know.
+    pub(super) fn tick(&mut self, phase: Phase) {
+        if self.phase != phase {
+            self.phase = phase;
+            self.next = Some(0);
+        }
+        if self.idle_ms.is_some() || self.next.is_some() {
+            self.now = self.origin.elapsed().as_millis() as u64;
+        }
+    }
+
+    /// The time for a session to keep; wraps after 49 days.
+    pub(super) fn stamp(&self) -> u32 {
+        self.now as u32
+    }
+
+    /// When to look next.
+    pub(super) fn deadline(&self) -> Option<Instant> {
+        self.next.map(|next| self.origin + Duration::from_millis(next))
+    }
+
+    /// Whether it is time to look at every session. Whoever does hands each to [`Upkeep::judge`].
+    pub(super) fn due(&mut self) -> bool {
+        self.next.take_if(|next| *next <= self.now).is_some()
+    }
+
+    /// Look after `delay` at the latest.
+    pub(super) fn look_in(&mut self, delay: Duration) {
+        let then = self.now + delay.as_millis() as u64;
+        self.next = Some(self.next.map_or(then, |next| next.min(then)));
+    }
+
+    /// A session has begun.
+    pub(super) fn began(&mut self) {
+        if let Some(idle) = self.idle_ms {
+            self.look_in(Duration::from_millis(u64::from(idle)));
+        }
+    }
+
+    /// What is to become of a session that last moved a byte at `stamp`.
+    pub(super) fn judge(&mut self, fd: BorrowedFd<'_>, stamp: u32, doing: &Doing) -> Verdict {
+        if let Doing::Leaving(since) = doing {
+            return self.after(*since, LINGER.as_millis() as u32, Verdict::Close);
+        }
+        if self.phase != Phase::Serving {
+            self.look_in(DRAIN_TICK);
+            if matches!(doing, Doing::Listening) && quiet_in(fd).is_zero() {
+                return Verdict::Farewell(Ending::Draining);
+            }
+        }
+        let Some(idle) = self.idle_ms else { return Verdict::Stay };
+        match doing {
+            // A slow reader takes the rest bit by bit, and only the kernel knows when it last did.
+            Doing::Owing => match self.after(stamp, idle, Verdict::Abort(Ending::Idle)) {
+                Verdict::Stay => Verdict::Stay,
+                abort => self.within(sent_ago(fd), idle, abort),
+            },
+            _ => self.after(stamp, idle, Verdict::Farewell(Ending::Idle)),
+        }
+    }
+
+    fn after(&mut self, since: u32, patience: u32, verdict: Verdict) -> Verdict {
+        self.within(self.stamp().wrapping_sub(since), patience, verdict)
+    }
+
+    fn within(&mut self, elapsed: u32, patience: u32, verdict: Verdict) -> Verdict {
+        if elapsed >= patience {
+            return verdict;
+        }
+        self.look_in(Duration::from_millis(u64::from(patience - elapsed)));
+        Verdict::Stay
+    }
+}
