@@ -1,0 +1,326 @@
+//! An echo server as a value: made whole, usable at once, ended by drop.
+
+use std::{
+    net::{Ipv4Addr, Ipv6Addr, SocketAddr},
+    os::fd::{AsFd, BorrowedFd},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicUsize, Ordering::AcqRel},
+        mpsc::sync_channel,
+    },
+    thread::JoinHandle,
+    time::{Duration, Instant},
+};
+
+use rustix::{
+    event::{PollFd, PollFlags, poll},
+    io::Errno,
+};
+
+use crate::{
+    DEFAULT_PORT, Engine, Error, Event, Keepalive, Listener, Snapshot,
+    context::{Context, Observer, Shared},
+    door::{Phase, until},
+    listener::Options,
+};
+
+/// How a [`Server`] is to be; [`Server::builder`] begins one.
+#[must_use]
+pub struct Builder {
+    listen: Vec<SocketAddr>,
+    engine: Option<&'static Engine>,
+    workers: usize,
+    backlog: u32,
+    max_connections: Option<usize>,
+    idle_timeout: Option<Duration>,
+    user_timeout: Option<Duration>,
+    keepalive: Option<Keepalive>,
+    observer: Option<Box<Observer>>,
+}
+
+impl Builder {
+    /// Listen there, besides what was named before; port 0 takes a free one. Without any: every address of the host, IPv6
+    /// and IPv4, on [`DEFAULT_PORT`].
+    pub fn listen(mut self, addr: SocketAddr) -> Self {
+        self.listen.push(addr);
+        self
+    }
+
+    /// Serve with this engine; the default is the best that [`Engine::best`] finds.
+    pub fn engine(mut self, engine: &'static Engine) -> Self {
+        self.engine = Some(engine);
+        self
+    }
+
+    /// So many loops, each with a listener of its own on the same port (SO_REUSEPORT). The default is 1.
+    pub fn workers(mut self, loops: usize) -> Self {
+        self.workers = loops.max(1);
+        self
+    }
+
+    /// The accept queue to ask for; the kernel clamps it to net.core.somaxconn. The default asks for the most: a queue that
+    /// overflows under SYN cookies can lose a connection's first bytes without an error.
+    pub fn backlog(mut self, connections: u32) -> Self {
+        self.backlog = connections;
+        self
+    }
+
+    /// Connections served at a time; more are closed at once. The default is the engine's.
+    pub fn max_connections(mut self, connections: usize) -> Self {
+        self.max_connections = Some(connections);
+        self
+    }
+
+    /// Ends connections on which no byte moved for so long. The default is never.
+    pub fn idle_timeout(mut self, limit: Duration) -> Self {
+        self.idle_timeout = Some(limit).filter(|limit| !limit.is_zero());
+        self
+    }
+
+    /// Gives a connection up when the peer has not acknowledged for so long (TCP_USER_TIMEOUT). The default is the kernel's
+    /// own patience, a quarter of an hour and more.
+    pub fn user_timeout(mut self, limit: Duration) -> Self {
+        self.user_timeout = Some(limit).filter(|limit| !limit.is_zero());
+        self
+    }
+
+    /// When silent peers are probed; `None` leaves that to the kernel, whose default is not to.
+    pub fn keepalive(mut self, keepalive: Option<Keepalive>) -> Self {
+        self.keepalive = keepalive;
+        self
+    }
+
+    /// Call `observer` with what happens, from whatever thread it happens in. It holds that thread up while it runs.
+    pub fn observe(mut self, observer: impl Fn(&Event<'_>) + Send + Sync + 'static) -> Self {
+        self.observer = Some(Box::new(observer));
+        self
+    }
+
+    /// Binds, listens and serves.
+    ///
+    /// # Errors
+    /// The call that failed, the address, and what is known about why; or an engine that cannot run here.
+    pub fn start(self) -> Result<Server, Error> {
+        let engine = self.engine.unwrap_or_else(|| Engine::best().0);
+        engine.probe().map_err(|why| {
+            let error = Error::new(why.op, why.errno);
+            let error = error.note(format!("the engine {} is unavailable here", engine.name));
+            if why.hint.is_empty() { error } else { error.note(why.hint) }
+        })?;
+        let groups = self.bind(engine)?;
+        let addrs = groups[0].iter().map(Listener::addr).collect();
+        let backlog = groups[0].iter().map(Listener::backlog).min().unwrap_or(0);
+        let max_connections = self.max_connections.unwrap_or(engine.max_connections);
+        let shared = Arc::new(Shared::new(max_connections, self.idle_timeout, self.observer)?);
+        let mut server = Server {
+            engine,
+            addrs,
+            backlog,
+            workers: groups.len(),
+            shared,
+            failure: Arc::default(),
+            loops: Vec::new(),
+        };
+        server.run(groups)?;
+        Ok(server)
+    }
+
+    fn bind(&self, engine: &Engine) -> Result<Vec<Vec<Listener>>, Error> {
+        let options = Options {
+            backlog: i32::try_from(self.backlog).unwrap_or(i32::MAX),
+            keepalive: self.keepalive,
+            user_timeout: self.user_timeout,
+            blocking_timeout: self.idle_timeout.filter(|_| engine.blocks),
+        };
+        if !self.listen.is_empty() {
+            return Listener::bind_all(&self.listen, self.workers, &options);
+        }
+        let dual_stack = SocketAddr::from((Ipv6Addr::UNSPECIFIED, DEFAULT_PORT));
+        match Listener::bind_all(&[dual_stack], self.workers, &options) {
+            // A host without IPv6, or with it switched off.
+            Err(error) if matches!(error.source, Errno::AFNOSUPPORT | Errno::ADDRNOTAVAIL) => {
+                let v4 = SocketAddr::from((Ipv4Addr::UNSPECIFIED, DEFAULT_PORT));
+                Listener::bind_all(&[v4], self.workers, &options)
+            }
+            result => result,
+        }
+    }
+}
+
+/// A running echo server. Dropping it ends everything at once: the port is free and no connection is left.
+///
+/// It installs no signal handler, writes no log, and keeps nothing outside itself, so a test can have as many as it likes:
+///
+/// ```
+/// use std::{io::{Read, Write}, net::{Shutdown, TcpStream}};
+///
+/// let server = tcpecho::Server::builder().listen("127.0.0.1:0".parse()?).start()?;
+/// let mut client = TcpStream::connect(server.addr())?;
+/// client.write_all(b"hello")?;
+/// client.shutdown(Shutdown::Write)?;
+/// let mut back = String::new();
+/// client.read_to_string(&mut back)?;
+/// assert_eq!(back, "hello");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub struct Server {
+    engine: &'static Engine,
+    addrs: Vec<SocketAddr>,
+    backlog: u32,
+    workers: usize,
+    shared: Arc<Shared>,
+    failure: Arc<Mutex<Option<Error>>>,
+    loops: Vec<JoinHandle<()>>,
+}
+
+impl Server {
+    /// Begins a server with the defaults.
+    pub fn builder() -> Builder {
+        Builder {
+            listen: Vec::new(),
+            engine: None,
+            workers: 1,
+            backlog: u32::MAX,
+            max_connections: None,
+            idle_timeout: None,
+            user_timeout: None,
+            keepalive: Some(Keepalive::default()),
+            observer: None,
+        }
+    }
+
+    fn run(&mut self, groups: Vec<Vec<Listener>>) -> Result<(), Error> {
+        let running = Arc::new(AtomicUsize::new(groups.len()));
+        let mut waiting = Vec::new();
+        for listeners in groups {
+            let (engine, shared) = (self.engine, Arc::clone(&self.shared));
+            let (running, failure) = (Arc::clone(&running), Arc::clone(&self.failure));
+            let (ready, is_ready) = sync_channel(1);
+            let context = Context { shared: Arc::clone(&shared), listeners, ready };
+            let body = move || {
+                tcpecho_os::thread::block_signals();
+                let result = engine.run(context);
+                if let Err(error) = result {
+                    failure.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(error);
+                    shared.halt.trigger();
+                }
+                if running.fetch_sub(1, AcqRel) == 1 {
+                    shared.ended.trigger();
+                }
+            };
+            let spawned = std::thread::Builder::new().name("tcpecho".into()).spawn(body);
+            let spawned = spawned.map_err(|error| {
+                Error::new("pthread_create", Errno::from_io_error(&error).unwrap_or(Errno::AGAIN))
+            });
+            self.loops.push(spawned?);
+            waiting.push(is_ready);
+        }
+        // A loop that ended instead of getting ready has said why.
+        if waiting.iter().all(|is_ready| is_ready.recv().is_ok()) {
+            return Ok(());
+        }
+        let _ = self.wait(None);
+        Err(self.failure().unwrap_or(Error::new("start", Errno::CANCELED)))
+    }
+
+    /// The first address it listens on, with the real port.
+    #[must_use]
+    pub fn addr(&self) -> SocketAddr {
+        self.addrs[0]
+    }
+
+    /// All addresses it listens on, with their real ports.
+    #[must_use]
+    pub fn addrs(&self) -> &[SocketAddr] {
+        &self.addrs
+    }
+
+    /// The engine that serves.
+    #[must_use]
+    pub fn engine(&self) -> &'static Engine {
+        self.engine
+    }
+
+    /// How many loops serve.
+    #[must_use]
+    pub fn workers(&self) -> usize {
+        self.workers
+    }
+
+    /// The accept queue in force, the smallest of its listeners'.
+    #[must_use]
+    pub fn backlog(&self) -> u32 {
+        self.backlog
+    }
+
+    /// The counters as they are now.
+    #[must_use]
+    pub fn stats(&self) -> Snapshot {
+        self.shared.stats.snapshot()
+    }
+
+    /// Stops accepting, once those in the accept queue are let in, and lets the connections finish: what was received is
+    /// echoed, and a connection that has been quiet for a moment sees our FIN.
+    pub fn begin_drain(&self) {
+        self.shared.drain.trigger();
+        self.shared.table.advance(Phase::Draining);
+    }
+
+    /// Lets go of everything. A peer that is still owed bytes sees RST, the others FIN.
+    pub fn close(&self) {
+        self.shared.halt.trigger();
+        self.shared.table.advance(Phase::Halted);
+    }
+
+    /// Drains, and closes what is left when `grace` is over. Whether every connection finished in time.
+    #[allow(clippy::must_use_candidate, reason = "the server has ended either way")]
+    pub fn drain(&self, grace: Duration) -> bool {
+        self.begin_drain();
+        let in_time = self.wait(Some(grace));
+        if !in_time {
+            self.close();
+            self.wait(None);
+        }
+        in_time
+    }
+
+    /// Waits until the server has ended: drained, closed or failed. `false` when `limit` passed before.
+    #[allow(
+        clippy::must_use_candidate,
+        reason = "without a limit there is nothing to learn from it"
+    )]
+    pub fn wait(&self, limit: Option<Duration>) -> bool {
+        let deadline = limit.map(|limit| Instant::now() + limit);
+        let mut fds = [PollFd::new(&self.shared.ended, PollFlags::IN)];
+        loop {
+            match poll(&mut fds, deadline.map(until).as_ref()) {
+                Ok(0) => return false,
+                Ok(_) => return true,
+                Err(_) => {}
+            }
+        }
+    }
+
+    /// Why it ended by itself, if it did: the listener broke, or the engine's own calls failed.
+    #[must_use]
+    pub fn failure(&self) -> Option<Error> {
+        self.failure.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+impl AsFd for Server {
+    /// Becomes readable when the server has ended.
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.shared.ended.as_fd()
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.close();
+        for thread in self.loops.drain(..) {
+            // A loop that panicked has nothing more to say.
+            let _ = thread.join();
+        }
+    }
+}
