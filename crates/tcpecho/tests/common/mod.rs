@@ -1,0 +1,163 @@
+//! The conformance suite's ground: a promise is one function, run on every engine times IPv4 and IPv6.
+//!
+//! `promises! { half_close_keeps_what_is_in_flight, ... }` makes a test `half_close_keeps_what_is_in_flight::epoll_v4` and
+//! nine more. `promises_alone!` runs each of them in a process of its own, for what is measured or limited by process.
+#![allow(dead_code, reason = "no test binary uses all of it")]
+#![allow(unreachable_pub, reason = "a test binary has no outside")]
+
+pub mod client;
+pub mod pattern;
+pub mod process;
+pub mod served;
+
+use std::{
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, TcpListener},
+    process::{Command, Stdio},
+    time::{Duration, Instant},
+};
+
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use tcpecho::{Builder, ENGINES, Engine, Server};
+
+/// How long anything may take that happens at once on an idle machine.
+pub const PATIENCE: Duration = Duration::from_secs(20);
+
+/// Where promises are kept; the rows of `ENGINES`, which [`every_engine_is_a_place`] compares.
+pub const PLACES: &[&str] = &[
+    "iterative_v4",
+    "iterative_v6",
+    "fork_v4",
+    "fork_v6",
+    "thread_v4",
+    "thread_v6",
+    "epoll_v4",
+    "epoll_v6",
+    "uring_v4",
+    "uring_v6",
+];
+
+/// Makes a test of every promise in every place.
+macro_rules! promises {
+    ($($promise:ident),* $(,)?) => { $(promises! { @in $promise, keep })* };
+    (@in $promise:ident, $keep:ident) => {
+        promises! { @on $promise, $keep:
+            iterative_v4 iterative_v6 fork_v4 fork_v6 thread_v4 thread_v6 uring_v4 uring_v6 epoll_v4 epoll_v6 }
+    };
+    (@on $promise:ident, $keep:ident: $($place:ident)*) => {
+        mod $promise {
+            $(
+                #[test]
+                fn $place() {
+                    let test = concat!(stringify!($promise), "::", stringify!($place));
+                    crate::common::$keep(super::$promise, test);
+                }
+            )*
+        }
+    };
+}
+
+/// The same, each in a process of its own; `on fork:` leaves out the other engines.
+#[allow(unused_macros, reason = "no test binary uses all of it")]
+macro_rules! promises_alone {
+    (on fork: $($promise:ident),* $(,)?) => {
+        $(promises! { @on $promise, keep_alone: fork_v4 fork_v6 })*
+    };
+    ($($promise:ident),* $(,)?) => { $(promises! { @in $promise, keep_alone })* };
+}
+
+/// An engine and an address family.
+pub struct Place {
+    pub engine: &'static Engine,
+    pub ip: IpAddr,
+}
+
+impl Place {
+    fn named(test: &str) -> Place {
+        let (_, place) = test.split_once("::").unwrap();
+        let (engine, family) = place.split_once('_').unwrap();
+        let ip =
+            if family == "v4" { Ipv4Addr::LOCALHOST.into() } else { Ipv6Addr::LOCALHOST.into() };
+        Place { engine: Engine::named(engine).unwrap(), ip }
+    }
+
+    fn missing(&self) -> Option<String> {
+        if let Err(why) = self.engine.probe() {
+            return Some(why.to_string());
+        }
+        TcpListener::bind((self.ip, 0)).err().map(|why| format!("{}: {why}", self.ip))
+    }
+
+    /// A server's builder, here and on a free port.
+    pub fn builder(&self) -> Builder {
+        Server::builder().engine(self.engine).listen((self.ip, 0).into())
+    }
+
+    /// Other clients wait in the accept queue while one is served.
+    pub fn one_at_a_time(&self) -> bool {
+        self.engine.name == "iterative"
+    }
+
+    /// How many clients this engine can serve at a time, if `many` are asked for.
+    pub fn at_a_time(&self, many: usize) -> usize {
+        if self.one_at_a_time() { 1 } else { many }
+    }
+
+    /// Says why a promise does not apply here.
+    pub fn skip(&self, why: &str) {
+        println!("SKIP {}: {why}", self.engine.name);
+    }
+}
+
+/// Keeps a promise in the place that the test's name ends with.
+pub fn keep(promise: fn(&Place), test: &str) {
+    let place = Place::named(test);
+    if let Some(why) = place.missing() {
+        return place.skip(&why);
+    }
+    raise_the_limit_on_descriptors();
+    promise(&place);
+}
+
+const ALONE: &str = "TCPECHO_TEST_ALONE";
+
+/// The same in a fresh process: this test binary again, with this one test.
+pub fn keep_alone(promise: fn(&Place), test: &str) {
+    if std::env::var_os(ALONE).is_some() {
+        return keep(promise, test);
+    }
+    let mut alone = Command::new(std::env::current_exe().unwrap());
+    alone.args([test, "--exact", "--nocapture", "--test-threads=1"]).env(ALONE, "1");
+    let output = alone.stdin(Stdio::null()).output().unwrap();
+    let (said, complained) =
+        (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert!(said.contains("1 passed"), "{}\n{said}\n{complained}", output.status);
+    for line in said.lines().filter_map(|line| line.find("SKIP").map(|at| &line[at..])) {
+        println!("{line}");
+    }
+}
+
+/// A thousand connections have two thousand ends here, and a common soft limit is 1,024.
+fn raise_the_limit_on_descriptors() {
+    let limit = getrlimit(Resource::Nofile);
+    let _ = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit });
+}
+
+/// Waits until it is so; fails, naming it, when it takes too long.
+pub fn eventually(what: &str, so: impl FnMut() -> bool) {
+    within(PATIENCE, what, so);
+}
+
+/// The same with a deadline of its own.
+pub fn within(patience: Duration, what: &str, mut so: impl FnMut() -> bool) {
+    let start = Instant::now();
+    while !so() {
+        assert!(start.elapsed() < patience, "not within {patience:?}: {what}");
+        std::thread::sleep(Duration::from_millis(1));
+    }
+}
+
+#[test]
+fn every_engine_is_a_place() {
+    let places = ENGINES.iter().flat_map(|e| ["v4", "v6"].map(|v| format!("{}_{v}", e.name)));
+    assert_eq!(places.collect::<Vec<_>>(), PLACES);
+}

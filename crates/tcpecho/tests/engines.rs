@@ -1,0 +1,367 @@
+//! What every engine promises to the clients of a running server: every byte comes back, in order, once, and nobody is in
+//! another's way.
+
+#[macro_use]
+mod common;
+
+use std::time::{Duration, Instant};
+
+use common::{Place, client::Client, eventually, pattern::Random, process, served::Served, within};
+use tcpecho::Ending;
+use tcpecho_os::{tcp_info::tcp_info, tcp_state::TcpState};
+
+promises! {
+    hello_comes_back,
+    half_close_keeps_what_is_in_flight,
+    one_byte_at_a_time,
+    a_thousand_sessions_of_random_sizes,
+    bulk_in_both_directions,
+    bulk_then_small_then_bulk,
+    urgent_bytes_come_back_in_their_place,
+    urgent_bytes_in_the_middle_of_bulk,
+    a_reset_in_the_middle_is_told_and_survived,
+    a_reset_in_the_accept_queue_is_survived,
+    a_storm_of_connections_that_do_not_stay,
+    no_more_than_the_limit,
+    an_idle_client_sees_fin,
+    a_stalled_client_counts_as_idle,
+    a_busy_client_is_not_idle,
+    neither_bulk_nor_a_stalled_reader_delays_the_others,
+}
+
+promises_alone! {
+    urgent_data_costs_no_processor_time,
+    fin_while_we_are_blocked_costs_no_processor_time,
+    an_idle_server_makes_no_system_calls,
+}
+
+const MIB: usize = 1 << 20;
+
+fn hello_comes_back(at: &Place) {
+    let server = at.serve();
+    let mut client = server.client();
+    client.says(b"hello");
+    client.sees(b"hello");
+    client.finishes();
+    client.sees_the_end();
+    let report = server.tells(Ending::Finished);
+    assert_eq!((report.peer, report.bytes, report.call), (client.addr(), 5, None));
+}
+
+fn half_close_keeps_what_is_in_flight(at: &Place) {
+    let server = at.serve();
+    let mut client = server.client();
+    client.writes(0..60_000);
+    client.finishes();
+    client.reads(0..60_000);
+    client.sees_the_end();
+
+    let mut client = server.client();
+    let mut twin = client.twin();
+    let writer = std::thread::spawn(move || {
+        twin.writes(0..8 * MIB);
+        twin.finishes();
+    });
+    client.reads(0..8 * MIB);
+    client.sees_the_end();
+    writer.join().unwrap();
+}
+
+fn one_byte_at_a_time(at: &Place) {
+    let server = at.serve();
+    let mut client = server.client();
+    for n in 0..10_000 {
+        client.exchanges(&[n as u8]);
+    }
+}
+
+fn a_thousand_sessions_of_random_sizes(at: &Place) {
+    let server = at.serve();
+    let mut random = Random::new(1000);
+    let all_at_once = at.at_a_time(1000);
+    for _ in 0..1000 / all_at_once {
+        let begin = |_| {
+            let size = random.below(20_000);
+            let mut client = server.client();
+            client.writes(0..size);
+            client.finishes();
+            (client, size)
+        };
+        let clients: Vec<_> = (0..all_at_once).map(begin).collect();
+        for (mut client, size) in clients {
+            client.reads(0..size);
+            client.sees_the_end();
+        }
+    }
+    server.is_empty_and_adds_up();
+    assert_eq!(server.stats().ended(Ending::Finished), 1000);
+}
+
+fn bulk_in_both_directions(at: &Place) {
+    let server = at.serve();
+    let mut client = server.client();
+    client.streams(0..64 * MIB);
+    client.finishes();
+    client.sees_the_end();
+    assert_eq!(server.tells(Ending::Finished).bytes, 64 * MIB as u64);
+}
+
+fn bulk_then_small_then_bulk(at: &Place) {
+    let server = at.serve();
+    let mut client = server.client();
+    for _ in 0..2 {
+        client.streams(0..4 * MIB);
+        for n in 0..100 {
+            client.exchanges(&[n; 10]);
+        }
+    }
+    client.streams(0..4 * MIB);
+}
+
+/// UNP 24.2; RFC 6093 section 6: urgent data is data, in line.
+fn urgent_bytes_come_back_in_their_place(at: &Place) {
+    let server = at.serve();
+    let mut client = server.client();
+    client.says(b"one ");
+    client.says_urgently(b'!');
+    client.says(b" two");
+    client.sees(b"one ! two");
+    client.says_urgently(b'?');
+    client.finishes();
+    client.sees(b"?");
+    client.sees_the_end();
+}
+
+/// Read at once, and read only when everything, FIN included, lies before the server.
+fn urgent_bytes_in_the_middle_of_bulk(at: &Place) {
+    let server = at.serve();
+    for read_late in [false, true] {
+        let mut client = server.client();
+        let mut twin = client.twin();
+        let writer = std::thread::spawn(move || {
+            twin.writes(0..4 * MIB);
+            twin.says_urgently(b'!');
+            twin.writes(0..100_000);
+            twin.says_urgently(b'?');
+            twin.writes(0..100_000);
+            twin.finishes();
+        });
+        if read_late {
+            server_reads_no_more(&server);
+        }
+        client.reads(0..4 * MIB);
+        client.sees(b"!");
+        client.reads(0..100_000);
+        client.sees(b"?");
+        client.reads(0..100_000);
+        client.sees_the_end();
+        writer.join().unwrap();
+    }
+}
+
+/// Waits until nothing is echoed any more.
+fn server_reads_no_more(server: &Served) {
+    let mut before = 0;
+    eventually("nothing moves", || {
+        std::thread::sleep(Duration::from_millis(50));
+        let now = server.stats().bytes;
+        now > 0 && std::mem::replace(&mut before, now) == now
+    });
+}
+
+fn urgent_data_costs_no_processor_time(at: &Place) {
+    let server = at.serve();
+    let mut client = server.client();
+    client.says(b"now");
+    client.says_urgently(b'!');
+    client.sees(b"now!");
+    takes_no_processor_time();
+    client.exchanges(b"and on");
+}
+
+/// Less than a spin by two orders of magnitude.
+fn takes_no_processor_time() {
+    let before = process::cpu();
+    std::thread::sleep(Duration::from_millis(300));
+    let taken = process::cpu().saturating_sub(before);
+    assert!(taken < Duration::from_millis(3), "{taken:?} in 300 ms");
+}
+
+/// The server cannot hand over what it owes, and the FIN that has come would make its socket readable for ever.
+fn fin_while_we_are_blocked_costs_no_processor_time(at: &Place) {
+    let server = at.serve();
+    let mut client =
+        Client::unconnected(server.addr()).with_small_buffers().connected_to(server.addr());
+    let mut written = 0;
+    while soon_echoed(&server, written) {
+        client.writes(written..written + 32_000);
+        written += 32_000;
+    }
+    client.finishes();
+    eventually("the server's end has the FIN", || {
+        tcp_info(&client).unwrap().state == TcpState::FinWait2
+    });
+    takes_no_processor_time();
+    client.reads(0..written);
+    client.sees_the_end();
+    server.tells(Ending::Finished);
+}
+
+fn soon_echoed(server: &Served, bytes: usize) -> bool {
+    let since = Instant::now();
+    while server.stats().bytes < bytes as u64 {
+        if since.elapsed() > Duration::from_millis(100) {
+            return false;
+        }
+        std::thread::yield_now();
+    }
+    true
+}
+
+fn an_idle_server_makes_no_system_calls(at: &Place) {
+    let server = at.serve();
+    let _guests = server.guests(at.at_a_time(5));
+    let still = Duration::from_millis(400);
+    within(Duration::from_secs(5), "no thread of the server wakes up", || {
+        let before = process::switches();
+        assert!(!before.is_empty());
+        std::thread::sleep(still);
+        process::switches() == before
+    });
+    takes_no_processor_time();
+}
+
+fn a_reset_in_the_middle_is_told_and_survived(at: &Place) {
+    let server = at.serve();
+    for _ in 0..5 {
+        let mut client = server.client();
+        client.exchanges(b"hello");
+        client.writes(0..100_000);
+        client.resets();
+        let report = server.next_report();
+        assert!(matches!(report.ending, Ending::Reset | Ending::BrokenPipe), "{report:?}");
+        assert!(report.call.is_some(), "{report:?}");
+    }
+    server.serves();
+}
+
+fn a_reset_in_the_accept_queue_is_survived(at: &Place) {
+    let (server, release) = at.held_up(20);
+    for _ in 0..5 {
+        let mut client = server.client();
+        client.says(b"hello");
+        client.resets();
+        server.client().resets();
+    }
+    let mut patient = server.client();
+    drop(release);
+    patient.exchanges(b"my turn");
+    for _ in 0..10 {
+        let report = server.next_report();
+        assert!(matches!(report.ending, Ending::Reset | Ending::BrokenPipe), "{report:?}");
+    }
+    drop(patient);
+    server.tells(Ending::Finished);
+    server.is_empty_and_adds_up();
+}
+
+fn a_storm_of_connections_that_do_not_stay(at: &Place) {
+    let server = at.serve();
+    // Every fork copies the table of a process that runs other tests.
+    let storm = if at.engine.name == "fork" { 500 } else { 2000 };
+    for n in 0..storm {
+        let mut client = server.client();
+        match n % 4 {
+            0 => drop(client),
+            1 => client.resets(),
+            2 => client.says(b"bye"),
+            // FIN, then RST.
+            _ => {
+                client.says(b"bye");
+                client.finishes();
+                client.resets();
+            }
+        }
+    }
+    server.serves();
+    for _ in 0..=storm {
+        let ending = server.next_report().ending;
+        assert!(
+            matches!(ending, Ending::Finished | Ending::Reset | Ending::BrokenPipe),
+            "{ending}"
+        );
+    }
+    server.is_empty_and_adds_up();
+    assert_eq!(server.stats().accepted, storm + 1);
+}
+
+fn no_more_than_the_limit(at: &Place) {
+    if at.one_at_a_time() {
+        return at.skip("it serves one at a time, so no limit is ever passed");
+    }
+    let server = at.serve_with(|server| server.max_connections(2));
+    let mut guests = server.guests(2);
+    let mut third = server.client();
+    third.sees_the_end_or_a_reset();
+    assert_eq!(server.tells(Ending::Limit).peer, third.addr());
+    assert_eq!((server.stats().refused, server.stats().active), (1, 2));
+    guests[0].exchanges(b"not disturbed");
+    drop(guests.pop());
+    server.tells(Ending::Finished);
+    server.serves();
+}
+
+const LIMIT: Duration = Duration::from_millis(200);
+
+fn an_idle_client_sees_fin(at: &Place) {
+    let server = at.serve_with(|server| server.idle_timeout(LIMIT));
+    let mut client = server.client();
+    client.exchanges(b"hello");
+    let since = Instant::now();
+    client.sees_the_end();
+    let waited = since.elapsed();
+    assert!(waited > LIMIT * 9 / 10 && waited < LIMIT + Duration::from_secs(1), "{waited:?}");
+    drop(client);
+    assert_eq!(server.tells(Ending::Idle).bytes, 5);
+    server.serves();
+}
+
+fn a_stalled_client_counts_as_idle(at: &Place) {
+    let server = at.serve_with(|server| server.idle_timeout(LIMIT * 3));
+    let mut client = server.client();
+    client.writes_until_stuck(64 * MIB);
+    server.tells(Ending::Idle);
+    client.sees_a_reset();
+    server.serves();
+}
+
+fn a_busy_client_is_not_idle(at: &Place) {
+    let server = at.serve_with(|server| server.idle_timeout(LIMIT * 2));
+    let mut client = server.client();
+    for _ in 0..8 {
+        client.exchanges(b"tick");
+        std::thread::sleep(LIMIT / 2);
+    }
+    client.exchanges(b"tock");
+    server.has_told_all();
+}
+
+fn neither_bulk_nor_a_stalled_reader_delays_the_others(at: &Place) {
+    if at.one_at_a_time() {
+        return at.skip("the others wait in the accept queue until it is their turn");
+    }
+    let server = at.serve();
+    let mut stalled = server.client();
+    stalled.writes_until_stuck(64 * MIB);
+    let mut bulk = server.client();
+    let streaming = std::thread::spawn(move || bulk.streams(0..64 * MIB));
+    let mut guests = server.guests(20);
+    for n in 0..10 {
+        for guest in &mut guests {
+            let since = Instant::now();
+            guest.exchanges(&[n; 100]);
+            assert!(since.elapsed() < Duration::from_secs(2), "{:?}", since.elapsed());
+        }
+    }
+    streaming.join().unwrap();
+}

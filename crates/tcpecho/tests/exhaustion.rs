@@ -1,0 +1,159 @@
+//! What every engine promises when something has run out: it waits without spinning, says so once, loses at most the
+//! connection at hand, and goes on as soon as there is some again.
+
+#[macro_use]
+mod common;
+
+use std::time::{Duration, Instant};
+
+use common::{
+    PATIENCE, Place,
+    client::{Client, Unconnected},
+    eventually, process,
+    served::{Served, Told},
+};
+use rustix::{
+    io::Errno,
+    process::{Resource, Rlimit, getrlimit, setrlimit},
+};
+use tcpecho::Ending;
+
+promises_alone! {
+    a_server_that_starts_can_serve,
+    without_descriptors_clients_wait_and_nothing_spins,
+    a_descriptor_freed_by_the_end_of_a_session_is_used_at_once,
+    a_descriptor_freed_by_anybody_is_used_soon,
+    without_processes_one_connection_ends_and_the_server_lives,
+}
+
+/// With few descriptors left, `start` fails or the server works; it never says yes and stays deaf.
+fn a_server_that_starts_can_serve(at: &Place) {
+    let mut refused = 0;
+    for left in 0..24 {
+        let mut taken = process::take_all_descriptors();
+        taken.truncate(taken.len() - left);
+        let started = at.builder().start();
+        drop(taken);
+        match started {
+            Ok(server) => {
+                let mut client = Client::connects(server.addr());
+                client.says(b"hello");
+                client.sees(b"hello");
+            }
+            Err(error) => {
+                assert_eq!(error.source, Errno::MFILE, "{error}");
+                refused += 1;
+            }
+        }
+    }
+    assert!((1..24).contains(&refused), "{refused} of 24 refused");
+}
+
+/// A server at which clients wait because this process has no descriptor left.
+struct Exhausted {
+    server: Served,
+    guests: Vec<Client>,
+    taken: Vec<std::os::fd::OwnedFd>,
+    /// The first that waits.
+    waiting: Client,
+    /// Sockets made in time.
+    spare: Vec<Unconnected>,
+}
+
+impl Exhausted {
+    fn at(place: &Place, guests: usize) -> Exhausted {
+        let server = place.serve();
+        // It has all that it needs, and then nobody opens or closes anything.
+        server.serves();
+        let guests = server.guests(guests);
+        let mut before = 0;
+        eventually("the descriptors are counted", || {
+            std::thread::sleep(Duration::from_millis(20));
+            let now = process::descriptors();
+            std::mem::replace(&mut before, now) == now
+        });
+        let mut spare: Vec<_> = (0..5).map(|_| Client::unconnected(server.addr())).collect();
+        let taken = process::take_all_descriptors();
+        let mut waiting = spare.pop().unwrap().connected_to(server.addr());
+        waiting.says(b"anybody there?");
+        let told = server.told.recv_timeout(PATIENCE).unwrap();
+        assert!(matches!(told, Told::Failing(Errno::MFILE)), "{told:?}");
+        Exhausted { server, guests, taken, waiting, spare }
+    }
+
+    /// The one that waits is served, within this time.
+    fn serves_the_waiting(&mut self, soon: Duration) {
+        let since = Instant::now();
+        self.waiting.sees(b"anybody there?");
+        assert!(since.elapsed() < soon, "{:?}", since.elapsed());
+        let told = self.server.told.recv_timeout(PATIENCE).unwrap();
+        assert!(matches!(told, Told::Resumed(failures) if failures > 0), "{told:?}");
+    }
+}
+
+fn without_descriptors_clients_wait_and_nothing_spins(at: &Place) {
+    let mut at_the_limit = Exhausted::at(at, 0);
+    let Exhausted { server, waiting, spare, taken, .. } = &mut at_the_limit;
+    let mut others: Vec<_> =
+        spare.drain(..).map(|socket| socket.connected_to(server.addr())).collect();
+    let (failures, cpu) = (server.stats().accept_failures, process::cpu());
+    std::thread::sleep(Duration::from_secs(1));
+    let tries = server.stats().accept_failures - failures;
+    let spent = process::cpu().saturating_sub(cpu);
+    assert!((1..=20).contains(&tries), "{tries} tries in a second");
+    assert!(spent < Duration::from_millis(20), "{spent:?}");
+    waiting.has_seen_nothing();
+    assert!(server.told.try_recv().is_err(), "it is said once");
+    taken.clear();
+    waiting.sees(b"anybody there?");
+    waiting.finishes();
+    waiting.sees_the_end();
+    for client in &mut others {
+        client.exchanges(b"me too");
+        client.finishes();
+        client.sees_the_end();
+    }
+    server.is_empty_and_adds_up();
+}
+
+/// The client keeps its own end, in the same process, open.
+fn a_descriptor_freed_by_the_end_of_a_session_is_used_at_once(at: &Place) {
+    if at.one_at_a_time() {
+        return at.skip("when a session ends nobody has been accepted, so nothing has failed");
+    }
+    let mut at_the_limit = Exhausted::at(at, 2);
+    at_the_limit.guests[0].finishes();
+    at_the_limit.serves_the_waiting(Duration::from_millis(200));
+    at_the_limit.guests[1].exchanges(b"not disturbed");
+}
+
+fn a_descriptor_freed_by_anybody_is_used_soon(at: &Place) {
+    let mut at_the_limit = Exhausted::at(at, at.at_a_time(2) - 1);
+    at_the_limit.taken.pop();
+    at_the_limit.serves_the_waiting(Duration::from_millis(500));
+}
+
+/// The limit on a user's processes and threads does not bind root, so this thread, whose rights the server's inherit,
+/// becomes somebody else.
+fn without_processes_one_connection_ends_and_the_server_lives(at: &Place) {
+    if !matches!(at.engine.name, "fork" | "thread") {
+        return at.skip("a connection costs no process and no thread");
+    }
+    if rustix::process::geteuid().is_root() {
+        let nobody = rustix::process::Uid::from_raw(65534);
+        rustix::thread::set_thread_res_uid(nobody, nobody, nobody).unwrap();
+    }
+    let server = at.serve();
+    let mut first = server.guests(1).remove(0);
+    let limit = getrlimit(Resource::Nproc);
+    setrlimit(Resource::Nproc, Rlimit { current: Some(0), ..limit }).unwrap();
+    for _ in 0..3 {
+        server.client().sees_the_end_or_a_reset();
+        let report = server.tells(Ending::Limit);
+        assert_eq!(report.call.map(|(_, errno)| errno), Some(Errno::AGAIN), "{report:?}");
+    }
+    first.exchanges(b"not disturbed");
+    setrlimit(Resource::Nproc, limit).unwrap();
+    server.serves();
+    eventually("only the first is left", || server.stats().active == 1);
+}

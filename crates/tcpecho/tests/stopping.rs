@@ -1,0 +1,250 @@
+//! What every engine promises about its end: a drain answers what has come, a drop ends everything at once, and the port is
+//! free either way.
+
+#[macro_use]
+mod common;
+
+use std::time::{Duration, Instant};
+
+use common::{Place, client::Client, process};
+use tcpecho::{Ending, Server};
+
+promises! {
+    drain_answers_what_is_in_flight,
+    drain_answers_what_waits_to_be_read,
+    drain_answers_who_waits_in_the_accept_queue,
+    drain_says_goodbye_to_the_idle_at_once,
+    drain_waits_no_longer_than_a_moment_for_their_goodbye,
+    drain_lets_the_busy_finish,
+    a_stuck_client_ends_at_the_deadline,
+    drain_of_nobody_is_done_at_once,
+    close_cuts_a_drain_short,
+    drop_ends_everything_at_once,
+    close_is_told_as_our_own_doing,
+}
+
+promises_alone! {
+    restart_at_once_after_a_drain,
+    restart_at_once_after_a_drop,
+    drain_without_a_free_descriptor_does_not_spin,
+}
+
+const MIB: usize = 1 << 20;
+const LONG: Duration = Duration::from_secs(10);
+
+fn drain_answers_what_is_in_flight(at: &Place) {
+    let server = at.serve();
+    let mut client = server.client();
+    let writer = client.writes_meanwhile(0..4 * MIB);
+    client.reads(0..MIB);
+    server.begin_drain();
+    client.reads(MIB..4 * MIB);
+    client.sees_the_end();
+    drop((client, writer.join().unwrap()));
+    assert!(server.wait(Some(LONG)));
+    assert_eq!(server.tells(Ending::Draining).bytes, 4 * MIB as u64);
+}
+
+/// More sessions than one wait tells of, and what they said has long been there when the loop comes to it.
+fn drain_answers_what_waits_to_be_read(at: &Place) {
+    if matches!(at.engine.name, "iterative" | "fork" | "thread") {
+        return at.skip("no session waits for another one's turn");
+    }
+    let server = at.serve();
+    let mut guests = server.guests(600);
+    let release = server.hold_up_at(Ending::Finished);
+    drop(guests.pop());
+    server.tells(Ending::Finished);
+    server.begin_drain();
+    for (n, guest) in guests.iter_mut().enumerate() {
+        guest.says(&n.to_be_bytes());
+    }
+    std::thread::sleep(Duration::from_millis(100));
+    drop(release);
+    for (n, guest) in guests.iter_mut().enumerate() {
+        guest.sees(&n.to_be_bytes());
+        guest.sees_the_end();
+    }
+    drop(guests);
+    assert!(server.wait(Some(LONG)));
+}
+
+/// As many as one turn lets in, and a few more and less.
+fn drain_answers_who_waits_in_the_accept_queue(at: &Place) {
+    let crowds: &[u8] = if at.one_at_a_time() { &[5] } else { &[5, 64, 70] };
+    for crowd in crowds {
+        let (server, release) = at.held_up(100);
+        let knock = |n| {
+            let mut client = server.client();
+            client.says(&[n]);
+            client
+        };
+        let clients: Vec<Client> = (0..*crowd).map(knock).collect();
+        server.begin_drain();
+        drop(release);
+        for (n, mut client) in clients.into_iter().enumerate() {
+            client.sees(&[n as u8]);
+            client.sees_the_end();
+        }
+        assert!(server.wait(Some(LONG)), "{crowd} waited, and the drain does not end");
+        server.is_empty_and_adds_up();
+    }
+}
+
+fn drain_says_goodbye_to_the_idle_at_once(at: &Place) {
+    let server = at.serve();
+    let mut guests = server.guests(at.at_a_time(5));
+    let since = Instant::now();
+    server.begin_drain();
+    for guest in &mut guests {
+        guest.sees_the_end();
+    }
+    let many = guests.len();
+    drop(guests);
+    assert!(server.wait(Some(LONG)));
+    assert!(since.elapsed() < Duration::from_secs(1), "{:?}", since.elapsed());
+    for _ in 0..many {
+        server.tells(Ending::Draining);
+    }
+    server.is_empty_and_adds_up();
+}
+
+fn drain_waits_no_longer_than_a_moment_for_their_goodbye(at: &Place) {
+    let server = at.serve();
+    let mut guests = server.guests(at.at_a_time(3));
+    let since = Instant::now();
+    assert!(server.drain(LONG));
+    assert!(since.elapsed() < Duration::from_secs(2), "{:?}", since.elapsed());
+    for guest in &mut guests {
+        guest.sees_the_end();
+    }
+}
+
+/// What is said in the middle of a drain is answered, as long as it keeps coming.
+fn drain_lets_the_busy_finish(at: &Place) {
+    let server = at.serve();
+    let mut client = server.client();
+    client.exchanges(b"hello");
+    server.begin_drain();
+    for n in 0..100 {
+        client.exchanges(&[n; 1000]);
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    client.finishes();
+    client.sees_the_end();
+    assert!(server.wait(Some(LONG)));
+    server.tells(Ending::Finished);
+}
+
+fn a_stuck_client_ends_at_the_deadline(at: &Place) {
+    let server = at.serve();
+    let mut stuck = server.client();
+    let written = stuck.writes_until_stuck(64 * MIB);
+    let since = Instant::now();
+    assert!(!server.drain(Duration::from_millis(200)));
+    let taken = since.elapsed();
+    assert!(taken > Duration::from_millis(199) && taken < Duration::from_secs(1), "{taken:?}");
+    server.tells(Ending::Draining);
+    assert!(stuck.sees_a_reset() < written);
+    server.is_empty_and_adds_up();
+}
+
+fn drain_of_nobody_is_done_at_once(at: &Place) {
+    let server = at.serve();
+    assert!(!server.wait(Some(Duration::ZERO)), "it runs");
+    let since = Instant::now();
+    assert!(server.drain(LONG));
+    assert!(since.elapsed() < Duration::from_secs(1), "{:?}", since.elapsed());
+    assert!(server.wait(None) && server.drain(Duration::ZERO), "it has ended, and stays so");
+    assert!(server.failure().is_none());
+}
+
+fn close_cuts_a_drain_short(at: &Place) {
+    let server = at.serve();
+    let mut stuck = server.client();
+    stuck.writes_until_stuck(64 * MIB);
+    server.begin_drain();
+    assert!(!server.wait(Some(Duration::from_millis(100))));
+    let since = Instant::now();
+    server.close();
+    assert!(server.wait(Some(LONG)));
+    assert!(since.elapsed() < Duration::from_secs(1), "{:?}", since.elapsed());
+    stuck.sees_a_reset();
+}
+
+fn drop_ends_everything_at_once(at: &Place) {
+    let server = at.serve();
+    let mut guests = server.guests(at.at_a_time(3));
+    let mut stuck = server.client();
+    if !at.one_at_a_time() {
+        stuck.writes_until_stuck(64 * MIB);
+    }
+    let since = Instant::now();
+    drop(server);
+    assert!(since.elapsed() < Duration::from_secs(1), "{:?}", since.elapsed());
+    for guest in &mut guests {
+        guest.sees_the_end();
+    }
+    if at.one_at_a_time() {
+        stuck.sees_the_end_or_a_reset();
+    } else {
+        stuck.sees_a_reset();
+    }
+}
+
+fn close_is_told_as_our_own_doing(at: &Place) {
+    let server = at.serve();
+    let guests = server.guests(at.at_a_time(3));
+    server.close();
+    assert!(server.wait(Some(LONG)));
+    for _ in guests {
+        server.tells(Ending::Draining);
+    }
+}
+
+fn again(server: &Server) -> Server {
+    let again = Server::builder().engine(server.engine()).listen(server.addr());
+    let again = again.start().unwrap_or_else(|error| panic!("no restart: {error}"));
+    Client::connects(again.addr()).exchanges(b"hello again");
+    again
+}
+
+/// The server closes first, so it is its port that sits in `TIME_WAIT`.
+fn restart_at_once_after_a_drain(at: &Place) {
+    let server = at.serve();
+    let mut guests = server.guests(at.at_a_time(3));
+    server.begin_drain();
+    for guest in &mut guests {
+        guest.sees_the_end();
+    }
+    drop(guests);
+    assert!(server.wait(Some(LONG)));
+    assert!(process::connections(server.addr().port()).iter().any(|state| state == "TIME_WAIT"));
+    again(&server);
+}
+
+fn restart_at_once_after_a_drop(at: &Place) {
+    let server = at.serve();
+    let guests = server.guests(at.at_a_time(3));
+    let addr = server.addr();
+    drop(server);
+    assert!(!process::connections(addr.port()).is_empty());
+    let server = at.serve_with(|_| Server::builder().engine(at.engine).listen(addr));
+    server.serves();
+    drop(guests);
+}
+
+fn drain_without_a_free_descriptor_does_not_spin(at: &Place) {
+    let server = at.serve();
+    let mut guests = server.guests(at.at_a_time(3));
+    let taken = process::take_all_descriptors();
+    let before = process::cpu_of_all();
+    server.begin_drain();
+    for guest in &mut guests {
+        guest.sees_the_end();
+    }
+    let spent = process::cpu_of_all().saturating_sub(before);
+    assert!(spent < Duration::from_millis(20), "{spent:?}");
+    drop((guests, taken));
+    assert!(server.wait(Some(LONG)));
+}
