@@ -1,0 +1,42 @@
+//! The program `tcpecho`.
+#![forbid(unsafe_code)]
+
+mod connect;
+mod exit;
+mod lab;
+mod log;
+mod lookup;
+mod relay;
+mod serve;
+mod signals;
+mod tell;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// A TCP echo server and client that say what happened.
+#[derive(Debug, Parser)]
+#[command(version, max_term_width = 100)]
+struct Args {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Debug, Subcommand)]
+enum Verb {
+    /// Echo what clients send
+    Serve(serve::ServeArgs),
+    /// Watch what TCP does at its boundaries, between two hosts on a wire of our own
+    Lab(lab::LabArgs),
+    /// Send standard input to an echo server, print what comes back, and check it
+    Connect(connect::ConnectArgs),
+}
+
+fn main() -> ExitCode {
+    match Args::parse().verb {
+        Verb::Serve(args) => serve::run(&args),
+        Verb::Lab(args) => lab::run(&args),
+        Verb::Connect(args) => connect::run(&args),
+    }
+}

@@ -1,0 +1,212 @@
+//! `tcpecho serve`: the echo server as a program (UNP 5.2 and 5.14), with its signals, limits and log.
+
+mod args;
+mod speech;
+
+use std::{
+    fmt::Write,
+    os::fd::AsFd,
+    process::ExitCode,
+    time::{Duration, Instant},
+};
+
+use nix::sys::signal::Signal;
+use rustix::{
+    event::{PollFd, PollFlags, Timespec, poll},
+    io::Errno,
+    process::{Resource, Rlimit, getrlimit, setrlimit},
+    stdio,
+};
+use tcpecho::{Engine, Server};
+
+pub(crate) use self::args::ServeArgs;
+use self::{
+    args::{Choice, Plan},
+    speech::Speech,
+};
+use crate::{exit, log::Log, signals::Signals, tell::say};
+
+/// What the server listens to. The last two are taken so that they do nothing.
+const SIGNALS: [Signal; 6] = [
+    Signal::SIGTERM,
+    Signal::SIGINT,
+    Signal::SIGHUP,
+    Signal::SIGUSR1,
+    Signal::SIGUSR2,
+    Signal::SIGALRM,
+];
+/// Those of them that end it.
+const ENDING: [Signal; 3] = [Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP];
+/// How long a log that is not read may hold up the end.
+const LAST_WORDS: Duration = Duration::from_millis(500);
+/// Descriptors that are not connections: listeners, stops, logs, pipes for bulk.
+const OTHER_DESCRIPTORS: u64 = 128;
+
+/// Serves until a signal ends it.
+pub(crate) fn run(args: &ServeArgs) -> ExitCode {
+    let plan = match args.plan() {
+        Ok(plan) => plan,
+        Err(sentence) => {
+            say(&sentence.to_string());
+            return ExitCode::from(exit::NOT_POSSIBLE);
+        }
+    };
+    match plan.engine {
+        Choice::List => list_engines(),
+        Choice::Auto => {
+            let (engine, refused) = Engine::best();
+            for (better, why) in refused {
+                say(&format!("engine {}: {} is unavailable: {why}", engine.name, better.name));
+            }
+            serve(&plan, engine)
+        }
+        Choice::Named(engine) => serve(&plan, engine),
+    }
+}
+
+fn list_engines() -> ExitCode {
+    let mut table = String::new();
+    for engine in tcpecho::ENGINES {
+        let state = engine
+            .probe()
+            .map_or_else(|why| format!("unavailable: {why}"), |()| "available".into());
+        let _ = writeln!(table, "{:<10} {:<42} {state}", engine.name, engine.summary);
+    }
+    // Whoever reads no further than he wants is no failure.
+    let _ = rustix::io::write(stdio::stdout(), table.as_bytes());
+    ExitCode::SUCCESS
+}
+
+fn serve(plan: &Plan, engine: &'static Engine) -> ExitCode {
+    // Before any thread is started: all of them inherit the mask.
+    let signals = match Signals::catch(&SIGNALS) {
+        Ok(signals) => signals,
+        Err(errno) => {
+            say(&format!("signalfd: {errno}"));
+            return ExitCode::from(exit::NOT_POSSIBLE);
+        }
+    };
+    let descriptors = raise_descriptor_limit();
+    let room = descriptors.saturating_sub(OTHER_DESCRIPTORS).max(1) as usize;
+    let most = plan.max_connections.unwrap_or(engine.max_connections.min(room));
+    let speech = Speech::new(plan.log, Log::to(stdio::stderr()));
+    if most > room {
+        speech.warn(&format!(
+            "{most} connections may need more than the {descriptors} descriptors there are (ulimit -n)"
+        ));
+    }
+    let server = match start(plan, engine, most, &speech) {
+        Ok(server) => server,
+        Err(error) => {
+            say(&error.to_string());
+            return ExitCode::from(exit::NOT_POSSIBLE);
+        }
+    };
+    let stdout = announce(&server);
+    let status = attend(&server, &signals, plan, &speech);
+    drop(server);
+    stdout.flush(LAST_WORDS);
+    speech.flush(LAST_WORDS);
+    status
+}
+
+fn start(
+    plan: &Plan,
+    engine: &'static Engine,
+    most: usize,
+    speech: &Speech,
+) -> Result<Server, tcpecho::Error> {
+    let told = speech.clone();
+    let mut builder = Server::builder()
+        .engine(engine)
+        .workers(plan.workers)
+        .backlog(plan.backlog)
+        .max_connections(most)
+        .idle_timeout(plan.idle_timeout)
+        .user_timeout(plan.user_timeout)
+        .keepalive(plan.keepalive)
+        .observe(move |event| told.event(event));
+    for addr in &plan.listen {
+        builder = builder.listen(*addr);
+    }
+    builder.start()
+}
+
+/// Says on standard output that it is ready, one line for each address, without waiting for a reader.
+fn announce(server: &Server) -> Log {
+    let stdout = Log::to(stdio::stdout());
+    let (engine, workers, backlog) = (server.engine().name, server.workers(), server.backlog());
+    for addr in server.addrs() {
+        stdout.line(&format!(
+            "listening on {addr} engine={engine} workers={workers} backlog={backlog}"
+        ));
+    }
+    stdout
+}
+
+/// How far the end has come.
+#[derive(Clone, Copy)]
+enum Stage {
+    Serving,
+    /// Until then.
+    Draining(Instant),
+    Closing,
+}
+
+/// Waits for signals and for the server's end. The first one drains, a second one or the deadline closes.
+fn attend(server: &Server, signals: &Signals, plan: &Plan, speech: &Speech) -> ExitCode {
+    let mut stage = Stage::Serving;
+    loop {
+        let (ended, asked) = wait(server, signals, stage);
+        if ended {
+            speech.counters(&server.stats());
+            let Some(error) = server.failure() else { return ExitCode::SUCCESS };
+            speech.failed(&error);
+            return ExitCode::from(exit::NOT_POSSIBLE);
+        }
+        let ending = asked.filter(|signal| ENDING.contains(signal)).map(Signal::as_str);
+        match (stage, ending) {
+            _ if asked == Some(Signal::SIGUSR1) => speech.counters(&server.stats()),
+            (Stage::Serving, Some(cause)) => {
+                speech.draining(cause, plan.drain_timeout);
+                server.begin_drain();
+                stage = Stage::Draining(Instant::now() + plan.drain_timeout);
+            }
+            (Stage::Draining(_), Some(cause)) => stage = close(server, speech, cause),
+            (Stage::Draining(end), None) if Instant::now() >= end => {
+                stage = close(server, speech, "the drain timeout");
+            }
+            _ => {}
+        }
+    }
+}
+
+fn close(server: &Server, speech: &Speech, cause: &str) -> Stage {
+    speech.closing(cause, server.stats().active);
+    server.close();
+    Stage::Closing
+}
+
+/// Whether the server has ended, and which signal came.
+fn wait(server: &Server, signals: &Signals, stage: Stage) -> (bool, Option<Signal>) {
+    let left = match stage {
+        Stage::Draining(end) => {
+            Timespec::try_from(end.saturating_duration_since(Instant::now())).ok()
+        }
+        Stage::Serving | Stage::Closing => None,
+    };
+    let (server, asked) = (server.as_fd(), signals.as_fd());
+    let mut watched = [PollFd::new(&server, PollFlags::IN), PollFd::new(&asked, PollFlags::IN)];
+    match poll(&mut watched, left.as_ref()) {
+        Ok(_) | Err(Errno::INTR) => (!watched[0].revents().is_empty(), signals.next()),
+        Err(_) => (true, None),
+    }
+}
+
+/// As many descriptors as the hard limit allows: each connection is one. Gives the limit then in force.
+fn raise_descriptor_limit() -> u64 {
+    let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
+    let raised = setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum });
+    // No limit at all is a very large one.
+    if raised.is_ok() { maximum } else { current }.unwrap_or(u64::from(u32::MAX))
+}

@@ -1,0 +1,227 @@
+//! What was typed after `tcpecho serve`, and what is meant by it.
+
+use std::{
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
+    str::FromStr,
+    time::Duration,
+};
+
+use clap::{Args, ValueEnum};
+use tcpecho::{DEFAULT_PORT, ENGINES, Engine, Keepalive, NotUnderstood, parse_duration};
+
+/// Echo what clients send, until SIGTERM, SIGINT or SIGHUP.
+///
+/// The first line on standard output says that it is ready, and where. The log goes to standard error, a line for each
+/// connection when it ends.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Signals: SIGTERM, SIGINT and SIGHUP drain: no more connections, what was received is echoed, idle \
+    clients see FIN; a second one, or the drain timeout, closes what is left. SIGUSR1 writes the counters to standard error.\n\
+    Exit status: 0 ended by a signal; 2 usage, address in use, no permission, or the listener broke."
+)]
+pub(crate) struct ServeArgs {
+    /// Listen on ADDR, ADDR:PORT or :PORT, may be given again; every address of the host if not given
+    #[arg(short, long, value_name = "ADDR[:PORT]", env = "TCPECHO_LISTEN", value_delimiter = ',')]
+    listen: Vec<Place>,
+
+    /// The port where --listen names none; 0 takes a free one
+    #[arg(short, long, env = "TCPECHO_PORT", default_value_t = DEFAULT_PORT)]
+    port: u16,
+
+    /// How to serve: an engine's name, `auto` for the best there is, `list` to see them all
+    #[arg(short, long, value_name = "NAME", env = "TCPECHO_ENGINE", default_value = "auto", value_parser = engine())]
+    engine: String,
+
+    /// Loops, each with a listener of its own on the same port
+    #[arg(long, value_name = "N", env = "TCPECHO_WORKERS", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=1024))]
+    workers: u16,
+
+    /// The accept queue to ask for; the kernel's maximum if not given
+    #[arg(long, value_name = "N", env = "TCPECHO_BACKLOG")]
+    backlog: Option<u32>,
+
+    /// Connections at a time, more are closed at once; 2000 for fork and thread, 10000 for the others, fewer where the
+    /// descriptor limit is lower
+    #[arg(short, long, value_name = "N", env = "TCPECHO_MAX_CONNECTIONS", value_parser = clap::value_parser!(u32).range(1..))]
+    max_connections: Option<u32>,
+
+    /// End a connection on which no byte moved for so long; 0 never does
+    #[arg(long, value_name = "TIME", env = "TCPECHO_IDLE_TIMEOUT", default_value = "0", value_parser = parse_duration)]
+    idle_timeout: Duration,
+
+    /// How long connections may take to finish after the first signal
+    #[arg(long, value_name = "TIME", env = "TCPECHO_DRAIN_TIMEOUT", default_value = "10s", value_parser = parse_duration)]
+    drain_timeout: Duration,
+
+    /// Give a connection up when the peer has not acknowledged for so long; 0 leaves it to the kernel
+    #[arg(long, value_name = "TIME", env = "TCPECHO_USER_TIMEOUT", default_value = "0", value_parser = parse_duration)]
+    user_timeout: Duration,
+
+    /// Silence after which a peer is asked whether it is still there; four silent answers half a minute apart, or a quarter
+    /// of this where that is less, end the connection; 0 never asks
+    #[arg(long, value_name = "TIME", env = "TCPECHO_KEEPALIVE", default_value = "2m", value_parser = parse_duration)]
+    keepalive: Duration,
+
+    /// The form of the log
+    #[arg(long, env = "TCPECHO_LOG", default_value = "text", value_enum)]
+    log: LogForm,
+}
+
+/// How the log is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum LogForm {
+    /// Words and `key=value`
+    Text,
+    /// One JSON object a line
+    Json,
+    /// Nothing, and no counters either
+    Off,
+}
+
+/// Where to listen, before the port is settled.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Place {
+    Whole(SocketAddr),
+    Host(IpAddr),
+    Port(u16),
+}
+
+impl FromStr for Place {
+    type Err = NotUnderstood;
+
+    fn from_str(text: &str) -> Result<Self, NotUnderstood> {
+        let port = text.strip_prefix(':').or_else(|| text.strip_prefix("*:"));
+        if let Some(port) = port.and_then(|port| port.parse().ok()) {
+            return Ok(Place::Port(port));
+        }
+        let unbracketed =
+            text.strip_prefix('[').and_then(|text| text.strip_suffix(']')).unwrap_or(text);
+        text.parse().map(Place::Whole).or_else(|_| unbracketed.parse().map(Place::Host)).map_err(|_| {
+            let text = text.escape_debug();
+            NotUnderstood::new(format!(
+                "'{text}' is not an address of this host, as in 127.0.0.1, [::1]:{DEFAULT_PORT} or :{DEFAULT_PORT}"
+            ))
+        })
+    }
+}
+
+/// Which engine.
+pub(super) enum Choice {
+    Auto,
+    List,
+    Named(&'static Engine),
+}
+
+/// What was asked for, checked.
+pub(super) struct Plan {
+    pub(super) listen: Vec<SocketAddr>,
+    pub(super) engine: Choice,
+    pub(super) workers: usize,
+    pub(super) backlog: u32,
+    pub(super) max_connections: Option<usize>,
+    pub(super) idle_timeout: Duration,
+    pub(super) drain_timeout: Duration,
+    pub(super) user_timeout: Duration,
+    pub(super) keepalive: Option<Keepalive>,
+    pub(super) log: LogForm,
+}
+
+impl ServeArgs {
+    /// What these arguments mean.
+    pub(super) fn plan(&self) -> Result<Plan, NotUnderstood> {
+        let engine = match self.engine.as_str() {
+            "auto" => Choice::Auto,
+            "list" => Choice::List,
+            name => Choice::Named(
+                Engine::named(name)
+                    .ok_or_else(|| NotUnderstood::new(format!("no engine is called {name}")))?,
+            ),
+        };
+        Ok(Plan {
+            listen: self.places(),
+            engine,
+            workers: self.workers.into(),
+            backlog: self.backlog.unwrap_or(u32::MAX),
+            max_connections: self.max_connections.map(|n| n as usize),
+            idle_timeout: self.idle_timeout,
+            drain_timeout: self.drain_timeout,
+            user_timeout: self.user_timeout,
+            keepalive: keepalive(self.keepalive),
+            log: self.log,
+        })
+    }
+
+    /// The addresses to listen on.
+    fn places(&self) -> Vec<SocketAddr> {
+        let wildcard =
+            if has_ipv6() { Ipv6Addr::UNSPECIFIED.into() } else { Ipv4Addr::UNSPECIFIED.into() };
+        let with_port = |place: &Place| match *place {
+            Place::Whole(addr) => addr,
+            Place::Host(ip) => SocketAddr::new(ip, self.port),
+            Place::Port(port) => SocketAddr::new(wildcard, port),
+        };
+        if self.listen.is_empty() {
+            return vec![SocketAddr::new(wildcard, self.port)];
+        }
+        self.listen.iter().map(with_port).collect()
+    }
+}
+
+/// Whether this host can have IPv6 sockets at all (a kernel without it, or ipv6.disable=1).
+fn has_ipv6() -> bool {
+    use rustix::net::{AddressFamily, SocketType, socket};
+    socket(AddressFamily::INET6, SocketType::STREAM, None).is_ok()
+}
+
+fn keepalive(idle: Duration) -> Option<Keepalive> {
+    let usual = Keepalive::default();
+    // The kernel counts in whole seconds.
+    let idle = Duration::from_secs(idle.as_secs().max(u64::from(!idle.is_zero())));
+    let interval = Duration::from_secs((idle.as_secs() / 4).clamp(1, usual.interval.as_secs()));
+    (!idle.is_zero()).then_some(Keepalive { idle, interval, ..usual })
+}
+
+/// The names that `--engine` takes, out of the table.
+fn engine() -> clap::builder::PossibleValuesParser {
+    let named = ENGINES
+        .iter()
+        .map(|engine| clap::builder::PossibleValue::new(engine.name).help(engine.summary));
+    let others = [
+        clap::builder::PossibleValue::new("auto").help("the best that this host offers"),
+        clap::builder::PossibleValue::new("list")
+            .help("show them all, with what this host says to each"),
+    ];
+    clap::builder::PossibleValuesParser::new(named.chain(others))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn places() {
+        for (text, place) in [
+            ("127.0.0.1", Place::Host([127, 0, 0, 1].into())),
+            ("127.0.0.1:7", Place::Whole(([127, 0, 0, 1], 7).into())),
+            ("[::1]:0", Place::Whole((Ipv6Addr::LOCALHOST, 0).into())),
+            ("[::1]", Place::Host(Ipv6Addr::LOCALHOST.into())),
+            ("::1", Place::Host(Ipv6Addr::LOCALHOST.into())),
+            (":80", Place::Port(80)),
+            ("*:80", Place::Port(80)),
+        ] {
+            assert_eq!(text.parse(), Ok(place), "{text}");
+        }
+        for text in ["", ":", "localhost", "1.2.3.4:99999", "[::1", "\x1b[31m"] {
+            let error = text.parse::<Place>().unwrap_err().to_string();
+            assert!(!error.contains('\x1b'), "{error}");
+        }
+    }
+
+    #[test]
+    fn keepalive_counts_in_seconds() {
+        assert_eq!(keepalive(Duration::ZERO), None);
+        assert_eq!(keepalive(Duration::from_secs(120)), Some(Keepalive::default()));
+        let short = keepalive(Duration::from_millis(300)).unwrap();
+        assert_eq!((short.idle, short.interval), (Duration::from_secs(1), Duration::from_secs(1)));
+    }
+}

@@ -1,0 +1,180 @@
+//! What a server says on standard error: a line for each session, trouble with accept, the counters, its end.
+//!
+//! Nothing that a peer sent ever stands in a line; what comes from outside is an address, a number, or a word of ours.
+
+use std::{
+    collections::BTreeMap,
+    fmt::Write,
+    time::{Duration, SystemTime},
+};
+
+use rustix::io::Errno;
+use serde::Serialize;
+use tcpecho::{Error, Event, Report, Snapshot, words};
+
+use super::args::LogForm;
+use crate::log::Log;
+
+/// The server's voice.
+#[derive(Clone)]
+pub(super) struct Speech {
+    form: LogForm,
+    log: Log,
+}
+
+/// A line of the JSON log.
+#[derive(Serialize)]
+#[serde(tag = "event", rename_all = "kebab-case")]
+enum Line<'a> {
+    Session {
+        peer: String,
+        ending: &'a str,
+        bytes: u64,
+        duration_us: u128,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        error: Option<String>,
+    },
+    AcceptFailing {
+        error: String,
+    },
+    AcceptResumed {
+        failures: u64,
+        lasted_us: u128,
+    },
+    Counters {
+        accepted: u64,
+        active: u64,
+        refused: u64,
+        bytes: u64,
+        accept_failures: u64,
+        endings: BTreeMap<&'a str, u64>,
+    },
+    Draining {
+        cause: &'a str,
+        timeout_us: u128,
+    },
+    Closing {
+        cause: &'a str,
+        active: u64,
+    },
+    Warning {
+        message: &'a str,
+    },
+    Failed {
+        message: String,
+    },
+}
+
+#[derive(Serialize)]
+struct Stamped<'a> {
+    time: String,
+    #[serde(flatten)]
+    line: Line<'a>,
+}
+
+impl Speech {
+    pub(super) fn new(form: LogForm, log: Log) -> Self {
+        Speech { form, log }
+    }
+
+    pub(super) fn event(&self, event: &Event<'_>) {
+        match event {
+            Event::Ended(report) => self.session(report),
+            Event::AcceptFailing(errno) => self.accept_failing(*errno),
+            Event::AcceptResumed { failures, lasted } => {
+                let (failures, lasted_us) = (*failures, lasted.as_micros());
+                self.write(Line::AcceptResumed { failures, lasted_us }, || {
+                    format!("accept works again after {failures} failures in {lasted:.1?}")
+                });
+            }
+            _ => {}
+        }
+    }
+
+    fn session(&self, report: &Report) {
+        let (peer, ending, bytes) = (report.peer, report.ending.word(), report.bytes);
+        let error = report.failure();
+        let line = Line::Session {
+            peer: peer.to_string(),
+            ending,
+            bytes,
+            duration_us: report.duration.as_micros(),
+            error: error.clone(),
+        };
+        self.write(line, || {
+            let seconds = report.duration.as_secs_f64();
+            let mut text =
+                format!("session peer={peer} ending={ending} bytes={bytes} duration={seconds:.6}s");
+            if let Some(error) = error {
+                let _ = write!(text, " error=\"{error}\"");
+            }
+            text
+        });
+    }
+
+    fn accept_failing(&self, errno: Errno) {
+        let error = words(errno);
+        self.write(Line::AcceptFailing { error: error.clone() }, || {
+            format!("accept fails: {error}; new clients wait in the queue until it works again")
+        });
+    }
+
+    pub(super) fn counters(&self, stats: &Snapshot) {
+        let Snapshot { accepted, active, refused, bytes, accept_failures, ref endings } = *stats;
+        let endings: BTreeMap<&str, u64> =
+            endings.iter().map(|(ending, n)| (ending.word(), *n)).collect();
+        let mut text = format!(
+            "counters accepted={accepted} active={active} refused={refused} bytes={bytes} accept-failures={accept_failures}"
+        );
+        for (word, count) in &endings {
+            let _ = write!(text, " {word}={count}");
+        }
+        self.write(
+            Line::Counters { accepted, active, refused, bytes, accept_failures, endings },
+            || text,
+        );
+    }
+
+    pub(super) fn draining(&self, cause: &str, timeout: Duration) {
+        self.write(Line::Draining { cause, timeout_us: timeout.as_micros() }, || {
+            format!("draining because of {cause}, for {timeout:?} at most")
+        });
+    }
+
+    pub(super) fn closing(&self, cause: &str, active: u64) {
+        self.write(Line::Closing { cause, active }, || {
+            format!("closing {active} connections because of {cause}")
+        });
+    }
+
+    pub(super) fn warn(&self, message: &str) {
+        self.write(Line::Warning { message }, || format!("warning: {message}"));
+    }
+
+    /// Said whatever the form of the log.
+    pub(super) fn failed(&self, error: &Error) {
+        let message = error.to_string();
+        match self.form {
+            LogForm::Json => self.write(Line::Failed { message }, String::new),
+            _ => self.log.line(&format!("tcpecho: {message}")),
+        }
+    }
+
+    pub(super) fn flush(&self, patience: Duration) {
+        self.log.flush(patience);
+    }
+
+    fn write(&self, line: Line<'_>, text: impl FnOnce() -> String) {
+        let time = || humantime::format_rfc3339_millis(SystemTime::now());
+        match self.form {
+            LogForm::Off => {}
+            LogForm::Text => self.log.line(&format!("{} {}", time(), text())),
+            LogForm::Json => {
+                let stamped = Stamped { time: time().to_string(), line };
+                if let Ok(json) = serde_json::to_string(&stamped) {
+                    self.log.line(&json);
+                }
+            }
+        }
+    }
+}
