@@ -1,0 +1,137 @@
+//! `tcpecho connect`: the line client of the book (UNP 5.4), which says what went wrong with it
+//! (UNP 5.12 to 5.16).
+
+mod args;
+mod findings;
+
+use std::{
+    io,
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
+    os::fd::AsFd,
+    process::ExitCode,
+    time::Instant,
+};
+
+use nix::sys::signal::Signal;
+use tcpecho::{Connection, Connector, Ending, Endpoint, Family, ResolveError, Server};
+
+pub(crate) use self::args::ConnectArgs;
+use self::args::Plan;
+use crate::{
+    exit,
+    lookup::{NoAddress, lookup},
+    relay::{Output, relay},
+    signals::Signals,
+    tell::{Report, Voice, say, seen},
+};
+
+/// Runs the verb to its end and says how it went.
+pub(crate) fn run(args: &ConnectArgs) -> ExitCode {
+    let start = Instant::now();
+    let plan = match args.plan() {
+        Ok(plan) => plan,
+        Err(sentence) => {
+            say(&sentence.to_string());
+            return ExitCode::from(exit::NOT_POSSIBLE);
+        }
+    };
+    let mut report = Report::default();
+    if let Err(stopped) = converse(&plan, &mut report) {
+        stopped.note_in(&mut report);
+    }
+    report.duration = start.elapsed();
+    report.tell(plan.voice);
+    ExitCode::from(report.exit_status)
+}
+
+/// Why there was no conversation.
+enum Stopped {
+    Signal(Option<Signal>),
+    Unresolved(ResolveError),
+    Unconnected,
+    Impossible { op: &'static str, message: String },
+}
+
+/// The whole run; what it learns goes into the report as it learns it.
+fn converse(plan: &Plan, report: &mut Report) -> Result<(), Stopped> {
+    let signals = Signals::catch(&[Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP])
+        .map_err(|errno| impossible("signalfd", &errno))?;
+    // Held until the end: dropping it would end its connections.
+    let (addrs, _server) = match &plan.endpoint {
+        Some(endpoint) => (addresses(plan, endpoint, &signals)?, None),
+        None => own_server(plan).map(|(addr, server)| (vec![addr], Some(server)))?,
+    };
+    let connection = connect(plan, &addrs, &signals, report)?;
+    if plan.voice == Voice::Verbose {
+        tell_connection(&connection);
+    }
+    let (input, output) = (io::stdin(), Output::stdout());
+    let relayed = relay(&connection, input.as_fd(), &output, &signals, plan.rules);
+    relayed.note_in(report, plan.rules, connection.peer);
+    Ok(())
+}
+
+fn addresses(
+    plan: &Plan,
+    endpoint: &Endpoint,
+    signals: &Signals,
+) -> Result<Vec<SocketAddr>, Stopped> {
+    lookup(endpoint, plan.family, plan.connect_timeout, signals).map_err(|why| match why {
+        NoAddress::Failed(error) => Stopped::Unresolved(error),
+        NoAddress::Interrupted => Stopped::Signal(signals.next()),
+    })
+}
+
+fn own_server(plan: &Plan) -> Result<(SocketAddr, Server), Stopped> {
+    let host: IpAddr = match plan.family {
+        Family::V6 => Ipv6Addr::LOCALHOST.into(),
+        _ => Ipv4Addr::LOCALHOST.into(),
+    };
+    let server = Server::builder()
+        .listen(SocketAddr::new(host, 0))
+        .start()
+        .map_err(|error| impossible("listen", &error))?;
+    let addr = server.addr();
+    if matches!(plan.voice, Voice::Plain | Voice::Verbose) {
+        say(&format!("no address given: talking with a server of our own on {addr}"));
+    }
+    Ok((addr, server))
+}
+
+fn impossible(op: &'static str, why: &dyn std::error::Error) -> Stopped {
+    Stopped::Impossible { op, message: format!("{op}: {why}") }
+}
+
+fn connect(
+    plan: &Plan,
+    addrs: &[SocketAddr],
+    signals: &Signals,
+    report: &mut Report,
+) -> Result<Connection, Stopped> {
+    let how = Connector {
+        source: plan.source,
+        timeout: plan.connect_timeout,
+        interrupt: Some(signals.as_fd()),
+    };
+    let opened = Connection::open(addrs, &how);
+    report.attempts = match &opened {
+        Ok(connection) => connection.failed.clone(),
+        Err(failed) => failed.clone(),
+    };
+    if let Ok(connection) = &opened {
+        report.local = Some(connection.local);
+        report.connect_time = Some(connection.connect_time);
+    }
+    opened.map_err(|failed| match failed.last() {
+        Some(last) if last.ending == Ending::Interrupted => Stopped::Signal(signals.next()),
+        _ => Stopped::Unconnected,
+    })
+}
+
+fn tell_connection(connection: &Connection) {
+    let Connection { local, peer, connect_time, failed, .. } = connection;
+    for attempt in failed {
+        say(&format!("tried {}", seen(attempt)));
+    }
+    say(&format!("connected to {peer} from {local} in {connect_time:.1?}"));
+}

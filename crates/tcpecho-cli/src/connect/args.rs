@@ -1,0 +1,121 @@
+//! What was typed after `tcpecho connect`, and what is meant by it.
+
+use std::{net::SocketAddr, time::Duration};
+
+use clap::Args;
+use tcpecho::{Endpoint, Family, NotUnderstood, parse_duration, parse_source};
+
+use crate::{relay::Rules, tell::Voice};
+
+/// Send standard input to an echo server, print what comes back, and check it.
+///
+/// What is typed is sent at once; at the end of input the connection is half-closed and all that is
+/// still owed is read. Every byte has to come back as it was sent. Nothing is said when all went
+/// well. Data goes to standard output, everything else to standard error.
+// Flags are what they are.
+#[allow(clippy::struct_excessive_bools)]
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Exit status: 0 every byte came back, or the reader of standard output had enough; \
+    1 something else came back; 2 usage, or not possible here; 3 could not connect; 4 the connection broke; \
+    129, 130, 143 ended by SIGHUP, SIGINT, SIGTERM."
+)]
+pub(crate) struct ConnectArgs {
+    /// HOST, HOST:PORT, [V6]:PORT or V6; without it the program starts a server of its own on a
+    /// free loopback port
+    #[arg(value_name = "HOST[:PORT]")]
+    host: Option<String>,
+
+    /// The port, unless HOST has it; 9877 if neither does
+    #[arg(value_name = "PORT")]
+    port: Option<String>,
+
+    /// Use the host's IPv4 addresses only
+    #[arg(short = '4', long, conflicts_with = "ipv6")]
+    ipv4: bool,
+
+    /// Use the host's IPv6 addresses only
+    #[arg(short = '6', long)]
+    ipv6: bool,
+
+    /// Connect from this address of this host
+    #[arg(short, long, value_name = "ADDR[:PORT]", value_parser = parse_source)]
+    source: Option<SocketAddr>,
+
+    /// How long looking up the name, and each address, may take; 0 leaves it to the system
+    #[arg(short = 'w', long, value_name = "TIME", default_value = "10s", value_parser = parse_duration)]
+    connect_timeout: Duration,
+
+    /// Give up when an answer is owed and no byte has moved for so long; 0 never gives up
+    #[arg(long, value_name = "TIME", default_value = "30s", value_parser = parse_duration)]
+    timeout: Duration,
+
+    /// The server need not echo: print what it says, compare nothing
+    #[arg(long)]
+    no_check: bool,
+
+    /// Tell how the connection was made and how it went
+    #[arg(short, long)]
+    verbose: bool,
+
+    /// Tell nothing but errors
+    #[arg(short, long, conflicts_with = "verbose")]
+    quiet: bool,
+
+    /// Write one JSON object to standard error at the end, and nothing else there
+    #[arg(long, conflicts_with_all = ["verbose", "quiet"])]
+    json: bool,
+}
+
+/// What was asked for, checked.
+pub(super) struct Plan {
+    /// None for a server of our own.
+    pub(super) endpoint: Option<Endpoint>,
+    pub(super) family: Family,
+    pub(super) source: Option<SocketAddr>,
+    pub(super) connect_timeout: Option<Duration>,
+    pub(super) rules: Rules,
+    pub(super) voice: Voice,
+}
+
+impl ConnectArgs {
+    /// What these arguments mean.
+    pub(super) fn plan(&self) -> Result<Plan, NotUnderstood> {
+        let endpoint = match (&self.host, &self.port) {
+            (None, _) => None,
+            (Some(host), None) => Some(host.parse()?),
+            (Some(host), Some(port)) => Some(Endpoint::with_port(host, port)?),
+        };
+        let never_if_zero = |span: Duration| Some(span).filter(|span| !span.is_zero());
+        Ok(Plan {
+            endpoint,
+            family: self.family()?,
+            source: self.source,
+            connect_timeout: never_if_zero(self.connect_timeout),
+            rules: Rules { check: !self.no_check, timeout: never_if_zero(self.timeout) },
+            voice: match self {
+                _ if self.json => Voice::Json,
+                _ if self.verbose => Voice::Verbose,
+                _ if self.quiet => Voice::Quiet,
+                _ => Voice::Plain,
+            },
+        })
+    }
+
+    /// A source address connects to its own family only.
+    fn family(&self) -> Result<Family, NotUnderstood> {
+        let asked = match self {
+            _ if self.ipv4 => Family::V4,
+            _ if self.ipv6 => Family::V6,
+            _ => Family::Any,
+        };
+        match self.source {
+            Some(source) if !asked.admits(&source) => {
+                Err(NotUnderstood::new("the source address is of the other family"))
+            }
+            Some(source) if source.is_ipv4() => Ok(Family::V4),
+            Some(_) => Ok(Family::V6),
+            None => Ok(asked),
+        }
+    }
+}

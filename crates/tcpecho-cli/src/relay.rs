@@ -1,0 +1,322 @@
+//! The line client's loop: two pipes that cross, standard input to the socket and the socket to
+//! standard output (UNP 6.4, `str_cli` with poll instead of a blocking read, and half-close instead
+//! of exit).
+//!
+//! Nothing here blocks but the one poll, so that each side may be as slow as it likes: memory stays
+//! bounded, and the peer's end and the user's signals are seen whatever the other descriptors do.
+//! While standard output is blocked and a turn's worth of bytes waits for it, the socket is not
+//! read: an ending that hides behind unread bytes is told after them.
+
+mod check;
+mod output;
+mod pipe;
+
+use std::{
+    os::fd::{AsFd, BorrowedFd},
+    time::{Duration, Instant},
+};
+
+use nix::sys::signal::Signal;
+use rustix::{
+    event::{PollFd, PollFlags, Timespec, poll},
+    io::Errno,
+    net::{self, RecvFlags, SendFlags, Shutdown},
+};
+use tcpecho::{Connection, Ending};
+
+pub(crate) use self::{check::Difference, output::Output};
+use self::{
+    check::check,
+    pipe::{Pipe, TURN},
+};
+use crate::signals::Signals;
+
+/// The most that is sent ahead of the echo: what is remembered for the check. Then input waits for
+/// the echo.
+const WINDOW: usize = 16 << 20;
+
+/// What the user wants of the conversation.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Rules {
+    /// Every byte has to come back, and nothing else.
+    pub(crate) check: bool,
+    /// How long an answer may be owed without a byte moving either way.
+    pub(crate) timeout: Option<Duration>,
+}
+
+/// Why the loop ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum End {
+    /// The connection ended so; by which call, and what that said unless it was end of file.
+    Connection { ending: Ending, op: &'static str, errno: Option<Errno> },
+    /// No byte moved for the time allowed.
+    Silence(Duration),
+    /// Something else came back than was sent.
+    Different(Difference),
+    /// The user ended it.
+    Signal(Signal),
+    /// Whoever read our standard output has had enough.
+    OutputClosed,
+    /// Standard input or output failed.
+    Local { op: &'static str, errno: Errno },
+}
+
+/// How the conversation went.
+#[derive(Debug)]
+pub(crate) struct Relayed {
+    pub(crate) end: End,
+    /// Bytes handed to the socket.
+    pub(crate) sent: u64,
+    /// Bytes read and not handed to the socket.
+    pub(crate) unsent: u64,
+    /// Bytes read from the socket.
+    pub(crate) received: u64,
+    /// Bytes that came back as they were sent; without a check those sent.
+    pub(crate) returned: u64,
+}
+
+/// Relays until the connection, the user or standard output ends it.
+pub(crate) fn relay(
+    connection: &Connection,
+    input: BorrowedFd<'_>,
+    output: &Output,
+    signals: &Signals,
+    rules: Rules,
+) -> Relayed {
+    let mut relay = Relay {
+        socket: connection.as_fd(),
+        input,
+        output,
+        signals,
+        rules,
+        up: Pipe::new(WINDOW),
+        down: Pipe::new(TURN),
+        fin_sent: false,
+        send_error: None,
+        ended: None,
+        moved: Instant::now(),
+    };
+    let end = loop {
+        if let Err(end) = relay.turn() {
+            break end;
+        }
+    };
+    Relayed {
+        end,
+        sent: relay.up.passed(),
+        unsent: relay.up.taken() - relay.up.passed(),
+        received: relay.down.taken(),
+        returned: relay.up.released(),
+    }
+}
+
+struct Relay<'a> {
+    socket: BorrowedFd<'a>,
+    input: BorrowedFd<'a>,
+    output: &'a Output,
+    signals: &'a Signals,
+    rules: Rules,
+    /// Input to the socket; remembers what was sent until it has come back.
+    up: Pipe,
+    /// The socket to output.
+    down: Pipe,
+    fin_sent: bool,
+    /// Why nothing more can be sent. What can still be read knows better why than this does.
+    send_error: Option<Errno>,
+    /// The conversation is over, and only what it brought is still to be delivered.
+    ended: Option<End>,
+    /// When a byte last moved between us and the peer, or when there was last no reason for one to.
+    moved: Instant,
+}
+
+/// What poll has something to say about.
+// Four descriptors, each ready or not.
+#[allow(clippy::struct_excessive_bools)]
+#[derive(Debug, Default)]
+struct Ready {
+    signals: bool,
+    output: bool,
+    input: bool,
+    socket: bool,
+}
+
+impl Relay<'_> {
+    /// One wait and what it made possible. An error is the end.
+    fn turn(&mut self) -> Result<(), End> {
+        let ready = self.wait()?;
+        // The user ended it.
+        if ready.signals
+            && let Some(signal) = self.signals.next()
+        {
+            return Err(End::Signal(signal));
+        }
+        // Input goes first: its end of file decides whether the peer's is early.
+        if ready.input {
+            self.take_input()?;
+        }
+        self.send();
+        if ready.socket {
+            self.receive();
+        }
+        if ready.output {
+            self.deliver()?;
+        }
+        match self.ended {
+            // The conversation is over and all it brought is delivered.
+            Some(end) if self.down.is_empty() => Err(end),
+            _ => Ok(()),
+        }
+    }
+
+    fn wait(&mut self) -> Result<Ready, End> {
+        let sendable = self.ended.is_none() && self.send_error.is_none();
+        let reads = self.ended.is_none() && self.down.room() > 0;
+        let when = |condition, flags| if condition { flags } else { PollFlags::empty() };
+        let to_output = when(!self.down.is_empty(), PollFlags::OUT);
+        let from_socket = when(reads, PollFlags::IN | PollFlags::RDHUP);
+        let to_socket = when(sendable && !self.up.waiting().is_empty(), PollFlags::OUT);
+        let on_socket = from_socket | to_socket;
+
+        // A descriptor that is not even asked about would still report its hang-up, without end: it
+        // is left out, and asking the signals for nothing stands in its place.
+        let nothing = PollFd::new(self.signals, PollFlags::empty());
+        let mut watched = [
+            PollFd::new(self.signals, PollFlags::IN),
+            PollFd::new(self.output, to_output),
+            nothing.clone(),
+            nothing,
+        ];
+        if sendable && self.up.room() > 0 {
+            watched[2] = PollFd::new(&self.input, PollFlags::IN);
+        }
+        if !on_socket.is_empty() {
+            watched[3] = PollFd::new(&self.socket, on_socket);
+        }
+
+        // While our own output keeps us from reading, silence is not the peer's.
+        let patience = self.rules.timeout.filter(|_| reads && self.is_owed());
+        let left = patience.map(|limit| limit.saturating_sub(self.moved.elapsed()));
+        let left = left.and_then(|left| Timespec::try_from(left).ok());
+        let polled = poll(&mut watched, left.as_ref());
+        let [signals, output, input, socket] = watched.map(|fd| !fd.revents().is_empty());
+        if patience.is_none() {
+            self.moved = Instant::now();
+        }
+        match (polled, patience) {
+            // An answer is owed and no byte moved for as long as the user allows.
+            (Ok(0), Some(limit)) => {
+                self.ended = Some(End::Silence(limit));
+                Ok(Ready::default())
+            }
+            // A signal that is not ours, or the return from being stopped.
+            (Ok(0) | Err(Errno::INTR), _) => Ok(Ready::default()),
+            (Ok(_), _) => Ok(Ready { signals, output, input, socket }),
+            (Err(errno), _) => Err(End::Local { op: "poll", errno }),
+        }
+    }
+
+    /// Whether the peer has something to do: bytes to take or to give back, or its FIN to send
+    /// after ours.
+    fn is_owed(&self) -> bool {
+        !self.up.is_empty() || self.fin_sent
+    }
+
+    fn take_input(&mut self) -> Result<(), End> {
+        match self.up.fill(|room| rustix::io::read(self.input, room)) {
+            Ok(_) | Err(Errno::AGAIN | Errno::INTR) => Ok(()),
+            // Standard input failed; what is the user's to send is not known any more.
+            Err(errno) => Err(End::Local { op: "read standard input", errno }),
+        }
+    }
+
+    /// Sends what waits and, after the last of it, our FIN.
+    fn send(&mut self) {
+        if self.ended.is_some() || self.send_error.is_some() {
+            return;
+        }
+        while !self.up.waiting().is_empty() {
+            match net::send(self.socket, self.up.waiting(), SendFlags::NOSIGNAL) {
+                Ok(count) => self.sent(count),
+                Err(Errno::INTR) => {}
+                Err(Errno::AGAIN) => return,
+                Err(errno) => {
+                    self.send_error = Some(errno);
+                    return;
+                }
+            }
+        }
+        if self.up.ended() && !self.fin_sent {
+            // It fails only where the connection is gone, which the next read says better.
+            let _ = net::shutdown(self.socket, Shutdown::Write);
+            self.fin_sent = true;
+        }
+    }
+
+    fn sent(&mut self, count: usize) {
+        self.moved = Instant::now();
+        self.up.pass(count);
+        if !self.rules.check {
+            self.up.release(count);
+        }
+    }
+
+    fn receive(&mut self) {
+        if self.ended.is_some() || self.down.room() == 0 {
+            return;
+        }
+        let socket = self.socket;
+        let read = |room: &mut [u8]| net::recv(socket, room, RecvFlags::empty()).map(|(n, _)| n);
+        self.ended = match self.down.fill(read) {
+            Ok([]) => Some(self.end_of_file()),
+            Ok(answer) => {
+                self.moved = Instant::now();
+                // A byte came back that was not sent there.
+                let checked = if self.rules.check { check(&mut self.up, answer) } else { Ok(()) };
+                checked.err().map(End::Different)
+            }
+            Err(Errno::AGAIN | Errno::INTR) => None,
+            // The kernel says what became of the connection.
+            Err(errno) => Some(broken("recv", errno)),
+        };
+    }
+
+    /// What the peer's FIN means.
+    fn end_of_file(&self) -> End {
+        let ended = |ending| End::Connection { ending, op: "recv", errno: None };
+        match self.send_error {
+            // An earlier send has used up the reason, which is more than a FIN. EPIPE is no more
+            // than a FIN: that is what Linux says when an RST follows one.
+            Some(errno) if errno != Errno::PIPE => broken("send", errno),
+            // Both sides have sent FIN and every byte came back.
+            _ if self.fin_sent && self.up.is_empty() => ended(Ending::Finished),
+            // A server that does not echo may end when it likes, once it has been sent everything.
+            _ if !self.rules.check && self.up.is_empty() => ended(Ending::Finished),
+            // Bytes are still owed, or the user had not finished.
+            _ => ended(Ending::ClosedEarly),
+        }
+    }
+
+    fn deliver(&mut self) -> Result<(), End> {
+        let bytes = self.down.waiting();
+        // Nothing was asked and still something is said: the reader is gone.
+        if bytes.is_empty() {
+            return Err(End::OutputClosed);
+        }
+        match self.output.write(bytes) {
+            Ok(count) => {
+                self.down.pass(count);
+                self.down.release(count);
+                Ok(())
+            }
+            Err(Errno::AGAIN | Errno::INTR) => Ok(()),
+            // Whoever read our output has had enough, as head(1) has.
+            Err(Errno::PIPE) => Err(End::OutputClosed),
+            // The disk is full, or the like.
+            Err(errno) => Err(End::Local { op: "write standard output", errno }),
+        }
+    }
+}
+
+fn broken(op: &'static str, errno: Errno) -> End {
+    End::Connection { ending: Ending::of_established(errno), op, errno: Some(errno) }
+}

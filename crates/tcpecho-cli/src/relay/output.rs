@@ -1,0 +1,78 @@
+//! Standard output that never makes the loop wait.
+
+use std::{
+    io::{self, IsTerminal},
+    os::fd::{AsFd, BorrowedFd, OwnedFd},
+};
+
+use rustix::{
+    fs::{self, FileType, Mode, OFlags},
+    io::Errno,
+    net::{self, SendFlags},
+};
+
+/// What a pipe that polls writable takes without blocking (`PIPE_BUF`, pipe(7)).
+const SAFE: usize = 4096;
+
+/// Standard output, and how it is written without blocking.
+///
+/// Never by `O_NONBLOCK` on the descriptor we were given: that flag belongs to the open file, which
+/// the shell and the other programs of a pipeline share.
+#[derive(Debug)]
+pub(crate) struct Output {
+    stdout: io::Stdout,
+    way: Way,
+}
+
+#[derive(Debug)]
+enum Way {
+    /// The same pipe or terminal, opened once more for ourselves and non-blocking.
+    Own(OwnedFd),
+    /// A socket takes the wish with every call.
+    Socket,
+    /// As given; so much at a time, and only after it polled writable.
+    Shared(usize),
+}
+
+impl Output {
+    /// This process's standard output.
+    pub(crate) fn stdout() -> Self {
+        let stdout = io::stdout();
+        let kind = fs::fstat(&stdout).map(|stat| FileType::from_raw_mode(stat.st_mode));
+        let way = match kind {
+            Ok(FileType::Socket) => Way::Socket,
+            Ok(FileType::RegularFile) => Way::Shared(usize::MAX),
+            Ok(FileType::Fifo) => reopened(),
+            _ if stdout.is_terminal() => reopened(),
+            _ => Way::Shared(SAFE),
+        };
+        Output { stdout, way }
+    }
+
+    /// Writes what can be taken now of `bytes`. Call it when the descriptor polls writable.
+    pub(crate) fn write(&self, bytes: &[u8]) -> Result<usize, Errno> {
+        match &self.way {
+            Way::Own(fd) => rustix::io::write(fd, bytes),
+            Way::Socket => {
+                net::send(&self.stdout, bytes, SendFlags::DONTWAIT | SendFlags::NOSIGNAL)
+            }
+            Way::Shared(most) => rustix::io::write(&self.stdout, &bytes[..bytes.len().min(*most)]),
+        }
+    }
+}
+
+impl AsFd for Output {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        match &self.way {
+            Way::Own(fd) => fd.as_fd(),
+            _ => self.stdout.as_fd(),
+        }
+    }
+}
+
+/// Without /proc, without permission or without a reader left, the descriptor we were given has to
+/// do.
+fn reopened() -> Way {
+    let flags = OFlags::WRONLY | OFlags::NONBLOCK | OFlags::CLOEXEC | OFlags::NOCTTY;
+    fs::open("/proc/self/fd/1", flags, Mode::empty()).map_or(Way::Shared(SAFE), Way::Own)
+}
