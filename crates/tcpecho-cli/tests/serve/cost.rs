@@ -1,0 +1,156 @@
+//! What a session costs: system calls, as strace(1) sees them, and memory.
+
+use std::{collections::BTreeMap, net::Shutdown, thread, time::Duration};
+
+use crate::common::{
+    process::{children, resident, ticks},
+    trace::{Log, can_trace, traced},
+    *,
+};
+
+const MESSAGES: usize = 100;
+
+#[test]
+fn an_idle_server_makes_no_system_calls() {
+    if !can_trace() {
+        return;
+    }
+    together(engines(), |engine| {
+        let (server, log) = traced(&[], engine, &["--workers", "2"]);
+        let mut idle: Vec<_> = (0..3).map(|_| server.connects()).collect();
+        // Some of them have been served, and an iterative server has somebody waiting.
+        for stream in idle.iter_mut().take(if engine == "iterative" { 1 } else { 2 }) {
+            echoes(stream, b"hello");
+        }
+        assert!(log.is_quiet_for(Duration::from_millis(200)), "{engine}: {:#?}", log.calls());
+        let before = log.calls().len();
+        thread::sleep(Duration::from_millis(1500));
+        let calls = log.calls();
+        assert!(before > 0 && calls.len() == before, "{engine}: {:#?}", &calls[before..]);
+    });
+}
+
+/// What a client costs that sends so many messages, each when the one before has come back.
+fn cost(engine: &str) -> (BTreeMap<String, usize>, Log) {
+    let (server, log) = traced(&["-e", "trace=!futex"], engine, &["--log", "off"]);
+    let mut stream = server.connects();
+    for _ in 0..MESSAGES {
+        echoes(&mut stream, b"a message");
+    }
+    drop(stream);
+    // Not before it has seen the end of this one.
+    let _ = server.stops();
+    let calls = log.calls();
+    let accepted = calls.iter().position(|call| call.is("accept4") && !call.failed());
+    let mut counts = BTreeMap::new();
+    for call in calls.iter().skip(accepted.unwrap() + 1) {
+        let name = call.text.split('(').next().unwrap();
+        *counts.entry(name.to_string()).or_default() += 1;
+    }
+    (counts, log)
+}
+
+fn count(counts: &BTreeMap<String, usize>, name: &str) -> usize {
+    counts.get(name).copied().unwrap_or(0)
+}
+
+#[test]
+fn an_echo_costs_the_blocking_engines_one_recv_and_one_send() {
+    if !can_trace() {
+        return;
+    }
+    for engine in engines().filter(|engine| ["iterative", "fork", "thread"].contains(engine)) {
+        let (counts, _log) = cost(engine);
+        assert_eq!(count(&counts, "recvfrom"), MESSAGES + 1, "{engine} {counts:?}");
+        assert_eq!(count(&counts, "sendto"), MESSAGES, "{engine} {counts:?}");
+        // Everything else is the beginning and the end of the session and of the server.
+        let all: usize = counts.values().sum();
+        assert!(all < 2 * MESSAGES + 150, "{engine} {counts:?}");
+    }
+}
+
+#[test]
+fn an_echo_costs_epoll_a_wait_more() {
+    if !can_trace() {
+        return;
+    }
+    let (counts, _log) = cost("epoll");
+    let waits: usize =
+        ["epoll_wait", "epoll_pwait", "epoll_pwait2"].map(|name| count(&counts, name)).iter().sum();
+    assert!((MESSAGES..MESSAGES + 10).contains(&waits), "{counts:?}");
+    // The first try is made when the connection comes, and may find nothing.
+    assert!((MESSAGES + 1..=MESSAGES + 2).contains(&count(&counts, "recvfrom")), "{counts:?}");
+    assert_eq!(count(&counts, "sendto"), MESSAGES, "{counts:?}");
+}
+
+#[test]
+fn an_echo_costs_uring_nothing_but_trips_into_its_ring() {
+    if !can_trace() || !engines().any(|engine| engine == "uring") {
+        return;
+    }
+    let (counts, _log) = cost("uring");
+    // A lone client pays for two: one hands the send over and returns when it is done, one waits for the next message.
+    let enters = count(&counts, "io_uring_enter");
+    assert!((MESSAGES..2 * MESSAGES + 10).contains(&enters), "{counts:?}");
+    assert_eq!(count(&counts, "recvfrom") + count(&counts, "sendto"), 0, "{counts:?}");
+}
+
+#[test]
+fn nothing_is_said_to_anybody_but_the_client() {
+    if !can_trace() {
+        return;
+    }
+    for engine in engines() {
+        let (server, log) = traced(&["-e", "trace=network"], engine, &[]);
+        let ready = log.calls().len();
+        for _ in 0..3 {
+            visits(server.addr());
+        }
+        server.says_times("ending=finished", 3);
+        server.stops().with(0);
+        let calls = log.calls();
+        for call in &calls {
+            let outgoing = ["connect", "sendmsg", "sendmmsg"].iter().any(|name| call.is(name));
+            // An address would stand where NULL stands.
+            let addressed = call.is("sendto") && !call.text.contains(", NULL, 0");
+            assert!(!outgoing && !addressed, "{engine}: {}", call.text);
+        }
+        let sockets = calls[ready..].iter().filter(|call| call.is("socket")).count();
+        assert_eq!(sockets, 0, "{engine}: a socket that no client asked for");
+    }
+}
+
+#[test]
+fn readers_that_stall_cost_bounded_memory() {
+    const MOST: usize = 40 * MIB;
+    for (engine, at) in everywhere().filter(|(engine, _)| *engine != "iterative") {
+        let server = Serving::start(engine, at, &[]);
+        let stalled: Vec<_> = (0..30).map(|_| server.connects()).collect();
+        blast(&stalled);
+        for pid in children(server.pid()).into_iter().chain([server.pid()]) {
+            let resident = resident(pid);
+            assert!(resident < MOST, "{engine}: {resident} bytes");
+        }
+        visits(server.addr());
+    }
+}
+
+#[test]
+fn a_stalled_reader_whose_fin_has_come_costs_no_time() {
+    together(engines(), |engine| {
+        let server = Serving::start(engine, somewhere(), &[]);
+        let stalled = [server.connects()];
+        blast(&stalled);
+        stalled[0].shutdown(Shutdown::Write).unwrap();
+        let family: Vec<_> = children(server.pid()).into_iter().chain([server.pid()]).collect();
+        let used = || family.iter().map(|pid| ticks(*pid)).sum::<u64>();
+        let before = used();
+        thread::sleep(Duration::from_millis(500));
+        let used = used() - before;
+        assert!(used < 5, "{used} ticks in half a second of waiting");
+        // Once it reads, it gets everything and the end.
+        let [mut stream] = stalled;
+        std::io::copy(&mut stream, &mut std::io::sink()).unwrap();
+        server.says("ending=finished");
+    });
+}

@@ -1,0 +1,129 @@
+//! Standard output and standard error may be closed, full or never drained: serving neither stops nor slows, and no line
+//! ever gets into a client's stream.
+
+use std::{
+    net::{Shutdown, SocketAddr},
+    process::Stdio,
+    time::{Duration, Instant},
+};
+
+use rustix::process::Signal;
+
+use crate::common::{
+    process::descriptors,
+    server::{after, bare, full_pipe},
+    *,
+};
+
+/// Two sessions and a request for the counters, so that there is something to say; each client gets its own bytes only.
+fn serves_its_clients_only_their_bytes(server: &Serving, addr: SocketAddr) {
+    let mut first = connect(addr);
+    echoes(&mut first, b"first");
+    server.gets(Signal::USR1);
+    echoes(&mut first, b"and again");
+    first.shutdown(Shutdown::Write).unwrap();
+    sees_the_end(&mut first);
+    for _ in 0..3 {
+        visits(addr);
+    }
+    exchange(&connect(addr), 3 * MIB);
+}
+
+fn run_so(setting: &str, engine: &str) -> (Serving, SocketAddr) {
+    Serving::run_unheard(after(setting, engine, &[]).stdout(Stdio::null()))
+}
+
+#[test]
+fn standard_output_closed() {
+    for engine in engines() {
+        let (server, addr) = run_so("exec >&-", engine);
+        serves_its_clients_only_their_bytes(&server, addr);
+        server.says_times("ending=finished", 5);
+        server.stops().with(0);
+    }
+}
+
+#[test]
+fn standard_error_closed() {
+    for engine in engines() {
+        let server = Serving::run(&mut after("exec 2>&-", engine, &[]));
+        serves_its_clients_only_their_bytes(&server, server.addr());
+        assert_eq!(server.stops().with(0).log, [""; 0]);
+    }
+}
+
+#[test]
+fn all_three_closed() {
+    for engine in engines() {
+        let (server, addr) = run_so("exec <&- >&- 2>&-", engine);
+        let mut held = connect(addr);
+        if engine != "iterative" {
+            echoes(&mut held, b"here");
+        }
+        let first_three: Vec<_> =
+            descriptors(server.pid()).into_iter().filter(|(number, _)| *number < 3).collect();
+        assert_eq!(first_three.len(), 3);
+        assert!(first_three.iter().all(|(_, link)| link == "/dev/null"), "{first_three:?}");
+        drop(held);
+        serves_its_clients_only_their_bytes(&server, addr);
+        server.stops().with(0);
+    }
+}
+
+#[test]
+fn a_reader_of_standard_output_that_left() {
+    for engine in engines() {
+        let (reader, writer) = std::io::pipe().unwrap();
+        drop(reader);
+        let (server, addr) = Serving::run_unheard(bare(engine).stdout(writer));
+        serves_its_clients_only_their_bytes(&server, addr);
+        server.stops().with(0);
+    }
+}
+
+#[test]
+fn a_reader_of_standard_error_that_left() {
+    for engine in engines() {
+        let (reader, writer) = std::io::pipe().unwrap();
+        drop(reader);
+        let mut server = Serving::run_with(bare(engine).stdout(Stdio::piped()).stderr(writer));
+        server.next_line();
+        serves_its_clients_only_their_bytes(&server, server.addr());
+        server.stops().with(0);
+    }
+}
+
+#[test]
+fn standard_output_full_and_never_drained() {
+    for engine in engines() {
+        let (_reader, writer) = full_pipe();
+        let (server, addr) = Serving::run_unheard(bare(engine).stdout(writer));
+        serves_its_clients_only_their_bytes(&server, addr);
+        // Its last words may hold it up for a moment only.
+        server.stops().with(0).within(Duration::from_secs(3));
+    }
+}
+
+/// The time that so many sessions take, one after the other.
+fn sessions(addr: SocketAddr, count: usize) -> Duration {
+    let start = Instant::now();
+    for _ in 0..count {
+        visits(addr);
+    }
+    start.elapsed()
+}
+
+#[test]
+fn standard_error_full_and_never_drained() {
+    for engine in engines() {
+        // More lines than the log keeps for a reader: 2,500 are enough, and starting things takes time without optimisation.
+        let part = if ["fork", "thread"].contains(&engine) { 500 } else { 1000 };
+        let (_reader, writer) = full_pipe();
+        let mut server = Serving::run_with(bare(engine).stdout(Stdio::piped()).stderr(writer));
+        server.next_line();
+        let times: Vec<_> = (0..5).map(|_| sessions(server.addr(), part)).collect();
+        let (fastest, slowest) = (times.iter().min().unwrap(), times.iter().max().unwrap());
+        assert!(*slowest < 4 * *fastest + Duration::from_secs(1), "{times:?}");
+        server.stops().with(0).within(Duration::from_secs(3));
+    }
+}

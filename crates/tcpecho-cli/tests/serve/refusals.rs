@@ -1,0 +1,136 @@
+//! What it will not do, and how it says so: exit status 2, and a sentence that helps.
+
+use std::{fs, net::TcpListener, process::Command};
+
+use rustix::process::geteuid;
+
+use crate::common::{
+    server::{refused, refused_command},
+    *,
+};
+
+#[test]
+fn what_is_not_understood() {
+    for args in [
+        &["--engine", "warp"][..],
+        &["--no-such-option"],
+        &["an-operand"],
+        &["-l", "localhost:0"],
+        &["-l", "127.0.0.1:99999"],
+        &["-p", "65536"],
+        &["-p", "-1"],
+        &["--workers", "0"],
+        &["--workers", "many"],
+        &["--backlog", "-5"],
+        &["-m", "0"],
+        &["--idle-timeout", "soon"],
+        &["--drain-timeout", "-1s"],
+        &["--log", "loud"],
+    ] {
+        let ended = refused(args);
+        ended.with(2);
+        assert!(!ended.log.is_empty(), "{args:?} without a word");
+    }
+}
+
+#[test]
+fn what_is_not_understood_is_not_printed_raw() {
+    for args in
+        [&["-l", "\x1b[31m"][..], &["--engine", "\x1b[31m"], &["--idle-timeout", "\x1b[31m"]]
+    {
+        let ended = refused(args);
+        let said = ended.with(2).log.join("\n");
+        assert!(!said.contains('\x1b'), "{args:?}: {said:?}");
+    }
+}
+
+#[test]
+fn an_address_in_use_names_who_has_it() {
+    for (engine, at) in everywhere() {
+        let holder = Serving::start(engine, at, &[]);
+        let addr = holder.addr().to_string();
+        for workers in ["1", "2"] {
+            refused(&["-l", &addr, "--engine", engine, "--workers", workers])
+                .with(2)
+                .says(&format!("bind {addr}: Address already in use (EADDRINUSE)"))
+                .says(&format!("PID {} (tcpecho", holder.pid()));
+        }
+        visits(holder.addr());
+    }
+}
+
+#[test]
+fn a_port_of_several_workers_is_not_shared_with_a_stranger() {
+    for (engine, at) in everywhere() {
+        let holder = Serving::start(engine, at, &["--workers", "2"]);
+        let addr = holder.addr().to_string();
+        for workers in ["1", "2"] {
+            let second = refused(&["-l", &addr, "--engine", engine, "--workers", workers]);
+            second.with(2).says("EADDRINUSE").says(&format!("PID {}", holder.pid()));
+        }
+        visits(holder.addr());
+    }
+}
+
+#[test]
+fn a_stranger_in_this_process_is_named_too() {
+    for at in families() {
+        let listener = TcpListener::bind(at).unwrap();
+        let addr = listener.local_addr().unwrap().to_string();
+        let us = format!("PID {} (", std::process::id());
+        refused(&["-l", &addr]).with(2).says("EADDRINUSE").says(&us).says(&addr);
+    }
+}
+
+#[test]
+fn an_address_of_another_host() {
+    // RFC 5737 and RFC 3849: addresses that nobody has.
+    for addr in ["192.0.2.1:0", "[2001:db8::1]:0"] {
+        if addr.starts_with('[') && !families().any(|at| at.is_ipv6()) {
+            continue;
+        }
+        refused(&["-l", addr])
+            .with(2)
+            .says(&format!("bind {addr}: Cannot assign requested address (EADDRNOTAVAIL)"))
+            .says("no address of this host");
+    }
+}
+
+#[test]
+fn one_bad_address_of_several_is_enough() {
+    refused(&["-l", "127.0.0.1:0", "-l", "192.0.2.1:0"]).with(2).says("192.0.2.1:0");
+}
+
+/// The program as a user without privileges; SKIP where that cannot be arranged.
+fn unprivileged() -> Option<Command> {
+    if !geteuid().is_root() {
+        return Some(Command::new(program()));
+    }
+    let as_nobody = || {
+        let mut command = Command::new("setpriv");
+        command.args(["--reuid", "65534", "--regid", "65534", "--clear-groups", program()]);
+        command
+    };
+    let trial = has("setpriv").then(|| as_nobody().arg("--version").output())?;
+    if trial.is_ok_and(|trial| trial.status.success()) {
+        return Some(as_nobody());
+    }
+    eprintln!("SKIP: root cannot become nobody here, or nobody may not run the program");
+    None
+}
+
+#[test]
+fn a_privileged_port_has_three_ways_out() {
+    let start = fs::read_to_string("/proc/sys/net/ipv4/ip_unprivileged_port_start").unwrap();
+    if start.trim().parse::<u16>().unwrap() < 8 {
+        eprintln!("SKIP: port 7 is not privileged here");
+        return;
+    }
+    let Some(mut command) = unprivileged() else { return };
+    refused_command(command.args(["serve", "-l", "127.0.0.1:7"]))
+        .with(2)
+        .says("bind 127.0.0.1:7: Permission denied (EACCES)")
+        .says("first way out: a port from")
+        .says("CAP_NET_BIND_SERVICE")
+        .says("sysctl net.ipv4.ip_unprivileged_port_start=7");
+}
