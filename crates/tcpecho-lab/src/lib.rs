@@ -1,0 +1,42 @@
+//! Two hosts and a wire between them, on one machine: what TCP does at its boundaries, on a real kernel.
+//!
+//! A [`Host`] is a network, a PID and a UTS namespace; the [`Wire`] ferries packets between their only interfaces and
+//! does to them what [`Rule`]s say; a [`Program`] is any executable, run in a host and talked with through its standard
+//! streams. Everything that happens becomes a [`Moment`] of one [`Timeline`]. [`TwoHosts::new`] makes it all.
+//!
+//! It needs `CAP_SYS_ADMIN` and `CAP_NET_ADMIN`, as root or in a user namespace; [`doctor`] tells what is missing.
+
+#![forbid(unsafe_code)]
+
+pub mod doctor;
+pub mod host;
+pub mod impairment;
+pub mod packet;
+pub mod pcapng;
+pub mod program;
+pub mod puppet;
+pub mod scenario;
+pub mod stage;
+pub mod states;
+pub mod timeline;
+pub mod two_hosts;
+pub mod wire;
+
+mod attendant;
+mod side;
+mod sysctls;
+
+pub use host::Host;
+pub use impairment::{Action, Matcher, Rule};
+pub use packet::{Flags, IcmpError, Packet};
+pub use program::{Launch, Program};
+pub use side::{Family, Side};
+pub use timeline::{Moment, Place, TimedOut, Timeline, Verdict, What};
+pub use two_hosts::{Options, TwoHosts};
+pub use wire::Wire;
+
+pub use tcpecho_os::failed::Failed;
+pub use tcpecho_os::process::Exit;
+pub use tcpecho_os::sock_diag::TcpSocket;
+pub use tcpecho_os::tcp_info::TcpInfo;
+pub use tcpecho_os::tcp_state::TcpState;

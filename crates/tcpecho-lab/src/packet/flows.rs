@@ -1,0 +1,76 @@
+//! A packet in one line, its numbers counted from the beginning of its connection.
+
+use std::collections::HashMap;
+use std::fmt::Write as _;
+use std::net::SocketAddr;
+
+use super::{Flags, Icmp, Packet, Tcp, Transport};
+
+/// The first sequence number of every direction that was seen.
+#[derive(Debug, Default)]
+pub struct Flows {
+    first: HashMap<(SocketAddr, SocketAddr), u32>,
+}
+
+impl Flows {
+    /// The packet in one line: `SYN-ACK seq=0 ack=1 win=65160 mss=1460`.
+    pub fn line(&mut self, packet: &Packet) -> String {
+        match (&packet.transport, packet.ends()) {
+            (Transport::Tcp(tcp), Some(ends)) => self.tcp(tcp, ends),
+            (Transport::Icmp(icmp), _) => self.icmp(icmp, packet),
+            (Transport::Other(number), _) => format!("protocol {number}"),
+            (Transport::Tcp(_), None) => String::new(),
+        }
+    }
+
+    fn tcp(&mut self, tcp: &Tcp, (source, destination): (SocketAddr, SocketAddr)) -> String {
+        let mut line = tcp.flags.to_string();
+        let seq = self.seq(tcp, (source, destination));
+        let _ = write!(line, " seq={seq}");
+        if tcp.flags.has(Flags::ACK) {
+            let back = (destination, source);
+            let first = *self.first.entry(back).or_insert(tcp.ack.wrapping_sub(1));
+            let _ = write!(line, " ack={}", tcp.ack.wrapping_sub(first));
+        }
+        if !tcp.flags.has(Flags::RST) {
+            let _ = write!(line, " win={}", tcp.window);
+        }
+        if let Some(mss) = tcp.mss {
+            let _ = write!(line, " mss={mss}");
+        }
+        if tcp.payload > 0 {
+            let _ = write!(line, " len={}", tcp.payload);
+        }
+        line
+    }
+
+    fn seq(&mut self, tcp: &Tcp, ends: (SocketAddr, SocketAddr)) -> u32 {
+        if tcp.flags.has(Flags::SYN) {
+            self.first.insert(ends, tcp.seq);
+            return 0;
+        }
+        match self.first.get(&ends) {
+            Some(first) => tcp.seq.wrapping_sub(*first),
+            // A reset of something unheard of counts from nothing, by RFC 9293 3.5.2.
+            None if tcp.flags.has(Flags::RST) => tcp.seq,
+            None => {
+                self.first.insert(ends, tcp.seq.wrapping_sub(1));
+                1
+            }
+        }
+    }
+
+    fn icmp(&self, icmp: &Icmp, packet: &Packet) -> String {
+        let mut line = format!("ICMP {}", icmp.words());
+        if let Some((source, destination, seq)) = icmp.about {
+            let source = SocketAddr::new(packet.destination, source);
+            let first = self
+                .first
+                .iter()
+                .find(|((from, to), _)| *from == source && to.port() == destination);
+            let seq = first.map_or(seq, |(_, first)| seq.wrapping_sub(*first));
+            let _ = write!(line, " about seq={seq}");
+        }
+        line
+    }
+}

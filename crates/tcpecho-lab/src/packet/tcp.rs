@@ -1,0 +1,88 @@
+//! A TCP segment's header (RFC 9293 3.1) and the options of a SYN.
+
+use super::{Flags, u16_at, u32_at};
+
+/// What a TCP segment says.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Tcp {
+    /// The sender's port.
+    pub source_port: u16,
+    /// The receiver's port.
+    pub destination_port: u16,
+    /// Number of its first byte.
+    pub seq: u32,
+    /// Number of the byte that is expected next; it counts with ACK only.
+    pub ack: u32,
+    /// Control bits.
+    pub flags: Flags,
+    /// Receive window as it stands in the header, not scaled.
+    pub window: u16,
+    /// Length of the payload, in bytes.
+    pub payload: usize,
+    /// Largest segment the sender takes, in bytes (a SYN's option).
+    pub mss: Option<u16>,
+    /// How far windows are shifted (a SYN's option).
+    pub window_scale: Option<u8>,
+    /// Blocks that came out of order, as `(left, right)` edges.
+    pub sack: Vec<(u32, u32)>,
+    /// Value and echo of the timestamp option.
+    pub timestamps: Option<(u32, u32)>,
+}
+
+impl Tcp {
+    pub(super) fn parse(segment: &[u8]) -> Result<Self, &'static str> {
+        let header: &[u8; 20] = segment.first_chunk().ok_or("TCP header is cut")?;
+        let length = usize::from(header[12] >> 4) * 4;
+        let options = segment.get(20..length).ok_or("TCP header length is wrong")?;
+        let number = |at| u32_at(header, at).unwrap_or_default();
+        let port = |at| u16_at(header, at).unwrap_or_default();
+        let mut tcp = Tcp {
+            source_port: port(0),
+            destination_port: port(2),
+            seq: number(4),
+            ack: number(8),
+            flags: Flags(header[13]),
+            window: port(14),
+            payload: segment.len() - length,
+            ..Tcp::default()
+        };
+        tcp.read_options(options);
+        Ok(tcp)
+    }
+
+    /// Kind, length, value; options that make no sense end the reading, as in every kernel.
+    fn read_options(&mut self, mut options: &[u8]) {
+        while let Some((&kind, rest)) = options.split_first() {
+            match kind {
+                0 => return,
+                1 => options = rest,
+                _ => {
+                    let length = rest.first().map_or(0, |length| usize::from(*length));
+                    let Some(value) = options.get(2..length) else { return };
+                    self.read_option(kind, value);
+                    options = &options[length..];
+                }
+            }
+        }
+    }
+
+    fn read_option(&mut self, kind: u8, value: &[u8]) {
+        match (kind, value.len()) {
+            (2, 2) => self.mss = u16_at(value, 0),
+            (3, 1) => self.window_scale = value.first().copied(),
+            (5, _) => {
+                let edges = value.chunks_exact(8);
+                self.sack = edges.filter_map(|e| Some((u32_at(e, 0)?, u32_at(e, 4)?))).collect();
+            }
+            (8, 8) => self.timestamps = u32_at(value, 0).zip(u32_at(value, 4)),
+            _ => {}
+        }
+    }
+
+    /// The number after its last byte; SYN and FIN count one each.
+    #[must_use]
+    pub fn end(&self) -> u32 {
+        let flags = u32::from(self.flags.has(Flags::SYN)) + u32::from(self.flags.has(Flags::FIN));
+        self.seq.wrapping_add(self.payload as u32).wrapping_add(flags)
+    }
+}
