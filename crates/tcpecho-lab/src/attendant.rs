@@ -1,0 +1,263 @@
+//! One thread for each host: it hears the host's init and reads what the host's programs write.
+
+use std::collections::HashMap;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::sync::mpsc::{SyncSender, sync_channel};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::io::Errno;
+use tcpecho_os::failed::Failed;
+use tcpecho_os::host_init::{HostInit, Report, Start};
+use tcpecho_os::process::Exit;
+
+use crate::program::Process;
+use crate::side::Side;
+use crate::timeline::{Place, Stream, Timeline, What};
+
+/// A host's init and the thread that listens to it. Dropping it powers the host off.
+pub(crate) struct Attendant {
+    init: Arc<HostInit>,
+    expected: Arc<Mutex<Expected>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+/// Programs that were asked for and have not been reported yet.
+#[derive(Default)]
+struct Expected {
+    last: u32,
+    programs: HashMap<u32, Expectation>,
+}
+
+struct Expectation {
+    name: Arc<str>,
+    input: OwnedFd,
+    outputs: [OwnedFd; 2],
+    started: SyncSender<Result<Arc<Process>, Errno>>,
+}
+
+impl Attendant {
+    pub(crate) fn new(init: HostInit, side: Side, timeline: &Timeline) -> Result<Self, Failed> {
+        let (init, expected) = (Arc::new(init), Arc::default());
+        let ear = Ear {
+            init: Arc::clone(&init),
+            expected: Arc::clone(&expected),
+            place: Place::Host(side),
+            timeline: timeline.clone(),
+            running: HashMap::new(),
+            mouths: Vec::new(),
+        };
+        let thread = std::thread::Builder::new().name(side.to_string()).spawn(move || ear.listen());
+        let thread = Some(thread.map_err(Failed::at_io("start a thread"))?);
+        Ok(Attendant { init, expected, thread })
+    }
+
+    /// Starts a program; `start` gets its number and its standard streams filled in.
+    pub(crate) fn start(
+        &self,
+        name: Arc<str>,
+        fill: impl FnOnce(u32, [BorrowedFd<'_>; 3]) -> Result<(), Errno>,
+    ) -> Result<Arc<Process>, Errno> {
+        let (their_input, input) = pipe()?;
+        let (output, their_output) = pipe()?;
+        let (error, their_error) = pipe()?;
+        let (started, told) = sync_channel(1);
+        let expectation = Expectation { name, input, outputs: [output, error], started };
+        let id = {
+            let mut expected = self.expected.lock().unwrap_or_else(PoisonError::into_inner);
+            expected.last += 1;
+            let id = expected.last;
+            expected.programs.insert(id, expectation);
+            id
+        };
+        let theirs = [&their_input, &their_output, &their_error].map(AsFd::as_fd);
+        if let Err(errno) = fill(id, theirs) {
+            self.expected.lock().unwrap_or_else(PoisonError::into_inner).programs.remove(&id);
+            return Err(errno);
+        }
+        // The sender is dropped unused when the host is switched off meanwhile.
+        told.recv().unwrap_or(Err(Errno::HOSTDOWN))
+    }
+
+    pub(crate) fn ask(&self, start: &Start<'_>) -> Result<(), Errno> {
+        self.init.start(start)
+    }
+}
+
+impl Drop for Attendant {
+    fn drop(&mut self) {
+        self.init.kill();
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}
+
+fn pipe() -> Result<(OwnedFd, OwnedFd), Errno> {
+    rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC)
+}
+
+/// The thread's own.
+struct Ear {
+    init: Arc<HostInit>,
+    expected: Arc<Mutex<Expected>>,
+    place: Place,
+    timeline: Timeline,
+    /// By the process number inside the host.
+    running: HashMap<i32, Arc<Process>>,
+    mouths: Vec<Mouth>,
+}
+
+/// A stream that a program writes to.
+struct Mouth {
+    pipe: OwnedFd,
+    stream: Stream,
+    process: Arc<Process>,
+    /// The beginning of a line.
+    rest: Vec<u8>,
+}
+
+impl Ear {
+    /// Ends when the host is off and all that its programs wrote has been read.
+    fn listen(mut self) {
+        tcpecho_os::thread::block_signals();
+        loop {
+            let ready = self.wait(None);
+            self.hear(&ready[1..]);
+            if ready[0] && !self.obey_report() {
+                break;
+            }
+        }
+        // Every process of the host is dead: what is in the pipes is all that will ever be.
+        for mouth in 0..self.mouths.len() {
+            while self.mouths[mouth].read(self.place, &self.timeline) {}
+        }
+        for process in std::mem::take(&mut self.running).into_values() {
+            self.ended(&process, Exit::Killed(rustix::process::Signal::KILL.as_raw()));
+        }
+        self.expected.lock().unwrap_or_else(PoisonError::into_inner).programs.clear();
+    }
+
+    /// Which can be read: the init's socket first, then each mouth.
+    fn wait(&self, timeout: Option<&Timespec>) -> Vec<bool> {
+        let init: &HostInit = &self.init;
+        let mut wanted = vec![PollFd::new(init, PollFlags::IN)];
+        wanted.extend(self.mouths.iter().map(|mouth| PollFd::new(&mouth.pipe, PollFlags::IN)));
+        let _ = poll(&mut wanted, timeout);
+        wanted.iter().map(|wanted| !wanted.revents().is_empty()).collect()
+    }
+
+    fn hear(&mut self, ready: &[bool]) {
+        let mut ready = ready.iter();
+        let (place, timeline) = (self.place, &self.timeline);
+        self.mouths
+            .retain_mut(|mouth| !ready.next().is_some_and(|is| *is) || mouth.read(place, timeline));
+    }
+
+    /// False when the host is off.
+    fn obey_report(&mut self) -> bool {
+        match self.init.report() {
+            Ok(Some(Report::Started { id, pid, pidfd })) => self.started(id, pid, pidfd),
+            Ok(Some(Report::NotStarted { id, errno })) => {
+                if let Some(expectation) = self.expectation(id) {
+                    let _ = expectation.started.send(Err(errno));
+                }
+            }
+            Ok(Some(Report::Ended { pid, exit })) => {
+                if let Some(process) = self.running.remove(&pid) {
+                    self.hear_last_words(&process);
+                    self.ended(&process, exit);
+                }
+            }
+            Ok(None) => return false,
+            Err(errno) => {
+                let trouble = format!("host init: {}", tcpecho_os::errno::words(errno));
+                self.timeline.record(self.place, What::Trouble(trouble));
+                return false;
+            }
+        }
+        true
+    }
+
+    fn expectation(&self, id: u32) -> Option<Expectation> {
+        self.expected.lock().unwrap_or_else(PoisonError::into_inner).programs.remove(&id)
+    }
+
+    fn started(&mut self, id: u32, pid: i32, pidfd: OwnedFd) {
+        let Some(Expectation { name, input, outputs, started }) = self.expectation(id) else {
+            return;
+        };
+        let process = Arc::new(Process::new(name, pidfd, input));
+        let program = Arc::clone(&process.name);
+        self.timeline.record(self.place, What::Started { program, pid: process.pid });
+        self.running.insert(pid, Arc::clone(&process));
+        for (pipe, stream) in outputs.into_iter().zip([Stream::Out, Stream::Err]) {
+            let process = Arc::clone(&process);
+            self.mouths.push(Mouth { pipe, stream, process, rest: Vec::new() });
+        }
+        let _ = started.send(Ok(process));
+    }
+
+    /// What a program wrote before it ended is recorded before its end.
+    fn hear_last_words(&mut self, process: &Arc<Process>) {
+        loop {
+            let mut ready = self.wait(Some(&Timespec { tv_sec: 0, tv_nsec: 0 }));
+            ready.remove(0);
+            for (mouth, ready) in self.mouths.iter().zip(&mut ready) {
+                *ready &= Arc::ptr_eq(&mouth.process, process);
+            }
+            if !ready.contains(&true) {
+                return;
+            }
+            self.hear(&ready);
+        }
+    }
+
+    fn ended(&self, process: &Process, exit: Exit) {
+        let program = Arc::clone(&process.name);
+        let at = self.timeline.record(self.place, What::Exit { program, exit });
+        process.ended(at, exit);
+    }
+}
+
+impl Mouth {
+    /// Reads once; false at the end of the stream.
+    fn read(&mut self, place: Place, timeline: &Timeline) -> bool {
+        let mut buffer = [0; 16 * 1024];
+        match rustix::io::read(&self.pipe, &mut buffer) {
+            Err(Errno::INTR | Errno::AGAIN) => true,
+            Ok(0) | Err(_) => {
+                if !self.rest.is_empty() {
+                    let rest = std::mem::take(&mut self.rest);
+                    self.line(&rest, place, timeline);
+                }
+                false
+            }
+            Ok(length) => {
+                self.split(&buffer[..length], place, timeline);
+                true
+            }
+        }
+    }
+
+    /// A line that does not end is cut: memory must not grow with what a program does.
+    fn split(&mut self, bytes: &[u8], place: Place, timeline: &Timeline) {
+        const LONGEST: usize = 64 * 1024;
+        for part in bytes.split_inclusive(|byte| *byte == b'\n') {
+            self.rest.extend(part);
+            if self.rest.ends_with(b"\n") || self.rest.len() > LONGEST {
+                let line = std::mem::take(&mut self.rest);
+                self.line(line.strip_suffix(b"\n").unwrap_or(&line), place, timeline);
+            }
+        }
+    }
+
+    fn line(&self, bytes: &[u8], place: Place, timeline: &Timeline) {
+        let line = String::from_utf8_lossy(bytes).into_owned();
+        let program = Arc::clone(&self.process.name);
+        let (stream, text) = (self.stream, line.clone());
+        timeline.record(place, What::Output { program, stream, line });
+        self.process.wrote(stream, text);
+    }
+}

@@ -1,0 +1,184 @@
+//! Can there be a laboratory here? Tries each way, the best first, and says what is missing and the way out.
+//!
+//! Everything is tried in a child process that ends afterwards, so the caller stays what it is.
+
+use std::fs::read_to_string;
+
+use rustix::io::Errno;
+use tcpecho_os::failed::Failed;
+use tcpecho_os::link::Links;
+use tcpecho_os::netns::enter_new;
+use tcpecho_os::trial::try_in_child;
+use tcpecho_os::user_namespace::enter_user_namespace;
+use tcpecho_os::wire_device::WireDevice;
+
+use crate::host::Cable;
+
+/// A way to have a laboratory.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Way {
+    /// With the rights the process has, and TUN devices.
+    RootTun,
+    /// In a user namespace, with TUN devices.
+    UserTun,
+    /// In a user namespace, with veth pairs and packet sockets.
+    UserVeth,
+}
+
+/// One way, and what stands in it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Finding {
+    /// Which way.
+    pub way: Way,
+    /// The operation that failed and its errno; `None`: this way is open.
+    pub failed: Option<Failed>,
+    /// What to try, if it failed.
+    pub ways_out: Vec<String>,
+}
+
+impl Way {
+    /// All, the best first.
+    pub const ALL: [Way; 3] = [Way::RootTun, Way::UserTun, Way::UserVeth];
+
+    /// In words.
+    #[must_use]
+    pub fn words(self) -> &'static str {
+        match self {
+            Way::RootTun => "as root, with TUN devices",
+            Way::UserTun => "in a user namespace, with TUN devices",
+            Way::UserVeth => "in a user namespace, with veth pairs",
+        }
+    }
+
+    /// Goes this way: enters a user namespace if it needs one. To be called at the beginning of `main`, while the process
+    /// has one thread.
+    ///
+    /// # Errors
+    /// As [`enter_user_namespace`].
+    pub fn enter(self) -> Result<(), Failed> {
+        if self.needs_user_namespace() { enter_user_namespace() } else { Ok(()) }
+    }
+
+    /// Whether it needs a user namespace, in which the user is root.
+    #[must_use]
+    pub fn needs_user_namespace(self) -> bool {
+        self != Way::RootTun
+    }
+
+    /// What the wire is made of then.
+    #[must_use]
+    pub fn cable(self) -> Cable {
+        if self == Way::UserVeth { Cable::Veth } else { Cable::Tun }
+    }
+
+    /// The critical operations, in order. Runs in a forked child: no allocation before something fails.
+    fn attempt(self) -> Result<(), Failed> {
+        self.enter()?;
+        enter_new()?;
+        match self.cable() {
+            Cable::Tun => WireDevice::tun().map(drop),
+            Cable::Veth => tcpecho_os::packet_socket::probe(&Links::open()?),
+        }
+    }
+}
+
+/// Tries every way.
+#[must_use]
+pub fn examine() -> Vec<Finding> {
+    Way::ALL.map(examine_one).into()
+}
+
+/// The best way that is open.
+///
+/// # Errors
+/// All findings, if none is.
+pub fn best() -> Result<Way, Vec<Finding>> {
+    let findings = examine();
+    let open = findings.iter().find(|finding| finding.failed.is_none()).map(|finding| finding.way);
+    open.ok_or(findings)
+}
+
+fn examine_one(way: Way) -> Finding {
+    let failed = try_in_child(|| way.attempt()).err();
+    let ways_out = failed.as_ref().map(|failed| ways_out(way, failed)).unwrap_or_default();
+    Finding { way, failed, ways_out }
+}
+
+fn ways_out(way: Way, failed: &Failed) -> Vec<String> {
+    let mut out = Vec::new();
+    let operation = failed.operation.as_ref();
+    let refused = matches!(failed.errno, Errno::PERM | Errno::ACCESS);
+    if operation.contains("/dev/net/tun") || operation.contains("TUNSETIFF") {
+        out.extend(tun_ways_out(way, failed.errno));
+    }
+    if way.needs_user_namespace() && !operation.contains("tun") {
+        out.extend(SWITCHES.iter().filter_map(Switch::advice));
+    }
+    if refused && way == Way::RootTun && operation.contains("CLONE_NEWNET") {
+        out.push("run it as root (sudo)".into());
+    }
+    if refused && in_a_container() {
+        out.push(
+            "in a container: give it --cap-add SYS_ADMIN --cap-add NET_ADMIN --device /dev/net/tun \
+             --security-opt seccomp=unconfined, or --privileged"
+                .into(),
+        );
+    }
+    if failed.errno == Errno::NOSPC {
+        out.push("a limit of namespaces is reached: sysctl user.max_net_namespaces".into());
+    }
+    out
+}
+
+fn tun_ways_out(way: Way, errno: Errno) -> Vec<String> {
+    match errno {
+        Errno::NOENT => vec![
+            "modprobe tun; mkdir -p /dev/net; mknod /dev/net/tun c 10 200; chmod 666 /dev/net/tun"
+                .into(),
+        ],
+        Errno::NODEV | Errno::NXIO => vec!["load the driver: modprobe tun".into()],
+        Errno::ACCESS => vec!["let users open it: chmod 666 /dev/net/tun".into()],
+        Errno::PERM if way == Way::RootTun => vec!["run it as root (sudo)".into()],
+        Errno::PERM => vec!["the device is not allowed here: --device /dev/net/tun".into()],
+        _ => Vec::new(),
+    }
+}
+
+/// A setting of the system that forbids user namespaces.
+struct Switch {
+    key: &'static str,
+    forbids: fn(u64) -> bool,
+    advice: &'static str,
+}
+
+const SWITCHES: [Switch; 3] = [
+    Switch {
+        key: "kernel.apparmor_restrict_unprivileged_userns",
+        forbids: |value| value == 1,
+        advice: "AppArmor restricts user namespaces: run as root (sudo), give the program a profile with `userns,`, or \
+                 sysctl kernel.apparmor_restrict_unprivileged_userns=0",
+    },
+    Switch {
+        key: "kernel.unprivileged_userns_clone",
+        forbids: |value| value == 0,
+        advice: "sysctl kernel.unprivileged_userns_clone=1",
+    },
+    Switch {
+        key: "user.max_user_namespaces",
+        forbids: |value| value == 0,
+        advice: "sysctl user.max_user_namespaces=10000",
+    },
+];
+
+impl Switch {
+    fn advice(&self) -> Option<String> {
+        let text = read_to_string(format!("/proc/sys/{}", self.key.replace('.', "/"))).ok()?;
+        let value = text.trim().parse().ok()?;
+        (self.forbids)(value).then(|| self.advice.into())
+    }
+}
+
+fn in_a_container() -> bool {
+    let marked = |path: &str| std::path::Path::new(path).exists();
+    marked("/.dockerenv") || marked("/run/.containerenv")
+}

@@ -1,0 +1,302 @@
+//! A host: a network of its own, processes of its own, a name, and one interface, whose other end is the wire.
+
+use std::ffi::OsStr;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tcpecho_os::failed::Failed;
+use tcpecho_os::host_init::HostInit;
+use tcpecho_os::link::{Links, Route};
+use tcpecho_os::netns::{NetNs, is_missing};
+use tcpecho_os::sock_diag::TcpSocket;
+use tcpecho_os::tcp_state::TcpState;
+use tcpecho_os::wire_device::{WIRE, WireDevice};
+
+use crate::attendant::Attendant;
+use crate::program::{Launch, Program};
+use crate::side::{Family, Side};
+use crate::states::{States, Watch};
+use crate::sysctls;
+use crate::timeline::{Place, TimedOut, Timeline, What};
+use crate::wire::Wire;
+
+mod cable;
+pub use cable::Cable;
+
+/// One of the two hosts. Dropping it leaves nothing of it.
+pub struct Host {
+    side: Side,
+    parts: Parts,
+    on: Option<On>,
+}
+
+/// What a host is made with, every time it is switched on.
+#[derive(Clone)]
+pub(crate) struct Parts {
+    pub(crate) wire: Wire,
+    pub(crate) watch: Arc<Watch>,
+    pub(crate) timeline: Timeline,
+    pub(crate) cable: Cable,
+    pub(crate) mtu: u32,
+}
+
+/// What exists while a host is on. The processes go first, then what they used.
+struct On {
+    attendant: Attendant,
+    states: Arc<States>,
+    netns: NetNs,
+}
+
+impl Host {
+    pub(crate) fn new(side: Side, parts: Parts) -> Result<Self, Failed> {
+        let mut host = Host { side, parts, on: None };
+        host.switch_on()?;
+        Ok(host)
+    }
+
+    fn switch_on(&mut self) -> Result<(), Failed> {
+        let netns = NetNs::new()?;
+        let device = netns.run(|| self.furnish(&netns))??;
+        let states = Arc::new(States::of(&netns)?);
+        let init = HostInit::spawn(&netns, self.side.word())?;
+        let attendant = Attendant::new(init, self.side, &self.parts.timeline)?;
+        self.parts.watch.set(self.side, Some(Arc::clone(&states)));
+        self.parts.wire.plug(self.side, device);
+        self.on = Some(On { attendant, states, netns });
+        Ok(())
+    }
+
+    /// On a thread inside the new network: interface, settings, addresses, routes.
+    fn furnish(&self, netns: &NetNs) -> Result<WireDevice, Failed> {
+        let links = Links::open()?;
+        let device = self.parts.cable.lay(netns, &links)?;
+        for (key, value, _) in sysctls::BASE {
+            match tcpecho_os::netns::write_sysctl(key, value) {
+                Err(failed) if !is_missing(failed.errno) => return Err(failed),
+                Err(_) => {}
+                Ok(()) => self.record_sysctl(key, value),
+            }
+        }
+        let wire = links.index(WIRE)?;
+        links.set_mtu(wire, self.parts.mtu)?;
+        links.set_up(links.index("lo")?, true)?;
+        links.set_up(wire, true)?;
+        for family in Family::BOTH {
+            links.add_address(wire, self.address(family), family.prefix())?;
+            links.add_route(family.any(), 0, Route::Device(wire))?;
+        }
+        self.wait_for_ipv6();
+        Ok(device)
+    }
+
+    /// An IPv6 address is the host's own only once a worker of the kernel has routed it, some time after it was added; a
+    /// packet that comes before is lost. Without IPv6 there is no such file, and nothing to wait for.
+    fn wait_for_ipv6(&self) {
+        let IpAddr::V6(address) = self.address(Family::V6) else { return };
+        let own = format!("{:032x} 80 ", u128::from(address));
+        let end = Instant::now() + Duration::from_secs(2);
+        let routed = || {
+            let routes = std::fs::read_to_string("/proc/thread-self/net/ipv6_route");
+            routes.map_or(true, |routes| routes.lines().any(|route| route.starts_with(&own)))
+        };
+        while !routed() && Instant::now() < end {
+            std::thread::sleep(Duration::from_millis(1));
+        }
+    }
+
+    /// Which end of the wire it is.
+    #[must_use]
+    pub fn side(&self) -> Side {
+        self.side
+    }
+
+    /// Its address, the same after every reboot.
+    #[must_use]
+    pub fn address(&self, family: Family) -> IpAddr {
+        self.side.address(family)
+    }
+
+    /// Its network namespace; `None` when it is off.
+    #[must_use]
+    pub fn netns(&self) -> Option<&NetNs> {
+        self.on.as_ref().map(|on| &on.netns)
+    }
+
+    /// Runs `body` on a thread inside the host's network: sockets that it makes belong to the host and work anywhere.
+    ///
+    /// # Errors
+    /// `EHOSTDOWN` when the host is off.
+    pub fn run<T: Send>(&self, body: impl FnOnce() -> T + Send) -> Result<T, Failed> {
+        self.on()?.netns.run(body)
+    }
+
+    /// Sets one of the host's sysctls, and notes it.
+    ///
+    /// # Errors
+    /// `ENOENT` if this kernel has no such key, `EINVAL` for a value out of range, `EHOSTDOWN`.
+    pub fn set_sysctl(&self, key: &str, value: &str) -> Result<(), Failed> {
+        self.on()?.netns.set_sysctl(key, value)?;
+        self.record_sysctl(key, value);
+        Ok(())
+    }
+
+    fn record_sysctl(&self, key: &str, value: &str) {
+        let what = What::Sysctl { key: key.into(), value: value.into() };
+        self.parts.timeline.record(self.place(), what);
+    }
+
+    /// Reads one of the host's sysctls.
+    ///
+    /// # Errors
+    /// `ENOENT` if this kernel has no such key, `EHOSTDOWN`.
+    pub fn sysctl(&self, key: &str) -> Result<String, Failed> {
+        self.on()?.netns.sysctl(key)
+    }
+
+    /// A counter of the host's kernel, such as `Tcp.InCsumErrors` or `TcpExt.ListenDrops` (`/proc/net/snmp`, `netstat`).
+    ///
+    /// # Errors
+    /// `ENOENT` if this kernel has no such counter, `EHOSTDOWN`.
+    pub fn counter(&self, name: &str) -> Result<u64, Failed> {
+        self.run(|| cable::counter(name))?
+    }
+
+    /// Starts a program in the host; it runs when this returns.
+    ///
+    /// # Errors
+    /// execve(2): `ENOENT`, `EACCES`; `EHOSTDOWN` when the host is off.
+    pub fn program<S: AsRef<OsStr>>(
+        &self,
+        argv: impl IntoIterator<Item = S>,
+    ) -> Result<Program, Failed> {
+        self.launch(&Launch::new(argv))
+    }
+
+    /// As [`Host::program`], with everything that can be said about it.
+    ///
+    /// # Errors
+    /// As [`Host::program`], and chdir(2)'s.
+    pub fn launch(&self, launch: &Launch) -> Result<Program, Failed> {
+        let attendant = &self.on()?.attendant;
+        let process = attendant.start(launch.name.as_str().into(), |id, stdio| {
+            launch.with(id, stdio, |start| attendant.ask(start))
+        });
+        let process = process.map_err(|errno| launch.failed(errno))?;
+        Ok(Program::new(process, self.place(), self.parts.timeline.clone()))
+    }
+
+    /// A look at its sockets, for any thread.
+    ///
+    /// # Errors
+    /// `EHOSTDOWN` when it is off.
+    pub fn states(&self) -> Result<&Arc<States>, Failed> {
+        self.on().map(|on| &on.states)
+    }
+
+    /// Its TCP sockets of one family; none when it is off.
+    #[must_use]
+    pub fn sockets(&self, family: Family) -> Vec<TcpSocket> {
+        let states = self.on.as_ref().map(|on| &on.states);
+        states.and_then(|states| states.sockets(family).ok()).unwrap_or_default()
+    }
+
+    /// Waits until it has a socket for which `wanted` holds. There is no event for it; the table is looked at every
+    /// millisecond.
+    ///
+    /// # Errors
+    /// [`TimedOut`] after `patience`, telling which sockets there are.
+    pub fn wait_for_socket(
+        &self,
+        family: Family,
+        what: &str,
+        patience: Duration,
+        wanted: impl Fn(&TcpSocket) -> bool,
+    ) -> Result<TcpSocket, TimedOut> {
+        let end = Instant::now() + patience;
+        loop {
+            let sockets = self.sockets(family);
+            if let Some(found) = sockets.iter().find(|socket| wanted(socket)) {
+                self.parts.watch.look();
+                return Ok(*found);
+            }
+            if Instant::now() > end {
+                let there: Vec<String> = sockets.iter().map(words).collect();
+                let what = format!("{}: {what}; there is [{}]", self.side, there.join(", "));
+                return Err(TimedOut { what, after: patience });
+            }
+            std::thread::sleep(Duration::from_millis(1));
+        }
+    }
+
+    /// Waits until a socket with this port at either end has this state.
+    ///
+    /// # Errors
+    /// [`TimedOut`] after `patience`.
+    pub fn wait_for_state(
+        &self,
+        family: Family,
+        port: u16,
+        state: TcpState,
+        patience: Duration,
+    ) -> Result<TcpSocket, TimedOut> {
+        self.wait_for_socket(family, &format!("{state} on port {port}"), patience, |socket| {
+            socket.state == state && has_port(socket, port)
+        })
+    }
+
+    /// Whether it is on.
+    #[must_use]
+    pub fn is_on(&self) -> bool {
+        self.on.is_some()
+    }
+
+    /// Cuts its power: its interface goes dead and all its processes are gone when this returns. No packet tells of it.
+    pub fn power_off(&mut self) {
+        let Some(on) = self.on.take() else { return };
+        self.parts.timeline.record(self.place(), What::Step("power off".into()));
+        self.parts.watch.set(self.side, None);
+        self.parts.wire.unplug(self.side);
+        let On { attendant, states, netns } = on;
+        drop(attendant);
+        // A socket that still has something to say would keep the network alive.
+        states.destroy_all();
+        drop(netns);
+    }
+
+    /// Powers it off and on again: a fresh kernel, as far as TCP can tell, at the same addresses. Sysctls are those that
+    /// every host starts with.
+    ///
+    /// # Errors
+    /// Those of making a host.
+    pub fn reboot(&mut self) -> Result<(), Failed> {
+        self.power_off();
+        self.switch_on()?;
+        self.parts.timeline.record(self.place(), What::Step("rebooted".into()));
+        Ok(())
+    }
+
+    fn on(&self) -> Result<&On, Failed> {
+        let off =
+            || Failed { operation: self.side.word().into(), errno: rustix::io::Errno::HOSTDOWN };
+        self.on.as_ref().ok_or_else(off)
+    }
+
+    fn place(&self) -> Place {
+        Place::Host(self.side)
+    }
+}
+
+impl Drop for Host {
+    fn drop(&mut self) {
+        self.power_off();
+    }
+}
+
+fn has_port(socket: &TcpSocket, port: u16) -> bool {
+    [socket.local, socket.remote].map(|end: SocketAddr| end.port()).contains(&port)
+}
+
+fn words(socket: &TcpSocket) -> String {
+    format!("{} {} {}", socket.state, socket.local, socket.remote)
+}

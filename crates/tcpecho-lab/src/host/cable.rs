@@ -1,0 +1,69 @@
+//! How a host's interface and the wire's end of it are made, and the kernel's counters.
+
+use rustix::io::Errno;
+use tcpecho_os::failed::Failed;
+use tcpecho_os::link::Links;
+use tcpecho_os::netns::{NetNs, write_sysctl};
+use tcpecho_os::packet_socket::{PacketSocket, mac_of, without_offload};
+use tcpecho_os::wire_device::{WIRE, WireDevice};
+
+/// What the wire is made of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Cable {
+    /// A TUN device in each host.
+    #[default]
+    Tun,
+    /// A veth pair for each host, read and written by packet sockets: where `/dev/net/tun` cannot be opened.
+    Veth,
+}
+
+impl Cable {
+    /// On a thread inside the host's network: makes the interface, down and without addresses.
+    pub(super) fn lay(self, host: &NetNs, links: &Links) -> Result<WireDevice, Failed> {
+        match self {
+            Cable::Tun => WireDevice::tun(),
+            Cable::Veth => {
+                // The far end lives in a network of its own, which the socket keeps alive.
+                let far = NetNs::new()?;
+                far.run(|| pair(host))??;
+                without_offload(WIRE)?;
+                links.without_arp(links.index(WIRE)?)?;
+                let host_mac = mac_of(WIRE)?;
+                far.run(|| PacketSocket::open(Links::open()?.index(FAR)?, host_mac))?
+                    .map(WireDevice::packet)
+            }
+        }
+    }
+}
+
+const FAR: &str = "far0";
+
+fn pair(host: &NetNs) -> Result<(), Failed> {
+    use std::os::fd::AsFd;
+    let links = Links::open()?;
+    links.add_veth(FAR, WIRE, host.as_fd())?;
+    let far = links.index(FAR)?;
+    // The wire itself has nothing to say. A kernel without IPv6 has no such key, and nothing to silence.
+    let _ = write_sysctl(&format!("net.ipv6.conf.{FAR}.disable_ipv6"), "1");
+    links.without_arp(far)?;
+    links.set_mtu(far, 65535)?;
+    links.set_up(far, true)
+}
+
+/// Finds `Tcp.InCsumErrors` in two tables whose lines come in pairs: names, then numbers.
+pub(super) fn counter(name: &str) -> Result<u64, Failed> {
+    let (table, column) = name.split_once('.').unwrap_or(("", name));
+    for file in ["/proc/thread-self/net/snmp", "/proc/thread-self/net/netstat"] {
+        let text = std::fs::read_to_string(file).map_err(Failed::at_io(format!("read {file}")))?;
+        let mut lines = text.lines();
+        while let (Some(names), Some(numbers)) = (lines.next(), lines.next()) {
+            let mut pairs = names.split(' ').zip(numbers.split(' '));
+            if pairs.next().is_some_and(|(title, _)| title.strip_suffix(':') == Some(table))
+                && let Some((_, number)) = pairs.find(|(title, _)| *title == column)
+            {
+                return Ok(number.parse().unwrap_or_default());
+            }
+        }
+    }
+    Err(Failed { operation: format!("counter {name}").into(), errno: Errno::NOENT })
+}

@@ -1,0 +1,25 @@
+//! The settings that every host starts with: what would otherwise leak in from this machine, or differ from run to run.
+
+/// Key, value and why. A key that this kernel does not have is skipped.
+pub(crate) const BASE: &[(&str, &str, &str)] = &[
+    ("net.ipv4.tcp_congestion_control", "reno", "always allowed, and does not pace"),
+    ("net.ipv4.tcp_no_metrics_save", "1", "no memory of earlier connections"),
+    ("net.ipv4.tcp_invalid_ratelimit", "0", "every odd segment is answered"),
+    ("net.ipv4.tcp_early_retrans", "0", "no tail loss probe: the book's timer alone"),
+    ("net.ipv4.tcp_syn_linear_timeouts", "0", "SYNs after 1, 2, 4 seconds"),
+    ("net.ipv4.tcp_syn_retries", "1", "3 s instead of 67 s"),
+    ("net.ipv4.tcp_synack_retries", "1", "3 s instead of 63 s"),
+    ("net.ipv4.tcp_orphan_retries", "1", "closed sockets do not outlive the experiment"),
+    ("net.ipv4.tcp_ecn", "0", "fewer flags on the wire"),
+    ("net.ipv4.tcp_fastopen", "0", "no data on a SYN"),
+    ("net.ipv4.tcp_rmem", "4096 131072 6291456", "windows do not depend on this machine"),
+    ("net.ipv4.tcp_wmem", "4096 16384 4194304", "windows do not depend on this machine"),
+    ("net.ipv4.tcp_rto_min_us", "1000000", "no retransmission because the machine is busy"),
+    ("net.ipv4.tcp_retries2", "15", "the kernel's own, whatever this machine's is"),
+    ("net.ipv4.ip_local_port_range", "32768 60999", "the kernel's own"),
+    ("net.ipv6.conf.wire0.accept_dad", "0", "no neighbours to ask"),
+    ("net.ipv6.conf.wire0.autoconf", "0", "no routers to ask"),
+    ("net.ipv6.conf.wire0.accept_ra", "0", "no routers to ask"),
+    ("net.ipv6.conf.wire0.router_solicitations", "0", "no routers to ask"),
+    ("net.ipv6.conf.wire0.addr_gen_mode", "1", "no link-local address"),
+];
