@@ -1,0 +1,320 @@
+//! A program in a host: any executable, talked with as a stranger, through its standard streams and signals.
+
+use std::ffi::{CString, OsStr, OsString};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use rustix::io::Errno;
+use rustix::process::{PidfdGetfdFlags, Signal, pidfd_getfd, pidfd_send_signal};
+use tcpecho_os::failed::Failed;
+use tcpecho_os::host_init::Start;
+use tcpecho_os::process::Exit;
+use tcpecho_os::tcp_info::{TcpInfo, tcp_info};
+
+use crate::timeline::{Place, Stream, TimedOut, Timeline, What};
+
+mod asleep;
+mod launch;
+
+pub use launch::Launch;
+
+/// A program that runs in a host, or did. Dropping it kills it; what it has forked lives until the host is off.
+#[derive(Debug)]
+pub struct Program {
+    process: Arc<Process>,
+    place: Place,
+    timeline: Timeline,
+}
+
+/// What program, attendant and timeline know of one process.
+#[derive(Debug)]
+pub(crate) struct Process {
+    pub(crate) name: Arc<str>,
+    /// As the lab sees it.
+    pub(crate) pid: i32,
+    pidfd: OwnedFd,
+    input: Mutex<Option<OwnedFd>>,
+    said: Mutex<Said>,
+    changed: Condvar,
+}
+
+#[derive(Debug, Default)]
+struct Said {
+    lines: Vec<(Stream, String)>,
+    /// How many lines the conversation has consumed.
+    heard: usize,
+    exit: Option<(Duration, Exit)>,
+}
+
+impl Process {
+    pub(crate) fn new(name: Arc<str>, pidfd: OwnedFd, input: OwnedFd) -> Self {
+        let pid = asleep::pid_of(pidfd.as_fd()).unwrap_or_default();
+        let (input, said) = (Mutex::new(Some(input)), Mutex::default());
+        Process { name, pid, pidfd, input, said, changed: Condvar::new() }
+    }
+
+    pub(crate) fn wrote(&self, stream: Stream, line: String) {
+        self.said().lines.push((stream, line));
+        self.changed.notify_all();
+    }
+
+    pub(crate) fn ended(&self, at: Duration, exit: Exit) {
+        self.said().exit = Some((at, exit));
+        self.changed.notify_all();
+    }
+
+    fn said(&self) -> MutexGuard<'_, Said> {
+        self.said.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Waits until `find` finds something; at the program's end it is asked a last time.
+    fn wait<T>(
+        &self,
+        patience: Duration,
+        what: impl FnOnce() -> String,
+        mut find: impl FnMut(&mut Said) -> Option<T>,
+    ) -> Result<T, TimedOut> {
+        let end = Instant::now() + patience;
+        let mut said = self.said();
+        loop {
+            if let Some(found) = find(&mut said) {
+                return Ok(found);
+            }
+            let left = end.saturating_duration_since(Instant::now());
+            if left.is_zero() || said.exit.is_some() {
+                let ended = said.exit.map(|(_, exit)| format!(", which ended: {exit:?}"));
+                let what = format!("{}: {}{}", self.name, what(), ended.unwrap_or_default());
+                return Err(TimedOut { what, after: patience });
+            }
+            let woken = self.changed.wait_timeout(said, left);
+            said = woken.unwrap_or_else(PoisonError::into_inner).0;
+        }
+    }
+}
+
+impl Program {
+    pub(crate) fn new(process: Arc<Process>, place: Place, timeline: Timeline) -> Self {
+        Program { process, place, timeline }
+    }
+
+    /// What it is called on the timeline.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.process.name
+    }
+
+    /// Its process number as the lab sees it (`/proc/PID`).
+    #[must_use]
+    pub fn pid(&self) -> i32 {
+        self.process.pid
+    }
+
+    /// Types a line at it.
+    ///
+    /// # Errors
+    /// `EPIPE` if it has closed its standard input or ended, `EBADF` if the lab has.
+    pub fn say(&self, line: &str) -> Result<(), Errno> {
+        let (program, text) = (Arc::clone(&self.process.name), line.to_string());
+        self.timeline.record(self.place, What::Input { program, line: text });
+        self.write(format!("{line}\n").as_bytes())
+    }
+
+    /// Writes bytes to its standard input; waits while the pipe is full.
+    ///
+    /// # Errors
+    /// As [`Program::say`].
+    pub fn write(&self, mut bytes: &[u8]) -> Result<(), Errno> {
+        let input = self.process.input.lock().unwrap_or_else(PoisonError::into_inner);
+        let input = input.as_ref().ok_or(Errno::BADF)?;
+        while !bytes.is_empty() {
+            let written = rustix::io::retry_on_intr(|| rustix::io::write(input, bytes))?;
+            bytes = &bytes[written..];
+        }
+        Ok(())
+    }
+
+    /// Ends its standard input: it reads end of file.
+    pub fn close_input(&self) {
+        self.process.input.lock().unwrap_or_else(PoisonError::into_inner).take();
+    }
+
+    /// The next line it writes on either stream, that no earlier call has returned or passed over.
+    ///
+    /// # Errors
+    /// [`TimedOut`] after `patience`, or at once if it has ended.
+    pub fn next_line(&self, patience: Duration) -> Result<String, TimedOut> {
+        self.wait_for_line("a line", patience, |_| true)
+    }
+
+    /// The next such line; lines before it are passed over. `what` is what the error calls it.
+    ///
+    /// # Errors
+    /// As [`Program::next_line`].
+    pub fn wait_for_line(
+        &self,
+        what: &str,
+        patience: Duration,
+        mut wanted: impl FnMut(&str) -> bool,
+    ) -> Result<String, TimedOut> {
+        self.process.wait(
+            patience,
+            || what.into(),
+            |said| {
+                while let Some((_, line)) = said.lines.get(said.heard) {
+                    said.heard += 1;
+                    if wanted(line) {
+                        return Some(line.clone());
+                    }
+                }
+                None
+            },
+        )
+    }
+
+    /// Says a line and waits for the next one in answer, as befits a [`crate::puppet`].
+    ///
+    /// # Errors
+    /// As [`Program::next_line`], and if nothing can be said.
+    pub fn ask(&self, line: &str, patience: Duration) -> Result<String, TimedOut> {
+        // A program that cannot be told anything has ended or will not answer; which one, the waiting tells.
+        let _ = self.say(line);
+        self.wait_for_line(&format!("an answer to {line:?}"), patience, |_| true)
+    }
+
+    /// All lines so far.
+    #[must_use]
+    pub fn lines(&self) -> Vec<(Stream, String)> {
+        self.process.said().lines.clone()
+    }
+
+    /// How it ended, if it has.
+    #[must_use]
+    pub fn exit(&self) -> Option<Exit> {
+        self.process.said().exit.map(|(_, exit)| exit)
+    }
+
+    /// Waits until it has ended; tells when that was on the timeline, and how.
+    ///
+    /// # Errors
+    /// [`TimedOut`] after `patience`.
+    pub fn wait(&self, patience: Duration) -> Result<(Duration, Exit), TimedOut> {
+        self.process.wait(patience, || "its end".into(), |said| said.exit)
+    }
+
+    /// Sends it a signal.
+    ///
+    /// # Errors
+    /// `ESRCH` if it has ended.
+    pub fn signal(&self, signal: Signal) -> Result<(), Errno> {
+        let step = format!("{} gets {signal:?}", self.process.name);
+        self.timeline.record(self.place, What::Step(step));
+        pidfd_send_signal(&self.process.pidfd, signal)
+    }
+
+    /// Kills it (SIGKILL). Returns when it has ended; harmless if it has already.
+    pub fn kill(&self) {
+        let _ = self.signal(Signal::KILL);
+        let _ = self.wait(Duration::from_secs(10));
+    }
+
+    /// Stops it (SIGSTOP) and returns when it stands still: it makes no system call until [`Program::go_on`].
+    ///
+    /// # Errors
+    /// `ESRCH` if it has ended, `ETIME` if it does not stop within ten seconds.
+    pub fn stop(&self) -> Result<(), Errno> {
+        self.signal(Signal::STOP)?;
+        asleep::until(Duration::from_secs(10), || asleep::state(self.pid()) == Some('T'))
+    }
+
+    /// Lets a stopped program go on (SIGCONT).
+    ///
+    /// # Errors
+    /// `ESRCH` if it has ended.
+    pub fn go_on(&self) -> Result<(), Errno> {
+        self.signal(Signal::CONT)
+    }
+
+    /// Waits until it sleeps in the system call with this number (`libc::SYS_accept4`), so that a signal interrupts
+    /// just that. For programs with one thread.
+    ///
+    /// # Errors
+    /// `ETIME` after `patience`, `ESRCH` if it has ended.
+    pub fn wait_asleep_in(&self, call: i64, patience: Duration) -> Result<(), Errno> {
+        asleep::until(patience, || asleep::system_call(self.pid()) == Some(call))
+    }
+
+    /// Waits until it sleeps, in whatever system call: it holds no lock of the kernel's then.
+    ///
+    /// # Errors
+    /// `ETIME` after `patience`, `ESRCH` if it has ended.
+    pub fn wait_asleep(&self, patience: Duration) -> Result<(), Errno> {
+        asleep::until(patience, || self.state() == Some('S'))
+    }
+
+    /// Its state as `/proc` shows it: `R`, `S`, `T`, `Z` …; `None` when it is gone.
+    #[must_use]
+    pub fn state(&self) -> Option<char> {
+        asleep::state(self.pid())
+    }
+
+    /// Its children as the lab sees them, and their states; those that have ended and were not waited for are in `Z`.
+    #[must_use]
+    pub fn children(&self) -> Vec<(i32, char)> {
+        asleep::children(self.pid())
+    }
+
+    /// How many of its children are zombies.
+    #[must_use]
+    pub fn zombies(&self) -> usize {
+        self.children().iter().filter(|(_, state)| *state == 'Z').count()
+    }
+
+    /// Waits until it has so many children, all of them zombies.
+    ///
+    /// # Errors
+    /// `ETIME` after `patience`.
+    pub fn wait_for_zombies(&self, count: usize, patience: Duration) -> Result<(), Errno> {
+        asleep::until(patience, || {
+            let children = self.children();
+            children.len() == count && children.iter().all(|(_, state)| *state == 'Z')
+        })
+    }
+
+    /// A copy of one of its descriptors (`pidfd_getfd`(2)): the same open file.
+    ///
+    /// # Errors
+    /// `EBADF` if it has none of this number, `ESRCH` if it has ended, `EPERM` where tracing is forbidden.
+    pub fn descriptor(&self, number: i32) -> Result<OwnedFd, Errno> {
+        pidfd_getfd(&self.process.pidfd, number, PidfdGetfdFlags::empty())
+    }
+
+    /// What the kernel knows of one of its TCP sockets, even when no table shows it any more. Touches nothing.
+    ///
+    /// # Errors
+    /// As [`Program::descriptor`], and `EOPNOTSUPP` or `ENOTSOCK` for what is no TCP socket.
+    pub fn tcp_info(&self, number: i32) -> Result<TcpInfo, Errno> {
+        tcp_info(self.descriptor(number)?)
+    }
+
+    /// The numbers of its descriptors that are sockets.
+    #[must_use]
+    pub fn sockets(&self) -> Vec<i32> {
+        asleep::sockets(self.pid())
+    }
+}
+
+impl AsFd for Program {
+    /// Its pidfd.
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.process.pidfd.as_fd()
+    }
+}
+
+impl Drop for Program {
+    fn drop(&mut self) {
+        let _ = pidfd_send_signal(&self.process.pidfd, Signal::KILL);
+    }
+}

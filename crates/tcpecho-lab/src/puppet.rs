@@ -1,0 +1,224 @@
+//! A program on strings: one system call for each line that it reads, and one line that says what the call said.
+//!
+//! ```text
+//! socket 4              ok 0 fd=3          the socket's number here, and its descriptor
+//! connect 192.0.2.1 7   ok  |  ECONNREFUSED
+//! send hello            ok 5
+//! send 100000 bytes     ok 100000          the alphabet, over and over
+//! recv 100              ok 5 hello         ok 0 is the end of the stream; bytes are escaped as in Rust
+//! 1: close              ok                 a number before a colon: this socket instead of the newest
+//! ```
+//!
+//! | line | call |
+//! |---|---|
+//! | `socket 4\|6` | socket(2) |
+//! | `bind ADDRESS PORT`, `connect ADDRESS PORT`, `listen BACKLOG` | |
+//! | `accept` | `ok NUMBER fd=FD peer=ADDRESS`, as accept(2) gives it; the new socket becomes the newest |
+//! | `send TEXT`, `send N bytes`, `recv N`, `peek N` | a text is sent as it stands, without a newline |
+//! | `shutdown rd\|wr\|rdwr`, `close` | |
+//! | `nonblocking on\|off` | fcntl(2) |
+//! | `poll MS` | POLLIN, POLLOUT, POLLPRI and POLLRDHUP are asked for; `ok 0x5`, `ok 0x0` after MS milliseconds |
+//! | `poll MS in` | the same without POLLOUT, which a socket that can be written to has at once |
+//! | `getsockopt error`, `getsockname`, `getpeername` | |
+//! | `setsockopt NAME VALUE…` | see `puppet/options.rs` |
+//! | `sigpipe default\|ignore`, `handler SIGNAL restart\|norestart\|default\|ignore`, `caught` | |
+//! | `handler SIGCHLD wait\|waitpid-loop` | a handler that calls wait(2) once, or waitpid(2) until nobody is left |
+//! | `fork` | a child echoes on this socket to its end and exits; the socket is closed here; `ok PID` |
+//! | `wait` | waitpid(-1, WNOHANG); `ok PID`, `ok 0` if all children still run |
+//! | `exit STATUS` | |
+//!
+//! What is not understood is answered with `? ` and the line. At the end of its input it exits.
+
+use std::io::{BufRead, Write};
+use std::net::{IpAddr, SocketAddr};
+use std::os::fd::{AsRawFd, OwnedFd};
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::io::Errno;
+use rustix::net::{
+    AddressFamily, RecvFlags, SendFlags, Shutdown, SocketFlags, SocketType, acceptfrom_with, bind,
+    connect, listen, recv, send, shutdown, socket_with,
+};
+use tcpecho_os::errno;
+
+mod children;
+mod options;
+mod signals;
+
+/// What a line came to: what stands behind `ok`, an errno, or nonsense.
+type Answer = Result<String, Refusal>;
+
+enum Refusal {
+    Errno(Errno),
+    NotUnderstood,
+}
+
+impl From<Errno> for Refusal {
+    fn from(errno: Errno) -> Self {
+        Refusal::Errno(errno)
+    }
+}
+
+/// Obeys until the input ends; returns the exit status.
+///
+/// # Errors
+/// Those of reading commands and writing answers.
+pub fn main_loop(input: impl BufRead, mut output: impl Write) -> std::io::Result<u8> {
+    let mut puppet = Puppet::default();
+    for line in input.lines() {
+        let line = line?;
+        if let Some(status) = line.strip_prefix("exit ") {
+            return Ok(status.trim().parse().unwrap_or(2));
+        }
+        match puppet.obey(&line) {
+            Ok(said) if said.is_empty() => writeln!(output, "ok")?,
+            Ok(said) => writeln!(output, "ok {said}")?,
+            Err(Refusal::Errno(errno)) => match errno::name(errno) {
+                Some(name) => writeln!(output, "{name}")?,
+                None => writeln!(output, "errno {}", errno.raw_os_error())?,
+            },
+            Err(Refusal::NotUnderstood) => writeln!(output, "? {line}")?,
+        }
+        output.flush()?;
+    }
+    Ok(0)
+}
+
+#[derive(Default)]
+struct Puppet {
+    sockets: Vec<Option<OwnedFd>>,
+}
+
+impl Puppet {
+    fn obey(&mut self, line: &str) -> Answer {
+        let newest = self.sockets.len().saturating_sub(1);
+        let (number, line) = match line.split_once(": ") {
+            Some((number, rest)) if number.parse::<usize>().is_ok() => {
+                (number.parse().unwrap_or(newest), rest)
+            }
+            _ => (newest, line),
+        };
+        let (verb, rest) = line.split_once(' ').unwrap_or((line, ""));
+        let words: Vec<&str> = rest.split_whitespace().collect();
+        match (verb, words.as_slice()) {
+            ("socket", [family]) => self.socket(family),
+            ("accept", []) => self.accept(number),
+            ("close", []) => {
+                self.socket_of(number)?;
+                self.sockets[number] = None;
+                Ok(String::new())
+            }
+            ("fork", []) => {
+                self.socket_of(number)?;
+                children::fork(self.sockets[number].take().ok_or(Errno::BADF)?)
+            }
+            ("wait", []) => children::wait_for_any(),
+            ("sigpipe", [what]) => signals::handle("SIGPIPE", what),
+            ("handler", [signal, what]) => signals::handle(signal, what),
+            ("caught", []) => Ok(tcpecho_os::signal::caught().to_string()),
+            _ => on_socket(self.socket_of(number)?, verb, rest, &words),
+        }
+    }
+
+    fn socket_of(&self, number: usize) -> Result<&OwnedFd, Errno> {
+        self.sockets.get(number).and_then(Option::as_ref).ok_or(Errno::BADF)
+    }
+
+    fn socket(&mut self, family: &str) -> Answer {
+        let family = match family {
+            "4" => AddressFamily::INET,
+            "6" => AddressFamily::INET6,
+            _ => return Err(Refusal::NotUnderstood),
+        };
+        let socket = socket_with(family, SocketType::STREAM, SocketFlags::CLOEXEC, None)?;
+        Ok(self.keep(socket))
+    }
+
+    fn accept(&mut self, number: usize) -> Answer {
+        let (socket, peer) = acceptfrom_with(self.socket_of(number)?, SocketFlags::CLOEXEC)?;
+        let peer = SocketAddr::try_from(peer.ok_or(Errno::NOTCONN)?)?;
+        Ok(format!("{} peer={peer}", self.keep(socket)))
+    }
+
+    fn keep(&mut self, socket: OwnedFd) -> String {
+        let text = format!("{} fd={}", self.sockets.len(), socket.as_raw_fd());
+        self.sockets.push(Some(socket));
+        text
+    }
+}
+
+fn on_socket(socket: &OwnedFd, verb: &str, rest: &str, words: &[&str]) -> Answer {
+    match (verb, words) {
+        ("bind", [ip, port]) => call(bind(socket, &address(ip, port)?)),
+        ("connect", [ip, port]) => call(connect(socket, &address(ip, port)?)),
+        ("listen", [backlog]) => call(listen(socket, number(backlog)?)),
+        ("send", [count, "bytes"]) => sent(socket, &alphabet(number(count)?)),
+        ("send", _) => sent(socket, rest.as_bytes()),
+        ("recv", [size]) => received(socket, number(size)?, RecvFlags::empty()),
+        ("peek", [size]) => received(socket, number(size)?, RecvFlags::PEEK),
+        ("shutdown", ["rd"]) => call(shutdown(socket, Shutdown::Read)),
+        ("shutdown", ["wr"]) => call(shutdown(socket, Shutdown::Write)),
+        ("shutdown", ["rdwr"]) => call(shutdown(socket, Shutdown::Both)),
+        ("nonblocking", ["on"]) => call(rustix::io::ioctl_fionbio(socket, true)),
+        ("nonblocking", ["off"]) => call(rustix::io::ioctl_fionbio(socket, false)),
+        ("poll", [milliseconds]) => polled(socket, number(milliseconds)?, PollFlags::OUT),
+        ("poll", [milliseconds, "in"]) => polled(socket, number(milliseconds)?, PollFlags::empty()),
+        ("getsockname", []) => shown(rustix::net::getsockname(socket)?.try_into()),
+        ("getpeername", []) => shown(peer_of(socket)),
+        ("getsockopt", ["error"]) => match rustix::net::sockopt::socket_error(socket)? {
+            Ok(()) => Ok("0".into()),
+            Err(errno) => Ok(name_of(errno)),
+        },
+        ("setsockopt", [name, values @ ..]) => options::set(socket, name, values),
+        _ => Err(Refusal::NotUnderstood),
+    }
+}
+
+fn call(result: Result<(), Errno>) -> Answer {
+    result?;
+    Ok(String::new())
+}
+
+fn name_of(errno: Errno) -> String {
+    errno::name(errno).map_or_else(|| errno.raw_os_error().to_string(), Into::into)
+}
+
+fn number<T: std::str::FromStr>(text: &str) -> Result<T, Refusal> {
+    text.parse().map_err(|_| Refusal::NotUnderstood)
+}
+
+fn address(ip: &str, port: &str) -> Result<SocketAddr, Refusal> {
+    Ok(SocketAddr::new(number::<IpAddr>(ip)?, number(port)?))
+}
+
+fn shown(address: Result<SocketAddr, Errno>) -> Answer {
+    Ok(address?.to_string())
+}
+
+/// A connection that was aborted before accept(2) has no peer any more.
+fn peer_of(socket: &OwnedFd) -> Result<SocketAddr, Errno> {
+    rustix::net::getpeername(socket)?.ok_or(Errno::NOTCONN)?.try_into()
+}
+
+fn alphabet(count: usize) -> Vec<u8> {
+    (b'a'..=b'z').cycle().take(count).collect()
+}
+
+/// Plain write(2) in effect: a broken pipe raises SIGPIPE, unless that is ignored.
+fn sent(socket: &OwnedFd, bytes: &[u8]) -> Answer {
+    Ok(send(socket, bytes, SendFlags::empty())?.to_string())
+}
+
+fn received(socket: &OwnedFd, size: usize, flags: RecvFlags) -> Answer {
+    let mut buffer = vec![0; size.min(1 << 24)];
+    let (length, _) = recv(socket, &mut buffer[..], flags)?;
+    Ok(format!("{length} {}", buffer[..length].escape_ascii()).trim_end().into())
+}
+
+fn polled(socket: &OwnedFd, milliseconds: i64, more: PollFlags) -> Answer {
+    let asked = PollFlags::IN | PollFlags::PRI | PollFlags::RDHUP | more;
+    let mut wanted = [PollFd::new(socket, asked)];
+    let rest = milliseconds % 1000 * 1_000_000;
+    poll(&mut wanted, Some(&Timespec { tv_sec: milliseconds / 1000, tv_nsec: rest }))?;
+    Ok(format!("{:#x}", wanted[0].revents().bits()))
+}

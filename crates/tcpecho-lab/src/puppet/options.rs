@@ -1,0 +1,49 @@
+//! `setsockopt NAME VALUE…`: `on` and `off`, or numbers in the units of the option.
+
+use std::os::fd::OwnedFd;
+use std::time::Duration;
+
+use rustix::net::sockopt::{self, Timeout};
+
+use super::{Answer, Refusal, call, number};
+
+pub(super) fn set(socket: &OwnedFd, name: &str, values: &[&str]) -> Answer {
+    let millis = |text| number(text).map(Duration::from_millis);
+    let seconds = |text| number(text).map(Duration::from_secs);
+    match (name, values) {
+        ("reuseaddr", [on]) => call(sockopt::set_socket_reuseaddr(socket, switch(on)?)),
+        ("reuseport", [on]) => call(sockopt::set_socket_reuseport(socket, switch(on)?)),
+        ("nodelay", [on]) => call(sockopt::set_tcp_nodelay(socket, switch(on)?)),
+        ("v6only", [on]) => call(sockopt::set_ipv6_v6only(socket, switch(on)?)),
+        ("recverr", [on]) => call(tcpecho_os::socket::set_receive_errors(socket, switch(on)?)),
+        ("linger", ["off"]) => call(sockopt::set_socket_linger(socket, None)),
+        ("linger", [time]) => call(sockopt::set_socket_linger(socket, Some(seconds(time)?))),
+        ("user_timeout", [time]) => call(sockopt::set_tcp_user_timeout(socket, number(time)?)),
+        ("rcvbuf", [size]) => call(sockopt::set_socket_recv_buffer_size(socket, number(size)?)),
+        ("sndbuf", [size]) => call(sockopt::set_socket_send_buffer_size(socket, number(size)?)),
+        ("rcvtimeo", [time]) => timeout(socket, Timeout::Recv, millis(time)?),
+        ("sndtimeo", [time]) => timeout(socket, Timeout::Send, millis(time)?),
+        ("keepalive", ["off"]) => call(sockopt::set_socket_keepalive(socket, false)),
+        // Idle seconds, seconds between probes, how many.
+        ("keepalive", [idle, interval, count]) => {
+            sockopt::set_socket_keepalive(socket, true)?;
+            sockopt::set_tcp_keepidle(socket, seconds(idle)?)?;
+            sockopt::set_tcp_keepintvl(socket, seconds(interval)?)?;
+            call(sockopt::set_tcp_keepcnt(socket, number(count)?))
+        }
+        ("keepalive", ["on"]) => call(sockopt::set_socket_keepalive(socket, true)),
+        _ => Err(Refusal::NotUnderstood),
+    }
+}
+
+fn switch(text: &str) -> Result<bool, Refusal> {
+    match text {
+        "on" => Ok(true),
+        "off" => Ok(false),
+        _ => Err(Refusal::NotUnderstood),
+    }
+}
+
+fn timeout(socket: &OwnedFd, which: Timeout, time: Duration) -> Answer {
+    call(sockopt::set_socket_timeout(socket, which, (!time.is_zero()).then_some(time)))
+}
