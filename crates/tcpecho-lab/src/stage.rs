@@ -1,0 +1,434 @@
+//! The vocabulary of scenarios: two hosts, programs on strings in them, steps, and claims that have to hold.
+//!
+//! A scenario is written as steps and claims in reading order; what it says here is at once the test, the page that
+//! `explain` shows, and the chapter in the documentation. Nothing here sleeps to let something happen: packets are held,
+//! programs stopped, and events waited for.
+
+use std::ffi::OsString;
+use std::fmt;
+use std::time::{Duration, Instant};
+
+use rustix::io::Errno;
+use tcpecho_os::failed::Failed;
+use tcpecho_os::sock_diag::TcpSocket;
+
+use crate::host::Cable;
+use crate::impairment::{Matcher, Rule};
+use crate::program::{Launch, Program};
+use crate::side::{Family, Side};
+use crate::timeline::{PacketMoment, Place, TimedOut, Verdict, What};
+use crate::two_hosts::{Options, TwoHosts};
+use crate::wire::RuleId;
+use tcpecho_os::tcp_state::TcpState;
+
+/// How long anything that has to happen may take. Generous: it is only waited out by what fails.
+pub const PATIENCE: Duration = Duration::from_secs(10);
+/// The port that servers listen on; there is nobody else in the host.
+pub const PORT: u16 = 7;
+
+/// Why a scenario could not be played to its end.
+#[derive(Debug)]
+pub struct Broken(String);
+
+impl fmt::Display for Broken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl From<TimedOut> for Broken {
+    fn from(error: TimedOut) -> Self {
+        Broken(error.to_string())
+    }
+}
+
+impl From<Failed> for Broken {
+    fn from(error: Failed) -> Self {
+        Broken(error.to_string())
+    }
+}
+
+impl From<Errno> for Broken {
+    fn from(error: Errno) -> Self {
+        Broken(tcpecho_os::errno::words(error))
+    }
+}
+
+/// What playing a scenario came to.
+pub type Played = Result<(), Broken>;
+
+/// Called before each step, with its sentence.
+type Pause = Box<dyn Fn(&str) + Send>;
+
+/// Packets that the wire keeps ([`Stage::keep`]).
+pub struct Kept {
+    rule: RuleId,
+    mark: usize,
+    matcher: Matcher,
+}
+
+/// Where a scenario is played.
+pub struct Stage {
+    two: TwoHosts,
+    family: Family,
+    puppet: Vec<OsString>,
+    pause: Option<Pause>,
+    claims: usize,
+    failed: Vec<String>,
+}
+
+impl Stage {
+    /// Two hosts, and the command that starts a [`crate::puppet`].
+    ///
+    /// # Errors
+    /// Whatever [`TwoHosts::new`] needs and this system refuses.
+    pub fn new(family: Family, cable: Cable, puppet: Vec<OsString>) -> Result<Self, Failed> {
+        let two = TwoHosts::new(&Options { family, cable, ..Options::default() })?;
+        Ok(Stage { two, family, puppet, pause: None, claims: 0, failed: Vec::new() })
+    }
+
+    /// Calls `pause` before each step, with its sentence.
+    pub fn pause_before_steps(&mut self, pause: impl Fn(&str) + Send + 'static) {
+        self.pause = Some(Box::new(pause));
+    }
+
+    /// The hosts and the wire between them.
+    #[must_use]
+    pub fn two(&self) -> &TwoHosts {
+        &self.two
+    }
+
+    /// The same, to switch hosts off and on.
+    pub fn two_mut(&mut self) -> &mut TwoHosts {
+        &mut self.two
+    }
+
+    /// IPv4 or IPv6.
+    #[must_use]
+    pub fn family(&self) -> Family {
+        self.family
+    }
+
+    /// Says what is done next.
+    pub fn step(&self, sentence: &str) {
+        if let Some(pause) = &self.pause {
+            pause(sentence);
+        }
+        self.two.timeline.step(sentence);
+    }
+
+    /// A sentence that has to hold.
+    pub fn claim(&mut self, sentence: &str, holds: bool) {
+        self.record(sentence, holds, String::new());
+    }
+
+    /// A sentence that holds if `seen` is what is `wanted`; if not, what was seen stands beside it.
+    pub fn claim_is(&mut self, sentence: &str, seen: &str, wanted: &str) {
+        let note =
+            if seen == wanted { String::new() } else { format!("seen: {seen}; wanted: {wanted}") };
+        self.record(sentence, seen == wanted, note);
+    }
+
+    /// A sentence that holds if `seen` is one of those; for what the kernel leaves open.
+    pub fn claim_is_one_of(&mut self, sentence: &str, seen: &str, wanted: &[&str]) {
+        let holds = wanted.contains(&seen);
+        let note = if holds {
+            seen.into()
+        } else {
+            format!("seen: {seen}; wanted one of: {}", wanted.join(", "))
+        };
+        self.record(sentence, holds, note);
+    }
+
+    /// A sentence that holds once such a packet has arrived, at the latest after [`PATIENCE`].
+    pub fn claim_packet(&mut self, sentence: &str, matcher: &Matcher) {
+        let seen = self.two.wire.wait_delivered(matcher, 0, PATIENCE);
+        let note = seen.as_ref().err().map(ToString::to_string).unwrap_or_default();
+        self.record(sentence, seen.is_ok(), note);
+    }
+
+    /// As [`Stage::claim_packet`], of packets since the mark ([`crate::Timeline::mark`]).
+    pub fn claim_packet_since(&mut self, sentence: &str, mark: usize, matcher: &Matcher) {
+        let seen = self.two.wire.wait_delivered(matcher, mark, PATIENCE);
+        let note = seen.as_ref().err().map(ToString::to_string).unwrap_or_default();
+        self.record(sentence, seen.is_ok(), note);
+    }
+
+    /// A sentence that holds once a socket with our port in that host has this state, at the latest after [`PATIENCE`].
+    pub fn claim_state(&mut self, sentence: &str, side: Side, state: TcpState) {
+        let seen = self.two.host(side).wait_for_state(self.family, PORT, state, PATIENCE);
+        let note = seen.as_ref().err().map(ToString::to_string).unwrap_or_default();
+        self.record(sentence, seen.is_ok(), note);
+    }
+
+    /// A sentence that holds once no connection with this port is left in that host, `TIME_WAIT` included, at the latest
+    /// after [`PATIENCE`]. There is no event for it; the table is looked at every millisecond.
+    pub fn claim_none_left(&mut self, sentence: &str, side: Side, port: u16) {
+        let end = Instant::now() + PATIENCE;
+        let mut left = self.connections(side, port);
+        while !left.is_empty() && Instant::now() < end {
+            std::thread::sleep(Duration::from_millis(1));
+            left = self.connections(side, port);
+        }
+        self.two.look_at_states();
+        let words: Vec<String> = left.iter().map(|socket| socket.state.to_string()).collect();
+        self.record(sentence, left.is_empty(), words.join(", "));
+    }
+
+    fn record(&mut self, sentence: &str, holds: bool, note: String) {
+        self.claims += 1;
+        if !holds {
+            self.failed.push(if note.is_empty() {
+                sentence.into()
+            } else {
+                format!("{sentence} ({note})")
+            });
+        }
+        self.two
+            .timeline
+            .record(Place::Lab, What::Claim { sentence: sentence.into(), holds, note });
+    }
+
+    /// How many claims were made, and those that did not hold.
+    #[must_use]
+    pub fn verdict(&self) -> (usize, &[String]) {
+        (self.claims, &self.failed)
+    }
+
+    /// Adds a rule to the wire.
+    pub fn wire_rule(&self, rule: Rule) {
+        self.two.wire.add(rule);
+    }
+
+    /// From now on the wire keeps such packets.
+    #[must_use]
+    pub fn keep(&self, matcher: Matcher) -> Kept {
+        let mark = self.two.timeline.mark();
+        Kept { rule: self.two.wire.add(Rule::hold(matcher.clone())), mark, matcher }
+    }
+
+    /// Waits until the wire has kept one of those, and lets it go on; what came after it was the same again, sent by an
+    /// impatient kernel, and is thrown away. None are kept any more.
+    ///
+    /// # Errors
+    /// None came.
+    pub fn let_go(&self, kept: &Kept) -> Played {
+        let first = self.two.wire.wait_for(&kept.matcher, kept.mark, PATIENCE)?;
+        self.two.wire.remove(kept.rule);
+        self.two.wire.release(first.number);
+        self.two.wire.discard(&kept.matcher);
+        Ok(())
+    }
+
+    /// The connections with this port at either end in that host; what listens is none.
+    #[must_use]
+    pub fn connections(&self, side: Side, port: u16) -> Vec<TcpSocket> {
+        let mut sockets = self.two.host(side).sockets(self.family);
+        sockets.retain(|socket| {
+            let has_port = [socket.local, socket.remote].iter().any(|end| end.port() == port);
+            has_port && socket.state != TcpState::Listen
+        });
+        sockets
+    }
+
+    /// A program on strings in that host.
+    ///
+    /// # Errors
+    /// It could not be started.
+    pub fn actor(&self, side: Side) -> Result<Actor, Broken> {
+        Ok(Actor(self.two.host(side).program(&self.puppet)?))
+    }
+
+    /// A program on strings that may not have ports below 1024, as an ordinary user's may not.
+    ///
+    /// # Errors
+    /// It could not be started.
+    pub fn ordinary_actor(&self, side: Side) -> Result<Actor, Broken> {
+        let launch = Launch::new(&self.puppet).with_ordinary_ports();
+        Ok(Actor(self.two.host(side).launch(&launch)?))
+    }
+
+    /// A server that listens with this backlog, SO_REUSEADDR set.
+    ///
+    /// # Errors
+    /// One of its calls failed.
+    pub fn listening(&self, backlog: u32) -> Result<Actor, Broken> {
+        let server = self.actor(Side::Server)?;
+        server.must(&format!("socket {}", self.number()))?;
+        server.must("setsockopt reuseaddr on")?;
+        server.must(&format!("bind {} {PORT}", self.family.any()))?;
+        server.must(&format!("listen {backlog}"))?;
+        Ok(server)
+    }
+
+    /// Waits until so many connections wait for the server's accept: the last packet of a handshake arrives after
+    /// connect has returned.
+    ///
+    /// # Errors
+    /// There never were so many.
+    pub fn wait_for_queue(&self, length: u32) -> Played {
+        let what = format!("{length} connections in the accept queue");
+        let wanted =
+            |socket: &TcpSocket| socket.state == TcpState::Listen && socket.rqueue == length;
+        self.two.server.wait_for_socket(self.family, &what, PATIENCE, wanted)?;
+        Ok(())
+    }
+
+    /// A client with a socket that has not been connected.
+    ///
+    /// # Errors
+    /// One of its calls failed.
+    pub fn client(&self) -> Result<Actor, Broken> {
+        let client = self.actor(Side::Client)?;
+        client.must(&format!("socket {}", self.number()))?;
+        Ok(client)
+    }
+
+    /// What a client says to connect to the server.
+    #[must_use]
+    pub fn connect_line(&self) -> String {
+        format!("connect {} {PORT}", Side::Server.address(self.family))
+    }
+
+    /// A client and a server that has accepted it.
+    ///
+    /// # Errors
+    /// One of their calls failed.
+    pub fn connected(&self) -> Result<(Actor, Actor), Broken> {
+        let (server, client) = (self.listening(10)?, self.client()?);
+        client.must(&self.connect_line())?;
+        server.must("accept")?;
+        Ok((client, server))
+    }
+
+    /// A client with so many connections, and a server that has given each to a child (UNP 5.10). The server's listening
+    /// socket is its number 0.
+    ///
+    /// # Errors
+    /// One of their calls failed.
+    pub fn forked(&self, children: usize) -> Result<(Actor, Actor), Broken> {
+        let (server, client) = (self.listening(10)?, self.actor(Side::Client)?);
+        for _ in 0..children {
+            client.must(&format!("socket {}", self.number()))?;
+            client.must(&self.connect_line())?;
+            server.must("0: accept")?;
+            server.must("fork")?;
+        }
+        Ok((client, server))
+    }
+
+    /// `4` or `6`, as a puppet's `socket` takes it.
+    #[must_use]
+    pub fn number(&self) -> char {
+        if self.family == Family::V4 { '4' } else { '6' }
+    }
+
+    /// Every packet so far, in the order in which the wire first saw them.
+    #[must_use]
+    pub fn packets(&self) -> Vec<PacketMoment> {
+        let moments = self.two.timeline.since(0).into_iter();
+        moments
+            .filter_map(|moment| match moment.what {
+                What::Packet(packet) if packet.verdict.is_first_sight() => Some(packet),
+                _ => None,
+            })
+            .collect()
+    }
+
+    /// How many such packets the wire has seen, whatever became of them.
+    #[must_use]
+    pub fn count(&self, matcher: &Matcher) -> usize {
+        self.packets().iter().filter(|seen| matcher.matches(seen.from, &seen.packet)).count()
+    }
+
+    /// Whether any packet was treated so.
+    #[must_use]
+    pub fn any_verdict(&self, verdict: Verdict) -> bool {
+        self.packets().iter().any(|seen| seen.verdict == verdict)
+    }
+}
+
+/// A program that makes one system call for each line it is told ([`crate::puppet`]).
+pub struct Actor(Program);
+
+impl Actor {
+    /// The program itself: signals, exit, descriptors.
+    #[must_use]
+    pub fn program(&self) -> &Program {
+        &self.0
+    }
+
+    /// The local port of its newest socket.
+    ///
+    /// # Errors
+    /// It has none.
+    pub fn port(&self) -> Result<u16, Broken> {
+        let name = self.must("getsockname")?;
+        let port = name.rsplit(':').next().and_then(|port| port.parse().ok());
+        port.ok_or_else(|| Broken(format!("no port in: {name}")))
+    }
+
+    /// Makes a call and gives what it came to: `ok …` or an errno's name.
+    ///
+    /// # Errors
+    /// No answer within [`PATIENCE`].
+    pub fn call(&self, line: &str) -> Result<String, Broken> {
+        Ok(self.0.ask(line, PATIENCE)?)
+    }
+
+    /// Makes a call that has to work.
+    ///
+    /// # Errors
+    /// It did not.
+    pub fn must(&self, line: &str) -> Result<String, Broken> {
+        let answer = self.call(line)?;
+        if answer.starts_with("ok") { Ok(answer) } else { Err(Broken(format!("{line}: {answer}"))) }
+    }
+
+    /// Ends it; when this returns, all its descriptors are closed.
+    ///
+    /// # Errors
+    /// It has not ended within [`PATIENCE`].
+    pub fn end(&self) -> Result<(), Broken> {
+        self.begin("exit 0")?;
+        self.0.wait(PATIENCE)?;
+        Ok(())
+    }
+
+    /// Makes a call that will block; [`Actor::outcome`] tells what it came to.
+    ///
+    /// # Errors
+    /// The program is gone.
+    pub fn begin(&self, line: &str) -> Result<(), Broken> {
+        Ok(self.0.say(line)?)
+    }
+
+    /// What the call that was begun came to.
+    ///
+    /// # Errors
+    /// Nothing within [`PATIENCE`].
+    pub fn outcome(&self) -> Result<String, Broken> {
+        Ok(self.0.next_line(PATIENCE)?)
+    }
+
+    /// Receives until it has so many bytes, as the book's readn does; tells how many each recv gave.
+    ///
+    /// # Errors
+    /// A recv failed, or the stream ended before.
+    pub fn receive_all(&self, bytes: usize) -> Result<Vec<usize>, Broken> {
+        let mut pieces = Vec::new();
+        while let missing @ 1.. = bytes - pieces.iter().sum::<usize>() {
+            match count(&self.must(&format!("recv {missing}"))?) {
+                0 => return Err(Broken(format!("end of file with {missing} bytes missing"))),
+                piece => pieces.push(piece),
+            }
+        }
+        Ok(pieces)
+    }
+}
+
+/// The number in an answer `ok NUMBER …`; 0 if there is none.
+#[must_use]
+pub fn count(answer: &str) -> usize {
+    answer.split(' ').nth(1).and_then(|number| number.parse().ok()).unwrap_or(0)
+}
