@@ -1,0 +1,93 @@
+//! A signal while connect waits (UNP 5.9, 16.4).
+
+use super::Scenario;
+use crate::impairment::{Matcher, Rule};
+use crate::side::Side;
+use crate::stage::{Actor, Broken, PATIENCE, Played, Stage};
+use rustix::process::Signal;
+use tcpecho_os::system_call::CONNECT;
+use tcpecho_os::tcp_state::TcpState;
+
+pub(super) static SCENARIO: Scenario = Scenario {
+    name: "eintr-on-connect",
+    title: "a signal comes while connect waits",
+    source: "UNP 5.9, 16.4",
+    question: "May connect be called again after a signal has interrupted it?",
+    book: "No: unlike accept and read it must not be called again after EINTR, it would fail at once; one has to wait \
+           with select until the socket is writable and ask SO_ERROR how it went.",
+    linux: "It may. The handshake goes on by itself; a second connect waits for it and returns 0, a third one gives \
+            EISCONN. The book's way with poll and SO_ERROR works as well, and SA_RESTART makes both unnecessary, \
+            unless the socket has SO_SNDTIMEO.",
+    play,
+    text: include_str!("eintr_on_connect.rs"),
+};
+
+fn play(stage: &mut Stage) -> Played {
+    // Retransmissions for longer than anybody's patience, so that connect never gives up while packets are held.
+    stage.two().set_sysctl("net.ipv4.tcp_syn_retries", "5")?;
+    stage.two().set_sysctl("net.ipv4.tcp_synack_retries", "5")?;
+
+    stage.step("a client connects, the wire keeps the server's SYN-ACK, and the client catches a signal");
+    let _server = stage.listening(10)?;
+    stage.wire_rule(Rule::hold(Matcher::syn_ack()));
+    let client = interrupted(stage, "norestart", None)?;
+    stage.claim_is("connect returns EINTR", &client.outcome()?, "EINTR");
+    stage.claim_state("the socket is still in SYN_SENT", Side::Client, TcpState::SynSent);
+
+    stage.step("the client calls connect again, against the book's advice");
+    connect_and_sleep(stage, &client)?;
+    stage.claim_state("it waits, and its socket is in SYN_SENT", Side::Client, TcpState::SynSent);
+    stage.step("the SYN-ACK goes on");
+    let_go_on(stage);
+    stage.claim_is("the second connect returns 0", &client.outcome()?, "ok");
+    stage.claim_is("a third gives EISCONN", &client.call(&stage.connect_line())?, "EISCONN");
+    client.end()?;
+
+    stage.step("another client is interrupted so, and the SYN-ACK goes on before it does anything");
+    stage.wire_rule(Rule::hold(Matcher::syn_ack()));
+    let client = interrupted(stage, "norestart", None)?;
+    stage.claim_is("its connect returns EINTR", &client.outcome()?, "EINTR");
+    let_go_on(stage);
+    stage.claim_is("poll waits until the socket is writable", &client.call("poll 10000")?, "ok 0x4");
+    stage.claim_is("SO_ERROR says that all is well", &client.call("getsockopt error")?, "ok 0");
+    stage.claim_is("its connection can be used", &client.call("send hello")?, "ok 5");
+    client.end()?;
+
+    stage.step("a client catches its signal with SA_RESTART");
+    stage.wire_rule(Rule::hold(Matcher::syn_ack()));
+    let client = interrupted(stage, "restart", None)?;
+    let_go_on(stage);
+    stage.claim_is("its connect is restarted and returns 0", &client.outcome()?, "ok");
+    stage.claim_is("although it has caught the signal", &client.call("caught")?, "ok 1");
+    client.end()?;
+
+    stage.step("a client does the same with SO_SNDTIMEO");
+    stage.wire_rule(Rule::hold(Matcher::syn_ack()));
+    let client = interrupted(stage, "restart", Some("setsockopt sndtimeo 60000"))?;
+    stage.claim_is("its connect is not restarted", &client.outcome()?, "EINTR");
+    let_go_on(stage);
+    Ok(())
+}
+
+/// A client that got a signal while it slept in connect.
+fn interrupted(stage: &Stage, handler: &str, option: Option<&str>) -> Result<Actor, Broken> {
+    let client = stage.client()?;
+    client.must(&format!("handler SIGUSR1 {handler}"))?;
+    if let Some(option) = option {
+        client.must(option)?;
+    }
+    connect_and_sleep(stage, &client)?;
+    client.program().signal(Signal::USR1)?;
+    Ok(client)
+}
+
+fn connect_and_sleep(stage: &Stage, client: &Actor) -> Result<(), Broken> {
+    client.begin(&stage.connect_line())?;
+    Ok(client.program().wait_asleep_in(CONNECT, PATIENCE)?)
+}
+
+/// Packets that come from now on are not held either.
+fn let_go_on(stage: &Stage) {
+    stage.two().wire.clear();
+    stage.two().wire.release_all(&Matcher::syn_ack());
+}

@@ -1,0 +1,58 @@
+//! A middlebox between the hosts forgets an idle connection, and answers with an RST what belongs to none (RFC 5382).
+
+use super::Scenario;
+use crate::impairment::{Matcher, Rule};
+use crate::packet::reset_sender;
+use crate::side::Side;
+use crate::stage::{Broken, PATIENCE, Played, Stage};
+use tcpecho_os::tcp_state::TcpState;
+
+pub(super) static SCENARIO: Scenario = Scenario {
+    name: "middlebox-forgets-with-reset",
+    title: "a middlebox forgets the connection and resets",
+    source: "RFC 5382 5, after UNP 5.15",
+    question: "A firewall forgets an idle connection and answers what comes of it with an RST. What do client and server \
+               see?",
+    book: "Of middleboxes the book says nothing; to the client this is a host that crashed and rebooted (5.15): \
+           ECONNRESET.",
+    linux: "ECONNRESET for whoever sends, at once. The other side learns nothing until it sends something itself.",
+    play,
+    text: include_str!("middlebox_forgets_with_reset.rs"),
+};
+
+fn play(stage: &mut Stage) -> Played {
+    stage.step("a client and a server talk");
+    let (client, server) = stage.connected()?;
+    client.must("send before")?;
+    let read = server.call("recv 100")?;
+    stage.claim_is("the server reads what the client sent", &read, "ok 6 before");
+    stage.claim_packet("and acknowledges it", &Matcher::ack().from_server());
+
+    stage.step("the middlebox forgets the connection, and the client sends");
+    stage.wire_rule(Rule::hold(Matcher::data()).because("no such connection"));
+    stage.claim_is("send succeeds", &client.call("send after")?, "ok 5");
+    reset_sender_of(stage, &Matcher::data().from_client())?;
+    stage.claim_is("recv fails with ECONNRESET", &client.call("recv 100")?, "ECONNRESET");
+    stage.claim_is("recv now says end of stream", &client.call("recv 100")?, "ok 0");
+    stage.claim_is("send fails with EPIPE", &client.call("send more")?, "EPIPE");
+    let left = stage.two().client.sockets(stage.family()).len();
+    stage.claim("the client's kernel has forgotten the connection, too", left == 0);
+
+    stage.step("the server");
+    stage.claim_state("is ESTABLISHED: it knows nothing", Side::Server, TcpState::Established);
+    stage.claim_is("send succeeds at the server, too", &server.call("send after")?, "ok 5");
+    reset_sender_of(stage, &Matcher::data().from_server())?;
+    stage.claim_is("and only then it learns: ECONNRESET", &server.call("recv 100")?, "ECONNRESET");
+    Ok(())
+}
+
+/// The middlebox answers what it holds in the receiver's name, and throws it away.
+fn reset_sender_of(stage: &Stage, data: &Matcher) -> Result<(), Broken> {
+    let wire = &stage.two().wire;
+    let seen = wire.wait_for(data, 0, PATIENCE)?;
+    wire.discard(data);
+    if let Some(reset) = reset_sender(&seen.packet) {
+        wire.inject(seen.from, &reset, "from the middlebox");
+    }
+    Ok(())
+}

@@ -1,0 +1,77 @@
+//! Every port that the kernel may choose for connect is taken (connect(2), ip(7)).
+
+use super::Scenario;
+use crate::impairment::Matcher;
+use crate::side::Side;
+use crate::stage::{PORT, Played, Stage};
+use tcpecho_os::tcp_state::TcpState;
+
+pub(super) static SCENARIO: Scenario = Scenario {
+    name: "no-local-port",
+    title: "no local port is left",
+    source: "UNP 2.9, 4.3, connect(2)",
+    question: "A client host has very many connections to one server. What happens when it has no port left for another?",
+    book: "connect chooses an ephemeral port, and a connection is known by both addresses and both ports (2.9, 2.10). \
+           What happens when there is no such port any more is not said; TIME_WAIT keeps a pair of ports for 2 MSL (2.7).",
+    linux: "connect fails with EADDRNOTAVAIL and sends nothing. Only this destination is exhausted: the same local \
+            port goes to another port of the server. A connection in TIME_WAIT still keeps its port.",
+    play,
+    text: include_str!("no_local_port.rs"),
+};
+
+/// Another port of the server.
+const OTHER: u16 = PORT + 1;
+
+fn play(stage: &mut Stage) -> Played {
+    stage.step("the client's kernel may choose among four ports only");
+    stage.two().client.set_sysctl("net.ipv4.ip_local_port_range", "50000 50003")?;
+    stage.two().client.set_sysctl("net.ipv4.tcp_tw_reuse", "0")?;
+    let server = stage.listening(10)?;
+    let elsewhere = stage.actor(Side::Server)?;
+    elsewhere.must(&format!("socket {}", stage.number()))?;
+    elsewhere.must(&format!("bind {} {OTHER}", stage.family().any()))?;
+    elsewhere.must("listen 10")?;
+
+    stage.step("the client makes four connections");
+    let client = stage.actor(Side::Client)?;
+    let new_socket = format!("socket {}", stage.number());
+    let mut peers = Vec::new();
+    for _ in 0..4 {
+        client.must(&new_socket)?;
+        client.must(&stage.connect_line())?;
+        peers.push(server.must("0: accept")?);
+    }
+    let ports = |peer: &String| (50000..=50003).find(|port| peer.ends_with(&format!(":{port}")));
+    let mut used: Vec<u16> = peers.iter().filter_map(ports).collect();
+    used.sort_unstable();
+    stage.claim("they have the four ports", used == [50000, 50001, 50002, 50003]);
+
+    stage.step("it wants a fifth");
+    let syns = stage.count(&Matcher::syn());
+    client.must(&new_socket)?;
+    let fifth = client.call(&stage.connect_line())?;
+    stage.claim_is("connect fails with EADDRNOTAVAIL", &fifth, "EADDRNOTAVAIL");
+    stage.claim("and has sent no SYN", syns == 4 && stage.count(&Matcher::syn()) == 4);
+
+    stage.step("it connects to another port of the same server instead");
+    let line = format!("connect {} {OTHER}", Side::Server.address(stage.family()));
+    stage.claim_is("for that there is a port", &client.call(&line)?, "ok");
+    let peer = elsewhere.must("accept")?;
+    stage.claim("one of the four, used twice", ports(&peer).is_some());
+
+    stage.step("it closes one of the four, and so does the server");
+    client.must("0: close")?;
+    stage.claim_is("the server reads the end", &server.call("1: recv 1")?, "ok 0");
+    server.must("1: close")?;
+    stage.claim_state("the client's end goes to TIME_WAIT", Side::Client, TcpState::TimeWait);
+    client.must(&new_socket)?;
+    let kept = client.call(&stage.connect_line())?;
+    stage.claim_is("TIME_WAIT keeps the port: EADDRNOTAVAIL again", &kept, "EADDRNOTAVAIL");
+
+    stage.step("the server closes another one first");
+    server.must("2: close")?;
+    stage.claim_is("the client reads the end", &client.call("1: recv 1")?, "ok 0");
+    client.must("1: close")?;
+    stage.claim_state("TIME_WAIT is the server's", Side::Server, TcpState::TimeWait);
+    Ok(())
+}

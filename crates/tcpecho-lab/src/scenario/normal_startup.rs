@@ -1,0 +1,58 @@
+//! Three packets, and when each side learns of what (UNP 5.6, RFC 9293 3.5).
+
+use super::Scenario;
+use crate::impairment::{Matcher, Rule};
+use crate::side::Side;
+use crate::stage::{PATIENCE, PORT, Played, Stage};
+use tcpecho_os::tcp_state::TcpState;
+
+pub(super) static SCENARIO: Scenario = Scenario {
+    name: "normal-startup",
+    title: "a connection is made",
+    source: "UNP 5.6, RFC 9293 3.5",
+    question: "Which packets make a connection, and when do connect and accept return?",
+    book: "The client is done with the second of three segments, the server only with the third: accept comes back \
+           half a round trip after connect.",
+    linux: "The same; and the kernel, not accept, completes the handshake: the connection is ESTABLISHED and waits \
+            in the accept queue before anybody calls accept.",
+    play,
+    text: include_str!("normal_startup.rs"),
+};
+
+fn play(stage: &mut Stage) -> Played {
+    stage.step("the server listens");
+    let server = stage.listening(10)?;
+    stage.claim_state("its socket is in LISTEN", Side::Server, TcpState::Listen);
+
+    stage.step("the client connects, and the wire keeps the server's SYN-ACK");
+    stage.wire_rule(Rule::hold(Matcher::syn_ack()).once());
+    let client = stage.client()?;
+    client.begin(&stage.connect_line())?;
+    stage.claim_packet("a SYN goes out", &Matcher::syn().from_client());
+    stage.two().wire.wait_for(&Matcher::syn_ack(), 0, PATIENCE)?;
+    stage.claim_state("the client is in SYN_SENT", Side::Client, TcpState::SynSent);
+    stage.claim_state("the server is in SYN_RECV", Side::Server, TcpState::SynRecv);
+
+    stage.step("the SYN-ACK goes on, and the wire keeps the client's ACK");
+    stage.wire_rule(Rule::hold(Matcher::ack().from_client()).once());
+    stage.two().wire.release_all(&Matcher::syn_ack());
+    stage.claim_is("connect returns although the server has not heard of it yet", &client.outcome()?, "ok");
+    stage.claim_state("the client is ESTABLISHED", Side::Client, TcpState::Established);
+    stage.claim_state("the server is still in SYN_RECV", Side::Server, TcpState::SynRecv);
+
+    stage.step("the ACK goes on; nobody has called accept");
+    // connect may return before the wire has seen its ACK.
+    stage.two().wire.wait_for(&Matcher::ack().from_client(), 0, PATIENCE)?;
+    stage.two().wire.release_all(&Matcher::ack());
+    stage.claim_state("the server's connection is ESTABLISHED all the same", Side::Server, TcpState::Established);
+    let queue = stage.two().server.sockets(stage.family());
+    let waiting = queue.iter().any(|socket| {
+        socket.state == TcpState::Listen && socket.local.port() == PORT && socket.rqueue == 1
+    });
+    stage.claim("one connection waits in the accept queue", waiting);
+
+    stage.step("the server calls accept");
+    stage.claim("accept returns at once", server.must("accept").is_ok());
+    stage.claim("three packets made the connection", stage.packets().len() == 3);
+    Ok(())
+}

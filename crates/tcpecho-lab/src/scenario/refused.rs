@@ -1,0 +1,49 @@
+//! Nobody listens on the port: an RST answers the SYN (UNP 4.3, RFC 9293 3.10.7.1).
+
+use std::time::{Duration, Instant};
+
+use super::Scenario;
+use crate::impairment::Matcher;
+use crate::packet::Flags;
+use crate::side::Side;
+use crate::stage::{Played, Stage};
+use tcpecho_os::tcp_state::TcpState;
+
+pub(super) static SCENARIO: Scenario = Scenario {
+    name: "refused",
+    title: "nobody listens on the port",
+    source: "UNP 4.3, RFC 9293 3.10.7.1",
+    question: "What does connect say when the host is there and the server is not, and can the socket be used again?",
+    book: "The server's host answers the SYN with an RST, and connect fails with ECONNREFUSED as soon as that has \
+           arrived. A socket whose connect has failed is of no use any more and has to be closed before the next try.",
+    linux: "The same error; there is no second SYN. But the socket stays usable: the next connect on it starts anew.",
+    play,
+    text: include_str!("refused.rs"),
+};
+
+fn play(stage: &mut Stage) -> Played {
+    stage.step("the client connects to a port on which nobody listens");
+    let client = stage.client()?;
+    let begun = Instant::now();
+    let refused = client.call(&stage.connect_line())?;
+    let took = begun.elapsed();
+    stage.claim_is("connect fails with ECONNREFUSED", &refused, "ECONNREFUSED");
+    let reset = Matcher::rst().from_server().with_flags(Flags::ACK);
+    stage.claim_packet("an RST with ACK has answered the SYN", &reset);
+    stage.claim("there was one SYN, and nothing else on the wire", {
+        stage.count(&Matcher::syn()) == 1 && stage.packets().len() == 2
+    });
+    stage.claim("connect took no timer to find out", took < Duration::from_secs(1));
+    let none_left = stage.two().client.sockets(stage.family()).iter().all(|socket| {
+        ![TcpState::SynSent, TcpState::TimeWait].contains(&socket.state)
+    });
+    stage.claim("nothing of the attempt is left", none_left);
+
+    stage.step("a server comes up, and the client connects with the same socket");
+    let server = stage.listening(10)?;
+    let again = client.call(&stage.connect_line())?;
+    stage.claim_is("on Linux that works; the book would have us make a new socket", &again, "ok");
+    stage.claim("the server accepts it", server.must("accept").is_ok());
+    stage.claim_state("the client is ESTABLISHED", Side::Client, TcpState::Established);
+    Ok(())
+}

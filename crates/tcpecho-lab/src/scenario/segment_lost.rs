@@ -1,0 +1,89 @@
+//! A lost segment is sent again: after a while if it was alone, at once if others arrive (RFC 6298, 6675).
+
+use std::time::Duration;
+
+use super::Scenario;
+use crate::impairment::{Matcher, Rule};
+use crate::stage::{PATIENCE, Played, Stage};
+use crate::timeline::What;
+use tcpecho_os::tcp_state::TcpState;
+
+pub(super) static SCENARIO: Scenario = Scenario {
+    name: "segment-lost",
+    title: "a segment is lost",
+    source: "UNP 2.4, RFC 6298, RFC 6675",
+    question: "What does a program notice of a lost segment, and when is it sent again?",
+    book: "TCP waits for the acknowledgment, and sends the segment again when none comes in the time that it \
+           estimates from the RTT; the program notices nothing but the time.",
+    linux: "A segment that was alone is sent again when the timer expires, after 200 ms at least (the smallest \
+            timeout, tcp_rto_min_us; the tail loss probe is off here). When later segments arrive, the receiver \
+            says so with SACK and the lost one is sent again at once, without any timer.",
+    play,
+    text: include_str!("segment_lost.rs"),
+};
+
+const SMALLEST: Duration = Duration::from_millis(200);
+
+fn play(stage: &mut Stage) -> Played {
+    stage.step("the wire loses the only segment that is under way; the smallest timeout is 200 ms");
+    stage.two().client.set_sysctl("net.ipv4.tcp_rto_min_us", &SMALLEST.as_micros().to_string())?;
+    let (client, server) = stage.connected()?;
+    let alone = Matcher::data().from_client().containing("single");
+    stage.wire_rule(Rule::drop(alone.clone()).once());
+    // The wire may be late to see the first time, so it is counted from before the call.
+    let asked = stage.two().timeline.elapsed();
+    let sent = client.call("send single")?;
+    stage.claim_is("send works: it only fills the buffer", &sent, "ok 6");
+    let read = server.call("recv 100")?;
+    stage.claim_is("the server reads it all the same", &read, "ok 6 single");
+    let times = times(stage, &alone);
+    stage.claim("it was sent again", times.len() >= 2);
+    let waited = times.get(1).is_some_and(|second| second.saturating_sub(asked) >= SMALLEST);
+    stage.claim("200 ms after the call, or later", waited);
+    // Until its acknowledgment is there, a busy machine may well add another timeout.
+    stage.two().client.wait_for_socket(stage.family(), "all acknowledged", PATIENCE, |socket| {
+        socket.state == TcpState::Established && socket.wqueue == 0
+    })?;
+    let timeouts = stage.two().client.counter("TcpExt.TCPTimeouts")?;
+    stage.claim("the client's kernel counts a timeout", timeouts >= 1);
+
+    stage.step("of five segments the wire loses the first; the smallest timeout is 30 s");
+    // So far that no busy machine brings it near.
+    stage.two().client.set_sysctl("net.ipv4.tcp_rto_min_us", "30000000")?;
+    let client = stage.client()?;
+    client.must(&stage.connect_line())?;
+    client.must("setsockopt nodelay on")?;
+    server.must("0: accept")?;
+    let before = stage.two().client.counter("TcpExt.TCPTimeouts")?;
+    let lost = Matcher::data().from_client().containing("one");
+    stage.wire_rule(Rule::drop(lost.clone()).once());
+    for word in ["one", "two", "three", "four", "five"] {
+        client.must(&format!("send {word}"))?;
+    }
+    let told = Matcher::ack().from_server().matching("with SACK", |_, packet| {
+        packet.tcp().is_some_and(|tcp| !tcp.sack.is_empty())
+    });
+    stage.claim_packet("the server's kernel tells with SACK what came after it", &told);
+    stage.claim_packet("the lost one is sent again", &lost);
+    let last = Matcher::data().from_client().containing("five");
+    stage.two().wire.wait_delivered(&last, 0, PATIENCE)?;
+    let read = server.call("recv 100")?;
+    stage.claim_is("the server reads all five in order", &read, "ok 19 onetwothreefourfive");
+    let fast = stage.two().client.counter("TcpExt.TCPFastRetrans")?;
+    stage.claim("the client's kernel counts a fast retransmission", fast >= 1);
+    let after = stage.two().client.counter("TcpExt.TCPTimeouts")?;
+    stage.claim("and no further timeout", after == before);
+    Ok(())
+}
+
+/// When the wire first saw each of these packets.
+fn times(stage: &Stage, matcher: &Matcher) -> Vec<Duration> {
+    let moments = stage.two().timeline.since(0).into_iter();
+    let seen = moments.filter(|moment| match &moment.what {
+        What::Packet(seen) => {
+            seen.verdict.is_first_sight() && matcher.matches(seen.from, &seen.packet)
+        }
+        _ => false,
+    });
+    seen.map(|moment| moment.at).collect()
+}

@@ -1,0 +1,50 @@
+//! What arrives out of order waits for what is missing (RFC 9293 3.10.7.4, RFC 2018).
+
+use super::Scenario;
+use crate::impairment::{Matcher, Rule};
+use crate::stage::{PATIENCE, Played, Stage};
+
+pub(super) static SCENARIO: Scenario = Scenario {
+    name: "segments-reordered",
+    title: "the second segment arrives first",
+    source: "UNP 2.4, RFC 2018",
+    question: "Does a program read data in the order of arrival, or in the order of sending?",
+    book: "TCP puts segments into the order of their sequence numbers before it passes data to the application.",
+    linux: "The same: what came early is acknowledged with SACK and stays unreadable until the gap is filled. The \
+            sender cannot tell a late segment from a lost one: RACK sends it again after a fraction of the RTT.",
+    play,
+    text: include_str!("segments_reordered.rs"),
+};
+
+fn play(stage: &mut Stage) -> Played {
+    stage.step("the client sends two segments, and the wire keeps the first");
+    // No timer comes near; whatever is sent again is sent because of what the server's kernel said.
+    stage.two().client.set_sysctl("net.ipv4.tcp_rto_min_us", "30000000")?;
+    let (client, server) = stage.connected()?;
+    client.must("setsockopt nodelay on")?;
+    let first = Matcher::data().from_client().containing("first");
+    stage.wire_rule(Rule::hold(first.clone()));
+    client.must("send first, ")?;
+    stage.two().wire.wait_for(&first, 0, PATIENCE)?;
+    let mark = stage.two().timeline.mark();
+    client.must("send second")?;
+    stage.claim_packet("the second arrives", &Matcher::data().from_client().containing("second"));
+    let early = Matcher::ack().from_server().matching("with SACK", |_, packet| {
+        packet.tcp().is_some_and(|tcp| !tcp.sack.is_empty())
+    });
+    stage.claim_packet("the server's kernel acknowledges it with SACK", &early);
+    let again = stage.two().wire.wait_for(&first, mark, PATIENCE);
+    stage.claim("the client's kernel takes the first for lost and sends it again", again.is_ok());
+    server.must("nonblocking on")?;
+    let nothing = server.call("recv 100")?;
+    stage.claim_is("but there is nothing to read yet", &nothing, "EAGAIN");
+
+    stage.step("the first goes on");
+    stage.two().wire.release_all(&first);
+    stage.claim_packet("the first arrives", &first);
+    let read = server.call("recv 100")?;
+    stage.claim_is("both are read, in the order of sending", &read, "ok 13 first, second");
+    let none = server.call("recv 100")?;
+    stage.claim_is("and what came twice is read once", &none, "EAGAIN");
+    Ok(())
+}

@@ -1,0 +1,76 @@
+//! The server's host dies and nobody tells: the client sends into the void (UNP 5.14, RFC 6298 5).
+
+use std::time::{Duration, Instant};
+
+use super::Scenario;
+use crate::impairment::Matcher;
+use crate::side::Side;
+use crate::stage::{Played, Stage};
+use crate::timeline::Verdict;
+use tcpecho_os::tcp_state::TcpState;
+
+pub(super) static SCENARIO: Scenario = Scenario {
+    name: "server-host-crashes",
+    title: "the server's host crashes",
+    source: "UNP 5.14, RFC 6298 5",
+    question: "The server's host loses power while a client waits for its answer. What does the client see, and when?",
+    book: "write succeeds, and the client blocks in read. Its TCP sends the data again and again, in BSD 12 times in 9 \
+           minutes, and gives up: read fails with ETIMEDOUT; or with EHOSTUNREACH if a router had something to say.",
+    linux: "The same, after about 15 minutes. net.ipv4.tcp_retries2 is no count of packets but a time, reckoned as if \
+            the first wait were 200 ms; it is 1 here instead of 15, and the first wait 20 ms. At the end no RST is sent; \
+            after the error read returns 0 and write fails with EPIPE.",
+    play,
+    text: include_str!("server_host_crashes.rs"),
+};
+
+/// The shortest first wait, and how long the kernel tries at least with `tcp_retries2` at 1: 200 ms and twice that.
+const FIRST_WAIT: Duration = Duration::from_millis(20);
+const TRIES: Duration = Duration::from_millis(600);
+
+fn play(stage: &mut Stage) -> Played {
+    stage.step("a client and a server talk; the client's kernel is told to be impatient");
+    stage.two().client.set_sysctl("net.ipv4.tcp_rto_min_us", "20000")?;
+    stage.two().client.set_sysctl("net.ipv4.tcp_retries2", "1")?;
+    let (client, server) = stage.connected()?;
+    client.must("send one")?;
+    stage.claim_is("the server reads what the client sent", &server.call("recv 100")?, "ok 3 one");
+    server.must("send one")?;
+    stage.claim_is("and the client reads the echo", &client.call("recv 100")?, "ok 3 one");
+
+    stage.step("the server's host loses power");
+    stage.two_mut().server.power_off();
+    stage.claim_state("the client's kernel knows nothing", Side::Client, TcpState::Established);
+
+    stage.step("the client sends, and waits for an answer");
+    let begun = Instant::now();
+    stage.claim_is("send succeeds: the kernel has taken the bytes", &client.call("send two")?, "ok 3");
+    stage.claim_is("recv fails with ETIMEDOUT", &client.call("recv 100")?, "ETIMEDOUT");
+    let took = begun.elapsed();
+    stage.claim("not before the time that tcp_retries2 stands for", took >= TRIES);
+
+    stage.step("what was on the wire meanwhile");
+    let packets = stage.packets();
+    let lost = packets.iter().filter(|seen| seen.verdict == Verdict::HostOff);
+    let sent: Vec<_> = lost.filter_map(|seen| seen.packet.tcp()).filter(|tcp| tcp.payload > 0).collect();
+    stage.claim("all data that was sent is the same three bytes", {
+        stage.count(&Matcher::data().containing("two")) == sent.len()
+    });
+    stage.claim("with the same number each time", sent.windows(2).all(|two| two[0].seq == two[1].seq));
+    stage.claim("three times or more", sent.len() >= 3);
+    let clock: Vec<u32> = sent.iter().filter_map(|tcp| Some(tcp.timestamps?.0)).collect();
+    stage.claim("each wait twice as long as the one before, or longer", waits_double(&clock));
+
+    stage.step("the program goes on with the dead connection");
+    stage.claim_is("recv now says end of stream", &client.call("recv 100")?, "ok 0");
+    stage.claim_is("send fails with EPIPE", &client.call("send three")?, "EPIPE");
+    stage.claim("and not even an RST goes out", stage.count(&Matcher::rst()) == 0);
+    Ok(())
+}
+
+/// By the sender's own clock in milliseconds, which no busy machine between delays: the waits add up to 1 + 2 + 4 … times
+/// the first at least.
+fn waits_double(clock: &[u32]) -> bool {
+    let (Some(first), Some(last)) = (clock.first(), clock.last()) else { return false };
+    let whole = (1_u32 << (clock.len() - 1)) - 1;
+    Duration::from_millis(last.wrapping_sub(*first).into()) >= FIRST_WAIT * whole
+}

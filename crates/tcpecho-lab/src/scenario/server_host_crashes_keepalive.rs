@@ -1,0 +1,77 @@
+//! The server's host dies while nobody has anything to say (UNP 5.14, 7.5, RFC 9293 3.8.4).
+
+use std::time::{Duration, Instant};
+
+use super::Scenario;
+use crate::impairment::Matcher;
+use crate::packet::Flags;
+use crate::side::Side;
+use crate::stage::{PATIENCE, Played, Stage};
+use crate::timeline::Verdict;
+use tcpecho_os::tcp_state::TcpState;
+
+pub(super) static SCENARIO: Scenario = Scenario {
+    name: "server-host-crashes-keepalive",
+    title: "the server's host crashes, SO_KEEPALIVE",
+    source: "UNP 5.14, 7.5, RFC 9293 3.8.4",
+    question: "The server's host dies while the connection is idle. Does the client ever notice?",
+    book: "Not without sending something (5.14). With SO_KEEPALIVE its TCP asks after two hours of silence, and if nothing \
+           answers eight more probes, 75 seconds apart, the socket gets ETIMEDOUT (7.5).",
+    linux: "The same times unless TCP_KEEPIDLE, TCP_KEEPINTVL and TCP_KEEPCNT or the sysctls net.ipv4.tcp_keepalive_* say \
+            otherwise; here 1 s, 1 s and one probe. A probe is an ACK for a byte already acknowledged. Unlike after lost \
+            data, an RST goes out at the end.",
+    play,
+    text: include_str!("server_host_crashes_keepalive.rs"),
+};
+
+fn play(stage: &mut Stage) -> Played {
+    stage.step("two idle clients are connected");
+    let (first, server) = stage.connected()?;
+    let second = stage.client()?;
+    second.must(&stage.connect_line())?;
+    server.must("0: accept")?;
+    let (asking, silent) = (port_of(&first.must("getsockname")?), port_of(&second.must("getsockname")?));
+
+    stage.step("the server's host loses power");
+    stage.two_mut().server.power_off();
+    second.begin("recv 100")?;
+
+    stage.step("the first client turns keepalive on and waits for data");
+    let begun = Instant::now();
+    first.must("setsockopt keepalive 1 1 1")?;
+    let outcome = first.call("recv 100")?;
+    let took = begun.elapsed();
+    stage.claim_is("its recv fails with ETIMEDOUT", &outcome, "ETIMEDOUT");
+    stage.claim("after about two seconds: one idle, one for the probe", {
+        took >= Duration::from_secs(1) && took < Duration::from_secs(6)
+    });
+    stage.two().wire.wait_for(&Matcher::rst(), 0, PATIENCE)?;
+    let lost: Vec<_> = stage
+        .packets()
+        .into_iter()
+        .filter(|seen| seen.verdict == Verdict::HostOff)
+        .filter_map(|seen| seen.packet.tcp().cloned())
+        .collect();
+    stage.claim("one probe was sent: an ACK without data", {
+        lost.first().is_some_and(|tcp| tcp.is_bare_ack() && tcp.source_port == asking)
+    });
+    stage.claim("then an RST, which nobody gets", {
+        lost.len() == 2 && lost[1].flags.has(Flags::RST) && lost[1].source_port == asking
+    });
+    stage.claim("the probe's number is that of a byte acknowledged long ago", {
+        lost.len() == 2 && lost[0].seq == lost[1].seq.wrapping_sub(1)
+    });
+
+    stage.step("the second client, without keepalive");
+    let its = Matcher::any_tcp().port(silent);
+    stage.claim("has sent nothing since its handshake", stage.count(&its) == 3);
+    stage.claim_state("is ESTABLISHED", Side::Client, TcpState::Established);
+    let answers = second.program().lines().len();
+    stage.claim("and knows of nothing: it waits in recv", answers == 3);
+    Ok(())
+}
+
+/// The port in `ok ADDRESS:PORT`.
+fn port_of(answer: &str) -> u16 {
+    answer.rsplit(':').next().and_then(|port| port.parse().ok()).unwrap_or_default()
+}

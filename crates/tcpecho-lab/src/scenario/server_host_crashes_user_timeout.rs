@@ -1,0 +1,67 @@
+//! The server's host dies; one client has said how long it will wait (RFC 5482, tcp(7)).
+
+use std::time::{Duration, Instant};
+
+use super::Scenario;
+use crate::impairment::Matcher;
+use crate::side::Side;
+use crate::stage::{Actor, PATIENCE, Played, Stage};
+use tcpecho_os::tcp_state::TcpState;
+
+pub(super) static SCENARIO: Scenario = Scenario {
+    name: "server-host-crashes-user-timeout",
+    title: "the server's host crashes, TCP_USER_TIMEOUT",
+    source: "UNP 5.14, RFC 5482, tcp(7)",
+    question: "Can a client learn sooner than after minutes that the server's host does not answer its data?",
+    book: "5.14 puts a timeout on read (14.2); the connection itself goes on trying. RFC 793's user timeout is no socket \
+           option in the book.",
+    linux: "TCP_USER_TIMEOUT is that user timeout, in milliseconds: data that stays unacknowledged for so long ends the \
+            connection with ETIMEDOUT. It is this socket's alone, and needs no privilege.",
+    play,
+    text: include_str!("server_host_crashes_user_timeout.rs"),
+};
+
+/// What the impatient client sets.
+const USER_TIMEOUT: Duration = Duration::from_millis(300);
+
+fn play(stage: &mut Stage) -> Played {
+    stage.step("two clients are connected; the first sets TCP_USER_TIMEOUT to 300 ms");
+    stage.two().client.set_sysctl("net.ipv4.tcp_rto_min_us", "5000")?;
+    let server = stage.listening(10)?;
+    let (impatient, patient) = (connected(stage, &server)?, connected(stage, &server)?);
+    impatient.must("setsockopt user_timeout 300")?;
+
+    stage.step("the server's host loses power, and both clients send and wait for an answer");
+    stage.two_mut().server.power_off();
+    patient.must("send patient")?;
+    patient.begin("recv 100")?;
+    let begun = Instant::now();
+    impatient.must("send impatient")?;
+    let outcome = impatient.call("recv 100")?;
+    let took = begun.elapsed();
+    stage.claim_is("the first client's recv fails with ETIMEDOUT", &outcome, "ETIMEDOUT");
+    stage.claim("not before its 300 ms are over, and not after minutes", {
+        took >= USER_TIMEOUT && took < 2 * USER_TIMEOUT + Duration::from_secs(2)
+    });
+    let sent = stage.count(&Matcher::data().from_client().containing("impatient"));
+    stage.claim("it had tried more than once", sent > 1);
+
+    stage.step("the second client");
+    let twice = Matcher::data().from_client().containing("patient").matching(
+        "not of the impatient",
+        |_, packet| !packet.payload().starts_with(b"im"),
+    );
+    let mark = stage.two().timeline.mark();
+    let again = stage.two().wire.wait_for(&twice, mark, PATIENCE);
+    stage.claim("still sends its data again", again.is_ok());
+    stage.claim_state("it is still ESTABLISHED", Side::Client, TcpState::Established);
+    stage.claim("and blocked in recv", patient.program().lines().len() == 3);
+    Ok(())
+}
+
+fn connected(stage: &Stage, server: &Actor) -> Result<Actor, crate::stage::Broken> {
+    let client = stage.client()?;
+    client.must(&stage.connect_line())?;
+    server.must("0: accept")?;
+    Ok(client)
+}

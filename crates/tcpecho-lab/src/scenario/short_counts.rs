@@ -1,0 +1,73 @@
+//! A stream has no records: one recv is not one send (UNP 3.9).
+
+use super::Scenario;
+use crate::impairment::{Matcher, Rule};
+use crate::stage::{PATIENCE, Played, Stage, count};
+
+pub(super) static SCENARIO: Scenario = Scenario {
+    name: "short-counts",
+    title: "messages arrive in pieces, or together",
+    source: "UNP 3.9",
+    question: "Does one recv give what one send was given?",
+    book: "read and write on a stream may take or give less than was asked for, and this is no error; the buffers \
+           in the kernel may be full or not yet filled. readn and writen call again until all is done.",
+    linux: "The same. A blocking send waits until it has taken everything; a non-blocking one takes what fits and \
+            says EAGAIN when nothing does. recv gives what is there: a part of a message, or several messages.",
+    play,
+    text: include_str!("short_counts.rs"),
+};
+
+const MESSAGE: usize = 4000;
+const FLOOD: usize = 1_000_000;
+
+fn play(stage: &mut Stage) -> Played {
+    stage.step("the client sends 4000 bytes with one send; the wire keeps all but the first segment");
+    let (client, server) = stage.connected()?;
+    let data = Matcher::data().from_client();
+    stage.wire_rule(Rule::hold(data.clone()).after(1));
+    let sent = client.call(&format!("send {MESSAGE} bytes"))?;
+    stage.claim_is("one send takes all of it", &sent, "ok 4000");
+    let part = count(&server.must(&format!("recv {MESSAGE}"))?);
+    stage.claim("one recv gives a part, and it is no error", (1..MESSAGE).contains(&part));
+
+    stage.step("the rest goes on");
+    stage.two().wire.clear();
+    stage.two().wire.release_all(&Matcher::any());
+    let rest = server.receive_all(MESSAGE - part)?;
+    let whole = part + rest.iter().sum::<usize>();
+    stage.claim_is("calling again until all is there gives the rest", &whole.to_string(), "4000");
+
+    stage.step("the client sends two messages, and the server reads when both are there");
+    client.must("setsockopt nodelay on")?;
+    for word in ["one", "two"] {
+        client.must(&format!("send {word}"))?;
+        stage.two().wire.wait_delivered(&data.clone().containing(word), 0, PATIENCE)?;
+    }
+    let both = server.call("recv 100")?;
+    stage.claim_is("one recv gives both as if they were one", &both, "ok 6 onetwo");
+
+    stage.step("a client with small buffers sends 1000000 bytes without blocking, and nobody reads");
+    server.must("0: setsockopt rcvbuf 4096")?;
+    let client = stage.client()?;
+    client.must("setsockopt sndbuf 8192")?;
+    client.must(&stage.connect_line())?;
+    server.must("0: accept")?;
+    client.must("nonblocking on")?;
+    let flood = format!("send {FLOOD} bytes");
+    let mut sent = count(&client.must(&flood)?);
+    stage.claim("one send takes a part, and it is no error", (1..FLOOD).contains(&sent));
+    let refused = loop {
+        match client.call(&flood)? {
+            taken if taken.starts_with("ok") => sent += count(&taken),
+            refused => break refused,
+        }
+    };
+    stage.claim_is("in the end it takes nothing: EAGAIN", &refused, "EAGAIN");
+
+    stage.step("the server reads");
+    server.receive_all(sent)?;
+    server.must("nonblocking on")?;
+    let more = server.call("recv 100")?;
+    stage.claim_is("it gets as many bytes as the counts said, and no more", &more, "EAGAIN");
+    Ok(())
+}

@@ -1,0 +1,63 @@
+//! Writing to a connection that has got RST: SIGPIPE or EPIPE (UNP 5.13).
+
+use super::Scenario;
+use crate::impairment::Matcher;
+use crate::side::Side;
+use crate::stage::{Actor, Broken, PATIENCE, Played, Stage};
+use tcpecho_os::process::Exit;
+
+pub(super) static SCENARIO: Scenario = Scenario {
+    name: "sigpipe",
+    title: "write after RST",
+    source: "UNP 5.13",
+    question: "What happens to a client that ignores end of file and goes on writing?",
+    book: "The first write after FIN works and elicits RST; writing to a socket that has got RST raises SIGPIPE, which \
+           kills the process unless it is caught or ignored, and then write fails with EPIPE.",
+    linux: "The same. It is the RST that counts, not how many writes there were: until it arrives, every one succeeds.",
+    play,
+    text: include_str!("sigpipe.rs"),
+};
+
+fn play(stage: &mut Stage) -> Played {
+    stage.step("the server's process is killed; one of its two clients ignores SIGPIPE");
+    let server = stage.listening(10)?;
+    let ignoring = joins(stage, &server, "sigpipe ignore")?;
+    let usual = joins(stage, &server, "sigpipe default")?;
+    let (ignoring_port, usual_port) = (ignoring.port()?, usual.port()?);
+    server.program().kill();
+    let fin = |port| Matcher::fin().from_server().port(port);
+    stage.claim_packet("the client that ignores SIGPIPE gets FIN", &fin(ignoring_port));
+    stage.claim_packet("the usual client gets FIN", &fin(usual_port));
+
+    stage.step("the client that ignores SIGPIPE writes, and the wire keeps the RST");
+    let rst = stage.keep(Matcher::rst().from_server().port(ignoring_port));
+    stage.claim_is("the first write succeeds", &ignoring.call("send one")?, "ok 3");
+    stage.two().wire.wait_for(&Matcher::rst(), 0, PATIENCE)?;
+    stage.claim_is("the second succeeds: RST is under way", &ignoring.call("send two")?, "ok 3");
+    stage.claim_is("so does the third", &ignoring.call("send three")?, "ok 5");
+
+    stage.step("the RST arrives");
+    stage.let_go(&rst)?;
+    stage.claim_none_left("the connection is gone", Side::Client, ignoring_port);
+    stage.claim_is("write fails with EPIPE", &ignoring.call("send four")?, "EPIPE");
+    stage.claim_is("and again", &ignoring.call("send five")?, "EPIPE");
+
+    stage.step("the usual client writes");
+    stage.claim_is("its first write succeeds", &usual.call("send one")?, "ok 3");
+    stage.claim_packet("RST arrives", &Matcher::rst().from_server().port(usual_port));
+    stage.claim("the client is alive", usual.program().exit().is_none());
+
+    stage.step("it writes again");
+    usual.begin("send two")?;
+    let (_, exit) = usual.program().wait(PATIENCE)?;
+    stage.claim("SIGPIPE kills it", exit == Exit::Killed(13));
+    Ok(())
+}
+
+fn joins(stage: &Stage, server: &Actor, signal: &str) -> Result<Actor, Broken> {
+    let client = stage.client()?;
+    client.must(signal)?;
+    client.must(&stage.connect_line())?;
+    server.must("0: accept")?;
+    Ok(client)
+}

@@ -1,0 +1,50 @@
+//! Both ends send a FIN before they have seen the other's (RFC 9293 3.6, figure 13).
+
+use super::Scenario;
+use crate::impairment::{Matcher, Rule};
+use crate::side::Side;
+use crate::stage::{PATIENCE, Played, Stage};
+use tcpecho_os::tcp_state::TcpState;
+
+pub(super) static SCENARIO: Scenario = Scenario {
+    name: "simultaneous-close",
+    title: "both ends close at the same time",
+    source: "UNP 2.6, 2.7, RFC 9293 3.6",
+    question: "Which end is in TIME_WAIT when both close first?",
+    book: "The end that closes actively goes to TIME_WAIT. When two FINs cross, both ends are the active one: both \
+           go from FIN_WAIT_1 to CLOSING and from there to TIME_WAIT.",
+    linux: "The same.",
+    play,
+    text: include_str!("simultaneous_close.rs"),
+};
+
+fn play(stage: &mut Stage) -> Played {
+    stage.step("both ends end their direction, and the wire keeps the FINs");
+    let (client, server) = stage.connected()?;
+    stage.wire_rule(Rule::hold(Matcher::fin()));
+    for (actor, side) in [(&client, Side::Client), (&server, Side::Server)] {
+        // Not close: a socket without an owner would not wait for a busy machine.
+        actor.must("shutdown wr")?;
+        stage.two().wire.wait_for(&Matcher::fin().from(side), 0, PATIENCE)?;
+    }
+    stage.claim_state("the client is in FIN_WAIT_1", Side::Client, TcpState::FinWait1);
+    stage.claim_state("the server is in FIN_WAIT_1", Side::Server, TcpState::FinWait1);
+
+    stage.step("the FINs cross, and the wire keeps what acknowledges them");
+    let mark = stage.two().timeline.mark();
+    stage.wire_rule(Rule::hold(Matcher::ack()));
+    stage.two().wire.release_all(&Matcher::fin());
+    for side in Side::BOTH {
+        stage.two().wire.wait_for(&Matcher::ack().from(side), mark, PATIENCE)?;
+    }
+    stage.claim_state("the client is in CLOSING", Side::Client, TcpState::Closing);
+    stage.claim_state("the server is in CLOSING", Side::Server, TcpState::Closing);
+    stage.claim_is("the client reads end of file", &client.call("recv 100")?, "ok 0");
+    stage.claim_is("the server reads end of file", &server.call("recv 100")?, "ok 0");
+
+    stage.step("the acknowledgments cross");
+    stage.two().wire.release_all(&Matcher::ack());
+    stage.claim_state("the client is in TIME_WAIT", Side::Client, TcpState::TimeWait);
+    stage.claim_state("the server is in TIME_WAIT", Side::Server, TcpState::TimeWait);
+    Ok(())
+}

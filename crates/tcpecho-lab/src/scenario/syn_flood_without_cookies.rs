@@ -1,0 +1,99 @@
+//! SYNs from nowhere, until there is no room for an honest one (UNP 4.5, RFC 4987).
+
+use std::net::{IpAddr, SocketAddr};
+
+use super::Scenario;
+use crate::impairment::{Matcher, Rule};
+use crate::packet::{Flags, Segment, segment};
+use crate::side::{Family, Side};
+use crate::stage::{Broken, PORT, Played, Stage};
+use tcpecho_os::tcp_state::TcpState;
+
+/// Of the server.
+pub(super) const BACKLOG: u32 = 4;
+/// How many SYNs.
+pub(super) const FLOOD: u64 = 20;
+
+pub(super) static SCENARIO: Scenario = Scenario {
+    name: "syn-flood-without-cookies",
+    title: "a SYN flood shuts out an honest client",
+    source: "UNP 4.5, RFC 4987",
+    question: "Somebody sends SYNs from addresses that never answer; what becomes of an honest client?",
+    book: "The flood fills the incomplete queue of the port with bogus SYNs, so that a legitimate SYN is not queued: a \
+           denial of service.",
+    linux: "So it is with net.ipv4.tcp_syncookies=0: as many half-open connections as the backlog says, every further \
+            SYN is dropped, and connect of the honest client fails with ETIMEDOUT.",
+    play,
+    text: include_str!("syn_flood_without_cookies.rs"),
+};
+
+fn play(stage: &mut Stage) -> Played {
+    let server_host = &stage.two().server;
+    server_host.set_sysctl("net.ipv4.tcp_syncookies", "0")?;
+    // Half-open connections are to outlast the honest client's patience.
+    server_host.set_sysctl("net.ipv4.tcp_synack_retries", "5")?;
+
+    stage.step("a server listens with backlog 4; twenty SYNs come from addresses that never answer");
+    let _server = stage.listening(BACKLOG)?;
+    flood(stage);
+    let half_open = half_open(stage);
+    stage.claim("about as many as the backlog are in SYN_RECV", (4..=5).contains(&half_open));
+    stage.claim("the other SYNs are dropped", drops(stage)? == FLOOD - half_open);
+
+    stage.step("an honest client connects");
+    let client = stage.client()?;
+    stage.claim_is("it waits in vain", &client.call(&stage.connect_line())?, "ETIMEDOUT");
+    let syns = stage.count(&Matcher::syn().matching("honest", |_, packet| honest(packet.source)));
+    stage.claim("its TCP has sent two SYNs", syns == 2);
+    stage.claim("both were dropped, too", drops(stage)? == FLOOD - half_open + 2);
+    stage.claim("the half-open connections are still there", self::half_open(stage) == half_open);
+    stage.claim("nobody was told by RST", stage.count(&Matcher::rst()) == 0);
+    Ok(())
+}
+
+/// SYNs from addresses that nobody has; the answers to them go nowhere.
+pub(super) fn flood(stage: &Stage) {
+    let nowhere = Matcher::any_tcp().from_server();
+    let nowhere = nowhere.matching("to nobody", |_, packet| !honest(packet.destination));
+    stage.wire_rule(Rule::drop(nowhere).because("nobody is there"));
+    for number in 0..FLOOD as u8 {
+        let syn = Segment { seq: 1, flags: Flags::SYN, window: 1000, ..Segment::default() };
+        inject(stage, address(stage.family(), number + 2), &syn, "flood");
+    }
+}
+
+/// Gives the server a segment from that address.
+pub(super) fn inject(stage: &Stage, from: IpAddr, what: &Segment, note: &str) {
+    let server = SocketAddr::new(Side::Server.address(stage.family()), PORT);
+    let bytes = segment(SocketAddr::new(from, 1024), server, what);
+    stage.two().wire.inject(Side::Server, &bytes, note);
+}
+
+/// An address in the network of the router, which has no other hosts.
+pub(super) fn address(family: Family, host: u8) -> IpAddr {
+    match family.router() {
+        IpAddr::V4(router) => {
+            let [a, b, c, _] = router.octets();
+            [a, b, c, host].into()
+        }
+        IpAddr::V6(router) => {
+            let mut octets = router.octets();
+            octets[15] = host;
+            octets.into()
+        }
+    }
+}
+
+fn honest(address: IpAddr) -> bool {
+    Family::BOTH.map(|family| Side::Client.address(family)).contains(&address)
+}
+
+/// How many connections the server has in `SYN_RECV`.
+pub(super) fn half_open(stage: &Stage) -> u64 {
+    let sockets = stage.two().server.sockets(stage.family());
+    sockets.iter().filter(|socket| socket.state == TcpState::SynRecv).count() as u64
+}
+
+fn drops(stage: &Stage) -> Result<u64, Broken> {
+    Ok(stage.two().server.counter("TcpExt.ListenDrops")?)
+}

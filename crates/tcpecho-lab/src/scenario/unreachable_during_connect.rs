@@ -1,0 +1,87 @@
+//! A router answers the SYN with an ICMP error (UNP 4.3, A.5, RFC 9293 3.9.2.2).
+
+use super::Scenario;
+use crate::impairment::{Matcher, Rule};
+use crate::packet::IcmpError;
+use crate::side::Family;
+use crate::stage::{Broken, PATIENCE, Played, Stage};
+
+pub(super) static SCENARIO: Scenario = Scenario {
+    name: "unreachable-during-connect",
+    title: "a router refuses the SYN",
+    source: "UNP 4.3, figure A.15, A.16, RFC 9293 3.9.2.2",
+    question: "A router answers the client's SYN with an ICMP error. What does connect say, and when?",
+    book: "Destination unreachable is a soft error: the kernel keeps it in mind and goes on sending SYNs; only when 75 \
+           seconds are over connect fails with EHOSTUNREACH or ENETUNREACH instead of ETIMEDOUT.",
+    linux: "Every such error is hard during connect: it fails at once, after one SYN, with an errno for each code. It is \
+            soft only if it comes while the kernel still is busy with that socket, as from a local firewall.",
+    play,
+    text: include_str!("unreachable_during_connect.rs"),
+};
+
+/// The codes of type 3 (destination unreachable) and others, each with the errno it becomes.
+const V4: &[((u8, u8), &str)] = &[
+    ((3, 2), "ENOPROTOOPT"),
+    ((3, 5), "EOPNOTSUPP"),
+    ((3, 6), "ENETUNREACH"),
+    ((3, 7), "EHOSTDOWN"),
+    ((3, 8), "ENONET"),
+    ((3, 9), "ENETUNREACH"),
+    ((3, 10), "EHOSTUNREACH"),
+    ((3, 11), "ENETUNREACH"),
+    ((3, 12), "EHOSTUNREACH"),
+    ((3, 14), "EHOSTUNREACH"),
+    ((3, 15), "EHOSTUNREACH"),
+    ((12, 0), "EPROTO"),
+];
+
+/// The same for `ICMPv6`, where destination unreachable is type 1.
+const V6: &[((u8, u8), &str)] = &[
+    ((1, 2), "EHOSTUNREACH"),
+    ((1, 5), "EACCES"),
+    ((1, 6), "EACCES"),
+    ((4, 0), "EPROTO"),
+    ((4, 1), "EPROTO"),
+];
+
+fn play(stage: &mut Stage) -> Played {
+    use IcmpError::{HostUnreachable, NetworkUnreachable, PortUnreachable, Prohibited, TimeExceeded};
+    let v4 = stage.family() == Family::V4;
+
+    stage.step("the client connects several times; a router answers each SYN with another error");
+    let _server = stage.listening(10)?;
+    stage.wire_rule(Rule::hold(Matcher::syn()));
+    let said = refused(stage, NetworkUnreachable)?;
+    stage.claim_is("network unreachable is ENETUNREACH", &said, "ENETUNREACH");
+    let said = refused(stage, HostUnreachable)?;
+    stage.claim_is("host unreachable is EHOSTUNREACH", &said, "EHOSTUNREACH");
+    let said = refused(stage, PortUnreachable)?;
+    stage.claim_is("port unreachable is ECONNREFUSED, as an RST is", &said, "ECONNREFUSED");
+    let said = refused(stage, TimeExceeded)?;
+    stage.claim_is("time exceeded (a routing loop) is EHOSTUNREACH", &said, "EHOSTUNREACH");
+    let said = refused(stage, Prohibited)?;
+    let wanted = if v4 { "EHOSTUNREACH" } else { "EACCES" };
+    stage.claim_is("a firewall's prohibition is EHOSTUNREACH, in IPv6 EACCES", &said, wanted);
+
+    stage.step("the rarer codes");
+    let table = if v4 { V4 } else { V6 };
+    let (mut said, mut wanted) = (Vec::new(), Vec::new());
+    for ((kind, code), errno) in table {
+        said.push(refused(stage, IcmpError::Exact { kind: *kind, code: *code })?);
+        wanted.push(*errno);
+    }
+    stage.claim_is("have an errno each", &said.join(" "), &wanted.join(" "));
+    stage.claim("and every connect sent one SYN only", stage.count(&Matcher::syn()) == 5 + table.len());
+    Ok(())
+}
+
+/// What connect says if its SYN is answered so. The error comes when the client sleeps in connect: it is hard then.
+fn refused(stage: &Stage, error: IcmpError) -> Result<String, Broken> {
+    let client = stage.client()?;
+    let mark = stage.two().timeline.mark();
+    client.begin(&stage.connect_line())?;
+    stage.two().wire.wait_for(&Matcher::syn(), mark, PATIENCE)?;
+    client.program().wait_asleep(PATIENCE)?;
+    stage.two().wire.answer(&Matcher::syn(), error);
+    client.outcome()
+}

@@ -1,0 +1,52 @@
+//! Five children, one signal (UNP 5.10).
+
+use super::Scenario;
+use crate::stage::{Actor, Broken, PATIENCE, Played, Stage};
+
+pub(super) static SCENARIO: Scenario = Scenario {
+    name: "wait-against-waitpid",
+    title: "five children end at once",
+    source: "UNP 5.10",
+    question: "Why is it not enough to call wait in the handler of SIGCHLD?",
+    book: "Unix signals are not queued: five children that end at the same time may raise the handler once only, or a \
+           few times, so wait leaves zombies, how many depends on timing. A loop around waitpid with WNOHANG leaves none.",
+    linux: "The same. Here the server stands still while the children end, which takes timing out of it: of five \
+            SIGCHLD one is delivered, so wait leaves four zombies, every time.",
+    play,
+    text: include_str!("wait_against_waitpid.rs"),
+};
+
+fn play(stage: &mut Stage) -> Played {
+    stage.step("a server with five children calls wait once for each SIGCHLD; it is stopped, and its client ends");
+    let (server, zombies) = five_end_at_once(stage, "wait")?;
+    stage.claim_is("all five are zombies, as nobody has waited for them yet", &zombies, "5");
+
+    stage.step("the server goes on");
+    server.program().go_on()?;
+    stage.claim_is("its handler has been called once", &server.call("caught")?, "ok 1");
+    stage.claim_is("four zombies are left", &server.program().zombies().to_string(), "4");
+    stage.claim("it can still wait for them itself", server.must("wait")? != "ok 0");
+    server.end()?;
+
+    stage.step("another server calls waitpid in a loop; it is stopped, and its client ends");
+    let (server, zombies) = five_end_at_once(stage, "waitpid-loop")?;
+    stage.claim_is("five zombies again", &zombies, "5");
+
+    stage.step("this server goes on");
+    server.program().go_on()?;
+    stage.claim_is("its handler has been called once, too", &server.call("caught")?, "ok 1");
+    stage.claim_is("no zombie is left", &server.program().zombies().to_string(), "0");
+    stage.claim_is("there is nothing to wait for", &server.call("wait")?, "ECHILD");
+    Ok(())
+}
+
+/// A stopped server whose five children have ended, and how many of them are zombies.
+fn five_end_at_once(stage: &Stage, handler: &str) -> Result<(Actor, String), Broken> {
+    let (client, server) = stage.forked(5)?;
+    server.must(&format!("handler SIGCHLD {handler}"))?;
+    server.program().stop()?;
+    client.end()?;
+    server.program().wait_for_zombies(5, PATIENCE)?;
+    let zombies = server.program().zombies().to_string();
+    Ok((server, zombies))
+}

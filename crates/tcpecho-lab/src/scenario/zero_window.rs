@@ -1,0 +1,74 @@
+//! A reader that does not read stops the writer, and a lost window update cannot stop both for ever (RFC 9293 3.8.6.1).
+
+use super::Scenario;
+use crate::impairment::Matcher;
+use crate::side::Side;
+use crate::stage::{PATIENCE, Played, Stage};
+use tcpecho_os::tcp_state::TcpState;
+
+pub(super) static SCENARIO: Scenario = Scenario {
+    name: "zero-window",
+    title: "the reader does not read",
+    source: "UNP 2.4, 2.11, RFC 9293 3.8.6.1",
+    question: "What stops a sender whose receiver does not read, and what makes it go on?",
+    book: "The receiver advertises a window: the room in its buffer. When it is zero nothing more may be sent, and \
+           write blocks once the send buffer is full too, until the application at the other end reads.",
+    linux: "The same. The window is probed with empty segments one byte below it, ever more rarely; each is \
+            answered. While answers come the connection never ends, however small tcp_retries2 is.",
+    play,
+    text: include_str!("zero_window.rs"),
+};
+
+const BYTES: usize = 40_000;
+
+fn play(stage: &mut Stage) -> Played {
+    stage.step("the client sends 40000 bytes through small buffers, and the server does not read");
+    let client_host = &stage.two().client;
+    client_host.set_sysctl("net.ipv4.tcp_rto_min_us", "20000")?;
+    client_host.set_sysctl("net.ipv4.tcp_retries2", "1")?;
+    let server = stage.listening(10)?;
+    server.must("setsockopt rcvbuf 4096")?;
+    let client = stage.client()?;
+    client.must("setsockopt sndbuf 8192")?;
+    client.must(&stage.connect_line())?;
+    server.must("accept")?;
+    let said = client.program().lines().len();
+    client.begin(&format!("send {BYTES} bytes"))?;
+    let zero = Matcher::any_tcp().from_server().matching("with window 0", |_, packet| {
+        packet.tcp().is_some_and(|tcp| tcp.window == 0)
+    });
+    stage.claim_packet("the server's kernel says that its window is 0", &zero);
+
+    stage.step("the client's kernel asks, three times");
+    let question = Matcher::ack().from_client();
+    // Every empty segment from now on is a question; the one of the handshake came before.
+    let mut mark = stage.two().timeline.mark();
+    let mut places = Vec::new();
+    for _ in 0..3 {
+        let asked = stage.two().wire.wait_delivered(&question, mark, PATIENCE)?;
+        let answer = stage.two().wire.wait_delivered(&zero, mark, PATIENCE)?;
+        mark = stage.two().timeline.mark();
+        places.extend(asked.packet.tcp().zip(answer.packet.tcp()).map(|(q, a)| a.ack.wrapping_sub(q.seq)));
+    }
+    let below = places == [1, 1, 1];
+    stage.claim("each question is an empty segment one byte below the window", below);
+    stage.claim("each was answered: the window is still 0", places.len() == 3);
+    let blocked = client.program().lines().len() == said;
+    stage.claim("the client's call has not returned", blocked);
+    stage.claim_state(
+        "the connection is ESTABLISHED, although tcp_retries2 is 1",
+        Side::Client,
+        TcpState::Established,
+    );
+
+    stage.step("the server reads");
+    let pieces = server.receive_all(BYTES)?;
+    stage.claim("it gets everything, in many pieces", pieces.len() > 1);
+    let open = Matcher::any_tcp().from_server().matching("with a window", |_, packet| {
+        packet.tcp().is_some_and(|tcp| tcp.window > 0)
+    });
+    let opened = stage.two().wire.wait_delivered(&open, mark, PATIENCE);
+    stage.claim("the server's kernel has opened the window again", opened.is_ok());
+    stage.claim_is("the client's one call has sent it all", &client.outcome()?, "ok 40000");
+    Ok(())
+}
