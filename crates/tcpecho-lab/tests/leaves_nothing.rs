@@ -1,0 +1,125 @@
+//! Nothing is left: not after an orderly end, not after the lab itself is killed.
+
+use std::collections::BTreeSet;
+use std::io::{BufRead, BufReader};
+use std::process::{Child, Command, Stdio};
+
+mod common;
+use common::*;
+
+const ROLE: &str = "TCPECHO_LAB_TEST_ROLE";
+
+/// Not a test: what the tests below run in a process of its own.
+#[test]
+fn victim() {
+    match std::env::var(ROLE).as_deref() {
+        Ok("is killed") => Lab::with(Family::V4, |lab| {
+            let _alive = (busy(&lab, Side::Client), busy(&lab, Side::Server), lab.connected());
+            println!("pids {}", numbers(&lab));
+            std::thread::sleep(Duration::from_secs(100));
+        }),
+        Ok("ends well") => Lab::with(Family::V4, |lab| {
+            let before = (threads(), descriptors());
+            let two = TwoHosts::new(&Options::default()).unwrap();
+            let mut inner = Lab { two, family: Family::V4 };
+            let programs = (busy(&inner, Side::Server), inner.connected());
+            inner.two.client.reboot().unwrap();
+            let pids = numbers(&inner);
+            drop(inner);
+            println!("pids {pids}");
+            drop(programs);
+            assert_eq!((threads(), descriptors()), before);
+            drop(lab);
+        }),
+        _ => {}
+    }
+}
+
+/// A program with a child and a grandchild that nobody waits for.
+fn busy(lab: &Lab, side: Side) -> Program {
+    let script = "(sh -c 'sleep 1000 & echo up; sleep 1000' &) ; sleep 1000";
+    let program = lab.two.host(side).program(["/bin/sh", "-c", script]).unwrap();
+    assert_eq!(program.next_line(PATIENCE).unwrap(), "up");
+    program
+}
+
+/// All processes in the hosts' networks.
+fn numbers(lab: &Lab) -> String {
+    let networks: BTreeSet<_> = Side::BOTH
+        .iter()
+        .map(|side| {
+            lab.two.host(*side).run(|| std::fs::read_link("/proc/thread-self/ns/net").unwrap())
+        })
+        .map(Result::unwrap)
+        .collect();
+    let pids = std::fs::read_dir("/proc").unwrap().flatten().filter(|entry| {
+        let network = std::fs::read_link(entry.path().join("ns/net"));
+        network.is_ok_and(|network| networks.contains(&network))
+    });
+    let pids: Vec<_> = pids.map(|entry| entry.file_name().into_string().unwrap()).collect();
+    pids.join(" ")
+}
+
+fn threads() -> usize {
+    std::fs::read_dir("/proc/self/task").unwrap().count()
+}
+
+fn descriptors() -> usize {
+    std::fs::read_dir("/proc/self/fd").unwrap().count()
+}
+
+/// The process, what it goes on to say, and the processes of its hosts.
+fn victim_that(role: &str) -> (Child, impl Iterator<Item = String>, Option<Vec<String>>) {
+    let mut child = Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", "victim", "--nocapture", "--test-threads", "1"])
+        .env(ROLE, role)
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    let mut lines = lines.map_while(Result::ok);
+    let pids = lines.find_map(|line| {
+        let (_, pids) = line.split_once("pids ")?;
+        Some(pids.split_whitespace().map(Into::into).collect())
+    });
+    (child, lines, pids)
+}
+
+fn all_gone(pids: &[String]) -> bool {
+    // A zombie of somebody else's is not ours to reap, and no process any more.
+    let alive = |pid: &String| {
+        let stat = std::fs::read_to_string(format!("/proc/{pid}/stat"));
+        stat.is_ok_and(|stat| !stat.contains(") Z "))
+    };
+    !pids.iter().any(alive)
+}
+
+#[test]
+fn after_sigkill_of_the_lab_all_its_processes_are_gone() {
+    let (mut lab, _lines, pids) = victim_that("is killed");
+    let Some(pids) = pids else {
+        lab.wait().unwrap();
+        return eprintln!("SKIP: no laboratory here");
+    };
+    assert!(pids.len() >= 2 * 5 + 2, "{pids:?}");
+    lab.kill().unwrap();
+    lab.wait().unwrap();
+    let end = Instant::now() + PATIENCE;
+    while !all_gone(&pids) {
+        assert!(Instant::now() < end, "still there: {pids:?}");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+#[test]
+fn after_an_orderly_end_too_and_no_thread_or_descriptor_stays() {
+    let (mut lab, lines, pids) = victim_that("ends well");
+    let Some(pids) = pids else {
+        lab.wait().unwrap();
+        return eprintln!("SKIP: no laboratory here");
+    };
+    // Printed after the end, so no waiting is needed.
+    assert!(all_gone(&pids), "{pids:?}");
+    let rest: Vec<_> = lines.collect();
+    assert!(lab.wait().unwrap().success(), "{rest:?}");
+}

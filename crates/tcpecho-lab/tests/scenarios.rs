@@ -1,0 +1,73 @@
+//! Every scenario, over IPv4 and IPv6: its claims hold.
+
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+
+use tcpecho_lab::{
+    Family,
+    host::Cable,
+    scenario::{SCENARIOS, Sentence, Verdict},
+};
+use tcpecho_lab::{What, scenario::Run};
+
+/// How often each is played; the environment may ask for more.
+fn rounds() -> usize {
+    std::env::var("TCPECHO_LAB_ROUNDS").ok().and_then(|rounds| rounds.parse().ok()).unwrap_or(1)
+}
+
+#[test]
+fn every_scenario_holds() {
+    let puppet = vec![env!("CARGO_BIN_EXE_tcpecho-puppet").into()];
+    let plays: Vec<_> = (0..rounds())
+        .flat_map(|_| {
+            SCENARIOS.iter().flat_map(|scenario| Family::BOTH.map(|family| (*scenario, family)))
+        })
+        .collect();
+    let next = AtomicUsize::new(0);
+    let failures = std::thread::scope(|scope| {
+        let players: Vec<_> = (0..8)
+            .map(|_| {
+                scope.spawn(|| {
+                    let mut failures = Vec::new();
+                    while let Some((scenario, family)) = plays.get(next.fetch_add(1, Relaxed)) {
+                        let run = scenario.run(*family, Cable::Tun, puppet.clone(), |_| ());
+                        failures.extend(complaint(&run));
+                    }
+                    failures
+                })
+            })
+            .collect();
+        players.into_iter().flat_map(|player| player.join().unwrap()).collect::<Vec<_>>()
+    });
+    assert!(failures.is_empty(), "{} of {}:\n{}", failures.len(), plays.len(), failures.join("\n"));
+}
+
+/// What is wrong with a run; that nothing could be played is said, and is no failure.
+fn complaint(run: &Run) -> Option<String> {
+    let name = format!("{} {}", run.scenario.name, run.family);
+    match &run.verdict {
+        Verdict::Skipped(why) => {
+            println!("SKIP {name}: {why}");
+            None
+        }
+        Verdict::Held(_) => {
+            unwritten(run).map(|sentence| format!("{name}: not in the text: {sentence}"))
+        }
+        Verdict::Failed(claims) => Some(format!("{name}: {}", claims.join("; "))),
+        Verdict::Broken(why) => Some(format!("{name}: broken: {why}")),
+    }
+}
+
+/// A claim that was made and that the explanation does not show.
+fn unwritten(run: &Run) -> Option<String> {
+    let written = run.scenario.sentences();
+    run.timeline.iter().flat_map(|timeline| timeline.since(0)).find_map(|moment| {
+        match moment.what {
+            What::Claim { sentence, .. }
+                if !written.contains(&Sentence::Claim(sentence.clone())) =>
+            {
+                Some(sentence)
+            }
+            _ => None,
+        }
+    })
+}
