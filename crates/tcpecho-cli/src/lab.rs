@@ -1,0 +1,312 @@
+//! `tcpecho lab`: boundary conditions of TCP, executed between two hosts on a wire of our own.
+
+mod ladder;
+mod page;
+mod report;
+
+use std::{
+    ffi::OsString,
+    io::{self, IsTerminal, Write},
+    path::PathBuf,
+    process::ExitCode,
+    sync::{
+        Mutex, PoisonError,
+        atomic::{AtomicUsize, Ordering::Relaxed},
+    },
+};
+
+use clap::{Args, Subcommand, ValueEnum};
+use tcpecho_lab::{
+    Family, doctor,
+    host::Cable,
+    puppet,
+    scenario::{Run, SCENARIOS, Scenario, Verdict},
+};
+
+use self::ladder::Ladder;
+use crate::{exit, tell::say};
+
+/// Watch what TCP does at its boundaries: two hosts, a wire between them, every packet and state.
+#[derive(Debug, Args)]
+pub(crate) struct LabArgs {
+    #[command(subcommand)]
+    what: What,
+}
+
+#[derive(Debug, Subcommand)]
+enum What {
+    /// Name every scenario
+    List,
+    /// Say what a scenario asks, what the book says, what Linux does, and its steps and claims
+    Explain {
+        /// The scenario's name, or `all`
+        name: String,
+    },
+    /// Play scenarios and show what happens
+    Run(RunArgs),
+    /// Say whether this host can play them, and if not, what is missing
+    Doctor,
+    /// Make a system call for each line of standard input; what scenarios are played with
+    #[command(hide = true)]
+    Puppet,
+}
+
+#[derive(Debug, Args)]
+struct RunArgs {
+    /// Scenarios, or `all`
+    #[arg(required = true, value_name = "NAME")]
+    names: Vec<String>,
+
+    /// IPv4, IPv6 or both
+    #[arg(long, value_enum, default_value = "4")]
+    family: Families,
+
+    /// How to show it
+    #[arg(long, value_enum, default_value = "text")]
+    format: Format,
+
+    /// Also write every packet to this file, for Wireshark and tcpdump; with one scenario only
+    #[arg(long, value_name = "FILE")]
+    pcapng: Option<PathBuf>,
+
+    /// Scenarios at a time; 1 draws while it happens
+    #[arg(long, value_name = "N", default_value_t = 8, value_parser = clap::value_parser!(u8).range(1..=64))]
+    jobs: u8,
+
+    /// Step by step: wait for Enter before each
+    #[arg(long, conflicts_with = "jobs")]
+    slow: bool,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum Families {
+    #[value(name = "4")]
+    V4,
+    #[value(name = "6")]
+    V6,
+    Both,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Format {
+    /// A ladder: time, both hosts, the packet between them, claims ticked
+    Text,
+    /// The same in Markdown
+    Markdown,
+    /// One JSON object for each moment
+    Ndjson,
+    /// One page that needs nothing else, with a lane for each host's state
+    Html,
+    /// A JUnit report
+    Junit,
+}
+
+pub(crate) fn run(args: &LabArgs) -> ExitCode {
+    match &args.what {
+        What::List => list(),
+        What::Explain { name } => explain(name),
+        What::Run(args) => play(args),
+        What::Doctor => examine(),
+        What::Puppet => obey(),
+    }
+}
+
+fn obey() -> ExitCode {
+    match puppet::main_loop(io::stdin().lock(), io::stdout().lock()) {
+        Ok(status) => ExitCode::from(status),
+        Err(_) => ExitCode::from(exit::NOT_POSSIBLE),
+    }
+}
+
+fn list() -> ExitCode {
+    let mut out = io::stdout().lock();
+    for scenario in SCENARIOS {
+        let _ = writeln!(out, "{:<32} {} ({})", scenario.name, scenario.title, scenario.source);
+    }
+    ExitCode::SUCCESS
+}
+
+fn explain(name: &str) -> ExitCode {
+    let scenarios = match Scenario::named(name) {
+        Some(scenario) => vec![scenario],
+        None if name == "all" => SCENARIOS.to_vec(),
+        None => return unknown(name),
+    };
+    let pages: Vec<String> = scenarios.into_iter().map(report::explanation).collect();
+    // Whoever reads no further than he wants is no failure.
+    let _ = io::stdout().lock().write_all(pages.join("\n").as_bytes());
+    ExitCode::SUCCESS
+}
+
+fn unknown(name: &str) -> ExitCode {
+    say(&format!("no scenario is called '{}'; see tcpecho lab list", name.escape_debug()));
+    ExitCode::from(exit::NOT_POSSIBLE)
+}
+
+/// The scenarios asked for, each with the families it is to be played over.
+fn asked_for(args: &RunArgs) -> Result<Vec<(&'static Scenario, Family)>, ExitCode> {
+    let families: &[Family] = match args.family {
+        Families::V4 => &[Family::V4],
+        Families::V6 => &[Family::V6],
+        Families::Both => &[Family::V4, Family::V6],
+    };
+    let mut wanted = Vec::new();
+    for name in &args.names {
+        let scenarios = match (name.as_str(), Scenario::named(name)) {
+            ("all", _) => SCENARIOS.to_vec(),
+            (_, Some(scenario)) => vec![scenario],
+            _ => return Err(unknown(name)),
+        };
+        wanted.extend(
+            scenarios
+                .into_iter()
+                .flat_map(|scenario| families.iter().map(move |family| (scenario, *family))),
+        );
+    }
+    Ok(wanted)
+}
+
+fn play(args: &RunArgs) -> ExitCode {
+    let wanted = match asked_for(args) {
+        Ok(wanted) => wanted,
+        Err(status) => return status,
+    };
+    if args.pcapng.is_some() && wanted.len() != 1 {
+        say("--pcapng takes the packets of one scenario over one protocol");
+        return ExitCode::from(exit::NOT_POSSIBLE);
+    }
+    let cable = match enter() {
+        Ok(cable) => cable,
+        Err(status) => return status,
+    };
+    let live = args.format == Format::Text && (wanted.len() == 1 || args.jobs == 1 || args.slow);
+    let runs = if live {
+        one_by_one(&wanted, cable, args.slow)
+    } else {
+        side_by_side(&wanted, cable, args.jobs.into())
+    };
+    if let (Some(file), [run]) = (&args.pcapng, runs.as_slice())
+        && let Err(error) = report::write_pcapng(run, file)
+    {
+        say(&format!("{}: {error}", file.display()));
+        return ExitCode::from(exit::NOT_POSSIBLE);
+    }
+    let _ = show(args.format, live, &runs);
+    status(&runs)
+}
+
+/// Becomes able to make hosts, by the best way there is: first of all, because a user namespace can only be entered while
+/// there is one thread.
+fn enter() -> Result<Cable, ExitCode> {
+    let skipped = |why: &dyn std::fmt::Display| {
+        say(&format!("SKIP: {why}; tcpecho lab doctor says more"));
+        ExitCode::from(exit::SKIPPED)
+    };
+    let way = doctor::best().map_err(|findings| {
+        let failed = findings.into_iter().find_map(|finding| finding.failed);
+        skipped(&failed.map_or_else(
+            || "there is no way to make hosts here".into(),
+            |failed| failed.to_string(),
+        ))
+    })?;
+    way.enter().map_err(|failed| skipped(&failed))?;
+    Ok(way.cable())
+}
+
+/// Drawn while it happens.
+fn one_by_one(wanted: &[(&'static Scenario, Family)], cable: Cable, slow: bool) -> Vec<Run> {
+    let colour = io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none();
+    wanted
+        .iter()
+        .map(|(scenario, family)| {
+            let mut ladder = None;
+            let run = scenario.run(*family, cable, puppet_command(), |stage| {
+                if slow {
+                    stage.pause_before_steps(wait_for_enter);
+                }
+                ladder = Some(Ladder::follow(&stage.two().timeline, colour));
+            });
+            drop(ladder);
+            run
+        })
+        .collect()
+}
+
+fn wait_for_enter(sentence: &str) {
+    eprint!("[Enter] {sentence} ");
+    let _ = io::stdin().read_line(&mut String::new());
+}
+
+/// So many at a time; each has hosts of its own.
+fn side_by_side(wanted: &[(&'static Scenario, Family)], cable: Cable, jobs: usize) -> Vec<Run> {
+    let next = AtomicUsize::new(0);
+    let runs = Mutex::new(Vec::new());
+    std::thread::scope(|scope| {
+        for _ in 0..jobs.min(wanted.len()) {
+            scope.spawn(|| {
+                while let Some((scenario, family)) = wanted.get(next.fetch_add(1, Relaxed)) {
+                    let run = scenario.run(*family, cable, puppet_command(), |_| ());
+                    runs.lock().unwrap_or_else(PoisonError::into_inner).push(run);
+                }
+            });
+        }
+    });
+    let mut runs = runs.into_inner().unwrap_or_else(PoisonError::into_inner);
+    let place = |run: &Run| {
+        wanted.iter().position(|(scenario, family)| {
+            std::ptr::eq(*scenario, run.scenario) && *family == run.family
+        })
+    };
+    runs.sort_by_key(place);
+    runs
+}
+
+fn puppet_command() -> Vec<OsString> {
+    let program = std::env::current_exe().unwrap_or_else(|_| "tcpecho".into());
+    vec![program.into_os_string(), "lab".into(), "puppet".into()]
+}
+
+fn show(format: Format, drawn: bool, runs: &[Run]) -> io::Result<()> {
+    let mut out = io::stdout().lock();
+    match format {
+        Format::Text if drawn => report::summary(&mut out, runs),
+        Format::Text => {
+            for run in runs.iter().filter(|run| !matches!(run.verdict, Verdict::Held(_))) {
+                ladder::draw(&mut out, run)?;
+            }
+            report::summary(&mut out, runs)
+        }
+        Format::Markdown => report::markdown(&mut out, runs),
+        Format::Ndjson => report::ndjson(&mut out, runs),
+        Format::Html => page::html(&mut out, runs),
+        Format::Junit => report::junit(&mut out, runs),
+    }
+}
+
+/// 0 all held, 1 a claim did not, 2 one broke down, 77 none could be played here.
+fn status(runs: &[Run]) -> ExitCode {
+    let any = |test: fn(&Verdict) -> bool| runs.iter().any(|run| test(&run.verdict));
+    if any(|verdict| matches!(verdict, Verdict::Failed(_))) {
+        ExitCode::from(1)
+    } else if any(|verdict| matches!(verdict, Verdict::Broken(_))) {
+        ExitCode::from(exit::NOT_POSSIBLE)
+    } else if any(|verdict| matches!(verdict, Verdict::Skipped(_))) {
+        ExitCode::from(exit::SKIPPED)
+    } else {
+        ExitCode::SUCCESS
+    }
+}
+
+fn examine() -> ExitCode {
+    let mut out = io::stdout().lock();
+    let mut usable = false;
+    for finding in doctor::examine() {
+        usable |= finding.failed.is_none();
+        let said = finding.failed.map_or_else(|| "works".into(), |failed| failed.to_string());
+        let _ = writeln!(out, "{}: {said}", finding.way.words());
+        for way_out in finding.ways_out {
+            let _ = writeln!(out, "  try: {way_out}");
+        }
+    }
+    if usable { ExitCode::SUCCESS } else { ExitCode::from(exit::SKIPPED) }
+}

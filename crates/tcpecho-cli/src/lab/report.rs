@@ -1,0 +1,194 @@
+//! What is left when the ladder is drawn: explanations, summaries, and the forms that machines read.
+
+use std::{fmt::Write as _, fs::File, io, path::Path};
+
+use serde::Serialize;
+use tcpecho_lab::{
+    Moment, What, pcapng,
+    scenario::{Run, Scenario, Sentence, Verdict},
+};
+
+use super::ladder;
+
+/// The page of `lab explain`, in Markdown that reads well as it is.
+pub(super) fn explanation(scenario: &Scenario) -> String {
+    let Scenario { name, title, source, question, book, linux, .. } = scenario;
+    let mut page = format!(
+        "# {name}: {title} ({source})\n\n{question}\n\nThe book: {book}\n\nThis Linux: {linux}\n\n"
+    );
+    for sentence in scenario.sentences() {
+        let _ = match sentence {
+            Sentence::Step(text) => writeln!(page, "- {text}"),
+            Sentence::Claim(text) => writeln!(page, "  - claim: {text}"),
+        };
+    }
+    page
+}
+
+/// One line for each run, and the sum.
+pub(super) fn summary(out: &mut impl io::Write, runs: &[Run]) -> io::Result<()> {
+    let mut held = 0;
+    for run in runs {
+        let verdict = words(&run.verdict);
+        writeln!(out, "{:<32} {}  {verdict}", run.scenario.name, run.family)?;
+        held += usize::from(matches!(run.verdict, Verdict::Held(_)));
+    }
+    writeln!(out, "{held} of {} held", runs.len())
+}
+
+pub(super) fn words(verdict: &Verdict) -> String {
+    match verdict {
+        Verdict::Held(claims) => format!("held: {claims} claims"),
+        Verdict::Failed(claims) => format!("FAILED: {}", claims.join("; ")),
+        Verdict::Broken(why) => format!("BROKEN: {why}"),
+        Verdict::Skipped(why) => format!("SKIP: {why}"),
+    }
+}
+
+pub(super) fn markdown(out: &mut impl io::Write, runs: &[Run]) -> io::Result<()> {
+    for run in runs {
+        writeln!(
+            out,
+            "{}\nOver {}: {}\n\n```text",
+            explanation(run.scenario),
+            run.family,
+            words(&run.verdict)
+        )?;
+        for moment in moments(run) {
+            if let Some(line) = ladder::line(&moment, false) {
+                writeln!(out, "{}", line.trim_end())?;
+            }
+        }
+        writeln!(out, "```\n")?;
+    }
+    Ok(())
+}
+
+pub(super) fn moments(run: &Run) -> Vec<Moment> {
+    run.timeline.as_ref().map(|timeline| timeline.since(0)).unwrap_or_default()
+}
+
+#[derive(Serialize)]
+struct Line<'a> {
+    scenario: &'a str,
+    family: String,
+    at_us: u128,
+    place: String,
+    what: &'a str,
+    text: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    verdict: Option<String>,
+}
+
+pub(super) fn ndjson(out: &mut impl io::Write, runs: &[Run]) -> io::Result<()> {
+    for run in runs {
+        for moment in moments(run) {
+            let (what, text, verdict) = facts(&moment);
+            let line = Line {
+                scenario: run.scenario.name,
+                family: run.family.to_string(),
+                at_us: moment.at.as_micros(),
+                place: format!("{:?}", moment.place),
+                what,
+                text,
+                verdict,
+            };
+            serde_json::to_writer(&mut *out, &line)?;
+            writeln!(out)?;
+        }
+    }
+    Ok(())
+}
+
+fn facts(moment: &Moment) -> (&'static str, String, Option<String>) {
+    match &moment.what {
+        What::Packet(packet) => (
+            "packet",
+            format!("{}: {}", packet.from, packet.line),
+            Some(packet.verdict.to_string()),
+        ),
+        What::Unparsed { why, .. } => ("unparsed", (*why).into(), None),
+        What::State { local, now, .. } => (
+            "state",
+            format!("{local} {}", now.map_or_else(|| "-".into(), |state| state.to_string())),
+            None,
+        ),
+        What::Started { program, pid } => ("started", format!("{program} {pid}"), None),
+        What::Input { line, .. } => ("input", line.clone(), None),
+        What::Output { line, .. } => ("output", line.clone(), None),
+        What::Exit { exit, .. } => ("exit", format!("{exit:?}"), None),
+        What::Sysctl { key, value } => ("sysctl", format!("{key}={value}"), None),
+        What::Step(text) => ("step", text.clone(), None),
+        What::Claim { sentence, holds, .. } => {
+            ("claim", sentence.clone(), Some(if *holds { "holds" } else { "fails" }.into()))
+        }
+        What::Trouble(text) => ("trouble", text.clone(), None),
+    }
+}
+
+pub(super) fn junit(out: &mut impl io::Write, runs: &[Run]) -> io::Result<()> {
+    let failures = runs.iter().filter(|run| matches!(run.verdict, Verdict::Failed(_))).count();
+    let errors = runs.iter().filter(|run| matches!(run.verdict, Verdict::Broken(_))).count();
+    writeln!(out, "<?xml version=\"1.0\" encoding=\"UTF-8\"?>")?;
+    writeln!(
+        out,
+        "<testsuite name=\"lab\" tests=\"{}\" failures=\"{failures}\" errors=\"{errors}\">",
+        runs.len()
+    )?;
+    for run in runs {
+        let seconds = moments(run).last().map_or(0.0, |moment| moment.at.as_secs_f64());
+        write!(
+            out,
+            "  <testcase classname=\"{}\" name=\"{}\" time=\"{seconds:.3}\"",
+            run.family, run.scenario.name
+        )?;
+        match &run.verdict {
+            Verdict::Held(_) => writeln!(out, "/>")?,
+            Verdict::Failed(_) => {
+                writeln!(
+                    out,
+                    "><failure message=\"{}\"/></testcase>",
+                    escaped(&words(&run.verdict))
+                )?;
+            }
+            Verdict::Broken(_) => {
+                writeln!(
+                    out,
+                    "><error message=\"{}\"/></testcase>",
+                    escaped(&words(&run.verdict))
+                )?;
+            }
+            Verdict::Skipped(_) => {
+                writeln!(
+                    out,
+                    "><skipped message=\"{}\"/></testcase>",
+                    escaped(&words(&run.verdict))
+                )?;
+            }
+        }
+    }
+    writeln!(out, "</testsuite>")
+}
+
+/// Text as it may stand in HTML or XML; control characters are not allowed there at all.
+pub(super) fn escaped(text: &str) -> String {
+    text.chars().fold(String::new(), |mut escaped, letter| {
+        match letter {
+            '&' => escaped.push_str("&amp;"),
+            '<' => escaped.push_str("&lt;"),
+            '>' => escaped.push_str("&gt;"),
+            '"' => escaped.push_str("&quot;"),
+            letter if letter.is_control() => escaped.push(' '),
+            letter => escaped.push(letter),
+        }
+        escaped
+    })
+}
+
+/// Every packet of a run, for Wireshark.
+pub(super) fn write_pcapng(run: &Run, file: &Path) -> io::Result<()> {
+    let Some(timeline) = &run.timeline else {
+        return Err(io::Error::other("nothing was captured"));
+    };
+    pcapng::write(timeline, File::create(file)?)
+}

@@ -1,0 +1,96 @@
+//! `tcpecho lab` as a user runs it.
+
+use std::process::{Command, Output};
+
+fn lab(args: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_tcpecho")).arg("lab").args(args).output().unwrap()
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8(bytes.to_vec()).unwrap()
+}
+
+/// Plays the first scenario; nothing, with the reason, where there can be no hosts.
+fn played(args: &[&str]) -> Option<String> {
+    let output = lab(&[&["run", "normal-startup"], args].concat());
+    if output.status.code() == Some(77) {
+        println!("SKIP {}", text(&output.stderr));
+        return None;
+    }
+    assert_eq!(output.status.code(), Some(0), "{}{}", text(&output.stdout), text(&output.stderr));
+    Some(text(&output.stdout))
+}
+
+#[test]
+fn the_list_has_every_scenario_and_each_is_explained() {
+    let list = text(&lab(&["list"]).stdout);
+    assert_eq!(list.lines().count(), tcpecho_lab::scenario::SCENARIOS.len());
+    for line in list.lines() {
+        let name = line.split(' ').next().unwrap();
+        let page = text(&lab(&["explain", name]).stdout);
+        assert!(page.starts_with(&format!("# {name}: ")) && page.contains("claim: "), "{page}");
+    }
+}
+
+#[test]
+fn the_chapter_in_docs_is_what_explain_says() {
+    let chapter = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/scenarios.md");
+    let written = std::fs::read_to_string(chapter).unwrap();
+    let said = text(&lab(&["explain", "all"]).stdout);
+    assert!(written == said, "make it anew: tcpecho lab explain all > docs/scenarios.md");
+}
+
+#[test]
+fn what_does_not_exist_is_said_to() {
+    for args in [&["run", "nonsense"][..], &["explain", "non\x1bsense"]] {
+        let output = lab(args);
+        let said = text(&output.stderr);
+        assert_eq!(output.status.code(), Some(2), "{said}");
+        assert!(said.contains("no scenario is called") && !said.contains('\x1b'), "{said}");
+    }
+}
+
+#[test]
+fn a_ladder_has_packets_states_and_claims() {
+    for family in ["4", "6"] {
+        let Some(ladder) = played(&["--family", family]) else { return };
+        for part in ["SYN seq=0", "SYN_RECV → ESTABLISHED", "✓ three packets", "1 of 1 held"] {
+            assert!(ladder.contains(part), "{ladder}");
+        }
+    }
+}
+
+#[test]
+fn the_forms_for_machines_can_be_read() {
+    let Some(moments) = played(&["--format", "ndjson"]) else { return };
+    let moments: Vec<serde_json::Value> =
+        moments.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let kinds = |kind: &str| moments.iter().filter(|moment| moment["what"] == kind).count();
+    assert!(kinds("packet") >= 3 && kinds("claim") >= 5, "{moments:?}");
+    let report = played(&["--format", "junit"]).unwrap();
+    assert!(report.contains("<testcase classname=\"IPv4\" name=\"normal-startup\""), "{report}");
+    let page = played(&["--format", "markdown"]).unwrap();
+    assert!(page.starts_with("# normal-startup: "), "{page}");
+}
+
+#[test]
+fn tcpdump_reads_the_capture() {
+    let file = std::env::temp_dir().join(format!("tcpecho-lab-{}.pcapng", std::process::id()));
+    let Some(_) = played(&["--pcapng", file.to_str().unwrap()]) else { return };
+    let read = Command::new("tcpdump").args(["-n", "-r"]).arg(&file).output();
+    let size = std::fs::metadata(&file).unwrap().len();
+    std::fs::remove_file(&file).unwrap();
+    assert!(size > 300, "{size} bytes");
+    let Ok(read) = read else { return println!("SKIP no tcpdump") };
+    let lines = text(&read.stdout);
+    assert!(read.status.success(), "{}", text(&read.stderr));
+    assert!(lines.lines().count() >= 3 && lines.contains("Flags [S]"), "{lines}");
+}
+
+#[test]
+fn the_doctor_has_an_opinion_of_every_way() {
+    let output = lab(&["doctor"]);
+    let said = text(&output.stdout);
+    assert!(matches!(output.status.code(), Some(0 | 77)), "{said}");
+    assert_eq!(said.lines().filter(|line| !line.starts_with(' ')).count(), 3, "{said}");
+}
