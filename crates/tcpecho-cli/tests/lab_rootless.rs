@@ -1,0 +1,82 @@
+//! The lab as an ordinary user runs it: in a user namespace, with a TUN device that users may open and without one.
+//!
+//! The tests have to be root to become somebody else, and to show that somebody a device node of another mode.
+
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+/// A folder that everybody may read, with a copy of the program in it.
+struct Folder(PathBuf);
+
+impl Folder {
+    fn new(name: &str) -> Result<Self, std::io::Error> {
+        let path = std::env::temp_dir().join(format!("tcpecho-{name}-{}", std::process::id()));
+        std::fs::create_dir_all(&path)?;
+        let folder = Folder(path);
+        readable(&folder.0)?;
+        std::fs::copy(env!("CARGO_BIN_EXE_tcpecho"), folder.program())?;
+        readable(&folder.program())?;
+        Ok(folder)
+    }
+
+    fn program(&self) -> PathBuf {
+        self.0.join("tcpecho")
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+fn readable(path: &Path) -> std::io::Result<()> {
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o755))
+}
+
+/// Runs `tcpecho lab` with those words as uid 65534; `before` is done by root, in a mount namespace of its own.
+fn as_nobody(folder: &Folder, before: &str, words: &str) -> Option<Output> {
+    let program = folder.program();
+    let become_nobody = "exec setpriv --reuid=65534 --regid=65534 --clear-groups";
+    let script = format!("{before}cd / && {become_nobody} '{}' lab {words}", program.display());
+    Command::new("unshare").args(["-m", "sh", "-c", &script]).output().ok()
+}
+
+fn said(output: &Output) -> String {
+    [&output.stdout, &output.stderr].map(|text| String::from_utf8_lossy(text)).concat()
+}
+
+/// Some scenarios held by an ordinary user whose doctor finds that way open.
+fn plays(name: &str, before: &str, way: &str) {
+    if !rustix::process::geteuid().is_root() {
+        return println!("SKIP: only root can become somebody else");
+    }
+    let folder = Folder::new(name).unwrap();
+    let before = before.replace("FOLDER", &folder.0.display().to_string());
+    let Some(doctor) = as_nobody(&folder, &before, "doctor") else {
+        return println!("SKIP: unshare(1) is not installed");
+    };
+    let findings = said(&doctor);
+    if !findings.contains(&format!("{way}: works")) {
+        return println!("SKIP: there is no lab {way} here: {findings}");
+    }
+    assert!(!findings.contains("as root, with TUN devices: works"), "{findings}");
+    let scenarios = "normal-startup server-process-killed server-host-crashes segment-corrupted";
+    let run = as_nobody(&folder, &before, &format!("run {scenarios} --family both")).unwrap();
+    assert_eq!(run.status.code(), Some(0), "{}", said(&run));
+    assert!(said(&run).contains("8 of 8 held"), "{}", said(&run));
+}
+
+#[test]
+fn with_a_tun_device_that_users_may_open() {
+    let before = "{ test -e FOLDER/tun || mknod FOLDER/tun c 10 200; } && chmod 666 FOLDER/tun && \
+                  mount --bind FOLDER/tun /dev/net/tun && ";
+    plays("user-tun", before, "in a user namespace, with TUN devices");
+}
+
+#[test]
+fn without_a_tun_device_veth_pairs_do() {
+    let before = "mount --bind /dev/null /dev/net/tun 2>/dev/null; ";
+    plays("user-veth", before, "in a user namespace, with veth pairs");
+}
