@@ -4,6 +4,7 @@
 mod common;
 
 mod cost;
+mod fairness;
 mod log;
 mod output;
 mod ready;
