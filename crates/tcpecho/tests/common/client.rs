@@ -60,6 +60,14 @@ impl Client {
         self.sees(words);
     }
 
+    /// Whether that works: the server may have ended the connection.
+    pub fn tries_to_exchange(&mut self, words: &[u8]) -> bool {
+        let mut seen = vec![0; words.len()];
+        let came = self.stream.write_all(words).and_then(|()| self.stream.read_exact(&mut seen));
+        assert!(came.is_err() || seen == words, "saw {:?}", seen.escape_ascii());
+        came.is_ok()
+    }
+
     /// Urgent data (tcp(7), `MSG_OOB`; UNP 24).
     pub fn says_urgently(&mut self, byte: u8) {
         let sent = rustix::net::send(&self.stream, &[byte], SendFlags::OOB | SendFlags::NOSIGNAL);
@@ -183,6 +191,33 @@ impl Client {
         }
         self.stream.set_nonblocking(false).unwrap();
         written
+    }
+
+    /// Writes the pattern without reading, until the server cuts the connection with RST; what came before it is right.
+    pub fn writes_until_reset(&mut self) {
+        let mut written = 0;
+        let error = loop {
+            match self.stream.write(pattern::piece(&(written..usize::MAX))) {
+                Ok(n) => written += n,
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) => break error,
+            }
+        };
+        assert_eq!(error.kind(), ErrorKind::ConnectionReset, "{error} after {written} bytes");
+        // The write has taken the error, so to the reads it is an end.
+        let read = self.reads_to_the_end();
+        assert!(read < written, "{read} bytes of {written} came back");
+    }
+
+    /// Reads the pattern up to the end of the stream. Gives how many bytes came.
+    pub fn reads_to_the_end(&mut self) -> usize {
+        let mut seen = vec![0; 64 << 10];
+        let mut at = 0;
+        while let n @ 1.. = self.read(&mut seen).unwrap() {
+            verify(&seen[..n], at);
+            at += n;
+        }
+        at
     }
 
     /// Nothing has come so far.
