@@ -4,13 +4,17 @@
 #[macro_use]
 mod common;
 
-use std::time::{Duration, Instant};
+use std::{
+    ops::Range,
+    time::{Duration, Instant},
+};
 
 use common::{AT_ONCE, Place, client::Client, crowd, eventually, least, process};
 use tcpecho::{Ending, Server};
 
 promises! {
     drain_answers_what_is_in_flight,
+    drain_answers_bulk_to_its_end,
     drain_answers_what_waits_to_be_read,
     drain_answers_who_waits_in_the_accept_queue,
     drain_says_goodbye_to_the_idle_at_once,
@@ -30,20 +34,67 @@ promises_alone! {
 }
 
 const MIB: usize = 1 << 20;
+/// How long a drain waits for the next word.
+const QUIET: Duration = Duration::from_millis(50);
 const LONG: Duration = Duration::from_secs(120);
 
 fn drain_answers_what_is_in_flight(at: &Place) {
     let server = at.serve();
     let mut client = server.client();
     client.exchanges(b"hello");
-    // Then all that is written is in some kernel's queue, and no busy machine can hold up what comes next.
-    let written = client.writes_until_stuck(4 * MIB);
+    // So little has reached the server's receive queue, and no busy machine can hold it up.
+    client.writes(0..60_000);
     server.begin_drain();
-    client.reads(0..written);
+    client.reads(0..60_000);
     client.sees_the_end();
     drop(client);
     assert!(server.wait(Some(LONG)));
-    assert_eq!(server.tells(Ending::Draining).bytes, 5 + written as u64);
+    assert_eq!(server.tells(Ending::Draining).bytes, 60_005);
+}
+
+/// More than all queues hold, so that it takes the client's threads to keep it coming.
+fn drain_answers_bulk_to_its_end(at: &Place) {
+    if !(0..20).any(|_| bulk_is_answered(at)) {
+        at.skip(
+            "this machine holds every client up for longer than a drain waits for the next word",
+        );
+    }
+}
+
+/// `false` if the client was held up for as long as a drain waits.
+fn bulk_is_answered(at: &Place) -> bool {
+    const ALL: usize = 4 * MIB;
+    let server = at.serve();
+    let mut client = server.client();
+    let mut twin = client.twin();
+    let writer = std::thread::spawn(move || longest_pause(ALL, |piece| twin.writes_up_to(piece)).1);
+    client.reads(0..MIB);
+    server.begin_drain();
+    let (read, pause) =
+        longest_pause(ALL - MIB, |piece| client.reads_up_to(MIB + piece.start..MIB + piece.end));
+    let pause = pause.max(writer.join().unwrap());
+    assert!(
+        read == ALL - MIB || pause >= QUIET / 2,
+        "FIN after {} bytes and {pause:?}",
+        MIB + read
+    );
+    read == ALL - MIB
+}
+
+/// Moves so many bytes in pieces, until a piece is not whole. Gives how many went, and the longest time for one.
+fn longest_pause(all: usize, mut moves: impl FnMut(Range<usize>) -> usize) -> (usize, Duration) {
+    let (mut moved, mut pause) = (0, Duration::ZERO);
+    while moved < all {
+        let piece = moved..all.min(moved + (16 << 10));
+        let begun = Instant::now();
+        let came = moves(piece.clone());
+        pause = pause.max(begun.elapsed());
+        moved += came;
+        if came < piece.len() {
+            break;
+        }
+    }
+    (moved, pause)
 }
 
 /// More sessions than one wait tells of, and what they said has long been there when the loop comes to it.
@@ -131,7 +182,6 @@ fn drain_lets_the_busy_finish(at: &Place) {
 
 /// `false` if the client was itself silent for as long as a drain waits.
 fn is_let_finish(at: &Place) -> bool {
-    const QUIET: Duration = Duration::from_millis(50);
     let server = at.serve();
     let mut client = server.client();
     let mut last = Instant::now();
@@ -194,6 +244,7 @@ fn close_cuts_a_drain_short(at: &Place) {
 fn drop_ends_everything_at_once(at: &Place) {
     let server = at.serve();
     let mut guests = server.guests(at.at_a_time(3));
+    server.has_every_acknowledgement();
     let mut stuck = server.client();
     if !at.one_at_a_time() {
         stuck.writes_until_stuck(64 * MIB);
@@ -250,6 +301,7 @@ fn restart_at_once_after_a_drop(at: &Place) {
     let server = at.serve();
     let guests = server.guests(at.at_a_time(3));
     let addr = server.addr();
+    server.has_every_acknowledgement();
     drop(server);
     assert!(!process::connections(addr.port()).is_empty());
     let server = at.serve_with(|_| Server::builder().engine(at.engine).listen(addr));

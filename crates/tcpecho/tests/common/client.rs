@@ -134,25 +134,46 @@ impl Client {
     }
 
     /// Writes these bytes of the pattern.
-    pub fn writes(&mut self, mut range: Range<usize>) {
+    pub fn writes(&mut self, range: Range<usize>) {
+        assert_eq!(self.writes_up_to(range.clone()), range.len());
+    }
+
+    /// The same, unless the server ends the connection. Gives how many were written.
+    pub fn writes_up_to(&mut self, mut range: Range<usize>) -> usize {
+        let from = range.start;
         while !range.is_empty() {
             match self.stream.write(pattern::piece(&range)) {
                 Ok(n) => range.start += n,
+                Err(error) if is_over(&error) => break,
                 Err(error) => assert_eq!(error.kind(), ErrorKind::Interrupted, "{error}"),
             }
         }
+        range.start - from
     }
 
     /// Reads these bytes of the pattern.
-    pub fn reads(&mut self, mut range: Range<usize>) {
+    pub fn reads(&mut self, range: Range<usize>) {
+        let n = self.reads_up_to(range.clone());
+        assert!(n == range.len(), "the end at byte {}, not at {}", range.start + n, range.end);
+    }
+
+    /// The same, unless the server ends the connection. Gives how many came.
+    pub fn reads_up_to(&mut self, mut range: Range<usize>) -> usize {
+        let from = range.start;
         let mut seen = vec![0; 64 << 10];
         while !range.is_empty() {
             let room = range.len().min(seen.len());
-            let n = self.read(&mut seen[..room]).unwrap();
-            assert_ne!(n, 0, "the end at byte {}, not at {}", range.start, range.end);
-            verify(&seen[..n], range.start);
-            range.start += n;
+            match self.read(&mut seen[..room]) {
+                Ok(0) => break,
+                Err(error) if is_over(&error) => break,
+                result => {
+                    let n = result.unwrap();
+                    verify(&seen[..n], range.start);
+                    range.start += n;
+                }
+            }
         }
+        range.start - from
     }
 
     /// Writes in a thread of its own, which gives the client back.
@@ -256,6 +277,10 @@ impl Unconnected {
         stream.set_write_timeout(Some(PATIENCE)).unwrap();
         Client { stream }
     }
+}
+
+fn is_over(error: &io::Error) -> bool {
+    matches!(error.kind(), ErrorKind::ConnectionReset | ErrorKind::BrokenPipe)
 }
 
 /// `seen` is the pattern from this offset on.
