@@ -5,16 +5,18 @@
 mod common;
 
 use std::{
+    collections::BTreeMap,
     io::{ErrorKind, Read, Write},
     net::TcpStream,
     process::Stdio,
+    sync::Mutex,
     thread,
     time::{Duration, Instant},
 };
 
 use common::{
     peers::until,
-    process::{children, ticks},
+    process::children,
     server::after,
     trace::{Call, Log, can_trace, traced},
     *,
@@ -59,14 +61,17 @@ fn a_transient_error_costs_the_next_client_nothing() {
         return;
     }
     for (engine, error) in each(&TRANSIENT) {
-        let (server, log) = failing(engine, error, "1..3", &[]);
-        let start = Instant::now();
-        visits(server.addr());
-        assert!(start.elapsed() < Duration::from_secs(1), "{error} {:?}", start.elapsed());
-        server.stops().with(0).says("accepted=1");
-        let calls = log.calls();
-        assert_eq!(failures(&calls), 3, "{error} {calls:#?}");
-        assert!(calls[3].at - calls[0].at < 0.05, "{error} {calls:#?}");
+        // One wait alone would take a tenth of a second.
+        let at_once = Duration::from_millis(50);
+        let took = least(at_once, || {
+            let (server, log) = failing(engine, error, "1..3", &[]);
+            visits(server.addr());
+            server.stops().with(0).says("accepted=1");
+            let calls = log.calls();
+            assert_eq!(failures(&calls), 3, "{error} {calls:#?}");
+            Duration::from_secs_f64(calls[3].at - calls[0].at)
+        });
+        assert!(took < at_once, "{error} {took:?}");
     }
 }
 
@@ -80,8 +85,8 @@ fn a_lasting_error_is_tried_seldom_said_once_and_survived() {
         let _waiting = server.connects();
         server.says("accept fails: ");
         thread::sleep(Duration::from_secs(2));
+        until(|| failures(&log.calls()) >= 10);
         let calls = log.calls();
-        assert!(failures(&calls) >= 10, "{calls:#?}");
         assert!(busiest_second(&calls) <= 20, "{} a second: {calls:#?}", busiest_second(&calls));
         assert_eq!(server.said("accept fails: ").len(), 1, "{:#?}", server.log());
         assert!(server.says("accept fails: ").contains(&format!("({error})")));
@@ -95,6 +100,7 @@ fn service_resumes_by_itself_when_the_error_goes() {
     if !can_trace() {
         return;
     }
+    let recoveries = Mutex::new(BTreeMap::<&str, f64>::new());
     together(each(&LASTING), |(engine, error)| {
         let (server, log) = failing(engine, error, "1..25", &[]);
         visits(server.addr());
@@ -104,9 +110,13 @@ fn service_resumes_by_itself_when_the_error_goes() {
         server.stops().with(0).says("accepted=2").says("accept-failures=25");
         let calls = log.calls();
         assert!(busiest_second(&calls) <= 20, "{} a second: {calls:#?}", busiest_second(&calls));
-        // 200 ms is the promise; the rest is for strace and for a busy machine.
-        assert!(recovery(&calls) < 0.4, "{} s: {calls:#?}", recovery(&calls));
+        let mut recoveries = recoveries.lock().unwrap();
+        let least = recoveries.entry(engine).or_insert(f64::MAX);
+        *least = least.min(recovery(&calls));
     });
+    // 200 ms is the promise; the rest is for strace. A busy machine does not hold up every one of them.
+    let recoveries = recoveries.into_inner().unwrap();
+    assert!(recoveries.values().all(|least| *least < 0.4), "{recoveries:?}");
 }
 
 #[test]
@@ -118,6 +128,7 @@ fn several_workers_together_try_as_seldom() {
         let (server, log) =
             failing(engine, "ENFILE", "1+", &["--workers", "4", "--drain-timeout", "300ms"]);
         let _waiting: Vec<_> = (0..40).map(|_| server.connects()).collect();
+        server.says("accept fails: ");
         thread::sleep(Duration::from_secs(2));
         let calls = log.calls();
         assert!(busiest_second(&calls) <= 20, "{} a second: {calls:#?}", busiest_second(&calls));
@@ -142,16 +153,35 @@ fn a_listener_that_is_broken_ends_the_server() {
 fn fill(server: &Serving) -> (Vec<TcpStream>, TcpStream) {
     let mut inside = Vec::new();
     for _ in 0..100 {
-        let mut stream = server.connects();
-        stream.set_read_timeout(Some(Duration::from_millis(500))).unwrap();
-        stream.write_all(b"?").unwrap();
-        match stream.read(&mut [0]) {
-            Ok(1) => inside.push(stream),
-            Err(error) if error.kind() == ErrorKind::WouldBlock => return (inside, stream),
-            other => panic!("neither let in nor left to wait: {other:?} {:#?}", server.log()),
+        match enters(server) {
+            Ok(stream) => inside.push(stream),
+            Err(stream) => return (inside, stream),
         }
     }
     panic!("descriptors do not run out");
+}
+
+/// The next client, or the one that is left to wait: no answer has come for long, and the server has said why. One alone may
+/// be a busy machine.
+fn enters(server: &Serving) -> Result<TcpStream, TcpStream> {
+    let mut stream = server.connects();
+    stream.set_read_timeout(Some(Duration::from_secs(1))).unwrap();
+    stream.write_all(b"?").unwrap();
+    let start = Instant::now();
+    let entered = loop {
+        match stream.read(&mut [0]) {
+            Ok(1) => break true,
+            Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                if !server.said("accept fails: ").is_empty() {
+                    break false;
+                }
+                assert!(start.elapsed() < AT_ONCE, "{:#?}", server.log());
+            }
+            other => panic!("neither let in nor left to wait: {other:?} {:#?}", server.log()),
+        }
+    };
+    stream.set_read_timeout(Some(AT_ONCE)).unwrap();
+    if entered { Ok(stream) } else { Err(stream) }
 }
 
 #[test]
@@ -160,23 +190,28 @@ fn when_descriptors_run_out_the_next_client_waits_for_one() {
     together(engines().filter(|engine| *engine != "iterative"), |engine| {
         let mut command = after("ulimit -n 40", engine, &["-m", "1000"]);
         let server = Serving::run(command.stdout(Stdio::piped()));
-        let (mut inside, mut waiting) = fill(&server);
+        let (mut inside, waiting) = fill(&server);
         assert!(inside.len() > 20, "{}", inside.len());
         assert!(server.says("accept fails: ").contains("(EMFILE)"));
-        let before = ticks(server.pid());
-        thread::sleep(Duration::from_secs(1));
-        let used = ticks(server.pid()) - before;
-        assert!(used < 10, "{used} ticks in a second of waiting");
+        rest(&[server.pid()]);
         for stream in &mut inside {
             assert!(answers(stream));
         }
-        let start = Instant::now();
-        inside.pop();
-        sees(&mut waiting, b"?");
-        // 200 ms is the promise; the rest is for a busy machine.
-        assert!(start.elapsed() < Duration::from_millis(400), "{:?}", start.elapsed());
+        let mut waiting = Some(waiting);
+        // 200 ms is the promise.
+        let soon = Duration::from_millis(400);
+        let took = least(soon, || {
+            let mut next = waiting.take().unwrap_or_else(|| enters(&server).unwrap_err());
+            let start = Instant::now();
+            inside.pop();
+            sees(&mut next, b"?");
+            let took = start.elapsed();
+            inside.push(next);
+            took
+        });
+        assert!(took < soon, "{took:?}");
         server.says("accept works again");
-        drop((inside, waiting));
+        drop(inside);
         server.stops().with(0);
     });
 }
@@ -228,6 +263,14 @@ fn when_address_space_runs_out_threads_are_refused_and_the_server_lives() {
     server.stops().with(0);
 }
 
+/// How pthread_create(3) calls clone here; before glibc 2.34 and under some seccomp filters it is the old way.
+fn call_for_a_thread() -> &'static str {
+    let (server, log) = traced(&["-e", "trace=clone,clone3"], "thread", &[]);
+    visits(server.addr());
+    let new = log.calls().iter().any(|call| call.is("clone3") && !call.failed());
+    if new { "clone3" } else { "clone" }
+}
+
 #[test]
 fn a_fork_or_a_thread_that_is_refused_ends_that_connection_only() {
     if !can_trace() {
@@ -235,7 +278,7 @@ fn a_fork_or_a_thread_that_is_refused_ends_that_connection_only() {
     }
     // The main thread starts three threads and comes to no fourth; counting is by thread.
     for (engine, inject, number, call) in
-        [("fork", "clone", 2, "fork: "), ("thread", "clone3", 4, "pthread_create: ")]
+        [("fork", "clone", 2, "fork: "), ("thread", call_for_a_thread(), 4, "pthread_create: ")]
     {
         for error in ["EAGAIN", "ENOMEM"] {
             let inject = format!("inject={inject}:error={error}:when={number}");
@@ -274,11 +317,16 @@ fn interrupted_calls_change_no_byte() {
         let inject = format!("inject={}:error=EINTR:when=2+2", calls_of(engine));
         let trace = format!("trace={}", calls_of(engine));
         let (server, log) = traced(&["-e", &trace, "-e", &inject], engine, &[]);
-        exchange(&server.connects(), 2 * MIB);
-        server.says(&format!("ending=finished bytes={}", 2 * MIB));
+        // The more comes at once, the fewer calls it takes.
+        let mut exchanges = 0;
+        while failures(&log.calls()) <= 10 {
+            exchange(&server.connects(), 2 * MIB);
+            exchanges += 1;
+            server.says_times(&format!("ending=finished bytes={}", 2 * MIB), exchanges);
+            assert!(exchanges < 100, "nothing is interrupted");
+        }
         visits(server.addr());
         server.stops().with(0);
-        assert!(failures(&log.calls()) > 10);
     }
 }
 

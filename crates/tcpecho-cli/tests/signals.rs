@@ -9,7 +9,7 @@ use std::{
     os::unix::process::CommandExt,
     sync::atomic::{AtomicBool, Ordering::Relaxed},
     thread,
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use common::{
@@ -19,8 +19,6 @@ use common::{
     *,
 };
 use rustix::process::{Pid, Signal, kill_process};
-
-const SECOND: Duration = Duration::from_secs(1);
 
 /// Those that do nothing at all.
 const HARMLESS: [Signal; 5] =
@@ -40,17 +38,15 @@ fn family(server: &Serving) -> Vec<Pid> {
 fn the_first_signal_drains() {
     together(everywhere(), |(engine, at)| {
         for signal in [Signal::TERM, Signal::INT, Signal::HUP] {
-            let server = Serving::start(engine, at, &["--workers", "2"]);
+            let server = Serving::start(engine, at, &["--workers", "2", "--drain-timeout", "1h"]);
             let addr = server.addr();
             let mut idle = server.connects();
             echoes(&mut idle, b"hello");
-            let start = Instant::now();
             server.gets(signal);
             sees_the_end(&mut idle);
-            assert!(start.elapsed() < SECOND, "FIN after {:?}", start.elapsed());
             drop(idle);
             let ended = server.ends();
-            ended.with(0).within(SECOND).says("ending=draining bytes=5").says("active=0");
+            ended.with(0).within(AT_ONCE).says("ending=draining bytes=5").says("active=0");
             assert!(TcpStream::connect(addr).is_err());
             Serving::start(engine, addr, &[]).stops().with(0);
         }
@@ -60,8 +56,9 @@ fn the_first_signal_drains() {
 #[test]
 fn a_server_without_clients_ends_at_once() {
     for engine in engines() {
-        let server = Serving::start(engine, somewhere(), &["--workers", "3"]);
-        server.stops().with(0).within(SECOND).says("draining because of SIGTERM");
+        let server =
+            Serving::start(engine, somewhere(), &["--workers", "3", "--drain-timeout", "1h"]);
+        server.stops().with(0).within(AT_ONCE).says("draining because of SIGTERM");
     }
 }
 
@@ -71,14 +68,14 @@ fn what_is_in_flight_is_answered() {
         let server = Serving::start(engine, at, &[]);
         let mut stream = server.connects();
         echoes(&mut stream, b"hello");
-        // All of it is in our send queue or the server's receive queue when the signal comes.
-        let sent = pattern(0, 200_000);
+        // All of it is in the server's receive queue when the signal comes: more would be held up by a busy machine.
+        let sent = pattern(0, 60_000);
         stream.write_all(&sent).unwrap();
         server.gets(Signal::TERM);
         sees(&mut stream, &sent);
         sees_the_end(&mut stream);
         drop(stream);
-        server.ends().with(0).says("bytes=200005");
+        server.ends().with(0).says("bytes=60005");
     });
 }
 
@@ -115,7 +112,7 @@ fn a_stuck_client_ends_at_the_deadline() {
     together(engines(), |engine| {
         let (server, _stuck) = with_a_stuck_client(engine, &["--drain-timeout", "700ms"]);
         let ended = server.stops();
-        ended.with(0).within(2 * SECOND).says("closing 1 connections because of the drain timeout");
+        ended.with(0).within(AT_ONCE).says("closing 1 connections because of the drain timeout");
         assert!(ended.took > Duration::from_millis(600), "{:?}", ended.took);
         ended.says("ending=draining");
     });
@@ -128,7 +125,7 @@ fn a_stuck_client_ends_at_the_second_signal() {
         server.gets(Signal::TERM);
         server.says("draining because of SIGTERM");
         server.gets(Signal::INT);
-        server.ends().with(0).within(SECOND).says("closing 1 connections because of SIGINT");
+        server.ends().with(0).within(AT_ONCE).says("closing 1 connections because of SIGINT");
     });
 }
 
@@ -226,14 +223,14 @@ fn a_signal_to_the_whole_group_drains_as_well() {
             let server =
                 Serving::run(bare(engine).process_group(0).stdout(std::process::Stdio::piped()));
             let mut stream = server.connects();
-            let sent = pattern(0, 100_000);
+            let sent = pattern(0, 60_000);
             echoes(&mut stream, b"hello");
             stream.write_all(&sent).unwrap();
             server.group_gets(signal);
             sees(&mut stream, &sent);
             sees_the_end(&mut stream);
             drop(stream);
-            server.ends().with(0).within(SECOND).says("ending=draining bytes=100005");
+            server.ends().with(0).within(AT_ONCE).says("ending=draining bytes=60005");
         }
     });
 }
@@ -312,7 +309,7 @@ fn a_child_that_is_killed_takes_nobody_with_it() {
         let victim = children(server.pid())[1];
         send(victim, signal);
         assert!(server.says("session ").contains("ending=interrupted"));
-        assert_eq!(state(victim), None, "not reaped");
+        until(|| state(victim).is_none());
         let alive = streams.iter_mut().map(answers).filter(|alive| *alive).count();
         assert_eq!(alive, 2);
         visits(server.addr());

@@ -143,6 +143,7 @@ impl Scenario {
         let played = (self.play)(&mut stage);
         let (claims, failed) = stage.verdict();
         let verdict = match played {
+            Err(broken) if broken.is_missing() => Verdict::Skipped(broken.to_string()),
             Err(broken) => Verdict::Broken(broken.to_string()),
             Ok(()) if failed.is_empty() => Verdict::Held(claims),
             Ok(()) => Verdict::Failed(failed.to_vec()),

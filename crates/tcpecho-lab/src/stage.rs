@@ -22,35 +22,51 @@ use crate::wire::RuleId;
 use tcpecho_os::tcp_state::TcpState;
 
 /// How long anything that has to happen may take. Generous: it is only waited out by what fails.
-pub const PATIENCE: Duration = Duration::from_secs(10);
+pub const PATIENCE: Duration = Duration::from_secs(60);
 /// The port that servers listen on; there is nobody else in the host.
 pub const PORT: u16 = 7;
 
 /// Why a scenario could not be played to its end.
 #[derive(Debug)]
-pub struct Broken(String);
+pub struct Broken {
+    why: String,
+    missing: bool,
+}
+
+impl Broken {
+    fn because(why: String) -> Self {
+        Broken { why, missing: false }
+    }
+
+    /// Whether this kernel lacks what the scenario is about, a sysctl or a counter.
+    #[must_use]
+    pub fn is_missing(&self) -> bool {
+        self.missing
+    }
+}
 
 impl fmt::Display for Broken {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
+        f.write_str(&self.why)
     }
 }
 
 impl From<TimedOut> for Broken {
     fn from(error: TimedOut) -> Self {
-        Broken(error.to_string())
+        Broken::because(error.to_string())
     }
 }
 
 impl From<Failed> for Broken {
+    /// Programs aside, only a sysctl or a counter that is looked for can be missing.
     fn from(error: Failed) -> Self {
-        Broken(error.to_string())
+        Broken { why: error.to_string(), missing: error.errno == Errno::NOENT }
     }
 }
 
 impl From<Errno> for Broken {
     fn from(error: Errno) -> Self {
-        Broken(tcpecho_os::errno::words(error))
+        Broken::because(tcpecho_os::errno::words(error))
     }
 }
 
@@ -236,7 +252,8 @@ impl Stage {
     /// # Errors
     /// It could not be started.
     pub fn actor(&self, side: Side) -> Result<Actor, Broken> {
-        Ok(Actor(self.two.host(side).program(&self.puppet)?))
+        let program = self.two.host(side).program(&self.puppet);
+        program.map(Actor).map_err(|failed| Broken::because(failed.to_string()))
     }
 
     /// A program on strings that may not have ports below 1024, as an ordinary user's may not.
@@ -245,7 +262,8 @@ impl Stage {
     /// It could not be started.
     pub fn ordinary_actor(&self, side: Side) -> Result<Actor, Broken> {
         let launch = Launch::new(&self.puppet).with_ordinary_ports();
-        Ok(Actor(self.two.host(side).launch(&launch)?))
+        let program = self.two.host(side).launch(&launch);
+        program.map(Actor).map_err(|failed| Broken::because(failed.to_string()))
     }
 
     /// A server that listens with this backlog, SO_REUSEADDR set.
@@ -365,7 +383,7 @@ impl Actor {
     pub fn port(&self) -> Result<u16, Broken> {
         let name = self.must("getsockname")?;
         let port = name.rsplit(':').next().and_then(|port| port.parse().ok());
-        port.ok_or_else(|| Broken(format!("no port in: {name}")))
+        port.ok_or_else(|| Broken::because(format!("no port in: {name}")))
     }
 
     /// Makes a call and gives what it came to: `ok …` or an errno's name.
@@ -382,7 +400,11 @@ impl Actor {
     /// It did not.
     pub fn must(&self, line: &str) -> Result<String, Broken> {
         let answer = self.call(line)?;
-        if answer.starts_with("ok") { Ok(answer) } else { Err(Broken(format!("{line}: {answer}"))) }
+        if answer.starts_with("ok") {
+            Ok(answer)
+        } else {
+            Err(Broken::because(format!("{line}: {answer}")))
+        }
     }
 
     /// Ends it; when this returns, all its descriptors are closed.
@@ -419,7 +441,10 @@ impl Actor {
         let mut pieces = Vec::new();
         while let missing @ 1.. = bytes - pieces.iter().sum::<usize>() {
             match count(&self.must(&format!("recv {missing}"))?) {
-                0 => return Err(Broken(format!("end of file with {missing} bytes missing"))),
+                0 => {
+                    let why = format!("end of file with {missing} bytes missing");
+                    return Err(Broken::because(why));
+                }
                 piece => pieces.push(piece),
             }
         }

@@ -28,6 +28,11 @@ fn victim() {
             drop(inner);
             println!("pids {pids}");
             drop(programs);
+            // A thread that has been joined is still in /proc for a moment.
+            let end = Instant::now() + PATIENCE;
+            while (threads(), descriptors()) != before && Instant::now() < end {
+                std::thread::sleep(Duration::from_millis(1));
+            }
             assert_eq!((threads(), descriptors()), before);
             drop(lab);
         }),

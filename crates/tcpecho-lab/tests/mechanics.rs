@@ -42,14 +42,15 @@ both!(a_lost_syn_is_sent_again, |lab: Lab| {
 });
 
 both!(a_held_syn_ack_shows_the_states_between, |lab: Lab| {
-    lab.two.wire.add(Rule::hold(Matcher::syn_ack()).once());
+    // Should it take long, the server's kernel sends it again.
+    lab.two.wire.add(Rule::hold(Matcher::syn_ack()));
     let (_server, client) = (lab.listening(), lab.puppet(Side::Client));
     lab.starts_connecting(&client);
     let held = lab.two.wire.wait_for(&Matcher::syn_ack(), 0, PATIENCE).unwrap();
     assert_eq!(held.verdict, Verdict::Held);
     lab.two.client.wait_for_state(lab.family, PORT, TcpState::SynSent, PATIENCE).unwrap();
     lab.two.server.wait_for_state(lab.family, PORT, TcpState::SynRecv, PATIENCE).unwrap();
-    assert_eq!(lab.two.wire.held().len(), 1);
+    assert!(lab.two.wire.held().iter().any(|packet| packet.number == held.number));
     assert!(lab.two.wire.release(held.number) && !lab.two.wire.release(held.number));
     assert_eq!(client.next_line(PATIENCE).unwrap(), "ok");
     for host in [&lab.two.client, &lab.two.server] {

@@ -261,6 +261,8 @@ mod tests {
             };
             let local = listener.local_addr().unwrap();
             let client = TcpStream::connect(local).unwrap();
+            // Only then has the listener's side seen the last ACK.
+            let _accepted = listener.accept().unwrap();
             let found = tcp_sockets(local.port()).unwrap();
             let listening = found.iter().find(|s| s.state == TcpState::Listen).unwrap();
             assert_eq!(listening.local, local);

@@ -2,13 +2,16 @@
 //!
 //! Nothing here allocates, locks or keeps state, so that a forked child may call it.
 
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::time::Duration;
 
 use rustix::io::Result;
 use rustix::ioctl::{Getter, Opcode, ioctl};
 use rustix::net::sockopt::set_socket_linger;
 use rustix::net::{Shutdown, connect_unspec, shutdown};
+
+use crate::tcp_info::tcp_info;
+use crate::tcp_state::TcpState;
 
 /// `SIOCOUTQ` has the number of the terminal's `TIOCOUTQ` (linux/sockios.h).
 const SIOCOUTQ: Opcode = libc::TIOCOUTQ as Opcode;
@@ -37,12 +40,12 @@ pub fn unread(fd: impl AsFd) -> Result<u32> {
 /// Ends a connection at once, in the way that tells the peer the truth. Whoever is blocked on the socket is woken.
 ///
 /// Where bytes are lost, because the peer has not acknowledged them or we have not read them, the peer sees RST and no FIN
-/// before it; otherwise it sees FIN.
+/// before it, unless that has gone out already; otherwise it sees FIN.
 pub fn abort(fd: impl AsFd) {
     let fd = fd.as_fd();
-    let some = |bytes: Result<u32>| bytes.is_ok_and(|bytes| bytes > 0);
+    let more_than = |few: u32, bytes: Result<u32>| bytes.is_ok_and(|bytes| bytes > few);
     // Every failure from here on means that the connection is over already.
-    if some(unsent(fd)) || some(unread(fd)) {
+    if more_than(unacknowledged_fin(fd), unsent(fd)) || more_than(0, unread(fd)) {
         // Dissolving the association sends RST there and then. Linux 6.5 and 6.6 refuse it (EBUSY) while a thread waits on
         // the socket; there the close(2) that follows sends RST, behind a FIN if that could still go out.
         if connect_unspec(fd).is_ok() {
@@ -51,6 +54,12 @@ pub fn abort(fd: impl AsFd) {
         let _ = set_socket_linger(fd, Some(Duration::ZERO));
     }
     let _ = shutdown(fd, Shutdown::Both);
+}
+
+/// One while our FIN is not acknowledged: that alone is no byte that could be lost.
+fn unacknowledged_fin(fd: BorrowedFd<'_>) -> u32 {
+    let state = tcp_info(fd).map(|info| info.state);
+    u32::from(matches!(state, Ok(TcpState::FinWait1 | TcpState::Closing | TcpState::LastAck)))
 }
 
 /// Has the errors of routers reported at once, and queued (`IP_RECVERR`, `IPV6_RECVERR`; ip(7)).
@@ -113,6 +122,23 @@ mod tests {
             let reset =
                 seen.unwrap().is_err_and(|error| error.kind() == ErrorKind::ConnectionReset);
             assert_eq!(reset, unread || stuck);
+        }
+    }
+
+    #[test]
+    fn a_fin_that_is_not_acknowledged_yet_is_nothing_lost() {
+        // The acknowledgement may come at once or later, so more than once.
+        for _ in 0..20 {
+            let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+            let mut client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+            let (server, _) = listener.accept().unwrap();
+            client.set_read_timeout(Some(std::time::Duration::from_millis(10))).unwrap();
+            server.shutdown(std::net::Shutdown::Write).unwrap();
+            abort(&server);
+            drop(server);
+            for _ in 0..3 {
+                assert_eq!(client.read(&mut [0; 1]).unwrap(), 0);
+            }
         }
     }
 

@@ -30,7 +30,7 @@ pub const BUFFER_SIZE: usize = 64 << 10;
 const SUBMISSIONS: u32 = 512;
 const COMPLETIONS: u32 = 8192;
 /// How long dropping a ring waits for requests that were cancelled.
-const CANCEL_PATIENCE: Duration = Duration::from_secs(1);
+const CANCEL_PATIENCE: Duration = Duration::from_secs(5);
 
 /// How long to wait before asking a kernel again that had no memory.
 const SHORTAGE: Duration = Duration::from_millis(5);

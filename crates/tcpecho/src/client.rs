@@ -228,6 +228,10 @@ mod tests {
         let how = Connector { source, ..Connector::default() };
         assert_eq!(Connection::open(&[addr], &how).unwrap().local.ip().to_string(), "127.0.0.9");
 
+        if TcpListener::bind("192.0.2.1:0").is_ok() {
+            println!("SKIP: net.ipv4.ip_nonlocal_bind is on here");
+            return;
+        }
         // 192.0.2.0/24 is nobody's (RFC 5737).
         let source = Some("192.0.2.1:0".parse().unwrap());
         let failed =
@@ -240,6 +244,10 @@ mod tests {
         let (fd, addr) = deserted();
         net::listen(&fd, 0).unwrap();
         let first = TcpStream::connect(addr).unwrap();
+        // connect(2) returns before the listener has seen the last ACK.
+        while tcpecho_os::tcp_info::listen_queue(&fd).unwrap().length == 0 {
+            std::thread::yield_now();
+        }
         (fd, addr, first)
     }
 

@@ -22,7 +22,7 @@ use tcpecho_os::{socket::unread, tcp_info::tcp_info, tcp_state::TcpState};
 
 use crate::door::until;
 
-/// How long nothing must have come before we take a connection for idle, beyond one round trip.
+/// How long nothing must have come or gone before we take a connection for idle, beyond one round trip.
 const QUIET: Duration = Duration::from_millis(50);
 /// How often a connection is looked at that cannot be waited for.
 const NAP: Duration = Duration::from_millis(10);
@@ -40,13 +40,15 @@ pub(crate) fn sent_ago(fd: BorrowedFd<'_>) -> u32 {
 }
 
 /// In how long the connection will have been quiet if nothing comes: zero if it has been. One that waits to be read is not
-/// quiet, however long ago that came.
+/// quiet, however long ago that came; nor one that we have just answered: while the peer did not take our answer we did not
+/// read, so it may have much more to send, and our window has only now opened.
 pub(crate) fn quiet_in(fd: BorrowedFd<'_>) -> Duration {
     let Ok(info) = tcp_info(fd) else { return Duration::ZERO };
     if unread(fd).is_ok_and(|bytes| bytes > 0) {
         return QUIET;
     }
-    let silence = Duration::from_millis(u64::from(info.last_data_recv_ms));
+    let silence = info.last_data_recv_ms.min(info.last_data_sent_ms);
+    let silence = Duration::from_millis(u64::from(silence));
     let needed = QUIET + Duration::from_micros(u64::from(info.rtt_us));
     needed.saturating_sub(silence)
 }

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use common::{
     PATIENCE, Place,
     client::{Client, Unconnected},
-    eventually, process,
+    eventually, least, process,
     served::{Served, Told},
 };
 use rustix::{
@@ -81,11 +81,9 @@ impl Exhausted {
         Exhausted { server, guests, taken, waiting, spare }
     }
 
-    /// The one that waits is served, within this time.
-    fn serves_the_waiting(&mut self, soon: Duration) {
-        let since = Instant::now();
+    /// The one that waits is served.
+    fn serves_the_waiting(&mut self) {
         self.waiting.sees(b"anybody there?");
-        assert!(since.elapsed() < soon, "{:?}", since.elapsed());
         let told = self.server.told.recv_timeout(PATIENCE).unwrap();
         assert!(matches!(told, Told::Resumed(failures) if failures > 0), "{told:?}");
     }
@@ -96,12 +94,18 @@ fn without_descriptors_clients_wait_and_nothing_spins(at: &Place) {
     let Exhausted { server, waiting, spare, taken, .. } = &mut at_the_limit;
     let mut others: Vec<_> =
         spare.drain(..).map(|socket| socket.connected_to(server.addr())).collect();
-    let (failures, cpu) = (server.stats().accept_failures, process::cpu());
-    std::thread::sleep(Duration::from_secs(1));
+    let (failures, start) = (server.stats().accept_failures, Instant::now());
+    let little = Duration::from_millis(20);
+    let spent = least(little, || {
+        let before = process::cpu();
+        std::thread::sleep(Duration::from_secs(1));
+        process::cpu().saturating_sub(before)
+    });
+    assert!(spent < little, "{spent:?} in a second");
     let tries = server.stats().accept_failures - failures;
-    let spent = process::cpu().saturating_sub(cpu);
-    assert!((1..=20).contains(&tries), "{tries} tries in a second");
-    assert!(spent < Duration::from_millis(20), "{spent:?}");
+    let most = 20 * (start.elapsed().as_secs() + 1);
+    assert!(tries <= most, "{tries} tries in {:?}", start.elapsed());
+    eventually("it is tried again", || server.stats().accept_failures > failures);
     waiting.has_seen_nothing();
     assert!(server.told.try_recv().is_err(), "it is said once");
     taken.clear();
@@ -121,16 +125,29 @@ fn a_descriptor_freed_by_the_end_of_a_session_is_used_at_once(at: &Place) {
     if at.one_at_a_time() {
         return at.skip("when a session ends nobody has been accepted, so nothing has failed");
     }
-    let mut at_the_limit = Exhausted::at(at, 2);
-    at_the_limit.guests[0].finishes();
-    at_the_limit.serves_the_waiting(Duration::from_millis(200));
-    at_the_limit.guests[1].exchanges(b"not disturbed");
+    let at_once = Duration::from_millis(200);
+    let took = least(at_once, || {
+        let mut at_the_limit = Exhausted::at(at, 2);
+        let since = Instant::now();
+        at_the_limit.guests[0].finishes();
+        at_the_limit.serves_the_waiting();
+        let took = since.elapsed();
+        at_the_limit.guests[1].exchanges(b"not disturbed");
+        took
+    });
+    assert!(took < at_once, "{took:?}");
 }
 
 fn a_descriptor_freed_by_anybody_is_used_soon(at: &Place) {
-    let mut at_the_limit = Exhausted::at(at, at.at_a_time(2) - 1);
-    at_the_limit.taken.pop();
-    at_the_limit.serves_the_waiting(Duration::from_millis(500));
+    let soon = Duration::from_millis(500);
+    let took = least(soon, || {
+        let mut at_the_limit = Exhausted::at(at, at.at_a_time(2) - 1);
+        let since = Instant::now();
+        at_the_limit.taken.pop();
+        at_the_limit.serves_the_waiting();
+        since.elapsed()
+    });
+    assert!(took < soon, "{took:?}");
 }
 
 /// The limit on a user's processes and threads does not bind root, so this thread, whose rights the server's inherit,
@@ -141,7 +158,9 @@ fn without_processes_one_connection_ends_and_the_server_lives(at: &Place) {
     }
     if rustix::process::geteuid().is_root() {
         let nobody = rustix::process::Uid::from_raw(65534);
-        rustix::thread::set_thread_res_uid(nobody, nobody, nobody).unwrap();
+        if let Err(errno) = rustix::thread::set_thread_res_uid(nobody, nobody, nobody) {
+            return at.skip(&format!("root cannot become nobody here: {errno}"));
+        }
     }
     let server = at.serve();
     let mut first = server.guests(1).remove(0);

@@ -18,8 +18,8 @@ use tcpecho_os::{sock_diag::tcp_sockets, tcp_state::TcpState};
 use super::{connect, process::sockets_of};
 
 /// No test takes half of this; a server that is still there is killed, and its test fails.
-const FAR_TOO_LONG: Duration = Duration::from_secs(120);
-const PATIENCE: Duration = Duration::from_secs(20);
+const FAR_TOO_LONG: Duration = Duration::from_secs(300);
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// The program under test.
 pub(crate) fn program() -> &'static str {
@@ -163,7 +163,7 @@ impl Serving {
             if let Some(listener) = ours {
                 return Some(listener.local);
             }
-            thread::yield_now();
+            thread::sleep(Duration::from_millis(1));
         }
         None
     }
@@ -217,8 +217,11 @@ impl Serving {
     }
 
     /// Waits for its end.
-    pub(crate) fn ends(mut self) -> Ended {
-        let start = Instant::now();
+    pub(crate) fn ends(self) -> Ended {
+        self.ends_since(Instant::now())
+    }
+
+    fn ends_since(mut self, start: Instant) -> Ended {
         let status = self.child.wait().unwrap().code();
         let took = start.elapsed();
         if let Some(reader) = self.reader.take() {
@@ -227,10 +230,11 @@ impl Serving {
         Ended { status, log: self.log(), took }
     }
 
-    /// SIGTERM, and then its end.
+    /// SIGTERM, and then its end, which is timed from before the signal.
     pub(crate) fn stops(self) -> Ended {
+        let start = Instant::now();
         self.gets(Signal::TERM);
-        self.ends()
+        self.ends_since(start)
     }
 
     /// SIGKILL, and then its end.

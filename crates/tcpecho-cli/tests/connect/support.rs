@@ -7,7 +7,7 @@ use std::{
     process::{Child, ChildStderr, ChildStdin, ChildStdout, Command, Stdio},
     sync::mpsc,
     thread::{self, JoinHandle},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use rustix::{
@@ -17,7 +17,7 @@ use rustix::{
 
 /// No test takes a tenth of this; whoever hangs is killed, and its test fails instead of hanging
 /// too.
-const FAR_TOO_LONG: Duration = Duration::from_secs(60);
+const FAR_TOO_LONG: Duration = Duration::from_secs(180);
 
 pub(crate) struct Client {
     child: Child,
@@ -191,16 +191,28 @@ pub(crate) fn full(at: SocketAddr) -> (OwnedFd, SocketAddr, TcpStream) {
     let (fd, addr) = deserted(at);
     net::listen(&fd, 0).unwrap();
     let first = TcpStream::connect(addr).unwrap();
+    // connect(2) returns before the listener has seen the last ACK.
+    until(|| tcpecho_os::tcp_info::listen_queue(&fd).unwrap().length == 1);
     (fd, addr, first)
 }
 
 /// Until it is so. Whoever is watched has [`FAR_TOO_LONG`].
 pub(crate) fn until(mut is_so: impl FnMut() -> bool) {
-    let start = std::time::Instant::now();
+    let start = Instant::now();
     while !is_so() {
         assert!(start.elapsed() < FAR_TOO_LONG, "it never became so");
-        thread::yield_now();
+        thread::sleep(Duration::from_millis(1));
     }
+}
+
+/// Until whoever writes into this pipe is blocked. A pipe counts pages, not bytes, so there is no number to wait for.
+pub(crate) fn until_full(pipe: &ChildStdout) {
+    let held = || rustix::io::ioctl_fionread(pipe).unwrap();
+    until(|| {
+        let before = held();
+        thread::sleep(Duration::from_millis(300));
+        before > 0 && held() == before
+    });
 }
 
 /// Bytes whose place can be told.

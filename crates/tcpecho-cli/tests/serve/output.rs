@@ -100,7 +100,7 @@ fn standard_output_full_and_never_drained() {
         let (server, addr) = Serving::run_unheard(bare(engine).stdout(writer));
         serves_its_clients_only_their_bytes(&server, addr);
         // Its last words may hold it up for a moment only.
-        server.stops().with(0).within(Duration::from_secs(3));
+        server.stops().with(0).within(AT_ONCE);
     }
 }
 
@@ -122,8 +122,9 @@ fn standard_error_full_and_never_drained() {
         let mut server = Serving::run_with(bare(engine).stdout(Stdio::piped()).stderr(writer));
         server.next_line();
         let times: Vec<_> = (0..5).map(|_| sessions(server.addr(), part)).collect();
-        let (fastest, slowest) = (times.iter().min().unwrap(), times.iter().max().unwrap());
-        assert!(*slowest < 4 * *fastest + Duration::from_secs(1), "{times:?}");
-        server.stops().with(0).within(Duration::from_secs(3));
+        // Not every part after the first, as the machine may have something else to do; but one of them.
+        let later = times[1..].iter().min().unwrap();
+        assert!(*later < 4 * times[0] + Duration::from_secs(1), "{times:?}");
+        server.stops().with(0).within(AT_ONCE);
     }
 }

@@ -107,7 +107,8 @@ fn the_wildcards_of_both_families_stand_beside_each_other_on_one_port() {
         return;
     }
     for engine in engines() {
-        let port = free_port(([0, 0, 0, 0], 0).into()).port();
+        // The wildcard of IPv6 takes both families' port.
+        let port = free_port((Ipv6Addr::UNSPECIFIED, 0).into()).port();
         let (v4, v6) = (format!("0.0.0.0:{port}"), format!("[::]:{port}"));
         for (first, second) in [(&v4, &v6), (&v6, &v4)] {
             let mut server =

@@ -89,6 +89,10 @@ fn an_address_of_another_host() {
         if addr.starts_with('[') && !families().any(|at| at.is_ipv6()) {
             continue;
         }
+        if TcpListener::bind(addr).is_ok() {
+            eprintln!("SKIP: ip_nonlocal_bind is on here");
+            continue;
+        }
         refused(&["-l", addr])
             .with(2)
             .says(&format!("bind {addr}: Cannot assign requested address (EADDRNOTAVAIL)"))
@@ -98,6 +102,10 @@ fn an_address_of_another_host() {
 
 #[test]
 fn one_bad_address_of_several_is_enough() {
+    if TcpListener::bind("192.0.2.1:0").is_ok() {
+        eprintln!("SKIP: ip_nonlocal_bind is on here");
+        return;
+    }
     refused(&["-l", "127.0.0.1:0", "-l", "192.0.2.1:0"]).with(2).says("192.0.2.1:0");
 }
 

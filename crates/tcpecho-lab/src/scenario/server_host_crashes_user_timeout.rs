@@ -41,7 +41,7 @@ fn play(stage: &mut Stage) -> Played {
     let took = begun.elapsed();
     stage.claim_is("the first client's recv fails with ETIMEDOUT", &outcome, "ETIMEDOUT");
     stage.claim("not before its 300 ms are over, and not after minutes", {
-        took >= USER_TIMEOUT && took < 2 * USER_TIMEOUT + Duration::from_secs(2)
+        took >= USER_TIMEOUT && took < Duration::from_secs(60)
     });
     let sent = stage.count(&Matcher::data().from_client().containing("impatient"));
     stage.claim("it had tried more than once", sent > 1);

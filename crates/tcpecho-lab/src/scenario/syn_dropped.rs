@@ -37,7 +37,7 @@ fn play(stage: &mut Stage) -> Played {
     stage.claim_is("connect fails with ETIMEDOUT", &client.outcome()?, "ETIMEDOUT");
     let took = begun.elapsed();
     stage.claim("it took the two waits, 1 and 2 seconds", {
-        took >= Duration::from_secs(3) && took < Duration::from_secs(8)
+        took >= Duration::from_secs(3) && took < Duration::from_secs(30)
     });
     let syns: Vec<u32> =
         stage.packets().iter().filter_map(|seen| Some(seen.packet.tcp()?.seq)).collect();

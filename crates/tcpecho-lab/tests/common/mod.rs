@@ -12,7 +12,7 @@ pub use tcpecho_lab::{
     TwoHosts, Verdict, What,
 };
 
-pub const PATIENCE: Duration = Duration::from_secs(10);
+pub const PATIENCE: Duration = Duration::from_secs(60);
 pub const PORT: u16 = 7;
 
 pub struct Lab {

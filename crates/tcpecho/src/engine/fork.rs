@@ -31,7 +31,7 @@ use crate::{
 };
 
 /// How long a child may take to let go before it is killed.
-const LETTING_GO: Duration = Duration::from_millis(200);
+const LETTING_GO: Duration = Duration::from_secs(1);
 /// Words of shared memory in which a child tells how its session ended: bytes, outcome.
 const SLOT: usize = 2;
 

@@ -236,7 +236,10 @@ impl Loop {
             Ok(sent) => sent,
             Err(Errno::AGAIN | Errno::INTR) => 0,
             Err(errno) => {
-                seat.state = State::Dying(Outcome::failed("send", errno));
+                // If it is being let go, it fails because of us.
+                if !matches!(seat.state, State::Dying(_)) {
+                    seat.state = State::Dying(Outcome::failed("send", errno));
+                }
                 return self.ring.recycle(chunk);
             }
         };

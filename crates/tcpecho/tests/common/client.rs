@@ -60,6 +60,14 @@ impl Client {
         self.sees(words);
     }
 
+    /// Whether that works: the server may have ended the connection.
+    pub fn tries_to_exchange(&mut self, words: &[u8]) -> bool {
+        let mut seen = vec![0; words.len()];
+        let came = self.stream.write_all(words).and_then(|()| self.stream.read_exact(&mut seen));
+        assert!(came.is_err() || seen == words, "saw {:?}", seen.escape_ascii());
+        came.is_ok()
+    }
+
     /// Urgent data (tcp(7), `MSG_OOB`; UNP 24).
     pub fn says_urgently(&mut self, byte: u8) {
         let sent = rustix::net::send(&self.stream, &[byte], SendFlags::OOB | SendFlags::NOSIGNAL);
@@ -126,25 +134,46 @@ impl Client {
     }
 
     /// Writes these bytes of the pattern.
-    pub fn writes(&mut self, mut range: Range<usize>) {
+    pub fn writes(&mut self, range: Range<usize>) {
+        assert_eq!(self.writes_up_to(range.clone()), range.len());
+    }
+
+    /// The same, unless the server ends the connection. Gives how many were written.
+    pub fn writes_up_to(&mut self, mut range: Range<usize>) -> usize {
+        let from = range.start;
         while !range.is_empty() {
             match self.stream.write(pattern::piece(&range)) {
                 Ok(n) => range.start += n,
+                Err(error) if is_over(&error) => break,
                 Err(error) => assert_eq!(error.kind(), ErrorKind::Interrupted, "{error}"),
             }
         }
+        range.start - from
     }
 
     /// Reads these bytes of the pattern.
-    pub fn reads(&mut self, mut range: Range<usize>) {
+    pub fn reads(&mut self, range: Range<usize>) {
+        let n = self.reads_up_to(range.clone());
+        assert!(n == range.len(), "the end at byte {}, not at {}", range.start + n, range.end);
+    }
+
+    /// The same, unless the server ends the connection. Gives how many came.
+    pub fn reads_up_to(&mut self, mut range: Range<usize>) -> usize {
+        let from = range.start;
         let mut seen = vec![0; 64 << 10];
         while !range.is_empty() {
             let room = range.len().min(seen.len());
-            let n = self.read(&mut seen[..room]).unwrap();
-            assert_ne!(n, 0, "the end at byte {}, not at {}", range.start, range.end);
-            verify(&seen[..n], range.start);
-            range.start += n;
+            match self.read(&mut seen[..room]) {
+                Ok(0) => break,
+                Err(error) if is_over(&error) => break,
+                result => {
+                    let n = result.unwrap();
+                    verify(&seen[..n], range.start);
+                    range.start += n;
+                }
+            }
         }
+        range.start - from
     }
 
     /// Writes in a thread of its own, which gives the client back.
@@ -185,6 +214,33 @@ impl Client {
         written
     }
 
+    /// Writes the pattern without reading, until the server cuts the connection with RST; what came before it is right.
+    pub fn writes_until_reset(&mut self) {
+        let mut written = 0;
+        let error = loop {
+            match self.stream.write(pattern::piece(&(written..usize::MAX))) {
+                Ok(n) => written += n,
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(error) => break error,
+            }
+        };
+        assert_eq!(error.kind(), ErrorKind::ConnectionReset, "{error} after {written} bytes");
+        // The write has taken the error, so to the reads it is an end.
+        let read = self.reads_to_the_end();
+        assert!(read < written, "{read} bytes of {written} came back");
+    }
+
+    /// Reads the pattern up to the end of the stream. Gives how many bytes came.
+    pub fn reads_to_the_end(&mut self) -> usize {
+        let mut seen = vec![0; 64 << 10];
+        let mut at = 0;
+        while let n @ 1.. = self.read(&mut seen).unwrap() {
+            verify(&seen[..n], at);
+            at += n;
+        }
+        at
+    }
+
     /// Nothing has come so far.
     pub fn has_seen_nothing(&mut self) {
         self.stream.set_nonblocking(true).unwrap();
@@ -221,6 +277,10 @@ impl Unconnected {
         stream.set_write_timeout(Some(PATIENCE)).unwrap();
         Client { stream }
     }
+}
+
+fn is_over(error: &io::Error) -> bool {
+    matches!(error.kind(), ErrorKind::ConnectionReset | ErrorKind::BrokenPipe)
 }
 
 /// `seen` is the pattern from this offset on.

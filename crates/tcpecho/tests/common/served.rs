@@ -9,6 +9,7 @@ use std::{
 };
 
 use tcpecho::{Builder, Ending, Event, Report, Server};
+use tcpecho_os::tcp_state::TcpState;
 
 use super::{PATIENCE, Place, client::Client, eventually};
 
@@ -71,6 +72,15 @@ impl Served {
             client
         };
         (0..many).map(guest).collect()
+    }
+
+    /// What was echoed has been acknowledged, so that nothing is lost when the server ends now, and it ends with FIN.
+    pub fn has_every_acknowledgement(&self) {
+        eventually("all is acknowledged", || {
+            let sockets = tcpecho_os::sock_diag::tcp_sockets(self.addr().port()).unwrap();
+            let mut connections = sockets.iter().filter(|socket| socket.state != TcpState::Listen);
+            connections.all(|socket| socket.wqueue == 0)
+        });
     }
 
     /// The next session that ends.
