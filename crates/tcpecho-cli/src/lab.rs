@@ -3,10 +3,11 @@
 mod ladder;
 mod page;
 mod report;
+mod shell;
 
 use std::{
     ffi::OsString,
-    io::{self, IsTerminal, Write},
+    io::{self, Write},
     path::PathBuf,
     process::ExitCode,
     sync::{
@@ -44,6 +45,8 @@ enum What {
     },
     /// Play scenarios and show what happens
     Run(RunArgs),
+    /// Two hosts, a wire and a command line
+    Shell(shell::ShellArgs),
     /// Say whether this host can play them, and if not, what is missing
     Doctor,
     /// Make a system call for each line of standard input; what scenarios are played with
@@ -106,6 +109,7 @@ pub(crate) fn run(args: &LabArgs) -> ExitCode {
         What::List => list(),
         What::Explain { name } => explain(name),
         What::Run(args) => play(args),
+        What::Shell(args) => shell::run(args),
         What::Doctor => examine(),
         What::Puppet => obey(),
     }
@@ -215,7 +219,6 @@ fn enter() -> Result<Cable, ExitCode> {
 
 /// Drawn while it happens.
 fn one_by_one(wanted: &[(&'static Scenario, Family)], cable: Cable, slow: bool) -> Vec<Run> {
-    let colour = io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none();
     wanted
         .iter()
         .map(|(scenario, family)| {
@@ -224,7 +227,7 @@ fn one_by_one(wanted: &[(&'static Scenario, Family)], cable: Cable, slow: bool) 
                 if slow {
                     stage.pause_before_steps(wait_for_enter);
                 }
-                ladder = Some(Ladder::follow(&stage.two().timeline, colour));
+                ladder = Some(Ladder::follow(&stage.two().timeline));
             });
             drop(ladder);
             run

@@ -23,11 +23,12 @@ pub mod two_hosts;
 pub mod wire;
 
 mod attendant;
+mod middlebox;
 mod side;
 mod sysctls;
 
 pub use host::Host;
-pub use impairment::{Action, Matcher, Rule};
+pub use impairment::{Action, Chance, Dice, Matcher, NotUnderstood, Rule};
 pub use packet::{Flags, IcmpError, Packet};
 pub use program::{Launch, Program};
 pub use side::{Family, Side};

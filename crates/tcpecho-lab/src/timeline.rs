@@ -237,6 +237,15 @@ impl Timeline {
         told
     }
 
+    /// As [`Timeline::subscribe`], with the mark from which on it observes.
+    #[must_use]
+    pub fn follow(&self) -> (usize, Receiver<Moment>) {
+        let (tell, told) = channel();
+        let mut state = self.lock();
+        state.observers.push(tell);
+        (state.moments.len(), told)
+    }
+
     /// Waits until a moment from the mark on is what `wanted` looks for, past or future.
     ///
     /// # Errors

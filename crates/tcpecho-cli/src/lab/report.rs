@@ -55,7 +55,7 @@ pub(super) fn markdown(out: &mut impl io::Write, runs: &[Run]) -> io::Result<()>
             words(&run.verdict)
         )?;
         for moment in moments(run) {
-            if let Some(line) = ladder::line(&moment, false) {
+            if let Some(line) = ladder::line(&moment, ladder::Look::default()) {
                 writeln!(out, "{}", line.trim_end())?;
             }
         }
