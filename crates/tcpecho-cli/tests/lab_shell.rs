@@ -53,6 +53,7 @@ fn a_conversation_with_a_lost_syn_and_a_middlebox() {
                   expect packet SYN from client\n\
                   expect packet SYN from client\n\
                   expect state client ESTABLISHED\n\
+                  expect state server ESTABLISHED\n\
                   > 2 hello there\n\
                   expect \"hello there\"\n\
                   states\n\
@@ -69,7 +70,7 @@ fn a_conversation_with_a_lost_syn_and_a_middlebox() {
             "server 1| listening on",
             "== drop next SYN",
             "✗ dropped",
-            "SYN_RECV → ESTABLISHED",
+            "→ ESTABLISHED",
             "client 2> hello there",
             "client 2| hello there",
             "server  ESTABLISHED  198.51.100.20:7",
