@@ -5,6 +5,7 @@
 
 mod command;
 mod desk;
+mod edit;
 mod prompt;
 
 use std::{
@@ -74,21 +75,13 @@ pub(super) fn run(args: &ShellArgs) -> ExitCode {
         }
     };
     two.wire.seed(args.seed);
-    let (mut prompt, sink) = match Prompt::new() {
-        Ok(made) => made,
-        Err(why) => {
-            say(&format!("the terminal: {why}"));
-            return ExitCode::from(exit::NOT_POSSIBLE);
-        }
-    };
+    let (mut prompt, sink) = Prompt::new();
     let screen = Screen { sink: Arc::new(Mutex::new(sink)), look };
     let drawn = screen.clone();
     let sink: Sink = Box::new(move |line| drawn.show(line));
     let ladder = Ladder::draw_to(&two.timeline, look, sink);
     let mut desk = Desk::new(two, &options, screen, prompt.is_interactive());
     let status = obey(&mut prompt, &mut desk, &ladder);
-    // The editor first: whatever waits for it to print goes to the screen by itself then.
-    drop(prompt);
     drop(ladder);
     ExitCode::from(status)
 }
@@ -96,8 +89,7 @@ pub(super) fn run(args: &ShellArgs) -> ExitCode {
 /// Ends at `quit`, at the end of the input, and, in a script, at the first trouble.
 fn obey(prompt: &mut Prompt, desk: &mut Desk, ladder: &Ladder) -> u8 {
     let interactive = prompt.is_interactive();
-    // Above a prompt nothing has to be in step, and the editor may hold lines back until it is read from again.
-    let patience = Duration::from_millis(if interactive { 200 } else { 10_000 });
+    let patience = Duration::from_secs(10);
     desk.introduce();
     for number in 1.. {
         ladder.catch_up(patience);
