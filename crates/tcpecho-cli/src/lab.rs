@@ -1,6 +1,7 @@
 //! `tcpecho lab`: boundary conditions of TCP, executed between two hosts on a wire of our own.
 
 mod ladder;
+mod learn;
 mod page;
 mod report;
 mod shell;
@@ -45,6 +46,8 @@ enum What {
     },
     /// Play scenarios and show what happens
     Run(RunArgs),
+    /// Be asked what will happen, and see it
+    Learn(learn::LearnArgs),
     /// Two hosts, a wire and a command line
     Shell(shell::ShellArgs),
     /// Say whether this host can play them, and if not, what is missing
@@ -109,6 +112,7 @@ pub(crate) fn run(args: &LabArgs) -> ExitCode {
         What::List => list(),
         What::Explain { name } => explain(name),
         What::Run(args) => play(args),
+        What::Learn(args) => learn::run(args),
         What::Shell(args) => shell::run(args),
         What::Doctor => examine(),
         What::Puppet => obey(),

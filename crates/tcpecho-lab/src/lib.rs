@@ -15,6 +15,7 @@ pub mod packet;
 pub mod pcapng;
 pub mod program;
 pub mod puppet;
+pub mod quiz;
 pub mod scenario;
 pub mod stage;
 pub mod states;

@@ -16,7 +16,7 @@ use crate::host::Cable;
 use crate::impairment::{Matcher, Rule};
 use crate::program::{Launch, Program};
 use crate::side::{Family, Side};
-use crate::timeline::{PacketMoment, Place, TimedOut, Verdict, What};
+use crate::timeline::{Fact, PacketMoment, Place, TimedOut, Verdict, What};
 use crate::two_hosts::{Options, TwoHosts};
 use crate::wire::RuleId;
 use tcpecho_os::tcp_state::TcpState;
@@ -119,14 +119,14 @@ impl Stage {
 
     /// A sentence that has to hold.
     pub fn claim(&mut self, sentence: &str, holds: bool) {
-        self.record(sentence, holds, String::new());
+        self.record(sentence, holds, String::new(), None);
     }
 
     /// A sentence that holds if `seen` is what is `wanted`; if not, what was seen stands beside it.
     pub fn claim_is(&mut self, sentence: &str, seen: &str, wanted: &str) {
         let note =
             if seen == wanted { String::new() } else { format!("seen: {seen}; wanted: {wanted}") };
-        self.record(sentence, seen == wanted, note);
+        self.record(sentence, seen == wanted, note, Some(Fact::Answer(seen.into())));
     }
 
     /// A sentence that holds if `seen` is one of those; for what the kernel leaves open.
@@ -137,28 +137,32 @@ impl Stage {
         } else {
             format!("seen: {seen}; wanted one of: {}", wanted.join(", "))
         };
-        self.record(sentence, holds, note);
+        self.record(sentence, holds, note, None);
     }
 
     /// A sentence that holds once such a packet has arrived, at the latest after [`PATIENCE`].
     pub fn claim_packet(&mut self, sentence: &str, matcher: &Matcher) {
-        let seen = self.two.wire.wait_delivered(matcher, 0, PATIENCE);
-        let note = seen.as_ref().err().map(ToString::to_string).unwrap_or_default();
-        self.record(sentence, seen.is_ok(), note);
+        self.claim_packet_since(sentence, 0, matcher);
     }
 
     /// As [`Stage::claim_packet`], of packets since the mark ([`crate::Timeline::mark`]).
     pub fn claim_packet_since(&mut self, sentence: &str, mark: usize, matcher: &Matcher) {
         let seen = self.two.wire.wait_delivered(matcher, mark, PATIENCE);
         let note = seen.as_ref().err().map(ToString::to_string).unwrap_or_default();
-        self.record(sentence, seen.is_ok(), note);
+        let fact = seen.as_ref().ok().map(|seen| {
+            let icmp = || seen.packet.icmp().map(|icmp| format!("ICMP {}", icmp.words()));
+            let kind = seen.packet.tcp().map(|tcp| tcp.kind().into()).or_else(icmp);
+            Fact::Packet { from: seen.from, kind: kind.unwrap_or_default() }
+        });
+        self.record(sentence, seen.is_ok(), note, fact);
     }
 
     /// A sentence that holds once a socket with our port in that host has this state, at the latest after [`PATIENCE`].
     pub fn claim_state(&mut self, sentence: &str, side: Side, state: TcpState) {
         let seen = self.two.host(side).wait_for_state(self.family, PORT, state, PATIENCE);
         let note = seen.as_ref().err().map(ToString::to_string).unwrap_or_default();
-        self.record(sentence, seen.is_ok(), note);
+        let fact = seen.as_ref().ok().map(|socket| Fact::State { side, state: socket.state });
+        self.record(sentence, seen.is_ok(), note, fact);
     }
 
     /// A sentence that holds once no connection with this port is left in that host, `TIME_WAIT` included, at the latest
@@ -172,10 +176,10 @@ impl Stage {
         }
         self.two.look_at_states();
         let words: Vec<String> = left.iter().map(|socket| socket.state.to_string()).collect();
-        self.record(sentence, left.is_empty(), words.join(", "));
+        self.record(sentence, left.is_empty(), words.join(", "), None);
     }
 
-    fn record(&mut self, sentence: &str, holds: bool, note: String) {
+    fn record(&mut self, sentence: &str, holds: bool, note: String, fact: Option<Fact>) {
         self.claims += 1;
         if !holds {
             self.failed.push(if note.is_empty() {
@@ -186,7 +190,7 @@ impl Stage {
         }
         self.two
             .timeline
-            .record(Place::Lab, What::Claim { sentence: sentence.into(), holds, note });
+            .record(Place::Lab, What::Claim { sentence: sentence.into(), holds, note, fact });
     }
 
     /// How many claims were made, and those that did not hold.

@@ -127,9 +127,32 @@ pub enum What {
         holds: bool,
         /// What was seen instead, or where the claim comes from.
         note: String,
+        /// What was seen, where it can be asked for ([`crate::quiz`]).
+        fact: Option<Fact>,
     },
     /// The lab itself could not do something.
     Trouble(String),
+}
+
+/// What a claim is about, as it was seen.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Fact {
+    /// What a call came to, in a puppet's words.
+    Answer(String),
+    /// A packet that arrived.
+    Packet {
+        /// Who sent it.
+        from: Side,
+        /// What it was: `SYN`, `SYN-ACK`, `FIN`, `RST`, `data`, `ACK`, or `ICMP` and what it says.
+        kind: String,
+    },
+    /// The state of a socket.
+    State {
+        /// In which host.
+        side: Side,
+        /// Its state.
+        state: TcpState,
+    },
 }
 
 /// Which stream a line came from.
