@@ -2,6 +2,8 @@
 
 mod ladder;
 mod learn;
+mod mermaid;
+mod pace;
 mod page;
 mod report;
 mod shell;
@@ -23,6 +25,7 @@ use tcpecho_lab::{
     host::Cable,
     puppet,
     scenario::{Run, SCENARIOS, Scenario, Verdict},
+    stage::Stage,
 };
 
 use self::ladder::Ladder;
@@ -79,6 +82,14 @@ struct RunArgs {
     #[arg(long, value_name = "N", default_value_t = 8, value_parser = clap::value_parser!(u8).range(1..=64))]
     jobs: u8,
 
+    /// What the wire decides by chance is decided by this; the kernel's own choice of ports and sequence numbers is not
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    seed: u64,
+
+    /// Leave the kernel's timers as this host has them, and wait for them; it is said first how long
+    #[arg(long)]
+    real_time: bool,
+
     /// Step by step: wait for Enter before each
     #[arg(long, conflicts_with = "jobs")]
     slow: bool,
@@ -99,6 +110,8 @@ enum Format {
     Text,
     /// The same in Markdown
     Markdown,
+    /// A Mermaid sequence diagram
+    Mermaid,
     /// One JSON object for each moment
     Ndjson,
     /// One page that needs nothing else, with a lane for each host's state
@@ -183,23 +196,31 @@ fn play(args: &RunArgs) -> ExitCode {
         say("--pcapng takes the packets of one scenario over one protocol");
         return ExitCode::from(exit::NOT_POSSIBLE);
     }
+    if args.real_time {
+        let mut told: Vec<&str> = Vec::new();
+        for (scenario, _) in &wanted {
+            if let Some(warning) = pace::warning(scenario)
+                && !told.contains(&scenario.name)
+            {
+                told.push(scenario.name);
+                say(&warning);
+            }
+        }
+    }
     let cable = match enter() {
         Ok(cable) => cable,
         Err(status) => return status,
     };
     let live = args.format == Format::Text && (wanted.len() == 1 || args.jobs == 1 || args.slow);
-    let runs = if live {
-        one_by_one(&wanted, cable, args.slow)
-    } else {
-        side_by_side(&wanted, cable, args.jobs.into())
-    };
+    let runs =
+        if live { one_by_one(&wanted, cable, args) } else { side_by_side(&wanted, cable, args) };
     if let (Some(file), [run]) = (&args.pcapng, runs.as_slice())
         && let Err(error) = report::write_pcapng(run, file)
     {
         say(&format!("{}: {error}", file.display()));
         return ExitCode::from(exit::NOT_POSSIBLE);
     }
-    let _ = show(args.format, live, &runs);
+    let _ = show(args, live, &runs);
     status(&runs)
 }
 
@@ -222,13 +243,14 @@ fn enter() -> Result<Cable, ExitCode> {
 }
 
 /// Drawn while it happens.
-fn one_by_one(wanted: &[(&'static Scenario, Family)], cable: Cable, slow: bool) -> Vec<Run> {
+fn one_by_one(wanted: &[(&'static Scenario, Family)], cable: Cable, args: &RunArgs) -> Vec<Run> {
     wanted
         .iter()
         .map(|(scenario, family)| {
             let mut ladder = None;
             let run = scenario.run(*family, cable, puppet_command(), |stage| {
-                if slow {
+                args.prepare(stage);
+                if args.slow {
                     stage.pause_before_steps(wait_for_enter);
                 }
                 ladder = Some(Ladder::follow(&stage.two().timeline));
@@ -245,14 +267,15 @@ fn wait_for_enter(sentence: &str) {
 }
 
 /// So many at a time; each has hosts of its own.
-fn side_by_side(wanted: &[(&'static Scenario, Family)], cable: Cable, jobs: usize) -> Vec<Run> {
+fn side_by_side(wanted: &[(&'static Scenario, Family)], cable: Cable, args: &RunArgs) -> Vec<Run> {
     let next = AtomicUsize::new(0);
     let runs = Mutex::new(Vec::new());
     std::thread::scope(|scope| {
-        for _ in 0..jobs.min(wanted.len()) {
+        for _ in 0..usize::from(args.jobs).min(wanted.len()) {
             scope.spawn(|| {
                 while let Some((scenario, family)) = wanted.get(next.fetch_add(1, Relaxed)) {
-                    let run = scenario.run(*family, cable, puppet_command(), |_| ());
+                    let prepare = |stage: &mut Stage| args.prepare(stage);
+                    let run = scenario.run(*family, cable, puppet_command(), prepare);
                     runs.lock().unwrap_or_else(PoisonError::into_inner).push(run);
                 }
             });
@@ -273,19 +296,29 @@ fn puppet_command() -> Vec<OsString> {
     vec![program.into_os_string(), "lab".into(), "puppet".into()]
 }
 
-fn show(format: Format, drawn: bool, runs: &[Run]) -> io::Result<()> {
+impl RunArgs {
+    fn prepare(&self, stage: &mut Stage) {
+        stage.two().wire.seed(self.seed);
+        if self.real_time {
+            stage.in_real_time();
+        }
+    }
+}
+
+fn show(args: &RunArgs, drawn: bool, runs: &[Run]) -> io::Result<()> {
     let mut out = io::stdout().lock();
-    match format {
-        Format::Text if drawn => report::summary(&mut out, runs),
+    match args.format {
+        Format::Text if drawn => report::summary(&mut out, runs, args.seed),
         Format::Text => {
             for run in runs.iter().filter(|run| !matches!(run.verdict, Verdict::Held(_))) {
                 ladder::draw(&mut out, run)?;
             }
-            report::summary(&mut out, runs)
+            report::summary(&mut out, runs, args.seed)
         }
-        Format::Markdown => report::markdown(&mut out, runs),
-        Format::Ndjson => report::ndjson(&mut out, runs),
-        Format::Html => page::html(&mut out, runs),
+        Format::Markdown => report::markdown(&mut out, runs, args.seed),
+        Format::Mermaid => mermaid::mermaid(&mut out, runs),
+        Format::Ndjson => report::ndjson(&mut out, runs, args.seed),
+        Format::Html => page::html(&mut out, runs, args.seed),
         Format::Junit => report::junit(&mut out, runs),
     }
 }

@@ -11,6 +11,7 @@
 pub mod doctor;
 pub mod host;
 pub mod impairment;
+pub mod pace;
 pub mod packet;
 pub mod pcapng;
 pub mod program;

@@ -67,7 +67,7 @@ pub(super) fn run(args: &LearnArgs) -> ExitCode {
     if !matches!(run.verdict, Verdict::Held(_)) {
         // What did not go as it should is no lesson.
         let _ = ladder::draw(&mut io::stdout().lock(), &run);
-        let _ = report::summary(&mut io::stdout().lock(), std::slice::from_ref(&run));
+        let _ = report::summary(&mut io::stdout().lock(), std::slice::from_ref(&run), seed);
         return status(std::slice::from_ref(&run));
     }
     let class = teach(&run, seed);
