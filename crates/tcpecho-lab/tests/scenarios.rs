@@ -54,7 +54,12 @@ fn complaint(run: &Run) -> Option<String> {
             let unwritten = unwritten(run);
             let unwritten =
                 unwritten.map(|sentence| format!("{name}: not in the text: {sentence}"));
-            unwritten.or_else(|| unasked(run).then(|| format!("{name}: nothing to ask")))
+            let unasked = || unasked(run).then(|| format!("{name}: nothing to ask"));
+            let waited: Vec<_> =
+                run.shortened.iter().map(|shortened| shortened.own.timer).collect();
+            let told = (waited != run.scenario.timers())
+                .then(|| format!("{name}: shortens {waited:?}, which its text does not say"));
+            unwritten.or_else(unasked).or(told)
         }
         Verdict::Failed(claims) => Some(format!("{name}: {}", claims.join("; "))),
         Verdict::Broken(why) => Some(format!("{name}: broken: {why}")),
