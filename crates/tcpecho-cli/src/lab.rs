@@ -21,7 +21,7 @@ use std::{
 
 use clap::{Args, Subcommand, ValueEnum};
 use tcpecho_lab::{
-    Family, doctor,
+    Family, Place, doctor,
     host::Cable,
     puppet,
     scenario::{Run, SCENARIOS, Scenario, Verdict},
@@ -90,7 +90,7 @@ struct RunArgs {
     #[arg(long)]
     real_time: bool,
 
-    /// Step by step: wait for Enter before each
+    /// Shown step by step, with Enter before each
     #[arg(long, conflicts_with = "jobs")]
     slow: bool,
 }
@@ -247,18 +247,33 @@ fn one_by_one(wanted: &[(&'static Scenario, Family)], cable: Cable, args: &RunAr
     wanted
         .iter()
         .map(|(scenario, family)| {
+            if args.slow {
+                let prepare = |stage: &mut Stage| args.prepare(stage);
+                let run = scenario.run(*family, cable, puppet_command(), prepare);
+                slowly(&run);
+                return run;
+            }
             let mut ladder = None;
             let run = scenario.run(*family, cable, puppet_command(), |stage| {
                 args.prepare(stage);
-                if args.slow {
-                    stage.pause_before_steps(wait_for_enter);
-                }
                 ladder = Some(Ladder::follow(&stage.two().timeline));
             });
             drop(ladder);
             run
         })
         .collect()
+}
+
+/// Step by step, as it was: a kernel's timers would not wait for whoever looks.
+fn slowly(run: &Run) {
+    for moment in report::moments(run) {
+        if let (Place::Lab, tcpecho_lab::What::Step(sentence)) = (moment.place, &moment.what) {
+            wait_for_enter(sentence);
+        }
+        if let Some(line) = ladder::line(&moment, ladder::Look::of_stdout()) {
+            let _ = writeln!(io::stdout().lock(), "{line}");
+        }
+    }
 }
 
 fn wait_for_enter(sentence: &str) {

@@ -70,8 +70,7 @@ fn right_and_wrong_answers_are_told_apart() {
     assert!(!asked.is_empty() && asked.len() == right.len(), "{first}");
     assert!(asked.iter().all(|alternatives| alternatives.len() == 4), "{first}");
 
-    let answers: String = right.iter().map(|right| format!("{right}\n")).collect();
-    let second = shown(&args, &answers).unwrap();
+    let second = shown(&args, &format!("{}\n", right.join("\n"))).unwrap();
     assert_eq!(questions(&second), asked);
     let all = asked.len();
     assert!(second.contains(&format!("{all} of {all} right (--seed 5)")), "{second}");
@@ -79,9 +78,9 @@ fn right_and_wrong_answers_are_told_apart() {
 
     let wrong = asked.iter().zip(&right).map(|(alternatives, right)| {
         let wrong = alternatives.iter().position(|alternative| alternative != right).unwrap();
-        format!("{}\n", wrong + 1)
+        (wrong + 1).to_string()
     });
-    let third = shown(&args, &wrong.collect::<String>()).unwrap();
+    let third = shown(&args, &wrong.collect::<Vec<_>>().join("\n")).unwrap();
     assert!(third.contains(&format!("0 of {all} right")), "{third}");
     assert_eq!(told(&third), right);
 }

@@ -16,7 +16,7 @@ use crate::timeline::{Fact, Moment, Place, What};
 
 mod outcome;
 
-use outcome::{outcome, verb_of};
+use outcome::{call_of, outcome, verb_of};
 
 /// A question and what may be answered.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -126,20 +126,17 @@ impl Asked<'_> {
         let line = its_call(&self.moments[called])?;
         let verb = verb_of(&line)?;
         let Place::Host(side) = self.moments[called].place else { return None };
-        let same = |at: &usize| {
-            its_call(&self.moments[*at]).is_some_and(|other| verb_of(&other) == Some(verb))
-        };
+        let same = |at: &usize| its_call(&self.moments[*at]).is_some_and(|other| other == line);
         let earlier = (self.step.start..called).filter(same).count();
         let who = self.name_of(program, side);
+        let call = call_of(&line);
         let text = if called < self.step.start {
             format!("{who} still waits in {verb}. What does the call come to?")
         } else if earlier == 0 {
-            format!("{who} calls {verb}. What does it come to?")
+            format!("{who} calls {call}. What does it come to?")
         } else {
-            format!(
-                "{who} calls {verb} again, for the {} time. What does it come to?",
-                nth(earlier + 1)
-            )
+            let time = nth(earlier + 1);
+            format!("{who} calls {call} again, for the {time} time. What does it come to?")
         };
         let (answer, interest) = outcome(verb, seen);
         let mut pool = self.other_outcomes(verb);

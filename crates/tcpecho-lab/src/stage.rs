@@ -59,9 +59,6 @@ impl From<Errno> for Broken {
 /// What playing a scenario came to.
 pub type Played = Result<(), Broken>;
 
-/// Called before each step, with its sentence.
-type Pause = Box<dyn Fn(&str) + Send>;
-
 /// Packets that the wire keeps ([`Stage::keep`]).
 pub struct Kept {
     rule: RuleId,
@@ -74,7 +71,6 @@ pub struct Stage {
     two: TwoHosts,
     family: Family,
     puppet: Vec<OsString>,
-    pause: Option<Pause>,
     claims: usize,
     failed: Vec<String>,
     real_time: bool,
@@ -100,9 +96,9 @@ impl Stage {
     pub fn new(family: Family, cable: Cable, puppet: Vec<OsString>) -> Result<Self, Failed> {
         let two = TwoHosts::new(&Options { family, cable, ..Options::default() })?;
         let patience = Patience(Arc::new(Mutex::new(PATIENCE)));
-        let (pause, claims, failed, shortened) = (None, 0, Vec::new(), Vec::new());
+        let (claims, failed, shortened) = (0, Vec::new(), Vec::new());
         let real_time = false;
-        Ok(Stage { two, family, puppet, pause, claims, failed, real_time, shortened, patience })
+        Ok(Stage { two, family, puppet, claims, failed, real_time, shortened, patience })
     }
 
     /// Leaves the kernel's timers as this machine has them, and waits for them.
@@ -153,11 +149,6 @@ impl Stage {
         self.patience.get()
     }
 
-    /// Calls `pause` before each step, with its sentence.
-    pub fn pause_before_steps(&mut self, pause: impl Fn(&str) + Send + 'static) {
-        self.pause = Some(Box::new(pause));
-    }
-
     /// The hosts and the wire between them.
     #[must_use]
     pub fn two(&self) -> &TwoHosts {
@@ -177,9 +168,6 @@ impl Stage {
 
     /// Says what is done next.
     pub fn step(&self, sentence: &str) {
-        if let Some(pause) = &self.pause {
-            pause(sentence);
-        }
         self.two.timeline.step(sentence);
     }
 

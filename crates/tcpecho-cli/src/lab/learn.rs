@@ -141,7 +141,7 @@ impl Class {
         }
         loop {
             print_prompt("> ");
-            let Some(said) = self.next_line() else { return None };
+            let said = self.next_line()?;
             let said = said.trim();
             if matches!(said, "q" | "quit") {
                 self.over = true;
@@ -170,13 +170,11 @@ impl Class {
     /// At the end of the input nobody answers any more.
     fn next_line(&mut self) -> Option<String> {
         let mut line = String::new();
-        match io::stdin().read_line(&mut line) {
-            Ok(1..) => Some(line),
-            Ok(0) | Err(_) => {
-                self.over = true;
-                None
-            }
+        if let Ok(1..) = io::stdin().read_line(&mut line) {
+            return Some(line);
         }
+        self.over = true;
+        None
     }
 
     fn wait_for_enter(&mut self) {

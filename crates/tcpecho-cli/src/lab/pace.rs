@@ -38,14 +38,14 @@ fn sentence(shortened: &Shortened) -> String {
 /// One JSON object for each.
 pub(super) fn ndjson(out: &mut impl io::Write, run: &Run, seed: u64) -> io::Result<()> {
     #[derive(Serialize)]
-    struct Seed<'a> {
+    struct Chance<'a> {
         scenario: &'a str,
         family: String,
         what: &'a str,
         seed: u64,
     }
     let (scenario, family) = (run.scenario.name, run.family.to_string());
-    let line = Seed { scenario, family: family.clone(), what: "seed", seed };
+    let line = Chance { scenario, family: family.clone(), what: "seed", seed };
     serde_json::to_writer(&mut *out, &line)?;
     writeln!(out)?;
     for shortened in &run.shortened {

@@ -44,12 +44,16 @@ const USUAL: &[Usual] = &[
 
 /// The call in a puppet's line, if it is one to ask about.
 pub(super) fn verb_of(line: &str) -> Option<&'static str> {
-    let line = match line.split_once(": ") {
+    let verb = call_of(line).split(' ').next()?;
+    USUAL.iter().map(|usual| usual.verb).find(|known| *known == verb)
+}
+
+/// A puppet's line without the number of the socket.
+pub(super) fn call_of(line: &str) -> &str {
+    match line.split_once(": ") {
         Some((number, rest)) if number.parse::<usize>().is_ok() => rest,
         _ => line,
-    };
-    let verb = line.split(' ').next()?;
-    USUAL.iter().map(|usual| usual.verb).find(|known| *known == verb)
+    }
 }
 
 pub(super) fn usual(verb: &str) -> impl Iterator<Item = String> + '_ {

@@ -66,12 +66,12 @@ fn claims_become_questions_whose_answers_were_seen() {
         [
             (
                 0,
-                "Client 1 calls recv. What does it come to?",
+                "Client 1 calls recv 100. What does it come to?",
                 "ECONNRESET: Connection reset by peer"
             ),
             (
                 0,
-                "Client 1 calls recv again, for the second time. What does it come to?",
+                "Client 1 calls recv 100 again, for the second time. What does it come to?",
                 "end of file"
             ),
             (1, "Fill in: a ____ goes out", "RST"),

@@ -87,7 +87,9 @@ impl Edit {
             Ok(letters) => {
                 let letter = letters.chars().next();
                 self.begun.clear();
-                letter.into_iter().for_each(|letter| self.insert(letter));
+                if let Some(letter) = letter {
+                    self.insert(letter);
+                }
             }
             // No end in sight, or none possible.
             Err(error) if error.error_len().is_some() || self.begun.len() > 4 => self.begun.clear(),
