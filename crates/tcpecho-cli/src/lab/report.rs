@@ -32,7 +32,11 @@ pub(super) fn summary(out: &mut impl io::Write, runs: &[Run], seed: u64) -> io::
         let verdict = words(&run.verdict);
         writeln!(out, "{:<32} {}  {verdict}", run.scenario.name, run.family)?;
         for sentence in pace::sentences(run) {
-            writeln!(out, "    {sentence}")?;
+            let width =
+                ladder::Look::of_stdout().width.map_or(usize::MAX, |width| width.max(24) - 4);
+            for line in ladder::wrap(&sentence, width) {
+                writeln!(out, "    {line}")?;
+            }
         }
         held += usize::from(matches!(run.verdict, Verdict::Held(_)));
     }
