@@ -1,12 +1,16 @@
 //! `tcpecho lab`: boundary conditions of TCP, executed between two hosts on a wire of our own.
 
 mod ladder;
+mod learn;
+mod mermaid;
+mod pace;
 mod page;
 mod report;
+mod shell;
 
 use std::{
     ffi::OsString,
-    io::{self, IsTerminal, Write},
+    io::{self, Write},
     path::PathBuf,
     process::ExitCode,
     sync::{
@@ -17,10 +21,11 @@ use std::{
 
 use clap::{Args, Subcommand, ValueEnum};
 use tcpecho_lab::{
-    Family, doctor,
+    Family, Place, doctor,
     host::Cable,
     puppet,
     scenario::{Run, SCENARIOS, Scenario, Verdict},
+    stage::Stage,
 };
 
 use self::ladder::Ladder;
@@ -44,6 +49,10 @@ enum What {
     },
     /// Play scenarios and show what happens
     Run(RunArgs),
+    /// Be asked what will happen, and see it
+    Learn(learn::LearnArgs),
+    /// Two hosts, a wire and a command line
+    Shell(shell::ShellArgs),
     /// Say whether this host can play them, and if not, what is missing
     Doctor,
     /// Make a system call for each line of standard input; what scenarios are played with
@@ -73,7 +82,15 @@ struct RunArgs {
     #[arg(long, value_name = "N", default_value_t = 8, value_parser = clap::value_parser!(u8).range(1..=64))]
     jobs: u8,
 
-    /// Step by step: wait for Enter before each
+    /// What the wire decides by chance is decided by this; the kernel's own choice of ports and sequence numbers is not
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    seed: u64,
+
+    /// Leave the kernel's timers as this host has them, and wait for them; it is said first how long
+    #[arg(long)]
+    real_time: bool,
+
+    /// Shown step by step, with Enter before each
     #[arg(long, conflicts_with = "jobs")]
     slow: bool,
 }
@@ -93,6 +110,8 @@ enum Format {
     Text,
     /// The same in Markdown
     Markdown,
+    /// A Mermaid sequence diagram
+    Mermaid,
     /// One JSON object for each moment
     Ndjson,
     /// One page that needs nothing else, with a lane for each host's state
@@ -106,6 +125,8 @@ pub(crate) fn run(args: &LabArgs) -> ExitCode {
         What::List => list(),
         What::Explain { name } => explain(name),
         What::Run(args) => play(args),
+        What::Learn(args) => learn::run(args),
+        What::Shell(args) => shell::run(args),
         What::Doctor => examine(),
         What::Puppet => obey(),
     }
@@ -175,23 +196,31 @@ fn play(args: &RunArgs) -> ExitCode {
         say("--pcapng takes the packets of one scenario over one protocol");
         return ExitCode::from(exit::NOT_POSSIBLE);
     }
+    if args.real_time {
+        let mut told: Vec<&str> = Vec::new();
+        for (scenario, _) in &wanted {
+            if let Some(warning) = pace::warning(scenario)
+                && !told.contains(&scenario.name)
+            {
+                told.push(scenario.name);
+                say(&warning);
+            }
+        }
+    }
     let cable = match enter() {
         Ok(cable) => cable,
         Err(status) => return status,
     };
     let live = args.format == Format::Text && (wanted.len() == 1 || args.jobs == 1 || args.slow);
-    let runs = if live {
-        one_by_one(&wanted, cable, args.slow)
-    } else {
-        side_by_side(&wanted, cable, args.jobs.into())
-    };
+    let runs =
+        if live { one_by_one(&wanted, cable, args) } else { side_by_side(&wanted, cable, args) };
     if let (Some(file), [run]) = (&args.pcapng, runs.as_slice())
         && let Err(error) = report::write_pcapng(run, file)
     {
         say(&format!("{}: {error}", file.display()));
         return ExitCode::from(exit::NOT_POSSIBLE);
     }
-    let _ = show(args.format, live, &runs);
+    let _ = show(args, live, &runs);
     status(&runs)
 }
 
@@ -214,22 +243,37 @@ fn enter() -> Result<Cable, ExitCode> {
 }
 
 /// Drawn while it happens.
-fn one_by_one(wanted: &[(&'static Scenario, Family)], cable: Cable, slow: bool) -> Vec<Run> {
-    let colour = io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none();
+fn one_by_one(wanted: &[(&'static Scenario, Family)], cable: Cable, args: &RunArgs) -> Vec<Run> {
     wanted
         .iter()
         .map(|(scenario, family)| {
+            if args.slow {
+                let prepare = |stage: &mut Stage| args.prepare(stage);
+                let run = scenario.run(*family, cable, puppet_command(), prepare);
+                slowly(&run);
+                return run;
+            }
             let mut ladder = None;
             let run = scenario.run(*family, cable, puppet_command(), |stage| {
-                if slow {
-                    stage.pause_before_steps(wait_for_enter);
-                }
-                ladder = Some(Ladder::follow(&stage.two().timeline, colour));
+                args.prepare(stage);
+                ladder = Some(Ladder::follow(&stage.two().timeline));
             });
             drop(ladder);
             run
         })
         .collect()
+}
+
+/// Step by step, as it was: a kernel's timers would not wait for whoever looks.
+fn slowly(run: &Run) {
+    for moment in report::moments(run) {
+        if let (Place::Lab, tcpecho_lab::What::Step(sentence)) = (moment.place, &moment.what) {
+            wait_for_enter(sentence);
+        }
+        if let Some(line) = ladder::line(&moment, ladder::Look::of_stdout()) {
+            let _ = writeln!(io::stdout().lock(), "{line}");
+        }
+    }
 }
 
 fn wait_for_enter(sentence: &str) {
@@ -238,14 +282,15 @@ fn wait_for_enter(sentence: &str) {
 }
 
 /// So many at a time; each has hosts of its own.
-fn side_by_side(wanted: &[(&'static Scenario, Family)], cable: Cable, jobs: usize) -> Vec<Run> {
+fn side_by_side(wanted: &[(&'static Scenario, Family)], cable: Cable, args: &RunArgs) -> Vec<Run> {
     let next = AtomicUsize::new(0);
     let runs = Mutex::new(Vec::new());
     std::thread::scope(|scope| {
-        for _ in 0..jobs.min(wanted.len()) {
+        for _ in 0..usize::from(args.jobs).min(wanted.len()) {
             scope.spawn(|| {
                 while let Some((scenario, family)) = wanted.get(next.fetch_add(1, Relaxed)) {
-                    let run = scenario.run(*family, cable, puppet_command(), |_| ());
+                    let prepare = |stage: &mut Stage| args.prepare(stage);
+                    let run = scenario.run(*family, cable, puppet_command(), prepare);
                     runs.lock().unwrap_or_else(PoisonError::into_inner).push(run);
                 }
             });
@@ -266,19 +311,29 @@ fn puppet_command() -> Vec<OsString> {
     vec![program.into_os_string(), "lab".into(), "puppet".into()]
 }
 
-fn show(format: Format, drawn: bool, runs: &[Run]) -> io::Result<()> {
+impl RunArgs {
+    fn prepare(&self, stage: &mut Stage) {
+        stage.two().wire.seed(self.seed);
+        if self.real_time {
+            stage.in_real_time();
+        }
+    }
+}
+
+fn show(args: &RunArgs, drawn: bool, runs: &[Run]) -> io::Result<()> {
     let mut out = io::stdout().lock();
-    match format {
-        Format::Text if drawn => report::summary(&mut out, runs),
+    match args.format {
+        Format::Text if drawn => report::summary(&mut out, runs, args.seed),
         Format::Text => {
             for run in runs.iter().filter(|run| !matches!(run.verdict, Verdict::Held(_))) {
                 ladder::draw(&mut out, run)?;
             }
-            report::summary(&mut out, runs)
+            report::summary(&mut out, runs, args.seed)
         }
-        Format::Markdown => report::markdown(&mut out, runs),
-        Format::Ndjson => report::ndjson(&mut out, runs),
-        Format::Html => page::html(&mut out, runs),
+        Format::Markdown => report::markdown(&mut out, runs, args.seed),
+        Format::Mermaid => mermaid::mermaid(&mut out, runs),
+        Format::Ndjson => report::ndjson(&mut out, runs, args.seed),
+        Format::Html => page::html(&mut out, runs, args.seed),
         Format::Junit => report::junit(&mut out, runs),
     }
 }

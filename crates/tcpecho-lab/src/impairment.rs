@@ -7,6 +7,12 @@ use std::time::Duration;
 use crate::packet::{Flags, IcmpError, Packet, Tcp};
 use crate::side::Side;
 
+mod chance;
+mod grammar;
+
+pub use chance::{Chance, Dice};
+pub use grammar::{NotUnderstood, VERBS};
+
 /// Tells packets apart. Every condition added narrows it; the conditions are its words.
 #[derive(Clone, Default)]
 pub struct Matcher {
@@ -201,13 +207,14 @@ pub struct Rule {
     pub(crate) note: String,
     skip: u32,
     left: Option<u32>,
+    chance: Option<Chance>,
 }
 
 impl Rule {
     /// Does this with every such packet.
     #[must_use]
     pub fn new(matcher: Matcher, action: Action) -> Self {
-        Rule { matcher, action, note: String::new(), skip: 0, left: None }
+        Rule { matcher, action, note: String::new(), skip: 0, left: None, chance: None }
     }
 
     /// Swallows them.
@@ -258,6 +265,24 @@ impl Rule {
         Rule { skip, ..self }
     }
 
+    /// Only a share of them, as chance will have it; the wire seeds it ([`crate::Wire::seed`]).
+    #[must_use]
+    pub fn by_chance(self, chance: Chance) -> Self {
+        Rule { chance: Some(chance), ..self }
+    }
+
+    pub(crate) fn seed(&mut self, seed: u64) {
+        if let Some(chance) = &mut self.chance {
+            chance.seed(seed);
+        }
+    }
+
+    /// Whether it has befallen all that it was for.
+    #[must_use]
+    pub fn is_spent(&self) -> bool {
+        self.left == Some(0)
+    }
+
     /// Why: stands beside the packets it befell.
     #[must_use]
     pub fn because(self, note: impl Into<String>) -> Self {
@@ -271,6 +296,9 @@ impl Rule {
         }
         if self.skip > 0 {
             self.skip -= 1;
+            return false;
+        }
+        if self.chance.as_mut().is_some_and(|chance| !chance.takes()) {
             return false;
         }
         self.left = self.left.map(|left| left - 1);

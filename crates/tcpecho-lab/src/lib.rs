@@ -11,10 +11,12 @@
 pub mod doctor;
 pub mod host;
 pub mod impairment;
+pub mod pace;
 pub mod packet;
 pub mod pcapng;
 pub mod program;
 pub mod puppet;
+pub mod quiz;
 pub mod scenario;
 pub mod stage;
 pub mod states;
@@ -23,11 +25,12 @@ pub mod two_hosts;
 pub mod wire;
 
 mod attendant;
+mod middlebox;
 mod side;
 mod sysctls;
 
 pub use host::Host;
-pub use impairment::{Action, Matcher, Rule};
+pub use impairment::{Action, Chance, Dice, Matcher, NotUnderstood, Rule};
 pub use packet::{Flags, IcmpError, Packet};
 pub use program::{Launch, Program};
 pub use side::{Family, Side};

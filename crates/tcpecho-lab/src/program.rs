@@ -209,7 +209,9 @@ impl Program {
     /// # Errors
     /// `ESRCH` if it has ended.
     pub fn signal(&self, signal: Signal) -> Result<(), Errno> {
-        let step = format!("{} gets {signal:?}", self.process.name);
+        let name = format!("{signal:?}");
+        let name = name.trim_matches('"').replace("Signal::", "SIG");
+        let step = format!("{} gets {name}", self.process.name);
         self.timeline.record(self.place, What::Step(step));
         pidfd_send_signal(&self.process.pidfd, signal)
     }

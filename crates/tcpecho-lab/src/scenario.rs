@@ -3,6 +3,7 @@
 use std::ffi::OsString;
 
 use crate::host::Cable;
+use crate::pace::{Shortened, Timer};
 use crate::side::Family;
 use crate::stage::{Played, Stage};
 use crate::timeline::Timeline;
@@ -115,6 +116,8 @@ pub struct Run {
     pub verdict: Verdict,
     /// What happened; `None` if it was skipped.
     pub timeline: Option<Timeline>,
+    /// Which of the kernel's timers were shortened; in real time, which were waited for.
+    pub shortened: Vec<Shortened>,
 }
 
 impl Scenario {
@@ -136,7 +139,13 @@ impl Scenario {
             Ok(stage) => stage,
             Err(failed) => {
                 let verdict = Verdict::Skipped(failed.to_string());
-                return Run { scenario: self, family, verdict, timeline: None };
+                return Run {
+                    scenario: self,
+                    family,
+                    verdict,
+                    timeline: None,
+                    shortened: Vec::new(),
+                };
             }
         };
         prepare(&mut stage);
@@ -148,7 +157,14 @@ impl Scenario {
             Ok(()) if failed.is_empty() => Verdict::Held(claims),
             Ok(()) => Verdict::Failed(failed.to_vec()),
         };
-        Run { scenario: self, family, verdict, timeline: Some(stage.two().timeline.clone()) }
+        let (timeline, shortened) = (stage.two().timeline.clone(), stage.shortened().to_vec());
+        Run { scenario: self, family, verdict, timeline: Some(timeline), shortened }
+    }
+
+    /// The kernel's timers that it waits for, out of its own text.
+    #[must_use]
+    pub fn timers(&self) -> Vec<Timer> {
+        Timer::named_in(self.text)
     }
 
     /// Its steps and claims, out of its own text.

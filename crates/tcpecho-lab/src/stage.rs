@@ -6,6 +6,7 @@
 
 use std::ffi::OsString;
 use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use rustix::io::Errno;
@@ -14,9 +15,10 @@ use tcpecho_os::sock_diag::TcpSocket;
 
 use crate::host::Cable;
 use crate::impairment::{Matcher, Rule};
+use crate::pace::{Setting, Shortened, Timer};
 use crate::program::{Launch, Program};
 use crate::side::{Family, Side};
-use crate::timeline::{PacketMoment, Place, TimedOut, Verdict, What};
+use crate::timeline::{Fact, PacketMoment, Place, TimedOut, Verdict, What};
 use crate::two_hosts::{Options, TwoHosts};
 use crate::wire::RuleId;
 use tcpecho_os::tcp_state::TcpState;
@@ -73,9 +75,6 @@ impl From<Errno> for Broken {
 /// What playing a scenario came to.
 pub type Played = Result<(), Broken>;
 
-/// Called before each step, with its sentence.
-type Pause = Box<dyn Fn(&str) + Send>;
-
 /// Packets that the wire keeps ([`Stage::keep`]).
 pub struct Kept {
     rule: RuleId,
@@ -88,9 +87,21 @@ pub struct Stage {
     two: TwoHosts,
     family: Family,
     puppet: Vec<OsString>,
-    pause: Option<Pause>,
     claims: usize,
     failed: Vec<String>,
+    real_time: bool,
+    shortened: Vec<Shortened>,
+    patience: Patience,
+}
+
+/// How long what has to happen may take: [`PATIENCE`], and more while the kernel's timers are those of this machine.
+#[derive(Clone)]
+struct Patience(Arc<Mutex<Duration>>);
+
+impl Patience {
+    fn get(&self) -> Duration {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 impl Stage {
@@ -100,12 +111,58 @@ impl Stage {
     /// Whatever [`TwoHosts::new`] needs and this system refuses.
     pub fn new(family: Family, cable: Cable, puppet: Vec<OsString>) -> Result<Self, Failed> {
         let two = TwoHosts::new(&Options { family, cable, ..Options::default() })?;
-        Ok(Stage { two, family, puppet, pause: None, claims: 0, failed: Vec::new() })
+        let patience = Patience(Arc::new(Mutex::new(PATIENCE)));
+        let (claims, failed, shortened) = (0, Vec::new(), Vec::new());
+        let real_time = false;
+        Ok(Stage { two, family, puppet, claims, failed, real_time, shortened, patience })
     }
 
-    /// Calls `pause` before each step, with its sentence.
-    pub fn pause_before_steps(&mut self, pause: impl Fn(&str) + Send + 'static) {
-        self.pause = Some(Box::new(pause));
+    /// Leaves the kernel's timers as this machine has them, and waits for them.
+    pub fn in_real_time(&mut self) {
+        self.real_time = true;
+    }
+
+    /// Whether the kernel's timers are those of this machine.
+    #[must_use]
+    pub fn is_in_real_time(&self) -> bool {
+        self.real_time
+    }
+
+    /// Shortens a timer of that host's kernel to these values of its settings; in real time it is set to this machine's
+    /// own instead. Tells how long the kernel tries at least.
+    ///
+    /// # Errors
+    /// As [`crate::Host::set_sysctl`].
+    pub fn shorten(&mut self, side: Side, timer: Timer, to: &[u64]) -> Result<Duration, Broken> {
+        let own = timer.own()?;
+        let here = if self.real_time { own.values.clone() } else { to.to_vec() };
+        for (key, value) in timer.keys().iter().zip(&here) {
+            match self.two.host(side).set_sysctl(key, &value.to_string()) {
+                // A younger setting that this kernel does not have.
+                Err(failed) if tcpecho_os::netns::is_missing(failed.errno) => {}
+                set => set?,
+            }
+        }
+        let here = Setting { timer, values: here };
+        let time = here.time();
+        if self.real_time {
+            // The kernel looks when a timer expires: it may be nearly twice as long, and timers are late by an eighth.
+            *self.patience.0.lock().unwrap_or_else(PoisonError::into_inner) += time * 5 / 2;
+        }
+        self.shortened.push(Shortened { side, own, here });
+        Ok(time)
+    }
+
+    /// What was shortened; in real time, what would have been.
+    #[must_use]
+    pub fn shortened(&self) -> &[Shortened] {
+        &self.shortened
+    }
+
+    /// How long anything that has to happen may take: [`PATIENCE`], and in real time as much longer as the kernel.
+    #[must_use]
+    pub fn patience(&self) -> Duration {
+        self.patience.get()
     }
 
     /// The hosts and the wire between them.
@@ -127,22 +184,19 @@ impl Stage {
 
     /// Says what is done next.
     pub fn step(&self, sentence: &str) {
-        if let Some(pause) = &self.pause {
-            pause(sentence);
-        }
         self.two.timeline.step(sentence);
     }
 
     /// A sentence that has to hold.
     pub fn claim(&mut self, sentence: &str, holds: bool) {
-        self.record(sentence, holds, String::new());
+        self.record(sentence, holds, String::new(), None);
     }
 
     /// A sentence that holds if `seen` is what is `wanted`; if not, what was seen stands beside it.
     pub fn claim_is(&mut self, sentence: &str, seen: &str, wanted: &str) {
         let note =
             if seen == wanted { String::new() } else { format!("seen: {seen}; wanted: {wanted}") };
-        self.record(sentence, seen == wanted, note);
+        self.record(sentence, seen == wanted, note, Some(Fact::Answer(seen.into())));
     }
 
     /// A sentence that holds if `seen` is one of those; for what the kernel leaves open.
@@ -153,34 +207,38 @@ impl Stage {
         } else {
             format!("seen: {seen}; wanted one of: {}", wanted.join(", "))
         };
-        self.record(sentence, holds, note);
+        self.record(sentence, holds, note, None);
     }
 
     /// A sentence that holds once such a packet has arrived, at the latest after [`PATIENCE`].
     pub fn claim_packet(&mut self, sentence: &str, matcher: &Matcher) {
-        let seen = self.two.wire.wait_delivered(matcher, 0, PATIENCE);
-        let note = seen.as_ref().err().map(ToString::to_string).unwrap_or_default();
-        self.record(sentence, seen.is_ok(), note);
+        self.claim_packet_since(sentence, 0, matcher);
     }
 
     /// As [`Stage::claim_packet`], of packets since the mark ([`crate::Timeline::mark`]).
     pub fn claim_packet_since(&mut self, sentence: &str, mark: usize, matcher: &Matcher) {
-        let seen = self.two.wire.wait_delivered(matcher, mark, PATIENCE);
+        let seen = self.two.wire.wait_delivered(matcher, mark, self.patience());
         let note = seen.as_ref().err().map(ToString::to_string).unwrap_or_default();
-        self.record(sentence, seen.is_ok(), note);
+        let fact = seen.as_ref().ok().map(|seen| {
+            let icmp = || seen.packet.icmp().map(|icmp| format!("ICMP {}", icmp.words()));
+            let kind = seen.packet.tcp().map(|tcp| tcp.kind().into()).or_else(icmp);
+            Fact::Packet { from: seen.from, kind: kind.unwrap_or_default() }
+        });
+        self.record(sentence, seen.is_ok(), note, fact);
     }
 
     /// A sentence that holds once a socket with our port in that host has this state, at the latest after [`PATIENCE`].
     pub fn claim_state(&mut self, sentence: &str, side: Side, state: TcpState) {
-        let seen = self.two.host(side).wait_for_state(self.family, PORT, state, PATIENCE);
+        let seen = self.two.host(side).wait_for_state(self.family, PORT, state, self.patience());
         let note = seen.as_ref().err().map(ToString::to_string).unwrap_or_default();
-        self.record(sentence, seen.is_ok(), note);
+        let fact = seen.as_ref().ok().map(|socket| Fact::State { side, state: socket.state });
+        self.record(sentence, seen.is_ok(), note, fact);
     }
 
     /// A sentence that holds once no connection with this port is left in that host, `TIME_WAIT` included, at the latest
     /// after [`PATIENCE`]. There is no event for it; the table is looked at every millisecond.
     pub fn claim_none_left(&mut self, sentence: &str, side: Side, port: u16) {
-        let end = Instant::now() + PATIENCE;
+        let end = Instant::now() + self.patience();
         let mut left = self.connections(side, port);
         while !left.is_empty() && Instant::now() < end {
             std::thread::sleep(Duration::from_millis(1));
@@ -188,10 +246,10 @@ impl Stage {
         }
         self.two.look_at_states();
         let words: Vec<String> = left.iter().map(|socket| socket.state.to_string()).collect();
-        self.record(sentence, left.is_empty(), words.join(", "));
+        self.record(sentence, left.is_empty(), words.join(", "), None);
     }
 
-    fn record(&mut self, sentence: &str, holds: bool, note: String) {
+    fn record(&mut self, sentence: &str, holds: bool, note: String, fact: Option<Fact>) {
         self.claims += 1;
         if !holds {
             self.failed.push(if note.is_empty() {
@@ -202,7 +260,7 @@ impl Stage {
         }
         self.two
             .timeline
-            .record(Place::Lab, What::Claim { sentence: sentence.into(), holds, note });
+            .record(Place::Lab, What::Claim { sentence: sentence.into(), holds, note, fact });
     }
 
     /// How many claims were made, and those that did not hold.
@@ -253,7 +311,8 @@ impl Stage {
     /// It could not be started.
     pub fn actor(&self, side: Side) -> Result<Actor, Broken> {
         let program = self.two.host(side).program(&self.puppet);
-        program.map(Actor).map_err(|failed| Broken::because(failed.to_string()))
+        let program = program.map_err(|failed| Broken::because(failed.to_string()))?;
+        Ok(Actor { program, patience: self.patience.clone() })
     }
 
     /// A program on strings that may not have ports below 1024, as an ordinary user's may not.
@@ -263,7 +322,8 @@ impl Stage {
     pub fn ordinary_actor(&self, side: Side) -> Result<Actor, Broken> {
         let launch = Launch::new(&self.puppet).with_ordinary_ports();
         let program = self.two.host(side).launch(&launch);
-        program.map(Actor).map_err(|failed| Broken::because(failed.to_string()))
+        let program = program.map_err(|failed| Broken::because(failed.to_string()))?;
+        Ok(Actor { program, patience: self.patience.clone() })
     }
 
     /// A server that listens with this backlog, SO_REUSEADDR set.
@@ -367,13 +427,16 @@ impl Stage {
 }
 
 /// A program that makes one system call for each line it is told ([`crate::puppet`]).
-pub struct Actor(Program);
+pub struct Actor {
+    program: Program,
+    patience: Patience,
+}
 
 impl Actor {
     /// The program itself: signals, exit, descriptors.
     #[must_use]
     pub fn program(&self) -> &Program {
-        &self.0
+        &self.program
     }
 
     /// The local port of its newest socket.
@@ -391,7 +454,7 @@ impl Actor {
     /// # Errors
     /// No answer within [`PATIENCE`].
     pub fn call(&self, line: &str) -> Result<String, Broken> {
-        Ok(self.0.ask(line, PATIENCE)?)
+        Ok(self.program.ask(line, self.patience.get())?)
     }
 
     /// Makes a call that has to work.
@@ -413,7 +476,7 @@ impl Actor {
     /// It has not ended within [`PATIENCE`].
     pub fn end(&self) -> Result<(), Broken> {
         self.begin("exit 0")?;
-        self.0.wait(PATIENCE)?;
+        self.program.wait(self.patience.get())?;
         Ok(())
     }
 
@@ -422,7 +485,7 @@ impl Actor {
     /// # Errors
     /// The program is gone.
     pub fn begin(&self, line: &str) -> Result<(), Broken> {
-        Ok(self.0.say(line)?)
+        Ok(self.program.say(line)?)
     }
 
     /// What the call that was begun came to.
@@ -430,7 +493,7 @@ impl Actor {
     /// # Errors
     /// Nothing within [`PATIENCE`].
     pub fn outcome(&self) -> Result<String, Broken> {
-        Ok(self.0.next_line(PATIENCE)?)
+        Ok(self.program.next_line(self.patience.get())?)
     }
 
     /// Receives until it has so many bytes, as the book's readn does; tells how many each recv gave.

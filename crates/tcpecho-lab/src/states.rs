@@ -57,7 +57,7 @@ impl States {
 /// Writes every change of a state to the timeline, whenever it is told to look.
 pub(crate) struct Watch {
     timeline: Timeline,
-    family: Family,
+    families: Vec<Family>,
     hosts: Mutex<[Seen; 2]>,
 }
 
@@ -68,8 +68,8 @@ struct Seen {
 }
 
 impl Watch {
-    pub(crate) fn new(timeline: &Timeline, family: Family) -> Self {
-        Watch { timeline: timeline.clone(), family, hosts: Mutex::default() }
+    pub(crate) fn new(timeline: &Timeline, families: &[Family]) -> Self {
+        Watch { timeline: timeline.clone(), families: families.into(), hosts: Mutex::default() }
     }
 
     /// Looks at this host from now on, or no more.
@@ -81,16 +81,18 @@ impl Watch {
     pub(crate) fn look(&self) {
         let mut hosts = self.hosts.lock().unwrap_or_else(PoisonError::into_inner);
         for side in Side::BOTH {
-            hosts[side.index()].look(side, self.family, &self.timeline);
+            hosts[side.index()].look(side, &self.families, &self.timeline);
         }
     }
 }
 
 impl Seen {
-    fn look(&mut self, side: Side, family: Family, timeline: &Timeline) {
-        let Some(Ok(sockets)) = self.states.as_ref().map(|states| states.sockets(family)) else {
-            return;
-        };
+    fn look(&mut self, side: Side, families: &[Family], timeline: &Timeline) {
+        let Some(states) = &self.states else { return };
+        let tables: Result<Vec<_>, _> =
+            families.iter().map(|family| states.sockets(*family)).collect();
+        let Ok(tables) = tables else { return };
+        let sockets = tables.concat();
         let now: BTreeMap<_, _> =
             sockets.iter().map(|socket| ((socket.local, socket.remote), socket.state)).collect();
         let ends: std::collections::BTreeSet<_> = self.last.keys().chain(now.keys()).collect();

@@ -127,9 +127,32 @@ pub enum What {
         holds: bool,
         /// What was seen instead, or where the claim comes from.
         note: String,
+        /// What was seen, where it can be asked for ([`crate::quiz`]).
+        fact: Option<Fact>,
     },
     /// The lab itself could not do something.
     Trouble(String),
+}
+
+/// What a claim is about, as it was seen.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Fact {
+    /// What a call came to, in a puppet's words.
+    Answer(String),
+    /// A packet that arrived.
+    Packet {
+        /// Who sent it.
+        from: Side,
+        /// What it was: `SYN`, `SYN-ACK`, `FIN`, `RST`, `data`, `ACK`, or `ICMP` and what it says.
+        kind: String,
+    },
+    /// The state of a socket.
+    State {
+        /// In which host.
+        side: Side,
+        /// Its state.
+        state: TcpState,
+    },
 }
 
 /// Which stream a line came from.
@@ -235,6 +258,15 @@ impl Timeline {
         let (tell, told) = channel();
         self.lock().observers.push(tell);
         told
+    }
+
+    /// As [`Timeline::subscribe`], with the mark from which on it observes.
+    #[must_use]
+    pub fn follow(&self) -> (usize, Receiver<Moment>) {
+        let (tell, told) = channel();
+        let mut state = self.lock();
+        state.observers.push(tell);
+        (state.moments.len(), told)
     }
 
     /// Waits until a moment from the mark on is what `wanted` looks for, past or future.

@@ -15,6 +15,8 @@ use crate::wire::{Ferry, Wire};
 pub struct Options {
     /// Whose sockets are watched; the hosts have addresses of both.
     pub family: Family,
+    /// Watch the sockets of the other family, too.
+    pub both_families: bool,
     /// Write every change of a socket's state to the timeline, looked for after each packet. It costs about a
     /// millisecond for each, so bulk data may want it off.
     pub watch_states: bool,
@@ -42,7 +44,13 @@ pub struct TwoHosts {
 
 impl Default for Options {
     fn default() -> Self {
-        Options { family: Family::V4, watch_states: true, mtu: 1500, cable: Cable::Tun }
+        Options {
+            family: Family::V4,
+            both_families: false,
+            watch_states: true,
+            mtu: 1500,
+            cable: Cable::Tun,
+        }
     }
 }
 
@@ -54,7 +62,9 @@ impl TwoHosts {
     pub fn new(options: &Options) -> Result<Self, Failed> {
         let timeline = Timeline::new();
         let (wire, ferry) = Wire::new(&timeline)?;
-        let watch = Arc::new(Watch::new(&timeline, options.family));
+        let families: &[Family] =
+            if options.both_families { &Family::BOTH } else { &[options.family] };
+        let watch = Arc::new(Watch::new(&timeline, families));
         let parts = Parts {
             wire: wire.clone(),
             watch: Arc::clone(&watch),

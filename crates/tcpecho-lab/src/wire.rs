@@ -72,6 +72,19 @@ impl Wire {
         self.lock().rules.retain(|(id, _)| *id != rule.0);
     }
 
+    /// The rules that still befall packets, in the order in which they are asked.
+    #[must_use]
+    pub fn rules(&self) -> Vec<(RuleId, Rule)> {
+        let switch = self.lock();
+        let alive = switch.rules.iter().filter(|(_, rule)| !rule.is_spent());
+        alive.map(|(id, rule)| (RuleId(*id), rule.clone())).collect()
+    }
+
+    /// What the chance of rules added from now on comes from; 0 if nobody says so.
+    pub fn seed(&self, seed: u64) {
+        self.lock().seed = seed;
+    }
+
     /// Takes all rules away.
     pub fn clear(&self) {
         self.lock().rules.clear();

@@ -3,8 +3,9 @@
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
 use tcpecho_lab::{
-    Family,
+    Dice, Family,
     host::Cable,
+    quiz::questions,
     scenario::{SCENARIOS, Sentence, Verdict},
 };
 use tcpecho_lab::{What, scenario::Run};
@@ -50,11 +51,25 @@ fn complaint(run: &Run) -> Option<String> {
             None
         }
         Verdict::Held(_) => {
-            unwritten(run).map(|sentence| format!("{name}: not in the text: {sentence}"))
+            let unwritten = unwritten(run);
+            let unwritten =
+                unwritten.map(|sentence| format!("{name}: not in the text: {sentence}"));
+            let unasked = || unasked(run).then(|| format!("{name}: nothing to ask"));
+            let waited: Vec<_> =
+                run.shortened.iter().map(|shortened| shortened.own.timer).collect();
+            let told = (waited != run.scenario.timers())
+                .then(|| format!("{name}: shortens {waited:?}, which its text does not say"));
+            unwritten.or_else(unasked).or(told)
         }
         Verdict::Failed(claims) => Some(format!("{name}: {}", claims.join("; "))),
         Verdict::Broken(why) => Some(format!("{name}: broken: {why}")),
     }
+}
+
+/// Nothing of it can be asked for.
+fn unasked(run: &Run) -> bool {
+    let moments = run.timeline.as_ref().map(|timeline| timeline.since(0)).unwrap_or_default();
+    questions(&moments, &mut Dice::new(0)).is_empty()
 }
 
 /// A claim that was made and that the explanation does not show.

@@ -2,9 +2,10 @@
 
 use std::{
     fmt::Write as _,
-    io::{self, Write},
-    sync::mpsc::Receiver,
+    io::{self, IsTerminal, Write},
+    sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
     thread::{self, JoinHandle},
+    time::Duration,
 };
 
 use tcpecho_lab::{
@@ -13,32 +14,154 @@ use tcpecho_lab::{
     timeline::{PacketMoment, Verdict as Fate},
 };
 
-/// Columns of a side, and of what is between them.
+/// Where a line's text begins, behind the time.
+const MARGIN: usize = 14;
+/// Columns of a side, and of what is between them, where there is room.
 const SIDE: usize = 30;
 const MIDDLE: usize = 52;
+/// Narrower than this, what is between the sides keeps its width and is wrapped.
+const NARROWEST: usize = 44;
+
+/// How lines are drawn.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Look {
+    /// With the colours of a terminal.
+    pub(super) colour: bool,
+    /// No line is wider than so many columns; `None` for no limit.
+    pub(super) width: Option<usize>,
+    /// With the programs' names before what they write: `client 1| hello`.
+    pub(super) names: bool,
+}
+
+impl Look {
+    /// As befits standard output as it is now.
+    pub(super) fn of_stdout() -> Self {
+        let terminal = io::stdout().is_terminal();
+        let colour = terminal && std::env::var_os("NO_COLOR").is_none();
+        let size = rustix::termios::tcgetwinsize(io::stdout());
+        let width = size.ok().map(|size| usize::from(size.ws_col)).filter(|columns| *columns > 0);
+        Look { colour, width: width.filter(|_| terminal), names: false }
+    }
+
+    /// How wide sides and middle are.
+    fn columns(self) -> (usize, usize) {
+        let Some(width) = self.width else { return (SIDE, MIDDLE) };
+        let room = width.saturating_sub(MARGIN);
+        let middle = MIDDLE.min(room.saturating_sub(18)).max(NARROWEST.min(room));
+        (SIDE.min(room.saturating_sub(middle) / 2), middle)
+    }
+
+    /// Text that would best begin at this column, moved to the left or wrapped where it does not fit.
+    fn place(self, time: &str, column: usize, text: &str) -> String {
+        let length = columns_of(text);
+        let Some(width) = self.width else {
+            return format!("{time}{:1$}{text}", "", column.saturating_sub(columns_of(time)));
+        };
+        let start = column.min(width.saturating_sub(length)).max(MARGIN);
+        if start + length <= width {
+            return format!("{time}{:1$}{text}", "", start.saturating_sub(columns_of(time)));
+        }
+        let mut lines = wrap(text, width.saturating_sub(MARGIN + 2).max(20)).into_iter();
+        let first = lines.next().unwrap_or_default();
+        let indent = MARGIN.saturating_sub(columns_of(time));
+        lines.fold(format!("{time}{:indent$}{first}", ""), |mut all, line| {
+            let _ = write!(all, "\n{:1$}{line}", "", MARGIN + 2);
+            all
+        })
+    }
+}
+
+/// Columns that a text takes; a letter of East Asia takes two.
+fn columns_of(text: &str) -> usize {
+    unicode_width::UnicodeWidthStr::width(text)
+}
+
+/// Lines of at most so many columns, broken between words where there are any.
+pub(super) fn wrap(text: &str, width: usize) -> Vec<String> {
+    let mut lines = vec![String::new()];
+    let mut used = 0;
+    for word in text.split_inclusive(' ') {
+        if used > 0 && used + columns_of(word.trim_end()) > width {
+            lines.push(String::new());
+            used = 0;
+        }
+        for letter in word.chars() {
+            let columns = unicode_width::UnicodeWidthChar::width(letter).unwrap_or(0);
+            if used + columns > width && letter != ' ' {
+                lines.push(String::new());
+                used = 0;
+            }
+            if let Some(line) = lines.last_mut() {
+                line.push(letter);
+            }
+            used += columns;
+        }
+    }
+    lines.iter().map(|line| line.trim_end().into()).collect()
+}
+
+/// Where lines go; each is written whole.
+pub(super) type Sink = Box<dyn FnMut(&str) + Send>;
 
 /// Draws a timeline while it grows; dropping it waits until everything is drawn.
 pub(super) struct Ladder {
-    timeline: Option<Timeline>,
+    timeline: Timeline,
+    drawn: Arc<Drawn>,
     thread: Option<JoinHandle<()>>,
 }
 
+/// How many moments have been drawn.
+#[derive(Default)]
+struct Drawn {
+    moments: Mutex<usize>,
+    more: Condvar,
+}
+
+impl Drawn {
+    fn count(&self) -> MutexGuard<'_, usize> {
+        self.moments.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
 impl Ladder {
-    pub(super) fn follow(timeline: &Timeline, colour: bool) -> Self {
-        let moments: Receiver<Moment> = timeline.subscribe();
+    /// To standard output, as it suits it.
+    pub(super) fn follow(timeline: &Timeline) -> Self {
+        let print = |line: &str| {
+            let _ = writeln!(io::stdout().lock(), "{line}");
+        };
+        Self::draw_to(timeline, Look::of_stdout, Box::new(print))
+    }
+
+    /// To wherever; `look` is asked before each line, since terminals change.
+    pub(super) fn draw_to(
+        timeline: &Timeline,
+        look: impl Fn() -> Look + Send + 'static,
+        mut sink: Sink,
+    ) -> Self {
+        let (mark, moments) = timeline.follow();
+        let drawn = Arc::new(Drawn { moments: Mutex::new(mark), more: Condvar::new() });
+        let counted = Arc::clone(&drawn);
         let draw = move || {
             for moment in moments {
-                let mut out = io::stdout().lock();
                 if matches!(&moment.what, What::Step(text) if text == THE_END) {
                     break;
                 }
-                if let Some(line) = line(&moment, colour) {
-                    let _ = writeln!(out, "{line}");
+                if let Some(line) = line(&moment, look()) {
+                    sink(&line);
                 }
+                *counted.count() += 1;
+                counted.more.notify_all();
             }
         };
         let thread = thread::Builder::new().name("ladder".into()).spawn(draw).ok();
-        Ladder { timeline: Some(timeline.clone()), thread }
+        Ladder { timeline: timeline.clone(), drawn, thread }
+    }
+
+    /// Returns when all that has happened so far is drawn, at the latest after `patience`.
+    pub(super) fn catch_up(&self, patience: Duration) {
+        let wanted = self.timeline.mark();
+        let behind = |drawn: &mut usize| *drawn < wanted;
+        let _ = self.drawn.more.wait_timeout_while(self.drawn.count(), patience, behind);
     }
 }
 
@@ -47,9 +170,7 @@ const THE_END: &str = "the end";
 
 impl Drop for Ladder {
     fn drop(&mut self) {
-        if let Some(timeline) = self.timeline.take() {
-            timeline.step(THE_END);
-        }
+        self.timeline.step(THE_END);
         if let Some(thread) = self.thread.take() {
             let _ = thread.join();
         }
@@ -60,7 +181,7 @@ impl Drop for Ladder {
 pub(super) fn draw(out: &mut impl Write, run: &Run) -> io::Result<()> {
     writeln!(out, "{} over {}", run.scenario.name, run.family)?;
     for moment in run.timeline.iter().flat_map(|timeline| timeline.since(0)) {
-        if let Some(line) = line(&moment, false) {
+        if let Some(line) = line(&moment, Look::default()) {
             writeln!(out, "{line}")?;
         }
     }
@@ -70,15 +191,37 @@ pub(super) fn draw(out: &mut impl Write, run: &Run) -> io::Result<()> {
     Ok(())
 }
 
-/// A moment as a line; settings and starts are left out.
-pub(super) fn line(moment: &Moment, colour: bool) -> Option<String> {
+/// A moment as a line, or several where it has to be wrapped; settings and starts are left out.
+pub(super) fn line(moment: &Moment, look: Look) -> Option<String> {
     let time = format!("{:>9.1} ms", moment.at.as_secs_f64() * 1000.0);
-    let at_side = |text: String| match moment.place {
-        Place::Host(Side::Server) => format!("{time}  {:SIDE$}{:MIDDLE$}{text}", "", ""),
-        _ => format!("{time}  {text}"),
+    let (side, middle) = look.columns();
+    let at_side = |colour: Option<&str>, text: String| {
+        let column = match moment.place {
+            Place::Host(Side::Server) => MARGIN + side + middle,
+            _ => MARGIN,
+        };
+        let placed = look.place(&time, column, &printable(&text));
+        match colour {
+            Some(colour) if look.colour => paint_text(&placed, &time, colour),
+            _ => placed,
+        }
+    };
+    let across = |colour: &str, text: String| {
+        let placed = look.place(&time, MARGIN, &printable(&text));
+        if look.colour { paint_text(&placed, &time, colour) } else { placed }
+    };
+    let named = |program: &str, text: String| {
+        if look.names { format!("{program}{text}") } else { text }
     };
     Some(match &moment.what {
-        What::Packet(packet) => format!("{time}  {:SIDE$}{}", "", arrow(packet, colour)),
+        What::Packet(packet) => {
+            let placed = look.place(&time, MARGIN + side, &printable(&arrow(packet, middle)));
+            if look.colour && packet.verdict != Fate::Delivered {
+                paint_text(&placed, &time, YELLOW)
+            } else {
+                placed
+            }
+        }
         What::State { before, now, .. } => {
             let word = |state: &Option<_>| {
                 state.map_or_else(
@@ -86,34 +229,58 @@ pub(super) fn line(moment: &Moment, colour: bool) -> Option<String> {
                     |state: tcpecho_lab::TcpState| state.to_string(),
                 )
             };
-            at_side(paint(colour, BLUE, &format!("{} → {}", word(before), word(now))))
+            at_side(Some(BLUE), format!("{} → {}", word(before), word(now)))
         }
-        What::Input { line, .. } => at_side(format!("> {line}")),
-        What::Output { line, .. } => at_side(format!("  {line}")),
-        What::Exit { exit, .. } => at_side(match exit {
-            Exit::Exited(status) => format!("exited with {status}"),
-            Exit::Killed(signal) => format!("killed by signal {signal}"),
-            Exit::Unknown => "ended".into(),
-        }),
-        What::Step(text) => paint(colour, BOLD, &format!("{time}  == {text}")),
-        What::Claim { sentence, holds: true, .. } => {
-            paint(colour, GREEN, &format!("{time}     ✓ {sentence}"))
+        What::Input { line, program } => at_side(None, named(program, format!("> {line}"))),
+        What::Output { line, program, .. } => at_side(
+            None,
+            if look.names { format!("{program}| {line}") } else { format!("  {line}") },
+        ),
+        What::Exit { exit, program } => {
+            let how = match exit {
+                Exit::Exited(status) => format!("exited with {status}"),
+                Exit::Killed(signal) => format!("killed by signal {signal}"),
+                Exit::Unknown => "ended".into(),
+            };
+            at_side(None, named(program, if look.names { format!(" {how}") } else { how }))
         }
-        What::Claim { sentence, note, .. } => {
-            paint(colour, RED, &format!("{time}     ✗ {sentence} ({note})"))
-        }
+        What::Step(text) => across(
+            BOLD,
+            match moment.place {
+                Place::Host(side) => format!("== {side}: {text}"),
+                _ => format!("== {text}"),
+            },
+        ),
+        What::Claim { sentence, holds: true, .. } => across(GREEN, format!("   ✓ {sentence}")),
+        What::Claim { sentence, note, .. } => across(RED, format!("   ✗ {sentence} ({note})")),
+        What::Trouble(text) => across(RED, format!("trouble: {text}")),
         _ => return None,
     })
 }
 
+/// What a stranger's program writes must not steer our terminal.
+fn printable(text: &str) -> String {
+    if !text.contains(|letter: char| letter.is_control()) {
+        return text.into();
+    }
+    text.chars().fold(String::new(), |mut shown, letter| {
+        match letter {
+            '\t' => shown.push_str("    "),
+            letter if letter.is_control() => shown.extend(letter.escape_default()),
+            letter => shown.push(letter),
+        }
+        shown
+    })
+}
+
 /// The packet on its way, or what became of it.
-fn arrow(packet: &PacketMoment, colour: bool) -> String {
+fn arrow(packet: &PacketMoment, middle: usize) -> String {
     let mut text = packet.line.clone();
     if !packet.note.is_empty() {
         let _ = write!(text, " ({})", packet.note);
     }
     let arrives = packet.verdict.has_arrived();
-    let shaft = (MIDDLE - 8).saturating_sub(text.chars().count());
+    let shaft = middle.saturating_sub(8 + columns_of(&text));
     let (left, right) = ("─".repeat(shaft / 2), "─".repeat(shaft - shaft / 2));
     let drawn = match (packet.from, arrives) {
         (Side::Client, true) => format!("──{left} {text} {right}─▶"),
@@ -121,11 +288,7 @@ fn arrow(packet: &PacketMoment, colour: bool) -> String {
         (Side::Client, false) => format!("──{left} {text} {right} ✗"),
         (Side::Server, false) => format!("✗ {left} {text} {right}──"),
     };
-    if packet.verdict == Fate::Delivered {
-        drawn
-    } else {
-        paint(colour, YELLOW, &format!("{drawn} {}", packet.verdict))
-    }
+    if packet.verdict == Fate::Delivered { drawn } else { format!("{drawn} {}", packet.verdict) }
 }
 
 const BOLD: &str = "1";
@@ -134,6 +297,69 @@ const GREEN: &str = "32";
 const YELLOW: &str = "33";
 const BLUE: &str = "34";
 
-fn paint(colour: bool, code: &str, text: &str) -> String {
-    if colour { format!("\x1b[{code}m{text}\x1b[0m") } else { text.into() }
+/// Colours all but the time.
+fn paint_text(line: &str, time: &str, code: &str) -> String {
+    let text = line.strip_prefix(time).unwrap_or(line);
+    let painted: Vec<_> =
+        text.split('\n').map(|line| format!("\x1b[{code}m{line}\x1b[0m")).collect();
+    format!("{time}{}", painted.join("\n"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn moment(place: Place, what: What) -> Moment {
+        Moment { at: Duration::from_micros(123_456), place, what }
+    }
+
+    fn fits(width: usize, moment: &Moment) -> String {
+        let look = Look { width: Some(width), names: true, ..Look::default() };
+        let drawn = line(moment, look).unwrap();
+        for line in drawn.lines() {
+            assert!(columns_of(line) <= width, "{} of {width}: {line}", columns_of(line));
+        }
+        drawn
+    }
+
+    #[test]
+    fn no_line_is_wider_than_the_terminal() {
+        let long = "a sentence that goes on and on about what the server's kernel has done, and why it did";
+        let output = |line: &str| What::Output {
+            program: "server 1".into(),
+            stream: tcpecho_lab::timeline::Stream::Out,
+            line: line.into(),
+        };
+        let state = What::State {
+            local: "192.0.2.1:7".parse().unwrap(),
+            remote: "192.0.2.2:40000".parse().unwrap(),
+            before: Some(tcpecho_lab::TcpState::Established),
+            now: Some(tcpecho_lab::TcpState::FinWait1),
+        };
+        for width in [40, 60, 80, 100, 132, 200] {
+            for text in ["short", long, &"x".repeat(300), "日本語".repeat(30).as_str()] {
+                fits(width, &moment(Place::Host(Side::Server), output(text)));
+                fits(width, &moment(Place::Lab, What::Step(text.into())));
+            }
+            let drawn = fits(width, &moment(Place::Host(Side::Server), state.clone()));
+            assert!(drawn.ends_with("ESTABLISHED → FIN_WAIT_1"), "{drawn}");
+        }
+    }
+
+    #[test]
+    fn what_programs_write_does_not_steer_the_terminal() {
+        let what = What::Output {
+            program: "client 1".into(),
+            stream: tcpecho_lab::timeline::Stream::Out,
+            line: "\x1b[2Jgone\r".into(),
+        };
+        let drawn = fits(80, &moment(Place::Host(Side::Client), what));
+        assert!(drawn.ends_with("client 1| \\u{1b}[2Jgone\\r"), "{drawn}");
+    }
+
+    #[test]
+    fn words_are_kept_whole_where_they_fit() {
+        assert_eq!(wrap("one two three", 7), ["one two", "three"]);
+        assert_eq!(wrap("overlong", 3), ["ove", "rlo", "ng"]);
+    }
 }

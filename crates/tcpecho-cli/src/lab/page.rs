@@ -8,11 +8,14 @@ use tcpecho_lab::{
     timeline::{PacketMoment, Verdict as Fate},
 };
 
-use super::report::{escaped, moments, words};
+use super::{
+    pace,
+    report::{escaped, moments, words},
+};
 
 const STYLE: &str = include_str!("page.css");
 
-pub(super) fn html(out: &mut impl io::Write, runs: &[Run]) -> io::Result<()> {
+pub(super) fn html(out: &mut impl io::Write, runs: &[Run], seed: u64) -> io::Result<()> {
     let title = match runs {
         [run] => run.scenario.name,
         _ => "tcpecho lab",
@@ -24,7 +27,7 @@ pub(super) fn html(out: &mut impl io::Write, runs: &[Run]) -> io::Result<()> {
         contents(out, runs)?;
     }
     for run in runs {
-        section(out, run)?;
+        section(out, run, seed)?;
     }
     writeln!(out, "</body></html>")
 }
@@ -55,7 +58,7 @@ fn contents(out: &mut impl io::Write, runs: &[Run]) -> io::Result<()> {
     writeln!(out, "</ol></nav>")
 }
 
-fn section(out: &mut impl io::Write, run: &Run) -> io::Result<()> {
+fn section(out: &mut impl io::Write, run: &Run, seed: u64) -> io::Result<()> {
     let scenario = run.scenario;
     writeln!(
         out,
@@ -83,6 +86,10 @@ fn section(out: &mut impl io::Write, run: &Run) -> io::Result<()> {
         class(&run.verdict),
         escaped(&words(&run.verdict))
     )?;
+    writeln!(out, "<p><b>Seed</b> {seed}</p>")?;
+    for sentence in pace::sentences(run) {
+        writeln!(out, "<p><b>Time</b> {}</p>", escaped(&sentence))?;
+    }
     writeln!(
         out,
         "<table><thead><tr><th>ms</th><th class=\"lane\"></th><th>client</th><th>wire</th><th>server</th><th class=\"lane\"></th></tr></thead><tbody>"

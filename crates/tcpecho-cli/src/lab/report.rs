@@ -8,7 +8,7 @@ use tcpecho_lab::{
     scenario::{Run, Scenario, Sentence, Verdict},
 };
 
-use super::ladder;
+use super::{ladder, pace};
 
 /// The page of `lab explain`, in Markdown that reads well as it is.
 pub(super) fn explanation(scenario: &Scenario) -> String {
@@ -26,14 +26,21 @@ pub(super) fn explanation(scenario: &Scenario) -> String {
 }
 
 /// One line for each run, and the sum.
-pub(super) fn summary(out: &mut impl io::Write, runs: &[Run]) -> io::Result<()> {
+pub(super) fn summary(out: &mut impl io::Write, runs: &[Run], seed: u64) -> io::Result<()> {
     let mut held = 0;
     for run in runs {
         let verdict = words(&run.verdict);
         writeln!(out, "{:<32} {}  {verdict}", run.scenario.name, run.family)?;
+        for sentence in pace::sentences(run) {
+            let width =
+                ladder::Look::of_stdout().width.map_or(usize::MAX, |width| width.max(24) - 4);
+            for line in ladder::wrap(&sentence, width) {
+                writeln!(out, "    {line}")?;
+            }
+        }
         held += usize::from(matches!(run.verdict, Verdict::Held(_)));
     }
-    writeln!(out, "{held} of {} held", runs.len())
+    writeln!(out, "{held} of {} held (--seed {seed})", runs.len())
 }
 
 pub(super) fn words(verdict: &Verdict) -> String {
@@ -45,17 +52,21 @@ pub(super) fn words(verdict: &Verdict) -> String {
     }
 }
 
-pub(super) fn markdown(out: &mut impl io::Write, runs: &[Run]) -> io::Result<()> {
+pub(super) fn markdown(out: &mut impl io::Write, runs: &[Run], seed: u64) -> io::Result<()> {
     for run in runs {
         writeln!(
             out,
-            "{}\nOver {}: {}\n\n```text",
+            "{}\nOver {}, seed {seed}: {}\n",
             explanation(run.scenario),
             run.family,
             words(&run.verdict)
         )?;
+        for sentence in pace::sentences(run) {
+            writeln!(out, "Time: {sentence}.\n")?;
+        }
+        writeln!(out, "```text")?;
         for moment in moments(run) {
-            if let Some(line) = ladder::line(&moment, false) {
+            if let Some(line) = ladder::line(&moment, ladder::Look::default()) {
                 writeln!(out, "{}", line.trim_end())?;
             }
         }
@@ -80,8 +91,9 @@ struct Line<'a> {
     verdict: Option<String>,
 }
 
-pub(super) fn ndjson(out: &mut impl io::Write, runs: &[Run]) -> io::Result<()> {
+pub(super) fn ndjson(out: &mut impl io::Write, runs: &[Run], seed: u64) -> io::Result<()> {
     for run in runs {
+        pace::ndjson(out, run, seed)?;
         for moment in moments(run) {
             let (what, text, verdict) = facts(&moment);
             let line = Line {

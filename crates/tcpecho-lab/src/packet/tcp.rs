@@ -79,6 +79,20 @@ impl Tcp {
         }
     }
 
+    /// What it is for, in a word: `SYN`, `SYN-ACK`, `RST`, `FIN`, `data` or `ACK`.
+    #[must_use]
+    pub fn kind(&self) -> &'static str {
+        let has = |flag| self.flags.has(flag);
+        match () {
+            () if has(Flags::RST) => "RST",
+            () if has(Flags::SYN | Flags::ACK) => "SYN-ACK",
+            () if has(Flags::SYN) => "SYN",
+            () if has(Flags::FIN) => "FIN",
+            () if self.payload > 0 => "data",
+            () => "ACK",
+        }
+    }
+
     /// The number after its last byte; SYN and FIN count one each.
     #[must_use]
     pub fn end(&self) -> u32 {

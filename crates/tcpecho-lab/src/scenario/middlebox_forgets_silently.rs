@@ -2,6 +2,7 @@
 
 use super::Scenario;
 use crate::impairment::{Matcher, Rule};
+use crate::pace::Timer;
 use crate::side::Side;
 use crate::stage::{Played, Stage};
 use tcpecho_os::tcp_state::TcpState;
@@ -22,7 +23,7 @@ pub(super) static SCENARIO: Scenario = Scenario {
 fn play(stage: &mut Stage) -> Played {
     stage.step("a client and a server talk");
     stage.two().client.set_sysctl("net.ipv4.tcp_rto_min_us", "20000")?;
-    stage.two().client.set_sysctl("net.ipv4.tcp_retries2", "1")?;
+    stage.shorten(Side::Client, Timer::Retransmission, &[1])?;
     let (client, server) = stage.connected()?;
     client.must("send before")?;
     let read = server.call("recv 100")?;

@@ -1,10 +1,11 @@
 //! A router answers data of a connection with an ICMP error (UNP 5.14, A.5, RFC 9293 3.9.2.2, ip(7)).
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use super::Scenario;
 use crate::impairment::{Matcher, Rule};
 use crate::packet::IcmpError;
+use crate::pace::Timer;
 use crate::side::Side;
 use crate::stage::{PATIENCE, Played, Stage};
 use tcpecho_os::tcp_state::TcpState;
@@ -22,9 +23,6 @@ pub(super) static SCENARIO: Scenario = Scenario {
     play,
     text: include_str!("unreachable_while_established.rs"),
 };
-
-/// How long the kernel tries at least with `tcp_retries2` at 1.
-const TRIES: Duration = Duration::from_millis(600);
 
 fn play(stage: &mut Stage) -> Played {
     let host = IcmpError::HostUnreachable;
@@ -55,14 +53,14 @@ fn play(stage: &mut Stage) -> Played {
     stage.claim_is("with that the later errors are forgotten, too", &none, "ok 0");
 
     stage.step("the host is unreachable for good, and the client's kernel impatient");
-    stage.two().client.set_sysctl("net.ipv4.tcp_retries2", "1")?;
+    let tries = stage.shorten(Side::Client, Timer::Retransmission, &[1])?;
     stage.wire_rule(Rule::answer(Matcher::data().from_client(), host));
     let begun = Instant::now();
     stage.claim_is("send succeeds", &client.call("send two")?, "ok 3");
     let outcome = client.call("recv 100")?;
     let took = begun.elapsed();
     stage.claim_is("recv fails with EHOSTUNREACH, not ETIMEDOUT", &outcome, "EHOSTUNREACH");
-    stage.claim("but not before retransmission has given up", took >= TRIES);
+    stage.claim("but not before retransmission has given up", took >= tries);
     let sent = stage.count(&Matcher::data().from_client().containing("two"));
     stage.claim("each of several tries was answered so", sent > 1);
 

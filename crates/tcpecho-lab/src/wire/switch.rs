@@ -25,6 +25,8 @@ pub(super) struct Switch {
     flows: Flows,
     timeline: Timeline,
     next: u64,
+    /// Of the next rule that leaves something to chance.
+    pub(super) seed: u64,
 }
 
 /// A packet in the wire.
@@ -46,11 +48,14 @@ impl Switch {
             flows: Flows::default(),
             timeline,
             next: 0,
+            seed: 0,
         }
     }
 
-    pub(super) fn add(&mut self, rule: Rule, first: bool) -> u64 {
+    pub(super) fn add(&mut self, mut rule: Rule, first: bool) -> u64 {
         let id = self.number();
+        rule.seed(self.seed);
+        self.seed = self.seed.wrapping_add(1);
         let place = if first { 0 } else { self.rules.len() };
         self.rules.insert(place, (id, rule));
         id

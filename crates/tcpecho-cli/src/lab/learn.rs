@@ -1,0 +1,236 @@
+//! `tcpecho lab learn`: a scenario with questions before its steps.
+//!
+//! It is played first, unseen, and shown step by step afterwards: a kernel's timers do not wait for somebody who thinks,
+//! and a run that is stopped before each step would be another run. Questions and answers come from what happened
+//! ([`tcpecho_lab::quiz`]).
+
+use std::{
+    io::{self, IsTerminal, Write},
+    process::ExitCode,
+    time::{SystemTime, UNIX_EPOCH},
+};
+
+use clap::Args;
+use tcpecho_lab::{
+    Dice, Family, Moment, Place,
+    quiz::{self, Question},
+    scenario::{Run, Scenario, Verdict},
+};
+
+use super::{
+    Families, enter,
+    ladder::{self, Look, wrap},
+    puppet_command, report, status, unknown,
+};
+use crate::tell::say;
+
+#[derive(Debug, Args)]
+pub(super) struct LearnArgs {
+    /// The scenario's name
+    name: String,
+
+    /// IPv4 or IPv6
+    #[arg(long, value_enum, default_value = "4")]
+    family: Families,
+
+    /// Chooses and orders the alternatives; the same number asks the same. Without it each time is another
+    #[arg(long, value_name = "N")]
+    seed: Option<u64>,
+}
+
+/// Asks, and keeps the score.
+struct Class {
+    asked: usize,
+    right: usize,
+    /// Nobody answers any more.
+    over: bool,
+}
+
+pub(super) fn run(args: &LearnArgs) -> ExitCode {
+    let Some(scenario) = Scenario::named(&args.name) else { return unknown(&args.name) };
+    let family = match args.family {
+        Families::V4 => Family::V4,
+        Families::V6 => Family::V6,
+        Families::Both => {
+            say("learn plays one run: --family 4 or 6");
+            return ExitCode::from(crate::exit::NOT_POSSIBLE);
+        }
+    };
+    let seed = args.seed.unwrap_or_else(any_seed);
+    let cable = match enter() {
+        Ok(cable) => cable,
+        Err(status) => return status,
+    };
+    show(&format!("{}: {} ({})", scenario.name, scenario.title, scenario.source));
+    show(scenario.question);
+    let run = scenario.run(family, cable, puppet_command(), |stage| stage.two().wire.seed(seed));
+    if !matches!(run.verdict, Verdict::Held(_)) {
+        // What did not go as it should is no lesson.
+        let _ = ladder::draw(&mut io::stdout().lock(), &run);
+        let _ = report::summary(&mut io::stdout().lock(), std::slice::from_ref(&run), seed);
+        return status(std::slice::from_ref(&run));
+    }
+    let class = teach(&run, seed);
+    show("");
+    show(&format!("The book: {}", scenario.book));
+    show(&format!("This Linux: {}", scenario.linux));
+    show(&format!("{} of {} right (--seed {seed})", class.right, class.asked));
+    ExitCode::SUCCESS
+}
+
+fn any_seed() -> u64 {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::from(now.subsec_nanos()) ^ u64::from(std::process::id())
+}
+
+/// Step after step: its sentence, the questions, what happened, and how it compares.
+fn teach(run: &Run, seed: u64) -> Class {
+    let mut moments = report::moments(run);
+    // The rest is how the hosts are taken down.
+    let last = moments.iter().rposition(|moment| moment.place == Place::Lab);
+    moments.truncate(last.map_or(0, |last| last + 1));
+    let questions = quiz::questions(&moments, &mut Dice::new(seed));
+    let count = if questions.len() == 1 { "question" } else { "questions" };
+    show(&format!(
+        "{} {count}; answer with a number or the word, q to be asked no more",
+        questions.len()
+    ));
+    let mut class = Class { asked: 0, right: 0, over: false };
+    for (number, step) in quiz::steps(&moments).into_iter().enumerate() {
+        let Some((first, happened)) = moments.get(step).and_then(<[Moment]>::split_first) else {
+            continue;
+        };
+        show("");
+        draw(first);
+        let here: Vec<&Question> =
+            questions.iter().filter(|question| question.step == number).collect();
+        let answers: Vec<Option<usize>> = here.iter().map(|question| class.ask(question)).collect();
+        if here.is_empty() && !class.over && io::stdin().is_terminal() {
+            class.wait_for_enter();
+        }
+        happened.iter().for_each(draw);
+        for (question, answer) in here.iter().zip(answers) {
+            class.compare(question, answer);
+        }
+    }
+    class
+}
+
+fn draw(moment: &Moment) {
+    if let Some(line) = ladder::line(moment, Look::of_stdout()) {
+        let _ = writeln!(io::stdout().lock(), "{line}");
+    }
+}
+
+fn show(text: &str) {
+    let width = Look::of_stdout().width.unwrap_or(100);
+    for line in wrap(text, width) {
+        let _ = writeln!(io::stdout().lock(), "{line}");
+    }
+}
+
+impl Class {
+    /// Which alternative was chosen; `None` if nobody answers.
+    fn ask(&mut self, question: &Question) -> Option<usize> {
+        if self.over {
+            return None;
+        }
+        show(&format!("? {}", question.text));
+        for (number, alternative) in question.alternatives.iter().enumerate() {
+            show(&format!("    {}  {alternative}", number + 1));
+        }
+        loop {
+            print_prompt("> ");
+            let said = self.next_line()?;
+            let said = said.trim();
+            if matches!(said, "q" | "quit") {
+                self.over = true;
+                return None;
+            }
+            if let Some(chosen) = chosen(said, &question.alternatives) {
+                return Some(chosen);
+            }
+            let most = question.alternatives.len();
+            show(&format!("{said:?} is none of them: a number from 1 to {most}, or the word"));
+        }
+    }
+
+    fn compare(&mut self, question: &Question, answer: Option<usize>) {
+        let Some(answer) = answer else { return };
+        self.asked += 1;
+        let right = question.alternatives.get(question.right).map_or("", |right| right);
+        if answer == question.right {
+            self.right += 1;
+            show(&format!("+ right: {right}"));
+        } else {
+            show(&format!("- no, it was: {right} ({})", question.sentence));
+        }
+    }
+
+    /// At the end of the input nobody answers any more.
+    fn next_line(&mut self) -> Option<String> {
+        let mut line = String::new();
+        if let Ok(1..) = io::stdin().read_line(&mut line) {
+            return Some(line);
+        }
+        self.over = true;
+        None
+    }
+
+    fn wait_for_enter(&mut self) {
+        print_prompt("[Enter] ");
+        if self.next_line().is_some_and(|line| matches!(line.trim(), "q" | "quit")) {
+            self.over = true;
+        }
+    }
+}
+
+/// Only where somebody types behind it.
+fn print_prompt(prompt: &str) {
+    if io::stdin().is_terminal() {
+        let mut out = io::stdout().lock();
+        let _ = out.write_all(prompt.as_bytes()).and_then(|()| out.flush());
+    }
+}
+
+/// A number, or the beginning of exactly one alternative.
+fn chosen(said: &str, alternatives: &[String]) -> Option<usize> {
+    if let Ok(number) = said.parse::<usize>() {
+        return number.checked_sub(1).filter(|at| *at < alternatives.len());
+    }
+    let said = said.to_lowercase();
+    let is = |alternative: &String| {
+        let alternative = alternative.to_lowercase();
+        (alternative == said, !said.is_empty() && alternative.starts_with(&said))
+    };
+    if let Some(exact) = alternatives.iter().position(|alternative| is(alternative).0) {
+        return Some(exact);
+    }
+    let mut begin = (0..alternatives.len()).filter(|at| is(&alternatives[*at]).1);
+    begin.next().filter(|_| begin.next().is_none())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::chosen;
+
+    #[test]
+    fn answers_are_numbers_or_words() {
+        let alternatives = ["SYN", "SYN-ACK", "EPIPE: Broken pipe", "end of file"].map(Into::into);
+        for (said, which) in [
+            ("1", Some(0)),
+            ("4", Some(3)),
+            ("0", None),
+            ("5", None),
+            ("syn", Some(0)),
+            ("SYN-", Some(1)),
+            ("epipe", Some(2)),
+            ("e", None),
+            ("End", Some(3)),
+            ("", None),
+            ("perhaps", None),
+        ] {
+            assert_eq!(chosen(said, &alternatives), which, "{said}");
+        }
+    }
+}

@@ -1,0 +1,121 @@
+//! A run as a Mermaid sequence diagram (mermaid.js.org/syntax/sequenceDiagram): GitHub and others draw it.
+
+use std::io;
+
+use tcpecho_lab::{
+    Exit, Moment, Place, Side, What, scenario::Run, timeline::PacketMoment,
+    timeline::Verdict as Fate,
+};
+
+use super::report::{moments, words};
+
+/// A diagram for each run, with a comment that says which.
+pub(super) fn mermaid(out: &mut impl io::Write, runs: &[Run]) -> io::Result<()> {
+    for run in runs {
+        let (name, family) = (run.scenario.name, run.family);
+        // Mermaid takes this block for the title; a comment may stand anywhere behind it.
+        writeln!(out, "---\ntitle: \"{name} over {family}\"\n---\nsequenceDiagram")?;
+        writeln!(out, "    %% {}", one_line(&words(&run.verdict)))?;
+        writeln!(out, "    participant c as client\n    participant s as server")?;
+        for moment in moments(run) {
+            if let Some(line) = line(&moment) {
+                writeln!(out, "    {line}")?;
+            }
+        }
+    }
+    Ok(())
+}
+
+fn line(moment: &Moment) -> Option<String> {
+    let beside = |text: &str| {
+        let place = match moment.place {
+            Place::Host(Side::Client) => "left of c",
+            Place::Host(Side::Server) => "right of s",
+            Place::Wire | Place::Lab => "over c,s",
+        };
+        format!("Note {place}: {}", escaped(text))
+    };
+    Some(match &moment.what {
+        What::Packet(packet) => arrow(packet),
+        What::State { before, now, .. } => {
+            let word = |state: &Option<tcpecho_lab::TcpState>| {
+                state.map_or_else(|| "-".to_string(), |state| state.to_string())
+            };
+            beside(&format!("{} → {}", word(before), word(now)))
+        }
+        What::Input { line, .. } => beside(&format!("> {line}")),
+        What::Output { line, .. } => beside(line),
+        What::Exit { exit: Exit::Exited(status), .. } => beside(&format!("exited with {status}")),
+        What::Exit { exit: Exit::Killed(signal), .. } => {
+            beside(&format!("killed by signal {signal}"))
+        }
+        What::Exit { .. } => beside("ended"),
+        What::Step(text) => beside(&format!("== {text}")),
+        What::Claim { sentence, holds: true, .. } => beside(&format!("✓ {sentence}")),
+        What::Claim { sentence, note, .. } => beside(&format!("✗ {sentence} ({note})")),
+        _ => return None,
+    })
+}
+
+/// An arrow that arrives, or one that ends in a cross.
+fn arrow(packet: &PacketMoment) -> String {
+    let head = if packet.verdict.has_arrived() { "->>" } else { "-x" };
+    let (from, to) = if packet.from == Side::Client { ("c", "s") } else { ("s", "c") };
+    let mut text = packet.line.clone();
+    if packet.verdict != Fate::Delivered {
+        text = format!("{text} [{}]", packet.verdict);
+    }
+    if !packet.note.is_empty() {
+        text = format!("{text} ({})", packet.note);
+    }
+    format!("{from}{head}{to}: {}", escaped(&text))
+}
+
+fn one_line(text: &str) -> String {
+    text.chars().map(|letter| if letter.is_control() { ' ' } else { letter }).collect()
+}
+
+/// Text behind a colon goes to the end of the line, but a semicolon would end it and `#` begin an entity; both are
+/// written as entities, as are the angle brackets that would be HTML, and the percent signs of a comment.
+fn escaped(text: &str) -> String {
+    let text: String = one_line(text).chars().fold(String::new(), |mut escaped, letter| {
+        match letter {
+            '#' => escaped.push_str("#35;"),
+            ';' => escaped.push_str("#59;"),
+            ':' => escaped.push_str("#58;"),
+            '<' => escaped.push_str("#60;"),
+            '>' => escaped.push_str("#62;"),
+            '%' => escaped.push_str("#37;"),
+            letter => escaped.push(letter),
+        }
+        escaped
+    });
+    // A message needs some text.
+    if text.trim().is_empty() { "#160;".into() } else { text }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_text_ends_a_line_or_begins_something_else() {
+        let shown = escaped("a; b: #1 <i> 50%%\n--x");
+        assert_eq!(shown, "a#59; b#58; #35;1 #60;i#62; 50#37;#37; --x");
+        assert_eq!(escaped(" \n"), "#160;");
+    }
+
+    #[test]
+    fn moments_are_notes_beside_their_host() {
+        let moment = |place, what| Moment { at: std::time::Duration::ZERO, place, what };
+        let step = moment(Place::Lab, What::Step("it begins".into()));
+        assert_eq!(line(&step).as_deref(), Some("Note over c,s: == it begins"));
+        let said = What::Output {
+            program: "p".into(),
+            stream: tcpecho_lab::timeline::Stream::Out,
+            line: "ok 192.0.2.1:7".into(),
+        };
+        let said = line(&moment(Place::Host(Side::Server), said));
+        assert_eq!(said.as_deref(), Some("Note right of s: ok 192.0.2.1#58;7"));
+    }
+}

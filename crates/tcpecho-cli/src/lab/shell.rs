@@ -1,0 +1,119 @@
+//! `tcpecho lab shell`: two hosts, a wire between them, and a command line for all three.
+//!
+//! On a terminal it has a prompt, and what happens is drawn above it; a script on standard input is obeyed line by line
+//! and ends at the first thing that is not understood or does not come.
+
+mod command;
+mod desk;
+mod edit;
+mod prompt;
+
+use std::{
+    process::ExitCode,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use clap::Args;
+use tcpecho_lab::{Family, Options, TwoHosts};
+
+use self::{
+    desk::{Desk, Outcome},
+    prompt::Prompt,
+};
+use super::{
+    Families, enter,
+    ladder::{Ladder, Look, Sink},
+};
+use crate::{exit, tell::say};
+
+#[derive(Debug, Args)]
+pub(super) struct ShellArgs {
+    /// Whose sockets are shown; the hosts have addresses of both
+    #[arg(long, value_enum, default_value = "4")]
+    family: Families,
+
+    /// What rules such as `drop 10% of data` are decided by; the kernel's own choice of ports and sequence numbers is not
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    seed: u64,
+}
+
+/// What is on the screen: what happens, and what the commands answer; never two things in one line.
+#[derive(Clone)]
+struct Screen {
+    sink: Arc<Mutex<Sink>>,
+    look: fn() -> Look,
+}
+
+impl Screen {
+    fn show(&self, text: &str) {
+        let mut sink = self.sink.lock().unwrap_or_else(PoisonError::into_inner);
+        sink(text);
+    }
+}
+
+fn look() -> Look {
+    Look { names: true, ..Look::of_stdout() }
+}
+
+pub(super) fn run(args: &ShellArgs) -> ExitCode {
+    let cable = match enter() {
+        Ok(cable) => cable,
+        Err(status) => return status,
+    };
+    let (family, both_families) = match args.family {
+        Families::V4 => (Family::V4, false),
+        Families::V6 => (Family::V6, false),
+        Families::Both => (Family::V4, true),
+    };
+    let options = Options { family, both_families, cable, ..Options::default() };
+    let two = match TwoHosts::new(&options) {
+        Ok(two) => two,
+        Err(failed) => {
+            say(&format!("SKIP: {failed}; tcpecho lab doctor says more"));
+            return ExitCode::from(exit::SKIPPED);
+        }
+    };
+    two.wire.seed(args.seed);
+    let (mut prompt, sink) = Prompt::new();
+    let screen = Screen { sink: Arc::new(Mutex::new(sink)), look };
+    let drawn = screen.clone();
+    let sink: Sink = Box::new(move |line| drawn.show(line));
+    let ladder = Ladder::draw_to(&two.timeline, look, sink);
+    let mut desk = Desk::new(two, &options, screen, prompt.is_interactive());
+    let status = obey(&mut prompt, &mut desk, &ladder);
+    drop(ladder);
+    ExitCode::from(status)
+}
+
+/// Ends at `quit`, at the end of the input, and, in a script, at the first trouble.
+fn obey(prompt: &mut Prompt, desk: &mut Desk, ladder: &Ladder) -> u8 {
+    let interactive = prompt.is_interactive();
+    let patience = Duration::from_secs(10);
+    desk.introduce();
+    for number in 1.. {
+        ladder.catch_up(patience);
+        let line = match prompt.next_line() {
+            Ok(Some(line)) => line,
+            Ok(None) => return 0,
+            Err(why) => {
+                say(&format!("standard input: {why}"));
+                return exit::NOT_POSSIBLE;
+            }
+        };
+        let (complaint, status) = match desk.obey(&line, ladder, patience) {
+            Outcome::Done => continue,
+            Outcome::Quit => return 0,
+            Outcome::NotUnderstood(why) => (why, exit::NOT_POSSIBLE),
+            Outcome::Failed(why) => (why, 1),
+        };
+        if interactive {
+            desk.answer(&complaint, ladder, patience);
+        } else {
+            ladder.catch_up(patience);
+            say(&format!("line {number}: {complaint}"));
+            return status;
+        }
+    }
+    0
+}

@@ -1,0 +1,324 @@
+//! What can be said at the prompt, read without doing anything.
+
+use std::time::Duration;
+
+use nix::sys::signal::Signal;
+use tcpecho_lab::{Matcher, Rule, Side, TcpState, impairment::VERBS};
+
+/// A line that was understood.
+#[derive(Debug)]
+pub(super) enum Command {
+    /// An empty line, or a comment.
+    Nothing,
+    Help,
+    Quit,
+    /// The programs of a host.
+    Programs(Side),
+    Start(Side, Vec<String>),
+    Say(usize, String),
+    Close(usize),
+    Signal(usize, Signal),
+    Wait(usize),
+    Cut,
+    Mend,
+    Rule(Rule),
+    Release(Matcher),
+    Discard(Matcher),
+    Reset,
+    Rules,
+    Remove(usize),
+    Clear,
+    Crash(Side),
+    Boot(Side),
+    Sysctl {
+        side: Side,
+        key: String,
+        value: Option<String>,
+    },
+    States,
+    Counter(Side, String),
+    ExpectText(String),
+    ExpectPacket(Matcher),
+    ExpectState(Side, TcpState),
+    /// For so long, or until Enter.
+    Pause(Option<Duration>),
+}
+
+/// Name, what stands behind it, what it does; for `help`.
+pub(super) const COMMANDS: &[(&str, &str, &str)] = &[
+    ("client", "[CMD...]", "start a program in the client's host, or list its programs; also: c"),
+    (
+        "server",
+        "[CMD...]",
+        "the same in the server's host; {client} and {server} are addresses; also: s",
+    ),
+    ("say", "N TEXT", "type a line at program N; also: > N TEXT"),
+    ("close", "N", "end program N's standard input"),
+    ("signal", "N NAME", "send it a signal: signal 1 TERM"),
+    ("kill", "N", "send it SIGKILL"),
+    ("wait", "N", "until it has ended"),
+    ("cut", "", "cut the wire: no packet arrives"),
+    ("mend", "", "mend it"),
+    ("release", "[PACKET]", "let held packets go on: release SYN-ACK"),
+    ("discard", "[PACKET]", "throw held packets away"),
+    ("reset", "", "end all connections with RST, as a middlebox does"),
+    ("rules", "", "what befalls packets; the first rule that applies decides"),
+    ("remove", "N", "take rule N away"),
+    ("clear", "", "take all rules away"),
+    ("crash", "client|server", "cut a host's power"),
+    ("boot", "client|server", "power it off and on"),
+    ("sysctl", "client|server KEY [VALUE]", "read or set: sysctl server tcp_retries2 3"),
+    ("counter", "client|server NAME", "read a counter: counter server TcpExt.ListenDrops"),
+    ("states", "", "both hosts' sockets"),
+    ("expect", "\"TEXT\"", "wait until a program writes that, after what was expected before"),
+    ("expect", "packet PACKET", "wait until the wire has seen one: expect packet RST from server"),
+    (
+        "expect",
+        "state SIDE STATE",
+        "wait until a socket has that state: expect state client TIME_WAIT",
+    ),
+    ("pause", "[500ms]", "wait for Enter, or so long"),
+    ("help", "", "this"),
+    ("quit", "", "end it all; nothing is left behind"),
+];
+
+type Understood<T> = Result<T, String>;
+
+/// Understands a line, or says what of it cannot be understood.
+pub(super) fn parse(line: &str) -> Understood<Command> {
+    let line = line.trim();
+    let (word, rest) = line.split_once(char::is_whitespace).unwrap_or((line, ""));
+    let rest = rest.trim();
+    if VERBS.iter().any(|(verb, _)| *verb == word) && !(word == "reset" && rest.is_empty()) {
+        return line.parse().map(Command::Rule).map_err(|error| error.to_string());
+    }
+    match word {
+        "" => Ok(Command::Nothing),
+        comment if comment.starts_with('#') => Ok(Command::Nothing),
+        "client" | "c" => program(Side::Client, rest),
+        "server" | "s" => program(Side::Server, rest),
+        "say" | ">" => {
+            let (number, text) = rest.split_once(' ').unwrap_or((rest, ""));
+            Ok(Command::Say(numbered(number)?, text.into()))
+        }
+        "close" => Ok(Command::Close(numbered(rest)?)),
+        "kill" => Ok(Command::Signal(numbered(rest)?, Signal::SIGKILL)),
+        "wait" => Ok(Command::Wait(numbered(rest)?)),
+        "signal" => {
+            let (number, name) = rest.split_once(' ').unwrap_or((rest, ""));
+            Ok(Command::Signal(numbered(number)?, signal(name.trim())?))
+        }
+        "release" => Ok(Command::Release(packet(rest)?)),
+        "discard" => Ok(Command::Discard(packet(rest)?)),
+        "remove" => Ok(Command::Remove(numbered(rest)?)),
+        "crash" => Ok(Command::Crash(side(rest)?)),
+        "boot" => Ok(Command::Boot(side(rest)?)),
+        "sysctl" => sysctl(rest),
+        "counter" => {
+            let (host, name) = rest.split_once(' ').unwrap_or((rest, ""));
+            let side = side(host)?;
+            some(name.trim(), "a counter: TcpExt.ListenDrops")?;
+            Ok(Command::Counter(side, name.trim().into()))
+        }
+        "expect" => expect(rest),
+        "pause" if rest.is_empty() => Ok(Command::Pause(None)),
+        "pause" => Ok(Command::Pause(Some(duration(rest)?))),
+        word => alone(word, rest),
+    }
+}
+
+/// Commands that nothing stands behind.
+fn alone(word: &str, rest: &str) -> Understood<Command> {
+    let command = match word {
+        "cut" => Command::Cut,
+        "mend" => Command::Mend,
+        "reset" => Command::Reset,
+        "rules" => Command::Rules,
+        "clear" => Command::Clear,
+        "states" => Command::States,
+        "help" | "?" => Command::Help,
+        "quit" | "exit" => Command::Quit,
+        _ => return Err(format!("{word:?} is no command; help names them")),
+    };
+    if rest.is_empty() { Ok(command) } else { Err(format!("{word} takes nothing: {rest:?}")) }
+}
+
+fn program(side: Side, rest: &str) -> Understood<Command> {
+    if rest.is_empty() {
+        return Ok(Command::Programs(side));
+    }
+    let words = shlex::split(rest).ok_or("a quote or backslash has no end")?;
+    if words.iter().any(|word| word.contains('\0')) {
+        return Err("no argument can have a NUL byte".into());
+    }
+    // Nothing but a comment.
+    some(words.first().map_or("", |word| word), "a program")?;
+    Ok(Command::Start(side, words))
+}
+
+fn sysctl(rest: &str) -> Understood<Command> {
+    let (host, rest) = rest.split_once(' ').unwrap_or((rest, ""));
+    let side = side(host)?;
+    let rest = rest.trim();
+    some(rest, "a key: net.ipv4.tcp_retries2")?;
+    let (key, value) = match rest.split_once([' ', '=']) {
+        Some((key, value)) => (key, Some(value.trim().to_string())),
+        None => (rest, None),
+    };
+    // A key is a path below /proc/sys, and stays there.
+    if !key.chars().all(|letter| letter.is_ascii_alphanumeric() || "._-".contains(letter))
+        || key.contains("..")
+    {
+        return Err(format!("{key:?} is no key"));
+    }
+    let key = if key.contains('.') { key.into() } else { format!("net.ipv4.{key}") };
+    Ok(Command::Sysctl { side, key, value })
+}
+
+fn expect(rest: &str) -> Understood<Command> {
+    if let Some(described) = rest.strip_prefix("packet ") {
+        return Ok(Command::ExpectPacket(packet(described)?));
+    }
+    if let Some(described) = rest.strip_prefix("state ") {
+        let (host, state) = described.trim().split_once(' ').unwrap_or((described.trim(), ""));
+        return Ok(Command::ExpectState(side(host)?, tcp_state(state.trim())?));
+    }
+    let text = match rest.strip_prefix('"') {
+        Some(quoted) => quoted.strip_suffix('"').ok_or("the quotes do not end")?,
+        None => rest,
+    };
+    some(text, "a text, a packet or a state to expect")?;
+    Ok(Command::ExpectText(text.into()))
+}
+
+fn some(text: &str, what: &str) -> Understood<()> {
+    if text.is_empty() { Err(format!("here is missing: {what}")) } else { Ok(()) }
+}
+
+fn numbered(word: &str) -> Understood<usize> {
+    some(word, "a number")?;
+    word.parse().map_err(|_| format!("{word:?} is no number"))
+}
+
+fn side(word: &str) -> Understood<Side> {
+    match word {
+        "client" | "c" => Ok(Side::Client),
+        "server" | "s" => Ok(Side::Server),
+        "" => Err("here is missing: client or server".into()),
+        word => Err(format!("{word:?} is no host: client or server")),
+    }
+}
+
+fn packet(text: &str) -> Understood<Matcher> {
+    text.parse().map_err(|error: tcpecho_lab::NotUnderstood| error.to_string())
+}
+
+fn signal(name: &str) -> Understood<Signal> {
+    some(name, "a signal: TERM")?;
+    let name = name.to_ascii_uppercase();
+    let full = if name.starts_with("SIG") { name.clone() } else { format!("SIG{name}") };
+    full.parse().map_err(|_| format!("{name:?} is no signal"))
+}
+
+fn tcp_state(word: &str) -> Understood<TcpState> {
+    some(word, "a state: ESTABLISHED")?;
+    let known = (1..=11).map(TcpState::from_number);
+    let names = known.clone().map(TcpState::word).collect::<Vec<_>>().join(", ");
+    let found = known.into_iter().find(|state| state.word().eq_ignore_ascii_case(word));
+    found.ok_or_else(|| format!("{word:?} is no state: {names}"))
+}
+
+fn duration(text: &str) -> Understood<Duration> {
+    let duration: Duration =
+        humantime::parse_duration(text).map_err(|_| format!("{text:?} is no duration: 500ms"))?;
+    if duration > Duration::from_secs(86_400) {
+        return Err("no longer than a day".into());
+    }
+    Ok(duration)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn shown(line: &str) -> String {
+        parse(line).map_or_else(|why| why, |command| format!("{command:?}"))
+    }
+
+    #[test]
+    fn commands_are_understood() {
+        for (line, understood) in [
+            ("", "Nothing"),
+            ("  # a comment", "Nothing"),
+            ("c nc {server} 7", "Start(Client, [\"nc\", \"{server}\", \"7\"])"),
+            (
+                "server sh -c 'echo \"a b\"; exit'",
+                "Start(Server, [\"sh\", \"-c\", \"echo \\\"a b\\\"; exit\"])",
+            ),
+            ("client", "Programs(Client)"),
+            ("> 1  two  blanks", "Say(1, \" two  blanks\")"),
+            ("say 2", "Say(2, \"\")"),
+            ("signal 1 term", "Signal(1, SIGTERM)"),
+            ("kill 3", "Signal(3, SIGKILL)"),
+            ("reset", "Reset"),
+            ("release", "Release(Matcher(packet))"),
+            ("release SYN-ACK", "Release(Matcher(SYN-ACK))"),
+            ("sysctl server tcp_retries2 3", {
+                "Sysctl { side: Server, key: \"net.ipv4.tcp_retries2\", value: Some(\"3\") }"
+            }),
+            ("expect \"hello\"", "ExpectText(\"hello\")"),
+            ("expect packet RST from server", "ExpectPacket(Matcher(RST from server))"),
+            ("expect state client time_wait", "ExpectState(Client, TimeWait)"),
+            ("pause 1s", "Pause(Some(1s))"),
+        ] {
+            assert_eq!(shown(line), understood);
+        }
+        assert!(matches!(parse("drop next SYN-ACK"), Ok(Command::Rule(_))));
+        assert!(matches!(parse("reset next data"), Ok(Command::Rule(_))));
+    }
+
+    #[test]
+    fn what_is_not_understood_is_said() {
+        for (line, why) in [
+            ("explode", "\"explode\" is no command"),
+            ("cut it", "cut takes nothing"),
+            ("client sh -c 'x", "has no end"),
+            ("client # nothing", "missing: a program"),
+            ("wait", "missing: a number"),
+            ("wait x", "\"x\" is no number"),
+            ("signal 1", "missing: a signal"),
+            ("signal 1 LOUD", "\"LOUD\" is no signal"),
+            ("crash", "missing: client or server"),
+            ("crash router", "\"router\" is no host"),
+            ("sysctl server", "missing: a key"),
+            ("sysctl server ../../etc/passwd x", "is no key"),
+            ("counter client", "missing: a counter"),
+            ("expect", "missing: a text"),
+            ("expect \"x", "do not end"),
+            ("expect state client LIMBO", "\"LIMBO\" is no state"),
+            ("drop next SYM", "\"SYM\" is no packet"),
+            ("pause longer", "no duration"),
+        ] {
+            assert!(shown(line).contains(why), "{line}: {}", shown(line));
+        }
+    }
+
+    #[test]
+    fn help_knows_what_there_is() {
+        for (name, arguments, _) in COMMANDS {
+            let line =
+                if arguments.contains('N') { format!("{name} 1 TERM") } else { (*name).into() };
+            assert!(!shown(&line).contains("is no command"), "{name}");
+        }
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn no_line_makes_it_panic(start in 0..COMMANDS.len(), rest in proptest::prelude::any::<String>()) {
+            let _ = parse(&rest);
+            let _ = parse(&format!("{} {rest}", COMMANDS[start].0));
+            let _ = parse(&format!("{} client {rest}", COMMANDS[start].0));
+            let _ = parse(&format!("expect state server {rest}"));
+        }
+    }
+}

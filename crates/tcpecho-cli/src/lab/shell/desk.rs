@@ -1,0 +1,360 @@
+//! The two hosts and the wire on a desk: each command is carried out here.
+
+use std::{
+    fmt::Write as _,
+    fs::File,
+    io::BufRead as _,
+    time::{Duration, Instant},
+};
+
+use nix::sys::signal::Signal;
+use tcpecho_lab::{
+    Exit, Family, Launch, Matcher, Options, Program, Side, TcpState, TwoHosts, What, wire::RuleId,
+};
+
+use super::{
+    Screen,
+    command::{self, COMMANDS, Command},
+};
+use crate::lab::ladder::{Ladder, wrap};
+
+/// How long `wait` and `expect` do so.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+pub(super) enum Outcome {
+    Done,
+    Quit,
+    /// Nothing was done.
+    NotUnderstood(String),
+    /// It was tried, and did not work or did not come.
+    Failed(String),
+}
+
+/// What a command says when it worked; nothing for most.
+type Carried = Result<Option<String>, Outcome>;
+
+pub(super) struct Desk {
+    programs: Vec<Started>,
+    rules: Vec<(usize, RuleId)>,
+    /// How many rules there ever were.
+    numbered: usize,
+    /// How far `expect` has read: lines, packets.
+    heard: usize,
+    seen: usize,
+    families: Vec<Family>,
+    screen: Screen,
+    interactive: bool,
+    // Last: programs and rules are of these.
+    two: TwoHosts,
+}
+
+struct Started {
+    program: Program,
+    side: Side,
+    command: String,
+}
+
+impl Desk {
+    pub(super) fn new(two: TwoHosts, options: &Options, screen: Screen, interactive: bool) -> Self {
+        let families =
+            if options.both_families { Family::BOTH.to_vec() } else { vec![options.family] };
+        let (programs, rules) = (Vec::new(), Vec::new());
+        let (numbered, heard, seen) = (0, 0, two.timeline.mark());
+        Desk { programs, rules, numbered, heard, seen, families, screen, interactive, two }
+    }
+
+    /// Who there is.
+    pub(super) fn introduce(&self) {
+        for side in Side::BOTH {
+            let addresses = Family::BOTH.map(|family| side.address(family).to_string());
+            self.screen.show(&format!("{side}  {}", addresses.join("  ")));
+        }
+        if self.interactive {
+            self.screen.show("help names the commands, quit or Ctrl-D ends");
+        }
+    }
+
+    /// Shows what a command has to say, behind all that has happened.
+    pub(super) fn answer(&self, text: &str, ladder: &Ladder, patience: Duration) {
+        ladder.catch_up(patience);
+        let width = (self.screen.look)().width.unwrap_or(usize::MAX);
+        for line in text.lines() {
+            self.screen.show(&wrap(line, width).join("\n"));
+        }
+    }
+
+    pub(super) fn obey(&mut self, line: &str, ladder: &Ladder, patience: Duration) -> Outcome {
+        let command = match command::parse(line) {
+            Ok(command) => command,
+            Err(why) => return Outcome::NotUnderstood(why),
+        };
+        if !self.interactive && !matches!(command, Command::Nothing) {
+            self.two.timeline.step(line.trim());
+        }
+        let carried = self.carry_out(command);
+        self.two.look_at_states();
+        match carried {
+            Ok(None) => Outcome::Done,
+            Ok(Some(said)) => {
+                self.answer(&said, ladder, patience);
+                Outcome::Done
+            }
+            Err(outcome) => outcome,
+        }
+    }
+
+    fn carry_out(&mut self, command: Command) -> Carried {
+        let wire = &self.two.wire;
+        match command {
+            Command::Nothing => {}
+            Command::Quit => return Err(Outcome::Quit),
+            Command::Help => return Ok(Some(help())),
+            Command::Programs(side) => return Ok(Some(self.programs_of(side))),
+            Command::Start(side, words) => self.start(side, &words)?,
+            Command::Say(number, text) => {
+                self.program(number)?.say(&text).map_err(|errno| at(number, errno))?;
+            }
+            Command::Close(number) => self.program(number)?.close_input(),
+            Command::Signal(number, signal) => self.signal(number, signal)?,
+            Command::Wait(number) => {
+                self.program(number)?.wait(PATIENCE).map_err(failed)?;
+            }
+            Command::Cut => wire.cut(),
+            Command::Mend => wire.mend(),
+            Command::Rule(rule) => {
+                self.numbered += 1;
+                self.rules.push((self.numbered, wire.add(rule)));
+            }
+            Command::Release(packet) => {
+                return Ok(Some(counted(wire.release_all(&packet), "released")));
+            }
+            Command::Discard(packet) => {
+                return Ok(Some(counted(wire.discard(&packet), "discarded")));
+            }
+            Command::Reset => return self.reset(),
+            Command::Rules => return Ok(Some(self.rules_in_force())),
+            Command::Remove(number) => self.remove(number)?,
+            Command::Clear => {
+                wire.clear();
+                self.rules.clear();
+            }
+            Command::Crash(side) => self.two.host_mut(side).power_off(),
+            Command::Boot(side) => self.two.host_mut(side).reboot().map_err(failed)?,
+            Command::Sysctl { side, key, value: Some(value) } => {
+                self.two.host(side).set_sysctl(&key, &value).map_err(failed)?;
+            }
+            Command::Sysctl { side, key, value: None } => {
+                let value = self.two.host(side).sysctl(&key).map_err(failed)?;
+                return Ok(Some(format!("{key} = {value}")));
+            }
+            Command::States => return Ok(Some(self.states())),
+            Command::Counter(side, name) => {
+                let count = self.two.host(side).counter(&name).map_err(failed)?;
+                return Ok(Some(format!("{name} = {count}")));
+            }
+            Command::ExpectText(text) => self.expect_text(&text)?,
+            Command::ExpectPacket(packet) => self.expect_packet(&packet)?,
+            Command::ExpectState(side, state) => self.expect_state(side, state)?,
+            Command::Pause(Some(duration)) => std::thread::sleep(duration),
+            Command::Pause(None) => wait_for_enter(),
+        }
+        Ok(None)
+    }
+
+    fn start(&mut self, side: Side, words: &[String]) -> Result<(), Outcome> {
+        let mut argv: Vec<String> = words.iter().map(|word| self.with_addresses(word)).collect();
+        if let Some(program) = argv.first_mut().filter(|program| *program == "tcpecho")
+            && let Ok(ours) = std::env::current_exe()
+            && let Some(ours) = ours.to_str()
+        {
+            *program = ours.into();
+        }
+        let number = self.programs.len() + 1;
+        let launch = Launch::new(&argv).named(format!("{side} {number}"));
+        let program = self.two.host(side).launch(&launch).map_err(failed)?;
+        self.programs.push(Started { program, side, command: words.join(" ") });
+        if self.interactive {
+            self.screen.show(&format!("{side} {number} runs"));
+        }
+        Ok(())
+    }
+
+    /// `{server}` is the server's address, of IPv4 if both are shown; `{server6}` its IPv6 address.
+    fn with_addresses(&self, word: &str) -> String {
+        let first = self.families.first().copied().unwrap_or(Family::V4);
+        let mut word = word.to_string();
+        for side in Side::BOTH {
+            for (end, family) in [("", first), ("4", Family::V4), ("6", Family::V6)] {
+                word = word.replace(&format!("{{{side}{end}}}"), &side.address(family).to_string());
+            }
+        }
+        word
+    }
+
+    fn program(&self, number: usize) -> Result<&Program, Outcome> {
+        let started = number.checked_sub(1).and_then(|index| self.programs.get(index));
+        let none = || Outcome::NotUnderstood(format!("there is no program {number}"));
+        Ok(&started.ok_or_else(none)?.program)
+    }
+
+    fn signal(&self, number: usize, signal: Signal) -> Result<(), Outcome> {
+        let program = self.program(number)?;
+        let raw = rustix::process::Signal::from_named_raw(signal as i32);
+        let raw = raw.ok_or_else(|| Outcome::NotUnderstood(format!("{signal} cannot be sent")))?;
+        program.signal(raw).map_err(|errno| at(number, errno))
+    }
+
+    fn programs_of(&self, wanted: Side) -> String {
+        let mut list = String::new();
+        for (index, Started { program, side, command }) in self.programs.iter().enumerate() {
+            if *side == wanted {
+                let how = match program.exit() {
+                    None => format!("runs, pid {}", program.pid()),
+                    Some(Exit::Exited(status)) => format!("exited with {status}"),
+                    Some(Exit::Killed(signal)) => format!("killed by signal {signal}"),
+                    Some(Exit::Unknown) => "ended".into(),
+                };
+                let _ = writeln!(list, "{:>3}  {how}: {command}", index + 1);
+            }
+        }
+        if list.is_empty() {
+            format!("no program was started in the {wanted}'s host")
+        } else {
+            list
+        }
+    }
+
+    fn reset(&self) -> Carried {
+        let given: usize =
+            self.families.iter().map(|family| self.two.reset_connections(*family)).sum();
+        if given == 0 {
+            return Err(Outcome::Failed("there is no connection that the wire has seen".into()));
+        }
+        Ok(None)
+    }
+
+    fn rules_in_force(&self) -> String {
+        let mut list = String::new();
+        for (id, rule) in self.two.wire.rules() {
+            let number = self.rules.iter().find(|(_, known)| *known == id);
+            let number = number.map_or(0, |(number, _)| *number);
+            let _ = writeln!(list, "{number:>3}  {rule}");
+        }
+        if list.is_empty() { "no rules: packets pass".into() } else { list }
+    }
+
+    fn remove(&mut self, number: usize) -> Result<(), Outcome> {
+        let at = self.rules.iter().position(|(known, _)| *known == number);
+        let at = at.ok_or_else(|| Outcome::NotUnderstood(format!("there is no rule {number}")))?;
+        let (_, id) = self.rules.remove(at);
+        self.two.wire.remove(id);
+        Ok(())
+    }
+
+    fn states(&self) -> String {
+        let mut list = String::new();
+        for side in Side::BOTH {
+            let host = self.two.host(side);
+            if !host.is_on() {
+                let _ = writeln!(list, "{side}  is off");
+            }
+            for socket in self.families.iter().flat_map(|family| host.sockets(*family)) {
+                let (state, queues) = (socket.state.word(), (socket.rqueue, socket.wqueue));
+                let queues = if socket.state == TcpState::Listen {
+                    format!("{} of {} wait to be accepted", queues.0, u64::from(queues.1) + 1)
+                } else {
+                    format!("unread {} unacknowledged {}", queues.0, queues.1)
+                };
+                let (local, remote) = (socket.local, socket.remote);
+                let _ = writeln!(list, "{side}  {state:<11}  {local} → {remote}  {queues}");
+            }
+        }
+        if list.is_empty() { "no sockets".into() } else { list }
+    }
+
+    fn expect_text(&mut self, text: &str) -> Result<(), Outcome> {
+        let mut read = self.heard;
+        let wanted = |moment: &tcpecho_lab::Moment| {
+            read += 1;
+            matches!(&moment.what, What::Output { line, .. } if line.contains(text)).then_some(())
+        };
+        let timeline = &self.two.timeline;
+        let what = format!("a line with {text:?}");
+        let found = timeline.wait_for(self.heard, PATIENCE, &what, wanted);
+        found.map_err(failed)?;
+        self.heard = read;
+        Ok(())
+    }
+
+    fn expect_packet(&mut self, packet: &Matcher) -> Result<(), Outcome> {
+        let mut read = self.seen;
+        let wanted = |moment: &tcpecho_lab::Moment| {
+            read += 1;
+            match &moment.what {
+                What::Packet(seen) if seen.verdict.is_first_sight() => {
+                    packet.matches(seen.from, &seen.packet).then_some(())
+                }
+                _ => None,
+            }
+        };
+        let what = packet.to_string();
+        let found = self.two.timeline.wait_for(self.seen, PATIENCE, &what, wanted);
+        found.map_err(failed)?;
+        self.seen = read;
+        Ok(())
+    }
+
+    /// There is no event for it; the tables are looked at every few milliseconds.
+    fn expect_state(&self, side: Side, state: TcpState) -> Result<(), Outcome> {
+        let end = Instant::now() + PATIENCE;
+        let host = self.two.host(side);
+        let has = || {
+            let sockets = self.families.iter().flat_map(|family| host.sockets(*family));
+            sockets.into_iter().any(|socket| socket.state == state)
+        };
+        while !has() {
+            if Instant::now() > end {
+                let what = format!("{side}: no socket in {state} within {PATIENCE:?}");
+                return Err(Outcome::Failed(what));
+            }
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        Ok(())
+    }
+}
+
+fn failed(why: impl std::fmt::Display) -> Outcome {
+    Outcome::Failed(why.to_string())
+}
+
+fn at(number: usize, errno: rustix::io::Errno) -> Outcome {
+    Outcome::Failed(format!("program {number}: {}", tcpecho_os::errno::words(errno)))
+}
+
+fn counted(count: usize, what: &str) -> String {
+    format!("{count} {what}")
+}
+
+fn help() -> String {
+    let mut text = String::new();
+    for (name, arguments, what) in COMMANDS {
+        let _ = writeln!(text, "{:<34} {what}", format!("{name} {arguments}"));
+    }
+    text.push_str(
+        "What befalls packets: VERB [next [N] | 3rd | 10% of | all] PACKET [from client|server] \
+         [port N] [longer than N] [containing TEXT], where PACKET is SYN, SYN-ACK, ACK, FIN, RST, \
+         data, segment, ICMP or packet, and VERB is one of:\n",
+    );
+    for (verb, what) in tcpecho_lab::impairment::VERBS {
+        let _ = writeln!(text, "{verb:<10} {what}");
+    }
+    text
+}
+
+/// From the terminal, even if the commands come from a file; without one there is nobody to wait for.
+fn wait_for_enter() {
+    if let Ok(terminal) = File::open("/dev/tty") {
+        eprint!("[Enter] ");
+        let _ = std::io::BufReader::new(terminal).read_line(&mut String::new());
+    }
+}

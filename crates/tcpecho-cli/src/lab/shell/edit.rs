@@ -1,0 +1,212 @@
+//! A line that is being typed: keys in, text and cursor out. Knows nothing of terminals, so it can be tested.
+//!
+//! Written here because the editors that were tried either drop behind when several keys come at once while somebody else
+//! prints above the prompt, or bring dozens of crates.
+
+/// What a key came to.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Event {
+    /// Nothing but another look.
+    Changed,
+    /// Enter: this line.
+    Line(String),
+    /// Ctrl-D on an empty line.
+    End,
+}
+
+#[derive(Default)]
+pub(super) struct Edit {
+    line: Vec<char>,
+    cursor: usize,
+    history: Vec<String>,
+    /// Which line of the history is shown; past the last one is the new line.
+    place: usize,
+    /// The beginning of a letter or of an escape sequence.
+    begun: Vec<u8>,
+}
+
+/// Longer lines are no commands.
+const LONGEST: usize = 4096;
+
+impl Edit {
+    pub(super) fn feed(&mut self, byte: u8) -> Event {
+        if !self.begun.is_empty() {
+            self.begun.push(byte);
+            self.go_on();
+            return Event::Changed;
+        }
+        match byte {
+            b'\r' | b'\n' => return Event::Line(self.take()),
+            4 if self.line.is_empty() => return Event::End,
+            // Ctrl-C gives up the line, not the laboratory.
+            3 => {
+                self.line.clear();
+                self.cursor = 0;
+                self.place = self.history.len();
+            }
+            4 => self.delete(),
+            1 => self.cursor = 0,
+            5 => self.cursor = self.line.len(),
+            2 => self.cursor = self.cursor.saturating_sub(1),
+            6 => self.cursor = (self.cursor + 1).min(self.line.len()),
+            8 | 127 => self.rub_out(1),
+            11 => self.line.truncate(self.cursor),
+            21 => self.rub_out(self.cursor),
+            23 => self.rub_out(self.length_of_word()),
+            14 => self.remember(self.place.saturating_add(1)),
+            16 => self.remember(self.place.saturating_sub(1)),
+            b'\t' => self.insert(' '),
+            0x1b | 0xc0..=0xff => self.begun.push(byte),
+            b' '..=b'~' => self.insert(char::from(byte)),
+            _ => {}
+        }
+        Event::Changed
+    }
+
+    /// The text, and how much of it is before the cursor.
+    pub(super) fn shown(&self) -> (&[char], usize) {
+        (&self.line, self.cursor)
+    }
+
+    fn take(&mut self) -> String {
+        let line: String = std::mem::take(&mut self.line).into_iter().collect();
+        self.cursor = 0;
+        if !line.trim().is_empty() && self.history.last() != Some(&line) {
+            self.history.push(line.clone());
+        }
+        self.place = self.history.len();
+        line
+    }
+
+    /// Another byte of what was begun.
+    fn go_on(&mut self) {
+        if self.begun.first() == Some(&0x1b) {
+            return self.escape();
+        }
+        match std::str::from_utf8(&self.begun) {
+            Ok(letters) => {
+                let letter = letters.chars().next();
+                self.begun.clear();
+                if let Some(letter) = letter {
+                    self.insert(letter);
+                }
+            }
+            // No end in sight, or none possible.
+            Err(error) if error.error_len().is_some() || self.begun.len() > 4 => self.begun.clear(),
+            Err(_) => {}
+        }
+    }
+
+    /// `ESC [ A`, `ESC O A`, `ESC [ 3 ~`.
+    fn escape(&mut self) {
+        let end = self.line.len();
+        match self.begun.as_slice() {
+            [_, b'[' | b'O'] => return,
+            [_, b'[', b'0'..=b'9' | b';', ..] | [_, b'O', b'0'..=b'9', ..]
+                if self.begun.len() < 16
+                    && self.begun.last().is_some_and(|last| matches!(last, b'0'..=b'9' | b';')) =>
+            {
+                return;
+            }
+            [_, _, b'A'] => self.remember(self.place.saturating_sub(1)),
+            [_, _, b'B'] => self.remember(self.place.saturating_add(1)),
+            [_, _, b'C'] => self.cursor = (self.cursor + 1).min(end),
+            [_, _, b'D'] => self.cursor = self.cursor.saturating_sub(1),
+            [_, _, b'H'] | [_, _, b'1' | b'7', b'~'] => self.cursor = 0,
+            [_, _, b'F'] | [_, _, b'4' | b'8', b'~'] => self.cursor = end,
+            [_, _, b'3', b'~'] => self.delete(),
+            _ => {}
+        }
+        self.begun.clear();
+    }
+
+    fn insert(&mut self, letter: char) {
+        if self.line.len() < LONGEST && !letter.is_control() {
+            self.line.insert(self.cursor, letter);
+            self.cursor += 1;
+        }
+    }
+
+    fn delete(&mut self) {
+        if self.cursor < self.line.len() {
+            self.line.remove(self.cursor);
+        }
+    }
+
+    fn rub_out(&mut self, letters: usize) {
+        let start = self.cursor.saturating_sub(letters);
+        self.line.drain(start..self.cursor);
+        self.cursor = start;
+    }
+
+    /// Of the word before the cursor, with the blanks behind it.
+    fn length_of_word(&self) -> usize {
+        let before = self.line[..self.cursor].iter().rev();
+        let blanks = before.clone().take_while(|letter| letter.is_whitespace()).count();
+        blanks + before.skip(blanks).take_while(|letter| !letter.is_whitespace()).count()
+    }
+
+    fn remember(&mut self, place: usize) {
+        self.place = place.min(self.history.len());
+        let line = self.history.get(self.place).map_or("", |line| line);
+        self.line = line.chars().collect();
+        self.cursor = self.line.len();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What the keys make of the line, `|` for the cursor.
+    fn typed(edit: &mut Edit, keys: &str) -> String {
+        keys.bytes().for_each(|byte| assert_eq!(edit.feed(byte), Event::Changed));
+        let (line, cursor) = edit.shown();
+        let (before, after) = line.split_at(cursor);
+        format!("{}|{}", before.iter().collect::<String>(), after.iter().collect::<String>())
+    }
+
+    #[test]
+    fn keys_do_what_they_do_everywhere() {
+        for (keys, shown) in [
+            ("abc", "abc|"),
+            ("abc\x7f\x08d", "ad|"),
+            ("abc\x1b[D\x1b[Dx", "ax|bc"),
+            ("abc\x01\x1b[Cx\x05y", "axbcy|"),
+            ("abc\x1bOH\x1b[3~", "|bc"),
+            ("one two  \x17", "one |"),
+            ("one two\x15x", "x|"),
+            ("abc\x02\x02\x0b", "a|"),
+            ("abc\x03d", "d|"),
+            ("grüße\x7f", "grüß|"),
+            ("a\x1b[1;5Cb\x1b[99~c", "abc|"),
+        ] {
+            assert_eq!(typed(&mut Edit::default(), keys), shown, "{keys:?}");
+        }
+    }
+
+    #[test]
+    fn lines_are_remembered() {
+        let mut edit = Edit::default();
+        for line in ["first", "second"] {
+            typed(&mut edit, line);
+            assert_eq!(edit.feed(b'\r'), Event::Line(line.into()));
+        }
+        assert_eq!(typed(&mut edit, "\x1b[A\x1b[A\x1b[A"), "first|");
+        assert_eq!(typed(&mut edit, "\x1b[B"), "second|");
+        assert_eq!(typed(&mut edit, "\x1b[B"), "|");
+        assert_eq!(edit.feed(4), Event::End);
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn no_keys_make_it_panic(keys: Vec<u8>) {
+            let mut edit = Edit::default();
+            for key in keys {
+                edit.feed(key);
+                let (line, cursor) = edit.shown();
+                proptest::prop_assert!(cursor <= line.len());
+            }
+        }
+    }
+}

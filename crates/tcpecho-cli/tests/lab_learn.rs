@@ -1,0 +1,114 @@
+//! `tcpecho lab learn`, with a student at the other end of a pipe.
+
+use std::{
+    io::Write,
+    process::{Command, Output, Stdio},
+};
+
+fn learn(args: &[&str], answers: &str) -> Output {
+    let mut child = Command::new(env!("CARGO_BIN_EXE_tcpecho"))
+        .args(["lab", "learn"])
+        .args(args)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let _ = child.stdin.take().unwrap().write_all(answers.as_bytes());
+    child.wait_with_output().unwrap()
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+/// What is shown; nothing, with the reason, where there can be no hosts.
+fn shown(args: &[&str], answers: &str) -> Option<String> {
+    let output = learn(args, answers);
+    if output.status.code() == Some(77) {
+        println!("SKIP {}", text(&output.stderr));
+        return None;
+    }
+    let (shown, said) = (text(&output.stdout), text(&output.stderr));
+    assert_eq!(output.status.code(), Some(0), "{shown}{said}");
+    Some(shown)
+}
+
+/// The questions with their alternatives, as they were asked.
+fn questions(shown: &str) -> Vec<Vec<String>> {
+    let mut questions: Vec<Vec<String>> = Vec::new();
+    for line in shown.lines() {
+        if line.starts_with("? ") {
+            questions.push(Vec::new());
+        } else if let Some(alternative) = line.strip_prefix("    ")
+            && let Some((number, alternative)) = alternative.split_once("  ")
+            && number.parse::<u8>().is_ok()
+        {
+            questions.last_mut().unwrap().push(alternative.into());
+        }
+    }
+    questions
+}
+
+/// What was right, as it is told to who always answers 1.
+fn told(shown: &str) -> Vec<String> {
+    let lines = shown.lines();
+    lines
+        .filter_map(|line| {
+            let right = line.strip_prefix("+ right: ").or(line.strip_prefix("- no, it was: "))?;
+            Some(right.split(" (").next().unwrap().to_string())
+        })
+        .collect()
+}
+
+#[test]
+fn right_and_wrong_answers_are_told_apart() {
+    // The same seed asks the same: the first time tells what is right, the second is the proof.
+    let args = ["close-with-unread-data", "--seed", "5"];
+    let Some(first) = shown(&args, &"1\n".repeat(20)) else { return };
+    let (asked, right) = (questions(&first), told(&first));
+    assert!(!asked.is_empty() && asked.len() == right.len(), "{first}");
+    assert!(asked.iter().all(|alternatives| alternatives.len() == 4), "{first}");
+
+    let second = shown(&args, &format!("{}\n", right.join("\n"))).unwrap();
+    assert_eq!(questions(&second), asked);
+    let all = asked.len();
+    assert!(second.contains(&format!("{all} of {all} right (--seed 5)")), "{second}");
+    assert!(second.contains("This Linux: "), "{second}");
+
+    let wrong = asked.iter().zip(&right).map(|(alternatives, right)| {
+        let wrong = alternatives.iter().position(|alternative| alternative != right).unwrap();
+        (wrong + 1).to_string()
+    });
+    let third = shown(&args, &wrong.collect::<Vec<_>>().join("\n")).unwrap();
+    assert!(third.contains(&format!("0 of {all} right")), "{third}");
+    assert_eq!(told(&third), right);
+}
+
+#[test]
+fn nonsense_is_asked_again_and_who_has_enough_sees_the_rest() {
+    let Some(shown) = shown(&["close-with-unread-data", "--seed", "1"], "perhaps\n17\nq\n") else {
+        return;
+    };
+    assert!(shown.contains("\"perhaps\" is none of them: a number from 1 to 4"), "{shown}");
+    assert!(shown.contains("\"17\" is none of them"), "{shown}");
+    assert!(shown.contains("✓ a RST goes out"), "{shown}");
+    assert!(shown.contains("0 of 0 right"), "{shown}");
+}
+
+#[test]
+fn the_end_of_the_input_ends_the_questions() {
+    let Some(shown) = shown(&["close-with-unread-data", "--family", "6", "--seed", "1"], "") else {
+        return;
+    };
+    assert_eq!(questions(&shown).len(), 1, "{shown}");
+    assert!(shown.contains("0 of 0 right"), "{shown}");
+}
+
+#[test]
+fn what_cannot_be_learnt_is_said() {
+    for args in [&["nonsense"][..], &["refused", "--family", "both"]] {
+        let output = learn(args, "");
+        assert_eq!(output.status.code(), Some(2), "{}", text(&output.stderr));
+    }
+}

@@ -1,0 +1,191 @@
+//! `tcpecho lab shell`, with scripts as its user would write them.
+
+use std::{
+    io::Write,
+    process::{Command, Output, Stdio},
+};
+
+fn shell(args: &[&str], script: &str) -> Output {
+    let mut child = Command::new(env!("CARGO_BIN_EXE_tcpecho"))
+        .args(["lab", "shell"])
+        .args(args)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    // It may end before it has read everything.
+    let _ = child.stdin.take().unwrap().write_all(script.as_bytes());
+    child.wait_with_output().unwrap()
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+/// What a script that has to work shows; nothing, with the reason, where there can be no hosts.
+fn played(args: &[&str], script: &str) -> Option<String> {
+    let output = shell(args, script);
+    if output.status.code() == Some(77) {
+        println!("SKIP {}", text(&output.stderr));
+        return None;
+    }
+    let (shown, said) = (text(&output.stdout), text(&output.stderr));
+    assert_eq!(output.status.code(), Some(0), "{shown}{said}");
+    Some(shown)
+}
+
+/// These parts, in this order.
+fn has_in_order(shown: &str, parts: &[&str]) {
+    let mut rest = shown;
+    for part in parts {
+        let at = rest.find(part).unwrap_or_else(|| panic!("missing {part:?} in:\n{shown}"));
+        rest = &rest[at + part.len()..];
+    }
+}
+
+const SERVER: &str = "server tcpecho serve -l 0.0.0.0:7 -l [::]:8 --log off\nexpect \"listening\"\nexpect \"listening\"\n";
+
+#[test]
+fn a_conversation_with_a_lost_syn_and_a_middlebox() {
+    let script = "drop next SYN\n\
+                  client tcpecho connect {server}:7\n\
+                  expect packet SYN from client\n\
+                  expect packet SYN from client\n\
+                  expect state client ESTABLISHED\n\
+                  expect state server ESTABLISHED\n\
+                  > 2 hello there\n\
+                  expect \"hello there\"\n\
+                  states\n\
+                  rules\n\
+                  reset\n\
+                  expect packet RST\n\
+                  wait 2\n\
+                  client\n";
+    let Some(shown) = played(&[], &format!("{SERVER}{script}")) else { return };
+    has_in_order(
+        &shown,
+        &[
+            "client  192.0.2.10",
+            "server 1| listening on",
+            "== drop next SYN",
+            "✗ dropped",
+            "→ ESTABLISHED",
+            "client 2> hello there",
+            "client 2| hello there",
+            "server  ESTABLISHED  198.51.100.20:7",
+            "no rules: packets pass",
+            "by a middlebox, in the peer's name",
+            "ECONNRESET",
+            "exited with 4: tcpecho connect {server}:7",
+        ],
+    );
+}
+
+#[test]
+fn hosts_crash_and_come_back_and_the_wire_holds_and_answers() {
+    let script = "hold next SYN-ACK\n\
+                  client tcpecho connect [{server6}]:8\n\
+                  expect packet SYN-ACK from server\n\
+                  expect state server SYN_RECV\n\
+                  release SYN-ACK\n\
+                  expect state client ESTABLISHED\n\
+                  crash server\n\
+                  states\n\
+                  boot server\n\
+                  answer next SYN with icmp host-unreachable\n\
+                  client tcpecho connect {server}:7\n\
+                  wait 3\n\
+                  counter client Tcp.AttemptFails\n\
+                  sysctl client tcp_retries2 3\n\
+                  sysctl client tcp_retries2\n\
+                  kill 2\n\
+                  wait 2\n";
+    let Some(shown) = played(&["--family", "both"], &format!("{SERVER}{script}")) else { return };
+    has_in_order(
+        &shown,
+        &[
+            "held",
+            "1 released",
+            "server: power off",
+            "server  is off",
+            "server: rebooted",
+            "answered: host unreachable",
+            "EHOSTUNREACH",
+            "client 3 exited with 3",
+            "Tcp.AttemptFails = 1",
+            "net.ipv4.tcp_retries2 = 3",
+            "client 2 killed by signal 9",
+        ],
+    );
+}
+
+#[test]
+fn chance_comes_from_the_seed() {
+    // Datagrams, because nobody sends them again.
+    let script = "drop 50% of packets from client\n\
+                  client bash -c 'for i in {1..24}; do echo > /dev/udp/{server}/9; done'\n\
+                  wait 1\n";
+    if Command::new("bash").arg("--version").output().is_err() {
+        return println!("SKIP there is no bash");
+    }
+    let fates = |seed: &str| {
+        let all_seen = "expect packet packet from client\n".repeat(24);
+        let shown = played(&["--seed", seed], &format!("{script}{all_seen}"))?;
+        let fates = shown.lines().filter(|line| line.contains("─ protocol 17 ─"));
+        Some(fates.map(|line| line.contains("dropped")).collect::<Vec<_>>())
+    };
+    let Some(first) = fates("1") else { return };
+    assert_eq!(first.len(), 24, "{first:?}");
+    assert_eq!(fates("1").unwrap(), first);
+    assert!(["2", "3", "4"].iter().any(|seed| fates(seed).unwrap() != first));
+}
+
+#[test]
+fn a_script_ends_at_what_it_does_not_understand_or_get() {
+    for (script, status, why) in [
+        ("cut\nexplode\nquit\n", 2, "line 2: \"explode\" is no command"),
+        ("drop next SYM\n", 2, "line 1: \"SYM\" is no packet"),
+        ("wait 7\n", 2, "there is no program 7"),
+        ("client /no/such/program\n", 1, "start /no/such/program"),
+        ("crash client\nclient true\n", 1, "EHOSTDOWN"),
+        ("sysctl client net.ipv4.nonsense 1\n", 1, "ENOENT"),
+        ("client true\nwait 1\n> 1 hello\n", 1, "EPIPE"),
+        ("reset\n", 1, "no connection"),
+    ] {
+        let output = shell(&[], script);
+        let said = text(&output.stderr);
+        if output.status.code() == Some(77) {
+            return println!("SKIP {said}");
+        }
+        assert_eq!(output.status.code(), Some(status), "{script}: {said}");
+        assert!(said.contains(why), "{script}: {said}");
+    }
+}
+
+#[test]
+fn nothing_is_left_when_it_ends() {
+    // Recognized by its argument, which is nobody else's.
+    let length = format!("{}.5", 100_000 + std::process::id());
+    let alive = || {
+        std::fs::read_dir("/proc").unwrap().any(|entry| {
+            let command = std::fs::read(entry.unwrap().path().join("cmdline")).unwrap_or_default();
+            let mut words = command.split(|byte| *byte == 0);
+            words.next().is_some_and(|program| program.ends_with(b"sleep"))
+                && words.next() == Some(length.as_bytes())
+        })
+    };
+    let Some(_) = played(&[], &format!("client sleep {length}\nserver sleep {length}\nstates\n"))
+    else {
+        return;
+    };
+    assert!(!alive());
+}
+
+#[test]
+fn help_names_every_command_and_verb() {
+    let Some(shown) = played(&[], "help\n# a comment\n\n") else { return };
+    for word in ["client [CMD...]", "sysctl", "expect packet", "forge", "reorder", "quit"] {
+        assert!(shown.contains(word), "{shown}");
+    }
+}

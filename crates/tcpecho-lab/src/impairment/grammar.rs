@@ -1,0 +1,460 @@
+//! Rules as a person says them: `drop next SYN-ACK`, `delay all 50ms`, `answer next SYN from client with icmp
+//! host-unreachable`.
+//!
+//! ```text
+//! RULE      = VERB [HOW-OFTEN] [PACKET] [CONDITION…] [DURATION] [with icmp ERROR]
+//! VERB      = pass | drop | hold | delay | double | reorder | corrupt | forge | answer | reset
+//! HOW-OFTEN = next [N] | Nth | N% [of] | all
+//! PACKET    = SYN | SYN-ACK | ACK | FIN | RST | data | segment | ICMP | packet
+//! CONDITION = from client|server | port N | longer than N | containing TEXT
+//! DURATION  = 50ms | 2s | 300us                                   of delay
+//! ERROR     = network-unreachable | host-unreachable | port-unreachable | prohibited | too-big N | time-exceeded |
+//!             source-quench | TYPE/CODE                           of answer
+//! ```
+//!
+//! A rule is written ([`fmt::Display`]) as it is read ([`FromStr`]).
+
+use std::fmt;
+use std::str::FromStr;
+use std::time::Duration;
+
+use super::{Action, Chance, Matcher, Rule};
+use crate::packet::IcmpError;
+use crate::side::Side;
+
+/// What was not understood of a rule, and what could have stood there.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NotUnderstood(String);
+
+impl fmt::Display for NotUnderstood {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for NotUnderstood {}
+
+type Parsed<T> = Result<T, NotUnderstood>;
+
+/// Every verb, and what becomes of the packet.
+pub const VERBS: &[(&str, &str)] = &[
+    ("pass", "delivered, whatever later rules say"),
+    ("drop", "swallowed"),
+    ("hold", "kept until `release`"),
+    ("delay", "delivered later: delay all 50ms"),
+    ("double", "delivered twice"),
+    ("reorder", "delivered after the next of its direction"),
+    ("corrupt", "delivered with a bit flipped; the checksum tells"),
+    ("forge", "delivered with a bit flipped and the checksum made right"),
+    ("answer", "swallowed and answered by a router: answer next SYN with icmp host-unreachable"),
+    ("reset", "delivered, and then both ends get an RST"),
+];
+
+/// A word for a packet, and how it is told.
+type Named = (&'static str, fn() -> Matcher);
+
+/// The words of a packet, in capitals or not, one or several.
+const PACKETS: &[Named] = &[
+    ("SYN", Matcher::syn),
+    ("SYN-ACK", Matcher::syn_ack),
+    ("ACK", Matcher::ack),
+    ("FIN", Matcher::fin),
+    ("RST", Matcher::rst),
+    ("data", Matcher::data),
+    ("segment", Matcher::any_tcp),
+    ("ICMP", Matcher::icmp),
+    ("packet", Matcher::any),
+];
+
+const ERRORS: &[(&str, IcmpError)] = &[
+    ("network-unreachable", IcmpError::NetworkUnreachable),
+    ("host-unreachable", IcmpError::HostUnreachable),
+    ("port-unreachable", IcmpError::PortUnreachable),
+    ("prohibited", IcmpError::Prohibited),
+    ("time-exceeded", IcmpError::TimeExceeded),
+    ("source-quench", IcmpError::SourceQuench),
+];
+
+impl FromStr for Rule {
+    type Err = NotUnderstood;
+
+    fn from_str(text: &str) -> Parsed<Rule> {
+        let mut words = Words::of(text);
+        let verb = words.must("what to do: drop, hold, delay …")?;
+        if !VERBS.iter().any(|(known, _)| *known == verb) {
+            return Err(NotUnderstood(format!("{verb:?} is nothing a wire can do")));
+        }
+        let how_often = how_often(&mut words)?;
+        let (matcher, rest) = conditions(&mut words)?;
+        let rule = Rule::new(matcher, action(verb, rest)?);
+        let rule = match how_often {
+            HowOften::All => rule,
+            HowOften::Next(times) => rule.times(times),
+            HowOften::Nth(nth) => rule.nth(nth),
+            HowOften::Percent(percent) => rule.by_chance(Chance::new(percent, 0)),
+        };
+        Ok(rule)
+    }
+}
+
+impl FromStr for Matcher {
+    type Err = NotUnderstood;
+
+    /// `RST from server`: the packet and its conditions alone.
+    fn from_str(text: &str) -> Parsed<Matcher> {
+        match conditions(&mut Words::of(text))? {
+            (matcher, Rest { by: None, error: None }) => Ok(matcher),
+            _ => Err(NotUnderstood("a packet has neither a duration nor an answer".into())),
+        }
+    }
+}
+
+enum HowOften {
+    All,
+    Next(u32),
+    Nth(u32),
+    Percent(f64),
+}
+
+fn how_often(words: &mut Words<'_>) -> Parsed<HowOften> {
+    let Some(word) = words.peek() else { return Ok(HowOften::All) };
+    if let Some(percent) = word.strip_suffix('%') {
+        words.next();
+        let percent = number::<f64>(percent, "a percentage")?;
+        if !(0.0..=100.0).contains(&percent) {
+            return Err(NotUnderstood(format!("{percent}% is no share: 0% to 100%")));
+        }
+        words.take_if(&["of"]);
+        return Ok(HowOften::Percent(percent));
+    }
+    let nth = ["st", "nd", "rd", "th"].iter().find_map(|end| word.strip_suffix(end));
+    if let Some(nth) = nth.and_then(|nth| nth.parse().ok()) {
+        words.next();
+        return if nth == 0 {
+            Err(NotUnderstood("there is no 0th packet".into()))
+        } else {
+            Ok(HowOften::Nth(nth))
+        };
+    }
+    if words.take_if(&["next"]) {
+        let times = words.peek().and_then(|word| word.parse().ok());
+        if times.is_some() {
+            words.next();
+        }
+        return Ok(HowOften::Next(times.unwrap_or(1)));
+    }
+    words.take_if(&["all", "every"]);
+    Ok(HowOften::All)
+}
+
+/// What may stand behind the conditions.
+#[derive(Clone, Copy, Default)]
+struct Rest {
+    by: Option<Duration>,
+    error: Option<IcmpError>,
+}
+
+fn conditions(words: &mut Words<'_>) -> Parsed<(Matcher, Rest)> {
+    let mut matcher = words.peek().and_then(packet);
+    if matcher.is_some() {
+        words.next();
+    }
+    let mut rest = Rest::default();
+    while let Some(word) = words.next() {
+        let narrower = matcher.take().unwrap_or_default();
+        matcher = Some(match word {
+            "from" => narrower.from(side(words.must("client or server")?)?),
+            "of" if words.peek() == Some("port") => narrower,
+            "port" => narrower.port(number(words.must("a port")?, "a port")?),
+            "longer" => {
+                words.take_if(&["than"]);
+                narrower.longer_than(number(words.must("a length")?, "a length")?)
+            }
+            "containing" => narrower.containing(words.text()?),
+            "by" if words.peek().and_then(duration).is_some() => narrower,
+            "with" => {
+                words.take_if(&["icmp", "ICMP"]);
+                rest.error = Some(icmp_error(words)?);
+                narrower
+            }
+            word => match duration(word) {
+                Some(by) => {
+                    rest.by = Some(by);
+                    narrower
+                }
+                None => {
+                    return Err(NotUnderstood(format!("{word:?} is no packet and no condition")));
+                }
+            },
+        });
+    }
+    Ok((matcher.unwrap_or_default(), rest))
+}
+
+fn action(verb: &str, rest: Rest) -> Parsed<Action> {
+    let Rest { by, error } = rest;
+    if by.is_some() && verb != "delay" {
+        return Err(NotUnderstood(format!("{verb} takes no duration")));
+    }
+    if error.is_some() && verb != "answer" {
+        return Err(NotUnderstood(format!("{verb} takes no answer")));
+    }
+    Ok(match verb {
+        "pass" => Action::Deliver,
+        "drop" => Action::Drop,
+        "hold" => Action::Hold,
+        "delay" => {
+            Action::Delay(by.ok_or_else(|| NotUnderstood("delay by how long: 50ms".into()))?)
+        }
+        "double" => Action::Duplicate,
+        "reorder" => Action::Reorder,
+        "corrupt" => Action::Corrupt,
+        "forge" => Action::CorruptUnnoticed,
+        "reset" => Action::ResetBoth,
+        _ => Action::Answer(error.ok_or_else(|| {
+            NotUnderstood("answer with which error: with icmp host-unreachable".into())
+        })?),
+    })
+}
+
+fn packet(word: &str) -> Option<Matcher> {
+    let is = |known: &str| {
+        let several = word.strip_suffix(['s', 'S']);
+        word.eq_ignore_ascii_case(known)
+            || several.is_some_and(|one| one.eq_ignore_ascii_case(known))
+    };
+    PACKETS.iter().find(|(known, _)| is(known)).map(|(_, matcher)| matcher())
+}
+
+fn side(word: &str) -> Parsed<Side> {
+    let side = Side::BOTH.into_iter().find(|side| side.word() == word);
+    side.ok_or_else(|| NotUnderstood(format!("{word:?} is no side: client or server")))
+}
+
+/// `300us`, `50ms`, `2s`, `1.5s`; no longer than a day.
+fn duration(word: &str) -> Option<Duration> {
+    let (number, unit) = [("us", 1e-6), ("ms", 1e-3), ("s", 1.0)]
+        .iter()
+        .find_map(|(unit, seconds)| Some((word.strip_suffix(unit)?, seconds)))?;
+    let seconds = number.parse::<f64>().ok()? * unit;
+    (0.0..=86_400.0).contains(&seconds).then(|| Duration::from_secs_f64(seconds))
+}
+
+fn icmp_error(words: &mut Words<'_>) -> Parsed<IcmpError> {
+    let word = words.must("an ICMP error")?;
+    if word == "too-big" {
+        return Ok(IcmpError::TooBig(number(words.must("the next link's MTU")?, "an MTU")?));
+    }
+    if let Some((_, error)) = ERRORS.iter().find(|(known, _)| *known == word) {
+        return Ok(*error);
+    }
+    let exact = word.split_once('/').and_then(|(kind, code)| {
+        Some(IcmpError::Exact { kind: kind.parse().ok()?, code: code.parse().ok()? })
+    });
+    exact.ok_or_else(|| {
+        let known: Vec<&str> = ERRORS.iter().map(|(known, _)| *known).collect();
+        NotUnderstood(format!(
+            "{word:?} is no ICMP error: {}, too-big N, TYPE/CODE",
+            known.join(", ")
+        ))
+    })
+}
+
+fn number<T: FromStr>(word: &str, what: &str) -> Parsed<T> {
+    word.parse().map_err(|_| NotUnderstood(format!("{word:?} is not {what}")))
+}
+
+/// Words one after the other; a text in quotes is one.
+struct Words<'a> {
+    rest: &'a str,
+}
+
+impl<'a> Words<'a> {
+    fn of(text: &'a str) -> Self {
+        Words { rest: text.trim() }
+    }
+
+    fn split(&self) -> Option<(&'a str, &'a str)> {
+        if self.rest.is_empty() {
+            return None;
+        }
+        let end = self.rest.find(char::is_whitespace).unwrap_or(self.rest.len());
+        Some((&self.rest[..end], self.rest[end..].trim_start()))
+    }
+
+    fn peek(&self) -> Option<&'a str> {
+        self.split().map(|(word, _)| word)
+    }
+
+    fn next(&mut self) -> Option<&'a str> {
+        let (word, rest) = self.split()?;
+        self.rest = rest;
+        Some(word)
+    }
+
+    fn must(&mut self, what: &str) -> Parsed<&'a str> {
+        self.next().ok_or_else(|| NotUnderstood(format!("here is missing: {what}")))
+    }
+
+    fn take_if(&mut self, words: &[&str]) -> bool {
+        let is = self.peek().is_some_and(|word| words.contains(&word));
+        if is {
+            self.next();
+        }
+        is
+    }
+
+    /// A word, or what stands in quotes.
+    fn text(&mut self) -> Parsed<&'a str> {
+        let Some(quoted) = self.rest.strip_prefix('"') else { return self.must("a text") };
+        let Some((text, rest)) = quoted.split_once('"') else {
+            return Err(NotUnderstood("the quotes do not end".into()));
+        };
+        self.rest = rest.trim_start();
+        Ok(text)
+    }
+}
+
+impl fmt::Display for Rule {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let verb = match &self.action {
+            Action::Deliver => "pass",
+            Action::Drop => "drop",
+            Action::Hold => "hold",
+            Action::Delay(_) => "delay",
+            Action::Duplicate => "double",
+            Action::Reorder => "reorder",
+            Action::Corrupt => "corrupt",
+            Action::CorruptUnnoticed => "forge",
+            Action::Rewrite(_) => "rewrite",
+            Action::Answer(_) => "answer",
+            Action::ResetReceiver | Action::ResetSender | Action::ResetBoth => "reset",
+        };
+        f.write_str(verb)?;
+        match (self.left, self.skip, &self.chance) {
+            (Some(1), skip @ 1.., _) => write!(f, " {}", ordinal(skip.saturating_add(1)))?,
+            (Some(left), ..) => write!(f, " next {left}")?,
+            (None, _, Some(chance)) => write!(f, " {}% of", chance.percent())?,
+            _ => f.write_str(" all")?,
+        }
+        write!(f, " {}", self.matcher)?;
+        match &self.action {
+            Action::Delay(by) => write!(f, " {}us", by.as_micros()),
+            Action::Answer(error) => write!(f, " with icmp {}", word_of(*error)),
+            _ => Ok(()),
+        }
+    }
+}
+
+impl fmt::Debug for Rule {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Rule({self})")
+    }
+}
+
+fn ordinal(number: u32) -> String {
+    let end = match (number % 10, number % 100) {
+        (1, not) if not != 11 => "st",
+        (2, not) if not != 12 => "nd",
+        (3, not) if not != 13 => "rd",
+        _ => "th",
+    };
+    format!("{number}{end}")
+}
+
+fn word_of(error: IcmpError) -> String {
+    match error {
+        IcmpError::TooBig(mtu) => format!("too-big {mtu}"),
+        IcmpError::Exact { kind, code } => format!("{kind}/{code}"),
+        named => {
+            let row = ERRORS.iter().find(|(_, error)| *error == named);
+            row.map_or_else(|| named.to_string(), |(word, _)| (*word).into())
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn rules_are_read_and_written() {
+        for (said, written) in [
+            ("drop next SYN-ACK", "drop next 1 SYN-ACK"),
+            ("drop next 3 data from client", "drop next 3 data from client"),
+            ("drop all RST", "drop all RST"),
+            ("drop RSTs", "drop all RST"),
+            ("hold next fin", "hold next 1 FIN"),
+            ("delay all 50ms", "delay all packet 50000us"),
+            ("delay data from server by 1.5s", "delay all data from server 1500000us"),
+            ("double next data", "double next 1 data"),
+            ("reorder 3rd data", "reorder 3rd data"),
+            ("drop ACK of port 7", "drop all ACK of port 7"),
+            ("corrupt 1st segment port 7 longer than 100", {
+                "corrupt next 1 segment of port 7 longer than 100"
+            }),
+            ("drop 10% of data", "drop 10% of data"),
+            ("drop 2.5% data containing \"a b\"", "drop 2.5% of data containing \"a b\""),
+            ("answer next SYN from client with icmp host-unreachable", {
+                "answer next 1 SYN from client with icmp host-unreachable"
+            }),
+            ("answer data with too-big 1400", "answer all data with icmp too-big 1400"),
+            ("answer all with 3/5", "answer all packet with icmp 3/5"),
+            ("reset next data", "reset next 1 data"),
+        ] {
+            let rule: Rule = said.parse().unwrap_or_else(|error| panic!("{said}: {error}"));
+            assert_eq!(rule.to_string(), written);
+        }
+    }
+
+    #[test]
+    fn what_is_not_understood_is_named() {
+        for (said, named) in [
+            ("", "missing: what to do"),
+            ("eat next SYN", "\"eat\" is nothing a wire can do"),
+            ("drop next SYM", "\"SYM\" is no packet"),
+            ("drop SYN from mars", "\"mars\" is no side"),
+            ("drop SYN from", "missing: client or server"),
+            ("drop 101% of data", "no share"),
+            ("drop NaN% of data", "no share"),
+            ("drop 0th data", "no 0th"),
+            ("delay all", "how long"),
+            ("drop all 50ms", "takes no duration"),
+            ("delay all 50ms with icmp prohibited", "takes no answer"),
+            ("answer next SYN", "which error"),
+            ("answer next SYN with icmp rudeness", "\"rudeness\" is no ICMP error"),
+            ("answer next SYN with icmp too-big", "missing: the next link's MTU"),
+            ("drop data containing \"x", "do not end"),
+        ] {
+            let error = said.parse::<Rule>().map(|rule| rule.to_string()).unwrap_err();
+            assert!(error.to_string().contains(named), "{said}: {error}");
+        }
+        assert!("RST from server 5ms".parse::<Matcher>().is_err());
+    }
+
+    fn word() -> impl Strategy<Value = String> {
+        let known = "drop|delay|answer|next|all|3rd|10%|of|SYN|data|from|client|port|7|longer|than|\
+                     containing|\"x|50ms|with|icmp|too-big|3/5|-1|99999999999|é|\"";
+        prop_oneof![
+            prop::sample::select(known.split('|').collect::<Vec<_>>()).prop_map(Into::into),
+            any::<String>(),
+        ]
+    }
+
+    proptest! {
+        #[test]
+        fn nothing_makes_it_panic_and_what_is_written_can_be_read(
+            words in prop::collection::vec(word(), 0..10)
+        ) {
+            if let Ok(rule) = words.join(" ").parse::<Rule>() {
+                let written = rule.to_string();
+                // Quotes within a text cannot be said.
+                if !written.contains('\\') {
+                    let again = written.parse::<Rule>().map(|rule| rule.to_string());
+                    prop_assert_eq!(again, Ok(written));
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,217 @@
+//! How long the kernel waits before it gives up, by its settings; and what a scenario has made shorter.
+//!
+//! The formulas are those of the kernel's timers (tcp_timer.c); where documentation states a total, the tests have it.
+
+use std::time::Duration;
+
+use tcpecho_os::failed::Failed;
+use tcpecho_os::netns::read_sysctl;
+
+use crate::side::Side;
+
+/// A timer of the kernel that a scenario waits for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Timer {
+    /// Until connect gives up: `tcp_syn_retries` and `tcp_syn_linear_timeouts`.
+    Syn,
+    /// Until a connection gives up whose data are not acknowledged: `tcp_retries2`.
+    Retransmission,
+    /// Until an idle connection gives up whose peer is silent: `tcp_keepalive_time`, `_intvl`, `_probes`.
+    Keepalive,
+}
+
+/// A timer and the values of its settings.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Setting {
+    /// Which timer.
+    pub timer: Timer,
+    /// The values of [`Timer::keys`], in their order.
+    pub values: Vec<u64>,
+}
+
+/// What a scenario made shorter.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Shortened {
+    /// In which host.
+    pub side: Side,
+    /// As this machine has it.
+    pub own: Setting,
+    /// As it was in the run.
+    pub here: Setting,
+}
+
+/// The longest wait between two retransmissions, unless `tcp_rto_max_ms` says otherwise.
+const RTO_MAX: Duration = Duration::from_secs(120);
+/// The wait that `tcp_retries2` is reckoned with, whatever the connection's own is (`TCP_RTO_MIN`).
+const RTO_MIN: Duration = Duration::from_millis(200);
+/// The first wait for a SYN's answer (`TCP_TIMEOUT_INIT`).
+const FIRST: Duration = Duration::from_secs(1);
+
+impl Timer {
+    /// Every timer and how a scenario's text names it.
+    const ALL: [(Timer, &'static str); 3] = [
+        (Timer::Syn, "Timer::Syn"),
+        (Timer::Retransmission, "Timer::Retransmission"),
+        (Timer::Keepalive, "Timer::Keepalive"),
+    ];
+
+    /// The sysctls that decide.
+    #[must_use]
+    pub fn keys(self) -> &'static [&'static str] {
+        match self {
+            Timer::Syn => &["net.ipv4.tcp_syn_retries", "net.ipv4.tcp_syn_linear_timeouts"],
+            Timer::Retransmission => &["net.ipv4.tcp_retries2"],
+            Timer::Keepalive => &[
+                "net.ipv4.tcp_keepalive_time",
+                "net.ipv4.tcp_keepalive_intvl",
+                "net.ipv4.tcp_keepalive_probes",
+            ],
+        }
+    }
+
+    /// As this machine has it: the settings of the network that the calling thread is in.
+    ///
+    /// # Errors
+    /// `ENOENT` if the kernel has no such setting; a younger one, that it does not have, counts as 0.
+    pub fn own(self) -> Result<Setting, Failed> {
+        let value = |key: &&str| match read_sysctl(key) {
+            Ok(value) => Ok(value.parse().unwrap_or(0)),
+            Err(failed)
+                if key.ends_with("linear_timeouts")
+                    && tcpecho_os::netns::is_missing(failed.errno) =>
+            {
+                Ok(0)
+            }
+            Err(failed) => Err(failed),
+        };
+        let values = self.keys().iter().map(value).collect::<Result<_, _>>()?;
+        Ok(Setting { timer: self, values })
+    }
+
+    /// Those that a scenario names in its text.
+    pub(crate) fn named_in(text: &str) -> Vec<Timer> {
+        let named = Self::ALL.iter().filter(|(_, name)| text.contains(name));
+        named.map(|(timer, _)| *timer).collect()
+    }
+}
+
+impl Setting {
+    /// How long the kernel tries at least before it gives up.
+    #[must_use]
+    pub fn time(&self) -> Duration {
+        match (self.timer, self.values.as_slice()) {
+            (Timer::Syn, [retries, linear, ..]) => connect_time(*retries, *linear, rto_max()),
+            (Timer::Retransmission, [retries, ..]) => model(*retries, RTO_MIN, rto_max()),
+            (Timer::Keepalive, [time, interval, probes, ..]) => {
+                Duration::from_secs(time.saturating_add(interval.saturating_mul(*probes)))
+            }
+            _ => Duration::ZERO,
+        }
+    }
+}
+
+impl Shortened {
+    /// How much shorter it was.
+    #[must_use]
+    pub fn factor(&self) -> f64 {
+        self.own.time().as_secs_f64() / self.here.time().as_secs_f64().max(0.001)
+    }
+
+    /// Each setting that was changed: its name, this machine's value, the run's.
+    pub fn changed(&self) -> impl Iterator<Item = (&'static str, u64, u64)> + '_ {
+        let values = self.own.values.iter().zip(&self.here.values);
+        let rows = self.own.timer.keys().iter().zip(values);
+        rows.map(|(key, (own, here))| (*key, *own, *here)).filter(|(_, own, here)| own != here)
+    }
+}
+
+fn rto_max() -> Duration {
+    let own = read_sysctl("net.ipv4.tcp_rto_max_ms").ok().and_then(|value| value.parse().ok());
+    own.map_or(RTO_MAX, Duration::from_millis)
+}
+
+/// `tcp_model_timeout`: the waits double from `base` up to `longest`; all of them, retries + 1.
+fn model(retries: u64, base: Duration, longest: Duration) -> Duration {
+    let mut wait = base;
+    let mut whole = Duration::ZERO;
+    // The kernel takes no more than 255.
+    for _ in 0..=retries.min(255) {
+        whole += wait;
+        wait = (wait * 2).min(longest.max(base));
+    }
+    whole
+}
+
+/// Until connect gives up: a timer expires after 1 s, as often again as `linear` says, and then after ever doubled waits. It
+/// is over at the first expiry at which the SYN was sent again often enough, or for long enough.
+fn connect_time(retries: u64, linear: u64, longest: Duration) -> Duration {
+    let (retries, linear) = (retries.min(255), linear.min(255));
+    let enough = model(retries, FIRST, longest);
+    let (mut elapsed, mut wait) = (FIRST, FIRST);
+    for sent_again in 0..retries + linear {
+        if elapsed >= enough {
+            break;
+        }
+        if sent_again >= linear {
+            wait = (wait * 2).min(longest);
+        }
+        elapsed += wait;
+    }
+    elapsed
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn seconds(seconds: f64) -> Duration {
+        Duration::from_secs_f64(seconds)
+    }
+
+    #[test]
+    fn retransmission_takes_what_the_documentation_says() {
+        // Documentation/networking/ip-sysctl.rst: the default of 15 yields a hypothetical timeout of 924.6 s.
+        assert_eq!(model(15, RTO_MIN, RTO_MAX), seconds(924.6));
+        // ((2 << n) - 1) * 200 ms.
+        assert_eq!(model(1, RTO_MIN, RTO_MAX), seconds(0.6));
+        assert_eq!(model(3, RTO_MIN, RTO_MAX), seconds(3.0));
+        assert_eq!(model(8, RTO_MIN, RTO_MAX), seconds(102.2));
+        assert_eq!(model(15, RTO_MIN, seconds(1.0)), seconds(0.2 + 0.4 + 0.8 + 13.0));
+        assert!(model(u64::MAX, RTO_MIN, RTO_MAX) < seconds(31_000.0));
+    }
+
+    #[test]
+    fn connecting_takes_what_the_documentation_says() {
+        // The same: 67 s until the last SYN and 131 s in all, with 6 retries and 4 linear timeouts; 127 s without.
+        assert_eq!(connect_time(6, 4, RTO_MAX), seconds(131.0));
+        assert_eq!(connect_time(6, 0, RTO_MAX), seconds(127.0));
+        // Measured: SYNs at 0, 1 (and 2 with linear timeouts), and the end after 3 s.
+        assert_eq!(connect_time(1, 0, RTO_MAX), seconds(3.0));
+        assert_eq!(connect_time(1, 4, RTO_MAX), seconds(3.0));
+        assert_eq!(connect_time(2, 0, RTO_MAX), seconds(7.0));
+    }
+
+    #[test]
+    fn what_is_shorter_is_told_by_its_settings() {
+        let setting = |values: &[u64]| Setting { timer: Timer::Keepalive, values: values.into() };
+        let shortened = Shortened {
+            side: Side::Client,
+            own: setting(&[7200, 75, 9]),
+            here: setting(&[1, 1, 9]),
+        };
+        assert_eq!(shortened.own.time(), seconds(7875.0));
+        assert!((shortened.factor() - 787.5).abs() < 0.01);
+        let changed: Vec<_> = shortened.changed().collect();
+        assert_eq!(
+            changed,
+            [("net.ipv4.tcp_keepalive_time", 7200, 1), ("net.ipv4.tcp_keepalive_intvl", 75, 1)]
+        );
+    }
+
+    #[test]
+    fn timers_are_found_in_a_text() {
+        let text = "stage.shorten(Side::Client, Timer::Retransmission, &[1])?;";
+        assert_eq!(Timer::named_in(text), [Timer::Retransmission]);
+        assert_eq!(Timer::named_in("Timer::None"), []);
+    }
+}

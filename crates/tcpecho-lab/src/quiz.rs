@@ -1,0 +1,302 @@
+//! Questions about a scenario, made of what happened when it was played.
+//!
+//! A claim that says what was seen ([`Fact`]) becomes a question, and what was seen its answer; wrong answers come from
+//! the other claims of the run and from what such a call, packet or state may be. So no answer is written down anywhere,
+//! and none can be out of date.
+
+use std::sync::Arc;
+
+use rustix::event::PollFlags;
+use tcpecho_os::tcp_state::TcpState;
+
+use crate::impairment::Dice;
+use crate::packet::IcmpError;
+use crate::side::Side;
+use crate::timeline::{Fact, Moment, Place, What};
+
+mod outcome;
+
+use outcome::{call_of, outcome, verb_of};
+
+/// A question and what may be answered.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Question {
+    /// Asked before this step, counted from 0.
+    pub step: usize,
+    /// The question.
+    pub text: String,
+    /// What may be answered.
+    pub alternatives: Vec<String>,
+    /// Which of them was seen.
+    pub right: usize,
+    /// The claim that says so.
+    pub sentence: String,
+    interest: u8,
+}
+
+/// As many alternatives as there are to a question, and questions to a step and to a scenario.
+const ALTERNATIVES: usize = 4;
+const A_STEP: usize = 2;
+const ALL: usize = 8;
+
+/// The questions of a run, in the order of its steps; `dice` choose and order the alternatives.
+#[must_use]
+pub fn questions(moments: &[Moment], dice: &mut Dice) -> Vec<Question> {
+    let steps = steps(moments);
+    let mut all = Vec::new();
+    for (number, step) in steps.iter().enumerate() {
+        let mut here: Vec<Question> = Vec::new();
+        for at in step.clone() {
+            let asked = Asked { moments, step: step.clone(), at, number };
+            if let Some(question) = asked.question(dice)
+                && here.iter().all(|other| other.text != question.text)
+            {
+                here.push(question);
+            }
+        }
+        keep_best(&mut here, A_STEP);
+        all.extend(here);
+    }
+    keep_best(&mut all, ALL);
+    all
+}
+
+/// Where each step of a scenario begins and ends among the moments.
+#[must_use]
+pub fn steps(moments: &[Moment]) -> Vec<std::ops::Range<usize>> {
+    let is_step =
+        |moment: &Moment| moment.place == Place::Lab && matches!(moment.what, What::Step(_));
+    let begins: Vec<usize> =
+        (0..moments.len()).filter(|at| moments.get(*at).is_some_and(is_step)).collect();
+    let ends = begins.iter().skip(1).copied().chain([moments.len()]);
+    begins.iter().copied().zip(ends).map(|(begin, end)| begin..end).collect()
+}
+
+/// The most interesting, in the order they were in.
+fn keep_best(questions: &mut Vec<Question>, most: usize) {
+    while questions.len() > most {
+        let dullest = (0..questions.len()).rev().min_by_key(|at| questions[*at].interest);
+        questions.remove(dullest.unwrap_or_default());
+    }
+}
+
+/// A claim, and where it stands.
+struct Asked<'a> {
+    moments: &'a [Moment],
+    step: std::ops::Range<usize>,
+    at: usize,
+    number: usize,
+}
+
+impl Asked<'_> {
+    fn question(&self, dice: &mut Dice) -> Option<Question> {
+        let What::Claim { sentence, fact: Some(fact), holds: true, .. } =
+            &self.moments.get(self.at)?.what
+        else {
+            return None;
+        };
+        let (text, answer, pool, interest) = match fact {
+            Fact::Answer(seen) => {
+                self.about_call(seen).or_else(|| about_state_word(sentence, seen))?
+            }
+            Fact::Packet { from, kind } => about_packet(sentence, *from, kind)?,
+            Fact::State { state: TcpState::TimeWait, .. } => self.about_time_wait(),
+            Fact::State { side, state } => about_state(sentence, *side, *state),
+        };
+        let mut alternatives = choose(&answer, pool, dice);
+        dice.shuffle(&mut alternatives);
+        let right = alternatives.iter().position(|alternative| *alternative == answer)?;
+        let (step, sentence) = (self.number, sentence.clone());
+        Some(Question { step, text, alternatives, right, sentence, interest })
+    }
+
+    /// The call is the last one in whose answer the claim's stands.
+    fn about_call(&self, seen: &str) -> Option<(String, String, Vec<String>, u8)> {
+        let before = self.moments.get(..self.at)?;
+        let (answered, program) =
+            before.iter().enumerate().rev().find_map(|(at, moment)| match &moment.what {
+                What::Output { line, program, .. } if line == seen => Some((at, program)),
+                _ => None,
+            })?;
+        let its_call = |moment: &Moment| match &moment.what {
+            What::Input { line, program: its } if Arc::ptr_eq(its, program) => Some(line.clone()),
+            _ => None,
+        };
+        let called = (0..answered).rev().find(|at| its_call(&self.moments[*at]).is_some())?;
+        let line = its_call(&self.moments[called])?;
+        let verb = verb_of(&line)?;
+        let Place::Host(side) = self.moments[called].place else { return None };
+        let same = |at: &usize| its_call(&self.moments[*at]).is_some_and(|other| other == line);
+        let earlier = (self.step.start..called).filter(same).count();
+        let who = self.name_of(program, side);
+        let call = call_of(&line);
+        let text = if called < self.step.start {
+            format!("{who} still waits in {verb}. What does the call come to?")
+        } else if earlier == 0 {
+            format!("{who} calls {call}. What does it come to?")
+        } else {
+            let time = nth(earlier + 1);
+            format!("{who} calls {call} again, for the {time} time. What does it come to?")
+        };
+        let (answer, interest) = outcome(verb, seen);
+        let mut pool = self.other_outcomes(verb);
+        pool.extend(outcome::usual(verb));
+        Some((text, answer, pool, interest))
+    }
+
+    /// `The client`, or `Client 2` where there are several in that host.
+    fn name_of(&self, program: &Arc<str>, side: Side) -> String {
+        let mut known: Vec<&Arc<str>> = Vec::new();
+        for moment in self.moments {
+            if let What::Input { program, .. } = &moment.what
+                && moment.place == Place::Host(side)
+                && !known.iter().any(|other| Arc::ptr_eq(other, program))
+            {
+                known.push(program);
+            }
+        }
+        let place = known.iter().position(|other| Arc::ptr_eq(other, program)).unwrap_or_default();
+        match (side, known.len()) {
+            (_, 0 | 1) => format!("The {side}"),
+            (Side::Client, _) => format!("Client {}", place + 1),
+            (Side::Server, _) => format!("Server {}", place + 1),
+        }
+    }
+
+    /// What the same call came to elsewhere in the run.
+    fn other_outcomes(&self, verb: &str) -> Vec<String> {
+        let mut calls: Vec<(&Arc<str>, &str)> = Vec::new();
+        let mut outcomes = Vec::new();
+        for moment in self.moments {
+            match &moment.what {
+                What::Input { program, line } => {
+                    calls.retain(|(other, _)| !Arc::ptr_eq(other, program));
+                    calls.push((program, line));
+                }
+                What::Output { program, line, .. } => {
+                    let called = calls.iter().find(|(other, _)| Arc::ptr_eq(other, program));
+                    if called.is_some_and(|(_, call)| verb_of(call) == Some(verb)) {
+                        outcomes.push(outcome(verb, line).0);
+                    }
+                }
+                _ => {}
+            }
+        }
+        outcomes
+    }
+
+    /// Who has it is seen in the tables, not in the claim.
+    fn about_time_wait(&self) -> (String, String, Vec<String>, u8) {
+        let entered = |side| {
+            self.moments[self.step.clone()].iter().any(|moment| {
+                moment.place == Place::Host(side)
+                    && matches!(moment.what, What::State { now: Some(TcpState::TimeWait), .. })
+            })
+        };
+        let answer = match (entered(Side::Client), entered(Side::Server)) {
+            (true, true) => "both",
+            (true, false) => "the client's host",
+            (false, true) => "the server's host",
+            (false, false) => "neither",
+        };
+        let pool = ["the client's host", "the server's host", "both", "neither"].map(String::from);
+        ("Who comes to be in TIME_WAIT in this step?".into(), answer.into(), pool.into(), 5)
+    }
+}
+
+fn about_packet(
+    sentence: &str,
+    from: Side,
+    kind: &str,
+) -> Option<(String, String, Vec<String>, u8)> {
+    let mut pool = ["SYN", "SYN-ACK", "ACK", "FIN", "RST", "data"].map(String::from).to_vec();
+    if kind.starts_with("ICMP") {
+        let errors = [
+            IcmpError::HostUnreachable,
+            IcmpError::NetworkUnreachable,
+            IcmpError::Prohibited,
+            IcmpError::TimeExceeded,
+            IcmpError::TooBig(1280),
+        ];
+        pool = vec!["RST".into(), "FIN".into()];
+        pool.extend(errors.map(|error| format!("ICMP {error}")));
+        let to = from.other();
+        return Some((format!("Which packet comes to the {to}?"), kind.into(), pool, 4));
+    }
+    // Half a sentence is none to ask about.
+    let goes_on = ["and ", "nor ", "but "].iter().any(|word| sentence.starts_with(word));
+    let text = blanked(sentence, kind).or_else(|| {
+        (!goes_on).then(|| format!("Which packet comes from the {from} ({sentence})?"))
+    })?;
+    let interest = if matches!(kind, "RST" | "FIN") { 4 } else { 2 };
+    Some((text, kind.into(), pool, interest))
+}
+
+/// Where a state was read by the scenario itself.
+fn about_state_word(sentence: &str, seen: &str) -> Option<(String, String, Vec<String>, u8)> {
+    let state = (1..=11).map(TcpState::from_number).find(|state| state.word() == seen)?;
+    blanked(sentence, seen).map(|_| about_state(sentence, Side::Client, state))
+}
+
+fn about_state(sentence: &str, side: Side, state: TcpState) -> (String, String, Vec<String>, u8) {
+    let text = blanked(sentence, state.word())
+        .unwrap_or_else(|| format!("In which state is the {side}'s socket then ({sentence})?"));
+    let pool = (1..=11).map(TcpState::from_number).filter(|state| *state != TcpState::Close);
+    (text, state.word().into(), pool.map(|state| state.word().into()).collect(), 3)
+}
+
+/// The sentence with a gap for that word, if it has the word.
+fn blanked(sentence: &str, word: &str) -> Option<String> {
+    let is_part = |letter: char| letter.is_alphanumeric() || matches!(letter, '_' | '-');
+    let (at, _) = sentence.match_indices(word).find(|(at, _)| {
+        let (before, after) = (&sentence[..*at], &sentence[at + word.len()..]);
+        !before.ends_with(is_part) && !after.starts_with(is_part)
+    })?;
+    let before = sentence[..at]
+        .strip_suffix("an ")
+        .map_or_else(|| sentence[..at].to_string(), |before| format!("{before}a "));
+    Some(format!("Fill in: {before}____{}", &sentence[at + word.len()..]))
+}
+
+/// The answer and wrong ones, those from the run itself first.
+fn choose(answer: &str, pool: Vec<String>, dice: &mut Dice) -> Vec<String> {
+    let mut chosen = vec![answer.to_string()];
+    let mut rest: Vec<String> = Vec::new();
+    for wrong in pool {
+        if wrong != answer && !rest.contains(&wrong) {
+            rest.push(wrong);
+        }
+    }
+    while chosen.len() < ALTERNATIVES && !rest.is_empty() {
+        // The nearer to the front, the likelier: what the run has shown confuses most.
+        let at = dice.below(rest.len()).min(dice.below(rest.len()));
+        chosen.push(rest.remove(at));
+    }
+    chosen
+}
+
+fn nth(number: usize) -> String {
+    match number {
+        2 => "second".into(),
+        3 => "third".into(),
+        number => format!("{number}th"),
+    }
+}
+
+/// The names of poll(2)'s bits.
+fn poll_bits(bits: u16) -> String {
+    let known = [
+        (PollFlags::IN, "POLLIN"),
+        (PollFlags::PRI, "POLLPRI"),
+        (PollFlags::OUT, "POLLOUT"),
+        (PollFlags::RDHUP, "POLLRDHUP"),
+        (PollFlags::ERR, "POLLERR"),
+        (PollFlags::HUP, "POLLHUP"),
+    ];
+    let names = known.iter().filter(|(bit, _)| bits & bit.bits() != 0).map(|(_, name)| *name);
+    let names: Vec<&str> = names.collect();
+    if names.is_empty() { "nothing".into() } else { names.join(" ") }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,126 @@
+//! What calls come to, in words that can be chosen from.
+
+use rustix::io::Errno;
+use tcpecho_os::errno;
+
+use super::poll_bits;
+
+/// What a call usually comes to, good or bad: where wrong alternatives come from.
+struct Usual {
+    verb: &'static str,
+    /// What a puppet says.
+    answers: &'static [&'static str],
+}
+
+const USUAL: &[Usual] = &[
+    Usual {
+        verb: "recv",
+        answers: &["ok 0", "ECONNRESET", "ETIMEDOUT", "EPIPE", "EHOSTUNREACH", "EAGAIN"],
+    },
+    Usual { verb: "send", answers: &["ok 5", "EPIPE", "ECONNRESET", "ETIMEDOUT", "ENOTCONN"] },
+    Usual {
+        verb: "connect",
+        answers: &[
+            "ok",
+            "ECONNREFUSED",
+            "ETIMEDOUT",
+            "ECONNRESET",
+            "EHOSTUNREACH",
+            "EADDRNOTAVAIL",
+        ],
+    },
+    Usual { verb: "accept", answers: &["ok 1", "ECONNABORTED", "EINTR", "EMFILE", "EINVAL"] },
+    Usual { verb: "bind", answers: &["ok", "EADDRINUSE", "EADDRNOTAVAIL", "EACCES", "EINVAL"] },
+    Usual { verb: "listen", answers: &["ok", "EADDRINUSE", "EINVAL", "EOPNOTSUPP"] },
+    Usual { verb: "poll", answers: &["ok 0x0", "ok 0x4", "ok 0x5", "ok 0x2005", "ok 0x201d"] },
+    Usual {
+        verb: "getsockopt",
+        answers: &["ok 0", "ok EPIPE", "ok ECONNRESET", "ok ETIMEDOUT", "ok EHOSTUNREACH"],
+    },
+    Usual { verb: "getpeername", answers: &["ok", "ENOTCONN", "ECONNRESET", "EBADF"] },
+    Usual { verb: "wait", answers: &["ok 0", "ok 1", "ECHILD", "EINTR"] },
+    Usual { verb: "shutdown", answers: &["ok", "ENOTCONN", "EPIPE", "ECONNRESET"] },
+];
+
+/// The call in a puppet's line, if it is one to ask about.
+pub(super) fn verb_of(line: &str) -> Option<&'static str> {
+    let verb = call_of(line).split(' ').next()?;
+    USUAL.iter().map(|usual| usual.verb).find(|known| *known == verb)
+}
+
+/// A puppet's line without the number of the socket.
+pub(super) fn call_of(line: &str) -> &str {
+    match line.split_once(": ") {
+        Some((number, rest)) if number.parse::<usize>().is_ok() => rest,
+        _ => line,
+    }
+}
+
+pub(super) fn usual(verb: &str) -> impl Iterator<Item = String> + '_ {
+    let row = USUAL.iter().filter(move |usual| usual.verb == verb);
+    row.flat_map(|usual| usual.answers).map(move |answer| outcome(verb, answer).0)
+}
+
+/// A puppet's answer in words, and how much it is worth asking for.
+pub(super) fn outcome(verb: &str, answer: &str) -> (String, u8) {
+    let Some(said) = answer.strip_prefix("ok") else { return (with_words(answer), 5) };
+    let said = said.trim_start();
+    match verb {
+        "recv" if said == "0" => ("end of file".into(), 4),
+        "recv" => (received(said), 2),
+        "send" => ("the kernel takes all bytes".into(), 3),
+        "poll" => {
+            let bits = said.strip_prefix("0x").and_then(|bits| u16::from_str_radix(bits, 16).ok());
+            (bits.map_or_else(|| said.into(), poll_bits), 3)
+        }
+        "getsockopt" if said == "0" => ("no error".into(), 4),
+        "getsockopt" => (with_words(said), 5),
+        "wait" if said == "0" => ("no child has ended".into(), 3),
+        "wait" => ("a child that has ended".into(), 3),
+        _ => ("it works".into(), 3),
+    }
+}
+
+/// `5 hello` as `5 bytes: hello`, cut where it is long.
+fn received(said: &str) -> String {
+    let (count, text) = said.split_once(' ').unwrap_or((said, ""));
+    let short: String = text.chars().take(20).collect();
+    let dots = if short.len() < text.len() { "…" } else { "" };
+    format!("{count} bytes: {short}{dots}")
+}
+
+/// `EPIPE: Broken pipe`.
+fn with_words(name: &str) -> String {
+    let numbers = (1..=133).map(Errno::from_raw_os_error);
+    let known = numbers.into_iter().find(|known| errno::name(*known) == Some(name));
+    match known.map(errno::words) {
+        // `Broken pipe (EPIPE)`, with the name first, since that is what one chooses by.
+        Some(words) => {
+            let words = words.strip_suffix(&format!(" ({name})")).unwrap_or(&words).to_string();
+            format!("{name}: {words}")
+        }
+        None => name.into(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn answers_are_put_into_words() {
+        for (verb, answer, words) in [
+            ("recv", "ok 0", "end of file"),
+            ("recv", "ok 5 hello", "5 bytes: hello"),
+            ("recv", "ECONNRESET", "ECONNRESET: Connection reset by peer"),
+            ("poll", "ok 0x2001", "POLLIN POLLRDHUP"),
+            ("getsockopt", "ok EPIPE", "EPIPE: Broken pipe"),
+            ("connect", "ok", "it works"),
+        ] {
+            assert_eq!(outcome(verb, answer).0, words);
+        }
+        assert_eq!(verb_of("1: recv 100"), Some("recv"));
+        assert_eq!(verb_of("close"), None);
+        assert_eq!(usual("bind").count(), 5);
+    }
+}
