@@ -23,11 +23,13 @@ pub mod two_hosts;
 pub mod wire;
 
 mod attendant;
+mod observer;
 mod side;
 mod sysctls;
 
 pub use host::Host;
 pub use impairment::{Action, Matcher, Rule};
+pub use observer::{Injection, When};
 pub use packet::{Flags, IcmpError, Packet};
 pub use program::{Launch, Program};
 pub use side::{Family, Side};

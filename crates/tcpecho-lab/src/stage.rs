@@ -236,7 +236,7 @@ impl Stage {
     /// # Errors
     /// It could not be started.
     pub fn actor(&self, side: Side) -> Result<Actor, Broken> {
-        Ok(Actor(self.two.host(side).program(&self.puppet)?))
+        self.actor_with(side, |launch| launch)
     }
 
     /// A program on strings that may not have ports below 1024, as an ordinary user's may not.
@@ -244,8 +244,25 @@ impl Stage {
     /// # Errors
     /// It could not be started.
     pub fn ordinary_actor(&self, side: Side) -> Result<Actor, Broken> {
-        let launch = Launch::new(&self.puppet).with_ordinary_ports();
+        self.actor_with(side, Launch::with_ordinary_ports)
+    }
+
+    /// A program on strings that is started in a special way.
+    ///
+    /// # Errors
+    /// It could not be started.
+    pub fn actor_with(
+        &self,
+        side: Side,
+        special: impl FnOnce(Launch) -> Launch,
+    ) -> Result<Actor, Broken> {
+        let launch = special(Launch::new(&self.puppet).without_streams());
         Ok(Actor(self.two.host(side).launch(&launch)?))
+    }
+
+    /// From now on every program that starts is observed.
+    pub fn observe_calls(&self) {
+        self.two.observe_calls();
     }
 
     /// A server that listens with this backlog, SO_REUSEADDR set.

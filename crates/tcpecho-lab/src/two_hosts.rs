@@ -1,6 +1,7 @@
 //! The whole laboratory: a client host, a server host, the wire between them and the timeline of it all.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 use tcpecho_os::failed::Failed;
 
@@ -36,6 +37,7 @@ pub struct TwoHosts {
     /// All that happens.
     pub timeline: Timeline,
     watch: Arc<Watch>,
+    observed: Arc<AtomicBool>,
     // Last: the wire's thread outlives the hosts.
     _ferry: Ferry,
 }
@@ -55,16 +57,18 @@ impl TwoHosts {
         let timeline = Timeline::new();
         let (wire, ferry) = Wire::new(&timeline)?;
         let watch = Arc::new(Watch::new(&timeline, options.family));
+        let observed = Arc::<AtomicBool>::default();
         let parts = Parts {
             wire: wire.clone(),
             watch: Arc::clone(&watch),
             timeline: timeline.clone(),
             cable: options.cable,
             mtu: options.mtu,
+            observed: Arc::clone(&observed),
         };
         let client = Host::new(Side::Client, parts.clone())?;
         let server = Host::new(Side::Server, parts)?;
-        let lab = TwoHosts { client, server, wire, timeline, watch, _ferry: ferry };
+        let lab = TwoHosts { client, server, wire, timeline, watch, observed, _ferry: ferry };
         lab.watch_states(options.watch_states);
         Ok(lab)
     }
@@ -91,6 +95,11 @@ impl TwoHosts {
         let watch = Arc::clone(&self.watch);
         let look: Arc<dyn Fn() + Send + Sync> = Arc::new(move || watch.look());
         self.wire.after_each_packet(on.then_some(look));
+    }
+
+    /// From now on every program that starts is observed: its system calls go to the timeline ([`crate::Launch::observed`]).
+    pub fn observe_calls(&self) {
+        self.observed.store(true, Relaxed);
     }
 
     /// Looks at the states of all sockets now, and writes what has changed to the timeline.
