@@ -1,5 +1,6 @@
 //! `tcpecho lab`: boundary conditions of TCP, executed between two hosts on a wire of our own.
 
+mod calls;
 mod ladder;
 mod page;
 mod report;
@@ -21,6 +22,7 @@ use tcpecho_lab::{
     host::Cable,
     puppet,
     scenario::{Run, SCENARIOS, Scenario, Verdict},
+    stage::Stage,
 };
 
 use self::ladder::Ladder;
@@ -72,6 +74,10 @@ struct RunArgs {
     /// Scenarios at a time; 1 draws while it happens
     #[arg(long, value_name = "N", default_value_t = 8, value_parser = clap::value_parser!(u8).range(1..=64))]
     jobs: u8,
+
+    /// Also show the system calls that the programs make, and what they come to
+    #[arg(long)]
+    calls: bool,
 
     /// Step by step: wait for Enter before each
     #[arg(long, conflicts_with = "jobs")]
@@ -179,12 +185,16 @@ fn play(args: &RunArgs) -> ExitCode {
         Ok(cable) => cable,
         Err(status) => return status,
     };
+    if args.calls
+        && let Err(failed) = doctor::try_observing()
+    {
+        let ways_out = doctor::observing_ways_out(&failed).join("; or ");
+        say(&format!("SKIP: system calls cannot be observed here: {failed}; {ways_out}"));
+        return ExitCode::from(exit::SKIPPED);
+    }
     let live = args.format == Format::Text && (wanted.len() == 1 || args.jobs == 1 || args.slow);
-    let runs = if live {
-        one_by_one(&wanted, cable, args.slow)
-    } else {
-        side_by_side(&wanted, cable, args.jobs.into())
-    };
+    let runs =
+        if live { one_by_one(&wanted, cable, args) } else { side_by_side(&wanted, cable, args) };
     if let (Some(file), [run]) = (&args.pcapng, runs.as_slice())
         && let Err(error) = report::write_pcapng(run, file)
     {
@@ -214,14 +224,15 @@ fn enter() -> Result<Cable, ExitCode> {
 }
 
 /// Drawn while it happens.
-fn one_by_one(wanted: &[(&'static Scenario, Family)], cable: Cable, slow: bool) -> Vec<Run> {
+fn one_by_one(wanted: &[(&'static Scenario, Family)], cable: Cable, args: &RunArgs) -> Vec<Run> {
     let colour = io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none();
     wanted
         .iter()
         .map(|(scenario, family)| {
             let mut ladder = None;
             let run = scenario.run(*family, cable, puppet_command(), |stage| {
-                if slow {
+                prepare(stage, args);
+                if args.slow {
                     stage.pause_before_steps(wait_for_enter);
                 }
                 ladder = Some(Ladder::follow(&stage.two().timeline, colour));
@@ -232,20 +243,29 @@ fn one_by_one(wanted: &[(&'static Scenario, Family)], cable: Cable, slow: bool) 
         .collect()
 }
 
+/// What holds for every scenario, however it is shown.
+fn prepare(stage: &mut Stage, args: &RunArgs) {
+    if args.calls {
+        stage.observe_calls();
+    }
+}
+
 fn wait_for_enter(sentence: &str) {
     eprint!("[Enter] {sentence} ");
     let _ = io::stdin().read_line(&mut String::new());
 }
 
 /// So many at a time; each has hosts of its own.
-fn side_by_side(wanted: &[(&'static Scenario, Family)], cable: Cable, jobs: usize) -> Vec<Run> {
+fn side_by_side(wanted: &[(&'static Scenario, Family)], cable: Cable, args: &RunArgs) -> Vec<Run> {
     let next = AtomicUsize::new(0);
     let runs = Mutex::new(Vec::new());
     std::thread::scope(|scope| {
-        for _ in 0..jobs.min(wanted.len()) {
+        for _ in 0..usize::from(args.jobs).min(wanted.len()) {
             scope.spawn(|| {
                 while let Some((scenario, family)) = wanted.get(next.fetch_add(1, Relaxed)) {
-                    let run = scenario.run(*family, cable, puppet_command(), |_| ());
+                    let run = scenario.run(*family, cable, puppet_command(), |stage| {
+                        prepare(stage, args);
+                    });
                     runs.lock().unwrap_or_else(PoisonError::into_inner).push(run);
                 }
             });
@@ -307,6 +327,12 @@ fn examine() -> ExitCode {
         for way_out in finding.ways_out {
             let _ = writeln!(out, "  try: {way_out}");
         }
+    }
+    let observed = doctor::try_observing().err();
+    let said = observed.as_ref().map_or_else(|| "works".into(), ToString::to_string);
+    let _ = writeln!(out, "system calls (--calls): {said}");
+    for way_out in observed.iter().flat_map(doctor::observing_ways_out) {
+        let _ = writeln!(out, "  try: {way_out}");
     }
     if usable { ExitCode::SUCCESS } else { ExitCode::from(exit::SKIPPED) }
 }

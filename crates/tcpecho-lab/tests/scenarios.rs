@@ -6,6 +6,7 @@ use tcpecho_lab::{
     Family,
     host::Cable,
     scenario::{SCENARIOS, Sentence, Verdict},
+    stage::Stage,
 };
 use tcpecho_lab::{What, scenario::Run};
 
@@ -16,6 +17,19 @@ fn rounds() -> usize {
 
 #[test]
 fn every_scenario_holds() {
+    play(|_| ());
+}
+
+/// Being observed changes nothing of what a program does.
+#[test]
+fn every_scenario_holds_with_its_calls_observed() {
+    match tcpecho_lab::doctor::try_observing() {
+        Ok(()) => play(|stage| stage.observe_calls()),
+        Err(failed) => println!("SKIP {failed}"),
+    }
+}
+
+fn play(prepare: fn(&mut Stage)) {
     let puppet = vec![env!("CARGO_BIN_EXE_tcpecho-puppet").into()];
     let plays: Vec<_> = (0..rounds())
         .flat_map(|_| {
@@ -29,7 +43,7 @@ fn every_scenario_holds() {
                 scope.spawn(|| {
                     let mut failures = Vec::new();
                     while let Some((scenario, family)) = plays.get(next.fetch_add(1, Relaxed)) {
-                        let run = scenario.run(*family, Cable::Tun, puppet.clone(), |_| ());
+                        let run = scenario.run(*family, Cable::Tun, puppet.clone(), prepare);
                         failures.extend(complaint(&run));
                     }
                     failures

@@ -13,6 +13,8 @@ use tcpecho_lab::{
     timeline::{PacketMoment, Verdict as Fate},
 };
 
+use super::{calls, report::shown};
+
 /// Columns of a side, and of what is between them.
 const SIDE: usize = 30;
 const MIDDLE: usize = 52;
@@ -27,15 +29,15 @@ impl Ladder {
     pub(super) fn follow(timeline: &Timeline, colour: bool) -> Self {
         let moments: Receiver<Moment> = timeline.subscribe();
         let draw = move || {
-            for moment in moments {
-                let mut out = io::stdout().lock();
+            calls::follow(&moments, |moment| {
                 if matches!(&moment.what, What::Step(text) if text == THE_END) {
-                    break;
+                    return false;
                 }
                 if let Some(line) = line(&moment, colour) {
-                    let _ = writeln!(out, "{line}");
+                    let _ = writeln!(io::stdout().lock(), "{line}");
                 }
-            }
+                true
+            });
         };
         let thread = thread::Builder::new().name("ladder".into()).spawn(draw).ok();
         Ladder { timeline: Some(timeline.clone()), thread }
@@ -59,7 +61,7 @@ impl Drop for Ladder {
 /// A run that is over, without colour.
 pub(super) fn draw(out: &mut impl Write, run: &Run) -> io::Result<()> {
     writeln!(out, "{} over {}", run.scenario.name, run.family)?;
-    for moment in run.timeline.iter().flat_map(|timeline| timeline.since(0)) {
+    for moment in shown(run) {
         if let Some(line) = line(&moment, false) {
             writeln!(out, "{line}")?;
         }
@@ -88,6 +90,9 @@ pub(super) fn line(moment: &Moment, colour: bool) -> Option<String> {
             };
             at_side(paint(colour, BLUE, &format!("{} → {}", word(before), word(now))))
         }
+        What::Call(call) if call.injected => at_side(paint(colour, YELLOW, &call.to_string())),
+        What::Call(call) => at_side(call.to_string()),
+        What::Signal { signal, .. } => at_side(paint(colour, YELLOW, &format!("-- {signal} --"))),
         What::Input { line, .. } => at_side(format!("> {line}")),
         What::Output { line, .. } => at_side(format!("  {line}")),
         What::Exit { exit, .. } => at_side(match exit {

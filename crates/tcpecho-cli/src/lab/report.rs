@@ -8,7 +8,7 @@ use tcpecho_lab::{
     scenario::{Run, Scenario, Sentence, Verdict},
 };
 
-use super::ladder;
+use super::{calls::tidied, ladder};
 
 /// The page of `lab explain`, in Markdown that reads well as it is.
 pub(super) fn explanation(scenario: &Scenario) -> String {
@@ -54,7 +54,7 @@ pub(super) fn markdown(out: &mut impl io::Write, runs: &[Run]) -> io::Result<()>
             run.family,
             words(&run.verdict)
         )?;
-        for moment in moments(run) {
+        for moment in shown(run) {
             if let Some(line) = ladder::line(&moment, false) {
                 writeln!(out, "{}", line.trim_end())?;
             }
@@ -66,6 +66,11 @@ pub(super) fn markdown(out: &mut impl io::Write, runs: &[Run]) -> io::Result<()>
 
 pub(super) fn moments(run: &Run) -> Vec<Moment> {
     run.timeline.as_ref().map(|timeline| timeline.since(0)).unwrap_or_default()
+}
+
+/// The same without what would be told twice, for people.
+pub(super) fn shown(run: &Run) -> Vec<Moment> {
+    tidied(moments(run))
 }
 
 #[derive(Serialize)]

@@ -56,7 +56,7 @@ fn play(stage: &mut Stage) -> Played {
         stage.count(&Matcher::data().containing("two")) == sent.len()
     });
     stage.claim("with the same number each time", sent.windows(2).all(|two| two[0].seq == two[1].seq));
-    stage.claim("three times or more", sent.len() >= 3);
+    stage.claim("and was sent more than once", sent.len() >= 2);
     let clock: Vec<u32> = sent.iter().filter_map(|tcp| Some(tcp.timestamps?.0)).collect();
     stage.claim("each wait twice as long as the one before, or longer", waits_double(&clock));
 
