@@ -43,6 +43,8 @@ scenarios! {
     eintr_on_accept
     eintr_on_connect
     abort_before_accept
+    abort_before_accept_posix
+    accept_without_descriptors
     server_process_killed
     server_process_killed_unread
     sigpipe
@@ -143,6 +145,7 @@ impl Scenario {
         let played = (self.play)(&mut stage);
         let (claims, failed) = stage.verdict();
         let verdict = match played {
+            Err(_) if let Some(why) = stage.impossible() => Verdict::Skipped(why.into()),
             Err(broken) => Verdict::Broken(broken.to_string()),
             Ok(()) if failed.is_empty() => Verdict::Held(claims),
             Ok(()) => Verdict::Failed(failed.to_vec()),

@@ -12,6 +12,7 @@ use rustix::io::Errno;
 use tcpecho_os::failed::Failed;
 use tcpecho_os::sock_diag::TcpSocket;
 
+use crate::doctor;
 use crate::host::Cable;
 use crate::impairment::{Matcher, Rule};
 use crate::program::{Launch, Program};
@@ -75,6 +76,7 @@ pub struct Stage {
     pause: Option<Pause>,
     claims: usize,
     failed: Vec<String>,
+    impossible: Option<String>,
 }
 
 impl Stage {
@@ -84,7 +86,8 @@ impl Stage {
     /// Whatever [`TwoHosts::new`] needs and this system refuses.
     pub fn new(family: Family, cable: Cable, puppet: Vec<OsString>) -> Result<Self, Failed> {
         let two = TwoHosts::new(&Options { family, cable, ..Options::default() })?;
-        Ok(Stage { two, family, puppet, pause: None, claims: 0, failed: Vec::new() })
+        let (pause, failed, impossible) = (None, Vec::new(), None);
+        Ok(Stage { two, family, puppet, pause, claims: 0, failed, impossible })
     }
 
     /// Calls `pause` before each step, with its sentence.
@@ -107,6 +110,23 @@ impl Stage {
     #[must_use]
     pub fn family(&self) -> Family {
         self.family
+    }
+
+    /// For a scenario that makes up results of calls: skips it where calls cannot be observed.
+    ///
+    /// # Errors
+    /// They cannot.
+    pub fn need_injection(&mut self) -> Played {
+        doctor::try_observing().map_err(|failed| {
+            self.impossible = Some(format!("system calls cannot be observed here: {failed}"));
+            Broken::from(failed)
+        })
+    }
+
+    /// Why the scenario cannot be played here, if that is so.
+    #[must_use]
+    pub fn impossible(&self) -> Option<&str> {
+        self.impossible.as_deref()
     }
 
     /// Says what is done next.
@@ -220,6 +240,17 @@ impl Stage {
         Ok(())
     }
 
+    /// Waits until the wire has kept one of those, and throws away all that it has. None are kept any more.
+    ///
+    /// # Errors
+    /// None came.
+    pub fn forget(&self, kept: &Kept) -> Played {
+        self.two.wire.wait_for(&kept.matcher, kept.mark, PATIENCE)?;
+        self.two.wire.remove(kept.rule);
+        self.two.wire.discard(&kept.matcher);
+        Ok(())
+    }
+
     /// The connections with this port at either end in that host; what listens is none.
     #[must_use]
     pub fn connections(&self, side: Side, port: u16) -> Vec<TcpSocket> {
@@ -270,7 +301,19 @@ impl Stage {
     /// # Errors
     /// One of its calls failed.
     pub fn listening(&self, backlog: u32) -> Result<Actor, Broken> {
-        let server = self.actor(Side::Server)?;
+        self.listening_with(backlog, |launch| launch)
+    }
+
+    /// The same, started in a special way.
+    ///
+    /// # Errors
+    /// One of its calls failed.
+    pub fn listening_with(
+        &self,
+        backlog: u32,
+        special: impl FnOnce(Launch) -> Launch,
+    ) -> Result<Actor, Broken> {
+        let server = self.actor_with(Side::Server, special)?;
         server.must(&format!("socket {}", self.number()))?;
         server.must("setsockopt reuseaddr on")?;
         server.must(&format!("bind {} {PORT}", self.family.any()))?;
