@@ -183,6 +183,10 @@ impl Switch {
 /// # Errors
 /// What stands in the way; [`observing_ways_out`] says what to do about it.
 pub fn try_observing() -> Result<(), Failed> {
+    let actions = read_to_string("/proc/sys/kernel/seccomp/actions_avail").unwrap_or_default();
+    if !actions.split_whitespace().any(|action| action == "trace") {
+        return Err(Failed { operation: "seccomp(SECCOMP_RET_TRACE)".into(), errno: Errno::NOSYS });
+    }
     tcpecho_os::ptrace::probe()
 }
 
@@ -191,7 +195,10 @@ pub fn try_observing() -> Result<(), Failed> {
 pub fn observing_ways_out(failed: &Failed) -> Vec<String> {
     let mut out = Vec::new();
     if failed.errno == Errno::NOSYS {
-        out.push("it can be done on x86-64 and ARM64, from Linux 5.3 on".into());
+        out.push(
+            "it can be done on x86-64 and ARM64, from Linux 5.3 on, with CONFIG_SECCOMP_FILTER"
+                .into(),
+        );
         return out;
     }
     match read_to_string("/proc/sys/kernel/yama/ptrace_scope").as_deref().map(str::trim) {

@@ -1,4 +1,7 @@
-//! Watching another process's system calls (ptrace(2)): it stops before and after each call, and at each signal.
+//! Watching another process's system calls (ptrace(2)): it stops before and after a call, and at each signal.
+//!
+//! It stops only for those calls that [`crate::system_call`] names, by a filter (seccomp(2)) that says SECCOMP_RET_TRACE to
+//! them: all others, of which a program's start has thousands, run at full speed.
 //!
 //! Tracing belongs to a thread: a [`Tracer`] stays in the thread that made it, and waits for its own tracees only, so no
 //! child of the program around it is ever taken (`__WNOTHREAD`). When that thread ends, however, the tracees are killed
@@ -83,6 +86,7 @@ impl Tracer {
             | libc::PTRACE_O_TRACEVFORK
             | libc::PTRACE_O_TRACECLONE
             | libc::PTRACE_O_TRACEEXEC
+            | libc::PTRACE_O_TRACESECCOMP
             | libc::PTRACE_O_EXITKILL;
         request(libc::PTRACE_SEIZE as i64, pid, 0, options as usize)
     }
@@ -108,11 +112,19 @@ impl Tracer {
         }
     }
 
-    /// Lets a tracee go on to the next stop; a `signal` above 0 is delivered to it.
+    /// Lets a tracee go on to the next call of interest; a `signal` above 0 is delivered to it.
     ///
     /// # Errors
     /// `ESRCH` if it has been killed meanwhile; [`Tracer::wait`] will tell.
     pub fn go_on(&self, tid: i32, signal: i32) -> Result<(), Errno> {
+        request(libc::PTRACE_CONT as i64, tid, 0, signal as usize)
+    }
+
+    /// As [`Tracer::go_on`], but no farther than to where it leaves the call that it is in.
+    ///
+    /// # Errors
+    /// As [`Tracer::go_on`].
+    pub fn go_on_to_return(&self, tid: i32, signal: i32) -> Result<(), Errno> {
         request(libc::PTRACE_SYSCALL as i64, tid, 0, signal as usize)
     }
 
@@ -134,7 +146,7 @@ impl Tracer {
         request(GET_SYSCALL_INFO, tid, size, (&raw mut info).expose_provenance())?;
         Ok(match info.operation {
             _ if info.architecture != machine::ARCHITECTURE => Position::Elsewhere,
-            1 => {
+            1 | 3 => {
                 let [number, arguments @ .., _] = info.rest;
                 Position::Enters { number: number.cast_signed(), arguments }
             }
@@ -235,6 +247,7 @@ fn event_of(status: i32) -> Event {
         (signal, 0) if signal == libc::SIGTRAP | 0x80 => Event::SystemCall,
         (signal, 0) => Event::Signal(signal),
         (signal, libc::PTRACE_EVENT_STOP) if stops.contains(&signal) => Event::Stopped,
+        (_, libc::PTRACE_EVENT_SECCOMP) => Event::SystemCall,
         (_, libc::PTRACE_EVENT_EXEC) => Event::Executed,
         _ => Event::Other,
     }
@@ -262,11 +275,11 @@ fn register_set<T>(which: i64, tid: i32, set: usize, registers: &mut T) -> Resul
 }
 
 #[cfg(target_arch = "x86_64")]
-mod machine {
+pub(crate) mod machine {
     //! struct user_regs_struct (sys/user.h), as numbers.
     use super::{Errno, register_set};
 
-    pub(super) const ARCHITECTURE: u32 = 0xc000_003e;
+    pub(crate) const ARCHITECTURE: u32 = 0xc000_003e;
     /// rax.
     pub(super) const RESULT: usize = 10;
     /// orig_rax.
@@ -294,11 +307,11 @@ mod machine {
 }
 
 #[cfg(target_arch = "aarch64")]
-mod machine {
+pub(crate) mod machine {
     //! struct user_pt_regs (asm/ptrace.h), as numbers: x0 to x30, sp, pc, pstate.
     use super::{Errno, register_set};
 
-    pub(super) const ARCHITECTURE: u32 = 0xc000_00b7;
+    pub(crate) const ARCHITECTURE: u32 = 0xc000_00b7;
     pub(super) const RESULT: usize = 0;
     pub(super) const INSTRUCTION: usize = 32;
     /// The instruction `svc`.
@@ -324,10 +337,10 @@ mod machine {
 }
 
 #[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
-mod machine {
+pub(crate) mod machine {
     use super::Errno;
 
-    pub(super) const ARCHITECTURE: u32 = 0;
+    pub(crate) const ARCHITECTURE: u32 = 0;
     pub(super) const RESULT: usize = 0;
     pub(super) const INSTRUCTION: usize = 0;
     pub(super) const CALL_LENGTH: u64 = 0;
@@ -396,6 +409,7 @@ mod tests {
         assert_eq!(stop(libc::SIGSTOP, libc::PTRACE_EVENT_STOP), Event::Stopped);
         assert_eq!(stop(libc::SIGTRAP, libc::PTRACE_EVENT_STOP), Event::Other);
         assert_eq!(stop(libc::SIGTRAP, libc::PTRACE_EVENT_FORK), Event::Other);
+        assert_eq!(stop(libc::SIGTRAP, libc::PTRACE_EVENT_SECCOMP), Event::SystemCall);
         assert_eq!(stop(libc::SIGTRAP, libc::PTRACE_EVENT_EXEC), Event::Executed);
         assert_eq!(event_of(7 << 8), Event::Ended(Exit::Exited(7)));
         assert_eq!(event_of(9), Event::Ended(Exit::Killed(9)));

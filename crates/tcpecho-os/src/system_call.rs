@@ -24,6 +24,9 @@ macro_rules! names {
                 _ => None,
             }
         }
+
+        /// All that are named, and those that end a signal handler or go on with an interrupted call.
+        const OF_INTEREST: &[i64] = &[SIGRETURN, RESTART, $($(#[$only])? (libc::$number as i64),)*];
     };
 }
 
@@ -70,6 +73,49 @@ names! {
     SYS_exit_group "exit_group"
 }
 
+/// Has a tracer told of these calls, and of no others.
+const FILTER: [libc::sock_filter; OF_INTEREST.len() + 5] = {
+    // Classic BPF (linux/filter.h) over struct seccomp_data: the call's number at 0, the machine at 4.
+    const LOAD: u16 = 0x20;
+    const JUMP_IF_EQUAL: u16 = 0x15;
+    const RETURN: u16 = 0x06;
+    const fn line(code: u16, jt: u8, jf: u8, k: u32) -> libc::sock_filter {
+        libc::sock_filter { code, jt, jf, k }
+    }
+    let count = OF_INTEREST.len();
+    let mut filter = [line(RETURN, 0, 0, libc::SECCOMP_RET_ALLOW); OF_INTEREST.len() + 5];
+    filter[0] = line(LOAD, 0, 0, 4);
+    // Of another machine: to the line before the last.
+    filter[1] = line(JUMP_IF_EQUAL, 0, count as u8 + 1, crate::ptrace::machine::ARCHITECTURE);
+    filter[2] = line(LOAD, 0, 0, 0);
+    let mut row = 0;
+    while row < count {
+        filter[3 + row] = line(JUMP_IF_EQUAL, (count - row) as u8, 0, OF_INTEREST[row] as u32);
+        row += 1;
+    }
+    filter[4 + count] = line(RETURN, 0, 0, libc::SECCOMP_RET_TRACE);
+    filter
+};
+
+/// From now on the calling thread, and what becomes of it, stops for its tracer at the calls that have names here.
+/// Without a tracer they fail with `ENOSYS`. It cannot be undone, and privileges stay as they are. Allocates nothing.
+///
+/// # Errors
+/// `EACCES` without `CAP_SYS_ADMIN`, `EINVAL` where the kernel has no filters.
+pub(crate) fn stop_at_those() -> Result<(), rustix::io::Errno> {
+    let mut filter = FILTER;
+    let program = libc::sock_fprog { len: filter.len() as u16, filter: filter.as_mut_ptr() };
+    // SAFETY: `program` describes an array of that length, which the kernel copies and checks before the call returns.
+    let done = unsafe {
+        libc::prctl(libc::PR_SET_SECCOMP, libc::SECCOMP_MODE_FILTER, &raw const program, 0, 0)
+    };
+    if done == 0 {
+        return Ok(());
+    }
+    let error = std::io::Error::last_os_error();
+    Err(rustix::io::Errno::from_io_error(&error).unwrap_or(rustix::io::Errno::INVAL))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -78,5 +124,30 @@ mod tests {
     fn numbers_have_names() {
         assert_eq!((name(ACCEPT4), name(CONNECT)), (Some("accept4"), Some("connect")));
         assert_eq!((name(SIGRETURN), name(-1)), (None, None));
+    }
+
+    /// What the kernel would do with the filter.
+    fn verdict(machine: u32, number: u32) -> u32 {
+        let (mut at, mut loaded) = (0, 0);
+        loop {
+            let line = FILTER[at];
+            at += 1;
+            match line.code {
+                0x20 => loaded = if line.k == 4 { machine } else { number },
+                0x15 => at += usize::from(if loaded == line.k { line.jt } else { line.jf }),
+                _ => return line.k,
+            }
+        }
+    }
+
+    #[test]
+    fn the_filter_stops_at_what_has_a_name() {
+        let here = crate::ptrace::machine::ARCHITECTURE;
+        for number in 0..600 {
+            let named = name(number).is_some() || [SIGRETURN, RESTART].contains(&number);
+            let wanted = if named { libc::SECCOMP_RET_TRACE } else { libc::SECCOMP_RET_ALLOW };
+            assert_eq!(verdict(here, number as u32), wanted, "{number}");
+            assert_eq!(verdict(1, number as u32), libc::SECCOMP_RET_ALLOW, "{number}");
+        }
     }
 }

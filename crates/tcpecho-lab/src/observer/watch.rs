@@ -28,6 +28,8 @@ pub(super) struct Watch {
     still: Arc<Still>,
     /// The program's first process.
     first: i32,
+    /// It has become the program: what came before were the lab's own calls.
+    runs: bool,
     tasks: HashMap<i32, Task>,
     /// How often each injection has met its call.
     met: Vec<u32>,
@@ -79,7 +81,7 @@ impl Log {
 impl Watch {
     pub(super) fn new(log: Log, wanted: Wanted, still: Arc<Still>) -> Self {
         let met = vec![0; wanted.injections.len()];
-        Watch { log, wanted, still, first: 0, tasks: HashMap::new(), met }
+        Watch { log, wanted, still, first: 0, runs: false, tasks: HashMap::new(), met }
     }
 
     /// From before the program's first instruction to the end of the last of its processes.
@@ -116,6 +118,8 @@ impl Watch {
     fn obey(&mut self, tracer: &Tracer, tid: i32, task: &mut Task, event: Event) {
         let mut signal = 0;
         match event {
+            Event::SystemCall if !self.runs => {}
+            Event::Executed if !self.runs => self.runs = true,
             Event::SystemCall => match tracer.position(tid) {
                 Ok(Position::Enters { number, arguments }) => {
                     self.enters(tracer, tid, task, (number, arguments));
@@ -141,7 +145,11 @@ impl Watch {
             }
             Event::Executed | Event::Other | Event::Ended(_) => {}
         }
-        let _ = tracer.go_on(tid, signal);
+        let _ = if task.call.is_some() || task.leaves_handler {
+            tracer.go_on_to_return(tid, signal)
+        } else {
+            tracer.go_on(tid, signal)
+        };
     }
 
     fn enters(&mut self, tracer: &Tracer, tid: i32, task: &mut Task, made: (i64, [u64; 6])) {
@@ -162,7 +170,11 @@ impl Watch {
         let call = Call { name, arguments };
         let injected = self.injection(name).filter(|_| tracer.skip_call(tid).is_ok());
         let subject = Live(tid);
-        let wanted = self.wanted.calls && call.is_of_interest(&subject, self.wanted.streams);
+        let is_of_interest = call.is_of_interest(&subject, self.wanted.streams);
+        if !is_of_interest && injected.is_none() {
+            return;
+        }
+        let wanted = self.wanted.calls && is_of_interest;
         let shown = wanted || injected.is_some();
         let text = if shown { call.arguments(&subject) } else { String::new() };
         let begun = wanted && injected.is_none() && call.takes_time();

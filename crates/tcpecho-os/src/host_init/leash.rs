@@ -66,12 +66,12 @@ impl AsFd for Leash {
     }
 }
 
-/// In the process that is to become the program. No allocation.
+/// In the process that is to become the program; whoever holds the leash traces it now. No allocation.
 pub(super) fn wait_for_permission(leash: &OwnedFd) -> Result<(), Errno> {
     retry_on_intr(|| send(leash, b"?", SendFlags::NOSIGNAL))?;
     let mut errno = [0; 4];
     match retry_on_intr(|| recv(leash, &mut errno, RecvFlags::empty()))?.0 {
-        4 if errno == [0; 4] => Ok(()),
+        4 if errno == [0; 4] => crate::system_call::stop_at_those(),
         4 => Err(Errno::from_raw_os_error(i32::from_ne_bytes(errno))),
         _ => Err(Errno::CANCELED),
     }
