@@ -200,10 +200,10 @@ impl Host {
         });
         // With the last copy of this end gone, an observer of a program that never was has nothing to wait for.
         drop(leash);
-        if process.is_ok() {
-            observer.into_iter().for_each(|observer| attendant.keep(observer));
-        } else if let Some(observer) = observer {
-            observer.join()?;
+        match observer {
+            Some(observer) if process.is_ok() => attendant.keep(observer),
+            Some(observer) => observer.join()?,
+            None => {}
         }
         let process = process.map_err(|errno| launch.failed(errno))?;
         Ok(Program::new(process, self.place(), self.parts.timeline.clone()))

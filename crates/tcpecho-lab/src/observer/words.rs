@@ -14,6 +14,8 @@ pub(super) struct Call {
 
 /// How many bytes of data are shown.
 const SHOWN: usize = 20;
+/// Its type differs between C libraries.
+const FIONBIO: u64 = 0x5421;
 /// How many rows of a list are shown.
 const ROWS: usize = 16;
 
@@ -43,7 +45,7 @@ impl Call {
     fn is_known_request(&self) -> bool {
         match self.name {
             "fcntl" => self.int(1) == libc::F_SETFL,
-            "ioctl" => self.arguments[1] == libc::FIONBIO as u64,
+            "ioctl" => self.arguments[1] == FIONBIO,
             _ => true,
         }
     }
@@ -201,7 +203,7 @@ impl Call {
                 let ready = ready.map(|(fd, _, found)| {
                     format!("{fd} {}", several(found.into(), names::POLL_FLAGS))
                 });
-                in_brackets(ready.collect())
+                in_brackets(ready)
             }
             "select" | "pselect6" if value > 0 => {
                 let sets = ["in", "out", "except"].into_iter().zip(&self.arguments[1..4]);
@@ -214,7 +216,7 @@ impl Call {
                     let events = subject.int(second.wrapping_add(row * size))?;
                     Some(several(events, names::EPOLL_FLAGS))
                 });
-                in_brackets(events.collect())
+                in_brackets(events)
             }
             "wait4" if value > 0 => subject.int(second).map_or_else(String::new, ended),
             _ => String::new(),
@@ -255,7 +257,7 @@ impl Call {
         let rows = rows(self, subject).into_iter();
         let rows =
             rows.map(|(fd, asked, _)| format!("{fd} {}", several(asked.into(), names::POLL_FLAGS)));
-        joined(", ", [in_brackets(rows.collect()), self.limit(subject)])
+        joined(", ", [in_brackets(rows), self.limit(subject)])
     }
 
     /// How long it waits at most; nothing for as long as it takes.
@@ -286,8 +288,11 @@ fn joined(between: &str, parts: impl IntoIterator<Item = String>) -> String {
     parts.join(between)
 }
 
-fn in_brackets(parts: Vec<String>) -> String {
-    if parts.is_empty() { String::new() } else { format!("[{}]", parts.join(", ")) }
+fn in_brackets(parts: impl Iterator<Item = String>) -> String {
+    match joined(", ", parts) {
+        none if none.is_empty() => none,
+        parts => format!("[{parts}]"),
+    }
 }
 
 /// A number behind a pointer.
