@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use tcpecho_lab::{
     Family,
     host::Cable,
-    scenario::{SCENARIOS, Sentence, Verdict},
+    scenario::{SCENARIOS, Scenario, Sentence, Verdict},
     stage::Stage,
 };
 use tcpecho_lab::{What, scenario::Run};
@@ -17,23 +17,41 @@ fn rounds() -> usize {
 
 #[test]
 fn every_scenario_holds() {
-    play(|_| ());
+    play(SCENARIOS, |_| ());
 }
 
-/// Being observed changes nothing of what a program does.
+/// Those in which being observed could change something: signals, children, interrupted calls, stopped programs.
+const DELICATE: &[&str] = &[
+    "zombies-without-handler",
+    "wait-against-waitpid",
+    "eintr-on-accept",
+    "eintr-on-connect",
+    "abort-before-accept",
+    "accept-without-descriptors",
+    "server-process-killed",
+    "sigpipe",
+    "operator-shutdown",
+    "short-counts",
+];
+
+/// Being observed changes nothing of what a program does. With more than one round, every scenario is played.
 #[test]
-fn every_scenario_holds_with_its_calls_observed() {
+fn scenarios_hold_with_their_calls_observed() {
+    let scenarios: Vec<_> = match rounds() {
+        1 => DELICATE.iter().map(|name| Scenario::named(name).unwrap()).collect(),
+        _ => SCENARIOS.to_vec(),
+    };
     match tcpecho_lab::doctor::try_observing() {
-        Ok(()) => play(|stage| stage.observe_calls()),
+        Ok(()) => play(&scenarios, |stage| stage.observe_calls()),
         Err(failed) => println!("SKIP {failed}"),
     }
 }
 
-fn play(prepare: fn(&mut Stage)) {
+fn play(scenarios: &[&'static Scenario], prepare: fn(&mut Stage)) {
     let puppet = vec![env!("CARGO_BIN_EXE_tcpecho-puppet").into()];
     let plays: Vec<_> = (0..rounds())
         .flat_map(|_| {
-            SCENARIOS.iter().flat_map(|scenario| Family::BOTH.map(|family| (*scenario, family)))
+            scenarios.iter().flat_map(|scenario| Family::BOTH.map(|family| (*scenario, family)))
         })
         .collect();
     let next = AtomicUsize::new(0);

@@ -63,7 +63,7 @@ impl Launch {
     }
 
     /// Write its system calls to the timeline, and those of its threads and children: all that concern sockets, standard
-    /// streams, waiting and processes. It costs some hundredths of a millisecond for each call that it makes.
+    /// streams, waiting and processes. At each of these it stops twice for the observer; all others run at full speed.
     #[must_use]
     pub fn observed(self) -> Self {
         Launch { observed: true, ..self }
