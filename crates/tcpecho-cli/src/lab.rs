@@ -1,5 +1,6 @@
 //! `tcpecho lab`: boundary conditions of TCP, executed between two hosts on a wire of our own.
 
+mod calls;
 mod ladder;
 mod learn;
 mod mermaid;
@@ -89,6 +90,10 @@ struct RunArgs {
     /// Leave the kernel's timers as this host has them, and wait for them; it is said first how long
     #[arg(long)]
     real_time: bool,
+
+    /// Also show the system calls that the programs make, and what they come to
+    #[arg(long)]
+    calls: bool,
 
     /// Shown step by step, with Enter before each
     #[arg(long, conflicts_with = "jobs")]
@@ -211,6 +216,13 @@ fn play(args: &RunArgs) -> ExitCode {
         Ok(cable) => cable,
         Err(status) => return status,
     };
+    if args.calls
+        && let Err(failed) = doctor::try_observing()
+    {
+        let ways_out = doctor::observing_ways_out(&failed).join("; or ");
+        say(&format!("SKIP: system calls cannot be observed here: {failed}; {ways_out}"));
+        return ExitCode::from(exit::SKIPPED);
+    }
     let live = args.format == Format::Text && (wanted.len() == 1 || args.jobs == 1 || args.slow);
     let runs =
         if live { one_by_one(&wanted, cable, args) } else { side_by_side(&wanted, cable, args) };
@@ -266,7 +278,7 @@ fn one_by_one(wanted: &[(&'static Scenario, Family)], cable: Cable, args: &RunAr
 
 /// Step by step, as it was: a kernel's timers would not wait for whoever looks.
 fn slowly(run: &Run) {
-    for moment in report::moments(run) {
+    for moment in report::shown(run) {
         if let (Place::Lab, tcpecho_lab::What::Step(sentence)) = (moment.place, &moment.what) {
             wait_for_enter(sentence);
         }
@@ -317,6 +329,9 @@ impl RunArgs {
         if self.real_time {
             stage.in_real_time();
         }
+        if self.calls {
+            stage.observe_calls();
+        }
     }
 }
 
@@ -362,6 +377,12 @@ fn examine() -> ExitCode {
         for way_out in finding.ways_out {
             let _ = writeln!(out, "  try: {way_out}");
         }
+    }
+    let observed = doctor::try_observing().err();
+    let said = observed.as_ref().map_or_else(|| "works".into(), ToString::to_string);
+    let _ = writeln!(out, "system calls (--calls): {said}");
+    for way_out in observed.iter().flat_map(doctor::observing_ways_out) {
+        let _ = writeln!(out, "  try: {way_out}");
     }
     if usable { ExitCode::SUCCESS } else { ExitCode::from(exit::SKIPPED) }
 }

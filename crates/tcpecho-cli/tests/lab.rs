@@ -92,5 +92,44 @@ fn the_doctor_has_an_opinion_of_every_way() {
     let output = lab(&["doctor"]);
     let said = text(&output.stdout);
     assert!(matches!(output.status.code(), Some(0 | 77)), "{said}");
-    assert_eq!(said.lines().filter(|line| !line.starts_with(' ')).count(), 3, "{said}");
+    assert_eq!(said.lines().filter(|line| !line.starts_with(' ')).count(), 4, "{said}");
+    assert!(said.contains("system calls (--calls): "), "{said}");
+}
+
+/// Nothing, with the reason, where calls cannot be observed.
+fn with_calls(args: &[&str]) -> Option<String> {
+    played(&[&["--calls"], args].concat())
+}
+
+#[test]
+fn with_calls_a_ladder_has_them_and_nothing_twice() {
+    let Some(ladder) = with_calls(&[]) else { return };
+    for part in ["connect(3, 198.51.100.20:7)", "accept4(3, SOCK_CLOEXEC) = 4 from 192.0.2.10:"] {
+        assert!(ladder.contains(part), "{ladder}");
+    }
+    assert!(!ladder.contains("> connect") && !ladder.contains("read(0"), "{ladder}");
+    let page = with_calls(&["--format", "html"]).unwrap();
+    assert!(page.contains("<span class=\"system\">listen(3, 10) = 0</span>"), "{page}");
+    let page = with_calls(&["--format", "markdown", "--family", "6"]).unwrap();
+    assert!(page.contains("connect(3, [2001:db8:2::20]:7)"), "{page}");
+    let moments = with_calls(&["--format", "ndjson"]).unwrap();
+    assert!(moments.contains(r#""what":"call","text":"listen(3, 10) = 0""#), "{moments}");
+    assert!(moments.contains(r#""what":"input""#), "machines get everything: {moments}");
+}
+
+#[test]
+fn where_nobody_may_trace_calls_are_skipped_with_the_reason() {
+    // A process can have one tracer: strace is it, of the lab and of all that it starts.
+    let traced = Command::new("strace")
+        .args(["-f", "-o", "/dev/null", "-e", "trace=none", env!("CARGO_BIN_EXE_tcpecho")])
+        .args(["lab", "run", "normal-startup", "--calls"])
+        .output();
+    let Ok(traced) = traced else { return println!("SKIP no strace") };
+    let said = text(&traced.stderr);
+    assert_eq!(traced.status.code(), Some(77), "{said}");
+    if said.contains("PTRACE_SEIZE") {
+        assert!(said.contains("(EPERM)") && said.contains("strace -f"), "{said}");
+    } else {
+        println!("SKIP {said}");
+    }
 }

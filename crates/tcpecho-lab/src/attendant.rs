@@ -12,6 +12,7 @@ use tcpecho_os::failed::Failed;
 use tcpecho_os::host_init::{HostInit, Report, Start};
 use tcpecho_os::process::Exit;
 
+use crate::observer::{Observer, Still};
 use crate::program::Process;
 use crate::side::Side;
 use crate::timeline::{Place, Stream, Timeline, What};
@@ -21,6 +22,7 @@ pub(crate) struct Attendant {
     init: Arc<HostInit>,
     expected: Arc<Mutex<Expected>>,
     thread: Option<JoinHandle<()>>,
+    observers: Mutex<Vec<Observer>>,
 }
 
 /// Programs that were asked for and have not been reported yet.
@@ -34,6 +36,7 @@ struct Expectation {
     name: Arc<str>,
     input: OwnedFd,
     outputs: [OwnedFd; 2],
+    still: Option<Arc<Still>>,
     started: SyncSender<Result<Arc<Process>, Errno>>,
 }
 
@@ -50,20 +53,21 @@ impl Attendant {
         };
         let thread = std::thread::Builder::new().name(side.to_string()).spawn(move || ear.listen());
         let thread = Some(thread.map_err(Failed::at_io("start a thread"))?);
-        Ok(Attendant { init, expected, thread })
+        Ok(Attendant { init, expected, thread, observers: Mutex::default() })
     }
 
     /// Starts a program; `start` gets its number and its standard streams filled in.
     pub(crate) fn start(
         &self,
         name: Arc<str>,
+        still: Option<Arc<Still>>,
         fill: impl FnOnce(u32, [BorrowedFd<'_>; 3]) -> Result<(), Errno>,
     ) -> Result<Arc<Process>, Errno> {
         let (their_input, input) = pipe()?;
         let (output, their_output) = pipe()?;
         let (error, their_error) = pipe()?;
         let (started, told) = sync_channel(1);
-        let expectation = Expectation { name, input, outputs: [output, error], started };
+        let expectation = Expectation { name, input, outputs: [output, error], still, started };
         let id = {
             let mut expected = self.expected.lock().unwrap_or_else(PoisonError::into_inner);
             expected.last += 1;
@@ -80,6 +84,15 @@ impl Attendant {
         told.recv().unwrap_or(Err(Errno::HOSTDOWN))
     }
 
+    /// Keeps an observer until the host is off; those that have nothing left to observe go.
+    pub(crate) fn keep(&self, observer: Observer) {
+        let mut observers = self.observers.lock().unwrap_or_else(PoisonError::into_inner);
+        for finished in observers.extract_if(.., |observer| observer.is_finished()) {
+            let _ = finished.join();
+        }
+        observers.push(observer);
+    }
+
     pub(crate) fn ask(&self, start: &Start<'_>) -> Result<(), Errno> {
         self.init.start(start)
     }
@@ -90,6 +103,10 @@ impl Drop for Attendant {
         self.init.kill();
         if let Some(thread) = self.thread.take() {
             let _ = thread.join();
+        }
+        let observers = self.observers.get_mut().unwrap_or_else(PoisonError::into_inner);
+        for observer in observers.drain(..) {
+            let _ = observer.join();
         }
     }
 }
@@ -185,10 +202,11 @@ impl Ear {
     }
 
     fn started(&mut self, id: u32, pid: i32, pidfd: OwnedFd) {
-        let Some(Expectation { name, input, outputs, started }) = self.expectation(id) else {
+        let Some(Expectation { name, input, outputs, still, started }) = self.expectation(id)
+        else {
             return;
         };
-        let process = Arc::new(Process::new(name, pidfd, input));
+        let process = Arc::new(Process::new(name, pidfd, input, still));
         let program = Arc::clone(&process.name);
         self.timeline.record(self.place, What::Started { program, pid: process.pid });
         self.running.insert(pid, Arc::clone(&process));

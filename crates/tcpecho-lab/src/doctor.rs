@@ -178,6 +178,55 @@ impl Switch {
     }
 }
 
+/// Whether system calls can be observed here ([`crate::Launch::observed`]).
+///
+/// # Errors
+/// What stands in the way; [`observing_ways_out`] says what to do about it.
+pub fn try_observing() -> Result<(), Failed> {
+    let actions = read_to_string("/proc/sys/kernel/seccomp/actions_avail").unwrap_or_default();
+    if !actions.split_whitespace().any(|action| action == "trace") {
+        return Err(Failed { operation: "seccomp(SECCOMP_RET_TRACE)".into(), errno: Errno::NOSYS });
+    }
+    tcpecho_os::ptrace::probe()
+}
+
+/// What to try if [`try_observing`] failed.
+#[must_use]
+pub fn observing_ways_out(failed: &Failed) -> Vec<String> {
+    let mut out = Vec::new();
+    if failed.errno == Errno::NOSYS {
+        out.push(
+            "it can be done on x86-64 and ARM64, from Linux 5.3 on, with CONFIG_SECCOMP_FILTER"
+                .into(),
+        );
+        return out;
+    }
+    match read_to_string("/proc/sys/kernel/yama/ptrace_scope").as_deref().map(str::trim) {
+        Ok("2") => out.push("Yama lets only administrators trace: run as root (sudo), or sysctl kernel.yama.ptrace_scope=1".into()),
+        Ok("3") => out.push("Yama forbids tracing (kernel.yama.ptrace_scope=3) until the next boot".into()),
+        _ => {}
+    }
+    if is_traced() {
+        out.push(
+            "the lab itself is traced with its children (strace -f, a debugger): run it without"
+                .into(),
+        );
+    }
+    if in_a_container() {
+        out.push(
+            "in a container: give it --cap-add SYS_PTRACE, or --security-opt seccomp=unconfined"
+                .into(),
+        );
+    }
+    out
+}
+
+fn is_traced() -> bool {
+    let status = read_to_string("/proc/self/status").unwrap_or_default();
+    let tracer = status.lines().find_map(|line| line.strip_prefix("TracerPid:"));
+    tracer.is_some_and(|tracer| tracer.trim() != "0")
+}
+
 fn in_a_container() -> bool {
     let marked = |path: &str| std::path::Path::new(path).exists();
     marked("/.dockerenv") || marked("/run/.containerenv")

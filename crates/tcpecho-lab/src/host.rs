@@ -2,7 +2,9 @@
 
 use std::ffi::OsStr;
 use std::net::{IpAddr, SocketAddr};
+use std::os::fd::AsFd;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
 use tcpecho_os::failed::Failed;
@@ -14,6 +16,7 @@ use tcpecho_os::tcp_state::TcpState;
 use tcpecho_os::wire_device::{WIRE, WireDevice};
 
 use crate::attendant::Attendant;
+use crate::observer::Observer;
 use crate::program::{Launch, Program};
 use crate::side::{Family, Side};
 use crate::states::{States, Watch};
@@ -39,6 +42,8 @@ pub(crate) struct Parts {
     pub(crate) timeline: Timeline,
     pub(crate) cable: Cable,
     pub(crate) mtu: u32,
+    /// Every program's system calls go to the timeline.
+    pub(crate) observed: Arc<AtomicBool>,
 }
 
 /// What exists while a host is on. The processes go first, then what they used.
@@ -179,9 +184,27 @@ impl Host {
     /// As [`Host::program`], and chdir(2)'s.
     pub fn launch(&self, launch: &Launch) -> Result<Program, Failed> {
         let attendant = &self.on()?.attendant;
-        let process = attendant.start(launch.name.as_str().into(), |id, stdio| {
-            launch.with(id, stdio, |start| attendant.ask(start))
+        let name: Arc<str> = launch.name.as_str().into();
+        let (observer, leash) = match launch.wanted(self.parts.observed.load(Relaxed)) {
+            None => (None, None),
+            Some(wanted) => {
+                let (name, timeline) = (Arc::clone(&name), &self.parts.timeline);
+                let (observer, leash) = Observer::begin(name, wanted, self.place(), timeline)?;
+                (Some(observer), Some(leash))
+            }
+        };
+        let still = observer.as_ref().map(|observer| Arc::clone(&observer.still));
+        let process = attendant.start(name, still, |id, stdio| {
+            let leash = leash.as_ref().map(AsFd::as_fd);
+            launch.with(id, stdio, leash, |start| attendant.ask(start))
         });
+        // With the last copy of this end gone, an observer of a program that never was has nothing to wait for.
+        drop(leash);
+        match observer {
+            Some(observer) if process.is_ok() => attendant.keep(observer),
+            Some(observer) => observer.join()?,
+            None => {}
+        }
         let process = process.map_err(|errno| launch.failed(errno))?;
         Ok(Program::new(process, self.place(), self.parts.timeline.clone()))
     }

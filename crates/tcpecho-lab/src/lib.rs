@@ -26,11 +26,13 @@ pub mod wire;
 
 mod attendant;
 mod middlebox;
+mod observer;
 mod side;
 mod sysctls;
 
 pub use host::Host;
 pub use impairment::{Action, Chance, Dice, Matcher, NotUnderstood, Rule};
+pub use observer::{Injection, When};
 pub use packet::{Flags, IcmpError, Packet};
 pub use program::{Launch, Program};
 pub use side::{Family, Side};

@@ -14,6 +14,7 @@ use tcpecho_os::host_init::Start;
 use tcpecho_os::process::Exit;
 use tcpecho_os::tcp_info::{TcpInfo, tcp_info};
 
+use crate::observer::Still;
 use crate::timeline::{Place, Stream, TimedOut, Timeline, What};
 
 mod asleep;
@@ -36,6 +37,8 @@ pub(crate) struct Process {
     /// As the lab sees it.
     pub(crate) pid: i32,
     pidfd: OwnedFd,
+    /// What its observer knows of who stands still.
+    still: Option<Arc<Still>>,
     input: Mutex<Option<OwnedFd>>,
     said: Mutex<Said>,
     changed: Condvar,
@@ -50,10 +53,15 @@ struct Said {
 }
 
 impl Process {
-    pub(crate) fn new(name: Arc<str>, pidfd: OwnedFd, input: OwnedFd) -> Self {
+    pub(crate) fn new(
+        name: Arc<str>,
+        pidfd: OwnedFd,
+        input: OwnedFd,
+        still: Option<Arc<Still>>,
+    ) -> Self {
         let pid = asleep::pid_of(pidfd.as_fd()).unwrap_or_default();
         let (input, said) = (Mutex::new(Some(input)), Mutex::default());
-        Process { name, pid, pidfd, input, said, changed: Condvar::new() }
+        Process { name, pid, pidfd, still, input, said, changed: Condvar::new() }
     }
 
     pub(crate) fn wrote(&self, stream: Stream, line: String) {
@@ -228,15 +236,22 @@ impl Program {
     /// `ESRCH` if it has ended, `ETIME` if it does not stop within ten seconds.
     pub fn stop(&self) -> Result<(), Errno> {
         self.signal(Signal::STOP)?;
-        asleep::until(Duration::from_secs(10), || asleep::state(self.pid()) == Some('T'))
+        asleep::until(Duration::from_secs(10), || self.state() == Some('T'))
     }
 
     /// Lets a stopped program go on (SIGCONT).
     ///
     /// # Errors
-    /// `ESRCH` if it has ended.
+    /// `ESRCH` if it has ended, `ETIME` if it is observed and does not go on within ten seconds.
     pub fn go_on(&self) -> Result<(), Errno> {
-        self.signal(Signal::CONT)
+        self.signal(Signal::CONT)?;
+        // An observer hears of it a moment later; who stops it again may not be told of the first time.
+        asleep::until(Duration::from_secs(10), || !self.stands_still())
+    }
+
+    /// Whether it is observed, and stopped by a signal.
+    fn stands_still(&self) -> bool {
+        self.process.still.as_ref().is_some_and(|still| still.has(self.pid()))
     }
 
     /// Waits until it sleeps in the system call with this number (`libc::SYS_accept4`), so that a signal interrupts
@@ -259,7 +274,10 @@ impl Program {
     /// Its state as `/proc` shows it: `R`, `S`, `T`, `Z` …; `None` when it is gone.
     #[must_use]
     pub fn state(&self) -> Option<char> {
-        asleep::state(self.pid())
+        match asleep::state(self.pid()) {
+            Some('t') if self.stands_still() => Some('T'),
+            state => state,
+        }
     }
 
     /// Its children as the lab sees them, and their states; those that have ended and were not waited for are in `Z`.

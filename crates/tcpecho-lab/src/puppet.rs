@@ -14,6 +14,9 @@
 //! | `socket 4\|6` | socket(2) |
 //! | `bind ADDRESS PORT`, `connect ADDRESS PORT`, `listen BACKLOG` | |
 //! | `accept` | `ok NUMBER fd=FD peer=ADDRESS`, as accept(2) gives it; the new socket becomes the newest |
+//! | `accept or exit` | an error is said, and then it ends with status 1, as the book's servers do |
+//! | `accept again` | accept(2) until it neither says ECONNABORTED nor EINTR |
+//! | `limit descriptors N` | setrlimit(2): it may have N more than it has |
 //! | `send TEXT`, `send N bytes`, `recv N`, `peek N` | a text is sent as it stands, without a newline |
 //! | `shutdown rd\|wr\|rdwr`, `close` | |
 //! | `nonblocking on\|off` | fcntl(2) |
@@ -50,6 +53,8 @@ type Answer = Result<String, Refusal>;
 
 enum Refusal {
     Errno(Errno),
+    /// Said, and then the puppet ends.
+    Fatal(Errno),
     NotUnderstood,
 }
 
@@ -70,16 +75,21 @@ pub fn main_loop(input: impl BufRead, mut output: impl Write) -> std::io::Result
         if let Some(status) = line.strip_prefix("exit ") {
             return Ok(status.trim().parse().unwrap_or(2));
         }
-        match puppet.obey(&line) {
+        let answer = puppet.obey(&line);
+        let is_last = matches!(answer, Err(Refusal::Fatal(_)));
+        match answer {
             Ok(said) if said.is_empty() => writeln!(output, "ok")?,
             Ok(said) => writeln!(output, "ok {said}")?,
-            Err(Refusal::Errno(errno)) => match errno::name(errno) {
+            Err(Refusal::Errno(errno) | Refusal::Fatal(errno)) => match errno::name(errno) {
                 Some(name) => writeln!(output, "{name}")?,
                 None => writeln!(output, "errno {}", errno.raw_os_error())?,
             },
             Err(Refusal::NotUnderstood) => writeln!(output, "? {line}")?,
         }
         output.flush()?;
+        if is_last {
+            return Ok(1);
+        }
     }
     Ok(0)
 }
@@ -103,6 +113,17 @@ impl Puppet {
         match (verb, words.as_slice()) {
             ("socket", [family]) => self.socket(family),
             ("accept", []) => self.accept(number),
+            ("accept", ["or", "exit"]) => self.accept(number).map_err(|refusal| match refusal {
+                Refusal::Errno(errno) => Refusal::Fatal(errno),
+                other => other,
+            }),
+            ("accept", ["again"]) => loop {
+                match self.accept(number) {
+                    Err(Refusal::Errno(Errno::CONNABORTED | Errno::INTR)) => {}
+                    accepted => return accepted,
+                }
+            },
+            ("limit", ["descriptors", more]) => options::limit_descriptors(self::number(more)?),
             ("close", []) => {
                 self.socket_of(number)?;
                 self.sockets[number] = None;

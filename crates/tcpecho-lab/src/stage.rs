@@ -13,6 +13,7 @@ use rustix::io::Errno;
 use tcpecho_os::failed::Failed;
 use tcpecho_os::sock_diag::TcpSocket;
 
+use crate::doctor;
 use crate::host::Cable;
 use crate::impairment::{Matcher, Rule};
 use crate::pace::{Setting, Shortened, Timer};
@@ -92,6 +93,7 @@ pub struct Stage {
     real_time: bool,
     shortened: Vec<Shortened>,
     patience: Patience,
+    impossible: Option<String>,
 }
 
 /// How long what has to happen may take: [`PATIENCE`], and more while the kernel's timers are those of this machine.
@@ -113,8 +115,18 @@ impl Stage {
         let two = TwoHosts::new(&Options { family, cable, ..Options::default() })?;
         let patience = Patience(Arc::new(Mutex::new(PATIENCE)));
         let (claims, failed, shortened) = (0, Vec::new(), Vec::new());
-        let real_time = false;
-        Ok(Stage { two, family, puppet, claims, failed, real_time, shortened, patience })
+        let (real_time, impossible) = (false, None);
+        Ok(Stage {
+            two,
+            family,
+            puppet,
+            claims,
+            failed,
+            real_time,
+            shortened,
+            patience,
+            impossible,
+        })
     }
 
     /// Leaves the kernel's timers as this machine has them, and waits for them.
@@ -180,6 +192,23 @@ impl Stage {
     #[must_use]
     pub fn family(&self) -> Family {
         self.family
+    }
+
+    /// For a scenario that makes up results of calls: skips it where calls cannot be observed.
+    ///
+    /// # Errors
+    /// They cannot.
+    pub fn need_injection(&mut self) -> Played {
+        doctor::try_observing().map_err(|failed| {
+            self.impossible = Some(format!("system calls cannot be observed here: {failed}"));
+            Broken::from(failed)
+        })
+    }
+
+    /// Why the scenario cannot be played here, if that is so.
+    #[must_use]
+    pub fn impossible(&self) -> Option<&str> {
+        self.impossible.as_deref()
     }
 
     /// Says what is done next.
@@ -294,6 +323,17 @@ impl Stage {
         Ok(())
     }
 
+    /// Waits until the wire has kept one of those, and throws away all that it has. None are kept any more.
+    ///
+    /// # Errors
+    /// None came.
+    pub fn forget(&self, kept: &Kept) -> Played {
+        self.two.wire.wait_for(&kept.matcher, kept.mark, PATIENCE)?;
+        self.two.wire.remove(kept.rule);
+        self.two.wire.discard(&kept.matcher);
+        Ok(())
+    }
+
     /// The connections with this port at either end in that host; what listens is none.
     #[must_use]
     pub fn connections(&self, side: Side, port: u16) -> Vec<TcpSocket> {
@@ -310,9 +350,7 @@ impl Stage {
     /// # Errors
     /// It could not be started.
     pub fn actor(&self, side: Side) -> Result<Actor, Broken> {
-        let program = self.two.host(side).program(&self.puppet);
-        let program = program.map_err(|failed| Broken::because(failed.to_string()))?;
-        Ok(Actor { program, patience: self.patience.clone() })
+        self.actor_with(side, |launch| launch)
     }
 
     /// A program on strings that may not have ports below 1024, as an ordinary user's may not.
@@ -320,10 +358,27 @@ impl Stage {
     /// # Errors
     /// It could not be started.
     pub fn ordinary_actor(&self, side: Side) -> Result<Actor, Broken> {
-        let launch = Launch::new(&self.puppet).with_ordinary_ports();
+        self.actor_with(side, Launch::with_ordinary_ports)
+    }
+
+    /// A program on strings that is started in a special way.
+    ///
+    /// # Errors
+    /// It could not be started.
+    pub fn actor_with(
+        &self,
+        side: Side,
+        special: impl FnOnce(Launch) -> Launch,
+    ) -> Result<Actor, Broken> {
+        let launch = special(Launch::new(&self.puppet).without_streams());
         let program = self.two.host(side).launch(&launch);
         let program = program.map_err(|failed| Broken::because(failed.to_string()))?;
         Ok(Actor { program, patience: self.patience.clone() })
+    }
+
+    /// From now on every program that starts is observed.
+    pub fn observe_calls(&self) {
+        self.two.observe_calls();
     }
 
     /// A server that listens with this backlog, SO_REUSEADDR set.
@@ -331,7 +386,19 @@ impl Stage {
     /// # Errors
     /// One of its calls failed.
     pub fn listening(&self, backlog: u32) -> Result<Actor, Broken> {
-        let server = self.actor(Side::Server)?;
+        self.listening_with(backlog, |launch| launch)
+    }
+
+    /// The same, started in a special way.
+    ///
+    /// # Errors
+    /// One of its calls failed.
+    pub fn listening_with(
+        &self,
+        backlog: u32,
+        special: impl FnOnce(Launch) -> Launch,
+    ) -> Result<Actor, Broken> {
+        let server = self.actor_with(Side::Server, special)?;
         server.must(&format!("socket {}", self.number()))?;
         server.must("setsockopt reuseaddr on")?;
         server.must(&format!("bind {} {PORT}", self.family.any()))?;

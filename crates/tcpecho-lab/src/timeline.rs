@@ -12,7 +12,9 @@ use tcpecho_os::tcp_state::TcpState;
 use crate::packet::Packet;
 use crate::side::Side;
 
+mod call;
 mod verdict;
+pub use call::{CallMoment, Outcome, Phase};
 pub use verdict::Verdict;
 
 /// Everything that happened in a lab. Grows only; copies are the same timeline.
@@ -86,6 +88,22 @@ pub enum What {
         program: Arc<str>,
         /// Its process number as the lab sees it.
         pid: i32,
+    },
+    /// Every system call of a program will be on the timeline, from its first on.
+    Observed {
+        /// Which one.
+        program: Arc<str>,
+    },
+    /// An observed program enters or leaves a system call.
+    Call(CallMoment),
+    /// A signal reaches an observed program.
+    Signal {
+        /// Which one.
+        program: Arc<str>,
+        /// Which of its processes or threads, by its number inside the host; `None`: the program's first.
+        task: Option<i32>,
+        /// The signal's name.
+        signal: String,
     },
     /// A program was told something on its standard input.
     Input {

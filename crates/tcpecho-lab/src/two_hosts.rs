@@ -1,6 +1,7 @@
 //! The whole laboratory: a client host, a server host, the wire between them and the timeline of it all.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 use tcpecho_os::failed::Failed;
 
@@ -38,6 +39,7 @@ pub struct TwoHosts {
     /// All that happens.
     pub timeline: Timeline,
     watch: Arc<Watch>,
+    observed: Arc<AtomicBool>,
     // Last: the wire's thread outlives the hosts.
     _ferry: Ferry,
 }
@@ -65,16 +67,18 @@ impl TwoHosts {
         let families: &[Family] =
             if options.both_families { &Family::BOTH } else { &[options.family] };
         let watch = Arc::new(Watch::new(&timeline, families));
+        let observed = Arc::<AtomicBool>::default();
         let parts = Parts {
             wire: wire.clone(),
             watch: Arc::clone(&watch),
             timeline: timeline.clone(),
             cable: options.cable,
             mtu: options.mtu,
+            observed: Arc::clone(&observed),
         };
         let client = Host::new(Side::Client, parts.clone())?;
         let server = Host::new(Side::Server, parts)?;
-        let lab = TwoHosts { client, server, wire, timeline, watch, _ferry: ferry };
+        let lab = TwoHosts { client, server, wire, timeline, watch, observed, _ferry: ferry };
         lab.watch_states(options.watch_states);
         Ok(lab)
     }
@@ -101,6 +105,11 @@ impl TwoHosts {
         let watch = Arc::clone(&self.watch);
         let look: Arc<dyn Fn() + Send + Sync> = Arc::new(move || watch.look());
         self.wire.after_each_packet(on.then_some(look));
+    }
+
+    /// From now on every program that starts is observed: its system calls go to the timeline ([`crate::Launch::observed`]).
+    pub fn observe_calls(&self) {
+        self.observed.store(true, Relaxed);
     }
 
     /// Looks at the states of all sockets now, and writes what has changed to the timeline.

@@ -13,7 +13,10 @@ const ROLE: &str = "TCPECHO_LAB_TEST_ROLE";
 #[test]
 fn victim() {
     match std::env::var(ROLE).as_deref() {
-        Ok("is killed") => Lab::with(Family::V4, |lab| {
+        Ok(role @ ("is killed" | "is killed while it observes")) => Lab::with(Family::V4, |lab| {
+            if role.contains("observes") {
+                lab.two.observe_calls();
+            }
             let _alive = (busy(&lab, Side::Client), busy(&lab, Side::Server), lab.connected());
             println!("pids {}", numbers(&lab));
             std::thread::sleep(Duration::from_secs(100));
@@ -21,6 +24,9 @@ fn victim() {
         Ok("ends well") => Lab::with(Family::V4, |lab| {
             let before = (threads(), descriptors());
             let two = TwoHosts::new(&Options::default()).unwrap();
+            if tcpecho_lab::doctor::try_observing().is_ok() {
+                two.observe_calls();
+            }
             let mut inner = Lab { two, family: Family::V4 };
             let programs = (busy(&inner, Side::Server), inner.connected());
             inner.two.client.reboot().unwrap();
@@ -101,7 +107,20 @@ fn all_gone(pids: &[String]) -> bool {
 
 #[test]
 fn after_sigkill_of_the_lab_all_its_processes_are_gone() {
-    let (mut lab, _lines, pids) = victim_that("is killed");
+    all_are_gone_when_it("is killed");
+}
+
+/// Those that it traces, too: nothing stands still for ever because the one who would let it go on is gone.
+#[test]
+fn after_sigkill_of_an_observing_lab_as_well() {
+    match tcpecho_lab::doctor::try_observing() {
+        Ok(()) => all_are_gone_when_it("is killed while it observes"),
+        Err(failed) => eprintln!("SKIP: {failed}"),
+    }
+}
+
+fn all_are_gone_when_it(role: &str) {
+    let (mut lab, _lines, pids) = victim_that(role);
     let Some(pids) = pids else {
         lab.wait().unwrap();
         return eprintln!("SKIP: no laboratory here");

@@ -7,6 +7,7 @@
 //! that was set aside before the copy was made.
 
 mod child;
+mod leash;
 mod message;
 
 use std::ffi::{CStr, CString};
@@ -22,6 +23,7 @@ use crate::netns::NetNs;
 use crate::process::Exit;
 pub(crate) use child::clone_process;
 use child::{Memory, run};
+pub use leash::Leash;
 use message::{Answer, Header};
 
 /// The most bytes that one [`Start`] may take: arguments, environment and paths together.
@@ -51,6 +53,9 @@ pub struct Start<'a> {
     pub ordinary_ports: bool,
     /// Its standard input, output and error.
     pub stdio: [BorrowedFd<'a>; 3],
+    /// The other end of a [`Leash`]: it starts only when that says so, and whoever holds the other end has to trace it
+    /// then.
+    pub leash: Option<BorrowedFd<'a>>,
 }
 
 /// What a host's init tells.
@@ -110,7 +115,13 @@ impl HostInit {
         let text = message::encode(start)?;
         let header = Header::of(start).to_bytes();
         let parts = [IoSlice::new(&header), IoSlice::new(&text)];
-        message::send(self.socket.as_fd(), &parts, &start.stdio)
+        let [input, output, error] = start.stdio;
+        match start.leash {
+            None => message::send(self.socket.as_fd(), &parts, &start.stdio),
+            Some(leash) => {
+                message::send(self.socket.as_fd(), &parts, &[input, output, error, leash])
+            }
+        }
     }
 
     /// Waits for the next report; `None` when the host is off. The descriptor of `self` is readable when there is one.

@@ -13,6 +13,7 @@ pub mod memory;
 pub mod netns;
 pub mod packet_socket;
 pub mod process;
+pub mod ptrace;
 pub mod shared;
 pub mod signal;
 pub mod sock_diag;

@@ -207,7 +207,9 @@ fn set_disposition(signal: i32, action: libc::sighandler_t) {
     unsafe { libc::sigaction(signal, &raw const new, std::ptr::null_mut()) };
 }
 
-fn is_ignored(signal: i32) -> bool {
+/// Whether this process ignores a signal.
+#[must_use]
+pub fn is_ignored(signal: i32) -> bool {
     // SAFETY: an all-zero sigaction is a valid one.
     let mut old: libc::sigaction = unsafe { std::mem::zeroed() };
     // SAFETY: without a new action the call only writes to `old`.

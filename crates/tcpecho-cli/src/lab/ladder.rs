@@ -14,6 +14,8 @@ use tcpecho_lab::{
     timeline::{PacketMoment, Verdict as Fate},
 };
 
+use super::{calls, report::shown};
+
 /// Where a line's text begins, behind the time.
 const MARGIN: usize = 14;
 /// Columns of a side, and of what is between them, where there is room.
@@ -142,16 +144,19 @@ impl Ladder {
         let drawn = Arc::new(Drawn { moments: Mutex::new(mark), more: Condvar::new() });
         let counted = Arc::clone(&drawn);
         let draw = move || {
-            for moment in moments {
+            let processed = || {
+                *counted.count() += 1;
+                counted.more.notify_all();
+            };
+            calls::follow(&moments, processed, |moment| {
                 if matches!(&moment.what, What::Step(text) if text == THE_END) {
-                    break;
+                    return false;
                 }
                 if let Some(line) = line(&moment, look()) {
                     sink(&line);
                 }
-                *counted.count() += 1;
-                counted.more.notify_all();
-            }
+                true
+            });
         };
         let thread = thread::Builder::new().name("ladder".into()).spawn(draw).ok();
         Ladder { timeline: timeline.clone(), drawn, thread }
@@ -180,7 +185,7 @@ impl Drop for Ladder {
 /// A run that is over, without colour.
 pub(super) fn draw(out: &mut impl Write, run: &Run) -> io::Result<()> {
     writeln!(out, "{} over {}", run.scenario.name, run.family)?;
-    for moment in run.timeline.iter().flat_map(|timeline| timeline.since(0)) {
+    for moment in shown(run) {
         if let Some(line) = line(&moment, Look::default()) {
             writeln!(out, "{line}")?;
         }
@@ -230,6 +235,13 @@ pub(super) fn line(moment: &Moment, look: Look) -> Option<String> {
                 )
             };
             at_side(Some(BLUE), format!("{} → {}", word(before), word(now)))
+        }
+        What::Call(call) => {
+            let colour = call.injected.then_some(YELLOW);
+            at_side(colour, named(&call.program, call.to_string()))
+        }
+        What::Signal { signal, program, .. } => {
+            at_side(Some(YELLOW), named(program, format!("-- {signal} --")))
         }
         What::Input { line, program } => at_side(None, named(program, format!("> {line}"))),
         What::Output { line, program, .. } => at_side(

@@ -10,7 +10,7 @@ use tcpecho_lab::{
 
 use super::{
     pace,
-    report::{escaped, moments, words},
+    report::{escaped, shown, words},
 };
 
 const STYLE: &str = include_str!("page.css");
@@ -95,7 +95,7 @@ fn section(out: &mut impl io::Write, run: &Run, seed: u64) -> io::Result<()> {
         "<table><thead><tr><th>ms</th><th class=\"lane\"></th><th>client</th><th>wire</th><th>server</th><th class=\"lane\"></th></tr></thead><tbody>"
     )?;
     let mut lanes = Lanes::default();
-    for moment in moments(run) {
+    for moment in shown(run) {
         lanes.take(&moment);
         row(out, &moment, &lanes)?;
     }
@@ -129,6 +129,9 @@ fn cells(moment: &Moment) -> Option<String> {
             };
             side("state", format!("{} → {}", word(before), word(now)))
         }
+        What::Call(call) if call.injected => side("system injected", call.to_string()),
+        What::Call(call) => side("system", call.to_string()),
+        What::Signal { signal, .. } => side("signal", signal.clone()),
         What::Input { line, .. } => side("call", line.clone()),
         What::Output { line, .. } => side("answer", line.clone()),
         What::Exit { exit, .. } => side(

@@ -8,7 +8,7 @@ use tcpecho_lab::{
     scenario::{Run, Scenario, Sentence, Verdict},
 };
 
-use super::{ladder, pace};
+use super::{calls::tidied, ladder, pace};
 
 /// The page of `lab explain`, in Markdown that reads well as it is.
 pub(super) fn explanation(scenario: &Scenario) -> String {
@@ -65,7 +65,7 @@ pub(super) fn markdown(out: &mut impl io::Write, runs: &[Run], seed: u64) -> io:
             writeln!(out, "Time: {sentence}.\n")?;
         }
         writeln!(out, "```text")?;
-        for moment in moments(run) {
+        for moment in shown(run) {
             if let Some(line) = ladder::line(&moment, ladder::Look::default()) {
                 writeln!(out, "{}", line.trim_end())?;
             }
@@ -77,6 +77,11 @@ pub(super) fn markdown(out: &mut impl io::Write, runs: &[Run], seed: u64) -> io:
 
 pub(super) fn moments(run: &Run) -> Vec<Moment> {
     run.timeline.as_ref().map(|timeline| timeline.since(0)).unwrap_or_default()
+}
+
+/// The same without what would be told twice, for people.
+pub(super) fn shown(run: &Run) -> Vec<Moment> {
+    tidied(moments(run))
 }
 
 #[derive(Serialize)]
@@ -126,6 +131,9 @@ fn facts(moment: &Moment) -> (&'static str, String, Option<String>) {
             None,
         ),
         What::Started { program, pid } => ("started", format!("{program} {pid}"), None),
+        What::Observed { program } => ("observed", program.to_string(), None),
+        What::Call(call) => ("call", call.to_string(), call.injected.then(|| "injected".into())),
+        What::Signal { signal, .. } => ("signal", signal.clone(), None),
         What::Input { line, .. } => ("input", line.clone(), None),
         What::Output { line, .. } => ("output", line.clone(), None),
         What::Exit { exit, .. } => ("exit", format!("{exit:?}"), None),

@@ -29,10 +29,22 @@ pub(super) fn state(pid: i32) -> Option<char> {
     stat.rsplit_once(") ")?.1.chars().next()
 }
 
-/// The system call that a sleeping process is in.
+/// The same, but no zombie as long as its observer has not let go of it: its parent cannot wait for it before.
+fn state_for_parent(pid: i32) -> Option<char> {
+    let state = state(pid)?;
+    let status = || std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+    let is_traced = |status: String| {
+        let tracer = status.lines().find_map(|line| line.strip_prefix("TracerPid:"));
+        tracer.is_some_and(|tracer| tracer.trim() != "0")
+    };
+    if state == 'Z' && is_traced(status()) { Some('t') } else { Some(state) }
+}
+
+/// The system call that a sleeping process is in. One that is traced may also stand before or behind it.
 pub(super) fn system_call(pid: i32) -> Option<i64> {
     let call = std::fs::read_to_string(format!("/proc/{pid}/syscall")).ok()?;
-    call.split_whitespace().next()?.parse().ok()
+    let call = call.split_whitespace().next()?.parse().ok()?;
+    (state(pid) == Some('S')).then_some(call)
 }
 
 /// The children of all its threads. The list is exact while none of them comes or goes.
@@ -44,7 +56,7 @@ pub(super) fn children(pid: i32) -> Vec<(i32, char)> {
     let pids: Vec<i32> = lists
         .flat_map(|list| list.split_whitespace().flat_map(str::parse).collect::<Vec<_>>())
         .collect();
-    pids.into_iter().filter_map(|pid| Some((pid, state(pid)?))).collect()
+    pids.into_iter().filter_map(|pid| Some((pid, state_for_parent(pid)?))).collect()
 }
 
 pub(super) fn sockets(pid: i32) -> Vec<i32> {

@@ -1,5 +1,7 @@
 //! How a program is to be started.
 
+use crate::observer::{Injection, Wanted, When};
+
 use super::{CString, Errno, Failed, OsStr, OsStrExt, OsString, Path, PathBuf, Start};
 use std::os::fd::BorrowedFd;
 
@@ -11,6 +13,9 @@ pub struct Launch {
     env: Vec<(OsString, OsString)>,
     directory: Option<PathBuf>,
     ordinary_ports: bool,
+    observed: bool,
+    without_streams: bool,
+    injections: Vec<Injection>,
 }
 
 impl Launch {
@@ -20,7 +25,16 @@ impl Launch {
         let argv: Vec<OsString> = argv.into_iter().map(|arg| arg.as_ref().into()).collect();
         let file = argv.first().and_then(|program| Path::new(program).file_name());
         let name = file.map_or(String::new(), |file| file.to_string_lossy().into_owned());
-        Launch { name, argv, env: Vec::new(), directory: None, ordinary_ports: false }
+        Launch {
+            name,
+            argv,
+            env: Vec::new(),
+            directory: None,
+            ordinary_ports: false,
+            observed: false,
+            without_streams: false,
+            injections: Vec::new(),
+        }
     }
 
     /// What it is called on the timeline.
@@ -48,11 +62,41 @@ impl Launch {
         Launch { ordinary_ports: true, ..self }
     }
 
+    /// Write its system calls to the timeline, and those of its threads and children: all that concern sockets, standard
+    /// streams, waiting and processes. At each of these it stops twice for the observer; all others run at full speed.
+    #[must_use]
+    pub fn observed(self) -> Self {
+        Launch { observed: true, ..self }
+    }
+
+    /// Should it be observed: leave out what it reads and writes on its standard streams.
+    #[must_use]
+    pub fn without_streams(self) -> Self {
+        Launch { without_streams: true, ..self }
+    }
+
+    /// Makes a call fail that is not even executed; what only the libraries tell apart, such as accept(2) and accept4(2),
+    /// is one name. Whatever is made up is marked so on the timeline.
+    #[must_use]
+    pub fn inject(mut self, call: &str, when: When, errno: Errno) -> Self {
+        self.injections.push(Injection::new(call, when, errno));
+        self
+    }
+
+    /// What an observer has to do, if there has to be one.
+    pub(crate) fn wanted(&self, everybody_is: bool) -> Option<Wanted> {
+        let calls = self.observed || everybody_is;
+        let (streams, injections) = (!self.without_streams, self.injections.clone());
+        let is_any = calls || !injections.is_empty();
+        is_any.then_some(Wanted { calls, streams, injections })
+    }
+
     /// Hands everything to `start`, in the form that the init wants.
     pub(crate) fn with(
         &self,
         id: u32,
         stdio: [BorrowedFd<'_>; 3],
+        leash: Option<BorrowedFd<'_>>,
         start: impl FnOnce(&Start<'_>) -> Result<(), Errno>,
     ) -> Result<(), Errno> {
         let program = self.argv.first().ok_or(Errno::INVAL)?;
@@ -62,7 +106,7 @@ impl Launch {
         let argv = self.argv.iter().map(|arg| text(arg)).collect::<Result<Vec<_>, _>>()?;
         let env = self.environment()?;
         let (path, directory, ordinary_ports) = (&*path, &*directory, self.ordinary_ports);
-        start(&Start { id, path, argv: &argv, env: &env, directory, ordinary_ports, stdio })
+        start(&Start { id, path, argv: &argv, env: &env, directory, ordinary_ports, stdio, leash })
     }
 
     fn environment(&self) -> Result<Vec<CString>, Errno> {

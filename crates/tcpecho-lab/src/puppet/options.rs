@@ -1,6 +1,6 @@
 //! `setsockopt NAME VALUE…`: `on` and `off`, or numbers in the units of the option.
 
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsRawFd, OwnedFd};
 use std::time::Duration;
 
 use rustix::net::sockopt::{self, Timeout};
@@ -34,6 +34,16 @@ pub(super) fn set(socket: &OwnedFd, name: &str, values: &[&str]) -> Answer {
         ("keepalive", ["on"]) => call(sockopt::set_socket_keepalive(socket, true)),
         _ => Err(Refusal::NotUnderstood),
     }
+}
+
+/// How many more descriptors the process may have.
+pub(super) fn limit_descriptors(more: u64) -> Answer {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    // New descriptors get the lowest free number, and the limit is on numbers.
+    let next = rustix::io::fcntl_dupfd_cloexec(std::io::stdin(), 0)?;
+    let current = Some(u64::from(next.as_raw_fd().unsigned_abs()).saturating_add(more));
+    let maximum = getrlimit(Resource::Nofile).maximum;
+    call(setrlimit(Resource::Nofile, Rlimit { current, maximum }))
 }
 
 fn switch(text: &str) -> Result<bool, Refusal> {

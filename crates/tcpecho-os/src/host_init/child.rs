@@ -11,6 +11,7 @@ use rustix::pipe::{PipeFlags, pipe_with};
 use rustix::process::{WaitOptions, wait};
 
 use super::LONGEST_START;
+use super::leash;
 use super::message::{Answer, Header, receive, send};
 use crate::process::{block_signals, close_all_but, reset_signals, set_mask};
 
@@ -125,13 +126,15 @@ fn tell(socket: BorrowedFd<'_>, answer: Answer, descriptors: &[BorrowedFd<'_>]) 
 
 /// Answers one message of the lab; false when there will be no more.
 fn serve(socket: BorrowedFd<'_>, memory: &mut Memory) -> bool {
-    let (length, stdio) = match receive(socket, &mut memory.text) {
+    let (length, stdio, leash) = match receive(socket, &mut memory.text) {
         Ok((0, _)) | Err(Errno::CONNRESET | Errno::PIPE) => return false,
-        Ok((length, [Some(input), Some(output), Some(error)])) => (length, [input, output, error]),
+        Ok((length, [Some(input), Some(output), Some(error), leash])) => {
+            (length, [input, output, error], leash)
+        }
         Ok(_) | Err(_) => return true,
     };
     let Some(header) = Header::from_bytes(&memory.text[..length]) else { return true };
-    match start(header, length, memory, &stdio) {
+    match start(header, length, memory, &stdio, leash) {
         Ok((pid, pidfd)) => tell(socket, Answer::Started { id: header.id, pid }, &[pidfd.as_fd()]),
         Err(errno) => {
             let errno = errno.raw_os_error();
@@ -146,15 +149,22 @@ fn start(
     length: usize,
     memory: &mut Memory,
     stdio: &[OwnedFd; 3],
+    leash: Option<OwnedFd>,
 ) -> Result<(i32, OwnedFd), Errno> {
     let program = Exec::find(header, length, memory)?;
+    if header.leashed && leash.is_none() {
+        return Err(Errno::MFILE);
+    }
     let (said, say) = pipe_with(PipeFlags::CLOEXEC)?;
     let child = clone_process(0, libc::SIGCHLD, || {
-        let errno = program.become_it(header.ordinary_ports, stdio);
+        let errno = match leash.as_ref().map_or(Ok(()), leash::wait_for_permission) {
+            Ok(()) => program.become_it(header.ordinary_ports, stdio),
+            Err(errno) => errno,
+        };
         let _ = rustix::io::write(&say, &errno.raw_os_error().to_ne_bytes());
         127
     })?;
-    drop(say);
+    drop((say, leash));
     // End of file: the pipe was closed by a successful execve.
     let mut errno = [0; 4];
     match rustix::io::read(&said, &mut errno) {

@@ -19,6 +19,7 @@ pub(super) struct Header {
     pub(super) arguments: u32,
     pub(super) variables: u32,
     pub(super) ordinary_ports: bool,
+    pub(super) leashed: bool,
 }
 
 impl Header {
@@ -30,16 +31,19 @@ impl Header {
             arguments: start.argv.len() as u32,
             variables: start.env.len() as u32,
             ordinary_ports: start.ordinary_ports,
+            leashed: start.leash.is_some(),
         }
     }
 
     pub(super) fn to_bytes(self) -> [u8; Self::SIZE] {
-        words([self.id, self.arguments, self.variables, u32::from(self.ordinary_ports)])
+        let flags = u32::from(self.ordinary_ports) | u32::from(self.leashed) << 1;
+        words([self.id, self.arguments, self.variables, flags])
     }
 
     pub(super) fn from_bytes(bytes: &[u8]) -> Option<Self> {
-        let [id, arguments, variables, ports] = words_of(bytes)?;
-        Some(Header { id, arguments, variables, ordinary_ports: ports != 0 })
+        let [id, arguments, variables, flags] = words_of(bytes)?;
+        let (ordinary_ports, leashed) = (flags & 1 != 0, flags & 2 != 0);
+        Some(Header { id, arguments, variables, ordinary_ports, leashed })
     }
 }
 
@@ -108,7 +112,7 @@ pub(super) fn send(
     parts: &[IoSlice<'_>],
     descriptors: &[BorrowedFd<'_>],
 ) -> Result<(), Errno> {
-    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(3))];
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(4))];
     retry_on_intr(|| {
         let mut beside = SendAncillaryBuffer::new(&mut space);
         if !descriptors.is_empty() {
@@ -119,12 +123,12 @@ pub(super) fn send(
     .map(drop)
 }
 
-/// One datagram and up to three descriptors; a length of 0 is the other end's close.
+/// One datagram and up to four descriptors; a length of 0 is the other end's close.
 pub(super) fn receive(
     socket: BorrowedFd<'_>,
     bytes: &mut [u8],
-) -> Result<(usize, [Option<OwnedFd>; 3]), Errno> {
-    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(3))];
+) -> Result<(usize, [Option<OwnedFd>; 4]), Errno> {
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(4))];
     let mut beside = RecvAncillaryBuffer::new(&mut space);
     let mut parts = [IoSliceMut::new(bytes)];
     let flags = RecvFlags::CMSG_CLOEXEC;
@@ -134,7 +138,7 @@ pub(super) fn receive(
             received => break received?.bytes,
         }
     };
-    let mut descriptors = [None, None, None];
+    let mut descriptors = [None, None, None, None];
     for message in beside.drain() {
         if let RecvAncillaryMessage::ScmRights(received) = message {
             for (place, descriptor) in descriptors.iter_mut().zip(received) {

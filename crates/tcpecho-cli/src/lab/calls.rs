@@ -1,0 +1,175 @@
+//! What a reader is shown of a timeline on which programs are observed: nothing twice.
+
+use std::{
+    collections::HashSet,
+    sync::{Arc, mpsc},
+    time::Duration,
+};
+
+use tcpecho_lab::{Moment, Place, What};
+
+/// Leaves out the lines that an observed program reads and writes, since the calls that it makes say the same, and tells a
+/// call in one moment if nothing happened while it was made.
+#[derive(Default)]
+pub(super) struct Tidy {
+    observed: HashSet<(Place, Arc<str>)>,
+    /// A call that has begun, and nothing has happened since.
+    begun: Option<Moment>,
+}
+
+impl Tidy {
+    /// What is to be shown now that this has happened, in its order.
+    pub(super) fn push(&mut self, moment: Moment) -> impl Iterator<Item = Moment> + use<> {
+        if !self.is_shown(&moment) {
+            return None.into_iter().chain(None);
+        }
+        let before = self.begun.take();
+        match (before, &moment.what) {
+            (Some(before), What::Call(ends)) => {
+                if let What::Call(begins) = &before.what
+                    && before.place == moment.place
+                    && let Some(whole) = begins.joined_with(ends)
+                {
+                    let whole = Moment { what: What::Call(whole), ..before };
+                    return Some(whole).into_iter().chain(None);
+                }
+                self.keep_or_show(Some(before), moment)
+            }
+            (before, _) => self.keep_or_show(before, moment),
+        }
+    }
+
+    fn keep_or_show(
+        &mut self,
+        before: Option<Moment>,
+        moment: Moment,
+    ) -> std::iter::Chain<std::option::IntoIter<Moment>, std::option::IntoIter<Moment>> {
+        let begins = matches!(&moment.what, What::Call(call) if call.outcome().is_none());
+        let now = if begins {
+            self.begun = Some(moment);
+            None
+        } else {
+            Some(moment)
+        };
+        before.into_iter().chain(now)
+    }
+
+    /// The call that has begun, if nothing is to be waited for any more.
+    pub(super) fn rest(&mut self) -> Option<Moment> {
+        self.begun.take()
+    }
+
+    fn is_shown(&mut self, moment: &Moment) -> bool {
+        match &moment.what {
+            What::Observed { program } => {
+                self.observed.insert((moment.place, Arc::clone(program)));
+                true
+            }
+            What::Input { program, .. } | What::Output { program, .. } => {
+                !self.observed.contains(&(moment.place, Arc::clone(program)))
+            }
+            _ => true,
+        }
+    }
+}
+
+/// A timeline that is complete.
+pub(super) fn tidied(moments: Vec<Moment>) -> Vec<Moment> {
+    let mut tidy = Tidy::default();
+    let mut shown: Vec<Moment> = Vec::new();
+    for moment in moments {
+        shown.extend(tidy.push(moment));
+    }
+    shown.extend(tidy.rest());
+    shown
+}
+
+/// A timeline that grows: a call that has not returned within some milliseconds is shown as one that waits. `processed` is
+/// called after each moment, whether it was shown, left out or kept to be joined with the next.
+pub(super) fn follow(
+    moments: &mpsc::Receiver<Moment>,
+    mut processed: impl FnMut(),
+    mut show: impl FnMut(Moment) -> bool,
+) {
+    const SOON: Duration = Duration::from_millis(5);
+    let mut tidy = Tidy::default();
+    loop {
+        let next = match moments.recv_timeout(SOON) {
+            Err(mpsc::RecvTimeoutError::Timeout) => {
+                if !tidy.rest().is_none_or(&mut show) {
+                    return;
+                }
+                match moments.recv() {
+                    Ok(moment) => moment,
+                    Err(_) => return,
+                }
+            }
+            Err(mpsc::RecvTimeoutError::Disconnected) => return,
+            Ok(moment) => moment,
+        };
+        for moment in tidy.push(next) {
+            if !show(moment) {
+                return;
+            }
+        }
+        processed();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tcpecho_lab::{
+        Side,
+        timeline::{CallMoment, Outcome, Phase, Stream},
+    };
+
+    fn at(side: Side, what: What) -> Moment {
+        Moment { at: Duration::ZERO, place: Place::Host(side), what }
+    }
+
+    fn call(side: Side, phase: Phase) -> Moment {
+        let (program, arguments) = (Arc::from("x"), "3".to_string());
+        let call =
+            CallMoment { program, task: None, name: "accept4", arguments, phase, injected: false };
+        at(side, What::Call(call))
+    }
+
+    fn texts(moments: Vec<Moment>) -> Vec<String> {
+        let text = |moment: Moment| match moment.what {
+            What::Call(call) => call.to_string(),
+            What::Output { line, .. } => line,
+            What::Step(text) => text,
+            _ => "-".into(),
+        };
+        tidied(moments).into_iter().map(text).collect()
+    }
+
+    fn returns() -> Phase {
+        Phase::Returns(Outcome::Value(4, String::new()))
+    }
+
+    #[test]
+    fn a_call_is_told_in_one_if_nothing_comes_between() {
+        let (client, server) = (Side::Client, Side::Server);
+        let both = vec![call(server, Phase::Enters), call(server, returns())];
+        assert_eq!(texts(both), ["accept4(3) = 4"]);
+        let others = vec![call(client, Phase::Enters), call(server, returns())];
+        assert_eq!(texts(others), ["accept4(3) …", "… accept4(3) = 4"]);
+        let step = at(server, What::Step("step".into()));
+        let between = vec![call(server, Phase::Enters), step, call(server, returns())];
+        assert_eq!(texts(between), ["accept4(3) …", "step", "… accept4(3) = 4"]);
+        assert_eq!(texts(vec![call(server, Phase::Enters)]), ["accept4(3) …"]);
+    }
+
+    #[test]
+    fn what_an_observed_program_says_is_left_out() {
+        let line = |side| {
+            let (program, stream, line) = (Arc::from("x"), Stream::Out, "said".into());
+            at(side, What::Output { program, stream, line })
+        };
+        let observed = at(Side::Server, What::Observed { program: "x".into() });
+        let said = vec![line(Side::Server), observed, line(Side::Server), line(Side::Client)];
+        assert_eq!(texts(said), ["said", "-", "said"]);
+    }
+}

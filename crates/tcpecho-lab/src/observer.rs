@@ -1,0 +1,130 @@
+//! Sees the system calls of a program, of its threads and of its children, and can make one fail that would not.
+//!
+//! Each observed program has a thread that traces it (ptrace(2)) from its first instruction to the end of its last child.
+//! What the program sees stays the same, but for time: an interrupted call starts again or fails as its handler says,
+//! and a signal that nobody handles, which tracing makes the kernel deliver all the same, interrupts nothing.
+
+use std::collections::HashSet;
+use std::os::fd::OwnedFd;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread::JoinHandle;
+
+use rustix::io::Errno;
+use tcpecho_os::failed::Failed;
+use tcpecho_os::host_init::Leash;
+
+use crate::timeline::{Place, Timeline};
+
+mod memory;
+mod names;
+mod signals;
+mod watch;
+mod words;
+
+use watch::{Log, Watch};
+
+/// A result that is made up: the call is not executed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Injection {
+    call: String,
+    when: When,
+    errno: Errno,
+}
+
+/// Which of the calls of a name fail.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum When {
+    /// The nth of the whole program, counted from 1.
+    Nth(u32),
+    /// Every one.
+    Every,
+}
+
+/// What is wanted of an observer.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Wanted {
+    /// All calls on the timeline; else only those that were injected.
+    pub(crate) calls: bool,
+    /// Reading and writing the standard streams, too.
+    pub(crate) streams: bool,
+    pub(crate) injections: Vec<Injection>,
+}
+
+impl Injection {
+    pub(crate) fn new(call: &str, when: When, errno: Errno) -> Self {
+        Injection { call: call.into(), when, errno }
+    }
+
+    /// `accept` is also accept4(2), and so on: a library may say the one for the other.
+    fn is_of(&self, name: &str) -> bool {
+        let kin: &[&str] = match self.call.as_str() {
+            "accept" => &["accept", "accept4"],
+            "send" => &["sendto", "sendmsg", "write", "writev"],
+            "recv" => &["recvfrom", "recvmsg", "read", "readv"],
+            "poll" => &["poll", "ppoll"],
+            "select" => &["select", "pselect6"],
+            "epoll_wait" => &["epoll_wait", "epoll_pwait", "epoll_pwait2"],
+            "fork" => &["fork", "vfork", "clone", "clone3"],
+            "waitpid" | "wait" => &["wait4"],
+            _ => return self.call == name,
+        };
+        kin.contains(&name)
+    }
+}
+
+/// Which threads of a program stand still because of SIGSTOP. `/proc` calls a traced thread's state `t`, whatever the
+/// reason.
+#[derive(Debug, Default)]
+pub(crate) struct Still(Mutex<HashSet<i32>>);
+
+impl Still {
+    pub(crate) fn has(&self, tid: i32) -> bool {
+        self.lock().contains(&tid)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashSet<i32>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The thread that traces a program.
+pub(crate) struct Observer {
+    thread: JoinHandle<Result<(), Failed>>,
+    pub(crate) still: Arc<Still>,
+}
+
+impl Observer {
+    /// Waits for the program that is to start on the other end of the leash, which goes with
+    /// [`tcpecho_os::host_init::Start`].
+    pub(crate) fn begin(
+        program: Arc<str>,
+        wanted: Wanted,
+        place: Place,
+        timeline: &Timeline,
+    ) -> Result<(Self, OwnedFd), Failed> {
+        if tcpecho_os::process::is_ignored(rustix::process::Signal::CHILD.as_raw()) {
+            // The kernel would reap the tracees before the observer hears of their end.
+            let operation = "observe system calls while SIGCHLD is ignored here".into();
+            return Err(Failed { operation, errno: Errno::CHILD });
+        }
+        let (leash, theirs) = Leash::new().map_err(Failed::at("socketpair"))?;
+        let still = Arc::<Still>::default();
+        let log = Log { program, place, timeline: timeline.clone() };
+        let watch = Watch::new(log, wanted, Arc::clone(&still));
+        let thread = std::thread::Builder::new().name("observer".into());
+        let thread =
+            thread.spawn(move || watch.run(leash)).map_err(Failed::at_io("start a thread"))?;
+        Ok((Observer { thread, still }, theirs))
+    }
+
+    pub(crate) fn is_finished(&self) -> bool {
+        self.thread.is_finished()
+    }
+
+    /// Waits until the last of the program's processes is gone; what stood in the way of tracing it, if anything.
+    pub(crate) fn join(self) -> Result<(), Failed> {
+        self.thread.join().unwrap_or_else(|_| {
+            Err(Failed { operation: "the observer's thread".into(), errno: Errno::IO })
+        })
+    }
+}

@@ -1,0 +1,47 @@
+//! What the observer may look at in a program: its memory, and what its descriptors are.
+
+/// A stopped process, or a picture of one for a test.
+pub(super) trait Subject {
+    /// So many bytes of its memory, or as many of the first of them as can be read.
+    fn bytes(&self, address: u64, length: usize) -> Vec<u8>;
+
+    /// Whether this descriptor is a socket.
+    fn is_socket(&self, descriptor: i32) -> bool;
+
+    /// A number of 16 bits.
+    fn short(&self, address: u64) -> Option<u16> {
+        self.array(address).map(u16::from_ne_bytes)
+    }
+
+    /// A number of 32 bits.
+    fn int(&self, address: u64) -> Option<i32> {
+        self.array(address).map(i32::from_ne_bytes)
+    }
+
+    /// A number of 64 bits.
+    fn long(&self, address: u64) -> Option<u64> {
+        self.array(address).map(u64::from_ne_bytes)
+    }
+
+    /// Exactly so many bytes, from anywhere but the beginning of the address space.
+    fn array<const LENGTH: usize>(&self, address: u64) -> Option<[u8; LENGTH]> {
+        if address == 0 {
+            return None;
+        }
+        self.bytes(address, LENGTH).try_into().ok()
+    }
+}
+
+/// A live one, by the number of one of its threads.
+pub(super) struct Live(pub(super) i32);
+
+impl Subject for Live {
+    fn bytes(&self, address: u64, length: usize) -> Vec<u8> {
+        tcpecho_os::ptrace::read_memory(self.0, address, length)
+    }
+
+    fn is_socket(&self, descriptor: i32) -> bool {
+        let target = std::fs::read_link(format!("/proc/{}/fd/{descriptor}", self.0));
+        target.is_ok_and(|target| target.to_string_lossy().starts_with("socket:"))
+    }
+}
