@@ -15,12 +15,18 @@ use crate::timeline::{Place, What};
 /// Longer than any packet that an interface lets out.
 const LONGEST: usize = 65536;
 
+/// A wire does not wait for a processor: where it may, its thread comes before others (setpriority(2)). On a machine with more
+/// to do than it can, packets would else take long enough for kernels to send them again.
+const NICENESS: i32 = -10;
+
 /// As many packets of one host as are taken before the other gets its turn.
 const TURN: usize = 16;
 
 /// Ends when the wire is stopping.
 pub(super) fn carry(wire: &Shared) {
     tcpecho_os::thread::block_signals();
+    // Of this thread alone. An ordinary user may not; then packets take as long as they take.
+    let _ = rustix::process::setpriority_process(None, NICENESS);
     let mut buffer = vec![0; LONGEST];
     loop {
         let (ends, timeout) = {
