@@ -1,8 +1,11 @@
 //! `tcpecho lab`: boundary conditions of TCP, executed between two hosts on a wire of our own.
 
+mod expect;
 mod ladder;
 mod page;
 mod report;
+mod test;
+mod verdicts;
 
 use std::{
     ffi::OsString,
@@ -17,10 +20,12 @@ use std::{
 
 use clap::{Args, Subcommand, ValueEnum};
 use tcpecho_lab::{
-    Family, doctor,
+    Family, Side, doctor,
     host::Cable,
     puppet,
     scenario::{Run, SCENARIOS, Scenario, Verdict},
+    stage::Stage,
+    trial::{Trial, trials},
 };
 
 use self::ladder::Ladder;
@@ -44,6 +49,8 @@ enum What {
     },
     /// Play scenarios and show what happens
     Run(RunArgs),
+    /// Put a program of yours through every boundary condition, and say how it behaved
+    Test(test::TestArgs),
     /// Say whether this host can play them, and if not, what is missing
     Doctor,
     /// Make a system call for each line of standard input; what scenarios are played with
@@ -76,6 +83,9 @@ struct RunArgs {
     /// Step by step: wait for Enter before each
     #[arg(long, conflicts_with = "jobs")]
     slow: bool,
+
+    #[command(flatten)]
+    program: test::ProgramArgs,
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
@@ -106,6 +116,7 @@ pub(crate) fn run(args: &LabArgs) -> ExitCode {
         What::List => list(),
         What::Explain { name } => explain(name),
         What::Run(args) => play(args),
+        What::Test(args) => test::test(args),
         What::Doctor => examine(),
         What::Puppet => obey(),
     }
@@ -120,8 +131,21 @@ fn obey() -> ExitCode {
 
 fn list() -> ExitCode {
     let mut out = io::stdout().lock();
-    for scenario in SCENARIOS {
-        let _ = writeln!(out, "{:<32} {} ({})", scenario.name, scenario.title, scenario.source);
+    let own: Vec<_> = trials()
+        .into_iter()
+        .map(|trial| trial.scenario)
+        .filter(|trial| Scenario::named(trial.name).is_none())
+        .collect();
+    for scenario in SCENARIOS.iter().copied().chain(own) {
+        let takes = |role| Trial::named(scenario.name, role).is_some();
+        let takes = match (takes(Side::Client), takes(Side::Server)) {
+            (true, true) => "  takes your client or server",
+            (true, false) => "  takes your client",
+            (false, true) => "  takes your server",
+            (false, false) => "",
+        };
+        let Scenario { name, title, source, .. } = scenario;
+        let _ = writeln!(out, "{name:<32} {title} ({source}){takes}");
     }
     ExitCode::SUCCESS
 }
@@ -144,17 +168,17 @@ fn unknown(name: &str) -> ExitCode {
 }
 
 /// The scenarios asked for, each with the families it is to be played over.
-fn asked_for(args: &RunArgs) -> Result<Vec<(&'static Scenario, Family)>, ExitCode> {
-    let families: &[Family] = match args.family {
-        Families::V4 => &[Family::V4],
-        Families::V6 => &[Family::V6],
-        Families::Both => &[Family::V4, Family::V6],
-    };
+fn asked_for(
+    args: &RunArgs,
+    role: Option<Side>,
+) -> Result<Vec<(&'static Scenario, Family)>, ExitCode> {
+    let families = args.family.list();
     let mut wanted = Vec::new();
     for name in &args.names {
-        let scenarios = match (name.as_str(), Scenario::named(name)) {
-            ("all", _) => SCENARIOS.to_vec(),
-            (_, Some(scenario)) => vec![scenario],
+        let scenarios = match (name.as_str(), Scenario::named(name), role) {
+            (_, _, Some(role)) => test::trial_named(name, role)?,
+            ("all", _, _) => SCENARIOS.to_vec(),
+            (_, Some(scenario), _) => vec![scenario],
             _ => return Err(unknown(name)),
         };
         wanted.extend(
@@ -167,7 +191,11 @@ fn asked_for(args: &RunArgs) -> Result<Vec<(&'static Scenario, Family)>, ExitCod
 }
 
 fn play(args: &RunArgs) -> ExitCode {
-    let wanted = match asked_for(args) {
+    let invitation = match args.program.invitation() {
+        Ok(invitation) => invitation,
+        Err(status) => return status,
+    };
+    let wanted = match asked_for(args, invitation.as_ref().map(|guest| guest.role)) {
         Ok(wanted) => wanted,
         Err(status) => return status,
     };
@@ -179,11 +207,16 @@ fn play(args: &RunArgs) -> ExitCode {
         Ok(cable) => cable,
         Err(status) => return status,
     };
+    let invite = |stage: &mut Stage| {
+        if let Some(guest) = &invitation {
+            stage.invite(guest.command.clone());
+        }
+    };
     let live = args.format == Format::Text && (wanted.len() == 1 || args.jobs == 1 || args.slow);
     let runs = if live {
-        one_by_one(&wanted, cable, args.slow)
+        one_by_one(&wanted, cable, args.slow, &invite)
     } else {
-        side_by_side(&wanted, cable, args.jobs.into())
+        side_by_side(&wanted, cable, args.jobs.into(), &invite)
     };
     if let (Some(file), [run]) = (&args.pcapng, runs.as_slice())
         && let Err(error) = report::write_pcapng(run, file)
@@ -214,13 +247,19 @@ fn enter() -> Result<Cable, ExitCode> {
 }
 
 /// Drawn while it happens.
-fn one_by_one(wanted: &[(&'static Scenario, Family)], cable: Cable, slow: bool) -> Vec<Run> {
+fn one_by_one(
+    wanted: &[(&'static Scenario, Family)],
+    cable: Cable,
+    slow: bool,
+    invite: &(dyn Fn(&mut Stage) + Sync),
+) -> Vec<Run> {
     let colour = io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none();
     wanted
         .iter()
         .map(|(scenario, family)| {
             let mut ladder = None;
             let run = scenario.run(*family, cable, puppet_command(), |stage| {
+                invite(stage);
                 if slow {
                     stage.pause_before_steps(wait_for_enter);
                 }
@@ -238,14 +277,19 @@ fn wait_for_enter(sentence: &str) {
 }
 
 /// So many at a time; each has hosts of its own.
-fn side_by_side(wanted: &[(&'static Scenario, Family)], cable: Cable, jobs: usize) -> Vec<Run> {
+fn side_by_side(
+    wanted: &[(&'static Scenario, Family)],
+    cable: Cable,
+    jobs: usize,
+    invite: &(dyn Fn(&mut Stage) + Sync),
+) -> Vec<Run> {
     let next = AtomicUsize::new(0);
     let runs = Mutex::new(Vec::new());
     std::thread::scope(|scope| {
         for _ in 0..jobs.min(wanted.len()) {
             scope.spawn(|| {
                 while let Some((scenario, family)) = wanted.get(next.fetch_add(1, Relaxed)) {
-                    let run = scenario.run(*family, cable, puppet_command(), |_| ());
+                    let run = scenario.run(*family, cable, puppet_command(), invite);
                     runs.lock().unwrap_or_else(PoisonError::into_inner).push(run);
                 }
             });

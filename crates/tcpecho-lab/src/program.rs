@@ -18,6 +18,7 @@ use crate::timeline::{Place, Stream, TimedOut, Timeline, What};
 
 mod asleep;
 mod launch;
+mod weight;
 
 pub use launch::Launch;
 

@@ -6,6 +6,7 @@ use crate::host::Cable;
 use crate::side::Family;
 use crate::stage::{Played, Stage};
 use crate::timeline::Timeline;
+use crate::trial::Conduct;
 
 /// A boundary condition.
 pub struct Scenario {
@@ -115,6 +116,8 @@ pub struct Run {
     pub verdict: Verdict,
     /// What happened; `None` if it was skipped.
     pub timeline: Option<Timeline>,
+    /// What was seen of somebody's program, if one was invited.
+    pub conduct: Option<Conduct>,
 }
 
 impl Scenario {
@@ -136,18 +139,24 @@ impl Scenario {
             Ok(stage) => stage,
             Err(failed) => {
                 let verdict = Verdict::Skipped(failed.to_string());
-                return Run { scenario: self, family, verdict, timeline: None };
+                return Run { scenario: self, family, verdict, timeline: None, conduct: None };
             }
         };
         prepare(&mut stage);
         let played = (self.play)(&mut stage);
+        let conduct = stage.dismiss(&played);
+        let faulty = conduct.as_ref().is_some_and(|conduct| !conduct.faults.is_empty());
         let (claims, failed) = stage.verdict();
         let verdict = match played {
+            Err(broken) if faulty => {
+                Verdict::Failed(failed.iter().cloned().chain([broken.to_string()]).collect())
+            }
             Err(broken) => Verdict::Broken(broken.to_string()),
             Ok(()) if failed.is_empty() => Verdict::Held(claims),
             Ok(()) => Verdict::Failed(failed.to_vec()),
         };
-        Run { scenario: self, family, verdict, timeline: Some(stage.two().timeline.clone()) }
+        let timeline = Some(stage.two().timeline.clone());
+        Run { scenario: self, family, verdict, timeline, conduct }
     }
 
     /// Its steps and claims, out of its own text.

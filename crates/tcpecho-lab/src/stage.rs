@@ -17,6 +17,7 @@ use crate::impairment::{Matcher, Rule};
 use crate::program::{Launch, Program};
 use crate::side::{Family, Side};
 use crate::timeline::{PacketMoment, Place, TimedOut, Verdict, What};
+use crate::trial::Guest;
 use crate::two_hosts::{Options, TwoHosts};
 use crate::wire::RuleId;
 use tcpecho_os::tcp_state::TcpState;
@@ -29,6 +30,12 @@ pub const PORT: u16 = 7;
 /// Why a scenario could not be played to its end.
 #[derive(Debug)]
 pub struct Broken(String);
+
+impl Broken {
+    pub(crate) fn new(why: impl Into<String>) -> Self {
+        Broken(why.into())
+    }
+}
 
 impl fmt::Display for Broken {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -75,6 +82,8 @@ pub struct Stage {
     pause: Option<Pause>,
     claims: usize,
     failed: Vec<String>,
+    /// Somebody's program, in a trial.
+    pub(crate) guest: Guest,
 }
 
 impl Stage {
@@ -84,7 +93,8 @@ impl Stage {
     /// Whatever [`TwoHosts::new`] needs and this system refuses.
     pub fn new(family: Family, cable: Cable, puppet: Vec<OsString>) -> Result<Self, Failed> {
         let two = TwoHosts::new(&Options { family, cable, ..Options::default() })?;
-        Ok(Stage { two, family, puppet, pause: None, claims: 0, failed: Vec::new() })
+        let guest = Guest::default();
+        Ok(Stage { two, family, puppet, pause: None, claims: 0, failed: Vec::new(), guest })
     }
 
     /// Calls `pause` before each step, with its sentence.
@@ -175,7 +185,7 @@ impl Stage {
         self.record(sentence, left.is_empty(), words.join(", "));
     }
 
-    fn record(&mut self, sentence: &str, holds: bool, note: String) {
+    pub(crate) fn record(&mut self, sentence: &str, holds: bool, note: String) {
         self.claims += 1;
         if !holds {
             self.failed.push(if note.is_empty() {
