@@ -1,6 +1,7 @@
-//! What a program weighs: memory, descriptors and processor time, from `/proc`.
+//! What a program weighs: memory, descriptors and whether it runs, from `/proc`.
 
 use super::{Program, asleep};
+use rustix::io::Errno;
 use rustix::process::{Pid, Resource, Rlimit, prlimit};
 
 impl Program {
@@ -28,25 +29,31 @@ impl Program {
         entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok())
     }
 
-    /// Allows it so many descriptors more than it has (`RLIMIT_NOFILE`, which counts up to the highest number).
+    /// Allows it so many descriptors more than it has, or as many as it may have (the soft `RLIMIT_NOFILE`, which counts up to
+    /// the highest number).
     ///
     /// # Errors
     /// `ESRCH` if it has ended.
-    pub fn allow_descriptors(&self, more: u64) -> Result<(), rustix::io::Errno> {
+    pub fn allow_descriptors(&self, more: Option<u64>) -> Result<(), Errno> {
+        let pid = Pid::from_raw(self.pid());
+        let hard = std::fs::read_to_string(format!("/proc/{}/limits", self.pid()))
+            .unwrap_or_default()
+            .lines()
+            .find(|line| line.starts_with("Max open files"))
+            .and_then(|line| line.split_whitespace().nth(4)?.parse().ok());
         let highest = self.numbers().max().unwrap_or(2);
-        let limit = Some(highest + 1 + more);
-        let limit = Rlimit { current: limit, maximum: limit };
-        prlimit(Pid::from_raw(self.pid()), Resource::Nofile, limit).map(drop)
+        let soft = more.map_or(hard, |more| Some(highest + 1 + more));
+        prlimit(pid, Resource::Nofile, Rlimit { current: soft, maximum: hard }).map(drop)
     }
 
-    /// Processor time that it has used, in clock ticks of ten milliseconds (`USER_HZ` is 100 everywhere).
+    /// Whether any of its threads runs or would run if there were a processor for it.
     #[must_use]
-    pub fn ticks(&self) -> u64 {
-        let stat =
-            std::fs::read_to_string(format!("/proc/{}/stat", self.pid())).unwrap_or_default();
-        let fields = stat.rsplit_once(") ").map_or("", |(_, fields)| fields).split(' ');
-        // Fields 14 and 15, of which the name was the second.
-        fields.skip(11).take(2).filter_map(|ticks| ticks.parse::<u64>().ok()).sum()
+    pub fn is_busy(&self) -> bool {
+        let threads = std::fs::read_dir(format!("/proc/{}/task", self.pid()));
+        threads.into_iter().flatten().flatten().any(|thread| {
+            let stat = std::fs::read_to_string(thread.path().join("stat")).unwrap_or_default();
+            stat.rsplit_once(") ").is_some_and(|(_, fields)| fields.starts_with('R'))
+        })
     }
 }
 

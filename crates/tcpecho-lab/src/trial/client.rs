@@ -50,27 +50,33 @@ fn meet(stage: &mut Stage) -> Result<(Stranger, Actor), Broken> {
     let server = stage.listening(10)?;
     server.must("sigpipe ignore")?;
     let stranger = stage.stranger(Side::Client)?;
-    server.must("accept")?;
+    server.begin("accept")?;
+    if server.program().next_line(END).is_err() {
+        return Err(stage.stuck("the program does not connect"));
+    }
     Ok((stranger, server))
 }
 
 /// A line goes there and back; when this returns, the program has read it.
-fn exchange(stage: &Stage, stranger: &Stranger, server: &Actor, line: &str) -> Played {
+fn exchange(stage: &mut Stage, stranger: &Stranger, server: &Actor, line: &str) -> Played {
     let mark = stage.two().timeline.mark();
     stranger.types(line);
-    answer(server, line)?;
+    answer(stage, server, line)?;
     stage.two().wire.wait_delivered(&Matcher::data().from_server(), mark, PATIENCE)?;
-    stage.wait_until_read(Side::Client)
+    if stage.wait_until_read(Side::Client).is_err() {
+        return Err(stage.stuck("the program does not read the reply before it gets more input"));
+    }
+    Ok(())
 }
 
 /// The server gets the line and sends it back.
-fn answer(server: &Actor, line: &str) -> Played {
+fn answer(stage: &mut Stage, server: &Actor, line: &str) -> Played {
     let length = line.len() + 1;
     let said = echoed(server, length)?;
     if said == format!("ok {length}") {
         Ok(())
     } else {
-        Err(Broken::new(format!("the line {line:?} did not come whole: {said}")))
+        Err(stage.stuck(&format!("the program does not send the line {line:?}: {said}")))
     }
 }
 
@@ -78,7 +84,7 @@ fn answer(server: &Actor, line: &str) -> Played {
 fn echoed(server: &Actor, bytes: usize) -> Result<String, Broken> {
     server.begin(&format!("echo {bytes}"))?;
     let said = server.program().next_line(END);
-    Ok(said.unwrap_or_else(|_| "the program has not sent it".into()))
+    Ok(said.unwrap_or_else(|_| "nothing came".into()))
 }
 
 /// So many lines of 1000 bytes, newline included, all different.

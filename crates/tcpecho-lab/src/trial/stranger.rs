@@ -28,6 +28,8 @@ pub(crate) struct Guest {
     program: Option<(Side, Arc<Program>)>,
     /// Where the timeline was when the decisive thing happened.
     mark: usize,
+    /// Where it was when the program was started.
+    started: usize,
     pub(crate) conduct: Conduct,
 }
 
@@ -70,6 +72,7 @@ impl Stage {
         let command = command.ok_or_else(|| Broken::new("no program was given to put there"))?;
         let words = command.words(self.family(), PORT);
         let launch = Launch::new(&words).named("program");
+        self.guest.started = self.two().timeline.mark();
         let program = Arc::new(self.two().host(side).launch(&launch)?);
         self.guest.program = Some((side, Arc::clone(&program)));
         Ok(Stranger { program, children: 0 })
@@ -79,6 +82,16 @@ impl Stage {
     pub(crate) fn decisive(&mut self) {
         self.guest.mark = self.two().timeline.mark();
         self.guest.conduct.event = Some(self.two().timeline.elapsed());
+    }
+
+    /// The trial cannot go on, because the program does not: it has ended, or hangs.
+    pub(crate) fn stuck(&mut self, why: &str) -> Broken {
+        let running = self.guest.program.as_ref().is_some_and(|(_, it)| it.exit().is_none());
+        if running {
+            self.guest.conduct.ended_by_lab = true;
+            self.guest.conduct.faults.push(Fault::Hung);
+        }
+        Broken::new(why)
     }
 
     /// Worth knowing, and no fault.
@@ -100,19 +113,33 @@ impl Stage {
         self.claim_without(sentence, (!holds).then(|| (fault, String::new())));
     }
 
-    /// It ends, or says something, because of the decisive event alone.
+    /// It ends, or says something that was not typed, because of the decisive event alone.
     pub(crate) fn claim_notices(&mut self, sentence: &str, stranger: &Stranger) {
         let name = stranger.program.name();
+        let typed: Vec<String> =
+            self.two().timeline.since(0).into_iter().filter_map(typed).collect();
         let noticed =
             self.two().timeline.wait_for(self.guest.mark, NOTICE, sentence, |moment| match &moment
                 .what
             {
-                What::Exit { program, .. } | What::Output { program, .. } => {
-                    (**program == *name).then_some(())
+                What::Exit { program, .. } => (**program == *name).then_some(()),
+                What::Output { program, line, .. } => {
+                    (**program == *name && !typed.contains(line)).then_some(())
                 }
                 _ => None,
             });
         self.claim_or(sentence, Fault::Late, noticed.is_ok());
+    }
+
+    /// If it has not ended, gives it more to do: two lines, then the end of its input.
+    pub(crate) fn give_more(&mut self, stranger: &Stranger) {
+        if stranger.program.exit().is_none() {
+            stranger.types("two");
+            if stranger.program.wait(NOTICE).is_err() {
+                stranger.types("three");
+                stranger.ends_input();
+            }
+        }
     }
 
     /// How it ends within the time it may take; if it does not, the lab ends it.
@@ -273,10 +300,15 @@ impl Stage {
     }
 
     fn connections_asked_for(&self) -> usize {
-        let asked = self.packets().into_iter().filter(|seen| {
-            seen.from == Side::Client && Matcher::syn().matches(seen.from, &seen.packet)
+        let moments = self.two().timeline.since(self.guest.started).into_iter();
+        let ports = moments.filter_map(|moment| match moment.what {
+            What::Packet(seen)
+                if seen.from == Side::Client && Matcher::syn().matches(seen.from, &seen.packet) =>
+            {
+                Some(seen.packet.tcp()?.source_port)
+            }
+            _ => None,
         });
-        let ports = asked.filter_map(|seen| Some(seen.packet.tcp()?.source_port));
         ports.collect::<std::collections::BTreeSet<_>>().len()
     }
 
@@ -290,6 +322,10 @@ impl Stage {
         )?;
         Ok(())
     }
+}
+
+fn typed(moment: crate::timeline::Moment) -> Option<String> {
+    if let What::Input { line, .. } = moment.what { Some(line) } else { None }
 }
 
 /// What a shell makes of SIGPIPE.

@@ -19,10 +19,8 @@ fn play(stage: &mut Stage) -> Played {
     stage.claim_packet("RST arrives", &Matcher::rst().from_server());
     stage.claim_notices("the program notices while nobody types", &stranger);
 
-    stage.step("a line is typed if it runs still");
-    if stranger.program.exit().is_none() {
-        stranger.types("one");
-    }
+    stage.step("more is typed and the input ends if it runs still");
+    stage.give_more(&stranger);
     stage.claim_fails("it ends, and its status is not 0", &stranger);
     stage.claim_output("it has written nothing to standard output", &stranger, &[]);
     Ok(())

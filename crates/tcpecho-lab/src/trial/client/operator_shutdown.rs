@@ -18,7 +18,7 @@ fn play(stage: &mut Stage) -> Played {
     stranger.types("one");
     stage.two().wire.wait_delivered(&Matcher::data().from_client(), mark, PATIENCE)?;
     stranger.program.stop()?;
-    answer(&server, "one")?;
+    answer(stage, &server, "one")?;
     server.program().signal(Signal::TERM)?;
     server.program().wait(PATIENCE)?;
     stage.claim_packet("the server's kernel sends FIN", &Matcher::fin().from_server());
@@ -28,10 +28,8 @@ fn play(stage: &mut Stage) -> Played {
     stranger.program.go_on()?;
     stage.claim_notices("it notices while nobody types", &stranger);
 
-    stage.step("another line is typed if it runs still");
-    if stranger.program.wait(super::NOTICE).is_err() {
-        stranger.types("two");
-    }
+    stage.step("more is typed and the input ends if it runs still");
+    stage.give_more(&stranger);
     stage.claim_ends("it ends, and not by a signal", &stranger);
     stage.claim_output("the last reply was written, and nothing else", &stranger, &["one".into()]);
     Ok(())
