@@ -18,7 +18,7 @@ tcpecho=$(realpath "$TCPECHO")
 build=$(mktemp -d)
 trap 'rm -rf "$build"' EXIT
 # Commands are shown as a reader would type them.
-ln -s "$tcpecho" "$build/tcpecho"
+cp "$tcpecho" "$build/tcpecho"
 cp docs/programs/client.py docs/programs/server.py "$build"
 PATH="$build:$PATH"
 cd "$build"
@@ -34,7 +34,7 @@ verdict() {
         return
     fi
     echo "$title: $command" >&2
-    tcpecho lab test "--$role" "$command" --family both --format json --jobs 4 >out.json 2>err || status=$?
+    tcpecho lab test "--$role" "$command" --family both --format json --jobs 16 >out.json 2>err || status=$?
     if [ "$status" -gt 1 ]; then
         skipped+=("$title: $(tail -n 1 err)")
         return
@@ -51,9 +51,9 @@ compile() {
 compile -o line-client "$here/programs/line-client.c"
 compile -o fork-server "$here/programs/fork-server.c"
 compile -DREAP -o fork-server-reap "$here/programs/fork-server.c"
-if CARGO_TARGET_DIR="$build/tokio" cargo build --quiet --release \
+if CARGO_TARGET_DIR="${TCPECHO_TOKIO_TARGET:-$build/tokio}" cargo build --quiet --release \
     --manifest-path "$here/programs/tokio-client/Cargo.toml" 2>tokio.err; then
-    cp tokio/release/tokio-client .
+    cp "${TCPECHO_TOKIO_TARGET:-tokio}/release/tokio-client" .
 else
     skipped+=("tokio: $(tail -n 1 tokio.err)")
 fi

@@ -154,9 +154,16 @@ fn explain(name: &str) -> ExitCode {
     let scenarios = match Scenario::named(name) {
         Some(scenario) => vec![scenario],
         None if name == "all" => SCENARIOS.to_vec(),
-        None => return unknown(name),
+        None => Vec::new(),
     };
-    let pages: Vec<String> = scenarios.into_iter().map(report::explanation).collect();
+    let mut pages: Vec<String> = scenarios.into_iter().map(report::explanation).collect();
+    for trial in trials().into_iter().filter(|trial| trial.scenario.name == name) {
+        let page = report::explanation(trial.scenario);
+        pages.push(page.replacen(": ", &format!(": your {}: ", trial.role), 1));
+    }
+    if pages.is_empty() {
+        return unknown(name);
+    }
     // Whoever reads no further than he wants is no failure.
     let _ = io::stdout().lock().write_all(pages.join("\n").as_bytes());
     ExitCode::SUCCESS

@@ -7,7 +7,8 @@ use std::{
 
 use tcpecho_lab::{
     Side,
-    trial::{Fault, trials},
+    scenario::Sentence,
+    trial::{Fault, Trial, trials},
 };
 
 const TCPECHO: &str = env!("CARGO_BIN_EXE_tcpecho");
@@ -69,7 +70,34 @@ fn all_right(role: Side, command: &str, family: &str) {
 
 #[test]
 fn our_client_behaves_in_every_trial() {
-    all_right(Side::Client, &format!("'{TCPECHO}' connect {{host}} {{port}}"), "both");
+    all_right(Side::Client, &format!("'{TCPECHO}' connect {{host}} {{port}}"), "6");
+}
+
+#[test]
+fn every_claim_that_is_made_stands_on_the_page_that_explains_it() {
+    for (option, command) in [
+        ("--client", format!("'{TCPECHO}' connect {{host}} {{port}}")),
+        ("--server", format!("'{TCPECHO}' serve --engine epoll --port {{port}}")),
+    ] {
+        let args = ["run", "all", option, &command, "--jobs", "4", "--format", "ndjson"];
+        let Some((status, moments)) = tested(&args) else { return };
+        let mut claims = 0;
+        for moment in moments.lines() {
+            let moment: serde_json::Value = serde_json::from_str(moment).unwrap();
+            if moment["what"] != "claim" {
+                continue;
+            }
+            claims += 1;
+            let (name, sentence) = (moment["scenario"].as_str().unwrap(), &moment["text"]);
+            assert_eq!(moment["verdict"], "holds", "{name}: {sentence}");
+            let trial =
+                Trial::named(name, if option == "--client" { Side::Client } else { Side::Server });
+            let written = trial.unwrap().scenario.sentences();
+            let sentence = Sentence::Claim(sentence.as_str().unwrap().into());
+            assert!(written.contains(&sentence), "{name}: {sentence:?}");
+        }
+        assert!(status == Some(0) && claims > 60, "{option}: {claims} claims");
+    }
 }
 
 #[test]

@@ -177,7 +177,11 @@ fn judge(args: &TestArgs) -> Result<ExitCode, ExitCode> {
     let command = invitation.command.clone();
     let processors = std::thread::available_parallelism().map_or(2, usize::from);
     let jobs = args.jobs.map_or(processors * 2, usize::from);
-    let runs = side_by_side(&wanted, cable, jobs, &|stage| stage.invite(command.clone()));
+    let runs = side_by_side(&wanted, cable, jobs, &|stage| {
+        stage.invite(command.clone());
+        // Nobody will look at a ladder, and looking at states is most of the work.
+        stage.two().watch_states(false);
+    });
     if let Some(why) = cannot_start(&runs) {
         say(&format!("{}: {why}", invitation.text.escape_debug()));
         return Err(ExitCode::from(exit::NOT_POSSIBLE));

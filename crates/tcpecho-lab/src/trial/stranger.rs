@@ -78,6 +78,13 @@ impl Stage {
         Ok(Stranger { program, children: 0 })
     }
 
+    /// Where no handshake is meant to fail, none fails because the machine is busy for three seconds.
+    pub(crate) fn patient_handshakes(&self) -> Played {
+        self.two().set_sysctl("net.ipv4.tcp_syn_retries", "6")?;
+        self.two().set_sysctl("net.ipv4.tcp_synack_retries", "6")?;
+        Ok(())
+    }
+
     /// What comes next is what the program should notice.
     pub(crate) fn decisive(&mut self) {
         self.guest.mark = self.two().timeline.mark();
