@@ -102,19 +102,21 @@ fn every_claim_that_is_made_stands_on_the_page_that_explains_it() {
 
 #[test]
 fn our_servers_behave_in_every_trial() {
-    for (engine, family) in
-        [("iterative", "4"), ("fork", "6"), ("thread", "4"), ("epoll", "6"), ("uring", "4")]
-    {
-        let can = Command::new(TCPECHO).args(["serve", "--engine", "list"]).output().unwrap();
-        let can = text(&can.stdout);
-        let line = can.lines().find(|line| line.starts_with(engine)).unwrap();
-        if line.contains("unavailable") {
-            println!("SKIP {line}");
-            continue;
+    let list = Command::new(TCPECHO).args(["serve", "--engine", "list"]).output().unwrap();
+    let list = text(&list.stdout);
+    std::thread::scope(|scope| {
+        for (engine, family) in
+            [("iterative", "4"), ("fork", "6"), ("thread", "4"), ("epoll", "6"), ("uring", "4")]
+        {
+            let line = list.lines().find(|line| line.starts_with(engine)).unwrap();
+            if line.contains("unavailable") {
+                println!("SKIP {line}");
+                continue;
+            }
+            let command = format!("'{TCPECHO}' serve --engine {engine} --port {{port}}");
+            scope.spawn(move || all_right(Side::Server, &command, family));
         }
-        let command = format!("'{TCPECHO}' serve --engine {engine} --port {{port}}");
-        all_right(Side::Server, &command, family);
-    }
+    });
 }
 
 /// Reads the keyboard only, and exits with 0 whatever happens.

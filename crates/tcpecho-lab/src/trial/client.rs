@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 
+use super::Fault;
 use super::stranger::{END, NOTICE, Stranger};
 use crate::impairment::{Matcher, Rule};
 use crate::scenario::Scenario;
@@ -81,11 +82,23 @@ fn answer(stage: &mut Stage, server: &Actor, line: &str) -> Played {
     }
 }
 
+/// What is said if echoing never came to an end.
+const NOTHING_CAME: &str = "not all of it came";
+
 /// What echoing so many bytes came to.
 fn echoed(server: &Actor, bytes: usize) -> Result<String, Broken> {
     server.begin(&format!("echo {bytes}"))?;
     let said = server.program().next_line(END);
-    Ok(said.unwrap_or_else(|_| "nothing came".into()))
+    Ok(said.unwrap_or_else(|_| NOTHING_CAME.into()))
+}
+
+impl Stage {
+    /// The server got so many bytes from the program and could send them back.
+    fn claim_echoed(&mut self, sentence: &str, said: &str, bytes: usize) {
+        let fault = if said == NOTHING_CAME { Fault::Hung } else { Fault::Lost };
+        let wrong = said != format!("ok {bytes}");
+        self.claim_without(sentence, wrong.then(|| (fault, said.to_string())));
+    }
 }
 
 /// So many lines of 1000 bytes, newline included, all different.

@@ -4,7 +4,6 @@ use super::echoed;
 use crate::impairment::Matcher;
 use crate::side::Side;
 use crate::stage::{PATIENCE, Played, Stage};
-use crate::trial::Fault;
 
 trial! {
     "backlog-full", "the server's accept queue is full for a while", "UNP 4.5",
@@ -32,7 +31,7 @@ fn play(stage: &mut Stage) -> Played {
     stranger.types("one");
     stranger.ends_input();
     let said = echoed(&server, 4)?;
-    stage.claim_or("the program's line arrives", Fault::Lost, said == "ok 4");
+    stage.claim_echoed("the program's line arrives", &said, 4);
     server.call("close")?;
     stage.claim_ends_well("it ends with status 0", &stranger);
     stage.claim_output("the line has come back", &stranger, &["one".into()]);

@@ -4,7 +4,6 @@ use super::through;
 use crate::impairment::{Matcher, Rule};
 use crate::packet::IcmpError;
 use crate::stage::{Played, Stage};
-use crate::trial::Fault;
 
 trial! {
     "fragmentation-needed", "a router cannot pass long packets on and says so", "UNP 2.11, RFC 1191",
@@ -18,7 +17,7 @@ fn play(stage: &mut Stage) -> Played {
         Rule::answer(Matcher::any_tcp().longer_than(1400), IcmpError::TooBig(1400)),
     ];
     let (stranger, lines, said) = through(stage, rules)?;
-    stage.claim_or("the server got everything and could send it back", Fault::Lost, said == "ok 20000");
+    stage.claim_echoed("the server got everything and could send it back", &said, 20000);
     stage.claim_ends_well("the program ends with status 0", &stranger);
     stage.claim_output("every line came back, in order, once", &stranger, &lines);
     Ok(())

@@ -32,7 +32,7 @@ fn play(stage: &mut Stage) -> Played {
     stage.step("now the server echoes");
     let bytes = lines.iter().map(|line| line.len() + 1).sum();
     let said = echoed(&server, bytes)?;
-    stage.claim_or("the server got everything and could send it back", Fault::Lost, said == format!("ok {bytes}"));
+    stage.claim_echoed("the server got everything and could send it back", &said, bytes);
     let told = stage.two().wire.wait_delivered(&fin, 0, super::END);
     stage.claim_or("the program says that it is done: FIN", Fault::Hung, told.is_ok());
 

@@ -3,7 +3,6 @@
 use super::through;
 use crate::impairment::{Action, Matcher, Rule};
 use crate::stage::{Played, Stage};
-use crate::trial::Fault;
 
 trial! {
     "segment-corrupted", "segments are corrupted", "RFC 9293 3.1",
@@ -18,7 +17,7 @@ fn play(stage: &mut Stage) -> Played {
         Rule::new(Matcher::data().from_server(), Action::Corrupt).nth(2),
     ];
     let (stranger, lines, said) = through(stage, rules)?;
-    stage.claim_or("the server got everything and could send it back", Fault::Lost, said == "ok 20000");
+    stage.claim_echoed("the server got everything and could send it back", &said, 20000);
     stage.claim_ends_well("the program ends with status 0", &stranger);
     stage.claim_output("every line came back, in order, once", &stranger, &lines);
     Ok(())
