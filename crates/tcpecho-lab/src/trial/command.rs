@@ -50,11 +50,8 @@ fn needs_a_shell(text: &str) -> bool {
         match (quote, letter) {
             _ if escaped => escaped = false,
             (None | Some('"'), '\\') => escaped = true,
-            (Some('\''), letter) => {
-                if letter == '\'' {
-                    quote = None;
-                }
-            }
+            (Some('\''), '\'') => quote = None,
+            (Some('\''), _) => {}
             (Some(_), '"') => quote = None,
             (Some(_), letter) if "$`".contains(letter) => return true,
             (None, '\'' | '"') => quote = Some(letter),

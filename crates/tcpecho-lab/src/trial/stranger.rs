@@ -51,6 +51,17 @@ impl Stranger {
         self.program.close_input();
     }
 
+    /// If it has not ended, gives it more to do: two lines, then the end of its input.
+    pub(crate) fn gets_more(&self) {
+        if self.program.exit().is_none() {
+            self.types("two");
+            if self.program.wait(NOTICE).is_err() {
+                self.types("three");
+                self.ends_input();
+            }
+        }
+    }
+
     /// The lines of its standard output, each with a newline.
     fn output(&self) -> String {
         let lines = self.program.lines().into_iter();
@@ -138,17 +149,6 @@ impl Stage {
         self.claim_or(sentence, Fault::Late, noticed.is_ok());
     }
 
-    /// If it has not ended, gives it more to do: two lines, then the end of its input.
-    pub(crate) fn give_more(&mut self, stranger: &Stranger) {
-        if stranger.program.exit().is_none() {
-            stranger.types("two");
-            if stranger.program.wait(NOTICE).is_err() {
-                stranger.types("three");
-                stranger.ends_input();
-            }
-        }
-    }
-
     /// How it ends within the time it may take; if it does not, the lab ends it.
     fn end_of(&mut self, stranger: &Stranger) -> Option<Exit> {
         if let Ok((_, exit)) = stranger.program.wait(END) {
@@ -198,7 +198,7 @@ impl Stage {
 
     /// Its standard output is these lines. What a program that the lab had to end kept in its buffer is not its loss.
     pub(crate) fn claim_output(&mut self, sentence: &str, stranger: &Stranger, lines: &[String]) {
-        let wanted: String = lines.iter().map(|line| format!("{line}\n")).collect();
+        let wanted = lines.iter().fold(String::new(), |all, line| all + line + "\n");
         let seen = stranger.output();
         let fault = if seen == wanted {
             None

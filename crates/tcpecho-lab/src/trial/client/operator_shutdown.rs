@@ -29,7 +29,7 @@ fn play(stage: &mut Stage) -> Played {
     stage.claim_notices("it notices while nobody types", &stranger);
 
     stage.step("more is typed and the input ends if it runs still");
-    stage.give_more(&stranger);
+    stranger.gets_more();
     stage.claim_ends("it ends, and not by a signal", &stranger);
     stage.claim_output("the last reply was written, and nothing else", &stranger, &["one".into()]);
     Ok(())

@@ -26,7 +26,7 @@ fn play(stage: &mut Stage) -> Played {
     if held.iter().any(|socket| socket.state == TcpState::CloseWait) {
         stage.note("held the socket in CLOSE_WAIT while nobody typed");
     }
-    stage.give_more(&stranger);
+    stranger.gets_more();
     stage.claim_ends("it ends, and not by a signal", &stranger);
     stage.claim_output("the line that came back was written, and nothing else", &stranger, &["one".into()]);
     Ok(())

@@ -23,7 +23,7 @@ fn play(stage: &mut Stage) -> Played {
     stage.claim_notices("the program notices while nobody types", &stranger);
 
     stage.step("more is typed and the input ends if it runs still");
-    stage.give_more(&stranger);
+    stranger.gets_more();
     stage.claim_fails("it ends, and its status is not 0: a line is lost", &stranger);
     stage.claim_output("the line that came back was written, and nothing else", &stranger, &["one".into()]);
     Ok(())
