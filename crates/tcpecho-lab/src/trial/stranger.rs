@@ -4,7 +4,6 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use rustix::process::Signal;
 use tcpecho_os::process::Exit;
 
 use super::command::CommandLine;
@@ -254,8 +253,9 @@ impl Stage {
             let fault = unnatural(Some(exit)).map_or(plain, |(fault, _)| fault);
             self.guest.conduct.faults.push(fault);
         }
-        let _ = program.signal(Signal::CONT);
-        program.kill();
+        if exit.is_none() {
+            program.kill();
+        }
         let noticed = self.noticed(&program);
         let said = self.said(&program);
         let syns = self.connections_asked_for();
