@@ -1,6 +1,7 @@
 //! `tcpecho lab`: boundary conditions of TCP, executed between two hosts on a wire of our own.
 
 mod calls;
+mod expect;
 mod ladder;
 mod learn;
 mod mermaid;
@@ -8,6 +9,8 @@ mod pace;
 mod page;
 mod report;
 mod shell;
+mod test;
+mod verdicts;
 
 use std::{
     ffi::OsString,
@@ -22,11 +25,12 @@ use std::{
 
 use clap::{Args, Subcommand, ValueEnum};
 use tcpecho_lab::{
-    Family, Place, doctor,
+    Family, Place, Side, doctor,
     host::Cable,
     puppet,
     scenario::{Run, SCENARIOS, Scenario, Verdict},
     stage::Stage,
+    trial::{Trial, trials},
 };
 
 use self::ladder::Ladder;
@@ -54,6 +58,8 @@ enum What {
     Learn(learn::LearnArgs),
     /// Two hosts, a wire and a command line
     Shell(shell::ShellArgs),
+    /// Put a program of yours through every boundary condition, and say how it behaved
+    Test(test::TestArgs),
     /// Say whether this host can play them, and if not, what is missing
     Doctor,
     /// Make a system call for each line of standard input; what scenarios are played with
@@ -98,6 +104,9 @@ struct RunArgs {
     /// Shown step by step, with Enter before each
     #[arg(long, conflicts_with = "jobs")]
     slow: bool,
+
+    #[command(flatten)]
+    program: test::ProgramArgs,
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
@@ -132,6 +141,7 @@ pub(crate) fn run(args: &LabArgs) -> ExitCode {
         What::Run(args) => play(args),
         What::Learn(args) => learn::run(args),
         What::Shell(args) => shell::run(args),
+        What::Test(args) => test::test(args),
         What::Doctor => examine(),
         What::Puppet => obey(),
     }
@@ -146,8 +156,21 @@ fn obey() -> ExitCode {
 
 fn list() -> ExitCode {
     let mut out = io::stdout().lock();
-    for scenario in SCENARIOS {
-        let _ = writeln!(out, "{:<32} {} ({})", scenario.name, scenario.title, scenario.source);
+    let own: Vec<_> = trials()
+        .into_iter()
+        .map(|trial| trial.scenario)
+        .filter(|trial| Scenario::named(trial.name).is_none())
+        .collect();
+    for scenario in SCENARIOS.iter().copied().chain(own) {
+        let takes = |role| Trial::named(scenario.name, role).is_some();
+        let takes = match (takes(Side::Client), takes(Side::Server)) {
+            (true, true) => "  takes your client or server",
+            (true, false) => "  takes your client",
+            (false, true) => "  takes your server",
+            (false, false) => "",
+        };
+        let Scenario { name, title, source, .. } = scenario;
+        let _ = writeln!(out, "{name:<32} {title} ({source}){takes}");
     }
     ExitCode::SUCCESS
 }
@@ -156,9 +179,16 @@ fn explain(name: &str) -> ExitCode {
     let scenarios = match Scenario::named(name) {
         Some(scenario) => vec![scenario],
         None if name == "all" => SCENARIOS.to_vec(),
-        None => return unknown(name),
+        None => Vec::new(),
     };
-    let pages: Vec<String> = scenarios.into_iter().map(report::explanation).collect();
+    let mut pages: Vec<String> = scenarios.into_iter().map(report::explanation).collect();
+    for trial in trials().into_iter().filter(|trial| trial.scenario.name == name) {
+        let page = report::explanation(trial.scenario);
+        pages.push(page.replacen(": ", &format!(": your {}: ", trial.role), 1));
+    }
+    if pages.is_empty() {
+        return unknown(name);
+    }
     // Whoever reads no further than he wants is no failure.
     let _ = io::stdout().lock().write_all(pages.join("\n").as_bytes());
     ExitCode::SUCCESS
@@ -170,17 +200,17 @@ fn unknown(name: &str) -> ExitCode {
 }
 
 /// The scenarios asked for, each with the families it is to be played over.
-fn asked_for(args: &RunArgs) -> Result<Vec<(&'static Scenario, Family)>, ExitCode> {
-    let families: &[Family] = match args.family {
-        Families::V4 => &[Family::V4],
-        Families::V6 => &[Family::V6],
-        Families::Both => &[Family::V4, Family::V6],
-    };
+fn asked_for(
+    args: &RunArgs,
+    role: Option<Side>,
+) -> Result<Vec<(&'static Scenario, Family)>, ExitCode> {
+    let families = args.family.list();
     let mut wanted = Vec::new();
     for name in &args.names {
-        let scenarios = match (name.as_str(), Scenario::named(name)) {
-            ("all", _) => SCENARIOS.to_vec(),
-            (_, Some(scenario)) => vec![scenario],
+        let scenarios = match (name.as_str(), Scenario::named(name), role) {
+            (_, _, Some(role)) => test::trial_named(name, role)?,
+            ("all", _, _) => SCENARIOS.to_vec(),
+            (_, Some(scenario), _) => vec![scenario],
             _ => return Err(unknown(name)),
         };
         wanted.extend(
@@ -193,7 +223,11 @@ fn asked_for(args: &RunArgs) -> Result<Vec<(&'static Scenario, Family)>, ExitCod
 }
 
 fn play(args: &RunArgs) -> ExitCode {
-    let wanted = match asked_for(args) {
+    let invitation = match args.program.invitation() {
+        Ok(invitation) => invitation,
+        Err(status) => return status,
+    };
+    let wanted = match asked_for(args, invitation.as_ref().map(|guest| guest.role)) {
         Ok(wanted) => wanted,
         Err(status) => return status,
     };
@@ -223,9 +257,18 @@ fn play(args: &RunArgs) -> ExitCode {
         say(&format!("SKIP: system calls cannot be observed here: {failed}; {ways_out}"));
         return ExitCode::from(exit::SKIPPED);
     }
+    let prepare = |stage: &mut Stage| {
+        args.prepare(stage);
+        if let Some(guest) = &invitation {
+            stage.invite(guest.command.clone());
+        }
+    };
     let live = args.format == Format::Text && (wanted.len() == 1 || args.jobs == 1 || args.slow);
-    let runs =
-        if live { one_by_one(&wanted, cable, args) } else { side_by_side(&wanted, cable, args) };
+    let runs = if live {
+        one_by_one(&wanted, cable, args.slow, &prepare)
+    } else {
+        side_by_side(&wanted, cable, args.jobs.into(), &prepare)
+    };
     if let (Some(file), [run]) = (&args.pcapng, runs.as_slice())
         && let Err(error) = report::write_pcapng(run, file)
     {
@@ -255,19 +298,23 @@ fn enter() -> Result<Cable, ExitCode> {
 }
 
 /// Drawn while it happens.
-fn one_by_one(wanted: &[(&'static Scenario, Family)], cable: Cable, args: &RunArgs) -> Vec<Run> {
+fn one_by_one(
+    wanted: &[(&'static Scenario, Family)],
+    cable: Cable,
+    slow: bool,
+    prepare: &(dyn Fn(&mut Stage) + Sync),
+) -> Vec<Run> {
     wanted
         .iter()
         .map(|(scenario, family)| {
-            if args.slow {
-                let prepare = |stage: &mut Stage| args.prepare(stage);
+            if slow {
                 let run = scenario.run(*family, cable, puppet_command(), prepare);
                 slowly(&run);
                 return run;
             }
             let mut ladder = None;
             let run = scenario.run(*family, cable, puppet_command(), |stage| {
-                args.prepare(stage);
+                prepare(stage);
                 ladder = Some(Ladder::follow(&stage.two().timeline));
             });
             drop(ladder);
@@ -294,14 +341,18 @@ fn wait_for_enter(sentence: &str) {
 }
 
 /// So many at a time; each has hosts of its own.
-fn side_by_side(wanted: &[(&'static Scenario, Family)], cable: Cable, args: &RunArgs) -> Vec<Run> {
+fn side_by_side(
+    wanted: &[(&'static Scenario, Family)],
+    cable: Cable,
+    jobs: usize,
+    prepare: &(dyn Fn(&mut Stage) + Sync),
+) -> Vec<Run> {
     let next = AtomicUsize::new(0);
     let runs = Mutex::new(Vec::new());
     std::thread::scope(|scope| {
-        for _ in 0..usize::from(args.jobs).min(wanted.len()) {
+        for _ in 0..jobs.min(wanted.len()) {
             scope.spawn(|| {
                 while let Some((scenario, family)) = wanted.get(next.fetch_add(1, Relaxed)) {
-                    let prepare = |stage: &mut Stage| args.prepare(stage);
                     let run = scenario.run(*family, cable, puppet_command(), prepare);
                     runs.lock().unwrap_or_else(PoisonError::into_inner).push(run);
                 }

@@ -21,6 +21,7 @@ pub mod scenario;
 pub mod stage;
 pub mod states;
 pub mod timeline;
+pub mod trial;
 pub mod two_hosts;
 pub mod wire;
 

@@ -19,6 +19,7 @@ use crate::timeline::{Place, Stream, TimedOut, Timeline, What};
 
 mod asleep;
 mod launch;
+mod weight;
 
 pub use launch::Launch;
 

@@ -18,6 +18,10 @@
 //! | `accept again` | accept(2) until it neither says ECONNABORTED nor EINTR |
 //! | `limit descriptors N` | setrlimit(2): it may have N more than it has |
 //! | `send TEXT`, `send N bytes`, `recv N`, `peek N` | a text is sent as it stands, without a newline |
+//! | `line TEXT`, `send N lines` | the same with a newline; N bytes of a pattern in lines of 64 |
+//! | `echo N\|end`, `echo N in M` | sends back what comes, until it was N bytes or the peer's end, in pieces of M; `ok N` |
+//! | `stuff N` | sends N bytes of the pattern and reads nothing, until nothing more goes for half a second; `ok N` |
+//! | `drain N\|end` | reads N bytes, or to the end, and compares them with the pattern; `ok N right\|changed` |
 //! | `shutdown rd\|wr\|rdwr`, `close` | |
 //! | `nonblocking on\|off` | fcntl(2) |
 //! | `poll MS` | POLLIN, POLLOUT, POLLPRI and POLLRDHUP are asked for; `ok 0x5`, `ok 0x0` after MS milliseconds |
@@ -45,6 +49,7 @@ use rustix::net::{
 use tcpecho_os::errno;
 
 mod children;
+mod echo;
 mod options;
 mod signals;
 
@@ -174,7 +179,15 @@ fn on_socket(socket: &OwnedFd, verb: &str, rest: &str, words: &[&str]) -> Answer
         ("connect", [ip, port]) => call(connect(socket, &address(ip, port)?)),
         ("listen", [backlog]) => call(listen(socket, number(backlog)?)),
         ("send", [count, "bytes"]) => sent(socket, &alphabet(number(count)?)),
+        ("send", [count, "lines"]) => sent(socket, &echo::lines(number(count)?)),
         ("send", _) => sent(socket, rest.as_bytes()),
+        ("line", _) => sent(socket, format!("{rest}\n").as_bytes()),
+        ("echo", ["end"]) => echo::echo(socket, usize::MAX, usize::MAX),
+        ("echo", [count]) => echo::echo(socket, number(count)?, usize::MAX),
+        ("echo", [count, "in", piece]) => echo::echo(socket, number(count)?, number(piece)?),
+        ("stuff", [count]) => echo::stuff(socket, number(count)?),
+        ("drain", ["end"]) => echo::drain(socket, usize::MAX),
+        ("drain", [count]) => echo::drain(socket, number(count)?),
         ("recv", [size]) => received(socket, number(size)?, RecvFlags::empty()),
         ("peek", [size]) => received(socket, number(size)?, RecvFlags::PEEK),
         ("shutdown", ["rd"]) => call(shutdown(socket, Shutdown::Read)),

@@ -7,6 +7,7 @@ use crate::pace::{Shortened, Timer};
 use crate::side::Family;
 use crate::stage::{Played, Stage};
 use crate::timeline::Timeline;
+use crate::trial::Conduct;
 
 /// A boundary condition.
 pub struct Scenario {
@@ -120,6 +121,8 @@ pub struct Run {
     pub timeline: Option<Timeline>,
     /// Which of the kernel's timers were shortened; in real time, which were waited for.
     pub shortened: Vec<Shortened>,
+    /// What was seen of somebody's program, if one was invited.
+    pub conduct: Option<Conduct>,
 }
 
 impl Scenario {
@@ -147,21 +150,27 @@ impl Scenario {
                     verdict,
                     timeline: None,
                     shortened: Vec::new(),
+                    conduct: None,
                 };
             }
         };
         prepare(&mut stage);
         let played = (self.play)(&mut stage);
+        let conduct = stage.dismiss(&played);
+        let faulty = conduct.as_ref().is_some_and(|conduct| !conduct.faults.is_empty());
         let (claims, failed) = stage.verdict();
         let verdict = match played {
             Err(broken) if broken.is_missing() => Verdict::Skipped(broken.to_string()),
             Err(_) if let Some(why) = stage.impossible() => Verdict::Skipped(why.into()),
+            Err(broken) if faulty => {
+                Verdict::Failed(failed.iter().cloned().chain([broken.to_string()]).collect())
+            }
             Err(broken) => Verdict::Broken(broken.to_string()),
             Ok(()) if failed.is_empty() => Verdict::Held(claims),
             Ok(()) => Verdict::Failed(failed.to_vec()),
         };
         let (timeline, shortened) = (stage.two().timeline.clone(), stage.shortened().to_vec());
-        Run { scenario: self, family, verdict, timeline: Some(timeline), shortened }
+        Run { scenario: self, family, verdict, timeline: Some(timeline), shortened, conduct }
     }
 
     /// The kernel's timers that it waits for, out of its own text.

@@ -20,6 +20,7 @@ use crate::pace::{Setting, Shortened, Timer};
 use crate::program::{Launch, Program};
 use crate::side::{Family, Side};
 use crate::timeline::{Fact, PacketMoment, Place, TimedOut, Verdict, What};
+use crate::trial::Guest;
 use crate::two_hosts::{Options, TwoHosts};
 use crate::wire::RuleId;
 use tcpecho_os::tcp_state::TcpState;
@@ -37,8 +38,8 @@ pub struct Broken {
 }
 
 impl Broken {
-    fn because(why: String) -> Self {
-        Broken { why, missing: false }
+    pub(crate) fn new(why: impl Into<String>) -> Self {
+        Broken { why: why.into(), missing: false }
     }
 
     /// Whether this kernel lacks what the scenario is about, a sysctl or a counter.
@@ -56,7 +57,7 @@ impl fmt::Display for Broken {
 
 impl From<TimedOut> for Broken {
     fn from(error: TimedOut) -> Self {
-        Broken::because(error.to_string())
+        Broken::new(error.to_string())
     }
 }
 
@@ -69,7 +70,7 @@ impl From<Failed> for Broken {
 
 impl From<Errno> for Broken {
     fn from(error: Errno) -> Self {
-        Broken::because(tcpecho_os::errno::words(error))
+        Broken::new(tcpecho_os::errno::words(error))
     }
 }
 
@@ -94,6 +95,8 @@ pub struct Stage {
     shortened: Vec<Shortened>,
     patience: Patience,
     impossible: Option<String>,
+    /// Somebody's program, in a trial.
+    pub(crate) guest: Guest,
 }
 
 /// How long what has to happen may take: [`PATIENCE`], and more while the kernel's timers are those of this machine.
@@ -113,6 +116,7 @@ impl Stage {
     /// Whatever [`TwoHosts::new`] needs and this system refuses.
     pub fn new(family: Family, cable: Cable, puppet: Vec<OsString>) -> Result<Self, Failed> {
         let two = TwoHosts::new(&Options { family, cable, ..Options::default() })?;
+        let guest = Guest::default();
         let patience = Patience(Arc::new(Mutex::new(PATIENCE)));
         let (claims, failed, shortened) = (0, Vec::new(), Vec::new());
         let (real_time, impossible) = (false, None);
@@ -126,6 +130,7 @@ impl Stage {
             shortened,
             patience,
             impossible,
+            guest,
         })
     }
 
@@ -278,7 +283,7 @@ impl Stage {
         self.record(sentence, left.is_empty(), words.join(", "), None);
     }
 
-    fn record(&mut self, sentence: &str, holds: bool, note: String, fact: Option<Fact>) {
+    pub(crate) fn record(&mut self, sentence: &str, holds: bool, note: String, fact: Option<Fact>) {
         self.claims += 1;
         if !holds {
             self.failed.push(if note.is_empty() {
@@ -372,7 +377,7 @@ impl Stage {
     ) -> Result<Actor, Broken> {
         let launch = special(Launch::new(&self.puppet).without_streams());
         let program = self.two.host(side).launch(&launch);
-        let program = program.map_err(|failed| Broken::because(failed.to_string()))?;
+        let program = program.map_err(|failed| Broken::new(failed.to_string()))?;
         Ok(Actor { program, patience: self.patience.clone() })
     }
 
@@ -513,7 +518,7 @@ impl Actor {
     pub fn port(&self) -> Result<u16, Broken> {
         let name = self.must("getsockname")?;
         let port = name.rsplit(':').next().and_then(|port| port.parse().ok());
-        port.ok_or_else(|| Broken::because(format!("no port in: {name}")))
+        port.ok_or_else(|| Broken::new(format!("no port in: {name}")))
     }
 
     /// Makes a call and gives what it came to: `ok …` or an errno's name.
@@ -533,7 +538,7 @@ impl Actor {
         if answer.starts_with("ok") {
             Ok(answer)
         } else {
-            Err(Broken::because(format!("{line}: {answer}")))
+            Err(Broken::new(format!("{line}: {answer}")))
         }
     }
 
@@ -573,7 +578,7 @@ impl Actor {
             match count(&self.must(&format!("recv {missing}"))?) {
                 0 => {
                     let why = format!("end of file with {missing} bytes missing");
-                    return Err(Broken::because(why));
+                    return Err(Broken::new(why));
                 }
                 piece => pieces.push(piece),
             }

@@ -77,7 +77,10 @@ fn section(out: &mut impl io::Write, run: &Run, seed: u64) -> io::Result<()> {
         ("Question", scenario.question),
         ("The book", scenario.book),
         ("This Linux", scenario.linux),
-    ] {
+    ]
+    .into_iter()
+    .filter(|(_, text)| !text.is_empty())
+    {
         writeln!(out, "<p><b>{word}</b> {}</p>", escaped(text))?;
     }
     writeln!(

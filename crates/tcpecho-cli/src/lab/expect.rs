@@ -1,0 +1,70 @@
+//! What a project knows of its program: a verdict for each trial that is not `right`.
+
+use std::{collections::BTreeMap, path::Path};
+
+use tcpecho_lab::trial::Fault;
+
+/// Verdicts by the trial's name; `right` where nothing is said.
+#[derive(Debug, Default)]
+pub(super) struct Expectations(BTreeMap<String, String>);
+
+impl Expectations {
+    /// Reads lines of `NAME VERDICT`; what follows a `#` is a comment.
+    pub(super) fn read(file: &Path, known: &[&str]) -> Result<Self, String> {
+        let text = std::fs::read_to_string(file)
+            .map_err(|error| format!("{}: {error}", file.display()))?;
+        Self::parse(&text, known).map_err(|why| format!("{}: {why}", file.display()))
+    }
+
+    fn parse(text: &str, known: &[&str]) -> Result<Self, String> {
+        let mut all = BTreeMap::new();
+        for (number, line) in (1..).zip(text.lines()) {
+            let line = line.split('#').next().unwrap_or_default();
+            let words: Vec<&str> = line.split_whitespace().collect();
+            let (name, verdict) = match words.as_slice() {
+                [] => continue,
+                [name, verdict] => (*name, *verdict),
+                _ => return Err(format!("line {number}: wanted: NAME VERDICT")),
+            };
+            if !known.contains(&name) {
+                return Err(format!("line {number}: no trial is called '{}'", name.escape_debug()));
+            }
+            if !is_verdict(verdict) {
+                return Err(format!("line {number}: no verdict: '{}'", verdict.escape_debug()));
+            }
+            if all.insert(name.to_string(), verdict.to_string()).is_some() {
+                return Err(format!("line {number}: {name} again"));
+            }
+        }
+        Ok(Expectations(all))
+    }
+
+    pub(super) fn of(&self, name: &str) -> &str {
+        self.0.get(name).map_or(super::test::RIGHT, String::as_str)
+    }
+}
+
+fn is_verdict(word: &str) -> bool {
+    [super::test::RIGHT, super::test::BROKEN].contains(&word)
+        || Fault::ALL.iter().any(|(fault, _)| fault.word() == word)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_comments_and_mistakes() {
+        let known = ["refused", "half-close"];
+        let all = Expectations::parse("# ours\n\nhalf-close hung # nc\n", &known).unwrap();
+        assert_eq!((all.of("half-close"), all.of("refused")), ("hung", "right"));
+        for (text, wanted) in [
+            ("refused", "line 1: wanted"),
+            ("\nrefus hung", "line 2: no trial is called 'refus'"),
+            ("refused hangs", "line 1: no verdict: 'hangs'"),
+            ("refused hung\nrefused late", "line 2: refused again"),
+        ] {
+            assert!(Expectations::parse(text, &known).unwrap_err().starts_with(wanted), "{text}");
+        }
+    }
+}

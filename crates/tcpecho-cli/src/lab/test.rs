@@ -1,0 +1,253 @@
+//! `tcpecho lab test`: somebody's program through every trial, and a table of verdicts.
+
+use std::{io, path::PathBuf, process::ExitCode};
+
+use clap::{Args, ValueEnum};
+use tcpecho_lab::{
+    Family, Side,
+    scenario::{Run, Scenario, Verdict},
+    trial::{CommandLine, NOT_LISTENING, Trial, trials},
+};
+
+use super::{Families, enter, expect::Expectations, side_by_side, verdicts};
+use crate::{exit, tell::say};
+
+/// Put a program through every boundary condition that applies to it, and say how it behaved.
+///
+/// The program runs in a host of its own, opposite a program of the lab's. It finds {host} and
+/// {port} in its command replaced; {address} is both, with brackets around an IPv6 address, and
+/// {any} the address that a server binds to. A client is given lines on standard input and has to
+/// print what comes back; a server has to echo. What only a shell can do (pipes, variables) is done by
+/// /bin/sh, and signals then go to the shell.
+#[derive(Debug, Args)]
+#[command(after_help = HELP)]
+pub(super) struct TestArgs {
+    #[command(flatten)]
+    program: ProgramArgs,
+
+    /// Trials; all of them without
+    #[arg(value_name = "NAME")]
+    names: Vec<String>,
+
+    /// IPv4, IPv6 or both
+    #[arg(long, value_enum, default_value = "4")]
+    family: Families,
+
+    /// Trials at a time; twice the processors without
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(1..=64))]
+    jobs: Option<u8>,
+
+    /// How to show the verdicts
+    #[arg(long, value_enum, default_value = "text")]
+    format: TableFormat,
+
+    /// What is known of the program: exit 1 exactly when a verdict differs
+    #[arg(long, value_name = "FILE")]
+    expect: Option<PathBuf>,
+}
+
+/// Whose place is taken by what.
+#[derive(Debug, Args)]
+#[group(multiple = false)]
+pub(super) struct ProgramArgs {
+    /// A client to put in our client's place, such as 'nc -N {host} {port}'
+    #[arg(long, value_name = "COMMAND")]
+    client: Option<String>,
+
+    /// A server to put in our server's place, such as 'socat TCP6-LISTEN:{port},fork EXEC:cat'
+    #[arg(long, value_name = "COMMAND")]
+    server: Option<String>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum TableFormat {
+    /// A line for each trial
+    Text,
+    /// One JSON object: every trial with all that was seen
+    Json,
+    /// A JUnit report: a test case for each trial and protocol
+    Junit,
+    /// A table in Markdown
+    Markdown,
+}
+
+pub(super) const RIGHT: &str = "right";
+pub(super) const BROKEN: &str = "broken";
+const SKIPPED: &str = "skipped";
+
+const HELP: &str = "\
+Verdicts: right; or the gravest fault:
+  late        noticed only when given more to do what it could have known before
+  zombies     left children that nobody waits for
+  leaked      kept descriptors of connections that are over
+  close-wait  kept sockets in CLOSE_WAIT
+  grew        its memory grew with what its peer did
+  spins       kept a processor busy while there was nothing to do
+  in-use      could not be started again at once
+  quit        gave up though nothing was wrong
+  silent      ended with status 0 although something was wrong
+  hung        did not end, or did not answer, until the lab ended it
+  lost        bytes are missing in what came back
+  invented    bytes came out that had not been sent
+  killed      was killed by SIGPIPE
+  died        was killed by a signal, or is a server that ended
+  broken      the trial could not be played to its end with this program
+
+The file of --expect has a line NAME VERDICT for each trial whose verdict is known not to be
+'right'; what follows a # is a comment:
+  server-process-killed late   # reads the keyboard first
+  half-close            hung
+
+JSON: role, command, right, of, seconds, and trials, a list of objects with name, family ('IPv4',
+'IPv6'), verdict, expected, faults (all of them), exit_status, signal, ended_by_lab, noticed_ms (milliseconds from
+the decisive event to its end or its first words on standard error; null if never), connections (that a client
+asked for), lost_bytes, leaked_descriptors, zombies, close_wait, memory_growth_bytes, said (its
+first line on standard error after the decisive event), last_output, last_error, notes, failed (the claims that did not hold) and duration_ms.
+
+Exit status: 0 every verdict is as expected; 1 one is not; 2 usage, or the program cannot be started;
+77 the lab cannot be used on this host.";
+
+/// A program and whose place it takes.
+pub(super) struct Invitation {
+    pub(super) role: Side,
+    pub(super) text: String,
+    pub(super) command: CommandLine,
+}
+
+impl ProgramArgs {
+    /// `None` if no program was given.
+    pub(super) fn invitation(&self) -> Result<Option<Invitation>, ExitCode> {
+        let (role, text) = match (&self.client, &self.server) {
+            (Some(text), _) => (Side::Client, text),
+            (_, Some(text)) => (Side::Server, text),
+            _ => return Ok(None),
+        };
+        let command = CommandLine::parse(text).map_err(|why| {
+            say(&format!("--{role}: {why}"));
+            ExitCode::from(exit::NOT_POSSIBLE)
+        })?;
+        if role == Side::Client && !text.contains("{port}") && !text.contains("{address}") {
+            say("--client: the command has no {port}; it would connect elsewhere");
+            return Err(ExitCode::from(exit::NOT_POSSIBLE));
+        }
+        Ok(Some(Invitation { role, text: text.clone(), command }))
+    }
+}
+
+/// Trials of this name for this role; `all` is every one.
+pub(super) fn trial_named(name: &str, role: Side) -> Result<Vec<&'static Scenario>, ExitCode> {
+    let ours: Vec<_> = trials().into_iter().filter(|trial| trial.role == role).collect();
+    if name == "all" {
+        return Ok(ours.into_iter().map(|trial| trial.scenario).collect());
+    }
+    if let Some(trial) = Trial::named(name, role) {
+        return Ok(vec![trial.scenario]);
+    }
+    let names: Vec<&str> = ours.iter().map(|trial| trial.scenario.name).collect();
+    say(&format!(
+        "'{}' is no trial for a {role}; there are: {}",
+        name.escape_debug(),
+        names.join(", ")
+    ));
+    Err(ExitCode::from(exit::NOT_POSSIBLE))
+}
+
+pub(super) fn test(args: &TestArgs) -> ExitCode {
+    match judge(args) {
+        Ok(status) | Err(status) => status,
+    }
+}
+
+fn judge(args: &TestArgs) -> Result<ExitCode, ExitCode> {
+    let Some(invitation) = args.program.invitation()? else {
+        say("which program? --client 'COMMAND {host} {port}' or --server 'COMMAND {port}'");
+        return Err(ExitCode::from(exit::NOT_POSSIBLE));
+    };
+    let all = vec!["all".to_string()];
+    let names = if args.names.is_empty() { &all } else { &args.names };
+    let mut wanted = Vec::new();
+    for name in names {
+        for scenario in trial_named(name, invitation.role)? {
+            wanted.extend(args.family.list().iter().map(|family| (scenario, *family)));
+        }
+    }
+    let expectations = expectations(args, invitation.role)?;
+    let cable = enter()?;
+    let begun = std::time::Instant::now();
+    let command = invitation.command.clone();
+    let processors = std::thread::available_parallelism().map_or(2, usize::from);
+    let jobs = args.jobs.map_or(processors * 2, usize::from);
+    let runs = side_by_side(&wanted, cable, jobs, &|stage| {
+        stage.invite(command.clone());
+        // Nobody will look at a ladder, and looking at states is most of the work.
+        stage.two().watch_states(false);
+    });
+    if let Some(why) = cannot_start(&runs) {
+        say(&format!("{}: {why}", invitation.text.escape_debug()));
+        return Err(ExitCode::from(exit::NOT_POSSIBLE));
+    }
+    let table = verdicts::Table::new(&invitation, &expectations, &runs, begun.elapsed());
+    let mut out = io::stdout().lock();
+    // Whoever reads no further than he wants is no failure.
+    let _ = match args.format {
+        TableFormat::Text => table.text(&mut out),
+        TableFormat::Json => table.json(&mut out),
+        TableFormat::Junit => table.junit(&mut out),
+        TableFormat::Markdown => table.markdown(&mut out),
+    };
+    Ok(table.status())
+}
+
+fn expectations(args: &TestArgs, role: Side) -> Result<Expectations, ExitCode> {
+    let Some(file) = &args.expect else { return Ok(Expectations::default()) };
+    let all = trials();
+    let known: Vec<&str> =
+        all.iter().filter(|trial| trial.role == role).map(|trial| trial.scenario.name).collect();
+    Expectations::read(file, &known).map_err(|why| {
+        say(&why);
+        ExitCode::from(exit::NOT_POSSIBLE)
+    })
+}
+
+/// If no trial at all could start it, that is no verdict on the program.
+fn cannot_start(runs: &[Run]) -> Option<String> {
+    let reason = |run: &Run| {
+        let why = match &run.verdict {
+            Verdict::Broken(why) => why,
+            Verdict::Failed(claims) => claims.last()?,
+            _ => return None,
+        };
+        let said = run.conduct.as_ref().and_then(|conduct| conduct.said.clone());
+        (why.starts_with("start ") || why.starts_with(NOT_LISTENING)).then(|| {
+            said.map_or_else(|| why.clone(), |said| format!("{why}: {}", said.escape_debug()))
+        })
+    };
+    let reasons: Vec<String> = runs.iter().filter_map(reason).collect();
+    let first = reasons.first()?;
+    (reasons.len() == runs.len()).then(|| first.clone())
+}
+
+/// The verdict in one word.
+pub(super) fn word(run: &Run) -> &'static str {
+    let worst = run.conduct.as_ref().and_then(tcpecho_lab::trial::Conduct::worst);
+    match (&run.verdict, worst) {
+        (Verdict::Skipped(_), _) => SKIPPED,
+        (_, Some(fault)) => fault.word(),
+        (Verdict::Held(_), None) => RIGHT,
+        _ => BROKEN,
+    }
+}
+
+pub(super) fn is_skipped(word: &str) -> bool {
+    word == SKIPPED
+}
+
+impl Families {
+    pub(super) fn list(self) -> &'static [Family] {
+        match self {
+            Families::V4 => &[Family::V4],
+            Families::V6 => &[Family::V6],
+            Families::Both => &Family::BOTH,
+        }
+    }
+}

@@ -1,0 +1,304 @@
+//! The table of `lab test`, for people and for machines.
+
+use std::{
+    io::{self, Write},
+    process::ExitCode,
+    time::Duration,
+};
+
+use serde::Serialize;
+use tcpecho_lab::{
+    Exit,
+    scenario::{Run, Verdict},
+    trial::Conduct,
+};
+
+use super::{
+    expect::Expectations,
+    report::escaped,
+    test::{BROKEN, Invitation, RIGHT, is_skipped, word},
+};
+use crate::exit;
+
+/// Every verdict on one program.
+#[derive(Serialize)]
+pub(super) struct Table {
+    role: &'static str,
+    command: String,
+    right: usize,
+    of: usize,
+    seconds: f64,
+    trials: Vec<Row>,
+}
+
+/// One trial over one protocol.
+#[derive(Serialize)]
+struct Row {
+    name: &'static str,
+    family: String,
+    verdict: &'static str,
+    expected: String,
+    faults: Vec<&'static str>,
+    exit_status: Option<i32>,
+    signal: Option<i32>,
+    ended_by_lab: bool,
+    noticed_ms: Option<f64>,
+    connections: Option<usize>,
+    lost_bytes: u64,
+    leaked_descriptors: Option<usize>,
+    zombies: Option<usize>,
+    close_wait: Option<usize>,
+    memory_growth_bytes: Option<u64>,
+    said: Option<String>,
+    last_output: Option<String>,
+    last_error: Option<String>,
+    notes: Vec<String>,
+    failed: Vec<String>,
+    duration_ms: f64,
+    #[serde(skip)]
+    is_client: bool,
+}
+
+impl Row {
+    fn new(run: &Run, expectations: &Expectations) -> Self {
+        let name = run.scenario.name;
+        let conduct = run.conduct.clone().unwrap_or_default();
+        let (exit_status, signal) = match conduct.exit {
+            Some(Exit::Exited(status)) => (Some(status), None),
+            Some(Exit::Killed(signal)) => (None, Some(signal)),
+            _ => (None, None),
+        };
+        let failed = match &run.verdict {
+            Verdict::Failed(claims) => claims.clone(),
+            Verdict::Broken(why) | Verdict::Skipped(why) => vec![why.clone()],
+            Verdict::Held(_) => Vec::new(),
+        };
+        let Conduct { lost_bytes, leaked_descriptors, zombies, close_wait, connections, .. } =
+            conduct;
+        Row {
+            name,
+            is_client: conduct.connections.is_some(),
+            family: run.family.to_string(),
+            verdict: word(run),
+            expected: expectations.of(name).into(),
+            faults: conduct.faults.iter().map(|fault| fault.word()).collect(),
+            exit_status,
+            signal,
+            ended_by_lab: conduct.ended_by_lab,
+            noticed_ms: conduct.noticed.map(milliseconds),
+            connections,
+            lost_bytes,
+            leaked_descriptors,
+            zombies,
+            close_wait,
+            memory_growth_bytes: conduct.memory_growth,
+            said: conduct.said,
+            last_output: conduct.last_output,
+            last_error: conduct.last_error,
+            notes: conduct.notes,
+            failed,
+            duration_ms: milliseconds(
+                super::report::moments(run).last().map_or(Duration::ZERO, |moment| moment.at),
+            ),
+        }
+    }
+
+    fn is_as_expected(&self) -> bool {
+        self.verdict == self.expected
+    }
+
+    /// How it ended, in two words.
+    fn end(&self) -> String {
+        match (self.exit_status, self.signal) {
+            _ if self.ended_by_lab => "hung".into(),
+            (Some(status), _) => format!("exit {status}"),
+            (_, Some(13)) => "SIGPIPE".into(),
+            (_, Some(15)) => "SIGTERM".into(),
+            (_, Some(signal)) => format!("signal {signal}"),
+            (None, None) => "-".into(),
+        }
+    }
+
+    fn noticed(&self) -> String {
+        self.noticed_ms.map_or("-".into(), |time| {
+            if time < 10_000.0 {
+                format!("{time:.0} ms")
+            } else {
+                format!("{:.1} s", time / 1000.0)
+            }
+        })
+    }
+
+    /// What it said last, and what else is worth knowing.
+    fn remarks(&self, said: usize) -> String {
+        let mut remarks = Vec::new();
+        if !self.is_as_expected() && self.expected != RIGHT {
+            remarks.push(format!("expected: {}", self.expected));
+        }
+        if let Some(connections @ 2..) = self.connections {
+            remarks.push(format!("connected {connections} times"));
+        }
+        remarks.extend(self.failed.iter().map(|claim| format!("not: {claim}")));
+        remarks.extend(self.notes.iter().cloned());
+        // A server's log is long, and of interest only where something is wrong.
+        if let Some(line) = &self.said
+            && (self.is_client || self.verdict != RIGHT)
+        {
+            remarks.push(format!("says: {}", shortened(line, said)));
+        }
+        remarks.join("; ")
+    }
+}
+
+impl Table {
+    pub(super) fn new(
+        invitation: &Invitation,
+        expectations: &Expectations,
+        runs: &[Run],
+        took: Duration,
+    ) -> Self {
+        let trials: Vec<Row> = runs.iter().map(|run| Row::new(run, expectations)).collect();
+        Table {
+            role: invitation.role.word(),
+            command: invitation.text.clone(),
+            right: trials.iter().filter(|row| row.verdict == RIGHT).count(),
+            of: trials.len(),
+            seconds: (took.as_secs_f64() * 100.0).round() / 100.0,
+            trials,
+        }
+    }
+
+    /// 0 all as expected, 1 one is not, 77 the lab could play none.
+    pub(super) fn status(&self) -> ExitCode {
+        if !self.trials.is_empty() && self.trials.iter().all(|row| is_skipped(row.verdict)) {
+            ExitCode::from(exit::SKIPPED)
+        } else if self.trials.iter().all(Row::is_as_expected) {
+            ExitCode::SUCCESS
+        } else {
+            ExitCode::from(1)
+        }
+    }
+
+    pub(super) fn text(&self, out: &mut impl Write) -> io::Result<()> {
+        writeln!(out, "{}: {}", self.role, shortened(&self.command, 200))?;
+        writeln!(
+            out,
+            "{:<32} {:<5} {:<10} {:>9}  {:<8} remarks",
+            "trial", "", "verdict", "noticed", "end"
+        )?;
+        for row in &self.trials {
+            let line = format!(
+                "{:<32} {:<5} {:<10} {:>9}  {:<8} {}",
+                row.name,
+                row.family,
+                row.verdict,
+                row.noticed(),
+                row.end(),
+                row.remarks(100)
+            );
+            writeln!(out, "{}", line.trim_end())?;
+        }
+        let as_expected = self.trials.iter().filter(|row| row.is_as_expected()).count();
+        let expected = if as_expected == self.right {
+            String::new()
+        } else {
+            format!(", {as_expected} as expected")
+        };
+        writeln!(out, "{} of {} right{expected}, {:.1} s", self.right, self.of, self.seconds)
+    }
+
+    pub(super) fn markdown(&self, out: &mut impl Write) -> io::Result<()> {
+        let code = |text: &str| format!("`` {} ``", shortened(text, 200));
+        writeln!(
+            out,
+            "{} as a {}: {} of {} right\n",
+            code(&self.command),
+            self.role,
+            self.right,
+            self.of
+        )?;
+        writeln!(
+            out,
+            "| trial | | verdict | noticed after | end | remarks |\n|---|---|---|---|---|---|"
+        )?;
+        for row in &self.trials {
+            let verdict =
+                if row.verdict == RIGHT { RIGHT.into() } else { format!("**{}**", row.verdict) };
+            writeln!(
+                out,
+                "| {} | {} | {verdict} | {} | {} | {} |",
+                row.name,
+                row.family,
+                row.noticed(),
+                row.end(),
+                cell(&row.remarks(100))
+            )?;
+        }
+        writeln!(out)
+    }
+
+    pub(super) fn json(&self, out: &mut impl Write) -> io::Result<()> {
+        serde_json::to_writer_pretty(&mut *out, self)?;
+        writeln!(out)
+    }
+
+    pub(super) fn junit(&self, out: &mut impl Write) -> io::Result<()> {
+        let count = |test: fn(&Row) -> bool| self.trials.iter().filter(|row| test(row)).count();
+        let is_error = |row: &Row| row.verdict == BROKEN && !row.is_as_expected();
+        writeln!(out, "<?xml version=\"1.0\" encoding=\"UTF-8\"?>")?;
+        writeln!(
+            out,
+            "<testsuite name=\"lab test --{} {}\" tests=\"{}\" failures=\"{}\" errors=\"{}\" skipped=\"{}\" time=\"{:.3}\">",
+            self.role,
+            escaped(&self.command),
+            self.of,
+            count(|row| !row.is_as_expected() && row.verdict != BROKEN && !is_skipped(row.verdict)),
+            count(is_error),
+            count(|row| is_skipped(row.verdict)),
+            self.seconds
+        )?;
+        for row in &self.trials {
+            write!(
+                out,
+                "  <testcase classname=\"{}\" name=\"{}\" time=\"{:.3}\"",
+                row.family,
+                row.name,
+                row.duration_ms / 1000.0
+            )?;
+            let message = escaped(&format!("{}: {}", row.verdict, row.remarks(200)));
+            if is_skipped(row.verdict) {
+                writeln!(out, "><skipped message=\"{message}\"/></testcase>")?;
+            } else if row.is_as_expected() {
+                writeln!(out, "/>")?;
+            } else {
+                let kind = if is_error(row) { "error" } else { "failure" };
+                writeln!(
+                    out,
+                    "><{kind} type=\"{}\" message=\"{message}\"/></testcase>",
+                    row.verdict
+                )?;
+            }
+        }
+        writeln!(out, "</testsuite>")
+    }
+}
+
+fn milliseconds(time: Duration) -> f64 {
+    (time.as_secs_f64() * 1_000_000.0).round() / 1000.0
+}
+
+/// Somebody's line as it may be shown: no control characters, not too long.
+fn shortened(line: &str, longest: usize) -> String {
+    let clean: String =
+        line.trim().chars().map(|letter| if letter.is_control() { ' ' } else { letter }).collect();
+    if clean.chars().count() <= longest {
+        clean
+    } else {
+        clean.chars().take(longest - 1).chain(['…']).collect()
+    }
+}
+
+/// Text as it may stand in a cell of a Markdown table.
+fn cell(text: &str) -> String {
+    text.replace('\\', "\\\\").replace('|', "\\|").replace('<', "&lt;").replace('\n', " ")
+}

@@ -1,0 +1,234 @@
+//! `tcpecho lab test` and `lab run --client`: our own programs through it, and bad ones.
+
+use std::{
+    path::PathBuf,
+    process::{Command, Output},
+};
+
+use tcpecho_lab::{
+    Side,
+    scenario::Sentence,
+    trial::{Fault, Trial, trials},
+};
+
+const TCPECHO: &str = env!("CARGO_BIN_EXE_tcpecho");
+
+fn lab(args: &[&str]) -> Output {
+    Command::new(TCPECHO).arg("lab").args(args).output().unwrap()
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8(bytes.to_vec()).unwrap()
+}
+
+/// The status and the output; nothing, with the reason, where there can be no hosts.
+fn tested(args: &[&str]) -> Option<(Option<i32>, String)> {
+    let output = lab(args);
+    if output.status.code() == Some(77) {
+        println!("SKIP {}", text(&output.stderr));
+        return None;
+    }
+    Some((output.status.code(), text(&output.stdout) + &text(&output.stderr)))
+}
+
+/// A program in Python, in a file of its own.
+struct Script(PathBuf);
+
+impl Script {
+    fn new(name: &str, text: &str) -> Option<Self> {
+        if Command::new("python3").arg("--version").output().is_err() {
+            println!("SKIP no python3");
+            return None;
+        }
+        let file = std::env::temp_dir().join(format!("tcpecho-{}-{name}", std::process::id()));
+        std::fs::write(&file, text).unwrap();
+        Some(Script(file))
+    }
+
+    fn as_client(&self) -> String {
+        format!("python3 '{}' {{host}} {{port}}", self.0.display())
+    }
+}
+
+impl Drop for Script {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_file(&self.0);
+    }
+}
+
+fn all_right(role: Side, command: &str, family: &str) {
+    let option = format!("--{role}");
+    let args = ["test", &option, command, "--family", family, "--format", "json"];
+    let Some((status, report)) = tested(&args) else { return };
+    let report: serde_json::Value = serde_json::from_str(&report).unwrap();
+    let rows = report["trials"].as_array().unwrap();
+    let wanted = trials().iter().filter(|trial| trial.role == role).count();
+    assert_eq!(rows.len(), wanted * if family == "both" { 2 } else { 1 });
+    let wrong: Vec<_> = rows.iter().filter(|row| row["verdict"] != "right").collect();
+    assert!(wrong.is_empty() && status == Some(0), "{command}: {wrong:#?}");
+}
+
+#[test]
+fn our_client_behaves_in_every_trial() {
+    all_right(Side::Client, &format!("'{TCPECHO}' connect {{host}} {{port}}"), "6");
+}
+
+#[test]
+fn every_claim_that_is_made_stands_on_the_page_that_explains_it() {
+    for (option, command) in [
+        ("--client", format!("'{TCPECHO}' connect {{host}} {{port}}")),
+        ("--server", format!("'{TCPECHO}' serve --engine epoll --port {{port}}")),
+    ] {
+        let args = ["run", "all", option, &command, "--jobs", "4", "--format", "ndjson"];
+        let Some((status, moments)) = tested(&args) else { return };
+        let mut claims = 0;
+        for moment in moments.lines() {
+            let moment: serde_json::Value = serde_json::from_str(moment).unwrap();
+            if moment["what"] != "claim" {
+                continue;
+            }
+            claims += 1;
+            let (name, sentence) = (moment["scenario"].as_str().unwrap(), &moment["text"]);
+            assert_eq!(moment["verdict"], "holds", "{name}: {sentence}");
+            let trial =
+                Trial::named(name, if option == "--client" { Side::Client } else { Side::Server });
+            let written = trial.unwrap().scenario.sentences();
+            let sentence = Sentence::Claim(sentence.as_str().unwrap().into());
+            assert!(written.contains(&sentence), "{name}: {sentence:?}");
+        }
+        assert!(status == Some(0) && claims > 60, "{option}: {claims} claims");
+    }
+}
+
+#[test]
+fn our_servers_behave_in_every_trial() {
+    let list = Command::new(TCPECHO).args(["serve", "--engine", "list"]).output().unwrap();
+    let list = text(&list.stdout);
+    std::thread::scope(|scope| {
+        for (engine, family) in
+            [("iterative", "4"), ("fork", "6"), ("thread", "4"), ("epoll", "6"), ("uring", "4")]
+        {
+            let line = list.lines().find(|line| line.starts_with(engine)).unwrap();
+            if line.contains("unavailable") {
+                println!("SKIP {line}");
+                continue;
+            }
+            let command = format!("'{TCPECHO}' serve --engine {engine} --port {{port}}");
+            scope.spawn(move || all_right(Side::Server, &command, family));
+        }
+    });
+}
+
+/// Reads the keyboard only, and exits with 0 whatever happens.
+const BAD: &str = "
+import socket, sys
+peer = socket.create_connection((sys.argv[1], int(sys.argv[2])))
+try:
+    for line in sys.stdin.buffer:
+        peer.sendall(line)
+        reply = peer.makefile('rb').readline()
+        sys.stdout.buffer.write(reply)
+        sys.stdout.buffer.flush()
+    while True:
+        peer.recv(100)
+except OSError:
+    pass
+";
+
+#[test]
+fn a_bad_client_gets_the_word_it_deserves_and_expectations_pin_it() {
+    let Some(bad) = Script::new("bad.py", BAD) else { return };
+    let client = bad.as_client();
+    let names = ["crash-and-reboot", "normal-startup", "refused"];
+    let args = [&["test", "--client", &client][..], &names].concat();
+    let Some((status, table)) = tested(&args) else { return };
+    assert_eq!(status, Some(1), "{table}");
+    let verdict = |name: &str| {
+        let line = table.lines().find(|line| line.starts_with(name)).unwrap();
+        line.split_whitespace().nth(2).unwrap().to_string()
+    };
+    // Python's own traceback for the refused connection is a status of 1.
+    assert_eq!(names.map(verdict), ["silent", "hung", "right"], "{table}");
+    assert!(table.contains("1 of 3 right"), "{table}");
+
+    // What hangs is waited for long; the expectations can do without.
+    let known = Script::new("known", "crash-and-reboot silent # known\n").unwrap();
+    let expect = ["--expect", known.0.to_str().unwrap()];
+    let args = [&["test", "--client", &client, names[0], names[2]][..], &expect].concat();
+    assert_eq!(tested(&args).unwrap().0, Some(0));
+    std::fs::write(&known.0, "crash-and-reboot late\n").unwrap();
+    let (status, table) = tested(&[&args[..], &["--format", "junit"]].concat()).unwrap();
+    assert_eq!(status, Some(1), "{table}");
+    assert!(table.contains("tests=\"2\" failures=\"1\" errors=\"0\""), "{table}");
+    let failure = "<failure type=\"silent\" message=\"silent: expected: late;";
+    assert!(table.contains("name=\"crash-and-reboot\"") && table.contains(failure), "{table}");
+}
+
+#[test]
+fn a_client_that_sigpipe_kills_is_said_to_be() {
+    let text = "
+import signal, socket, sys
+signal.signal(signal.SIGPIPE, signal.SIG_DFL)
+peer = socket.create_connection((sys.argv[1], int(sys.argv[2])))
+for line in sys.stdin.buffer:
+    peer.sendall(line)
+    sys.stdout.buffer.write(peer.recv(100))
+    sys.stdout.buffer.flush()
+";
+    let Some(script) = Script::new("sigpipe.py", text) else { return };
+    let client = script.as_client();
+    let args = ["test", "--client", &client, "sigpipe", "--format", "json"];
+    let Some((status, report)) = tested(&args) else { return };
+    let report: serde_json::Value = serde_json::from_str(&report).unwrap();
+    let row = &report["trials"][0];
+    assert_eq!((&row["verdict"], &row["signal"]), (&"killed".into(), &13.into()), "{row:#}");
+    assert_eq!(status, Some(1));
+}
+
+#[test]
+fn a_trial_is_drawn_like_any_scenario() {
+    let client = format!("'{TCPECHO}' connect {{host}} {{port}}");
+    let args = ["run", "normal-termination", "--client", &client];
+    let Some((status, ladder)) = tested(&args) else { return };
+    assert_eq!(status, Some(0), "{ladder}");
+    for part in ["SYN seq=0", "> three", "✓ the three lines have come back", "1 of 1 held"] {
+        assert!(ladder.contains(part), "{part}: {ladder}");
+    }
+}
+
+#[test]
+fn what_cannot_be_done_is_said() {
+    for (args, wanted) in [
+        (&["test"][..], "which program?"),
+        (&["test", "--client", "x {port}", "--server", "y"], "cannot be used with"),
+        (&["test", "--client", "nc somewhere"], "no {port}"),
+        (&["test", "--client", "nc 'x {port}"], "quote"),
+        (
+            &["test", "--client", "x {port}", "bind-privileged"],
+            "no trial for a client; there are: ",
+        ),
+        (&["run", "eintr-on-accept", "--server", "x {port}"], "no trial for a server; there are: "),
+        (&["test", "--server", "x {port}", "--expect", "/does/not/exist"], "No such file"),
+    ] {
+        let output = lab(args);
+        let said = text(&output.stderr);
+        assert_eq!(output.status.code(), Some(2), "{args:?}: {said}");
+        assert!(said.contains(wanted), "{args:?}: {said}");
+    }
+    let Some((status, said)) = tested(&["test", "--server", "no-such-program", "half-close"])
+    else {
+        return;
+    };
+    assert!(status == Some(2) && said.contains("ENOENT"), "{said}");
+    let (status, said) = tested(&["test", "--server", "false", "half-close"]).unwrap();
+    assert!(status == Some(2) && said.contains("does not listen"), "{said}");
+}
+
+#[test]
+fn the_help_explains_every_verdict() {
+    let help = text(&lab(&["test", "--help"]).stdout);
+    for (fault, sentence) in Fault::ALL {
+        let line = help.lines().find(|line| line.trim_start().starts_with(&format!("{fault} ")));
+        assert!(line.is_some_and(|line| line.ends_with(sentence)), "{fault}: {line:?}");
+    }
+}

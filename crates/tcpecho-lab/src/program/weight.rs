@@ -1,0 +1,68 @@
+//! What a program weighs: memory, descriptors and whether it runs, from `/proc`.
+
+use super::{Program, asleep};
+use rustix::io::Errno;
+use rustix::process::{Pid, Resource, Rlimit, prlimit};
+
+impl Program {
+    /// Memory of its own that it and its descendants hold, in bytes (`RssAnon`).
+    #[must_use]
+    pub fn memory(&self) -> u64 {
+        let anonymous = |pid: i32| {
+            let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+            let line = status.lines().find_map(|line| line.strip_prefix("RssAnon:"));
+            let kilobytes = line.and_then(|line| line.split_whitespace().next()?.parse().ok());
+            kilobytes.unwrap_or(0) * 1024
+        };
+        family(self.pid()).into_iter().map(anonymous).sum::<u64>()
+    }
+
+    /// How many descriptors it has; 0 when it is gone.
+    #[must_use]
+    pub fn descriptors(&self) -> usize {
+        self.numbers().count()
+    }
+
+    fn numbers(&self) -> impl Iterator<Item = u64> {
+        let directory = std::fs::read_dir(format!("/proc/{}/fd", self.pid()));
+        let entries = directory.into_iter().flatten().flatten();
+        entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok())
+    }
+
+    /// Allows it so many descriptors more than it has, or as many as it may have (the soft `RLIMIT_NOFILE`, which counts up to
+    /// the highest number).
+    ///
+    /// # Errors
+    /// `ESRCH` if it has ended.
+    pub fn allow_descriptors(&self, more: Option<u64>) -> Result<(), Errno> {
+        let pid = Pid::from_raw(self.pid());
+        let hard = std::fs::read_to_string(format!("/proc/{}/limits", self.pid()))
+            .unwrap_or_default()
+            .lines()
+            .find(|line| line.starts_with("Max open files"))
+            .and_then(|line| line.split_whitespace().nth(4)?.parse().ok());
+        let highest = self.numbers().max().unwrap_or(2);
+        let soft = more.map_or(hard, |more| Some(highest + 1 + more));
+        prlimit(pid, Resource::Nofile, Rlimit { current: soft, maximum: hard }).map(drop)
+    }
+
+    /// Whether any of its threads runs or would run if there were a processor for it.
+    #[must_use]
+    pub fn is_busy(&self) -> bool {
+        let threads = std::fs::read_dir(format!("/proc/{}/task", self.pid()));
+        threads.into_iter().flatten().flatten().any(|thread| {
+            let stat = std::fs::read_to_string(thread.path().join("stat")).unwrap_or_default();
+            stat.rsplit_once(") ").is_some_and(|(_, fields)| fields.starts_with('R'))
+        })
+    }
+}
+
+fn family(pid: i32) -> Vec<i32> {
+    let mut all = vec![pid];
+    let mut next = 0;
+    while let Some(parent) = all.get(next).copied() {
+        all.extend(asleep::children(parent).into_iter().map(|(child, _)| child));
+        next += 1;
+    }
+    all
+}

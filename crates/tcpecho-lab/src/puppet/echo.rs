@@ -1,0 +1,79 @@
+//! Calls in a loop, for a peer that makes its own: whoever echoes or reads a stranger's stream cannot be told each call.
+
+use std::os::fd::OwnedFd;
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::io::Errno;
+use rustix::net::{RecvFlags, SendFlags, recv, send};
+
+use super::Answer;
+
+/// A stream that can be typed, and told apart from any other of its length: lines of 64 bytes.
+pub(super) fn lines(count: usize) -> Vec<u8> {
+    (0..count).map(pattern).collect()
+}
+
+fn pattern(at: usize) -> u8 {
+    if at % 64 == 63 { b'\n' } else { b'a' + (at % 61 % 26) as u8 }
+}
+
+/// Sends back what comes, in pieces of so many bytes, until it was so much or the peer's end.
+pub(super) fn echo(socket: &OwnedFd, until: usize, piece: usize) -> Answer {
+    let mut buffer = vec![0; 64 * 1024];
+    let mut total = 0;
+    while total < until {
+        let wanted = buffer.len().min(until - total);
+        let (length, _) = recv(socket, &mut buffer[..wanted], RecvFlags::empty())?;
+        if length == 0 {
+            break;
+        }
+        for piece in buffer[..length].chunks(piece.max(1)) {
+            send_all(socket, piece)?;
+        }
+        total += length;
+    }
+    Ok(total.to_string())
+}
+
+pub(super) fn send_all(socket: &OwnedFd, mut bytes: &[u8]) -> Result<(), Errno> {
+    while !bytes.is_empty() {
+        let sent = send(socket, bytes, SendFlags::empty())?;
+        bytes = &bytes[sent..];
+    }
+    Ok(())
+}
+
+/// Sends as much of [`lines`] as is taken without reading anything: until nothing more has gone for half a second.
+pub(super) fn stuff(socket: &OwnedFd, count: usize) -> Answer {
+    let bytes = lines(count);
+    let mut total = 0;
+    while total < count {
+        match send(socket, &bytes[total..], SendFlags::DONTWAIT) {
+            Ok(sent) => total += sent,
+            Err(Errno::AGAIN) => {
+                let half = Timespec { tv_sec: 0, tv_nsec: 500_000_000 };
+                if poll(&mut [PollFd::new(socket, PollFlags::OUT)], Some(&half))? == 0 {
+                    break;
+                }
+            }
+            Err(errno) => return Err(errno.into()),
+        }
+    }
+    Ok(total.to_string())
+}
+
+/// Reads until it was so much or the peer's end, and compares it with [`lines`].
+pub(super) fn drain(socket: &OwnedFd, until: usize) -> Answer {
+    let mut buffer = vec![0; 64 * 1024];
+    let (mut total, mut right) = (0, true);
+    while total < until {
+        let wanted = buffer.len().min(until - total);
+        let (length, _) = recv(socket, &mut buffer[..wanted], RecvFlags::empty())?;
+        if length == 0 {
+            break;
+        }
+        right &= (total..).zip(&buffer[..length]).all(|(at, byte)| *byte == pattern(at));
+        total += length;
+    }
+    Ok(format!("{total} {}", if right { "right" } else { "changed" }))
+}

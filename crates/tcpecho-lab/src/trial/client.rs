@@ -1,0 +1,136 @@
+//! What line clients go through, and the words for it.
+
+use std::fmt::Write as _;
+
+use super::Fault;
+use super::stranger::{END, NOTICE, Stranger};
+use crate::impairment::{Matcher, Rule};
+use crate::scenario::Scenario;
+use crate::side::Side;
+use crate::stage::{Actor, Broken, PATIENCE, Played, Stage};
+
+macro_rules! trials {
+    ($($file:ident)*) => {
+        $(mod $file;)*
+        pub(super) static TRIALS: &[&Scenario] = &[$(&$file::SCENARIO),*];
+    };
+}
+
+trials! {
+    normal_startup
+    normal_termination
+    server_process_killed
+    server_process_killed_unread
+    sigpipe
+    server_host_crashes
+    unreachable_during_connect
+    prohibited_during_connect
+    unreachable_while_established
+    crash_and_reboot
+    operator_shutdown
+    refused
+    syn_dropped
+    backlog_full
+    abort_on_overflow
+    half_close
+    close_with_unread_data
+    segment_lost
+    segment_doubled
+    segments_reordered
+    segment_corrupted
+    zero_window
+    mtu_black_hole
+    fragmentation_needed
+    middlebox_forgets_silently
+    middlebox_forgets_with_reset
+    short_counts
+}
+
+/// A server of ours listens, the program is started and connects.
+fn meet(stage: &mut Stage) -> Result<(Stranger, Actor), Broken> {
+    stage.patient_handshakes()?;
+    let server = stage.listening(10)?;
+    server.must("sigpipe ignore")?;
+    let stranger = stage.stranger(Side::Client)?;
+    server.begin("accept")?;
+    if server.program().next_line(END).is_err() {
+        return Err(stage.stuck("the program does not connect"));
+    }
+    Ok((stranger, server))
+}
+
+/// A line goes there and back; when this returns, the program has read it.
+fn exchange(stage: &mut Stage, stranger: &Stranger, server: &Actor, line: &str) -> Played {
+    let mark = stage.two().timeline.mark();
+    stranger.types(line);
+    answer(stage, server, line)?;
+    stage.two().wire.wait_delivered(&Matcher::data().from_server(), mark, PATIENCE)?;
+    if stage.wait_until_read(Side::Client).is_err() {
+        return Err(stage.stuck("the program does not read the reply before it gets more input"));
+    }
+    Ok(())
+}
+
+/// The server gets the line and sends it back.
+fn answer(stage: &mut Stage, server: &Actor, line: &str) -> Played {
+    let length = line.len() + 1;
+    let said = echoed(server, length)?;
+    if said == format!("ok {length}") {
+        Ok(())
+    } else {
+        Err(stage.stuck(&format!("the program does not send the line {line:?}: {said}")))
+    }
+}
+
+/// What is said if echoing never came to an end.
+const NOTHING_CAME: &str = "not all of it came";
+
+/// What echoing so many bytes came to.
+fn echoed(server: &Actor, bytes: usize) -> Result<String, Broken> {
+    server.begin(&format!("echo {bytes}"))?;
+    let said = server.program().next_line(END);
+    Ok(said.unwrap_or_else(|_| NOTHING_CAME.into()))
+}
+
+impl Stage {
+    /// The server got so many bytes from the program and could send them back.
+    fn claim_echoed(&mut self, sentence: &str, said: &str, bytes: usize) {
+        let fault = if said == NOTHING_CAME { Fault::Hung } else { Fault::Lost };
+        let wrong = said != format!("ok {bytes}");
+        self.claim_without(sentence, wrong.then(|| (fault, said.to_string())));
+    }
+}
+
+/// So many lines of 1000 bytes, newline included, all different.
+fn many_lines(count: usize) -> Vec<String> {
+    let line = |number: usize| {
+        let mut line = String::new();
+        while line.len() < 999 {
+            let _ = write!(line, "{number:06} ");
+        }
+        line.truncate(999);
+        line
+    };
+    (0..count).map(line).collect()
+}
+
+/// Twenty lines go there and back over a wire that does this to them; tells what the echo came to.
+fn through(stage: &mut Stage, rules: Vec<Rule>) -> Result<(Stranger, Vec<String>, String), Broken> {
+    // With many packets, looking at states after each is what takes the time.
+    stage.two().watch_states(false);
+    stage.two().set_sysctl("net.ipv4.tcp_rto_min_us", "20000")?;
+    // Whoever has closed still has much to send; 0 means 8.
+    stage.two().set_sysctl("net.ipv4.tcp_orphan_retries", "0")?;
+    let (stranger, server) = meet(stage)?;
+    for rule in rules {
+        stage.wire_rule(rule);
+    }
+    let lines = many_lines(20);
+    for line in &lines {
+        stranger.types(line);
+    }
+    stranger.ends_input();
+    let said = echoed(&server, 20_000)?;
+    server.call("close")?;
+    Ok((stranger, lines, said))
+}

@@ -1,0 +1,374 @@
+//! Somebody's program on the stage: it makes its own calls, so it is judged by what the wire, the kernel's tables, its
+//! streams and its end show.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tcpecho_os::process::Exit;
+
+use super::command::CommandLine;
+use super::conduct::{Conduct, Fault};
+use crate::impairment::Matcher;
+use crate::program::{Launch, Program};
+use crate::side::{Family, Side};
+use crate::stage::{Broken, PATIENCE, PORT, Played, Stage};
+use crate::timeline::{Stream, What};
+
+/// How long a program may take to notice what has happened. It is only waited out by those that never do.
+pub(crate) const NOTICE: Duration = Duration::from_secs(4);
+/// How long a program may take to come to an end, or to get a stream through. Long, because the machine may be busy and a
+/// wrong verdict is worse than a late one; only waited out by those that hang.
+pub(crate) const END: Duration = Duration::from_secs(12);
+
+/// What a stage knows of the program under test.
+#[derive(Default)]
+pub(crate) struct Guest {
+    command: Option<CommandLine>,
+    program: Option<(Side, Arc<Program>)>,
+    /// Where the timeline was when the decisive thing happened.
+    mark: usize,
+    /// Where it was when the program was started.
+    started: usize,
+    pub(crate) conduct: Conduct,
+}
+
+/// The program under test, running.
+pub(crate) struct Stranger {
+    pub(crate) program: Arc<Program>,
+    /// How many children it had before anybody came.
+    pub(crate) children: usize,
+}
+
+impl Stranger {
+    /// Types a line at it. One that has ended does not hear it; the claims will tell.
+    pub(crate) fn types(&self, line: &str) {
+        let _ = self.program.say(line);
+    }
+
+    /// The keyboard's end of file.
+    pub(crate) fn ends_input(&self) {
+        self.program.close_input();
+    }
+
+    /// If it has not ended, gives it more to do: two lines, then the end of its input.
+    pub(crate) fn gets_more(&self) {
+        if self.program.exit().is_none() {
+            self.types("two");
+            if self.program.wait(NOTICE).is_err() {
+                self.types("three");
+                self.ends_input();
+            }
+        }
+    }
+
+    /// The lines of its standard output, each with a newline.
+    fn output(&self) -> String {
+        let lines = self.program.lines().into_iter();
+        lines
+            .filter(|(stream, _)| *stream == Stream::Out)
+            .fold(String::new(), |all, (_, line)| all + &line + "\n")
+    }
+}
+
+impl Stage {
+    /// Puts somebody's program in the place of ours, for [`super::Trial`]s.
+    pub fn invite(&mut self, command: CommandLine) {
+        self.guest.command = Some(command);
+    }
+
+    /// Starts it.
+    pub(crate) fn stranger(&mut self, side: Side) -> Result<Stranger, Broken> {
+        let command = self.guest.command.as_ref();
+        let command = command.ok_or_else(|| Broken::new("no program was given to put there"))?;
+        let words = command.words(self.family(), PORT);
+        let launch = Launch::new(&words).named("program");
+        self.guest.started = self.two().timeline.mark();
+        let program = self.two().host(side).launch(&launch);
+        // A program that does not exist is no reason to skip, as a setting that this kernel lacks is.
+        let program = Arc::new(program.map_err(|failed| Broken::new(failed.to_string()))?);
+        self.guest.program = Some((side, Arc::clone(&program)));
+        Ok(Stranger { program, children: 0 })
+    }
+
+    /// Where no handshake is meant to fail, none fails because the machine is busy for three seconds.
+    pub(crate) fn patient_handshakes(&self) -> Played {
+        self.two().set_sysctl("net.ipv4.tcp_syn_retries", "6")?;
+        self.two().set_sysctl("net.ipv4.tcp_synack_retries", "6")?;
+        Ok(())
+    }
+
+    /// What comes next is what the program should notice.
+    pub(crate) fn decisive(&mut self) {
+        self.guest.mark = self.two().timeline.mark();
+        self.guest.conduct.event = Some(self.two().timeline.elapsed());
+    }
+
+    /// The trial cannot go on, because the program does not: it has ended, or hangs.
+    pub(crate) fn stuck(&mut self, why: &str) -> Broken {
+        let running = self.guest.program.as_ref().is_some_and(|(_, it)| it.exit().is_none());
+        if running {
+            self.guest.conduct.ended_by_lab = true;
+            self.guest.conduct.faults.push(Fault::Hung);
+        }
+        Broken::new(why)
+    }
+
+    /// Worth knowing, and no fault.
+    pub(crate) fn note(&mut self, note: impl Into<String>) {
+        self.guest.conduct.notes.push(note.into());
+    }
+
+    /// A sentence about the program that holds unless there is a fault.
+    pub(crate) fn claim_without(&mut self, sentence: &str, fault: Option<(Fault, String)>) {
+        let note = fault.as_ref().map(|(fault, seen)| {
+            if seen.is_empty() { fault.word().into() } else { format!("{fault}: {seen}") }
+        });
+        self.record(sentence, fault.is_none(), note.unwrap_or_default(), None);
+        self.guest.conduct.faults.extend(fault.map(|(fault, _)| fault));
+    }
+
+    /// A sentence about the program whose contrary is this fault.
+    pub(crate) fn claim_or(&mut self, sentence: &str, fault: Fault, holds: bool) {
+        self.claim_without(sentence, (!holds).then(|| (fault, String::new())));
+    }
+
+    /// It ends, or says something that was not typed, because of the decisive event alone.
+    pub(crate) fn claim_notices(&mut self, sentence: &str, stranger: &Stranger) {
+        let name = stranger.program.name();
+        let typed: Vec<String> =
+            self.two().timeline.since(0).into_iter().filter_map(typed).collect();
+        let noticed =
+            self.two().timeline.wait_for(self.guest.mark, NOTICE, sentence, |moment| match &moment
+                .what
+            {
+                What::Exit { program, .. } => (**program == *name).then_some(()),
+                What::Output { program, line, .. } => {
+                    (**program == *name && !typed.contains(line)).then_some(())
+                }
+                _ => None,
+            });
+        self.claim_or(sentence, Fault::Late, noticed.is_ok());
+    }
+
+    /// How it ends within the time it may take; if it does not, the lab ends it.
+    fn end_of(&mut self, stranger: &Stranger) -> Option<Exit> {
+        if let Ok((_, exit)) = stranger.program.wait(END) {
+            return Some(exit);
+        }
+        self.guest.conduct.ended_by_lab = true;
+        stranger.program.kill();
+        None
+    }
+
+    /// It ends, and its exit status says that something was wrong.
+    pub(crate) fn claim_fails(&mut self, sentence: &str, stranger: &Stranger) {
+        let fault = match self.end_of(stranger) {
+            Some(Exit::Exited(0)) => Some((Fault::Silent, "it exited with 0".into())),
+            exit => unnatural(exit),
+        };
+        self.claim_without(sentence, fault);
+    }
+
+    /// It ends, and its exit status says that all is well.
+    pub(crate) fn claim_ends_well(&mut self, sentence: &str, stranger: &Stranger) {
+        let fault = match self.end_of(stranger) {
+            Some(Exit::Exited(0)) => None,
+            Some(Exit::Exited(status)) if status != BROKEN_PIPE => {
+                Some((Fault::Quit, format!("it exited with {status}")))
+            }
+            exit => unnatural(exit),
+        };
+        self.claim_without(sentence, fault);
+    }
+
+    /// It ends by itself; nobody outside can know whether something was wrong.
+    pub(crate) fn claim_ends(&mut self, sentence: &str, stranger: &Stranger) {
+        let end = self.end_of(stranger);
+        self.claim_without(sentence, unnatural(end));
+    }
+
+    /// It has not ended.
+    pub(crate) fn claim_runs(&mut self, sentence: &str, stranger: &Stranger) {
+        let fault = stranger.program.exit().map(|exit| {
+            let server = matches!(self.guest.program, Some((Side::Server, _)));
+            unnatural(Some(exit))
+                .unwrap_or_else(|| (if server { Fault::Died } else { Fault::Quit }, words(exit)))
+        });
+        self.claim_without(sentence, fault);
+    }
+
+    /// Its standard output is these lines. What a program that the lab had to end kept in its buffer is not its loss.
+    pub(crate) fn claim_output(&mut self, sentence: &str, stranger: &Stranger, lines: &[String]) {
+        let wanted = lines.iter().fold(String::new(), |all, line| all + line + "\n");
+        let seen = stranger.output();
+        let fault = if seen == wanted {
+            None
+        } else if is_part(&seen, &wanted) {
+            let lost = wanted.len() - seen.len();
+            let ours = self.guest.conduct.ended_by_lab;
+            self.guest.conduct.lost_bytes = if ours { 0 } else { lost as u64 };
+            (!ours).then(|| (Fault::Lost, format!("{lost} of {} bytes", wanted.len())))
+        } else {
+            let same = seen.bytes().zip(wanted.bytes()).take_while(|(a, b)| a == b).count();
+            Some((Fault::Invented, format!("other bytes from byte {same} on")))
+        };
+        self.claim_without(sentence, fault);
+    }
+
+    /// The connections of either family with this port at either end in that host: a server may take IPv4 on an IPv6
+    /// socket.
+    pub(crate) fn connections_of_any_family(
+        &self,
+        side: Side,
+    ) -> Vec<tcpecho_os::sock_diag::TcpSocket> {
+        use tcpecho_os::tcp_state::TcpState::Listen;
+        let sockets = Family::BOTH.map(|family| self.two().host(side).sockets(family)).concat();
+        let ours = |socket: &tcpecho_os::sock_diag::TcpSocket| {
+            socket.local.port() == PORT || socket.remote.port() == PORT
+        };
+        sockets.into_iter().filter(|socket| socket.state != Listen && ours(socket)).collect()
+    }
+
+    /// Looks every millisecond until `done`, for so long; false if it never was.
+    pub(crate) fn until(patience: Duration, mut done: impl FnMut() -> bool) -> bool {
+        let end = Instant::now() + patience;
+        while !done() {
+            if Instant::now() > end {
+                return false;
+            }
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        true
+    }
+
+    /// Ends the program and tells what was seen of it; `None` if nobody was invited.
+    pub(crate) fn dismiss(&mut self, played: &Played) -> Option<Conduct> {
+        self.guest.command.take()?;
+        let Some((side, program)) = self.guest.program.take() else {
+            return Some(std::mem::take(&mut self.guest.conduct));
+        };
+        let exit = program.exit();
+        if played.is_err()
+            && let Some(exit) = exit
+        {
+            let plain = if side == Side::Server { Fault::Died } else { Fault::Quit };
+            let fault = unnatural(Some(exit)).map_or(plain, |(fault, _)| fault);
+            self.guest.conduct.faults.push(fault);
+        }
+        if exit.is_none() {
+            program.kill();
+        }
+        let noticed = self.noticed(&program);
+        let said = self.said(&program);
+        let syns = self.connections_asked_for();
+        let conduct = &mut self.guest.conduct;
+        conduct.exit = if conduct.ended_by_lab { None } else { exit };
+        conduct.noticed = noticed.filter(|_| side == Side::Client);
+        conduct.connections = (side == Side::Client).then_some(syns);
+        conduct.said = said;
+        let last = |wanted| {
+            let mut lines = program.lines().into_iter().rev();
+            lines.find(|(stream, _)| *stream == wanted).map(|(_, line)| line)
+        };
+        conduct.last_output = last(Stream::Out);
+        conduct.last_error = last(Stream::Err);
+        Some(std::mem::take(conduct))
+    }
+
+    /// From the decisive event to the program's end or to its first words on standard error.
+    fn noticed(&self, program: &Program) -> Option<Duration> {
+        let event = self.guest.conduct.event?;
+        if self.guest.conduct.ended_by_lab && program.lines().is_empty() {
+            return None;
+        }
+        let first = self.two().timeline.since(self.guest.mark).into_iter().find(|moment| {
+            match &moment.what {
+                What::Exit { program: name, .. } => {
+                    **name == *program.name() && !self.guest.conduct.ended_by_lab
+                }
+                What::Output { program: name, stream: Stream::Err, .. } => {
+                    **name == *program.name()
+                }
+                _ => false,
+            }
+        });
+        first.map(|moment| moment.at.saturating_sub(event))
+    }
+
+    fn said(&self, program: &Program) -> Option<String> {
+        let moments = self.two().timeline.since(self.guest.mark).into_iter();
+        let mut lines = moments.filter_map(|moment| match moment.what {
+            What::Output { program: name, stream: Stream::Err, line }
+                if *name == *program.name() =>
+            {
+                Some(line)
+            }
+            _ => None,
+        });
+        lines.find(|line| !line.trim().is_empty())
+    }
+
+    fn connections_asked_for(&self) -> usize {
+        let moments = self.two().timeline.since(self.guest.started).into_iter();
+        let ports = moments.filter_map(|moment| match moment.what {
+            What::Packet(seen)
+                if seen.from == Side::Client && Matcher::syn().matches(seen.from, &seen.packet) =>
+            {
+                Some(seen.packet.tcp()?.source_port)
+            }
+            _ => None,
+        });
+        ports.collect::<std::collections::BTreeSet<_>>().len()
+    }
+
+    /// Waits until the client's program has read all that has arrived.
+    pub(crate) fn wait_until_read(&self, side: Side) -> Played {
+        self.two().host(side).wait_for_socket(
+            self.family(),
+            "a connection with nothing to read",
+            PATIENCE,
+            |socket| socket.remote.port() == PORT && socket.rqueue == 0,
+        )?;
+        Ok(())
+    }
+}
+
+fn typed(moment: crate::timeline::Moment) -> Option<String> {
+    if let What::Input { line, .. } = moment.what { Some(line) } else { None }
+}
+
+/// What a shell makes of SIGPIPE.
+const BROKEN_PIPE: i32 = 128 + 13;
+
+/// An end that no program should have, and none at all.
+fn unnatural(exit: Option<Exit>) -> Option<(Fault, String)> {
+    match exit {
+        None => Some((Fault::Hung, format!("nothing within {END:?}"))),
+        Some(Exit::Killed(13) | Exit::Exited(BROKEN_PIPE)) => {
+            Some((Fault::Killed, "by SIGPIPE".into()))
+        }
+        Some(exit @ Exit::Killed(_)) => Some((Fault::Died, words(exit))),
+        Some(Exit::Exited(_) | Exit::Unknown) => None,
+    }
+}
+
+pub(crate) fn words(exit: Exit) -> String {
+    match exit {
+        Exit::Exited(status) => format!("exited with {status}"),
+        Exit::Killed(signal) => format!("killed by signal {signal}"),
+        Exit::Unknown => "ended".into(),
+    }
+}
+
+/// Whether `seen` is `wanted` with lines missing, or its last line cut.
+fn is_part(seen: &str, wanted: &str) -> bool {
+    let mut rest = wanted.lines();
+    let mut lines = seen.lines().peekable();
+    while let Some(line) = lines.next() {
+        let last = lines.peek().is_none();
+        if !rest.any(|wanted| wanted == line || (last && wanted.starts_with(line))) {
+            return false;
+        }
+    }
+    true
+}
