@@ -62,9 +62,9 @@ struct TcpObject {
     segments_out: Option<u32>,
     send_window_bytes: Option<u32>,
     path_mtu_bytes: u32,
-    last_data_sent_ms: u32,
-    last_data_received_ms: u32,
-    last_ack_received_ms: u32,
+    last_data_sent_ms: Option<u32>,
+    last_data_received_ms: Option<u32>,
+    last_ack_received_ms: Option<u32>,
 }
 
 #[derive(Serialize)]
@@ -113,7 +113,7 @@ impl EvidenceObject {
             deadline_us: evidence.deadline.map(micros),
             local: evidence.local,
             peer: evidence.peer,
-            tcp: evidence.tcp.as_ref().map(TcpObject::of),
+            tcp: evidence.tcp.as_ref().map(|tcp| TcpObject::of(tcp, evidence)),
             written_bytes: evidence.written,
             unsent_bytes: evidence.unsent,
             returned_bytes: evidence.returned,
@@ -136,7 +136,9 @@ impl EvidenceObject {
 }
 
 impl TcpObject {
-    fn of(tcp: &TcpInfo) -> Self {
+    fn of(tcp: &TcpInfo, evidence: &Evidence) -> Self {
+        // Before the first one, the kernel counts from its own start.
+        let if_any = |bytes: u64, ms: u32| (bytes > 0).then_some(ms);
         TcpObject {
             state: tcp.state.word(),
             rtt_us: tcp.rtt_us,
@@ -156,9 +158,9 @@ impl TcpObject {
             segments_out: tcp.segs_out,
             send_window_bytes: tcp.snd_wnd,
             path_mtu_bytes: tcp.pmtu,
-            last_data_sent_ms: tcp.last_data_sent_ms,
-            last_data_received_ms: tcp.last_data_recv_ms,
-            last_ack_received_ms: tcp.last_ack_recv_ms,
+            last_data_sent_ms: if_any(evidence.written, tcp.last_data_sent_ms),
+            last_data_received_ms: if_any(evidence.received, tcp.last_data_recv_ms),
+            last_ack_received_ms: if_any(tcp.bytes_acked.unwrap_or(0), tcp.last_ack_recv_ms),
         }
     }
 }

@@ -115,7 +115,18 @@ cases! {
     "reset-in-handshake" Reset known |s| s.connect(Errno::CONNRESET) =>
         "RST came right after the handshake", "look whether the server refuses this host, or a firewall does";
 
-    // An established connection.
+    // An established connection. Which router it was, and what exactly it said, Linux tells of handshakes only.
+    "turned-back-network" NetworkUnreachable known |s| s.turned_back(Ending::NetworkUnreachable) =>
+        "a router on the way turns our packets back: it has lost its route to that network",
+        "look at the way (traceroute {host})";
+    "turned-back-by-rule" Forbidden known |s| s.turned_back(Ending::Forbidden) =>
+        "a firewall on the way has begun to reject the connection by rule", "look for the firewall (traceroute {host})";
+    "turned-back" HostUnreachable known |s| s.turned_back(Ending::HostUnreachable) =>
+        "a router or firewall on the way turns our packets back: the host cannot be reached any more, or a rule forbids it",
+        "check that the host is up; look at the way (traceroute {host}) and for a firewall that has changed";
+    "rejected-port" HostUnreachable known |s| s.broke(Errno::CONNREFUSED) =>
+        "a firewall on the way has begun to reject the connection (ICMP port unreachable; TCP itself would send RST)",
+        "look for the firewall (traceroute {host})";
     "fin-then-rst" ClosedEarly known |s| s.end_of_file() && s.reset_after_fin() =>
         "the peer's FIN came, and RST for what we sent afterwards: its process has closed the connection or is gone (the server terminated prematurely)",
         "look why it ended: its log, a crash, a shutdown";

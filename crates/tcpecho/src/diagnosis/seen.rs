@@ -6,7 +6,7 @@ use rustix::io::Errno;
 use tcpecho_os::tcp_state::TcpState;
 
 use super::{Symptom, icmp, sight::Sight};
-use crate::Evidence;
+use crate::{Error, Evidence};
 
 /// The sentence, without its full stop.
 pub(super) fn seen(sight: &Sight<'_>) -> String {
@@ -28,7 +28,11 @@ fn first(sight: &Sight<'_>) -> String {
     let peer = sight.evidence.peer.map_or(String::new(), |peer| format!(" {peer}"));
     match sight.symptom {
         Symptom::Error(error) if sight.established() => error.to_string(),
-        Symptom::Error(error) => format!("{error} after {:.1?}", sight.evidence.elapsed),
+        Symptom::Error(error) => {
+            let call = Error { notes: Vec::new(), ..error.clone() };
+            let after = format!("{call} after {:.1?}", sight.evidence.elapsed);
+            error.notes.iter().fold(after, |text, note| format!("{text}; {note}"))
+        }
         Symptom::EndOfFile => format!("recv{peer}: end of file"),
         Symptom::Silence(limit) => format!("poll{peer}: no byte moved for {limit:?}"),
         Symptom::Unresolved(error) => error.to_string(),
@@ -76,11 +80,14 @@ fn under_way(sight: &Sight<'_>, parts: &mut Vec<String>) {
         return;
     }
     if let Some(queued @ 1..) = evidence.queued {
-        parts.push(format!("{queued} bytes (our FIN is one) are not acknowledged"));
+        parts.push(format!("{queued} of ours are not acknowledged"));
     }
     let Some(tcp) = evidence.tcp else { return };
     if tcp.total_retrans > 0 {
-        parts.push(format!("{} retransmissions", tcp.total_retrans));
+        parts.push(match tcp.total_retrans {
+            1 => "1 retransmission".into(),
+            count => format!("{count} retransmissions"),
+        });
     }
     if sight.unanswered() && tcp.snd_wnd == Some(0) {
         parts.push("the peer's window is closed".into());

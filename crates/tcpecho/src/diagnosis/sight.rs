@@ -69,6 +69,12 @@ impl Sight<'_> {
         self.established() && self.is(errno)
     }
 
+    /// The connection broke by what an ICMP error became.
+    pub(super) fn turned_back(&self, ending: Ending) -> bool {
+        let errno = self.symptom.errno().filter(|_| self.established());
+        errno.is_some_and(|errno| Ending::of_established(errno) == ending)
+    }
+
     /// Nothing came back in time: by the kernel's clock or by ours.
     pub(super) fn unanswered(&self) -> bool {
         matches!(self.symptom, Symptom::Silence(_)) || self.broke(Errno::TIMEDOUT)

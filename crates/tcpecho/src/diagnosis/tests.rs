@@ -131,6 +131,10 @@ fn example(word: &str) -> (Symptom, Evidence) {
         }
         "no-answer" => connect(Errno::TIMEDOUT),
         "reset-in-handshake" => connect(Errno::CONNRESET),
+        "turned-back-network" => (failed("recv", Errno::NETUNREACH), evidence(Phase::Receive)),
+        "turned-back-by-rule" => (failed("recv", Errno::ACCESS), evidence(Phase::Receive)),
+        "turned-back" => (failed("recv", Errno::HOSTUNREACH), evidence(Phase::Receive)),
+        "rejected-port" => (failed("send", Errno::CONNREFUSED), evidence(Phase::Send)),
         "fin-then-rst" => (Symptom::EndOfFile, talk(Close, 4, 4, |_| ())),
         "closed-while-idle" => (Symptom::EndOfFile, talk(CloseWait, 4, 4, |_| ())),
         "closed-early" => (Symptom::EndOfFile, talk(CloseWait, 9, 4, |_| ())),
@@ -239,7 +243,7 @@ fn an_errno_without_evidence_keeps_the_ending_of_the_table_of_endings() {
     for (phase, errno, ending) in [
         (Phase::Connect, Errno::HOSTUNREACH, Ending::HostUnreachable),
         (Phase::Connect, Errno::INTR, Ending::Interrupted),
-        (Phase::Receive, Errno::HOSTUNREACH, Ending::HostUnreachable),
+        (Phase::Receive, Errno::NOTCONN, Ending::Reset),
     ] {
         let op = if phase == Phase::Connect { "connect" } else { "recv" };
         let bare = Evidence { phase, ..Evidence::default() };
