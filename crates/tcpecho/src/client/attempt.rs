@@ -76,7 +76,8 @@ impl Running {
         if how.witness.is_some() {
             let from = local(&self.fd).map_or_else(|_| "?".into(), |local| local.to_string());
             let result = format!("SYN sent from {from}");
-            how.tell("connect", self.addr.to_string(), result, state(&self.fd));
+            // That it was so when the call returned is what EINPROGRESS says; by now the answer may have come.
+            how.tell("connect", self.addr.to_string(), result, Some(TcpState::SynSent));
         }
     }
 
