@@ -15,7 +15,7 @@ const AT_A_TIME: usize = 8;
 const PATIENCE: Duration = Duration::from_secs(40);
 
 const TOOL: Tool =
-    Tool { name: "tcpecho", argv: |target| ours(target, &["--json"]), descriptors: 4 };
+    Tool { name: "tcpecho", argv: |target| ours(target, &["--json"]), descriptors: Some(4) };
 
 fn main() -> ExitCode {
     // `cargo test` passes a filter and options of the usual harness on.

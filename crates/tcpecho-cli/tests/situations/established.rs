@@ -228,10 +228,10 @@ pub(super) const SITUATIONS: &[Situation] = &[
         "gave-up",
         &["--timeout", "1s", "--user-timeout", "off"],
         8,
-        "the same, and the client's own deadline comes first",
+        "the same, the kernel having its usual patience of a quarter of an hour",
         |scene| {
             let server = scene.stage.listening(10)?;
-            impatient(scene)?;
+            scene.stage.two().client.set_sysctl("net.ipv4.tcp_rto_min_us", "20000")?;
             scene.talks(&server)?;
             scene.stage.two().wire.cut();
             scene.now();
@@ -306,6 +306,26 @@ pub(super) const SITUATIONS: &[Situation] = &[
         6,
         "a router loses its route while the connection lives, over IPv6",
         |scene| answered(scene, IcmpError::NetworkUnreachable)
+    ),
+    broken!(
+        "icmp-port-while-established",
+        V4,
+        "rejected-port",
+        "host-unreachable",
+        &[],
+        6,
+        "a firewall starts to answer with port unreachable while the connection lives",
+        |scene| answered(scene, IcmpError::PortUnreachable)
+    ),
+    broken!(
+        "icmpv6-prohibited-while-established",
+        V6,
+        "turned-back-by-rule",
+        "forbidden",
+        &[],
+        6,
+        "a firewall starts to reject the connection while it lives, over IPv6",
+        |scene| answered(scene, IcmpError::Prohibited)
     ),
     broken!(
         "server-hangs",

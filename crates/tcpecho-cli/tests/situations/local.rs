@@ -123,6 +123,42 @@ pub(super) const SITUATIONS: &[Situation] = &[
         },
     },
     Situation {
+        name: "source-port-listens",
+        what: "the source port asked for is that of a listener on the client's host",
+        family: Family::V4,
+        case: "source-taken",
+        ending: "no-local-port",
+        status: 3,
+        options: &[],
+        within: 5,
+        play: |scene| {
+            let other = scene.stage.client()?;
+            let ours = Side::Client.address(Family::V4);
+            other.must(&format!("bind {ours} 40000"))?;
+            other.must("listen 1")?;
+            let host = Side::Server.address(Family::V4).to_string();
+            scene.connects_to(&host, Some(&format!("{ours}:40000")), &[])?;
+            scene.keeps(other);
+            Ok(())
+        },
+    },
+    Situation {
+        name: "source-port-privileged",
+        what: "an ordinary user asks for a source port below 1024",
+        family: Family::V4,
+        case: "source-forbidden",
+        ending: "forbidden",
+        status: 3,
+        options: &[],
+        within: 5,
+        play: |scene| {
+            let ours = Side::Client.address(Family::V4);
+            let host = Side::Server.address(Family::V4).to_string();
+            scene.is_ordinary();
+            scene.connects_to(&host, Some(&format!("{ours}:99")), &[])
+        },
+    },
+    Situation {
         name: "no-descriptors",
         what: "the client has as many descriptors as it may",
         family: Family::V4,
@@ -133,7 +169,7 @@ pub(super) const SITUATIONS: &[Situation] = &[
         within: 5,
         play: |scene| {
             let server = scene.stage.listening(10)?;
-            let limit = format!("ulimit -n {}; exec \"$@\"", scene.descriptors());
+            let limit = format!("ulimit -n {}; exec \"$@\"", scene.descriptors()?);
             let shell = ["sh", "-c", &limit, "sh"].map(String::from);
             let host = Side::Server.address(Family::V4).to_string();
             scene.connects_to(&host, None, &shell)?;

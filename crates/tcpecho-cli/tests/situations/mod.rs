@@ -63,8 +63,9 @@ pub(crate) struct Target {
 pub(crate) struct Tool {
     pub(crate) name: &'static str,
     pub(crate) argv: fn(&Target) -> Vec<String>,
-    /// How many descriptors it may have when it has none left for a socket.
-    pub(crate) descriptors: u32,
+    /// How many descriptors it may have when it has none left for a socket; none where such a limit keeps it from
+    /// starting.
+    pub(crate) descriptors: Option<u32>,
 }
 
 /// Where a situation is played.
@@ -76,6 +77,8 @@ pub(crate) struct Scene<'a> {
     client: Option<Program>,
     /// When it could be noticed, on the timeline.
     since: Duration,
+    /// The client may not have ports below 1024.
+    ordinary: bool,
     /// What only exists while the situation is played.
     kept: Vec<Actor>,
     files: Vec<PathBuf>,
@@ -104,6 +107,7 @@ impl Scene<'_> {
         };
         let argv: Vec<String> = wrapper.iter().cloned().chain((self.tool.argv)(&target)).collect();
         let launch = Launch::new(&argv).named(self.tool.name).env("LC_ALL", "C");
+        let launch = if self.ordinary { launch.with_ordinary_ports() } else { launch };
         self.since = self.stage.two().timeline.elapsed();
         self.client = Some(self.stage.two().client.launch(&launch)?);
         Ok(())
@@ -113,7 +117,8 @@ impl Scene<'_> {
     pub(crate) fn meets(&mut self, server: &Actor) -> Result<(), Broken> {
         self.connects()?;
         server.must("0: accept")?;
-        Ok(())
+        // The SYN-ACK has woken it; once it sleeps again it knows that it is connected.
+        Ok(self.client()?.wait_asleep(PATIENCE)?)
     }
 
     /// As [`Scene::meets`], and five bytes have gone there and back.
@@ -151,14 +156,19 @@ impl Scene<'_> {
         self.since = self.stage.two().timeline.elapsed();
     }
 
+    /// The client is an ordinary user's, as far as ports go.
+    pub(crate) fn is_ordinary(&mut self) {
+        self.ordinary = true;
+    }
+
     /// Keeps an actor until the end.
     pub(crate) fn keeps(&mut self, actor: Actor) {
         self.kept.push(actor);
     }
 
     /// How many descriptors leave the client none for its socket.
-    pub(crate) fn descriptors(&self) -> u32 {
-        self.tool.descriptors
+    pub(crate) fn descriptors(&self) -> Result<u32, Broken> {
+        self.tool.descriptors.ok_or_else(|| Broken::from(rustix::io::Errno::MFILE))
     }
 
     /// A command that runs the rest of its line with these files in the place of those in /etc.

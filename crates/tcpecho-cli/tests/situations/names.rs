@@ -44,6 +44,22 @@ pub(super) const SITUATIONS: &[Situation] = &[
         },
     },
     Situation {
+        name: "other-family",
+        what: "the name has an IPv6 address only, and the source address asked for is of IPv4",
+        family: Family::V4,
+        case: "other-family",
+        ending: "resolve-failed",
+        status: 3,
+        options: &[],
+        within: 5,
+        play: |scene| {
+            let hosts = format!("{} six.test\n", Side::Server.address(Family::V6));
+            let etc = scene.with_etc(&[("nsswitch.conf", FILES), ("hosts", &hosts)])?;
+            let ours = Side::Client.address(Family::V4).to_string();
+            scene.connects_to("six.test", Some(&ours), &etc)
+        },
+    },
+    Situation {
         name: "refused-on-every-address",
         what: "the name has two addresses, and both refuse",
         family: Family::V4,

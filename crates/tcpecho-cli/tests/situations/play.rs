@@ -41,6 +41,7 @@ pub(crate) fn play(
         tool,
         client: None,
         since: Duration::ZERO,
+        ordinary: false,
         kept: Vec::new(),
         files: Vec::new(),
     };
