@@ -128,7 +128,7 @@ fn connect(
         timeout: plan.connect_timeout,
         interrupt: Some(signals.as_fd()),
         keepalive: plan.keepalive,
-        user_timeout: plan.user_timeout,
+        user_timeout: plan.rules.user_timeout,
         witness: explain.map(|explain| explain as &dyn Witness),
     };
     // getaddrinfo(3) has given the addresses of both families in one answer, so none is waited for.
@@ -160,7 +160,7 @@ fn tell_connection(plan: &Plan, connection: &Connection) {
         say(&format!("tried {addr}: no answer yet after {elapsed:.1?}, and given up for {peer}"));
     }
     say(&format!("connected to {peer} from {local} in {connect_time:.1?}"));
-    let user_timeout = match plan.user_timeout {
+    let user_timeout = match plan.rules.user_timeout {
         Some(limit) => format!("TCP_USER_TIMEOUT {limit:?}"),
         None => "TCP_USER_TIMEOUT the kernel's".into(),
     };

@@ -37,6 +37,9 @@ use crate::{explain::Explain, signals::Signals};
 /// the echo.
 const WINDOW: usize = 16 << 20;
 
+/// How long our own output may keep us from reading before the kernel is told not to blame the peer.
+const HELD_UP: Duration = Duration::from_millis(200);
+
 /// What the user wants of the conversation.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Rules {
@@ -44,6 +47,8 @@ pub(crate) struct Rules {
     pub(crate) check: bool,
     /// How long an answer may be owed without a byte moving either way.
     pub(crate) timeout: Option<Duration>,
+    /// The socket's TCP_USER_TIMEOUT, if it has one.
+    pub(crate) user_timeout: Option<Duration>,
 }
 
 /// Why the loop ended.
@@ -202,13 +207,17 @@ impl Relay<'_> {
         // While our own output keeps us from reading, silence is not the peer's.
         let patience = self.rules.timeout.filter(|_| reads && self.is_owed());
         let left = patience.map(|limit| limit.saturating_sub(self.moved.elapsed()));
-        let left = [left, self.doubt.left()].into_iter().flatten().min();
+        let held_up = (!reads && self.rules.user_timeout.is_some()).then_some(HELD_UP);
+        let left = [left, self.doubt.left(), held_up].into_iter().flatten().min();
         let left = left.and_then(|left| Timespec::try_from(left).ok());
         let polled = poll(&mut watched, left.as_ref());
         let error = watched[3].revents().contains(PollFlags::ERR);
         let [signals, output, input, socket] = watched.map(|fd| !fd.revents().is_empty());
         if error {
             self.doubt.hear(self.socket);
+        }
+        if polled == Ok(0) && held_up.is_some() {
+            self.lift_user_timeout();
         }
         // A router's word that has stood for a while, and nothing has got through since.
         if self.ended.is_none()
@@ -232,6 +241,13 @@ impl Relay<'_> {
             (Ok(_), _) => Ok(Ready { signals, output, input, socket }),
             (Err(errno), _) => Err(End::Local { op: "poll", errno }),
         }
+    }
+
+    /// A peer that may not send because we do not read, and so does not read either, is not dead; the kernel's limit would
+    /// end the connection all the same. It is lifted for good: `timeout` still watches, and knows the difference.
+    fn lift_user_timeout(&mut self) {
+        let _ = net::sockopt::set_tcp_user_timeout(self.socket, 0);
+        self.rules.user_timeout = None;
     }
 
     /// Whether the peer has something to do: bytes to take or to give back, or its FIN to send

@@ -358,7 +358,7 @@ fn control_c_works_while_output_is_blocked() {
 #[test]
 fn a_blocked_output_is_not_the_servers_silence() {
     let (addr, server) = peer(families().next().unwrap(), echo);
-    let mut client = Client::to(addr, &["--timeout", "1s"]);
+    let mut client = Client::to(addr, &["--timeout", "1s", "--user-timeout", "1500ms"]);
     let mut stdin = client.takes_stdin();
     let text = pattern(0, 32 * MIB);
     let sent = text.clone();
@@ -366,8 +366,8 @@ fn a_blocked_output_is_not_the_servers_silence() {
     let mut stdout = client.takes_stdout();
     let capacity = rustix::pipe::fcntl_getpipe_size(&stdout).unwrap() as u64;
     until(|| rustix::io::ioctl_fionread(&stdout).unwrap() == capacity);
-    // The pause is what is tested: twice the timeout.
-    thread::sleep(Duration::from_secs(2));
+    // The pause is what is tested: twice the timeouts.
+    thread::sleep(Duration::from_secs(3));
     let mut got = Vec::new();
     stdout.read_to_end(&mut got).unwrap();
     client.ends().with(0).says_nothing();

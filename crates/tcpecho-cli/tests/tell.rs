@@ -7,8 +7,12 @@ mod schema;
 mod support;
 
 use std::{
-    io::{Read, Write},
-    process::{Command, Stdio},
+    io::{BufRead, BufReader, Read, Write},
+    net::TcpStream,
+    process::{Child, Command, Stdio},
+    sync::mpsc::{Receiver, channel},
+    thread,
+    time::Duration,
 };
 
 use schema::complaints;
@@ -175,4 +179,55 @@ fn there_is_colour_on_a_terminal_only_and_never_against_no_color() {
     assert!(coloured.contains("\u{1b}[1;31mrefused\u{1b}[0m"), "{coloured:?}");
     let spared = on_terminal("1").unwrap();
     assert!(spared.contains("refused") && !spared.contains('\u{1b}'), "{spared:?}");
+}
+
+/// A server that is ended with the test, and what it says, line by line.
+struct Explained(Child, Receiver<String>);
+
+impl Explained {
+    fn serve() -> (Self, String) {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_tcpecho"));
+        command.args(["serve", "-l", "127.0.0.1:0", "--explain"]);
+        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+        let (said, hears) = channel();
+        let stderr = BufReader::new(child.stderr.take().unwrap());
+        thread::spawn(move || {
+            stderr.lines().map_while(Result::ok).try_for_each(|line| said.send(line))
+        });
+        let mut ready = String::new();
+        BufReader::new(child.stdout.take().unwrap()).read_line(&mut ready).unwrap();
+        let addr = ready.split(' ').nth(2).unwrap().to_owned();
+        (Explained(child, hears), addr)
+    }
+
+    /// Waits for a line with all of this.
+    fn says(&self, parts: &[&str]) {
+        loop {
+            let line = self.1.recv_timeout(Duration::from_secs(60));
+            let line = line.unwrap_or_else(|error| panic!("{parts:?}: {error}"));
+            if parts.iter().all(|part| line.contains(part)) {
+                return;
+            }
+        }
+    }
+}
+
+impl Drop for Explained {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+#[test]
+fn a_server_explains_its_listener_and_its_connections() {
+    let (server, addr) = Explained::serve();
+    server.says(&["socket", "AF_INET"]);
+    server.says(&["bind", &addr]);
+    server.says(&["listen", "two queues", "LISTEN"]);
+    let client = TcpStream::connect(&addr).unwrap();
+    let peer = client.local_addr().unwrap().to_string();
+    server.says(&["accept", &peer, "ESTABLISHED"]);
+    drop(client);
+    server.says(&["gone", &peer]);
 }

@@ -48,7 +48,7 @@ pub(crate) struct ConnectArgs {
     #[arg(short = 'w', long, value_name = "TIME", default_value = "10s", value_parser = parse_duration)]
     connect_timeout: Duration,
 
-    /// Give up when an answer is owed and no byte has moved for so long; 0 never gives up
+    /// Give up when an answer is owed and no byte has moved for so long; 0 leaves that to --user-timeout
     #[arg(long, value_name = "TIME", default_value = "30s", value_parser = parse_duration)]
     timeout: Duration,
 
@@ -105,7 +105,6 @@ pub(super) struct Plan {
     pub(super) connect_timeout: Option<Duration>,
     pub(super) rules: Rules,
     pub(super) voice: Voice,
-    pub(super) user_timeout: Option<Duration>,
     pub(super) keepalive: Option<Keepalive>,
     pub(super) race: bool,
     pub(super) explain: bool,
@@ -126,14 +125,17 @@ impl ConnectArgs {
             family: self.family()?,
             source: self.source,
             connect_timeout: never_if_zero(self.connect_timeout),
-            rules: Rules { check: !self.no_check, timeout: never_if_zero(self.timeout) },
+            rules: Rules {
+                check: !self.no_check,
+                timeout: never_if_zero(self.timeout),
+                user_timeout: self.user_timeout.0,
+            },
             voice: match self {
                 _ if self.json => Voice::Json,
                 _ if self.verbose => Voice::Verbose,
                 _ if self.quiet => Voice::Quiet,
                 _ => Voice::Plain,
             },
-            user_timeout: self.user_timeout.0,
             keepalive: self.keepalive.0,
             race: !self.no_race,
             explain: self.explain,

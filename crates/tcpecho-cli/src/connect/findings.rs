@@ -73,7 +73,7 @@ impl Relayed {
         report.received = self.received;
         report.addr = Some(peer);
         let evidence = Evidence {
-            user_timeout: plan.user_timeout,
+            user_timeout: plan.rules.user_timeout,
             keepalive: plan.keepalive,
             ..self.evidence
         };

@@ -62,6 +62,8 @@ pub(super) fn user_timeout(text: &str) -> Result<UserTimeout, NotUnderstood> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     fn asks(idle: u64, interval: u64, count: u32) -> Result<Asking, NotUnderstood> {
@@ -84,6 +86,22 @@ mod tests {
     fn what_the_kernel_would_not_take_is_refused() {
         for text in ["", "1.5s", "10h", "1,0", "1,1,0", "1,1,128", "1,1,1,1", "soon", "1,,1"] {
             assert!(keepalive(text).is_err(), "{text}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn no_text_panics(text in any::<String>(), near in "[0-9,.smhof]{0,24}") {
+            for text in [text, near] {
+                let _ = (keepalive(&text), user_timeout(&text));
+            }
+        }
+
+        #[test]
+        fn what_the_kernel_takes_comes_back(
+            idle in 1_u64..=32767, interval in 1_u64..=32767, count in 1_u32..=127,
+        ) {
+            prop_assert_eq!(keepalive(&format!("{idle},{interval}s,{count}")), asks(idle, interval, count));
         }
     }
 }
