@@ -132,10 +132,8 @@ fn connect(
         witness: explain.map(|explain| explain as &dyn Witness),
     };
     // getaddrinfo(3) has given the addresses of both families in one answer, so none is waited for.
-    let opened = match plan.race {
-        true => Connection::race(addrs, &how),
-        false => Connection::open(addrs, &how),
-    };
+    let opened =
+        if plan.race { Connection::race(addrs, &how) } else { Connection::open(addrs, &how) };
     report.attempts = match &opened {
         Ok(connection) => connection.failed.clone(),
         Err(failed) => failed.clone(),

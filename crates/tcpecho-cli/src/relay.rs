@@ -309,7 +309,7 @@ impl Relay<'_> {
         if let Some(explain) = self.explain {
             match &filled {
                 Ok([]) => {
-                    explain.call(socket, "recv", String::new(), Ok("0: the peer's FIN".into()))
+                    explain.call(socket, "recv", String::new(), Ok("0: the peer's FIN".into()));
                 }
                 Ok(answer) => {
                     let result = format!("{} bytes", answer.len());

@@ -142,7 +142,7 @@ fn explain(diagnosis: &Diagnosis, colour: &Colour) {
         label("means:")
     );
     if !advice.is_empty() {
-        text += &format!("\n  {}   {advice}", label("try:"));
+        text = format!("{text}\n  {}   {advice}", label("try:"));
     }
     say(&text);
 }

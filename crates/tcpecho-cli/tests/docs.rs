@@ -65,7 +65,7 @@ fn the_page_of_cases_is_the_table() {
     for case in tcpecho::diagnosis::CASES {
         let guess = if case.certain { "" } else { "probably " };
         let (word, ending, cause, advice) = (case.word, case.ending, case.cause, case.advice);
-        page += &format!("| {word} | {ending} | {guess}{cause} | {advice} |\n");
+        page = format!("{page}| {word} | {ending} | {guess}{cause} | {advice} |\n");
     }
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/diagnosis.md");
     if std::env::var_os("TCPECHO_WRITE_DOCS").is_some() {

@@ -1,6 +1,6 @@
 //! What was typed after `tcpecho connect`, and what is meant by it.
 
-use std::{net::SocketAddr, time::Duration};
+use std::{fmt::Write, net::SocketAddr, time::Duration};
 
 use clap::Args;
 use tcpecho::{ENDINGS, Endpoint, Family, Keepalive, NotUnderstood, parse_duration, parse_source};
@@ -169,7 +169,7 @@ fn long_help() -> String {
          SIGHUP, SIGINT, SIGTERM.\n\nWith --exit-detail each ending has a status of its own:\n",
     );
     for row in ENDINGS {
-        help += &format!("  {:3}  {}\n", row.detail_status, row.word);
+        let _ = writeln!(help, "  {:3}  {}", row.detail_status, row.word);
     }
     help + "\nNO_COLOR in the environment keeps colour out of messages on a terminal."
 }

@@ -9,7 +9,7 @@ mod local;
 mod names;
 mod play;
 
-use std::{fs, path::PathBuf, time::Duration};
+use std::{fmt::Write, fs, path::PathBuf, time::Duration};
 
 use tcpecho_lab::{
     Exit, Family, Launch, Matcher, Program, Side,
@@ -180,8 +180,9 @@ impl Scene<'_> {
             let path = std::env::temp_dir().join(format!("{unique}-{}", self.tool.name));
             let write = fs::write(&path, text);
             write.map_err(|error| Broken::from(tcpecho_lab::Failed::at_io("write")(error)))?;
-            script += &format!("mount --bind '{}' /etc/{name} || exit 99; ", path.display());
-            self.files.push(path);
+            let path = &path;
+            let _ = write!(script, "mount --bind '{}' /etc/{name} || exit 99; ", path.display());
+            self.files.push(path.clone());
         }
         script += "exec \"$@\"";
         Ok(["unshare", "--mount", "sh", "-c", &script, "sh"].map(String::from).into())

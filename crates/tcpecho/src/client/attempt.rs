@@ -47,9 +47,9 @@ impl Running {
         number: usize,
         addr: SocketAddr,
         how: &Connector<'_>,
-    ) -> Result<Self, Attempt> {
+    ) -> Result<Self, Box<Attempt>> {
         let start = Instant::now();
-        let failed = |error: Error| attempt(addr, error, start, Evidence::default());
+        let failed = |error: Error| Box::new(attempt(addr, error, start, Evidence::default()));
         let fd = new_socket(addr).map_err(failed)?;
         how.tell("socket", family(addr), "ok".into(), Some(TcpState::Close));
         if let Some(source) = how.source {
@@ -67,7 +67,8 @@ impl Running {
                 Ok(running)
             }
             Err(errno) => {
-                Err(running.failed(Error::at("connect", addr, errno), Evidence::default()))
+                let error = Error::at("connect", addr, errno);
+                Err(Box::new(running.failed(error, Evidence::default())))
             }
         }
     }

@@ -33,8 +33,9 @@ pub(super) struct Field<'a> {
     connected: Option<(usize, SocketAddr)>,
     failed: Vec<Attempt>,
     timer: Option<Instant>,
-    /// The counter of unsendable retransmissions, when it was first looked at.
-    unsendable: Option<Option<u64>>,
+    /// Whether the counter of unsendable retransmissions has been looked at, and what it was then.
+    looked: bool,
+    unsendable: Option<u64>,
 }
 
 impl<'a> Field<'a> {
@@ -46,6 +47,7 @@ impl<'a> Field<'a> {
             connected: None,
             failed: Vec::new(),
             timer: None,
+            looked: false,
             unsendable: None,
         }
     }
@@ -67,7 +69,7 @@ impl<'a> Field<'a> {
             match self.wait() {
                 Ok(event) => events.extend(event),
                 // Interrupted, or poll itself failed.
-                Err(error) => return Err(self.give_up(error)),
+                Err(error) => return Err(self.give_up(&error)),
             }
         }
     }
@@ -79,7 +81,7 @@ impl<'a> Field<'a> {
                 None
             }
             Err(attempt) => {
-                self.failed.push(attempt);
+                self.failed.push(*attempt);
                 Some(Event::Failed(number))
             }
         }
@@ -104,8 +106,8 @@ impl<'a> Field<'a> {
         if events.is_empty() && stop.contains(&true) {
             return Err(fail("connect", Errno::INTR));
         }
-        if self.unsendable.is_none() && self.oldest().is_some_and(|age| age >= SLOW) {
-            self.unsendable = Some(failed_retransmissions());
+        if !self.looked && self.oldest().is_some_and(|age| age >= SLOW) {
+            (self.looked, self.unsendable) = (true, failed_retransmissions());
         }
         events.extend(self.too_late());
         if self.timer.is_some_and(|at| at <= Instant::now()) {
@@ -123,7 +125,7 @@ impl<'a> Field<'a> {
     fn until_next(&self) -> Option<Duration> {
         let timer = self.timer.map(|at| at.saturating_duration_since(Instant::now()));
         let limit = self.how.timeout.and_then(|limit| Some(limit.saturating_sub(self.oldest()?)));
-        let slow = self.oldest().filter(|_| self.unsendable.is_none());
+        let slow = self.oldest().filter(|_| !self.looked);
         let slow = slow.map(|age| SLOW.saturating_sub(age));
         [timer, limit, slow].into_iter().flatten().min()
     }
@@ -177,10 +179,8 @@ impl<'a> Field<'a> {
     }
 
     fn known(&self) -> Evidence {
-        let before = self.unsendable.flatten();
-        let own_drops = before
-            .zip(before.and_then(|_| failed_retransmissions()))
-            .map(|(before, now)| now.saturating_sub(before));
+        let now = self.unsendable.and_then(|_| failed_retransmissions());
+        let own_drops = self.unsendable.zip(now).map(|(before, now)| now.saturating_sub(before));
         Evidence { own_drops, ..Evidence::default() }
     }
 
@@ -199,7 +199,7 @@ impl<'a> Field<'a> {
     }
 
     /// All that run end with this error.
-    fn give_up(mut self, error: Error) -> Vec<Attempt> {
+    fn give_up(mut self, error: &Error) -> Vec<Attempt> {
         for running in std::mem::take(&mut self.running) {
             let error = Error { addr: Some(running.addr), ..error.clone() };
             let attempt = running.failed(error, Evidence::default());
