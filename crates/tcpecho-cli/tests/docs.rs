@@ -85,12 +85,11 @@ fn every_case_has_a_situation_or_a_reason() {
         "no-descriptors-anywhere",
         "no-memory",
         "no-such-family",
-        // Sandboxes, firewalls and ARP of the client's own host, for which the lab has no tool.
+        // Sandboxes and firewalls of the client's own host, for which the lab has no tool.
         "socket-forbidden",
         "own-firewall",
         "own-firewall-drops",
         "own-rule",
-        "neighbour-silent",
         // Where it is told depends on who is faster, the RST or the client; the RST after a write that nobody read.
         "reset-in-handshake",
         "broken-pipe",

@@ -22,7 +22,7 @@ pub use self::{
     route::{Route, route_to},
     towards::{Towards, sockets_towards},
 };
-use crate::{Ending, Keepalive};
+use crate::{Attempt, Ending, Keepalive};
 
 /// How far a client had come when it failed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -91,6 +91,15 @@ pub struct Tried {
     pub elapsed: Duration,
 }
 
+impl Tried {
+    /// What happened in this attempt.
+    #[must_use]
+    pub fn of(attempt: &Attempt) -> Self {
+        let Attempt { addr, ending, elapsed, .. } = *attempt;
+        Tried { addr, ending, elapsed }
+    }
+}
+
 /// What is known of a failure.
 #[derive(Debug, Clone, Default)]
 pub struct Evidence {
@@ -138,7 +147,7 @@ pub struct Evidence {
     pub towards: Option<Towards>,
     /// The descriptor limit of this process, where it was reached.
     pub descriptor_limit: Option<u64>,
-    /// Other addresses that were tried.
+    /// Other addresses that had failed before.
     pub tried: Vec<Tried>,
 }
 

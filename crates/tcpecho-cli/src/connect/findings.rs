@@ -3,7 +3,11 @@
 use std::net::SocketAddr;
 
 use nix::sys::signal::Signal;
-use tcpecho::{Diagnosis, Ending, Error, Evidence, Symptom, evidence::Phase, words};
+use tcpecho::{
+    Diagnosis, Ending, Error, Evidence, Symptom,
+    evidence::{Phase, Tried},
+    words,
+};
 
 use super::{Stopped, args::Plan};
 use crate::{
@@ -75,6 +79,7 @@ impl Relayed {
         let evidence = Evidence {
             user_timeout: plan.rules.user_timeout,
             keepalive: plan.keepalive,
+            tried: report.attempts.iter().map(Tried::of).collect(),
             ..self.evidence
         };
         match self.end {

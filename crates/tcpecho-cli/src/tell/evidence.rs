@@ -6,7 +6,10 @@ use std::{
 };
 
 use serde::Serialize;
-use tcpecho::{Evidence, Keepalive, evidence::Route};
+use tcpecho::{
+    Evidence, Keepalive,
+    evidence::{Route, Tried},
+};
 use tcpecho_os::{
     errno,
     error_queue::{Origin, QueuedError},
@@ -40,6 +43,14 @@ pub(super) struct EvidenceObject {
     own_drops: Option<u64>,
     sockets_towards_peer: Option<usize>,
     descriptor_limit: Option<u64>,
+    tried: Vec<TriedObject>,
+}
+
+#[derive(Serialize)]
+struct TriedObject {
+    addr: SocketAddr,
+    ending: &'static str,
+    elapsed_us: u64,
 }
 
 #[derive(Serialize)]
@@ -131,6 +142,7 @@ impl EvidenceObject {
             own_drops: evidence.own_drops,
             sockets_towards_peer: evidence.towards.map(|towards| towards.sockets),
             descriptor_limit: evidence.descriptor_limit,
+            tried: evidence.tried.iter().map(TriedObject::of).collect(),
         }
     }
 }
@@ -162,6 +174,13 @@ impl TcpObject {
             last_data_received_ms: if_any(evidence.received, tcp.last_data_recv_ms),
             last_ack_received_ms: if_any(tcp.bytes_acked.unwrap_or(0), tcp.last_ack_recv_ms),
         }
+    }
+}
+
+impl TriedObject {
+    fn of(tried: &Tried) -> Self {
+        let Tried { addr, ending, elapsed } = *tried;
+        TriedObject { addr, ending: ending.word(), elapsed_us: micros(elapsed) }
     }
 }
 

@@ -1,5 +1,7 @@
 //! What keeps a client from sending anything at all.
 
+use std::os::fd::AsFd;
+
 use tcpecho_lab::{
     Family, Side,
     stage::{Broken, PORT},
@@ -58,6 +60,34 @@ pub(super) const SITUATIONS: &[Situation] = &[
         options: &[],
         within: 5,
         play: |scene| routed(scene, Route::Blackhole),
+    },
+    Situation {
+        name: "neighbour-silent",
+        what: "an address on the client's own link that nobody has",
+        family: Family::V4,
+        case: "neighbour-silent",
+        ending: "host-unreachable",
+        status: 3,
+        options: &[],
+        within: 8,
+        play: |scene| {
+            let (client, server) = (&scene.stage.two().client, &scene.stage.two().server);
+            if let Some(other) = server.netns() {
+                client.run(|| Links::open()?.add_veth("lan0", "lan1", other.as_fd()))??;
+            }
+            server.run(|| {
+                Links::open().and_then(|links| links.set_up(links.index("lan1")?, true))
+            })??;
+            client.run(|| {
+                let links = Links::open()?;
+                let lan = links.index("lan0")?;
+                links.add_address(lan, [203, 0, 113, 1].into(), 24)?;
+                links.set_up(lan, true)
+            })??;
+            // ARP asks three times, a second apart.
+            client.set_sysctl("net.ipv4.neigh.lan0.retrans_time_ms", "100")?;
+            scene.connects_to("203.0.113.9", None, &[])
+        },
     },
     Situation {
         name: "no-local-port",

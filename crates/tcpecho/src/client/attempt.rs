@@ -155,7 +155,13 @@ fn attempt(addr: SocketAddr, error: Error, start: Instant, mut evidence: Evidenc
 
 impl Connector<'_> {
     /// Tells the witness, if there is one.
-    fn tell(&self, op: &'static str, about: String, result: String, state: Option<TcpState>) {
+    pub(super) fn tell(
+        &self,
+        op: &'static str,
+        about: String,
+        result: String,
+        state: Option<TcpState>,
+    ) {
         if let Some(witness) = self.witness {
             witness.saw(&Call { op, about, result, state });
         }

@@ -15,10 +15,13 @@ use super::{
     Attempt, Connection, Connector,
     attempt::{Outcome, Running},
 };
+use tcpecho_os::tcp_state::TcpState;
+
 use crate::{
     Error, Evidence,
-    evidence::failed_retransmissions,
+    evidence::{Tried, failed_retransmissions},
     race::{Action, Event, Race},
+    words,
 };
 
 /// After this long a handshake is slow enough to look whether this host itself keeps its SYNs from going out; the first
@@ -80,8 +83,9 @@ impl<'a> Field<'a> {
                 self.running.push(running);
                 None
             }
-            Err(attempt) => {
-                self.failed.push(*attempt);
+            Err(mut attempt) => {
+                attempt.evidence.tried = self.known().tried;
+                self.fail(*attempt);
                 Some(Event::Failed(number))
             }
         }
@@ -154,7 +158,7 @@ impl<'a> Field<'a> {
                 }
                 Outcome::Failed(error) => {
                     let attempt = self.running.remove(place).failed(error, self.known());
-                    self.failed.push(attempt);
+                    self.fail(attempt);
                     events.push(Event::Failed(number));
                 }
             }
@@ -173,15 +177,23 @@ impl<'a> Field<'a> {
             let running = self.running.remove(place);
             events.push(Event::Failed(running.number));
             let attempt = running.too_late(limit, self.known());
-            self.failed.push(attempt);
+            self.fail(attempt);
         }
         events
+    }
+
+    fn fail(&mut self, attempt: Attempt) {
+        let error = &attempt.error;
+        let result = words(error.source);
+        self.how.tell(error.op, attempt.addr.to_string(), result, Some(TcpState::Close));
+        self.failed.push(attempt);
     }
 
     fn known(&self) -> Evidence {
         let now = self.unsendable.and_then(|_| failed_retransmissions());
         let own_drops = self.unsendable.zip(now).map(|(before, now)| now.saturating_sub(before));
-        Evidence { own_drops, ..Evidence::default() }
+        let tried = self.failed.iter().map(Tried::of).collect();
+        Evidence { own_drops, tried, ..Evidence::default() }
     }
 
     fn finish(mut self) -> Result<Connection, Vec<Attempt>> {
