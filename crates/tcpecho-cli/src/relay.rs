@@ -7,6 +7,7 @@
 //! While standard output is blocked and a turn's worth of bytes waits for it, the socket is not
 //! read: an ending that hides behind unread bytes is told after them.
 
+mod account;
 mod check;
 mod doubt;
 mod output;
@@ -23,14 +24,15 @@ use rustix::{
     io::Errno,
     net::{self, RecvFlags, SendFlags, Shutdown},
 };
-use tcpecho::{Connection, Ending, Evidence, evidence::Phase};
+use tcpecho::{Connection, Ending, Evidence};
 
-pub(crate) use self::{check::Difference, output::Output};
 use self::{
+    account::explain_recv,
     check::check,
     doubt::Doubt,
     pipe::{Pipe, TURN},
 };
+pub(crate) use self::{check::Difference, output::Output};
 use crate::{explain::Explain, signals::Signals};
 
 /// The most that is sent ahead of the echo: what is remembered for the check. Then input waits for
@@ -243,13 +245,6 @@ impl Relay<'_> {
         }
     }
 
-    /// A peer that may not send because we do not read, and so does not read either, is not dead; the kernel's limit would
-    /// end the connection all the same. It is lifted for good: `timeout` still watches, and knows the difference.
-    fn lift_user_timeout(&mut self) {
-        let _ = net::sockopt::set_tcp_user_timeout(self.socket, 0);
-        self.rules.user_timeout = None;
-    }
-
     /// Whether the peer has something to do: bytes to take or to give back, or its FIN to send
     /// after ours.
     fn is_owed(&self) -> bool {
@@ -307,17 +302,7 @@ impl Relay<'_> {
         let read = |room: &mut [u8]| net::recv(socket, room, RecvFlags::empty()).map(|(n, _)| n);
         let filled = self.down.fill(read);
         if let Some(explain) = self.explain {
-            match &filled {
-                Ok([]) => {
-                    explain.call(socket, "recv", String::new(), Ok("0: the peer's FIN".into()));
-                }
-                Ok(answer) => {
-                    let result = format!("{} bytes", answer.len());
-                    explain.call(socket, "recv", String::new(), Ok(result));
-                }
-                Err(Errno::AGAIN | Errno::INTR) => {}
-                Err(errno) => explain.call(socket, "recv", String::new(), Err(*errno)),
-            }
+            explain_recv(explain, socket, filled.as_deref());
         }
         self.ended = match filled {
             Ok([]) => Some(self.end_of_file()),
@@ -348,37 +333,6 @@ impl Relay<'_> {
             _ if !self.rules.check && self.up.is_empty() => ended(Ending::Finished),
             // Bytes are still owed, or the user had not finished.
             _ => ended(Ending::ClosedEarly),
-        }
-    }
-
-    fn explain(&self, op: &'static str, about: String, result: Result<String, Errno>) {
-        if let Some(explain) = self.explain {
-            explain.call(self.socket, op, about, result);
-        }
-    }
-
-    /// What is known now that it is over.
-    fn evidence(&mut self, end: End, connection: &Connection, elapsed: Duration) -> Evidence {
-        let op = match end {
-            End::Connection { ending: Ending::Finished, .. } | End::OutputClosed => {
-                return Evidence::default();
-            }
-            End::Connection { op, .. } => op,
-            _ => "recv",
-        };
-        let now = Evidence::of_connection(connection, Phase::of_call(op), connection.peer);
-        let mut routers = std::mem::take(&mut self.doubt.routers);
-        routers.extend(now.routers.iter().copied());
-        Evidence {
-            elapsed,
-            written: self.up.passed(),
-            unsent: self.up.taken() - self.up.passed(),
-            returned: self.up.released(),
-            received: self.down.taken(),
-            echo: self.rules.check,
-            send_error: self.send_error,
-            routers,
-            ..now
         }
     }
 

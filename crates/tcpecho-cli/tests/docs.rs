@@ -94,7 +94,7 @@ fn every_case_has_a_situation_or_a_reason() {
         "reset-in-handshake",
         "broken-pipe",
     ];
-    let tables = ["names", "local", "handshake", "established"].map(|table| {
+    let tables = ["names", "local", "handshake", "established", "silent"].map(|table| {
         let path = format!("{}/tests/situations/{table}.rs", env!("CARGO_MANIFEST_DIR"));
         std::fs::read_to_string(path).unwrap()
     });

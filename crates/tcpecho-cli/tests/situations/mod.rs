@@ -8,6 +8,7 @@ mod handshake;
 mod local;
 mod names;
 mod play;
+mod silent;
 
 use std::{fmt::Write, fs, path::PathBuf, time::Duration};
 
@@ -41,13 +42,37 @@ pub(crate) struct Situation {
     pub(crate) play: fn(&mut Scene<'_>) -> Result<(), Broken>,
 }
 
+/// A connection that was established and broke.
+macro_rules! broken {
+    ($name:literal, $family:ident, $case:literal, $ending:literal, $options:expr, $within:literal, $what:literal, $play:expr) => {
+        $crate::situations::Situation {
+            name: $name,
+            what: $what,
+            family: $family,
+            case: $case,
+            ending: $ending,
+            status: 4,
+            options: $options,
+            within: $within,
+            play: $play,
+        }
+    };
+}
+pub(crate) use broken;
+
 /// Every situation.
 pub(crate) fn situations() -> Vec<Situation> {
-    [names::SITUATIONS, local::SITUATIONS, handshake::SITUATIONS, established::SITUATIONS]
-        .into_iter()
-        .flat_map(|table| table.iter())
-        .map(|row| Situation { ..*row })
-        .collect()
+    [
+        names::SITUATIONS,
+        local::SITUATIONS,
+        handshake::SITUATIONS,
+        established::SITUATIONS,
+        silent::SITUATIONS,
+    ]
+    .into_iter()
+    .flat_map(|table| table.iter())
+    .map(|row| Situation { ..*row })
+    .collect()
 }
 
 /// What a client is to connect to, and how.
