@@ -37,6 +37,13 @@ fn main() -> ExitCode {
     }
     let mut chosen = situations();
     chosen.retain(|situation| filter.is_none_or(|filter| situation.name.contains(filter)));
+    chosen.retain(|situation| {
+        let lacks = situation.lacks();
+        if let Some(program) = lacks {
+            println!("SKIP {}: {program} is not installed", situation.name);
+        }
+        lacks.is_none()
+    });
     let complaints = all_in_parallel(&chosen, AT_A_TIME, |situation| {
         let complaint = examine(situation, way.cable()).err();
         println!("{} {}", if complaint.is_none() { "ok  " } else { "BAD " }, situation.name);

@@ -45,6 +45,7 @@ fn main() -> ExitCode {
     }
     let mut rows = situations();
     rows.retain(|row| filter.as_ref().is_none_or(|filter| row.name.contains(filter.as_str())));
+    rows.retain(|row| row.lacks().is_none());
     let tools = installed();
     let plays: Vec<(&Situation, &Tool)> =
         rows.iter().flat_map(|row| tools.iter().map(move |tool| (row, *tool))).collect();

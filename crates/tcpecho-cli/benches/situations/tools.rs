@@ -1,10 +1,10 @@
 //! The clients, as somebody would start them who wants to know what goes on.
 
-use std::process::{Command, Stdio};
+use std::process::Command;
 
 use tcpecho_lab::Family;
 
-use crate::situations::{Target, Tool, ours};
+use crate::situations::{Target, Tool, is_installed, ours};
 
 const TOOLS: &[Tool] = &[
     Tool { name: "tcpecho", argv: |target| ours(target, &["--exit-detail"]), descriptors: Some(4) },
@@ -24,11 +24,7 @@ pub(crate) fn installed() -> Vec<&'static Tool> {
 }
 
 pub(crate) fn missing() -> Vec<&'static str> {
-    let absent = |program: &str| {
-        let mut which = Command::new("sh");
-        which.args(["-c", &format!("command -v {program}")]).stdout(Stdio::null());
-        !which.status().is_ok_and(|status| status.success())
-    };
+    let absent = |program: &str| !is_installed(program);
     PROGRAMS.iter().filter(|(_, program)| absent(program)).map(|(name, _)| *name).collect()
 }
 

@@ -4,13 +4,20 @@
 #![allow(dead_code, reason = "the test and the bench use different parts of it")]
 
 mod established;
+mod firewall;
 mod handshake;
 mod local;
 mod names;
 mod play;
 mod silent;
 
-use std::{fmt::Write, fs, path::PathBuf, time::Duration};
+use std::{
+    fmt::Write,
+    fs,
+    path::PathBuf,
+    process::{Command, Stdio},
+    time::Duration,
+};
 
 use tcpecho_lab::{
     Exit, Family, Launch, Matcher, Program, Side,
@@ -68,11 +75,26 @@ pub(crate) fn situations() -> Vec<Situation> {
         handshake::SITUATIONS,
         established::SITUATIONS,
         silent::SITUATIONS,
+        firewall::SITUATIONS,
     ]
     .into_iter()
     .flat_map(|table| table.iter())
     .map(|row| Situation { ..*row })
     .collect()
+}
+
+impl Situation {
+    /// The program without which it cannot be brought about, if that is not installed.
+    pub(crate) fn lacks(&self) -> Option<&'static str> {
+        (self.name.starts_with("nft-") && !is_installed("nft")).then_some("nft")
+    }
+}
+
+/// Whether the shell finds such a program.
+pub(crate) fn is_installed(program: &str) -> bool {
+    let mut which = Command::new("sh");
+    which.args(["-c", &format!("command -v {program}")]).stdout(Stdio::null());
+    which.status().is_ok_and(|status| status.success())
 }
 
 /// What a client is to connect to, and how.

@@ -34,7 +34,7 @@ cases! {
     "other-family" ResolveFailed known |s| s.unresolved(NoAddress::OtherFamily) =>
         "the name has addresses of the other family only", "leave out -4, -6 or --source";
     "resolver-unanswered" ResolveFailed known |s| s.unresolved(NoAddress::Unanswered) =>
-        "no name server answered; whether the name exists is not known",
+        "no name server gave an answer: none was reached, or none could tell; whether the name exists is not known",
         "look into /etc/resolv.conf, check the network, or use the address instead of the name";
 
     // This process and this host, before any packet.
