@@ -223,7 +223,7 @@ mod tests {
     #[test]
     fn a_race_passes_by_an_address_that_does_not_answer() {
         let (_listener, silent, _first) = full();
-        let (_listener, good) = listen("[::1]:0");
+        let (_listener, good) = listen("127.0.0.1:0");
         let connection = Connection::race(&[silent, good], &Connector::default()).unwrap();
         assert_eq!(connection.peer, good);
         let [(outrun, after)] = connection.outrun[..] else { panic!("{:?}", connection.outrun) };
