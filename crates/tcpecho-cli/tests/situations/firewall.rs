@@ -109,12 +109,10 @@ fn filter(scene: &Scene<'_>, side: Side, hook: &str, verdict: &str) -> Result<()
          add rule inet t c tcp dport {PORT} {verdict}"
     );
     let nft = scene.stage.two().host(side).program(["nft", &rules])?;
-    match nft.wait(PATIENCE)?.1 {
-        Exit::Exited(0) => Ok(()),
-        _ => {
-            let said = nft.lines().into_iter().map(|(_, line)| line).collect::<Vec<_>>().join(" ");
-            let errno = rustix::io::Errno::NOTSUP;
-            Err(Failed { operation: format!("nft: {said}").into(), errno }.into())
-        }
+    if nft.wait(PATIENCE)?.1 == Exit::Exited(0) {
+        return Ok(());
     }
+    let said = nft.lines().into_iter().map(|(_, line)| line).collect::<Vec<_>>().join(" ");
+    let errno = rustix::io::Errno::NOTSUP;
+    Err(Failed { operation: format!("nft: {said}").into(), errno }.into())
 }
