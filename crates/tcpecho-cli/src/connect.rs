@@ -3,6 +3,7 @@
 
 mod args;
 mod findings;
+mod keepalive;
 
 use std::{
     io,
@@ -13,16 +14,19 @@ use std::{
 };
 
 use nix::sys::signal::Signal;
-use tcpecho::{Connection, Connector, Ending, Endpoint, Family, ResolveError, Server};
+use tcpecho::{
+    Connection, Connector, Ending, Endpoint, Family, Keepalive, ResolveError, Server, Witness,
+};
 
 pub(crate) use self::args::ConnectArgs;
 use self::args::Plan;
 use crate::{
     exit,
+    explain::Explain,
     lookup::{NoAddress, lookup},
     relay::{Output, relay},
     signals::Signals,
-    tell::{Report, Voice, say, seen},
+    tell::{Report, Voice, say},
 };
 
 /// Runs the verb to its end and says how it went.
@@ -40,6 +44,9 @@ pub(crate) fn run(args: &ConnectArgs) -> ExitCode {
         stopped.note_in(&mut report);
     }
     report.duration = start.elapsed();
+    if plan.exit_detail {
+        report.detail_exit_status();
+    }
     report.tell(plan.voice);
     ExitCode::from(report.exit_status)
 }
@@ -61,13 +68,20 @@ fn converse(plan: &Plan, report: &mut Report) -> Result<(), Stopped> {
         Some(endpoint) => (addresses(plan, endpoint, &signals)?, None),
         None => own_server(plan).map(|(addr, server)| (vec![addr], Some(server)))?,
     };
-    let connection = connect(plan, &addrs, &signals, report)?;
+    let explain = plan.explain.then(Explain::new);
+    let connection = connect(plan, &addrs, &signals, report, explain.as_ref())?;
     if plan.voice == Voice::Verbose {
-        tell_connection(&connection);
+        tell_connection(plan, &connection);
     }
     let (input, output) = (io::stdin(), Output::stdout());
-    let relayed = relay(&connection, input.as_fd(), &output, &signals, plan.rules);
-    relayed.note_in(report, plan.rules, connection.peer);
+    let relayed =
+        relay(&connection, input.as_fd(), &output, &signals, plan.rules, explain.as_ref());
+    let Connection { local, peer, .. } = connection;
+    drop(connection);
+    if let Some(explain) = explain {
+        explain.close(local, peer);
+    }
+    relayed.note_in(report, plan, peer);
     Ok(())
 }
 
@@ -107,13 +121,19 @@ fn connect(
     addrs: &[SocketAddr],
     signals: &Signals,
     report: &mut Report,
+    explain: Option<&Explain>,
 ) -> Result<Connection, Stopped> {
     let how = Connector {
         source: plan.source,
         timeout: plan.connect_timeout,
         interrupt: Some(signals.as_fd()),
+        keepalive: plan.keepalive,
+        user_timeout: plan.rules.user_timeout,
+        witness: explain.map(|explain| explain as &dyn Witness),
     };
-    let opened = Connection::open(addrs, &how);
+    // getaddrinfo(3) has given the addresses of both families in one answer, so none is waited for.
+    let opened =
+        if plan.race { Connection::race(addrs, &how) } else { Connection::open(addrs, &how) };
     report.attempts = match &opened {
         Ok(connection) => connection.failed.clone(),
         Err(failed) => failed.clone(),
@@ -121,6 +141,7 @@ fn connect(
     if let Ok(connection) = &opened {
         report.local = Some(connection.local);
         report.connect_time = Some(connection.connect_time);
+        report.outrun.clone_from(&connection.outrun);
     }
     opened.map_err(|failed| match failed.last() {
         Some(last) if last.ending == Ending::Interrupted => Stopped::Signal(signals.next()),
@@ -128,10 +149,24 @@ fn connect(
     })
 }
 
-fn tell_connection(connection: &Connection) {
-    let Connection { local, peer, connect_time, failed, .. } = connection;
+fn tell_connection(plan: &Plan, connection: &Connection) {
+    let Connection { local, peer, connect_time, failed, outrun, .. } = connection;
     for attempt in failed {
-        say(&format!("tried {}", seen(attempt)));
+        say(&format!("tried {} ({})", attempt.diagnosis.seen, attempt.ending));
+    }
+    for (addr, elapsed) in outrun {
+        say(&format!("tried {addr}: no answer yet after {elapsed:.1?}, and given up for {peer}"));
     }
     say(&format!("connected to {peer} from {local} in {connect_time:.1?}"));
+    let user_timeout = match plan.rules.user_timeout {
+        Some(limit) => format!("TCP_USER_TIMEOUT {limit:?}"),
+        None => "TCP_USER_TIMEOUT the kernel's".into(),
+    };
+    let keepalive = match plan.keepalive {
+        Some(Keepalive { idle, interval, count }) => {
+            format!("SO_KEEPALIVE after {idle:?}, every {interval:?}, {count} probes")
+        }
+        None => "SO_KEEPALIVE off".into(),
+    };
+    say(&format!("options: TCP_NODELAY on, {user_timeout}, {keepalive}, IP_RECVERR on"));
 }

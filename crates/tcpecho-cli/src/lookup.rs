@@ -41,8 +41,10 @@ pub(crate) fn lookup(
     let Some((answer, done)) = ask(endpoint, family) else {
         return endpoint.resolve(family).map_err(NoAddress::Failed);
     };
-    let gave_up =
-        |reason: String| NoAddress::Failed(ResolveError { host: endpoint.host.clone(), reason });
+    let gave_up = |reason: String| {
+        let why = tcpecho::NoAddress::Unanswered;
+        NoAddress::Failed(ResolveError { host: endpoint.host.clone(), reason, why })
+    };
     match wait(&done, limit, signals) {
         Ok(Some(())) => {
             answer.recv().unwrap_or_else(|_| endpoint.resolve(family)).map_err(NoAddress::Failed)

@@ -3,6 +3,7 @@
 
 mod connect;
 mod exit;
+mod explain;
 mod lab;
 mod log;
 mod lookup;

@@ -7,7 +7,9 @@
 //! While standard output is blocked and a turn's worth of bytes waits for it, the socket is not
 //! read: an ending that hides behind unread bytes is told after them.
 
+mod account;
 mod check;
+mod doubt;
 mod output;
 mod pipe;
 
@@ -22,18 +24,23 @@ use rustix::{
     io::Errno,
     net::{self, RecvFlags, SendFlags, Shutdown},
 };
-use tcpecho::{Connection, Ending};
+use tcpecho::{Connection, Ending, Evidence};
 
-pub(crate) use self::{check::Difference, output::Output};
 use self::{
+    account::explain_recv,
     check::check,
+    doubt::Doubt,
     pipe::{Pipe, TURN},
 };
-use crate::signals::Signals;
+pub(crate) use self::{check::Difference, output::Output};
+use crate::{explain::Explain, signals::Signals};
 
 /// The most that is sent ahead of the echo: what is remembered for the check. Then input waits for
 /// the echo.
 const WINDOW: usize = 16 << 20;
+
+/// How long our own output may keep us from reading before the kernel is told not to blame the peer.
+const HELD_UP: Duration = Duration::from_millis(200);
 
 /// What the user wants of the conversation.
 #[derive(Debug, Clone, Copy)]
@@ -42,6 +49,8 @@ pub(crate) struct Rules {
     pub(crate) check: bool,
     /// How long an answer may be owed without a byte moving either way.
     pub(crate) timeout: Option<Duration>,
+    /// The socket's TCP_USER_TIMEOUT, if it has one.
+    pub(crate) user_timeout: Option<Duration>,
 }
 
 /// Why the loop ended.
@@ -67,12 +76,10 @@ pub(crate) struct Relayed {
     pub(crate) end: End,
     /// Bytes handed to the socket.
     pub(crate) sent: u64,
-    /// Bytes read and not handed to the socket.
-    pub(crate) unsent: u64,
     /// Bytes read from the socket.
     pub(crate) received: u64,
-    /// Bytes that came back as they were sent; without a check those sent.
-    pub(crate) returned: u64,
+    /// What was known at the end, where that was a failure.
+    pub(crate) evidence: Evidence,
 }
 
 /// Relays until the connection, the user or standard output ends it.
@@ -82,6 +89,7 @@ pub(crate) fn relay(
     output: &Output,
     signals: &Signals,
     rules: Rules,
+    explain: Option<&Explain>,
 ) -> Relayed {
     let mut relay = Relay {
         socket: connection.as_fd(),
@@ -95,7 +103,10 @@ pub(crate) fn relay(
         send_error: None,
         ended: None,
         moved: Instant::now(),
+        doubt: Doubt::begin(connection),
+        explain,
     };
+    let begun = Instant::now();
     let end = loop {
         if let Err(end) = relay.turn() {
             break end;
@@ -103,10 +114,9 @@ pub(crate) fn relay(
     };
     Relayed {
         end,
+        evidence: relay.evidence(end, connection, begun.elapsed()),
         sent: relay.up.passed(),
-        unsent: relay.up.taken() - relay.up.passed(),
         received: relay.down.taken(),
-        returned: relay.up.released(),
     }
 }
 
@@ -127,6 +137,9 @@ struct Relay<'a> {
     ended: Option<End>,
     /// When a byte last moved between us and the peer, or when there was last no reason for one to.
     moved: Instant,
+    /// What routers say against the connection.
+    doubt: Doubt,
+    explain: Option<&'a Explain>,
 }
 
 /// What poll has something to say about.
@@ -196,13 +209,30 @@ impl Relay<'_> {
         // While our own output keeps us from reading, silence is not the peer's.
         let patience = self.rules.timeout.filter(|_| reads && self.is_owed());
         let left = patience.map(|limit| limit.saturating_sub(self.moved.elapsed()));
+        let held_up = (!reads && self.rules.user_timeout.is_some()).then_some(HELD_UP);
+        let left = [left, self.doubt.left(), held_up].into_iter().flatten().min();
         let left = left.and_then(|left| Timespec::try_from(left).ok());
         let polled = poll(&mut watched, left.as_ref());
+        let error = watched[3].revents().contains(PollFlags::ERR);
         let [signals, output, input, socket] = watched.map(|fd| !fd.revents().is_empty());
+        if error {
+            self.doubt.hear(self.socket);
+        }
+        if polled == Ok(0) && held_up.is_some() {
+            self.lift_user_timeout();
+        }
+        // A router's word that has stood for a while, and nothing has got through since.
+        if self.ended.is_none()
+            && let Some((op, errno)) = self.doubt.settled(self.socket)
+        {
+            self.ended = Some(broken(op, errno));
+            return Ok(Ready::default());
+        }
         if patience.is_none() {
             self.moved = Instant::now();
         }
-        match (polled, patience) {
+        let waited_out = patience.is_some_and(|limit| self.moved.elapsed() >= limit);
+        match (polled, patience.filter(|_| waited_out)) {
             // An answer is owed and no byte moved for as long as the user allows.
             (Ok(0), Some(limit)) => {
                 self.ended = Some(End::Silence(limit));
@@ -239,7 +269,9 @@ impl Relay<'_> {
                 Ok(count) => self.sent(count),
                 Err(Errno::INTR) => {}
                 Err(Errno::AGAIN) => return,
+                Err(errno) if self.doubt.takes("send", errno, self.socket) => return,
                 Err(errno) => {
+                    self.explain("send", String::new(), Err(errno));
                     self.send_error = Some(errno);
                     return;
                 }
@@ -247,13 +279,15 @@ impl Relay<'_> {
         }
         if self.up.ended() && !self.fin_sent {
             // It fails only where the connection is gone, which the next read says better.
-            let _ = net::shutdown(self.socket, Shutdown::Write);
+            let shut = net::shutdown(self.socket, Shutdown::Write);
             self.fin_sent = true;
+            self.explain("shutdown", "SHUT_WR".into(), shut.map(|()| "FIN sent".into()));
         }
     }
 
     fn sent(&mut self, count: usize) {
         self.moved = Instant::now();
+        self.explain("send", String::new(), Ok(format!("{count} bytes")));
         self.up.pass(count);
         if !self.rules.check {
             self.up.release(count);
@@ -266,15 +300,21 @@ impl Relay<'_> {
         }
         let socket = self.socket;
         let read = |room: &mut [u8]| net::recv(socket, room, RecvFlags::empty()).map(|(n, _)| n);
-        self.ended = match self.down.fill(read) {
+        let filled = self.down.fill(read);
+        if let Some(explain) = self.explain {
+            explain_recv(explain, socket, filled.as_deref());
+        }
+        self.ended = match filled {
             Ok([]) => Some(self.end_of_file()),
             Ok(answer) => {
                 self.moved = Instant::now();
+                self.doubt.forget();
                 // A byte came back that was not sent there.
                 let checked = if self.rules.check { check(&mut self.up, answer) } else { Ok(()) };
                 checked.err().map(End::Different)
             }
             Err(Errno::AGAIN | Errno::INTR) => None,
+            Err(errno) if self.doubt.takes("recv", errno, socket) => None,
             // The kernel says what became of the connection.
             Err(errno) => Some(broken("recv", errno)),
         };

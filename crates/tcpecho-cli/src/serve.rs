@@ -1,6 +1,7 @@
 //! `tcpecho serve`: the echo server as a program (UNP 5.2 and 5.14), with its signals, limits and log.
 
 mod args;
+mod explain;
 mod speech;
 
 use std::{
@@ -24,7 +25,7 @@ use self::{
     args::{Choice, Plan},
     speech::Speech,
 };
-use crate::{exit, log::Log, signals::Signals, tell::say};
+use crate::{exit, explain::Explain, log::Log, signals::Signals, tell::say};
 
 /// What the server listens to. The last two are taken so that they do nothing.
 const SIGNALS: [Signal; 6] = [
@@ -95,6 +96,7 @@ fn serve(plan: &Plan, engine: &'static Engine) -> ExitCode {
             "{most} connections may need more than the {descriptors} descriptors there are (ulimit -n)"
         ));
     }
+    let explain = plan.explain.then(Explain::new);
     let server = match start(plan, engine, most, &speech) {
         Ok(server) => server,
         Err(error) => {
@@ -102,9 +104,11 @@ fn serve(plan: &Plan, engine: &'static Engine) -> ExitCode {
             return ExitCode::from(exit::NOT_POSSIBLE);
         }
     };
+    let watcher = explain.map(|explain| explain::Watcher::start(&server, explain));
     let stdout = announce(&server);
     let status = attend(&server, &signals, plan, &speech);
     drop(server);
+    drop(watcher);
     stdout.flush(LAST_WORDS);
     speech.flush(LAST_WORDS);
     status

@@ -362,7 +362,7 @@ fn control_c_works_while_output_is_blocked() {
 #[test]
 fn a_blocked_output_is_not_the_servers_silence() {
     let (addr, server) = peer(families().next().unwrap(), echo);
-    let mut client = Client::to(addr, &["--timeout", "2s"]);
+    let mut client = Client::to(addr, &["--timeout", "2s", "--user-timeout", "1500ms"]);
     let mut stdin = client.takes_stdin();
     let text = pattern(0, 32 * MIB);
     let sent = text.clone();

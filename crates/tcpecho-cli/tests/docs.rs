@@ -10,7 +10,10 @@ fn readme() -> String {
 fn every_ending_stands_in_the_readme_as_in_the_table() {
     let readme = readme();
     for row in tcpecho::ENDINGS {
-        let line = format!("| {} | {} | {} |", row.word, row.sentence, row.exit_status);
+        let line = format!(
+            "| {} | {} | {} | {} |",
+            row.word, row.sentence, row.exit_status, row.detail_status
+        );
         assert!(readme.contains(&line), "missing: {line}");
     }
 }
@@ -53,5 +56,55 @@ fn every_option_that_the_readme_names_exists() {
         .map(|code| code.split(' ').next().unwrap());
     for option in shown {
         assert!(help.contains(option), "{option} is in no --help");
+    }
+}
+
+/// The page of all cases; made anew by running this test with TCPECHO_WRITE_DOCS=1.
+#[test]
+fn the_page_of_cases_is_the_table() {
+    let mut page = String::from(
+        "# What can be wrong with a connection\n\n\
+         The cases that `tcpecho connect` tells apart, in the order in which they are tried: the first that fits the evidence\n\
+         is told. `case` stands in `--json`; a cause that is a guess begins with \"probably\". In braces stands what the\n\
+         evidence fills in. Made from the table in the code (`TCPECHO_WRITE_DOCS=1 cargo test --test docs`).\n\n\
+         | case | ending | means | try |\n|---|---|---|---|\n",
+    );
+    for case in tcpecho::diagnosis::CASES {
+        let guess = if case.certain { "" } else { "probably " };
+        let (word, ending, cause, advice) = (case.word, case.ending, case.cause, case.advice);
+        page = format!("{page}| {word} | {ending} | {guess}{cause} | {advice} |\n");
+    }
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/diagnosis.md");
+    if std::env::var_os("TCPECHO_WRITE_DOCS").is_some() {
+        std::fs::write(path, &page).unwrap();
+    }
+    let written = std::fs::read_to_string(path).unwrap_or_default();
+    assert!(written == page, "docs/diagnosis.md is not what the table says");
+}
+
+/// Every case is brought about for real, or named here with the reason why it is not.
+#[test]
+fn every_case_has_a_situation_or_a_reason() {
+    let without = [
+        // The whole host's limits, and families that a kernel was built without.
+        "no-descriptors-anywhere",
+        "no-memory",
+        "no-such-family",
+        // Sandboxes, for which the lab has no tool.
+        "socket-forbidden",
+        "own-rule",
+        // Where it is told depends on who is faster, the RST or the client; the RST after a write that nobody read.
+        "reset-in-handshake",
+        "broken-pipe",
+    ];
+    let tables =
+        ["names", "local", "handshake", "established", "silent", "firewall"].map(|table| {
+            let path = format!("{}/tests/situations/{table}.rs", env!("CARGO_MANIFEST_DIR"));
+            std::fs::read_to_string(path).unwrap()
+        });
+    let tables = tables.concat();
+    for case in tcpecho::diagnosis::CASES {
+        let played = tables.contains(&format!("\"{}\"", case.word));
+        assert_ne!(played, without.contains(&case.word), "{}", case.word);
     }
 }

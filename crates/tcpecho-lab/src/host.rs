@@ -16,6 +16,7 @@ use tcpecho_os::tcp_state::TcpState;
 use tcpecho_os::wire_device::{WIRE, WireDevice};
 
 use crate::attendant::Attendant;
+use crate::glances::Glances;
 use crate::observer::Observer;
 use crate::program::{Launch, Program};
 use crate::side::{Family, Side};
@@ -66,7 +67,8 @@ impl Host {
         let states = Arc::new(States::of(&netns)?);
         let init = HostInit::spawn(&netns, self.side.word())?;
         let attendant = Attendant::new(init, self.side, &self.parts.timeline)?;
-        self.parts.watch.set(self.side, Some(Arc::clone(&states)));
+        // A look of its own: the wire's thread must not wait for somebody else's.
+        self.parts.watch.set(self.side, Some(States::of(&netns)?));
         self.parts.wire.plug(self.side, device);
         self.on = Some(On { attendant, states, netns });
         Ok(())
@@ -224,8 +226,8 @@ impl Host {
         states.and_then(|states| states.sockets(family).ok()).unwrap_or_default()
     }
 
-    /// Waits until it has a socket for which `wanted` holds. There is no event for it; the table is looked at every
-    /// millisecond.
+    /// Waits until it has a socket for which `wanted` holds. There is no event for it; the table is looked at again and
+    /// again.
     ///
     /// # Errors
     /// [`TimedOut`] after `patience`, telling which sockets there are.
@@ -236,19 +238,18 @@ impl Host {
         patience: Duration,
         wanted: impl Fn(&TcpSocket) -> bool,
     ) -> Result<TcpSocket, TimedOut> {
-        let end = Instant::now() + patience;
+        let mut glances = Glances::within(patience);
         loop {
             let sockets = self.sockets(family);
             if let Some(found) = sockets.iter().find(|socket| wanted(socket)) {
                 self.parts.watch.look();
                 return Ok(*found);
             }
-            if Instant::now() > end {
+            if !glances.again() {
                 let there: Vec<String> = sockets.iter().map(words).collect();
                 let what = format!("{}: {what}; there is [{}]", self.side, there.join(", "));
                 return Err(TimedOut { what, after: patience });
             }
-            std::thread::sleep(Duration::from_millis(1));
         }
     }
 

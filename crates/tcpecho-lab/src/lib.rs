@@ -26,6 +26,7 @@ pub mod two_hosts;
 pub mod wire;
 
 mod attendant;
+mod glances;
 mod middlebox;
 mod observer;
 mod side;

@@ -7,13 +7,14 @@
 use std::ffi::OsString;
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use rustix::io::Errno;
 use tcpecho_os::failed::Failed;
 use tcpecho_os::sock_diag::TcpSocket;
 
 use crate::doctor;
+use crate::glances::Glances;
 use crate::host::Cable;
 use crate::impairment::{Matcher, Rule};
 use crate::pace::{Setting, Shortened, Timer};
@@ -270,12 +271,11 @@ impl Stage {
     }
 
     /// A sentence that holds once no connection with this port is left in that host, `TIME_WAIT` included, at the latest
-    /// after [`PATIENCE`]. There is no event for it; the table is looked at every millisecond.
+    /// after [`PATIENCE`]. There is no event for it; the table is looked at again and again.
     pub fn claim_none_left(&mut self, sentence: &str, side: Side, port: u16) {
-        let end = Instant::now() + self.patience();
+        let mut glances = Glances::within(self.patience());
         let mut left = self.connections(side, port);
-        while !left.is_empty() && Instant::now() < end {
-            std::thread::sleep(Duration::from_millis(1));
+        while !left.is_empty() && glances.again() {
             left = self.connections(side, port);
         }
         self.two.look_at_states();

@@ -63,7 +63,7 @@ pub(crate) struct Watch {
 
 #[derive(Default)]
 struct Seen {
-    states: Option<std::sync::Arc<States>>,
+    states: Option<States>,
     last: BTreeMap<(SocketAddr, SocketAddr), TcpState>,
 }
 
@@ -73,7 +73,7 @@ impl Watch {
     }
 
     /// Looks at this host from now on, or no more.
-    pub(crate) fn set(&self, side: Side, states: Option<std::sync::Arc<States>>) {
+    pub(crate) fn set(&self, side: Side, states: Option<States>) {
         let seen = Seen { states, last: BTreeMap::new() };
         self.hosts.lock().unwrap_or_else(PoisonError::into_inner)[side.index()] = seen;
     }

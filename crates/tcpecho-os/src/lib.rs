@@ -4,6 +4,7 @@
 //! call with any arguments that its types allow. Linux only.
 
 pub mod errno;
+pub mod error_queue;
 pub mod failed;
 pub mod fork;
 pub mod holders;
@@ -14,6 +15,7 @@ pub mod netns;
 pub mod packet_socket;
 pub mod process;
 pub mod ptrace;
+pub mod resolve;
 pub mod shared;
 pub mod signal;
 pub mod sock_diag;

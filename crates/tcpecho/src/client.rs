@@ -1,18 +1,21 @@
 //! The client's side of a connection: a socket and how it was made (UNP 5.4, 11.12 `tcp_connect`).
 
+mod attempt;
+mod field;
+
 use std::{
+    fmt,
     net::SocketAddr,
     os::fd::{AsFd, BorrowedFd, OwnedFd},
-    time::{Duration, Instant},
+    time::Duration,
 };
 
-use rustix::{
-    event::{PollFd, PollFlags, Timespec, poll},
-    io::Errno,
-    net::{self, AddressFamily, SocketFlags, SocketType, sockopt},
-};
+use tcpecho_os::tcp_state::TcpState;
 
-use crate::{Ending, Error};
+#[cfg(test)]
+pub(crate) use self::attempt::new_socket;
+use self::field::Field;
+use crate::{Diagnosis, Ending, Error, Evidence, Keepalive, race::Race};
 
 /// How connections are made. The default is the kernel's way: any source, no limit of ours, no
 /// interruption.
@@ -24,6 +27,33 @@ pub struct Connector<'a> {
     pub timeout: Option<Duration>,
     /// Ends the attempts, as [`Ending::Interrupted`], once it is readable. It is never read from.
     pub interrupt: Option<BorrowedFd<'a>>,
+    /// When a silent peer is asked whether it is still there (tcp(7), SO_KEEPALIVE); `None` never.
+    pub keepalive: Option<Keepalive>,
+    /// How long what was sent may stay unacknowledged (tcp(7), TCP_USER_TIMEOUT); `None` leaves it to the kernel, about a
+    /// quarter of an hour. It is set once the connection is there, so the handshake has its own limit; and it takes the
+    /// place of keepalive's count of probes.
+    pub user_timeout: Option<Duration>,
+    /// Is told of each call as it is made.
+    pub witness: Option<&'a dyn Witness>,
+}
+
+/// Whoever wants to see the calls that make a connection.
+pub trait Witness: fmt::Debug {
+    /// A call has been made.
+    fn saw(&self, call: &Call);
+}
+
+/// A system call, or what became of one, for people to read.
+#[derive(Debug, Clone)]
+pub struct Call {
+    /// The call, as its man page names it.
+    pub op: &'static str,
+    /// What it was about: arguments, or an address.
+    pub about: String,
+    /// What it came to.
+    pub result: String,
+    /// The state in which it left the socket, where there is one.
+    pub state: Option<TcpState>,
 }
 
 /// One address that was tried in vain.
@@ -37,6 +67,10 @@ pub struct Attempt {
     pub error: Error,
     /// From the first call to the failure.
     pub elapsed: Duration,
+    /// What else was known when it failed.
+    pub evidence: Box<Evidence>,
+    /// What both mean.
+    pub diagnosis: Diagnosis,
 }
 
 /// A connected socket, non-blocking and with `TCP_NODELAY`, and how it was made.
@@ -52,8 +86,10 @@ pub struct Connection {
     pub peer: SocketAddr,
     /// From the first call to the established connection; of the address that answered only.
     pub connect_time: Duration,
-    /// The addresses that were tried before, in order.
+    /// The addresses that had failed by then, in the order in which they did.
     pub failed: Vec<Attempt>,
+    /// The addresses that were still being tried, and for how long; they were given up for this one.
+    pub outrun: Vec<(SocketAddr, Duration)>,
 }
 
 impl Connection {
@@ -63,24 +99,16 @@ impl Connection {
     /// Every attempt with its own reason, in order, where no address answered; none if `addrs` is
     /// empty. After an [interruption](Connector::interrupt) nothing further is tried.
     pub fn open(addrs: &[SocketAddr], how: &Connector<'_>) -> Result<Self, Vec<Attempt>> {
-        let mut failed = Vec::new();
-        for &addr in addrs {
-            let start = Instant::now();
-            match attempt(addr, how, start) {
-                Ok((fd, local)) => {
-                    let connect_time = start.elapsed();
-                    return Ok(Connection { fd, local, peer: addr, connect_time, failed });
-                }
-                Err(error) => {
-                    let ending = Ending::of_connect(error.source);
-                    failed.push(Attempt { addr, ending, error, elapsed: start.elapsed() });
-                    if ending == Ending::Interrupted {
-                        break;
-                    }
-                }
-            }
-        }
-        Err(failed)
+        Field::new(Race::one_at_a_time(), how).run(addrs)
+    }
+
+    /// Tries the addresses beside each other, the families alternating, each a quarter of a second after the one before
+    /// or when that has failed, and keeps the first connection (RFC 8305, "Happy Eyeballs").
+    ///
+    /// # Errors
+    /// As [`Connection::open`], in the order in which the attempts failed.
+    pub fn race(addrs: &[SocketAddr], how: &Connector<'_>) -> Result<Self, Vec<Attempt>> {
+        Field::new(Race::overlapping(), how).run(addrs)
     }
 }
 
@@ -90,88 +118,16 @@ impl AsFd for Connection {
     }
 }
 
-fn attempt(
-    addr: SocketAddr,
-    how: &Connector<'_>,
-    start: Instant,
-) -> Result<(OwnedFd, SocketAddr), Error> {
-    let fd = new_socket(addr)?;
-    if let Some(source) = how.source {
-        bind_source(&fd, source)?;
-    }
-    let fail = |errno| Error::at("connect", addr, errno);
-    match net::connect(&fd, &addr) {
-        Ok(()) => {}
-        // Under way; a signal's handler does not undo that (UNP 5.9).
-        Err(Errno::INPROGRESS | Errno::INTR) => wait(&fd, addr, how, start)?,
-        Err(errno) => return Err(fail(errno)),
-    }
-    let local = net::getsockname(&fd).and_then(SocketAddr::try_from).map_err(fail)?;
-    // A free port of our own range can meet itself: TCP's simultaneous open, with one socket for
-    // both.
-    if local == addr {
-        let note = "the kernel had joined the socket to itself: nobody listens there";
-        return Err(fail(Errno::CONNREFUSED).note(note));
-    }
-    Ok((fd, local))
-}
-
-fn new_socket(addr: SocketAddr) -> Result<OwnedFd, Error> {
-    let family = if addr.is_ipv4() { AddressFamily::INET } else { AddressFamily::INET6 };
-    let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
-    let fd = net::socket_with(family, SocketType::STREAM, flags, None)
-        .map_err(|errno| Error::at("socket", addr, errno))?;
-    sockopt::set_tcp_nodelay(&fd, true).map_err(|errno| Error::at("setsockopt", addr, errno))?;
-    Ok(fd)
-}
-
-fn bind_source(fd: &OwnedFd, source: SocketAddr) -> Result<(), Error> {
-    // A chosen port may be in TIME_WAIT after an earlier run towards another address; that is no
-    // obstacle.
-    if source.port() != 0 {
-        sockopt::set_socket_reuseaddr(fd, true)
-            .map_err(|errno| Error::at("setsockopt", source, errno))?;
-    }
-    net::bind(fd, &source).map_err(|errno| Error::at("bind", source, errno))
-}
-
-/// Until the handshake has ended, either way, or our patience has.
-fn wait(fd: &OwnedFd, addr: SocketAddr, how: &Connector<'_>, start: Instant) -> Result<(), Error> {
-    let fail = |errno| Error::at("connect", addr, errno);
-    loop {
-        let left = how.timeout.map(|limit| limit.saturating_sub(start.elapsed()));
-        let left = left.and_then(|left| Timespec::try_from(left).ok());
-        let mut watched = vec![PollFd::new(fd, PollFlags::OUT)];
-        watched.extend(how.interrupt.as_ref().map(|stop| PollFd::new(stop, PollFlags::IN)));
-        match poll(&mut watched, left.as_ref()) {
-            Err(Errno::INTR) => {}
-            Err(errno) => return Err(Error::at("poll", addr, errno)),
-            Ok(0) => return Err(out_of_patience(addr, start.elapsed())),
-            Ok(_) if !watched[0].revents().is_empty() => return outcome(fd).map_err(fail),
-            Ok(_) => return Err(fail(Errno::INTR)),
-        }
-    }
-}
-
-fn outcome(fd: &OwnedFd) -> Result<(), Errno> {
-    match sockopt::socket_error(fd)? {
-        // The peer's FIN and then its RST came after the handshake: it did connect, and the reader
-        // will see the FIN.
-        Err(Errno::PIPE) => Ok(()),
-        result => result,
-    }
-}
-
-fn out_of_patience(addr: SocketAddr, waited: Duration) -> Error {
-    Error::at("connect", addr, Errno::TIMEDOUT)
-        .note(format!("no answer to our SYN within {waited:.1?}, the time allowed"))
-}
-
 #[cfg(test)]
 mod tests {
     use std::{
         io::{Read, Write},
         net::{TcpListener, TcpStream},
+    };
+
+    use rustix::{
+        io::Errno,
+        net::{self, sockopt},
     };
 
     use super::*;
@@ -270,6 +226,62 @@ mod tests {
         let failed = Connection::open(&[addr, addr], &how).unwrap_err();
         assert_eq!(failed.len(), 1);
         assert_eq!(failed[0].ending, Ending::Interrupted);
+    }
+
+    #[test]
+    fn a_race_passes_by_an_address_that_does_not_answer() {
+        let (_listener, silent, _first) = full();
+        let (_listener, good) = listen("127.0.0.1:0");
+        let connection = Connection::race(&[silent, good], &Connector::default()).unwrap();
+        assert_eq!(connection.peer, good);
+        let [(outrun, after)] = connection.outrun[..] else { panic!("{:?}", connection.outrun) };
+        assert_eq!(outrun, silent);
+        assert!(after >= crate::race::ATTEMPT_DELAY);
+        assert!(connection.failed.is_empty());
+    }
+
+    #[test]
+    fn a_race_that_nobody_wins_has_every_failure_with_its_evidence() {
+        let (one, other) = (deserted(), deserted());
+        let failed = Connection::race(&[one.1, other.1], &Connector::default()).unwrap_err();
+        assert_eq!(failed.len(), 2);
+        for attempt in failed {
+            assert_eq!(attempt.evidence.peer, Some(attempt.addr));
+            assert!(attempt.evidence.tcp.is_some() && attempt.evidence.local.is_some());
+        }
+    }
+
+    #[test]
+    fn options_are_set_on_the_connection() {
+        let (_listener, addr) = listen("127.0.0.1:0");
+        let how = Connector {
+            keepalive: Some(Keepalive::default()),
+            user_timeout: Some(Duration::from_secs(9)),
+            ..Connector::default()
+        };
+        let connection = Connection::open(&[addr], &how).unwrap();
+        assert_eq!(sockopt::tcp_user_timeout(&connection), Ok(9000));
+        assert_eq!(sockopt::tcp_keepidle(&connection), Ok(Keepalive::default().idle));
+        assert_eq!(sockopt::socket_keepalive(&connection), Ok(true));
+    }
+
+    #[test]
+    fn a_witness_sees_the_calls_and_the_states() {
+        #[derive(Debug, Default)]
+        struct Notes(std::sync::Mutex<Vec<Call>>);
+        impl Witness for Notes {
+            fn saw(&self, call: &Call) {
+                self.0.lock().unwrap().push(call.clone());
+            }
+        }
+        let (_listener, addr) = listen("127.0.0.1:0");
+        let notes = Notes::default();
+        let how = Connector { witness: Some(&notes), ..Connector::default() };
+        let _connection = Connection::open(&[addr], &how).unwrap();
+        let seen = notes.0.into_inner().unwrap();
+        let ops: Vec<_> = seen.iter().map(|call| call.op).collect();
+        assert_eq!((ops[0], ops[ops.len() - 1]), ("socket", "connect"));
+        assert_eq!(seen[seen.len() - 1].state, Some(TcpState::Established));
     }
 
     #[test]

@@ -22,10 +22,12 @@ pub struct Row {
     pub advice: &'static str,
     /// The exit status of a client whose connection ended so.
     pub exit_status: u8,
+    /// Its exit status where each ending is asked to have one of its own.
+    pub detail_status: u8,
 }
 
 macro_rules! endings {
-    ($($(#[$doc:meta])* $name:ident, $word:literal, $errno:literal, $sentence:literal, $advice:literal, $status:literal;)*) => {
+    ($($(#[$doc:meta])* $name:ident, $word:literal, $errno:literal, $sentence:literal, $advice:literal, $status:literal $detail:literal;)*) => {
         /// How a connection, or the attempt at one, ended.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
         #[repr(u8)]
@@ -34,6 +36,7 @@ macro_rules! endings {
         /// Every ending with its word, errno, sentence, advice and exit status, in the order of the enum.
         pub static ENDINGS: &[Row] = &[$(Row {
             ending: Ending::$name, word: $word, errno: $errno, sentence: $sentence, advice: $advice, exit_status: $status,
+            detail_status: $detail,
         },)*];
     };
 }
@@ -41,72 +44,72 @@ macro_rules! endings {
 endings! {
     /// Both sides sent FIN and every byte came back.
     Finished, "finished", "",
-        "both sides sent FIN and every byte came back", "", 0;
+        "both sides sent FIN and every byte came back", "", 0 0;
     /// The name has no address.
     ResolveFailed, "resolve-failed", "getaddrinfo",
         "the name has no address",
-        "check the spelling, then /etc/hosts and the resolver (getent ahosts NAME)", 3;
+        "check the spelling, then /etc/hosts and the resolver (getent ahosts NAME)", 3 64;
     /// RST answered the SYN.
     Refused, "refused", "ECONNREFUSED, connect",
         "RST answered the SYN: the host is up and nobody listens on that port",
-        "check the port, and on the server that it listens on that address (ss -ltn)", 3;
+        "check the port, and on the server that it listens on that address (ss -ltn)", 3 65;
     /// No SYN-ACK in time.
     ConnectTimeout, "connect-timeout", "ETIMEDOUT or our deadline, connect",
         "no SYN-ACK came in time: the SYN or its answer was dropped, or the host is down",
-        "look for a firewall that drops silently, and try from another host", 3;
+        "look for a firewall that drops silently, and try from another host", 3 66;
     /// A router or the routing table said that the host cannot be reached.
     HostUnreachable, "host-unreachable", "EHOSTUNREACH, connect or later",
         "a router or the neighbour table said that the host cannot be reached",
-        "check that the host is up and its link works (ip neigh)", 3;
+        "check that the host is up and its link works (ip neigh)", 3 67;
     /// A router or the routing table said that the network cannot be reached.
     NetworkUnreachable, "network-unreachable", "ENETUNREACH, connect or later",
         "a router or the routing table said that there is no way to that network",
-        "check the route to it (ip route get ADDRESS)", 3;
+        "check the route to it (ip route get ADDRESS)", 3 68;
     /// A local or administrative rule refused it.
     Forbidden, "forbidden", "EACCES, EPERM",
         "a local or administrative rule refused it",
-        "look for a firewall rule, a prohibit route, or a security module on this host", 3;
+        "look for a firewall rule, a prohibit route, or a security module on this host", 3 69;
     /// No free ephemeral port, or no such source address.
     NoLocalPort, "no-local-port", "EADDRNOTAVAIL",
         "no local port is free towards that address, or the source address is not of this host",
-        "check the source address, and net.ipv4.ip_local_port_range against the sockets in TIME_WAIT", 3;
+        "check the source address, and net.ipv4.ip_local_port_range against the sockets in TIME_WAIT", 3 70;
     /// The peer's FIN came before all bytes had come back (UNP 5.12, "server terminated prematurely").
     ClosedEarly, "closed-early", "read returns 0",
         "the peer's FIN came before the conversation was over: the server terminated prematurely",
-        "look why it closed: its log, a crash, a shutdown, an idle or connection limit", 4;
+        "look why it closed: its log, a crash, a shutdown, an idle or connection limit", 4 71;
     /// The peer's RST.
     Reset, "reset", "ECONNRESET, read or write",
         "the peer's RST came: its process is gone, its host rebooted, or it closed with unread data",
-        "look at the server's process and the host's uptime, then for a middlebox that forgot the connection", 4;
+        "look at the server's process and the host's uptime, then for a middlebox that forgot the connection", 4 72;
     /// Wrote after the reset was already known.
     BrokenPipe, "broken-pipe", "EPIPE, write",
         "wrote after the connection had already been reset",
-        "look for the first failure before this one", 4;
+        "look for the first failure before this one", 4 73;
     /// Retransmissions unanswered.
     GaveUp, "gave-up", "ETIMEDOUT, established",
         "nothing came back in time: the host is down, the path is cut, or the server hangs",
-        "check that the host answers at all, and that the server still reads", 4;
+        "check that the host answers at all, and that the server still reads", 4 74;
     /// An idle peer stopped answering keepalives.
     KeepaliveLost, "keepalive-lost", "ETIMEDOUT, idle",
         "the idle peer stopped answering keepalives: its host is down or the path is cut",
-        "check that the host answers at all", 4;
+        "check that the host answers at all", 4 75;
     /// A byte came back changed, missing, doubled or foreign.
     Mismatch, "mismatch", "",
         "a byte came back changed, missing, doubled or foreign",
-        "the server is not an echo server (then use --no-check), or something on the way alters bytes", 1;
+        "the server is not an echo server (then use --no-check), or something on the way alters bytes", 1 76;
     /// The server's idle limit ended it.
     Idle, "idle", "",
-        "the server's idle limit ended it", "raise --idle-timeout", 4;
+        "the server's idle limit ended it", "raise --idle-timeout", 4 78;
     /// The server's connection limit, or a lack of threads, processes or memory, ended it.
     Limit, "limit", "",
-        "the server had no room for it: its connection limit, or no thread, process or memory to serve it",
-        "raise --max-connections, or the limit that the log names", 4;
+        "no room for it: the server's connection limit, or no descriptor, thread, process or memory",
+        "raise --max-connections, or the limit that the log names", 4 79;
     /// The server is shutting down.
     Draining, "draining", "",
-        "the server was shutting down", "", 4;
+        "the server was shutting down", "", 4 80;
     /// The user ended it.
     Interrupted, "interrupted", "SIGINT, SIGTERM",
-        "the user ended it", "", 130;
+        "the user ended it", "", 130 130;
 }
 
 impl Ending {
@@ -196,6 +199,10 @@ mod tests {
             assert_eq!(Ending::from_word(row.word), Some(row.ending));
             assert_eq!(Ending::from_index(index), Some(row.ending));
             assert!(row.word.bytes().all(|b| b.is_ascii_lowercase() || b == b'-'), "{}", row.word);
+            // 77 says that something was skipped, 126 and on are the shell's.
+            let alone = ENDINGS.iter().filter(|other| other.detail_status == row.detail_status);
+            assert_eq!(alone.count(), 1, "{}", row.word);
+            assert!(matches!(row.detail_status, 0 | 64..=76 | 78..=125 | 130), "{}", row.word);
         }
         assert_eq!(Ending::from_index(ENDINGS.len()), None);
     }

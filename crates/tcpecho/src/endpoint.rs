@@ -7,6 +7,8 @@ use std::{
     str::FromStr,
 };
 
+use tcpecho_os::resolve::{Unresolved, addresses};
+
 use crate::NotUnderstood;
 
 /// The port of a server that names none: that of the book (UNP 5.2, `SERV_PORT`).
@@ -49,6 +51,23 @@ pub struct ResolveError {
     pub host: String,
     /// What the resolver said.
     pub reason: String,
+    /// The same for programs.
+    pub why: NoAddress,
+}
+
+/// Why a name gave no address.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NoAddress {
+    /// There is no such name.
+    NoName,
+    /// The name has no address.
+    NoAddress,
+    /// The name has addresses, but none of the family that was asked for.
+    OtherFamily,
+    /// No name server answered, or none could be reached.
+    Unanswered,
+    /// The resolver failed in another way.
+    Failed,
 }
 
 impl Endpoint {
@@ -69,23 +88,27 @@ impl Endpoint {
     /// # Errors
     /// [`ResolveError`] with the resolver's reason, or because no address is of that family.
     pub fn resolve(&self, family: Family) -> Result<Vec<SocketAddr>, ResolveError> {
-        let fail = |reason: String| ResolveError { host: self.host.clone(), reason };
-        let all = (self.host.as_str(), self.port).to_socket_addrs().map_err(|error| {
-            let said = error.to_string();
-            let reason = said.strip_prefix("failed to lookup address information: ");
-            fail(reason.unwrap_or(&said).to_owned())
+        let fail = |reason: String, why| ResolveError { host: self.host.clone(), reason, why };
+        let all = addresses(&self.host, self.port).map_err(|error| {
+            let why = match error {
+                Unresolved::NoName => NoAddress::NoName,
+                Unresolved::NoAddress => NoAddress::NoAddress,
+                Unresolved::Again => NoAddress::Unanswered,
+                _ => NoAddress::Failed,
+            };
+            fail(error.words(), why)
         })?;
         let mut admitted = Vec::new();
-        for addr in all.filter(|addr| family.admits(addr)) {
+        for addr in all.into_iter().filter(|addr| family.admits(addr)) {
             if !admitted.contains(&addr) {
                 admitted.push(addr);
             }
         }
         match family {
             _ if !admitted.is_empty() => Ok(admitted),
-            Family::Any => Err(fail("no address".into())),
-            Family::V4 => Err(fail("no IPv4 address".into())),
-            Family::V6 => Err(fail("no IPv6 address".into())),
+            Family::Any => Err(fail("no address".into(), NoAddress::NoAddress)),
+            Family::V4 => Err(fail("no IPv4 address".into(), NoAddress::OtherFamily)),
+            Family::V6 => Err(fail("no IPv6 address".into(), NoAddress::OtherFamily)),
         }
     }
 }

@@ -1,10 +1,11 @@
 //! What was typed after `tcpecho connect`, and what is meant by it.
 
-use std::{net::SocketAddr, time::Duration};
+use std::{fmt::Write, net::SocketAddr, time::Duration};
 
 use clap::Args;
-use tcpecho::{Endpoint, Family, NotUnderstood, parse_duration, parse_source};
+use tcpecho::{ENDINGS, Endpoint, Family, Keepalive, NotUnderstood, parse_duration, parse_source};
 
+use super::keepalive::{self, Asking, UserTimeout};
 use crate::{relay::Rules, tell::Voice};
 
 /// Send standard input to an echo server, print what comes back, and check it.
@@ -18,7 +19,8 @@ use crate::{relay::Rules, tell::Voice};
 #[command(
     after_help = "Exit status: 0 every byte came back, or the reader of standard output had enough; \
     1 something else came back; 2 usage, or not possible here; 3 could not connect; 4 the connection broke; \
-    129, 130, 143 ended by SIGHUP, SIGINT, SIGTERM."
+    129, 130, 143 ended by SIGHUP, SIGINT, SIGTERM. --exit-detail: see --help.",
+    after_long_help = long_help()
 )]
 pub(crate) struct ConnectArgs {
     /// HOST, HOST:PORT, [V6]:PORT or V6; without it the program starts a server of its own on a
@@ -46,9 +48,36 @@ pub(crate) struct ConnectArgs {
     #[arg(short = 'w', long, value_name = "TIME", default_value = "10s", value_parser = parse_duration)]
     connect_timeout: Duration,
 
-    /// Give up when an answer is owed and no byte has moved for so long; 0 never gives up
+    /// Give up when an answer is owed and no byte has moved for so long; 0 leaves that to --user-timeout
     #[arg(long, value_name = "TIME", default_value = "30s", value_parser = parse_duration)]
     timeout: Duration,
+
+    /// Give the connection up when what was sent is not acknowledged for so long (TCP_USER_TIMEOUT); "off" leaves
+    /// it to the kernel, about 15 minutes [default: 30s, or the kernel's where tcp_retries2 makes that less]
+    #[arg(long, value_name = "TIME", value_parser = keepalive::user_timeout)]
+    user_timeout: Option<UserTimeout>,
+
+    /// When an idle peer is asked whether it is still there, how often, and how often in vain; "off" never asks. A
+    /// user timeout takes the place of COUNT: their defaults agree
+    #[arg(
+        long,
+        value_name = "IDLE[,INTERVAL[,COUNT]]",
+        default_value = "15s,5s,3",
+        value_parser = keepalive::keepalive
+    )]
+    keepalive: Asking,
+
+    /// Try one address of a name after the other, in the resolver's order, and not several at once (RFC 8305)
+    #[arg(long)]
+    no_race: bool,
+
+    /// Show each call as it happens, what it comes to, and the TCP state it leads to
+    #[arg(long)]
+    explain: bool,
+
+    /// Give each ending its own exit status; --help lists them
+    #[arg(long)]
+    exit_detail: bool,
 
     /// The server need not echo: print what it says, compare nothing
     #[arg(long)]
@@ -63,7 +92,7 @@ pub(crate) struct ConnectArgs {
     quiet: bool,
 
     /// Write one JSON object to standard error at the end, and nothing else there
-    #[arg(long, conflicts_with_all = ["verbose", "quiet"])]
+    #[arg(long, conflicts_with_all = ["verbose", "quiet", "explain"])]
     json: bool,
 }
 
@@ -76,6 +105,10 @@ pub(super) struct Plan {
     pub(super) connect_timeout: Option<Duration>,
     pub(super) rules: Rules,
     pub(super) voice: Voice,
+    pub(super) keepalive: Option<Keepalive>,
+    pub(super) race: bool,
+    pub(super) explain: bool,
+    pub(super) exit_detail: bool,
 }
 
 impl ConnectArgs {
@@ -92,13 +125,23 @@ impl ConnectArgs {
             family: self.family()?,
             source: self.source,
             connect_timeout: never_if_zero(self.connect_timeout),
-            rules: Rules { check: !self.no_check, timeout: never_if_zero(self.timeout) },
+            rules: Rules {
+                check: !self.no_check,
+                timeout: never_if_zero(self.timeout),
+                user_timeout: self
+                    .user_timeout
+                    .map_or_else(keepalive::usual_user_timeout, |set| set.0),
+            },
             voice: match self {
                 _ if self.json => Voice::Json,
                 _ if self.verbose => Voice::Verbose,
                 _ if self.quiet => Voice::Quiet,
                 _ => Voice::Plain,
             },
+            keepalive: self.keepalive.0,
+            race: !self.no_race,
+            explain: self.explain,
+            exit_detail: self.exit_detail,
         })
     }
 
@@ -118,4 +161,17 @@ impl ConnectArgs {
             None => Ok(asked),
         }
     }
+}
+
+/// The exit statuses of `--exit-detail`, out of the table.
+fn long_help() -> String {
+    let mut help = String::from(
+        "Exit status: 0 every byte came back, or the reader of standard output had enough; 1 something else came \
+         back; 2 usage, or not possible here; 3 could not connect; 4 the connection broke; 129, 130, 143 ended by \
+         SIGHUP, SIGINT, SIGTERM.\n\nWith --exit-detail each ending has a status of its own:\n",
+    );
+    for row in ENDINGS {
+        let _ = writeln!(help, "  {:3}  {}", row.detail_status, row.word);
+    }
+    help + "\nNO_COLOR in the environment keeps colour out of messages on a terminal."
 }

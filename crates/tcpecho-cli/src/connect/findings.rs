@@ -3,13 +3,17 @@
 use std::net::SocketAddr;
 
 use nix::sys::signal::Signal;
-use tcpecho::{Ending, words};
+use tcpecho::{
+    Diagnosis, Ending, Error, Evidence, Symptom,
+    evidence::{Phase, Tried},
+    words,
+};
 
-use super::Stopped;
+use super::{Stopped, args::Plan};
 use crate::{
     exit,
-    relay::{Difference, End, Relayed, Rules},
-    tell::{Report, seen},
+    relay::{Difference, End, Relayed},
+    tell::Report,
 };
 
 impl Stopped {
@@ -22,10 +26,10 @@ impl Stopped {
                 note_signal(report, signal);
             }
             Stopped::Unresolved(error) => {
-                report.ending = Some(Ending::ResolveFailed);
                 report.op = "getaddrinfo";
-                report.message = error.to_string();
                 report.exit_status = exit::NOT_CONNECTED;
+                let evidence = Evidence { phase: Phase::Resolve, ..Evidence::default() };
+                report.conclude(&Symptom::Unresolved(error), evidence);
             }
             // Each attempt has its own reason; the last stands for all where there is one place
             // only.
@@ -36,7 +40,9 @@ impl Stopped {
                     report.op = last.error.op;
                     report.addr = last.error.addr;
                     report.errno = Some(last.error.source);
-                    report.message = seen(last);
+                    report.message.clone_from(&last.diagnosis.seen);
+                    report.diagnosis = Some(last.diagnosis.clone());
+                    report.evidence = Some((*last.evidence).clone());
                 }
             }
             Stopped::Impossible { op, message } => {
@@ -48,6 +54,17 @@ impl Stopped {
     }
 }
 
+impl Report {
+    /// What a symptom means, and what that was concluded from.
+    fn conclude(&mut self, symptom: &Symptom, evidence: Evidence) {
+        let diagnosis = Diagnosis::of(symptom, &evidence);
+        self.ending = Some(diagnosis.ending);
+        self.message.clone_from(&diagnosis.seen);
+        self.diagnosis = Some(diagnosis);
+        self.evidence = Some(evidence);
+    }
+}
+
 fn note_signal(report: &mut Report, signal: Option<Signal>) {
     report.message = signal.map_or("a signal", Signal::as_str).into();
     report.exit_status = signal.map_or(Ending::Interrupted.row().exit_status, exit::interrupted_by);
@@ -55,57 +72,62 @@ fn note_signal(report: &mut Report, signal: Option<Signal>) {
 
 impl Relayed {
     /// What this adds to the report.
-    pub(super) fn note_in(&self, report: &mut Report, rules: Rules, peer: SocketAddr) {
+    pub(super) fn note_in(self, report: &mut Report, plan: &Plan, peer: SocketAddr) {
         report.sent = self.sent;
         report.received = self.received;
         report.addr = Some(peer);
-        let (ending, op) = match self.end {
-            End::Connection { ending, op, .. } => (Some(ending), op),
-            End::Silence(_) => (Some(Ending::GaveUp), "poll"),
-            End::Different(_) => (Some(Ending::Mismatch), "recv"),
-            End::Signal(_) => (Some(Ending::Interrupted), "poll"),
-            End::OutputClosed => (Some(Ending::Interrupted), "write standard output"),
-            End::Local { op, .. } => (None, op),
-        };
-        report.ending = ending;
-        report.op = op;
-        report.exit_status = ending.map_or(exit::NOT_POSSIBLE, |ending| ending.row().exit_status);
-        report.message = match self.end {
-            End::Connection { errno: None, .. } => format!("{op} {peer}: end of file"),
-            End::Connection { errno: Some(errno), .. } => format!("{op} {peer}: {}", words(errno)),
-            End::Silence(limit) => format!("{op} {peer}: no byte moved for {limit:?}"),
-            End::Different(difference) => format!("{op} {peer}: {}", difference.words()),
-            End::Signal(_) => String::new(),
-            End::OutputClosed => format!("{op}: nobody reads it any more"),
-            End::Local { errno, .. } => format!("{op}: {}", words(errno)),
+        let evidence = Evidence {
+            user_timeout: plan.rules.user_timeout,
+            keepalive: plan.keepalive,
+            tried: report.attempts.iter().map(Tried::of).collect(),
+            ..self.evidence
         };
         match self.end {
-            End::Connection { errno, .. } => report.errno = errno,
-            End::Different(Difference { offset, .. }) => {
-                report.first_difference_offset = Some(offset);
+            End::Connection { ending: Ending::Finished, op, .. } => {
+                report.ending = Some(Ending::Finished);
+                report.op = op;
+                report.message = format!("{op} {peer}: end of file");
             }
-            End::Signal(signal) => note_signal(report, Some(signal)),
+            End::Connection { op, errno, .. } => {
+                (report.op, report.errno) = (op, errno);
+                let failed = |errno| Symptom::Error(Error::at(op, peer, errno));
+                report.broke(&errno.map_or(Symptom::EndOfFile, failed), evidence);
+            }
+            End::Silence(limit) => {
+                report.op = "poll";
+                let evidence = Evidence { deadline: Some(limit), ..evidence };
+                report.broke(&Symptom::Silence(limit), evidence);
+            }
+            End::Different(difference) => {
+                report.op = "recv";
+                report.first_difference_offset = Some(difference.offset);
+                let (words, offset) = (difference.words(), difference.offset);
+                report.conclude(&Symptom::Different { words, offset }, evidence);
+                report.exit_status = Ending::Mismatch.row().exit_status;
+            }
+            End::Signal(signal) => {
+                (report.ending, report.op) = (Some(Ending::Interrupted), "poll");
+                note_signal(report, Some(signal));
+            }
             // As other filters do.
-            End::OutputClosed => report.exit_status = 0,
-            End::Local { errno, .. } => (report.errno, report.addr) = (Some(errno), None),
-            End::Silence(_) => {}
-        }
-        if matches!(self.end, End::Connection { .. } | End::Silence(_)) {
-            report.message += &self.debts(rules);
+            End::OutputClosed => {
+                (report.ending, report.op) = (Some(Ending::Interrupted), "write standard output");
+                report.message = format!("{}: nobody reads it any more", report.op);
+            }
+            End::Local { op, errno } => {
+                (report.op, report.errno, report.addr) = (op, Some(errno), None);
+                report.message = format!("{op}: {}", words(errno));
+                report.exit_status = exit::NOT_POSSIBLE;
+            }
         }
     }
+}
 
-    /// What was still owed, from either side.
-    fn debts(&self, rules: Rules) -> String {
-        let Relayed { sent, unsent, returned, .. } = self;
-        let mut debts = String::new();
-        if rules.check {
-            debts = format!("; {returned} of {sent} bytes had come back");
-        }
-        match unsent {
-            0 => debts,
-            _ => format!("{debts}; {unsent} bytes could not be sent"),
-        }
+impl Report {
+    /// An established connection ended so, whatever the same words mean of one that was never made.
+    fn broke(&mut self, symptom: &Symptom, evidence: Evidence) {
+        self.conclude(symptom, evidence);
+        self.exit_status = exit::BROKEN;
     }
 }
 

@@ -62,6 +62,11 @@ pub(crate) struct ServeArgs {
     #[arg(long, value_name = "TIME", env = "TCPECHO_KEEPALIVE", default_value = "2m", value_parser = parse_duration)]
     keepalive: Duration,
 
+    /// Show on standard error how the listeners are made, their queues, and each state that a connection goes through; the
+    /// kernel's table is looked at a hundred times a second for it
+    #[arg(long)]
+    explain: bool,
+
     /// The form of the log
     #[arg(long, env = "TCPECHO_LOG", default_value = "text", value_enum)]
     log: LogForm,
@@ -124,6 +129,7 @@ pub(super) struct Plan {
     pub(super) user_timeout: Duration,
     pub(super) keepalive: Option<Keepalive>,
     pub(super) log: LogForm,
+    pub(super) explain: bool,
 }
 
 impl ServeArgs {
@@ -148,6 +154,7 @@ impl ServeArgs {
             user_timeout: self.user_timeout,
             keepalive: keepalive(self.keepalive),
             log: self.log,
+            explain: self.explain,
         })
     }
 

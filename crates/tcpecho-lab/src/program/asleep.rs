@@ -1,7 +1,7 @@
 //! What `/proc` shows of a process. There is no event for "it sleeps now", so it is looked at until it does.
 
 use std::os::fd::{AsRawFd, BorrowedFd};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use rustix::io::Errno;
 
@@ -11,16 +11,9 @@ pub(super) fn pid_of(pidfd: BorrowedFd<'_>) -> Option<i32> {
     info.lines().find_map(|line| line.strip_prefix("Pid:"))?.trim().parse().ok()
 }
 
-/// Looks every millisecond.
-pub(super) fn until(patience: Duration, mut done: impl FnMut() -> bool) -> Result<(), Errno> {
-    let end = Instant::now() + patience;
-    while !done() {
-        if Instant::now() > end {
-            return Err(Errno::TIME);
-        }
-        std::thread::sleep(Duration::from_millis(1));
-    }
-    Ok(())
+/// Looks again and again.
+pub(super) fn until(patience: Duration, done: impl FnMut() -> bool) -> Result<(), Errno> {
+    if crate::glances::until(patience, done) { Ok(()) } else { Err(Errno::TIME) }
 }
 
 /// The letter behind the name in `/proc/PID/stat`; the name may contain anything.

@@ -24,9 +24,6 @@ pub(super) static SCENARIO: Scenario = Scenario {
 };
 
 fn play(stage: &mut Stage) -> Played {
-    // The second SYN, after a second, is the one that gets in; should it not, connect is not to give up.
-    stage.two().client.set_sysctl("net.ipv4.tcp_syn_retries", "3")?;
-
     stage.step("a server listens with backlog 1 and does not call accept; two clients connect");
     let server = stage.listening(BACKLOG)?;
     let (first, second) = (stage.client()?, stage.client()?);

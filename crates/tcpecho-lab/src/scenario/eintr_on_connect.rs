@@ -24,8 +24,6 @@ pub(super) static SCENARIO: Scenario = Scenario {
 
 fn play(stage: &mut Stage) -> Played {
     // Retransmissions for longer than anybody's patience, so that connect never gives up while packets are held.
-    stage.two().set_sysctl("net.ipv4.tcp_syn_retries", "5")?;
-    stage.two().set_sysctl("net.ipv4.tcp_synack_retries", "5")?;
 
     stage.step("a client connects, the wire keeps the server's SYN-ACK, and the client catches a signal");
     let _server = stage.listening(10)?;

@@ -24,7 +24,6 @@ fn play(stage: &mut Stage) -> Played {
     let server_host = &stage.two().server;
     server_host.set_sysctl("net.ipv4.tcp_syncookies", "1")?;
     // Half-open connections are to be there until the end.
-    server_host.set_sysctl("net.ipv4.tcp_synack_retries", "5")?;
 
     stage.step("a server listens with backlog 4; twenty SYNs come from addresses that never answer");
     let server = stage.listening(BACKLOG)?;

@@ -5,6 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 use super::Scenario;
 use crate::impairment::{Matcher, Rule};
 use crate::packet::{Flags, Segment, segment};
+use crate::pace::Timer;
 use crate::side::{Family, Side};
 use crate::stage::{Broken, PORT, Played, Stage};
 use tcpecho_os::tcp_state::TcpState;
@@ -28,10 +29,11 @@ pub(super) static SCENARIO: Scenario = Scenario {
 };
 
 fn play(stage: &mut Stage) -> Played {
+    stage.shorten(Side::Client, Timer::Syn, &[1, 0])?;
     let server_host = &stage.two().server;
     server_host.set_sysctl("net.ipv4.tcp_syncookies", "0")?;
     // Half-open connections are to outlast the honest client's patience.
-    server_host.set_sysctl("net.ipv4.tcp_synack_retries", "5")?;
+    server_host.set_sysctl("net.ipv4.tcp_synack_retries", "8")?;
 
     stage.step("a server listens with backlog 4; twenty SYNs come from addresses that never answer");
     let _server = stage.listening(BACKLOG)?;
@@ -44,8 +46,8 @@ fn play(stage: &mut Stage) -> Played {
     let client = stage.client()?;
     stage.claim_is("it waits in vain", &client.call(&stage.connect_line())?, "ETIMEDOUT");
     let syns = stage.count(&Matcher::syn().matching("honest", |_, packet| honest(packet.source)));
-    stage.claim("its TCP has sent two SYNs", syns == 2);
-    stage.claim("both were dropped, too", drops(stage)? == FLOOD - half_open + 2);
+    stage.claim("its TCP has sent the SYN again", syns >= 2);
+    stage.claim("all of them were dropped, too", drops(stage)? == FLOOD - half_open + syns as u64);
     stage.claim("the half-open connections are still there", self::half_open(stage) == half_open);
     stage.claim("nobody was told by RST", stage.count(&Matcher::rst()) == 0);
     Ok(())

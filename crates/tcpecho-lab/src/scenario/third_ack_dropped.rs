@@ -22,7 +22,6 @@ pub(super) static SCENARIO: Scenario = Scenario {
 
 fn play(stage: &mut Stage) -> Played {
     // The server's patience with half-open connections is not the question.
-    stage.two().server.set_sysctl("net.ipv4.tcp_synack_retries", "5")?;
 
     stage.step("a server listens with backlog 2, which makes three places, and two clients take two of them");
     let server = stage.listening(2)?;

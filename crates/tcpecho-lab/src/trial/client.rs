@@ -48,7 +48,6 @@ trials! {
 
 /// A server of ours listens, the program is started and connects.
 fn meet(stage: &mut Stage) -> Result<(Stranger, Actor), Broken> {
-    stage.patient_handshakes()?;
     let server = stage.listening(10)?;
     server.must("sigpipe ignore")?;
     let stranger = stage.stranger(Side::Client)?;

@@ -44,7 +44,6 @@ trials! {
 
 /// The program is started; it listens when this returns.
 fn open(stage: &mut Stage) -> Result<Stranger, Broken> {
-    stage.patient_handshakes()?;
     let mut stranger = stage.stranger(Side::Server)?;
     if Stage::until(PATIENCE, || listens(stage) || stranger.program.exit().is_some())
         && listens(stage)

@@ -2,7 +2,7 @@
 //! streams and its end show.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use tcpecho_os::process::Exit;
 
@@ -88,13 +88,6 @@ impl Stage {
         let program = Arc::new(program.map_err(|failed| Broken::new(failed.to_string()))?);
         self.guest.program = Some((side, Arc::clone(&program)));
         Ok(Stranger { program, children: 0 })
-    }
-
-    /// Where no handshake is meant to fail, none fails because the machine is busy for three seconds.
-    pub(crate) fn patient_handshakes(&self) -> Played {
-        self.two().set_sysctl("net.ipv4.tcp_syn_retries", "6")?;
-        self.two().set_sysctl("net.ipv4.tcp_synack_retries", "6")?;
-        Ok(())
     }
 
     /// What comes next is what the program should notice.
@@ -229,16 +222,9 @@ impl Stage {
         sockets.into_iter().filter(|socket| socket.state != Listen && ours(socket)).collect()
     }
 
-    /// Looks every millisecond until `done`, for so long; false if it never was.
-    pub(crate) fn until(patience: Duration, mut done: impl FnMut() -> bool) -> bool {
-        let end = Instant::now() + patience;
-        while !done() {
-            if Instant::now() > end {
-                return false;
-            }
-            std::thread::sleep(Duration::from_millis(1));
-        }
-        true
+    /// Looks until `done`, for so long; false if it never was.
+    pub(crate) fn until(patience: Duration, done: impl FnMut() -> bool) -> bool {
+        crate::glances::until(patience, done)
     }
 
     /// Ends the program and tells what was seen of it; `None` if nobody was invited.

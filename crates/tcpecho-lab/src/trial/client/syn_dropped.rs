@@ -1,6 +1,7 @@
 //! Nothing answers the SYN (UNP 4.3).
 
 use crate::impairment::{Matcher, Rule};
+use crate::pace::Timer;
 use crate::side::Side;
 use crate::stage::{Played, Stage};
 
@@ -12,6 +13,7 @@ trial! {
 
 fn play(stage: &mut Stage) -> Played {
     stage.step("every SYN is lost");
+    stage.shorten(Side::Client, Timer::Syn, &[1, 0])?;
     stage.wire_rule(Rule::drop(Matcher::syn()));
     stage.decisive();
     let stranger = stage.stranger(Side::Client)?;

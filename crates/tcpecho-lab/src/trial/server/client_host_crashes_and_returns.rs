@@ -20,7 +20,6 @@ fn play(stage: &mut Stage) -> Played {
     let before = stage.connections_of_any_family(Side::Server).len();
     stage.claim("the server's kernel still has the connection", before == 1);
     stage.two_mut().client.reboot()?;
-    stage.patient_handshakes()?;
 
     stage.step("the client connects again from the same port");
     let new = from_the_same_port(stage)?;

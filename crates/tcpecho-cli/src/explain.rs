@@ -1,0 +1,89 @@
+//! `--explain`: each call as it happens, what it came to, and the TCP state it led to (UNP chapter 4, live).
+
+use std::{
+    fmt::Write,
+    net::SocketAddr,
+    os::fd::AsFd,
+    time::{Duration, Instant},
+};
+
+use rustix::io::Errno;
+use tcpecho::{Call, Witness, words};
+use tcpecho_os::{sock_diag::tcp_sockets, tcp_info::tcp_info, tcp_state::TcpState};
+
+use crate::tell::say_raw;
+
+/// Writes calls to standard error.
+#[derive(Debug)]
+pub(crate) struct Explain {
+    start: Instant,
+}
+
+impl Explain {
+    /// The clock starts now.
+    pub(crate) fn new() -> Self {
+        Explain { start: Instant::now() }
+    }
+
+    /// A call on a connected socket, whose state is looked up.
+    pub(crate) fn call(
+        &self,
+        socket: impl AsFd,
+        op: &'static str,
+        about: String,
+        result: Result<String, Errno>,
+    ) {
+        let result = result.unwrap_or_else(words);
+        let state = tcp_info(&socket).ok().map(|info| info.state);
+        // What waits out TIME_WAIT is no longer this socket, which calls itself closed.
+        let state = match state {
+            Some(TcpState::Close) => lingering(&socket).or(state),
+            state => state,
+        };
+        self.saw(&Call { op, about, result, state });
+    }
+
+    /// close(2), and what is left in the kernel afterwards.
+    pub(crate) fn close(&self, local: SocketAddr, peer: SocketAddr) {
+        let state = left_of(local, peer).unwrap_or(TcpState::Close);
+        let (op, about) = ("close", String::new());
+        let result = match state {
+            TcpState::TimeWait => "the kernel keeps the pair of ports for a minute (2 MSL)",
+            TcpState::Close => "nothing is left of it on this host",
+            _ => "the kernel finishes it on its own",
+        };
+        self.saw(&Call { op, about, result: result.into(), state: Some(state) });
+    }
+}
+
+impl Witness for Explain {
+    fn saw(&self, call: &Call) {
+        let Call { op, about, result, state } = call;
+        let mut line = format!("{:>11}  {op:<10}", stamp(self.start.elapsed()));
+        if !about.is_empty() {
+            let _ = write!(line, " {about}");
+        }
+        let _ = write!(line, " = {result}");
+        if let Some(state) = state {
+            let _ = write!(line, "  → {state}");
+        }
+        say_raw(&format!("{line}\n"));
+    }
+}
+
+fn stamp(span: Duration) -> String {
+    format!("{:.3} ms", span.as_secs_f64() * 1000.0)
+}
+
+fn lingering(socket: impl AsFd) -> Option<TcpState> {
+    let name = |addr: rustix::net::SocketAddrAny| SocketAddr::try_from(addr).ok();
+    let local = name(rustix::net::getsockname(&socket).ok()?)?;
+    // A socket in TIME_WAIT has lost its peer's name; its port is enough.
+    let found = tcp_sockets(local.port()).ok()?;
+    found.iter().find(|other| other.local == local).map(|other| other.state)
+}
+
+fn left_of(local: SocketAddr, peer: SocketAddr) -> Option<TcpState> {
+    let found = tcp_sockets(local.port()).ok()?;
+    found.iter().find(|other| (other.local, other.remote) == (local, peer)).map(|other| other.state)
+}

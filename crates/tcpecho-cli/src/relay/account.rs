@@ -1,0 +1,68 @@
+//! What the loop tells of itself: each call as it happens, and what is known when it is over.
+
+use std::{os::fd::BorrowedFd, time::Duration};
+
+use rustix::{io::Errno, net};
+use tcpecho::{Connection, Ending, Evidence, evidence::Phase};
+
+use super::{End, Relay};
+use crate::explain::Explain;
+
+impl Relay<'_> {
+    pub(super) fn explain(&self, op: &'static str, about: String, result: Result<String, Errno>) {
+        if let Some(explain) = self.explain {
+            explain.call(self.socket, op, about, result);
+        }
+    }
+
+    /// What is known now that it is over.
+    pub(super) fn evidence(
+        &mut self,
+        end: End,
+        connection: &Connection,
+        elapsed: Duration,
+    ) -> Evidence {
+        let op = match end {
+            End::Connection { ending: Ending::Finished, .. } | End::OutputClosed => {
+                return Evidence::default();
+            }
+            End::Connection { op, .. } => op,
+            _ => "recv",
+        };
+        let now = Evidence::of_connection(connection, Phase::of_call(op), connection.peer);
+        let mut routers = std::mem::take(&mut self.doubt.routers);
+        routers.extend(now.routers.iter().copied());
+        Evidence {
+            elapsed,
+            written: self.up.passed(),
+            unsent: self.up.taken() - self.up.passed(),
+            returned: self.up.released(),
+            received: self.down.taken(),
+            echo: self.rules.check,
+            send_error: self.send_error,
+            routers,
+            ..now
+        }
+    }
+
+    /// A peer that may not send because we do not read, and so does not read either, is not dead; the kernel's limit would
+    /// end the connection all the same. It is lifted for good: `timeout` still watches, and knows the difference.
+    pub(super) fn lift_user_timeout(&mut self) {
+        let _ = net::sockopt::set_tcp_user_timeout(self.socket, 0);
+        self.rules.user_timeout = None;
+    }
+}
+
+pub(super) fn explain_recv(
+    explain: &Explain,
+    socket: BorrowedFd<'_>,
+    received: Result<&[u8], &Errno>,
+) {
+    let result = match received {
+        Ok([]) => Ok("0: the peer's FIN".into()),
+        Ok(bytes) => Ok(format!("{} bytes", bytes.len())),
+        Err(&(Errno::AGAIN | Errno::INTR)) => return,
+        Err(errno) => Err(*errno),
+    };
+    explain.call(socket, "recv", String::new(), result);
+}

@@ -1,0 +1,153 @@
+//! `serve --explain`: the calls that make a listener, its two queues, and every change of state of the connections on its
+//! ports (UNP 4.5 and 4.8, figure 2.4), on standard error.
+//!
+//! The engines know nothing of it: a thread asks the kernel's table of sockets (`inet_diag`) again and again, so a state
+//! that lasts less than that may be missed, and says so. Without the option there is no thread.
+
+use std::{
+    collections::BTreeMap,
+    net::SocketAddr,
+    sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel},
+    thread::{self, JoinHandle},
+    time::{Duration, Instant},
+};
+
+use tcpecho::{Call, Server, Witness};
+use tcpecho_os::{
+    sock_diag::{TcpSocket, tcp_sockets},
+    tcp_state::TcpState,
+};
+
+use crate::explain::Explain;
+
+/// How often the table is looked at.
+const EVERY: Duration = Duration::from_millis(10);
+
+/// The thread that watches. Dropping it ends it, after a last look.
+pub(super) struct Watcher {
+    thread: Option<JoinHandle<()>>,
+    stop: Option<Sender<()>>,
+}
+
+impl Watcher {
+    /// Tells how the listeners were made, and watches from now on.
+    pub(super) fn start(server: &Server, explain: Explain) -> Self {
+        let (backlog, places) = (server.backlog(), server.backlog().saturating_add(1));
+        for addr in server.addrs() {
+            let family = if addr.is_ipv4() { "AF_INET" } else { "AF_INET6" };
+            let told = [
+                ("socket", family.to_owned(), "ok".to_owned(), TcpState::Close),
+                ("bind", addr.to_string(), "ok".into(), TcpState::Close),
+                ("listen", backlog.to_string(), queues(places), TcpState::Listen),
+            ];
+            for (op, about, result, state) in told {
+                explain.saw(&Call { op, about, result, state: Some(state) });
+            }
+        }
+        let ports: Vec<u16> = server.addrs().iter().map(SocketAddr::port).collect();
+        let (stop, stopped) = channel();
+        let watch = move || watch(&ports, &explain, &stopped);
+        let thread = thread::Builder::new().name("explain".into()).spawn(watch).ok();
+        Watcher { thread, stop: Some(stop) }
+    }
+}
+
+impl Drop for Watcher {
+    fn drop(&mut self) {
+        drop(self.stop.take());
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}
+
+fn queues(places: u32) -> String {
+    format!(
+        "two queues: {places} established connections may wait for accept, as many handshakes may be half done"
+    )
+}
+
+/// What is remembered of a connection, and of a listener's queue.
+#[derive(Default)]
+struct Seen {
+    connections: BTreeMap<(SocketAddr, SocketAddr), (TcpState, bool)>,
+    waiting: BTreeMap<SocketAddr, u32>,
+}
+
+fn watch(ports: &[u16], explain: &Explain, stopped: &Receiver<()>) {
+    let mut seen = Seen::default();
+    let mut last = Instant::now();
+    loop {
+        let ended = stopped.recv_timeout(EVERY) != Err(RecvTimeoutError::Timeout);
+        let mut now = Seen::default();
+        for socket in ports.iter().filter_map(|port| tcp_sockets(*port).ok()).flatten() {
+            now.note(&socket);
+        }
+        seen.tell_change(&now, last.elapsed(), explain);
+        (seen, last) = (now, Instant::now());
+        if ended {
+            return;
+        }
+    }
+}
+
+impl Seen {
+    fn note(&mut self, socket: &TcpSocket) {
+        if socket.state == TcpState::Listen {
+            *self.waiting.entry(socket.local).or_default() += socket.rqueue;
+            return;
+        }
+        // A connection that nobody has accepted yet has no file, and so no inode.
+        let accepted = socket.inode != 0;
+        self.connections.insert((socket.remote, socket.local), (socket.state, accepted));
+    }
+
+    fn tell_change(&self, now: &Seen, since: Duration, explain: &Explain) {
+        for (addr, waiting) in &now.waiting {
+            if self.waiting.get(addr).copied().unwrap_or(0) != *waiting {
+                let result = format!("{waiting} in the accept queue");
+                explain.saw(&call("queue", addr, result, TcpState::Listen));
+            }
+        }
+        for (ends, (state, accepted)) in &now.connections {
+            let before = self.connections.get(ends).copied();
+            if before == Some((*state, *accepted)) {
+                continue;
+            }
+            let op = match (before, accepted) {
+                (None | Some((_, false)), true) => "accept",
+                _ => "state",
+            };
+            explain.saw(&call(op, &ends.0, meaning(*state, *accepted).into(), *state));
+        }
+        for (ends, (state, _)) in &self.connections {
+            if !now.connections.contains_key(ends) {
+                let result =
+                    format!("nothing is left of it; last seen in {state}, {since:.0?} ago");
+                explain.saw(&call("gone", &ends.0, result, TcpState::Close));
+            }
+        }
+    }
+}
+
+fn call(op: &'static str, about: &SocketAddr, result: String, state: TcpState) -> Call {
+    Call { op, about: about.to_string(), result, state: Some(state) }
+}
+
+/// What a server's end in this state has behind it.
+fn meaning(state: TcpState, accepted: bool) -> &'static str {
+    match state {
+        TcpState::SynRecv | TcpState::NewSynRecv => "SYN came, SYN-ACK went: half done",
+        TcpState::Established if accepted => "the handshake is done and the program has it",
+        TcpState::Established => "the handshake is done; it waits for accept",
+        TcpState::CloseWait => "the peer's FIN has come",
+        TcpState::LastAck => "our FIN has gone after the peer's",
+        TcpState::FinWait1 => "our FIN has gone",
+        TcpState::FinWait2 => "our FIN is acknowledged; the peer's is awaited",
+        TcpState::Closing => "both FINs crossed",
+        TcpState::TimeWait => {
+            "both FINs are acknowledged; we closed first, and keep the pair for a minute"
+        }
+        _ => "",
+    }
+}

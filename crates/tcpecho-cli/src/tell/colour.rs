@@ -1,0 +1,32 @@
+//! Colour, for people at a terminal who have not asked to be spared it (no-color.org).
+
+use std::{
+    env,
+    io::{IsTerminal, stderr},
+};
+
+/// Whether there is colour.
+pub(super) struct Colour(bool);
+
+impl Colour {
+    /// On a terminal that can, unless `NO_COLOR` is set to anything.
+    pub(super) fn of_standard_error() -> Self {
+        let spared = env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+        let dumb = env::var_os("TERM").is_none_or(|term| term == "dumb");
+        Colour(stderr().is_terminal() && !spared && !dumb)
+    }
+
+    /// How it ended: bold and red.
+    pub(super) fn ending(&self, text: &str) -> String {
+        self.paint("1;31", text)
+    }
+
+    /// The name of a field: bold.
+    pub(super) fn label(&self, text: &str) -> String {
+        self.paint("1", text)
+    }
+
+    fn paint(&self, how: &str, text: &str) -> String {
+        if self.0 { format!("\x1b[{how}m{text}\x1b[0m") } else { text.into() }
+    }
+}

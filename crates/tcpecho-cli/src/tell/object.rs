@@ -1,0 +1,108 @@
+//! The object that `--json` writes. Its schema is docs/schema/connect.schema.json.
+
+use std::{net::SocketAddr, time::Duration};
+
+use serde::Serialize;
+use tcpecho::{Attempt, Diagnosis};
+use tcpecho_os::errno;
+
+use super::{Report, evidence::EvidenceObject};
+
+#[derive(Serialize)]
+pub(super) struct Object<'a> {
+    ending: Option<&'static str>,
+    op: &'a str,
+    addr: Option<SocketAddr>,
+    errno: Option<&'static str>,
+    message: &'a str,
+    diagnosis: Option<Meaning<'a>>,
+    evidence: Option<EvidenceObject>,
+    sent: u64,
+    received: u64,
+    first_difference_offset: Option<u64>,
+    duration_us: u64,
+    connect_us: Option<u64>,
+    local: Option<SocketAddr>,
+    attempts: Vec<AttemptObject<'a>>,
+    outrun: Vec<Outrun>,
+    exit_status: u8,
+}
+
+#[derive(Serialize)]
+struct Meaning<'a> {
+    case: &'a str,
+    cause: &'a str,
+    advice: &'a str,
+    certain: bool,
+}
+
+#[derive(Serialize)]
+struct AttemptObject<'a> {
+    addr: SocketAddr,
+    ending: &'static str,
+    op: &'a str,
+    errno: Option<&'static str>,
+    message: &'a str,
+    elapsed_us: u64,
+    diagnosis: Meaning<'a>,
+    evidence: EvidenceObject,
+}
+
+#[derive(Serialize)]
+struct Outrun {
+    addr: SocketAddr,
+    elapsed_us: u64,
+}
+
+impl<'a> Object<'a> {
+    pub(super) fn of(report: &'a Report) -> Self {
+        Object {
+            ending: report.ending.map(tcpecho::Ending::word),
+            op: report.op,
+            addr: report.addr,
+            errno: report.errno.and_then(errno::name),
+            message: &report.message,
+            diagnosis: report.diagnosis.as_ref().map(Meaning::of),
+            evidence: report.evidence.as_ref().map(EvidenceObject::of),
+            sent: report.sent,
+            received: report.received,
+            first_difference_offset: report.first_difference_offset,
+            duration_us: micros(report.duration),
+            connect_us: report.connect_time.map(micros),
+            local: report.local,
+            attempts: report.attempts.iter().map(AttemptObject::of).collect(),
+            outrun: report
+                .outrun
+                .iter()
+                .map(|(addr, elapsed)| Outrun { addr: *addr, elapsed_us: micros(*elapsed) })
+                .collect(),
+            exit_status: report.exit_status,
+        }
+    }
+}
+
+impl<'a> Meaning<'a> {
+    fn of(diagnosis: &'a Diagnosis) -> Self {
+        let Diagnosis { case, cause, advice, certain, .. } = diagnosis;
+        Meaning { case, cause, advice, certain: *certain }
+    }
+}
+
+impl<'a> AttemptObject<'a> {
+    fn of(attempt: &'a Attempt) -> Self {
+        AttemptObject {
+            addr: attempt.addr,
+            ending: attempt.ending.word(),
+            op: attempt.error.op,
+            errno: errno::name(attempt.error.source),
+            message: &attempt.diagnosis.seen,
+            elapsed_us: micros(attempt.elapsed),
+            diagnosis: Meaning::of(&attempt.diagnosis),
+            evidence: EvidenceObject::of(&attempt.evidence),
+        }
+    }
+}
+
+pub(super) fn micros(span: Duration) -> u64 {
+    u64::try_from(span.as_micros()).unwrap_or(u64::MAX)
+}

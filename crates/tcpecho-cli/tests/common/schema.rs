@@ -1,0 +1,92 @@
+//! As much of JSON Schema (2020-12) as the schemas in docs/schema use; anything else in one is an error.
+
+use serde_json::Value;
+
+/// Checks `value` against the schema in that file of docs/schema; the complaints name the place.
+pub(crate) fn complaints(file: &str, value: &Value) -> Vec<String> {
+    let path = format!("{}/../../docs/schema/{file}", env!("CARGO_MANIFEST_DIR"));
+    let root: Value = serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap();
+    let mut found = Vec::new();
+    check(&root, &root, value, "$", &mut found);
+    found
+}
+
+fn check(root: &Value, schema: &Value, value: &Value, place: &str, found: &mut Vec<String>) {
+    for (keyword, wanted) in schema.as_object().unwrap() {
+        let holds = match keyword.as_str() {
+            "type" => is_type(wanted, value),
+            "enum" => wanted.as_array().unwrap().contains(value),
+            "minimum" => value.as_f64().is_none_or(|number| number >= wanted.as_f64().unwrap()),
+            "maximum" => value.as_f64().is_none_or(|number| number <= wanted.as_f64().unwrap()),
+            "pattern" => value.as_str().is_none_or(|text| fits(wanted.as_str().unwrap(), text)),
+            "required" => value.as_object().is_none_or(|object| {
+                wanted
+                    .as_array()
+                    .unwrap()
+                    .iter()
+                    .all(|key| object.contains_key(key.as_str().unwrap()))
+            }),
+            "additionalProperties" => value.as_object().is_none_or(|object| {
+                let known = schema["properties"].as_object().unwrap();
+                wanted != &Value::Bool(false) || object.keys().all(|key| known.contains_key(key))
+            }),
+            "properties" => {
+                for (key, schema) in wanted.as_object().unwrap() {
+                    if let Some(value) = value.get(key) {
+                        check(root, schema, value, &format!("{place}.{key}"), found);
+                    }
+                }
+                true
+            }
+            "items" => {
+                for (number, item) in value.as_array().into_iter().flatten().enumerate() {
+                    check(root, wanted, item, &format!("{place}[{number}]"), found);
+                }
+                true
+            }
+            "$ref" => {
+                let pointer = wanted.as_str().unwrap().trim_start_matches('#');
+                check(root, root.pointer(pointer).unwrap(), value, place, found);
+                true
+            }
+            "anyOf" => wanted.as_array().unwrap().iter().any(|schema| {
+                let mut found = Vec::new();
+                check(root, schema, value, place, &mut found);
+                found.is_empty()
+            }),
+            "$schema" | "$defs" | "title" | "description" => true,
+            other => panic!("{other} is not checked here"),
+        };
+        if !holds {
+            found.push(format!("{place}: {keyword} {wanted}: {value}"));
+        }
+    }
+}
+
+fn is_type(wanted: &Value, value: &Value) -> bool {
+    let one = |name: &Value| match name.as_str().unwrap() {
+        "null" => value.is_null(),
+        "boolean" => value.is_boolean(),
+        "integer" => value.is_u64() || value.is_i64(),
+        "number" => value.is_number(),
+        "string" => value.is_string(),
+        "array" => value.is_array(),
+        "object" => value.is_object(),
+        other => panic!("no type is called {other}"),
+    };
+    wanted.as_array().map_or_else(|| one(wanted), |names| names.iter().any(one))
+}
+
+/// The two patterns that the schemas use.
+fn fits(pattern: &str, text: &str) -> bool {
+    match pattern {
+        "^E[A-Z0-9]+$" => {
+            text.starts_with('E')
+                && text.bytes().all(|b| b.is_ascii_uppercase() || b.is_ascii_digit())
+        }
+        "^[a-z0-9-]+$" => {
+            text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
+        }
+        other => panic!("the pattern {other} is not known here"),
+    }
+}

@@ -1,0 +1,173 @@
+//! The error queue of a socket (`IP_RECVERR`, `IPV6_RECVERR`; ip(7), recvmsg(2) `MSG_ERRQUEUE`): which router sent
+//! which ICMP error about what we sent.
+//!
+//! [`crate::socket::set_receive_errors`] switches it on.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::os::fd::{AsFd, AsRawFd};
+
+use rustix::io::{Errno, Result};
+
+/// Who made an error.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Origin {
+    /// This kernel, without any packet.
+    Local,
+    /// An ICMP message.
+    Icmp,
+    /// An `ICMPv6` message.
+    Icmp6,
+}
+
+/// One entry of the queue.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct QueuedError {
+    /// What it would be as the error of a call.
+    pub errno: Errno,
+    /// Who made it.
+    pub origin: Origin,
+    /// The ICMP type; 0 for a local one.
+    pub kind: u8,
+    /// The ICMP code; 0 for a local one.
+    pub code: u8,
+    /// The MTU, for a packet that was too big.
+    pub info: u32,
+    /// Who sent the ICMP message.
+    pub offender: Option<IpAddr>,
+}
+
+/// The most entries that [`take_errors`] takes at once: a router may send as many as it likes.
+const MOST: usize = 64;
+
+/// Takes what is in the queue, the oldest first; never waits. Other things that are queued there, such as timestamps,
+/// are taken and dropped.
+///
+/// # Errors
+///
+/// `ENOTSOCK` for what is no socket. An empty queue is none.
+pub fn take_errors(fd: impl AsFd) -> Result<Vec<QueuedError>> {
+    let fd = fd.as_fd().as_raw_fd();
+    let mut taken = Vec::new();
+    for _ in 0..MOST {
+        // cmsghdr wants the alignment of a usize.
+        let mut control = [0_usize; 64];
+        // SAFETY: all-zero bytes are a valid msghdr: no name, no data, no control.
+        let mut message: libc::msghdr = unsafe { std::mem::zeroed() };
+        message.msg_control = control.as_mut_ptr().cast();
+        message.msg_controllen = size_of_val(&control) as _;
+        let flags = libc::MSG_ERRQUEUE | libc::MSG_DONTWAIT;
+        // SAFETY: the message names `control` and its size, which live through the call, and nothing else to write to.
+        if unsafe { libc::recvmsg(fd, &raw mut message, flags) } < 0 {
+            // SAFETY: libc gives a pointer to this thread's errno, valid as long as the thread.
+            match Errno::from_raw_os_error(unsafe { *libc::__errno_location() }) {
+                Errno::AGAIN => break,
+                Errno::INTR => continue,
+                errno => return Err(errno),
+            }
+        }
+        taken.extend(entries(&message));
+    }
+    Ok(taken)
+}
+
+fn entries(message: &libc::msghdr) -> Vec<QueuedError> {
+    let mut found = Vec::new();
+    // SAFETY: recvmsg(2) has filled in the message, whose control buffer still lives.
+    let mut header = unsafe { libc::CMSG_FIRSTHDR(message) };
+    while !header.is_null() {
+        // SAFETY: CMSG_FIRSTHDR and CMSG_NXTHDR give a whole header inside the control buffer, or null.
+        let (level, kind, length) =
+            unsafe { ((*header).cmsg_level, (*header).cmsg_type, (*header).cmsg_len as usize) };
+        // SAFETY: CMSG_LEN only computes.
+        let head = unsafe { libc::CMSG_LEN(0) } as usize;
+        // SAFETY: the kernel wrote `length` bytes from the header on, of which `head` are the header itself.
+        let data = unsafe {
+            std::slice::from_raw_parts(libc::CMSG_DATA(header), length.saturating_sub(head))
+        };
+        if matches!(
+            (level, kind),
+            (libc::IPPROTO_IP, libc::IP_RECVERR) | (libc::IPPROTO_IPV6, libc::IPV6_RECVERR)
+        ) {
+            found.extend(parse(data));
+        }
+        // SAFETY: as for CMSG_FIRSTHDR.
+        header = unsafe { libc::CMSG_NXTHDR(message, header) };
+    }
+    found
+}
+
+/// `struct sock_extended_err` (linux/errqueue.h), then the offender's address.
+fn parse(data: &[u8]) -> Option<QueuedError> {
+    let word = |at: usize| Some(u32::from_ne_bytes(*data.get(at..)?.first_chunk()?));
+    let origin = match *data.get(4)? {
+        libc::SO_EE_ORIGIN_LOCAL => Origin::Local,
+        libc::SO_EE_ORIGIN_ICMP => Origin::Icmp,
+        libc::SO_EE_ORIGIN_ICMP6 => Origin::Icmp6,
+        _ => return None,
+    };
+    Some(QueuedError {
+        errno: Errno::from_raw_os_error(word(0)? as i32),
+        origin,
+        kind: *data.get(5)?,
+        code: *data.get(6)?,
+        info: word(8)?,
+        offender: data.get(16..).and_then(address),
+    })
+}
+
+/// The address in a `sockaddr_in` or `sockaddr_in6`.
+fn address(sockaddr: &[u8]) -> Option<IpAddr> {
+    let family = i32::from(u16::from_ne_bytes(*sockaddr.first_chunk()?));
+    match family {
+        libc::AF_INET => {
+            let octets: [u8; 4] = *sockaddr.get(4..)?.first_chunk()?;
+            Some(Ipv4Addr::from(octets).into())
+        }
+        libc::AF_INET6 => {
+            let octets: [u8; 16] = *sockaddr.get(8..)?.first_chunk()?;
+            Some(Ipv6Addr::from(octets).into())
+        }
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::UdpSocket;
+
+    use super::*;
+    use crate::socket::set_receive_errors;
+
+    /// A UDP port that nobody has is answered by this host's own kernel with ICMP port unreachable.
+    #[test]
+    fn the_offender_and_its_message_are_told() {
+        for (at, origin, numbers) in
+            [("127.0.0.1:0", Origin::Icmp, (3, 3)), ("[::1]:0", Origin::Icmp6, (1, 4))]
+        {
+            let Ok(deserted) = UdpSocket::bind(at) else {
+                eprintln!("SKIP {at}: no such family here");
+                continue;
+            };
+            let addr = deserted.local_addr().unwrap();
+            drop(deserted);
+            let socket = UdpSocket::bind(at).unwrap();
+            set_receive_errors(&socket, true).unwrap();
+            assert_eq!(take_errors(&socket), Ok(Vec::new()));
+            socket.connect(addr).unwrap();
+            socket.send(b"hello").unwrap();
+            // Over loopback the answer is there when send returns.
+            let [error] = take_errors(&socket).unwrap()[..] else { panic!("not one error") };
+            assert_eq!((error.errno, error.origin), (Errno::CONNREFUSED, origin));
+            assert_eq!((error.kind, error.code), numbers);
+            assert_eq!(error.offender, Some(addr.ip()));
+        }
+    }
+
+    #[test]
+    fn what_is_no_socket_has_no_queue_and_a_short_entry_is_none() {
+        assert_eq!(take_errors(std::fs::File::open("/dev/null").unwrap()), Err(Errno::NOTSOCK));
+        for length in 0..32 {
+            let _ = parse(&[2; 32][..length]);
+        }
+    }
+}

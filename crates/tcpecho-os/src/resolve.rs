@@ -1,0 +1,128 @@
+//! getaddrinfo(3) with its own error codes, which `std` reduces to a text.
+
+use std::ffi::{CStr, CString};
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6};
+
+use rustix::io::Errno;
+
+/// Why the resolver gave no address.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Unresolved {
+    /// There is no such name (`EAI_NONAME`).
+    NoName,
+    /// The name is there and has no address (`EAI_NODATA`).
+    NoAddress,
+    /// No name server answered, or none could be reached (`EAI_AGAIN`).
+    Again,
+    /// A name server answered that it cannot (`EAI_FAIL`).
+    Fail,
+    /// A system call failed (`EAI_SYSTEM`).
+    System(Errno),
+    /// Any other `EAI_` code.
+    Other(i32),
+}
+
+/// Not among the constants of libc for Linux, though glibc returns it (netdb.h).
+const EAI_NODATA: libc::c_int = -5;
+
+/// The addresses of a name or of a numeric address, `%scope` included, for a stream socket, in the resolver's order.
+/// Blocks as getaddrinfo(3) does.
+///
+/// # Errors
+///
+/// Why there is none.
+pub fn addresses(host: &str, port: u16) -> Result<Vec<SocketAddr>, Unresolved> {
+    let host = CString::new(host).map_err(|_| Unresolved::NoName)?;
+    // SAFETY: all-zero bytes are a valid addrinfo: null pointers and no wishes.
+    let mut hints: libc::addrinfo = unsafe { std::mem::zeroed() };
+    hints.ai_socktype = libc::SOCK_STREAM;
+    let mut list: *mut libc::addrinfo = std::ptr::null_mut();
+    // SAFETY: the name ends with a NUL, the hints and the place for the list live through the call.
+    let code = unsafe {
+        libc::getaddrinfo(host.as_ptr(), std::ptr::null(), &raw const hints, &raw mut list)
+    };
+    if code != 0 {
+        return Err(unresolved(code));
+    }
+    let mut found = Vec::new();
+    let mut next = list;
+    while !next.is_null() {
+        // SAFETY: a successful getaddrinfo(3) gives a list of whole entries that lives until freeaddrinfo(3).
+        let entry = unsafe { &*next };
+        // SAFETY: the entry's address is as long as its family says, and null only where the family is none of ours.
+        found.extend(unsafe { socket_addr(entry, port) });
+        next = entry.ai_next;
+    }
+    // SAFETY: the list is getaddrinfo's own, is freed once, and nothing borrowed from it is left.
+    unsafe { libc::freeaddrinfo(list) };
+    if found.is_empty() { Err(Unresolved::NoAddress) } else { Ok(found) }
+}
+
+/// # Safety
+///
+/// The entry's `ai_addr` must be null or point to an address of the entry's family.
+unsafe fn socket_addr(entry: &libc::addrinfo, port: u16) -> Option<SocketAddr> {
+    if entry.ai_addr.is_null() {
+        return None;
+    }
+    match entry.ai_family {
+        libc::AF_INET => {
+            // SAFETY: the caller promises a sockaddr_in; it may lie unaligned.
+            let addr = unsafe { entry.ai_addr.cast::<libc::sockaddr_in>().read_unaligned() };
+            let ip = Ipv4Addr::from(u32::from_be(addr.sin_addr.s_addr));
+            Some((ip, port).into())
+        }
+        libc::AF_INET6 => {
+            // SAFETY: as above, a sockaddr_in6.
+            let addr = unsafe { entry.ai_addr.cast::<libc::sockaddr_in6>().read_unaligned() };
+            let ip = Ipv6Addr::from(addr.sin6_addr.s6_addr);
+            Some(SocketAddrV6::new(ip, port, 0, addr.sin6_scope_id).into())
+        }
+        _ => None,
+    }
+}
+
+fn unresolved(code: libc::c_int) -> Unresolved {
+    match code {
+        libc::EAI_NONAME => Unresolved::NoName,
+        EAI_NODATA => Unresolved::NoAddress,
+        libc::EAI_AGAIN => Unresolved::Again,
+        libc::EAI_FAIL => Unresolved::Fail,
+        libc::EAI_SYSTEM => {
+            // SAFETY: libc gives a pointer to this thread's errno, valid as long as the thread.
+            Unresolved::System(Errno::from_raw_os_error(unsafe { *libc::__errno_location() }))
+        }
+        code => Unresolved::Other(code),
+    }
+}
+
+impl Unresolved {
+    /// The resolver's own words.
+    #[must_use]
+    pub fn words(self) -> String {
+        let code = match self {
+            Unresolved::NoName => libc::EAI_NONAME,
+            Unresolved::NoAddress => EAI_NODATA,
+            Unresolved::Again => libc::EAI_AGAIN,
+            Unresolved::Fail => libc::EAI_FAIL,
+            Unresolved::System(errno) => return crate::errno::words(errno),
+            Unresolved::Other(code) => code,
+        };
+        // SAFETY: gai_strerror(3) takes any number and gives a text that lives as long as the program.
+        unsafe { CStr::from_ptr(libc::gai_strerror(code)) }.to_string_lossy().into_owned()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_resolve_to_themselves_and_nonsense_does_not() {
+        assert_eq!(addresses("127.0.0.1", 7), Ok(vec!["127.0.0.1:7".parse().unwrap()]));
+        assert_eq!(addresses("::1", 7), Ok(vec!["[::1]:7".parse().unwrap()]));
+        assert_eq!(addresses("a\0b", 7), Err(Unresolved::NoName));
+        assert!(addresses("", 7).is_err());
+        assert_eq!(Unresolved::NoName.words(), "Name or service not known");
+    }
+}

@@ -1,0 +1,111 @@
+//! From what was seen to what it means and what to try: a pure table over the error and its evidence.
+//!
+//! [`CASES`] is read from top to bottom, and the first row that fits decides. A row that guesses says so.
+
+mod cases;
+mod icmp;
+mod seen;
+mod sight;
+#[cfg(test)]
+mod tests;
+
+use std::time::Duration;
+
+use rustix::io::Errno;
+
+pub use self::cases::CASES;
+use self::sight::Sight;
+use crate::{Ending, Error, Evidence, ResolveError};
+
+/// What told that something is wrong.
+#[derive(Debug, Clone)]
+pub enum Symptom {
+    /// A call failed.
+    Error(Error),
+    /// The peer's FIN, read before the conversation was over.
+    EndOfFile,
+    /// No byte moved for so long although the peer owed some.
+    Silence(Duration),
+    /// The name gave no address.
+    Unresolved(ResolveError),
+    /// Something else came back than was sent; in words, and how many bytes had come back right before.
+    Different {
+        /// What differs.
+        words: String,
+        /// Bytes that had come back right.
+        offset: u64,
+    },
+}
+
+impl From<Error> for Symptom {
+    fn from(error: Error) -> Self {
+        Symptom::Error(error)
+    }
+}
+
+/// A row of the table.
+pub struct Case {
+    /// Its name, finer than the ending's; in JSON it is `case`.
+    pub word: &'static str,
+    /// The ending that it is.
+    pub ending: Ending,
+    /// Whether it is known; else it is the likeliest of several, and called so.
+    pub certain: bool,
+    /// Whether the row fits.
+    pub(crate) fits: fn(&Sight<'_>) -> bool,
+    /// What it means, as a sentence without its full stop; in braces what the evidence fills in.
+    pub cause: &'static str,
+    /// What to try, the same way; empty where there is nothing.
+    pub advice: &'static str,
+}
+
+/// What went wrong.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Diagnosis {
+    /// The row that fitted.
+    pub case: &'static str,
+    /// How it ended.
+    pub ending: Ending,
+    /// What was seen: the call, its errno, and the evidence that decided.
+    pub seen: String,
+    /// What it means. Where that is a guess it begins with "probably".
+    pub cause: String,
+    /// What to try; may be empty.
+    pub advice: String,
+    /// Whether the cause is known, and not the likeliest of several.
+    pub certain: bool,
+}
+
+impl Diagnosis {
+    /// What `symptom` means in the light of `evidence`. Pure: it looks at nothing else.
+    #[must_use]
+    pub fn of(symptom: &Symptom, evidence: &Evidence) -> Self {
+        let sight = Sight { symptom, evidence };
+        let seen = seen::seen(&sight);
+        let Some(case) = CASES.iter().find(|case| (case.fits)(&sight)) else {
+            let ending = sight.ending();
+            let (cause, advice) = (ending.row().sentence.into(), ending.row().advice.into());
+            return Diagnosis { case: ending.word(), ending, seen, cause, advice, certain: true };
+        };
+        let cause = sight.fill(case.cause);
+        Diagnosis {
+            case: case.word,
+            ending: case.ending,
+            seen,
+            cause: if case.certain { cause } else { format!("probably {cause}") },
+            advice: sight.fill(case.advice),
+            certain: case.certain,
+        }
+    }
+}
+
+impl Symptom {
+    /// What the failed call said, if a call failed.
+    #[must_use]
+    pub fn errno(&self) -> Option<Errno> {
+        match self {
+            Symptom::Error(error) => Some(error.source),
+            _ => None,
+        }
+    }
+}

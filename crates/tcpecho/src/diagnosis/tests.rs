@@ -1,0 +1,275 @@
+//! Every row by an example of its own, and what keeps neighbouring rows apart.
+
+use std::{collections::HashSet, net::IpAddr, time::Duration};
+
+use rustix::io::Errno;
+use tcpecho_os::{
+    error_queue::{Origin, QueuedError},
+    tcp_info::TcpInfo,
+    tcp_state::TcpState,
+};
+
+use super::*;
+use crate::{
+    NoAddress,
+    evidence::{Phase, Route, Towards},
+};
+
+const PEER: &str = "198.51.100.20:7";
+const OURS: &str = "192.0.2.10";
+const ROUTER: &str = "203.0.113.1";
+
+fn failed(op: &'static str, errno: Errno) -> Symptom {
+    Error::at(op, PEER.parse().unwrap(), errno).into()
+}
+
+fn unresolved(why: NoAddress) -> Symptom {
+    Symptom::Unresolved(ResolveError { host: "h".into(), reason: "so".into(), why })
+}
+
+/// Evidence of an attempt that left a route and nothing else.
+fn evidence(phase: Phase) -> Evidence {
+    Evidence {
+        phase,
+        peer: Some(PEER.parse().unwrap()),
+        route: Some(Route::Source(OURS.parse().unwrap())),
+        echo: true,
+        ..Evidence::default()
+    }
+}
+
+fn routed(errno: Errno) -> Evidence {
+    Evidence { route: Some(Route::None(errno)), ..evidence(Phase::Connect) }
+}
+
+fn icmp(kind: u8, code: u8, errno: Errno, from: &str) -> (Symptom, Evidence) {
+    let offender: IpAddr = from.parse().unwrap();
+    let origin = if offender.is_ipv4() { Origin::Icmp } else { Origin::Icmp6 };
+    let error = QueuedError { errno, origin, kind, code, info: 0, offender: Some(offender) };
+    let evidence = Evidence { routers: vec![error], ..evidence(Phase::Connect) };
+    (failed("connect", errno), evidence)
+}
+
+/// A connection on which `written` bytes were sent and `acknowledged` of them were.
+fn talk(state: TcpState, written: u64, acknowledged: u64, change: fn(&mut TcpInfo)) -> Evidence {
+    let mut tcp = tcp_info();
+    tcp.state = state;
+    tcp.bytes_acked = Some(acknowledged + 1);
+    tcp.snd_wnd = Some(65536);
+    tcp.segs_in = Some(1);
+    change(&mut tcp);
+    Evidence {
+        tcp: Some(tcp),
+        written,
+        received: acknowledged,
+        returned: acknowledged,
+        queued: Some((written - acknowledged) as u32),
+        ..evidence(Phase::Receive)
+    }
+}
+
+/// What a socket of this test tells, with all that matters overwritten.
+fn tcp_info() -> TcpInfo {
+    let fd = crate::client::new_socket(PEER.parse().unwrap()).unwrap();
+    tcpecho_os::tcp_info::tcp_info(fd).unwrap()
+}
+
+const SILENCE: Symptom = Symptom::Silence(Duration::from_secs(30));
+
+/// The example of each row.
+#[allow(clippy::too_many_lines, reason = "a table")]
+fn example(word: &str) -> (Symptom, Evidence) {
+    use TcpState::{Close, CloseWait, Established};
+    let connect = |errno| (failed("connect", errno), evidence(Phase::Connect));
+    match word {
+        "no-such-name" => (unresolved(NoAddress::NoName), evidence(Phase::Resolve)),
+        "name-without-address" => (unresolved(NoAddress::NoAddress), evidence(Phase::Resolve)),
+        "other-family" => (unresolved(NoAddress::OtherFamily), evidence(Phase::Resolve)),
+        "resolver-unanswered" => (unresolved(NoAddress::Unanswered), evidence(Phase::Resolve)),
+        "no-descriptors" => {
+            let limited = Evidence { descriptor_limit: Some(4), ..evidence(Phase::Socket) };
+            (failed("socket", Errno::MFILE), limited)
+        }
+        "no-descriptors-anywhere" => (failed("socket", Errno::NFILE), evidence(Phase::Socket)),
+        "no-memory" => (failed("socket", Errno::NOBUFS), evidence(Phase::Socket)),
+        "no-such-family" => (failed("socket", Errno::AFNOSUPPORT), evidence(Phase::Socket)),
+        "socket-forbidden" => (failed("socket", Errno::ACCESS), evidence(Phase::Socket)),
+        "no-such-source" => (failed("bind", Errno::ADDRNOTAVAIL), evidence(Phase::Bind)),
+        "source-taken" => (failed("bind", Errno::ADDRINUSE), evidence(Phase::Bind)),
+        "source-forbidden" => (failed("bind", Errno::ACCESS), evidence(Phase::Bind)),
+        "joined-to-itself" => {
+            let local = Some(PEER.parse().unwrap());
+            (connect(Errno::CONNREFUSED).0, Evidence { local, ..evidence(Phase::Connect) })
+        }
+        "pair-taken" => {
+            let local = Some("192.0.2.10:40000".parse().unwrap());
+            (connect(Errno::ADDRNOTAVAIL).0, Evidence { local, ..evidence(Phase::Connect) })
+        }
+        "ports-exhausted" => connect(Errno::ADDRNOTAVAIL),
+        "no-route" => (connect(Errno::NETUNREACH).0, routed(Errno::NETUNREACH)),
+        "unreachable-route" => (connect(Errno::HOSTUNREACH).0, routed(Errno::HOSTUNREACH)),
+        "prohibit-route" => (connect(Errno::ACCESS).0, routed(Errno::ACCESS)),
+        "blackhole-route" => (connect(Errno::INVAL).0, routed(Errno::INVAL)),
+        "neighbour-silent" => icmp(3, 1, Errno::HOSTUNREACH, OURS),
+        "own-firewall" => icmp(3, 3, Errno::CONNREFUSED, OURS),
+        "prohibited" => icmp(3, 13, Errno::HOSTUNREACH, ROUTER),
+        "port-rejected" => icmp(3, 3, Errno::CONNREFUSED, ROUTER),
+        "no-tcp" => icmp(3, 2, Errno::NOPROTOOPT, ROUTER),
+        "network-unreachable" => icmp(3, 0, Errno::NETUNREACH, ROUTER),
+        "host-unreachable" => icmp(3, 1, Errno::HOSTUNREACH, ROUTER),
+        "routing-loop" => icmp(11, 0, Errno::HOSTUNREACH, ROUTER),
+        "malformed" => icmp(12, 0, Errno::PROTO, ROUTER),
+        "own-rule" => connect(Errno::PERM),
+        "nobody-listens-here" => {
+            let peer = Some("127.0.0.1:7".parse().unwrap());
+            (connect(Errno::CONNREFUSED).0, Evidence { peer, ..evidence(Phase::Connect) })
+        }
+        "nobody-listens" => connect(Errno::CONNREFUSED),
+        "own-firewall-drops" => {
+            let own_drops = Some(1);
+            (connect(Errno::TIMEDOUT).0, Evidence { own_drops, ..evidence(Phase::Connect) })
+        }
+        "no-answer" => connect(Errno::TIMEDOUT),
+        "reset-in-handshake" => connect(Errno::CONNRESET),
+        "turned-back-network" => (failed("recv", Errno::NETUNREACH), evidence(Phase::Receive)),
+        "turned-back-by-rule" => (failed("recv", Errno::ACCESS), evidence(Phase::Receive)),
+        "turned-back" => (failed("recv", Errno::HOSTUNREACH), evidence(Phase::Receive)),
+        "rejected-port" => (failed("send", Errno::CONNREFUSED), evidence(Phase::Send)),
+        "fin-then-rst" => (Symptom::EndOfFile, talk(Close, 4, 4, |_| ())),
+        "closed-while-idle" => (Symptom::EndOfFile, talk(CloseWait, 4, 4, |_| ())),
+        "closed-early" => (Symptom::EndOfFile, talk(CloseWait, 9, 4, |_| ())),
+        "never-accepted" => {
+            (failed("recv", Errno::CONNRESET), talk(Close, 4, 0, |tcp| tcp.total_retrans = 2))
+        }
+        "reset-at-once" => (failed("recv", Errno::CONNRESET), talk(Close, 0, 0, |_| ())),
+        "connection-unknown" => (failed("recv", Errno::CONNRESET), talk(Close, 9, 4, |_| ())),
+        "reset-by-process" => (failed("recv", Errno::CONNRESET), talk(Close, 4, 4, |_| ())),
+        "broken-pipe" => (failed("send", Errno::PIPE), talk(Close, 4, 4, |_| ())),
+        "never-accepted-silent" => (SILENCE, talk(Established, 4, 0, |tcp| tcp.segs_in = Some(2))),
+        "keepalive-lost" => (failed("recv", Errno::TIMEDOUT), talk(Close, 4, 4, |_| ())),
+        "window-closed" => (SILENCE, talk(Established, 9, 4, |tcp| tcp.snd_wnd = Some(0))),
+        "large-packets-lost" => {
+            (failed("recv", Errno::TIMEDOUT), talk(Close, 9, 4, |tcp| tcp.sacked = 1))
+        }
+        "path-cut" => (SILENCE, talk(Established, 9, 4, |tcp| tcp.retransmits = 3)),
+        "server-hangs" => {
+            let hangs = talk(Established, 4, 4, |_| ());
+            (SILENCE, Evidence { returned: 0, ..hangs })
+        }
+        "no-echo" => different(0),
+        "altered" => different(3),
+        _ => panic!("no example of {word}"),
+    }
+}
+
+fn different(offset: u64) -> (Symptom, Evidence) {
+    (Symptom::Different { words: "x for y".into(), offset }, evidence(Phase::Receive))
+}
+
+#[test]
+fn every_row_is_found_by_its_example() {
+    for case in CASES {
+        let (symptom, evidence) = example(case.word);
+        let diagnosis = Diagnosis::of(&symptom, &evidence);
+        assert_eq!((diagnosis.case, diagnosis.ending), (case.word, case.ending), "{symptom:?}");
+        assert_eq!(diagnosis.cause.starts_with("probably "), !case.certain);
+        for text in [&diagnosis.seen, &diagnosis.cause, &diagnosis.advice] {
+            assert!(!text.is_empty() && !text.contains(['{', '}']), "{text}");
+            assert!(!text.ends_with('.'), "{text}");
+        }
+    }
+}
+
+#[test]
+fn words_are_told_apart_and_kebab() {
+    let words: HashSet<&str> = CASES.iter().map(|case| case.word).collect();
+    assert_eq!(words.len(), CASES.len());
+    assert!(words.iter().all(|word| word.bytes().all(|b| b.is_ascii_lowercase() || b == b'-')));
+}
+
+/// Every code of RFC 792, 1122, 1812 and 4443, with the errno that Linux makes of it.
+#[test]
+fn every_icmp_code_has_a_case_of_its_kind() {
+    use Errno as E;
+    let (v4, v6) = (ROUTER, "2001:db8:ffff::1");
+    for (kind, code, errno, from, case) in [
+        (3, 0, E::NETUNREACH, v4, "network-unreachable"),
+        (3, 1, E::HOSTUNREACH, v4, "host-unreachable"),
+        (3, 2, E::NOPROTOOPT, v4, "no-tcp"),
+        (3, 3, E::CONNREFUSED, v4, "port-rejected"),
+        (3, 5, E::OPNOTSUPP, v4, "host-unreachable"),
+        (3, 6, E::NETUNREACH, v4, "network-unreachable"),
+        (3, 7, E::HOSTDOWN, v4, "host-unreachable"),
+        (3, 8, E::NONET, v4, "host-unreachable"),
+        (3, 9, E::NETUNREACH, v4, "prohibited"),
+        (3, 10, E::HOSTUNREACH, v4, "prohibited"),
+        (3, 11, E::NETUNREACH, v4, "network-unreachable"),
+        (3, 12, E::HOSTUNREACH, v4, "host-unreachable"),
+        (3, 13, E::HOSTUNREACH, v4, "prohibited"),
+        (3, 14, E::HOSTUNREACH, v4, "prohibited"),
+        (3, 15, E::HOSTUNREACH, v4, "prohibited"),
+        (11, 0, E::HOSTUNREACH, v4, "routing-loop"),
+        (12, 0, E::PROTO, v4, "malformed"),
+        (1, 0, E::NETUNREACH, v6, "network-unreachable"),
+        (1, 1, E::ACCESS, v6, "prohibited"),
+        (1, 2, E::HOSTUNREACH, v6, "host-unreachable"),
+        (1, 3, E::HOSTUNREACH, v6, "host-unreachable"),
+        (1, 4, E::CONNREFUSED, v6, "port-rejected"),
+        (1, 5, E::ACCESS, v6, "prohibited"),
+        (1, 6, E::ACCESS, v6, "prohibited"),
+        (3, 0, E::HOSTUNREACH, v6, "routing-loop"),
+        (4, 0, E::PROTO, v6, "malformed"),
+        (4, 1, E::PROTO, v6, "malformed"),
+    ] {
+        let (symptom, evidence) = icmp(kind, code, errno, from);
+        let diagnosis = Diagnosis::of(&symptom, &evidence);
+        assert_eq!(diagnosis.case, case, "{kind}/{code} from {from}");
+        assert!(diagnosis.seen.contains(&format!("({kind}/{code}) came from {from}")));
+    }
+}
+
+#[test]
+fn a_router_s_old_word_does_not_explain_another_errno() {
+    let (_, evidence) = icmp(3, 1, Errno::HOSTUNREACH, ROUTER);
+    let diagnosis = Diagnosis::of(&failed("connect", Errno::CONNREFUSED), &evidence);
+    assert_eq!(diagnosis.case, "nobody-listens");
+    // But a wait that ended without another word is explained by it.
+    let diagnosis = Diagnosis::of(&failed("connect", Errno::TIMEDOUT), &evidence);
+    assert_eq!(diagnosis.case, "host-unreachable");
+}
+
+#[test]
+fn an_errno_without_evidence_keeps_the_ending_of_the_table_of_endings() {
+    for (phase, errno, ending) in [
+        (Phase::Connect, Errno::HOSTUNREACH, Ending::HostUnreachable),
+        (Phase::Connect, Errno::INTR, Ending::Interrupted),
+        (Phase::Receive, Errno::NOTCONN, Ending::Reset),
+    ] {
+        let op = if phase == Phase::Connect { "connect" } else { "recv" };
+        let bare = Evidence { phase, ..Evidence::default() };
+        let diagnosis = Diagnosis::of(&failed(op, errno), &bare);
+        assert_eq!((diagnosis.ending, diagnosis.case), (ending, ending.word()));
+    }
+}
+
+#[test]
+fn numbers_are_filled_in() {
+    let mut towards = evidence(Phase::Connect);
+    towards.kernel.port_range = Some((50000, 50003));
+    towards.towards = Some(Towards { sockets: 4, time_wait: 1, or_more: false });
+    let diagnosis = Diagnosis::of(&failed("connect", Errno::ADDRNOTAVAIL), &towards);
+    let ports = "(50000 to 50003, 4 ports; 4 sockets go there, 1 in TIME_WAIT)";
+    assert!(diagnosis.cause.contains(ports), "{}", diagnosis.cause);
+}
+
+#[test]
+fn the_kernel_s_own_patience_is_told_beside_ours() {
+    let mut late = talk(TcpState::SynSent, 0, 0, |tcp| tcp.total_retrans = 3);
+    late.phase = Phase::Connect;
+    late.deadline = Some(Duration::from_secs(10));
+    late.kernel.syn_retries = Some(6);
+    late.kernel.syn_linear_timeouts = Some(4);
+    let diagnosis = Diagnosis::of(&failed("connect", Errno::TIMEDOUT), &late);
+    let told = "4 SYNs were sent; the kernel would have waited 131 s";
+    assert!(diagnosis.seen.ends_with(told), "{}", diagnosis.seen);
+}

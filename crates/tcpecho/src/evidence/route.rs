@@ -1,0 +1,32 @@
+//! What the routing table says of an address, without a packet: connect(2) of a UDP socket looks the route up and sends
+//! nothing (UNP 8.14, udp(7)).
+
+use std::net::{IpAddr, SocketAddr};
+
+use rustix::{
+    io::Errno,
+    net::{self, AddressFamily, SocketFlags, SocketType},
+};
+
+/// What the routing table says of an address.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Route {
+    /// There is a route; packets on it carry this source address.
+    Source(IpAddr),
+    /// There is none, or one that forbids: `ENETUNREACH` (none), `EHOSTUNREACH` (unreachable), `EACCES` (prohibit),
+    /// `EINVAL` (blackhole).
+    None(Errno),
+}
+
+/// Asks the routing table. `None` where not even that can be asked.
+#[must_use]
+pub fn route_to(addr: SocketAddr) -> Option<Route> {
+    let family = if addr.is_ipv4() { AddressFamily::INET } else { AddressFamily::INET6 };
+    let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+    let fd = net::socket_with(family, SocketType::DGRAM, flags, None).ok()?;
+    if let Err(errno) = net::connect(&fd, &addr) {
+        return Some(Route::None(errno));
+    }
+    let name = net::getsockname(&fd).ok().and_then(|name| SocketAddr::try_from(name).ok())?;
+    Some(Route::Source(name.ip()))
+}
