@@ -316,7 +316,10 @@ impl Relay<'_> {
             Err(Errno::AGAIN | Errno::INTR) => None,
             Err(errno) if self.doubt.takes("recv", errno, socket) => None,
             // The kernel says what became of the connection.
-            Err(errno) => Some(broken("recv", errno)),
+            Err(errno) => {
+                let (op, errno) = self.doubt.explains("recv", errno);
+                Some(broken(op, errno))
+            }
         };
     }
 

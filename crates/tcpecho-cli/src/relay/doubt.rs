@@ -60,6 +60,15 @@ impl Doubt {
         self.since = None;
     }
 
+    /// The call and its errno that say best why the connection has ended: that nothing was acknowledged in time is what a
+    /// router had said would happen.
+    pub(super) fn explains(&self, op: &'static str, errno: Errno) -> (&'static str, Errno) {
+        match self.since {
+            Some((_, op, said)) if errno == Errno::TIMEDOUT => (op, said),
+            _ => (op, errno),
+        }
+    }
+
     /// How long until the doubt is settled, if there is one.
     pub(super) fn left(&self) -> Option<Duration> {
         self.since.map(|(since, ..)| STANDS.saturating_sub(since.elapsed()))
