@@ -6,6 +6,7 @@ mod exit;
 mod lab;
 mod log;
 mod lookup;
+mod ping;
 mod relay;
 mod serve;
 mod signals;
@@ -31,6 +32,8 @@ enum Verb {
     Lab(lab::LabArgs),
     /// Send standard input to an echo server, print what comes back, and check it
     Connect(connect::ConnectArgs),
+    /// Probe echo servers: round trips over established connections, and what the kernel knows of them
+    Ping(Box<ping::PingArgs>),
 }
 
 fn main() -> ExitCode {
@@ -38,5 +41,6 @@ fn main() -> ExitCode {
         Verb::Serve(args) => serve::run(&args),
         Verb::Lab(args) => lab::run(&args),
         Verb::Connect(args) => connect::run(&args),
+        Verb::Ping(args) => ping::run(&args),
     }
 }

@@ -119,7 +119,7 @@ pub(crate) fn say(line: &str) {
 }
 
 /// An ending with its three fields.
-fn explain(ending: Ending, seen: &str) {
+pub(crate) fn explain(ending: Ending, seen: &str) {
     let row = ending.row();
     let advice = match row.advice {
         "" => String::new(),
@@ -130,7 +130,7 @@ fn explain(ending: Ending, seen: &str) {
 
 /// In one write, so that other programs' lines do not come between; a standard error that is closed
 /// is no reason to fail.
-fn say_raw(text: &str) {
+pub(crate) fn say_raw(text: &str) {
     let _ = io::stderr().write_all(text.as_bytes());
 }
 

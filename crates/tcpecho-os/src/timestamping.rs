@@ -81,15 +81,16 @@ pub fn receive(fd: impl AsFd, buffer: &mut [u8]) -> Result<(usize, Option<Durati
 pub fn next_report(fd: impl AsFd) -> Result<Option<Report>> {
     loop {
         let (mut at, mut about) = (None, None);
-        let received = receive_message(&fd, &mut [], libc::MSG_ERRQUEUE, |level, kind, data| {
-            match (level, kind) {
-                (libc::SOL_SOCKET, libc::SCM_TIMESTAMPING) => at = software_stamp(data),
-                (libc::SOL_IP, libc::IP_RECVERR) | (libc::SOL_IPV6, libc::IPV6_RECVERR) => {
-                    about = subject(data);
+        let received =
+            receive_message(&fd, &mut [], libc::MSG_ERRQUEUE, |level, kind, data| {
+                match (level, kind) {
+                    (libc::SOL_SOCKET, libc::SCM_TIMESTAMPING) => at = software_stamp(data),
+                    (libc::SOL_IP, libc::IP_RECVERR) | (libc::SOL_IPV6, libc::IPV6_RECVERR) => {
+                        about = subject(data);
+                    }
+                    _ => {}
                 }
-                _ => {}
-            }
-        });
+            });
         match received {
             Err(Errno::AGAIN) => return Ok(None),
             Err(errno) => return Err(errno),

@@ -1,0 +1,571 @@
+//! One connection, made and used without blocking: its probes under way, and what the kernel says of them.
+
+use std::{
+    collections::VecDeque,
+    net::SocketAddr,
+    os::fd::{AsFd, BorrowedFd, OwnedFd},
+    time::{Duration, Instant},
+};
+
+use rustix::{
+    event::PollFlags,
+    io::Errno,
+    net::{self, AddressFamily, SendFlags, SocketFlags, SocketType, sockopt},
+};
+use tcpecho::{Ending, Error};
+use tcpecho_os::{
+    tcp_info::{TcpInfo, tcp_info},
+    timestamping::{self, Sent},
+};
+
+use super::{
+    check::{Checker, Found},
+    event::{Broken, Kernel},
+    probe::{Run, Stamp},
+};
+
+/// Lost probes that are remembered, so that a late answer is known for what it is.
+const REMEMBERED: usize = 4096;
+/// Reads in one turn; then the other connections have theirs.
+const READS: usize = 16;
+
+/// How connections are made.
+#[derive(Debug, Clone)]
+pub(super) struct Way {
+    pub(super) source: Option<SocketAddr>,
+    /// The interface to use.
+    pub(super) device: Option<String>,
+    /// How long each address may take.
+    pub(super) timeout: Duration,
+    /// Ask for the kernel's stamps.
+    pub(super) stamps: bool,
+}
+
+/// An address that could not be connected to.
+#[derive(Debug, Clone)]
+pub(super) struct Failure {
+    pub(super) ending: Ending,
+    pub(super) error: Error,
+    pub(super) elapsed: Duration,
+}
+
+impl Failure {
+    /// What was seen, in words.
+    pub(super) fn seen(&self) -> String {
+        format!("{} after {:.1?}", self.error, self.elapsed)
+    }
+}
+
+/// A probe under way.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Flight {
+    pub(super) stamp: Stamp,
+    pub(super) due: Instant,
+    /// When the last of it was handed to the socket.
+    pub(super) sent: Option<Instant>,
+    /// How many bytes had then been handed over in all.
+    end: u64,
+    /// When the kernel saw it leave, and saw it acknowledged; since the epoch.
+    left: Option<Duration>,
+    acknowledged: Option<Duration>,
+}
+
+/// How far it is.
+#[derive(Debug)]
+enum Phase {
+    Connecting {
+        since: Instant,
+    },
+    Open {
+        since: Instant,
+    },
+    /// Nothing more will come of it.
+    Over,
+}
+
+/// What a connection brought.
+#[derive(Debug)]
+pub(super) enum Brought {
+    /// A probe of which every byte is right, when it was read, and when the kernel saw its last segment come.
+    Whole {
+        flight: Option<Flight>,
+        seq: u64,
+        missed: bool,
+        at: Instant,
+        came: Option<Duration>,
+    },
+    Damaged {
+        seq: u64,
+        known: bool,
+        missed: bool,
+        at: usize,
+    },
+    Foreign(usize),
+}
+
+#[derive(Debug)]
+pub(super) struct Link {
+    fd: OwnedFd,
+    pub(super) peer: SocketAddr,
+    pub(super) local: Option<SocketAddr>,
+    /// The handshake's time, once there was one.
+    pub(super) connect_time: Duration,
+    /// What was tried before.
+    pub(super) failures: Vec<Failure>,
+    /// Whether the kernel's stamps are on, or why not.
+    pub(super) stamps: Result<bool, Errno>,
+    /// An answer came over it.
+    pub(super) has_answered: bool,
+    addrs: VecDeque<SocketAddr>,
+    phase: Phase,
+    /// Under way, in order.
+    waiting: VecDeque<Flight>,
+    /// Lost, in order.
+    missed: VecDeque<Flight>,
+    /// What is being sent, and how much of it is.
+    sending: Option<(u64, usize)>,
+    buffer: Vec<u8>,
+    written: u64,
+    checker: Checker,
+    run: Run,
+    /// The number of the last probe that came back.
+    last_seen: u64,
+    retransmits: u32,
+}
+
+impl Link {
+    /// Begins to connect to the first of these addresses that does not fail at once.
+    pub(super) fn open(
+        addrs: impl IntoIterator<Item = SocketAddr>,
+        way: &Way,
+        run: Run,
+        size: usize,
+        now: Instant,
+    ) -> Result<Self, Vec<Failure>> {
+        let (mut addrs, mut failures) = (addrs.into_iter().collect::<VecDeque<_>>(), Vec::new());
+        let (fd, peer) = next_address(&mut addrs, &mut failures, way).ok_or(failures.clone())?;
+        Ok(Link {
+            fd,
+            peer,
+            local: None,
+            connect_time: Duration::ZERO,
+            failures,
+            stamps: Ok(false),
+            has_answered: false,
+            addrs,
+            phase: Phase::Connecting { since: now },
+            waiting: VecDeque::new(),
+            missed: VecDeque::new(),
+            sending: None,
+            buffer: vec![0; size],
+            written: 0,
+            checker: Checker::new(run, size),
+            run,
+            last_seen: 0,
+            retransmits: 0,
+        })
+    }
+
+    pub(super) fn is_open(&self) -> bool {
+        matches!(self.phase, Phase::Open { .. })
+    }
+
+    /// When the attempt will have taken too long.
+    pub(super) fn patience_ends(&self, way: &Way) -> Option<Instant> {
+        match self.phase {
+            Phase::Connecting { since } => since.checked_add(way.timeout),
+            _ => None,
+        }
+    }
+
+    /// What to wait for.
+    pub(super) fn interest(&self) -> PollFlags {
+        match self.phase {
+            Phase::Connecting { .. } => PollFlags::OUT,
+            Phase::Open { .. } if self.has_something_to_send() => PollFlags::IN | PollFlags::OUT,
+            Phase::Open { .. } => PollFlags::IN,
+            Phase::Over => PollFlags::empty(),
+        }
+    }
+
+    /// The handshake has ended, or its time has. True when it is connected; an error when no address is left.
+    pub(super) fn proceed(&mut self, way: &Way, now: Instant) -> Result<bool, Vec<Failure>> {
+        let Phase::Connecting { since } = self.phase else { return Ok(self.is_open()) };
+        let elapsed = now.saturating_duration_since(since);
+        let outcome = match self.outcome() {
+            Some(outcome) => outcome,
+            None if elapsed >= way.timeout => Err(out_of_patience(self.peer, elapsed)),
+            None => return Ok(false),
+        };
+        match outcome {
+            Ok(local) => {
+                self.phase = Phase::Open { since: now };
+                (self.local, self.connect_time) = (Some(local), elapsed);
+                self.furnish(way);
+                Ok(true)
+            }
+            Err(error) => {
+                let ending = Ending::of_connect(error.source);
+                self.failures.push(Failure { ending, error, elapsed });
+                match next_address(&mut self.addrs, &mut self.failures, way) {
+                    Some((fd, peer)) => {
+                        (self.fd, self.peer) = (fd, peer);
+                        self.phase = Phase::Connecting { since: now };
+                        Ok(false)
+                    }
+                    None => Err(std::mem::take(&mut self.failures)),
+                }
+            }
+        }
+    }
+
+    /// None while the handshake is under way.
+    fn outcome(&self) -> Option<Result<SocketAddr, Error>> {
+        let fail = |errno| Error::at("connect", self.peer, errno);
+        match sockopt::socket_error(&self.fd) {
+            // The peer's FIN and then its RST came after the handshake: it did connect.
+            Ok(Ok(()) | Err(Errno::PIPE)) => {}
+            Ok(Err(errno)) | Err(errno) => return Some(Err(fail(errno))),
+        }
+        match net::getpeername(&self.fd) {
+            Ok(_) => {}
+            Err(Errno::NOTCONN) if !self.is_closed() => return None,
+            // It came and went before we looked.
+            Err(_) => {}
+        }
+        let local = net::getsockname(&self.fd).and_then(SocketAddr::try_from).map_err(fail);
+        // A free port of our own range can meet itself: TCP's simultaneous open, with one socket.
+        Some(local.and_then(|local| {
+            match local == self.peer {
+                false => Ok(local),
+                true => Err(fail(Errno::CONNREFUSED)
+                    .note("the kernel had joined the socket to itself: nobody listens there")),
+            }
+        }))
+    }
+
+    fn is_closed(&self) -> bool {
+        tcp_info(&self.fd).is_ok_and(|info| info.state == tcpecho_os::tcp_info::TcpState::Close)
+    }
+
+    /// Options that can be set only now.
+    fn furnish(&mut self, way: &Way) {
+        if way.stamps {
+            self.stamps = timestamping::enable(&self.fd).map(|()| true);
+        }
+        // A host that does not acknowledge for twice the time allowed is given up by the kernel, which then says why.
+        let limit = way.timeout.as_millis().saturating_mul(2).clamp(1000, u32::MAX.into());
+        let _ = sockopt::set_tcp_user_timeout(&self.fd, limit as u32);
+        self.retransmits = 0;
+    }
+
+    /// A probe is due.
+    pub(super) fn add(&mut self, stamp: Stamp, due: Instant) {
+        let flight = Flight { stamp, due, sent: None, end: 0, left: None, acknowledged: None };
+        self.waiting.push_back(flight);
+    }
+
+    /// Probes under way.
+    pub(super) fn under_way(&self) -> usize {
+        self.waiting.len()
+    }
+
+    /// When the oldest of them was due.
+    pub(super) fn oldest_due(&self) -> Option<Instant> {
+        self.waiting.front().map(|flight| flight.due)
+    }
+
+    /// The oldest, if it was due at `limit` or before; from now on it is missed.
+    pub(super) fn miss(&mut self, limit: Instant) -> Option<Flight> {
+        let flight = *self.waiting.front().filter(|flight| flight.due <= limit)?;
+        self.waiting.pop_front();
+        // What was not even begun will not be sent any more.
+        let begun = self.sending.is_some_and(|(seq, _)| seq == flight.stamp.seq);
+        if flight.sent.is_some() || begun {
+            if self.missed.len() >= REMEMBERED {
+                self.missed.pop_front();
+            }
+            self.missed.push_back(flight);
+        }
+        Some(flight)
+    }
+
+    /// All that were under way.
+    pub(super) fn take_waiting(&mut self) -> VecDeque<Flight> {
+        std::mem::take(&mut self.waiting)
+    }
+
+    fn has_something_to_send(&self) -> bool {
+        self.sending.is_some() || self.waiting.back().is_some_and(|flight| flight.sent.is_none())
+    }
+
+    /// Sends what is due, as far as the socket takes it.
+    pub(super) fn send(&mut self) -> Result<(), Broken> {
+        if !self.is_open() {
+            return Ok(());
+        }
+        loop {
+            let (seq, offset) = match self.sending {
+                Some(sending) => sending,
+                None => {
+                    let next = self.waiting.partition_point(|flight| flight.sent.is_some());
+                    let Some(flight) = self.waiting.get(next) else { return Ok(()) };
+                    self.run.write(flight.stamp, &mut self.buffer);
+                    (flight.stamp.seq, 0)
+                }
+            };
+            let rest = self.buffer.get(offset..).unwrap_or_default();
+            match net::send(&self.fd, rest, SendFlags::NOSIGNAL) {
+                Ok(count) => {
+                    self.written += count as u64;
+                    let done = offset + count >= self.buffer.len();
+                    self.sending = Some((seq, offset + count)).filter(|_| !done);
+                    if done {
+                        self.note_sent(seq);
+                    }
+                }
+                Err(Errno::INTR) => {}
+                Err(Errno::AGAIN) => {
+                    // Nothing of it went out: it can still be given up.
+                    self.sending = Some((seq, offset)).filter(|_| offset > 0);
+                    return Ok(());
+                }
+                Err(errno) => return Err(self.broken("send", Some(errno))),
+            }
+        }
+    }
+
+    fn note_sent(&mut self, seq: u64) {
+        let (now, written) = (Instant::now(), self.written);
+        if let Some(flight) = self.find(seq) {
+            (flight.sent, flight.end) = (Some(now), written);
+        }
+    }
+
+    fn find(&mut self, seq: u64) -> Option<&mut Flight> {
+        let missed = self.missed.binary_search_by_key(&seq, |flight| flight.stamp.seq);
+        match missed {
+            Ok(index) => self.missed.get_mut(index),
+            Err(_) => {
+                let index =
+                    self.waiting.binary_search_by_key(&seq, |flight| flight.stamp.seq).ok()?;
+                self.waiting.get_mut(index)
+            }
+        }
+    }
+
+    /// Takes the flight out; true if it had been missed.
+    fn settle(&mut self, seq: u64) -> Option<(Flight, bool)> {
+        self.last_seen = seq;
+        self.has_answered = true;
+        if let Ok(index) = self.missed.binary_search_by_key(&seq, |flight| flight.stamp.seq) {
+            return self.missed.remove(index).map(|flight| (flight, true));
+        }
+        let index = self.waiting.binary_search_by_key(&seq, |flight| flight.stamp.seq).ok()?;
+        // What was not sent cannot have come back.
+        self.waiting.get(index)?.sent?;
+        self.waiting.remove(index).map(|flight| (flight, false))
+    }
+
+    /// The probe that an honest echo would bring next.
+    fn expected(&self) -> Option<Stamp> {
+        let next = |flights: &VecDeque<Flight>| {
+            let index = flights.partition_point(|flight| flight.stamp.seq <= self.last_seen);
+            flights.get(index).filter(|flight| flight.sent.is_some()).map(|flight| flight.stamp)
+        };
+        next(&self.missed).or_else(|| next(&self.waiting))
+    }
+
+    /// Reads what has come. An error is the end of the connection; what it brought before stands in `brought`.
+    pub(super) fn receive(
+        &mut self,
+        buffer: &mut [u8],
+        brought: &mut Vec<Brought>,
+    ) -> Result<(), Broken> {
+        self.read_reports();
+        for _ in 0..READS {
+            let (count, came) = match self.read(buffer) {
+                Ok((0, _)) => {
+                    brought.extend(self.checker.rest().and_then(foreign));
+                    return Err(self.broken("recv", None));
+                }
+                Ok(read) => read,
+                Err(Errno::AGAIN) => return Ok(()),
+                Err(Errno::INTR) => continue,
+                Err(errno) => {
+                    brought.extend(self.checker.rest().and_then(foreign));
+                    return Err(self.broken("recv", Some(errno)));
+                }
+            };
+            let at = Instant::now();
+            // Without this the leaving of what has come back already may not be known.
+            self.read_reports();
+            let mut bytes = buffer.get(..count).unwrap_or_default();
+            while let Some(found) = self.checker.next(&mut bytes, self.expected()) {
+                brought.push(self.bring(found, at, came));
+            }
+            if count < buffer.len() {
+                return Ok(());
+            }
+        }
+        Ok(())
+    }
+
+    fn read(&self, buffer: &mut [u8]) -> Result<(usize, Option<Duration>), Errno> {
+        match self.stamps {
+            Ok(true) => timestamping::receive(&self.fd, buffer),
+            _ => net::recv(&self.fd, buffer, net::RecvFlags::DONTWAIT).map(|(n, _)| (n, None)),
+        }
+    }
+
+    fn bring(&mut self, found: Found, at: Instant, came: Option<Duration>) -> Brought {
+        match found {
+            Found::Whole(Stamp { seq, .. }) => {
+                let settled = self.settle(seq);
+                let missed = settled.is_some_and(|(_, missed)| missed);
+                Brought::Whole { flight: settled.map(|(flight, _)| flight), seq, missed, at, came }
+            }
+            Found::Damaged { seq, at } => {
+                let settled = self.settle(seq);
+                let missed = settled.is_some_and(|(_, missed)| missed);
+                Brought::Damaged { seq, known: settled.is_some(), missed, at }
+            }
+            Found::Foreign(count) => Brought::Foreign(count),
+        }
+    }
+
+    /// What the kernel says of what was sent. Always read to the end: while something is there, poll never waits.
+    fn read_reports(&mut self) {
+        if self.stamps != Ok(true) {
+            return;
+        }
+        while let Ok(Some(report)) = timestamping::next_report(&self.fd) {
+            let offset = report.offset;
+            let about = |flight: &&mut Flight| {
+                flight.sent.is_some() && (flight.end as u32).wrapping_sub(1) == offset
+            };
+            let all = self.missed.iter_mut().chain(&mut self.waiting);
+            // The newest are what reports are about.
+            if let Some(flight) = all.rev().find(about) {
+                let slot = match report.what {
+                    Sent::Left => &mut flight.left,
+                    Sent::Acknowledged => &mut flight.acknowledged,
+                };
+                // The first counts; a retransmission is reported once more.
+                slot.get_or_insert(report.at);
+            }
+        }
+    }
+
+    /// TCP_INFO, and retransmissions since this was last asked.
+    pub(super) fn kernel(&mut self) -> Option<Kernel> {
+        let info = self.info()?;
+        let before = std::mem::replace(&mut self.retransmits, info.total_retrans);
+        let min = info.min_rtt_us.filter(|&us| us != u32::MAX);
+        Some(Kernel {
+            srtt: Duration::from_micros(info.rtt_us.into()),
+            min_rtt: min.map(|us| Duration::from_micros(us.into())),
+            retransmits: info.total_retrans.wrapping_sub(before),
+        })
+    }
+
+    pub(super) fn info(&self) -> Option<TcpInfo> {
+        tcp_info(&self.fd).ok()
+    }
+
+    /// Whether the peer's kernel has acknowledged this probe, as far as the send queue tells.
+    pub(super) fn has_acknowledged(&self, flight: &Flight) -> Option<bool> {
+        flight.sent?;
+        let queued = tcpecho_os::socket::unsent(&self.fd).ok()?;
+        Some(self.written.saturating_sub(queued.into()) >= flight.end)
+    }
+
+    /// The socket has nothing more to say: all that came is read, and something ended it.
+    pub(super) fn broken(&mut self, op: &'static str, errno: Option<Errno>) -> Broken {
+        let lasted = match self.phase {
+            Phase::Open { since } | Phase::Connecting { since } => since.elapsed(),
+            Phase::Over => Duration::ZERO,
+        };
+        self.phase = Phase::Over;
+        let ending = errno.map_or(Ending::ClosedEarly, Ending::of_established);
+        Broken { peer: self.peer, ending, op, errno, lasted }
+    }
+}
+
+impl AsFd for Link {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.fd.as_fd()
+    }
+}
+
+impl Flight {
+    /// From when it was sent to when its answer came; true if by the kernel's stamps.
+    pub(super) fn rtt(&self, at: Instant, came: Option<Duration>) -> (Duration, bool) {
+        // The clock of the day may have been set between the two.
+        match (self.left, came) {
+            (Some(left), Some(came)) if came >= left => (came - left, true),
+            _ => {
+                (self.sent.map_or(Duration::ZERO, |sent| at.saturating_duration_since(sent)), false)
+            }
+        }
+    }
+
+    /// From when it left to when it was acknowledged.
+    pub(super) fn ack(&self) -> Option<Duration> {
+        self.acknowledged?.checked_sub(self.left?)
+    }
+}
+
+fn foreign(found: Found) -> Option<Brought> {
+    match found {
+        Found::Foreign(count) => Some(Brought::Foreign(count)),
+        _ => None,
+    }
+}
+
+/// A socket that connects to the next address; those that fail at once are noted.
+fn next_address(
+    addrs: &mut VecDeque<SocketAddr>,
+    failures: &mut Vec<Failure>,
+    way: &Way,
+) -> Option<(OwnedFd, SocketAddr)> {
+    while let Some(addr) = addrs.pop_front() {
+        let start = Instant::now();
+        match begin(addr, way) {
+            Ok(fd) => return Some((fd, addr)),
+            Err(error) => {
+                let ending = Ending::of_connect(error.source);
+                failures.push(Failure { ending, error, elapsed: start.elapsed() });
+            }
+        }
+    }
+    None
+}
+
+fn begin(addr: SocketAddr, way: &Way) -> Result<OwnedFd, Error> {
+    let family = if addr.is_ipv4() { AddressFamily::INET } else { AddressFamily::INET6 };
+    let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+    let fd = net::socket_with(family, SocketType::STREAM, flags, None)
+        .map_err(|errno| Error::at("socket", addr, errno))?;
+    let option = |errno| Error::at("setsockopt", addr, errno);
+    sockopt::set_tcp_nodelay(&fd, true).map_err(option)?;
+    if let Some(device) = &way.device {
+        tcpecho_os::socket::bind_to_device(&fd, device)
+            .map_err(|errno| option(errno).note(format!("interface {}", device.escape_debug())))?;
+    }
+    if let Some(source) = way.source {
+        if source.port() != 0 {
+            sockopt::set_socket_reuseaddr(&fd, true).map_err(option)?;
+        }
+        net::bind(&fd, &source).map_err(|errno| Error::at("bind", source, errno))?;
+    }
+    match net::connect(&fd, &addr) {
+        Ok(()) | Err(Errno::INPROGRESS | Errno::INTR) => Ok(fd),
+        Err(errno) => Err(Error::at("connect", addr, errno)),
+    }
+}
+
+fn out_of_patience(addr: SocketAddr, waited: Duration) -> Error {
+    Error::at("connect", addr, Errno::TIMEDOUT)
+        .note(format!("no answer to our SYN within {waited:.1?}, the time allowed"))
+}
