@@ -51,7 +51,7 @@ pub(super) fn run(
         Err(errno) => return End::Failed("timerfd_create", errno),
     };
     loop {
-        for target in targets.iter_mut() {
+        for target in targets.iter_mut().filter(|target| !target.is_done()) {
             target.turn(&mut buffer);
             for event in std::mem::take(&mut target.events) {
                 teller.tell(&target.name, &event, paper);
@@ -90,7 +90,7 @@ pub(super) fn run(
 
 /// Until something is ready; true if that is standard output.
 fn wait(
-    targets: &[Target],
+    targets: &mut [Target],
     signals: &Signals,
     paper: &Paper,
     timer: &Timer,
@@ -103,10 +103,17 @@ fn wait(
     let open = targets.iter().filter(|target| !target.is_done()).flat_map(Target::watched);
     watched.extend(open.map(|(fd, flags)| PollFd::from_borrowed_fd(fd, flags)));
     match poll(&mut watched, None) {
-        Ok(_) => Ok(watched.first().is_some_and(|output| !output.revents().is_empty())),
-        Err(Errno::INTR) => Ok(false),
-        Err(errno) => Err(errno),
+        Ok(_) => {}
+        Err(Errno::INTR) => return Ok(false),
+        Err(errno) => return Err(errno),
     }
+    let ready: Vec<bool> = watched.iter().map(|fd| !fd.revents().is_empty()).collect();
+    let mut links = ready.iter().skip(3).copied();
+    for target in targets.iter_mut().filter(|target| !target.is_done()) {
+        let count = target.links();
+        target.note_ready(links.by_ref().take(count));
+    }
+    Ok(ready.first() == Some(&true))
 }
 
 /// A descriptor that is readable from some moment on, to the microsecond.

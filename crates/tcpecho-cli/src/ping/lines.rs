@@ -1,6 +1,9 @@
 //! A line for each probe and for each thing that happens, in ping's form.
 
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::{
+    fmt::Write,
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
 
 use tcpecho::words;
 
@@ -62,9 +65,10 @@ impl Lines {
 
     fn date(&self) -> String {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        match self.date {
-            true => format!("[{}.{:06}] ", now.as_secs(), now.subsec_micros()),
-            false => String::new(),
+        if self.date {
+            format!("[{}.{:06}] ", now.as_secs(), now.subsec_micros())
+        } else {
+            String::new()
         }
     }
 
@@ -87,8 +91,10 @@ impl Lines {
                 format!(", user timestamps (SO_TIMESTAMPING: {})", words(*errno))
             }
         };
-        let tried: String =
-            failures.iter().map(|one| format!("; before that {}", one.seen())).collect();
+        let mut tried = String::new();
+        for failure in failures {
+            let _ = write!(tried, "; before that {}", failure.seen());
+        }
         format!("PING {target} ({peer}) {what}: connected in {took} ms from {local}{clock}{tried}")
     }
 

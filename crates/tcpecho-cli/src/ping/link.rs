@@ -27,7 +27,7 @@ use super::{
 /// Lost probes that are remembered, so that a late answer is known for what it is.
 const REMEMBERED: usize = 4096;
 /// Reads in one turn; then the other connections have theirs.
-const READS: usize = 16;
+const READS: usize = 4;
 
 /// How connections are made.
 #[derive(Debug, Clone)]
@@ -71,14 +71,10 @@ pub(super) struct Flight {
 }
 
 /// How far it is.
-#[derive(Debug)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Phase {
-    Connecting {
-        since: Instant,
-    },
-    Open {
-        since: Instant,
-    },
+    Connecting,
+    Open,
     /// Nothing more will come of it.
     Over,
 }
@@ -118,6 +114,10 @@ pub(super) struct Link {
     pub(super) has_answered: bool,
     addrs: VecDeque<SocketAddr>,
     phase: Phase,
+    /// When the phase began; the end keeps that of the phase before.
+    since: Instant,
+    /// There may be something to do: poll said so, or it is new.
+    ready: bool,
     /// Under way, in order.
     waiting: VecDeque<Flight>,
     /// Lost, in order.
@@ -153,7 +153,9 @@ impl Link {
             stamps: Ok(false),
             has_answered: false,
             addrs,
-            phase: Phase::Connecting { since: now },
+            phase: Phase::Connecting,
+            since: now,
+            ready: true,
             waiting: VecDeque::new(),
             missed: VecDeque::new(),
             sending: None,
@@ -167,13 +169,13 @@ impl Link {
     }
 
     pub(super) fn is_open(&self) -> bool {
-        matches!(self.phase, Phase::Open { .. })
+        self.phase == Phase::Open
     }
 
     /// When the attempt will have taken too long.
     pub(super) fn patience_ends(&self, way: &Way) -> Option<Instant> {
         match self.phase {
-            Phase::Connecting { since } => since.checked_add(way.timeout),
+            Phase::Connecting => self.since.checked_add(way.timeout),
             _ => None,
         }
     }
@@ -181,17 +183,29 @@ impl Link {
     /// What to wait for.
     pub(super) fn interest(&self) -> PollFlags {
         match self.phase {
-            Phase::Connecting { .. } => PollFlags::OUT,
-            Phase::Open { .. } if self.has_something_to_send() => PollFlags::IN | PollFlags::OUT,
-            Phase::Open { .. } => PollFlags::IN,
+            Phase::Connecting => PollFlags::OUT,
+            Phase::Open if self.has_something_to_send() => PollFlags::IN | PollFlags::OUT,
+            Phase::Open => PollFlags::IN,
             Phase::Over => PollFlags::empty(),
         }
     }
 
+    /// Poll has something to say about it.
+    pub(super) fn note_ready(&mut self) {
+        self.ready = true;
+    }
+
+    /// Whether that has been said since the last time this was asked.
+    pub(super) fn take_ready(&mut self) -> bool {
+        std::mem::take(&mut self.ready)
+    }
+
     /// The handshake has ended, or its time has. True when it is connected; an error when no address is left.
     pub(super) fn proceed(&mut self, way: &Way, now: Instant) -> Result<bool, Vec<Failure>> {
-        let Phase::Connecting { since } = self.phase else { return Ok(self.is_open()) };
-        let elapsed = now.saturating_duration_since(since);
+        if self.phase != Phase::Connecting {
+            return Ok(self.is_open());
+        }
+        let elapsed = now.saturating_duration_since(self.since);
         let outcome = match self.outcome() {
             Some(outcome) => outcome,
             None if elapsed >= way.timeout => Err(out_of_patience(self.peer, elapsed)),
@@ -199,7 +213,7 @@ impl Link {
         };
         match outcome {
             Ok(local) => {
-                self.phase = Phase::Open { since: now };
+                (self.phase, self.since) = (Phase::Open, now);
                 (self.local, self.connect_time) = (Some(local), elapsed);
                 self.furnish(way);
                 Ok(true)
@@ -210,7 +224,7 @@ impl Link {
                 match next_address(&mut self.addrs, &mut self.failures, way) {
                     Some((fd, peer)) => {
                         (self.fd, self.peer) = (fd, peer);
-                        self.phase = Phase::Connecting { since: now };
+                        (self.since, self.ready) = (now, true);
                         Ok(false)
                     }
                     None => Err(std::mem::take(&mut self.failures)),
@@ -220,7 +234,10 @@ impl Link {
     }
 
     /// None while the handshake is under way.
-    fn outcome(&self) -> Option<Result<SocketAddr, Error>> {
+    fn outcome(&mut self) -> Option<Result<SocketAddr, Error>> {
+        if !self.take_ready() {
+            return None;
+        }
         let fail = |errno| Error::at("connect", self.peer, errno);
         match sockopt::socket_error(&self.fd) {
             // The peer's FIN and then its RST came after the handshake: it did connect.
@@ -236,11 +253,11 @@ impl Link {
         let local = net::getsockname(&self.fd).and_then(SocketAddr::try_from).map_err(fail);
         // A free port of our own range can meet itself: TCP's simultaneous open, with one socket.
         Some(local.and_then(|local| {
-            match local == self.peer {
-                false => Ok(local),
-                true => Err(fail(Errno::CONNREFUSED)
-                    .note("the kernel had joined the socket to itself: nobody listens there")),
+            if local == self.peer {
+                let note = "the kernel had joined the socket to itself: nobody listens there";
+                return Err(fail(Errno::CONNREFUSED).note(note));
             }
+            Ok(local)
         }))
     }
 
@@ -305,14 +322,13 @@ impl Link {
             return Ok(());
         }
         loop {
-            let (seq, offset) = match self.sending {
-                Some(sending) => sending,
-                None => {
-                    let next = self.waiting.partition_point(|flight| flight.sent.is_some());
-                    let Some(flight) = self.waiting.get(next) else { return Ok(()) };
-                    self.run.write(flight.stamp, &mut self.buffer);
-                    (flight.stamp.seq, 0)
-                }
+            let (seq, offset) = if let Some(sending) = self.sending {
+                sending
+            } else {
+                let next = self.waiting.partition_point(|flight| flight.sent.is_some());
+                let Some(flight) = self.waiting.get(next) else { return Ok(()) };
+                self.run.write(flight.stamp, &mut self.buffer);
+                (flight.stamp.seq, 0)
             };
             let rest = self.buffer.get(offset..).unwrap_or_default();
             match net::send(&self.fd, rest, SendFlags::NOSIGNAL) {
@@ -343,15 +359,12 @@ impl Link {
     }
 
     fn find(&mut self, seq: u64) -> Option<&mut Flight> {
-        let missed = self.missed.binary_search_by_key(&seq, |flight| flight.stamp.seq);
-        match missed {
-            Ok(index) => self.missed.get_mut(index),
-            Err(_) => {
-                let index =
-                    self.waiting.binary_search_by_key(&seq, |flight| flight.stamp.seq).ok()?;
-                self.waiting.get_mut(index)
-            }
+        let number = |flight: &Flight| flight.stamp.seq;
+        if let Ok(index) = self.missed.binary_search_by_key(&seq, number) {
+            return self.missed.get_mut(index);
         }
+        let index = self.waiting.binary_search_by_key(&seq, number).ok()?;
+        self.waiting.get_mut(index)
     }
 
     /// Takes the flight out; true if it had been missed.
@@ -402,7 +415,12 @@ impl Link {
             self.read_reports();
             let mut bytes = buffer.get(..count).unwrap_or_default();
             while let Some(found) = self.checker.next(&mut bytes, self.expected()) {
-                brought.push(self.bring(found, at, came));
+                let next = self.bring(found, at, came);
+                match (brought.last_mut(), &next) {
+                    // However many there are, they are one thing.
+                    (Some(Brought::Foreign(before)), Brought::Foreign(more)) => *before += more,
+                    _ => brought.push(next),
+                }
             }
             if count < buffer.len() {
                 return Ok(());
@@ -482,10 +500,7 @@ impl Link {
 
     /// The socket has nothing more to say: all that came is read, and something ended it.
     pub(super) fn broken(&mut self, op: &'static str, errno: Option<Errno>) -> Broken {
-        let lasted = match self.phase {
-            Phase::Open { since } | Phase::Connecting { since } => since.elapsed(),
-            Phase::Over => Duration::ZERO,
-        };
+        let lasted = self.since.elapsed();
         self.phase = Phase::Over;
         let ending = errno.map_or(Ending::ClosedEarly, Ending::of_established);
         Broken { peer: self.peer, ending, op, errno, lasted }
@@ -502,12 +517,9 @@ impl Flight {
     /// From when it was sent to when its answer came; true if by the kernel's stamps.
     pub(super) fn rtt(&self, at: Instant, came: Option<Duration>) -> (Duration, bool) {
         // The clock of the day may have been set between the two.
-        match (self.left, came) {
-            (Some(left), Some(came)) if came >= left => (came - left, true),
-            _ => {
-                (self.sent.map_or(Duration::ZERO, |sent| at.saturating_duration_since(sent)), false)
-            }
-        }
+        let by_kernel = self.left.zip(came).and_then(|(left, came)| came.checked_sub(left));
+        let by_us = || self.sent.map_or(Duration::ZERO, |sent| at.saturating_duration_since(sent));
+        by_kernel.map_or_else(|| (by_us(), false), |rtt| (rtt, true))
     }
 
     /// From when it left to when it was acknowledged.

@@ -140,10 +140,7 @@ fn graph(columns: &VecDeque<Column>, width: usize, height: usize) -> Vec<String>
         return Vec::new();
     }
     // At least a factor of two, so that noise does not fill the screen.
-    let (low, high) = match low <= high {
-        true => (low, high.max(low * 2.0)),
-        false => (1e-3, 2e-3),
-    };
+    let (low, high) = if low <= high { (low, high.max(low * 2.0)) } else { (1e-3, 2e-3) };
     let span = (high / low).ln();
     let level = |time: f64| {
         let share = (time / low).ln() / span * (height - 1) as f64;

@@ -33,9 +33,10 @@ pub(super) struct Stamp {
 impl Run {
     /// The first bytes of all its probes.
     pub(super) fn mark(self) -> [u8; MARK] {
-        let [a, b, c, d] = MAGIC;
-        let [e, f, g, h] = self.0.to_be_bytes();
-        [a, b, c, d, e, f, g, h]
+        let mut mark = [0; MARK];
+        mark[..4].copy_from_slice(&MAGIC);
+        mark[4..].copy_from_slice(&self.0.to_be_bytes());
+        mark
     }
 
     /// Writes the probe with this stamp, as long as the slice is.

@@ -99,14 +99,13 @@ impl Finding {
             }
             Finding::Idle { alive, dead: Some(dead), how } => {
                 let how = how.unwrap_or("silent");
-                match alive == dead {
-                    true => format!("an idle connection is ended by {how} after {} ms", ms(*dead)),
-                    false => format!(
-                        "an idle connection is alive after {} ms and dead after {} ms: {how}",
-                        ms(*alive),
-                        ms(*dead)
-                    ),
+                let (alive, dead) = (ms(*alive), ms(*dead));
+                if alive == dead {
+                    return format!("an idle connection is ended by {how} after {dead} ms");
                 }
+                format!(
+                    "an idle connection is alive after {alive} ms and dead after {dead} ms: {how}"
+                )
             }
             Finding::Size { passes, fails: None, .. } => {
                 format!("{} pass, the most tried", counted(*passes, "byte", "bytes"))

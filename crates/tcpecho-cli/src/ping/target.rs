@@ -146,6 +146,20 @@ impl Target {
         self.links.iter().map(|link| (link.as_fd(), link.interest()))
     }
 
+    /// What poll said of those, in their order.
+    pub(super) fn note_ready(&mut self, ready: impl Iterator<Item = bool>) {
+        for (link, ready) in self.links.iter_mut().zip(ready) {
+            if ready {
+                link.note_ready();
+            }
+        }
+    }
+
+    /// How many there are.
+    pub(super) fn links(&self) -> usize {
+        self.links.len()
+    }
+
     /// When it has to be looked at, whatever the descriptors do.
     pub(super) fn deadline(&self) -> Option<Instant> {
         let due = self.schedule.due().filter(|_| self.has_room());
@@ -284,9 +298,10 @@ impl Target {
     fn receive(&mut self, buffer: &mut [u8]) {
         let (mut index, mut brought) = (0, Vec::new());
         while let Some(link) = self.links.get_mut(index) {
-            let received = if link.is_open() { link.receive(buffer, &mut brought) } else { Ok(()) };
+            let readable = link.is_open() && link.take_ready();
+            let received = if readable { link.receive(buffer, &mut brought) } else { Ok(()) };
             for found in brought.drain(..) {
-                self.found(index, found);
+                self.found(index, &found);
             }
             let over = self.is_over(index);
             match received {
@@ -307,9 +322,9 @@ impl Target {
             && link.is_some_and(|link| link.is_open() && link.under_way() == 0)
     }
 
-    fn found(&mut self, index: usize, found: Brought) {
+    fn found(&mut self, index: usize, found: &Brought) {
         let Some(link) = self.links.get_mut(index) else { return };
-        match found {
+        match *found {
             Brought::Whole { flight: Some(flight), seq, missed, at, came } => {
                 let (rtt, by_kernel) = flight.rtt(at, came);
                 let time = at.saturating_duration_since(flight.due);
@@ -387,9 +402,10 @@ impl Target {
         self.broken = true;
         if self.rules.mode == Mode::Stay {
             // One that has worked is made again at once.
-            match link.has_answered {
-                true => self.next_try = Some(now),
-                false => self.try_again(now),
+            if link.has_answered {
+                self.next_try = Some(now);
+            } else {
+                self.try_again(now);
             }
         }
         self.events.push(Event::Broken(broken));
@@ -507,10 +523,10 @@ impl Target {
                 // What was sent to us before may still be read and knows better why; then this finds the end too.
                 Err(broken) => {
                     let mut brought = Vec::new();
-                    let mut buffer = [0; 65536];
+                    let mut buffer = vec![0; 65536];
                     let better = link.receive(&mut buffer, &mut brought).err();
                     for found in brought {
-                        self.found(index, found);
+                        self.found(index, &found);
                     }
                     let link = self.links.swap_remove(index);
                     let eof = |broken: &Broken| broken.errno.is_none();

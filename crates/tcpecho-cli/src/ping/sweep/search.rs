@@ -67,9 +67,9 @@ mod tests {
         let mut tries = 0;
         while let Some(number) = search.next() {
             if number <= limit {
-                search.holds(number)
+                search.holds(number);
             } else {
-                search.fails(number)
+                search.fails(number);
             }
             tries += 1;
             assert!(tries < 200, "{search:?}");

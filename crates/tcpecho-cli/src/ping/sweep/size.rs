@@ -44,14 +44,16 @@ pub(super) fn sweep(
             if let Fate::Silence { acknowledged: heard, .. } = fate {
                 *acknowledged = heard;
             }
-            *overhead =
-                link.info().and_then(|info| info.pmtu.checked_sub(info.snd_mss)).filter(is_headers);
+            *overhead = link
+                .info()
+                .and_then(|info| info.pmtu.checked_sub(info.snd_mss))
+                .filter(|&bytes| is_headers(bytes));
         }
     }
     Ok(finding)
 }
 
 /// IP and TCP headers with their options; on loopback segments are smaller than packets might be, for other reasons.
-fn is_headers(bytes: &u32) -> bool {
-    (40..=120).contains(bytes)
+fn is_headers(bytes: u32) -> bool {
+    (40..=120).contains(&bytes)
 }

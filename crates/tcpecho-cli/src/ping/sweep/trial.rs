@@ -65,7 +65,8 @@ impl Trial<'_> {
             if link.proceed(self.way, Instant::now()).map_err(Stop::Unconnected)? {
                 return Ok(link);
             }
-            self.wait(&link, link.patience_ends(self.way))?;
+            let patience_ends = link.patience_ends(self.way);
+            self.wait(&mut link, patience_ends)?;
         }
     }
 
@@ -82,15 +83,14 @@ impl Trial<'_> {
             let mut brought = Vec::new();
             let sent = link.send();
             let received = link.receive(&mut self.buffer, &mut brought);
-            for found in brought {
-                match found {
-                    Brought::Whole { seq: whole, at, .. } if whole == seq => {
-                        let retransmits = link.kernel().map_or(0, |kernel| kernel.retransmits);
-                        let time = at.saturating_duration_since(due);
-                        return Ok(Fate::Back { time, retransmits });
-                    }
-                    _ => return Ok(Fate::Changed),
+            match brought.first() {
+                None => {}
+                Some(Brought::Whole { seq: whole, at, .. }) if *whole == seq => {
+                    let retransmits = link.kernel().map_or(0, |kernel| kernel.retransmits);
+                    let time = at.saturating_duration_since(due);
+                    return Ok(Fate::Back { time, retransmits });
                 }
+                Some(_) => return Ok(Fate::Changed),
             }
             // Reading knows better why it ended.
             if let Some(broken) = received.err().or(sent.err()) {
@@ -120,17 +120,18 @@ impl Trial<'_> {
     }
 
     /// Until the connection has something to say, or the time has come.
-    fn wait(&self, link: &Link, until: Option<Instant>) -> Result<(), Stop> {
+    fn wait(&self, link: &mut Link, until: Option<Instant>) -> Result<(), Stop> {
         let until = until.into_iter().chain(self.deadline).min();
         let left = until.map(|until| until.saturating_duration_since(Instant::now()));
         let left = left.and_then(|left| Timespec::try_from(left).ok());
         let signals = self.signals.as_fd();
         let mut watched =
-            [PollFd::new(link, link.interest()), PollFd::new(&signals, PollFlags::IN)];
+            [PollFd::new(&*link, link.interest()), PollFd::new(&signals, PollFlags::IN)];
         match poll(&mut watched, left.as_ref()) {
             Ok(_) | Err(Errno::INTR) => {}
             Err(errno) => return Err(Stop::Failed("poll", errno)),
         }
+        link.note_ready();
         while let Some(signal) = self.signals.next() {
             if !matches!(signal, Signal::SIGQUIT | Signal::SIGWINCH) {
                 return Err(Stop::Signal(signal));
