@@ -79,7 +79,11 @@ fn probe(plan: &Plan) -> u8 {
             return exit::NOT_POSSIBLE;
         }
     };
-    let _awake = keep_stamps_on(plan.clock);
+    let awake = keep_stamps_on(plan.clock);
+    if plan.clock == Clock::Kernel && awake.is_none() {
+        say("--timestamps kernel: SO_TIMESTAMPING is not to be had here");
+        return exit::NOT_POSSIBLE;
+    }
     // Held until the end: dropping it would end its connections.
     let (found, unresolved, _server) = match addresses(plan, &signals) {
         Ok(found) => found,

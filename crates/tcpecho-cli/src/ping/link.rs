@@ -395,9 +395,12 @@ impl Link {
         buffer: &mut [u8],
         brought: &mut Vec<Brought>,
     ) -> Result<(), Broken> {
-        self.read_reports();
         for _ in 0..READS {
-            let (count, came) = match self.read(buffer) {
+            let read = self.read(buffer);
+            let at = Instant::now();
+            // Before what has come is judged: when it had left has been told by now.
+            self.read_reports();
+            let (count, came) = match read {
                 Ok((0, _)) => {
                     brought.extend(self.checker.rest().and_then(foreign));
                     return Err(self.broken("recv", None));
@@ -410,9 +413,6 @@ impl Link {
                     return Err(self.broken("recv", Some(errno)));
                 }
             };
-            let at = Instant::now();
-            // Without this the leaving of what has come back already may not be known.
-            self.read_reports();
             let mut bytes = buffer.get(..count).unwrap_or_default();
             while let Some(found) = self.checker.next(&mut bytes, self.expected()) {
                 let next = self.bring(found, at, came);
