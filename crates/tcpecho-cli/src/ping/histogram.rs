@@ -5,7 +5,7 @@ use std::{fmt::Write, time::Duration};
 use super::{stats::Series, words::ms};
 
 /// The longest bar.
-const WIDTH: u64 = 50;
+const WIDTH: u64 = 40;
 
 /// The rows, and nothing if there are no times.
 pub(super) fn of(series: &Series) -> String {

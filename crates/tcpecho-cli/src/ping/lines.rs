@@ -91,28 +91,34 @@ impl Lines {
                 format!(", user timestamps (SO_TIMESTAMPING: {})", words(*errno))
             }
         };
-        let mut tried = String::new();
+        let mut lines = String::new();
         for failure in failures {
-            let _ = write!(tried, "; before that {}", failure.seen());
+            let _ = writeln!(lines, "no connection: {}: {}", failure.ending, failure.seen());
         }
-        format!("PING {target} ({peer}) {what}: connected in {took} ms from {local}{clock}{tried}")
+        let named = peer.to_string() == target;
+        let name = if named { String::new() } else { format!(" ({peer})") };
+        format!(
+            "{lines}PING {target}{name} {what}\nconnected to {peer} from {local} in {took} ms{clock}"
+        )
     }
 
     fn answer(&self, answer: &Answer) -> String {
         let Answer { seq, bytes, peer, time, rtt, .. } = answer;
         let (time, late) = (ms(*time), if answer.late { " late" } else { "" });
+        // The port stands in the first line, unless there are several of those.
+        let from = if self.many { peer.to_string() } else { peer.ip().to_string() };
         let begin = match self.mode {
-            Mode::Connect => format!("connected to {peer}: seq={seq} time={time} ms{late}"),
+            Mode::Connect => format!("connected to {from}: seq={seq} time={time} ms{late}"),
             Mode::Stay | Mode::Reconnect => {
                 let rtt = ms(*rtt);
-                format!("{bytes} bytes from {peer}: seq={seq} time={time} ms{late} rtt={rtt}")
+                format!("{bytes} bytes from {from}: seq={seq} time={time} ms{late} rtt={rtt}")
             }
         };
         let connect = answer.connect.map(|took| format!(" connect={}", ms(took)));
         let kernel = answer.kernel.as_ref().map(|kernel| {
             let Kernel { srtt, min_rtt, retransmits } = kernel;
-            let min = min_rtt.map(|min| format!(" min_rtt={}", ms(min))).unwrap_or_default();
-            format!(" srtt={}{min} retrans={retransmits}", ms(*srtt))
+            let min = min_rtt.map(|min| format!(" min={}", ms(min))).unwrap_or_default();
+            format!(" srtt={}{min}{}", ms(*srtt), again(*retransmits))
         });
         format!("{begin}{}{}", connect.unwrap_or_default(), kernel.unwrap_or_default())
     }
@@ -128,12 +134,13 @@ impl Lines {
                     Some(false) => ", and no acknowledgement: the path or the host",
                     None => "",
                 };
-                let again = match retransmits {
-                    0 => String::new(),
-                    count => format!("; retrans={count}"),
-                };
-                format!("no answer within {limit:?}{heard}{again}")
+                format!("no answer within {limit:?}{heard}{}", again(retransmits))
             }
         }
     }
+}
+
+/// Most probes need none, and their line has to fit on a screen.
+fn again(retransmits: u32) -> String {
+    if retransmits == 0 { String::new() } else { format!(" retrans={retransmits}") }
 }

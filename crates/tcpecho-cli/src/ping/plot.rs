@@ -36,7 +36,7 @@ pub(super) struct Plot {
     columns: Vec<(String, VecDeque<Column>)>,
     /// What was said last.
     note: String,
-    drawn: Option<Instant>,
+    next: Instant,
     changed: bool,
     size: (usize, usize),
 }
@@ -44,7 +44,7 @@ pub(super) struct Plot {
 impl Plot {
     /// For a screen of so many columns and rows.
     pub(super) fn new(size: (usize, usize)) -> Self {
-        Plot { columns: Vec::new(), note: String::new(), drawn: None, changed: true, size }
+        Plot { columns: Vec::new(), note: String::new(), next: Instant::now(), changed: true, size }
     }
 
     pub(super) fn resize(&mut self, size: (usize, usize)) {
@@ -52,7 +52,7 @@ impl Plot {
     }
 
     /// One thing that happened, and its line.
-    pub(super) fn take(&mut self, target: &str, event: &Event, line: Option<String>) {
+    pub(super) fn take(&mut self, target: &str, event: &Event, line: Option<&str>) {
         let column = match event {
             Event::Answer(answer) if answer.late => Column::Late(answer.time),
             Event::Answer(answer) => Column::Answer(answer.time),
@@ -60,7 +60,7 @@ impl Plot {
             Event::Lost { .. } => Column::Not('x'),
             Event::Refused { .. } => Column::Not('r'),
             _ => {
-                self.note = line.unwrap_or_default();
+                self.note = line.into_iter().flat_map(str::lines).last().unwrap_or_default().into();
                 self.changed = true;
                 return;
             }
@@ -81,8 +81,7 @@ impl Plot {
 
     /// When to draw next, if there is something new.
     pub(super) fn due(&self) -> Option<Instant> {
-        let next = self.drawn.and_then(|drawn| drawn.checked_add(FRAME));
-        self.changed.then_some(next.unwrap_or_else(Instant::now))
+        self.changed.then_some(self.next)
     }
 
     /// The whole screen, if it is time.
@@ -90,7 +89,7 @@ impl Plot {
         if self.due().is_none_or(|due| due > now) {
             return None;
         }
-        (self.drawn, self.changed) = (Some(now), false);
+        (self.next, self.changed) = (now + FRAME, false);
         let (width, height) = self.size;
         let band = (height.saturating_sub(1) / targets.len().max(1)).max(3);
         let mut rows = Vec::new();
@@ -120,9 +119,13 @@ fn title(target: &Target) -> String {
     let (min, max) = (ms(stats.time.min()), ms(stats.time.max()));
     let probes = counted(stats.transmitted, "probe", "probes");
     let loss = percent(stats.loss_percent());
+    let again = match stats.retransmits {
+        0 => String::new(),
+        count => format!(", retrans {count}"),
+    };
     format!(
-        "{}  {probes}, {loss}% loss, min {min} p50 {p50} p99 {p99} max {max} ms, retrans {}",
-        target.name, stats.retransmits
+        "{}  {probes}, {loss}% loss, min {min} p50 {p50} p99 {p99} max {max} ms{again}",
+        target.name
     )
 }
 

@@ -21,11 +21,11 @@ pub(super) fn lines(target: &Target, mode: Mode) -> Vec<String> {
         let clock = match stats.by_kernel {
             0 => "user timestamps".into(),
             all if all == stats.rtt.count() => "kernel timestamps".into(),
-            some => format!("kernel timestamps for {some}, user for the others"),
+            some => format!("kernel timestamps for {some}"),
         };
         let (jitter, retransmits) = (ms(stats.jitter()), stats.retransmits);
-        let spread = spread("rtt", &stats.rtt);
-        lines.push(format!("{spread}, jitter {jitter} ms, retransmits {retransmits}, {clock}"));
+        lines.push(format!("{}, {clock}", spread("rtt", &stats.rtt)));
+        lines.push(format!("jitter {jitter} ms, retransmits {retransmits}"));
     } else if stats.retransmits > 0 {
         lines.push(format!("retransmits {}", stats.retransmits));
     }

@@ -76,7 +76,7 @@ impl<'a> Teller<'a> {
             Manner::Plot => {
                 let line = self.lines.of(target, event);
                 if let Some(plot) = &mut self.plot {
-                    plot.take(target, event, line);
+                    plot.take(target, event, line.as_deref());
                 }
             }
             Manner::Silent | Manner::Json => {}

@@ -34,25 +34,25 @@ impl Lab {
         let command = [&[program(), "ping"], args, &[self.at.as_str()]].concat();
         self.two.client.program(command).unwrap()
     }
+}
 
-    fn line(&self, program: &Program, text: &str) -> String {
-        let found = program.wait_for_line(text, PATIENCE, |line| line.contains(text));
-        found.unwrap_or_else(|failed| panic!("{failed}\n{:#?}", program.lines()))
-    }
+fn line(program: &Program, text: &str) -> String {
+    let found = program.wait_for_line(text, PATIENCE, |line| line.contains(text));
+    found.unwrap_or_else(|failed| panic!("{failed}\n{:#?}", program.lines()))
 }
 
 #[test]
 fn one_lost_segment_is_one_retransmission_beside_the_probe() {
     let Some(lab) = Lab::new() else { return };
     let pinging = lab.ping(&["-c", "3", "-i", "0.3", "-W", "20"]);
-    lab.line(&pinging, "seq=1 time=");
+    line(&pinging, "seq=1 time=");
     lab.two.wire.add(Rule::drop(Matcher::data().from_client()).once().because("lost"));
-    let second = lab.line(&pinging, "seq=2 time=");
+    let second = line(&pinging, "seq=2 time=");
     assert!(second.ends_with(" retrans=1"), "{second}");
-    let third = lab.line(&pinging, "seq=3 time=");
-    assert!(third.ends_with(" retrans=0"), "{third}");
-    lab.line(&pinging, "3 probes transmitted, 3 received, 0% loss");
-    lab.line(&pinging, "retransmits 1");
+    let third = line(&pinging, "seq=3 time=");
+    assert!(!third.contains("retrans="), "{third}");
+    line(&pinging, "3 probes transmitted, 3 received, 0% loss");
+    line(&pinging, ", retransmits 1");
     assert_eq!(pinging.wait(PATIENCE).unwrap().1, Exit::Exited(0));
 }
 
@@ -60,14 +60,14 @@ fn one_lost_segment_is_one_retransmission_beside_the_probe() {
 fn a_cut_path_is_given_up_and_the_outage_measured() {
     let Some(lab) = Lab::new() else { return };
     let pinging = lab.ping(&["-i", "0.1", "-W", "500ms"]);
-    lab.line(&pinging, "seq=2 time=");
+    line(&pinging, "seq=2 time=");
     lab.two.wire.cut();
-    let lost = lab.line(&pinging, " lost: no answer within 500ms");
+    let lost = line(&pinging, " lost: no answer within 500ms");
     assert!(lost.contains("and no acknowledgement: the path or the host"), "{lost}");
-    lab.line(&pinging, "connection lost: gave-up: recv ");
+    line(&pinging, "connection lost: gave-up: recv ");
     lab.two.wire.mend();
-    lab.line(&pinging, "again in ");
-    lab.line(&pinging, "outage of ");
+    line(&pinging, "again in ");
+    line(&pinging, "outage of ");
     drop(pinging);
 }
 
@@ -78,7 +78,7 @@ fn the_size_that_the_path_loses_is_found() {
     // 1400 bytes pass, 52 of them headers with timestamps.
     lab.two.wire.add(Rule::drop(Matcher::any_tcp().longer_than(1400).from_client()));
     let pinging = lab.ping(&["--size-sweep=4k", "-W", "800ms"]);
-    let last = lab.line(&pinging, "at most ");
+    let last = line(&pinging, "at most ");
     let expected =
         "at most 1348 bytes pass (in one packet of 1400 bytes): what is longer does not arrive";
     assert!(last.ends_with(expected), "{last}\n{:#?}", pinging.lines());
@@ -108,7 +108,7 @@ fn a_middlebox_that_forgets_silently_is_found() {
         });
     lab.two.wire.add(Rule::drop(forgotten));
     let pinging = lab.ping(&["--idle-sweep=2s", "-W", "500ms"]);
-    let last = lab.line(&pinging, "an idle connection is alive after ");
+    let last = line(&pinging, "an idle connection is alive after ");
     assert!(last.ends_with(" ms: silent"), "{last}\n{:#?}", pinging.lines());
     let number = |word: &str| -> u64 {
         let rest = last.split_once(word).unwrap().1;

@@ -50,7 +50,7 @@ fn every_size_passes_on_loopback() {
 fn a_server_that_echoes_only_so_much() {
     // It closes when there is more than a hundred bytes in one read.
     let addr = server(|mut stream| {
-        let mut buffer = [0; 65536];
+        let mut buffer = [0; 4096];
         while let Ok(count @ 1..=100) = stream.read(&mut buffer) {
             if stream.write_all(&buffer[..count]).is_err() {
                 return;
