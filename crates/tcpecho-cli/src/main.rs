@@ -32,7 +32,6 @@ enum Verb {
     Lab(lab::LabArgs),
     /// Send standard input to an echo server, print what comes back, and check it
     Connect(connect::ConnectArgs),
-    /// Probe echo servers: round trips over established connections, and what the kernel knows of them
     Ping(Box<ping::PingArgs>),
 }
 

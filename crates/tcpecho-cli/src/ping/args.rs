@@ -27,8 +27,9 @@ const SMALLEST_LIMIT: Duration = Duration::from_millis(1);
 /// Probe echo servers: a numbered and timed payload over an established connection, and back.
 ///
 /// The habits are those of ping(8), but the round trip is through the server itself, by TCP. Beside each time stands what
-/// the kernel knows: its smoothed and its smallest round-trip time, and the segments it sent again since the last probe;
-/// so a slow answer is seen to be one retransmission, or the server. time= counts from when the probe was due, rtt= from
+/// the kernel knows: its smoothed and its smallest round-trip time (srtt=, min=), and the segments it sent again since the
+/// last probe (retrans=), if it did: a slow answer with one was lost on the way there, without one it is the server's or
+/// the way back's. time= counts from when the probe was due, rtt= from
 /// when it was sent, by the kernel's own timestamps where they are to be had. Looking up the name never counts, nor does
 /// connecting, which is told apart. When a connection breaks, it is said why, and a new one is made; the outage is
 /// measured.

@@ -130,8 +130,8 @@ impl Lines {
             Loss::Unsent => format!("could not be sent within {limit:?}"),
             Loss::Silence { acknowledged, retransmits } => {
                 let heard = match acknowledged {
-                    Some(true) => ", but its host has acknowledged it: the server holds it",
-                    Some(false) => ", and no acknowledgement: the path or the host",
+                    Some(true) => ", but its host has acknowledged it: the server, or the way back",
+                    Some(false) => ", and no acknowledgement: the way there, or the host",
                     None => "",
                 };
                 format!("no answer within {limit:?}{heard}{}", again(retransmits))

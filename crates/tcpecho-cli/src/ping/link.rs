@@ -52,7 +52,11 @@ pub(super) struct Failure {
 impl Failure {
     /// What was seen, in words.
     pub(super) fn seen(&self) -> String {
-        format!("{} after {:.1?}", self.error, self.elapsed)
+        // A note tells the time already.
+        match self.error.notes.as_slice() {
+            [] => format!("{} after {:.1?}", self.error, self.elapsed),
+            _ => self.error.to_string(),
+        }
     }
 }
 

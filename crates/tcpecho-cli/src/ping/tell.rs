@@ -86,6 +86,9 @@ impl<'a> Teller<'a> {
     /// What broke, on standard error, in three parts: what was seen, what it means, what to try. The same again is told
     /// again only after an answer.
     fn explain(&mut self, target: &str, event: &Event) {
+        if self.plan.manner == Manner::Silent {
+            return;
+        }
         let told = match event {
             Event::Broken(broken) => vec![(broken.ending, broken.seen())],
             Event::Unconnected { failures, again: false } => {

@@ -138,11 +138,12 @@ fn the_line_of_fping() {
     let ended = ping(&["-C", "3", "-i", "0.02", "-q", &addrs[0], &addrs[1]]);
     ended.with(1);
     assert_eq!(ended.stdout, Vec::<String>::new());
-    let lines: Vec<_> = ended.stderr.iter().filter(|line| line.contains(" : ")).collect();
-    let (name, times) = values(lines[0]);
+    let lines = &ended.stderr;
+    assert_eq!(lines.len(), 2, "{lines:?}");
+    let (name, times) = values(&lines[0]);
     assert_eq!((name, times.len()), (addrs[0].clone(), 3));
     assert!(times.iter().all(|time| time.parse::<f64>().unwrap() > 0.0), "{lines:?}");
-    assert_eq!(values(lines[1]), (addrs[1].clone(), vec!["-".to_string(); 3]));
+    assert_eq!(values(&lines[1]), (addrs[1].clone(), vec!["-".to_string(); 3]));
     // With lines for each probe too, unless -q.
     let ended = ping(&["-C", "2", "-i", "0.02"]);
     ended.with(0).shows("seq=2 time=").says(" : ");
