@@ -118,6 +118,8 @@ fn probe(plan: &Plan) -> u8 {
         _ if well => 0,
         _ => NO_ANSWER,
     };
+    // The summary needs room.
+    paper.finish(&signals, LAST_WORDS);
     teller.summary(&targets, start.elapsed(), status, &mut paper);
     paper.finish(&signals, LAST_WORDS);
     teller.explain_rest();

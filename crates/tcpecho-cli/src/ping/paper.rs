@@ -6,6 +6,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use nix::sys::signal::Signal;
 use rustix::{
     event::{PollFd, PollFlags, Timespec, poll},
     io::Errno,
@@ -31,10 +32,8 @@ impl Paper {
 
     /// Takes a line, without its newline. One that has no room is counted, which is told later.
     pub(super) fn line(&mut self, text: &str) {
-        if self.lost > 0 && self.waiting.len() < MOST / 2 {
-            let lost = std::mem::take(&mut self.lost);
-            let note = format!("{lost} lines lost: they came faster than they were read\n");
-            self.waiting.extend_from_slice(note.as_bytes());
+        if self.waiting.len() < MOST / 2 {
+            self.tell_lost();
         }
         if self.waiting.len() + text.len() >= MOST {
             self.lost += 1;
@@ -42,6 +41,13 @@ impl Paper {
         }
         self.waiting.extend_from_slice(text.as_bytes());
         self.waiting.push(b'\n');
+    }
+
+    fn tell_lost(&mut self) {
+        if let lost @ 1.. = std::mem::take(&mut self.lost) {
+            let note = format!("{lost} lines lost: they came faster than they were read\n");
+            self.waiting.extend_from_slice(note.as_bytes());
+        }
     }
 
     /// Takes bytes as they are, if there is room.
@@ -82,9 +88,10 @@ impl Paper {
         }
     }
 
-    /// Writes what waits, until it is written, a signal comes, or `patience` ends.
+    /// Writes what waits, until it is written, a signal that ends things comes, or `patience` ends.
     pub(super) fn finish(&mut self, signals: &Signals, patience: Duration) {
         let end = Instant::now() + patience;
+        self.tell_lost();
         while self.wants() && self.failed.is_none() {
             let left = end.saturating_duration_since(Instant::now());
             let left_spec = Timespec::try_from(left).ok();
@@ -96,11 +103,16 @@ impl Paper {
                 Err(Errno::INTR) => {}
                 Err(_) | Ok(0) => return,
                 Ok(_) if output => self.write(),
-                Ok(_) if signal => return,
+                Ok(_) if signal && is_enough(signals) => return,
                 Ok(_) => {}
             }
         }
     }
+}
+
+/// Whether the user has had enough, for the second time.
+fn is_enough(signals: &Signals) -> bool {
+    signals.next().is_some_and(|signal| !matches!(signal, Signal::SIGQUIT | Signal::SIGWINCH))
 }
 
 impl AsFd for Paper {

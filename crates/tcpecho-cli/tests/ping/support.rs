@@ -123,6 +123,13 @@ impl Pinging {
         self.stderr.wait_for(text)
     }
 
+    /// The newest line of standard error with this in it, once there is one.
+    pub(crate) fn says_last(&self, text: &str) -> String {
+        self.says(text);
+        let lines = self.stderr.lines.lock().unwrap();
+        lines.iter().rfind(|line| line.contains(text)).unwrap().clone()
+    }
+
     pub(crate) fn gets(&self, signal: Signal) {
         kill_process(Pid::from_child(&self.child), signal).unwrap();
     }
