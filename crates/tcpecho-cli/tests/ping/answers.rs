@@ -55,10 +55,10 @@ fn an_answer_twice_is_doubled() {
 #[test]
 fn no_answer_is_lost_after_the_timeout() {
     let addr = answering(|number, probe| Some(probe.repeat(usize::from(number != 2))));
-    let ended = ping_to(addr, &[QUICK, &["-W", "300ms"]].concat());
+    let ended = ping_to(addr, &[QUICK, &["-W", "1"]].concat());
     ended.with(0).shows("seq=3 time=");
-    ended.shows("seq=2 lost: no answer within 300ms, but its host has acknowledged it");
-    ended.shows("3 probes transmitted, 2 received, 1 lost, 33.333% loss");
+    ended.shows("seq=2 lost: no answer within 1s, but its host has acknowledged it");
+    ended.shows(", 1 lost, 33.333% loss");
 }
 
 #[test]

@@ -64,7 +64,7 @@ fn a_cut_path_is_given_up_and_the_outage_measured() {
     lab.two.wire.cut();
     let lost = line(&pinging, " lost: no answer within 500ms");
     assert!(lost.contains("and no acknowledgement: the way there, or the host"), "{lost}");
-    line(&pinging, "connection lost: gave-up: recv ");
+    line(&pinging, "connection lost: gave-up: ");
     lab.two.wire.mend();
     line(&pinging, "again in ");
     line(&pinging, "outage of ");
@@ -77,7 +77,7 @@ fn the_size_that_the_path_loses_is_found() {
     lab.two.client.set_sysctl("net.ipv4.tcp_mtu_probing", "0").unwrap();
     // 1400 bytes pass, 52 of them headers with timestamps.
     lab.two.wire.add(Rule::drop(Matcher::any_tcp().longer_than(1400).from_client()));
-    let pinging = lab.ping(&["--size-sweep=4k", "-W", "800ms"]);
+    let pinging = lab.ping(&["--size-sweep=1500", "-W", "1.5"]);
     let last = line(&pinging, "at most ");
     let expected =
         "at most 1348 bytes pass (in one packet of 1400 bytes): what is longer does not arrive";
@@ -110,11 +110,11 @@ fn a_middlebox_that_forgets_silently_is_found() {
     let pinging = lab.ping(&["--idle-sweep=2s", "-W", "500ms"]);
     let last = line(&pinging, "an idle connection is alive after ");
     assert!(last.ends_with(" ms: silent"), "{last}\n{:#?}", pinging.lines());
-    let number = |word: &str| -> u64 {
+    let number = |word: &str| -> f64 {
         let rest = last.split_once(word).unwrap().1;
         rest.split(' ').next().unwrap().parse().unwrap()
     };
     let (alive, dead) = (number("alive after "), number("dead after "));
-    assert!(alive < dead && dead <= 1000, "{last}");
+    assert!(alive < dead && dead <= 1000.0, "{last}");
     assert_eq!(pinging.wait(PATIENCE).unwrap().1, Exit::Exited(1));
 }

@@ -35,15 +35,10 @@ pub(super) fn sweep(
         if !matches!(fate, Fate::Back { .. }) {
             return Ok(Finding::Dead(fate));
         }
-        if let Some(broken) = trial.rest(&mut link, idle)? {
-            let (word, lasted) = (broken.ending, ms(idle.min(broken.lasted)));
-            writer.step(idle_ms, false, &format!("{word} after {lasted} ms: {}", broken.seen()));
-            let at = broken.lasted.min(idle);
-            return Ok(Finding::Idle {
-                alive: at,
-                dead: Some(at),
-                how: Some(word_of(broken.ending)),
-            });
+        if let Some((broken, at)) = trial.rest(&mut link, idle)? {
+            let (word, seen) = (broken.ending, broken.seen());
+            writer.step(idle_ms, false, &format!("{word} after {} ms: {seen}", ms(at)));
+            return Ok(Finding::Idle { alive: at, dead: Some(at), how: Some(word_of(word)) });
         }
         let fate = trial.probe(&mut link)?;
         match &fate {

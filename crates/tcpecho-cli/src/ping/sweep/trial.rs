@@ -106,14 +106,19 @@ impl Trial<'_> {
         }
     }
 
-    /// Says nothing for so long. The end of the connection, if that comes first.
-    pub(super) fn rest(&mut self, link: &mut Link, span: Duration) -> Result<Option<Broken>, Stop> {
-        let end = Instant::now().checked_add(span);
+    /// Says nothing for so long. If the end of the connection comes first, that and when.
+    pub(super) fn rest(
+        &mut self,
+        link: &mut Link,
+        span: Duration,
+    ) -> Result<Option<(Broken, Duration)>, Stop> {
+        let start = Instant::now();
+        let end = start.checked_add(span);
         while end.is_some_and(|end| Instant::now() < end) {
             self.wait(link, end)?;
             // Whatever a server says of its own accord is not idle, but nor is it an answer.
             if let Err(broken) = link.receive(&mut self.buffer, &mut Vec::new()) {
-                return Ok(Some(broken));
+                return Ok(Some((broken, start.elapsed())));
             }
         }
         Ok(None)
