@@ -1,5 +1,8 @@
 //! One connection, made and used without blocking: its probes under way, and what the kernel says of them.
 
+mod flights;
+mod way;
+
 use std::{
     collections::VecDeque,
     net::SocketAddr,
@@ -10,69 +13,30 @@ use std::{
 use rustix::{
     event::PollFlags,
     io::Errno,
-    net::{self, AddressFamily, SendFlags, SocketFlags, SocketType, sockopt},
+    net::{self, SendFlags, sockopt},
 };
 use tcpecho::{Ending, Error};
 use tcpecho_os::{
     tcp_info::{TcpInfo, tcp_info},
-    timestamping::{self, Sent},
+    timestamping,
 };
 
+pub(super) use self::{
+    flights::Flight,
+    way::{Failure, Way},
+};
+use self::{
+    flights::Flights,
+    way::{next_address, out_of_patience},
+};
 use super::{
     check::{Checker, Found},
     event::{Broken, Kernel},
     probe::{Run, Stamp},
 };
 
-/// Lost probes that are remembered, so that a late answer is known for what it is.
-const REMEMBERED: usize = 4096;
 /// Reads in one turn; then the other connections have theirs.
 const READS: usize = 4;
-
-/// How connections are made.
-#[derive(Debug, Clone)]
-pub(super) struct Way {
-    pub(super) source: Option<SocketAddr>,
-    /// The interface to use.
-    pub(super) device: Option<String>,
-    /// How long each address may take.
-    pub(super) timeout: Duration,
-    /// Ask for the kernel's stamps.
-    pub(super) stamps: bool,
-}
-
-/// An address that could not be connected to.
-#[derive(Debug, Clone)]
-pub(super) struct Failure {
-    pub(super) ending: Ending,
-    pub(super) error: Error,
-    pub(super) elapsed: Duration,
-}
-
-impl Failure {
-    /// What was seen, in words.
-    pub(super) fn seen(&self) -> String {
-        // A note tells the time already.
-        match self.error.notes.as_slice() {
-            [] => format!("{} after {:.1?}", self.error, self.elapsed),
-            _ => self.error.to_string(),
-        }
-    }
-}
-
-/// A probe under way.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Flight {
-    pub(super) stamp: Stamp,
-    pub(super) due: Instant,
-    /// When the last of it was handed to the socket.
-    pub(super) sent: Option<Instant>,
-    /// How many bytes had then been handed over in all.
-    end: u64,
-    /// When the kernel saw it leave, and saw it acknowledged; since the epoch.
-    left: Option<Duration>,
-    acknowledged: Option<Duration>,
-}
 
 /// How far it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -122,18 +86,13 @@ pub(super) struct Link {
     since: Instant,
     /// There may be something to do: poll said so, or it is new.
     ready: bool,
-    /// Under way, in order.
-    waiting: VecDeque<Flight>,
-    /// Lost, in order.
-    missed: VecDeque<Flight>,
+    flights: Flights,
     /// What is being sent, and how much of it is.
     sending: Option<(u64, usize)>,
     buffer: Vec<u8>,
     written: u64,
     checker: Checker,
     run: Run,
-    /// The number of the last probe that came back.
-    last_seen: u64,
     retransmits: u32,
 }
 
@@ -160,14 +119,12 @@ impl Link {
             phase: Phase::Connecting,
             since: now,
             ready: true,
-            waiting: VecDeque::new(),
-            missed: VecDeque::new(),
+            flights: Flights::default(),
             sending: None,
             buffer: vec![0; size],
             written: 0,
             checker: Checker::new(run, size),
             run,
-            last_seen: 0,
             retransmits: 0,
         })
     }
@@ -282,42 +239,32 @@ impl Link {
 
     /// A probe is due.
     pub(super) fn add(&mut self, stamp: Stamp, due: Instant) {
-        let flight = Flight { stamp, due, sent: None, end: 0, left: None, acknowledged: None };
-        self.waiting.push_back(flight);
+        self.flights.add(stamp, due);
     }
 
     /// Probes under way.
     pub(super) fn under_way(&self) -> usize {
-        self.waiting.len()
+        self.flights.under_way()
     }
 
     /// When the oldest of them was due.
     pub(super) fn oldest_due(&self) -> Option<Instant> {
-        self.waiting.front().map(|flight| flight.due)
+        self.flights.oldest_due()
     }
 
     /// The oldest, if it was due at `limit` or before; from now on it is missed.
     pub(super) fn miss(&mut self, limit: Instant) -> Option<Flight> {
-        let flight = *self.waiting.front().filter(|flight| flight.due <= limit)?;
-        self.waiting.pop_front();
-        // What was not even begun will not be sent any more.
-        let begun = self.sending.is_some_and(|(seq, _)| seq == flight.stamp.seq);
-        if flight.sent.is_some() || begun {
-            if self.missed.len() >= REMEMBERED {
-                self.missed.pop_front();
-            }
-            self.missed.push_back(flight);
-        }
-        Some(flight)
+        let begun = self.sending.map(|(seq, _)| seq);
+        self.flights.miss(limit, begun)
     }
 
     /// All that were under way.
-    pub(super) fn take_waiting(&mut self) -> VecDeque<Flight> {
-        std::mem::take(&mut self.waiting)
+    pub(super) fn take_under_way(&mut self) -> VecDeque<Flight> {
+        self.flights.take_under_way()
     }
 
     fn has_something_to_send(&self) -> bool {
-        self.sending.is_some() || self.waiting.back().is_some_and(|flight| flight.sent.is_none())
+        self.sending.is_some() || self.flights.next_unsent().is_some()
     }
 
     /// Sends what is due, as far as the socket takes it.
@@ -329,10 +276,9 @@ impl Link {
             let (seq, offset) = if let Some(sending) = self.sending {
                 sending
             } else {
-                let next = self.waiting.partition_point(|flight| flight.sent.is_some());
-                let Some(flight) = self.waiting.get(next) else { return Ok(()) };
-                self.run.write(flight.stamp, &mut self.buffer);
-                (flight.stamp.seq, 0)
+                let Some(stamp) = self.flights.next_unsent() else { return Ok(()) };
+                self.run.write(stamp, &mut self.buffer);
+                (stamp.seq, 0)
             };
             let rest = self.buffer.get(offset..).unwrap_or_default();
             match net::send(&self.fd, rest, SendFlags::NOSIGNAL) {
@@ -341,7 +287,7 @@ impl Link {
                     let done = offset + count >= self.buffer.len();
                     self.sending = Some((seq, offset + count)).filter(|_| !done);
                     if done {
-                        self.note_sent(seq);
+                        self.flights.note_sent(seq, Instant::now(), self.written);
                     }
                 }
                 Err(Errno::INTR) => {}
@@ -353,44 +299,6 @@ impl Link {
                 Err(errno) => return Err(self.broken("send", Some(errno))),
             }
         }
-    }
-
-    fn note_sent(&mut self, seq: u64) {
-        let (now, written) = (Instant::now(), self.written);
-        if let Some(flight) = self.find(seq) {
-            (flight.sent, flight.end) = (Some(now), written);
-        }
-    }
-
-    fn find(&mut self, seq: u64) -> Option<&mut Flight> {
-        let number = |flight: &Flight| flight.stamp.seq;
-        if let Ok(index) = self.missed.binary_search_by_key(&seq, number) {
-            return self.missed.get_mut(index);
-        }
-        let index = self.waiting.binary_search_by_key(&seq, number).ok()?;
-        self.waiting.get_mut(index)
-    }
-
-    /// Takes the flight out; true if it had been missed.
-    fn settle(&mut self, seq: u64) -> Option<(Flight, bool)> {
-        self.last_seen = seq;
-        self.has_answered = true;
-        if let Ok(index) = self.missed.binary_search_by_key(&seq, |flight| flight.stamp.seq) {
-            return self.missed.remove(index).map(|flight| (flight, true));
-        }
-        let index = self.waiting.binary_search_by_key(&seq, |flight| flight.stamp.seq).ok()?;
-        // What was not sent cannot have come back.
-        self.waiting.get(index)?.sent?;
-        self.waiting.remove(index).map(|flight| (flight, false))
-    }
-
-    /// The probe that an honest echo would bring next.
-    fn expected(&self) -> Option<Stamp> {
-        let next = |flights: &VecDeque<Flight>| {
-            let index = flights.partition_point(|flight| flight.stamp.seq <= self.last_seen);
-            flights.get(index).filter(|flight| flight.sent.is_some()).map(|flight| flight.stamp)
-        };
-        next(&self.missed).or_else(|| next(&self.waiting))
     }
 
     /// Reads what has come. An error is the end of the connection; what it brought before stands in `brought`.
@@ -418,7 +326,7 @@ impl Link {
                 }
             };
             let mut bytes = buffer.get(..count).unwrap_or_default();
-            while let Some(found) = self.checker.next(&mut bytes, self.expected()) {
+            while let Some(found) = self.checker.next(&mut bytes, self.flights.expected()) {
                 let next = self.bring(found, at, came);
                 match (brought.last_mut(), &next) {
                     // However many there are, they are one thing.
@@ -443,14 +351,13 @@ impl Link {
     fn bring(&mut self, found: Found, at: Instant, came: Option<Duration>) -> Brought {
         match found {
             Found::Whole(Stamp { seq, .. }) => {
-                let settled = self.settle(seq);
-                let missed = settled.is_some_and(|(_, missed)| missed);
-                Brought::Whole { flight: settled.map(|(flight, _)| flight), seq, missed, at, came }
+                self.has_answered = true;
+                let (flight, missed) = self.flights.settle(seq).unzip();
+                Brought::Whole { flight, seq, missed: missed == Some(true), at, came }
             }
             Found::Damaged { seq, at } => {
-                let settled = self.settle(seq);
-                let missed = settled.is_some_and(|(_, missed)| missed);
-                Brought::Damaged { seq, known: settled.is_some(), missed, at }
+                let missed = self.flights.settle(seq).map(|(_, missed)| missed);
+                Brought::Damaged { seq, known: missed.is_some(), missed: missed == Some(true), at }
             }
             Found::Foreign(count) => Brought::Foreign(count),
         }
@@ -462,20 +369,7 @@ impl Link {
             return;
         }
         while let Ok(Some(report)) = timestamping::next_report(&self.fd) {
-            let offset = report.offset;
-            let about = |flight: &&mut Flight| {
-                flight.sent.is_some() && (flight.end as u32).wrapping_sub(1) == offset
-            };
-            let all = self.missed.iter_mut().chain(&mut self.waiting);
-            // The newest are what reports are about.
-            if let Some(flight) = all.rev().find(about) {
-                let slot = match report.what {
-                    Sent::Left => &mut flight.left,
-                    Sent::Acknowledged => &mut flight.acknowledged,
-                };
-                // The first counts; a retransmission is reported once more.
-                slot.get_or_insert(report.at);
-            }
+            self.flights.note_report(report);
         }
     }
 
@@ -499,7 +393,7 @@ impl Link {
     pub(super) fn has_acknowledged(&self, flight: &Flight) -> Option<bool> {
         flight.sent?;
         let queued = tcpecho_os::socket::unsent(&self.fd).ok()?;
-        Some(self.written.saturating_sub(queued.into()) >= flight.end)
+        Some(self.written.saturating_sub(queued.into()) >= flight.end())
     }
 
     /// The socket has nothing more to say: all that came is read, and something ended it.
@@ -517,71 +411,9 @@ impl AsFd for Link {
     }
 }
 
-impl Flight {
-    /// From when it was sent to when its answer came; true if by the kernel's stamps.
-    pub(super) fn rtt(&self, at: Instant, came: Option<Duration>) -> (Duration, bool) {
-        // The clock of the day may have been set between the two.
-        let by_kernel = self.left.zip(came).and_then(|(left, came)| came.checked_sub(left));
-        let by_us = || self.sent.map_or(Duration::ZERO, |sent| at.saturating_duration_since(sent));
-        by_kernel.map_or_else(|| (by_us(), false), |rtt| (rtt, true))
-    }
-
-    /// From when it left to when it was acknowledged.
-    pub(super) fn ack(&self) -> Option<Duration> {
-        self.acknowledged?.checked_sub(self.left?)
-    }
-}
-
 fn foreign(found: Found) -> Option<Brought> {
     match found {
         Found::Foreign(count) => Some(Brought::Foreign(count)),
         _ => None,
     }
-}
-
-/// A socket that connects to the next address; those that fail at once are noted.
-fn next_address(
-    addrs: &mut VecDeque<SocketAddr>,
-    failures: &mut Vec<Failure>,
-    way: &Way,
-) -> Option<(OwnedFd, SocketAddr)> {
-    while let Some(addr) = addrs.pop_front() {
-        let start = Instant::now();
-        match begin(addr, way) {
-            Ok(fd) => return Some((fd, addr)),
-            Err(error) => {
-                let ending = Ending::of_connect(error.source);
-                failures.push(Failure { ending, error, elapsed: start.elapsed() });
-            }
-        }
-    }
-    None
-}
-
-fn begin(addr: SocketAddr, way: &Way) -> Result<OwnedFd, Error> {
-    let family = if addr.is_ipv4() { AddressFamily::INET } else { AddressFamily::INET6 };
-    let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
-    let fd = net::socket_with(family, SocketType::STREAM, flags, None)
-        .map_err(|errno| Error::at("socket", addr, errno))?;
-    let option = |errno| Error::at("setsockopt", addr, errno);
-    sockopt::set_tcp_nodelay(&fd, true).map_err(option)?;
-    if let Some(device) = &way.device {
-        tcpecho_os::socket::bind_to_device(&fd, device)
-            .map_err(|errno| option(errno).note(format!("interface {}", device.escape_debug())))?;
-    }
-    if let Some(source) = way.source {
-        if source.port() != 0 {
-            sockopt::set_socket_reuseaddr(&fd, true).map_err(option)?;
-        }
-        net::bind(&fd, &source).map_err(|errno| Error::at("bind", source, errno))?;
-    }
-    match net::connect(&fd, &addr) {
-        Ok(()) | Err(Errno::INPROGRESS | Errno::INTR) => Ok(fd),
-        Err(errno) => Err(Error::at("connect", addr, errno)),
-    }
-}
-
-fn out_of_patience(addr: SocketAddr, waited: Duration) -> Error {
-    Error::at("connect", addr, Errno::TIMEDOUT)
-        .note(format!("no answer to our SYN within {waited:.1?}, the time allowed"))
 }
