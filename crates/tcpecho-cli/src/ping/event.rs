@@ -37,6 +37,8 @@ pub(super) struct Connected {
     pub(super) peer: SocketAddr,
     pub(super) local: SocketAddr,
     pub(super) took: Duration,
+    /// How often the SYN was sent again.
+    pub(super) retransmits: u32,
     pub(super) again: bool,
     /// Addresses tried before.
     pub(super) failures: Vec<Failure>,

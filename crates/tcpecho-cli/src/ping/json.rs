@@ -61,6 +61,7 @@ enum What {
         peer: SocketAddr,
         local: SocketAddr,
         connect_us: f64,
+        retransmits: u32,
         again: bool,
         timestamps: &'static str,
         attempts: Vec<AttemptRow>,
@@ -133,16 +134,7 @@ pub(super) struct AttemptRow {
 impl What {
     fn of(event: &Event) -> Self {
         match event {
-            Event::Connected(Connected { peer, local, took, again, failures, stamps, .. }) => {
-                What::Connected {
-                    peer: *peer,
-                    local: *local,
-                    connect_us: us(*took),
-                    again: *again,
-                    timestamps: clock(*stamps),
-                    attempts: AttemptRow::all(failures),
-                }
-            }
+            Event::Connected(connected) => What::connected(connected),
             Event::Unconnected { failures, .. } => {
                 What::Unconnected { attempts: AttemptRow::all(failures) }
             }
@@ -157,6 +149,18 @@ impl What {
             Event::Outage { first, lost, span } => {
                 What::Outage { first_seq: *first, lost: *lost, outage_us: us(*span) }
             }
+        }
+    }
+
+    fn connected(connected: &Connected) -> Self {
+        What::Connected {
+            peer: connected.peer,
+            local: connected.local,
+            connect_us: us(connected.took),
+            retransmits: connected.retransmits,
+            again: connected.again,
+            timestamps: clock(connected.stamps),
+            attempts: AttemptRow::all(&connected.failures),
         }
     }
 

@@ -73,11 +73,12 @@ impl Lines {
     }
 
     fn connected(&self, target: &str, connected: &Connected) -> String {
-        let Connected { peer, local, took, again, failures, no_stamps, stamps } = connected;
+        let Connected { peer, local, took, again, failures, no_stamps, stamps, .. } = connected;
+        let lost = again_words(connected.retransmits);
         let took = ms(*took);
         if *again {
             let whose = if self.many { format!("{target}: ") } else { String::new() };
-            return format!("{}{whose}connected to {peer} again in {took} ms", self.date());
+            return format!("{}{whose}connected to {peer} again in {took} ms{lost}", self.date());
         }
         let what = match self.mode {
             Mode::Connect => "by handshake only".into(),
@@ -98,7 +99,7 @@ impl Lines {
         let named = peer.to_string() == target;
         let name = if named { String::new() } else { format!(" ({peer})") };
         format!(
-            "{lines}PING {target}{name} {what}\nconnected to {peer} from {local} in {took} ms{clock}"
+            "{lines}PING {target}{name} {what}\nconnected to {peer} from {local} in {took} ms{lost}{clock}"
         )
     }
 
@@ -118,7 +119,7 @@ impl Lines {
         let kernel = answer.kernel.as_ref().map(|kernel| {
             let Kernel { srtt, min_rtt, retransmits } = kernel;
             let min = min_rtt.map(|min| format!(" min={}", ms(min))).unwrap_or_default();
-            format!(" srtt={}{min}{}", ms(*srtt), again(*retransmits))
+            format!(" srtt={}{min}{}", ms(*srtt), again_words(*retransmits))
         });
         format!("{begin}{}{}", connect.unwrap_or_default(), kernel.unwrap_or_default())
     }
@@ -134,13 +135,13 @@ impl Lines {
                     Some(false) => ", and no acknowledgement: the way there, or the host",
                     None => "",
                 };
-                format!("no answer within {limit:?}{heard}{}", again(retransmits))
+                format!("no answer within {limit:?}{heard}{}", again_words(retransmits))
             }
         }
     }
 }
 
 /// Most probes need none, and their line has to fit on a screen.
-fn again(retransmits: u32) -> String {
+fn again_words(retransmits: u32) -> String {
     if retransmits == 0 { String::new() } else { format!(" retrans={retransmits}") }
 }

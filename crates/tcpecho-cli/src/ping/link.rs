@@ -234,7 +234,6 @@ impl Link {
         // A host that does not acknowledge for twice the time allowed is given up by the kernel, which then says why.
         let limit = way.timeout.as_millis().saturating_mul(2).clamp(1000, u32::MAX.into());
         let _ = sockopt::set_tcp_user_timeout(&self.fd, limit as u32);
-        self.retransmits = 0;
     }
 
     /// A probe is due.

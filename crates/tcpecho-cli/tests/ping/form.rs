@@ -3,7 +3,11 @@
 use std::{process::Command, time::Duration};
 
 use crate::{
-    common::{Serving, has, peers::deserted, somewhere},
+    common::{
+        Serving, has,
+        peers::{deserted, echo},
+        program, somewhere,
+    },
     support::*,
 };
 
@@ -99,6 +103,35 @@ fn a_source_may_be_an_address_or_an_interface() {
     ended.with(0).shows(" from 127.0.0.9:");
     let ended = ping_to(server.addr(), &["-c", "1", "-I", "lo"]);
     ended.with(0).shows("1 received");
+}
+
+#[test]
+fn the_address_of_a_name_that_answers_is_used() {
+    let (_held, nobody) = deserted(somewhere());
+    let listener = std::net::TcpListener::bind(("127.0.0.2", nobody.port())).unwrap();
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            echo(stream.unwrap());
+        }
+    });
+    let hosts = std::env::temp_dir().join(format!("tcpecho-ping-{}", std::process::id()));
+    std::fs::write(&hosts, "127.0.0.1 both.test\n127.0.0.2 both.test\n").unwrap();
+    let script = "mount --bind \"$1\" /etc/hosts || exit 77; shift; exec \"$@\"";
+    let mut command = Command::new("unshare");
+    command.args(["--map-root-user", "--mount", "sh", "-c", script, "sh"]).arg(&hosts);
+    command.args([program(), "ping", "-c", "2", "-i", "0.02"]);
+    let target = format!("both.test:{}", nobody.port());
+    let output = command.arg(&target).output().unwrap();
+    std::fs::remove_file(hosts).unwrap();
+    let shown = String::from_utf8(output.stdout).unwrap();
+    if !shown.contains(&target) {
+        let why = String::from_utf8_lossy(&output.stderr);
+        eprintln!("SKIP: no mount namespace with /etc/hosts of its own: {why}");
+        return;
+    }
+    assert_eq!(output.status.code(), Some(0), "{shown}");
+    assert!(shown.contains(&format!("PING {target} (127.0.0.2:{})", nobody.port())), "{shown}");
+    assert!(shown.contains("64 bytes from 127.0.0.2: seq=2 "), "{shown}");
 }
 
 #[test]

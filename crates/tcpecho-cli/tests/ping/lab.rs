@@ -44,8 +44,12 @@ fn line(program: &Program, text: &str) -> String {
 #[test]
 fn one_lost_segment_is_one_retransmission_beside_the_probe() {
     let Some(lab) = Lab::new() else { return };
+    lab.two.wire.add(Rule::drop(Matcher::syn()).once().because("lost"));
     let pinging = lab.ping(&["-c", "3", "-i", "0.3", "-W", "20"]);
-    line(&pinging, "seq=1 time=");
+    let connected = line(&pinging, "connected to ");
+    assert!(connected.contains(" ms retrans=1, "), "{connected}");
+    let first = line(&pinging, "seq=1 time=");
+    assert!(!first.contains("retrans="), "{first}");
     lab.two.wire.add(Rule::drop(Matcher::data().from_client()).once().because("lost"));
     let second = line(&pinging, "seq=2 time=");
     // One, unless the host is so slow that its kernel loses patience once more.

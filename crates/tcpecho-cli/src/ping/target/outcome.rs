@@ -26,11 +26,18 @@ impl Target {
         self.stats.connections += 1;
         self.stats.connect.record(took);
         let first = self.stats.connections == 1;
+        let retransmits = link.info().map_or(0, |info| info.total_retrans);
+        if self.rules.mode == Mode::Stay {
+            // A probe that has a connection of its own has these too; others do not.
+            let _ = link.kernel();
+            self.stats.retransmits += u64::from(retransmits);
+        }
         if self.rules.mode == Mode::Stay || first {
             let connected = Connected {
                 peer,
                 local: link.local.unwrap_or(peer),
                 took,
+                retransmits,
                 again: !first,
                 failures: std::mem::take(&mut link.failures),
                 no_stamps: link.stamps.err(),
