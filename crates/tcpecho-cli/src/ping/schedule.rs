@@ -3,6 +3,9 @@
 
 use std::time::{Duration, Instant};
 
+/// Between probes that find no connection, where the pace is that of the answers.
+const PAUSE: Duration = Duration::from_millis(10);
+
 /// What decides when the next probe is due.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Pace {
@@ -71,7 +74,14 @@ impl Schedule {
         Some((self.taken, due))
     }
 
-    /// The last one taken has been answered, or never will be.
+    /// The last one taken has found no connection, or lost it: that is known at once, and is no reason to hurry.
+    pub(super) fn failed(&mut self, now: Instant) {
+        if let (Some(last), Pace::Settled(least)) = (self.last, self.pace) {
+            self.due = last.checked_add(least.max(PAUSE)).map(|due| due.max(now));
+        }
+    }
+
+    /// The last one taken has been answered, or its time is over.
     pub(super) fn settled(&mut self, now: Instant) {
         let Some(last) = self.last else { return };
         match self.pace {
@@ -131,6 +141,18 @@ mod tests {
         assert_eq!(schedule.due(), Some(start + SECOND));
         schedule.settled(start + SECOND / 4);
         assert_eq!(schedule.due(), Some(start + SECOND / 4));
+    }
+
+    #[test]
+    fn without_a_connection_nobody_hurries() {
+        let start = Instant::now();
+        for pace in [Pace::Settled(Duration::ZERO), Pace::Flood(PAUSE)] {
+            let mut schedule = Schedule::new(pace, None);
+            schedule.begin(start);
+            schedule.take();
+            schedule.failed(start);
+            assert_eq!(schedule.due(), Some(start + PAUSE));
+        }
     }
 
     #[test]

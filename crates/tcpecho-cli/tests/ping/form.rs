@@ -157,6 +157,35 @@ fn a_histogram_has_every_time() {
     assert_eq!(counts.sum::<u64>(), 50, "{ended:#?}");
 }
 
+/// What is written to a terminal, which script(1) makes; SKIP where there is none.
+fn on_a_terminal(args: &str) -> Option<String> {
+    if !has("script") {
+        return None;
+    }
+    let line = format!("{} ping {args}", program());
+    let output = Command::new("script").args(["-qec", &line, "/dev/null"]).output().unwrap();
+    assert_eq!(output.status.code(), Some(0), "{output:?}");
+    Some(String::from_utf8(output.stdout).unwrap())
+}
+
+#[test]
+fn a_plot_has_the_screen_and_gives_it_back() {
+    let Some(shown) = on_a_terminal("--plot -c 8 -i 0.1") else { return };
+    let (before, rest) = shown.split_once("\x1b[?1049h").unwrap();
+    let (screen, after) = rest.split_once("\x1b[?1049l").unwrap();
+    assert!(!before.contains("seq="), "{shown:?}");
+    assert!(screen.contains("% loss, min ") && screen.contains('*'), "{screen:?}");
+    assert!(after.contains("8 probes transmitted, 8 received, 0% loss"), "{after:?}");
+}
+
+#[test]
+fn a_dot_stands_for_each_probe_that_is_not_answered() {
+    let Some(shown) = on_a_terminal("-f -c 100") else { return };
+    let count = |text: &str| shown.split("PING").nth(1).unwrap().matches(text).count();
+    assert!(shown.contains("100 received, 0% loss"), "{shown:?}");
+    assert!(count("\u{8} \u{8}") <= 100 && !shown.contains("seq="), "{shown:?}");
+}
+
 /// `NAME : TIME TIME -`
 fn values(line: &str) -> (String, Vec<String>) {
     let (name, values) = line.split_once(" : ").unwrap_or_else(|| panic!("{line:?}"));

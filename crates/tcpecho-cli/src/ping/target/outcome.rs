@@ -94,7 +94,7 @@ impl Target {
                 self.stats.refused += 1;
                 let time = now.saturating_duration_since(flight.due);
                 self.events.push(Event::Refused { seq: flight.stamp.seq, time });
-                self.settled(now);
+                self.schedule.failed(now);
             } else {
                 self.lose(flight.stamp.seq, flight.due, Loss::Ended(ending));
             }
@@ -204,6 +204,9 @@ impl Target {
         let missing = self.missing.get_or_insert(Missing { since: due, first: seq, lost: 0 });
         missing.lost += 1;
         self.events.push(Event::Lost { seq, why });
-        self.settled(Instant::now());
+        match why {
+            Loss::Ended(_) => self.schedule.failed(Instant::now()),
+            Loss::Silence { .. } | Loss::Unsent => self.settled(Instant::now()),
+        }
     }
 }
