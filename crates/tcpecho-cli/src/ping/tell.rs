@@ -31,7 +31,7 @@ pub(super) struct Teller<'a> {
     /// Dots that stand.
     dots: u64,
     plot: Option<Plot>,
-    /// What has been explained since the last answer, by target.
+    /// What has been explained, by target.
     explained: Vec<(String, Ending)>,
     /// To be explained once the screen is free.
     held_back: Vec<(Ending, String)>,
@@ -83,8 +83,8 @@ impl<'a> Teller<'a> {
         }
     }
 
-    /// What broke, on standard error, in three parts: what was seen, what it means, what to try. The same again is told
-    /// again only after an answer.
+    /// What broke, on standard error, in three parts: what was seen, what it means, what to try. Once for each
+    /// ending: later ones have their line.
     fn explain(&mut self, target: &str, event: &Event) {
         if self.plan.manner == Manner::Silent {
             return;
@@ -93,10 +93,6 @@ impl<'a> Teller<'a> {
             Event::Broken(broken) => vec![(broken.ending, broken.seen())],
             Event::Unconnected { failures, again: false } => {
                 failures.iter().map(|failure| (failure.ending, failure.seen())).collect()
-            }
-            Event::Answer(_) if !self.explained.is_empty() => {
-                self.explained.retain(|(name, _)| name != target);
-                return;
             }
             _ => return,
         };

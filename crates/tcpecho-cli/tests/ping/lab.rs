@@ -81,7 +81,7 @@ fn the_size_that_the_path_loses_is_found() {
     lab.two.client.set_sysctl("net.ipv4.tcp_mtu_probing", "0").unwrap();
     // 1400 bytes pass, 52 of them headers with timestamps.
     lab.two.wire.add(Rule::drop(Matcher::any_tcp().longer_than(1400).from_client()));
-    let pinging = lab.ping(&["--size-sweep=1500", "-W", "1.5"]);
+    let pinging = lab.ping(&["--size-sweep=1500", "-W", "1"]);
     let last = line(&pinging, "at most ");
     let expected =
         "at most 1348 bytes pass (in one packet of 1400 bytes): what is longer does not arrive";
@@ -92,7 +92,7 @@ fn the_size_that_the_path_loses_is_found() {
 #[test]
 fn a_middlebox_that_forgets_silently_is_found() {
     let Some(lab) = Lab::new() else { return };
-    // Each connection is forgotten 600 ms after its last packet.
+    // Each connection is forgotten 200 ms after its last packet.
     let last = std::sync::Mutex::new(std::collections::HashMap::new());
     let forgotten =
         Matcher::any_tcp().matching("of a forgotten connection", move |from, packet| {
@@ -104,7 +104,7 @@ fn a_middlebox_that_forgets_silently_is_found() {
             };
             let (mut last, now) = (last.lock().unwrap(), std::time::Instant::now());
             let seen = *last.entry(port).or_insert(now);
-            if now - seen > Duration::from_millis(600) {
+            if now - seen > Duration::from_millis(200) {
                 return true;
             }
             last.insert(port, now);
