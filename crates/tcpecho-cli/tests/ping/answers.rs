@@ -115,7 +115,7 @@ fn nobody_is_not_asked_faster_than_somebody() {
     let (_held, addr) = deserted(somewhere());
     for pace in ["-f", "-A", "-i0"] {
         for how in [&[][..], &["--connect"], &["--reconnect"]] {
-            let ended = ping_to(addr, &[&[pace, "-w", "0.3", "--json"], how].concat());
+            let ended = ping_to(addr, &[&[pace, "-w", "0.1", "--json"], how].concat());
             let transmitted = ended.with(1).object()["targets"][0]["transmitted"].as_u64().unwrap();
             assert!((1..1000).contains(&transmitted), "{pace} {how:?}: {transmitted}");
         }

@@ -87,7 +87,7 @@ fn the_summary_so_far_does_not_end_it() {
 
 #[test]
 fn a_reader_that_sleeps_delays_no_probe_and_learns_what_it_missed() {
-    let (pinging, mut stdout) = Pinging::start_unread(&["-i", "200us"]);
+    let (pinging, mut stdout) = Pinging::start_unread(&["-i", "50us"]);
     // Signals are its own from now on.
     stdout.read_exact(&mut [0; 4]).unwrap();
     let sent = || {
@@ -96,7 +96,7 @@ fn a_reader_that_sleeps_delays_no_probe_and_learns_what_it_missed() {
         line.split(' ').nth(1).unwrap().parse::<u64>().unwrap()
     };
     // More than a pipe and what the prober keeps can hold.
-    until(|| sent() > 8000);
+    until(|| sent() > 7000);
     pinging.gets(Signal::INT);
     let mut text = String::new();
     stdout.read_to_string(&mut text).unwrap();
