@@ -41,7 +41,7 @@ impl Search {
 
     /// It did not hold for this number, which is above all for which it did.
     pub(super) fn fails(&mut self, number: u64) {
-        let number = number.max(self.good + 1);
+        let number = number.max(self.good.saturating_add(1));
         self.bad = Some(self.bad.map_or(number, |bad| bad.min(number)));
     }
 
