@@ -7,6 +7,7 @@ mod explain;
 mod lab;
 mod log;
 mod lookup;
+mod ping;
 mod relay;
 mod serve;
 mod signals;
@@ -32,6 +33,7 @@ enum Verb {
     Lab(lab::LabArgs),
     /// Send standard input to an echo server, print what comes back, and check it
     Connect(connect::ConnectArgs),
+    Ping(Box<ping::PingArgs>),
 }
 
 fn main() -> ExitCode {
@@ -39,5 +41,6 @@ fn main() -> ExitCode {
         Verb::Serve(args) => serve::run(&args),
         Verb::Lab(args) => lab::run(&args),
         Verb::Connect(args) => connect::run(&args),
+        Verb::Ping(args) => ping::run(&args),
     }
 }

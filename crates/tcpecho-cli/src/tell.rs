@@ -131,6 +131,15 @@ pub(crate) fn say(line: &str) {
     say_raw(&format!("tcpecho: {line}\n"));
 }
 
+/// What is told of an ending where there is no evidence but the call's own word.
+pub(crate) fn explain_ending(ending: Ending, seen: &str) {
+    let row = ending.row();
+    let (cause, advice) = (row.sentence.into(), row.advice.into());
+    let (case, seen, certain) = (ending.word(), seen.into(), true);
+    let diagnosis = Diagnosis { case, ending, seen, cause, advice, certain };
+    explain(&diagnosis, &Colour::of_standard_error());
+}
+
 /// An ending with its three fields.
 fn explain(diagnosis: &Diagnosis, colour: &Colour) {
     let Diagnosis { ending, seen, cause, advice, .. } = diagnosis;

@@ -39,6 +39,7 @@ fn every_option_that_the_readme_names_exists() {
     let verbs = [
         &["serve"][..],
         &["connect"],
+        &["ping"],
         &["lab", "run"],
         &["lab", "learn"],
         &["lab", "shell"],

@@ -24,6 +24,7 @@ pub mod system_call;
 pub mod tcp_info;
 pub mod tcp_state;
 pub mod thread;
+pub mod timestamping;
 pub mod trial;
 pub mod uring;
 pub mod user_namespace;

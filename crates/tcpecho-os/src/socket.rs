@@ -83,6 +83,27 @@ pub fn set_receive_errors(fd: impl AsFd, on: bool) -> Result<()> {
     }
 }
 
+/// Has a socket use this interface only (`SO_BINDTODEVICE`; socket(7)).
+///
+/// # Errors
+///
+/// `ENODEV` for a name that no interface has, `EPERM` for a socket that is bound to another and a caller without
+/// CAP_NET_RAW.
+pub fn bind_to_device(fd: impl AsFd, name: &str) -> Result<()> {
+    let raw = std::os::fd::AsRawFd::as_raw_fd(&fd.as_fd());
+    let size = name.len() as libc::socklen_t;
+    // SAFETY: the option takes a name of the length that is passed; the kernel ends it itself.
+    let result = unsafe {
+        let value = name.as_ptr().cast();
+        libc::setsockopt(raw, libc::SOL_SOCKET, libc::SO_BINDTODEVICE, value, size)
+    };
+    if result == 0 {
+        return Ok(());
+    }
+    // SAFETY: libc gives a pointer to this thread's errno, valid as long as the thread.
+    Err(rustix::io::Errno::from_raw_os_error(unsafe { *libc::__errno_location() }))
+}
+
 #[cfg(test)]
 mod tests {
     use std::io::{ErrorKind, Read, Write};
@@ -140,6 +161,16 @@ mod tests {
                 assert_eq!(client.read(&mut [0; 1]).unwrap(), 0);
             }
         }
+    }
+
+    #[test]
+    fn an_interface_has_to_be_one() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        assert_eq!(bind_to_device(&listener, "no-such-dev"), Err(Errno::NODEV));
+        assert_eq!(
+            bind_to_device(std::fs::File::open("/dev/null").unwrap(), "lo"),
+            Err(Errno::NOTSOCK)
+        );
     }
 
     #[test]

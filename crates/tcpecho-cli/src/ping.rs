@@ -1,0 +1,227 @@
+//! `tcpecho ping`: an echo round trip over an established connection, at a pace, with what the kernel knows beside it.
+
+mod args;
+mod check;
+mod course;
+mod event;
+mod histogram;
+mod json;
+mod lines;
+mod link;
+mod paper;
+mod plot;
+mod probe;
+mod schedule;
+mod size;
+mod stats;
+mod summary;
+mod sweep;
+mod target;
+mod tell;
+mod words;
+
+use std::{
+    hash::{BuildHasher, RandomState},
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
+    os::fd::OwnedFd,
+    process::ExitCode,
+    time::{Duration, Instant},
+};
+
+use nix::sys::signal::Signal;
+use rustix::net::{AddressFamily, SocketFlags, SocketType, socket_with};
+use tcpecho::{Endpoint, Family, Server};
+use tcpecho_os::timestamping;
+
+pub(crate) use self::args::PingArgs;
+use self::{
+    args::{Clock, Plan},
+    course::End,
+    link::Way,
+    paper::Paper,
+    probe::Run,
+    target::{Rules, Target},
+    tell::Teller,
+};
+use crate::{
+    exit,
+    lookup::{NoAddress, lookup},
+    signals::Signals,
+    tell::say,
+};
+
+const SIGNALS: [Signal; 5] =
+    [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP, Signal::SIGQUIT, Signal::SIGWINCH];
+/// Nothing was answered, or not enough; as ping(8).
+const NO_ANSWER: u8 = 1;
+/// How long a standard output that is not read may hold up the end.
+const LAST_WORDS: Duration = Duration::from_secs(10);
+/// Looking up a name may take so long.
+const LOOKUP: Duration = Duration::from_secs(10);
+
+/// Probes, and says how it went.
+pub(crate) fn run(args: &PingArgs) -> ExitCode {
+    let plan = match args.plan() {
+        Ok(plan) => plan,
+        Err(sentence) => {
+            say(&sentence.to_string());
+            return ExitCode::from(exit::NOT_POSSIBLE);
+        }
+    };
+    ExitCode::from(probe(&plan))
+}
+
+fn probe(plan: &Plan) -> u8 {
+    let signals = match Signals::catch(&SIGNALS) {
+        Ok(signals) => signals,
+        Err(errno) => {
+            say(&format!("signalfd: {errno}"));
+            return exit::NOT_POSSIBLE;
+        }
+    };
+    let awake = keep_stamps_on(plan.clock);
+    if plan.clock == Clock::Kernel && awake.is_none() {
+        say("--timestamps kernel: SO_TIMESTAMPING is not to be had here");
+        return exit::NOT_POSSIBLE;
+    }
+    // Held until the end: dropping it would end its connections.
+    let (found, unresolved, _server) = match addresses(plan, &signals) {
+        Ok(found) => found,
+        Err(status) => return status,
+    };
+    if found.is_empty() {
+        return exit::NOT_POSSIBLE;
+    }
+    let start = Instant::now();
+    let mut paper = Paper::stdout();
+    let rules = rules(plan, start);
+    if let Some(sweep) = plan.sweep {
+        let (way, run) = (&rules.way, rules.run);
+        let status = sweep::run(plan, sweep, found, way, run, &signals, &mut paper);
+        return if unresolved { status.max(exit::NOT_POSSIBLE) } else { status };
+    }
+    let mut targets: Vec<Target> =
+        found.into_iter().map(|(name, addrs)| Target::new(name, addrs, &rules, start)).collect();
+    let mut teller = Teller::new(plan, targets.len(), &mut paper);
+    let deadline = plan.deadline.and_then(|limit| start.checked_add(limit));
+    let end = course::run(&mut targets, &signals, &mut paper, &mut teller, deadline);
+    let well = targets.iter().all(|target| is_well(target, plan));
+    let status = match end {
+        // As other filters do.
+        End::OutputClosed => return 0,
+        End::Failed(op, errno) => {
+            say(&format!("{op}: {}", tcpecho::words(errno)));
+            exit::NOT_POSSIBLE
+        }
+        End::Signal(signal) if signal != Signal::SIGINT => exit::interrupted_by(signal),
+        _ if unresolved => exit::NOT_POSSIBLE,
+        _ if well => 0,
+        _ => NO_ANSWER,
+    };
+    // The summary needs room.
+    paper.finish(&signals, LAST_WORDS);
+    teller.summary(&targets, start.elapsed(), status, &mut paper);
+    paper.finish(&signals, LAST_WORDS);
+    teller.explain_rest();
+    if plan.fping {
+        tell_fping(&targets);
+    }
+    status
+}
+
+/// As ping(8), and nothing came back that was not sent.
+fn is_well(target: &Target, plan: &Plan) -> bool {
+    let stats = &target.stats;
+    let enough = match (plan.count, plan.deadline) {
+        (Some(count), Some(_)) => count,
+        _ => 1,
+    };
+    stats.received() >= enough && stats.corrupted == 0 && stats.foreign_bytes == 0
+}
+
+fn tell_fping(targets: &[Target]) {
+    let width = targets.iter().map(|target| target.name.len()).max().unwrap_or(0);
+    for target in targets {
+        crate::tell::say_raw(&format!("{}\n", summary::fping(target, width)));
+    }
+}
+
+fn rules(plan: &Plan, origin: Instant) -> Rules {
+    Rules {
+        mode: plan.mode,
+        pace: plan.pace,
+        count: plan.count,
+        until_answered: plan.deadline.is_some(),
+        timeout: plan.timeout,
+        size: plan.size,
+        way: way(plan),
+        run: Run(RandomState::new().hash_one(origin) as u32),
+        origin,
+        keep_times: plan.fping,
+    }
+}
+
+fn way(plan: &Plan) -> Way {
+    Way {
+        source: plan.source,
+        device: plan.device.clone(),
+        timeout: plan.timeout,
+        stamps: plan.clock != Clock::User,
+    }
+}
+
+/// The kernel stamps packets that come in while some socket wants it, and takes a moment to begin: with this one it need
+/// not begin anew for each connection.
+fn keep_stamps_on(clock: Clock) -> Option<OwnedFd> {
+    let flags = SocketFlags::CLOEXEC;
+    let fd = socket_with(AddressFamily::INET, SocketType::DGRAM, flags, None).ok()?;
+    (clock != Clock::User && timestamping::enable(&fd).is_ok()).then_some(fd)
+}
+
+type Found = (Vec<(String, Vec<SocketAddr>)>, bool, Option<Server>);
+
+/// Every target with its addresses; whether a name had none; and our own server if no target was named.
+fn addresses(plan: &Plan, signals: &Signals) -> Result<Found, u8> {
+    if plan.endpoints.is_empty() {
+        let server = own_server(plan.family).map_err(|error| {
+            say(&format!("listen: {error}"));
+            exit::NOT_POSSIBLE
+        })?;
+        let addr = server.addr();
+        return Ok((vec![(addr.to_string(), vec![addr])], false, Some(server)));
+    }
+    let (mut found, mut unresolved) = (Vec::new(), false);
+    for (name, endpoint) in &plan.endpoints {
+        match find(endpoint, plan.family, signals) {
+            Ok(addrs) => found.push((name.clone(), addrs)),
+            Err(Some(status)) => return Err(status),
+            Err(None) => unresolved = true,
+        }
+    }
+    Ok((found, unresolved, None))
+}
+
+/// The addresses of one; else it is said why not, and a signal ends everything.
+fn find(
+    endpoint: &Endpoint,
+    family: Family,
+    signals: &Signals,
+) -> Result<Vec<SocketAddr>, Option<u8>> {
+    lookup(endpoint, family, Some(LOOKUP), signals).map_err(|why| match why {
+        NoAddress::Failed(error) => {
+            crate::tell::explain_ending(tcpecho::Ending::ResolveFailed, &error.to_string());
+            None
+        }
+        NoAddress::Interrupted => {
+            Some(signals.next().map_or(exit::NOT_POSSIBLE, exit::interrupted_by))
+        }
+    })
+}
+
+fn own_server(family: Family) -> Result<Server, tcpecho::Error> {
+    let host: IpAddr = match family {
+        Family::V6 => Ipv6Addr::LOCALHOST.into(),
+        _ => Ipv4Addr::LOCALHOST.into(),
+    };
+    Server::builder().listen(SocketAddr::new(host, 0)).start()
+}

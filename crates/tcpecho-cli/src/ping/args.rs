@@ -1,0 +1,325 @@
+//! What was typed after `tcpecho ping`, and what is meant by it.
+
+use std::{
+    io::{self, IsTerminal},
+    net::SocketAddr,
+    time::Duration,
+};
+
+use clap::{Args, ValueEnum};
+use tcpecho::{Endpoint, Family, NotUnderstood, parse_duration, parse_source};
+
+use super::{
+    schedule::Pace,
+    size::{LARGEST, parse_size},
+    target::Mode,
+};
+
+/// Times that are kept for the line of `-C`.
+const MOST_TIMES: u64 = 1_000_000;
+/// As ping(8): a hundred probes in a second, or as many as come back.
+const FLOOD: Duration = Duration::from_millis(10);
+/// The shortest interval of `-A`, unless `-i` says otherwise.
+const ADAPTIVE: Duration = Duration::from_millis(2);
+const INTERVAL: Duration = Duration::from_secs(1);
+const SMALLEST_LIMIT: Duration = Duration::from_millis(1);
+
+/// Probe echo servers: a numbered and timed payload over an established connection, and back.
+///
+/// The habits are those of ping(8), but the round trip is through the server itself, by TCP. Beside each time stands what
+/// the kernel knows: its smoothed and its smallest round-trip time (srtt=, min=), and the segments it sent again since the
+/// last probe (retrans=), if it did: a slow answer with one was lost on the way there, without one it is the server's or
+/// the way back's. time= counts from when the probe was due, rtt= from
+/// when it was sent, by the kernel's own timestamps where they are to be had. Looking up the name never counts, nor does
+/// connecting, which is told apart. When a connection breaks, it is said why, and a new one is made; the outage is
+/// measured.
+///
+/// A probe that comes back in time is received; one that comes later is late; one that comes back once more is doubled;
+/// one with a changed or missing byte is corrupted; bytes of no probe are foreign; what never comes back is lost. A probe
+/// of less than 32 bytes has no room for its number and time: it is told apart by its order only.
+// Flags are what they are.
+#[allow(clippy::struct_excessive_bools)]
+#[derive(Debug, Args)]
+#[command(
+    disable_help_flag = true,
+    after_help = "Ctrl-\\ (SIGQUIT) prints the summary so far, Ctrl-C (SIGINT) ends with it.\n\n\
+    Exit status, as ping(8): 0 every target has answered, and with -c and -w as often as asked; 1 one has not, or something \
+    came back corrupted or foreign; with a sweep: a limit was found; 2 usage, a name without an address, or not possible \
+    here; 129, 143 ended by SIGHUP, SIGTERM."
+)]
+pub(crate) struct PingArgs {
+    /// HOST, HOST:PORT, [V6]:PORT or V6, any number of them; port 9877 if there is none; without any the program starts a
+    /// server of its own on a free loopback port
+    #[arg(value_name = "HOST[:PORT]")]
+    targets: Vec<String>,
+
+    /// Stop after so many probes; with -w, once so many are answered
+    #[arg(short, value_name = "COUNT", value_parser = clap::value_parser!(u64).range(1..))]
+    count: Option<u64>,
+
+    /// As -c, and at the end the line that fping -C prints, on standard error; with -q nothing else, as SmokePing wants
+    /// it
+    #[arg(
+        short = 'C',
+        value_name = "COUNT",
+        conflicts_with = "count",
+        value_parser = clap::value_parser!(u64).range(1..=MOST_TIMES),
+    )]
+    fping: Option<u64>,
+
+    /// From when one probe is due until the next is; a bare number is seconds, and may have a fraction [default: 1s]
+    #[arg(short, value_name = "INTERVAL", value_parser = parse_duration)]
+    interval: Option<Duration>,
+
+    /// End after so long, whatever is under way
+    #[arg(short = 'w', value_name = "DEADLINE", value_parser = parse_duration)]
+    deadline: Option<Duration>,
+
+    /// How long an answer may take, and each attempt to connect [default: 5s; of a sweep 2s]
+    #[arg(short = 'W', value_name = "TIMEOUT", value_parser = parse_duration)]
+    timeout: Option<Duration>,
+
+    /// Bytes in a probe, 1 to 16M [default: 64]
+    #[arg(short, value_name = "SIZE", value_parser = parse_size)]
+    size: Option<usize>,
+
+    /// No line for each probe, only the summary
+    #[arg(short)]
+    quiet: bool,
+
+    /// Print the time of day, in seconds since 1970, in front of each line
+    #[arg(short = 'D')]
+    date: bool,
+
+    /// Adapt to the round trip: a probe is due as soon as the one before is answered, but not within -i (here 2 ms) of it
+    #[arg(short = 'A', conflicts_with = "flood")]
+    adaptive: bool,
+
+    /// Flood: a probe as soon as the one before is answered, and a hundred in a second if that is more; a dot for each,
+    /// taken back when it is answered
+    #[arg(short, conflicts_with = "interval")]
+    flood: bool,
+
+    /// Use the IPv4 addresses of names only
+    #[arg(short = '4', conflicts_with = "ipv6")]
+    ipv4: bool,
+
+    /// Use the IPv6 addresses of names only
+    #[arg(short = '6')]
+    ipv6: bool,
+
+    /// Connect from this address of this host, or through this interface
+    #[arg(short = 'I', value_name = "ADDR|INTERFACE")]
+    source: Option<String>,
+
+    /// The handshake is the probe: SYN to SYN-ACK, and no byte is sent. A refusal is told apart and is not an answer
+    #[arg(long, conflicts_with_all = ["reconnect", "size"])]
+    connect: bool,
+
+    /// A new connection for each probe
+    #[arg(long)]
+    reconnect: bool,
+
+    /// Whose clock rtt= is of: the kernel's if it has one (auto), the kernel's or nothing, or ours
+    #[arg(long, value_name = "CLOCK", default_value = "auto")]
+    timestamps: Clock,
+
+    /// Draw the times on one screen while they come
+    #[arg(long, conflicts_with_all = ["quiet", "date", "json", "json_stream"])]
+    plot: bool,
+
+    /// Draw a histogram of the times at the end
+    #[arg(long, conflicts_with_all = ["json", "json_stream"])]
+    histogram: bool,
+
+    /// Write one JSON object at the end, and nothing else, to standard output
+    #[arg(long, conflicts_with_all = ["quiet", "date"])]
+    json: bool,
+
+    /// Write a JSON object for each thing that happens, and at the end the same as --json
+    #[arg(long, conflicts_with_all = ["json", "quiet", "date"])]
+    json_stream: bool,
+
+    /// Find out after how long an idle connection dies, and how: idle for 1 s, 2 s, 4 s ... up to MAX, then bisection to a
+    /// twentieth
+    #[arg(
+        long,
+        value_name = "MAX",
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = "1h",
+        value_parser = parse_duration,
+        conflicts_with_all = ["size_sweep", "connect", "reconnect", "plot", "histogram", "flood", "adaptive", "fping"],
+    )]
+    idle_sweep: Option<Duration>,
+
+    /// Find the largest probe that comes back: 64 bytes, 128, 256 ... up to MAX, then bisection to the byte
+    #[arg(
+        long,
+        value_name = "MAX",
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = "64k",
+        value_parser = parse_size,
+        conflicts_with_all = ["connect", "reconnect", "plot", "histogram", "flood", "adaptive", "fping", "size"],
+    )]
+    size_sweep: Option<usize>,
+
+    /// Print help
+    #[arg(short, long, action = clap::ArgAction::Help)]
+    help: Option<bool>,
+}
+
+/// Whose clock the round trips are measured by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(super) enum Clock {
+    Auto,
+    Kernel,
+    User,
+}
+
+/// How it is told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Manner {
+    Lines,
+    Quiet,
+    /// As fping -q: nothing but its line.
+    Silent,
+    /// A dot for each probe that is not answered.
+    Dots,
+    Plot,
+    Json,
+    JsonStream,
+}
+
+/// What is looked for instead of probing at a pace.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Sweep {
+    Idle(Duration),
+    Size(usize),
+}
+
+/// What was asked for, checked.
+#[derive(Debug)]
+pub(super) struct Plan {
+    /// None for a server of our own.
+    pub(super) endpoints: Vec<(String, Endpoint)>,
+    pub(super) family: Family,
+    pub(super) source: Option<SocketAddr>,
+    pub(super) device: Option<String>,
+    pub(super) mode: Mode,
+    pub(super) pace: Pace,
+    pub(super) count: Option<u64>,
+    pub(super) deadline: Option<Duration>,
+    pub(super) timeout: Duration,
+    pub(super) size: usize,
+    pub(super) clock: Clock,
+    pub(super) manner: Manner,
+    pub(super) date: bool,
+    pub(super) histogram: bool,
+    pub(super) fping: bool,
+    pub(super) sweep: Option<Sweep>,
+}
+
+impl PingArgs {
+    /// What these arguments mean.
+    pub(super) fn plan(&self) -> Result<Plan, NotUnderstood> {
+        let endpoints = self.targets.iter().map(|text| Ok((text.clone(), text.parse()?)));
+        let (source, device) = self.source()?;
+        let sweep = match (self.idle_sweep, self.size_sweep) {
+            (Some(most), _) => Some(Sweep::Idle(most)),
+            (_, Some(most)) => Some(Sweep::Size(most)),
+            _ => None,
+        };
+        let timeout = Duration::from_secs(if sweep.is_some() { 2 } else { 5 });
+        let timeout = self.timeout.unwrap_or(timeout);
+        if timeout < SMALLEST_LIMIT {
+            return Err(NotUnderstood::new("-W takes a millisecond at least"));
+        }
+        if let Some(Sweep::Idle(most)) = sweep
+            && most < Duration::from_millis(100)
+        {
+            return Err(NotUnderstood::new("--idle-sweep takes 100ms at least"));
+        }
+        Ok(Plan {
+            endpoints: endpoints.collect::<Result<_, NotUnderstood>>()?,
+            family: self.family(source)?,
+            source,
+            device,
+            mode: match self {
+                _ if self.connect => Mode::Connect,
+                _ if self.reconnect => Mode::Reconnect,
+                _ => Mode::Stay,
+            },
+            pace: self.pace(),
+            count: self.count.or(self.fping),
+            deadline: self.deadline,
+            timeout,
+            size: self.size.unwrap_or(64).min(LARGEST),
+            clock: self.timestamps,
+            manner: self.manner()?,
+            date: self.date,
+            histogram: self.histogram,
+            fping: self.fping.is_some(),
+            sweep,
+        })
+    }
+
+    fn pace(&self) -> Pace {
+        match self.interval {
+            _ if self.flood => Pace::Flood(FLOOD),
+            least if self.adaptive => Pace::Settled(least.unwrap_or(ADAPTIVE)),
+            // Without an interval there is only waiting for the answer.
+            Some(Duration::ZERO) => Pace::Settled(Duration::ZERO),
+            interval => Pace::Every(interval.unwrap_or(INTERVAL)),
+        }
+    }
+
+    fn manner(&self) -> Result<Manner, NotUnderstood> {
+        Ok(match self {
+            _ if self.json => Manner::Json,
+            _ if self.json_stream => Manner::JsonStream,
+            _ if self.plot && !io::stdout().is_terminal() => {
+                return Err(NotUnderstood::new("--plot needs a terminal on standard output"));
+            }
+            _ if self.plot => Manner::Plot,
+            _ if self.quiet && self.fping.is_some() => Manner::Silent,
+            _ if self.quiet => Manner::Quiet,
+            _ if self.flood => Manner::Dots,
+            _ => Manner::Lines,
+        })
+    }
+
+    /// An address to connect from, or else the name of an interface.
+    fn source(&self) -> Result<(Option<SocketAddr>, Option<String>), NotUnderstood> {
+        let Some(text) = &self.source else { return Ok((None, None)) };
+        match parse_source(text) {
+            Ok(source) => Ok((Some(source), None)),
+            // IFNAMSIZ is 16, with the final NUL; such a name holds neither blanks nor slashes.
+            Err(_) if is_interface(text) => Ok((None, Some(text.clone()))),
+            Err(sentence) => Err(sentence),
+        }
+    }
+
+    /// A source address connects to its own family only.
+    fn family(&self, source: Option<SocketAddr>) -> Result<Family, NotUnderstood> {
+        let asked = match self {
+            _ if self.ipv4 => Family::V4,
+            _ if self.ipv6 => Family::V6,
+            _ => Family::Any,
+        };
+        match source {
+            Some(source) if !asked.admits(&source) => {
+                Err(NotUnderstood::new("the source address is of the other family"))
+            }
+            Some(source) if source.is_ipv4() => Ok(Family::V4),
+            Some(_) => Ok(Family::V6),
+            None => Ok(asked),
+        }
+    }
+}
+
+fn is_interface(text: &str) -> bool {
+    let path = std::path::Path::new("/sys/class/net").join(text);
+    !text.is_empty() && text.len() < 16 && !text.contains(['/', '.']) && path.exists()
+}

@@ -1,0 +1,180 @@
+//! The checker against whatever a server may send.
+
+use proptest::prelude::*;
+
+use super::*;
+
+const RUN: Run = Run(0x5EED);
+
+fn stamp(seq: u64) -> Stamp {
+    Stamp { seq, due_ns: seq * 1000 }
+}
+
+fn probe(seq: u64, size: usize) -> Vec<u8> {
+    let mut bytes = vec![0; size];
+    RUN.write(stamp(seq), &mut bytes);
+    bytes
+}
+
+/// Everything found when `bytes` come in pieces of these lengths, in turn, and then the connection ends. As the prober
+/// does, the oldest probe without an answer is what is expected next, out of `sent`.
+fn found(bytes: &[u8], size: usize, sent: u64, pieces: &[usize]) -> Vec<Found> {
+    let mut checker = Checker::new(RUN, size);
+    let (mut all, mut settled) = (Vec::new(), std::collections::BTreeSet::new());
+    let mut pieces = pieces.iter().copied().cycle();
+    let mut rest = bytes;
+    while !rest.is_empty() {
+        let length = pieces.next().unwrap_or(rest.len()).clamp(1, rest.len());
+        let (mut piece, behind) = rest.split_at(length);
+        rest = behind;
+        loop {
+            let oldest = (1..=sent).find(|seq| !settled.contains(seq)).map(stamp);
+            let Some(found) = checker.next(&mut piece, oldest) else { break };
+            if let Found::Whole(Stamp { seq, .. }) | Found::Damaged { seq, .. } = found {
+                settled.insert(seq);
+            }
+            all.push(found);
+        }
+        assert!(piece.is_empty() && checker.kept.len() < size.max(1));
+    }
+    all.extend(checker.rest());
+    all
+}
+
+fn whole(seq: u64) -> Found {
+    Found::Whole(stamp(seq))
+}
+
+/// Foreign bytes may be told in parts where they come in parts.
+fn joined(all: Vec<Found>) -> Vec<Found> {
+    let mut joined: Vec<Found> = Vec::new();
+    for next in all {
+        match (joined.last_mut(), next) {
+            (Some(Found::Foreign(before)), Found::Foreign(more)) => *before += more,
+            _ => joined.push(next),
+        }
+    }
+    joined
+}
+
+#[test]
+fn an_honest_echo() {
+    for size in [1, 7, 31, 32, 64, 1000] {
+        let bytes = [probe(1, size), probe(2, size), probe(3, size)].concat();
+        for piece in [1, 3, size, 10_000] {
+            assert_eq!(found(&bytes, size, 3, &[piece]), [whole(1), whole(2), whole(3)]);
+        }
+    }
+}
+
+#[test]
+fn a_doubled_a_missing_and_an_overtaking_answer() {
+    let bytes = [probe(1, 64), probe(1, 64), probe(3, 64), probe(2, 64)].concat();
+    assert_eq!(found(&bytes, 64, 3, &[64]), [whole(1), whole(1), whole(3), whole(2)]);
+}
+
+#[test]
+fn a_changed_byte_wherever_it_is() {
+    for size in [1, 5, 31, 32, 64] {
+        for at in 0..size {
+            let mut bytes = [probe(1, size), probe(2, size), probe(3, size)].concat();
+            bytes[size + at] ^= 0x20;
+            let expected = [whole(1), Found::Damaged { seq: 2, at }, whole(3)];
+            let seen = found(&bytes, size, 3, &[11]);
+            assert_eq!(seen, expected, "byte {at} of {size}");
+        }
+    }
+}
+
+#[test]
+fn a_greeting_is_foreign() {
+    let bytes = [b"220 hello\r\n".to_vec(), probe(1, 64), b"??".to_vec(), probe(2, 64)].concat();
+    let expected = [Found::Foreign(11), whole(1), Found::Foreign(2), whole(2)];
+    assert_eq!(found(&bytes, 64, 2, &[5]), expected);
+    // Nothing was asked: it is known at once.
+    let mut checker = Checker::new(RUN, 64);
+    assert_eq!(checker.next(&mut &b"220 hello\r\n"[..], None), Some(Found::Foreign(11)));
+}
+
+#[test]
+fn another_run_is_foreign() {
+    let mut other = vec![0; 64];
+    Run(1).write(stamp(1), &mut other);
+    let bytes = [other, probe(1, 64)].concat();
+    assert_eq!(found(&bytes, 64, 1, &[64]), [Found::Foreign(64), whole(1)]);
+}
+
+#[test]
+fn bytes_that_are_missing_do_not_cost_the_next_probe() {
+    for missing in 1..40 {
+        let mut short = probe(2, 64);
+        short.drain(30..30 + missing.min(34));
+        let bytes = [probe(1, 64), short, probe(3, 64)].concat();
+        let expected = [whole(1), Found::Damaged { seq: 2, at: 30 }, whole(3)];
+        assert_eq!(found(&bytes, 64, 3, &[9]), expected, "{missing}");
+    }
+}
+
+#[test]
+fn half_an_answer_is_no_answer() {
+    assert_eq!(found(&probe(1, 64)[..40], 64, 1, &[7]), []);
+}
+
+proptest! {
+    #[test]
+    fn anything_may_come(
+        bytes in prop::collection::vec(any::<u8>(), 0..300),
+        size in 1_usize..100,
+        sent in 0_u64..5,
+        pieces in prop::collection::vec(1_usize..50, 1..5),
+    ) {
+        let foreign: usize = found(&bytes, size, sent, &pieces).iter().map(|found| match found {
+            Found::Foreign(count) => *count,
+            _ => 0,
+        }).sum();
+        prop_assert!(foreign <= bytes.len());
+    }
+
+    #[test]
+    fn how_it_is_cut_to_pieces_changes_nothing(
+        parts in prop::collection::vec((0_u8..6, 1_u64..6, 0_usize..100), 1..8),
+        size in 1_usize..100,
+        pieces in prop::collection::vec(1_usize..90, 1..6),
+    ) {
+        let mut bytes = Vec::new();
+        for (kind, seq, at) in parts {
+            let mut part = probe(seq, size);
+            match kind {
+                0 => part[at % size] ^= 1,
+                1 => drop(part.remove(at % size)),
+                2 => part = vec![b'T'; at],
+                3 => part.truncate(at % size),
+                _ => {}
+            }
+            bytes.extend(part);
+        }
+        let at_once = joined(found(&bytes, size, 5, &[usize::MAX]));
+        prop_assert_eq!(joined(found(&bytes, size, 5, &pieces)), at_once);
+    }
+
+    #[test]
+    fn what_is_between_probes_is_counted_to_the_byte(
+        sizes in prop::collection::vec(0_usize..200, 1..6),
+        size in SPEAKS..100,
+        pieces in prop::collection::vec(1_usize..90, 1..6),
+    ) {
+        // No byte of a mark in it.
+        let mut bytes = Vec::new();
+        for (index, count) in sizes.iter().enumerate() {
+            bytes.extend(probe(index as u64 + 1, size));
+            bytes.extend(std::iter::repeat_n(b'.', *count));
+        }
+        let all = found(&bytes, size, sizes.len() as u64, &pieces);
+        let whole = all.iter().filter(|found| matches!(found, Found::Whole(_))).count();
+        let foreign: usize = all.iter().map(|found| match found {
+            Found::Foreign(count) => *count,
+            _ => 0,
+        }).sum();
+        prop_assert_eq!((whole, foreign), (sizes.len(), sizes.iter().sum::<usize>()));
+    }
+}

@@ -1,0 +1,111 @@
+//! What happens to a target, told to whoever writes it down.
+
+use std::{net::SocketAddr, time::Duration};
+
+use rustix::io::Errno;
+use tcpecho::Ending;
+
+use super::link::Failure;
+
+/// One thing that happened.
+#[derive(Debug)]
+pub(super) enum Event {
+    /// A connection came about; `again` if there had been one before.
+    Connected(Connected),
+    /// No address could be connected to.
+    Unconnected { failures: Vec<Failure>, again: bool },
+    /// A probe came back whole.
+    Answer(Answer),
+    /// One came back once more.
+    Doubled { seq: u64 },
+    /// One came back with a byte changed or missing, the first of them at this offset.
+    Corrupted { seq: u64, at: usize },
+    /// Bytes came that belong to no probe.
+    Foreign { bytes: usize },
+    /// RST answered the SYN of a probe.
+    Refused { seq: u64, time: Duration },
+    /// One has not come back.
+    Lost { seq: u64, why: Loss },
+    /// The connection ended.
+    Broken(Broken),
+    /// It answers again, after a connection had broken or could not be made.
+    Outage { first: u64, lost: u64, span: Duration },
+}
+
+#[derive(Debug)]
+pub(super) struct Connected {
+    pub(super) peer: SocketAddr,
+    pub(super) local: SocketAddr,
+    pub(super) took: Duration,
+    /// How often the SYN was sent again.
+    pub(super) retransmits: u32,
+    pub(super) again: bool,
+    /// Addresses tried before.
+    pub(super) failures: Vec<Failure>,
+    /// Why the kernel's stamps are not to be had, if they were wanted.
+    pub(super) no_stamps: Option<Errno>,
+    /// The kernel's stamps are on.
+    pub(super) stamps: bool,
+}
+
+#[derive(Debug)]
+pub(super) struct Answer {
+    pub(super) seq: u64,
+    pub(super) bytes: usize,
+    pub(super) peer: SocketAddr,
+    /// It came after the reply timeout.
+    pub(super) late: bool,
+    /// From when it was due, by our clock.
+    pub(super) time: Duration,
+    /// From when it was sent.
+    pub(super) rtt: Duration,
+    /// `rtt` is from the packet's leaving to the answer's coming in, by the kernel's stamps.
+    pub(super) by_kernel: bool,
+    /// From the packet's leaving to its acknowledgement by the peer's kernel.
+    pub(super) ack: Option<Duration>,
+    /// The handshake, where the probe had one of its own.
+    pub(super) connect: Option<Duration>,
+    /// What the kernel knows of the connection.
+    pub(super) kernel: Option<Kernel>,
+}
+
+/// TCP_INFO at the answer.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Kernel {
+    pub(super) srtt: Duration,
+    /// None before its first sample, and where the kernel does not tell.
+    pub(super) min_rtt: Option<Duration>,
+    /// Segments sent again since the last time somebody looked.
+    pub(super) retransmits: u32,
+}
+
+/// Why a probe is lost.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Loss {
+    /// No answer in time. Whether the peer's kernel has acknowledged it, where that is known, and how often something was sent again.
+    Silence { acknowledged: Option<bool>, retransmits: u32 },
+    /// The connection ended so, or could not be made.
+    Ended(Ending),
+    /// It could not be sent in time: what is ahead of it does not get through.
+    Unsent,
+}
+
+#[derive(Debug)]
+pub(super) struct Broken {
+    pub(super) peer: SocketAddr,
+    pub(super) ending: Ending,
+    pub(super) op: &'static str,
+    /// None for end of file.
+    pub(super) errno: Option<Errno>,
+    /// How long it had lasted.
+    pub(super) lasted: Duration,
+}
+
+impl Broken {
+    /// What was seen, in words.
+    pub(super) fn seen(&self) -> String {
+        let Broken { peer, op, errno, lasted, .. } = self;
+        let said = errno.map_or("end of file".into(), tcpecho::words);
+        format!("{op} {peer}: {said} after {lasted:.1?}")
+    }
+}

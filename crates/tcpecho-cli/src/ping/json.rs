@@ -1,0 +1,354 @@
+//! The same as objects: one for each thing that happens, one for the whole run. docs/schema/ping.json says what is in them.
+
+use std::{
+    net::SocketAddr,
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
+
+use serde::Serialize;
+
+use super::{
+    args::Plan,
+    event::{Answer, Broken, Connected, Event, Kernel, Loss},
+    link::Failure,
+    schedule::Pace,
+    stats::{Series, Stats},
+    target::{Mode, Target},
+};
+
+/// One thing that happened, in one line.
+pub(super) fn event(target: &str, event: &Event) -> String {
+    let at = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let row = EventRow { target, at_unix_us: us(at), what: What::of(event) };
+    serde_json::to_string(&row).unwrap_or_default()
+}
+
+/// The whole run, in one line; with a tag where it is the last of a stream.
+pub(super) fn report(
+    targets: &[Target],
+    plan: &Plan,
+    spent: Duration,
+    exit_status: u8,
+    in_stream: bool,
+) -> String {
+    let row = ReportRow {
+        event: in_stream.then_some("report"),
+        settings: Settings::of(plan),
+        targets: targets.iter().map(TargetRow::of).collect(),
+        duration_us: us(spent),
+        exit_status,
+    };
+    serde_json::to_string(&row).unwrap_or_default()
+}
+
+/// Microseconds, to the nanosecond.
+pub(super) fn us(span: Duration) -> f64 {
+    span.as_nanos() as f64 / 1e3
+}
+
+#[derive(Serialize)]
+struct EventRow<'a> {
+    target: &'a str,
+    at_unix_us: f64,
+    #[serde(flatten)]
+    what: What,
+}
+
+#[derive(Serialize)]
+#[serde(tag = "event", rename_all = "kebab-case")]
+enum What {
+    Connected {
+        peer: SocketAddr,
+        local: SocketAddr,
+        connect_us: f64,
+        retransmits: u32,
+        again: bool,
+        timestamps: &'static str,
+        attempts: Vec<AttemptRow>,
+    },
+    Unconnected {
+        attempts: Vec<AttemptRow>,
+    },
+    Answered(AnswerRow),
+    Late(AnswerRow),
+    Doubled {
+        seq: u64,
+    },
+    Corrupted {
+        seq: u64,
+        offset_bytes: usize,
+    },
+    Foreign {
+        bytes: usize,
+    },
+    Refused {
+        seq: u64,
+        time_us: f64,
+    },
+    Lost {
+        seq: u64,
+        why: String,
+        acknowledged: Option<bool>,
+        retransmits: Option<u32>,
+    },
+    Broken {
+        peer: SocketAddr,
+        ending: &'static str,
+        op: &'static str,
+        errno: Option<&'static str>,
+        message: String,
+        lasted_us: f64,
+    },
+    Outage {
+        first_seq: u64,
+        lost: u64,
+        outage_us: f64,
+    },
+}
+
+#[derive(Serialize)]
+struct AnswerRow {
+    seq: u64,
+    bytes: usize,
+    peer: SocketAddr,
+    time_us: f64,
+    rtt_us: f64,
+    rtt_clock: &'static str,
+    ack_us: Option<f64>,
+    connect_us: Option<f64>,
+    srtt_us: Option<f64>,
+    min_rtt_us: Option<f64>,
+    retransmits: Option<u32>,
+}
+
+#[derive(Serialize)]
+pub(super) struct AttemptRow {
+    addr: Option<SocketAddr>,
+    ending: &'static str,
+    op: &'static str,
+    errno: Option<&'static str>,
+    message: String,
+    elapsed_us: f64,
+}
+
+impl What {
+    fn of(event: &Event) -> Self {
+        match event {
+            Event::Connected(connected) => What::connected(connected),
+            Event::Unconnected { failures, .. } => {
+                What::Unconnected { attempts: AttemptRow::all(failures) }
+            }
+            Event::Answer(answer) if answer.late => What::Late(AnswerRow::of(answer)),
+            Event::Answer(answer) => What::Answered(AnswerRow::of(answer)),
+            Event::Doubled { seq } => What::Doubled { seq: *seq },
+            Event::Corrupted { seq, at } => What::Corrupted { seq: *seq, offset_bytes: *at },
+            Event::Foreign { bytes } => What::Foreign { bytes: *bytes },
+            Event::Refused { seq, time } => What::Refused { seq: *seq, time_us: us(*time) },
+            Event::Lost { seq, why } => What::lost(*seq, *why),
+            Event::Broken(broken) => What::broken(broken),
+            Event::Outage { first, lost, span } => {
+                What::Outage { first_seq: *first, lost: *lost, outage_us: us(*span) }
+            }
+        }
+    }
+
+    fn connected(connected: &Connected) -> Self {
+        What::Connected {
+            peer: connected.peer,
+            local: connected.local,
+            connect_us: us(connected.took),
+            retransmits: connected.retransmits,
+            again: connected.again,
+            timestamps: clock(connected.stamps),
+            attempts: AttemptRow::all(&connected.failures),
+        }
+    }
+
+    fn lost(seq: u64, why: Loss) -> Self {
+        let (why, acknowledged, retransmits) = match why {
+            Loss::Silence { acknowledged, retransmits } => {
+                ("silence".into(), acknowledged, Some(retransmits))
+            }
+            Loss::Unsent => ("unsent".into(), None, None),
+            Loss::Ended(ending) => (ending.word().into(), None, None),
+        };
+        What::Lost { seq, why, acknowledged, retransmits }
+    }
+
+    fn broken(broken: &Broken) -> Self {
+        What::Broken {
+            peer: broken.peer,
+            ending: broken.ending.word(),
+            op: broken.op,
+            errno: broken.errno.and_then(tcpecho_os::errno::name),
+            message: broken.seen(),
+            lasted_us: us(broken.lasted),
+        }
+    }
+}
+
+impl AnswerRow {
+    fn of(answer: &Answer) -> Self {
+        let kernel = answer.kernel.as_ref();
+        AnswerRow {
+            seq: answer.seq,
+            bytes: answer.bytes,
+            peer: answer.peer,
+            time_us: us(answer.time),
+            rtt_us: us(answer.rtt),
+            rtt_clock: clock(answer.by_kernel),
+            ack_us: answer.ack.map(us),
+            connect_us: answer.connect.map(us),
+            srtt_us: kernel.map(|kernel| us(kernel.srtt)),
+            min_rtt_us: kernel.and_then(|Kernel { min_rtt, .. }| min_rtt.map(us)),
+            retransmits: kernel.map(|kernel| kernel.retransmits),
+        }
+    }
+}
+
+impl AttemptRow {
+    pub(super) fn all(failures: &[Failure]) -> Vec<Self> {
+        let row = |failure: &Failure| AttemptRow {
+            addr: failure.error.addr,
+            ending: failure.ending.word(),
+            op: failure.error.op,
+            errno: tcpecho_os::errno::name(failure.error.source),
+            message: failure.seen(),
+            elapsed_us: us(failure.elapsed),
+        };
+        failures.iter().map(row).collect()
+    }
+}
+
+fn clock(kernel: bool) -> &'static str {
+    if kernel { "kernel" } else { "user" }
+}
+
+#[derive(Serialize)]
+struct ReportRow<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    event: Option<&'static str>,
+    settings: Settings,
+    targets: Vec<TargetRow<'a>>,
+    duration_us: f64,
+    exit_status: u8,
+}
+
+#[derive(Serialize)]
+struct Settings {
+    probe: &'static str,
+    pace: &'static str,
+    interval_us: f64,
+    count: Option<u64>,
+    deadline_us: Option<f64>,
+    timeout_us: f64,
+    size_bytes: usize,
+}
+
+impl Settings {
+    fn of(plan: &Plan) -> Self {
+        let (pace, interval) = match plan.pace {
+            Pace::Every(interval) => ("every", interval),
+            Pace::Settled(least) => ("adaptive", least),
+            Pace::Flood(most) => ("flood", most),
+        };
+        Settings {
+            probe: match plan.mode {
+                Mode::Stay => "echo",
+                Mode::Reconnect => "reconnect",
+                Mode::Connect => "connect",
+            },
+            pace,
+            interval_us: us(interval),
+            count: plan.count,
+            deadline_us: plan.deadline.map(us),
+            timeout_us: us(plan.timeout),
+            size_bytes: if plan.mode == Mode::Connect { 0 } else { plan.size },
+        }
+    }
+}
+
+#[derive(Serialize)]
+struct TargetRow<'a> {
+    target: &'a str,
+    peer: Option<SocketAddr>,
+    transmitted: u64,
+    received: u64,
+    late: u64,
+    refused: u64,
+    corrupted: u64,
+    lost: u64,
+    under_way: u64,
+    doubled: u64,
+    foreign_bytes: u64,
+    loss_percent: f64,
+    time: Option<Spread>,
+    rtt: Option<Spread>,
+    rtt_by_kernel: u64,
+    jitter_us: f64,
+    retransmits: u64,
+    connections: u64,
+    broken: u64,
+    connect: Option<Spread>,
+    outages: u64,
+    outage_us: f64,
+    longest_outage_us: f64,
+}
+
+impl<'a> TargetRow<'a> {
+    fn of(target: &'a Target) -> Self {
+        let stats: &Stats = &target.stats;
+        TargetRow {
+            target: &target.name,
+            peer: target.addr(),
+            transmitted: stats.transmitted,
+            received: stats.answered,
+            late: stats.late,
+            refused: stats.refused,
+            corrupted: stats.corrupted,
+            lost: stats.lost,
+            under_way: stats.under_way(),
+            doubled: stats.doubled,
+            foreign_bytes: stats.foreign_bytes,
+            loss_percent: stats.loss_percent(),
+            time: Spread::of(&stats.time),
+            rtt: Spread::of(&stats.rtt),
+            rtt_by_kernel: stats.by_kernel,
+            jitter_us: us(stats.jitter()),
+            retransmits: stats.retransmits,
+            connections: stats.connections,
+            broken: stats.breaks,
+            connect: Spread::of(&stats.connect),
+            outages: stats.outages,
+            outage_us: us(stats.outage),
+            longest_outage_us: us(stats.longest_outage),
+        }
+    }
+}
+
+#[derive(Serialize)]
+struct Spread {
+    count: u64,
+    min_us: f64,
+    mean_us: f64,
+    max_us: f64,
+    mdev_us: f64,
+    p50_us: f64,
+    p90_us: f64,
+    p99_us: f64,
+}
+
+impl Spread {
+    fn of(series: &Series) -> Option<Self> {
+        (series.count() > 0).then(|| Spread {
+            count: series.count(),
+            min_us: us(series.min()),
+            mean_us: us(series.mean()),
+            max_us: us(series.max()),
+            mdev_us: us(series.deviation()),
+            p50_us: us(series.percentile(50.0)),
+            p90_us: us(series.percentile(90.0)),
+            p99_us: us(series.percentile(99.0)),
+        })
+    }
+}

@@ -1,0 +1,147 @@
+//! A line for each probe and for each thing that happens, in ping's form.
+
+use std::{
+    fmt::Write,
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
+
+use tcpecho::words;
+
+use super::{
+    event::{Answer, Connected, Event, Kernel, Loss},
+    target::Mode,
+    words::{counted, ms},
+};
+
+/// Writes the lines of one target.
+#[derive(Debug, Clone)]
+pub(super) struct Lines {
+    pub(super) mode: Mode,
+    pub(super) size: usize,
+    pub(super) timeout: Duration,
+    /// The time of day in front of each line, as `ping -D` prints it.
+    pub(super) date: bool,
+    /// Which target it is has to be said.
+    pub(super) many: bool,
+}
+
+impl Lines {
+    /// The line for it, if there is one.
+    pub(super) fn of(&self, target: &str, event: &Event) -> Option<String> {
+        let whose = if self.many { format!("{target}: ") } else { String::new() };
+        let line = match event {
+            Event::Connected(connected) => return Some(self.connected(target, connected)),
+            Event::Answer(answer) => self.answer(answer),
+            Event::Doubled { seq } => format!("{whose}seq={seq} doubled: it came back once more"),
+            Event::Corrupted { seq, at } => {
+                format!(
+                    "{whose}seq={seq} corrupted: byte {at} is not as it was sent, or is missing"
+                )
+            }
+            Event::Foreign { bytes } => {
+                let bytes = counted(*bytes as u64, "byte", "bytes");
+                format!("{whose}foreign: {bytes} that belong to no probe")
+            }
+            Event::Refused { seq, time } => {
+                format!("{whose}seq={seq} refused: RST came in {} ms", ms(*time))
+            }
+            Event::Lost { seq, why } => format!("{whose}seq={seq} lost: {}", self.loss(*why)),
+            Event::Broken(broken) => {
+                format!("{whose}connection lost: {}: {}", broken.ending, broken.seen())
+            }
+            Event::Unconnected { again: true, .. } => return None,
+            Event::Unconnected { failures, .. } => {
+                let all: Vec<String> =
+                    failures.iter().map(|one| format!("{}: {}", one.ending, one.seen())).collect();
+                format!("{whose}no connection: {}", all.join("; "))
+            }
+            Event::Outage { first, lost, span } => {
+                let lost = counted(*lost, "probe", "probes");
+                format!("{whose}outage of {} ms, {lost} lost from seq={first} on", ms(*span))
+            }
+        };
+        Some(format!("{}{line}", self.date()))
+    }
+
+    fn date(&self) -> String {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        if self.date {
+            format!("[{}.{:06}] ", now.as_secs(), now.subsec_micros())
+        } else {
+            String::new()
+        }
+    }
+
+    fn connected(&self, target: &str, connected: &Connected) -> String {
+        let Connected { peer, local, took, again, failures, no_stamps, stamps, .. } = connected;
+        let lost = again_words(connected.retransmits);
+        let took = ms(*took);
+        if *again {
+            let whose = if self.many { format!("{target}: ") } else { String::new() };
+            return format!("{}{whose}connected to {peer} again in {took} ms{lost}", self.date());
+        }
+        let what = match self.mode {
+            Mode::Connect => "by handshake only".into(),
+            Mode::Stay | Mode::Reconnect => counted(self.size as u64, "byte", "bytes"),
+        };
+        let clock = match (stamps, no_stamps) {
+            _ if self.mode == Mode::Connect => String::new(),
+            (true, _) => ", kernel timestamps".into(),
+            (false, None) => ", user timestamps".into(),
+            (false, Some(errno)) => {
+                format!(", user timestamps (SO_TIMESTAMPING: {})", words(*errno))
+            }
+        };
+        let mut lines = String::new();
+        for failure in failures {
+            let _ = writeln!(lines, "no connection: {}: {}", failure.ending, failure.seen());
+        }
+        let named = peer.to_string() == target;
+        let name = if named { String::new() } else { format!(" ({peer})") };
+        format!(
+            "{lines}PING {target}{name} {what}\nconnected to {peer} from {local} in {took} ms{lost}{clock}"
+        )
+    }
+
+    fn answer(&self, answer: &Answer) -> String {
+        let Answer { seq, bytes, peer, time, rtt, .. } = answer;
+        let (time, late) = (ms(*time), if answer.late { " late" } else { "" });
+        // The port stands in the first line, unless there are several of those.
+        let from = if self.many { peer.to_string() } else { peer.ip().to_string() };
+        let begin = match self.mode {
+            Mode::Connect => format!("connected to {from}: seq={seq} time={time} ms{late}"),
+            Mode::Stay | Mode::Reconnect => {
+                let rtt = ms(*rtt);
+                format!("{bytes} bytes from {from}: seq={seq} time={time} ms{late} rtt={rtt}")
+            }
+        };
+        let connect = answer.connect.map(|took| format!(" connect={}", ms(took)));
+        let kernel = answer.kernel.as_ref().map(|kernel| {
+            let Kernel { srtt, min_rtt, retransmits } = kernel;
+            let min = min_rtt.map(|min| format!(" min={}", ms(min))).unwrap_or_default();
+            format!(" srtt={}{min}{}", ms(*srtt), again_words(*retransmits))
+        });
+        format!("{begin}{}{}", connect.unwrap_or_default(), kernel.unwrap_or_default())
+    }
+
+    fn loss(&self, why: Loss) -> String {
+        let limit = self.timeout;
+        match why {
+            Loss::Ended(ending) => ending.to_string(),
+            Loss::Unsent => format!("could not be sent within {limit:?}"),
+            Loss::Silence { acknowledged, retransmits } => {
+                let heard = match acknowledged {
+                    Some(true) => ", but its host has acknowledged it: the server, or the way back",
+                    Some(false) => ", and no acknowledgement: the way there, or the host",
+                    None => "",
+                };
+                format!("no answer within {limit:?}{heard}{}", again_words(retransmits))
+            }
+        }
+    }
+}
+
+/// Most probes need none, and their line has to fit on a screen.
+fn again_words(retransmits: u32) -> String {
+    if retransmits == 0 { String::new() } else { format!(" retrans={retransmits}") }
+}

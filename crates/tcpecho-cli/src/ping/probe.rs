@@ -1,0 +1,107 @@
+//! What a probe is made of: who sent it, its number, when it was due, and bytes that depend on all of these and on
+//! where they stand.
+//!
+//! ```text
+//! 0     4     8            16           24                    size
+//! | TPNG| run | number     | due, in ns | pattern ...          |
+//! ```
+//!
+//! The pattern confirms number and time. A probe that has no room for eight bytes of it is pattern only. Such probes are told apart by their order alone.
+
+/// The first bytes of every probe.
+const MAGIC: [u8; 4] = *b"TPNG";
+/// What tells the probes of this run from everything else.
+pub(super) const MARK: usize = 8;
+/// Mark, number and time.
+const HEAD: usize = 24;
+/// A probe of this size or more says who it is.
+pub(super) const SPEAKS: usize = HEAD + 8;
+
+/// The number of a run, so that its own probes are told from another prober's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Run(pub(super) u32);
+
+/// What a probe says of itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Stamp {
+    /// From 1 on.
+    pub(super) seq: u64,
+    /// When it was due, in nanoseconds since the run began.
+    pub(super) due_ns: u64,
+}
+
+impl Run {
+    /// The first bytes of all its probes.
+    pub(super) fn mark(self) -> [u8; MARK] {
+        let mut mark = [0; MARK];
+        mark[..4].copy_from_slice(&MAGIC);
+        mark[4..].copy_from_slice(&self.0.to_be_bytes());
+        mark
+    }
+
+    /// Writes the probe with this stamp, as long as the slice is.
+    pub(super) fn write(self, stamp: Stamp, probe: &mut [u8]) {
+        let speaks = probe.len() >= SPEAKS;
+        let (head, pattern) = probe.split_at_mut(if speaks { HEAD } else { 0 });
+        let fields = [self.mark(), stamp.seq.to_be_bytes(), stamp.due_ns.to_be_bytes()];
+        for (to, from) in head.iter_mut().zip(fields.as_flattened()) {
+            *to = *from;
+        }
+        let key = u64::from(self.0) ^ stamp.seq.rotate_left(20) ^ stamp.due_ns.rotate_left(40);
+        for (index, word) in pattern.chunks_mut(8).enumerate() {
+            let bytes = mixed(key, index as u64);
+            for (to, from) in word.iter_mut().zip(bytes.to_le_bytes()) {
+                *to = from;
+            }
+        }
+    }
+
+    /// The stamp that these bytes begin with, if they begin like a probe of this run.
+    pub(super) fn read(self, bytes: &[u8]) -> Option<Stamp> {
+        let head: &[u8; HEAD] = bytes.first_chunk()?;
+        let number = |at: usize| Some(u64::from_be_bytes(*head.get(at..)?.first_chunk()?));
+        if !head.starts_with(&self.mark()) {
+            return None;
+        }
+        Some(Stamp { seq: number(8)?, due_ns: number(16)? })
+    }
+}
+
+/// SplitMix64 (Steele, Lea, Flood 2014): every bit of the result depends on every bit of both.
+fn mixed(key: u64, index: u64) -> u64 {
+    let mut z = key
+        .wrapping_mul(0xD134_2543_DE82_EF95)
+        .wrapping_add(index.wrapping_add(1).wrapping_mul(0x9E37_79B9_7F4A_7C15));
+    z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+    z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+    z ^ (z >> 31)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_probe_says_who_it_is_if_it_has_room() {
+        let (run, stamp) = (Run(7), Stamp { seq: 9, due_ns: 123 });
+        for size in [1, 8, 31, 32, 33, 1000] {
+            let mut probe = vec![0; size];
+            run.write(stamp, &mut probe);
+            assert_eq!(run.read(&probe), Some(stamp).filter(|_| size >= SPEAKS));
+            assert_eq!(Run(8).read(&probe), None);
+        }
+    }
+
+    #[test]
+    fn no_two_probes_and_no_two_places_are_alike() {
+        let probe = |seq| {
+            let mut probe = vec![0; 1 << 12];
+            Run(7).write(Stamp { seq, due_ns: 0 }, &mut probe);
+            probe.split_off(HEAD)
+        };
+        let (one, two) = (probe(1), probe(2));
+        let alike = one.iter().zip(&two).filter(|(a, b)| a == b).count();
+        assert!(alike < one.len() / 64, "{alike}");
+        assert!(one.chunks(8).collect::<std::collections::HashSet<_>>().len() >= one.len() / 8);
+    }
+}

@@ -1,0 +1,162 @@
+//! When probes are due. Times are absolute: the nth of a steady pace is due n intervals after the first, however late its
+//! predecessors were, so that a slow answer is not hidden by the probes that waited for it ("coordinated omission").
+
+use std::time::{Duration, Instant};
+
+/// Between probes that find no connection, where the pace is that of the answers.
+const PAUSE: Duration = Duration::from_millis(10);
+
+/// What decides when the next probe is due.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Pace {
+    /// One in each interval, whatever becomes of the others.
+    Every(Duration),
+    /// Once the one before is settled, but not sooner than so long after that was due.
+    Settled(Duration),
+    /// Once the one before is settled, and at the latest so long after that was due.
+    Flood(Duration),
+}
+
+/// When the probes of one target are due.
+#[derive(Debug)]
+pub(super) struct Schedule {
+    pace: Pace,
+    most: Option<u64>,
+    taken: u64,
+    start: Option<Instant>,
+    /// None before the start, and while the next waits for the last to be settled.
+    due: Option<Instant>,
+    last: Option<Instant>,
+}
+
+impl Schedule {
+    /// For so many probes, or without end.
+    pub(super) fn new(pace: Pace, most: Option<u64>) -> Self {
+        Schedule { pace, most, taken: 0, start: None, due: None, last: None }
+    }
+
+    /// The first is due now.
+    pub(super) fn begin(&mut self, now: Instant) {
+        if self.start.is_none() {
+            (self.start, self.due) = (Some(now), Some(now));
+        }
+    }
+
+    pub(super) fn has_begun(&self) -> bool {
+        self.start.is_some()
+    }
+
+    /// When the first was due.
+    pub(super) fn start(&self) -> Option<Instant> {
+        self.start
+    }
+
+    /// No more will be due.
+    pub(super) fn is_over(&self) -> bool {
+        self.most.is_some_and(|most| self.taken >= most)
+    }
+
+    /// When the next is due, as far as that is known.
+    pub(super) fn due(&self) -> Option<Instant> {
+        if self.is_over() { None } else { self.due }
+    }
+
+    /// The next is on its way: its number, from 1, and when it was due.
+    pub(super) fn take(&mut self) -> Option<(u64, Instant)> {
+        let (start, due) = (self.start?, self.due()?);
+        self.taken += 1;
+        self.last = Some(due);
+        self.due = match self.pace {
+            Pace::Every(interval) => after(start, interval, self.taken),
+            Pace::Settled(_) => None,
+            Pace::Flood(most) => due.checked_add(most),
+        };
+        Some((self.taken, due))
+    }
+
+    /// The last one taken has found no connection, or lost it: that is known at once, and is no reason to hurry.
+    pub(super) fn failed(&mut self, now: Instant) {
+        if let (Some(last), Pace::Settled(least)) = (self.last, self.pace) {
+            self.due = last.checked_add(least.max(PAUSE)).map(|due| due.max(now));
+        }
+    }
+
+    /// The last one taken has been answered, or its time is over.
+    pub(super) fn settled(&mut self, now: Instant) {
+        let Some(last) = self.last else { return };
+        match self.pace {
+            Pace::Every(_) => {}
+            Pace::Settled(least) => self.due = last.checked_add(least).map(|due| due.max(now)),
+            Pace::Flood(_) => self.due = self.due.map(|due| due.min(now)),
+        }
+    }
+}
+
+fn after(start: Instant, interval: Duration, times: u64) -> Option<Instant> {
+    let nanos = interval.as_nanos().checked_mul(u128::from(times))?;
+    start.checked_add(Duration::from_nanos(u64::try_from(nanos).ok()?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    #[test]
+    fn a_steady_pace_does_not_drift() {
+        let start = Instant::now();
+        let mut schedule = Schedule::new(Pace::Every(SECOND), Some(3));
+        assert_eq!(schedule.take(), None);
+        schedule.begin(start);
+        schedule.begin(start + SECOND);
+        assert_eq!(schedule.take(), Some((1, start)));
+        schedule.settled(start + 5 * SECOND);
+        assert_eq!(schedule.due(), Some(start + SECOND));
+        assert_eq!(schedule.take(), Some((2, start + SECOND)));
+        assert_eq!(schedule.take(), Some((3, start + 2 * SECOND)));
+        assert_eq!((schedule.is_over(), schedule.due(), schedule.take()), (true, None, None));
+    }
+
+    #[test]
+    fn an_adaptive_pace_waits_for_the_answer() {
+        let start = Instant::now();
+        let mut schedule = Schedule::new(Pace::Settled(SECOND), None);
+        schedule.begin(start);
+        schedule.take();
+        assert_eq!(schedule.due(), None);
+        schedule.settled(start + SECOND / 2);
+        assert_eq!(schedule.due(), Some(start + SECOND));
+        schedule.take();
+        schedule.settled(start + 9 * SECOND);
+        assert_eq!(schedule.due(), Some(start + 9 * SECOND));
+    }
+
+    #[test]
+    fn a_flood_waits_for_the_answer_but_not_for_long() {
+        let start = Instant::now();
+        let mut schedule = Schedule::new(Pace::Flood(SECOND), None);
+        schedule.begin(start);
+        schedule.take();
+        assert_eq!(schedule.due(), Some(start + SECOND));
+        schedule.settled(start + SECOND / 4);
+        assert_eq!(schedule.due(), Some(start + SECOND / 4));
+    }
+
+    #[test]
+    fn without_a_connection_nobody_hurries() {
+        let start = Instant::now();
+        for pace in [Pace::Settled(Duration::ZERO), Pace::Flood(PAUSE)] {
+            let mut schedule = Schedule::new(pace, None);
+            schedule.begin(start);
+            schedule.take();
+            schedule.failed(start);
+            assert_eq!(schedule.due(), Some(start + PAUSE));
+        }
+    }
+
+    #[test]
+    fn no_number_of_probes_overflows() {
+        assert_eq!(after(Instant::now(), Duration::from_secs(1 << 40), u64::MAX), None);
+    }
+}

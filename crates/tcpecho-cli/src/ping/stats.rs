@@ -1,0 +1,217 @@
+//! What a run comes to: counts, and times in histograms whose size does not depend on how many there are.
+
+use std::time::Duration;
+
+use hdrhistogram::Histogram;
+
+/// Three significant digits from a nanosecond on; it grows with the largest value, to about 300 KiB at an hour.
+const DIGITS: u8 = 3;
+
+/// Everything counted of one target. Each probe has one fate: answered, late, corrupted, refused or lost.
+#[derive(Debug, Default)]
+pub(super) struct Stats {
+    /// Probes that were due and had their turn.
+    pub(super) transmitted: u64,
+    /// Came back whole and in time.
+    pub(super) answered: u64,
+    /// Came back whole, but after the reply timeout.
+    pub(super) late: u64,
+    /// Came back with a byte changed or missing.
+    pub(super) corrupted: u64,
+    /// RST answered the SYN (`--connect`).
+    pub(super) refused: u64,
+    /// Never came back, as far as is known.
+    pub(super) lost: u64,
+    /// Came back once more.
+    pub(super) doubled: u64,
+    /// Bytes that belonged to no probe.
+    pub(super) foreign_bytes: u64,
+    /// Segments that the kernel sent again.
+    pub(super) retransmits: u64,
+    /// Connections that came about.
+    pub(super) connections: u64,
+    /// Connections that broke.
+    pub(super) breaks: u64,
+    pub(super) outages: u64,
+    /// All outages together.
+    pub(super) outage: Duration,
+    pub(super) longest_outage: Duration,
+    /// From when a probe was due to its answer.
+    pub(super) time: Series,
+    /// From when it was sent; by the kernel's stamps where they are known.
+    pub(super) rtt: Series,
+    /// Of those, how many by the kernel's.
+    pub(super) by_kernel: u64,
+    /// Handshakes.
+    pub(super) connect: Series,
+    jitter_ns: f64,
+    previous: Option<Duration>,
+}
+
+impl Stats {
+    /// The answer to a probe, in time or late.
+    pub(super) fn answer(&mut self, time: Duration, rtt: Duration, by_kernel: bool) {
+        self.time.record(time);
+        self.rtt.record(rtt);
+        self.by_kernel += u64::from(by_kernel);
+        // RFC 3550, 6.4.1: the difference in transit of two probes that follow each other, smoothed by a sixteenth.
+        if let Some(previous) = self.previous.replace(rtt) {
+            let difference = rtt.abs_diff(previous).as_nanos() as f64;
+            self.jitter_ns += (difference - self.jitter_ns) / 16.0;
+        }
+    }
+
+    /// Interarrival jitter (RFC 3550, 6.4.1) of the round trips.
+    pub(super) fn jitter(&self) -> Duration {
+        Duration::from_nanos(self.jitter_ns as u64)
+    }
+
+    pub(super) fn outage(&mut self, span: Duration) {
+        self.outages += 1;
+        self.outage = self.outage.saturating_add(span);
+        self.longest_outage = self.longest_outage.max(span);
+    }
+
+    /// Came back whole, whenever.
+    pub(super) fn received(&self) -> u64 {
+        self.answered + self.late
+    }
+
+    /// Not settled yet.
+    pub(super) fn under_way(&self) -> u64 {
+        let settled = self.received() + self.corrupted + self.refused + self.lost;
+        self.transmitted.saturating_sub(settled)
+    }
+
+    /// Of the probes that are settled, how many percent did not come back whole.
+    pub(super) fn loss_percent(&self) -> f64 {
+        match self.transmitted - self.under_way() {
+            0 => 0.0,
+            settled => (settled - self.received()) as f64 * 100.0 / settled as f64,
+        }
+    }
+}
+
+/// Times of one kind.
+#[derive(Debug)]
+pub(super) struct Series {
+    histogram: Option<Histogram<u64>>,
+    sum: f64,
+    squares: f64,
+    least: Option<Duration>,
+    most: Option<Duration>,
+    count: u64,
+}
+
+impl Default for Series {
+    fn default() -> Self {
+        // It fails only for a number of digits that there is none of.
+        let histogram = Histogram::new(DIGITS).ok();
+        Series { histogram, sum: 0.0, squares: 0.0, least: None, most: None, count: 0 }
+    }
+}
+
+impl Series {
+    pub(super) fn record(&mut self, span: Duration) {
+        let nanos = u64::try_from(span.as_nanos()).unwrap_or(u64::MAX);
+        if let Some(histogram) = &mut self.histogram {
+            // Memory may be short; sums and extremes are kept all the same.
+            let _ = histogram.record(nanos);
+        }
+        self.count += 1;
+        self.sum += nanos as f64;
+        self.squares += nanos as f64 * nanos as f64;
+        self.least = Some(self.least.map_or(span, |least| least.min(span)));
+        self.most = Some(self.most.map_or(span, |most| most.max(span)));
+    }
+
+    pub(super) fn count(&self) -> u64 {
+        self.count
+    }
+
+    pub(super) fn min(&self) -> Duration {
+        self.least.unwrap_or_default()
+    }
+
+    pub(super) fn max(&self) -> Duration {
+        self.most.unwrap_or_default()
+    }
+
+    pub(super) fn mean(&self) -> Duration {
+        Duration::from_nanos((self.sum / self.count.max(1) as f64) as u64)
+    }
+
+    /// The root of the mean of the squares less the square of the mean, which ping(8) calls `mdev`.
+    pub(super) fn deviation(&self) -> Duration {
+        let count = self.count.max(1) as f64;
+        let mean = self.sum / count;
+        Duration::from_nanos((self.squares / count - mean * mean).max(0.0).sqrt() as u64)
+    }
+
+    /// The time that so many percent did not exceed, within a thousandth.
+    pub(super) fn percentile(&self, percent: f64) -> Duration {
+        let Some(histogram) = &self.histogram else { return Duration::default() };
+        let nanos = histogram.value_at_percentile(percent);
+        Duration::from_nanos(nanos).clamp(self.min(), self.max().max(self.min()))
+    }
+
+    /// How many were from `low` on and below `high`.
+    pub(super) fn between(&self, low: Duration, high: Duration) -> u64 {
+        let nanos = |span: Duration| u64::try_from(span.as_nanos()).unwrap_or(u64::MAX);
+        let (low, high) = (nanos(low), nanos(high).saturating_sub(1));
+        let Some(histogram) = &self.histogram else { return 0 };
+        let all = histogram.iter_recorded();
+        let within = all.filter(|step| (low..=high).contains(&step.value_iterated_to()));
+        within.map(|step| step.count_since_last_iteration()).sum()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ms(count: u64) -> Duration {
+        Duration::from_millis(count)
+    }
+
+    #[test]
+    fn a_series_knows_its_middle_and_its_ends() {
+        let mut series = Series::default();
+        for count in 1..=1000 {
+            series.record(ms(count));
+        }
+        assert_eq!((series.min(), series.max(), series.count()), (ms(1), ms(1000), 1000));
+        assert_eq!(series.mean(), Duration::from_micros(500_500));
+        for (percent, expected) in [(50.0, 500), (90.0, 900), (99.0, 990), (100.0, 1000)] {
+            let seen = series.percentile(percent).as_millis().abs_diff(expected);
+            assert!(seen <= expected / 500, "p{percent}: {:?}", series.percentile(percent));
+        }
+        assert!(series.deviation().abs_diff(Duration::from_micros(288_675)) < ms(1));
+        assert_eq!(series.between(ms(0), ms(10_000)), 1000);
+    }
+
+    #[test]
+    fn nothing_recorded_is_no_trouble() {
+        let stats = Stats::default();
+        assert_eq!((stats.time.percentile(50.0), stats.jitter()), Default::default());
+        assert_eq!((stats.time.mean(), stats.time.deviation()), Default::default());
+        assert!(stats.loss_percent().abs() < f64::EPSILON);
+    }
+
+    #[test]
+    fn jitter_is_that_of_the_rfc() {
+        let mut stats = Stats::default();
+        for rtt in [10, 26, 10] {
+            stats.answer(ms(rtt), ms(rtt), false);
+        }
+        // 16/16 = 1, then 1 + (16 - 1)/16.
+        assert_eq!(stats.jitter(), Duration::from_nanos(1_937_500));
+    }
+
+    #[test]
+    fn what_is_under_way_is_not_lost() {
+        let stats = Stats { transmitted: 5, answered: 2, lost: 1, late: 1, ..Stats::default() };
+        assert_eq!((stats.under_way(), stats.received()), (1, 3));
+        assert!((stats.loss_percent() - 25.0).abs() < 1e-9);
+    }
+}

@@ -1,0 +1,86 @@
+//! What is said at the end, in ping's form and then more.
+
+use std::{fmt::Write, time::Duration};
+
+use super::{
+    stats::{Series, Stats},
+    target::{Mode, Target},
+    words::{counted, exact_ms, ms, percent},
+};
+
+/// The summary of one target.
+pub(super) fn lines(target: &Target, mode: Mode) -> Vec<String> {
+    let stats = &target.stats;
+    let time = target.start().map(|start| start.elapsed()).unwrap_or_default();
+    let mut lines =
+        vec![format!("--- {} tcpecho ping statistics ---", target.name), counts(stats, time)];
+    if stats.time.count() > 0 {
+        lines.extend([extremes("time", &stats.time), spread("time", &stats.time)]);
+    }
+    if mode != Mode::Connect && stats.rtt.count() > 0 {
+        let clock = match stats.by_kernel {
+            0 => "user timestamps".into(),
+            all if all == stats.rtt.count() => "kernel timestamps".into(),
+            some => format!("kernel timestamps for {some}"),
+        };
+        let (jitter, retransmits) = (ms(stats.jitter()), stats.retransmits);
+        lines.push(format!("{}, {clock}", spread("rtt", &stats.rtt)));
+        lines.push(format!("jitter {jitter} ms, retransmits {retransmits}"));
+    } else if stats.retransmits > 0 {
+        lines.push(format!("retransmits {}", stats.retransmits));
+    }
+    if stats.connections > 1 || mode == Mode::Reconnect {
+        let connections = counted(stats.connections, "connection", "connections");
+        let broke = match stats.breaks {
+            0 => String::new(),
+            breaks => format!(", {breaks} broke"),
+        };
+        let least = exact_ms(stats.connect.min());
+        let (mean, most) = (exact_ms(stats.connect.mean()), exact_ms(stats.connect.max()));
+        lines.push(format!("{connections}{broke}, connect min/avg/max = {least}/{mean}/{most} ms"));
+    }
+    if stats.outages > 0 {
+        let outages = counted(stats.outages, "outage", "outages");
+        let (all, longest) = (ms(stats.outage), ms(stats.longest_outage));
+        lines.push(format!("{outages}, {all} ms in all, the longest {longest} ms"));
+    }
+    lines
+}
+
+fn counts(stats: &Stats, time: Duration) -> String {
+    let mut line = format!("{} probes transmitted, {} received", stats.transmitted, stats.answered);
+    for (count, word) in [
+        (stats.late, "late"),
+        (stats.refused, "refused"),
+        (stats.corrupted, "corrupted"),
+        (stats.lost, "lost"),
+        (stats.under_way(), "under way"),
+    ] {
+        if count > 0 {
+            let _ = write!(line, ", {count} {word}");
+        }
+    }
+    for (count, words) in [(stats.doubled, "doubled"), (stats.foreign_bytes, "bytes foreign")] {
+        if count > 0 {
+            let _ = write!(line, ", +{count} {words}");
+        }
+    }
+    format!("{line}, {}% loss, time {}ms", percent(stats.loss_percent()), time.as_millis())
+}
+
+fn extremes(word: &str, series: &Series) -> String {
+    let all = [series.min(), series.mean(), series.max(), series.deviation()];
+    format!("{word} min/avg/max/mdev = {} ms", all.map(exact_ms).join("/"))
+}
+
+fn spread(word: &str, series: &Series) -> String {
+    let [p50, p90, p99] = [50.0, 90.0, 99.0].map(|percent| series.percentile(percent));
+    let all = [p50, p90, p99, series.max()];
+    format!("{word} p50/p90/p99/max = {} ms", all.map(exact_ms).join("/"))
+}
+
+/// As fping -C prints it: the time of each probe in milliseconds, `-` for those without one.
+pub(super) fn fping(target: &Target, width: usize) -> String {
+    let times: Vec<String> = target.times.iter().map(|time| time.map_or("-".into(), ms)).collect();
+    format!("{:<width$} : {}", target.name, times.join(" "))
+}

@@ -1,0 +1,128 @@
+//! The largest number for which something holds, if it holds up to some number and not above: by doubling, then by
+//! bisection.
+
+/// The search: a number to try, and what came of it, in turn.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Search {
+    first: u64,
+    most: u64,
+    /// Within one in so many of the result, and never closer than `grain`.
+    precision: u64,
+    grain: u64,
+    good: u64,
+    bad: Option<u64>,
+}
+
+impl Search {
+    /// From `first` on, up to `most`; the result is right to one part in `precision`, or to `grain` if that is more.
+    pub(super) fn new(first: u64, most: u64, precision: u64, grain: u64) -> Self {
+        let (most, grain) = (most.max(1), grain.max(1));
+        let first = first.clamp(1, most);
+        Search { first, most, precision: precision.max(1), grain, good: 0, bad: None }
+    }
+
+    /// What to try next; none when the search is over.
+    pub(super) fn next(&self) -> Option<u64> {
+        match self.bad {
+            None if self.good >= self.most => None,
+            None if self.good == 0 => Some(self.first),
+            None => Some(self.good.saturating_mul(2).min(self.most)),
+            Some(bad) => {
+                let (gap, enough) = (bad - self.good, (self.good / self.precision).max(self.grain));
+                (gap > enough).then(|| self.good + gap / 2)
+            }
+        }
+    }
+
+    /// It held for this number.
+    pub(super) fn holds(&mut self, number: u64) {
+        self.good = self.good.max(number.min(self.bad.map_or(self.most, |bad| bad - 1)));
+    }
+
+    /// It did not hold for this number, which is above all for which it did.
+    pub(super) fn fails(&mut self, number: u64) {
+        let number = number.max(self.good.saturating_add(1));
+        self.bad = Some(self.bad.map_or(number, |bad| bad.min(number)));
+    }
+
+    /// The largest number for which it was seen to hold; 0 if there is none.
+    pub(super) fn good(&self) -> u64 {
+        self.good
+    }
+
+    /// The smallest for which it was seen not to.
+    pub(super) fn bad(&self) -> Option<u64> {
+        self.bad
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// Tries until the search is over; gives how many tries that took.
+    fn play(search: &mut Search, limit: u64) -> usize {
+        let mut tries = 0;
+        while let Some(number) = search.next() {
+            if number <= limit {
+                search.holds(number);
+            } else {
+                search.fails(number);
+            }
+            tries += 1;
+            assert!(tries < 200, "{search:?}");
+        }
+        tries
+    }
+
+    #[test]
+    fn doubling_then_bisection() {
+        let mut search = Search::new(64, 65536, u64::MAX, 1);
+        assert_eq!(play(&mut search, 1360), 16);
+        assert_eq!((search.good(), search.bad()), (1360, Some(1361)));
+    }
+
+    #[test]
+    fn everything_holds() {
+        let mut search = Search::new(64, 1000, u64::MAX, 1);
+        play(&mut search, u64::MAX);
+        assert_eq!((search.good(), search.bad()), (1000, None));
+    }
+
+    proptest! {
+        #[test]
+        fn every_limit_is_found(
+            limit in 0_u64..100_000,
+            first in 0_u64..2000,
+            most in 0_u64..100_000,
+            precision in 1_u64..100,
+            grain in 0_u64..50,
+        ) {
+            let mut search = Search::new(first, most, precision, grain);
+            play(&mut search, limit);
+            let most = most.max(1);
+            if limit >= most {
+                prop_assert_eq!((search.good(), search.bad()), (most, None));
+            } else {
+                let bad = search.bad().unwrap();
+                prop_assert!(search.good() <= limit && limit < bad);
+                prop_assert!(bad - search.good() <= (search.good() / precision).max(grain).max(1));
+            }
+        }
+
+        #[test]
+        fn no_history_panics(
+            history in prop::collection::vec((any::<bool>(), any::<u64>()), 0..50),
+            first in any::<u64>(),
+            most in any::<u64>(),
+        ) {
+            let mut search = Search::new(first, most, 20, 1);
+            for (holds, number) in history {
+                let number = search.next().unwrap_or(number);
+                if holds { search.holds(number) } else { search.fails(number) }
+            }
+        }
+    }
+}

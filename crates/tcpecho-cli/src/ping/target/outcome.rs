@@ -1,0 +1,212 @@
+//! What came of connections and probes: counted, told, and what follows from it.
+
+use std::time::{Duration, Instant};
+
+use tcpecho::Ending;
+
+use super::{Missing, Mode, Target};
+use crate::ping::{
+    event::{Answer, Broken, Connected, Event, Loss},
+    link::{Brought, Failure, Flight, Link},
+};
+
+/// Waits between attempts to connect: doubled each time.
+const FIRST_WAIT: Duration = Duration::from_millis(100);
+const LONGEST_WAIT: Duration = Duration::from_secs(5);
+
+impl Target {
+    /// A handshake is complete. False if the connection has done its work.
+    pub(super) fn opened(&mut self, index: usize) -> bool {
+        let Some(link) = self.links.get_mut(index) else { return false };
+        let (peer, took) = (link.peer, link.connect_time);
+        // The address that answers is the first to be tried from now on.
+        if let Some(at) = self.addrs.iter().position(|&addr| addr == peer) {
+            self.addrs.swap(0, at);
+        }
+        self.stats.connections += 1;
+        self.stats.connect.record(took);
+        let first = self.stats.connections == 1;
+        let retransmits = link.info().map_or(0, |info| info.total_retrans);
+        if self.rules.mode == Mode::Stay {
+            // A probe that has a connection of its own has these too; others do not.
+            let _ = link.kernel();
+            self.stats.retransmits += u64::from(retransmits);
+        }
+        if self.rules.mode == Mode::Stay || first {
+            let connected = Connected {
+                peer,
+                local: link.local.unwrap_or(peer),
+                took,
+                retransmits,
+                again: !first,
+                failures: std::mem::take(&mut link.failures),
+                no_stamps: link.stamps.err(),
+                stamps: link.stamps == Ok(true),
+            };
+            self.events.push(Event::Connected(connected));
+        }
+        match self.rules.mode {
+            Mode::Stay => self.schedule.begin(Instant::now()),
+            Mode::Reconnect => {}
+            Mode::Connect => {
+                if let Some(flight) = link.take_under_way().pop_front() {
+                    self.shook_hands(index, &flight, took);
+                }
+                return false;
+            }
+        }
+        true
+    }
+
+    /// The answer is the handshake.
+    fn shook_hands(&mut self, index: usize, flight: &Flight, took: Duration) {
+        let now = Instant::now();
+        let Some(link) = self.links.get_mut(index) else { return };
+        let answer = Answer {
+            seq: flight.stamp.seq,
+            bytes: 0,
+            peer: link.peer,
+            late: false,
+            time: now.saturating_duration_since(flight.due),
+            rtt: took,
+            by_kernel: false,
+            ack: None,
+            connect: None,
+            kernel: link.kernel(),
+        };
+        self.answered(answer, now);
+    }
+
+    pub(super) fn could_not_connect(&mut self, failures: Vec<Failure>, link: Option<Link>) {
+        let now = Instant::now();
+        let ending = failures.last().map_or(Ending::ConnectTimeout, |failure| failure.ending);
+        let was_down = self.last_ending.replace(ending) == Some(ending);
+        // The same again is not news.
+        let again = was_down && self.broken;
+        self.broken = true;
+        self.schedule.begin(now);
+        self.events.push(Event::Unconnected { failures, again });
+        if self.rules.mode == Mode::Stay {
+            self.try_again(now);
+        }
+        for flight in link.map(|mut link| link.take_under_way()).into_iter().flatten() {
+            if self.rules.mode == Mode::Connect && ending == Ending::Refused {
+                self.stats.refused += 1;
+                let time = now.saturating_duration_since(flight.due);
+                self.events.push(Event::Refused { seq: flight.stamp.seq, time });
+                self.schedule.failed(now);
+            } else {
+                self.lose(flight.stamp.seq, flight.due, Loss::Ended(ending));
+            }
+        }
+    }
+
+    fn try_again(&mut self, now: Instant) {
+        let wait = FIRST_WAIT.saturating_mul(1 << self.tries.min(10)).min(LONGEST_WAIT);
+        self.tries += 1;
+        self.next_try = now.checked_add(wait);
+    }
+
+    pub(super) fn found(&mut self, index: usize, found: &Brought) {
+        let Some(link) = self.links.get_mut(index) else { return };
+        match *found {
+            Brought::Whole { flight: Some(flight), seq, missed, at, came } => {
+                let (rtt, by_kernel) = flight.rtt(at, came);
+                let time = at.saturating_duration_since(flight.due);
+                let connect =
+                    Some(link.connect_time).filter(|_| self.rules.mode == Mode::Reconnect);
+                let answer = Answer {
+                    seq,
+                    bytes: self.rules.size,
+                    peer: link.peer,
+                    late: missed || time > self.rules.timeout,
+                    time,
+                    rtt,
+                    by_kernel,
+                    ack: flight.ack(),
+                    connect,
+                    kernel: link.kernel(),
+                };
+                // It had been given up too early.
+                self.stats.lost -= u64::from(missed);
+                self.answered(answer, at);
+            }
+            Brought::Whole { flight: None, seq, .. } => {
+                self.stats.doubled += 1;
+                self.events.push(Event::Doubled { seq });
+            }
+            Brought::Damaged { seq, known, missed, at } => {
+                if known {
+                    self.stats.lost -= u64::from(missed);
+                    self.stats.corrupted += 1;
+                    self.settled(Instant::now());
+                }
+                self.events.push(Event::Corrupted { seq, at });
+            }
+            Brought::Foreign(bytes) => {
+                self.stats.foreign_bytes += bytes as u64;
+                self.events.push(Event::Foreign { bytes });
+            }
+        }
+    }
+
+    fn answered(&mut self, answer: Answer, at: Instant) {
+        self.stats.answer(answer.time, answer.rtt, answer.by_kernel);
+        *(if answer.late { &mut self.stats.late } else { &mut self.stats.answered }) += 1;
+        self.stats.retransmits += answer.kernel.map_or(0, |kernel| u64::from(kernel.retransmits));
+        if self.rules.keep_times {
+            let index = usize::try_from(answer.seq.saturating_sub(1)).unwrap_or(usize::MAX);
+            if let Some(slot) = self.times.get_mut(index) {
+                *slot = Some(answer.time).filter(|_| !answer.late);
+            }
+        }
+        self.events.push(Event::Answer(answer));
+        self.end_of_outage(at);
+        (self.tries, self.last_ending) = (0, None);
+        self.settled(at);
+    }
+
+    fn end_of_outage(&mut self, at: Instant) {
+        let (missing, broken) = (self.missing.take(), std::mem::take(&mut self.broken));
+        if let (Some(Missing { since, first, lost }), true) = (missing, broken) {
+            let span = at.saturating_duration_since(since);
+            self.stats.outage(span);
+            self.events.push(Event::Outage { first, lost, span });
+        }
+    }
+
+    fn settled(&mut self, now: Instant) {
+        self.schedule.settled(now);
+    }
+
+    pub(super) fn broke(&mut self, broken: Broken, mut link: Link) {
+        let (ending, now) = (broken.ending, Instant::now());
+        self.stats.breaks += 1;
+        self.stats.retransmits += link.kernel().map_or(0, |kernel| kernel.retransmits.into());
+        self.last_ending = Some(ending);
+        self.broken = true;
+        if self.rules.mode == Mode::Stay {
+            // One that has worked is made again at once.
+            if link.has_answered {
+                self.next_try = Some(now);
+            } else {
+                self.try_again(now);
+            }
+        }
+        self.events.push(Event::Broken(broken));
+        for flight in link.take_under_way() {
+            self.lose(flight.stamp.seq, flight.due, Loss::Ended(ending));
+        }
+    }
+
+    pub(super) fn lose(&mut self, seq: u64, due: Instant, why: Loss) {
+        self.stats.lost += 1;
+        let missing = self.missing.get_or_insert(Missing { since: due, first: seq, lost: 0 });
+        missing.lost += 1;
+        self.events.push(Event::Lost { seq, why });
+        match why {
+            Loss::Ended(_) => self.schedule.failed(Instant::now()),
+            Loss::Silence { .. } | Loss::Unsent => self.settled(Instant::now()),
+        }
+    }
+}

@@ -1,0 +1,202 @@
+//! Who writes down what happens, in the manner that was asked for.
+
+use std::{
+    io::{self, IsTerminal},
+    time::{Duration, Instant},
+};
+
+use rustix::termios::tcgetwinsize;
+use tcpecho::Ending;
+
+use super::{
+    args::{Manner, Plan},
+    event::Event,
+    histogram, json,
+    lines::Lines,
+    paper::Paper,
+    plot::{ENTER, LEAVE, Plot},
+    summary,
+    target::Target,
+};
+use crate::tell::{explain_ending, say};
+
+/// Explanations that are held back while a plot has the screen.
+const HELD_BACK: usize = 16;
+
+pub(super) struct Teller<'a> {
+    plan: &'a Plan,
+    lines: Lines,
+    /// Dots can be taken back.
+    terminal: bool,
+    /// Dots that stand.
+    dots: u64,
+    plot: Option<Plot>,
+    /// What has been explained, by target.
+    explained: Vec<(String, Ending)>,
+    /// To be explained once the screen is free.
+    held_back: Vec<(Ending, String)>,
+}
+
+impl<'a> Teller<'a> {
+    pub(super) fn new(plan: &'a Plan, targets: usize, paper: &mut Paper) -> Self {
+        let lines = Lines {
+            mode: plan.mode,
+            size: plan.size,
+            timeout: plan.timeout,
+            date: plan.date,
+            many: targets > 1,
+        };
+        let plot = (plan.manner == Manner::Plot).then(|| {
+            paper.raw(ENTER);
+            Plot::new(screen())
+        });
+        Teller {
+            plan,
+            lines,
+            terminal: io::stdout().is_terminal(),
+            dots: 0,
+            plot,
+            explained: Vec::new(),
+            held_back: Vec::new(),
+        }
+    }
+
+    /// One thing that happened.
+    pub(super) fn tell(&mut self, target: &str, event: &Event, paper: &mut Paper) {
+        self.explain(target, event);
+        let first = matches!(event, Event::Connected(connected) if !connected.again);
+        match self.plan.manner {
+            Manner::Quiet | Manner::Dots if !first => {}
+            Manner::Lines | Manner::Quiet | Manner::Dots => {
+                if let Some(line) = self.lines.of(target, event) {
+                    paper.line(&line);
+                }
+            }
+            Manner::JsonStream => paper.line(&json::event(target, event)),
+            Manner::Plot => {
+                let line = self.lines.of(target, event);
+                if let Some(plot) = &mut self.plot {
+                    plot.take(target, event, line.as_deref());
+                }
+            }
+            Manner::Silent | Manner::Json => {}
+        }
+    }
+
+    /// What broke, on standard error, in three parts: what was seen, what it means, what to try. Once for each
+    /// ending: later ones have their line.
+    fn explain(&mut self, target: &str, event: &Event) {
+        if self.plan.manner == Manner::Silent {
+            return;
+        }
+        let told = match event {
+            Event::Broken(broken) => vec![(broken.ending, broken.seen())],
+            Event::Unconnected { failures, again: false } => {
+                failures.iter().map(|failure| (failure.ending, failure.seen())).collect()
+            }
+            _ => return,
+        };
+        for (ending, seen) in told {
+            let known = self.explained.iter().any(|(name, word)| name == target && *word == ending);
+            if known {
+                continue;
+            }
+            self.explained.push((target.into(), ending));
+            match self.plot {
+                None => explain_ending(ending, &seen),
+                Some(_) if self.held_back.len() < HELD_BACK => self.held_back.push((ending, seen)),
+                Some(_) => {}
+            }
+        }
+    }
+
+    /// What the screen shows of all that has happened; as ping -f, a dot stands for each probe that is not answered.
+    pub(super) fn redraw(&mut self, targets: &[Target], now: Instant, paper: &mut Paper) {
+        if let Some(screen) = self.plot.as_mut().and_then(|plot| plot.draw(targets, now)) {
+            paper.raw(&screen);
+        }
+        if self.plan.manner != Manner::Dots || !self.terminal {
+            return;
+        }
+        let open = |target: &Target| target.stats.transmitted - target.stats.received();
+        let open = targets.iter().map(open).sum();
+        while self.dots < open {
+            paper.raw(".");
+            self.dots += 1;
+        }
+        while self.dots > open {
+            paper.raw("\u{8} \u{8}");
+            self.dots -= 1;
+        }
+    }
+
+    pub(super) fn next_drawing(&self) -> Option<Instant> {
+        self.plot.as_ref().and_then(Plot::due)
+    }
+
+    pub(super) fn resized(&mut self) {
+        if let Some(plot) = &mut self.plot {
+            plot.resize(screen());
+        }
+    }
+
+    /// The summary so far, on standard error.
+    pub(super) fn interim(&self, targets: &[Target]) {
+        for line in targets.iter().flat_map(|target| summary::lines(target, self.plan.mode)) {
+            // A plot has the whole screen; its title says the same.
+            if self.plot.is_none() {
+                say(&line);
+            }
+        }
+    }
+
+    /// How it went, at the end.
+    pub(super) fn summary(
+        &mut self,
+        targets: &[Target],
+        spent: Duration,
+        exit_status: u8,
+        paper: &mut Paper,
+    ) {
+        if self.plot.take().is_some() {
+            paper.raw(LEAVE);
+        }
+        let in_stream = self.plan.manner == Manner::JsonStream;
+        match self.plan.manner {
+            Manner::Silent => {}
+            Manner::Json | Manner::JsonStream => {
+                paper.line(&json::report(targets, self.plan, spent, exit_status, in_stream));
+            }
+            Manner::Lines | Manner::Quiet | Manner::Dots | Manner::Plot => {
+                for target in targets {
+                    self.summary_of(target, paper);
+                }
+            }
+        }
+    }
+
+    fn summary_of(&self, target: &Target, paper: &mut Paper) {
+        paper.line("");
+        for line in summary::lines(target, self.plan.mode) {
+            paper.line(&line);
+        }
+        if self.plan.histogram {
+            paper.raw(&histogram::of(&target.stats.time));
+        }
+    }
+
+    /// What could not be explained while a plot had the screen.
+    pub(super) fn explain_rest(&mut self) {
+        for (ending, seen) in self.held_back.drain(..) {
+            explain_ending(ending, &seen);
+        }
+    }
+}
+
+/// Columns and rows of the terminal; one that does not say is an old one.
+fn screen() -> (usize, usize) {
+    match tcgetwinsize(io::stdout()) {
+        Ok(size) if size.ws_col > 0 && size.ws_row > 0 => (size.ws_col.into(), size.ws_row.into()),
+        _ => (80, 24),
+    }
+}

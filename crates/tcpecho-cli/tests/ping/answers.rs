@@ -1,0 +1,159 @@
+//! What comes back, and what it is called.
+
+use std::{thread, time::Duration};
+
+use rustix::process::Signal;
+
+use crate::{
+    common::{Serving, families, peers::deserted, somewhere},
+    support::*,
+};
+
+const QUICK: &[&str] = &["-c", "3", "-i", "0.02"];
+
+#[test]
+fn an_honest_server_of_its_own() {
+    let ended = ping(QUICK);
+    ended.with(0).shows("64 bytes from 127.0.0.1: ").shows("seq=1 time=").shows("seq=3 time=");
+    ended.shows(" rtt=").shows(" srtt=").shows(" min=").shows("jitter ").shows(", retransmits ");
+    ended.shows("3 probes transmitted, 3 received, 0% loss, time ");
+    ended.shows("time min/avg/max/mdev = ").shows("time p50/p90/p99/max = ");
+    assert_eq!(ended.stderr, Vec::<String>::new());
+}
+
+#[test]
+fn every_size_over_both_families() {
+    for at in families() {
+        let server = Serving::start("epoll", at, &[]);
+        for size in ["1", "31", "32", "1k", "300k"] {
+            let ended = ping_to(server.addr(), &[QUICK, &["-s", size]].concat());
+            ended.with(0).shows("3 probes transmitted, 3 received, 0% loss");
+        }
+    }
+}
+
+#[test]
+fn a_changed_byte_is_corrupted() {
+    let addr = answering(|number, probe| {
+        let mut answer = probe.to_vec();
+        answer[40] ^= u8::from(number == 2);
+        Some(answer)
+    });
+    let ended = ping_to(addr, QUICK);
+    ended.with(1).shows("seq=2 corrupted: byte 40 ").hides("seq=2 time=").shows("seq=3 time=");
+    ended.shows("3 probes transmitted, 2 received, 1 corrupted, 33.333% loss");
+}
+
+#[test]
+fn an_answer_twice_is_doubled() {
+    let addr = answering(|number, probe| Some(probe.repeat(1 + usize::from(number == 2))));
+    let ended = ping_to(addr, QUICK);
+    ended.with(0).shows("seq=2 time=").shows("seq=2 doubled").shows("seq=3 time=");
+    ended.shows("3 received, +1 doubled, 0% loss");
+}
+
+#[test]
+fn no_answer_is_lost_after_the_timeout() {
+    let addr = answering(|number, probe| Some(probe.repeat(usize::from(number != 2))));
+    let ended = ping_to(addr, &[QUICK, &["-W", "1"]].concat());
+    ended.with(0).shows("seq=3 time=");
+    ended.shows("seq=2 lost: no answer within 1s, but its host has acknowledged it");
+    ended.shows(", 1 lost, 33.333% loss");
+}
+
+#[test]
+fn bytes_of_nobody_are_foreign() {
+    let addr = answering(|number, probe| {
+        let greeting: &[u8] = if number == 1 { b"220 hello\r\n" } else { b"" };
+        Some([greeting, probe].concat())
+    });
+    let ended = ping_to(addr, QUICK);
+    ended.with(1).shows("foreign: 11 bytes that belong to no probe").shows("seq=1 time=");
+    ended.shows("3 received, +11 bytes foreign, 0% loss");
+}
+
+#[test]
+fn a_slow_answer_is_late() {
+    let addr = answering(|number, probe| {
+        if number == 2 {
+            thread::sleep(Duration::from_millis(700));
+        }
+        Some(probe.to_vec())
+    });
+    let ended = ping_to(addr, &["-c", "4", "-i", "0.5", "-W", "200ms"]);
+    ended.shows("seq=2 lost: no answer within 200ms").shows("ms late rtt=");
+    ended.shows(" late, ");
+}
+
+#[test]
+fn a_server_that_stands_still_is_late_and_goes_on() {
+    let server = Serving::start("epoll", somewhere(), &[]);
+    let pinging = Pinging::of(server.addr(), &["-i", "0.05", "-W", "300ms"]);
+    pinging.sees("seq=2 time=");
+    server.gets(Signal::STOP);
+    let lost = pinging.sees("lost: no answer within 300ms");
+    assert!(lost.contains("its host has acknowledged it: the server, or the way back"), "{lost}");
+    server.gets(Signal::CONT);
+    pinging.sees("ms late rtt=");
+    pinging.gets(Signal::INT);
+    pinging.ends().with(0).hides("connection lost");
+}
+
+#[test]
+fn nobody_listens() {
+    let (_held, addr) = deserted(somewhere());
+    let ended = ping_to(addr, QUICK);
+    ended.with(1).shows("no connection: refused: connect").shows("seq=3 lost: refused");
+    ended.shows("3 probes transmitted, 0 received, 3 lost, 100% loss");
+    ended.says("tcpecho: refused").says("  means: RST answered the SYN").says("  try:   ");
+    // The same again is not told again.
+    assert_eq!(ended.stderr.iter().filter(|line| *line == "tcpecho: refused").count(), 1);
+}
+
+#[test]
+fn nobody_is_not_asked_faster_than_somebody() {
+    let (_held, addr) = deserted(somewhere());
+    for pace in ["-f", "-A", "-i0"] {
+        for how in [&[][..], &["--connect"], &["--reconnect"]] {
+            let ended = ping_to(addr, &[&[pace, "-w", "0.1", "--json"], how].concat());
+            let transmitted = ended.with(1).object()["targets"][0]["transmitted"].as_u64().unwrap();
+            assert!((1..1000).contains(&transmitted), "{pace} {how:?}: {transmitted}");
+        }
+    }
+}
+
+#[test]
+fn a_handshake_may_be_the_probe_and_a_refusal_is_no_answer() {
+    let (_held, nobody) = deserted(somewhere());
+    let ended = ping_to(nobody, &[QUICK, &["--connect"]].concat());
+    ended.with(1).shows("seq=1 refused: RST came in ").shows("0 received, 3 refused, 100% loss");
+
+    let server = Serving::start("epoll", somewhere(), &[]);
+    let ended = ping_to(server.addr(), &[QUICK, &["--connect"]].concat());
+    ended.with(0).shows("connected to 127.0.0.1:").shows("3 received, 0% loss");
+    ended.shows("3 connections, connect min/avg/max = ");
+    server.says_times(" bytes=0 ", 3);
+}
+
+#[test]
+fn each_probe_may_have_a_connection_of_its_own() {
+    let server = Serving::start("epoll", somewhere(), &[]);
+    let ended = ping_to(server.addr(), &[QUICK, &["--reconnect"]].concat());
+    ended.with(0).shows("seq=3 time=").shows(" connect=").shows("3 received, 0% loss");
+    server.says_times("ending=finished bytes=64 ", 3);
+}
+
+#[test]
+fn several_targets_each_have_their_own() {
+    let (_held, nobody) = deserted(somewhere());
+    let (one, two) =
+        (Serving::start("epoll", somewhere(), &[]), Serving::start("epoll", somewhere(), &[]));
+    let [one, two, nobody] = [one.addr(), two.addr(), nobody].map(|addr| addr.to_string());
+    ping(&[QUICK, &[&one, &two]].concat())
+        .with(0)
+        .shows(&format!("from {one}: seq=3"))
+        .shows(&format!("from {two}: seq=3"));
+    let ended = ping(&[QUICK, &[&one, &nobody]].concat());
+    ended.with(1).shows(&format!("from {one}: seq=3")).shows(&format!("{nobody}: seq=3 lost"));
+    ended.shows(&format!("--- {one} tcpecho ping")).shows(&format!("--- {nobody} tcpecho ping"));
+}

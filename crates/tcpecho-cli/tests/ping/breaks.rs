@@ -1,0 +1,115 @@
+//! Connections that break, and what comes after.
+
+use std::io::Read;
+
+use rustix::process::Signal;
+
+use crate::{
+    common::{
+        Serving,
+        peers::{reset, until},
+        somewhere,
+    },
+    support::*,
+};
+
+#[test]
+fn a_server_that_closes_is_told_and_connected_to_again() {
+    // The third probe of each connection gets FIN for an answer.
+    let addr = answering(|number, probe| (number < 3).then(|| probe.to_vec()));
+    let ended = ping_to(addr, &["-c", "5", "-i", "0.3"]);
+    ended.with(0).shows("connection lost: closed-early: recv 127.0.0.1:");
+    ended.shows("seq=3 lost: closed-early").shows("connected to 127.0.0.1:").shows("seq=5 time=");
+    ended.shows(" lost from seq=3 on").shows("5 probes transmitted, ");
+    ended.shows("2 connections, 1 broke").shows("1 outage, ");
+    ended.says("tcpecho: closed-early").says("  means: the peer's FIN came");
+}
+
+#[test]
+fn a_reset_is_told() {
+    let mut first = true;
+    let addr = server(move |mut stream| {
+        let mut probe = [0; 64];
+        while std::io::Read::read_exact(&mut stream, &mut probe).is_ok() {
+            if std::mem::take(&mut first) {
+                return reset(stream);
+            }
+            if std::io::Write::write_all(&mut stream, &probe).is_err() {
+                return;
+            }
+        }
+    });
+    let ended = ping_to(addr, &["-c", "3", "-i", "0.2"]);
+    ended.with(0).shows("connection lost: reset: ").shows("seq=1 lost: reset");
+    ended.shows("seq=3 time=").says("tcpecho: reset");
+}
+
+#[test]
+fn a_server_that_comes_back_ends_the_outage() {
+    let server = Serving::start("epoll", somewhere(), &[]);
+    let addr = server.addr();
+    let pinging = Pinging::of(addr, &["-i", "0.05"]);
+    pinging.sees("seq=2 time=");
+    server.dies();
+    pinging.sees("connection lost: ");
+    pinging.sees(" lost: refused");
+    let _server = Serving::start("epoll", addr, &[]);
+    pinging.sees("again in ");
+    let outage = pinging.sees("outage of ");
+    assert!(outage.contains("lost from seq="), "{outage}");
+    pinging.gets(Signal::INT);
+    // A connection to the dying server may have come about in between.
+    pinging.ends().with(0).shows("1 outage, ").shows(" connections, ");
+}
+
+#[test]
+fn a_signal_ends_it_with_the_summary() {
+    for (signal, status) in [(Signal::INT, 0), (Signal::TERM, 143), (Signal::HUP, 129)] {
+        let pinging = Pinging::start(&["-i", "0.05"]);
+        pinging.sees("seq=2 time=");
+        pinging.gets(signal);
+        pinging.ends().with(status).shows(", 0% loss, time ");
+    }
+}
+
+#[test]
+fn the_summary_so_far_does_not_end_it() {
+    let pinging = Pinging::start(&["-i", "0.05"]);
+    pinging.sees("seq=2 time=");
+    pinging.gets(Signal::QUIT);
+    pinging.says("probes transmitted, ");
+    let seen = pinging.says("time p50/p90/p99/max = ");
+    assert!(seen.ends_with(" ms"), "{seen}");
+    pinging.sees("seq=20 time=");
+    pinging.gets(Signal::INT);
+    pinging.ends().with(0);
+}
+
+#[test]
+fn a_reader_that_sleeps_delays_no_probe_and_learns_what_it_missed() {
+    let (pinging, mut stdout) = Pinging::start_unread(&["-i", "50us"]);
+    // Signals are its own from now on.
+    stdout.read_exact(&mut [0; 4]).unwrap();
+    let sent = || {
+        pinging.gets(Signal::QUIT);
+        let line = pinging.says_last(" probes transmitted, ");
+        line.split(' ').nth(1).unwrap().parse::<u64>().unwrap()
+    };
+    // More than a pipe and what the prober keeps can hold.
+    until(|| sent() > 7000);
+    pinging.gets(Signal::INT);
+    let mut text = String::new();
+    stdout.read_to_string(&mut text).unwrap();
+    pinging.ends().with(0);
+    assert!(text.contains(" lines lost: they came faster than they were read\n"));
+    assert!(text.contains(", 0% loss, time "), "{}", &text[text.len() - 1000..]);
+}
+
+#[test]
+fn a_reader_that_has_had_enough_ends_it_quietly() {
+    let (pinging, stdout) = Pinging::start_unread(&["-i", "0.01"]);
+    drop(stdout);
+    let ended = pinging.ends();
+    ended.with(0);
+    assert_eq!(ended.stderr, Vec::<String>::new());
+}

@@ -1,0 +1,239 @@
+//! The habits of ping(8), and the line of fping.
+
+use std::{process::Command, time::Duration};
+
+use crate::{
+    common::{
+        Serving, has,
+        peers::{deserted, echo},
+        program, somewhere,
+    },
+    support::*,
+};
+
+#[test]
+fn what_is_not_understood_exits_with_2() {
+    for args in [
+        &["-c", "0"][..],
+        &["-i", "soon"],
+        &["-s", "0"],
+        &["-s", "17M"],
+        &["-W", "0"],
+        &["127.0.0.1:0"],
+        &["-4", "-6"],
+        &["-6", "-I", "127.0.0.1"],
+        &["-I", "no-such-if"],
+        &["-C", "3", "-c", "3"],
+        &["--plot"],
+        &["--idle-sweep", "--size-sweep"],
+        &["no-such-host.invalid", "-c", "1"],
+    ] {
+        let ended = ping(args);
+        ended.with(2);
+        assert!(!ended.stderr.is_empty(), "{args:?}");
+    }
+}
+
+#[test]
+fn a_name_without_an_address_does_not_keep_the_others_from_being_probed() {
+    let server = Serving::start("epoll", somewhere(), &[]);
+    let ended = ping_to(server.addr(), &["-c", "1", "no-such-host.invalid"]);
+    ended.with(2).shows("1 received").says("tcpecho: resolve-failed");
+}
+
+#[test]
+fn a_deadline_ends_it() {
+    let ended = ping(&["-w", "1", "-i", "0.05"]);
+    ended.with(0).shows("seq=2 time=");
+    assert!(ended.took >= Duration::from_secs(1) && ended.took < Duration::from_secs(20));
+}
+
+#[test]
+fn with_a_deadline_the_count_is_of_answers() {
+    // Every other probe is lost.
+    let lossy = || answering(|number, probe| Some(probe.repeat(number % 2)));
+    let ended = ping_to(lossy(), &["-c", "3", "-w", "30", "-i", "0.05", "-W", "100ms"]);
+    ended.with(0).shows("seq=5 time=");
+    // So many do not come back in time.
+    let ended = ping_to(lossy(), &["-c", "1000000", "-w", "1.5", "-i", "0.05"]);
+    ended.with(1).shows("seq=3 time=");
+}
+
+#[test]
+fn quiet_has_a_summary_only_and_dates_stand_in_front() {
+    let ended = ping(&["-c", "2", "-i", "0.02", "-q"]);
+    ended.with(0).hides("seq=").shows("PING 127.0.0.1:").shows("2 received, 0% loss");
+
+    let ended = ping(&["-c", "2", "-i", "0.02", "-D"]);
+    let line = ended.with(0).stdout.iter().find(|line| line.contains("seq=1")).unwrap();
+    let date = line.strip_prefix('[').unwrap().split_once("] 64 bytes from ").unwrap().0;
+    assert!(date.parse::<f64>().unwrap() > 1.7e9, "{line}");
+}
+
+#[test]
+fn flood_and_adapt_wait_for_the_answer() {
+    for pace in ["-f", "-A"] {
+        let ended = ping(&[pace, "-c", "300", "-q"]);
+        ended.with(0).shows("300 probes transmitted, 300 received, 0% loss");
+    }
+    // An interval is the least then.
+    let ended = ping(&["-A", "-i", "0.1", "-c", "5", "-q"]);
+    ended.with(0);
+    assert!(ended.took >= Duration::from_millis(400), "{:?}", ended.took);
+}
+
+#[test]
+fn a_steady_pace_keeps_its_time() {
+    // Twenty intervals of 25 ms; an answer that takes 20 ms delays none of them.
+    let addr = answering(|_, probe| {
+        std::thread::sleep(Duration::from_millis(20));
+        Some(probe.to_vec())
+    });
+    let ended = ping_to(addr, &["-c", "21", "-i", "25ms", "--json"]);
+    let report = ended.with(0).object();
+    let spent = report["duration_us"].as_f64().unwrap();
+    assert!(spent >= 520_000.0, "{report}");
+    assert!(report["targets"][0]["time"]["min_us"].as_f64().unwrap() >= 20_000.0, "{report}");
+}
+
+#[test]
+fn a_source_may_be_an_address_or_an_interface() {
+    let server = Serving::start("epoll", somewhere(), &[]);
+    let ended = ping_to(server.addr(), &["-c", "1", "-I", "127.0.0.9"]);
+    ended.with(0).shows(" from 127.0.0.9:");
+    let ended = ping_to(server.addr(), &["-c", "1", "-I", "lo"]);
+    ended.with(0).shows("1 received");
+}
+
+#[test]
+fn the_address_of_a_name_that_answers_is_used() {
+    let (_held, nobody) = deserted(somewhere());
+    let listener = std::net::TcpListener::bind(("127.0.0.2", nobody.port())).unwrap();
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            echo(stream.unwrap());
+        }
+    });
+    let hosts = std::env::temp_dir().join(format!("tcpecho-ping-{}", std::process::id()));
+    std::fs::write(&hosts, "127.0.0.1 both.test\n127.0.0.2 both.test\n").unwrap();
+    let script = "mount --bind \"$1\" /etc/hosts || exit 77; shift; exec \"$@\"";
+    let mut command = Command::new("unshare");
+    command.args(["--map-root-user", "--mount", "sh", "-c", script, "sh"]).arg(&hosts);
+    command.args([program(), "ping", "-c", "2", "-i", "0.02"]);
+    let target = format!("both.test:{}", nobody.port());
+    let output = command.arg(&target).output().unwrap();
+    std::fs::remove_file(hosts).unwrap();
+    let shown = String::from_utf8(output.stdout).unwrap();
+    if !shown.contains(&target) {
+        let why = String::from_utf8_lossy(&output.stderr);
+        eprintln!("SKIP: no mount namespace with /etc/hosts of its own: {why}");
+        return;
+    }
+    assert_eq!(output.status.code(), Some(0), "{shown}");
+    assert!(shown.contains(&format!("PING {target} (127.0.0.2:{})", nobody.port())), "{shown}");
+    assert!(shown.contains("64 bytes from 127.0.0.2: seq=2 "), "{shown}");
+}
+
+#[test]
+fn the_clock_is_named() {
+    ping(&["-c", "1", "--timestamps", "user"]).with(0).shows(", user timestamps");
+    let ended = ping(&["-c", "1"]);
+    ended.with(0).shows(" timestamps");
+    // Where the kernel has them, it has them for every probe but perhaps the first.
+    if ended.count("kernel timestamps") > 0 {
+        ping(&["-c", "9", "-i", "0.02", "--timestamps", "kernel"])
+            .with(0)
+            .shows("kernel timestamps");
+    } else {
+        eprintln!("SKIP: no kernel timestamps here");
+    }
+}
+
+#[test]
+fn a_histogram_has_every_time() {
+    let ended = ping(&["-c", "50", "-i", "0.002", "--histogram", "-q"]);
+    let rows = ended.with(0).stdout.iter().filter(|line| line.contains('%') && line.contains('#'));
+    let counts = rows.map(|row| row.split_whitespace().nth(4).unwrap().parse::<u64>().unwrap());
+    assert_eq!(counts.sum::<u64>(), 50, "{ended:#?}");
+}
+
+/// What is written to a terminal, which script(1) makes; SKIP where there is none.
+fn on_a_terminal(args: &str) -> Option<String> {
+    if !has("script") {
+        return None;
+    }
+    let line = format!("{} ping {args}", program());
+    let output = Command::new("script").args(["-qec", &line, "/dev/null"]).output().unwrap();
+    assert_eq!(output.status.code(), Some(0), "{output:?}");
+    Some(String::from_utf8(output.stdout).unwrap())
+}
+
+#[test]
+fn a_plot_has_the_screen_and_gives_it_back() {
+    let Some(shown) = on_a_terminal("--plot -c 8 -i 0.1") else { return };
+    let (before, rest) = shown.split_once("\x1b[?1049h").unwrap();
+    let (screen, after) = rest.split_once("\x1b[?1049l").unwrap();
+    assert!(!before.contains("seq="), "{shown:?}");
+    assert!(screen.contains("% loss, min ") && screen.contains('*'), "{screen:?}");
+    assert!(after.contains("8 probes transmitted, 8 received, 0% loss"), "{after:?}");
+}
+
+#[test]
+fn a_dot_stands_for_each_probe_that_is_not_answered() {
+    let Some(shown) = on_a_terminal("-f -c 100") else { return };
+    let count = |text: &str| shown.split("PING").nth(1).unwrap().matches(text).count();
+    assert!(shown.contains("100 received, 0% loss"), "{shown:?}");
+    assert!(count("\u{8} \u{8}") <= 100 && !shown.contains("seq="), "{shown:?}");
+}
+
+/// `NAME : TIME TIME -`
+fn values(line: &str) -> (String, Vec<String>) {
+    let (name, values) = line.split_once(" : ").unwrap_or_else(|| panic!("{line:?}"));
+    (name.trim_end().into(), values.split(' ').map(String::from).collect())
+}
+
+#[test]
+fn the_line_of_fping() {
+    let (_held, nobody) = deserted(somewhere());
+    let server = Serving::start("epoll", somewhere(), &[]);
+    let addrs = [server.addr(), nobody].map(|addr| addr.to_string());
+    let ended = ping(&["-C", "3", "-i", "0.02", "-q", &addrs[0], &addrs[1]]);
+    ended.with(1);
+    assert_eq!(ended.stdout, Vec::<String>::new());
+    let lines = &ended.stderr;
+    assert_eq!(lines.len(), 2, "{lines:?}");
+    let (name, times) = values(&lines[0]);
+    assert_eq!((name, times.len()), (addrs[0].clone(), 3));
+    assert!(times.iter().all(|time| time.parse::<f64>().unwrap() > 0.0), "{lines:?}");
+    assert_eq!(values(&lines[1]), (addrs[1].clone(), vec!["-".to_string(); 3]));
+    // With lines for each probe too, unless -q.
+    let ended = ping(&["-C", "2", "-i", "0.02"]);
+    ended.with(0).shows("seq=2 time=").says(" : ");
+}
+
+#[test]
+fn fping_itself_prints_such_a_line() {
+    if !has("fping") {
+        return;
+    }
+    let args = ["-C", "3", "-p", "20", "-q", "127.0.0.1", "192.0.2.1"];
+    let output = Command::new("fping").args(args).output().unwrap();
+    let said = String::from_utf8(output.stderr).unwrap();
+    let lines: Vec<&str> = said.lines().filter(|line| line.contains(" : ")).collect();
+    let [answered, ..] = lines.as_slice() else {
+        eprintln!("SKIP: fping cannot ping here: {said}");
+        return;
+    };
+    let (name, times) = values(answered);
+    assert_eq!((name.as_str(), times.len()), ("127.0.0.1", 3));
+    // Three digits that matter, as ours.
+    for time in times.iter().filter(|time| *time != "-") {
+        let ours = match time.parse::<f64>().unwrap() {
+            ms if ms < 1.0 => format!("{ms:.3}"),
+            ms if ms < 10.0 => format!("{ms:.2}"),
+            ms if ms < 100.0 => format!("{ms:.1}"),
+            ms => format!("{ms:.0}"),
+        };
+        assert_eq!(*time, ours);
+    }
+}

@@ -1,0 +1,164 @@
+//! The objects are what docs/schema/ping.json says they are.
+
+use serde_json::Value;
+
+use crate::{
+    common::{peers::deserted, somewhere},
+    support::*,
+};
+
+fn schema() -> Value {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/schema/ping.json");
+    serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap()
+}
+
+/// As much of JSON Schema as ours uses: type, const, enum, $ref, oneOf, properties, required, additionalProperties, items.
+fn check(value: &Value, rule: &Value, root: &Value) -> Result<(), String> {
+    if let Some(name) = rule["$ref"].as_str() {
+        let part = root.pointer(name.trim_start_matches('#'));
+        return check(value, part.ok_or(format!("no {name}"))?, root);
+    }
+    if let Some(rules) = rule["oneOf"].as_array() {
+        let outcomes: Vec<_> = rules.iter().map(|rule| check(value, rule, root)).collect();
+        return match outcomes.iter().filter(|outcome| outcome.is_ok()).count() {
+            1 => Ok(()),
+            count => Err(format!("{count} of oneOf hold for {value}: {outcomes:?}")),
+        };
+    }
+    if !rule["const"].is_null() && rule["const"] != *value {
+        return Err(format!("{value} is not {}", rule["const"]));
+    }
+    if let Some(values) = rule["enum"].as_array()
+        && !values.contains(value)
+    {
+        return Err(format!("{value} is none of {values:?}"));
+    }
+    let types = match &rule["type"] {
+        Value::String(one) => vec![one.as_str()],
+        Value::Array(several) => several.iter().filter_map(Value::as_str).collect(),
+        _ => return Ok(()),
+    };
+    let fits = types.iter().any(|one| match *one {
+        "null" => value.is_null(),
+        "boolean" => value.is_boolean(),
+        "string" => value.is_string(),
+        "integer" => value.is_u64() || value.is_i64(),
+        "number" => value.is_number(),
+        "array" => value.is_array(),
+        "object" => value.is_object(),
+        _ => false,
+    });
+    if !fits {
+        return Err(format!("{value} is not of {types:?}"));
+    }
+    for element in value.as_array().into_iter().flatten() {
+        check(element, &rule["items"], root)?;
+    }
+    let Some(object) = value.as_object() else { return Ok(()) };
+    for name in rule["required"].as_array().into_iter().flatten() {
+        if !object.contains_key(name.as_str().unwrap()) {
+            return Err(format!("no {name} in {value}"));
+        }
+    }
+    for (name, value) in object {
+        match rule["properties"].get(name) {
+            Some(rule) => check(value, rule, root).map_err(|why| format!("{name}: {why}"))?,
+            None => return Err(format!("{name} is not in the schema")),
+        }
+    }
+    Ok(())
+}
+
+/// Every object is in the schema; the names of their events.
+fn checked(objects: &[Value]) -> Vec<String> {
+    let schema = schema();
+    objects
+        .iter()
+        .map(|object| {
+            check(object, &schema, &schema).unwrap_or_else(|why| panic!("{why}\nin {object}"));
+            object["event"].as_str().unwrap_or_default().to_owned()
+        })
+        .collect()
+}
+
+#[test]
+fn the_schema_refuses_what_it_does_not_know() {
+    let schema = schema();
+    for text in ["{}", r#"{"event": "answered"}"#, "3", r#"{"event": "doubled", "seq": "1"}"#] {
+        assert!(check(&serde_json::from_str(text).unwrap(), &schema, &schema).is_err(), "{text}");
+    }
+}
+
+#[test]
+fn one_object_at_the_end() {
+    let ended = ping(&["-c", "3", "-i", "0.02", "--json"]);
+    let report = ended.with(0).object();
+    checked(std::slice::from_ref(&report));
+    let target = &report["targets"][0];
+    assert_eq!((&target["transmitted"], &target["received"]), (&3.into(), &3.into()));
+    assert_eq!((&report["exit_status"], &report["settings"]["count"]), (&0.into(), &3.into()));
+    let time = &target["time"];
+    let [min, p50, max] = ["min_us", "p50_us", "max_us"].map(|name| time[name].as_f64().unwrap());
+    assert!(0.0 < min && min <= p50 && p50 <= max, "{time}");
+}
+
+#[test]
+fn an_object_for_each_thing_that_happens() {
+    // A greeting, a changed byte, a doubled answer, a late one, none; then FIN.
+    let addr = answering(|number, probe| match number {
+        1 => Some([b"hello".as_slice(), probe].concat()),
+        2 => Some(probe.iter().map(|byte| byte ^ u8::from(*byte == probe[50])).collect()),
+        3 => Some(probe.repeat(2)),
+        4 => {
+            std::thread::sleep(std::time::Duration::from_millis(1500));
+            Some(probe.to_vec())
+        }
+        5 => Some(Vec::new()),
+        6 => None,
+        _ => Some(probe.to_vec()),
+    });
+    let ended = ping_to(addr, &["-c", "9", "-i", "0.4", "-W", "1", "--json-stream"]);
+    let objects = ended.with(1).objects();
+    let events = checked(&objects);
+    for event in [
+        "connected",
+        "answered",
+        "foreign",
+        "corrupted",
+        "doubled",
+        "late",
+        "lost",
+        "broken",
+        "report",
+    ] {
+        assert!(events.iter().any(|seen| seen == event), "no {event} in {events:?}");
+    }
+    assert_eq!(events.last().unwrap(), "report");
+    let answered = objects.iter().find(|object| object["event"] == "answered").unwrap();
+    assert_eq!((&answered["seq"], &answered["bytes"]), (&1.into(), &64.into()));
+    let broken = objects.iter().find(|object| object["event"] == "broken").unwrap();
+    assert_eq!((&broken["ending"], &broken["errno"]), (&"closed-early".into(), &Value::Null));
+}
+
+#[test]
+fn nobody_there_is_an_object_too() {
+    let (_held, addr) = deserted(somewhere());
+    let ended = ping_to(addr, &["-c", "2", "-i", "0.02", "--json-stream"]);
+    let objects = ended.with(1).objects();
+    assert!(checked(&objects).contains(&"unconnected".to_string()));
+    let attempt = &objects[0]["attempts"][0];
+    assert_eq!(
+        (&attempt["ending"], &attempt["errno"]),
+        (&"refused".into(), &"ECONNREFUSED".into())
+    );
+    let ended = ping_to(addr, &["-c", "1", "--connect", "--json-stream"]);
+    assert!(checked(&ended.with(1).objects()).contains(&"refused".to_string()));
+}
+
+#[test]
+fn sweeps_have_objects_too() {
+    let ended = ping(&["--size-sweep=128", "--json-stream"]);
+    assert_eq!(checked(&ended.with(0).objects()), ["step", "step", "sweep"]);
+    let ended = ping(&["--idle-sweep=100ms", "--json-stream"]);
+    assert_eq!(checked(&ended.with(0).objects()), ["step", "sweep"]);
+}

@@ -1,0 +1,12 @@
+//! `tcpecho ping` as a user runs it, against servers that behave and servers that do not.
+
+#[path = "../common/mod.rs"]
+mod common;
+
+mod answers;
+mod breaks;
+mod form;
+mod json;
+mod lab;
+mod support;
+mod sweeps;

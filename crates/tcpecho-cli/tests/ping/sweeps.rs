@@ -1,0 +1,73 @@
+//! Looking for limits.
+
+use std::{io::Read, io::Write, time::Duration};
+
+use crate::{
+    common::{Serving, peers::reset, somewhere},
+    support::*,
+};
+
+#[test]
+fn an_idle_limit_that_ends_with_fin() {
+    let server = Serving::start("epoll", somewhere(), &["--idle-timeout", "1500ms"]);
+    let ended = ping_to(server.addr(), &["--idle-sweep=10s"]);
+    ended
+        .with(1)
+        .shows(" ms: closed-early after 1")
+        .shows("an idle connection is ended by FIN after 1");
+}
+
+#[test]
+fn an_idle_limit_that_ends_with_rst() {
+    let addr = server(|mut stream| {
+        stream.set_read_timeout(Some(Duration::from_millis(400))).unwrap();
+        let mut buffer = [0; 4096];
+        loop {
+            match stream.read(&mut buffer) {
+                Ok(0) => return,
+                Ok(count) => stream.write_all(&buffer[..count]).unwrap(),
+                Err(_) => return reset(stream),
+            }
+        }
+    });
+    let ended = ping_to(addr, &["--idle-sweep=5s", "--json"]);
+    let sweep = ended.with(1).object();
+    assert_eq!((&sweep["how"], &sweep["sweep"]), (&"RST".into(), &"idle".into()), "{sweep}");
+    assert!(sweep["dead_us"].as_f64().unwrap() > 100_000.0, "{sweep}");
+}
+
+#[test]
+fn no_idle_limit_up_to_the_longest() {
+    let ended = ping(&["--idle-sweep=300ms"]);
+    ended.with(0).shows("an idle connection is alive after 300 ms, the longest tried");
+}
+
+#[test]
+fn every_size_passes_on_loopback() {
+    let ended = ping(&["--size-sweep=10k"]);
+    ended.with(0).shows("64 bytes: passes, time=").shows("10240 bytes pass, the most tried");
+}
+
+#[test]
+fn a_server_that_echoes_only_so_much() {
+    // It closes when there is more than a hundred bytes in one read.
+    let addr = server(|mut stream| {
+        let mut buffer = [0; 4096];
+        while let Ok(count @ 1..=100) = stream.read(&mut buffer) {
+            if stream.write_all(&buffer[..count]).is_err() {
+                return;
+            }
+        }
+    });
+    let ended = ping_to(addr, &["--size-sweep=1k"]);
+    ended.with(1).shows("at most 100 bytes pass").shows("101 bytes: does not pass: ");
+}
+
+#[test]
+fn nothing_can_be_swept_where_nothing_answers() {
+    let mute = answering(|_, _| Some(Vec::new()));
+    let ended = ping_to(mute, &["--idle-sweep=1s", "-W", "200ms"]);
+    ended.with(1).shows("no limit can be looked for: no answer, but acknowledged");
+    let ended = ping_to(mute, &["--size-sweep=64", "-W", "50ms"]);
+    ended.with(1).shows("at most 0 bytes pass");
+}

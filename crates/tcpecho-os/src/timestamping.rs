@@ -1,0 +1,245 @@
+//! When the kernel sent and received (`SO_TIMESTAMPING`; Documentation/networking/timestamping.rst), on a TCP connection.
+//!
+//! Sent is when the driver was handed the packet, acknowledged is when the ACK for it came, received is when the packet
+//! came in: all three without the time that this process took to be woken. The clock is that of the day.
+
+use std::os::fd::{AsFd, AsRawFd};
+use std::time::Duration;
+
+use rustix::io::{Errno, Result};
+
+/// Software stamps for what is sent, acknowledged and received; each report carries the offset of the byte it is about,
+/// and no copy of the data.
+const FLAGS: libc::c_uint = libc::SOF_TIMESTAMPING_TX_SOFTWARE
+    | libc::SOF_TIMESTAMPING_TX_ACK
+    | libc::SOF_TIMESTAMPING_RX_SOFTWARE
+    | libc::SOF_TIMESTAMPING_SOFTWARE
+    | libc::SOF_TIMESTAMPING_OPT_ID
+    | libc::SOF_TIMESTAMPING_OPT_TSONLY;
+
+/// Handed to the driver, and acknowledged: `SCM_TSTAMP_SND` and `SCM_TSTAMP_ACK` (linux/errqueue.h), which libc lacks.
+const LEFT: u32 = 0;
+const ACKNOWLEDGED: u32 = 2;
+
+/// Room for the control messages of one call: three `timespec`s, an error with an address, and their headers.
+const CONTROL: usize = 256;
+
+/// What became of a byte that was sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Sent {
+    /// It was handed to the driver.
+    Left,
+    /// The peer's kernel acknowledged it.
+    Acknowledged,
+}
+
+/// The kernel's word on something that was sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Report {
+    /// What it is about.
+    pub what: Sent,
+    /// The offset of the last byte of the send(2), counted from [`enable()`], modulo 2³².
+    pub offset: u32,
+    /// Since the epoch.
+    pub at: Duration,
+}
+
+/// Switches the stamps on for a connection that is established and has sent nothing yet.
+///
+/// # Errors
+/// `EINVAL` for a socket that is not connected or a kernel that lacks one of the stamps (Linux 4.5 has them all).
+pub fn enable(fd: impl AsFd) -> Result<()> {
+    let flags = FLAGS;
+    let size = size_of_val(&flags) as libc::socklen_t;
+    let raw = fd.as_fd().as_raw_fd();
+    // SAFETY: the option takes an unsigned int, and its address and size are passed.
+    let result = unsafe {
+        let value = (&raw const flags).cast();
+        libc::setsockopt(raw, libc::SOL_SOCKET, libc::SO_TIMESTAMPING, value, size)
+    };
+    if result == 0 { Ok(()) } else { Err(last_errno()) }
+}
+
+/// Receives as recv(2) does, without blocking, and tells when the last of it came in, where that is known.
+///
+/// # Errors
+/// Those of recv(2); `EAGAIN` where nothing waits.
+pub fn receive(fd: impl AsFd, buffer: &mut [u8]) -> Result<(usize, Option<Duration>)> {
+    let mut stamp = None;
+    let count = receive_message(fd, buffer, 0, |level, kind, data| {
+        if (level, kind) == (libc::SOL_SOCKET, libc::SCM_TIMESTAMPING) {
+            stamp = software_stamp(data);
+        }
+    })?;
+    Ok((count, stamp))
+}
+
+/// The next report on what was sent, if there is one. Other messages of the error queue are passed over.
+///
+/// # Errors
+/// Those of recvmsg(2).
+pub fn next_report(fd: impl AsFd) -> Result<Option<Report>> {
+    loop {
+        let (mut at, mut about) = (None, None);
+        let received =
+            receive_message(&fd, &mut [], libc::MSG_ERRQUEUE, |level, kind, data| {
+                match (level, kind) {
+                    (libc::SOL_SOCKET, libc::SCM_TIMESTAMPING) => at = software_stamp(data),
+                    (libc::SOL_IP, libc::IP_RECVERR) | (libc::SOL_IPV6, libc::IPV6_RECVERR) => {
+                        about = subject(data);
+                    }
+                    _ => {}
+                }
+            });
+        match received {
+            Err(Errno::AGAIN) => return Ok(None),
+            Err(errno) => return Err(errno),
+            Ok(_) => {}
+        }
+        if let (Some(at), Some((what, offset))) = (at, about) {
+            return Ok(Some(Report { what, offset, at }));
+        }
+    }
+}
+
+/// One recvmsg(2), and each control message that came with it: level, type, data.
+fn receive_message(
+    fd: impl AsFd,
+    buffer: &mut [u8],
+    flags: libc::c_int,
+    mut each: impl FnMut(libc::c_int, libc::c_int, &[u8]),
+) -> Result<usize> {
+    // Aligned as `cmsghdr` has to be.
+    let mut control = [0_u64; CONTROL / 8];
+    let mut part = libc::iovec { iov_base: buffer.as_mut_ptr().cast(), iov_len: buffer.len() };
+    // SAFETY: all-zero bytes are a valid msghdr: no name, no parts, no control.
+    let mut message: libc::msghdr = unsafe { std::mem::zeroed() };
+    message.msg_iov = &raw mut part;
+    message.msg_iovlen = 1;
+    message.msg_control = control.as_mut_ptr().cast();
+    message.msg_controllen = CONTROL;
+    let flags = flags | libc::MSG_DONTWAIT;
+    let raw = fd.as_fd().as_raw_fd();
+    // SAFETY: the header points to one part and to the control buffer, both ours for the call, with their true lengths.
+    let count = unsafe { libc::recvmsg(raw, &raw mut message, flags) };
+    let count = usize::try_from(count).map_err(|_| last_errno())?;
+    // SAFETY: recvmsg(2) has set msg_controllen to what it wrote; the buffer behind it is unmoved.
+    let mut next = unsafe { libc::CMSG_FIRSTHDR(&raw const message) };
+    while !next.is_null() {
+        // SAFETY: CMSG_FIRSTHDR and CMSG_NXTHDR give pointers to whole, aligned headers within the control buffer.
+        let header = unsafe { *next };
+        // SAFETY: CMSG_LEN(0) only computes the length of a header.
+        let length = header.cmsg_len.saturating_sub(unsafe { libc::CMSG_LEN(0) } as usize);
+        // SAFETY: the kernel wrote `cmsg_len` bytes, header included, within the buffer; a u8 needs no alignment.
+        let data = unsafe { std::slice::from_raw_parts(libc::CMSG_DATA(next), length) };
+        each(header.cmsg_level, header.cmsg_type, data);
+        // SAFETY: as above; it gives null behind the last one.
+        next = unsafe { libc::CMSG_NXTHDR(&raw const message, next) };
+    }
+    Ok(count)
+}
+
+/// The first of the three `timespec`s is the software stamp; zero where there is none.
+fn software_stamp(data: &[u8]) -> Option<Duration> {
+    let number = |at: usize| {
+        let bytes = data.get(at..)?.first_chunk()?;
+        u64::try_from(i64::from_ne_bytes(*bytes)).ok()
+    };
+    let at = Duration::new(number(0)?, u32::try_from(number(8)?).ok()?);
+    Some(at).filter(|at| !at.is_zero())
+}
+
+/// What a `sock_extended_err` (linux/errqueue.h) says, if it is about a time.
+fn subject(data: &[u8]) -> Option<(Sent, u32)> {
+    let number = |at: usize| Some(u32::from_ne_bytes(*data.get(at..)?.first_chunk()?));
+    if *data.get(4)? != libc::SO_EE_ORIGIN_TIMESTAMPING {
+        return None;
+    }
+    let what = match number(8)? {
+        LEFT => Sent::Left,
+        ACKNOWLEDGED => Sent::Acknowledged,
+        _ => return None,
+    };
+    Some((what, number(12)?))
+}
+
+fn last_errno() -> Errno {
+    // SAFETY: libc gives a pointer to this thread's errno, valid as long as the thread.
+    Errno::from_raw_os_error(unsafe { *libc::__errno_location() })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{Read, Write};
+    use std::net::{TcpListener, TcpStream};
+    use std::time::{Instant, SystemTime, UNIX_EPOCH};
+
+    use super::*;
+
+    /// Once there is something.
+    fn wait<T>(mut look: impl FnMut() -> Option<T>) -> T {
+        let end = Instant::now() + Duration::from_secs(10);
+        loop {
+            if let Some(found) = look() {
+                return found;
+            }
+            assert!(Instant::now() < end, "nothing came");
+            std::thread::yield_now();
+        }
+    }
+
+    #[test]
+    fn what_is_sent_is_seen_to_leave_to_be_acknowledged_and_to_come_back() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let mut client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let (mut server, _) = listener.accept().unwrap();
+        enable(&client).unwrap();
+        assert_eq!(next_report(&client), Ok(None));
+        let mut buffer = [0; 100];
+        let mut last = None;
+        let end = Instant::now() + Duration::from_secs(10);
+        for round in 1.. {
+            client.write_all(b"hello").unwrap();
+            server.read_exact(&mut [0; 5]).unwrap();
+            server.write_all(b"hello").unwrap();
+            // Whatever is sent again is reported again.
+            let mut reports = Vec::new();
+            wait(|| {
+                reports.extend(next_report(&client).unwrap());
+                let told = |what| {
+                    reports.iter().any(|one| (one.what, one.offset) == (what, round * 5 - 1))
+                };
+                (told(Sent::Left) && told(Sent::Acknowledged)).then_some(())
+            });
+            let (count, came) = wait(|| receive(&client, &mut buffer).ok());
+            assert_eq!(count, 5);
+            last = came;
+            // The stamps of what comes in are switched on a moment after they were asked for.
+            if last.is_some() && round > 3 {
+                break;
+            }
+            assert!(Instant::now() < end, "no stamp ever came");
+        }
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
+        let came = last.unwrap();
+        assert!(now.abs_diff(came) < Duration::from_secs(3600), "{came:?} {now:?}");
+        assert_eq!(receive(&client, &mut buffer), Err(Errno::AGAIN));
+        drop(server);
+        assert_eq!(wait(|| receive(&client, &mut buffer).ok()), (0, None));
+    }
+
+    #[test]
+    fn a_socket_that_is_not_connected_has_no_stamps() {
+        assert_eq!(enable(TcpListener::bind("127.0.0.1:0").unwrap()), Err(Errno::INVAL));
+        assert_eq!(enable(std::fs::File::open("/dev/null").unwrap()), Err(Errno::NOTSOCK));
+    }
+
+    #[test]
+    fn short_messages_say_nothing() {
+        for length in 0..16 {
+            let bytes = [4_u8; 16];
+            assert_eq!(software_stamp(&bytes[..length]), None);
+            assert_eq!(subject(&bytes[..length]), None);
+        }
+    }
+}
