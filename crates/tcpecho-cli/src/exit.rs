@@ -15,3 +15,6 @@ pub(crate) fn interrupted_by(signal: Signal) -> u8 {
 
 /// Cannot be done on this host; the reason has been told.
 pub(crate) const SKIPPED: u8 = 77;
+
+/// Connections broke.
+pub(crate) const BROKE: u8 = 4;

@@ -1,6 +1,7 @@
 //! The program `tcpecho`.
 #![forbid(unsafe_code)]
 
+mod bench;
 mod connect;
 mod exit;
 mod lab;
@@ -29,6 +30,8 @@ enum Verb {
     Serve(serve::ServeArgs),
     /// Watch what TCP does at its boundaries, between two hosts on a wire of our own
     Lab(lab::LabArgs),
+    /// Measure an echo server under load
+    Bench(bench::BenchArgs),
     /// Send standard input to an echo server, print what comes back, and check it
     Connect(connect::ConnectArgs),
 }
@@ -37,6 +40,7 @@ fn main() -> ExitCode {
     match Args::parse().verb {
         Verb::Serve(args) => serve::run(&args),
         Verb::Lab(args) => lab::run(&args),
+        Verb::Bench(args) => bench::run(&args),
         Verb::Connect(args) => connect::run(&args),
     }
 }

@@ -119,7 +119,7 @@ pub(crate) fn say(line: &str) {
 }
 
 /// An ending with its three fields.
-fn explain(ending: Ending, seen: &str) {
+pub(crate) fn explain(ending: Ending, seen: &str) {
     let row = ending.row();
     let advice = match row.advice {
         "" => String::new(),

@@ -1,0 +1,91 @@
+//! What a server uses, from /proc: it and its children, since an engine may fork.
+
+use std::fs;
+use std::io;
+use std::ops::Range;
+
+/// `USER_HZ`: part of the kernel's ABI, the same on every architecture Linux has today but alpha.
+const NANOSECONDS_PER_TICK: f64 = 1e9 / 100.0;
+
+/// The process and its children that are alive. Children of children are not looked for.
+fn family(pid: u32) -> io::Result<Vec<u32>> {
+    let mut family = vec![pid];
+    for entry in fs::read_dir("/proc")? {
+        let name = entry?.file_name();
+        let Some(other) = name.to_str().and_then(|name| name.parse().ok()) else { continue };
+        if stat(other).is_some_and(|fields| fields[PARENT] == u64::from(pid)) {
+            family.push(other);
+        }
+    }
+    Ok(family)
+}
+
+/// Places in /proc/PID/stat after the command's name (`proc_pid_stat(5)`, counted from field 3).
+const PARENT: usize = 1;
+const USER_SYSTEM: Range<usize> = 11..13;
+const USER_SYSTEM_OF_REAPED: Range<usize> = 13..15;
+
+/// The numbers of /proc/PID/stat; `None` once the process is gone.
+fn stat(pid: u32) -> Option<Vec<u64>> {
+    let text = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    let (_, fields) = text.rsplit_once(')')?;
+    Some(fields.split_whitespace().map(|field| field.parse().unwrap_or_default()).collect())
+}
+
+/// Processor time so far, in nanoseconds, by two clocks, of which each has a weakness.
+pub(crate) struct ProcessorTime {
+    /// The sum over the tasks alive: exact, but tasks that ended took theirs with them.
+    exact: f64,
+    /// Ticks of the processes and of the children they reaped: complete, but coarse.
+    complete: f64,
+    processes: usize,
+}
+
+impl ProcessorTime {
+    pub(crate) fn of(pid: u32) -> io::Result<Self> {
+        let family = family(pid)?;
+        let own: u64 = family.iter().map(|&pid| ticks(pid, USER_SYSTEM)).sum();
+        let reaped = ticks(pid, USER_SYSTEM_OF_REAPED);
+        Ok(Self {
+            exact: family.iter().map(|&pid| scheduled(pid)).sum(),
+            complete: (own + reaped) as f64 * NANOSECONDS_PER_TICK,
+            processes: family.len(),
+        })
+    }
+
+    /// What was used since. Where the clocks differ by more than ticks can, tasks have ended.
+    pub(crate) fn since(&self, earlier: &Self) -> f64 {
+        let (exact, complete) = (self.exact - earlier.exact, self.complete - earlier.complete);
+        let coarse = NANOSECONDS_PER_TICK * (1 + self.processes.max(earlier.processes)) as f64;
+        if complete - exact > coarse { complete } else { exact }
+    }
+}
+
+fn ticks(pid: u32, fields: Range<usize>) -> u64 {
+    stat(pid).map_or(0, |all| all[fields].iter().sum())
+}
+
+/// Nanoseconds that the tasks of a process have run: the first number of schedstat.
+fn scheduled(pid: u32) -> f64 {
+    let Ok(tasks) = fs::read_dir(format!("/proc/{pid}/task")) else { return 0.0 };
+    tasks
+        .flatten()
+        .filter_map(|task| fs::read_to_string(task.path().join("schedstat")).ok())
+        .filter_map(|text| text.split(' ').next()?.parse::<f64>().ok())
+        .sum()
+}
+
+/// A line of `smaps_rollup`, such as `Pss:`, in bytes, over the process and its children.
+pub(crate) fn memory(pid: u32, line: &str) -> io::Result<f64> {
+    let mut kilobytes = 0.0;
+    for member in family(pid)? {
+        let text = match fs::read_to_string(format!("/proc/{member}/smaps_rollup")) {
+            Ok(text) => text,
+            Err(_) if member != pid => continue, // a child that has ended meanwhile
+            Err(error) => return Err(io::Error::new(error.kind(), format!("its memory: {error}"))),
+        };
+        let value = text.lines().find_map(|text| text.strip_prefix(line)).unwrap_or_default();
+        kilobytes += value.trim().trim_end_matches(" kB").parse::<f64>().unwrap_or_default();
+    }
+    Ok(kilobytes * 1024.0)
+}
