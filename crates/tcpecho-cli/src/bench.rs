@@ -6,35 +6,49 @@
 
 mod args;
 mod clock;
+mod compare;
 mod crew;
 mod driver;
+mod find_rate;
 mod flow;
 mod hand;
 mod histogram;
 mod machine;
+mod merge;
 mod news;
 mod pace;
 mod pattern;
+mod preflight;
+mod progress;
 mod report;
 mod server;
 mod size;
 mod tally;
 mod threshold;
-#[path = "bench/usage.rs"]
 mod usage;
 mod visit;
 mod watch;
 mod workload;
 
-use std::process::ExitCode;
+use std::{
+    io::{self, Write},
+    path::Path,
+    process::ExitCode,
+};
 
 use nix::sys::signal::Signal;
+use tcpecho::Ending;
 
-pub(crate) use self::args::BenchArgs;
+pub(crate) use self::{
+    args::BenchArgs,
+    merge::{ReportArgs, run as report},
+};
 use self::{
     args::{Plan, Target},
-    report::{Measured, table},
-    visit::Trouble,
+    crew::Event,
+    progress::Progress,
+    report::{Summary, hdr::Log, html, plot, table},
+    visit::{Place, Trouble},
 };
 use crate::{
     exit,
@@ -60,8 +74,8 @@ pub(crate) fn run(args: &BenchArgs) -> ExitCode {
     };
     machine::raise_descriptors();
     let outcome = match &plan.target {
-        Target::Several(_) => Ok(exit::NOT_POSSIBLE),
-        _ => single(&plan, &signals),
+        Target::Several(contenders) => several(&plan, contenders, &signals),
+        Target::Elsewhere(_) | Target::Own(_) => single(&plan, &signals),
     };
     ExitCode::from(outcome.unwrap_or_else(|trouble| tell(&trouble)))
 }
@@ -80,29 +94,145 @@ fn tell(trouble: &Trouble) -> u8 {
             exit::NOT_CONNECTED
         }
         Trouble::Unresolved(error) => {
-            explain(tcpecho::Ending::ResolveFailed, &error.to_string());
+            explain(Ending::ResolveFailed, &error.to_string());
             exit::NOT_CONNECTED
         }
         Trouble::Interrupted(signal) => signal.map_or(exit::NOT_POSSIBLE, exit::interrupted_by),
     }
 }
 
+fn several(plan: &Plan, contenders: &[args::Contender], signals: &Signals) -> Result<u8, Trouble> {
+    let comparison = compare::run(plan, contenders, signals)?;
+    if plan.json {
+        print(&format!("{:#}\n", comparison.json()));
+    } else {
+        print(&comparison.page());
+    }
+    if let Some(path) = &plan.html {
+        write_file(path, &html::comparison(&comparison)).map_err(Trouble::Impossible)?;
+    }
+    Ok(comparison.status())
+}
+
 fn single(plan: &Plan, signals: &Signals) -> Result<u8, Trouble> {
+    // Read first: a file that is wrong is better known before the run than after.
+    let baseline = plan.baseline.as_deref().map(merge::read).transpose();
+    let baseline = baseline.map_err(Trouble::Impossible)?.map(|summary| summary.figures());
     let mut place = visit::prepare(plan, signals)?;
-    let measured = visit::visit(plan, &mut place, signals, &mut |_| {})?;
-    print!("{}", table::page(&measured));
-    Ok(status(&measured))
+    place.remarks = preflight::look(plan, &place);
+    if !plan.quiet {
+        place.remarks.iter().for_each(|remark| say(remark));
+    }
+    let (summary, steps) = match &plan.find_rate {
+        Some(condition) => {
+            let found = find_rate::run(plan, condition, &mut place, signals)?;
+            let last = found.rate.map_or_else(
+                || format!("{condition} held at no rate"),
+                |per_second| format!("{condition} holds up to {}/s", report::rate(per_second)),
+            );
+            (found.summary, Some((found.steps, last, found.rate.is_some())))
+        }
+        None => (measure(plan, &mut place, signals)?, None),
+    };
+    // The server goes before the report is written: it has been measured.
+    drop(place);
+    show(plan, &summary, steps.as_ref())?;
+    let failed: Vec<String> = plan
+        .fail_if
+        .iter()
+        .filter_map(|condition| condition.holds(&summary.figures(), baseline.as_ref()))
+        .collect();
+    failed.iter().for_each(|sentence| say(sentence));
+    let held = steps.as_ref().is_none_or(|(_, _, held)| *held);
+    Ok(match status(&summary) {
+        0 if !failed.is_empty() || !held => 1,
+        status => status,
+    })
+}
+
+/// One run, with what it writes while it goes on.
+fn measure(plan: &Plan, place: &mut Place, signals: &Signals) -> Result<Summary, Trouble> {
+    let fault = |path: &Path, error: &io::Error| {
+        Trouble::Impossible(format!("{}: {error}", path.display()))
+    };
+    let mut log = match &plan.hdr {
+        Some(path) => Some((path, Log::create(path).map_err(|error| fault(path, &error))?)),
+        None => None,
+    };
+    let length = plan.count.is_none().then_some(plan.duration);
+    let mut progress = Progress::new(plan.quiet, length);
+    let unit = plan.workload.unit.words();
+    let mut broken = None;
+    let measured = visit::visit(plan, place, signals, &mut |event, row| {
+        progress.see(event, row, unit);
+        match (event, &mut log) {
+            (Event::Begin, Some((_, log))) => log.begin(),
+            (Event::Interval(interval), Some((path, log))) => {
+                if let Err(error) = log.add(interval) {
+                    broken.get_or_insert_with(|| fault(path, &error));
+                }
+            }
+            _ => {}
+        }
+        if let (Event::Interval(_), Some(row), true) = (event, row, plan.json_stream) {
+            if let Ok(line) = serde_json::to_string(row) {
+                print(&(line + "\n"));
+            }
+        }
+    })?;
+    progress.clear();
+    broken.map_or(Ok(()), Err)?;
+    Ok(Summary::of(&measured))
+}
+
+fn show(
+    plan: &Plan,
+    summary: &Summary,
+    steps: Option<&(Vec<String>, String, bool)>,
+) -> Result<(), Trouble> {
+    let json = if plan.json_stream {
+        serde_json::to_string(summary)
+    } else {
+        serde_json::to_string_pretty(summary)
+    };
+    let mut text = match json {
+        Ok(json) if plan.json || plan.json_stream => json + "\n",
+        Ok(_) => table::page(summary),
+        Err(error) => return Err(Trouble::Impossible(error.to_string())),
+    };
+    if !(plan.json || plan.json_stream) {
+        if plan.plot {
+            text += &plot::draw(summary);
+        }
+        if let Some((_, last, _)) = steps {
+            text = format!("{text}{last}\n");
+        }
+    }
+    print(&text);
+    if let Some(path) = &plan.html {
+        write_file(path, &html::run(summary)).map_err(Trouble::Impossible)?;
+    }
+    Ok(())
 }
 
 /// How it went, by the worst that happened.
-fn status(measured: &Measured) -> u8 {
-    let errors = measured.errors();
-    let connections = measured.outcome.connecting.connections + measured.total().connections;
-    match measured.outcome.stopped {
-        _ if errors.count_of(tcpecho::Ending::Mismatch) > 0 => 1,
-        _ if connections == 0 => exit::NOT_CONNECTED,
+fn status(summary: &Summary) -> u8 {
+    let signal = summary.result.interrupted_by.as_deref();
+    match signal.and_then(|signal| signal.parse::<Signal>().ok()) {
+        _ if summary.count_of(Ending::Mismatch) > 0 => 1,
         Some(signal) => exit::interrupted_by(signal),
-        None if measured.error_count() > 0 => exit::BROKE,
+        None if summary.result.connections_made == 0 => exit::NOT_CONNECTED,
+        None if summary.error_count() > 0 => exit::BROKE,
         None => 0,
     }
+}
+
+/// On standard output, in one write; a reader that has had enough is no failure.
+fn print(text: &str) {
+    let mut stdout = io::stdout().lock();
+    let _ = stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush());
+}
+
+fn write_file(path: &Path, text: &str) -> Result<(), String> {
+    std::fs::write(path, text).map_err(|error| format!("{}: {error}", path.display()))
 }

@@ -32,6 +32,8 @@ enum Verb {
     Lab(lab::LabArgs),
     /// Measure an echo server under load
     Bench(bench::BenchArgs),
+    /// Merge results of bench into one
+    Report(bench::ReportArgs),
     /// Send standard input to an echo server, print what comes back, and check it
     Connect(connect::ConnectArgs),
 }
@@ -41,6 +43,7 @@ fn main() -> ExitCode {
         Verb::Serve(args) => serve::run(&args),
         Verb::Lab(args) => lab::run(&args),
         Verb::Bench(args) => bench::run(&args),
+        Verb::Report(args) => bench::report(&args),
         Verb::Connect(args) => connect::run(&args),
     }
 }

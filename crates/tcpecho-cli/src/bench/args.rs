@@ -364,7 +364,7 @@ impl BenchArgs {
                 Err(refuse("--depth is for rr and ramp"))
             }
             Kind::Ramp if self.find_rate.is_some() => Err(refuse("--find-rate is for rr and crr")),
-            Kind::Stream if self.size.len() > 0 => {
+            Kind::Stream if !self.size.is_empty() => {
                 Err(refuse("stream has no messages, and so no --size"))
             }
             _ => Ok(()),
@@ -471,7 +471,7 @@ fn range(from: &str, to: &str) -> Result<Vec<SocketAddr>, NotUnderstood> {
     Ok((low..=high).map(|number| SocketAddr::new(address(number), 0)).collect())
 }
 
-fn cpu_list(text: &str) -> Result<Vec<usize>, NotUnderstood> {
+pub(super) fn cpu_list(text: &str) -> Result<Vec<usize>, NotUnderstood> {
     if text == "any" {
         return Ok(Vec::new());
     }

@@ -57,8 +57,6 @@ pub(super) struct Interval {
 
 /// What a run tells while it goes on.
 pub(super) enum Event<'a> {
-    /// The connections are made: this is what came of it.
-    Connected(&'a Tally),
     /// The measured time begins.
     Begin,
     /// Nine tenths of it are over.
@@ -234,7 +232,6 @@ impl Chief<'_> {
                 self.connected += 1;
                 self.outcome.connecting.add(&tally);
                 if self.connected == self.load.threads.len() {
-                    observe(Event::Connected(&self.outcome.connecting));
                     self.go();
                 }
             }

@@ -14,7 +14,7 @@ pub(super) const QUANTILES: &[(&str, f64)] =
     &[("p50", 0.5), ("p90", 0.9), ("p99", 0.99), ("p99.9", 0.999), ("p99.99", 0.9999)];
 
 /// A histogram of times in nanoseconds.
-#[derive(Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq)]
 pub(super) struct Times(Histogram<u64>);
 
 impl Times {
@@ -40,12 +40,6 @@ impl Times {
     pub(super) fn add(&mut self, other: &Self) {
         // Both have the same bounds: nothing can be out of range.
         let _ = self.0.add(&other.0);
-    }
-
-    pub(super) fn clear(&mut self) {
-        if !self.0.is_empty() {
-            self.0.reset();
-        }
     }
 
     /// The time that the share `q` of all did not exceed; `None` without any.

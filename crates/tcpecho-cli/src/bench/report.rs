@@ -1,70 +1,73 @@
-//! What a run came to, for people and programs. The forms below all read the same [`Measured`].
+//! What a run came to, for people and programs. The forms below all show the same [`Summary`].
 
+pub(super) mod hdr;
+pub(super) mod html;
+pub(super) mod plot;
+pub(super) mod summary;
+pub(super) mod svg;
 pub(super) mod table;
+
+use serde::{Deserialize, Serialize};
 
 use super::{
     args::Plan,
     crew::{Interval, Outcome},
-    histogram::QUANTILES,
     machine::Fact,
     pace::Pace,
     server::Ledger,
-    tally::Tally,
-    threshold::Figures,
-    watch,
     workload::{Kind, Unit},
 };
 
+pub(super) use self::summary::Summary;
+
 /// A stretch of the measured time, in few numbers, so that long runs stay small.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(super) struct Row {
     /// Seconds from the start of the measured time.
-    pub(super) from: f64,
-    pub(super) to: f64,
+    pub(super) from_s: f64,
+    pub(super) to_s: f64,
+    pub(super) throughput_per_s: f64,
     pub(super) messages: u64,
-    pub(super) received: u64,
+    pub(super) received_bytes: u64,
     pub(super) connections: u64,
     pub(super) errors: u64,
-    /// Nanoseconds: of the response times where there is a schedule, else of the service times.
-    pub(super) p50: Option<u64>,
-    pub(super) p99: Option<u64>,
-    pub(super) max: Option<u64>,
+    /// Of the response times where there is a schedule, else of the service times.
+    pub(super) p50_ns: Option<u64>,
+    pub(super) p99_ns: Option<u64>,
+    pub(super) max_ns: Option<u64>,
     /// Requests a second that were due in its middle.
-    pub(super) offered: Option<f64>,
+    pub(super) offered_per_s: Option<f64>,
 }
 
 impl Row {
-    pub(super) fn of(interval: &Interval, pace: Option<Pace>, warmup: u64) -> Self {
+    pub(super) fn of(interval: &Interval, unit: Unit, pace: Option<Pace>, warmup: u64) -> Self {
         let Interval { from, to, tally } = interval;
         let latency = tally.latency();
-        let middle = warmup + u64::midpoint(*from, *to);
+        let seconds = (to.saturating_sub(*from) as f64 / 1e9).max(1e-9);
+        let units = match unit {
+            Unit::Megabytes => tally.received as f64 / 1e6,
+            _ => tally.messages as f64,
+        };
         Row {
-            from: *from as f64 / 1e9,
-            to: *to as f64 / 1e9,
+            from_s: *from as f64 / 1e9,
+            to_s: *to as f64 / 1e9,
+            throughput_per_s: units / seconds,
             messages: tally.messages,
-            received: tally.received,
+            received_bytes: tally.received,
             connections: tally.connections,
             errors: tally.error_count(),
-            p50: latency.quantile(0.5),
-            p99: latency.quantile(0.99),
-            max: latency.max(),
-            offered: pace.map(|pace| pace.rate_at(middle)),
-        }
-    }
-
-    /// Units a second.
-    pub(super) fn throughput(&self, unit: Unit) -> f64 {
-        let seconds = (self.to - self.from).max(1e-9);
-        match unit {
-            Unit::Megabytes => self.received as f64 / 1e6 / seconds,
-            _ => self.messages as f64 / seconds,
+            p50_ns: latency.quantile(0.5),
+            p99_ns: latency.quantile(0.99),
+            max_ns: latency.max(),
+            offered_per_s: pace.map(|pace| pace.rate_at(warmup + u64::midpoint(*from, *to))),
         }
     }
 }
 
-/// All there is to say of one run against one server.
+/// What a run left behind, before it is put into a [`Summary`].
 pub(super) struct Measured<'a> {
     pub(super) plan: &'a Plan,
+    pub(super) pace: Option<Pace>,
     /// The server in words, and its processors if we chose them.
     pub(super) server: String,
     /// The driver that was used, and the threads.
@@ -76,112 +79,88 @@ pub(super) struct Measured<'a> {
     /// How the server ended, if it did.
     pub(super) death: Option<String>,
     pub(super) facts: Vec<Fact>,
-    /// What may have spoiled the run, known beforehand or seen.
+    /// What may have spoiled the run, known beforehand.
     pub(super) remarks: Vec<String>,
 }
 
 impl Measured<'_> {
-    pub(super) fn total(&self) -> &Tally {
-        &self.outcome.total
-    }
-
-    pub(super) fn unit(&self) -> Unit {
+    fn unit(&self) -> Unit {
         self.plan.workload.unit
     }
 
     /// How many units were counted.
-    pub(super) fn units(&self) -> f64 {
+    fn units(&self) -> f64 {
         match (self.plan.workload.kind, self.unit()) {
             (Kind::Idle, _) => self.outcome.open as f64,
-            (_, Unit::Megabytes) => self.total().received as f64 / 1e6,
-            _ => self.total().messages as f64,
+            (_, Unit::Megabytes) => self.outcome.total.received as f64 / 1e6,
+            _ => self.outcome.total.messages as f64,
         }
     }
 
     /// Units a second.
-    pub(super) fn throughput(&self) -> f64 {
+    fn throughput(&self) -> f64 {
         if self.outcome.seconds > 0.0 { self.units() / self.outcome.seconds } else { 0.0 }
     }
 
     /// Nanoseconds of the server's processor time for each unit.
-    pub(super) fn server_cost(&self) -> Option<f64> {
+    fn server_cost(&self) -> Option<f64> {
         self.ledger.cpu_ns.filter(|_| self.units() > 0.0).map(|cpu| cpu / self.units())
     }
 
     /// How much of one processor the server used.
-    pub(super) fn server_share(&self) -> Option<f64> {
+    fn server_share(&self) -> Option<f64> {
         let seconds = self.outcome.seconds;
         self.ledger.cpu_ns.filter(|_| seconds > 0.0).map(|cpu| cpu / 1e9 / seconds)
     }
 
     /// Nanoseconds of the generator's processor time for each unit.
-    pub(super) fn client_cost(&self) -> Option<f64> {
-        let busy: u64 = self.outcome.client.iter().map(|used| used.busy).sum();
+    fn client_cost(&self) -> Option<f64> {
+        let busy: u64 = self.outcome.client.iter().map(|used| used.busy_ns).sum();
         (self.units() > 0.0).then(|| busy as f64 / self.units())
     }
 
     /// The server's memory for each connection, in bytes of PSS.
-    pub(super) fn memory_each(&self) -> Option<f64> {
+    fn memory_each(&self) -> Option<f64> {
         let (before, held) = (self.ledger.memory_before?, self.ledger.memory_held?);
         (self.outcome.open > 0).then(|| (held - before) / self.outcome.open as f64)
     }
+}
 
-    /// Errors while connections were made, and after.
-    pub(super) fn errors(&self) -> Tally {
-        let mut errors = self.outcome.connecting.clone();
-        errors.add_aside(self.total());
-        errors
-    }
-
-    pub(super) fn error_count(&self) -> u64 {
-        self.outcome.connecting.error_count() + self.total().error_count()
-    }
-
-    /// What the run itself showed that a reader must know.
-    pub(super) fn findings(&self) -> Vec<String> {
-        let mut findings = self.remarks.clone();
-        if self.plan.workload.kind != Kind::Idle {
-            findings.extend(watch::verdict(&self.outcome.client, self.server_share()));
+impl Plan {
+    /// What a reader of the result must know.
+    fn remarks_of(&self, measured: &Measured) -> Vec<String> {
+        let mut notes = measured.remarks.clone();
+        if self.workload.kind != Kind::Idle {
+            notes.extend(summary::verdict(measured));
         }
-        let total = self.total();
-        if total.due > 0 && total.late_max > 1_000_000 {
-            findings.push(format!(
-                "the client came late to requests that were due, by {} at most and {} on average; \
+        let total = &measured.outcome.total;
+        let mean = total.late_sum as f64 / total.due.max(1) as f64;
+        if total.late_max > 1_000_000 {
+            notes.push(format!(
+                "the client came late to requests that were due, by {} at most and {} on average: \
                  response times contain that",
                 time(total.late_max as f64),
-                time(total.late_sum as f64 / total.due as f64),
+                time(mean),
             ));
         }
         if total.unanswered > 0 {
-            findings.push(format!(
+            notes.push(format!(
                 "{} requests had no answer at the end: they are in the latencies with the time they \
                  had waited so far",
                 count(total.unanswered)
             ));
         }
-        findings.extend(self.death.clone());
-        findings
-    }
-
-    pub(super) fn figures(&self) -> Figures {
-        let latency = self.total().latency();
-        let all = QUANTILES.iter().map(|(_, q)| latency.quantile(*q).map(|ns| ns as f64));
-        Figures {
-            quantiles: all.collect(),
-            max: latency.max().map(|ns| ns as f64),
-            mean: latency.mean(),
-            throughput: Some(self.throughput()),
-            errors: Some(self.error_count() as f64),
-        }
+        notes.extend(measured.death.clone());
+        notes
     }
 }
 
 /// Nanoseconds in a unit that suits them, with three digits: `1.23 ms`.
 pub(super) fn time(nanoseconds: f64) -> String {
     let (value, unit) = match nanoseconds {
-        n if n >= 1e9 => (n / 1e9, "s"),
-        n if n >= 1e6 => (n / 1e6, "ms"),
-        n if n >= 1e3 => (n / 1e3, "µs"),
+        n if n >= 9.995e8 => (n / 1e9, "s"),
+        n if n >= 9.995e5 => (n / 1e6, "ms"),
+        n if n >= 999.5 => (n / 1e3, "µs"),
         n => (n, "ns"),
     };
     format!("{} {unit}", digits(value))
@@ -232,12 +211,12 @@ mod tests {
     fn numbers_as_people_read_them() {
         assert_eq!(time(1_234_000.0), "1.23 ms");
         assert_eq!(time(99_960.0), "100 µs");
+        assert_eq!(time(999_900.0), "1.00 ms");
         assert_eq!(time(15.0), "15.0 ns");
-        assert_eq!(
-            (count(0), count(999), count(1_234_567)),
-            ("0".into(), "999".into(), "1,234,567".into())
-        );
+        for (number, text) in [(0, "0"), (999, "999"), (1_234_567, "1,234,567")] {
+            assert_eq!(count(number), text);
+        }
         assert_eq!((rate(12_345.6), rate(0.5)), ("12,346".into(), "0.50".into()));
-        assert_eq!(bytes(64.0), "64 B");
+        assert_eq!((bytes(64.0), bytes(1.5e6)), ("64 B".into(), "1.50 MB".into()));
     }
 }

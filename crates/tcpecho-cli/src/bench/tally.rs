@@ -53,18 +53,6 @@ impl Tally {
         }
     }
 
-    pub(super) fn clear(&mut self) {
-        let Self { response, service, connect, endings, firsts, .. } = self;
-        response.clear();
-        service.clear();
-        connect.clear();
-        endings.fill(0);
-        firsts.fill(None);
-        (self.messages, self.sent, self.received, self.connections) = (0, 0, 0, 0);
-        (self.lost, self.unanswered) = (0, 0);
-        (self.due, self.late_sum, self.late_max) = (0, 0, 0);
-    }
-
     pub(super) fn add(&mut self, other: &Self) {
         self.messages += other.messages;
         self.sent += other.sent;
@@ -100,18 +88,6 @@ impl Tally {
         if first.is_none() && ending != Ending::Finished {
             *first = Some(words());
         }
-    }
-
-    /// Counts endings that another process counted.
-    pub(super) fn ended_elsewhere(&mut self, ending: Ending, count: u64, first: Option<String>) {
-        self.endings[ending as usize] += count;
-        if self.firsts[ending as usize].is_none() {
-            self.firsts[ending as usize] = first;
-        }
-    }
-
-    pub(super) fn count_of(&self, ending: Ending) -> u64 {
-        self.endings[ending as usize]
     }
 
     /// Every ending but `finished` that occurred, with its count and its first occurrence.

@@ -48,6 +48,8 @@ pub(super) struct Place {
     pub(super) pid: Option<u32>,
     pub(super) cpus: Vec<usize>,
     pub(super) server_cpus: Vec<usize>,
+    /// What will spoil a run there.
+    pub(super) remarks: Vec<String>,
     name: String,
 }
 
@@ -88,6 +90,7 @@ pub(super) fn prepare(plan: &Plan, signals: &Signals) -> Result<Place, Trouble> 
                 pid: machine::listener(addr),
                 cpus: plan.cpus.clone().unwrap_or_default(),
                 server_cpus: Vec::new(),
+                remarks: Vec::new(),
                 name: String::new(),
             })
         }
@@ -111,6 +114,7 @@ pub(super) fn start(plan: &Plan, recipe: &Recipe, name: &str) -> Result<Place, T
         served: Some(served),
         cpus: generator,
         server_cpus: servers,
+        remarks: Vec::new(),
         name: name.to_owned(),
     })
 }
@@ -187,7 +191,7 @@ pub(super) fn visit<'a>(
     plan: &'a Plan,
     place: &mut Place,
     signals: &Signals,
-    watch: &mut dyn FnMut(&Event),
+    watch: &mut dyn FnMut(&Event, Option<&Row>),
 ) -> Result<Measured<'a>, Trouble> {
     visit_at(plan, plan.pace, place, signals, watch)
 }
@@ -198,7 +202,7 @@ pub(super) fn visit_at<'a>(
     pace: Option<Pace>,
     place: &mut Place,
     signals: &Signals,
-    watch: &mut dyn FnMut(&Event),
+    watch: &mut dyn FnMut(&Event, Option<&Row>),
 ) -> Result<Measured<'a>, Trouble> {
     let load = load(plan, place, pace);
     if plan.workload.kind == Kind::Idle {
@@ -212,13 +216,16 @@ pub(super) fn visit_at<'a>(
             Event::Begin => ledger.begin(),
             Event::Held => ledger.held(),
             Event::End => ledger.end(),
-            Event::Interval(interval) => rows.push(Row::of(interval, pace, load.warmup)),
-            Event::Connected(_) | Event::Glance(_) => {}
+            Event::Interval(interval) => {
+                rows.push(Row::of(interval, plan.workload.unit, pace, load.warmup));
+            }
+            Event::Glance(_) => {}
         }
-        watch(&event);
+        watch(&event, rows.last());
     })?;
     Ok(Measured {
         plan,
+        pace,
         server: place.describe(),
         driver: match load.driver {
             Choice::Uring => "uring",
@@ -230,7 +237,7 @@ pub(super) fn visit_at<'a>(
         rows,
         death: place.served.as_mut().and_then(Served::death),
         facts: machine::facts(),
-        remarks: Vec::new(),
+        remarks: place.remarks.clone(),
     })
 }
 

@@ -3,16 +3,18 @@
 
 use std::fs;
 
+use serde::{Deserialize, Serialize};
+
 use super::clock;
 
 /// What one thread of the generator used during the measured time, in nanoseconds.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Copy, Default, Serialize, Deserialize)]
 pub(super) struct ClientUse {
-    pub(super) elapsed: u64,
+    pub(super) elapsed_ns: u64,
     /// Processor time.
-    pub(super) busy: u64,
+    pub(super) busy_ns: u64,
     /// Time on the run queue (the second number of `/proc/thread-self/schedstat`).
-    pub(super) delayed: u64,
+    pub(super) delayed_ns: u64,
 }
 
 pub(super) struct Watch {
@@ -28,9 +30,9 @@ impl Watch {
 
     pub(super) fn stop(&self) -> ClientUse {
         ClientUse {
-            elapsed: clock::now() - self.start,
-            busy: clock::thread_time() - self.busy,
-            delayed: run_delay().saturating_sub(self.delayed),
+            elapsed_ns: clock::now() - self.start,
+            busy_ns: clock::thread_time() - self.busy,
+            delayed_ns: run_delay().saturating_sub(self.delayed),
         }
     }
 }
@@ -51,10 +53,10 @@ const DELAYED: f64 = 0.05;
 /// share that is known of the server's processors, 1 for one that never rested.
 pub(super) fn verdict(threads: &[ClientUse], server: Option<f64>) -> Vec<String> {
     let share = |part: fn(&ClientUse) -> u64| {
-        let of = |used: &ClientUse| part(used) as f64 / used.elapsed.max(1) as f64;
+        let of = |used: &ClientUse| part(used) as f64 / used.elapsed_ns.max(1) as f64;
         threads.iter().map(of).fold(0.0, f64::max)
     };
-    let (busy, delayed) = (share(|used| used.busy), share(|used| used.delayed));
+    let (busy, delayed) = (share(|used| used.busy_ns), share(|used| used.delayed_ns));
     let mut sentences = Vec::new();
     if busy >= BUSY {
         let percent = busy * 100.0;
@@ -86,7 +88,8 @@ mod tests {
 
     #[test]
     fn it_says_who_was_the_limit() {
-        let used = |busy, delayed| [ClientUse { elapsed: 1000, busy, delayed }];
+        let used =
+            |busy, delayed| [ClientUse { elapsed_ns: 1000, busy_ns: busy, delayed_ns: delayed }];
         assert_eq!(verdict(&used(800, 10), None), Vec::<String>::new());
         assert!(verdict(&used(990, 0), Some(0.5))[0].starts_with("the client was the limit"));
         assert!(verdict(&used(990, 0), Some(0.99))[0].starts_with("client and server were both"));
@@ -102,6 +105,6 @@ mod tests {
             assert!(clock::now() - start < 60 * clock::SECOND);
         }
         let used = watch.stop();
-        assert!(used.busy >= 2_000_000 && used.elapsed >= 2_000_000);
+        assert!(used.busy_ns >= 2_000_000 && used.elapsed_ns >= 2_000_000);
     }
 }
