@@ -123,27 +123,27 @@ fn single(plan: &Plan, signals: &Signals) -> Result<u8, Trouble> {
     if !plan.quiet {
         place.remarks.iter().for_each(|remark| say(remark));
     }
-    let (summary, steps) = match &plan.find_rate {
+    let (summary, search) = match &plan.find_rate {
         Some(condition) => {
             let found = find_rate::run(plan, condition, &mut place, signals)?;
             let last = found.rate.map_or_else(
                 || format!("{condition} held at no rate"),
                 |per_second| format!("{condition} holds up to {}/s", report::rate(per_second)),
             );
-            (found.summary, Some((found.steps, last, found.rate.is_some())))
+            (found.summary, Some((last, found.rate.is_some())))
         }
         None => (measure(plan, &mut place, signals)?, None),
     };
     // The server goes before the report is written: it has been measured.
     drop(place);
-    show(plan, &summary, steps.as_ref())?;
+    show(plan, &summary, search.as_ref().map(|(last, _)| last.as_str()))?;
     let failed: Vec<String> = plan
         .fail_if
         .iter()
         .filter_map(|condition| condition.holds(&summary.figures(), baseline.as_ref()))
         .collect();
     failed.iter().for_each(|sentence| say(sentence));
-    let held = steps.as_ref().is_none_or(|(_, _, held)| *held);
+    let held = search.is_none_or(|(_, held)| held);
     Ok(match status(&summary) {
         0 if !failed.is_empty() || !held => 1,
         status => status,
@@ -167,7 +167,7 @@ fn measure(plan: &Plan, place: &mut Place, signals: &Signals) -> Result<Summary,
         progress.see(event, row, unit);
         match (event, &mut log) {
             (Event::Begin, Some((_, log))) => log.begin(),
-            (Event::Interval(interval), Some((path, log))) => {
+            (Event::Interval(interval) | Event::Tail(interval), Some((path, log))) => {
                 if let Err(error) = log.add(interval) {
                     broken.get_or_insert_with(|| fault(path, &error));
                 }
@@ -185,11 +185,7 @@ fn measure(plan: &Plan, place: &mut Place, signals: &Signals) -> Result<Summary,
     Ok(Summary::of(&measured))
 }
 
-fn show(
-    plan: &Plan,
-    summary: &Summary,
-    steps: Option<&(Vec<String>, String, bool)>,
-) -> Result<(), Trouble> {
+fn show(plan: &Plan, summary: &Summary, last: Option<&str>) -> Result<(), Trouble> {
     let json = if plan.json_stream {
         serde_json::to_string(summary)
     } else {
@@ -204,7 +200,7 @@ fn show(
         if plan.plot {
             text += &plot::draw(summary);
         }
-        if let Some((_, last, _)) = steps {
+        if let Some(last) = last {
             text = format!("{text}{last}\n");
         }
     }
@@ -221,10 +217,17 @@ fn status(summary: &Summary) -> u8 {
     match signal.and_then(|signal| signal.parse::<Signal>().ok()) {
         _ if summary.count_of(Ending::Mismatch) > 0 => 1,
         Some(signal) => exit::interrupted_by(signal),
-        None if summary.result.connections_made == 0 => exit::NOT_CONNECTED,
+        None if nobody_there(summary) => exit::NOT_CONNECTED,
         None if summary.error_count() > 0 => exit::BROKE,
         None => 0,
     }
+}
+
+/// Whether there never was a connection, and not for want of time.
+fn nobody_there(summary: &Summary) -> bool {
+    let result = &summary.result;
+    result.connections_made + result.connections_open + result.messages == 0
+        && summary.error_count() > 0
 }
 
 /// On standard output, in one write; a reader that has had enough is no failure.

@@ -99,6 +99,10 @@ pub(crate) struct BenchArgs {
     #[arg(long, value_name = "TIME", default_value = "10s", value_parser = parse_duration)]
     timeout: Duration,
 
+    /// How long answers that are under way may take when the time is over
+    #[arg(long, value_name = "TIME", default_value = "2s", value_parser = parse_duration)]
+    grace: Duration,
+
     /// Count bytes instead of comparing them
     #[arg(long)]
     no_check: bool,
@@ -217,6 +221,7 @@ pub(super) struct Plan {
     pub(super) connect_rate: Option<f64>,
     pub(super) after: After,
     pub(super) timeout: Duration,
+    pub(super) grace: Duration,
     pub(super) check: bool,
     pub(super) driver: Choice,
     /// `None` where nothing was said, an empty list for any.
@@ -263,6 +268,7 @@ impl BenchArgs {
             connect_rate: self.connect_rate,
             after: workload.after(self.close == "fin"),
             timeout: self.timeout,
+            grace: self.grace,
             check: !self.no_check,
             driver: self.driver,
             cpus: self.cpu.as_deref().map(cpu_list).transpose()?,

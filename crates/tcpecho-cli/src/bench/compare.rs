@@ -11,6 +11,7 @@ use super::{
     histogram::Times,
     progress::Progress,
     report::{self, Summary, rate, time},
+    server::Recipe,
     visit::{self, Trouble},
     workload::Kind,
 };
@@ -50,7 +51,7 @@ pub(super) fn run(
         name: contender.name.clone(),
         rounds: Vec::new(),
         times: None,
-        refused: None,
+        refused: unfit(plan, contender),
     };
     let mut comparison = Comparison {
         standings: contenders.iter().map(standing).collect(),
@@ -100,6 +101,13 @@ pub(super) fn run(
         return Err(Trouble::Impossible("no server of the comparison could be measured".into()));
     }
     Ok(comparison)
+}
+
+/// Why a server is not meant for this load.
+fn unfit(plan: &Plan, contender: &Contender) -> Option<String> {
+    let one_at_a_time = contender.recipe == Recipe::Own("iterative".to_owned());
+    let several = plan.connections > 1 && plan.workload.kind != Kind::ConnectRequestResponse;
+    (one_at_a_time && several).then(|| "it serves one connection at a time (-c 1)".to_owned())
 }
 
 fn visit_one(

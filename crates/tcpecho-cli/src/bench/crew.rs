@@ -62,6 +62,8 @@ pub(super) enum Event<'a> {
     /// Nine tenths of it are over.
     Held,
     Interval(&'a Interval),
+    /// What came after the measured time: answers that were under way, and what never came.
+    Tail(&'a Interval),
     /// It is over, the connections may not be.
     End,
     /// Nothing new; nanoseconds of the measured time that are over, negative before it begins.
@@ -120,6 +122,7 @@ pub(super) fn run(
             handed: 0,
             done: 0,
             windows: Vec::new(),
+            tail: Tally::new(),
             begun: false,
             held: false,
             ended: false,
@@ -177,6 +180,7 @@ struct Chief<'a> {
     handed: u64,
     done: usize,
     windows: Vec<u64>,
+    tail: Tally,
     begun: bool,
     held: bool,
     ended: bool,
@@ -201,6 +205,10 @@ impl Chief<'_> {
         while self.pending.iter().any(|queue| !queue.is_empty()) {
             self.hand_on(observe);
         }
+        self.outcome.total.add_aside(&self.tail);
+        let tail = std::mem::replace(&mut self.tail, Tally::new());
+        let (from, to) = (self.handed, self.handed + LEAD);
+        observe(Event::Tail(&Interval { from, to, tally: tail }));
         let windows = self.windows.len().max(1) as f64;
         self.outcome.seconds = self.windows.iter().sum::<u64>() as f64 / windows / 1e9;
         Ok(self.outcome)
@@ -244,7 +252,7 @@ impl Chief<'_> {
             News::Done { tail, wire, client, open, window } => {
                 self.end(observe);
                 self.done += 1;
-                self.outcome.total.add_aside(&tail);
+                self.tail.add(&tail);
                 self.outcome.wire.add(&wire);
                 self.outcome.client.push(client);
                 self.outcome.open += open;

@@ -23,8 +23,6 @@ pub(super) struct Found {
     pub(super) summary: Summary,
     /// None where the condition held at no rate.
     pub(super) rate: Option<f64>,
-    /// In words, a line for each step.
-    pub(super) steps: Vec<String>,
 }
 
 pub(super) fn run(
@@ -50,11 +48,10 @@ pub(super) fn run(
     };
     let closed = step(None)?;
     let most = closed.result.throughput_per_s;
-    let mut found = Found {
-        steps: vec![format!("closed loop: {}/s", rate(most))],
-        rate: None,
-        summary: closed,
-    };
+    if !plan.quiet {
+        say(&format!("closed loop: {}/s", rate(most)));
+    }
+    let mut found = Found { rate: None, summary: closed };
     // A little above: a closed loop waits for its answers.
     let (mut low, mut high) = (0.0, most * 1.25);
     for _ in 0..STEPS {
@@ -68,11 +65,9 @@ pub(super) fn run(
         let summary = step(Some(Pace::Steady(at)))?;
         let stopped = summary.result.interrupted_by.is_some();
         let held = !stopped && holds(condition, &summary, at);
-        let words = describe(condition, &summary, at, held);
         if !plan.quiet {
-            say(&words);
+            say(&describe(condition, &summary, at, held));
         }
-        found.steps.push(words);
         if held {
             (low, found.rate) = (at, Some(at));
         } else {
@@ -86,7 +81,10 @@ pub(super) fn run(
 }
 
 fn holds(condition: &Threshold, summary: &Summary, at: f64) -> bool {
-    let kept_up = summary.result.throughput_per_s >= at * KEPT_UP;
+    // Those that were under way at the end came a moment too late to be counted.
+    let answered = summary.result.messages + summary.order.connections;
+    let kept_up = answered as f64 >= at * summary.result.seconds * KEPT_UP
+        && summary.result.messages_unanswered == 0;
     kept_up && summary.error_count() == 0 && condition.holds(&summary.figures(), None).is_some()
 }
 

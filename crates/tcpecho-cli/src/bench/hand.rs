@@ -26,8 +26,6 @@ use super::{
 
 /// How long a flow whose connection broke waits before it makes another one.
 const PAUSE: u64 = 100_000_000;
-/// How long the end may take: for answers that are under way, and then for the peers' FINs.
-const GRACE: u64 = 2_000_000_000;
 /// Connections of one thread that may be under way at a time, so that they fit into accept queues.
 const CONNECTING: usize = 128;
 /// How often connections are looked over for deadlines, at least.
@@ -59,6 +57,8 @@ pub(super) struct Rules {
     pub(super) connect_rate: Option<f64>,
     /// No byte back for so long, though one is owed, ends a connection.
     pub(super) timeout: u64,
+    /// How long the end may take: for answers that are under way, and then for the peers' FINs.
+    pub(super) grace: u64,
     /// How often counts are handed in.
     pub(super) interval: u64,
 }
@@ -284,9 +284,10 @@ impl Hand<'_> {
         self.has_stalled(now)
     }
 
-    /// Whether nothing at all has come back for longer than is bearable, though something is owed.
+    /// Whether nothing at all has come back for so long, though something is owed, that every
+    /// connection and the one after it have been given up.
     fn has_stalled(&self, now: u64) -> bool {
-        now.saturating_sub(self.progress) > self.rules.timeout + PAUSE
+        now.saturating_sub(self.progress) > self.rules.timeout.saturating_mul(2) + PAUSE
             && self.lines.iter().any(|line| line.flow.waits() || line.stage != Stage::Open)
             && !self.rules.idle
             && (self.rules.manner.pace.is_none()
@@ -399,7 +400,6 @@ impl Hand<'_> {
         let line = &mut self.lines[index];
         line.stage = Stage::Open;
         self.connecting -= 1;
-        self.progress = now;
         self.tally.connections += 1;
         self.tally.connect.record(now - line.since);
         if self.rules.idle {
@@ -573,7 +573,7 @@ impl Hand<'_> {
     fn finish(&mut self, driver: &mut impl Driver, end: u64) -> Result<(), Error> {
         self.ask_the_kernel();
         self.phase = Phase::Draining;
-        let grace = GRACE.min(self.rules.timeout);
+        let grace = self.rules.grace.min(self.rules.timeout);
         let stays = self.rules.after == After::Stays;
         self.turn_until(driver, grace, |line| match line.stage {
             Stage::Absent => stays || line.flow.due <= line.flow.answered,

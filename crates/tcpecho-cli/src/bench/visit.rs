@@ -174,6 +174,7 @@ pub(super) fn load(plan: &Plan, place: &Place, pace: Option<Pace>) -> Load {
             idle: kind == Kind::Idle,
             connect_rate: plan.connect_rate.map(|rate| rate / threads as f64),
             timeout: nanos(plan.timeout),
+            grace: nanos(plan.grace),
             interval: nanos(plan.interval),
         },
         threads: shares,
@@ -219,7 +220,7 @@ pub(super) fn visit_at<'a>(
             Event::Interval(interval) => {
                 rows.push(Row::of(interval, plan.workload.unit, pace, load.warmup));
             }
-            Event::Glance(_) => {}
+            Event::Glance(_) | Event::Tail(_) => {}
         }
         watch(&event, rows.last());
     })?;

@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use super::{
-    Summary, bytes, count, digits, rate,
+    Summary, bytes, count, rate,
     summary::Distribution,
     svg::{Axis, Series, chart},
     time,
@@ -77,11 +77,11 @@ pub(in crate::bench) fn comparison(comparison: &Comparison) -> String {
     if !lines.is_empty() {
         card(&mut page, "Latency by percentile, all rounds", &over_quantiles(&lines));
     }
-    card(&mut page, "All figures", &comparison_table(comparison));
-    page.push_str("</div>");
     let sentences: String =
         comparison.closing().iter().map(|line| format!("<li>{}</li>", escaped(line))).collect();
     card(&mut page, "In words", &format!("<ul>{sentences}</ul>"));
+    page.push_str("</div><div style=\"height:.8rem\"></div>");
+    card(&mut page, "All figures", &comparison_table(comparison));
     foot(&mut page, &[first]);
     page
 }
@@ -190,11 +190,7 @@ fn over_quantiles(lines: &[Series]) -> String {
 fn over_time(page: &mut String, summary: &Summary) {
     let rows = &summary.intervals;
     let Some(end) = rows.last().map(|row| row.to_s).filter(|_| rows.len() > 1) else { return };
-    let x = || {
-        Axis::linear(end, |at| {
-            format!("{} s", digits(at).trim_end_matches('0').trim_end_matches('.'))
-        })
-    };
+    let x = || Axis::seconds(end);
     let middle = |from: f64, to: f64| f64::midpoint(from, to);
     let mut lines = vec![Series {
         name: "answered".to_owned(),

@@ -37,6 +37,18 @@ impl Axis {
         Axis { log: false, low: 0.0, high: count as f64 * step, ticks }
     }
 
+    /// From 0 to exactly there, in seconds.
+    pub(super) fn seconds(end: f64) -> Self {
+        let mut axis = Self::linear(end, |at| {
+            let text = format!("{at:.2}");
+            let text = if text.contains('.') { text.trim_end_matches('0') } else { &text };
+            format!("{} s", text.trim_end_matches('.'))
+        });
+        axis.high = end;
+        axis.ticks.retain(|tick| tick.0 <= end * 1.001);
+        axis
+    }
+
     /// Decades, and 2 and 5 within them where there are few.
     pub(super) fn decades(low: f64, high: f64, show: fn(f64) -> String) -> Self {
         let (low, high) = (low.max(1.0), high.max(2.0));
