@@ -121,7 +121,9 @@ fn single(plan: &Plan, signals: &Signals) -> Result<u8, Trouble> {
     let mut place = visit::prepare(plan, signals)?;
     place.remarks = preflight::look(plan, &place);
     if !plan.quiet {
-        place.remarks.iter().for_each(|remark| say(remark));
+        for remark in &place.remarks {
+            say(remark);
+        }
     }
     let (summary, search) = match &plan.find_rate {
         Some(condition) => {
@@ -142,7 +144,9 @@ fn single(plan: &Plan, signals: &Signals) -> Result<u8, Trouble> {
         .iter()
         .filter_map(|condition| condition.holds(&summary.figures(), baseline.as_ref()))
         .collect();
-    failed.iter().for_each(|sentence| say(sentence));
+    for sentence in &failed {
+        say(sentence);
+    }
     let held = search.is_none_or(|(_, held)| held);
     Ok(match status(&summary) {
         0 if !failed.is_empty() || !held => 1,
@@ -174,10 +178,12 @@ fn measure(plan: &Plan, place: &mut Place, signals: &Signals) -> Result<Summary,
             }
             _ => {}
         }
-        if let (Event::Interval(_), Some(row), true) = (event, row, plan.json_stream) {
-            if let Ok(line) = serde_json::to_string(row) {
-                print(&(line + "\n"));
-            }
+        let line = match (event, row) {
+            (Event::Interval(_), Some(row)) if plan.json_stream => serde_json::to_string(row).ok(),
+            _ => None,
+        };
+        if let Some(line) = line {
+            print(&(line + "\n"));
         }
     })?;
     progress.clear();

@@ -31,7 +31,7 @@ enum Verb {
     /// Watch what TCP does at its boundaries, between two hosts on a wire of our own
     Lab(lab::LabArgs),
     /// Measure an echo server under load
-    Bench(bench::BenchArgs),
+    Bench(Box<bench::BenchArgs>),
     /// Merge results of bench into one
     Report(bench::ReportArgs),
     /// Send standard input to an echo server, print what comes back, and check it

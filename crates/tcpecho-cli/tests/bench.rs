@@ -1,6 +1,8 @@
 //! `tcpecho bench` and `tcpecho report` as they are run, against good servers and bad ones. Nothing here
 //! says how fast anything is.
 
+#![allow(clippy::float_cmp, reason = "what is compared are whole numbers that JSON gives as f64")]
+
 mod common;
 
 use std::{
@@ -418,7 +420,9 @@ fn parts_of_one_run_add_up() {
     assert_eq!(number(&merged, "/latency/response/count"), 400.0, "{merged:#}");
     assert_eq!(number(&merged, "/result/connections_made"), 5.0);
     ends(Command::new(program()).arg("report").args(&files)).with(0).says("response  (from due)");
-    files.iter().for_each(|file| fs::remove_file(file).unwrap());
+    for file in files {
+        fs::remove_file(file).unwrap();
+    }
 }
 
 #[test]

@@ -33,7 +33,7 @@ fn every_engine_stands_in_the_readme_as_it_is_listed() {
 
 #[test]
 fn every_option_that_the_readme_names_exists() {
-    let verbs = [&["serve"][..], &["connect"], &["lab", "run"]];
+    let verbs = [&["serve"][..], &["connect"], &["lab", "run"], &["bench"], &["report"]];
     let help = verbs.map(|verb| {
         let output = Command::new(env!("CARGO_BIN_EXE_tcpecho")).args(verb).arg("--help").output();
         String::from_utf8(output.unwrap().stdout).unwrap()

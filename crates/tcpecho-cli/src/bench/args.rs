@@ -204,6 +204,8 @@ pub(super) struct Contender {
 }
 
 /// What was asked for, checked.
+// Flags are what they are.
+#[allow(clippy::struct_excessive_bools)]
 pub(super) struct Plan {
     pub(super) target: Target,
     pub(super) family: Family,
@@ -406,10 +408,13 @@ impl Plan {
         if several && (self.hdr.is_some() || self.json_stream || self.shard.1 > 1) {
             return Err(refuse("a comparison has no --hdr, --json-stream and --shard"));
         }
+        if self.find_rate.is_some() && (self.hdr.is_some() || self.json_stream) {
+            return Err(refuse("a search has no --hdr and --json-stream"));
+        }
         if several && (!self.fail_if.is_empty() || self.baseline.is_some()) {
             return Err(refuse("--fail-if and --baseline are for one server"));
         }
-        if self.fail_if.iter().any(|one| one.is_relative()) && self.baseline.is_none() {
+        if self.fail_if.iter().any(Threshold::is_relative) && self.baseline.is_none() {
             return Err(refuse("a condition with a percentage wants --baseline FILE"));
         }
         if self.shard.1 > self.connections {
@@ -558,6 +563,7 @@ mod tests {
             "--against x=cmd",
             "--engines epoll,epoll",
             "--engines all --hdr f",
+            "--find-rate p99<1s --hdr f",
             "--engines all localhost",
             "--fail-if p99>+10%",
             "--fail-if nonsense",

@@ -129,16 +129,28 @@ impl Standing {
         self.rounds.iter().flatten()
     }
 
-    /// What the comparison is by: throughput, or for idle connections memory.
-    fn figure(summary: &Summary) -> Option<f64> {
+    /// What is shown: throughput, or for idle connections memory.
+    fn shown(summary: &Summary) -> Option<f64> {
         match summary.kind() {
             Kind::Idle => summary.server.memory_bytes_per_connection,
             _ => Some(summary.result.throughput_per_s),
         }
     }
 
+    /// What the comparison is by. At a rate that is given throughput says little.
+    fn figure(summary: &Summary) -> Option<f64> {
+        match summary.order.rate_from_per_s {
+            Some(_) => summary.primary()?.quantile(0.99).map(|ns| ns as f64),
+            None => Self::shown(summary),
+        }
+    }
+
+    fn middle(&self) -> Option<f64> {
+        median(&sorted(self.summaries().filter_map(Self::figure)))
+    }
+
     fn row(&self) -> Option<Row<'_>> {
-        let figures = sorted(self.summaries().filter_map(Self::figure));
+        let figures = sorted(self.summaries().filter_map(Self::shown));
         let (low, high) = (*figures.first()?, *figures.last()?);
         Some(Row { name: &self.name, low, middle: median(&figures)?, high })
     }
@@ -169,6 +181,16 @@ impl Comparison {
 
     fn idle(&self) -> bool {
         self.summaries().next().is_some_and(|summary| summary.kind() == Kind::Idle)
+    }
+
+    /// Whether a smaller figure is the better one.
+    fn less_is_better(&self) -> bool {
+        self.idle() || self.paced()
+    }
+
+    fn paced(&self) -> bool {
+        let first = self.summaries().next();
+        first.is_some_and(|summary| summary.order.rate_from_per_s.is_some())
     }
 
     pub(super) fn titles(&self) -> Vec<&str> {
@@ -212,10 +234,9 @@ impl Comparison {
     }
 
     fn best(&self) -> Option<&Standing> {
-        let idle = self.idle();
-        let all = self.standings.iter().filter_map(|one| Some((one, one.row()?.middle)));
+        let all = self.standings.iter().filter_map(|one| Some((one, one.middle()?)));
         let better = |a: &(&Standing, f64), b: &(&Standing, f64)| a.1.total_cmp(&b.1);
-        let best = if idle { all.min_by(better) } else { all.max_by(better) };
+        let best = if self.less_is_better() { all.min_by(better) } else { all.max_by(better) };
         best.map(|(one, _)| one)
     }
 
@@ -230,7 +251,7 @@ impl Comparison {
             .filter_map(|(one, best)| {
                 let one = Standing::figure(one.as_ref()?)?;
                 let best = Standing::figure(best.as_ref()?)?;
-                let ratio = if self.idle() { one / best } else { best / one };
+                let ratio = if self.less_is_better() { one / best } else { best / one };
                 ratio.is_finite().then_some(ratio)
             })
             .collect();
@@ -246,7 +267,11 @@ impl Comparison {
             .filter_map(|one| Some((one.name.as_str(), self.ratio(one, best)?)))
             .collect();
         others.sort_by(|a, b| a.1.mean.total_cmp(&b.1.mean));
-        let what = if self.idle() { "times lighter" } else { "times faster" };
+        let what = match (self.idle(), self.paced()) {
+            (true, _) => "times lighter",
+            (_, true) => "times quicker (p99)",
+            _ => "times faster",
+        };
         let name = &best.name;
         let line = |(other, ratio): &(&str, Ratio)| {
             let Ratio { mean, deviation } = ratio;

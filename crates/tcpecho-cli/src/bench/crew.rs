@@ -192,7 +192,9 @@ impl Chief<'_> {
         while self.done < self.load.threads.len() {
             self.wait();
             if let Some(signal) = self.signals.next() {
-                self.outcome.stopped.get_or_insert(signal);
+                if self.outcome.stopped.replace(signal).is_some() {
+                    self.stop.set_at_once();
+                }
                 self.end(observe);
                 self.stop.set();
             }
@@ -247,6 +249,12 @@ impl Chief<'_> {
                 self.pending[thread].push_back((at, tally));
                 while self.pending.iter().all(|queue| !queue.is_empty()) {
                     self.hand_on(observe);
+                }
+            }
+            News::Drained => {
+                self.end(observe);
+                if let (Some(go), Some(schedule)) = (self.goes.get(thread), self.schedule) {
+                    let _ = go.send(schedule);
                 }
             }
             News::Done { tail, wire, client, open, window } => {

@@ -253,7 +253,7 @@ impl Hand<'_> {
         let client = watch.stop();
         let open = self.open_lines();
         self.fire(driver, to);
-        self.finish(driver, to.min(self.schedule.end))?;
+        self.finish(driver, link, to.min(self.schedule.end))?;
         let tail = Box::new(std::mem::replace(&mut self.tally, Tally::new()));
         link.tell(News::Done { tail, wire: self.wire, client, open, window: to - from });
         Ok(())
@@ -345,13 +345,14 @@ impl Hand<'_> {
                     driver.push(self, index, now);
                 }
             }
-            Stage::Absent if self.rules.after != After::Stays => {
-                if driver.is_free(index) && !self.paused.iter().any(|(_, other)| *other == index) {
-                    let before = line.flow.begun;
-                    line.flow.begin(&self.rules.manner, now, &mut self.budget);
-                    if line.flow.begun > before {
-                        self.open(driver, index, now);
-                    }
+            Stage::Absent if self.rules.after != After::Stays && driver.is_free(index) => {
+                if self.paused.iter().any(|(_, other)| *other == index) {
+                    return;
+                }
+                let before = line.flow.begun;
+                line.flow.begin(&self.rules.manner, now, &mut self.budget);
+                if line.flow.begun > before {
+                    self.open(driver, index, now);
                 }
             }
             _ => {}
@@ -570,7 +571,7 @@ impl Hand<'_> {
     }
 
     /// After the measured time: nothing new is sent, what is owed is waited for, then FIN both ways.
-    fn finish(&mut self, driver: &mut impl Driver, end: u64) -> Result<(), Error> {
+    fn finish(&mut self, driver: &mut impl Driver, link: &Link, end: u64) -> Result<(), Error> {
         self.ask_the_kernel();
         self.phase = Phase::Draining;
         let grace = self.rules.grace.min(self.rules.timeout);
@@ -585,6 +586,8 @@ impl Hand<'_> {
         for line in &mut self.lines {
             line.flow.give_up(&self.rules.manner, moment, end, &mut self.tally);
         }
+        link.tell(News::Drained);
+        link.wait_for_a_last_look();
         self.phase = Phase::Finishing;
         for index in 0..self.lines.len() {
             let line = &self.lines[index];
@@ -631,7 +634,7 @@ impl Hand<'_> {
         let deadline = clock::now() + grace;
         loop {
             let now = clock::now();
-            if now >= deadline || self.lines.iter().all(&done) {
+            if now >= deadline || self.stop.is_at_once() || self.lines.iter().all(&done) {
                 return Ok(());
             }
             driver.turn(self, deadline.min(now + 50_000_000))?;

@@ -7,6 +7,7 @@ use std::{
         atomic::{AtomicBool, Ordering::Relaxed},
         mpsc::{Receiver, Sender},
     },
+    time::Duration,
 };
 
 use rustix::event::{EventfdFlags, eventfd};
@@ -54,12 +55,14 @@ impl AsFd for Bell {
 #[derive(Debug)]
 pub(super) struct Stop {
     flag: AtomicBool,
+    at_once: AtomicBool,
     bell: Bell,
 }
 
 impl Stop {
     pub(super) fn new() -> Result<Self, Error> {
-        Ok(Self { flag: AtomicBool::new(false), bell: Bell::new()? })
+        let (flag, at_once) = (AtomicBool::new(false), AtomicBool::new(false));
+        Ok(Self { flag, at_once, bell: Bell::new()? })
     }
 
     pub(super) fn set(&self) {
@@ -69,6 +72,15 @@ impl Stop {
 
     pub(super) fn is_set(&self) -> bool {
         self.flag.load(Relaxed)
+    }
+
+    /// Not even what is under way is waited for.
+    pub(super) fn set_at_once(&self) {
+        self.at_once.store(true, Relaxed);
+    }
+
+    pub(super) fn is_at_once(&self) -> bool {
+        self.at_once.load(Relaxed)
     }
 }
 
@@ -84,6 +96,8 @@ pub(super) enum News {
     Connected { tally: Box<Tally> },
     /// A stretch of the measured time is over.
     Interval { at: u64, tally: Box<Tally> },
+    /// The answers are in, the connections are still there; it waits for a word before it closes them.
+    Drained,
     /// All is over; what came after the measured time, and sums over it.
     Done { tail: Box<Tally>, wire: WireSums, client: ClientUse, open: u64, window: u64 },
     /// It cannot go on.
@@ -108,5 +122,10 @@ impl Link {
     /// Waits for the word to begin; none if there will be no run.
     pub(super) fn wait_for_go(&self) -> Option<Schedule> {
         self.go.recv().ok()
+    }
+
+    /// Waits until the main thread has looked at the server once more with its connections there.
+    pub(super) fn wait_for_a_last_look(&self) {
+        let _ = self.go.recv_timeout(Duration::from_secs(1));
     }
 }

@@ -51,18 +51,19 @@ impl Served {
     ///
     /// # Errors
     /// A sentence that says why there is no server, with its last words.
-    pub(super) fn start(recipe: &Recipe, cpus: &[usize]) -> Result<Self, String> {
+    pub(super) fn start(recipe: &Recipe, ipv6: bool, cpus: &[usize]) -> Result<Self, String> {
         match recipe {
-            Recipe::Own(engine) => Self::own(engine, cpus),
+            Recipe::Own(engine) => Self::own(engine, ipv6, cpus),
             Recipe::Command(command) => Self::other(command, cpus),
         }
     }
 
-    fn own(engine: &str, cpus: &[usize]) -> Result<Self, String> {
+    fn own(engine: &str, ipv6: bool, cpus: &[usize]) -> Result<Self, String> {
         let program =
             std::env::current_exe().map_err(|error| format!("/proc/self/exe: {error}"))?;
         let mut command = Command::new(program);
-        command.args(["serve", "-l", "127.0.0.1:0", "--log", "off", "--engine", engine]);
+        let listen = if ipv6 { "[::1]:0" } else { "127.0.0.1:0" };
+        command.args(["serve", "-l", listen, "--log", "off", "--engine", engine]);
         command.args(["--max-connections", "1000000"]);
         command.stdout(Stdio::piped());
         let mut served = Self::spawn(command, cpus, false)?;
@@ -108,7 +109,9 @@ impl Served {
         let before = sched_getaffinity(None).map_err(|errno| format!("affinity: {errno}"))?;
         if !cpus.is_empty() {
             let mut set = CpuSet::new();
-            cpus.iter().for_each(|cpu| set.set(*cpu));
+            for cpu in cpus {
+                set.set(*cpu);
+            }
             sched_setaffinity(None, &set)
                 .map_err(|errno| format!("--server-cpu: {}", tcpecho::words(errno)))?;
         }

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 
 use nix::sys::signal::Signal;
-use tcpecho::{Attempt, Connection, Connector, Ending, Error, ResolveError};
+use tcpecho::{Attempt, Connection, Connector, Ending, Error, Family, ResolveError};
 
 use std::os::fd::AsFd;
 
@@ -107,7 +107,8 @@ pub(super) fn start(plan: &Plan, recipe: &Recipe, name: &str) -> Result<Place, T
             (servers.clone().unwrap_or_default(), generator.clone().unwrap_or_default())
         }
     };
-    let served = Served::start(recipe, &servers).map_err(Trouble::Impossible)?;
+    let served =
+        Served::start(recipe, plan.family == Family::V6, &servers).map_err(Trouble::Impossible)?;
     Ok(Place {
         addr: served.addr,
         pid: Some(served.pid()),

@@ -8,6 +8,8 @@ use serde::{Deserialize, Serialize};
 use super::clock;
 
 /// What one thread of the generator used during the measured time, in nanoseconds.
+// The unit stands in the names, as everywhere in the JSON.
+#[allow(clippy::struct_field_names)]
 #[derive(Debug, Clone, Copy, Default, Serialize, Deserialize)]
 pub(super) struct ClientUse {
     pub(super) elapsed_ns: u64,

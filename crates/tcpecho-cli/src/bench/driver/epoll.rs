@@ -29,7 +29,7 @@ const STOP: u64 = u64::MAX;
 const NOW: Timespec = Timespec { tv_sec: 0, tv_nsec: 0 };
 
 pub(in crate::bench) struct Epoll {
-    epoll: OwnedFd,
+    interests: OwnedFd,
     /// What is watched of each line's socket.
     watched: Vec<EventFlags>,
     events: Vec<Event>,
@@ -43,7 +43,7 @@ impl Epoll {
         epoll::add(&epoll, stop.as_fd(), EventData::new_u64(STOP), EventFlags::IN)
             .map_err(fail("epoll_ctl"))?;
         Ok(Self {
-            epoll,
+            interests: epoll,
             watched: vec![EventFlags::empty(); lines],
             events: Vec::with_capacity(BATCH),
             buffer: vec![0; TURN],
@@ -96,7 +96,7 @@ impl Epoll {
             return;
         }
         let Some(socket) = &hand.lines[line].socket else { return };
-        match epoll::modify(&self.epoll, socket, EventData::new_u64(line as u64), wanted) {
+        match epoll::modify(&self.interests, socket, EventData::new_u64(line as u64), wanted) {
             Ok(()) => self.watched[line] = wanted,
             Err(errno) => hand.broke(self, line, "epoll_ctl", errno),
         }
@@ -107,7 +107,7 @@ impl Driver for Epoll {
     fn watch(&mut self, line: usize, socket: &OwnedFd, established: bool) -> Result<(), Errno> {
         let wanted = if established { EventFlags::IN } else { EventFlags::OUT };
         self.watched[line] = wanted;
-        epoll::add(&self.epoll, socket, EventData::new_u64(line as u64), wanted)
+        epoll::add(&self.interests, socket, EventData::new_u64(line as u64), wanted)
     }
 
     /// Sends until the socket takes no more, or, of endless data, one turn's.
@@ -150,19 +150,19 @@ impl Driver for Epoll {
         if hand.rules.manner.pace.is_some() && timeout != NOW {
             // epoll_wait(2) counts in milliseconds, ppoll(2) in nanoseconds. Its failures are
             // interruptions, after which there is nothing to wait for.
-            let _ = poll(&mut [PollFd::new(&self.epoll, PollFlags::IN)], Some(&timeout));
+            let _ = poll(&mut [PollFd::new(&self.interests, PollFlags::IN)], Some(&timeout));
             timeout = NOW;
         }
         let mut events = std::mem::take(&mut self.events);
         events.clear();
-        match epoll::wait(&self.epoll, spare_capacity(&mut events), Some(&timeout)) {
+        match epoll::wait(&self.interests, spare_capacity(&mut events), Some(&timeout)) {
             Ok(_) | Err(Errno::INTR) => {}
             Err(errno) => return Err(Error::new("epoll_wait", errno)),
         }
         for event in &events {
             if event.data.u64() == STOP {
                 // The hand looks for itself; the descriptor stays readable and would keep us awake.
-                let _ = epoll::delete(&self.epoll, hand.stop.as_fd());
+                let _ = epoll::delete(&self.interests, hand.stop.as_fd());
             } else {
                 self.on_event(hand, event.data.u64() as usize, event.flags);
             }

@@ -77,9 +77,7 @@ pub(in crate::bench) fn comparison(comparison: &Comparison) -> String {
     if !lines.is_empty() {
         card(&mut page, "Latency by percentile, all rounds", &over_quantiles(&lines));
     }
-    let sentences: String =
-        comparison.closing().iter().map(|line| format!("<li>{}</li>", escaped(line))).collect();
-    card(&mut page, "In words", &format!("<ul>{sentences}</ul>"));
+    card(&mut page, "In words", &bullets(&comparison.closing()));
     page.push_str("</div><div style=\"height:.8rem\"></div>");
     card(&mut page, "All figures", &comparison_table(comparison));
     foot(&mut page, &[first]);
@@ -93,9 +91,11 @@ fn comparison_table(comparison: &Comparison) -> String {
     }
     table.push_str("</tr>");
     for cells in comparison.cells() {
-        let cells: String =
-            cells.iter().map(|cell| format!("<td>{}</td>", escaped(cell))).collect();
-        let _ = write!(table, "<tr>{cells}</tr>");
+        table.push_str("<tr>");
+        for cell in cells {
+            let _ = write!(table, "<td>{}</td>", escaped(&cell));
+        }
+        table.push_str("</tr>");
     }
     table + "</table></div>"
 }
@@ -272,19 +272,27 @@ fn details(page: &mut String, summary: &Summary) {
     // The lines of the page that neither a tile nor a table has.
     let kept = ["server  ", "client  ", "TCP  ", "errors  ", "throughput", "connections", "memory"];
     let lines = text.lines().filter(|line| kept.iter().any(|start| line.starts_with(start)));
-    let rows: String = lines
-        .map(|line| {
-            let (name, words) = line.split_at(line.find("  ").unwrap_or(0));
-            let (name, words) = (escaped(name), escaped(words.trim()));
-            format!("<tr><td>{name}</td><td class=\"words\">{words}</td></tr>")
-        })
-        .collect();
+    let mut rows = String::new();
+    for line in lines {
+        let (name, words) = line.split_at(line.find("  ").unwrap_or(0));
+        let (name, words) = (escaped(name), escaped(words.trim()));
+        let _ = write!(rows, "<tr><td>{name}</td><td class=\"words\">{words}</td></tr>");
+    }
     card(page, "What it cost", &format!("<table class=\"plain\">{rows}</table>"));
-    let notes: String =
-        summary.notes.iter().map(|note| format!("<li>{}</li>", escaped(note))).collect();
-    let notes = if notes.is_empty() { "Nothing.".to_owned() } else { format!("<ul>{notes}</ul>") };
+    let notes = match summary.notes.as_slice() {
+        [] => "Nothing.".to_owned(),
+        notes => bullets(notes),
+    };
     card(page, "What to know before believing it", &notes);
     page.push_str("</div>");
+}
+
+fn bullets(sentences: &[String]) -> String {
+    let mut list = String::from("<ul>");
+    for sentence in sentences {
+        let _ = write!(list, "<li>{}</li>", escaped(sentence));
+    }
+    list + "</ul>"
 }
 
 fn foot(page: &mut String, summaries: &[&Summary]) {

@@ -385,7 +385,7 @@ fn order(measured: &Measured) -> Order {
         depth: plan.depth as u64,
         rate_from_per_s: from,
         rate_to_per_s: to,
-        duration_s: plan.count.is_none().then(|| plan.duration.as_secs_f64()),
+        duration_s: plan.count.is_none().then_some(plan.duration.as_secs_f64()),
         count: plan.count,
         warmup_s: plan.warmup.as_secs_f64(),
         timeout_s: plan.timeout.as_secs_f64(),

@@ -107,7 +107,7 @@ pub(super) fn chart(x: &Axis, y: &Axis, series: &[Series]) -> String {
             .points
             .iter()
             .filter(|point| point.0.is_finite() && point.1.is_finite())
-            .map(|point| at(point))
+            .map(at)
             .map(|(across, down)| format!("{across:.1},{down:.1}"))
             .collect();
         if let [only] = points.as_slice() {

@@ -146,8 +146,13 @@ fn offered(page: &mut String, summary: &Summary) {
         return;
     }
     let head = ["seconds", "offered/s", "answered/s", "p50", "p99"];
-    let [a, b, c, d, e] = head;
-    let _ = writeln!(page, "\n{a:>8} {b:>12} {c:>12} {d:>9} {e:>9}");
+    let widths = [8, 12, 12, 9, 9];
+    page.push('\n');
+    for (title, width) in head.iter().zip(widths) {
+        let _ = write!(page, "{title:>width$} ");
+    }
+    page.pop();
+    page.push('\n');
     for row in &summary.intervals {
         let shown = |ns: Option<u64>| ns.map_or_else(|| "-".into(), |ns| time(ns as f64));
         let _ = writeln!(
