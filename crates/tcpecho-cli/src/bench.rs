@@ -72,7 +72,7 @@ pub(crate) fn run(args: &BenchArgs) -> ExitCode {
             return ExitCode::from(exit::NOT_POSSIBLE);
         }
     };
-    machine::raise_descriptors();
+    machine::raise_descriptors(plan.numbers().count() as u64 + preflight::OTHERS);
     let outcome = match &plan.target {
         Target::Several(contenders) => several(&plan, contenders, &signals),
         Target::Elsewhere(_) | Target::Own(_) => single(&plan, &signals),

@@ -631,11 +631,14 @@ fn what_will_spoil_a_run_is_said_before_it() {
         ends(Command::new("sh").args(["-c", &line, program()]))
     };
     let ran = limited("80", "-c 300 -d 0.2 --json");
-    assert!(ran.err.contains("300 connections do not fit into the 80 descriptors"), "{}", ran.err);
-    let result = ran.with(4).json();
-    assert!(count_of(&result, "limit") > 0, "{result:#}");
-    let notes = result["notes"].to_string();
-    assert!(notes.contains("descriptors"), "{notes}");
+    if ran.err.contains("300 connections do not fit into the 80 descriptors") {
+        let result = ran.with(4).json();
+        assert!(count_of(&result, "limit") > 0, "{result:#}");
+        assert!(result["notes"].to_string().contains("descriptors"), "{result:#}");
+    } else {
+        // Whoever is privileged has the limit raised.
+        assert_eq!(number(&ran.with(0).json(), "/result/connections_open"), 300.0);
+    }
     let ran = bench("-c 1 -d 0.1 -q --close fin -W crr");
     assert_eq!(ran.err, "");
 }

@@ -28,11 +28,23 @@ pub(super) fn split() -> (Vec<usize>, Vec<usize>) {
     (servers.to_vec(), generator.to_vec())
 }
 
-/// As many descriptors as are allowed without asking; the limit then in force.
-pub(super) fn raise_descriptors() -> u64 {
-    let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
-    let raised = setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum });
-    if raised.is_ok() { maximum } else { current }.unwrap_or(u64::MAX)
+/// As many descriptors as are allowed without asking, and where that is less than `wanted` and we are
+/// privileged, so many. Servers that are started later inherit the limit.
+pub(super) fn raise_descriptors(wanted: u64) {
+    let Rlimit { maximum, .. } = getrlimit(Resource::Nofile);
+    if maximum.is_some_and(|maximum| maximum < wanted) {
+        let raised = Rlimit { current: Some(wanted), maximum: Some(wanted) };
+        if setrlimit(Resource::Nofile, raised).is_ok() {
+            return;
+        }
+    }
+    // What is refused here stays as it was, and the look before the run names the limit in force.
+    let _ = setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum });
+}
+
+/// How many descriptors this process may have.
+pub(super) fn descriptors() -> u64 {
+    getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX)
 }
 
 /// The process that listens there, if it is of this host and may be looked at.

@@ -11,14 +11,14 @@ use super::{
 };
 
 /// Descriptors of ours that are no connections.
-const OTHERS: u64 = 64;
+pub(super) const OTHERS: u64 = 64;
 
 /// A sentence for each thing that stands in the way of this plan.
 pub(super) fn look(plan: &Plan, place: &Place) -> Vec<String> {
     let connections = plan.numbers().count() as u64;
     let local = place.pid.is_some() || place.addr.ip().is_loopback();
     let mut found = Vec::new();
-    found.extend(descriptors(connections, machine::raise_descriptors()));
+    found.extend(descriptors(connections, machine::descriptors()));
     if let Some(text) = line("/proc/sys/net/ipv4/ip_local_port_range") {
         found.extend(ports(plan, connections, &text));
     }
