@@ -103,11 +103,8 @@ fn tell(trouble: &Trouble) -> u8 {
 
 fn several(plan: &Plan, contenders: &[args::Contender], signals: &Signals) -> Result<u8, Trouble> {
     let comparison = compare::run(plan, contenders, signals)?;
-    if plan.json {
-        print(&format!("{:#}\n", comparison.json()));
-    } else {
-        print(&comparison.page());
-    }
+    let text = if plan.json { format!("{:#}\n", comparison.json()) } else { comparison.page() };
+    print(&text).map_err(Trouble::Impossible)?;
     if let Some(path) = &plan.html {
         write_file(path, &html::comparison(&comparison)).map_err(Trouble::Impossible)?;
     }
@@ -183,7 +180,9 @@ fn measure(plan: &Plan, place: &mut Place, signals: &Signals) -> Result<Summary,
             _ => None,
         };
         if let Some(line) = line {
-            print(&(line + "\n"));
+            if let Err(sentence) = print(&(line + "\n")) {
+                broken.get_or_insert(Trouble::Impossible(sentence));
+            }
         }
     })?;
     progress.clear();
@@ -210,7 +209,7 @@ fn show(plan: &Plan, summary: &Summary, last: Option<&str>) -> Result<(), Troubl
             text = format!("{text}{last}\n");
         }
     }
-    print(&text);
+    print(&text).map_err(Trouble::Impossible)?;
     if let Some(path) = &plan.html {
         write_file(path, &html::run(summary)).map_err(Trouble::Impossible)?;
     }
@@ -236,10 +235,15 @@ fn nobody_there(summary: &Summary) -> bool {
         && summary.error_count() > 0
 }
 
-/// On standard output, in one write; a reader that has had enough is no failure.
-fn print(text: &str) {
+/// On standard output; a reader that has had enough is no failure.
+fn print(text: &str) -> Result<(), String> {
     let mut stdout = io::stdout().lock();
-    let _ = stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush());
+    match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+            Err(format!("standard output: {error}"))
+        }
+        _ => Ok(()),
+    }
 }
 
 fn write_file(path: &Path, text: &str) -> Result<(), String> {

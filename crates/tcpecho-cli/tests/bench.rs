@@ -644,6 +644,22 @@ fn what_will_spoil_a_run_is_said_before_it() {
 }
 
 #[test]
+fn a_full_standard_output_is_told() {
+    for more in [&["--json"][..], &["--json-stream", "--interval", "20ms"], &[]] {
+        let full = fs::File::options().write(true).open("/dev/full").unwrap();
+        let output = Command::new(program())
+            .args(["bench", "-d", "0.1", "-q"])
+            .args(more)
+            .stdout(full)
+            .output()
+            .unwrap();
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(2), "{said}");
+        assert!(said.contains("standard output: No space left on device"), "{said}");
+    }
+}
+
+#[test]
 fn the_highest_rate_is_found() {
     // Where others wait in line a short run may see nothing at all.
     let found = |seconds: &f64| {

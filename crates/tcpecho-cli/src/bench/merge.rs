@@ -73,7 +73,7 @@ fn show(args: &ReportArgs, summary: &Summary) -> Result<u8, String> {
     if let Some(path) = &args.html {
         super::write_file(path, &html::run(summary))?;
     }
-    super::print(&text);
+    super::print(&text)?;
     Ok(u8::from(summary.count_of(Ending::Mismatch) > 0))
 }
 

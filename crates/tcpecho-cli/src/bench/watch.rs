@@ -51,12 +51,16 @@ pub(super) const BUSY: f64 = 0.95;
 /// From this share of its time on, waiting for a processor is what was measured.
 const DELAYED: f64 = 0.05;
 
+/// A shorter time says nothing of a thread.
+const SHORTEST: u64 = 20_000_000;
+
 /// What is to be said of the generator; nothing when it had time to spare. `server` is the busiest
 /// share that is known of the server's processors, 1 for one that never rested.
 pub(super) fn verdict(threads: &[ClientUse], server: Option<f64>) -> Vec<String> {
+    let threads = threads.iter().filter(|used| used.elapsed_ns >= SHORTEST);
     let share = |part: fn(&ClientUse) -> u64| {
         let of = |used: &ClientUse| part(used) as f64 / used.elapsed_ns.max(1) as f64;
-        threads.iter().map(of).fold(0.0, f64::max)
+        threads.clone().map(of).fold(0.0, f64::max)
     };
     let (busy, delayed) = (share(|used| used.busy_ns), share(|used| used.delayed_ns));
     let mut sentences = Vec::new();
@@ -90,8 +94,13 @@ mod tests {
 
     #[test]
     fn it_says_who_was_the_limit() {
-        let used =
-            |busy, delayed| [ClientUse { elapsed_ns: 1000, busy_ns: busy, delayed_ns: delayed }];
+        let used = |busy: u64, delayed: u64| {
+            let thousandths = |share: u64| share * 1_000_000;
+            let (busy_ns, delayed_ns) = (thousandths(busy), thousandths(delayed));
+            [ClientUse { elapsed_ns: thousandths(1000), busy_ns, delayed_ns }]
+        };
+        let short = ClientUse { elapsed_ns: 5, busy_ns: 5, delayed_ns: 0 };
+        assert!(verdict(&[short], None).is_empty());
         assert_eq!(verdict(&used(800, 10), None), Vec::<String>::new());
         assert!(verdict(&used(990, 0), Some(0.5))[0].starts_with("the client was the limit"));
         assert!(verdict(&used(990, 0), Some(0.99))[0].starts_with("client and server were both"));
