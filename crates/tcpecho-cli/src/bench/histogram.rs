@@ -118,6 +118,31 @@ mod tests {
     }
 
     #[test]
+    fn no_bytes_panic() {
+        let mut times = Times::new();
+        (1..2000_u64).for_each(|n| times.record(n * n * 31));
+        let mut whole = Vec::new();
+        // Without the compression, behind which no change would be seen.
+        let mut plain = hdrhistogram::serialization::V2Serializer::new();
+        plain.serialize(&times.0, &mut whole).unwrap();
+        let mut state = 1_u64;
+        for round in 0..300 {
+            let mut bytes = whole.clone();
+            for _ in 0..3 {
+                state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+                let at = (state >> 33) as usize;
+                // Seldom the head: it says how large everything is, and large takes long.
+                let at = if round % 60 == 0 { at % 40 } else { 40 + at % (bytes.len() - 40) };
+                bytes[at] = (state >> 20) as u8;
+            }
+            if state % 5 == 0 {
+                bytes.truncate((state >> 40) as usize % bytes.len());
+            }
+            let _ = Times::decoded(&STANDARD.encode(&bytes));
+        }
+    }
+
+    #[test]
     fn out_of_range_counts_at_the_ends() {
         let mut times = Times::new();
         assert_eq!((times.quantile(0.5), times.max()), (None, None));
