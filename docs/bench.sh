@@ -18,7 +18,7 @@ fi
 
 program=${1:-$here/../target/release/tcpecho}
 seconds=${SECONDS_EACH:-1}
-rounds=${ROUNDS:-4}
+rounds=${ROUNDS:-3}
 work=$(mktemp -d)
 pids=()
 finish() {
