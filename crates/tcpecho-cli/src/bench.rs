@@ -179,10 +179,9 @@ fn measure(plan: &Plan, place: &mut Place, signals: &Signals) -> Result<Summary,
             (Event::Interval(_), Some(row)) if plan.json_stream => serde_json::to_string(row).ok(),
             _ => None,
         };
-        if let Some(line) = line {
-            if let Err(sentence) = print(&(line + "\n")) {
-                broken.get_or_insert(Trouble::Impossible(sentence));
-            }
+        let told = line.map_or(Ok(()), |line| print(&(line + "\n")));
+        if let Err(sentence) = told {
+            broken.get_or_insert(Trouble::Impossible(sentence));
         }
     })?;
     progress.clear();

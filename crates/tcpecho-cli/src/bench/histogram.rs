@@ -135,7 +135,7 @@ mod tests {
                 let at = if round % 60 == 0 { at % 40 } else { 40 + at % (bytes.len() - 40) };
                 bytes[at] = (state >> 20) as u8;
             }
-            if state % 5 == 0 {
+            if state.is_multiple_of(5) {
                 bytes.truncate((state >> 40) as usize % bytes.len());
             }
             let _ = Times::decoded(&STANDARD.encode(&bytes));
