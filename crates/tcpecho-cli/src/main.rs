@@ -1,6 +1,7 @@
 //! The program `tcpecho`.
 #![forbid(unsafe_code)]
 
+mod bench;
 mod connect;
 mod exit;
 mod explain;
@@ -31,6 +32,10 @@ enum Verb {
     Serve(serve::ServeArgs),
     /// Watch what TCP does at its boundaries, between two hosts on a wire of our own
     Lab(lab::LabArgs),
+    /// Measure an echo server under load
+    Bench(Box<bench::BenchArgs>),
+    /// Merge results of bench into one
+    Report(bench::ReportArgs),
     /// Send standard input to an echo server, print what comes back, and check it
     Connect(connect::ConnectArgs),
     Ping(Box<ping::PingArgs>),
@@ -40,6 +45,8 @@ fn main() -> ExitCode {
     match Args::parse().verb {
         Verb::Serve(args) => serve::run(&args),
         Verb::Lab(args) => lab::run(&args),
+        Verb::Bench(args) => bench::run(&args),
+        Verb::Report(args) => bench::report(&args),
         Verb::Connect(args) => connect::run(&args),
         Verb::Ping(args) => ping::run(&args),
     }

@@ -102,16 +102,15 @@ impl Report {
 
     /// Each address that failed has its own reason.
     fn tell_failure(&self) {
-        let colour = Colour::of_standard_error();
         if self.connect_time.is_none() {
             for attempt in &self.attempts {
-                explain(&attempt.diagnosis, &colour);
+                explain(&attempt.diagnosis);
             }
         }
         if let Some(diagnosis) = &self.diagnosis
             && (self.connect_time.is_some() || self.attempts.is_empty())
         {
-            explain(diagnosis, &colour);
+            explain(diagnosis);
         }
     }
 
@@ -137,11 +136,12 @@ pub(crate) fn explain_ending(ending: Ending, seen: &str) {
     let (cause, advice) = (row.sentence.into(), row.advice.into());
     let (case, seen, certain) = (ending.word(), seen.into(), true);
     let diagnosis = Diagnosis { case, ending, seen, cause, advice, certain };
-    explain(&diagnosis, &Colour::of_standard_error());
+    explain(&diagnosis);
 }
 
 /// An ending with its three fields.
-fn explain(diagnosis: &Diagnosis, colour: &Colour) {
+pub(crate) fn explain(diagnosis: &Diagnosis) {
+    let colour = Colour::of_standard_error();
     let Diagnosis { ending, seen, cause, advice, .. } = diagnosis;
     let label = |text| colour.label(text);
     let mut text = format!(

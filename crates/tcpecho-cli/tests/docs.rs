@@ -40,6 +40,8 @@ fn every_option_that_the_readme_names_exists() {
         &["serve"][..],
         &["connect"],
         &["ping"],
+        &["bench"],
+        &["report"],
         &["lab", "run"],
         &["lab", "learn"],
         &["lab", "shell"],

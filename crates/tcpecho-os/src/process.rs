@@ -260,3 +260,22 @@ pub(crate) fn close_all_but(kept: i32) {
         }
     }
 }
+
+/// Has the process that `command` will start get `signal` when the thread that starts it ends, however that happens
+/// (PR_SET_PDEATHSIG), so that no server outlives the program that wanted it. A shell passes this on to the program it
+/// `exec`s, not to those it forks.
+pub fn end_with_parent(command: &mut std::process::Command, signal: Signal) {
+    use std::os::unix::process::CommandExt;
+    let parent = rustix::process::getpid();
+    let prepare = move || {
+        rustix::process::set_parent_process_death_signal(Some(signal))?;
+        // The parent may have ended before the signal was asked for.
+        if rustix::process::getppid() != Some(parent) {
+            return Err(std::io::ErrorKind::NotFound.into());
+        }
+        Ok(())
+    };
+    // SAFETY: between fork and exec the closure makes two system calls that are async-signal-safe, allocates nothing and
+    // takes no lock.
+    unsafe { command.pre_exec(prepare) };
+}

@@ -18,11 +18,13 @@ mod loads;
 mod machine;
 mod modes;
 mod options;
+#[path = "../../src/bench/pattern.rs"]
 mod pattern;
 mod peers;
 mod plan;
 mod report;
 mod server;
+#[path = "../../src/bench/usage.rs"]
 mod usage;
 mod window;
 

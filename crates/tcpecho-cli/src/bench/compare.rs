@@ -1,0 +1,428 @@
+//! Several servers in one interleaved run: round after round each is started afresh and visited, so
+//! that what else the machine does befalls all alike.
+
+use std::fmt::Write;
+
+use nix::sys::signal::Signal;
+use tcpecho::Ending;
+
+use super::{
+    args::{Contender, Plan},
+    histogram::Times,
+    progress::Progress,
+    report::{self, Summary, rate, time},
+    server::Recipe,
+    visit::{self, Trouble},
+    workload::Kind,
+};
+use crate::{exit, signals::Signals, tell::say};
+
+/// What came of one server over the rounds.
+pub(super) struct Row<'a> {
+    pub(super) name: &'a str,
+    pub(super) low: f64,
+    pub(super) middle: f64,
+    pub(super) high: f64,
+}
+
+struct Standing {
+    name: String,
+    /// One for each round; `None` where there was no result.
+    rounds: Vec<Option<Summary>>,
+    /// All rounds together.
+    times: Option<Times>,
+    /// Why it is left out.
+    refused: Option<String>,
+}
+
+pub(super) struct Comparison {
+    standings: Vec<Standing>,
+    rounds: usize,
+    stopped: Option<u8>,
+}
+
+/// Visits all, and gives what came of it.
+pub(super) fn run(
+    plan: &Plan,
+    contenders: &[Contender],
+    signals: &Signals,
+) -> Result<Comparison, Trouble> {
+    let standing = |contender: &Contender| Standing {
+        name: contender.name.clone(),
+        rounds: Vec::new(),
+        times: None,
+        refused: unfit(plan, contender),
+    };
+    let mut comparison = Comparison {
+        standings: contenders.iter().map(standing).collect(),
+        rounds: plan.rounds,
+        stopped: None,
+    };
+    let mut progress = Progress::new(plan.quiet, Some(plan.duration));
+    for round in 0..plan.rounds {
+        for place in 0..contenders.len() {
+            // Each round begins with another one: nobody always comes after the same.
+            let place = (place + round) % contenders.len();
+            if comparison.standings[place].refused.is_some() {
+                continue;
+            }
+            let name = &contenders[place].name;
+            progress.label(format!("{name} {}/{}", round + 1, plan.rounds));
+            let visited = visit_one(plan, &contenders[place], signals, &mut progress);
+            progress.clear();
+            match visited {
+                Ok(summary) => {
+                    let stopped = summary.result.interrupted_by.is_some();
+                    if let Some(times) = summary.primary() {
+                        let all = &mut comparison.standings[place].times;
+                        all.get_or_insert_with(Times::new).add(times);
+                    }
+                    if stopped {
+                        let signal = summary.result.interrupted_by.as_deref().unwrap_or_default();
+                        comparison.stopped =
+                            signal.parse::<Signal>().ok().map(exit::interrupted_by);
+                        return Ok(comparison);
+                    }
+                    comparison.standings[place].rounds.push(Some(summary));
+                }
+                Err(Trouble::Impossible(reason)) if round == 0 => {
+                    say(&format!("{name} is left out: {reason}"));
+                    comparison.standings[place].refused = Some(reason);
+                }
+                Err(Trouble::Impossible(reason)) => {
+                    say(&format!("{name}, round {}: {reason}", round + 1));
+                    comparison.standings[place].rounds.push(None);
+                }
+                Err(trouble) => return Err(trouble),
+            }
+        }
+    }
+    if comparison.rows().next().is_none() {
+        return Err(Trouble::Impossible("no server of the comparison could be measured".into()));
+    }
+    Ok(comparison)
+}
+
+/// Why a server is not meant for this load.
+fn unfit(plan: &Plan, contender: &Contender) -> Option<String> {
+    let one_at_a_time = contender.recipe == Recipe::Own("iterative".to_owned());
+    let several = plan.connections > 1 && plan.workload.kind != Kind::ConnectRequestResponse;
+    (one_at_a_time && several).then(|| "it serves one connection at a time (-c 1)".to_owned())
+}
+
+fn visit_one(
+    plan: &Plan,
+    contender: &Contender,
+    signals: &Signals,
+    progress: &mut Progress,
+) -> Result<Summary, Trouble> {
+    let mut place = visit::start(plan, &contender.recipe, &contender.name)?;
+    let unit = plan.workload.unit.words();
+    let measured = visit::visit(plan, &mut place, signals, &mut |event, row| {
+        progress.see(event, row, unit);
+    })?;
+    Ok(Summary::of(&measured))
+}
+
+impl Standing {
+    fn summaries(&self) -> impl Iterator<Item = &Summary> {
+        self.rounds.iter().flatten()
+    }
+
+    /// What is shown: throughput, or for idle connections memory.
+    fn shown(summary: &Summary) -> Option<f64> {
+        match summary.kind() {
+            Kind::Idle => summary.server.memory_bytes_per_connection,
+            _ => Some(summary.result.throughput_per_s),
+        }
+    }
+
+    /// What the comparison is by. At a rate that is given throughput says little.
+    fn figure(summary: &Summary) -> Option<f64> {
+        match summary.order.rate_from_per_s {
+            Some(_) => summary.primary()?.quantile(0.99).map(|ns| ns as f64),
+            None => Self::shown(summary),
+        }
+    }
+
+    fn middle(&self) -> Option<f64> {
+        median(&sorted(self.summaries().filter_map(Self::figure)))
+    }
+
+    fn row(&self) -> Option<Row<'_>> {
+        let figures = sorted(self.summaries().filter_map(Self::shown));
+        let (low, high) = (*figures.first()?, *figures.last()?);
+        Some(Row { name: &self.name, low, middle: median(&figures)?, high })
+    }
+
+    fn errors(&self) -> u64 {
+        self.summaries().map(Summary::error_count).sum()
+    }
+}
+
+impl Comparison {
+    pub(super) fn rows(&self) -> impl Iterator<Item = Row<'_>> {
+        self.standings.iter().filter_map(Standing::row)
+    }
+
+    pub(super) fn summaries(&self) -> impl Iterator<Item = &Summary> {
+        self.standings.iter().flat_map(Standing::summaries)
+    }
+
+    /// The latencies of each, all rounds together.
+    pub(super) fn merged(&self) -> impl Iterator<Item = (&str, Option<&Times>)> {
+        let some = self.standings.iter().filter(|one| one.row().is_some());
+        some.map(|one| (one.name.as_str(), one.times.as_ref()))
+    }
+
+    pub(super) fn rounds_in_words(&self) -> String {
+        format!("{} rounds, each server started afresh and visited in turn", self.rounds)
+    }
+
+    fn idle(&self) -> bool {
+        self.summaries().next().is_some_and(|summary| summary.kind() == Kind::Idle)
+    }
+
+    /// Whether a smaller figure is the better one.
+    fn less_is_better(&self) -> bool {
+        self.idle() || self.paced()
+    }
+
+    fn paced(&self) -> bool {
+        let first = self.summaries().next();
+        first.is_some_and(|summary| summary.order.rate_from_per_s.is_some())
+    }
+
+    pub(super) fn titles(&self) -> Vec<&str> {
+        let unit = match self.summaries().next() {
+            Some(_) if self.idle() => "bytes/connection",
+            Some(summary) => summary.workload().map_or("", |workload| workload.unit.words()),
+            None => "",
+        };
+        vec!["server", unit, "spread", "ratio", "p50", "p99", "p99.9", "server time", "errors"]
+    }
+
+    /// The table's cells, a row for each server that was measured.
+    pub(super) fn cells(&self) -> Vec<Vec<String>> {
+        let best = self.best();
+        let cells = |one: &Standing| {
+            let row = one.row()?;
+            let spread = (row.high - row.low) / row.middle.max(1e-9) * 100.0;
+            let ratio = best.and_then(|best| self.ratio(one, best)).map_or_else(
+                || "1".to_owned(),
+                |ratio| format!("{:.2} ± {:.2}", ratio.mean, ratio.deviation),
+            );
+            let quantile = |q| {
+                let at = one.times.as_ref().and_then(|times| times.quantile(q));
+                at.map_or_else(|| "-".to_owned(), |ns| time(ns as f64))
+            };
+            let costs = sorted(one.summaries().filter_map(|s| s.server.cpu_ns_per_unit));
+            let cost = median(&costs).filter(|_| !self.idle());
+            Some(vec![
+                row.name.to_owned(),
+                rate(row.middle),
+                format!("{spread:.0} %"),
+                ratio,
+                quantile(0.5),
+                quantile(0.99),
+                quantile(0.999),
+                cost.map_or_else(|| "-".to_owned(), time),
+                report::count(one.errors()),
+            ])
+        };
+        self.standings.iter().filter_map(cells).collect()
+    }
+
+    fn best(&self) -> Option<&Standing> {
+        let all = self.standings.iter().filter_map(|one| Some((one, one.middle()?)));
+        let better = |a: &(&Standing, f64), b: &(&Standing, f64)| a.1.total_cmp(&b.1);
+        let best = if self.less_is_better() { all.min_by(better) } else { all.max_by(better) };
+        best.map(|(one, _)| one)
+    }
+
+    /// How many times better `best` was, paired by round, so that what the machine did meanwhile befell
+    /// both.
+    fn ratio(&self, one: &Standing, best: &Standing) -> Option<Ratio> {
+        if std::ptr::eq(one, best) {
+            return None;
+        }
+        let pairs = one.rounds.iter().zip(&best.rounds);
+        let ratios: Vec<f64> = pairs
+            .filter_map(|(one, best)| {
+                let one = Standing::figure(one.as_ref()?)?;
+                let best = Standing::figure(best.as_ref()?)?;
+                let ratio = if self.less_is_better() { one / best } else { best / one };
+                ratio.is_finite().then_some(ratio)
+            })
+            .collect();
+        Ratio::of(&ratios)
+    }
+
+    /// The sentences that end the report.
+    pub(super) fn closing(&self) -> Vec<String> {
+        let Some(best) = self.best() else { return Vec::new() };
+        let mut others: Vec<(&str, Ratio)> = self
+            .standings
+            .iter()
+            .filter_map(|one| Some((one.name.as_str(), self.ratio(one, best)?)))
+            .collect();
+        others.sort_by(|a, b| a.1.mean.total_cmp(&b.1.mean));
+        let what = match (self.idle(), self.paced()) {
+            (true, _) => "times lighter",
+            (_, true) => "times quicker (p99)",
+            _ => "times faster",
+        };
+        let name = &best.name;
+        let line = |(other, ratio): &(&str, Ratio)| {
+            let Ratio { mean, deviation } = ratio;
+            let noise = if mean - deviation <= 1.0 { " (no difference beyond noise)" } else { "" };
+            format!("{name} was {mean:.2} ± {deviation:.2} {what} than {other}{noise}")
+        };
+        others.iter().map(line).collect()
+    }
+
+    pub(super) fn page(&self) -> String {
+        let mut page = String::new();
+        if let Some(first) = self.summaries().next() {
+            let _ = writeln!(page, "{}\n{}\n", first.order.words, self.rounds_in_words());
+        }
+        let titles: Vec<String> = self.titles().iter().map(|title| (*title).to_owned()).collect();
+        let rows: Vec<Vec<String>> = std::iter::once(titles).chain(self.cells()).collect();
+        let columns = rows.first().map_or(0, Vec::len);
+        let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max();
+        let widths: Vec<usize> = (0..columns).map(|column| width(column).unwrap_or(0)).collect();
+        for row in &rows {
+            let mut line = format!("{:<width$}", row[0], width = widths[0]);
+            for (cell, width) in row.iter().zip(&widths).skip(1) {
+                let _ = write!(line, "  {cell:>width$}");
+            }
+            let _ = writeln!(page, "{}", line.trim_end());
+        }
+        page.push('\n');
+        for line in self.closing() {
+            let _ = writeln!(page, "{line}");
+        }
+        for note in self.notes() {
+            let _ = writeln!(page, "note: {note}");
+        }
+        page
+    }
+
+    /// What a reader must know, each once.
+    fn notes(&self) -> Vec<String> {
+        let mut notes = Vec::new();
+        let unreliable = ["the client was", "client and server", "the client waited"];
+        for start in unreliable {
+            let with =
+                |summary: &&Summary| summary.notes.iter().any(|note| note.starts_with(start));
+            let (with, all) = (self.summaries().filter(with).count(), self.summaries().count());
+            if with > 0 {
+                let what = match start {
+                    "the client was" => "the client was the limit",
+                    "client and server" => "client and server were both at their limit",
+                    _ => "the client waited for a processor that others used",
+                };
+                notes.push(format!("in {with} of {all} visits {what}"));
+            }
+        }
+        for one in &self.standings {
+            if let Some(reason) = &one.refused {
+                notes.push(format!("{} is left out: {reason}", one.name));
+            }
+            let first = one.summaries().flat_map(|summary| &summary.errors).next();
+            if let Some(error) = first {
+                let errors = report::count(one.errors());
+                notes.push(format!(
+                    "{}: {errors} errors, such as {}: {}",
+                    one.name, error.ending, error.first
+                ));
+            }
+            let death = |summary: &Summary| {
+                summary.notes.iter().find(|note| note.starts_with("the server ended")).cloned()
+            };
+            if let Some(death) = one.summaries().find_map(death) {
+                notes.push(format!("{}: {death}", one.name));
+            }
+        }
+        notes
+    }
+
+    pub(super) fn json(&self) -> serde_json::Value {
+        let best = self.best();
+        let one = |one: &Standing| {
+            let ratio = best.and_then(|best| self.ratio(one, best));
+            let rounds: Vec<&Summary> = one.summaries().collect();
+            serde_json::json!({
+                "name": one.name,
+                "left_out": one.refused,
+                "throughput_median_per_s": one.row().filter(|_| !self.idle()).map(|row| row.middle),
+                "slower_by_mean": ratio.as_ref().map(|ratio| ratio.mean),
+                "slower_by_deviation": ratio.as_ref().map(|ratio| ratio.deviation),
+                "rounds": rounds,
+            })
+        };
+        let servers: Vec<serde_json::Value> = self.standings.iter().map(one).collect();
+        serde_json::json!({
+            "schema": "tcpecho-bench-comparison-1",
+            "best": best.map(|best| &best.name),
+            "servers": servers,
+            "closing": self.closing(),
+        })
+    }
+
+    pub(super) fn status(&self) -> u8 {
+        let mismatch = |summary: &Summary| summary.count_of(Ending::Mismatch) > 0;
+        match self.stopped {
+            _ if self.summaries().any(mismatch) => 1,
+            Some(status) => status,
+            None if self.summaries().any(|summary| summary.error_count() > 0) => exit::BROKEN,
+            None => 0,
+        }
+    }
+}
+
+struct Ratio {
+    mean: f64,
+    deviation: f64,
+}
+
+impl Ratio {
+    /// The mean and the sample's standard deviation.
+    fn of(ratios: &[f64]) -> Option<Self> {
+        let count = ratios.len() as f64;
+        let mean = ratios.iter().sum::<f64>() / count;
+        let squares: f64 = ratios.iter().map(|ratio| (ratio - mean).powi(2)).sum();
+        let deviation = if ratios.len() > 1 { (squares / (count - 1.0)).sqrt() } else { 0.0 };
+        (!ratios.is_empty()).then_some(Ratio { mean, deviation })
+    }
+}
+
+fn sorted(values: impl Iterator<Item = f64>) -> Vec<f64> {
+    let mut values: Vec<f64> = values.filter(|value| value.is_finite()).collect();
+    values.sort_by(f64::total_cmp);
+    values
+}
+
+fn median(sorted: &[f64]) -> Option<f64> {
+    let middle = sorted.len() / 2;
+    match sorted.len() {
+        0 => None,
+        odd if odd % 2 == 1 => Some(sorted[middle]),
+        _ => Some(f64::midpoint(sorted[middle - 1], sorted[middle])),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ratios_and_medians() {
+        let ratio = Ratio::of(&[1.0, 1.1, 1.2]).unwrap();
+        assert!((ratio.mean - 1.1).abs() < 1e-9 && (ratio.deviation - 0.1).abs() < 1e-9);
+        assert!(Ratio::of(&[]).is_none());
+        assert_eq!(median(&sorted([3.0, f64::NAN, 1.0, 2.0].into_iter())), Some(2.0));
+        assert_eq!(median(&[1.0, 2.0]), Some(1.5));
+        assert_eq!(median(&[]), None);
+    }
+}

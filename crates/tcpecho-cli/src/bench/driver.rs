@@ -1,0 +1,40 @@
+//! The ways of moving a thread's bytes: over readiness, or over completions.
+
+pub(super) mod epoll;
+pub(super) mod uring;
+
+use std::os::fd::OwnedFd;
+
+use rustix::io::Errno;
+use tcpecho::Error;
+
+use super::hand::Hand;
+
+/// What a [`Hand`] wants of whoever moves its bytes. Lines are named by their place.
+pub(super) trait Driver: Sized {
+    /// A new socket, whose connect(2) is under way or over.
+    fn watch(&mut self, line: usize, socket: &OwnedFd, established: bool) -> Result<(), Errno>;
+
+    /// The line has something to send.
+    fn push(&mut self, hand: &mut Hand, line: usize, now: u64);
+
+    /// The socket is done with.
+    fn release(&mut self, line: usize, socket: OwnedFd);
+
+    /// Whether nothing of the line's former socket is under way.
+    fn is_free(&self, line: usize) -> bool;
+
+    /// Waits until something happens or the moment has come, and tells the hand what happened.
+    fn turn(&mut self, hand: &mut Hand, until: u64) -> Result<(), Error>;
+}
+
+/// Which driver.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub(super) enum Choice {
+    /// The first that this host offers, of those below
+    Auto,
+    /// Readiness: `epoll_wait`, recv, send
+    Epoll,
+    /// Completions: `io_uring`
+    Uring,
+}

@@ -1,0 +1,349 @@
+//! One connection's share of the load: what it may send, what must come back, and how long that
+//! took. It knows neither sockets nor clocks; a driver tells it what happened and when.
+
+use super::{
+    pace::Pace,
+    pattern::{Pattern, TURN},
+    tally::Tally,
+};
+
+/// How every flow of a run behaves.
+pub(super) struct Manner {
+    /// Sizes of the messages in bytes, taken in turn.
+    pub(super) sizes: Vec<u64>,
+    /// How many messages may be without an answer at a time; `None` sends without end (`stream`).
+    pub(super) depth: Option<usize>,
+    /// When messages are due; `None` sends the next one when an answer came.
+    pub(super) pace: Option<Pace>,
+    /// The flows of the whole run, over all threads and shards: they share the schedule.
+    pub(super) flows: u64,
+    /// Whether every byte is compared.
+    pub(super) check: bool,
+    pub(super) pattern: Pattern,
+}
+
+impl Manner {
+    fn size(&self, message: u64) -> u64 {
+        self.sizes[(message % self.sizes.len() as u64) as usize]
+    }
+
+    /// When message `message` of flow `number` is due, from the start of the schedule.
+    pub(super) fn due(&self, number: u64, message: u64) -> Option<u64> {
+        self.pace.map(|pace| pace.due(message * self.flows + number))
+    }
+}
+
+/// One connection, and those that follow it in its place.
+pub(super) struct Flow {
+    /// Its number in the whole run.
+    pub(super) number: u64,
+    /// Messages that are due, were begun, and were answered or given up, over all its connections.
+    pub(super) due: u64,
+    pub(super) begun: u64,
+    pub(super) answered: u64,
+    /// Bytes of this connection: sent, back, and where the messages begun and the next answer end.
+    pub(super) sent: u64,
+    pub(super) received: u64,
+    horizon: u64,
+    next_end: u64,
+    /// When something last came back, or was first owed.
+    pub(super) progress: u64,
+    /// Which connection of the flow this is.
+    generation: u64,
+    /// When the messages under way were begun, by their number modulo the depth.
+    stamps: Box<[u64]>,
+}
+
+/// What came back is not what was sent; in words.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Mismatch(pub(super) String);
+
+impl Flow {
+    pub(super) fn new(number: u64, manner: &Manner) -> Self {
+        Self {
+            number,
+            due: 0,
+            begun: 0,
+            answered: 0,
+            sent: 0,
+            received: 0,
+            horizon: 0,
+            next_end: manner.size(0),
+            progress: 0,
+            generation: 0,
+            stamps: vec![0; manner.depth.unwrap_or(0)].into(),
+        }
+    }
+
+    /// Messages without an answer.
+    pub(super) fn under_way(&self) -> u64 {
+        self.begun - self.answered
+    }
+
+    /// Bytes that have not come back.
+    pub(super) fn owed(&self) -> u64 {
+        self.sent - self.received
+    }
+
+    /// Whether it waits for the server.
+    pub(super) fn waits(&self) -> bool {
+        self.under_way() > 0 || self.owed() > 0
+    }
+
+    /// Whether message by message it may begin another one, if one is due.
+    fn may_begin(&self, manner: &Manner) -> bool {
+        self.under_way() < self.stamps.len() as u64
+            && (manner.pace.is_none() || self.due > self.begun)
+    }
+
+    /// Begins as many messages as are due and as the depth and `budget` allow.
+    pub(super) fn begin(&mut self, manner: &Manner, now: u64, budget: &mut u64) {
+        while *budget > 0 && self.may_begin(manner) {
+            if !self.waits() {
+                self.progress = now;
+            }
+            let place = (self.begun % self.stamps.len() as u64) as usize;
+            self.stamps[place] = now;
+            self.horizon += manner.size(self.begun);
+            self.begun += 1;
+            *budget -= 1;
+        }
+    }
+
+    /// How many bytes there are to be sent now, at most a turn's.
+    pub(super) fn ready(&self, manner: &Manner) -> usize {
+        match manner.depth {
+            None => TURN,
+            Some(_) => (self.horizon - self.sent).min(TURN as u64) as usize,
+        }
+    }
+
+    /// The next `length` bytes to be sent, at most [`TURN`].
+    pub(super) fn outgoing<'a>(&self, manner: &'a Manner, length: usize) -> &'a [u8] {
+        manner.pattern.at(self.seed(), self.sent, length)
+    }
+
+    fn seed(&self) -> usize {
+        (self.number as usize).wrapping_add(self.generation as usize * 31) % (1 << 24)
+    }
+
+    /// Takes note of bytes that the socket took.
+    pub(super) fn sent(&mut self, count: usize, now: u64, tally: &mut Tally) {
+        if self.owed() == 0 {
+            self.progress = now;
+        }
+        self.sent += count as u64;
+        tally.sent += count as u64;
+    }
+
+    /// Takes note of bytes that came back, `base` being the start of the schedule. Returns how many
+    /// messages they completed.
+    pub(super) fn received(
+        &mut self,
+        back: &[u8],
+        manner: &Manner,
+        (now, base): (u64, u64),
+        tally: &mut Tally,
+    ) -> Result<u64, Mismatch> {
+        self.check(back, manner)?;
+        self.received += back.len() as u64;
+        self.progress = now;
+        tally.received += back.len() as u64;
+        if manner.depth.is_none() {
+            return Ok(0);
+        }
+        let before = self.answered;
+        while self.answered < self.begun && self.received >= self.next_end {
+            self.note_time(manner, (now, base), tally);
+            self.answered += 1;
+            self.next_end += manner.size(self.answered);
+        }
+        tally.messages += self.answered - before;
+        Ok(self.answered - before)
+    }
+
+    /// The times of the oldest message under way, as they are now.
+    fn note_time(&self, manner: &Manner, (now, base): (u64, u64), tally: &mut Tally) {
+        let begun = self.stamps[(self.answered % self.stamps.len() as u64) as usize];
+        tally.service.record(now.saturating_sub(begun));
+        if let Some(due) = manner.due(self.number, self.answered) {
+            tally.response.record(now.saturating_sub(base + due));
+        }
+    }
+
+    fn check(&self, back: &[u8], manner: &Manner) -> Result<(), Mismatch> {
+        if self.owed() < back.len() as u64 {
+            let more = self.received + back.len() as u64;
+            let sent = self.sent;
+            return Err(Mismatch(format!("{more} bytes came back of the {sent} that were sent")));
+        }
+        if !manner.check {
+            return Ok(());
+        }
+        let sent = manner.pattern.at(self.seed(), self.received, back.len());
+        if back == sent {
+            return Ok(());
+        }
+        let at = back.iter().zip(sent).position(|(back, sent)| back != sent).unwrap_or_default();
+        let (place, number) = (self.received + at as u64, self.number);
+        let (was, is) = (sent[at], back[at]);
+        Err(Mismatch(format!(
+            "byte {place} of connection {number} was sent as {was:02x} and came back as {is:02x}"
+        )))
+    }
+
+    /// The connection is no more: what was under way on it is lost, and the next one starts afresh.
+    /// Returns how many messages that are.
+    pub(super) fn restart(&mut self, manner: &Manner) -> u64 {
+        let lost = self.under_way();
+        self.answered = self.begun;
+        self.generation += 1;
+        (self.sent, self.received, self.horizon) = (0, 0, 0);
+        self.next_end = manner.size(self.answered);
+        lost
+    }
+
+    /// Counts what has no answer at the end with the time that it has waited so far, which is a lower
+    /// bound: also what was due before `end` and could not even be sent.
+    pub(super) fn give_up(
+        &mut self,
+        manner: &Manner,
+        (now, base): (u64, u64),
+        end: u64,
+        tally: &mut Tally,
+    ) {
+        while self.answered < self.begun {
+            self.note_time(manner, (now, base), tally);
+            self.answered += 1;
+            tally.unanswered += 1;
+        }
+        while let Some(due) = manner.due(self.number, self.answered).filter(|d| base + d < end) {
+            tally.response.record(now.saturating_sub(base + due));
+            self.answered += 1;
+            tally.unanswered += 1;
+        }
+        self.begun = self.answered;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MILLISECOND: u64 = 1_000_000;
+    const UNLIMITED: u64 = u64::MAX;
+
+    fn manner(depth: Option<usize>, pace: Option<Pace>) -> Manner {
+        let (sizes, pattern) = (vec![100], Pattern::new());
+        Manner { sizes, depth, pace, flows: 1, check: true, pattern }
+    }
+
+    /// The flow sends all it may, at this moment.
+    fn sends(flow: &mut Flow, manner: &Manner, now: u64, tally: &mut Tally) -> Vec<u8> {
+        flow.begin(manner, now, &mut { UNLIMITED });
+        let bytes = flow.outgoing(manner, flow.ready(manner)).to_vec();
+        flow.sent(bytes.len(), now, tally);
+        bytes
+    }
+
+    /// A server on a virtual clock that answers at once, but for one stall of 500 ms.
+    #[test]
+    fn response_time_sees_a_stall_whole_while_service_time_does_not() {
+        let manner = manner(Some(1), Some(Pace::Steady(1000.0)));
+        let (mut flow, mut tally) = (Flow::new(0, &manner), Tally::new());
+        let stall = 1000 * MILLISECOND..1500 * MILLISECOND;
+        let mut under_way: Option<Vec<u8>> = None;
+        for tick in 0..3000_u64 {
+            let now = tick * MILLISECOND;
+            flow.due = tick + 1;
+            // The server works the backlog off as fast as it comes once the stall is over.
+            for _ in 0..=flow.due - flow.answered {
+                if under_way.is_none() {
+                    let bytes = sends(&mut flow, &manner, now, &mut tally);
+                    under_way = Some(bytes).filter(|bytes| !bytes.is_empty());
+                }
+                if stall.contains(&now) {
+                    break;
+                }
+                if let Some(bytes) = under_way.take() {
+                    flow.received(&bytes, &manner, (now, 0), &mut tally).unwrap();
+                }
+            }
+        }
+        assert_eq!((tally.messages, flow.under_way()), (3000, 0));
+        // Only one request was under way during the stall: service time has one slow sample.
+        let slow = |times: &crate::bench::histogram::Times, from: u64| {
+            times.between(from * MILLISECOND, u64::MAX >> 8)
+        };
+        assert_eq!(slow(&tally.service, 2), 1);
+        assert!(tally.service.quantile(0.99).unwrap() < MILLISECOND);
+        // All 500 that were due in it were late, by 500 ms down to 1 ms: that is what users saw.
+        assert_eq!(slow(&tally.response, 1), 500);
+        let longest = tally.response.max().unwrap();
+        assert!((499 * MILLISECOND..=501 * MILLISECOND).contains(&longest), "{longest}");
+        let p95 = tally.response.quantile(0.95).unwrap();
+        // 5 % of 3000 are 150; the 150th longest waited 350 ms.
+        assert!((349 * MILLISECOND..=352 * MILLISECOND).contains(&p95), "{p95}");
+    }
+
+    #[test]
+    fn what_never_comes_is_counted_with_the_time_it_waited() {
+        let manner = manner(Some(2), Some(Pace::Steady(10.0)));
+        let (mut flow, mut tally) = (Flow::new(0, &manner), Tally::new());
+        flow.due = 4;
+        sends(&mut flow, &manner, 0, &mut tally);
+        assert_eq!((flow.begun, flow.under_way()), (2, 2));
+        let second = 1_000 * MILLISECOND;
+        flow.give_up(&manner, (2 * second, 0), second, &mut tally);
+        // Ten were due before the end, two of them were sent.
+        assert_eq!((tally.unanswered, tally.service.count(), tally.response.count()), (10, 2, 10));
+        assert!(tally.response.min().unwrap() >= 1_099 * MILLISECOND);
+        assert!(tally.response.max().unwrap() >= 2 * second);
+        assert_eq!(tally.messages, 0);
+    }
+
+    #[test]
+    fn every_wrong_byte_is_found() {
+        let manner = manner(Some(3), None);
+        let (mut flow, mut tally) = (Flow::new(7, &manner), Tally::new());
+        let bytes = sends(&mut flow, &manner, 0, &mut tally);
+        assert_eq!(bytes.len(), 300);
+        for at in 0..bytes.len() {
+            let mut wrong = bytes.clone();
+            wrong[at] ^= 1;
+            let Err(Mismatch(words)) = flow.received(&wrong, &manner, (1, 0), &mut tally) else {
+                panic!("byte {at} was not seen")
+            };
+            assert!(words.contains(&format!("byte {at} of connection 7")), "{words}");
+        }
+        // One left out, one doubled, one too many.
+        let without = [&bytes[..10], &bytes[11..]].concat();
+        let doubled = [&bytes[..10], &bytes[9..299]].concat();
+        let more = [&bytes[..], b"x"].concat();
+        for wrong in [without, doubled, more] {
+            assert!(flow.received(&wrong, &manner, (1, 0), &mut tally).is_err());
+        }
+        assert_eq!(tally.messages, 0);
+        assert_eq!(flow.received(&bytes[..150], &manner, (1, 0), &mut tally), Ok(1));
+        assert_eq!(flow.received(&bytes[150..], &manner, (2, 0), &mut tally), Ok(2));
+    }
+
+    #[test]
+    fn sizes_come_in_turn_and_a_new_connection_starts_afresh() {
+        let mut manner = manner(Some(1), None);
+        manner.sizes = vec![10, 1000];
+        let (mut flow, mut tally) = (Flow::new(0, &manner), Tally::new());
+        let mut lengths = Vec::new();
+        for _ in 0..3 {
+            let bytes = sends(&mut flow, &manner, 0, &mut tally);
+            lengths.push(bytes.len());
+            assert_eq!(flow.received(&bytes, &manner, (1, 0), &mut tally), Ok(1));
+        }
+        assert_eq!(lengths, [10, 1000, 10]);
+        let first = sends(&mut flow, &manner, 0, &mut tally);
+        assert_eq!((first.len(), flow.restart(&manner)), (1000, 1));
+        let bytes = sends(&mut flow, &manner, 0, &mut tally);
+        assert_eq!(bytes.len(), 10);
+        assert_eq!(flow.received(&bytes, &manner, (1, 0), &mut tally), Ok(1));
+    }
+}

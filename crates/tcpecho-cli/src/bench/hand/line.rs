@@ -1,0 +1,263 @@
+//! The life of one connection under load: made, used, ended one way or another, made again.
+
+use std::{net::SocketAddr, os::fd::OwnedFd, time::Duration};
+
+use rustix::{
+    io::Errno,
+    net::{AddressFamily, Shutdown, SocketFlags, SocketType, sockopt},
+};
+use tcpecho::{Ending, Error, words};
+
+use super::{After, Hand, PAUSE, Phase};
+use crate::bench::{
+    clock,
+    driver::Driver,
+    flow::{Flow, Mismatch},
+};
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::bench) enum Stage {
+    /// No socket.
+    Absent,
+    Connecting,
+    Open,
+    /// Our FIN is sent.
+    Shut,
+}
+
+/// A flow and its present socket.
+pub(in crate::bench) struct Line {
+    pub(in crate::bench) flow: Flow,
+    pub(in crate::bench) stage: Stage,
+    pub(in crate::bench) socket: Option<OwnedFd>,
+    /// When its present connection was begun.
+    pub(super) since: u64,
+}
+
+impl Hand<'_> {
+    /// Begins and sends what the line may.
+    pub(in crate::bench) fn advance(&mut self, driver: &mut impl Driver, index: usize, now: u64) {
+        // What was due in time may still be sent when the time is over.
+        let late = self.phase == Phase::Draining && self.rules.manner.pace.is_some();
+        if self.phase != Phase::Running && !late {
+            return;
+        }
+        let line = &mut self.lines[index];
+        match line.stage {
+            Stage::Open => {
+                line.flow.begin(&self.rules.manner, now, &mut self.budget);
+                if line.flow.ready(&self.rules.manner) > 0 {
+                    driver.push(self, index, now);
+                }
+            }
+            Stage::Absent if self.rules.after != After::Stays && driver.is_free(index) => {
+                if self.paused.iter().any(|(_, other)| *other == index) {
+                    return;
+                }
+                let before = line.flow.begun;
+                line.flow.begin(&self.rules.manner, now, &mut self.budget);
+                if line.flow.begun > before {
+                    self.open(driver, index, now);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// Whether the line has anything to send, as far as it has been begun.
+    pub(in crate::bench) fn ready(&self, index: usize) -> usize {
+        let line = &self.lines[index];
+        let stream = self.rules.manner.depth.is_none();
+        match line.stage {
+            Stage::Open if !stream || self.phase == Phase::Running => {
+                line.flow.ready(&self.rules.manner)
+            }
+            _ => 0,
+        }
+    }
+
+    /// Makes the line's next connection.
+    pub(super) fn open(&mut self, driver: &mut impl Driver, index: usize, now: u64) {
+        let number = self.lines[index].flow.number;
+        let sources = &self.rules.sources;
+        let source = sources.get(number as usize % sources.len().max(1)).copied();
+        match connect(self.rules.addr, source) {
+            Ok((socket, established)) => {
+                let line = &mut self.lines[index];
+                (line.stage, line.since) = (Stage::Connecting, now);
+                self.connecting += 1;
+                let watched = driver.watch(index, &socket, established);
+                line.socket = Some(socket);
+                match watched {
+                    Ok(()) if established => self.connected(driver, index, clock::now()),
+                    Ok(()) => {}
+                    Err(errno) => self.broke(driver, index, "watch", errno),
+                }
+            }
+            Err(error) => {
+                let ending = Ending::of_connect(error.source);
+                self.ended(driver, index, ending, || error.to_string());
+            }
+        }
+    }
+
+    /// The handshake is over.
+    pub(in crate::bench) fn connected(&mut self, driver: &mut impl Driver, index: usize, now: u64) {
+        let line = &mut self.lines[index];
+        line.stage = Stage::Open;
+        self.connecting -= 1;
+        self.tally.connections += 1;
+        self.tally.connect.record(now - line.since);
+        if self.rules.idle {
+            line.flow.begin(&self.rules.manner, now, &mut 1);
+        } else if self.rules.after == After::Stays {
+            self.advance(driver, index, now);
+            return;
+        }
+        if self.ready(index) > 0 {
+            driver.push(self, index, now);
+        }
+    }
+
+    /// Takes note of bytes that came back; what follows from it is [`Hand::follow_up`]'s, once the
+    /// driver has its buffer back.
+    pub(in crate::bench) fn take(
+        &mut self,
+        index: usize,
+        back: &[u8],
+        now: u64,
+    ) -> Result<u64, Mismatch> {
+        self.progress = now;
+        let moment = (now, self.schedule.base);
+        self.lines[index].flow.received(back, &self.rules.manner, moment, &mut self.tally)
+    }
+
+    /// What follows from bytes that came back.
+    pub(in crate::bench) fn follow_up(
+        &mut self,
+        driver: &mut impl Driver,
+        index: usize,
+        taken: Result<u64, Mismatch>,
+        now: u64,
+    ) {
+        match taken {
+            Err(Mismatch(sentence)) => self.ended(driver, index, Ending::Mismatch, || sentence),
+            Ok(0) => {}
+            Ok(_) if self.rules.after == After::Stays => self.advance(driver, index, now),
+            Ok(_) => self.exchanged(driver, index, now),
+        }
+    }
+
+    /// A connection for one exchange has had it.
+    fn exchanged(&mut self, driver: &mut impl Driver, index: usize, now: u64) {
+        if self.rules.after == After::Closes {
+            return self.shut(driver, index);
+        }
+        self.close(driver, index, true);
+        self.advance(driver, index, now);
+    }
+
+    pub(super) fn shut(&mut self, driver: &mut impl Driver, index: usize) {
+        let line = &mut self.lines[index];
+        line.stage = Stage::Shut;
+        let failed = line
+            .socket
+            .as_ref()
+            .and_then(|socket| rustix::net::shutdown(socket, Shutdown::Write).err());
+        if let Some(errno) = failed {
+            self.broke(driver, index, "shutdown", errno);
+        }
+    }
+
+    /// The peer's FIN came.
+    pub(in crate::bench) fn end_of_file(
+        &mut self,
+        driver: &mut impl Driver,
+        index: usize,
+        now: u64,
+    ) {
+        if self.lines[index].stage == Stage::Shut {
+            self.tally.ended(Ending::Finished, String::new);
+            self.close(driver, index, false);
+            return self.advance(driver, index, now);
+        }
+        let Flow { sent, received, .. } = self.lines[index].flow;
+        let addr = self.rules.addr;
+        self.ended(driver, index, Ending::ClosedEarly, || {
+            format!("recv {addr}: end of file; {received} of {sent} bytes had come back")
+        });
+    }
+
+    /// A call on the line's socket failed.
+    pub(in crate::bench) fn broke(
+        &mut self,
+        driver: &mut impl Driver,
+        index: usize,
+        op: &'static str,
+        errno: Errno,
+    ) {
+        let connecting = self.lines[index].stage == Stage::Connecting;
+        let ending =
+            if connecting { Ending::of_connect(errno) } else { Ending::of_established(errno) };
+        let addr = self.rules.addr;
+        self.ended(driver, index, ending, || format!("{op} {addr}: {}", words(errno)));
+    }
+
+    /// The connection is over before its time; another one is made after a pause.
+    pub(super) fn ended(
+        &mut self,
+        driver: &mut impl Driver,
+        index: usize,
+        ending: Ending,
+        sentence: impl FnOnce() -> String,
+    ) {
+        self.tally.ended(ending, sentence);
+        self.tally.lost += self.lines[index].flow.under_way();
+        self.close(driver, index, true);
+        if matches!(self.phase, Phase::Running | Phase::Connecting) && !self.rules.idle {
+            self.paused.push_back((clock::now() + PAUSE, index));
+        }
+    }
+
+    /// Lets go of the line's socket.
+    pub(super) fn close(&mut self, driver: &mut impl Driver, index: usize, reset: bool) {
+        let line = &mut self.lines[index];
+        if line.stage == Stage::Connecting {
+            self.connecting -= 1;
+        }
+        line.stage = Stage::Absent;
+        line.flow.restart(&self.rules.manner);
+        let Some(socket) = line.socket.take() else { return };
+        if self.rules.after != After::Stays {
+            self.closed += 1;
+            if self.closed.is_multiple_of(64) {
+                self.wire.note(&socket);
+            }
+        }
+        if reset {
+            let _ = sockopt::set_socket_linger(&socket, Some(Duration::ZERO));
+        }
+        driver.release(index, socket);
+    }
+}
+
+/// A non-blocking socket, and whether it is connected already: loopback mostly answers within the call.
+fn connect(to: SocketAddr, from: Option<SocketAddr>) -> Result<(OwnedFd, bool), Error> {
+    let fail = |op| move |errno| Error::at(op, to, errno);
+    let family = if to.is_ipv4() { AddressFamily::INET } else { AddressFamily::INET6 };
+    let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
+    let socket = rustix::net::socket_with(family, SocketType::STREAM, flags, None)
+        .map_err(fail("socket"))?;
+    sockopt::set_tcp_nodelay(&socket, true).map_err(fail("setsockopt TCP_NODELAY"))?;
+    if let Some(from) = from {
+        // Else every port taken would be taken towards every address.
+        let late = nix::sys::socket::sockopt::IpBindAddressNoPort;
+        let _ = nix::sys::socket::setsockopt(&socket, late, &true);
+        rustix::net::bind(&socket, &from).map_err(|errno| Error::at("bind", from, errno))?;
+    }
+    match rustix::net::connect(&socket, &to) {
+        Ok(()) => Ok((socket, true)),
+        Err(Errno::INPROGRESS) => Ok((socket, false)),
+        Err(errno) => Err(Error::at("connect", to, errno)),
+    }
+}

@@ -1,0 +1,86 @@
+//! This machine: its processors, its limits, and what a reader needs to compare figures with others.
+
+use std::{fs, net::SocketAddr};
+
+use rustix::{
+    process::{Resource, Rlimit, getrlimit, setrlimit},
+    thread::{CpuSet, sched_getaffinity},
+};
+use tcpecho_os::{holders::holders, sock_diag::tcp_sockets, tcp_state::TcpState};
+
+/// What is known of the machine, by name.
+pub(super) type Fact = (&'static str, String);
+
+/// The processors that this process may use.
+pub(super) fn processors() -> Vec<usize> {
+    let Ok(allowed) = sched_getaffinity(None) else { return vec![0] };
+    (0..CpuSet::MAX_CPU).filter(|cpu| allowed.is_set(*cpu)).collect()
+}
+
+/// Processors for the servers that are started here, and for the generator: half for each, unless
+/// there is only one.
+pub(super) fn split() -> (Vec<usize>, Vec<usize>) {
+    let all = processors();
+    if all.len() < 2 {
+        return (Vec::new(), Vec::new());
+    }
+    let (servers, generator) = all.split_at(all.len() / 2);
+    (servers.to_vec(), generator.to_vec())
+}
+
+/// As many descriptors as are allowed without asking, and where that is less than `wanted` and we are
+/// privileged, so many. Servers that are started later inherit the limit.
+pub(super) fn raise_descriptors(wanted: u64) {
+    let Rlimit { maximum, .. } = getrlimit(Resource::Nofile);
+    if maximum.is_some_and(|maximum| maximum < wanted) {
+        let raised = Rlimit { current: Some(wanted), maximum: Some(wanted) };
+        if setrlimit(Resource::Nofile, raised).is_ok() {
+            return;
+        }
+    }
+    // What is refused here stays as it was, and the look before the run names the limit in force.
+    let _ = setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum });
+}
+
+/// How many descriptors this process may have.
+pub(super) fn descriptors() -> u64 {
+    getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX)
+}
+
+/// The process that listens there, if it is of this host and may be looked at.
+pub(super) fn listener(addr: SocketAddr) -> Option<u32> {
+    let ours = addr.ip().is_loopback() || std::net::UdpSocket::bind((addr.ip(), 0)).is_ok();
+    if !ours {
+        return None;
+    }
+    let sockets = tcp_sockets(addr.port()).ok()?;
+    let serves = |at: SocketAddr| {
+        at.port() == addr.port() && (at.ip() == addr.ip() || at.ip().is_unspecified())
+    };
+    let listens = sockets.iter().find(|s| s.state == TcpState::Listen && serves(s.local))?;
+    // Of those that share a listener, the oldest: the parent.
+    holders(listens.inode).first().map(|holder| holder.pid)
+}
+
+/// One line of a file, or `None`.
+pub(super) fn line(path: &str) -> Option<String> {
+    fs::read_to_string(path).ok().map(|text| text.trim().to_owned())
+}
+
+pub(super) fn facts() -> Vec<Fact> {
+    let known = |path| line(path).unwrap_or_else(|| "unknown".to_owned());
+    vec![
+        ("kernel", known("/proc/sys/kernel/osrelease")),
+        ("processor", model()),
+        ("processors", processors().len().to_string()),
+        ("congestion_control", known("/proc/sys/net/ipv4/tcp_congestion_control")),
+        ("somaxconn", known("/proc/sys/net/core/somaxconn")),
+    ]
+}
+
+fn model() -> String {
+    let text = line("/proc/cpuinfo").unwrap_or_default();
+    let model = text.lines().find(|line| line.starts_with("model name"));
+    let model = model.and_then(|line| line.split_once(": ")).map(|(_, model)| model);
+    model.unwrap_or("unknown").to_owned()
+}

@@ -1,0 +1,202 @@
+//! `tcpecho report`: results of many machines, or of many parts of one run, as one.
+
+use std::{
+    collections::BTreeMap,
+    fs,
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
+
+use clap::Args;
+use tcpecho::Ending;
+
+use super::{
+    report::{
+        Row, Summary, hdr, html, plot,
+        summary::{
+            ClientPart, Distribution, Latency, Order, ResultPart, SCHEMA, ServerPart, TcpPart,
+        },
+        table,
+    },
+    workload::Unit,
+};
+use crate::{exit, tell::say};
+
+/// Merge results of `tcpecho bench` into one: JSON results, and HDR logs of any HdrHistogram tool.
+///
+/// Counts and histograms add up exactly; throughputs are added as of one time, as those of the parts of
+/// one run are.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Exit status: 0 merged; 1 a byte was wrong in one of the results; 2 usage, or a file that is \
+    neither a result nor an HDR log."
+)]
+pub(crate) struct ReportArgs {
+    /// Results of --json, and logs of --hdr
+    #[arg(value_name = "FILE", required = true)]
+    files: Vec<PathBuf>,
+
+    /// Write one JSON object instead of the table
+    #[arg(long)]
+    json: bool,
+
+    /// Draw the latencies in the terminal
+    #[arg(long)]
+    plot: bool,
+
+    /// Write one HTML page with the figures and plots to FILE
+    #[arg(long, value_name = "FILE")]
+    html: Option<PathBuf>,
+}
+
+/// Runs the verb.
+pub(crate) fn run(args: &ReportArgs) -> ExitCode {
+    match merged(&args.files).and_then(|summary| show(args, &summary)) {
+        Ok(status) => ExitCode::from(status),
+        Err(sentence) => {
+            say(&sentence);
+            ExitCode::from(exit::NOT_POSSIBLE)
+        }
+    }
+}
+
+fn show(args: &ReportArgs, summary: &Summary) -> Result<u8, String> {
+    let mut text = if args.json {
+        let json = serde_json::to_string_pretty(summary).map_err(|error| error.to_string())?;
+        json + "\n"
+    } else {
+        table::page(summary)
+    };
+    if args.plot && !args.json {
+        text += &plot::draw(summary);
+    }
+    if let Some(path) = &args.html {
+        super::write_file(path, &html::run(summary))?;
+    }
+    super::print(&text)?;
+    Ok(u8::from(summary.count_of(Ending::Mismatch) > 0))
+}
+
+fn merged(files: &[PathBuf]) -> Result<Summary, String> {
+    let mut all: Option<Summary> = None;
+    for path in files {
+        let summary = read(path)?;
+        match &mut all {
+            None => all = Some(summary),
+            Some(all) if all.order.workload != summary.order.workload => {
+                let (one, two) = (&all.order.workload, &summary.order.workload);
+                return Err(format!("{}: a {two} result cannot be added to {one}", path.display()));
+            }
+            Some(all) => all.merge(&summary),
+        }
+    }
+    all.ok_or_else(|| "no results".to_owned())
+}
+
+/// A result from a file, whichever of the two forms it has.
+pub(super) fn read(path: &Path) -> Result<Summary, String> {
+    let bytes = fs::read(path).map_err(|error| format!("{}: {error}", path.display()))?;
+    let wrong = |why: String| format!("{}: {why}", path.display());
+    if bytes.first() == Some(&b'{') {
+        return parse(&bytes).map_err(wrong);
+    }
+    hdr::read(&bytes).map(|log| of_log(path, log)).map_err(wrong)
+}
+
+/// One object, or the last line of a --json-stream.
+fn parse(bytes: &[u8]) -> Result<Summary, String> {
+    let summary: Summary = serde_json::from_slice(bytes)
+        .or_else(|error| {
+            let text = String::from_utf8_lossy(bytes);
+            let last = text.lines().last().unwrap_or_default();
+            serde_json::from_str(last).map_err(|_| error)
+        })
+        .map_err(|error| format!("no result of tcpecho bench --json: {error}"))?;
+    match summary.schema.as_str() {
+        SCHEMA => Ok(summary),
+        other => Err(format!("its schema is {}, not {SCHEMA}", other.escape_debug())),
+    }
+}
+
+/// What a log alone can say: latencies, and how many there were in which time.
+fn of_log(path: &Path, log: hdr::Read) -> Summary {
+    let mut latency = Latency::default();
+    let mut intervals = Vec::new();
+    let (mut seconds, mut messages) = (0.0, 0);
+    for entry in log.entries {
+        let slot = match entry.tag.as_deref() {
+            None if log.response => &mut latency.response,
+            None | Some("service") => &mut latency.service,
+            Some("response") => &mut latency.response,
+            Some(_) => &mut latency.connect,
+        };
+        if entry.tag.is_none() {
+            let (times, length) = (&entry.times, entry.length.as_secs_f64());
+            seconds += length;
+            messages += times.count();
+            intervals.push(Row {
+                from_s: entry.from.as_secs_f64(),
+                to_s: (entry.from + entry.length).as_secs_f64(),
+                throughput_per_s: times.count() as f64 / length.max(1e-9),
+                messages: times.count(),
+                received_bytes: 0,
+                connections: 0,
+                errors: 0,
+                p50_ns: times.quantile(0.5),
+                p99_ns: times.quantile(0.99),
+                max_ns: times.max(),
+                offered_per_s: None,
+            });
+        }
+        match slot {
+            Some(Distribution(all)) => all.add(&entry.times),
+            None => *slot = Some(Distribution(entry.times)),
+        }
+    }
+    Summary {
+        schema: SCHEMA.to_owned(),
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        started: String::new(),
+        parts: 1,
+        order: Order {
+            words: format!("HDR log {}", path.display()),
+            workload: "rr".to_owned(),
+            connections: 0,
+            threads: 0,
+            driver: String::new(),
+            sizes_bytes: Vec::new(),
+            depth: 0,
+            rate_from_per_s: None,
+            rate_to_per_s: None,
+            duration_s: Some(seconds),
+            count: None,
+            warmup_s: 0.0,
+            timeout_s: 0.0,
+            checked: false,
+            close: String::new(),
+            shard: 1,
+            shards: 1,
+        },
+        machine: BTreeMap::new(),
+        server: ServerPart { words: "not in the log".to_owned(), ..ServerPart::default() },
+        client: ClientPart::default(),
+        result: ResultPart {
+            unit: Unit::Messages.words().to_owned(),
+            throughput_per_s: if seconds > 0.0 { messages as f64 / seconds } else { 0.0 },
+            seconds,
+            messages,
+            sent_bytes: 0,
+            received_bytes: 0,
+            connections_made: 0,
+            connections_open: 0,
+            messages_lost: 0,
+            messages_unanswered: 0,
+            interrupted_by: None,
+        },
+        latency,
+        tcp: TcpPart::default(),
+        errors: Vec::new(),
+        intervals,
+        notes: Vec::new(),
+    }
+}

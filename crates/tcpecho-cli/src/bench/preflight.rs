@@ -1,0 +1,148 @@
+//! What will spoil a run, known before it starts: limits that the connections will hit, and a machine
+//! that will measure itself.
+
+use std::fs;
+
+use super::{
+    args::Plan,
+    hand::After,
+    machine::{self, line},
+    visit::Place,
+};
+
+/// Descriptors of ours that are no connections.
+pub(super) const OTHERS: u64 = 64;
+
+/// A sentence for each thing that stands in the way of this plan.
+pub(super) fn look(plan: &Plan, place: &Place) -> Vec<String> {
+    let connections = plan.numbers().count() as u64;
+    let local = place.pid.is_some() || place.addr.ip().is_loopback();
+    let mut found = Vec::new();
+    found.extend(descriptors(connections, machine::descriptors()));
+    if let Some(text) = line("/proc/sys/net/ipv4/ip_local_port_range") {
+        found.extend(ports(plan, connections, &text));
+    }
+    if local {
+        let most = line("/proc/sys/net/core/somaxconn").and_then(|text| text.parse().ok());
+        found.extend(most.and_then(|most| backlog(connections, most)));
+    }
+    found.extend(conntrack(connections));
+    found.extend(governor());
+    found.extend(processors(place, local));
+    found
+}
+
+fn descriptors(connections: u64, limit: u64) -> Option<String> {
+    (connections.saturating_add(OTHERS) > limit).then(|| {
+        format!(
+            "{connections} connections do not fit into the {limit} descriptors that this process may \
+             have (raise the hard limit: ulimit -Hn)"
+        )
+    })
+}
+
+fn ports(plan: &Plan, connections: u64, range: &str) -> Option<String> {
+    let mut ends = range.split_whitespace().filter_map(|number| number.parse::<u64>().ok());
+    let ports = ends.next().zip(ends.next()).map(|(low, high)| high.saturating_sub(low) + 1)?;
+    let sources = plan.sources.len().max(1) as u64;
+    let room = ports.saturating_mul(sources);
+    if connections > room {
+        return Some(format!(
+            "{connections} connections do not fit into {room} local ports (more --source addresses, \
+             or net.ipv4.ip_local_port_range)"
+        ));
+    }
+    (plan.after == After::Closes).then(|| {
+        format!(
+            "--close fin leaves each port in TIME_WAIT for a minute, a second on loopback: {room} \
+             ports may run out (more --source addresses)"
+        )
+    })
+}
+
+fn backlog(connections: u64, most: u64) -> Option<String> {
+    // Not more than a batch of connections is under way at a time, in each thread.
+    (connections.min(128) > most).then(|| {
+        format!("net.core.somaxconn is {most}: connections that do not fit the accept queue wait a second")
+    })
+}
+
+fn conntrack(connections: u64) -> Option<String> {
+    let number = |name: &str| {
+        line(&format!("/proc/sys/net/netfilter/nf_conntrack_{name}"))?.parse::<u64>().ok()
+    };
+    let (most, used) = (number("max")?, number("count")?);
+    // Each is tracked, and again for a while after its end.
+    let room = most.saturating_sub(used);
+    (used > 0 && room < connections.saturating_mul(2)).then(|| {
+        format!("conntrack has room for {room} more connections: packets of others will be dropped")
+    })
+}
+
+fn governor() -> Option<String> {
+    let of =
+        |cpu: usize| line(&format!("/sys/devices/system/cpu/cpu{cpu}/cpufreq/scaling_governor"));
+    let slow =
+        machine::processors().into_iter().filter_map(of).find(|name| name != "performance")?;
+    Some(format!(
+        "the CPU governor is {slow}: figures depend on how warm the processor is (cpupower \
+         frequency-set -g performance)"
+    ))
+}
+
+fn processors(place: &Place, local: bool) -> Vec<String> {
+    let mut found = Vec::new();
+    let all = machine::processors();
+    if local && all.len() < 2 {
+        found.push(
+            "generator and server share the only processor: each waits for the other".to_owned(),
+        );
+    } else if local && !apart(place) {
+        found.push(
+            "generator and server may run on the same processors (--cpu LIST, --server-cpu LIST)"
+                .to_owned(),
+        );
+    }
+    let load = line("/proc/loadavg").and_then(|text| text.split(' ').next()?.parse::<f64>().ok());
+    if let Some(load) = load.filter(|load| *load > 0.5 * all.len() as f64) {
+        found.push(format!(
+            "others keep this machine busy: load {load:.1} on {} processors",
+            all.len()
+        ));
+    }
+    found
+}
+
+/// Whether the server's processors and ours are known to be others.
+fn apart(place: &Place) -> bool {
+    let servers = if place.server_cpus.is_empty() {
+        place.pid.map(allowed).unwrap_or_default()
+    } else {
+        place.server_cpus.clone()
+    };
+    !servers.is_empty()
+        && !place.cpus.is_empty()
+        && !place.cpus.iter().any(|cpu| servers.contains(cpu))
+}
+
+/// The processors that another process may use.
+fn allowed(pid: u32) -> Vec<usize> {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+    let list = status.lines().find_map(|line| line.strip_prefix("Cpus_allowed_list:"));
+    list.and_then(|list| super::args::cpu_list(list.trim()).ok()).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn limits_are_named_with_their_numbers() {
+        assert_eq!(descriptors(900, 1024), None);
+        let words = descriptors(1000, 1024).unwrap();
+        assert!(words.contains("1000 connections") && words.contains("1024 descriptors"));
+        assert_eq!(backlog(50, 128), None);
+        assert!(backlog(500, 64).unwrap().contains("somaxconn is 64"));
+        assert!(!allowed(std::process::id()).is_empty());
+    }
+}

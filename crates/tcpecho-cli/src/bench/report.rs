@@ -1,0 +1,222 @@
+//! What a run came to, for people and programs. The forms below all show the same [`Summary`].
+
+pub(super) mod hdr;
+pub(super) mod html;
+pub(super) mod plot;
+pub(super) mod summary;
+pub(super) mod svg;
+pub(super) mod table;
+
+use serde::{Deserialize, Serialize};
+
+use super::{
+    args::Plan,
+    crew::{Interval, Outcome},
+    machine::Fact,
+    pace::Pace,
+    server::Ledger,
+    workload::{Kind, Unit},
+};
+
+pub(super) use self::summary::Summary;
+
+/// A stretch of the measured time, in few numbers, so that long runs stay small.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(super) struct Row {
+    /// Seconds from the start of the measured time.
+    pub(super) from_s: f64,
+    pub(super) to_s: f64,
+    pub(super) throughput_per_s: f64,
+    pub(super) messages: u64,
+    pub(super) received_bytes: u64,
+    pub(super) connections: u64,
+    pub(super) errors: u64,
+    /// Of the response times where there is a schedule, else of the service times.
+    pub(super) p50_ns: Option<u64>,
+    pub(super) p99_ns: Option<u64>,
+    pub(super) max_ns: Option<u64>,
+    /// Requests a second that were due in its middle.
+    pub(super) offered_per_s: Option<f64>,
+}
+
+impl Row {
+    pub(super) fn of(interval: &Interval, unit: Unit, pace: Option<Pace>, warmup: u64) -> Self {
+        let Interval { from, to, tally } = interval;
+        let latency = tally.latency();
+        let seconds = (to.saturating_sub(*from) as f64 / 1e9).max(1e-9);
+        let units = match unit {
+            Unit::Megabytes => tally.received as f64 / 1e6,
+            _ => tally.messages as f64,
+        };
+        Row {
+            from_s: *from as f64 / 1e9,
+            to_s: *to as f64 / 1e9,
+            throughput_per_s: units / seconds,
+            messages: tally.messages,
+            received_bytes: tally.received,
+            connections: tally.connections,
+            errors: tally.error_count(),
+            p50_ns: latency.quantile(0.5),
+            p99_ns: latency.quantile(0.99),
+            max_ns: latency.max(),
+            offered_per_s: pace.map(|pace| pace.rate_at(warmup + u64::midpoint(*from, *to))),
+        }
+    }
+}
+
+/// What a run left behind, before it is put into a [`Summary`].
+pub(super) struct Measured<'a> {
+    pub(super) plan: &'a Plan,
+    pub(super) pace: Option<Pace>,
+    /// The server in words, and its processors if we chose them.
+    pub(super) server: String,
+    /// The driver that was used, and the threads.
+    pub(super) driver: &'static str,
+    pub(super) threads: usize,
+    pub(super) outcome: Outcome,
+    pub(super) ledger: Ledger,
+    pub(super) rows: Vec<Row>,
+    /// How the server ended, if it did.
+    pub(super) death: Option<String>,
+    pub(super) facts: Vec<Fact>,
+    /// What may have spoiled the run, known beforehand.
+    pub(super) remarks: Vec<String>,
+}
+
+impl Measured<'_> {
+    fn unit(&self) -> Unit {
+        self.plan.workload.unit
+    }
+
+    /// How many units were counted.
+    fn units(&self) -> f64 {
+        match (self.plan.workload.kind, self.unit()) {
+            (Kind::Idle, _) => self.outcome.open as f64,
+            (_, Unit::Megabytes) => self.outcome.total.received as f64 / 1e6,
+            _ => self.outcome.total.messages as f64,
+        }
+    }
+
+    /// Units a second.
+    fn throughput(&self) -> f64 {
+        if self.outcome.seconds > 0.0 { self.units() / self.outcome.seconds } else { 0.0 }
+    }
+
+    /// Nanoseconds of the server's processor time for each unit.
+    fn server_cost(&self) -> Option<f64> {
+        self.ledger.cpu_ns.filter(|_| self.units() > 0.0).map(|cpu| cpu / self.units())
+    }
+
+    /// How much of one processor the server used.
+    fn server_share(&self) -> Option<f64> {
+        let seconds = self.outcome.seconds;
+        self.ledger.cpu_ns.filter(|_| seconds > 0.0).map(|cpu| cpu / 1e9 / seconds)
+    }
+
+    /// Nanoseconds of the generator's processor time for each unit.
+    fn client_cost(&self) -> Option<f64> {
+        let busy: u64 = self.outcome.client.iter().map(|used| used.busy_ns).sum();
+        (self.units() > 0.0).then(|| busy as f64 / self.units())
+    }
+
+    /// The server's memory for each connection, in bytes of PSS.
+    fn memory_each(&self) -> Option<f64> {
+        let (before, held) = (self.ledger.memory_before?, self.ledger.memory_held?);
+        (self.outcome.open > 0).then(|| (held - before) / self.outcome.open as f64)
+    }
+}
+
+impl Plan {
+    /// What a reader of the result must know.
+    fn remarks_of(&self, measured: &Measured) -> Vec<String> {
+        let mut notes = measured.remarks.clone();
+        if self.workload.kind != Kind::Idle {
+            notes.extend(summary::verdict(measured));
+        }
+        let total = &measured.outcome.total;
+        let mean = total.late_sum as f64 / total.due.max(1) as f64;
+        if total.late_max > 1_000_000 {
+            notes.push(format!(
+                "the client came late to requests that were due, by {} at most and {} on average: \
+                 response times contain that",
+                time(total.late_max as f64),
+                time(mean),
+            ));
+        }
+        if total.unanswered > 0 {
+            notes.push(format!(
+                "{} requests had no answer at the end: they are in the latencies with the time they \
+                 had waited so far",
+                count(total.unanswered)
+            ));
+        }
+        notes.extend(measured.death.clone());
+        notes
+    }
+}
+
+/// Nanoseconds in a unit that suits them, with three digits: `1.23 ms`.
+pub(super) fn time(nanoseconds: f64) -> String {
+    let (value, unit) = match nanoseconds {
+        n if n >= 9.995e8 => (n / 1e9, "s"),
+        n if n >= 9.995e5 => (n / 1e6, "ms"),
+        n if n >= 999.5 => (n / 1e3, "µs"),
+        n => (n, "ns"),
+    };
+    format!("{} {unit}", digits(value))
+}
+
+/// Three digits that matter.
+pub(super) fn digits(value: f64) -> String {
+    match value.abs() {
+        size if size >= 99.95 || size == 0.0 => format!("{value:.0}"),
+        size if size >= 9.995 => format!("{value:.1}"),
+        _ => format!("{value:.2}"),
+    }
+}
+
+/// A whole number in groups of three.
+pub(super) fn count(number: u64) -> String {
+    let digits = number.to_string();
+    let mut grouped = String::new();
+    for (place, digit) in digits.chars().enumerate() {
+        if place > 0 && (digits.len() - place).is_multiple_of(3) {
+            grouped.push(',');
+        }
+        grouped.push(digit);
+    }
+    grouped
+}
+
+/// A rate: whole where it is large.
+pub(super) fn rate(value: f64) -> String {
+    if value >= 1000.0 { count(value.round() as u64) } else { digits(value) }
+}
+
+/// Bytes in a unit that suits them.
+pub(super) fn bytes(value: f64) -> String {
+    match value.abs() {
+        size if size >= 1e9 => format!("{} GB", digits(value / 1e9)),
+        size if size >= 1e6 => format!("{} MB", digits(value / 1e6)),
+        size if size >= 1e4 => format!("{} kB", digits(value / 1e3)),
+        _ => format!("{value:.0} B"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_as_people_read_them() {
+        assert_eq!(time(1_234_000.0), "1.23 ms");
+        assert_eq!(time(99_960.0), "100 µs");
+        assert_eq!(time(999_900.0), "1.00 ms");
+        assert_eq!(time(15.0), "15.0 ns");
+        for (number, text) in [(0, "0"), (999, "999"), (1_234_567, "1,234,567")] {
+            assert_eq!(count(number), text);
+        }
+        assert_eq!((rate(12_345.6), rate(0.5)), ("12,346".into(), "0.50".into()));
+        assert_eq!((bytes(64.0), bytes(1.5e6)), ("64 B".into(), "1.50 MB".into()));
+    }
+}

@@ -1,0 +1,325 @@
+//! The result as one HTML page that needs nothing else.
+
+use std::fmt::Write;
+
+use super::{
+    Summary, bytes, count, rate,
+    summary::Distribution,
+    svg::{Axis, Series, chart},
+    time,
+};
+use crate::bench::{
+    compare::Comparison,
+    histogram::{QUANTILES, Times},
+    workload::Kind,
+};
+
+const STYLE: &str = include_str!("page.css");
+/// Lines that have a colour of their own.
+const COLOURS: usize = 8;
+/// Points of a line over the quantiles, for each nine.
+const STEPS: u32 = 40;
+
+/// One run.
+pub(in crate::bench) fn run(summary: &Summary) -> String {
+    let mut page = head(&format!("tcpecho bench: {}", summary.order.workload));
+    heading(&mut page, &summary.order.words, &summary.server.words);
+    tiles(&mut page, summary);
+    page.push_str("<div class=\"grid2\">");
+    let lines = [
+        ("response, from due", &summary.latency.response),
+        ("service, from sent", &summary.latency.service),
+    ];
+    let lines: Vec<Series> = lines
+        .iter()
+        .filter_map(|(name, times)| Some(quantiles(name, &times.as_ref()?.0)))
+        .collect();
+    if !lines.is_empty() {
+        card(&mut page, "Latency by percentile", &over_quantiles(&lines));
+    }
+    over_time(&mut page, summary);
+    page.push_str("</div>");
+    latency_table(&mut page, summary);
+    details(&mut page, summary);
+    foot(&mut page, &[summary]);
+    page
+}
+
+/// A comparison.
+pub(in crate::bench) fn comparison(comparison: &Comparison) -> String {
+    let mut page = head("tcpecho bench: a comparison");
+    let Some(first) = comparison.summaries().next() else { return page };
+    heading(&mut page, &first.order.words, &comparison.rounds_in_words());
+    let unit = &first.result.unit;
+    let most = comparison.rows().map(|row| row.high).fold(0.0, f64::max).max(1e-9);
+    let mut bars = String::from("<div class=\"bars\">");
+    for (place, row) in comparison.rows().enumerate() {
+        let share = |value: f64| value / most * 100.0;
+        let colour = place % COLOURS;
+        let _ = write!(
+            bars,
+            "<span>{}</span><span class=\"track\"><i class=\"b{colour}\" style=\"width:{:.2}%\"></i>\
+             <u style=\"left:{:.2}%;width:{:.2}%\"></u></span><span class=\"num\">{}</span>",
+            escaped(row.name),
+            share(row.middle),
+            share(row.low),
+            share(row.high - row.low).max(0.2),
+            rate(row.middle),
+        );
+    }
+    bars.push_str("</div>");
+    let title = format!("Throughput, {unit}: median, and from the lowest to the highest round");
+    page.push_str("<div style=\"height:1rem\"></div>");
+    card(&mut page, &title, &bars);
+    page.push_str("<div class=\"grid2\">");
+    let lines: Vec<Series> =
+        comparison.merged().filter_map(|(name, times)| Some(quantiles(name, times?))).collect();
+    if !lines.is_empty() {
+        card(&mut page, "Latency by percentile, all rounds", &over_quantiles(&lines));
+    }
+    card(&mut page, "In words", &bullets(&comparison.closing()));
+    page.push_str("</div><div style=\"height:.8rem\"></div>");
+    card(&mut page, "All figures", &comparison_table(comparison));
+    foot(&mut page, &[first]);
+    page
+}
+
+fn comparison_table(comparison: &Comparison) -> String {
+    let mut table = String::from("<div class=\"scroll\"><table><tr>");
+    for title in comparison.titles() {
+        let _ = write!(table, "<th>{}</th>", escaped(title));
+    }
+    table.push_str("</tr>");
+    for cells in comparison.cells() {
+        table.push_str("<tr>");
+        for cell in cells {
+            let _ = write!(table, "<td>{}</td>", escaped(&cell));
+        }
+        table.push_str("</tr>");
+    }
+    table + "</table></div>"
+}
+
+fn head(title: &str) -> String {
+    format!(
+        "<!DOCTYPE html>\n<html lang=\"en\"><head><meta charset=\"utf-8\">\
+         <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\
+         <meta name=\"color-scheme\" content=\"light dark\">\
+         <title>{}</title><style>{STYLE}</style></head><body>",
+        escaped(title)
+    )
+}
+
+fn heading(page: &mut String, order: &str, server: &str) {
+    let (order, server) = (escaped(order), escaped(server));
+    let _ = write!(
+        page,
+        "<h1>tcpecho bench</h1><p class=\"sub\">{order}</p><p class=\"sub\">{server}</p>"
+    );
+}
+
+fn card(page: &mut String, title: &str, body: &str) {
+    let _ = write!(page, "<section class=\"card\"><h2>{}</h2>{body}</section>", escaped(title));
+}
+
+fn tiles(page: &mut String, summary: &Summary) {
+    page.push_str("<div class=\"tiles\">");
+    let mut tile = |class: &str, value: &str, name: &str| {
+        let (value, name) = (escaped(value), escaped(name));
+        let _ = write!(
+            page,
+            "<div class=\"card tile {class}\"><b>{value}</b><span>{name}</span></div>"
+        );
+    };
+    let result = &summary.result;
+    if summary.kind() == Kind::Idle {
+        tile("", &count(result.connections_open), "connections held");
+        if let Some(each) = summary.server.memory_bytes_per_connection {
+            tile("", &bytes(each), "server memory for each");
+        }
+    } else {
+        tile("", &rate(result.throughput_per_s), &result.unit);
+    }
+    if let Some(times) = summary.primary() {
+        for (name, q) in [("p50", 0.5), ("p99", 0.99), ("p99.9", 0.999)] {
+            tile("", &time(times.quantile(q).unwrap_or_default() as f64), name);
+        }
+        tile("", &time(times.max().unwrap_or_default() as f64), "max");
+    }
+    if let (Some(cost), true) = (summary.server.cpu_ns_per_unit, summary.kind() != Kind::Idle) {
+        tile("", &time(cost), &format!("server time per {}", summary.unit().one()));
+    }
+    let errors = summary.error_count();
+    tile(if errors == 0 { "good" } else { "bad" }, &count(errors), "errors");
+    page.push_str("</div>");
+}
+
+/// The line of a distribution: its times over nines, 0 for none, 2 for 99 %.
+fn quantiles(name: &str, times: &Times) -> Series {
+    let nines = (times.count().max(2) as f64).log10();
+    let steps = (nines * f64::from(STEPS)).ceil() as u32;
+    let at = |step: u32| {
+        let nine = f64::from(step) / f64::from(STEPS);
+        let q = 1.0 - 10_f64.powf(-nine);
+        (nine, times.quantile(q).unwrap_or_default() as f64)
+    };
+    Series { name: escaped(name), points: (0..=steps).map(at).collect() }
+}
+
+fn over_quantiles(lines: &[Series]) -> String {
+    let all = || lines.iter().flat_map(|line| &line.points);
+    let low = all().map(|point| point.1).fold(f64::INFINITY, f64::min);
+    let high = all().map(|point| point.1).fold(0.0, f64::max);
+    let nines = all().map(|point| point.0).fold(1.0, f64::max);
+    let names = [
+        (0.0, "0 %"),
+        (0.301, "50 %"),
+        (1.0, "90 %"),
+        (2.0, "99 %"),
+        (3.0, "99.9 %"),
+        (4.0, "99.99 %"),
+        (5.0, "99.999 %"),
+        (6.0, "99.9999 %"),
+    ];
+    let ticks =
+        names.iter().filter(|(at, _)| *at <= nines).map(|(at, name)| (*at, (*name).to_owned()));
+    let x = Axis { log: false, low: 0.0, high: nines, ticks: ticks.collect() };
+    chart(&x, &Axis::decades(low, high, time), lines)
+}
+
+fn over_time(page: &mut String, summary: &Summary) {
+    let rows = &summary.intervals;
+    let Some(end) = rows.last().map(|row| row.to_s).filter(|_| rows.len() > 1) else { return };
+    let x = || Axis::seconds(end);
+    let middle = |from: f64, to: f64| f64::midpoint(from, to);
+    let mut lines = vec![Series {
+        name: "answered".to_owned(),
+        points: rows
+            .iter()
+            .map(|row| (middle(row.from_s, row.to_s), row.throughput_per_s))
+            .collect(),
+    }];
+    if rows.iter().any(|row| row.offered_per_s.is_some()) {
+        let offered = |row: &super::Row| Some((middle(row.from_s, row.to_s), row.offered_per_s?));
+        lines.push(Series {
+            name: "offered".to_owned(),
+            points: rows.iter().filter_map(offered).collect(),
+        });
+    }
+    let most = lines.iter().flat_map(|line| &line.points).map(|point| point.1).fold(0.0, f64::max);
+    let title = format!("Throughput, {}", summary.result.unit);
+    card(page, &title, &chart(&x(), &Axis::linear(most, rate), &lines));
+    let line = |name: &str, value: fn(&super::Row) -> Option<u64>| Series {
+        name: name.to_owned(),
+        points: rows
+            .iter()
+            .filter_map(|row| Some((middle(row.from_s, row.to_s), value(row)? as f64)))
+            .collect(),
+    };
+    let lines = [
+        line("p50", |row| row.p50_ns),
+        line("p99", |row| row.p99_ns),
+        line("max", |row| row.max_ns),
+    ];
+    let values = || lines.iter().flat_map(|line| &line.points).map(|point| point.1);
+    if values().next().is_some() {
+        let (low, high) = (values().fold(f64::INFINITY, f64::min), values().fold(0.0, f64::max));
+        card(page, "Latency over time", &chart(&x(), &Axis::decades(low, high, time), &lines));
+    }
+}
+
+fn latency_table(page: &mut String, summary: &Summary) {
+    let latency = &summary.latency;
+    let rows: Vec<(&str, &Distribution)> = [
+        ("response, from due", &latency.response),
+        ("service, from sent", &latency.service),
+        ("connect", &latency.connect),
+    ]
+    .into_iter()
+    .filter_map(|(name, times)| Some((name, times.as_ref()?)))
+    .collect();
+    if rows.is_empty() {
+        return;
+    }
+    let mut table = String::from(
+        "<div class=\"scroll\"><table><tr><th></th><th>count</th><th>min</th><th>mean</th>",
+    );
+    for (name, _) in QUANTILES {
+        let _ = write!(table, "<th>{name}</th>");
+    }
+    table.push_str("<th>max</th></tr>");
+    for (name, Distribution(times)) in rows {
+        let some = |ns: Option<u64>| time(ns.unwrap_or_default() as f64);
+        let mean = time(times.mean().unwrap_or_default());
+        let _ = write!(
+            table,
+            "<tr><td>{name}</td><td>{}</td><td>{}</td><td>{mean}</td>",
+            count(times.count()),
+            some(times.min())
+        );
+        for (_, q) in QUANTILES {
+            let _ = write!(table, "<td>{}</td>", some(times.quantile(*q)));
+        }
+        let _ = write!(table, "<td>{}</td></tr>", some(times.max()));
+    }
+    page.push_str("<div style=\"height:.8rem\"></div>");
+    card(page, "Latencies", &(table + "</table></div>"));
+}
+
+fn details(page: &mut String, summary: &Summary) {
+    page.push_str("<div style=\"height:.8rem\"></div><div class=\"grid2\">");
+    let text = super::table::page(summary);
+    // The lines of the page that neither a tile nor a table has.
+    let kept = ["server  ", "client  ", "TCP  ", "errors  ", "throughput", "connections", "memory"];
+    let lines = text.lines().filter(|line| kept.iter().any(|start| line.starts_with(start)));
+    let mut rows = String::new();
+    for line in lines {
+        let (name, words) = line.split_at(line.find("  ").unwrap_or(0));
+        let (name, words) = (escaped(name), escaped(words.trim()));
+        let _ = write!(rows, "<tr><td>{name}</td><td class=\"words\">{words}</td></tr>");
+    }
+    card(page, "What it cost", &format!("<table class=\"plain\">{rows}</table>"));
+    let notes = match summary.notes.as_slice() {
+        [] => "Nothing.".to_owned(),
+        notes => bullets(notes),
+    };
+    card(page, "What to know before believing it", &notes);
+    page.push_str("</div>");
+}
+
+fn bullets(sentences: &[String]) -> String {
+    let mut list = String::from("<ul>");
+    for sentence in sentences {
+        let _ = write!(list, "<li>{}</li>", escaped(sentence));
+    }
+    list + "</ul>"
+}
+
+fn foot(page: &mut String, summaries: &[&Summary]) {
+    for summary in summaries {
+        let facts: Vec<String> = summary
+            .machine
+            .iter()
+            .map(|(name, fact)| format!("{}: {}", escaped(&name.replace('_', " ")), escaped(fact)))
+            .collect();
+        let (version, started) = (escaped(&summary.version), escaped(&summary.started));
+        let _ =
+            write!(page, "<footer>tcpecho {version}, {started}. {}.</footer>", facts.join("; "));
+    }
+    page.push_str("</body></html>\n");
+}
+
+fn escaped(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for character in text.chars() {
+        match character {
+            '&' => out.push_str("&amp;"),
+            '<' => out.push_str("&lt;"),
+            '>' => out.push_str("&gt;"),
+            '"' => out.push_str("&quot;"),
+            other if other.is_control() => out.push(' '),
+            other => out.push(other),
+        }
+    }
+    out
+}

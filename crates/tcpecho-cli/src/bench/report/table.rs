@@ -1,0 +1,229 @@
+//! The result for people: a page of text.
+
+use std::fmt::Write;
+
+use super::{Summary, bytes, count, digits, rate, summary::Distribution, time};
+use crate::bench::{
+    args::Plan,
+    histogram::QUANTILES,
+    pace::Pace,
+    watch::ClientUse,
+    workload::{Kind, Unit},
+};
+
+/// The whole page.
+pub(in crate::bench) fn page(summary: &Summary) -> String {
+    let mut page = String::new();
+    let _ = writeln!(page, "{}", summary.order.words);
+    let _ = writeln!(page, "server: {}\n", summary.server.words);
+    throughput(&mut page, summary);
+    latencies(&mut page, summary);
+    offered(&mut page, summary);
+    costs(&mut page, summary);
+    errors(&mut page, summary);
+    for note in &summary.notes {
+        let _ = writeln!(page, "note: {note}");
+    }
+    page
+}
+
+/// The order as it was understood.
+pub(in crate::bench) fn asked(
+    plan: &Plan,
+    pace: Option<Pace>,
+    driver: &str,
+    threads: usize,
+) -> String {
+    let mut words = vec![plan.workload.name.to_owned(), connections(plan)];
+    if plan.workload.kind != Kind::Stream {
+        let sizes: Vec<String> = plan.sizes.iter().map(u64::to_string).collect();
+        words.push(format!("{} B", sizes.join(",")));
+    }
+    if plan.depth > 1 {
+        words.push(format!("{} under way on each", plan.depth));
+    }
+    words.push(match pace {
+        _ if matches!(plan.workload.kind, Kind::Stream | Kind::Idle) => "no pauses".to_owned(),
+        None => "closed loop".to_owned(),
+        Some(Pace::Steady(per_second)) => format!("open loop at {}/s", rate(per_second)),
+        Some(Pace::Ramp { from, to, .. }) => {
+            format!("open loop from {} to {}/s", rate(from), rate(to))
+        }
+    });
+    words.push(if threads == 1 { "1 thread".into() } else { format!("{threads} threads") });
+    words.push(format!("{driver} driver"));
+    if !plan.check {
+        words.push("bytes not compared".to_owned());
+    }
+    let time = match plan.count {
+        Some(number) => format!("{} of them", count(number)),
+        None => format!("{:?}", plan.duration),
+    };
+    let warmup = match plan.warmup {
+        none if none.is_zero() => String::new(),
+        some => format!(" after {some:?}"),
+    };
+    format!("{}; {time}{warmup}", words.join(", "))
+}
+
+fn connections(plan: &Plan) -> String {
+    let all = match plan.connections {
+        1 => "1 connection".to_owned(),
+        n => format!("{} connections", count(n)),
+    };
+    let at_a_time = plan.workload.kind == Kind::ConnectRequestResponse;
+    let all = if at_a_time { format!("{all} at a time") } else { all };
+    match plan.shard {
+        (_, 1) => all,
+        (shard, shards) => format!("{all} (part {} of {shards})", shard + 1),
+    }
+}
+
+fn throughput(page: &mut String, summary: &Summary) {
+    let result = &summary.result;
+    let seconds = result.seconds;
+    let cut = match &result.interrupted_by {
+        Some(signal) => format!(", ended early by {signal}"),
+        None => String::new(),
+    };
+    if summary.kind() == Kind::Idle {
+        let (open, made) = (count(result.connections_open), count(result.connections_made));
+        let _ =
+            writeln!(page, "connections  {open} open after {seconds:.2} s{cut}; {made} were made");
+        let server = &summary.server;
+        if let (Some(each), Some(held)) =
+            (server.memory_bytes_per_connection, server.memory_held_bytes)
+        {
+            let (each, held) = (bytes(each), bytes(held));
+            let _ =
+                writeln!(page, "memory       {each} of the server for each (PSS; {held} in all)");
+        }
+        return;
+    }
+    let _ = write!(page, "throughput   {} {}", rate(result.throughput_per_s), result.unit);
+    let what = if summary.unit() == Unit::Megabytes {
+        bytes(result.received_bytes as f64)
+    } else {
+        let each_way = result.received_bytes as f64 / 1e6 / seconds.max(1e-9);
+        let _ = write!(page, "   {} MB/s each way", digits(each_way));
+        count(result.messages)
+    };
+    let _ = writeln!(page, "   {what} in {seconds:.2} s{cut}");
+}
+
+fn latencies(page: &mut String, summary: &Summary) {
+    let latency = &summary.latency;
+    let crr = summary.kind() == Kind::ConnectRequestResponse;
+    let service = if crr { "service   (from connect)" } else { "service   (from sent)" };
+    let rows: Vec<(&str, &Distribution)> = [
+        ("response  (from due)", &latency.response),
+        (service, &latency.service),
+        ("connect", &latency.connect),
+    ]
+    .into_iter()
+    .filter_map(|(name, times)| Some((name, times.as_ref()?)))
+    .collect();
+    if rows.is_empty() {
+        return;
+    }
+    let _ = write!(page, "\n{:<24}", "latency");
+    for (name, _) in QUANTILES.iter().chain(&[("max", 1.0)]) {
+        let _ = write!(page, " {name:>9}");
+    }
+    page.push('\n');
+    for (name, Distribution(times)) in rows {
+        let _ = write!(page, "{name:<24}");
+        for (_, q) in QUANTILES {
+            let _ = write!(page, " {:>9}", time(times.quantile(*q).unwrap_or_default() as f64));
+        }
+        let _ = writeln!(page, " {:>9}", time(times.max().unwrap_or_default() as f64));
+    }
+}
+
+/// What was asked of the server and what it did, where the rate changes.
+fn offered(page: &mut String, summary: &Summary) {
+    if summary.order.rate_from_per_s == summary.order.rate_to_per_s {
+        return;
+    }
+    let head = ["seconds", "offered/s", "answered/s", "p50", "p99"];
+    let widths = [8, 12, 12, 9, 9];
+    page.push('\n');
+    for (title, width) in head.iter().zip(widths) {
+        let _ = write!(page, "{title:>width$} ");
+    }
+    page.pop();
+    page.push('\n');
+    for row in &summary.intervals {
+        let shown = |ns: Option<u64>| ns.map_or_else(|| "-".into(), |ns| time(ns as f64));
+        let _ = writeln!(
+            page,
+            "{:>8.2} {:>12} {:>12} {:>9} {:>9}",
+            row.to_s,
+            rate(row.offered_per_s.unwrap_or_default()),
+            rate(row.throughput_per_s),
+            shown(row.p50_ns),
+            shown(row.p99_ns),
+        );
+    }
+}
+
+fn costs(page: &mut String, summary: &Summary) {
+    let one = summary.unit().one();
+    page.push('\n');
+    let busy = summary.kind() != Kind::Idle;
+    let server = &summary.server;
+    if let (Some(cost), Some(share), true) = (server.cpu_ns_per_unit, server.cpu_share, busy) {
+        let (cost, percent) = (time(cost), share * 100.0);
+        let _ = writeln!(
+            page,
+            "server       {cost} of processor time per {one}; {percent:.0} % of a processor"
+        );
+    }
+    if let (Some(cost), true) = (summary.client.cpu_ns_per_unit, busy) {
+        let share = |part: fn(&ClientUse) -> u64| {
+            let of = |used: &ClientUse| part(used) as f64 * 100.0 / used.elapsed_ns.max(1) as f64;
+            summary.client.threads.iter().map(of).fold(0.0, f64::max)
+        };
+        let (busy, delayed) = (share(|used| used.busy_ns), share(|used| used.delayed_ns));
+        let cost = time(cost);
+        let _ = writeln!(
+            page,
+            "client       {cost} per {one}; busiest thread {busy:.0} %, waited for a processor {delayed:.1} %"
+        );
+    }
+    let tcp = &summary.tcp;
+    if let Some(mean) = tcp.rtt_mean_us {
+        let mean = time(mean * 1e3);
+        let least = tcp.rtt_min_us.map(|us| format!(", {} at least", time(us as f64 * 1e3)));
+        let sampled = summary.kind() == Kind::ConnectRequestResponse;
+        let of = if sampled { " on the connections asked" } else { "" };
+        let _ = writeln!(
+            page,
+            "TCP          round trip {mean} on average{}; {} segments retransmitted{of}",
+            least.unwrap_or_default(),
+            count(tcp.segments_retransmitted)
+        );
+    }
+}
+
+fn errors(page: &mut String, summary: &Summary) {
+    if summary.errors.is_empty() {
+        let checked = if summary.order.checked {
+            "none: every byte came back as it was sent"
+        } else {
+            "none"
+        };
+        let _ = writeln!(page, "errors       {checked}");
+        return;
+    }
+    let mut title = "errors";
+    for error in &summary.errors {
+        let number = count(error.count);
+        let _ = writeln!(page, "{title:<12} {number} {}: {}", error.ending, error.first);
+        title = "";
+    }
+    if summary.result.messages_lost > 0 {
+        let lost = count(summary.result.messages_lost);
+        let _ = writeln!(page, "{title:<12} {lost} requests were under way on them");
+    }
+}

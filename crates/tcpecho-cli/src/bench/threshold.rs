@@ -1,0 +1,196 @@
+//! A condition on a result: `p99<2ms`, `p99>+10%`, `throughput<-5%`, `errors>0`.
+
+use std::{fmt, str::FromStr};
+
+use tcpecho::{NotUnderstood, parse_duration};
+
+use super::{histogram::QUANTILES, size::parse_rate};
+
+/// What a condition is about.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) enum Measure {
+    /// A quantile of the latencies, by its place in [`QUANTILES`].
+    Quantile(usize),
+    Max,
+    Mean,
+    Throughput,
+    Errors,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Bound {
+    /// Nanoseconds, units a second, or a count.
+    Absolute(f64),
+    /// A change against the baseline: 0.1 for `+10%`.
+    Relative(f64),
+}
+
+/// A condition.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Threshold {
+    pub(super) measure: Measure,
+    above: bool,
+    bound: Bound,
+    text: String,
+}
+
+/// The figures that a condition can look at.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub(super) struct Figures {
+    /// Nanoseconds, in the order of [`QUANTILES`]; `None` without a sample.
+    pub(super) quantiles: Vec<Option<f64>>,
+    pub(super) max: Option<f64>,
+    pub(super) mean: Option<f64>,
+    pub(super) throughput: Option<f64>,
+    pub(super) errors: Option<f64>,
+}
+
+impl Figures {
+    fn get(&self, measure: Measure) -> Option<f64> {
+        match measure {
+            Measure::Quantile(place) => self.quantiles.get(place).copied().flatten(),
+            Measure::Max => self.max,
+            Measure::Mean => self.mean,
+            Measure::Throughput => self.throughput,
+            Measure::Errors => self.errors,
+        }
+    }
+}
+
+impl FromStr for Threshold {
+    type Err = NotUnderstood;
+
+    fn from_str(text: &str) -> Result<Self, NotUnderstood> {
+        let wrong = || {
+            NotUnderstood::new(format!(
+                "\"{}\" is no condition; write 'p99<2ms', 'p99.9>+10%' or 'throughput<-5%'",
+                text.escape_debug()
+            ))
+        };
+        let at = text.find(['<', '>']).ok_or_else(wrong)?;
+        let (name, bound) = (text[..at].trim(), text[at + 1..].trim());
+        let measure = match name {
+            "max" => Measure::Max,
+            "mean" => Measure::Mean,
+            "throughput" => Measure::Throughput,
+            "errors" => Measure::Errors,
+            name => QUANTILES
+                .iter()
+                .position(|(known, _)| *known == name)
+                .map(Measure::Quantile)
+                .ok_or_else(wrong)?,
+        };
+        let above = text.as_bytes()[at] == b'>';
+        let bound = Self::bound(measure, bound).ok_or_else(wrong)?;
+        Ok(Self { measure, above, bound, text: text.to_owned() })
+    }
+}
+
+impl Threshold {
+    fn bound(measure: Measure, text: &str) -> Option<Bound> {
+        if let Some(percent) = text.strip_suffix('%') {
+            let signed = percent.starts_with(['+', '-']);
+            let share = percent.parse::<f64>().ok().filter(|share| signed && share.is_finite())?;
+            return Some(Bound::Relative(share / 100.0));
+        }
+        Some(Bound::Absolute(match measure {
+            Measure::Throughput => parse_rate(text).ok()?,
+            Measure::Errors => text.parse::<u32>().ok()?.into(),
+            _ => parse_duration(text).ok()?.as_nanos() as f64,
+        }))
+    }
+
+    /// A condition that needs no baseline and holds below a bound on a latency.
+    pub(super) fn absolute(text: &str) -> Result<Self, NotUnderstood> {
+        let threshold: Self = text.parse()?;
+        let latency = !matches!(threshold.measure, Measure::Throughput | Measure::Errors);
+        if threshold.is_relative() || threshold.above || !latency {
+            return Err(NotUnderstood::new("--find-rate wants a latency and its bound: 'p99<2ms'"));
+        }
+        Ok(threshold)
+    }
+
+    pub(super) fn is_relative(&self) -> bool {
+        matches!(self.bound, Bound::Relative(_))
+    }
+
+    /// Whether it holds, and the sentence that says so; a figure that is missing holds nothing.
+    pub(super) fn holds(&self, now: &Figures, before: Option<&Figures>) -> Option<String> {
+        let value = now.get(self.measure)?;
+        let bound = match self.bound {
+            Bound::Absolute(bound) => bound,
+            Bound::Relative(change) => before?.get(self.measure)? * (1.0 + change),
+        };
+        let holds = if self.above { value > bound } else { value < bound };
+        let show = |value| self.show(value);
+        holds.then(|| match before.filter(|_| self.is_relative()) {
+            Some(before) => {
+                let was = before.get(self.measure).unwrap_or_default();
+                format!("{self} holds: {} against {} before", show(value), show(was))
+            }
+            None => format!("{self} holds: it was {}", show(value)),
+        })
+    }
+
+    fn show(&self, value: f64) -> String {
+        match self.measure {
+            Measure::Throughput => format!("{value:.1}/s"),
+            Measure::Errors => format!("{value:.0}"),
+            _ => super::report::time(value),
+        }
+    }
+}
+
+impl fmt::Display for Threshold {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn figures(p99: f64, throughput: f64) -> Figures {
+        let quantiles = QUANTILES.iter().map(|(name, _)| (*name == "p99").then_some(p99)).collect();
+        Figures { quantiles, throughput: Some(throughput), errors: Some(0.0), ..Figures::default() }
+    }
+
+    #[test]
+    fn conditions() {
+        let now = figures(2e6, 900.0);
+        let before = figures(1e6, 1000.0);
+        for (text, holds) in [
+            ("p99<3ms", true),
+            ("p99<2ms", false),
+            ("p99 > 1.9ms", true),
+            ("p99>+10%", true),
+            ("p99>+150%", false),
+            ("throughput<-5%", true),
+            ("throughput<-15%", false),
+            ("throughput>1k", false),
+            ("errors>0", false),
+            // There is no such figure.
+            ("p50<1h", false),
+            ("max>0s", false),
+        ] {
+            let threshold: Threshold = text.parse().unwrap();
+            assert_eq!(threshold.holds(&now, Some(&before)).is_some(), holds, "{text}");
+        }
+        let relative: Threshold = "p99>+10%".parse().unwrap();
+        assert_eq!(relative.holds(&now, None), None);
+    }
+
+    #[test]
+    fn what_is_no_condition_is_refused() {
+        for text in
+            ["", "p99", "p99=2ms", "p98<2ms", "p99<10%", "p99<x", "errors>1s", "<2ms", "µ<1"]
+        {
+            assert!(text.parse::<Threshold>().is_err(), "{text}");
+        }
+        assert!(Threshold::absolute("p99>2ms").is_err());
+        assert!(Threshold::absolute("throughput<2").is_err());
+        assert!(Threshold::absolute("p99<+2%").is_err());
+        assert!(Threshold::absolute("p99.9<2ms").is_ok());
+    }
+}

@@ -1,0 +1,254 @@
+//! One visit to one server: where it is, the run against it, and what came of both.
+
+use std::net::SocketAddr;
+
+use nix::sys::signal::Signal;
+use tcpecho::{Attempt, Connection, Connector, Ending, Error, Family, ResolveError};
+
+use std::os::fd::AsFd;
+
+use super::{
+    args::{Plan, Target},
+    crew::{self, Event, Load},
+    driver::Choice,
+    flow::Manner,
+    hand::Rules,
+    machine,
+    pace::Pace,
+    pattern::Pattern,
+    report::{Measured, Row},
+    server::{Ledger, Recipe, Served},
+    workload::Kind,
+};
+use crate::{
+    lookup::{NoAddress, lookup},
+    signals::Signals,
+};
+
+/// Why there is no result.
+pub(super) enum Trouble {
+    /// A sentence.
+    Impossible(String),
+    Unresolved(ResolveError),
+    Unreachable(Vec<Attempt>),
+    Interrupted(Option<Signal>),
+}
+
+impl From<Error> for Trouble {
+    fn from(error: Error) -> Self {
+        Trouble::Impossible(error.to_string())
+    }
+}
+
+/// Where a server is, and which processors each side has.
+pub(super) struct Place {
+    pub(super) addr: SocketAddr,
+    served: Option<Served>,
+    /// The server's process, if it is of this host.
+    pub(super) pid: Option<u32>,
+    pub(super) cpus: Vec<usize>,
+    pub(super) server_cpus: Vec<usize>,
+    /// What will spoil a run there.
+    pub(super) remarks: Vec<String>,
+    name: String,
+}
+
+impl Place {
+    fn describe(&self) -> String {
+        let mut words = vec![format!("{} {}", self.name, self.addr).trim().to_owned()];
+        if let Some(engine) = self.served.as_ref().and_then(|served| served.engine.as_ref()) {
+            words.push(format!("engine {engine}"));
+        }
+        words.extend(self.pid.map(|pid| format!("process {pid}")));
+        if !self.server_cpus.is_empty() {
+            words.push(format!("processor {}", list(&self.server_cpus)));
+        }
+        if !self.cpus.is_empty() {
+            words.push(format!("the generator on processor {}", list(&self.cpus)));
+        }
+        words.join(", ")
+    }
+}
+
+fn list(cpus: &[usize]) -> String {
+    cpus.iter().map(usize::to_string).collect::<Vec<_>>().join(",")
+}
+
+/// Finds the server that is asked for, or starts it.
+pub(super) fn prepare(plan: &Plan, signals: &Signals) -> Result<Place, Trouble> {
+    match &plan.target {
+        Target::Elsewhere(endpoint) => {
+            let addrs = lookup(endpoint, plan.family, Some(plan.timeout), signals);
+            let addrs = addrs.map_err(|why| match why {
+                NoAddress::Failed(error) => Trouble::Unresolved(error),
+                NoAddress::Interrupted => Trouble::Interrupted(signals.next()),
+            })?;
+            let addr = greet(plan, &addrs, signals)?;
+            Ok(Place {
+                addr,
+                served: None,
+                pid: machine::listener(addr),
+                cpus: plan.cpus.clone().unwrap_or_default(),
+                server_cpus: Vec::new(),
+                remarks: Vec::new(),
+                name: String::new(),
+            })
+        }
+        Target::Own(recipe) => start(plan, recipe, ""),
+        Target::Several(_) => Err(Trouble::Impossible("a comparison has no one server".into())),
+    }
+}
+
+/// Starts a server, on processors of its own where there are enough and nothing else was asked for.
+pub(super) fn start(plan: &Plan, recipe: &Recipe, name: &str) -> Result<Place, Trouble> {
+    let (servers, generator) = match (&plan.server_cpus, &plan.cpus) {
+        (None, None) => machine::split(),
+        (servers, generator) => {
+            (servers.clone().unwrap_or_default(), generator.clone().unwrap_or_default())
+        }
+    };
+    let served =
+        Served::start(recipe, plan.family == Family::V6, &servers).map_err(Trouble::Impossible)?;
+    Ok(Place {
+        addr: served.addr,
+        pid: Some(served.pid()),
+        served: Some(served),
+        cpus: generator,
+        server_cpus: servers,
+        remarks: Vec::new(),
+        name: name.to_owned(),
+    })
+}
+
+/// One connection first: it says in words what is wrong with a server that cannot be reached.
+fn greet(plan: &Plan, addrs: &[SocketAddr], signals: &Signals) -> Result<SocketAddr, Trouble> {
+    let how = Connector {
+        source: plan.sources.first().copied(),
+        timeout: Some(plan.timeout),
+        interrupt: Some(signals.as_fd()),
+        ..Connector::default()
+    };
+    match Connection::open(addrs, &how) {
+        Ok(connection) => Ok(connection.peer),
+        Err(failed) if failed.last().is_some_and(|last| last.ending == Ending::Interrupted) => {
+            Err(Trouble::Interrupted(signals.next()))
+        }
+        Err(failed) => Err(Trouble::Unreachable(failed)),
+    }
+}
+
+/// The load that is meant, for this server; `pace` may differ from the plan's in a search.
+pub(super) fn load(plan: &Plan, place: &Place, pace: Option<Pace>) -> Load {
+    let numbers: Vec<u64> = plan.numbers().collect();
+    let default = if place.cpus.is_empty() {
+        (machine::processors().len() / 2).max(1)
+    } else {
+        place.cpus.len()
+    };
+    let threads = plan.threads.unwrap_or(default).min(numbers.len()).max(1);
+    let mut shares = vec![Vec::new(); threads];
+    for (place, number) in numbers.iter().enumerate() {
+        shares[place % threads].push(*number);
+    }
+    let shards = plan.shard.1;
+    let budget = |thread: u64| match plan.count {
+        None => u64::MAX,
+        Some(count) => (count / shards).div_ceil(threads as u64).min(
+            // The last thread has what is left.
+            (count / shards).saturating_sub(thread * (count / shards).div_ceil(threads as u64)),
+        ),
+    };
+    let kind = plan.workload.kind;
+    let nanos = |time: std::time::Duration| u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
+    Load {
+        rules: Rules {
+            manner: Manner {
+                sizes: plan.sizes.clone(),
+                depth: (kind != Kind::Stream).then_some(plan.depth),
+                pace,
+                flows: plan.connections,
+                check: plan.check,
+                pattern: Pattern::new(),
+            },
+            addr: place.addr,
+            sources: plan.sources.clone(),
+            after: plan.after,
+            idle: kind == Kind::Idle,
+            connect_rate: plan.connect_rate.map(|rate| rate / threads as f64),
+            timeout: nanos(plan.timeout),
+            grace: nanos(plan.grace),
+            interval: nanos(plan.interval),
+        },
+        threads: shares,
+        budgets: (0..threads as u64).map(budget).collect(),
+        cpus: place.cpus.clone(),
+        driver: plan.driver,
+        warmup: nanos(plan.warmup),
+        duration: if plan.count.is_some() { u64::MAX / 4 } else { nanos(plan.duration) },
+        start_at: plan.start_at,
+    }
+}
+
+/// Runs the plan's load against the server there.
+pub(super) fn visit<'a>(
+    plan: &'a Plan,
+    place: &mut Place,
+    signals: &Signals,
+    watch: &mut dyn FnMut(&Event, Option<&Row>),
+) -> Result<Measured<'a>, Trouble> {
+    visit_at(plan, plan.pace, place, signals, watch)
+}
+
+/// The same at a pace of one's own.
+pub(super) fn visit_at<'a>(
+    plan: &'a Plan,
+    pace: Option<Pace>,
+    place: &mut Place,
+    signals: &Signals,
+    watch: &mut dyn FnMut(&Event, Option<&Row>),
+) -> Result<Measured<'a>, Trouble> {
+    let load = load(plan, place, pace);
+    if plan.workload.kind == Kind::Idle {
+        // What the server takes once for all is not to be counted for each.
+        let _ = first_exchange(place.addr);
+    }
+    let mut ledger = Ledger::of(place.pid);
+    let mut rows = Vec::new();
+    let outcome = crew::run(&load, signals, &mut |event| {
+        match &event {
+            Event::Begin => ledger.begin(),
+            Event::Held => ledger.held(),
+            Event::End => ledger.end(),
+            Event::Interval(interval) => {
+                rows.push(Row::of(interval, plan.workload.unit, pace, load.warmup));
+            }
+            Event::Glance(_) | Event::Tail(_) => {}
+        }
+        watch(&event, rows.last());
+    })?;
+    Ok(Measured {
+        plan,
+        pace,
+        server: place.describe(),
+        driver: match load.driver {
+            Choice::Uring => "uring",
+            Choice::Auto | Choice::Epoll => "epoll",
+        },
+        threads: load.threads.len(),
+        outcome,
+        ledger,
+        rows,
+        death: place.served.as_mut().and_then(Served::death),
+        facts: machine::facts(),
+        remarks: place.remarks.clone(),
+    })
+}
+
+fn first_exchange(addr: SocketAddr) -> std::io::Result<()> {
+    use std::io::{Read, Write};
+    let patience = std::time::Duration::from_secs(5);
+    let mut stream = std::net::TcpStream::connect_timeout(&addr, patience)?;
+    stream.set_read_timeout(Some(patience))?;
+    stream.write_all(b"hello\n")?;
+    stream.read_exact(&mut [0; 6])
+}

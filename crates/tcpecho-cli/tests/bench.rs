@@ -1,0 +1,696 @@
+//! `tcpecho bench` and `tcpecho report` as they are run, against good servers and bad ones. Nothing here
+//! says how fast anything is.
+
+#![allow(clippy::float_cmp, reason = "what is compared are whole numbers that JSON gives as f64")]
+
+mod common;
+
+use std::{
+    fs,
+    io::{BufRead, BufReader, Read, Write},
+    net::{SocketAddr, TcpListener, TcpStream},
+    path::PathBuf,
+    process::{Command, Stdio},
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicU64, Ordering::Relaxed},
+        mpsc,
+    },
+    thread,
+    time::{Duration, Instant},
+};
+
+use hdrhistogram::{
+    Histogram,
+    serialization::{
+        Deserializer,
+        interval_log::{IntervalLogIterator, LogEntry},
+    },
+};
+use rustix::process::{Pid, Signal, kill_process};
+use serde_json::Value;
+
+use common::{Serving, peers::reset, process, program, somewhere, together};
+
+/// No run in this file takes a tenth of it.
+const FAR_TOO_LONG: Duration = Duration::from_secs(120);
+
+struct Ran {
+    status: Option<i32>,
+    out: String,
+    err: String,
+}
+
+impl Ran {
+    fn with(&self, status: i32) -> &Self {
+        assert_eq!(self.status, Some(status), "{}{}", self.out, self.err);
+        self
+    }
+
+    fn says(&self, text: &str) -> &Self {
+        let said = self.out.contains(text) || self.err.contains(text);
+        assert!(said, "no {text:?} in {}{}", self.out, self.err);
+        self
+    }
+
+    fn json(&self) -> Value {
+        let value = serde_json::from_str(&self.out);
+        value.unwrap_or_else(|error| panic!("{error} in {}{}", self.out, self.err))
+    }
+}
+
+/// Runs it to its end, which has to come by itself.
+fn ends(command: &mut Command) -> Ran {
+    let child =
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    let pid = Pid::from_child(&child);
+    let (alive, gone) = mpsc::channel::<()>();
+    let watchdog = thread::spawn(move || {
+        if gone.recv_timeout(FAR_TOO_LONG) == Err(mpsc::RecvTimeoutError::Timeout) {
+            let _ = kill_process(pid, Signal::KILL);
+        }
+    });
+    let output = child.wait_with_output().unwrap();
+    drop(alive);
+    watchdog.join().unwrap();
+    Ran {
+        status: output.status.code(),
+        out: String::from_utf8(output.stdout).unwrap(),
+        err: String::from_utf8(output.stderr).unwrap(),
+    }
+}
+
+/// `tcpecho bench ARGS`, in words that have no spaces; with more patience than the usual, unless they
+/// have their own.
+fn bench(args: &str) -> Ran {
+    let mut command = Command::new(program());
+    command.arg("bench").args(args.split_whitespace());
+    if !args.contains("--timeout") {
+        command.args(["--timeout", "40s", "--grace", "40s"]);
+    }
+    ends(&mut command)
+}
+
+/// The same, with its result as JSON.
+fn measured(args: &str) -> Value {
+    bench(&format!("{args} --json -q")).with(0).json()
+}
+
+/// The same, for as long as it takes until this was counted: on a machine where others wait in line a
+/// short run may see nothing at all.
+fn grows(args: &str, counted: &str) -> Value {
+    let mut last = Value::Null;
+    for seconds in [0.15, 0.6, 2.4, 10.0] {
+        last = measured(&format!("{args} -d {seconds}"));
+        if number(&last, counted) > 0.0 {
+            return last;
+        }
+    }
+    panic!("no {counted} in {last:#}")
+}
+
+fn number(value: &Value, path: &str) -> f64 {
+    value.pointer(path).and_then(Value::as_f64).unwrap_or_else(|| panic!("no {path} in {value:#}"))
+}
+
+fn scratch(name: &str) -> PathBuf {
+    let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR"));
+    folder.join(format!("bench-{}-{name}", std::process::id()))
+}
+
+/// How many errors of this kind a result has.
+fn count_of(result: &Value, ending: &str) -> u64 {
+    let errors = result["errors"].as_array().unwrap();
+    let named = errors.iter().filter(|error| error["ending"] == ending);
+    named.map(|error| error["count"].as_u64().unwrap()).sum()
+}
+
+/// A server that serves each connection in a thread of its own, for as long as the test runs.
+fn server(serve: impl Fn(TcpStream) + Send + Sync + 'static) -> SocketAddr {
+    let listener = TcpListener::bind(somewhere()).unwrap();
+    let addr = listener.local_addr().unwrap();
+    let serve = Arc::new(serve);
+    thread::spawn(move || {
+        for stream in listener.incoming().flatten() {
+            let serve = Arc::clone(&serve);
+            thread::spawn(move || serve(stream));
+        }
+    });
+    addr
+}
+
+/// Echoes, `each` having its way with the bytes; ends when it says so.
+fn echo_with(mut stream: TcpStream, mut each: impl FnMut(&mut [u8]) -> bool) -> TcpStream {
+    let mut buffer = vec![0; 65536];
+    while let Ok(count @ 1..) = stream.read(&mut buffer) {
+        if !each(&mut buffer[..count]) || stream.write_all(&buffer[..count]).is_err() {
+            break;
+        }
+    }
+    stream
+}
+
+fn drivers() -> impl Iterator<Item = &'static str> {
+    let uring = tcpecho::Engine::named("uring").unwrap().probe();
+    if let Err(why) = &uring {
+        eprintln!("SKIP: the uring driver: {why}");
+    }
+    ["epoll", "uring"].into_iter().take(if uring.is_ok() { 2 } else { 1 })
+}
+
+#[test]
+fn every_workload_on_every_engine() {
+    let workloads = [
+        ("rr -c 8 -s 64,1k --depth 3 -t 2", "messages"),
+        ("rr -c 8 -R 500", "messages"),
+        ("crr -c 4", "messages"),
+        ("crr -c 4 --close fin", "messages"),
+        ("stream -c 2", "received_bytes"),
+        ("idle -c 30", "connections_open"),
+        ("ramp -c 8 -R 100:900", "messages"),
+    ];
+    let engines: Vec<&str> = common::engines().collect();
+    together(workloads.into_iter(), |(workload, counted)| {
+        for engine in &engines {
+            // What a workload does with an engine is the same for all; three of them show that.
+            let shown =
+                ["rr -c 8 -s", "crr -c 4", "stream"].iter().any(|w| workload.starts_with(w));
+            if *engine != "epoll" && (!shown || workload.contains("fin")) {
+                continue;
+            }
+            let mut workload = workload.to_owned();
+            if *engine == "iterative" {
+                // It serves a single connection at a time.
+                for (many, one) in
+                    [("-c 8", "-c 1"), ("-c 4", "-c 1"), ("-c 2", "-c 1"), ("-t 2", "")]
+                {
+                    workload = workload.replace(many, one);
+                }
+            }
+            let args = format!("-W {workload} -e {engine}");
+            let result = grows(&args, &format!("/result/{counted}"));
+            assert!(result["errors"].as_array().unwrap().is_empty(), "{engine}: {result:#}");
+        }
+    });
+}
+
+#[test]
+fn both_drivers_do_the_same() {
+    let server = Serving::start("epoll", somewhere(), &[]);
+    let addr = server.addr();
+    for driver in drivers() {
+        for workload in ["rr -c 20 --depth 4", "crr -c 10 --close fin", "crr", "stream -c 3"] {
+            let args = format!("{addr} -W {workload} --driver {driver}");
+            let result = grows(&args, "/result/received_bytes");
+            assert_eq!(result["order"]["driver"], driver);
+        }
+        let result = measured(&format!("{addr} -n 1000 -c 7 --driver {driver}"));
+        assert_eq!(number(&result, "/result/messages"), 1000.0);
+        assert_eq!(number(&result, "/latency/service/count"), 1000.0);
+    }
+}
+
+#[test]
+fn what_was_due_is_in_the_response_times_whatever_the_server_does() {
+    for (driver, seconds) in drivers().zip([0.5, 0.4]) {
+        let args = format!("-R 1000 -d {seconds} --warmup 0 -c 5 --driver {driver}");
+        let result = measured(&args);
+        assert_eq!(number(&result, "/latency/response/count"), 1000.0 * seconds, "{result:#}");
+        assert!(number(&result, "/latency/response/max_ns") > 0.0);
+    }
+}
+
+#[test]
+fn a_stall_is_in_the_response_times_whole() {
+    // After 300 of 1000 requests that are due in a second it thinks for 400 ms.
+    let seen = AtomicU64::new(0);
+    let addr = server(move |stream| {
+        echo_with(stream, |bytes| {
+            let before = seen.fetch_add(bytes.len() as u64, Relaxed);
+            if before < 300 * 64 && before + bytes.len() as u64 >= 300 * 64 {
+                thread::sleep(Duration::from_millis(400));
+            }
+            true
+        });
+    });
+    let result = measured(&format!("{addr} -c 1 -R 1000 -d 1 --warmup 0"));
+    let of = |path: &str| number(&result, &format!("/latency/{path}"));
+    assert_eq!(of("response/count"), 1000.0);
+    // 400 of 1000 were due in the stall: a fifth of all waited for half of it at least.
+    assert!(of("response/p90_ns") > 200e6, "{result:#}");
+    assert!(of("response/max_ns") > 390e6, "{result:#}");
+    // Service time has it once.
+    assert!(of("service/max_ns") > 390e6, "{result:#}");
+    assert!(of("service/p90_ns") < of("response/p90_ns"), "{result:#}");
+}
+
+#[test]
+fn a_server_that_lies() {
+    let addr = server(|stream| {
+        let mut seen = 0;
+        echo_with(stream, |bytes| {
+            seen += bytes.len();
+            if seen > 640 {
+                bytes[0] ^= 1;
+            }
+            true
+        });
+    });
+    for driver in drivers() {
+        let ran = bench(&format!("{addr} -c 3 -n 100 --driver {driver}"));
+        ran.with(1).says("mismatch: byte ").says("was sent as");
+        let ran = bench(&format!("{addr} -c 3 -n 100 --no-check --driver {driver}"));
+        ran.with(0).says("bytes not compared");
+    }
+    // And one that says more than it was told.
+    let addr = server(|mut stream| {
+        let _ = stream.write_all(b"welcome!");
+        echo_with(stream, |_| true);
+    });
+    bench(&format!("{addr} -c 1 -n 5")).with(1).says("mismatch: ");
+}
+
+#[test]
+fn a_server_that_dies() {
+    together(drivers(), |driver| {
+        let server = Serving::start("epoll", somewhere(), &[]);
+        let (addr, pid) = (server.addr(), server.pid());
+        let mut child = Command::new(program())
+            .args(["bench", &addr.to_string(), "-c", "4", "-d", "2", "--interval", "100ms"])
+            .args(["--json-stream", "--driver", driver])
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        // It runs; now the server goes.
+        assert!(lines.next().unwrap().unwrap().contains("throughput_per_s"));
+        kill_process(pid, Signal::KILL).unwrap();
+        let last = lines.map(Result::unwrap).last().unwrap();
+        assert_eq!(child.wait().unwrap().code(), Some(4), "{last}");
+        let result: Value = serde_json::from_str(&last).unwrap();
+        assert!(count_of(&result, "refused") > 0, "{result:#}");
+        assert!(count_of(&result, "closed-early") + count_of(&result, "reset") > 0, "{result:#}");
+    });
+}
+
+#[test]
+fn a_server_that_resets() {
+    let addr = server(|stream| {
+        let mut turns = 0;
+        let stream = echo_with(stream, |_| {
+            turns += 1;
+            turns < 20
+        });
+        reset(stream);
+    });
+    for driver in drivers() {
+        let ran = bench(&format!("{addr} -c 3 -n 100 --json --driver {driver}"));
+        let result = ran.with(4).json();
+        assert!(count_of(&result, "reset") + count_of(&result, "broken-pipe") > 0, "{result:#}");
+        assert!(number(&result, "/result/messages") > 0.0);
+    }
+}
+
+#[test]
+fn a_server_that_stalls_for_good() {
+    let turns = AtomicU64::new(0);
+    let addr = server(move |stream| {
+        echo_with(stream, |_| {
+            if turns.fetch_add(1, Relaxed) > 5 {
+                thread::sleep(FAR_TOO_LONG);
+            }
+            true
+        });
+    });
+    let works = ["rr -c 3 -d 1", "rr -c 3 -R 300 -d 1", "stream -d 1", "rr -c 2 -n 100000"];
+    together(works.into_iter(), |work| {
+        let ran = bench(&format!("{addr} -W {work} --timeout 300ms --json"));
+        let result = ran.with(4).json();
+        assert!(count_of(&result, "gave-up") > 0, "{result:#}");
+    });
+    // Nothing is ever accepted: the backlog takes the connections, and nobody reads.
+    let listener = TcpListener::bind(somewhere()).unwrap();
+    let addr = listener.local_addr().unwrap();
+    let ran = bench(&format!("{addr} -c 2 -R 10 -d 0.5 --warmup 0 --timeout 5s --json"));
+    let result = ran.with(4).json();
+    assert_eq!(number(&result, "/result/messages_unanswered"), 5.0, "{result:#}");
+    assert_eq!(number(&result, "/latency/response/count"), 5.0, "{result:#}");
+}
+
+#[test]
+fn nobody_there() {
+    let (_kept, addr) = common::peers::deserted(somewhere());
+    bench(&addr.to_string()).with(3).says("refused").says("ECONNREFUSED");
+    bench("no-such-host.invalid").with(3).says("resolve-failed");
+}
+
+#[test]
+fn logs_are_read_by_other_tools_and_merge_exactly() {
+    let (log, json) = (scratch("log.hdr"), scratch("log.json"));
+    let ran = bench(&format!("-R 800 -d 0.5 --interval 100ms -q --json --hdr {}", log.display()));
+    let result = ran.with(0).json();
+    fs::write(&json, &ran.out).unwrap();
+    let text = fs::read(&log).unwrap();
+    let (mut untagged, mut service) =
+        (Histogram::<u64>::new(3).unwrap(), Histogram::<u64>::new(3).unwrap());
+    let mut intervals = 0;
+    for entry in IntervalLogIterator::new(&text) {
+        let LogEntry::Interval(interval) = entry.unwrap() else { continue };
+        let bytes = base64(interval.encoded_histogram());
+        let read: Histogram<u64> = Deserializer::new().deserialize(&mut bytes.as_slice()).unwrap();
+        match interval.tag().map(|tag| tag.as_str()) {
+            None => {
+                untagged.add(&read).unwrap();
+                intervals += 1;
+            }
+            Some("service") => service.add(&read).unwrap(),
+            Some(other) => assert_eq!(other, "connect"),
+        }
+    }
+    assert!(intervals >= 1, "{intervals}");
+    for (histogram, name) in [(&untagged, "response"), (&service, "service")] {
+        let figure = |figure: &str| number(&result, &format!("/latency/{name}/{figure}"));
+        assert_eq!(histogram.len() as f64, figure("count"));
+        assert_eq!(histogram.value_at_quantile(0.99) as f64, figure("p99_ns"));
+        assert_eq!(histogram.max() as f64, figure("max_ns"));
+    }
+    // Twice the one is the same distribution with twice the count; and the forms can be mixed.
+    for files in [[&log, &log], [&json, &json], [&log, &json]] {
+        let ran = ends(Command::new(program()).arg("report").args(files).arg("--json"));
+        let merged = ran.with(0).json();
+        for figure in ["p50_ns", "p99_ns", "max_ns", "min_ns"] {
+            let path = format!("/latency/response/{figure}");
+            assert_eq!(number(&merged, &path), number(&result, &path), "{path}");
+        }
+        let count = number(&merged, "/latency/response/count");
+        assert_eq!(count, 2.0 * number(&result, "/latency/response/count"));
+    }
+    let wrong = scratch("wrong");
+    for text in ["{}", "nonsense", ""] {
+        fs::write(&wrong, text).unwrap();
+        ends(Command::new(program()).arg("report").arg(&wrong)).with(2).says("wrong");
+    }
+    for path in [log, json, wrong] {
+        let _ = fs::remove_file(path);
+    }
+}
+
+fn base64(text: &str) -> Vec<u8> {
+    use base64::Engine;
+    base64::engine::general_purpose::STANDARD.decode(text).unwrap()
+}
+
+#[test]
+fn parts_of_one_run_add_up() {
+    let server = Serving::start("epoll", somewhere(), &[]);
+    let addr = server.addr();
+    let start = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
+    let start = start.as_secs_f64() + 1.5;
+    let part = |part: u64| {
+        let args =
+            format!("{addr} -R 1000 -c 5 -d 0.4 --warmup 0 --shard {part}/2 --start-at {start}");
+        let file = scratch(&format!("part-{part}.json"));
+        fs::write(&file, bench(&format!("{args} --json -q")).with(0).out.clone()).unwrap();
+        file
+    };
+    let files: Vec<PathBuf> = thread::scope(|scope| {
+        let parts: Vec<_> = (1..=2).map(|n| scope.spawn(move || part(n))).collect();
+        parts.into_iter().map(|part| part.join().unwrap()).collect()
+    });
+    let ran = ends(Command::new(program()).arg("report").args(&files).arg("--json"));
+    let merged = ran.with(0).json();
+    assert_eq!(number(&merged, "/parts"), 2.0);
+    // 400 were due in the whole run; each part had its own of them.
+    assert_eq!(number(&merged, "/latency/response/count"), 400.0, "{merged:#}");
+    assert_eq!(number(&merged, "/result/connections_made"), 5.0);
+    ends(Command::new(program()).arg("report").args(&files)).with(0).says("response  (from due)");
+    for file in files {
+        fs::remove_file(file).unwrap();
+    }
+}
+
+#[test]
+fn conditions_decide_the_exit_status() {
+    let baseline = scratch("baseline.json");
+    fs::write(&baseline, bench("-n 500 -q --json").with(0).out.clone()).unwrap();
+    let baseline = baseline.display();
+    for (condition, status) in [
+        ("errors>0", 0),
+        ("p50>1h", 0),
+        ("p50>0.001us", 1),
+        ("throughput<1000M", 1),
+        ("p99>-99.9999%", 1),
+        ("throughput<-99.9999%", 0),
+    ] {
+        let args = format!("-n 500 -q --baseline {baseline} --fail-if {condition}");
+        let ran = bench(&args);
+        ran.with(status).says("throughput   ");
+        assert_eq!(ran.err.contains("holds"), status == 1, "{}", ran.err);
+    }
+    bench("-d 0.1 --fail-if p99>+10%").with(2).says("--baseline");
+    bench("-d 0.1 --baseline /nowhere/at/all").with(2).says("/nowhere/at/all");
+    fs::remove_file(baseline.to_string()).unwrap();
+}
+
+#[test]
+fn the_json_is_as_its_schema_says() {
+    let schema = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/schema/bench.json");
+    let schema: Value = serde_json::from_str(&fs::read_to_string(schema).unwrap()).unwrap();
+    for args in ["-d 0.2 -R 100", "-W crr -d 0.2", "-W stream -d 0.2", "-W idle -c 5 -d 0.2"] {
+        let result = measured(&format!("{args} --interval 50ms"));
+        conforms(&result, &schema, &schema, "result");
+    }
+}
+
+/// The part of JSON Schema that the schema uses; every property has to be described.
+fn conforms(value: &Value, rule: &Value, schema: &Value, at: &str) {
+    if let Some(name) = rule["$ref"].as_str() {
+        let name = name.strip_prefix('#').unwrap();
+        return conforms(value, schema.pointer(name).unwrap(), schema, at);
+    }
+    if let Some(constant) = rule.get("const") {
+        assert_eq!(value, constant, "{at}");
+    }
+    let kinds = match &rule["type"] {
+        Value::String(kind) => vec![kind.as_str()],
+        Value::Array(kinds) => kinds.iter().filter_map(Value::as_str).collect(),
+        _ => vec![],
+    };
+    let fits = |kind: &&str| match *kind {
+        "object" => value.is_object(),
+        "array" => value.is_array(),
+        "string" => value.is_string(),
+        "integer" => value.is_u64(),
+        "number" => value.is_number(),
+        "boolean" => value.is_boolean(),
+        "null" => value.is_null(),
+        other => panic!("{at}: what is {other}?"),
+    };
+    if let Some(all) = rule["anyOf"].as_array() {
+        if value.is_null() {
+            assert!(all.iter().any(|one| one["type"] == "null"), "{at} is null");
+            return;
+        }
+        return conforms(value, &all[0], schema, at);
+    }
+    assert!(kinds.iter().any(fits), "{at}: {value} is none of {kinds:?}");
+    if let (Some(object), Some(properties)) = (value.as_object(), rule["properties"].as_object()) {
+        for (name, value) in object {
+            let rule =
+                properties.get(name).unwrap_or_else(|| panic!("{at}/{name} is not described"));
+            conforms(value, rule, schema, &format!("{at}/{name}"));
+        }
+        for name in rule["required"].as_array().into_iter().flatten() {
+            assert!(object.contains_key(name.as_str().unwrap()), "{at} lacks {name}");
+        }
+    }
+    if let Some(elements) = value.as_array() {
+        for element in elements {
+            conforms(element, &rule["items"], schema, &format!("{at}[]"));
+        }
+    }
+}
+
+#[test]
+fn an_interrupt_ends_it_early_with_the_results_so_far() {
+    for (signal, status) in [(Signal::INT, 130), (Signal::TERM, 143)] {
+        let mut child = Command::new(program())
+            .args([
+                "bench",
+                "-d",
+                "100",
+                "--warmup",
+                "0",
+                "--interval",
+                "100ms",
+                "--json-stream",
+                "-q",
+            ])
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        let has_some = |line: &str| {
+            serde_json::from_str::<Value>(line).unwrap()["messages"].as_u64() > Some(0)
+        };
+        while !has_some(&lines.next().unwrap().unwrap()) {}
+        kill_process(Pid::from_child(&child), signal).unwrap();
+        let last = lines.map(Result::unwrap).last().unwrap();
+        assert_eq!(child.wait().unwrap().code(), Some(status));
+        let result: Value = serde_json::from_str(&last).unwrap();
+        assert!(number(&result, "/result/messages") > 0.0);
+        assert!(number(&result, "/result/seconds") < 90.0);
+        assert!(result["result"]["interrupted_by"].is_string());
+    }
+}
+
+#[test]
+fn its_server_goes_with_it_however_it_ends() {
+    let mut child = Command::new(program())
+        .args(["bench", "-d", "100", "--warmup", "0", "--interval", "100ms", "--json-stream", "-q"])
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    assert!(lines.next().unwrap().is_ok());
+    let children = process::children(Pid::from_child(&child));
+    assert_eq!(children.len(), 1);
+    child.kill().unwrap();
+    child.wait().unwrap();
+    let start = Instant::now();
+    while process::lives(children[0]) {
+        assert!(start.elapsed() < FAR_TOO_LONG, "the server is still there");
+        thread::sleep(Duration::from_millis(10));
+    }
+}
+
+#[test]
+fn a_comparison_is_interleaved_and_ends_in_sentences() {
+    let page = scratch("comparison.html");
+    let against = format!("other=exec {} serve -l 127.0.0.1:{{port}} --log off", program());
+    let ran = ends(
+        Command::new(program())
+            .args(["bench", "-n", "300", "--rounds", "2", "-c", "3", "-q"])
+            .args(["--engines", "iterative,thread,epoll", "--against", &against])
+            .args(["--against", "broken=exit 7 # {port}", "--html"])
+            .arg(&page),
+    );
+    ran.with(0).says("times faster than").says("broken is left out").says("exit status: 7");
+    ran.says("iterative is left out: it serves one connection at a time");
+    for name in ["thread", "epoll", "other"] {
+        assert_eq!(ran.out.lines().filter(|line| line.starts_with(&format!("{name} "))).count(), {
+            // Its row, and a sentence if it was the best.
+            1 + if ran.out.contains(&format!("\n{name} was ")) { 2 } else { 0 }
+        });
+    }
+    let html = fs::read_to_string(&page).unwrap();
+    assert!(html.contains("<svg") && html.contains("other") && !html.contains("NaN"), "{html}");
+    fs::remove_file(page).unwrap();
+    let args = "--engines epoll,thread -n 300 --rounds 2 -c 2 -q --json";
+    let result = bench(args).with(0).json();
+    assert_eq!(result["servers"].as_array().unwrap().len(), 2);
+    assert_eq!(result["servers"][0]["rounds"].as_array().unwrap().len(), 2);
+    assert_eq!(result["closing"].as_array().unwrap().len(), 1);
+}
+
+#[test]
+fn the_page_needs_nothing_else() {
+    let page = scratch("page.html");
+    bench(&format!("-R 300 -d 0.3 --interval 50ms -q --plot --html {}", page.display()))
+        .with(0)
+        .says("response times")
+        .says("█");
+    let html = fs::read_to_string(&page).unwrap();
+    assert!(html.matches("<svg").count() >= 1);
+    for absent in ["http", "src=", "<script", "NaN", "inf"] {
+        assert!(!html.contains(absent), "{absent} in {html}");
+    }
+    assert!(html.ends_with("</html>\n"));
+    fs::remove_file(page).unwrap();
+}
+
+#[test]
+fn source_addresses_are_taken_in_turn() {
+    let peers = Arc::new(Mutex::new(Vec::new()));
+    let seen = Arc::clone(&peers);
+    let addr = server(move |stream| {
+        seen.lock().unwrap().push(stream.peer_addr().unwrap().ip().to_string());
+        echo_with(stream, |_| true);
+    });
+    let args = "--source 127.0.0.2-127.0.0.4,127.0.0.9 -c 8 --connect-rate 200 -W idle -d 0.1";
+    let result = measured(&format!("{addr} {args}"));
+    assert_eq!(number(&result, "/result/connections_open"), 8.0);
+    let mut peers = peers.lock().unwrap().clone();
+    peers.sort();
+    peers.dedup();
+    // The one connection that is made first to see whether anybody is there is among them.
+    assert!(peers.len() >= 4, "{peers:?}");
+    for expected in ["127.0.0.2", "127.0.0.3", "127.0.0.4", "127.0.0.9"] {
+        assert!(peers.iter().any(|peer| peer == expected), "{peers:?}");
+    }
+}
+
+#[test]
+fn idle_connections_are_weighed() {
+    let result = measured("-W idle -c 200 -d 0.2 -e thread");
+    assert_eq!(number(&result, "/result/connections_open"), 200.0);
+    // A thread has a stack of which it touches some pages.
+    assert!(number(&result, "/server/memory_bytes_per_connection") > 1000.0, "{result:#}");
+}
+
+#[test]
+fn what_will_spoil_a_run_is_said_before_it() {
+    let limited = |limit: &str, args: &str| {
+        let line = format!("ulimit -n {limit}; exec \"$0\" bench {args}");
+        ends(Command::new("sh").args(["-c", &line, program()]))
+    };
+    let ran = limited("80", "-c 300 -d 0.2 --json");
+    if ran.err.contains("300 connections do not fit into the 80 descriptors") {
+        let result = ran.with(4).json();
+        assert!(count_of(&result, "limit") > 0, "{result:#}");
+        assert!(result["notes"].to_string().contains("descriptors"), "{result:#}");
+    } else {
+        // Whoever is privileged has the limit raised.
+        assert_eq!(number(&ran.with(0).json(), "/result/connections_open"), 300.0);
+    }
+    let ran = bench("-c 1 -d 0.1 -q --close fin -W crr");
+    assert_eq!(ran.err, "");
+}
+
+#[test]
+fn a_full_standard_output_is_told() {
+    for more in [&["--json"][..], &["--json-stream", "--interval", "20ms"], &[]] {
+        let full = fs::File::options().write(true).open("/dev/full").unwrap();
+        let output = Command::new(program())
+            .args(["bench", "-d", "0.1", "-q"])
+            .args(more)
+            .stdout(full)
+            .output()
+            .unwrap();
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(2), "{said}");
+        assert!(said.contains("standard output: No space left on device"), "{said}");
+    }
+}
+
+#[test]
+fn the_highest_rate_is_found() {
+    // Where others wait in line a short run may see nothing at all.
+    let found = |seconds: &f64| {
+        let ran = bench(&format!("--find-rate p99<100s -c 4 -d {seconds} --warmup 0"));
+        (ran.status == Some(0)).then_some(ran)
+    };
+    let ran = [0.1, 0.5, 3.0].iter().find_map(found).expect("no rate was found");
+    ran.says("holds up to").says("closed loop");
+    bench("--find-rate p99<0.001us -c 4 -d 0.05 --warmup 0 -q").with(1).says("held at no rate");
+}
+
+#[test]
+fn what_is_not_understood() {
+    for args in ["-W x", "-d 0", "-s 0", "-R 0", "--engines x", "-e x", "--cpu 99999", "1:2:3"] {
+        bench(args).with(2);
+    }
+    bench("--cpu 1022 -d 0.1").with(2).says("sched_setaffinity");
+    bench("--server-cpu 1022 -d 0.1").with(2).says("--server-cpu");
+}
