@@ -5,14 +5,19 @@ use rustix::io::Errno;
 use rustix::process::{Pid, Resource, Rlimit, prlimit};
 
 impl Program {
-    /// Memory of its own that it and its descendants hold, in bytes (`RssAnon`).
+    /// Memory of its own that it and its descendants hold, in bytes: what they share by fork(2) counts once (`Pss_Anon`), where
+    /// the kernel tells; else once for each (`RssAnon`).
     #[must_use]
     pub fn memory(&self) -> u64 {
+        let field = |pid: i32, file: &str, name: &str| -> Option<u64> {
+            let text = std::fs::read_to_string(format!("/proc/{pid}/{file}")).ok()?;
+            let line = text.lines().find_map(|line| line.strip_prefix(name))?;
+            Some(line.split_whitespace().next()?.parse::<u64>().ok()? * 1024)
+        };
         let anonymous = |pid: i32| {
-            let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
-            let line = status.lines().find_map(|line| line.strip_prefix("RssAnon:"));
-            let kilobytes = line.and_then(|line| line.split_whitespace().next()?.parse().ok());
-            kilobytes.unwrap_or(0) * 1024
+            field(pid, "smaps_rollup", "Pss_Anon:")
+                .or_else(|| field(pid, "status", "RssAnon:"))
+                .unwrap_or(0)
         };
         family(self.pid()).into_iter().map(anonymous).sum::<u64>()
     }

@@ -12,7 +12,7 @@ trial! {
 
 const BYTES: usize = 4_000_000;
 /// Far above what a bounded buffer needs, far below what is offered.
-const GROWTH: u64 = 1 << 20;
+const GROWTH: u64 = 2 << 20;
 
 fn play(stage: &mut Stage) -> Played {
     stage.step("a client sends as much of 4000000 bytes as is taken, and reads nothing; the kernels' buffers are small");
