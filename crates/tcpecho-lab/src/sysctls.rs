@@ -13,7 +13,11 @@ pub(crate) const BASE: &[(&str, &str, &str)] = &[
         "the kernel's own: no handshake fails because the machine is busy",
     ),
     ("net.ipv4.tcp_synack_retries", "5", "the kernel's own"),
-    ("net.ipv4.tcp_orphan_retries", "1", "closed sockets do not outlive the experiment"),
+    (
+        "net.ipv4.tcp_orphan_retries",
+        "8",
+        "the kernel's own: no FIN is given up because the machine is busy",
+    ),
     ("net.ipv4.tcp_ecn", "0", "fewer flags on the wire"),
     ("net.ipv4.tcp_fastopen", "0", "no data on a SYN"),
     ("net.ipv4.tcp_rmem", "4096 131072 6291456", "windows do not depend on this machine"),

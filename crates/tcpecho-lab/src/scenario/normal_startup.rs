@@ -1,7 +1,7 @@
 //! Three packets, and when each side learns of what (UNP 5.6, RFC 9293 3.5).
 
 use super::Scenario;
-use crate::impairment::{Matcher, Rule};
+use crate::impairment::Matcher;
 use crate::side::Side;
 use crate::stage::{PATIENCE, PORT, Played, Stage};
 use tcpecho_os::tcp_state::TcpState;
@@ -25,7 +25,7 @@ fn play(stage: &mut Stage) -> Played {
     stage.claim_state("its socket is in LISTEN", Side::Server, TcpState::Listen);
 
     stage.step("the client connects, and the wire keeps the server's SYN-ACK");
-    stage.wire_rule(Rule::hold(Matcher::syn_ack()).once());
+    let syn_ack = stage.keep(Matcher::syn_ack());
     let client = stage.client()?;
     client.begin(&stage.connect_line())?;
     stage.claim_packet("a SYN goes out", &Matcher::syn().from_client());
@@ -34,16 +34,14 @@ fn play(stage: &mut Stage) -> Played {
     stage.claim_state("the server is in SYN_RECV", Side::Server, TcpState::SynRecv);
 
     stage.step("the SYN-ACK goes on, and the wire keeps the client's ACK");
-    stage.wire_rule(Rule::hold(Matcher::ack().from_client()).once());
-    stage.two().wire.release_all(&Matcher::syn_ack());
+    let ack = stage.keep(Matcher::ack().from_client());
+    stage.let_go(&syn_ack)?;
     stage.claim_is("connect returns although the server has not heard of it yet", &client.outcome()?, "ok");
     stage.claim_state("the client is ESTABLISHED", Side::Client, TcpState::Established);
     stage.claim_state("the server is still in SYN_RECV", Side::Server, TcpState::SynRecv);
 
     stage.step("the ACK goes on; nobody has called accept");
-    // connect may return before the wire has seen its ACK.
-    stage.two().wire.wait_for(&Matcher::ack().from_client(), 0, PATIENCE)?;
-    stage.two().wire.release_all(&Matcher::ack());
+    stage.let_go(&ack)?;
     stage.claim_state("the server's connection is ESTABLISHED all the same", Side::Server, TcpState::Established);
     let queue = stage.two().server.sockets(stage.family());
     let waiting = queue.iter().any(|socket| {

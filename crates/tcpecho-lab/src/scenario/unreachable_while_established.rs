@@ -66,7 +66,7 @@ fn play(stage: &mut Stage) -> Played {
 
     stage.step("another client wants to know at once: IP_RECVERR");
     stage.two().wire.clear();
-    stage.two().client.set_sysctl("net.ipv4.tcp_rto_min_us", "1000000")?;
+    stage.two().client.set_sysctl("net.ipv4.tcp_rto_min_us", "3000000")?;
     let eager = stage.client()?;
     eager.must(&stage.connect_line())?;
     eager.must("setsockopt recverr on")?;
