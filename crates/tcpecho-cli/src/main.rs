@@ -18,7 +18,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-/// A TCP echo server and client that say what happened.
+/// A TCP echo server, client, prober, load generator and laboratory that say what happened.
 #[derive(Debug, Parser)]
 #[command(version, max_term_width = 100)]
 struct Args {
@@ -30,24 +30,24 @@ struct Args {
 enum Verb {
     /// Echo what clients send
     Serve(serve::ServeArgs),
-    /// Watch what TCP does at its boundaries, between two hosts on a wire of our own
-    Lab(lab::LabArgs),
+    /// Send standard input to an echo server, print what comes back, and check it
+    Connect(connect::ConnectArgs),
+    Ping(Box<ping::PingArgs>),
     /// Measure an echo server under load
     Bench(Box<bench::BenchArgs>),
     /// Merge results of bench into one
     Report(bench::ReportArgs),
-    /// Send standard input to an echo server, print what comes back, and check it
-    Connect(connect::ConnectArgs),
-    Ping(Box<ping::PingArgs>),
+    /// Watch what TCP does at its boundaries, between two hosts on a wire of our own
+    Lab(lab::LabArgs),
 }
 
 fn main() -> ExitCode {
     match Args::parse().verb {
         Verb::Serve(args) => serve::run(&args),
-        Verb::Lab(args) => lab::run(&args),
-        Verb::Bench(args) => bench::run(&args),
-        Verb::Report(args) => bench::report(&args),
         Verb::Connect(args) => connect::run(&args),
         Verb::Ping(args) => ping::run(&args),
+        Verb::Bench(args) => bench::run(&args),
+        Verb::Report(args) => bench::report(&args),
+        Verb::Lab(args) => lab::run(&args),
     }
 }
