@@ -161,7 +161,9 @@ impl Scenario {
         let (claims, failed) = stage.verdict();
         let verdict = match played {
             Err(broken) if broken.is_missing() => Verdict::Skipped(broken.to_string()),
-            Err(_) if let Some(why) = stage.impossible() => Verdict::Skipped(why.into()),
+            Err(_) if stage.impossible().is_some() => {
+                Verdict::Skipped(stage.impossible().unwrap_or_default().into())
+            }
             Err(broken) if faulty => {
                 Verdict::Failed(failed.iter().cloned().chain([broken.to_string()]).collect())
             }
