@@ -25,6 +25,7 @@ use std::{
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
     os::fd::OwnedFd,
     process::ExitCode,
+    rc::Rc,
     time::{Duration, Instant},
 };
 
@@ -47,7 +48,7 @@ use crate::{
     exit,
     lookup::{NoAddress, lookup},
     signals::Signals,
-    tell::say,
+    tell::{explain_unresolved, say},
 };
 
 const SIGNALS: [Signal; 5] =
@@ -167,6 +168,7 @@ fn way(plan: &Plan) -> Way {
         device: plan.device.clone(),
         timeout: plan.timeout,
         stamps: plan.clock != Clock::User,
+        host: Rc::default(),
     }
 }
 
@@ -209,7 +211,7 @@ fn find(
 ) -> Result<Vec<SocketAddr>, Option<u8>> {
     lookup(endpoint, family, Some(LOOKUP), signals).map_err(|why| match why {
         NoAddress::Failed(error) => {
-            crate::tell::explain_ending(tcpecho::Ending::ResolveFailed, &error.to_string());
+            explain_unresolved(error);
             None
         }
         NoAddress::Interrupted => {
