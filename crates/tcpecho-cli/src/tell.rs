@@ -131,10 +131,12 @@ pub(crate) fn say(line: &str) {
     say_raw(&format!("tcpecho: {line}\n"));
 }
 
-/// Why a name gave no address.
-pub(crate) fn explain_unresolved(error: ResolveError) {
+/// Says why a name gave no address.
+pub(crate) fn explain_unresolved(error: ResolveError) -> Diagnosis {
     let evidence = Evidence { phase: Phase::Resolve, ..Evidence::default() };
-    explain(&Diagnosis::of(&Symptom::Unresolved(error), &evidence));
+    let diagnosis = Diagnosis::of(&Symptom::Unresolved(error), &evidence);
+    explain(&diagnosis);
+    diagnosis
 }
 
 /// An ending with its three fields.

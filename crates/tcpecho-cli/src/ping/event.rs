@@ -105,10 +105,14 @@ impl Broken {
         self.diagnosis.ending
     }
 
+    /// What the call said.
+    pub(super) fn said(&self) -> String {
+        self.errno.map_or("end of file".into(), tcpecho::words)
+    }
+
     /// What was seen, in few words.
     pub(super) fn seen(&self) -> String {
-        let Broken { peer, op, errno, lasted, .. } = self;
-        let said = errno.map_or("end of file".into(), tcpecho::words);
-        format!("{op} {peer}: {said} after {lasted:.1?}")
+        let Broken { peer, op, lasted, .. } = self;
+        format!("{op} {peer}: {} after {lasted:.1?}", self.said())
     }
 }

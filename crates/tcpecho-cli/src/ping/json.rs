@@ -6,7 +6,7 @@ use std::{
 };
 
 use serde::Serialize;
-use tcpecho::Attempt;
+use tcpecho::{Attempt, Diagnosis};
 
 use super::{
     args::Plan,
@@ -22,6 +22,14 @@ pub(super) fn event(target: &str, event: &Event) -> String {
     let at = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     let row = EventRow { target, at_unix_us: us(at), what: What::of(event) };
     serde_json::to_string(&row).unwrap_or_default()
+}
+
+/// A target whose name gave no address, in one line.
+pub(super) fn unresolved(target: &str, diagnosis: &Diagnosis) -> String {
+    let at = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let (message, diagnosis) = (diagnosis.seen.as_str(), Meaning::of(diagnosis));
+    let what = What::Unresolved { message, diagnosis };
+    serde_json::to_string(&EventRow { target, at_unix_us: us(at), what }).unwrap_or_default()
 }
 
 /// The whole run, in one line; with a tag where it is the last of a stream.
@@ -58,6 +66,10 @@ struct EventRow<'a> {
 #[derive(Serialize)]
 #[serde(tag = "event", rename_all = "kebab-case")]
 enum What<'a> {
+    Unresolved {
+        message: &'a str,
+        diagnosis: Meaning<'a>,
+    },
     Connected {
         peer: SocketAddr,
         local: SocketAddr,

@@ -108,8 +108,9 @@ pub(super) struct Link {
     retransmits: u32,
     /// What routers have said so far.
     routers: Vec<QueuedError>,
-    /// Whether the handshake was found slow, and retransmissions that this host could not send until then.
-    slow: Option<Option<u64>>,
+    /// The handshake was found slow; and the retransmissions that this host could not send until then.
+    slow: bool,
+    unsendable: Option<u64>,
     user_timeout: Duration,
     host: Rc<Host>,
 }
@@ -147,7 +148,8 @@ impl Link {
             run,
             retransmits: 0,
             routers: Vec::new(),
-            slow: None,
+            slow: false,
+            unsendable: None,
             user_timeout: way.user_timeout(),
             host: Rc::clone(&way.host),
         })
@@ -159,7 +161,7 @@ impl Link {
 
     /// When the attempt will have taken long, and then too long.
     pub(super) fn patience_ends(&self, way: &Way) -> Option<Instant> {
-        let limit = if self.slow.is_none() { way.timeout.min(SLOW) } else { way.timeout };
+        let limit = if self.slow { way.timeout } else { way.timeout.min(SLOW) };
         self.since.checked_add(limit).filter(|_| self.stage == Stage::Connecting)
     }
 
@@ -197,8 +199,8 @@ impl Link {
                 Err(out_of_patience(self.peer, elapsed))
             }
             None => {
-                if elapsed >= SLOW && self.slow.is_none() {
-                    self.slow = Some(failed_retransmissions());
+                if elapsed >= SLOW && !self.slow {
+                    (self.slow, self.unsendable) = (true, failed_retransmissions());
                 }
                 return Ok(false);
             }
@@ -218,7 +220,7 @@ impl Link {
                 match next_address(&mut self.addrs, &mut self.failures, way) {
                     Some((fd, peer)) => {
                         (self.fd, self.peer) = (fd, peer);
-                        (self.since, self.ready, self.slow) = (now, true, None);
+                        (self.since, self.ready, self.slow) = (now, true, false);
                         Ok(false)
                     }
                     None => Err(std::mem::take(&mut self.failures)),
@@ -231,7 +233,7 @@ impl Link {
     fn note_handshake_in(&mut self, evidence: &mut Evidence) {
         evidence.routers = std::mem::take(&mut self.routers);
         evidence.tried = self.failures.iter().map(Tried::of).collect();
-        let then = self.slow.flatten();
+        let then = self.unsendable.take();
         let now = then.and_then(|_| failed_retransmissions());
         evidence.own_drops = then.zip(now).map(|(then, now)| now.saturating_sub(then));
     }

@@ -161,6 +161,11 @@ fn nobody_there_is_an_object_too() {
     assert_eq!(attempt["diagnosis"]["case"], "nobody-listens-here", "{attempt}");
     let ended = ping_to(addr, &["-c", "1", "--connect", "--json-stream"]);
     assert!(checked(&ended.with(1).objects()).contains(&"refused".to_string()));
+    // No name server is asked for a name with an empty label.
+    let ended = ping(&["-c", "1", "--json-stream", "no..name"]);
+    let objects = ended.with(2).objects();
+    assert_eq!(checked(&objects), ["unresolved"]);
+    assert!(objects[0]["message"].as_str().unwrap().starts_with("getaddrinfo no..name: "));
 }
 
 #[test]
