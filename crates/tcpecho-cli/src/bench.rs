@@ -53,7 +53,7 @@ use self::{
 use crate::{
     exit,
     signals::Signals,
-    tell::{explain, explain_ending, say},
+    tell::{explain, explain_unresolved, say},
 };
 
 /// Measures, reports, and says how it went.
@@ -94,7 +94,7 @@ fn tell(trouble: &Trouble) -> u8 {
             exit::NOT_CONNECTED
         }
         Trouble::Unresolved(error) => {
-            explain_ending(Ending::ResolveFailed, &error.to_string());
+            explain_unresolved(error.clone());
             exit::NOT_CONNECTED
         }
         Trouble::Interrupted(signal) => signal.map_or(exit::NOT_POSSIBLE, exit::interrupted_by),

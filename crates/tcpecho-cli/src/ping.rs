@@ -25,17 +25,18 @@ use std::{
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
     os::fd::OwnedFd,
     process::ExitCode,
+    rc::Rc,
     time::{Duration, Instant},
 };
 
 use nix::sys::signal::Signal;
 use rustix::net::{AddressFamily, SocketFlags, SocketType, socket_with};
-use tcpecho::{Endpoint, Family, Server};
+use tcpecho::{Diagnosis, Endpoint, Family, Server};
 use tcpecho_os::timestamping;
 
 pub(crate) use self::args::PingArgs;
 use self::{
-    args::{Clock, Plan},
+    args::{Clock, Manner, Plan},
     course::End,
     link::Way,
     paper::Paper,
@@ -47,7 +48,7 @@ use crate::{
     exit,
     lookup::{NoAddress, lookup},
     signals::Signals,
-    tell::say,
+    tell::{explain_unresolved, say},
 };
 
 const SIGNALS: [Signal; 5] =
@@ -89,11 +90,18 @@ fn probe(plan: &Plan) -> u8 {
         Ok(found) => found,
         Err(status) => return status,
     };
-    if found.is_empty() {
-        return exit::NOT_POSSIBLE;
-    }
     let start = Instant::now();
     let mut paper = Paper::stdout();
+    if plan.manner == Manner::JsonStream {
+        for (name, diagnosis) in &unresolved {
+            paper.line(&json::unresolved(name, diagnosis));
+        }
+    }
+    if found.is_empty() {
+        paper.finish(&signals, LAST_WORDS);
+        return exit::NOT_POSSIBLE;
+    }
+    let unresolved = !unresolved.is_empty();
     let rules = rules(plan, start);
     if let Some(sweep) = plan.sweep {
         let (way, run) = (&rules.way, rules.run);
@@ -167,6 +175,7 @@ fn way(plan: &Plan) -> Way {
         device: plan.device.clone(),
         timeout: plan.timeout,
         stamps: plan.clock != Clock::User,
+        host: Rc::default(),
     }
 }
 
@@ -178,9 +187,9 @@ fn keep_stamps_on(clock: Clock) -> Option<OwnedFd> {
     (clock != Clock::User && timestamping::enable(&fd).is_ok()).then_some(fd)
 }
 
-type Found = (Vec<(String, Vec<SocketAddr>)>, bool, Option<Server>);
+type Found = (Vec<(String, Vec<SocketAddr>)>, Vec<(String, Diagnosis)>, Option<Server>);
 
-/// Every target with its addresses; whether a name had none; and our own server if no target was named.
+/// Every target with its addresses; the names that had none, and why; and our own server if no target was named.
 fn addresses(plan: &Plan, signals: &Signals) -> Result<Found, u8> {
     if plan.endpoints.is_empty() {
         let server = own_server(plan.family).map_err(|error| {
@@ -188,32 +197,37 @@ fn addresses(plan: &Plan, signals: &Signals) -> Result<Found, u8> {
             exit::NOT_POSSIBLE
         })?;
         let addr = server.addr();
-        return Ok((vec![(addr.to_string(), vec![addr])], false, Some(server)));
+        return Ok((vec![(addr.to_string(), vec![addr])], Vec::new(), Some(server)));
     }
-    let (mut found, mut unresolved) = (Vec::new(), false);
+    let (mut found, mut unresolved) = (Vec::new(), Vec::new());
     for (name, endpoint) in &plan.endpoints {
         match find(endpoint, plan.family, signals) {
             Ok(addrs) => found.push((name.clone(), addrs)),
-            Err(Some(status)) => return Err(status),
-            Err(None) => unresolved = true,
+            Err(Nowhere::Unresolved(diagnosis)) => unresolved.push((name.clone(), *diagnosis)),
+            Err(Nowhere::Interrupted(status)) => return Err(status),
         }
     }
     Ok((found, unresolved, None))
 }
 
-/// The addresses of one; else it is said why not, and a signal ends everything.
+/// Why there is no address to probe.
+enum Nowhere {
+    Unresolved(Box<Diagnosis>),
+    /// By a signal, which ends everything with this exit status.
+    Interrupted(u8),
+}
+
+/// The addresses of one; else it is said why not.
 fn find(
     endpoint: &Endpoint,
     family: Family,
     signals: &Signals,
-) -> Result<Vec<SocketAddr>, Option<u8>> {
+) -> Result<Vec<SocketAddr>, Nowhere> {
     lookup(endpoint, family, Some(LOOKUP), signals).map_err(|why| match why {
-        NoAddress::Failed(error) => {
-            crate::tell::explain_ending(tcpecho::Ending::ResolveFailed, &error.to_string());
-            None
-        }
+        NoAddress::Failed(error) => Nowhere::Unresolved(Box::new(explain_unresolved(error))),
         NoAddress::Interrupted => {
-            Some(signals.next().map_or(exit::NOT_POSSIBLE, exit::interrupted_by))
+            let status = signals.next().map_or(exit::NOT_POSSIBLE, exit::interrupted_by);
+            Nowhere::Interrupted(status)
         }
     })
 }

@@ -12,9 +12,10 @@ use std::{
 };
 
 use rustix::io::Errno;
-use tcpecho::{Attempt, Diagnosis, Ending, Evidence};
+use tcpecho::{Attempt, Diagnosis, Ending, Evidence, ResolveError, Symptom, evidence::Phase};
 
 use self::colour::Colour;
+pub(crate) use self::object::Meaning;
 
 /// How much is said.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -130,13 +131,12 @@ pub(crate) fn say(line: &str) {
     say_raw(&format!("tcpecho: {line}\n"));
 }
 
-/// What is told of an ending where there is no evidence but the call's own word.
-pub(crate) fn explain_ending(ending: Ending, seen: &str) {
-    let row = ending.row();
-    let (cause, advice) = (row.sentence.into(), row.advice.into());
-    let (case, seen, certain) = (ending.word(), seen.into(), true);
-    let diagnosis = Diagnosis { case, ending, seen, cause, advice, certain };
+/// Says why a name gave no address.
+pub(crate) fn explain_unresolved(error: ResolveError) -> Diagnosis {
+    let evidence = Evidence { phase: Phase::Resolve, ..Evidence::default() };
+    let diagnosis = Diagnosis::of(&Symptom::Unresolved(error), &evidence);
     explain(&diagnosis);
+    diagnosis
 }
 
 /// An ending with its three fields.

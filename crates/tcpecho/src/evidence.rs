@@ -11,6 +11,10 @@ use std::{
     time::Duration,
 };
 
+use rustix::{
+    io::Errno,
+    process::{Resource, getrlimit},
+};
 use tcpecho_os::{
     error_queue::{QueuedError, take_errors},
     socket::{unread, unsent},
@@ -130,7 +134,7 @@ pub struct Evidence {
     /// Bytes that had come and were not read (`SIOCINQ`).
     pub unread: Option<u32>,
     /// An earlier send failed with this; a read that ends tells the rest.
-    pub send_error: Option<rustix::io::Errno>,
+    pub send_error: Option<Errno>,
     /// What routers said (the socket's error queue), the oldest first.
     pub routers: Vec<QueuedError>,
     /// What the routing table says of the peer's address.
@@ -168,13 +172,25 @@ impl Evidence {
         self.local = name.filter(|local: &SocketAddr| local.port() != 0).or(self.local);
     }
 
+    /// Adds what this host tells without the socket: its settings, its way to the peer, and how many there were of what
+    /// `said`, the failed call's errno, found to be short.
+    pub fn ask_host(&mut self, peer: SocketAddr, said: Option<Errno>) {
+        self.peer = Some(peer);
+        self.kernel = Kernel::read();
+        self.route = route_to(peer);
+        match said {
+            Some(Errno::ADDRNOTAVAIL) => self.towards = sockets_towards(peer),
+            Some(Errno::MFILE) => self.descriptor_limit = getrlimit(Resource::Nofile).current,
+            _ => {}
+        }
+    }
+
     /// The same for an established connection: also what decides how long the kernel would have waited.
     #[must_use]
     pub fn of_connection(fd: impl AsFd, phase: Phase, peer: SocketAddr) -> Self {
-        let mut evidence = Evidence { phase, peer: Some(peer), ..Evidence::default() };
+        let mut evidence = Evidence { phase, ..Evidence::default() };
         evidence.ask_socket(fd.as_fd());
-        evidence.kernel = Kernel::read();
-        evidence.route = route_to(peer);
+        evidence.ask_host(peer, None);
         evidence
     }
 }

@@ -22,6 +22,9 @@ const FLOOD: Duration = Duration::from_millis(10);
 /// The shortest interval of `-A`, unless `-i` says otherwise.
 const ADAPTIVE: Duration = Duration::from_millis(2);
 const INTERVAL: Duration = Duration::from_secs(1);
+/// How far a sweep goes that is not told.
+const IDLE_LIMIT: Duration = Duration::from_secs(3600);
+const SIZE_LIMIT: usize = 64 << 10;
 const SMALLEST_LIMIT: Duration = Duration::from_millis(1);
 
 /// Probe echo servers: a numbered and timed payload over an established connection, and back.
@@ -54,7 +57,7 @@ pub(crate) struct PingArgs {
     targets: Vec<String>,
 
     /// Stop after so many probes; with -w, once so many are answered
-    #[arg(short, value_name = "COUNT", value_parser = clap::value_parser!(u64).range(1..))]
+    #[arg(short, value_name = "COUNT", value_parser = parse_count, allow_negative_numbers = true)]
     count: Option<u64>,
 
     /// As -c, and at the end the line that fping -C prints, on standard error; with -q nothing else, as SmokePing wants
@@ -63,20 +66,21 @@ pub(crate) struct PingArgs {
         short = 'C',
         value_name = "COUNT",
         conflicts_with = "count",
-        value_parser = clap::value_parser!(u64).range(1..=MOST_TIMES),
+        value_parser = parse_count,
+        allow_negative_numbers = true,
     )]
     fping: Option<u64>,
 
     /// From when one probe is due until the next is; a bare number is seconds, and may have a fraction [default: 1s]
-    #[arg(short, value_name = "INTERVAL", value_parser = parse_duration)]
+    #[arg(short, value_name = "INTERVAL", value_parser = parse_duration, allow_negative_numbers = true)]
     interval: Option<Duration>,
 
     /// End after so long, whatever is under way
-    #[arg(short = 'w', value_name = "DEADLINE", value_parser = parse_duration)]
+    #[arg(short = 'w', value_name = "DEADLINE", value_parser = parse_duration, allow_negative_numbers = true)]
     deadline: Option<Duration>,
 
     /// How long an answer may take, and each attempt to connect [default: 5s; of a sweep 2s]
-    #[arg(short = 'W', value_name = "TIMEOUT", value_parser = parse_duration)]
+    #[arg(short = 'W', value_name = "TIMEOUT", value_parser = parse_duration, allow_negative_numbers = true)]
     timeout: Option<Duration>,
 
     /// Bytes in a probe, 1 to 16M [default: 64]
@@ -241,6 +245,10 @@ impl PingArgs {
         {
             return Err(NotUnderstood::new("--idle-sweep takes 100ms at least"));
         }
+        if self.fping.is_some_and(|count| count > MOST_TIMES) {
+            return Err(NotUnderstood::new(format!("-C keeps {MOST_TIMES} times at most")));
+        }
+        self.check_sweep_limit()?;
         Ok(Plan {
             endpoints: endpoints.collect::<Result<_, NotUnderstood>>()?,
             family: self.family(source)?,
@@ -263,6 +271,25 @@ impl PingArgs {
             fping: self.fping.is_some(),
             sweep,
         })
+    }
+
+    /// What stands behind a sweep's option without `=` is a target: `--size-sweep 1k` looks for a host named 1k.
+    fn check_sweep_limit(&self) -> Result<(), NotUnderstood> {
+        let option = match (self.idle_sweep, self.size_sweep) {
+            (Some(IDLE_LIMIT), _) => "--idle-sweep",
+            (_, Some(SIZE_LIMIT)) => "--size-sweep",
+            _ => return Ok(()),
+        };
+        let limit = |text: &&String| match option {
+            "--idle-sweep" => parse_duration(text).is_ok(),
+            _ => parse_size(text).is_ok(),
+        };
+        match self.targets.iter().find(limit) {
+            Some(text) => Err(NotUnderstood::new(format!(
+                "{option} takes its limit behind a \"=\": {option}={text}"
+            ))),
+            None => Ok(()),
+        }
     }
 
     fn pace(&self) -> Pace {
@@ -297,7 +324,10 @@ impl PingArgs {
             Ok(source) => Ok((Some(source), None)),
             // IFNAMSIZ is 16, with the final NUL; such a name holds neither blanks nor slashes.
             Err(_) if is_interface(text) => Ok((None, Some(text.clone()))),
-            Err(sentence) => Err(sentence),
+            Err(_) => Err(NotUnderstood::new(format!(
+                "-I: \"{}\" is neither an IP address nor an interface of this host",
+                text.escape_debug()
+            ))),
         }
     }
 
@@ -317,6 +347,12 @@ impl PingArgs {
             None => Ok(asked),
         }
     }
+}
+
+fn parse_count(text: &str) -> Result<u64, NotUnderstood> {
+    let count = text.parse().ok().filter(|count| *count > 0);
+    let sentence = || format!("\"{}\" is no count; write a number from 1 on", text.escape_debug());
+    count.ok_or_else(|| NotUnderstood::new(sentence()))
 }
 
 fn is_interface(text: &str) -> bool {

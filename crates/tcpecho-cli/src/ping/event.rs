@@ -3,9 +3,7 @@
 use std::{net::SocketAddr, time::Duration};
 
 use rustix::io::Errno;
-use tcpecho::Ending;
-
-use super::link::Failure;
+use tcpecho::{Attempt, Diagnosis, Ending};
 
 /// One thing that happened.
 #[derive(Debug)]
@@ -13,7 +11,7 @@ pub(super) enum Event {
     /// A connection came about; `again` if there had been one before.
     Connected(Connected),
     /// No address could be connected to.
-    Unconnected { failures: Vec<Failure>, again: bool },
+    Unconnected { failures: Vec<Attempt>, again: bool },
     /// A probe came back whole.
     Answer(Answer),
     /// One came back once more.
@@ -41,7 +39,7 @@ pub(super) struct Connected {
     pub(super) retransmits: u32,
     pub(super) again: bool,
     /// Addresses tried before.
-    pub(super) failures: Vec<Failure>,
+    pub(super) failures: Vec<Attempt>,
     /// Why the kernel's stamps are not to be had, if they were wanted.
     pub(super) no_stamps: Option<Errno>,
     /// The kernel's stamps are on.
@@ -93,7 +91,8 @@ pub(super) enum Loss {
 #[derive(Debug)]
 pub(super) struct Broken {
     pub(super) peer: SocketAddr,
-    pub(super) ending: Ending,
+    /// What that means, in the light of what was known.
+    pub(super) diagnosis: Box<Diagnosis>,
     pub(super) op: &'static str,
     /// None for end of file.
     pub(super) errno: Option<Errno>,
@@ -102,10 +101,18 @@ pub(super) struct Broken {
 }
 
 impl Broken {
-    /// What was seen, in words.
+    pub(super) fn ending(&self) -> Ending {
+        self.diagnosis.ending
+    }
+
+    /// What the call said.
+    pub(super) fn said(&self) -> String {
+        self.errno.map_or("end of file".into(), tcpecho::words)
+    }
+
+    /// What was seen, in few words.
     pub(super) fn seen(&self) -> String {
-        let Broken { peer, op, errno, lasted, .. } = self;
-        let said = errno.map_or("end of file".into(), tcpecho::words);
-        format!("{op} {peer}: {said} after {lasted:.1?}")
+        let Broken { peer, op, lasted, .. } = self;
+        format!("{op} {peer}: {} after {lasted:.1?}", self.said())
     }
 }

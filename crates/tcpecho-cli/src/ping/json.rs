@@ -6,21 +6,30 @@ use std::{
 };
 
 use serde::Serialize;
+use tcpecho::{Attempt, Diagnosis};
 
 use super::{
     args::Plan,
     event::{Answer, Broken, Connected, Event, Kernel, Loss},
-    link::Failure,
     schedule::Pace,
     stats::{Series, Stats},
     target::{Mode, Target},
 };
+use crate::tell::Meaning;
 
 /// One thing that happened, in one line.
 pub(super) fn event(target: &str, event: &Event) -> String {
     let at = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     let row = EventRow { target, at_unix_us: us(at), what: What::of(event) };
     serde_json::to_string(&row).unwrap_or_default()
+}
+
+/// A target whose name gave no address, in one line.
+pub(super) fn unresolved(target: &str, diagnosis: &Diagnosis) -> String {
+    let at = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let (message, diagnosis) = (diagnosis.seen.as_str(), Meaning::of(diagnosis));
+    let what = What::Unresolved { message, diagnosis };
+    serde_json::to_string(&EventRow { target, at_unix_us: us(at), what }).unwrap_or_default()
 }
 
 /// The whole run, in one line; with a tag where it is the last of a stream.
@@ -51,12 +60,16 @@ struct EventRow<'a> {
     target: &'a str,
     at_unix_us: f64,
     #[serde(flatten)]
-    what: What,
+    what: What<'a>,
 }
 
 #[derive(Serialize)]
 #[serde(tag = "event", rename_all = "kebab-case")]
-enum What {
+enum What<'a> {
+    Unresolved {
+        message: &'a str,
+        diagnosis: Meaning<'a>,
+    },
     Connected {
         peer: SocketAddr,
         local: SocketAddr,
@@ -64,10 +77,10 @@ enum What {
         retransmits: u32,
         again: bool,
         timestamps: &'static str,
-        attempts: Vec<AttemptRow>,
+        attempts: Vec<AttemptRow<'a>>,
     },
     Unconnected {
-        attempts: Vec<AttemptRow>,
+        attempts: Vec<AttemptRow<'a>>,
     },
     Answered(AnswerRow),
     Late(AnswerRow),
@@ -96,8 +109,9 @@ enum What {
         ending: &'static str,
         op: &'static str,
         errno: Option<&'static str>,
-        message: String,
+        message: &'a str,
         lasted_us: f64,
+        diagnosis: Meaning<'a>,
     },
     Outage {
         first_seq: u64,
@@ -122,17 +136,18 @@ struct AnswerRow {
 }
 
 #[derive(Serialize)]
-pub(super) struct AttemptRow {
+struct AttemptRow<'a> {
     addr: Option<SocketAddr>,
     ending: &'static str,
     op: &'static str,
     errno: Option<&'static str>,
-    message: String,
+    message: &'a str,
     elapsed_us: f64,
+    diagnosis: Meaning<'a>,
 }
 
-impl What {
-    fn of(event: &Event) -> Self {
+impl<'a> What<'a> {
+    fn of(event: &'a Event) -> Self {
         match event {
             Event::Connected(connected) => What::connected(connected),
             Event::Unconnected { failures, .. } => {
@@ -152,7 +167,7 @@ impl What {
         }
     }
 
-    fn connected(connected: &Connected) -> Self {
+    fn connected(connected: &'a Connected) -> Self {
         What::Connected {
             peer: connected.peer,
             local: connected.local,
@@ -175,14 +190,15 @@ impl What {
         What::Lost { seq, why, acknowledged, retransmits }
     }
 
-    fn broken(broken: &Broken) -> Self {
+    fn broken(broken: &'a Broken) -> Self {
         What::Broken {
             peer: broken.peer,
-            ending: broken.ending.word(),
+            ending: broken.ending().word(),
             op: broken.op,
             errno: broken.errno.and_then(tcpecho_os::errno::name),
-            message: broken.seen(),
+            message: &broken.diagnosis.seen,
             lasted_us: us(broken.lasted),
+            diagnosis: Meaning::of(&broken.diagnosis),
         }
     }
 }
@@ -206,15 +222,16 @@ impl AnswerRow {
     }
 }
 
-impl AttemptRow {
-    pub(super) fn all(failures: &[Failure]) -> Vec<Self> {
-        let row = |failure: &Failure| AttemptRow {
+impl<'a> AttemptRow<'a> {
+    fn all(failures: &'a [Attempt]) -> Vec<Self> {
+        let row = |failure: &'a Attempt| AttemptRow {
             addr: failure.error.addr,
             ending: failure.ending.word(),
             op: failure.error.op,
             errno: tcpecho_os::errno::name(failure.error.source),
-            message: failure.seen(),
+            message: &failure.diagnosis.seen,
             elapsed_us: us(failure.elapsed),
+            diagnosis: Meaning::of(&failure.diagnosis),
         };
         failures.iter().map(row).collect()
     }

@@ -5,7 +5,7 @@ use std::{
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
-use tcpecho::words;
+use tcpecho::{Attempt, words};
 
 use super::{
     event::{Answer, Connected, Event, Kernel, Loss},
@@ -47,12 +47,11 @@ impl Lines {
             }
             Event::Lost { seq, why } => format!("{whose}seq={seq} lost: {}", self.loss(*why)),
             Event::Broken(broken) => {
-                format!("{whose}connection lost: {}: {}", broken.ending, broken.seen())
+                format!("{whose}connection lost: {}: {}", broken.ending(), broken.seen())
             }
             Event::Unconnected { again: true, .. } => return None,
             Event::Unconnected { failures, .. } => {
-                let all: Vec<String> =
-                    failures.iter().map(|one| format!("{}: {}", one.ending, one.seen())).collect();
+                let all: Vec<String> = failures.iter().map(failure_words).collect();
                 format!("{whose}no connection: {}", all.join("; "))
             }
             Event::Outage { first, lost, span } => {
@@ -94,7 +93,7 @@ impl Lines {
         };
         let mut lines = String::new();
         for failure in failures {
-            let _ = writeln!(lines, "no connection: {}: {}", failure.ending, failure.seen());
+            let _ = writeln!(lines, "no connection: {}", failure_words(failure));
         }
         let named = peer.to_string() == target;
         let name = if named { String::new() } else { format!(" ({peer})") };
@@ -138,6 +137,16 @@ impl Lines {
                 format!("no answer within {limit:?}{heard}{}", again_words(retransmits))
             }
         }
+    }
+}
+
+/// What was seen of an address that could not be connected to, in few words.
+fn failure_words(failure: &Attempt) -> String {
+    let Attempt { ending, error, elapsed, .. } = failure;
+    // A note tells the time already.
+    match error.notes.as_slice() {
+        [] => format!("{ending}: {error} after {elapsed:.1?}"),
+        _ => format!("{ending}: {error}"),
     }
 }
 

@@ -1,12 +1,14 @@
 //! One connection, made and used without blocking: its probes under way, and what the kernel says of them.
 
 mod flights;
+mod host;
 mod way;
 
 use std::{
     collections::VecDeque,
     net::SocketAddr,
     os::fd::{AsFd, BorrowedFd, OwnedFd},
+    rc::Rc,
     time::{Duration, Instant},
 };
 
@@ -15,16 +17,18 @@ use rustix::{
     io::Errno,
     net::{self, SendFlags, sockopt},
 };
-use tcpecho::{Ending, Error};
+use tcpecho::{
+    Attempt, Diagnosis, Error, Evidence, Symptom,
+    evidence::{Phase, Tried, failed_retransmissions},
+};
 use tcpecho_os::{
+    error_queue::{QueuedError, take_errors},
+    socket::set_receive_errors,
     tcp_info::{TcpInfo, tcp_info},
     timestamping,
 };
 
-pub(super) use self::{
-    flights::Flight,
-    way::{Failure, Way},
-};
+pub(super) use self::{flights::Flight, host::Host, way::Way};
 use self::{
     flights::Flights,
     way::{next_address, out_of_patience},
@@ -38,9 +42,15 @@ use super::{
 /// Reads in one turn; then the other connections have theirs.
 const READS: usize = 4;
 
+/// What routers have said during one handshake, at most.
+const ROUTERS: usize = 16;
+/// After this long a handshake is slow enough to look whether this host itself keeps its SYNs from going out; the first
+/// retransmission comes after a second.
+const SLOW: Duration = Duration::from_millis(500);
+
 /// How far it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Phase {
+enum Stage {
     Connecting,
     Open,
     /// Nothing more will come of it.
@@ -75,14 +85,14 @@ pub(super) struct Link {
     /// The handshake's time, once there was one.
     pub(super) connect_time: Duration,
     /// What was tried before.
-    pub(super) failures: Vec<Failure>,
+    pub(super) failures: Vec<Attempt>,
     /// Whether the kernel's stamps are on, or why not.
     pub(super) stamps: Result<bool, Errno>,
     /// An answer came over it.
     pub(super) has_answered: bool,
     addrs: VecDeque<SocketAddr>,
-    phase: Phase,
-    /// When the phase began; the end keeps that of the phase before.
+    stage: Stage,
+    /// When the stage began; the end keeps that of the stage before.
     since: Instant,
     /// There may be something to do: poll said so, or it is new.
     ready: bool,
@@ -91,9 +101,18 @@ pub(super) struct Link {
     sending: Option<(u64, usize)>,
     buffer: Vec<u8>,
     written: u64,
+    returned: u64,
+    received: u64,
     checker: Checker,
     run: Run,
     retransmits: u32,
+    /// What routers have said so far.
+    routers: Vec<QueuedError>,
+    /// The handshake was found slow; and the retransmissions that this host could not send until then.
+    slow: bool,
+    unsendable: Option<u64>,
+    user_timeout: Duration,
+    host: Rc<Host>,
 }
 
 impl Link {
@@ -104,7 +123,7 @@ impl Link {
         run: Run,
         size: usize,
         now: Instant,
-    ) -> Result<Self, Vec<Failure>> {
+    ) -> Result<Self, Vec<Attempt>> {
         let (mut addrs, mut failures) = (addrs.into_iter().collect::<VecDeque<_>>(), Vec::new());
         let (fd, peer) = next_address(&mut addrs, &mut failures, way).ok_or(failures.clone())?;
         Ok(Link {
@@ -116,38 +135,43 @@ impl Link {
             stamps: Ok(false),
             has_answered: false,
             addrs,
-            phase: Phase::Connecting,
+            stage: Stage::Connecting,
             since: now,
             ready: true,
             flights: Flights::default(),
             sending: None,
             buffer: vec![0; size],
             written: 0,
+            returned: 0,
+            received: 0,
             checker: Checker::new(run, size),
             run,
             retransmits: 0,
+            routers: Vec::new(),
+            slow: false,
+            unsendable: None,
+            user_timeout: way.user_timeout(),
+            host: Rc::clone(&way.host),
         })
     }
 
     pub(super) fn is_open(&self) -> bool {
-        self.phase == Phase::Open
+        self.stage == Stage::Open
     }
 
-    /// When the attempt will have taken too long.
+    /// When the attempt will have taken long, and then too long.
     pub(super) fn patience_ends(&self, way: &Way) -> Option<Instant> {
-        match self.phase {
-            Phase::Connecting => self.since.checked_add(way.timeout),
-            _ => None,
-        }
+        let limit = if self.slow { way.timeout } else { way.timeout.min(SLOW) };
+        self.since.checked_add(limit).filter(|_| self.stage == Stage::Connecting)
     }
 
     /// What to wait for.
     pub(super) fn interest(&self) -> PollFlags {
-        match self.phase {
-            Phase::Connecting => PollFlags::OUT,
-            Phase::Open if self.has_something_to_send() => PollFlags::IN | PollFlags::OUT,
-            Phase::Open => PollFlags::IN,
-            Phase::Over => PollFlags::empty(),
+        match self.stage {
+            Stage::Connecting => PollFlags::OUT,
+            Stage::Open if self.has_something_to_send() => PollFlags::IN | PollFlags::OUT,
+            Stage::Open => PollFlags::IN,
+            Stage::Over => PollFlags::empty(),
         }
     }
 
@@ -162,36 +186,56 @@ impl Link {
     }
 
     /// The handshake has ended, or its time has. True when it is connected; an error when no address is left.
-    pub(super) fn proceed(&mut self, way: &Way, now: Instant) -> Result<bool, Vec<Failure>> {
-        if self.phase != Phase::Connecting {
+    pub(super) fn proceed(&mut self, way: &Way, now: Instant) -> Result<bool, Vec<Attempt>> {
+        if self.stage != Stage::Connecting {
             return Ok(self.is_open());
         }
         let elapsed = now.saturating_duration_since(self.since);
+        let mut evidence = Evidence::default();
         let outcome = match self.outcome() {
             Some(outcome) => outcome,
-            None if elapsed >= way.timeout => Err(out_of_patience(self.peer, elapsed)),
-            None => return Ok(false),
+            None if elapsed >= way.timeout => {
+                evidence.deadline = Some(way.timeout);
+                Err(out_of_patience(self.peer, elapsed))
+            }
+            None => {
+                if elapsed >= SLOW && !self.slow {
+                    (self.slow, self.unsendable) = (true, failed_retransmissions());
+                }
+                return Ok(false);
+            }
         };
         match outcome {
             Ok(local) => {
-                (self.phase, self.since) = (Phase::Open, now);
+                (self.stage, self.since) = (Stage::Open, now);
                 (self.local, self.connect_time) = (Some(local), elapsed);
                 self.furnish(way);
                 Ok(true)
             }
             Err(error) => {
-                let ending = Ending::of_connect(error.source);
-                self.failures.push(Failure { ending, error, elapsed });
+                self.note_handshake_in(&mut evidence);
+                let fd = Some(self.fd.as_fd());
+                let failure = way.failure(fd, self.peer, error, elapsed, evidence);
+                self.failures.push(failure);
                 match next_address(&mut self.addrs, &mut self.failures, way) {
                     Some((fd, peer)) => {
                         (self.fd, self.peer) = (fd, peer);
-                        (self.since, self.ready) = (now, true);
+                        (self.since, self.ready, self.slow) = (now, true, false);
                         Ok(false)
                     }
                     None => Err(std::mem::take(&mut self.failures)),
                 }
             }
         }
+    }
+
+    /// What is known of the handshake besides what the socket and the host tell.
+    fn note_handshake_in(&mut self, evidence: &mut Evidence) {
+        evidence.routers = std::mem::take(&mut self.routers);
+        evidence.tried = self.failures.iter().map(Tried::of).collect();
+        let then = self.unsendable.take();
+        let now = then.and_then(|_| failed_retransmissions());
+        evidence.own_drops = then.zip(now).map(|(then, now)| now.saturating_sub(then));
     }
 
     /// None while the handshake is under way.
@@ -207,7 +251,12 @@ impl Link {
         }
         match net::getpeername(&self.fd) {
             Ok(_) => {}
-            Err(Errno::NOTCONN) if !self.is_closed() => return None,
+            Err(Errno::NOTCONN) if !self.is_closed() => {
+                // A router's error that the kernel takes for a soft one: only the queue has it, and would keep poll awake.
+                self.routers.extend(take_errors(&self.fd).unwrap_or_default());
+                self.routers.truncate(ROUTERS);
+                return None;
+            }
             // It came and went before we looked.
             Err(_) => {}
         }
@@ -228,12 +277,12 @@ impl Link {
 
     /// Options that can be set only now.
     fn furnish(&mut self, way: &Way) {
+        let _ = set_receive_errors(&self.fd, false);
         if way.stamps {
             self.stamps = timestamping::enable(&self.fd).map(|()| true);
         }
-        // A host that does not acknowledge for twice the time allowed is given up by the kernel, which then says why.
-        let limit = way.timeout.as_millis().saturating_mul(2).clamp(1000, u32::MAX.into());
-        let _ = sockopt::set_tcp_user_timeout(&self.fd, limit as u32);
+        let limit = way.user_timeout().as_millis();
+        let _ = sockopt::set_tcp_user_timeout(&self.fd, u32::try_from(limit).unwrap_or(u32::MAX));
     }
 
     /// A probe is due.
@@ -324,6 +373,7 @@ impl Link {
                     return Err(self.broken("recv", Some(errno)));
                 }
             };
+            self.received += count as u64;
             let mut bytes = buffer.get(..count).unwrap_or_default();
             while let Some(found) = self.checker.next(&mut bytes, self.flights.expected()) {
                 let next = self.bring(found, at, came);
@@ -352,6 +402,9 @@ impl Link {
             Found::Whole(Stamp { seq, .. }) => {
                 self.has_answered = true;
                 let (flight, missed) = self.flights.settle(seq).unzip();
+                if flight.is_some() {
+                    self.returned += self.buffer.len() as u64;
+                }
                 Brought::Whole { flight, seq, missed: missed == Some(true), at, came }
             }
             Found::Damaged { seq, at } => {
@@ -398,9 +451,26 @@ impl Link {
     /// The socket has nothing more to say: all that came is read, and something ended it.
     pub(super) fn broken(&mut self, op: &'static str, errno: Option<Errno>) -> Broken {
         let lasted = self.since.elapsed();
-        self.phase = Phase::Over;
-        let ending = errno.map_or(Ending::ClosedEarly, Ending::of_established);
-        Broken { peer: self.peer, ending, op, errno, lasted }
+        self.stage = Stage::Over;
+        let failed = |errno| Symptom::Error(Error::at(op, self.peer, errno));
+        let symptom = errno.map_or(Symptom::EndOfFile, failed);
+        let begun = self.sending.map_or(0, |(_, offset)| offset);
+        let unsent = (self.flights.unsent() * self.buffer.len()).saturating_sub(begun);
+        let mut evidence = Evidence {
+            phase: Phase::of_call(op),
+            elapsed: lasted,
+            written: self.written,
+            unsent: unsent as u64,
+            returned: self.returned,
+            received: self.received,
+            echo: true,
+            user_timeout: Some(self.user_timeout),
+            ..Evidence::default()
+        };
+        evidence.ask_socket(self.fd.as_fd());
+        self.host.tell(&mut evidence, self.peer, errno);
+        let diagnosis = Box::new(Diagnosis::of(&symptom, &evidence));
+        Broken { peer: self.peer, diagnosis, op, errno, lasted }
     }
 }
 

@@ -60,8 +60,10 @@ impl Plot {
             Event::Lost { .. } => Column::Not('x'),
             Event::Refused { .. } => Column::Not('r'),
             _ => {
-                self.note = line.into_iter().flat_map(str::lines).last().unwrap_or_default().into();
-                self.changed = true;
+                // The same again has no line, and leaves what was said first.
+                if let Some(line) = line.and_then(|line| line.lines().last()) {
+                    (self.note, self.changed) = (line.into(), true);
+                }
                 return;
             }
         };
@@ -123,10 +125,11 @@ fn title(target: &Target) -> String {
         0 => String::new(),
         count => format!(", retrans {count}"),
     };
-    format!(
-        "{}  {probes}, {loss}% loss, min {min} p50 {p50} p99 {p99} max {max} ms{again}",
-        target.name
-    )
+    let times = match stats.time.count() {
+        0 => String::new(),
+        _ => format!(", min {min} p50 {p50} p99 {p99} max {max} ms"),
+    };
+    format!("{}  {probes}, {loss}% loss{times}{again}", target.name)
 }
 
 /// Rows from the top, with their axis.
@@ -142,8 +145,9 @@ fn graph(columns: &VecDeque<Column>, width: usize, height: usize) -> Vec<String>
     if height == 0 {
         return Vec::new();
     }
+    let has_times = low <= high;
     // At least a factor of two, so that noise does not fill the screen.
-    let (low, high) = if low <= high { (low, high.max(low * 2.0)) } else { (1e-3, 2e-3) };
+    let (low, high) = if has_times { (low, high.max(low * 2.0)) } else { (1e-3, 2e-3) };
     let span = (high / low).ln();
     let level = |time: f64| {
         let share = (time / low).ln() / span * (height - 1) as f64;
@@ -154,7 +158,7 @@ fn graph(columns: &VecDeque<Column>, width: usize, height: usize) -> Vec<String>
         .rev()
         .map(|row| {
             let at = low * (span * row as f64 / top.max(1) as f64).exp();
-            let label = ms(Duration::from_secs_f64(at));
+            let label = if has_times { ms(Duration::from_secs_f64(at)) } else { String::new() };
             let line: String = shown
                 .iter()
                 .map(|column| match *column {
@@ -192,5 +196,11 @@ mod tests {
             assert_eq!(graph(&columns, width, height).len(), height);
         }
         assert_eq!(graph(&VecDeque::new(), 10, 3).len(), 3);
+    }
+
+    #[test]
+    fn an_axis_without_times_has_no_numbers() {
+        let columns = VecDeque::from([Column::Not('x'), Column::Not('r')]);
+        assert_eq!(graph(&columns, 10, 2), ["        |xr", "        |"]);
     }
 }

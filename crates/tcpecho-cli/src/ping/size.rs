@@ -9,7 +9,7 @@ pub(super) const LARGEST: usize = 16 << 20;
 pub(super) fn parse_size(text: &str) -> Result<usize, NotUnderstood> {
     let (number, unit) = match text.strip_suffix(['k', 'K']) {
         Some(number) => (number, 1 << 10),
-        None => text.strip_suffix('M').map_or((text, 1), |number| (number, 1 << 20)),
+        None => text.strip_suffix(['m', 'M']).map_or((text, 1), |number| (number, 1 << 20)),
     };
     let shown = text.escape_debug();
     if number.is_empty() || !number.bytes().all(|b| b.is_ascii_digit()) {
@@ -33,7 +33,9 @@ mod tests {
 
     #[test]
     fn sizes() {
-        for (text, bytes) in [("1", 1), ("64", 64), ("1k", 1024), ("3K", 3072), ("16M", LARGEST)] {
+        for (text, bytes) in
+            [("1", 1), ("64", 64), ("1k", 1024), ("3K", 3072), ("1m", 1 << 20), ("16M", LARGEST)]
+        {
             assert_eq!(parse_size(text), Ok(bytes));
         }
         for text in

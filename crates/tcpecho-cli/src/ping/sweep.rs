@@ -25,7 +25,7 @@ use super::{
 use crate::{
     exit,
     signals::Signals,
-    tell::{explain_ending, say},
+    tell::{explain, say},
 };
 
 /// Room for what is read at once.
@@ -132,7 +132,7 @@ fn words(fate: &Fate) -> String {
     match fate {
         Fate::Back { time, .. } => format!("it came back in {} ms", ms(*time)),
         Fate::Changed => "what came back is not what was sent".into(),
-        Fate::Ended(broken) => format!("{}: {}", broken.ending, broken.seen()),
+        Fate::Ended(broken) => format!("{}: {}", broken.ending(), broken.seen()),
         Fate::Silence { acknowledged, retransmits } => {
             let heard = match acknowledged {
                 Some(true) => ", but acknowledged",
@@ -175,13 +175,16 @@ impl<'a> Writer<'a> {
     }
 
     fn end(&mut self, found: &Result<Finding, Stop>, spent: Duration, exit_status: u8) {
+        if let Ok(Finding::Dead(Fate::Ended(broken))) = found {
+            explain(&broken.diagnosis);
+        }
         let sentence = match found {
             Ok(finding) => finding.sentence(),
             Err(Stop::Signal(signal)) => format!("interrupted ({})", signal.as_str()),
             Err(Stop::Deadline) => "the deadline came first".into(),
             Err(Stop::Unconnected(failures)) => {
                 for failure in failures {
-                    explain_ending(failure.ending, &failure.seen());
+                    explain(&failure.diagnosis);
                 }
                 "could not connect".into()
             }

@@ -10,11 +10,11 @@ use std::{
 };
 
 use rustix::event::PollFlags;
-use tcpecho::Ending;
+use tcpecho::{Attempt, Ending};
 
 use super::{
     event::{Broken, Event, Loss},
-    link::{Failure, Link, Way},
+    link::{Link, Way},
     probe::{Run, Stamp},
     schedule::{Pace, Schedule},
     stats::Stats,
@@ -192,7 +192,8 @@ impl Target {
         let mut index = 0;
         while let Some(link) = self.links.get_mut(index) {
             let was_open = link.is_open();
-            match link.proceed(&self.rules.way, Instant::now()) {
+            let now = Instant::now();
+            match link.proceed(&self.rules.way, now) {
                 Ok(true) if !was_open => {
                     if self.opened(index) {
                         index += 1;
@@ -203,7 +204,7 @@ impl Target {
                 Ok(_) => index += 1,
                 Err(failures) => {
                     let link = self.links.swap_remove(index);
-                    self.could_not_connect(failures, Some(link));
+                    self.could_not_connect(failures, Some(link), now);
                 }
             }
         }
@@ -275,13 +276,13 @@ impl Target {
         self.next_try = None;
         match self.open(now) {
             Ok(link) => self.links.push(link),
-            Err(failures) => self.could_not_connect(failures, None),
+            Err(failures) => self.could_not_connect(failures, None, now),
         }
         // On loopback it is there already.
         self.proceed();
     }
 
-    fn open(&self, now: Instant) -> Result<Link, Vec<Failure>> {
+    fn open(&self, now: Instant) -> Result<Link, Vec<Attempt>> {
         let Rules { way, run, size, .. } = &self.rules;
         Link::open(self.addrs.iter().copied(), way, *run, *size, now)
     }
@@ -315,7 +316,8 @@ impl Target {
             }
             return;
         }
-        match self.open(Instant::now()) {
+        let now = Instant::now();
+        match self.open(now) {
             Ok(mut link) => {
                 link.add(stamp, due);
                 self.links.push(link);
@@ -323,7 +325,7 @@ impl Target {
             }
             Err(failures) => {
                 let ending = failures.last().map_or(Ending::Limit, |failure| failure.ending);
-                self.could_not_connect(failures, None);
+                self.could_not_connect(failures, None, now);
                 self.lose(stamp.seq, due, Loss::Ended(ending));
             }
         }
@@ -344,8 +346,8 @@ impl Target {
                     }
                     let link = self.links.swap_remove(index);
                     let eof = |broken: &Broken| broken.errno.is_none();
-                    let better =
-                        better.filter(|better| !eof(better) || broken.ending == Ending::BrokenPipe);
+                    let better = better
+                        .filter(|better| !eof(better) || broken.ending() == Ending::BrokenPipe);
                     self.broke(better.unwrap_or(broken), link);
                 }
             }

@@ -6,7 +6,7 @@ use std::{
 };
 
 use rustix::termios::tcgetwinsize;
-use tcpecho::Ending;
+use tcpecho::Diagnosis;
 
 use super::{
     args::{Manner, Plan},
@@ -18,7 +18,7 @@ use super::{
     summary,
     target::Target,
 };
-use crate::tell::{explain_ending, say};
+use crate::tell::{explain, say};
 
 /// Explanations that are held back while a plot has the screen.
 const HELD_BACK: usize = 16;
@@ -31,10 +31,10 @@ pub(super) struct Teller<'a> {
     /// Dots that stand.
     dots: u64,
     plot: Option<Plot>,
-    /// What has been explained, by target.
-    explained: Vec<(String, Ending)>,
+    /// The cases that have been explained, by target.
+    explained: Vec<(String, &'static str)>,
     /// To be explained once the screen is free.
-    held_back: Vec<(Ending, String)>,
+    held_back: Vec<Diagnosis>,
 }
 
 impl<'a> Teller<'a> {
@@ -84,27 +84,30 @@ impl<'a> Teller<'a> {
     }
 
     /// What broke, on standard error, in three parts: what was seen, what it means, what to try. Once for each
-    /// ending: later ones have their line.
+    /// case: later ones have their line.
     fn explain(&mut self, target: &str, event: &Event) {
         if self.plan.manner == Manner::Silent {
             return;
         }
         let told = match event {
-            Event::Broken(broken) => vec![(broken.ending, broken.seen())],
-            Event::Unconnected { failures, again: false } => {
-                failures.iter().map(|failure| (failure.ending, failure.seen())).collect()
+            Event::Broken(broken) => vec![&*broken.diagnosis],
+            Event::Unconnected { failures, .. } => {
+                failures.iter().map(|failure| &failure.diagnosis).collect()
             }
             _ => return,
         };
-        for (ending, seen) in told {
-            let known = self.explained.iter().any(|(name, word)| name == target && *word == ending);
+        for diagnosis in told {
+            let Diagnosis { case, .. } = diagnosis;
+            let known = self.explained.iter().any(|(name, word)| name == target && word == case);
             if known {
                 continue;
             }
-            self.explained.push((target.into(), ending));
+            self.explained.push((target.into(), case));
             match self.plot {
-                None => explain_ending(ending, &seen),
-                Some(_) if self.held_back.len() < HELD_BACK => self.held_back.push((ending, seen)),
+                None => explain(diagnosis),
+                Some(_) if self.held_back.len() < HELD_BACK => {
+                    self.held_back.push(diagnosis.clone());
+                }
                 Some(_) => {}
             }
         }
@@ -187,8 +190,8 @@ impl<'a> Teller<'a> {
 
     /// What could not be explained while a plot had the screen.
     pub(super) fn explain_rest(&mut self) {
-        for (ending, seen) in self.held_back.drain(..) {
-            explain_ending(ending, &seen);
+        for diagnosis in self.held_back.drain(..) {
+            explain(&diagnosis);
         }
     }
 }

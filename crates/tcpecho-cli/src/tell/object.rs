@@ -28,8 +28,9 @@ pub(super) struct Object<'a> {
     exit_status: u8,
 }
 
+/// What it means and what to try, beside the message that says what was seen.
 #[derive(Serialize)]
-struct Meaning<'a> {
+pub(crate) struct Meaning<'a> {
     case: &'a str,
     cause: &'a str,
     advice: &'a str,
@@ -82,7 +83,7 @@ impl<'a> Object<'a> {
 }
 
 impl<'a> Meaning<'a> {
-    fn of(diagnosis: &'a Diagnosis) -> Self {
+    pub(crate) fn of(diagnosis: &'a Diagnosis) -> Self {
         let Diagnosis { case, cause, advice, certain, .. } = diagnosis;
         Meaning { case, cause, advice, certain: *certain }
     }

@@ -105,7 +105,10 @@ fn nobody_listens() {
     let ended = ping_to(addr, QUICK);
     ended.with(1).shows("no connection: refused: connect").shows("seq=3 lost: refused");
     ended.shows("3 probes transmitted, 0 received, 3 lost, 100% loss");
-    ended.says("tcpecho: refused").says("  means: RST answered the SYN").says("  try:   ");
+    ended
+        .says("tcpecho: refused")
+        .says("  means: nobody listens on that port of this host")
+        .says("  try:   ");
     // The same again is not told again.
     assert_eq!(ended.stderr.iter().filter(|line| *line == "tcpecho: refused").count(), 1);
 }

@@ -26,12 +26,15 @@ fn what_is_not_understood_exits_with_2() {
         &["-C", "3", "-c", "3"],
         &["--plot"],
         &["--idle-sweep", "--size-sweep"],
+        &["--size-sweep", "1k"],
+        &["--idle-sweep", "5s"],
         &["no-such-host.invalid", "-c", "1"],
     ] {
         let ended = ping(args);
         ended.with(2);
         assert!(!ended.stderr.is_empty(), "{args:?}");
     }
+    ping(&["--size-sweep", "1k"]).says("takes its limit behind a \"=\": --size-sweep=1k");
 }
 
 #[test]

@@ -138,6 +138,13 @@ fn an_object_for_each_thing_that_happens() {
     assert_eq!((&answered["seq"], &answered["bytes"]), (&1.into(), &64.into()));
     let broken = objects.iter().find(|object| object["event"] == "broken").unwrap();
     assert_eq!((&broken["ending"], &broken["errno"]), (&"closed-early".into(), &Value::Null));
+    let diagnosis = &broken["diagnosis"];
+    assert_eq!(
+        (&diagnosis["case"], &diagnosis["certain"]),
+        (&"closed-early".into(), &true.into()),
+        "{broken}"
+    );
+    assert!(broken["message"].as_str().unwrap().contains(" bytes had come back"), "{broken}");
 }
 
 #[test]
@@ -151,8 +158,14 @@ fn nobody_there_is_an_object_too() {
         (&attempt["ending"], &attempt["errno"]),
         (&"refused".into(), &"ECONNREFUSED".into())
     );
+    assert_eq!(attempt["diagnosis"]["case"], "nobody-listens-here", "{attempt}");
     let ended = ping_to(addr, &["-c", "1", "--connect", "--json-stream"]);
     assert!(checked(&ended.with(1).objects()).contains(&"refused".to_string()));
+    // No name server is asked for a name with an empty label.
+    let ended = ping(&["-c", "1", "--json-stream", "no..name"]);
+    let objects = ended.with(2).objects();
+    assert_eq!(checked(&objects), ["unresolved"]);
+    assert!(objects[0]["message"].as_str().unwrap().starts_with("getaddrinfo no..name: "));
 }
 
 #[test]

@@ -1,8 +1,11 @@
 //! Between the two hosts of the laboratory, on a wire that loses what it is told to lose. SKIP where there can be none.
 
-use std::time::Duration;
+use std::{
+    thread,
+    time::{Duration, Instant},
+};
 
-use tcpecho_lab::{Exit, Family, Matcher, Options, Program, Rule, TwoHosts};
+use tcpecho_lab::{Exit, Family, IcmpError, Matcher, Options, Program, Rule, TwoHosts};
 
 use crate::common::program;
 
@@ -41,6 +44,19 @@ fn line(program: &Program, text: &str) -> String {
     found.unwrap_or_else(|failed| panic!("{failed}\n{:#?}", program.lines()))
 }
 
+/// A line that may have come before the ones that were waited for: the two outputs keep no order.
+fn told(program: &Program, text: &str) -> String {
+    let start = Instant::now();
+    loop {
+        let lines = program.lines();
+        if let Some((_, line)) = lines.iter().find(|(_, line)| line.contains(text)) {
+            return line.clone();
+        }
+        assert!(start.elapsed() < PATIENCE, "no {text:?} in {lines:#?}");
+        thread::sleep(Duration::from_millis(10));
+    }
+}
+
 #[test]
 fn one_lost_segment_is_one_retransmission_beside_the_probe() {
     let Some(lab) = Lab::new() else { return };
@@ -69,10 +85,42 @@ fn a_cut_path_is_given_up_and_the_outage_measured() {
     let lost = line(&pinging, " lost: no answer within 500ms");
     assert!(lost.contains("and no acknowledgement: the way there, or the host"), "{lost}");
     line(&pinging, "connection lost: gave-up: ");
+    let seen = told(&pinging, " of ours are not acknowledged; ");
+    for part in ["  seen:  ", "(ETIMEDOUT); ", " bytes had come back; "] {
+        assert!(seen.contains(part), "{seen}");
+    }
+    assert!(seen.contains(" retransmission"), "{seen}");
+    told(&pinging, "  means: nothing that we send is acknowledged any more: ");
     lab.two.wire.mend();
     line(&pinging, "again in ");
     line(&pinging, "outage of ");
     drop(pinging);
+}
+
+#[test]
+fn a_firewall_that_forbids_is_named() {
+    let Some(lab) = Lab::new() else { return };
+    let prohibited = Rule::answer(Matcher::syn(), IcmpError::Prohibited);
+    lab.two.wire.add(prohibited.because("forbidden"));
+    let router = Family::V4.router();
+    for how in ["-i0.1", "--connect", "--reconnect"] {
+        let pinging = lab.ping(&["-c", "1", how]);
+        line(&pinging, "no connection: forbidden: connect ");
+        line(&pinging, "seq=1 lost: forbidden");
+        let means = told(&pinging, "  means: ");
+        assert!(means.contains(&format!("a firewall at {router} rejects it by rule")), "{means}");
+        assert_eq!(pinging.wait(PATIENCE).unwrap().1, Exit::Exited(1));
+    }
+}
+
+#[test]
+fn a_rejected_port_is_no_answer_of_the_peer() {
+    let Some(lab) = Lab::new() else { return };
+    lab.two.wire.add(Rule::answer(Matcher::syn(), IcmpError::PortUnreachable));
+    let pinging = lab.ping(&["-c", "1", "--connect"]);
+    line(&pinging, "seq=1 lost: refused");
+    told(&pinging, "TCP itself would answer with RST");
+    assert_eq!(pinging.wait(PATIENCE).unwrap().1, Exit::Exited(1));
 }
 
 #[test]

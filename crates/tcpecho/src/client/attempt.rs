@@ -18,10 +18,7 @@ use tcpecho_os::{
 };
 
 use super::{Attempt, Call, Connector};
-use crate::{
-    Diagnosis, Error, Evidence, Keepalive,
-    evidence::{Kernel, Phase, route_to, sockets_towards},
-};
+use crate::{Diagnosis, Error, Evidence, Keepalive, evidence::Phase};
 
 /// A handshake under way.
 pub(super) struct Running {
@@ -132,25 +129,23 @@ impl Running {
     }
 }
 
-/// Adds what can be found out without the socket.
+/// Adds what this host tells.
 fn attempt(addr: SocketAddr, error: Error, start: Instant, mut evidence: Evidence) -> Attempt {
     let elapsed = start.elapsed();
-    evidence.phase = Phase::of_call(error.op);
-    evidence.elapsed = elapsed;
-    evidence.peer = Some(addr);
-    evidence.kernel = Kernel::read();
-    evidence.route = route_to(addr);
-    match error.source {
-        Errno::ADDRNOTAVAIL => evidence.towards = sockets_towards(addr),
-        Errno::MFILE => {
-            use rustix::process::{Resource, getrlimit};
-            evidence.descriptor_limit = getrlimit(Resource::Nofile).current;
-        }
-        _ => {}
+    evidence.ask_host(addr, Some(error.source));
+    Attempt::of(addr, error, elapsed, evidence)
+}
+
+impl Attempt {
+    /// What this error of an attempt at `addr` means in the light of `evidence`; its phase, time and peer are filled in.
+    #[must_use]
+    pub fn of(addr: SocketAddr, error: Error, elapsed: Duration, mut evidence: Evidence) -> Self {
+        evidence.phase = Phase::of_call(error.op);
+        (evidence.elapsed, evidence.peer) = (elapsed, Some(addr));
+        let diagnosis = Diagnosis::of(&error.clone().into(), &evidence);
+        let ending = diagnosis.ending;
+        Attempt { addr, ending, error, elapsed, evidence: Box::new(evidence), diagnosis }
     }
-    let diagnosis = Diagnosis::of(&error.clone().into(), &evidence);
-    let ending = diagnosis.ending;
-    Attempt { addr, ending, error, elapsed, evidence: Box::new(evidence), diagnosis }
 }
 
 impl Connector<'_> {

@@ -95,6 +95,11 @@ impl Flights {
         self.waiting.get(index).map(|flight| flight.stamp)
     }
 
+    /// How many were not sent, or not wholly.
+    pub(super) fn unsent(&self) -> usize {
+        self.waiting.len() - self.waiting.partition_point(|flight| flight.sent.is_some())
+    }
+
     /// It is handed to the socket, which now has had so many bytes.
     pub(super) fn note_sent(&mut self, seq: u64, at: Instant, end: u64) {
         let missed = self.missed.binary_search_by_key(&seq, number).ok();

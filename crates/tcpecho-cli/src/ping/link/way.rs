@@ -3,7 +3,8 @@
 use std::{
     collections::VecDeque,
     net::SocketAddr,
-    os::fd::OwnedFd,
+    os::fd::{AsFd, BorrowedFd, OwnedFd},
+    rc::Rc,
     time::{Duration, Instant},
 };
 
@@ -11,7 +12,10 @@ use rustix::{
     io::Errno,
     net::{self, AddressFamily, SocketFlags, SocketType, sockopt},
 };
-use tcpecho::{Ending, Error};
+use tcpecho::{Attempt, Error, Evidence, evidence::Tried};
+use tcpecho_os::socket::set_receive_errors;
+
+use super::host::Host;
 
 /// How connections are made.
 #[derive(Debug, Clone)]
@@ -23,65 +27,80 @@ pub(in crate::ping) struct Way {
     pub(in crate::ping) timeout: Duration,
     /// Ask for the kernel's stamps.
     pub(in crate::ping) stamps: bool,
+    pub(in crate::ping) host: Rc<Host>,
 }
 
-/// An address that could not be connected to.
-#[derive(Debug, Clone)]
-pub(in crate::ping) struct Failure {
-    pub(in crate::ping) ending: Ending,
-    pub(in crate::ping) error: Error,
-    pub(in crate::ping) elapsed: Duration,
-}
+impl Way {
+    /// A host that does not acknowledge for so long is given up by the kernel, which then says why.
+    pub(super) fn user_timeout(&self) -> Duration {
+        let most = Duration::from_millis(u32::MAX.into());
+        self.timeout.saturating_mul(2).clamp(Duration::from_secs(1), most)
+    }
 
-impl Failure {
-    /// What was seen, in words.
-    pub(in crate::ping) fn seen(&self) -> String {
-        // A note tells the time already.
-        match self.error.notes.as_slice() {
-            [] => format!("{} after {:.1?}", self.error, self.elapsed),
-            _ => self.error.to_string(),
+    /// What the failure of an attempt means; `evidence` is what else is known of it.
+    pub(super) fn failure(
+        &self,
+        fd: Option<BorrowedFd<'_>>,
+        addr: SocketAddr,
+        error: Error,
+        elapsed: Duration,
+        mut evidence: Evidence,
+    ) -> Attempt {
+        if let Some(fd) = fd {
+            evidence.ask_socket(fd);
         }
+        self.host.tell(&mut evidence, addr, Some(error.source));
+        Attempt::of(addr, error, elapsed, evidence)
     }
 }
 
 /// A socket that connects to the next address; those that fail at once are noted.
 pub(super) fn next_address(
     addrs: &mut VecDeque<SocketAddr>,
-    failures: &mut Vec<Failure>,
+    failures: &mut Vec<Attempt>,
     way: &Way,
 ) -> Option<(OwnedFd, SocketAddr)> {
     while let Some(addr) = addrs.pop_front() {
         let start = Instant::now();
-        match begin(addr, way) {
-            Ok(fd) => return Some((fd, addr)),
-            Err(error) => {
-                let ending = Ending::of_connect(error.source);
-                failures.push(Failure { ending, error, elapsed: start.elapsed() });
-            }
-        }
+        let fd = new_socket(addr);
+        let begun = fd.as_ref().map_err(Error::clone).and_then(|fd| begin(fd, addr, way));
+        let (fd, error) = match (fd, begun) {
+            (Ok(fd), Ok(())) => return Some((fd, addr)),
+            (fd, Err(error)) => (fd.ok(), error),
+            (Err(error), Ok(())) => (None, error),
+        };
+        let tried = failures.iter().map(Tried::of).collect();
+        let evidence = Evidence { tried, ..Evidence::default() };
+        let fd = fd.as_ref().map(AsFd::as_fd);
+        failures.push(way.failure(fd, addr, error, start.elapsed(), evidence));
     }
     None
 }
 
-fn begin(addr: SocketAddr, way: &Way) -> Result<OwnedFd, Error> {
+fn new_socket(addr: SocketAddr) -> Result<OwnedFd, Error> {
     let family = if addr.is_ipv4() { AddressFamily::INET } else { AddressFamily::INET6 };
     let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
-    let fd = net::socket_with(family, SocketType::STREAM, flags, None)
-        .map_err(|errno| Error::at("socket", addr, errno))?;
+    net::socket_with(family, SocketType::STREAM, flags, None)
+        .map_err(|errno| Error::at("socket", addr, errno))
+}
+
+fn begin(fd: &OwnedFd, addr: SocketAddr, way: &Way) -> Result<(), Error> {
     let option = |errno| Error::at("setsockopt", addr, errno);
-    sockopt::set_tcp_nodelay(&fd, true).map_err(option)?;
+    sockopt::set_tcp_nodelay(fd, true).map_err(option)?;
     if let Some(device) = &way.device {
-        tcpecho_os::socket::bind_to_device(&fd, device)
+        tcpecho_os::socket::bind_to_device(fd, device)
             .map_err(|errno| option(errno).note(format!("interface {}", device.escape_debug())))?;
     }
     if let Some(source) = way.source {
         if source.port() != 0 {
-            sockopt::set_socket_reuseaddr(&fd, true).map_err(option)?;
+            sockopt::set_socket_reuseaddr(fd, true).map_err(option)?;
         }
-        net::bind(&fd, &source).map_err(|errno| Error::at("bind", source, errno))?;
+        net::bind(fd, &source).map_err(|errno| Error::at("bind", source, errno))?;
     }
-    match net::connect(&fd, &addr) {
-        Ok(()) | Err(Errno::INPROGRESS | Errno::INTR) => Ok(fd),
+    // Which router refuses a SYN is told by the error queue only; it costs nothing if none does.
+    let _ = set_receive_errors(fd, true);
+    match net::connect(fd, &addr) {
+        Ok(()) | Err(Errno::INPROGRESS | Errno::INTR) => Ok(()),
         Err(errno) => Err(Error::at("connect", addr, errno)),
     }
 }

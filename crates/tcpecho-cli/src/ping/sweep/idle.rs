@@ -36,8 +36,8 @@ pub(super) fn sweep(
             return Ok(Finding::Dead(fate));
         }
         if let Some((broken, at)) = trial.rest(&mut link, idle)? {
-            let (word, seen) = (broken.ending, broken.seen());
-            writer.step(idle_ms, false, &format!("{word} after {} ms: {seen}", ms(at)));
+            let (word, op, said) = (broken.ending(), broken.op, broken.said());
+            writer.step(idle_ms, false, &format!("{word} after {} ms: {op}: {said}", ms(at)));
             return Ok(Finding::Idle { alive: at, dead: Some(at), how: Some(word_of(word)) });
         }
         let fate = trial.probe(&mut link)?;
@@ -51,8 +51,8 @@ pub(super) fn sweep(
                 search.fails(idle_ms);
                 writer.step(idle_ms, false, &format!("dead: {}", super::words(&fate)));
                 how = Some(match &fate {
-                    Fate::Ended(broken) if broken.ending == Ending::Reset => "reset on use",
-                    Fate::Ended(broken) => broken.ending.word(),
+                    Fate::Ended(broken) if broken.ending() == Ending::Reset => "reset on use",
+                    Fate::Ended(broken) => broken.ending().word(),
                     _ => "silent",
                 });
             }

@@ -11,10 +11,11 @@ use rustix::{
     event::{PollFd, PollFlags, Timespec, poll},
     io::Errno,
 };
+use tcpecho::Attempt;
 
 use super::super::{
     event::Broken,
-    link::{Brought, Failure, Link, Way},
+    link::{Brought, Link, Way},
     probe::{Run, Stamp},
 };
 use crate::signals::Signals;
@@ -38,7 +39,7 @@ pub(super) enum Stop {
     Signal(Signal),
     /// The user's own deadline.
     Deadline,
-    Unconnected(Vec<Failure>),
+    Unconnected(Vec<Attempt>),
     Failed(&'static str, Errno),
 }
 

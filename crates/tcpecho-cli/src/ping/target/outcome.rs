@@ -2,12 +2,13 @@
 
 use std::time::{Duration, Instant};
 
-use tcpecho::Ending;
+use rustix::io::Errno;
+use tcpecho::{Attempt, Ending};
 
 use super::{Missing, Mode, Target};
 use crate::ping::{
     event::{Answer, Broken, Connected, Event, Loss},
-    link::{Brought, Failure, Flight, Link},
+    link::{Brought, Flight, Link},
 };
 
 /// Waits between attempts to connect: doubled each time.
@@ -77,8 +78,14 @@ impl Target {
         self.answered(answer, now);
     }
 
-    pub(super) fn could_not_connect(&mut self, failures: Vec<Failure>, link: Option<Link>) {
-        let now = Instant::now();
+    /// That was found out at `now`.
+    pub(super) fn could_not_connect(
+        &mut self,
+        failures: Vec<Attempt>,
+        link: Option<Link>,
+        now: Instant,
+    ) {
+        let by_rst = failures.last().is_some_and(is_by_rst);
         let ending = failures.last().map_or(Ending::ConnectTimeout, |failure| failure.ending);
         let was_down = self.last_ending.replace(ending) == Some(ending);
         // The same again is not news.
@@ -90,7 +97,7 @@ impl Target {
             self.try_again(now);
         }
         for flight in link.map(|mut link| link.take_under_way()).into_iter().flatten() {
-            if self.rules.mode == Mode::Connect && ending == Ending::Refused {
+            if self.rules.mode == Mode::Connect && by_rst {
                 self.stats.refused += 1;
                 let time = now.saturating_duration_since(flight.due);
                 self.events.push(Event::Refused { seq: flight.stamp.seq, time });
@@ -180,7 +187,7 @@ impl Target {
     }
 
     pub(super) fn broke(&mut self, broken: Broken, mut link: Link) {
-        let (ending, now) = (broken.ending, Instant::now());
+        let (ending, now) = (broken.ending(), Instant::now());
         self.stats.breaks += 1;
         self.stats.retransmits += link.kernel().map_or(0, |kernel| kernel.retransmits.into());
         self.last_ending = Some(ending);
@@ -209,4 +216,9 @@ impl Target {
             Loss::Silence { .. } | Loss::Unsent => self.settled(Instant::now()),
         }
     }
+}
+
+/// The peer itself has refused it; a router's refusal is no answer of the peer.
+fn is_by_rst(failure: &Attempt) -> bool {
+    failure.error.source == Errno::CONNREFUSED && failure.evidence.routers.is_empty()
 }
