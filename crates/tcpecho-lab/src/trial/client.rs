@@ -101,7 +101,7 @@ impl Stage {
 }
 
 /// So many lines of 1000 bytes, newline included, all different.
-fn many_lines(count: usize) -> Vec<String> {
+pub(super) fn many_lines(count: usize) -> Vec<String> {
     let line = |number: usize| {
         let mut line = String::new();
         while line.len() < 999 {
