@@ -1,6 +1,6 @@
 //! The input ends while replies are owed (UNP 6.6).
 
-use super::{many_lines, meet};
+use super::{END, many_lines, meet};
 use crate::impairment::{Matcher, Rule};
 use crate::side::Side;
 use crate::stage::{Played, Stage};
@@ -19,9 +19,12 @@ const FIN_FIRST: Duration = Duration::from_secs(1);
 fn play(stage: &mut Stage) -> Played {
     stage.step("ten lines of 1000 bytes are typed and the input ends; the wire keeps every reply");
     stage.two().watch_states(false);
+    // What is kept is not sent again: a copy that comes when all is over would be answered with RST.
+    stage.two().set_sysctl("net.ipv4.tcp_rto_min_us", "10000000")?;
+    stage.two().set_sysctl("net.ipv4.tcp_early_retrans", "0")?;
     let pair = meet(stage)?;
-    let replies = Matcher::data().from_server();
-    let rule = stage.two().wire.add(Rule::hold(replies.clone()));
+    let replies = [Matcher::data().from_server(), Matcher::fin().from_server()];
+    let rules = replies.map(|reply| stage.two().wire.add(Rule::hold(reply)));
     // No more than a kernel sends before the first acknowledgement, which the replies carry.
     let lines = many_lines(10);
     for line in &lines {
@@ -34,8 +37,19 @@ fn play(stage: &mut Stage) -> Played {
     }
 
     stage.step("the wire lets the replies go on");
-    stage.two().wire.remove(rule);
-    stage.two().wire.release_all(&replies);
+    let all: usize = lines.iter().map(|line| line.len() + 1).sum();
+    // Else what comes last would overtake, and the kernel send the others again.
+    Stage::until(END, || {
+        let held = stage.two().wire.held();
+        pair.server.program.exit().is_some()
+            || held.iter().map(|held| held.packet.payload().len()).sum::<usize>() >= all
+    });
+    let kept = Matcher::any_tcp().from_server();
+    stage.two().wire.release_all(&kept);
+    for rule in rules {
+        stage.two().wire.remove(rule);
+    }
+    stage.two().wire.release_all(&kept);
     stage.claim_closes("the client says that it is done: FIN", Side::Client, Fault::Hung);
     stage.claim_closes("the server closes too: FIN", Side::Server, Fault::CloseWait);
     stage.claim_ends_well("the client ends with status 0", &pair.client);
