@@ -75,7 +75,7 @@ fn exchange(stage: &mut Stage, pair: &Pair, line: &str) -> Played {
     if stage.wait_until_read(Side::Client).is_err() {
         return Err(stage.stuck("the client does not read the reply before it gets more input"));
     }
-    Ok(())
+    stage.wait_until_acknowledged()
 }
 
 /// Twenty lines are typed and the input ends, over a wire that does this to them.

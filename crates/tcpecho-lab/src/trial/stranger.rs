@@ -313,6 +313,20 @@ impl Stage {
         ports.collect::<std::collections::BTreeSet<_>>().len()
     }
 
+    /// Waits until all that the server has sent is acknowledged: an acknowledgement that its kernel delays would tell a host
+    /// that has booted meanwhile of the connection, and be answered with RST.
+    pub(crate) fn wait_until_acknowledged(&self) -> Played {
+        let acknowledged = || {
+            let sockets = self.connections_of_any_family(Side::Server);
+            sockets.iter().all(|socket| socket.wqueue == 0)
+        };
+        if Stage::until(PATIENCE, acknowledged) {
+            Ok(())
+        } else {
+            Err(Broken::new("the client's kernel does not acknowledge the reply"))
+        }
+    }
+
     /// Waits until the client's program has read all that has arrived.
     pub(crate) fn wait_until_read(&self, side: Side) -> Played {
         self.two().host(side).wait_for_socket(
