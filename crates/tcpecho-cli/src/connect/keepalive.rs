@@ -65,7 +65,7 @@ pub(super) fn user_timeout(text: &str) -> Result<UserTimeout, NotUnderstood> {
 pub(super) fn usual_user_timeout() -> Option<Duration> {
     const USUAL: Duration = Duration::from_secs(30);
     let kernel = Kernel::read().data_wait(Duration::from_millis(200), None);
-    (!kernel.is_some_and(|wait| wait < USUAL)).then_some(USUAL)
+    kernel.is_none_or(|wait| wait >= USUAL).then_some(USUAL)
 }
 
 #[cfg(test)]
