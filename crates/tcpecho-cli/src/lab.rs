@@ -30,7 +30,7 @@ use tcpecho_lab::{
     puppet,
     scenario::{Run, SCENARIOS, Scenario, Verdict},
     stage::Stage,
-    trial::{Trial, trials},
+    trial::{Trial, pairs, trials},
 };
 
 use self::ladder::Ladder;
@@ -169,8 +169,10 @@ fn list() -> ExitCode {
             (false, true) => "  takes your server",
             (false, false) => "",
         };
+        let is_pair = pairs().iter().any(|pair| pair.name == scenario.name);
+        let both = if is_pair { ", or both together" } else { "" };
         let Scenario { name, title, source, .. } = scenario;
-        let _ = writeln!(out, "{name:<32} {title} ({source}){takes}");
+        let _ = writeln!(out, "{name:<32} {title} ({source}){takes}{both}");
     }
     ExitCode::SUCCESS
 }
@@ -185,6 +187,9 @@ fn explain(name: &str) -> ExitCode {
     for trial in trials().into_iter().filter(|trial| trial.scenario.name == name) {
         let page = report::explanation(trial.scenario);
         pages.push(page.replacen(": ", &format!(": your {}: ", trial.role), 1));
+    }
+    for pair in pairs().iter().filter(|pair| pair.name == name) {
+        pages.push(report::explanation(pair).replacen(": ", ": your client and server: ", 1));
     }
     if pages.is_empty() {
         return unknown(name);
@@ -202,16 +207,17 @@ fn unknown(name: &str) -> ExitCode {
 /// The scenarios asked for, each with the families it is to be played over.
 fn asked_for(
     args: &RunArgs,
-    role: Option<Side>,
+    invitations: &[test::Invitation],
 ) -> Result<Vec<(&'static Scenario, Family)>, ExitCode> {
     let families = args.family.list();
     let mut wanted = Vec::new();
     for name in &args.names {
-        let scenarios = match (name.as_str(), Scenario::named(name), role) {
-            (_, _, Some(role)) => test::trial_named(name, role)?,
-            ("all", _, _) => SCENARIOS.to_vec(),
-            (_, Some(scenario), _) => vec![scenario],
-            _ => return Err(unknown(name)),
+        let scenarios = match (invitations, Scenario::named(name)) {
+            ([], _) if name == "all" => SCENARIOS.to_vec(),
+            ([], Some(scenario)) => vec![scenario],
+            ([], None) => return Err(unknown(name)),
+            ([alone], _) => test::trial_named(name, alone.role)?,
+            (_, _) => test::pair_named(name)?,
         };
         wanted.extend(
             scenarios
@@ -223,11 +229,11 @@ fn asked_for(
 }
 
 fn play(args: &RunArgs) -> ExitCode {
-    let invitation = match args.program.invitation() {
-        Ok(invitation) => invitation,
+    let invitations = match args.program.invitations() {
+        Ok(invitations) => invitations,
         Err(status) => return status,
     };
-    let wanted = match asked_for(args, invitation.as_ref().map(|guest| guest.role)) {
+    let wanted = match asked_for(args, &invitations) {
         Ok(wanted) => wanted,
         Err(status) => return status,
     };
@@ -259,8 +265,8 @@ fn play(args: &RunArgs) -> ExitCode {
     }
     let prepare = |stage: &mut Stage| {
         args.prepare(stage);
-        if let Some(guest) = &invitation {
-            stage.invite(guest.command.clone());
+        for guest in &invitations {
+            stage.invite(guest.role, guest.command.clone());
         }
     };
     let live = args.format == Format::Text && (wanted.len() == 1 || args.jobs == 1 || args.slow);

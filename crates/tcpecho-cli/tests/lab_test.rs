@@ -7,8 +7,8 @@ use std::{
 
 use tcpecho_lab::{
     Side,
-    scenario::Sentence,
-    trial::{Fault, Trial, trials},
+    scenario::{Scenario, Sentence},
+    trial::{Fault, Trial, pairs, trials},
 };
 
 const TCPECHO: &str = env!("CARGO_BIN_EXE_tcpecho");
@@ -68,43 +68,67 @@ fn all_right(role: Side, command: &str, family: &str) {
     assert!(wrong.is_empty() && status == Some(0), "{command}: {wrong:#?}");
 }
 
-#[test]
-fn our_client_behaves_in_every_trial() {
-    all_right(Side::Client, &format!("'{TCPECHO}' connect {{host}} {{port}}"), "6");
+fn our_client() -> String {
+    format!("'{TCPECHO}' connect {{host}} {{port}}")
+}
+
+fn our_server(engine: &str) -> String {
+    format!("'{TCPECHO}' serve --engine {engine} --port {{port}}")
 }
 
 #[test]
 fn every_claim_that_is_made_stands_on_the_page_that_explains_it() {
-    for (option, command) in [
-        ("--client", format!("'{TCPECHO}' connect {{host}} {{port}}")),
-        ("--server", format!("'{TCPECHO}' serve --engine epoll --port {{port}}")),
-    ] {
-        let args = ["run", "all", option, &command, "--jobs", "4", "--format", "ndjson"];
-        let Some((status, moments)) = tested(&args) else { return };
-        let mut claims = 0;
-        for moment in moments.lines() {
-            let moment: serde_json::Value = serde_json::from_str(moment).unwrap();
-            if moment["what"] != "claim" {
-                continue;
-            }
-            claims += 1;
-            let (name, sentence) = (moment["scenario"].as_str().unwrap(), &moment["text"]);
-            assert_eq!(moment["verdict"], "holds", "{name}: {sentence}");
-            let trial =
-                Trial::named(name, if option == "--client" { Side::Client } else { Side::Server });
-            let written = trial.unwrap().scenario.sentences();
-            let sentence = Sentence::Claim(sentence.as_str().unwrap().into());
-            assert!(written.contains(&sentence), "{name}: {sentence:?}");
-        }
-        assert!(status == Some(0) && claims > 60, "{option}: {claims} claims");
-    }
+    let (client, server) = (&our_client(), &our_server("epoll"));
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            let of = |name: &str| Trial::named(name, Side::Client).unwrap().scenario;
+            every_claim_holds_and_is_written(&["--client", client], 60, of);
+        });
+        scope.spawn(|| {
+            let of = |name: &str| Trial::named(name, Side::Server).unwrap().scenario;
+            every_claim_holds_and_is_written(&["--server", server], 60, of);
+        });
+    });
 }
 
 #[test]
-fn our_servers_behave_in_every_trial() {
+fn our_client_and_our_server_behave_with_each_other() {
+    let (client, server) = (our_client(), our_server("auto"));
+    let options = ["--client", &client, "--server", &server, "--family", "both"];
+    every_claim_holds_and_is_written(&options, 120, |name| {
+        pairs().iter().copied().find(|pair| pair.name == name).unwrap()
+    });
+}
+
+fn every_claim_holds_and_is_written(
+    options: &[&str],
+    at_least: usize,
+    scenario: impl Fn(&str) -> &'static Scenario,
+) {
+    let args = [&["run", "all", "--jobs", "4", "--format", "ndjson"], options].concat();
+    let Some((status, moments)) = tested(&args) else { return };
+    let mut claims = 0;
+    for moment in moments.lines() {
+        let moment: serde_json::Value = serde_json::from_str(moment).expect(moment);
+        if moment["what"] != "claim" {
+            continue;
+        }
+        claims += 1;
+        let (name, sentence) = (moment["scenario"].as_str().unwrap(), &moment["text"]);
+        assert_eq!(moment["verdict"], "holds", "{options:?} {name}: {sentence}");
+        let written = scenario(name).sentences();
+        let sentence = Sentence::Claim(sentence.as_str().unwrap().into());
+        assert!(written.contains(&sentence), "{name}: {sentence:?}");
+    }
+    assert!(status == Some(0) && claims >= at_least, "{options:?}: {claims} claims");
+}
+
+#[test]
+fn our_programs_behave_in_every_trial() {
     let list = Command::new(TCPECHO).args(["serve", "--engine", "list"]).output().unwrap();
     let list = text(&list.stdout);
     std::thread::scope(|scope| {
+        scope.spawn(|| all_right(Side::Client, &our_client(), "6"));
         for (engine, family) in
             [("iterative", "4"), ("fork", "6"), ("thread", "4"), ("epoll", "6"), ("uring", "4")]
         {
@@ -113,15 +137,14 @@ fn our_servers_behave_in_every_trial() {
                 println!("SKIP {line}");
                 continue;
             }
-            let command = format!("'{TCPECHO}' serve --engine {engine} --port {{port}}");
-            scope.spawn(move || all_right(Side::Server, &command, family));
+            scope.spawn(move || all_right(Side::Server, &our_server(engine), family));
         }
     });
 }
 
-/// Reads the keyboard only, and exits with 0 whatever happens.
+/// Reads the keyboard only, never ends after its input has, and exits with 0 whatever happens.
 const BAD: &str = "
-import socket, sys
+import signal, socket, sys
 peer = socket.create_connection((sys.argv[1], int(sys.argv[2])))
 try:
     for line in sys.stdin.buffer:
@@ -129,8 +152,8 @@ try:
         reply = peer.makefile('rb').readline()
         sys.stdout.buffer.write(reply)
         sys.stdout.buffer.flush()
-    while True:
-        peer.recv(100)
+    peer.shutdown(socket.SHUT_WR)
+    signal.pause()
 except OSError:
     pass
 ";
@@ -165,6 +188,17 @@ fn a_bad_client_gets_the_word_it_deserves_and_expectations_pin_it() {
 }
 
 #[test]
+fn what_is_wrong_between_two_programs_is_a_claim_that_fails() {
+    let Some(bad) = Script::new("bad-pair.py", BAD) else { return };
+    let (client, server) = (bad.as_client(), our_server("auto"));
+    let options = ["--client", &client, "--server", &server, "--format", "junit"];
+    let args = [&["run", "crash-and-reboot"], &options[..]].concat();
+    let Some((status, report)) = tested(&args) else { return };
+    let wanted = "FAILED: the client ends, and its status is not 0 (silent: it exited with 0)\"";
+    assert!(status == Some(1) && report.contains(wanted), "{report}");
+}
+
+#[test]
 fn a_client_that_sigpipe_kills_is_said_to_be() {
     let text = "
 import signal, socket, sys
@@ -187,7 +221,7 @@ for line in sys.stdin.buffer:
 
 #[test]
 fn a_trial_is_drawn_like_any_scenario() {
-    let client = format!("'{TCPECHO}' connect {{host}} {{port}}");
+    let client = our_client();
     let args = ["run", "normal-termination", "--client", &client];
     let Some((status, ladder)) = tested(&args) else { return };
     assert_eq!(status, Some(0), "{ladder}");
@@ -206,6 +240,10 @@ fn what_cannot_be_done_is_said() {
         (
             &["test", "--client", "x {port}", "bind-privileged"],
             "no trial for a client; there are: ",
+        ),
+        (
+            &["run", "refused", "--client", "x {port}", "--server", "y {port}"],
+            "no trial for a client and a server together; there are: normal-startup, ",
         ),
         (&["run", "eintr-on-accept", "--server", "x {port}"], "no trial for a server; there are: "),
         (&["test", "--server", "x {port}", "--expect", "/does/not/exist"], "No such file"),

@@ -8,7 +8,9 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use rustix::io::Errno;
-use rustix::process::{PidfdGetfdFlags, Signal, pidfd_getfd, pidfd_send_signal};
+use rustix::process::{
+    Pid, PidfdFlags, PidfdGetfdFlags, Signal, pidfd_getfd, pidfd_open, pidfd_send_signal,
+};
 use tcpecho_os::failed::Failed;
 use tcpecho_os::host_init::Start;
 use tcpecho_os::process::Exit;
@@ -285,6 +287,26 @@ impl Program {
     #[must_use]
     pub fn children(&self) -> Vec<(i32, char)> {
         asleep::children(self.pid())
+    }
+
+    /// Its children and theirs, whoever will be their parent later. What ends meanwhile is left out.
+    ///
+    /// # Errors
+    /// `EMFILE` or `ENFILE`: no descriptor is left.
+    pub fn descendants(&self) -> Result<Vec<OwnedFd>, Errno> {
+        let (mut unseen, mut found) = (vec![self.pid()], Vec::new());
+        while let Some(parent) = unseen.pop() {
+            for (pid, _) in asleep::children(parent) {
+                let Some(number) = Pid::from_raw(pid) else { continue };
+                match pidfd_open(number, PidfdFlags::empty()) {
+                    Ok(pidfd) => found.push(pidfd),
+                    Err(Errno::SRCH) => continue,
+                    Err(errno) => return Err(errno),
+                }
+                unseen.push(pid);
+            }
+        }
+        Ok(found)
     }
 
     /// How many of its children are zombies.

@@ -5,6 +5,9 @@
 //! is given lines on standard input and has to print what comes back; a server has to echo. What they do is seen on
 //! the wire, in the kernel's tables, in `/proc`, on their streams and in their end.
 //!
+//! A *pair* has a stranger at either end, and only the hosts and the wire act: it shows what becomes of two programs with
+//! each other.
+//!
 //! In a trial each claim on the program has a [`Fault`] for its contrary; the gravest is the verdict.
 
 use crate::scenario::Scenario;
@@ -29,6 +32,7 @@ macro_rules! trial {
 mod client;
 mod command;
 mod conduct;
+mod pair;
 mod server;
 mod stranger;
 
@@ -53,6 +57,12 @@ pub fn trials() -> Vec<Trial> {
     let of = |role| move |scenario: &&'static Scenario| Trial { role, scenario };
     let clients = client::TRIALS.iter().map(of(Side::Client));
     clients.chain(server::TRIALS.iter().map(of(Side::Server))).collect()
+}
+
+/// What is played with a client and a server of somebody's, in the order of the book.
+#[must_use]
+pub fn pairs() -> &'static [&'static Scenario] {
+    pair::PAIRS
 }
 
 impl Trial {

@@ -6,7 +6,7 @@ use clap::{Args, ValueEnum};
 use tcpecho_lab::{
     Family, Side,
     scenario::{Run, Scenario, Verdict},
-    trial::{CommandLine, NOT_LISTENING, Trial, trials},
+    trial::{CommandLine, NOT_LISTENING, Trial, pairs, trials},
 };
 
 use super::{Families, enter, expect::Expectations, side_by_side, verdicts};
@@ -48,13 +48,12 @@ pub(super) struct TestArgs {
 
 /// Whose place is taken by what.
 #[derive(Debug, Args)]
-#[group(multiple = false)]
 pub(super) struct ProgramArgs {
-    /// A client to put in our client's place, such as 'nc -N {host} {port}'
+    /// A client to put in our client's place, such as 'nc -N {host} {port}'; `lab run` takes a server beside it
     #[arg(long, value_name = "COMMAND")]
     client: Option<String>,
 
-    /// A server to put in our server's place, such as 'socat TCP6-LISTEN:{port},fork EXEC:cat'
+    /// A server to put in our server's place, such as 'socat TCP6-LISTEN:{port},fork EXEC:cat'; `lab run` takes a client beside it
     #[arg(long, value_name = "COMMAND")]
     server: Option<String>,
 }
@@ -115,23 +114,42 @@ pub(super) struct Invitation {
 }
 
 impl ProgramArgs {
-    /// `None` if no program was given.
-    pub(super) fn invitation(&self) -> Result<Option<Invitation>, ExitCode> {
-        let (role, text) = match (&self.client, &self.server) {
-            (Some(text), _) => (Side::Client, text),
-            (_, Some(text)) => (Side::Server, text),
-            _ => return Ok(None),
-        };
-        let command = CommandLine::parse(text).map_err(|why| {
-            say(&format!("--{role}: {why}"));
-            ExitCode::from(exit::NOT_POSSIBLE)
-        })?;
-        if role == Side::Client && !text.contains("{port}") && !text.contains("{address}") {
-            say("--client: the command has no {port}; it would connect elsewhere");
-            return Err(ExitCode::from(exit::NOT_POSSIBLE));
-        }
-        Ok(Some(Invitation { role, text: text.clone(), command }))
+    /// Whoever was given: nobody, one or both, the client first.
+    pub(super) fn invitations(&self) -> Result<Vec<Invitation>, ExitCode> {
+        let given = [(Side::Client, &self.client), (Side::Server, &self.server)];
+        given
+            .into_iter()
+            .filter_map(|(role, text)| Some(invitation(role, text.as_ref()?)))
+            .collect()
     }
+}
+
+fn invitation(role: Side, text: &str) -> Result<Invitation, ExitCode> {
+    let command = CommandLine::parse(text).map_err(|why| {
+        say(&format!("--{role}: {why}"));
+        ExitCode::from(exit::NOT_POSSIBLE)
+    })?;
+    if role == Side::Client && !text.contains("{port}") && !text.contains("{address}") {
+        say("--client: the command has no {port}; it would connect elsewhere");
+        return Err(ExitCode::from(exit::NOT_POSSIBLE));
+    }
+    Ok(Invitation { role, text: text.to_string(), command })
+}
+
+/// Trials of this name for a client and a server together; `all` is every one.
+pub(super) fn pair_named(name: &str) -> Result<Vec<&'static Scenario>, ExitCode> {
+    let wanted = |pair: &&&Scenario| name == "all" || pair.name == name;
+    let found: Vec<_> = pairs().iter().filter(wanted).copied().collect();
+    if found.is_empty() {
+        let names: Vec<&str> = pairs().iter().map(|pair| pair.name).collect();
+        say(&format!(
+            "'{}' is no trial for a client and a server together; there are: {}",
+            name.escape_debug(),
+            names.join(", ")
+        ));
+        return Err(ExitCode::from(exit::NOT_POSSIBLE));
+    }
+    Ok(found)
 }
 
 /// Trials of this name for this role; `all` is every one.
@@ -159,7 +177,14 @@ pub(super) fn test(args: &TestArgs) -> ExitCode {
 }
 
 fn judge(args: &TestArgs) -> Result<ExitCode, ExitCode> {
-    let Some(invitation) = args.program.invitation()? else {
+    let mut invitations = args.program.invitations()?;
+    if invitations.len() > 1 {
+        say(
+            "--client cannot be used with --server here: one program is judged; lab run takes both",
+        );
+        return Err(ExitCode::from(exit::NOT_POSSIBLE));
+    }
+    let Some(invitation) = invitations.pop() else {
         say("which program? --client 'COMMAND {host} {port}' or --server 'COMMAND {port}'");
         return Err(ExitCode::from(exit::NOT_POSSIBLE));
     };
@@ -178,7 +203,7 @@ fn judge(args: &TestArgs) -> Result<ExitCode, ExitCode> {
     let processors = std::thread::available_parallelism().map_or(2, usize::from);
     let jobs = args.jobs.map_or(processors * 2, usize::from);
     let runs = side_by_side(&wanted, cable, jobs, &|stage| {
-        stage.invite(command.clone());
+        stage.invite(invitation.role, command.clone());
         // Nobody will look at a ladder, and looking at states is most of the work.
         stage.two().watch_states(false);
     });

@@ -67,7 +67,7 @@ fn exchange(stage: &mut Stage, stranger: &Stranger, server: &Actor, line: &str) 
     if stage.wait_until_read(Side::Client).is_err() {
         return Err(stage.stuck("the program does not read the reply before it gets more input"));
     }
-    Ok(())
+    stage.wait_until_acknowledged()
 }
 
 /// The server gets the line and sends it back.
@@ -101,7 +101,7 @@ impl Stage {
 }
 
 /// So many lines of 1000 bytes, newline included, all different.
-fn many_lines(count: usize) -> Vec<String> {
+pub(super) fn many_lines(count: usize) -> Vec<String> {
     let line = |number: usize| {
         let mut line = String::new();
         while line.len() < 999 {

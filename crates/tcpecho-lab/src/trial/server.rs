@@ -43,7 +43,7 @@ trials! {
 }
 
 /// The program is started; it listens when this returns.
-fn open(stage: &mut Stage) -> Result<Stranger, Broken> {
+pub(super) fn open(stage: &mut Stage) -> Result<Stranger, Broken> {
     let mut stranger = stage.stranger(Side::Server)?;
     if Stage::until(PATIENCE, || listens(stage) || stranger.program.exit().is_some())
         && listens(stage)
@@ -139,7 +139,7 @@ impl Stage {
     }
 
     /// All clients have closed, and no socket waits for the program to do the same.
-    fn claim_no_close_wait(&mut self, sentence: &str) {
+    pub(super) fn claim_no_close_wait(&mut self, sentence: &str) {
         let mut left = Vec::new();
         Stage::until(END, || {
             left = self.connections_of_any_family(Side::Server);

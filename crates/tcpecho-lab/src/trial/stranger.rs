@@ -20,11 +20,12 @@ pub(crate) const NOTICE: Duration = Duration::from_secs(4);
 /// wrong verdict is worse than a late one; only waited out by those that hang.
 pub(crate) const END: Duration = Duration::from_secs(12);
 
-/// What a stage knows of the program under test.
+/// What a stage knows of the program under test, or of both.
 #[derive(Default)]
 pub(crate) struct Guest {
-    command: Option<CommandLine>,
-    program: Option<(Side, Arc<Program>)>,
+    /// By [`Side::index`].
+    commands: [Option<CommandLine>; 2],
+    programs: Vec<(Side, Arc<Program>)>,
     /// Where the timeline was when the decisive thing happened.
     mark: usize,
     /// Where it was when the program was started.
@@ -34,6 +35,7 @@ pub(crate) struct Guest {
 
 /// The program under test, running.
 pub(crate) struct Stranger {
+    side: Side,
     pub(crate) program: Arc<Program>,
     /// How many children it had before anybody came.
     pub(crate) children: usize,
@@ -71,23 +73,24 @@ impl Stranger {
 }
 
 impl Stage {
-    /// Puts somebody's program in the place of ours, for [`super::Trial`]s.
-    pub fn invite(&mut self, command: CommandLine) {
-        self.guest.command = Some(command);
+    /// Puts somebody's program in the place of ours, for [`super::Trial`]s and [`super::pairs`].
+    pub fn invite(&mut self, side: Side, command: CommandLine) {
+        self.guest.commands[side.index()] = Some(command);
     }
 
     /// Starts it.
     pub(crate) fn stranger(&mut self, side: Side) -> Result<Stranger, Broken> {
-        let command = self.guest.command.as_ref();
+        let command = self.guest.commands[side.index()].as_ref();
         let command = command.ok_or_else(|| Broken::new("no program was given to put there"))?;
         let words = command.words(self.family(), PORT);
-        let launch = Launch::new(&words).named("program");
+        let is_pair = self.guest.commands.iter().all(Option::is_some);
+        let launch = Launch::new(&words).named(if is_pair { side.word() } else { "program" });
         self.guest.started = self.two().timeline.mark();
         let program = self.two().host(side).launch(&launch);
         // A program that does not exist is no reason to skip, as a setting that this kernel lacks is.
         let program = Arc::new(program.map_err(|failed| Broken::new(failed.to_string()))?);
-        self.guest.program = Some((side, Arc::clone(&program)));
-        Ok(Stranger { program, children: 0 })
+        self.guest.programs.push((side, Arc::clone(&program)));
+        Ok(Stranger { side, program, children: 0 })
     }
 
     /// What comes next is what the program should notice.
@@ -98,7 +101,7 @@ impl Stage {
 
     /// The trial cannot go on, because the program does not: it has ended, or hangs.
     pub(crate) fn stuck(&mut self, why: &str) -> Broken {
-        let running = self.guest.program.as_ref().is_some_and(|(_, it)| it.exit().is_none());
+        let running = self.guest.programs.iter().any(|(_, it)| it.exit().is_none());
         if running {
             self.guest.conduct.ended_by_lab = true;
             self.guest.conduct.faults.push(Fault::Hung);
@@ -183,9 +186,7 @@ impl Stage {
     /// It has not ended.
     pub(crate) fn claim_runs(&mut self, sentence: &str, stranger: &Stranger) {
         let fault = stranger.program.exit().map(|exit| {
-            let server = matches!(self.guest.program, Some((Side::Server, _)));
-            unnatural(Some(exit))
-                .unwrap_or_else(|| (if server { Fault::Died } else { Fault::Quit }, words(exit)))
+            unnatural(Some(exit)).unwrap_or_else(|| (uncalled_for(stranger.side), words(exit)))
         });
         self.claim_without(sentence, fault);
     }
@@ -227,25 +228,30 @@ impl Stage {
         crate::glances::until(patience, done)
     }
 
-    /// Ends the program and tells what was seen of it; `None` if nobody was invited.
+    /// Ends the program, or both, and tells what was seen: of a pair, its faults and notes. `None` if nobody was invited.
     pub(crate) fn dismiss(&mut self, played: &Played) -> Option<Conduct> {
-        self.guest.command.take()?;
-        let Some((side, program)) = self.guest.program.take() else {
+        let commands = std::mem::take(&mut self.guest.commands);
+        if commands.iter().all(Option::is_none) {
+            return None;
+        }
+        let programs = std::mem::take(&mut self.guest.programs);
+        let exits: Vec<_> = programs.iter().map(|(_, program)| program.exit()).collect();
+        for ((side, program), exit) in programs.iter().zip(&exits) {
+            let Some(exit) = *exit else {
+                program.kill();
+                continue;
+            };
+            if played.is_err() {
+                let fault = unnatural(Some(exit)).map(|(fault, _)| fault);
+                self.guest.conduct.faults.push(fault.unwrap_or(uncalled_for(*side)));
+            }
+        }
+        let ([(side, program)], [exit]) = (programs.as_slice(), exits.as_slice()) else {
             return Some(std::mem::take(&mut self.guest.conduct));
         };
-        let exit = program.exit();
-        if played.is_err()
-            && let Some(exit) = exit
-        {
-            let plain = if side == Side::Server { Fault::Died } else { Fault::Quit };
-            let fault = unnatural(Some(exit)).map_or(plain, |(fault, _)| fault);
-            self.guest.conduct.faults.push(fault);
-        }
-        if exit.is_none() {
-            program.kill();
-        }
-        let noticed = self.noticed(&program);
-        let said = self.said(&program);
+        let (side, exit) = (*side, *exit);
+        let noticed = self.noticed(program);
+        let said = self.said(program);
         let syns = self.connections_asked_for();
         let conduct = &mut self.guest.conduct;
         conduct.exit = if conduct.ended_by_lab { None } else { exit };
@@ -307,6 +313,20 @@ impl Stage {
         ports.collect::<std::collections::BTreeSet<_>>().len()
     }
 
+    /// Waits until all that the server has sent is acknowledged: an acknowledgement that its kernel delays would tell a host
+    /// that has booted meanwhile of the connection, and be answered with RST.
+    pub(crate) fn wait_until_acknowledged(&self) -> Played {
+        let acknowledged = || {
+            let sockets = self.connections_of_any_family(Side::Server);
+            sockets.iter().all(|socket| socket.wqueue == 0)
+        };
+        if Stage::until(PATIENCE, acknowledged) {
+            Ok(())
+        } else {
+            Err(Broken::new("the client's kernel does not acknowledge the reply"))
+        }
+    }
+
     /// Waits until the client's program has read all that has arrived.
     pub(crate) fn wait_until_read(&self, side: Side) -> Played {
         self.two().host(side).wait_for_socket(
@@ -325,6 +345,11 @@ fn typed(moment: crate::timeline::Moment) -> Option<String> {
 
 /// What a shell makes of SIGPIPE.
 const BROKEN_PIPE: i32 = 128 + 13;
+
+/// What it is to end by itself when nothing is wrong.
+fn uncalled_for(side: Side) -> Fault {
+    if side == Side::Server { Fault::Died } else { Fault::Quit }
+}
 
 /// An end that no program should have, and none at all.
 fn unnatural(exit: Option<Exit>) -> Option<(Fault, String)> {

@@ -1,0 +1,27 @@
+//! segments overtake each other: the stream is right all the same (RFC 9293 3.10.7.4).
+
+use super::through;
+use crate::impairment::{Action, Matcher, Rule};
+use crate::stage::{Played, Stage};
+
+trial! {
+    "segments-reordered", "segments overtake each other", "RFC 9293 3.10.7.4",
+    "Twenty lines go there and back over such a path. Are they all there, in order, once?",
+    "segments_reordered.rs"
+}
+
+fn play(stage: &mut Stage) -> Played {
+    stage.step("twenty lines of 1000 bytes are typed at the client and the input ends; some segments are overtaken by the next");
+    let rules = vec![
+        Rule::new(Matcher::data().from_client(), Action::Reorder).nth(2),
+        Rule::new(Matcher::data().from_server(), Action::Reorder).nth(2),
+        Rule::new(Matcher::data().from_client(), Action::Reorder).nth(3),
+        Rule::new(Matcher::data().from_server(), Action::Reorder).nth(3),
+    ];
+    let (pair, lines) = through(stage, rules)?;
+    stage.claim_ends_well("the client ends with status 0", &pair.client);
+    stage.claim_output("every line came back, in order, once", &pair.client, &lines);
+    stage.claim_no_close_wait("the server leaves no socket in CLOSE_WAIT");
+    stage.claim_runs("the server goes on", &pair.server);
+    Ok(())
+}

@@ -1,0 +1,31 @@
+//! The server's host dies and nobody tells (UNP 5.14).
+
+use super::{exchange, meet};
+use crate::impairment::Matcher;
+use crate::stage::{Played, Stage};
+
+trial! {
+    "server-host-crashes", "the server's host crashes", "UNP 5.14, RFC 6298 5",
+    "Nothing answers any more. Does the client end once its kernel has given up, and say that it failed?",
+    "server_host_crashes.rs"
+}
+
+fn play(stage: &mut Stage) -> Played {
+    stage.step("a line goes there and back; the client's kernel is told to give up soon; the server's host loses power");
+    stage.two().client.set_sysctl("net.ipv4.tcp_rto_min_us", "20000")?;
+    stage.two().client.set_sysctl("net.ipv4.tcp_retries2", "1")?;
+    let pair = meet(stage)?;
+    exchange(stage, &pair, "one")?;
+    stage.claim_runs("the server served until then", &pair.server);
+    stage.two_mut().server.power_off();
+    stage.claim_runs("the client cannot know yet", &pair.client);
+
+    stage.step("a line is typed, and nothing answers");
+    stage.decisive();
+    pair.client.types("two");
+    stage.claim_fails("the client ends, and its status is not 0", &pair.client);
+    let sent = stage.count(&Matcher::data().from_client().containing("two"));
+    stage.claim("the client's kernel had tried several times", sent > 1);
+    stage.claim_output("the client has written the line that came back, and nothing else", &pair.client, &["one".into()]);
+    Ok(())
+}
