@@ -28,6 +28,8 @@ const PAUSE: u64 = 100_000_000;
 const CONNECTING: usize = 128;
 /// How often connections are looked over for deadlines, at least.
 const SCAN: u64 = 250_000_000;
+/// Requests that are let go in one pass, so that an absurd rate leaves time for answers and signals.
+const BATCH: usize = 4096;
 /// A request due within this is waited for without sleeping: a sleep takes longer.
 const SPIN: u64 = 30_000;
 
@@ -267,9 +269,13 @@ impl Hand<'_> {
         self.next_due = due.map_or(u64::MAX, |due| self.schedule.base.saturating_add(due));
     }
 
-    /// Lets every line know of the requests that have become due.
+    /// Lets the lines know of requests that have become due, a batch at most; what is left then is
+    /// due in the next pass.
     fn fire(&mut self, driver: &mut impl Driver, now: u64) {
-        while self.next_due <= now && self.next_due < self.schedule.end {
+        for _ in 0..BATCH {
+            if self.next_due > now || self.next_due >= self.schedule.end {
+                return;
+            }
             let index = self.cursor.1;
             self.tally.note_late(now - self.next_due);
             self.lines[index].flow.due += 1;
