@@ -566,6 +566,41 @@ fn its_server_goes_with_it_however_it_ends() {
 }
 
 #[test]
+fn servers_behind_a_shell_go_with_it_when_it_is_killed() {
+    let against = format!("other={} serve -l 127.0.0.1:{{port}} --log off; :", program());
+    let mut child = Command::new(program())
+        .args(["bench", "-c", "2", "-d", "100", "--rounds", "1", "-q", "--against", &against])
+        .spawn()
+        .unwrap();
+    let start = Instant::now();
+    let grandchildren = loop {
+        assert!(start.elapsed() < FAR_TOO_LONG, "no server was started");
+        let children = process::children(Pid::from_child(&child));
+        let all: Vec<_> = children.iter().flat_map(|one| process::children(*one)).collect();
+        // The shell and the guard; the server is the shell's.
+        if children.len() == 2 && !all.is_empty() {
+            break all;
+        }
+        thread::sleep(Duration::from_millis(10));
+    };
+    child.kill().unwrap();
+    child.wait().unwrap();
+    while grandchildren.iter().any(|one| process::lives(*one)) {
+        assert!(start.elapsed() < FAR_TOO_LONG * 2, "the server is still there");
+        thread::sleep(Duration::from_millis(10));
+    }
+}
+
+#[test]
+fn an_absurd_rate_ends_in_time_and_counts_all() {
+    let ran = bench("-R 1000000000 -c 3 -d 0.2 --warmup 0 -q --json --grace 100ms --timeout 40s");
+    let result = ran.json();
+    // All that were due, whether or not they could be sent.
+    let all = number(&result, "/latency/response/count");
+    assert!((200_000_000.0..200_000_004.0).contains(&all), "{all}");
+}
+
+#[test]
 fn a_comparison_is_interleaved_and_ends_in_sentences() {
     let page = scratch("comparison.html");
     let against = format!("other=exec {} serve -l 127.0.0.1:{{port}} --log off", program());
