@@ -150,7 +150,7 @@ pub(crate) struct BenchArgs {
     #[arg(long)]
     plot: bool,
 
-    /// Write one JSON object instead of the table (docs/schema/bench.json)
+    /// Write one JSON object instead of the table (docs/schema/bench.json, bench-comparison.json)
     #[arg(long)]
     json: bool,
 
@@ -410,8 +410,8 @@ impl Plan {
         if zero {
             return Err(refuse("--duration, --interval and --timeout must be above 0"));
         }
-        if several && (self.hdr.is_some() || self.json_stream || self.shard.1 > 1) {
-            return Err(refuse("a comparison has no --hdr, --json-stream and --shard"));
+        if several && (self.hdr.is_some() || self.json_stream || self.shard.1 > 1 || self.plot) {
+            return Err(refuse("a comparison has no --hdr, --json-stream, --plot and --shard"));
         }
         if self.find_rate.is_some() && (self.hdr.is_some() || self.json_stream) {
             return Err(refuse("a search has no --hdr and --json-stream"));
@@ -490,6 +490,7 @@ mod tests {
             "--against x=cmd",
             "--engines epoll,epoll",
             "--engines all --hdr f",
+            "--engines all --plot",
             "--find-rate p99<1s --hdr f",
             "--engines all localhost",
             "--fail-if p99>+10%",
