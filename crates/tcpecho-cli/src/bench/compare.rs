@@ -159,7 +159,7 @@ impl Standing {
     }
 
     fn errors(&self) -> u64 {
-        self.summaries().map(Summary::error_count).sum()
+        self.summaries().map(Summary::error_count).fold(0, u64::saturating_add)
     }
 }
 

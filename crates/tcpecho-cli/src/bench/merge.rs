@@ -171,7 +171,7 @@ fn parse(bytes: &[u8]) -> Result<Form, String> {
 fn of_log(path: &Path, log: hdr::Read) -> Summary {
     let mut latency = Latency::default();
     let mut intervals = Vec::new();
-    let (mut seconds, mut messages) = (0.0, 0);
+    let (mut seconds, mut messages) = (0.0, 0_u64);
     for entry in log.entries {
         let slot = match entry.tag.as_deref() {
             None if log.response => &mut latency.response,
@@ -182,10 +182,10 @@ fn of_log(path: &Path, log: hdr::Read) -> Summary {
         if entry.tag.is_none() {
             let (times, length) = (&entry.times, entry.length.as_secs_f64());
             seconds += length;
-            messages += times.count();
+            messages = messages.saturating_add(times.count());
             intervals.push(Row {
                 from_s: entry.from.as_secs_f64(),
-                to_s: (entry.from + entry.length).as_secs_f64(),
+                to_s: entry.from.saturating_add(entry.length).as_secs_f64(),
                 throughput_per_s: times.count() as f64 / length.max(1e-9),
                 messages: times.count(),
                 received_bytes: 0,

@@ -62,18 +62,16 @@ impl Comparison {
         }
         let (before, all) = (self.rounds(), self.rounds() + other.rounds());
         for one in other.standings {
-            match self.standings.iter_mut().find(|known| known.name == one.name) {
-                Some(known) => {
-                    // Ratios are paired by round: those of one comparison stay together.
-                    known.rounds.resize(before, None);
-                    known.rounds.extend(one.rounds);
-                    known.refused = known.refused.take().and(one.refused);
-                }
-                None => {
-                    let mut rounds = vec![None; before];
-                    rounds.extend(one.rounds);
-                    self.standings.push(Standing { rounds, ..one });
-                }
+            let known = self.standings.iter_mut().find(|known| known.name == one.name);
+            // Ratios are paired by round: those of one comparison stay together.
+            if let Some(known) = known {
+                known.rounds.resize(before, None);
+                known.rounds.extend(one.rounds);
+                known.refused = known.refused.take().and(one.refused);
+            } else {
+                let mut rounds = vec![None; before];
+                rounds.extend(one.rounds);
+                self.standings.push(Standing { rounds, ..one });
             }
         }
         self.standings.iter_mut().for_each(|one| one.rounds.resize(all, None));
