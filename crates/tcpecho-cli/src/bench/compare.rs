@@ -180,7 +180,8 @@ impl Comparison {
 
     pub(super) fn rounds_in_words(&self) -> String {
         let rounds = self.rounds();
-        format!("{rounds} rounds, each server started afresh and visited in turn")
+        let s = if rounds == 1 { "" } else { "s" };
+        format!("{rounds} round{s}, each server started afresh and visited in turn")
     }
 
     /// How many rounds were gone through, the last perhaps not by all.
@@ -240,16 +241,29 @@ impl Comparison {
 
 struct Ratio {
     mean: f64,
-    deviation: f64,
+    /// Unknown from a single round.
+    deviation: Option<f64>,
+}
+
+impl std::fmt::Display for Ratio {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{:.2}", self.mean)?;
+        self.deviation.map_or(Ok(()), |deviation| write!(f, " ± {deviation:.2}"))
+    }
 }
 
 impl Ratio {
+    /// Whether one was not the better one in as good as all rounds.
+    fn is_noise(&self) -> bool {
+        self.deviation.is_some_and(|deviation| self.mean - deviation <= 1.0)
+    }
+
     /// The mean and the sample's standard deviation.
     fn of(ratios: &[f64]) -> Option<Self> {
         let count = ratios.len() as f64;
         let mean = ratios.iter().sum::<f64>() / count;
         let squares: f64 = ratios.iter().map(|ratio| (ratio - mean).powi(2)).sum();
-        let deviation = if ratios.len() > 1 { (squares / (count - 1.0)).sqrt() } else { 0.0 };
+        let deviation = (ratios.len() > 1).then(|| (squares / (count - 1.0)).sqrt());
         (!ratios.is_empty()).then_some(Ratio { mean, deviation })
     }
 }
@@ -276,7 +290,8 @@ mod tests {
     #[test]
     fn ratios_and_medians() {
         let ratio = Ratio::of(&[1.0, 1.1, 1.2]).unwrap();
-        assert!((ratio.mean - 1.1).abs() < 1e-9 && (ratio.deviation - 0.1).abs() < 1e-9);
+        assert!((ratio.mean - 1.1).abs() < 1e-9 && (ratio.deviation.unwrap() - 0.1).abs() < 1e-9);
+        assert!(Ratio::of(&[2.0]).unwrap().deviation.is_none());
         assert!(Ratio::of(&[]).is_none());
         assert_eq!(median(&sorted([3.0, f64::NAN, 1.0, 2.0].into_iter())), Some(2.0));
         assert_eq!(median(&[1.0, 2.0]), Some(1.5));

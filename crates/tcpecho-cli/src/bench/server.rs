@@ -251,6 +251,8 @@ impl Ledger {
 
     pub(super) fn end(&mut self) {
         let now = self.pid.and_then(|pid| ProcessorTime::of(pid).ok());
-        self.cpu_ns = now.zip(self.begin.as_ref()).map(|(now, begin)| now.since(begin).max(0.0));
+        let used = now.zip(self.begin.as_ref()).map(|(now, begin)| now.since(begin));
+        // Nothing, or less, is what children leave that ended between two ticks of the clock.
+        self.cpu_ns = used.filter(|used| *used > 0.0);
     }
 }

@@ -27,7 +27,7 @@ impl Comparison {
                 "throughput_median_per_s": one.row().filter(|_| !self.idle()).map(|row| row.middle),
                 "server_cpu_ns_per_unit_median": median(&costs),
                 "slower_by_mean": ratio.as_ref().map(|ratio| ratio.mean),
-                "slower_by_deviation": ratio.as_ref().map(|ratio| ratio.deviation),
+                "slower_by_deviation": ratio.as_ref().and_then(|ratio| ratio.deviation),
                 "rounds": one.rounds,
             })
         };

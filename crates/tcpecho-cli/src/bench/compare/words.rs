@@ -22,7 +22,7 @@ impl Comparison {
             let row = one.row()?;
             let spread = (row.high - row.low) / row.middle.max(1e-9) * 100.0;
             let ratio = match best.and_then(|best| self.ratio(one, best)) {
-                Some(ratio) => format!("{:.2} ± {:.2}", ratio.mean, ratio.deviation),
+                Some(ratio) => ratio.to_string(),
                 None if best.is_some_and(|best| std::ptr::eq(best, one)) => "1".to_owned(),
                 // No round that both were in.
                 None => "-".to_owned(),
@@ -64,9 +64,8 @@ impl Comparison {
         };
         let name = &best.name;
         let line = |(other, ratio): &(&str, Ratio)| {
-            let Ratio { mean, deviation } = ratio;
-            let noise = if mean - deviation <= 1.0 { " (no difference beyond noise)" } else { "" };
-            format!("{name} was {mean:.2} ± {deviation:.2} {what} than {other}{noise}")
+            let noise = if ratio.is_noise() { " (no difference beyond noise)" } else { "" };
+            format!("{name} was {ratio} {what} than {other}{noise}")
         };
         others.iter().map(line).collect()
     }
