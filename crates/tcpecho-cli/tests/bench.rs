@@ -455,18 +455,70 @@ fn conditions_decide_the_exit_status() {
 
 #[test]
 fn the_json_is_as_its_schema_says() {
-    let schema = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/schema/bench.json");
-    let schema: Value = serde_json::from_str(&fs::read_to_string(schema).unwrap()).unwrap();
+    let schema = schema("bench.json");
     for args in ["-d 0.2 -R 100", "-W crr -d 0.2", "-W stream -d 0.2", "-W idle -c 5 -d 0.2"] {
         let result = measured(&format!("{args} --interval 50ms"));
         conforms(&result, &schema, &schema, "result");
     }
 }
 
-/// The part of JSON Schema that the schema uses; every property has to be described.
+#[test]
+fn comparisons_merge_round_by_round_and_are_as_their_schema_says() {
+    let rule = schema("bench-comparison.json");
+    let files = ["one", "two", "run"].map(|name| scratch(&format!("comparison-{name}.json")));
+    let write = |file: &PathBuf, args: &str| {
+        let ran = bench(&format!("{args} -n 200 -c 2 -q --json"));
+        ran.with(0);
+        fs::write(file, &ran.out).unwrap();
+        ran.json()
+    };
+    let one = write(&files[0], "--engines iterative,epoll,thread --rounds 2");
+    let two = write(&files[1], "--engines fork,epoll --rounds 1");
+    write(&files[2], "");
+    let report = |files: &[&PathBuf], more: &[&str]| {
+        ends(Command::new(program()).arg("report").args(files).args(more))
+    };
+    let merged = report(&[&files[0], &files[1]], &["--json"]).with(0).json();
+    for result in [&one, &two, &merged] {
+        conforms(result, &rule, &rule, "comparison");
+    }
+    let rounds = |result: &Value, name: &str| -> Vec<Value> {
+        let all = result["servers"].as_array().unwrap();
+        let server = all.iter().find(|server| server["name"] == name).unwrap();
+        server["rounds"].as_array().unwrap().clone()
+    };
+    assert_eq!(rounds(&merged, "epoll"), [rounds(&one, "epoll"), rounds(&two, "epoll")].concat());
+    // Rounds that a server was not in stay empty, so that ratios are of one and the same round.
+    let nothing = || vec![Value::Null; 2];
+    assert_eq!(rounds(&merged, "fork"), [nothing(), rounds(&two, "fork")].concat());
+    assert_eq!(rounds(&merged, "thread").len(), 3);
+    assert!(merged["servers"][0]["left_out"].is_string());
+    let alone = report(&[&files[0]], &["--json"]).with(0).json();
+    assert_eq!(alone, one);
+    let page = report(&[&files[0], &files[1]], &[]);
+    page.with(0).says("3 rounds").says("times faster than");
+    report(&[&files[0], &files[2]], &[]).with(2).says("cannot be added to a comparison");
+    report(&[&files[2], &files[0]], &[]).with(2).says("cannot be added to a result");
+    report(&[&files[0]], &["--plot"]).with(2).says("no --plot");
+    let baseline = format!("-d 0.1 --baseline {}", files[0].display());
+    bench(&baseline).with(2).says("a comparison, not a result of one run");
+    for file in files {
+        fs::remove_file(file).unwrap();
+    }
+}
+
+fn schema(name: &str) -> Value {
+    let path = format!("{}/../../docs/schema/{name}", env!("CARGO_MANIFEST_DIR"));
+    serde_json::from_str(&fs::read_to_string(path).unwrap()).unwrap()
+}
+
+/// The part of JSON Schema that the schemas use; every property has to be described.
 fn conforms(value: &Value, rule: &Value, schema: &Value, at: &str) {
     if let Some(name) = rule["$ref"].as_str() {
-        let name = name.strip_prefix('#').unwrap();
+        let Some(name) = name.strip_prefix('#') else {
+            let other = self::schema(name);
+            return conforms(value, &other, &other, at);
+        };
         return conforms(value, schema.pointer(name).unwrap(), schema, at);
     }
     if let Some(constant) = rule.get("const") {
@@ -563,6 +615,41 @@ fn its_server_goes_with_it_however_it_ends() {
         assert!(start.elapsed() < FAR_TOO_LONG, "the server is still there");
         thread::sleep(Duration::from_millis(10));
     }
+}
+
+#[test]
+fn servers_behind_a_shell_go_with_it_when_it_is_killed() {
+    let against = format!("other={} serve -l 127.0.0.1:{{port}} --log off; :", program());
+    let mut child = Command::new(program())
+        .args(["bench", "-c", "2", "-d", "100", "--rounds", "1", "-q", "--against", &against])
+        .spawn()
+        .unwrap();
+    let start = Instant::now();
+    let grandchildren = loop {
+        assert!(start.elapsed() < FAR_TOO_LONG, "no server was started");
+        let children = process::children(Pid::from_child(&child));
+        let all: Vec<_> = children.iter().flat_map(|one| process::children(*one)).collect();
+        // The shell and the guard; the server is the shell's.
+        if children.len() == 2 && !all.is_empty() {
+            break all;
+        }
+        thread::sleep(Duration::from_millis(10));
+    };
+    child.kill().unwrap();
+    child.wait().unwrap();
+    while grandchildren.iter().any(|one| process::lives(*one)) {
+        assert!(start.elapsed() < FAR_TOO_LONG * 2, "the server is still there");
+        thread::sleep(Duration::from_millis(10));
+    }
+}
+
+#[test]
+fn an_absurd_rate_ends_in_time_and_counts_all() {
+    let ran = bench("-R 1000000000 -c 3 -d 0.2 --warmup 0 -q --json --grace 100ms --timeout 40s");
+    let result = ran.json();
+    // All that were due, whether or not they could be sent.
+    let all = number(&result, "/latency/response/count");
+    assert!((200_000_000.0..200_000_004.0).contains(&all), "{all}");
 }
 
 #[test]

@@ -1,16 +1,19 @@
 //! Several servers in one interleaved run: round after round each is started afresh and visited, so
 //! that what else the machine does befalls all alike.
 
-use std::fmt::Write;
+mod file;
+mod words;
 
 use nix::sys::signal::Signal;
+use serde::Deserialize;
 use tcpecho::Ending;
 
+pub(super) use self::file::SCHEMA;
 use super::{
     args::{Contender, Plan},
     histogram::Times,
     progress::Progress,
-    report::{self, Summary, rate, time},
+    report::Summary,
     server::Recipe,
     visit::{self, Trouble},
     workload::Kind,
@@ -25,19 +28,22 @@ pub(super) struct Row<'a> {
     pub(super) high: f64,
 }
 
+/// A server and what came of it. As JSON it is itself, less what follows from it.
+#[derive(Deserialize)]
 struct Standing {
     name: String,
+    /// Why it is left out.
+    #[serde(rename = "left_out")]
+    refused: Option<String>,
     /// One for each round; `None` where there was no result.
     rounds: Vec<Option<Summary>>,
     /// All rounds together.
+    #[serde(skip)]
     times: Option<Times>,
-    /// Why it is left out.
-    refused: Option<String>,
 }
 
 pub(super) struct Comparison {
     standings: Vec<Standing>,
-    rounds: usize,
     stopped: Option<u8>,
 }
 
@@ -53,11 +59,8 @@ pub(super) fn run(
         times: None,
         refused: unfit(plan, contender),
     };
-    let mut comparison = Comparison {
-        standings: contenders.iter().map(standing).collect(),
-        rounds: plan.rounds,
-        stopped: None,
-    };
+    let mut comparison =
+        Comparison { standings: contenders.iter().map(standing).collect(), stopped: None };
     let mut progress = Progress::new(plan.quiet, Some(plan.duration));
     for round in 0..plan.rounds {
         for place in 0..contenders.len() {
@@ -156,7 +159,7 @@ impl Standing {
     }
 
     fn errors(&self) -> u64 {
-        self.summaries().map(Summary::error_count).sum()
+        self.summaries().map(Summary::error_count).fold(0, u64::saturating_add)
     }
 }
 
@@ -176,7 +179,14 @@ impl Comparison {
     }
 
     pub(super) fn rounds_in_words(&self) -> String {
-        format!("{} rounds, each server started afresh and visited in turn", self.rounds)
+        let rounds = self.rounds();
+        let s = if rounds == 1 { "" } else { "s" };
+        format!("{rounds} round{s}, each server started afresh and visited in turn")
+    }
+
+    /// How many rounds were gone through, the last perhaps not by all.
+    fn rounds(&self) -> usize {
+        self.standings.iter().map(|one| one.rounds.len()).max().unwrap_or_default()
     }
 
     fn idle(&self) -> bool {
@@ -191,46 +201,6 @@ impl Comparison {
     fn paced(&self) -> bool {
         let first = self.summaries().next();
         first.is_some_and(|summary| summary.order.rate_from_per_s.is_some())
-    }
-
-    pub(super) fn titles(&self) -> Vec<&str> {
-        let unit = match self.summaries().next() {
-            Some(_) if self.idle() => "bytes/connection",
-            Some(summary) => summary.workload().map_or("", |workload| workload.unit.words()),
-            None => "",
-        };
-        vec!["server", unit, "spread", "ratio", "p50", "p99", "p99.9", "server time", "errors"]
-    }
-
-    /// The table's cells, a row for each server that was measured.
-    pub(super) fn cells(&self) -> Vec<Vec<String>> {
-        let best = self.best();
-        let cells = |one: &Standing| {
-            let row = one.row()?;
-            let spread = (row.high - row.low) / row.middle.max(1e-9) * 100.0;
-            let ratio = best.and_then(|best| self.ratio(one, best)).map_or_else(
-                || "1".to_owned(),
-                |ratio| format!("{:.2} ± {:.2}", ratio.mean, ratio.deviation),
-            );
-            let quantile = |q| {
-                let at = one.times.as_ref().and_then(|times| times.quantile(q));
-                at.map_or_else(|| "-".to_owned(), |ns| time(ns as f64))
-            };
-            let costs = sorted(one.summaries().filter_map(|s| s.server.cpu_ns_per_unit));
-            let cost = median(&costs).filter(|_| !self.idle());
-            Some(vec![
-                row.name.to_owned(),
-                rate(row.middle),
-                format!("{spread:.0} %"),
-                ratio,
-                quantile(0.5),
-                quantile(0.99),
-                quantile(0.999),
-                cost.map_or_else(|| "-".to_owned(), time),
-                report::count(one.errors()),
-            ])
-        };
-        self.standings.iter().filter_map(cells).collect()
     }
 
     fn best(&self) -> Option<&Standing> {
@@ -258,118 +228,6 @@ impl Comparison {
         Ratio::of(&ratios)
     }
 
-    /// The sentences that end the report.
-    pub(super) fn closing(&self) -> Vec<String> {
-        let Some(best) = self.best() else { return Vec::new() };
-        let mut others: Vec<(&str, Ratio)> = self
-            .standings
-            .iter()
-            .filter_map(|one| Some((one.name.as_str(), self.ratio(one, best)?)))
-            .collect();
-        others.sort_by(|a, b| a.1.mean.total_cmp(&b.1.mean));
-        let what = match (self.idle(), self.paced()) {
-            (true, _) => "times lighter",
-            (_, true) => "times quicker (p99)",
-            _ => "times faster",
-        };
-        let name = &best.name;
-        let line = |(other, ratio): &(&str, Ratio)| {
-            let Ratio { mean, deviation } = ratio;
-            let noise = if mean - deviation <= 1.0 { " (no difference beyond noise)" } else { "" };
-            format!("{name} was {mean:.2} ± {deviation:.2} {what} than {other}{noise}")
-        };
-        others.iter().map(line).collect()
-    }
-
-    pub(super) fn page(&self) -> String {
-        let mut page = String::new();
-        if let Some(first) = self.summaries().next() {
-            let _ = writeln!(page, "{}\n{}\n", first.order.words, self.rounds_in_words());
-        }
-        let titles: Vec<String> = self.titles().iter().map(|title| (*title).to_owned()).collect();
-        let rows: Vec<Vec<String>> = std::iter::once(titles).chain(self.cells()).collect();
-        let columns = rows.first().map_or(0, Vec::len);
-        let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max();
-        let widths: Vec<usize> = (0..columns).map(|column| width(column).unwrap_or(0)).collect();
-        for row in &rows {
-            let mut line = format!("{:<width$}", row[0], width = widths[0]);
-            for (cell, width) in row.iter().zip(&widths).skip(1) {
-                let _ = write!(line, "  {cell:>width$}");
-            }
-            let _ = writeln!(page, "{}", line.trim_end());
-        }
-        page.push('\n');
-        for line in self.closing() {
-            let _ = writeln!(page, "{line}");
-        }
-        for note in self.notes() {
-            let _ = writeln!(page, "note: {note}");
-        }
-        page
-    }
-
-    /// What a reader must know, each once.
-    fn notes(&self) -> Vec<String> {
-        let mut notes = Vec::new();
-        let unreliable = ["the client was", "client and server", "the client waited"];
-        for start in unreliable {
-            let with =
-                |summary: &&Summary| summary.notes.iter().any(|note| note.starts_with(start));
-            let (with, all) = (self.summaries().filter(with).count(), self.summaries().count());
-            if with > 0 {
-                let what = match start {
-                    "the client was" => "the client was the limit",
-                    "client and server" => "client and server were both at their limit",
-                    _ => "the client waited for a processor that others used",
-                };
-                notes.push(format!("in {with} of {all} visits {what}"));
-            }
-        }
-        for one in &self.standings {
-            if let Some(reason) = &one.refused {
-                notes.push(format!("{} is left out: {reason}", one.name));
-            }
-            let first = one.summaries().flat_map(|summary| &summary.errors).next();
-            if let Some(error) = first {
-                let errors = report::count(one.errors());
-                notes.push(format!(
-                    "{}: {errors} errors, such as {}: {}",
-                    one.name, error.ending, error.first
-                ));
-            }
-            let death = |summary: &Summary| {
-                summary.notes.iter().find(|note| note.starts_with("the server ended")).cloned()
-            };
-            if let Some(death) = one.summaries().find_map(death) {
-                notes.push(format!("{}: {death}", one.name));
-            }
-        }
-        notes
-    }
-
-    pub(super) fn json(&self) -> serde_json::Value {
-        let best = self.best();
-        let one = |one: &Standing| {
-            let ratio = best.and_then(|best| self.ratio(one, best));
-            let rounds: Vec<&Summary> = one.summaries().collect();
-            serde_json::json!({
-                "name": one.name,
-                "left_out": one.refused,
-                "throughput_median_per_s": one.row().filter(|_| !self.idle()).map(|row| row.middle),
-                "slower_by_mean": ratio.as_ref().map(|ratio| ratio.mean),
-                "slower_by_deviation": ratio.as_ref().map(|ratio| ratio.deviation),
-                "rounds": rounds,
-            })
-        };
-        let servers: Vec<serde_json::Value> = self.standings.iter().map(one).collect();
-        serde_json::json!({
-            "schema": "tcpecho-bench-comparison-1",
-            "best": best.map(|best| &best.name),
-            "servers": servers,
-            "closing": self.closing(),
-        })
-    }
-
     pub(super) fn status(&self) -> u8 {
         let mismatch = |summary: &Summary| summary.count_of(Ending::Mismatch) > 0;
         match self.stopped {
@@ -383,16 +241,29 @@ impl Comparison {
 
 struct Ratio {
     mean: f64,
-    deviation: f64,
+    /// Unknown from a single round.
+    deviation: Option<f64>,
+}
+
+impl std::fmt::Display for Ratio {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{:.2}", self.mean)?;
+        self.deviation.map_or(Ok(()), |deviation| write!(f, " ± {deviation:.2}"))
+    }
 }
 
 impl Ratio {
+    /// Whether one was not the better one in as good as all rounds.
+    fn is_noise(&self) -> bool {
+        self.deviation.is_some_and(|deviation| self.mean - deviation <= 1.0)
+    }
+
     /// The mean and the sample's standard deviation.
     fn of(ratios: &[f64]) -> Option<Self> {
         let count = ratios.len() as f64;
         let mean = ratios.iter().sum::<f64>() / count;
         let squares: f64 = ratios.iter().map(|ratio| (ratio - mean).powi(2)).sum();
-        let deviation = if ratios.len() > 1 { (squares / (count - 1.0)).sqrt() } else { 0.0 };
+        let deviation = (ratios.len() > 1).then(|| (squares / (count - 1.0)).sqrt());
         (!ratios.is_empty()).then_some(Ratio { mean, deviation })
     }
 }
@@ -419,7 +290,8 @@ mod tests {
     #[test]
     fn ratios_and_medians() {
         let ratio = Ratio::of(&[1.0, 1.1, 1.2]).unwrap();
-        assert!((ratio.mean - 1.1).abs() < 1e-9 && (ratio.deviation - 0.1).abs() < 1e-9);
+        assert!((ratio.mean - 1.1).abs() < 1e-9 && (ratio.deviation.unwrap() - 0.1).abs() < 1e-9);
+        assert!(Ratio::of(&[2.0]).unwrap().deviation.is_none());
         assert!(Ratio::of(&[]).is_none());
         assert_eq!(median(&sorted([3.0, f64::NAN, 1.0, 2.0].into_iter())), Some(2.0));
         assert_eq!(median(&[1.0, 2.0]), Some(1.5));

@@ -149,7 +149,7 @@ fn work(load: &Load, numbers: &[u64], link: &Link, stop: &Stop) {
         let mut set = CpuSet::new();
         set.set(load.cpus[link.thread % load.cpus.len()]);
         if let Err(errno) = sched_setaffinity(None, &set) {
-            return link.tell(News::Failed(Error::new("sched_setaffinity", errno)));
+            return link.tell(News::Failed(Error::new("sched_setaffinity (--cpu)", errno)));
         }
     }
     let budget = load.budgets.get(link.thread).copied().unwrap_or(u64::MAX);

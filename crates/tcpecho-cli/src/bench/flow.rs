@@ -2,6 +2,7 @@
 //! took. It knows neither sockets nor clocks; a driver tells it what happened and when.
 
 use super::{
+    histogram::Times,
     pace::Pace,
     pattern::{Pattern, TURN},
     tally::Tally,
@@ -218,12 +219,34 @@ impl Flow {
             tally.unanswered += 1;
         }
         while let Some(due) = manner.due(self.number, self.answered).filter(|d| base + d < end) {
-            tally.response.record(now.saturating_sub(base + due));
-            self.answered += 1;
-            tally.unanswered += 1;
+            let waited = now.saturating_sub(base + due);
+            // Those that the histogram cannot tell from this one go in at once: there may be billions.
+            let alike = Times::alike(waited);
+            let same = |message| {
+                manner
+                    .due(self.number, message)
+                    .is_some_and(|due| base + due < end && now.saturating_sub(base + due) >= alike)
+            };
+            let count = how_many(self.answered, same);
+            tally.response.record_many(waited, count);
+            self.answered += count;
+            tally.unanswered += count;
         }
         self.begun = self.answered;
     }
+}
+
+/// How many numbers from `first` on have a property that `first` has and that, once lost, stays lost.
+fn how_many(first: u64, has: impl Fn(u64) -> bool) -> u64 {
+    let (mut low, mut high) = (1, 2);
+    while high < 1 << 40 && has(first + high - 1) {
+        (low, high) = (high, high * 2);
+    }
+    while high - low > 1 {
+        let middle = u64::midpoint(low, high);
+        if has(first + middle - 1) { low = middle } else { high = middle }
+    }
+    low
 }
 
 #[cfg(test)]
@@ -300,6 +323,31 @@ mod tests {
         assert!(tally.response.min().unwrap() >= 1_099 * MILLISECOND);
         assert!(tally.response.max().unwrap() >= 2 * second);
         assert_eq!(tally.messages, 0);
+    }
+
+    #[test]
+    fn many_that_could_not_be_sent_are_counted_as_if_one_by_one() {
+        let second = 1_000 * MILLISECOND;
+        for pace in
+            [Pace::Steady(200_000.0), Pace::Ramp { from: 1.0, to: 300_000.0, over: second as f64 }]
+        {
+            let manner = manner(Some(1), Some(pace));
+            let (mut flow, mut tally) = (Flow::new(0, &manner), Tally::new());
+            let now = second + second / 3;
+            flow.give_up(&manner, (now, 0), second, &mut tally);
+            let mut each = Times::new();
+            let due = (0..).map(|n| pace.due(n)).take_while(|due| *due < second);
+            due.for_each(|due| each.record(now - due));
+            assert!(tally.response == each);
+            assert_eq!(tally.unanswered, each.count());
+        }
+        // Without end in any time that a person would wait, one by one.
+        let manner = manner(Some(1), Some(Pace::Steady(1e9)));
+        let (mut flow, mut tally) = (Flow::new(0, &manner), Tally::new());
+        flow.give_up(&manner, (3700 * second, 0), 3600 * second, &mut tally);
+        assert_eq!(tally.unanswered, 3_600_000_000_000);
+        assert_eq!(how_many(7, |n| n < 8), 1);
+        assert_eq!(how_many(7, |n| n < 107), 100);
     }
 
     #[test]

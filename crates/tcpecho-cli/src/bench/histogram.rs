@@ -8,6 +8,8 @@ use hdrhistogram::serialization::{Deserializer, Serializer, V2DeflateSerializer}
 /// The longest time told apart; longer ones count as this.
 const LONGEST: u64 = 3_600_000_000_000;
 const DIGITS: u8 = 3;
+/// Three digits need 2000 places, which is 11 bits.
+const DIGITS_IN_BITS: u32 = 11;
 
 /// The quantiles that reports show, by their names.
 pub(super) const QUANTILES: &[(&str, f64)] =
@@ -26,6 +28,18 @@ impl Times {
 
     pub(super) fn record(&mut self, nanoseconds: u64) {
         self.0.saturating_record(nanoseconds.max(1));
+    }
+
+    pub(super) fn record_many(&mut self, nanoseconds: u64, count: u64) {
+        self.0.saturating_record_n(nanoseconds.max(1), count);
+    }
+
+    /// The shortest time that is counted in the same place as this one.
+    pub(super) fn alike(nanoseconds: u64) -> u64 {
+        // From 2048 on there are 1024 places between powers of two; all below has its own place.
+        let bits = u64::BITS - nanoseconds.leading_zeros();
+        let shift = bits.saturating_sub(DIGITS_IN_BITS);
+        nanoseconds >> shift << shift
     }
 
     pub(super) fn count(&self) -> u64 {
@@ -115,6 +129,19 @@ mod tests {
         assert!(merged == all);
         assert_eq!(merged.quantile(0.999), all.quantile(0.999));
         assert_eq!(merged.count(), 30_000);
+    }
+
+    #[test]
+    fn alike_is_what_shares_a_place() {
+        let mut value = 1_u64;
+        while value < LONGEST {
+            for time in [value, value + 1, value * 2 - 1] {
+                let all = Times::new();
+                let (low, real) = (Times::alike(time), all.inner().lowest_equivalent(time));
+                assert_eq!(low, real, "{time}");
+            }
+            value = value * 3 / 2 + 1;
+        }
     }
 
     #[test]

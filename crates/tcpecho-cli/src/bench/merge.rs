@@ -11,6 +11,7 @@ use clap::Args;
 use tcpecho::Ending;
 
 use super::{
+    compare::{self, Comparison},
     report::{
         Row, Summary, hdr, html, plot,
         summary::{
@@ -25,7 +26,7 @@ use crate::{exit, tell::say};
 /// Merge results of `tcpecho bench` into one: JSON results, and HDR logs of any HdrHistogram tool.
 ///
 /// Counts and histograms add up exactly; throughputs are added as of one time, as those of the parts of
-/// one run are.
+/// one run are. Comparisons are merged with comparisons: their rounds become the rounds of one.
 #[derive(Debug, Args)]
 #[command(
     after_help = "Exit status: 0 merged; 1 a byte was wrong in one of the results; 2 usage, or a file that is \
@@ -51,7 +52,7 @@ pub(crate) struct ReportArgs {
 
 /// Runs the verb.
 pub(crate) fn run(args: &ReportArgs) -> ExitCode {
-    match merged(&args.files).and_then(|summary| show(args, &summary)) {
+    match merged(&args.files).and_then(|merged| show(args, &merged)) {
         Ok(status) => ExitCode::from(status),
         Err(sentence) => {
             say(&sentence);
@@ -60,61 +61,109 @@ pub(crate) fn run(args: &ReportArgs) -> ExitCode {
     }
 }
 
-fn show(args: &ReportArgs, summary: &Summary) -> Result<u8, String> {
-    let mut text = if args.json {
-        let json = serde_json::to_string_pretty(summary).map_err(|error| error.to_string())?;
-        json + "\n"
-    } else {
-        table::page(summary)
-    };
-    if args.plot && !args.json {
-        text += &plot::draw(summary);
-    }
-    if let Some(path) = &args.html {
-        super::write_file(path, &html::run(summary))?;
-    }
-    super::print(&text)?;
-    Ok(u8::from(summary.count_of(Ending::Mismatch) > 0))
+/// What a file has, and what several come to.
+enum Form {
+    Run(Box<Summary>),
+    Comparison(Comparison),
 }
 
-fn merged(files: &[PathBuf]) -> Result<Summary, String> {
-    let mut all: Option<Summary> = None;
+fn show(args: &ReportArgs, merged: &Form) -> Result<u8, String> {
+    let (mut text, page) = match merged {
+        Form::Run(summary) if args.json => (pretty(summary)?, html::run(summary)),
+        Form::Run(summary) => (table::page(summary), html::run(summary)),
+        Form::Comparison(all) if args.json => (pretty(&all.json())?, html::comparison(all)),
+        Form::Comparison(all) => (all.page(), html::comparison(all)),
+    };
+    match merged {
+        Form::Run(summary) if args.plot && !args.json => text += &plot::draw(summary),
+        Form::Comparison(_) if args.plot => {
+            return Err("a comparison has no --plot; its latencies are in --html FILE".to_owned());
+        }
+        _ => {}
+    }
+    if let Some(path) = &args.html {
+        super::write_file(path, &page)?;
+    }
+    super::print(&text)?;
+    Ok(u8::from(match merged {
+        Form::Run(summary) => summary.count_of(Ending::Mismatch) > 0,
+        Form::Comparison(comparison) => comparison.has_mismatch(),
+    }))
+}
+
+fn pretty(json: &impl serde::Serialize) -> Result<String, String> {
+    let text = serde_json::to_string_pretty(json).map_err(|error| error.to_string())?;
+    Ok(text + "\n")
+}
+
+fn merged(files: &[PathBuf]) -> Result<Form, String> {
+    let mut all: Option<Form> = None;
     for path in files {
-        let summary = read(path)?;
-        match &mut all {
-            None => all = Some(summary),
-            Some(all) if all.order.workload != summary.order.workload => {
+        let wrong = |why: String| format!("{}: {why}", path.display());
+        let read = open(path)?;
+        match (&mut all, read) {
+            (None, read) => all = Some(read),
+            (Some(Form::Run(all)), Form::Run(summary)) => {
                 let (one, two) = (&all.order.workload, &summary.order.workload);
-                return Err(format!("{}: a {two} result cannot be added to {one}", path.display()));
+                if one != two {
+                    return Err(wrong(format!("a {two} result cannot be added to {one}")));
+                }
+                all.merge(&summary);
             }
-            Some(all) => all.merge(&summary),
+            (Some(Form::Comparison(all)), Form::Comparison(more)) => {
+                all.merge(more).map_err(wrong)?;
+            }
+            (Some(Form::Run(_)), Form::Comparison(_)) => {
+                return Err(wrong("a comparison cannot be added to a result".to_owned()));
+            }
+            (Some(Form::Comparison(_)), Form::Run(_)) => {
+                return Err(wrong("a result cannot be added to a comparison".to_owned()));
+            }
         }
     }
     all.ok_or_else(|| "no results".to_owned())
 }
 
-/// A result from a file, whichever of the two forms it has.
+/// The result of one run, from a file.
 pub(super) fn read(path: &Path) -> Result<Summary, String> {
+    match open(path)? {
+        Form::Run(summary) => Ok(*summary),
+        Form::Comparison(_) => {
+            Err(format!("{}: it is a comparison, not a result of one run", path.display()))
+        }
+    }
+}
+
+/// Reads a file, whichever of the forms it has.
+fn open(path: &Path) -> Result<Form, String> {
     let bytes = fs::read(path).map_err(|error| format!("{}: {error}", path.display()))?;
     let wrong = |why: String| format!("{}: {why}", path.display());
     if bytes.first() == Some(&b'{') {
         return parse(&bytes).map_err(wrong);
     }
-    hdr::read(&bytes).map(|log| of_log(path, log)).map_err(wrong)
+    hdr::read(&bytes).map(|log| Form::Run(of_log(path, log).into())).map_err(wrong)
 }
 
 /// One object, or the last line of a --json-stream.
-fn parse(bytes: &[u8]) -> Result<Summary, String> {
-    let summary: Summary = serde_json::from_slice(bytes)
+fn parse(bytes: &[u8]) -> Result<Form, String> {
+    let wrong = |error: serde_json::Error| format!("no result of tcpecho bench --json: {error}");
+    let json: serde_json::Value = serde_json::from_slice(bytes)
         .or_else(|error| {
             let text = String::from_utf8_lossy(bytes);
             let last = text.lines().last().unwrap_or_default();
             serde_json::from_str(last).map_err(|_| error)
         })
-        .map_err(|error| format!("no result of tcpecho bench --json: {error}"))?;
-    match summary.schema.as_str() {
-        SCHEMA => Ok(summary),
-        other => Err(format!("its schema is {}, not {SCHEMA}", other.escape_debug())),
+        .map_err(wrong)?;
+    match json["schema"].as_str() {
+        Some(SCHEMA) => {
+            serde_json::from_value(json).map(|run| Form::Run(Box::new(run))).map_err(wrong)
+        }
+        Some(compare::SCHEMA) => Comparison::read(json).map(Form::Comparison),
+        other => Err(format!(
+            "its schema is {}, not {SCHEMA} or {}",
+            other.unwrap_or("not said").escape_debug(),
+            compare::SCHEMA
+        )),
     }
 }
 
@@ -122,7 +171,7 @@ fn parse(bytes: &[u8]) -> Result<Summary, String> {
 fn of_log(path: &Path, log: hdr::Read) -> Summary {
     let mut latency = Latency::default();
     let mut intervals = Vec::new();
-    let (mut seconds, mut messages) = (0.0, 0);
+    let (mut seconds, mut messages) = (0.0, 0_u64);
     for entry in log.entries {
         let slot = match entry.tag.as_deref() {
             None if log.response => &mut latency.response,
@@ -133,10 +182,10 @@ fn of_log(path: &Path, log: hdr::Read) -> Summary {
         if entry.tag.is_none() {
             let (times, length) = (&entry.times, entry.length.as_secs_f64());
             seconds += length;
-            messages += times.count();
+            messages = messages.saturating_add(times.count());
             intervals.push(Row {
                 from_s: entry.from.as_secs_f64(),
-                to_s: (entry.from + entry.length).as_secs_f64(),
+                to_s: entry.from.saturating_add(entry.length).as_secs_f64(),
                 throughput_per_s: times.count() as f64 / length.max(1e-9),
                 messages: times.count(),
                 received_bytes: 0,

@@ -1,5 +1,5 @@
-//! A server under test: a process of its own, ended when it is dropped, and by the kernel should we
-//! be killed.
+//! A server under test: a process group of its own, which the terminal's Ctrl-C does not reach, ended
+//! when it is dropped. Should we be killed, the kernel ends its first process, and a guard the others.
 
 use std::{
     fs::File,
@@ -13,7 +13,7 @@ use std::{
 
 use rustix::{
     event::{PollFd, PollFlags, Timespec, poll},
-    process::{Pid, PidfdFlags, Signal, kill_process, kill_process_group, pidfd_open},
+    process::{Pid, PidfdFlags, Signal, kill_process_group, pidfd_open},
     thread::{CpuSet, sched_getaffinity, sched_setaffinity},
 };
 use tcpecho_os::process::end_with_parent;
@@ -41,7 +41,8 @@ pub(super) struct Served {
     /// The engine that it says it has; for our own.
     pub(super) engine: Option<String>,
     child: Child,
-    group: bool,
+    /// Ends the rest of the group should we be killed.
+    guard: Option<Child>,
     /// What it writes to standard error.
     words: Option<File>,
 }
@@ -66,7 +67,7 @@ impl Served {
         command.args(["serve", "-l", listen, "--log", "off", "--engine", engine]);
         command.args(["--max-connections", "1000000"]);
         command.stdout(Stdio::piped());
-        let mut served = Self::spawn(command, cpus, false)?;
+        let mut served = Self::spawn(command, cpus)?;
         let line = served.first_line().map_err(|error| served.explain(&error.to_string()))?;
         let field = |name: &str| line.split(' ').find_map(|word| word.strip_prefix(name));
         served.engine = field("engine=").map(str::to_owned);
@@ -84,9 +85,10 @@ impl Served {
         let addr = free.map_err(|error| format!("a free port: {error}"))?;
         let text = command.replace("{port}", &addr.port().to_string());
         let mut shell = Command::new("/bin/sh");
-        shell.arg("-c").arg(&text).stdout(Stdio::null()).process_group(0);
-        let mut served = Self::spawn(shell, cpus, true)?;
+        shell.arg("-c").arg(&text).stdout(Stdio::null());
+        let mut served = Self::spawn(shell, cpus)?;
         served.addr = addr;
+        served.guard = guard(served.pid()).ok();
         let start = Instant::now();
         while start.elapsed() < READY {
             if TcpStream::connect_timeout(&addr, READY).is_ok() {
@@ -101,10 +103,11 @@ impl Served {
     }
 
     /// Started on its processors it stays there, with all its threads and children.
-    fn spawn(mut command: Command, cpus: &[usize], group: bool) -> Result<Self, String> {
+    fn spawn(mut command: Command, cpus: &[usize]) -> Result<Self, String> {
         let words = scratch();
         let stderr = words.as_ref().and_then(|file| file.try_clone().ok());
         command.stdin(Stdio::null()).stderr(stderr.map_or_else(Stdio::null, Stdio::from));
+        command.process_group(0);
         end_with_parent(&mut command, Signal::TERM);
         let before = sched_getaffinity(None).map_err(|errno| format!("affinity: {errno}"))?;
         if !cpus.is_empty() {
@@ -119,7 +122,7 @@ impl Served {
         sched_setaffinity(None, &before).map_err(|errno| format!("affinity: {errno}"))?;
         let child = child.map_err(|error| format!("the server: {error}"))?;
         let addr = SocketAddr::from(([127, 0, 0, 1], 0));
-        Ok(Self { addr, engine: None, child, group, words })
+        Ok(Self { addr, engine: None, child, guard: None, words })
     }
 
     /// The first line, as far as it comes in time. Byte by byte: the pipe stays open after it.
@@ -166,25 +169,23 @@ impl Served {
         Some(format!("the server ended by itself ({status}){said}"))
     }
 
+    /// Ends the group: asks, waits for its first process, and kills what is left.
     fn stop(&mut self) -> Option<ExitStatus> {
-        if let Ok(Some(status)) = self.child.try_wait() {
-            return Some(status);
-        }
         let pid = Pid::from_child(&self.child);
-        let send = |signal| {
+        // Reaped, its number may be another's already; only a guard in the group still holds it.
+        let reaped = self.child.try_wait().ok().flatten();
+        if reaped.is_none() {
             // Whoever is gone already needs no signal.
-            let _ = if self.group {
-                kill_process_group(pid, signal)
-            } else {
-                kill_process(pid, signal)
-            };
-        };
-        send(Signal::TERM);
-        let ended = pidfd(pid).and_then(|process| readable(&process, END)).unwrap_or(false);
-        if !ended || self.group {
-            send(Signal::KILL);
+            let _ = kill_process_group(pid, Signal::TERM);
+            let _ = pidfd(pid).and_then(|process| readable(&process, END));
         }
-        self.child.wait().ok()
+        if reaped.is_none() || self.guard.is_some() {
+            let _ = kill_process_group(pid, Signal::KILL);
+        }
+        if let Some(mut guard) = self.guard.take() {
+            let _ = guard.wait();
+        }
+        reaped.or_else(|| self.child.wait().ok())
     }
 }
 
@@ -192,6 +193,19 @@ impl Drop for Served {
     fn drop(&mut self) {
         self.stop();
     }
+}
+
+/// A process in the server's group that kills the group at the end of its input, which comes when we
+/// are no more: the kernel's own signal reaches the first process of the group only.
+fn guard(group: u32) -> io::Result<Child> {
+    let group = i32::try_from(group).map_err(io::Error::other)?;
+    Command::new("/bin/sh")
+        .args(["-c", "trap '' HUP INT TERM; read -r nothing; kill -KILL 0"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .process_group(group)
+        .spawn()
 }
 
 fn pidfd(pid: Pid) -> io::Result<OwnedFd> {
@@ -237,6 +251,8 @@ impl Ledger {
 
     pub(super) fn end(&mut self) {
         let now = self.pid.and_then(|pid| ProcessorTime::of(pid).ok());
-        self.cpu_ns = now.zip(self.begin.as_ref()).map(|(now, begin)| now.since(begin).max(0.0));
+        let used = now.zip(self.begin.as_ref()).map(|(now, begin)| now.since(begin));
+        // Nothing, or less, is what children leave that ended between two ticks of the clock.
+        self.cpu_ns = used.filter(|used| *used > 0.0);
     }
 }

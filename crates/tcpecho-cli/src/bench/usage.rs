@@ -1,4 +1,5 @@
-//! What a server uses, from /proc: it and its children, since an engine may fork.
+//! What a server uses, from /proc: it and its descendants, since an engine may fork, and a shell may
+//! stand before the server.
 
 use std::fs;
 use std::io;
@@ -7,15 +8,21 @@ use std::ops::Range;
 /// `USER_HZ`: part of the kernel's ABI, the same on every architecture Linux has today but alpha.
 const NANOSECONDS_PER_TICK: f64 = 1e9 / 100.0;
 
-/// The process and its children that are alive. Children of children are not looked for.
+/// The process and its descendants that are alive, but for those whose parents have ended.
 fn family(pid: u32) -> io::Result<Vec<u32>> {
-    let mut family = vec![pid];
+    let mut others = Vec::new();
     for entry in fs::read_dir("/proc")? {
         let name = entry?.file_name();
         let Some(other) = name.to_str().and_then(|name| name.parse().ok()) else { continue };
-        if stat(other).is_some_and(|fields| fields[PARENT] == u64::from(pid)) {
-            family.push(other);
+        if let Some(&parent) = stat(other).as_deref().and_then(|fields| fields.get(PARENT)) {
+            others.push((other, parent));
         }
+    }
+    let (mut family, mut next) = (vec![pid], 0);
+    while let Some(&member) = family.get(next) {
+        let children = others.iter().filter(|(_, parent)| *parent == u64::from(member));
+        family.extend(children.map(|(child, _)| *child));
+        next += 1;
     }
     Ok(family)
 }
@@ -43,6 +50,10 @@ pub(crate) struct ProcessorTime {
 
 impl ProcessorTime {
     pub(crate) fn of(pid: u32) -> io::Result<Self> {
+        // Of one that is gone nothing is known: not even that it used nothing.
+        if stat(pid).is_none() {
+            return Err(io::Error::new(io::ErrorKind::NotFound, "the process is gone"));
+        }
         let family = family(pid)?;
         let own: u64 = family.iter().map(|&pid| ticks(pid, USER_SYSTEM)).sum();
         let reaped = ticks(pid, USER_SYSTEM_OF_REAPED);
@@ -62,7 +73,7 @@ impl ProcessorTime {
 }
 
 fn ticks(pid: u32, fields: Range<usize>) -> u64 {
-    stat(pid).map_or(0, |all| all[fields].iter().sum())
+    stat(pid).and_then(|all| Some(all.get(fields)?.iter().sum())).unwrap_or(0)
 }
 
 /// Nanoseconds that the tasks of a process have run: the first number of schedstat.

@@ -1,0 +1,138 @@
+//! A comparison in words: its table, the sentences that end it, and what a reader must know.
+
+use std::fmt::Write;
+
+use super::{Comparison, Ratio, Standing, median, sorted};
+use crate::bench::report::{self, Summary, rate, time};
+
+impl Comparison {
+    pub(in crate::bench) fn titles(&self) -> Vec<&str> {
+        let unit = match self.summaries().next() {
+            Some(_) if self.idle() => "bytes/connection",
+            Some(summary) => summary.workload().map_or("", |workload| workload.unit.words()),
+            None => "",
+        };
+        vec!["server", unit, "spread", "ratio", "p50", "p99", "p99.9", "server time", "errors"]
+    }
+
+    /// The table's cells, a row for each server that was measured.
+    pub(in crate::bench) fn cells(&self) -> Vec<Vec<String>> {
+        let best = self.best();
+        let cells = |one: &Standing| {
+            let row = one.row()?;
+            let spread = (row.high - row.low) / row.middle.max(1e-9) * 100.0;
+            let ratio = match best.and_then(|best| self.ratio(one, best)) {
+                Some(ratio) => ratio.to_string(),
+                None if best.is_some_and(|best| std::ptr::eq(best, one)) => "1".to_owned(),
+                // No round that both were in.
+                None => "-".to_owned(),
+            };
+            let quantile = |q| {
+                let at = one.times.as_ref().and_then(|times| times.quantile(q));
+                at.map_or_else(|| "-".to_owned(), |ns| time(ns as f64))
+            };
+            let costs = sorted(one.summaries().filter_map(|s| s.server.cpu_ns_per_unit));
+            let cost = median(&costs).filter(|_| !self.idle());
+            Some(vec![
+                row.name.to_owned(),
+                rate(row.middle),
+                format!("{spread:.0} %"),
+                ratio,
+                quantile(0.5),
+                quantile(0.99),
+                quantile(0.999),
+                cost.map_or_else(|| "-".to_owned(), time),
+                report::count(one.errors()),
+            ])
+        };
+        self.standings.iter().filter_map(cells).collect()
+    }
+
+    /// The sentences that end the report.
+    pub(in crate::bench) fn closing(&self) -> Vec<String> {
+        let Some(best) = self.best() else { return Vec::new() };
+        let mut others: Vec<(&str, Ratio)> = self
+            .standings
+            .iter()
+            .filter_map(|one| Some((one.name.as_str(), self.ratio(one, best)?)))
+            .collect();
+        others.sort_by(|a, b| a.1.mean.total_cmp(&b.1.mean));
+        let what = match (self.idle(), self.paced()) {
+            (true, _) => "times lighter",
+            (_, true) => "times quicker (p99)",
+            _ => "times faster",
+        };
+        let name = &best.name;
+        let line = |(other, ratio): &(&str, Ratio)| {
+            let noise = if ratio.is_noise() { " (no difference beyond noise)" } else { "" };
+            format!("{name} was {ratio} {what} than {other}{noise}")
+        };
+        others.iter().map(line).collect()
+    }
+
+    pub(in crate::bench) fn page(&self) -> String {
+        let mut page = String::new();
+        if let Some(first) = self.summaries().next() {
+            let _ = writeln!(page, "{}\n{}\n", first.order.words, self.rounds_in_words());
+        }
+        let titles: Vec<String> = self.titles().iter().map(|title| (*title).to_owned()).collect();
+        let rows: Vec<Vec<String>> = std::iter::once(titles).chain(self.cells()).collect();
+        let columns = rows.first().map_or(0, Vec::len);
+        let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max();
+        let widths: Vec<usize> = (0..columns).map(|column| width(column).unwrap_or(0)).collect();
+        for row in &rows {
+            let mut line = format!("{:<width$}", row[0], width = widths[0]);
+            for (cell, width) in row.iter().zip(&widths).skip(1) {
+                let _ = write!(line, "  {cell:>width$}");
+            }
+            let _ = writeln!(page, "{}", line.trim_end());
+        }
+        page.push('\n');
+        for line in self.closing() {
+            let _ = writeln!(page, "{line}");
+        }
+        for note in self.notes() {
+            let _ = writeln!(page, "note: {note}");
+        }
+        page
+    }
+
+    /// What a reader must know, each once.
+    fn notes(&self) -> Vec<String> {
+        let mut notes = Vec::new();
+        let unreliable = ["the client was", "client and server", "the client waited"];
+        for start in unreliable {
+            let with =
+                |summary: &&Summary| summary.notes.iter().any(|note| note.starts_with(start));
+            let (with, all) = (self.summaries().filter(with).count(), self.summaries().count());
+            if with > 0 {
+                let what = match start {
+                    "the client was" => "the client was the limit",
+                    "client and server" => "client and server were both at their limit",
+                    _ => "the client waited for a processor that others used",
+                };
+                notes.push(format!("in {with} of {all} visits {what}"));
+            }
+        }
+        for one in &self.standings {
+            if let Some(reason) = &one.refused {
+                notes.push(format!("{} is left out: {reason}", one.name));
+            }
+            let first = one.summaries().flat_map(|summary| &summary.errors).next();
+            if let Some(error) = first {
+                let errors = report::count(one.errors());
+                notes.push(format!(
+                    "{}: {errors} errors, such as {}: {}",
+                    one.name, error.ending, error.first
+                ));
+            }
+            let death = |summary: &Summary| {
+                summary.notes.iter().find(|note| note.starts_with("the server ended")).cloned()
+            };
+            if let Some(death) = one.summaries().find_map(death) {
+                notes.push(format!("{}: {death}", one.name));
+            }
+        }
+        notes
+    }
+}

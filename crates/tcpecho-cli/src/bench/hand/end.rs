@@ -1,0 +1,88 @@
+//! The end of one thread's part: the answers under way, what never came, the FINs.
+
+use tcpecho::{Ending, Error};
+
+use super::{After, Hand, Line, Phase, Stage};
+use crate::bench::{
+    clock,
+    driver::Driver,
+    news::{Link, News},
+};
+
+impl Hand<'_> {
+    /// After the measured time: nothing new is sent, what is owed is waited for, then FIN both ways.
+    pub(super) fn finish(
+        &mut self,
+        driver: &mut impl Driver,
+        link: &Link,
+        end: u64,
+    ) -> Result<(), Error> {
+        self.ask_the_kernel();
+        self.phase = Phase::Draining;
+        let grace = self.rules.grace.min(self.rules.timeout);
+        let stays = self.rules.after == After::Stays;
+        self.turn_until(driver, grace, |line| match line.stage {
+            Stage::Absent => stays || line.flow.due <= line.flow.answered,
+            Stage::Open => !line.flow.waits() && line.flow.due <= line.flow.answered,
+            Stage::Connecting | Stage::Shut => false,
+        })?;
+        self.budget = 0;
+        let moment = (clock::now(), self.schedule.base);
+        for line in &mut self.lines {
+            line.flow.give_up(&self.rules.manner, moment, end, &mut self.tally);
+        }
+        link.tell(News::Drained);
+        link.wait_for_a_last_look();
+        self.phase = Phase::Finishing;
+        for index in 0..self.lines.len() {
+            let line = &self.lines[index];
+            let orderly = self.rules.after != After::Resets && !self.rules.idle;
+            match line.stage {
+                Stage::Open if orderly && line.flow.owed() == 0 => self.shut(driver, index),
+                Stage::Open if orderly => self.note_owed(driver, index),
+                Stage::Shut | Stage::Absent => {}
+                _ => self.close(driver, index, true),
+            }
+        }
+        self.turn_until(driver, grace, |line| line.stage == Stage::Absent)?;
+        for index in 0..self.lines.len() {
+            if self.lines[index].stage != Stage::Absent {
+                self.ended(driver, index, Ending::GaveUp, || {
+                    "recv: no FIN came after ours".to_owned()
+                });
+            }
+        }
+        Ok(())
+    }
+
+    fn note_owed(&mut self, driver: &mut impl Driver, index: usize) {
+        let (addr, owed) = (self.rules.addr, self.lines[index].flow.owed());
+        self.ended(driver, index, Ending::GaveUp, || {
+            format!("recv {addr}: {owed} bytes had not come back when the run was over")
+        });
+    }
+
+    fn ask_the_kernel(&mut self) {
+        for line in &self.lines {
+            if let (Stage::Open, Some(socket)) = (line.stage, &line.socket) {
+                self.wire.note(socket);
+            }
+        }
+    }
+
+    fn turn_until(
+        &mut self,
+        driver: &mut impl Driver,
+        grace: u64,
+        done: impl Fn(&Line) -> bool,
+    ) -> Result<(), Error> {
+        let deadline = clock::now() + grace;
+        loop {
+            let now = clock::now();
+            if now >= deadline || self.stop.is_at_once() || self.lines.iter().all(&done) {
+                return Ok(());
+            }
+            driver.turn(self, deadline.min(now + 50_000_000))?;
+        }
+    }
+}

@@ -1,0 +1,130 @@
+//! A result from what a run left behind.
+
+use tcpecho::{ENDINGS, Ending};
+
+use super::{
+    ClientPart, Distribution, ErrorPart, Latency, Order, ResultPart, SCHEMA, ServerPart, Summary,
+    TcpPart,
+};
+use crate::bench::{
+    hand::After,
+    pace::Pace,
+    report::{Measured, table},
+    watch,
+};
+
+impl Summary {
+    pub(in crate::bench) fn of(measured: &Measured) -> Self {
+        let (plan, outcome, total) = (measured.plan, &measured.outcome, &measured.outcome.total);
+        let wire = &outcome.wire;
+        let mut connect = outcome.connecting.connect.clone();
+        connect.add(&total.connect);
+        Summary {
+            schema: SCHEMA.to_owned(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            started: humantime::format_rfc3339_millis(outcome.started).to_string(),
+            parts: 1,
+            order: order(measured),
+            machine: measured
+                .facts
+                .iter()
+                .map(|(name, fact)| ((*name).to_owned(), fact.clone()))
+                .collect(),
+            server: server(measured),
+            client: ClientPart {
+                threads: outcome.client.clone(),
+                cpu_ns_per_unit: measured.client_cost(),
+                late_mean_ns: (total.due > 0).then(|| total.late_sum as f64 / total.due as f64),
+                late_max_ns: total.late_max,
+            },
+            result: ResultPart {
+                unit: measured.unit().words().to_owned(),
+                throughput_per_s: measured.throughput(),
+                seconds: outcome.seconds,
+                messages: total.messages,
+                sent_bytes: total.sent,
+                received_bytes: total.received,
+                connections_made: outcome.connecting.connections + total.connections,
+                connections_open: outcome.open,
+                messages_lost: total.lost,
+                messages_unanswered: total.unanswered,
+                interrupted_by: outcome.stopped.map(|signal| signal.as_str().to_owned()),
+            },
+            latency: Latency {
+                response: Distribution::some(&total.response),
+                service: Distribution::some(&total.service),
+                connect: Distribution::some(&connect),
+            },
+            tcp: TcpPart {
+                connections_asked: wire.connections,
+                rtt_mean_us: (wire.connections > 0)
+                    .then(|| wire.rtt_us as f64 / wire.connections as f64),
+                rtt_min_us: wire.min_rtt_us,
+                segments_retransmitted: wire.retransmits,
+            },
+            errors: errors(measured),
+            intervals: measured.rows.clone(),
+            notes: plan.remarks_of(measured),
+        }
+    }
+}
+
+fn order(measured: &Measured) -> Order {
+    let plan = measured.plan;
+    let (from, to) = match measured.pace {
+        None => (None, None),
+        Some(Pace::Steady(rate)) => (Some(rate), Some(rate)),
+        Some(Pace::Ramp { from, to, .. }) => (Some(from), Some(to)),
+    };
+    Order {
+        words: table::asked(plan, measured.pace, measured.driver, measured.threads),
+        workload: plan.workload.name.to_owned(),
+        connections: plan.connections,
+        threads: measured.threads as u64,
+        driver: measured.driver.to_owned(),
+        sizes_bytes: plan.sizes.clone(),
+        depth: plan.depth as u64,
+        rate_from_per_s: from,
+        rate_to_per_s: to,
+        duration_s: plan.count.is_none().then_some(plan.duration.as_secs_f64()),
+        count: plan.count,
+        warmup_s: plan.warmup.as_secs_f64(),
+        timeout_s: plan.timeout.as_secs_f64(),
+        checked: plan.check,
+        close: match plan.after {
+            After::Resets => "reset",
+            After::Stays | After::Closes => "fin",
+        }
+        .to_owned(),
+        shard: plan.shard.0 + 1,
+        shards: plan.shard.1,
+    }
+}
+
+fn server(measured: &Measured) -> ServerPart {
+    ServerPart {
+        words: measured.server.clone(),
+        cpu_ns: measured.ledger.cpu_ns,
+        cpu_ns_per_unit: measured.server_cost(),
+        cpu_share: measured.server_share(),
+        memory_before_bytes: measured.ledger.memory_before,
+        memory_held_bytes: measured.ledger.memory_held,
+        memory_bytes_per_connection: measured.memory_each(),
+    }
+}
+
+fn errors(measured: &Measured) -> Vec<ErrorPart> {
+    let mut all = measured.outcome.connecting.clone();
+    all.add_aside(&measured.outcome.total);
+    let part = |(ending, count, first): (Ending, u64, Option<&str>)| ErrorPart {
+        ending: ending.word().to_owned(),
+        count,
+        first: first.unwrap_or_else(|| ENDINGS[ending as usize].sentence).to_owned(),
+    };
+    all.errors().map(part).collect()
+}
+
+/// What the generator's threads say of themselves.
+pub(in crate::bench::report) fn verdict(measured: &Measured) -> Vec<String> {
+    watch::verdict(&measured.outcome.client, measured.server_share())
+}

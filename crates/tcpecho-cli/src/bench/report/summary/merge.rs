@@ -1,0 +1,95 @@
+//! Several results as one: counts and histograms add up exactly, throughputs as of one time.
+
+use super::{Distribution, Summary, TcpPart};
+use crate::bench::workload::Unit;
+
+impl Summary {
+    /// Adds the result of another machine, or of another part of the same run: counts and histograms
+    /// exactly, throughputs as of one time.
+    pub(in crate::bench) fn merge(&mut self, other: &Self) {
+        let (one, two) = (self.parts as f64, other.parts as f64);
+        add(&mut self.parts, other.parts);
+        self.started = self.started.clone().min(other.started.clone());
+        if self.order.words != other.order.words {
+            self.order.words = format!("{} results", self.parts);
+        }
+        if !self.server.words.contains(&other.server.words) {
+            self.server.words = format!("{}; {}", self.server.words, other.server.words);
+        }
+        let (mine, more) = (&mut self.result, &other.result);
+        mine.throughput_per_s += more.throughput_per_s;
+        mine.seconds = (mine.seconds * one + more.seconds * two) / (one + two);
+        add(&mut mine.messages, more.messages);
+        add(&mut mine.sent_bytes, more.sent_bytes);
+        add(&mut mine.received_bytes, more.received_bytes);
+        add(&mut mine.connections_made, more.connections_made);
+        add(&mut mine.connections_open, more.connections_open);
+        add(&mut mine.messages_lost, more.messages_lost);
+        add(&mut mine.messages_unanswered, more.messages_unanswered);
+        mine.interrupted_by = mine.interrupted_by.take().or_else(|| more.interrupted_by.clone());
+        Distribution::merge(&mut self.latency.response, other.latency.response.as_ref());
+        Distribution::merge(&mut self.latency.service, other.latency.service.as_ref());
+        Distribution::merge(&mut self.latency.connect, other.latency.connect.as_ref());
+        self.merge_sides(other);
+        self.merge_intervals(other);
+        for note in &other.notes {
+            if !self.notes.contains(note) {
+                self.notes.push(note.clone());
+            }
+        }
+    }
+
+    fn merge_sides(&mut self, other: &Self) {
+        // Two machines that watch one server see the same process: its use is not added up.
+        self.server.cpu_ns = None;
+        self.server.cpu_ns_per_unit = None;
+        self.server.cpu_share = None;
+        self.client.threads.extend(&other.client.threads);
+        self.client.late_max_ns = self.client.late_max_ns.max(other.client.late_max_ns);
+        self.client.late_mean_ns = None;
+        let busy: u64 =
+            self.client.threads.iter().map(|used| used.busy_ns).fold(0, u64::saturating_add);
+        let units = match self.unit() {
+            Unit::Megabytes => self.result.received_bytes as f64 / 1e6,
+            _ => self.result.messages as f64,
+        };
+        self.client.cpu_ns_per_unit = (units > 0.0).then(|| busy as f64 / units);
+        let (mine, more) = (&mut self.tcp, &other.tcp);
+        let sum = |part: &TcpPart| part.rtt_mean_us.unwrap_or(0.0) * part.connections_asked as f64;
+        let (sum, asked) =
+            (sum(mine) + sum(more), mine.connections_asked.saturating_add(more.connections_asked));
+        mine.rtt_mean_us = (asked > 0).then(|| sum / asked as f64);
+        mine.connections_asked = asked;
+        mine.rtt_min_us = mine.rtt_min_us.into_iter().chain(more.rtt_min_us).min();
+        add(&mut mine.segments_retransmitted, more.segments_retransmitted);
+        for error in &other.errors {
+            match self.errors.iter_mut().find(|mine| mine.ending == error.ending) {
+                Some(mine) => add(&mut mine.count, error.count),
+                None => self.errors.push(error.clone()),
+            }
+        }
+    }
+
+    /// Stretches of the same place are added; their quantiles cannot be, so they are left out.
+    fn merge_intervals(&mut self, other: &Self) {
+        for (place, row) in other.intervals.iter().enumerate() {
+            let Some(mine) = self.intervals.get_mut(place) else {
+                self.intervals.push(row.clone());
+                continue;
+            };
+            mine.to_s = mine.to_s.max(row.to_s);
+            add(&mut mine.messages, row.messages);
+            add(&mut mine.received_bytes, row.received_bytes);
+            add(&mut mine.connections, row.connections);
+            add(&mut mine.errors, row.errors);
+            mine.throughput_per_s += row.throughput_per_s;
+            mine.max_ns = mine.max_ns.max(row.max_ns);
+            (mine.p50_ns, mine.p99_ns) = (None, None);
+        }
+    }
+}
+
+/// What a file says may be anything: no sum panics.
+fn add(sum: &mut u64, more: u64) {
+    *sum = sum.saturating_add(more);
+}
