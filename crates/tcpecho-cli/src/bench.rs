@@ -22,7 +22,6 @@ mod preflight;
 mod progress;
 mod report;
 mod server;
-mod size;
 mod tally;
 mod threshold;
 mod usage;

@@ -12,6 +12,7 @@ mod ping;
 mod relay;
 mod serve;
 mod signals;
+mod size;
 mod tell;
 
 use std::process::ExitCode;

@@ -8,11 +8,8 @@ use std::{path::PathBuf, time::Duration};
 use clap::{Args, builder::PossibleValue, builder::PossibleValuesParser};
 use tcpecho::{ENGINES, NotUnderstood, parse_duration};
 
-use super::{
-    driver::Choice,
-    size::{parse_rate, parse_size},
-    workload::WORKLOADS,
-};
+use super::{driver::Choice, workload::WORKLOADS};
+use crate::size::{parse_rate, parse_size};
 
 pub(super) use self::{
     lists::cpu_list,
@@ -68,7 +65,7 @@ pub(crate) struct BenchArgs {
     warmup: Option<Duration>,
 
     /// Bytes of a message; several are taken in turn
-    #[arg(short, long, value_name = "SIZE", value_delimiter = ',', value_parser = parse_size)]
+    #[arg(short, long, value_name = "SIZE", value_delimiter = ',', value_parser = message_size)]
     size: Vec<u64>,
 
     /// Messages of a connection that may be without an answer
@@ -203,4 +200,9 @@ fn engine() -> PossibleValuesParser {
     let named = ENGINES.iter().map(|row| PossibleValue::new(row.name).help(row.summary));
     let auto = PossibleValue::new("auto").help("the best that this host offers");
     PossibleValuesParser::new(named.chain([auto]))
+}
+
+/// A message is held in memory whole, and many at a time.
+fn message_size(text: &str) -> Result<u64, NotUnderstood> {
+    parse_size(text, 64 << 20)
 }

@@ -4,7 +4,8 @@ use std::{fmt, str::FromStr};
 
 use tcpecho::{NotUnderstood, parse_duration};
 
-use super::{histogram::QUANTILES, size::parse_rate};
+use super::histogram::QUANTILES;
+use crate::size::parse_rate;
 
 /// What a condition is about.
 #[derive(Debug, Clone, Copy, PartialEq)]

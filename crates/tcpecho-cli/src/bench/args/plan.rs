@@ -18,10 +18,10 @@ use crate::bench::{
     hand::After,
     pace::Pace,
     server::Recipe,
-    size::parse_rate,
     threshold::Threshold,
     workload::{Kind, Workload},
 };
+use crate::size::parse_rate;
 
 /// What is measured.
 pub(in crate::bench) enum Target {

@@ -64,8 +64,11 @@ impl Comparison {
         };
         let name = &best.name;
         let line = |(other, ratio): &(&str, Ratio)| {
-            let noise = if ratio.is_noise() { " (no difference beyond noise)" } else { "" };
-            format!("{name} was {ratio} {what} than {other}{noise}")
+            if ratio.is_noise() {
+                format!("{name} and {other}: no difference beyond noise ({ratio})")
+            } else {
+                format!("{name} was {ratio} {what} than {other}")
+            }
         };
         others.iter().map(line).collect()
     }

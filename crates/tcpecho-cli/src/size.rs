@@ -19,14 +19,14 @@ const SIZES: &[(&str, f64)] = &[
 /// Decimal for rates.
 const RATES: &[(&str, f64)] = &[("", 1.0), ("k", 1e3), ("K", 1e3), ("M", 1e6)];
 
-/// The largest message: one that still fits into memory many times.
-const LARGEST: f64 = (64 << 20) as f64;
-
-/// Reads a size of a message in bytes, 1 to 64 MiB.
-pub(super) fn parse_size(text: &str) -> Result<u64, NotUnderstood> {
+/// Reads a number of bytes, 1 to `most`.
+pub(crate) fn parse_size(text: &str, most: u64) -> Result<u64, NotUnderstood> {
     match parse(text, SIZES) {
-        Some(size) if (1.0..=LARGEST).contains(&size) => Ok(size as u64),
-        Some(_) => Err(NotUnderstood::new("a message has 1 byte to 64 MiB")),
+        Some(size) if size >= 1.0 && size <= most as f64 => Ok(size as u64),
+        Some(_) => {
+            let sentence = format!("{} is out of range; 1 byte to {}", text.trim(), words(most));
+            Err(NotUnderstood::new(sentence))
+        }
         None => Err(NotUnderstood::new(format!(
             "\"{}\" is no size; write 64, 16k, 1.5M or 100kB",
             text.escape_debug()
@@ -34,8 +34,12 @@ pub(super) fn parse_size(text: &str) -> Result<u64, NotUnderstood> {
     }
 }
 
+fn words(bytes: u64) -> String {
+    if bytes.is_multiple_of(1 << 20) { format!("{} MiB", bytes >> 20) } else { format!("{bytes}") }
+}
+
 /// Reads a rate a second, above 0: `500`, `10k`, `1.5M`, each also with `/s`.
-pub(super) fn parse_rate(text: &str) -> Result<f64, NotUnderstood> {
+pub(crate) fn parse_rate(text: &str) -> Result<f64, NotUnderstood> {
     let number = text.strip_suffix("/s").unwrap_or(text);
     parse(number, RATES).filter(|rate| *rate >= 0.001 && *rate <= 1e9).ok_or_else(|| {
         NotUnderstood::new(format!(
@@ -54,22 +58,50 @@ fn parse(text: &str, units: &[(&str, f64)]) -> Option<f64> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
+
+    const MOST: u64 = 64 << 20;
 
     #[test]
     fn sizes_and_rates() {
-        for (text, bytes) in
-            [("64", 64), ("16k", 16384), ("16KiB", 16384), ("1.5M", 1_572_864), ("100kB", 100_000)]
-        {
-            assert_eq!(parse_size(text), Ok(bytes), "{text}");
+        for (text, bytes) in [
+            ("1", 1),
+            ("64", 64),
+            ("16k", 16384),
+            ("3K", 3072),
+            ("16KiB", 16384),
+            ("1m", 1 << 20),
+            ("1.5M", 1_572_864),
+            ("100kB", 100_000),
+            ("64M", MOST),
+        ] {
+            assert_eq!(parse_size(text, MOST), Ok(bytes), "{text}");
         }
-        for text in ["", "0", "k", "-1", "1x", "65M", "1..2", "inf", "1e3"] {
-            assert!(parse_size(text).is_err(), "{text}");
+        let wrong =
+            ["", "0", "0.5", "k", "-1", "+1", "1x", "1 k", "1kk", "65M", "1..2", "inf", "1e3"];
+        for text in wrong.into_iter().chain(["99999999999999999999999"]) {
+            assert!(parse_size(text, MOST).is_err(), "{text}");
         }
         assert_eq!(parse_rate("10k"), Ok(10_000.0));
         assert_eq!(parse_rate("1.5M/s"), Ok(1_500_000.0));
         for text in ["", "0", "-5", "10q", "9999999M"] {
             assert!(parse_rate(text).is_err(), "{text}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn no_text_panics(text in any::<String>(), near in "[0-9.]{0,30}[kKMB]{0,2}(/s)?") {
+            for text in [text, near] {
+                let _ = (parse_size(&text, MOST), parse_rate(&text));
+            }
+        }
+
+        #[test]
+        fn bytes_come_back(bytes in 1..=MOST) {
+            prop_assert_eq!(parse_size(&bytes.to_string(), MOST), Ok(bytes));
         }
     }
 }
