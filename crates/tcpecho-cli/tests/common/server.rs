@@ -23,6 +23,7 @@ const PATIENCE: Duration = Duration::from_secs(60);
 
 /// The program under test.
 pub(crate) fn program() -> &'static str {
+    super::peers::signals_as_usual();
     env!("CARGO_BIN_EXE_tcpecho")
 }
 
@@ -116,6 +117,7 @@ impl Serving {
 
     /// The same with standard error left to the test too.
     pub(crate) fn run_with(command: &mut Command) -> Self {
+        super::peers::signals_as_usual();
         let mut child = command.stdin(Stdio::null()).spawn().unwrap();
         let (alive, gone) = mpsc::channel::<()>();
         let pidfd = pidfd_open(Pid::from_child(&child), PidfdFlags::empty()).unwrap();

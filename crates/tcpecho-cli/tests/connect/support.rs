@@ -5,7 +5,7 @@ use std::{
     net::{SocketAddr, TcpListener, TcpStream},
     os::fd::OwnedFd,
     process::{Child, ChildStderr, ChildStdin, ChildStdout, Command, Stdio},
-    sync::mpsc,
+    sync::{Once, mpsc},
     thread::{self, JoinHandle},
     time::{Duration, Instant},
 };
@@ -15,9 +15,22 @@ use rustix::{
     process::{Pid, PidfdFlags, Signal, kill_process, pidfd_open, pidfd_send_signal},
 };
 
+use tcpecho_os::signal::{Disposition, dispose};
+
 /// No test takes a tenth of this; whoever hangs is killed, and its test fails instead of hanging
 /// too.
 const FAR_TOO_LONG: Duration = Duration::from_secs(180);
+
+/// Whoever runs the tests may ignore signals (nohup(1), a shell without job control), and what is ignored stays so in a program
+/// that is started: the tests' programs begin with signals as they usually are.
+pub(crate) fn signals_as_usual() {
+    static ONCE: Once = Once::new();
+    ONCE.call_once(|| {
+        for signal in [Signal::INT, Signal::HUP, Signal::QUIT, Signal::TERM, Signal::USR1] {
+            dispose(signal.as_raw(), Disposition::Default).unwrap();
+        }
+    });
+}
 
 pub(crate) struct Client {
     child: Child,
@@ -49,6 +62,7 @@ impl Client {
     }
 
     pub(crate) fn run(command: &mut Command) -> Self {
+        signals_as_usual();
         let mut child = command.stdin(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         let (alive, gone) = mpsc::channel::<()>();
         let pidfd = pidfd_open(Pid::from_child(&child), PidfdFlags::empty()).unwrap();
