@@ -1,24 +1,13 @@
 //! `tcpecho lab` as a user runs it.
 
-use std::process::{Command, Output};
-
-fn lab(args: &[&str]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_tcpecho")).arg("lab").args(args).output().unwrap()
-}
-
-fn text(bytes: &[u8]) -> String {
-    String::from_utf8(bytes.to_vec()).unwrap()
-}
+#[path = "common/lab.rs"]
+mod support;
+use std::process::Command;
+use support::{lab, shown, text};
 
 /// Plays the first scenario; nothing, with the reason, where there can be no hosts.
 fn played(args: &[&str]) -> Option<String> {
-    let output = lab(&[&["run", "normal-startup"], args].concat());
-    if output.status.code() == Some(77) {
-        println!("SKIP {}", text(&output.stderr));
-        return None;
-    }
-    assert_eq!(output.status.code(), Some(0), "{}{}", text(&output.stdout), text(&output.stderr));
-    Some(text(&output.stdout))
+    shown(&lab(&[&["run", "normal-startup"], args].concat()))
 }
 
 #[test]

@@ -1,37 +1,17 @@
 //! `tcpecho lab learn`, with a student at the other end of a pipe.
 
-use std::{
-    io::Write,
-    process::{Command, Output, Stdio},
-};
+#[path = "common/lab.rs"]
+mod support;
+use std::process::Output;
+use support::{text, typed};
 
 fn learn(args: &[&str], answers: &str) -> Output {
-    let mut child = Command::new(env!("CARGO_BIN_EXE_tcpecho"))
-        .args(["lab", "learn"])
-        .args(args)
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let _ = child.stdin.take().unwrap().write_all(answers.as_bytes());
-    child.wait_with_output().unwrap()
-}
-
-fn text(bytes: &[u8]) -> String {
-    String::from_utf8_lossy(bytes).into_owned()
+    typed(&[&["learn"], args].concat(), answers)
 }
 
 /// What is shown; nothing, with the reason, where there can be no hosts.
 fn shown(args: &[&str], answers: &str) -> Option<String> {
-    let output = learn(args, answers);
-    if output.status.code() == Some(77) {
-        println!("SKIP {}", text(&output.stderr));
-        return None;
-    }
-    let (shown, said) = (text(&output.stdout), text(&output.stderr));
-    assert_eq!(output.status.code(), Some(0), "{shown}{said}");
-    Some(shown)
+    support::shown(&learn(args, answers))
 }
 
 /// The questions with their alternatives, as they were asked.

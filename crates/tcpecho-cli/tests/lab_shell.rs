@@ -1,38 +1,17 @@
 //! `tcpecho lab shell`, with scripts as its user would write them.
 
-use std::{
-    io::Write,
-    process::{Command, Output, Stdio},
-};
+#[path = "common/lab.rs"]
+mod support;
+use std::process::{Command, Output};
+use support::{text, typed};
 
 fn shell(args: &[&str], script: &str) -> Output {
-    let mut child = Command::new(env!("CARGO_BIN_EXE_tcpecho"))
-        .args(["lab", "shell"])
-        .args(args)
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
-    // It may end before it has read everything.
-    let _ = child.stdin.take().unwrap().write_all(script.as_bytes());
-    child.wait_with_output().unwrap()
-}
-
-fn text(bytes: &[u8]) -> String {
-    String::from_utf8_lossy(bytes).into_owned()
+    typed(&[&["shell"], args].concat(), script)
 }
 
 /// What a script that has to work shows; nothing, with the reason, where there can be no hosts.
 fn played(args: &[&str], script: &str) -> Option<String> {
-    let output = shell(args, script);
-    if output.status.code() == Some(77) {
-        println!("SKIP {}", text(&output.stderr));
-        return None;
-    }
-    let (shown, said) = (text(&output.stdout), text(&output.stderr));
-    assert_eq!(output.status.code(), Some(0), "{shown}{said}");
-    Some(shown)
+    support::shown(&shell(args, script))
 }
 
 /// These parts, in this order.

@@ -1,9 +1,9 @@
 //! `tcpecho lab test` and `lab run --client`: our own programs through it, and bad ones.
 
-use std::{
-    path::PathBuf,
-    process::{Command, Output},
-};
+#[path = "common/lab.rs"]
+mod support;
+use std::{path::PathBuf, process::Command};
+use support::{lab, text};
 
 use tcpecho_lab::{
     Side,
@@ -12,14 +12,6 @@ use tcpecho_lab::{
 };
 
 const TCPECHO: &str = env!("CARGO_BIN_EXE_tcpecho");
-
-fn lab(args: &[&str]) -> Output {
-    Command::new(TCPECHO).arg("lab").args(args).output().unwrap()
-}
-
-fn text(bytes: &[u8]) -> String {
-    String::from_utf8(bytes.to_vec()).unwrap()
-}
 
 /// The status and the output; nothing, with the reason, where there can be no hosts.
 fn tested(args: &[&str]) -> Option<(Option<i32>, String)> {

@@ -1,25 +1,13 @@
 //! What `tcpecho lab run` says of time and chance, its real time, and its Mermaid diagrams.
 
-use std::process::{Command, Output};
-
-fn text(bytes: &[u8]) -> String {
-    String::from_utf8_lossy(bytes).into_owned()
-}
+#[path = "common/lab.rs"]
+mod support;
+use std::process::Command;
+use support::{lab, shown, text};
 
 /// What a run that has to hold shows; nothing, with the reason, where there can be no hosts.
-fn held(output: &Output) -> Option<String> {
-    let (shown, said) = (text(&output.stdout), text(&output.stderr));
-    if output.status.code() == Some(77) {
-        println!("SKIP {said}");
-        return None;
-    }
-    assert_eq!(output.status.code(), Some(0), "{shown}{said}");
-    Some(shown)
-}
-
 fn run(args: &[&str]) -> Option<String> {
-    let program = env!("CARGO_BIN_EXE_tcpecho");
-    held(&Command::new(program).args(["lab", "run"]).args(args).output().unwrap())
+    shown(&lab(&[&["run"], args].concat()))
 }
 
 fn own(key: &str) -> u64 {
@@ -72,7 +60,7 @@ fn real_time_takes_what_the_hosts_settings_say() {
         return println!("SKIP no network of its own to be had here");
     }
     let output = Command::new("unshare").args(inside).arg(script).output().unwrap();
-    let Some(shown) = held(&output) else { return };
+    let Some(shown) = shown(&output) else { return };
     let said = text(&output.stderr);
     assert!(said.contains("middlebox-forgets-silently: this will take 1.4 s or more"), "{said}");
     assert!(said.contains("server-host-crashes-keepalive: this will take 3 s or more"), "{said}");

@@ -29,6 +29,14 @@ macro_rules! trial {
     };
 }
 
+/// A file and a row for each condition.
+macro_rules! table {
+    ($($file:ident)*) => {
+        $(mod $file;)*
+        pub(super) static TABLE: &[&crate::scenario::Scenario] = &[$(&$file::SCENARIO),*];
+    };
+}
+
 mod client;
 mod command;
 mod conduct;
@@ -55,14 +63,14 @@ pub struct Trial {
 #[must_use]
 pub fn trials() -> Vec<Trial> {
     let of = |role| move |scenario: &&'static Scenario| Trial { role, scenario };
-    let clients = client::TRIALS.iter().map(of(Side::Client));
-    clients.chain(server::TRIALS.iter().map(of(Side::Server))).collect()
+    let clients = client::TABLE.iter().map(of(Side::Client));
+    clients.chain(server::TABLE.iter().map(of(Side::Server))).collect()
 }
 
 /// What is played with a client and a server of somebody's, in the order of the book.
 #[must_use]
 pub fn pairs() -> &'static [&'static Scenario] {
-    pair::PAIRS
+    pair::TABLE
 }
 
 impl Trial {

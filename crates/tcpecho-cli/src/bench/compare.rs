@@ -243,6 +243,8 @@ struct Ratio {
     mean: f64,
     /// Unknown from a single round.
     deviation: Option<f64>,
+    /// That of the worst round; where there are many, one round in ten is worse.
+    least: f64,
 }
 
 impl std::fmt::Display for Ratio {
@@ -253,9 +255,10 @@ impl std::fmt::Display for Ratio {
 }
 
 impl Ratio {
-    /// Whether one was not the better one in as good as all rounds.
+    /// Whether one was not the better one in as good as all rounds. The deviation says nothing of that: a single round in which
+    /// the other one stood still makes it as large as one likes.
     fn is_noise(&self) -> bool {
-        self.deviation.is_some_and(|deviation| self.mean - deviation <= 1.0)
+        self.deviation.is_some() && self.least <= 1.0
     }
 
     /// The mean and the sample's standard deviation.
@@ -264,7 +267,8 @@ impl Ratio {
         let mean = ratios.iter().sum::<f64>() / count;
         let squares: f64 = ratios.iter().map(|ratio| (ratio - mean).powi(2)).sum();
         let deviation = (ratios.len() > 1).then(|| (squares / (count - 1.0)).sqrt());
-        (!ratios.is_empty()).then_some(Ratio { mean, deviation })
+        let least = *sorted(ratios.iter().copied()).get(ratios.len() / 10)?;
+        Some(Ratio { mean, deviation, least })
     }
 }
 
@@ -293,6 +297,12 @@ mod tests {
         assert!((ratio.mean - 1.1).abs() < 1e-9 && (ratio.deviation.unwrap() - 0.1).abs() < 1e-9);
         assert!(Ratio::of(&[2.0]).unwrap().deviation.is_none());
         assert!(Ratio::of(&[]).is_none());
+        let is_noise = |ratios: &[f64]| Ratio::of(ratios).unwrap().is_noise();
+        assert!(is_noise(&[0.9, 1.3, 1.4]) && is_noise(&[0.9, 0.8]) && !is_noise(&[0.9]));
+        // Better in every round, by very different amounts.
+        assert!(!is_noise(&[1.2, 4.0, 6000.0]));
+        let ten: Vec<f64> = std::iter::once(0.9).chain([1.1; 9]).collect();
+        assert!(!is_noise(&ten) && is_noise(&ten[..9]));
         assert_eq!(median(&sorted([3.0, f64::NAN, 1.0, 2.0].into_iter())), Some(2.0));
         assert_eq!(median(&[1.0, 2.0]), Some(1.5));
         assert_eq!(median(&[]), None);

@@ -64,7 +64,7 @@ pub(super) fn user_timeout(text: &str) -> Result<UserTimeout, NotUnderstood> {
 /// wait longer.
 pub(super) fn usual_user_timeout() -> Option<Duration> {
     const USUAL: Duration = Duration::from_secs(30);
-    let kernel = Kernel::read().data_wait(Duration::from_millis(200), None);
+    let kernel = Kernel::read_retransmission().data_wait(Duration::from_millis(200), None);
     kernel.is_none_or(|wait| wait >= USUAL).then_some(USUAL)
 }
 

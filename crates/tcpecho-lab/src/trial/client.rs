@@ -5,18 +5,10 @@ use std::fmt::Write as _;
 use super::Fault;
 use super::stranger::{END, NOTICE, Stranger};
 use crate::impairment::{Matcher, Rule};
-use crate::scenario::Scenario;
 use crate::side::Side;
 use crate::stage::{Actor, Broken, PATIENCE, Played, Stage};
 
-macro_rules! trials {
-    ($($file:ident)*) => {
-        $(mod $file;)*
-        pub(super) static TRIALS: &[&Scenario] = &[$(&$file::SCENARIO),*];
-    };
-}
-
-trials! {
+table! {
     normal_startup
     normal_termination
     server_process_killed

@@ -11,19 +11,11 @@ use super::client::many_lines;
 use super::server::open;
 use super::stranger::{END, Stranger};
 use crate::impairment::{Matcher, Rule};
-use crate::scenario::Scenario;
 use crate::side::Side;
 use crate::stage::{Broken, PORT, Played, Stage};
 use tcpecho_os::tcp_state::TcpState;
 
-macro_rules! pairs {
-    ($($file:ident)*) => {
-        $(mod $file;)*
-        pub(super) static PAIRS: &[&Scenario] = &[$(&$file::SCENARIO),*];
-    };
-}
-
-pairs! {
+table! {
     normal_startup
     normal_termination
     server_process_killed

@@ -5,19 +5,11 @@ use super::{Fault, NOT_LISTENING};
 use std::time::Duration;
 
 use crate::impairment::Rule;
-use crate::scenario::Scenario;
 use crate::side::{Family, Side};
 use crate::stage::{Actor, Broken, PATIENCE, PORT, Played, Stage};
 use tcpecho_os::tcp_state::TcpState;
 
-macro_rules! trials {
-    ($($file:ident)*) => {
-        $(mod $file;)*
-        pub(super) static TRIALS: &[&Scenario] = &[$(&$file::SCENARIO),*];
-    };
-}
-
-trials! {
+table! {
     normal_startup
     normal_termination
     zombies_without_handler

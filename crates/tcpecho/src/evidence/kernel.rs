@@ -43,14 +43,23 @@ impl Kernel {
         Kernel {
             syn_retries: number("tcp_syn_retries"),
             syn_linear_timeouts: number("tcp_syn_linear_timeouts"),
-            retries2: number("tcp_retries2"),
-            rto_max: number("tcp_rto_max_ms").map(|ms| Duration::from_millis(ms.into())),
             keepalive: keepalive.map(|((idle, interval), count)| Keepalive {
                 idle,
                 interval,
                 count,
             }),
             port_range: port_range(),
+            ..Kernel::read_retransmission()
+        }
+    }
+
+    /// Reads only what [`Kernel::data_wait`] needs.
+    #[must_use]
+    pub fn read_retransmission() -> Self {
+        Kernel {
+            retries2: number("tcp_retries2"),
+            rto_max: number("tcp_rto_max_ms").map(|ms| Duration::from_millis(ms.into())),
+            ..Kernel::default()
         }
     }
 
