@@ -2,7 +2,7 @@
 //!
 //! The kernel reads and writes memory long after a request was made, so the ring owns every byte it can touch: a pool of
 //! equal buffers from which a receive takes one when there is something to put in it (io_uring_register_buf_ring(3)), and
-//! whatever a [`Ring::send_rest`] hands over. A filled buffer is lent out as a [`Chunk`]; giving it to [`Ring::send`] or
+//! whatever [`Ring::flush`] is given. A filled buffer is lent out as a [`Chunk`]; giving it to [`Ring::send`] or
 //! [`Ring::recycle`] ends the loan, so no buffer is used twice at a time. Every request has exactly one completion: no
 //! multishot request that can end unnoticed, and as many requests under way as were made and not completed.
 
@@ -44,8 +44,8 @@ pub enum Done {
     Received(u32, Result<Option<Chunk>, Errno>),
     /// [`Ring::send`]: how much of the chunk went out, and the chunk back.
     Sent(u32, Result<usize, Errno>, Chunk),
-    /// [`Ring::send_rest`]: how much went out, and the bytes back.
-    SentRest(u32, Result<usize, Errno>, Vec<u8>),
+    /// [`Ring::flush`]: how much went out from the offset on, and the bytes back.
+    Flushed(u32, Result<usize, Errno>, Vec<u8>),
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -53,17 +53,17 @@ enum Op {
     Poll,
     Recv,
     Send,
-    Rest,
+    Flush,
     Cancel,
 }
 
-/// What comes back with a completion: which request, about which buffer or rest (24 bits), for which token.
+/// What comes back with a completion: which request, about which buffer (24 bits), for which token.
 fn pack(op: Op, about: usize, token: u32) -> u64 {
     (op as u64) << 56 | (about as u64 & 0xff_ffff) << 32 | u64::from(token)
 }
 
 fn unpack(data: u64) -> (Op, usize, u32) {
-    let op = [Op::Poll, Op::Recv, Op::Send, Op::Rest, Op::Cancel][(data >> 56) as usize];
+    let op = [Op::Poll, Op::Recv, Op::Send, Op::Flush, Op::Cancel][(data >> 56) as usize];
     (op, (data >> 32) as usize & 0xff_ffff, data as u32)
 }
 
@@ -72,7 +72,8 @@ pub struct Ring {
     uring: IoUring,
     /// `None` only while dropping.
     pool: Option<Pool>,
-    rests: Slab<Vec<u8>>,
+    /// Bytes of flushes under way.
+    flushing: Slab<Vec<u8>>,
     /// Requests that found no room in the submission queue, a request and what is linked behind it.
     waiting: VecDeque<(squeue::Entry, Option<squeue::Entry>)>,
     under_way: usize,
@@ -105,7 +106,7 @@ impl Ring {
         check_operations(&uring)?;
         let pool = Pool::new(&uring, BUFFERS, BUFFER_SIZE)?;
         let pool = Some(pool);
-        Ok(Ring { uring, pool, rests: Slab::new(), waiting: VecDeque::new(), under_way: 0 })
+        Ok(Ring { uring, pool, flushing: Slab::new(), waiting: VecDeque::new(), under_way: 0 })
     }
 
     /// Completes once when `fd` is readable.
@@ -141,16 +142,20 @@ impl Ring {
         }
     }
 
-    /// Sends all of `rest`, waiting for room in the socket as long as it takes.
+    /// Waits for room in the socket, then sends what fits of the bytes from offset `from` on, which may be only some.
+    ///
+    /// Waiting takes no thread of the kernel's, however many sockets are waited for: a send that may be short polls and
+    /// completes. One that must not be short (`MSG_WAITALL`) holds a worker thread after 128 partial sends (measured).
     ///
     /// The socket must stay open until this has completed.
-    pub fn send_rest(&mut self, fd: BorrowedFd<'_>, rest: Vec<u8>, token: u32) {
+    pub fn flush(&mut self, fd: BorrowedFd<'_>, bytes: Vec<u8>, from: usize, token: u32) {
+        let rest = bytes.get(from..).unwrap_or_default();
         let (start, len) = (rest.as_ptr(), rest.len() as u32);
-        let key = self.rests.insert(rest);
+        let key = self.flushing.insert(bytes);
         let entry = opcode::Send::new(types::Fd(fd.as_raw_fd()), start, len)
-            .flags(libc::MSG_NOSIGNAL | libc::MSG_WAITALL)
+            .flags(libc::MSG_NOSIGNAL)
             .build()
-            .user_data(pack(Op::Rest, key, token));
+            .user_data(pack(Op::Flush, key, token));
         self.push(entry, None);
     }
 
@@ -225,8 +230,8 @@ impl Ring {
                 Done::Received(token, result.map(|n| pool.filled(buffer, n)))
             }
             Op::Send => Done::Sent(token, result, pool.returned(about)),
-            Op::Rest => {
-                Done::SentRest(token, result, self.rests.try_remove(about).unwrap_or_default())
+            Op::Flush => {
+                Done::Flushed(token, result, self.flushing.try_remove(about).unwrap_or_default())
             }
             Op::Cancel => return None,
         })
@@ -254,7 +259,7 @@ impl Ring {
             if queue.capacity() - queue.len() < needed {
                 return;
             }
-            // SAFETY: the memory that a request names is the pool's or a rest of `self.rests`, both of which stay where
+            // SAFETY: the memory that a request names is the pool's or in `self.flushing`, both of which stay where
             // they are until the completion has been seen; `Drop` waits for that too. There is room for both entries.
             unsafe {
                 let _ = queue.push(entry);
@@ -292,7 +297,7 @@ impl Drop for Ring {
             } else {
                 // The kernel may still write there; memory that is lost is better than memory that is shared.
                 std::mem::forget(pool);
-                std::mem::forget(std::mem::take(&mut self.rests));
+                std::mem::forget(std::mem::take(&mut self.flushing));
             }
         }
     }

@@ -10,7 +10,7 @@ use rustix::io::Errno;
 use crate::{Ending, error::words};
 
 /// How a session ended, and the call that said so where one failed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) struct Outcome {
     pub(crate) ending: Ending,
     pub(crate) call: Option<(&'static str, Errno)>,

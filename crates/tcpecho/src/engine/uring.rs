@@ -1,13 +1,16 @@
 //! One loop over completions (io_uring(7)).
 //!
-//! A session has one receive under way, which holds no buffer until something has come, or one send. The receive of the
-//! next message is linked behind the send of this one, so an echo is one trip into the kernel, shared with whatever else
-//! is ready. A send that does not fit at once gives its pool buffer back and goes on from memory of its own, with no
-//! receive behind it: a peer that does not read is not read from, and can never empty the pool that all share.
+//! A connection has one receive under way, which holds no buffer until something has come, or one send with the next
+//! receive linked behind it: an echo is one trip into the kernel, shared with whatever else is ready. A send that does not
+//! fit at once gives its pool buffer back and goes on from memory of its own, and nothing more is received meanwhile: a
+//! peer that does not read is not read from, and can never empty the pool that all share. The rules between completions
+//! are in [`connection`], which has neither ring nor socket; this file carries out what they ask for.
 //!
-//! Connections come through the door's epoll, which the ring polls, and not by accept in the ring: a ring can outlive its
-//! process by a second, and a listener that it held would keep the port from the successor. (The same goes for multishot
-//! requests: what ends by itself, on any error, has to be noticed.)
+//! Connections come through the acceptor's epoll, which the ring polls, and not by accept in the ring: a ring can outlive
+//! its process by a second, and a listener that it held would keep the port from the successor. (The same goes for
+//! multishot requests: what ends by itself, on any error, has to be noticed.)
+
+mod connection;
 
 use std::{
     os::fd::{AsFd, OwnedFd},
@@ -25,6 +28,7 @@ use tcpecho_os::{
     uring::{self, Chunk, Done, Ring},
 };
 
+use self::connection::{Buffers, Connection, OutOfMemory, Request};
 use super::{
     Unavailable,
     upkeep::{Doing, Upkeep, Verdict},
@@ -37,41 +41,60 @@ use crate::{
     session::{Outcome, Session},
 };
 
-/// The token of the poll for the door.
-const DOOR: u32 = u32::MAX;
+/// The token of the poll for the acceptor.
+const ACCEPTOR: u32 = u32::MAX;
 /// How long requests that were woken may take to complete at the very end.
 const LETTING_GO: Duration = Duration::from_secs(1);
+/// Bits of a token that are the slot's number; the others are its generation.
+const SLOT_BITS: u32 = 24;
+/// Connections that can be told apart. More than descriptors that a process can have by default (fs.nr_open).
+const MOST_SLOTS: usize = 1 << SLOT_BITS;
 
-struct Seat {
+/// One connection, with the descriptor that its requests name. It is closed only when there are none.
+struct Slot {
     session: Session,
     fd: OwnedFd,
+    /// When it last moved a byte, or since when it lingers, by the loop's clock.
     stamp: u32,
-    /// Requests that name the descriptor; it is closed only when there are none.
-    under_way: u8,
-    state: State,
+    generation: u8,
+    connection: Connection<Chunk>,
 }
 
-#[derive(Clone, Copy)]
-enum State {
-    Talking,
-    /// The rest of a message waits for room in the socket.
-    Owing,
-    /// Our FIN is out.
-    Leaving {
-        since: u32,
-        ending: Ending,
-    },
-    /// Over, but for requests under way.
-    Dying(Outcome),
+/// Names a slot and its user in a request. A completion whose generation is not the slot's was made for an earlier
+/// connection.
+fn token(key: usize, generation: u8) -> u32 {
+    key as u32 | u32::from(generation) << SLOT_BITS
+}
+
+impl Buffers for Ring {
+    type Chunk = Chunk;
+
+    fn len(&self, chunk: &Chunk) -> usize {
+        self.bytes(chunk).len()
+    }
+
+    fn tail(&self, chunk: &Chunk, from: usize) -> Result<Vec<u8>, OutOfMemory> {
+        let rest = &self.bytes(chunk)[from..];
+        let mut tail = Vec::new();
+        tail.try_reserve_exact(rest.len()).map_err(|_| OutOfMemory)?;
+        tail.extend_from_slice(rest);
+        Ok(tail)
+    }
+
+    fn recycle(&mut self, chunk: Chunk) {
+        Ring::recycle(self, chunk);
+    }
 }
 
 struct Loop {
     shared: Arc<Shared>,
     ring: Ring,
-    seats: Slab<Seat>,
-    /// Sessions whose receive found the pool empty.
-    starved: Vec<u32>,
-    door_ready: bool,
+    slots: Slab<Slot>,
+    /// The generation that the next user of a slot gets.
+    generations: Vec<u8>,
+    /// Connections that are to receive after the completions at hand.
+    later: Vec<usize>,
+    acceptor_ready: bool,
     upkeep: Upkeep,
     echoed: u64,
 }
@@ -98,255 +121,207 @@ pub(super) fn run(context: Context) -> Result<(), Error> {
     let shared = Arc::clone(&context.shared);
     let ring = Ring::new().map_err(|(op, errno)| Error::new(op, errno))?;
     // Blocking sockets: a ring waits for them itself, and takes O_NONBLOCK as a wish not to wait.
-    let mut door = Door::open(context, SocketFlags::empty())?;
-    let upkeep = Upkeep::new(&shared);
-    let (seats, starved) = (super::seats(&shared), Vec::new());
-    let mut this = Loop { shared, ring, seats, starved, door_ready: false, upkeep, echoed: 0 };
-    this.ring.poll(door.as_fd(), DOOR);
+    let mut acceptor = Door::open(context, SocketFlags::empty())?;
+    let mut this = Loop {
+        upkeep: Upkeep::new(&shared),
+        slots: super::seats(&shared),
+        shared,
+        ring,
+        generations: Vec::new(),
+        later: Vec::new(),
+        acceptor_ready: false,
+        echoed: 0,
+    };
+    this.ring.poll(acceptor.as_fd(), ACCEPTOR);
     loop {
-        this.wait(&door)?;
-        this.upkeep.tick(door.phase());
-        while let Some(done) = this.ring.next_done() {
-            this.take(done);
-        }
-        for key in std::mem::take(&mut this.starved) {
-            this.receive(key as usize);
-        }
-        this.answer(&mut door)?;
-        this.upkeep.tick(door.phase());
+        this.wait(&acceptor)?;
+        this.upkeep.tick(acceptor.phase());
+        this.take_completions();
+        this.accept(&mut acceptor)?;
+        this.upkeep.tick(acceptor.phase());
         if this.upkeep.due() {
             this.look_after_all();
         }
         this.shared.stats.bytes().fetch_add(std::mem::take(&mut this.echoed), Relaxed);
-        if door.phase() == Phase::Halted {
+        if acceptor.phase() == Phase::Halted {
             return this.let_go();
         }
-        if door.closed() && this.seats.is_empty() {
+        if acceptor.closed() && this.slots.is_empty() {
             return Ok(());
         }
     }
 }
 
 impl Loop {
-    fn wait(&mut self, door: &Door) -> Result<(), Error> {
-        let deadline = [door.deadline(), self.upkeep.deadline()].into_iter().flatten().min();
+    fn wait(&mut self, acceptor: &Door) -> Result<(), Error> {
+        let deadline = [acceptor.deadline(), self.upkeep.deadline()].into_iter().flatten().min();
         let timeout = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
         self.ring.enter(timeout).map_err(|errno| Error::new("io_uring_enter", errno))
     }
 
-    /// Lets in who is at the door.
-    fn answer(&mut self, door: &mut Door) -> Result<(), Error> {
-        let paused_until_now = door.deadline().is_some_and(|deadline| deadline <= Instant::now());
-        if !self.door_ready && !paused_until_now {
+    fn accept(&mut self, acceptor: &mut Door) -> Result<(), Error> {
+        let paused_until_now =
+            acceptor.deadline().is_some_and(|deadline| deadline <= Instant::now());
+        if !self.acceptor_ready && !paused_until_now {
             return Ok(());
         }
-        if self.door_ready {
-            door.wait(Some(Instant::now()), |_| ())?;
+        if self.acceptor_ready {
+            acceptor.wait(Some(Instant::now()), |_| ())?;
         }
         for _ in 0..BATCH {
-            let Some((fd, session)) = door.try_accept()? else { break };
-            let stamp = self.upkeep.stamp();
-            let key =
-                self.seats.insert(Seat { session, fd, stamp, under_way: 0, state: State::Talking });
-            self.receive(key);
-            self.upkeep.began();
+            let Some((fd, session)) = acceptor.try_accept()? else { break };
+            self.begin(fd, session);
         }
-        if std::mem::take(&mut self.door_ready) {
-            self.ring.poll(door.as_fd(), DOOR);
+        if std::mem::take(&mut self.acceptor_ready) {
+            self.ring.poll(acceptor.as_fd(), ACCEPTOR);
         }
         Ok(())
     }
 
-    fn receive(&mut self, key: usize) {
-        let seat = &mut self.seats[key];
-        seat.under_way += 1;
-        self.ring.recv(seat.fd.as_fd(), key as u32);
+    fn begin(&mut self, fd: OwnedFd, session: Session) {
+        let entry = self.slots.vacant_entry();
+        let key = entry.key();
+        if key >= MOST_SLOTS {
+            drop(fd);
+            return self.shared.leave(&session, Outcome::of(Ending::Limit));
+        }
+        if key >= self.generations.len() {
+            self.generations.resize(key + 1, 0);
+        }
+        // Not the generation of the acceptor's token, which has all bits set.
+        let generation = (self.generations[key] + 1) & 0x7f;
+        self.generations[key] = generation;
+        let stamp = self.upkeep.stamp();
+        let connection = Connection::new();
+        entry.insert(Slot { session, fd, stamp, generation, connection });
+        self.ask(key, Some(Request::Receive));
+        self.upkeep.began();
+    }
+
+    /// Makes the request that a connection's rules ask for.
+    fn ask(&mut self, key: usize, request: Option<Request<Chunk>>) {
+        let slot = &self.slots[key];
+        let (fd, token) = (slot.fd.as_fd(), token(key, slot.generation));
+        match request {
+            None => self.reap(key),
+            Some(Request::Receive) => self.ring.recv(fd, token),
+            Some(Request::ReceiveLater) => self.later.push(key),
+            Some(Request::SendThenReceive(chunk)) => self.ring.send(fd, chunk, token, true),
+            Some(Request::Flush(pending, from)) => self.ring.flush(fd, pending, from, token),
+        }
+    }
+
+    fn take_completions(&mut self) {
+        while let Some(done) = self.ring.next_done() {
+            self.take(done);
+        }
+        // A slot with such a request is not reused before it has been made or dropped here.
+        for key in std::mem::take(&mut self.later) {
+            let request = self.slots[key].connection.receive_now();
+            self.ask(key, request);
+        }
     }
 
     /// One completed request.
     fn take(&mut self, done: Done) {
-        let key = match done {
-            Done::Readable(_, _) => {
-                self.door_ready = true;
+        let (token, sent) = match &done {
+            Done::Readable(..) => {
+                self.acceptor_ready = true;
                 return;
             }
-            Done::Received(key, result) => {
-                self.seats[key as usize].under_way -= 1;
-                self.received(key as usize, result);
-                key
-            }
-            Done::Sent(key, result, chunk) => {
-                self.seats[key as usize].under_way -= 1;
-                self.sent(key as usize, result, chunk);
-                key
-            }
-            Done::SentRest(key, result, rest) => {
-                self.seats[key as usize].under_way -= 1;
-                self.sent_rest(key as usize, result, rest);
-                key
+            Done::Received(token, result) => (*token, u64::from(matches!(result, Ok(Some(_))))),
+            Done::Sent(token, result, _) | Done::Flushed(token, result, _) => {
+                (*token, result.unwrap_or(0) as u64)
             }
         };
-        self.bury(key as usize);
+        let key = token as usize & (MOST_SLOTS - 1);
+        let generation = (token >> SLOT_BITS) as u8;
+        let slot = self.slots.get_mut(key).filter(|slot| slot.generation == generation);
+        let Some(slot) = slot else { return self.discard(done) };
+        if sent > 0 && !slot.connection.is_lingering() {
+            slot.stamp = self.upkeep.stamp();
+        }
+        if !matches!(done, Done::Received(..)) {
+            slot.session.bytes += sent;
+            self.echoed += sent;
+        }
+        let (connection, ring) = (&mut slot.connection, &mut self.ring);
+        let request = match done {
+            Done::Received(_, result) => connection.received(ring, result),
+            Done::Sent(_, result, chunk) => connection.sent(ring, result, chunk),
+            Done::Flushed(_, result, pending) => connection.flushed(ring, result, pending),
+            Done::Readable(..) => None,
+        };
+        self.ask(key, request);
     }
 
-    fn received(&mut self, key: usize, result: Result<Option<Chunk>, Errno>) {
-        let seat = &mut self.seats[key];
-        match (seat.state, result) {
-            (State::Talking, Ok(Some(chunk))) => {
-                seat.stamp = self.upkeep.stamp();
-                seat.under_way += 2;
-                self.ring.send(seat.fd.as_fd(), chunk, key as u32, true);
-            }
-            // The peer's FIN, and everything that came before it has been sent.
-            (State::Talking, Ok(None)) => seat.state = State::Dying(Outcome::FINISHED),
-            // What comes after our FIN is forgotten, until the peer's.
-            (State::Leaving { .. }, Ok(Some(chunk))) => {
+    /// A completion for a connection that is gone, which cannot be as long as slots wait for their requests.
+    fn discard(&mut self, done: Done) {
+        debug_assert!(false, "a slot was reused before its requests had completed");
+        match done {
+            Done::Received(_, Ok(Some(chunk))) | Done::Sent(_, _, chunk) => {
                 self.ring.recycle(chunk);
-                self.receive(key);
             }
-            (State::Leaving { ending, .. }, Ok(None)) => {
-                seat.state = State::Dying(Outcome::of(ending));
-            }
-            (State::Owing | State::Dying(_), Ok(chunk)) => {
-                if let Some(chunk) = chunk {
-                    self.ring.recycle(chunk);
-                }
-            }
-            (_, Err(Errno::NOBUFS)) if !matches!(seat.state, State::Dying(_)) => {
-                self.starved.push(key as u32);
-            }
-            (_, Err(Errno::INTR | Errno::AGAIN)) if !matches!(seat.state, State::Dying(_)) => {
-                self.receive(key);
-            }
-            // The send before it was short; what is left goes first.
-            (State::Owing | State::Dying(_), Err(_)) => {}
-            (State::Leaving { ending, .. }, Err(_)) => {
-                seat.state = State::Dying(Outcome::of(ending));
-            }
-            (State::Talking, Err(errno)) => {
-                seat.state = State::Dying(Outcome::failed("recv", errno));
-            }
+            _ => {}
         }
     }
 
-    fn sent(&mut self, key: usize, result: Result<usize, Errno>, chunk: Chunk) {
-        let seat = &mut self.seats[key];
-        let bytes = self.ring.bytes(&chunk);
-        let sent = match result {
-            Ok(sent) => sent,
-            Err(Errno::AGAIN | Errno::INTR) => 0,
-            Err(errno) => {
-                // If it is being let go, it fails because of us.
-                if !matches!(seat.state, State::Dying(_)) {
-                    seat.state = State::Dying(Outcome::failed("send", errno));
-                }
-                return self.ring.recycle(chunk);
-            }
-        };
-        self.echoed += sent as u64;
-        seat.session.bytes += sent as u64;
-        if sent < bytes.len() && matches!(seat.state, State::Talking) {
-            let mut rest = Vec::new();
-            if rest.try_reserve_exact(bytes.len() - sent).is_ok() {
-                rest.extend_from_slice(&bytes[sent..]);
-                seat.state = State::Owing;
-                seat.under_way += 1;
-                self.ring.send_rest(seat.fd.as_fd(), rest, key as u32);
-            } else {
-                let outcome =
-                    Outcome { ending: Ending::Limit, call: Some(("malloc", Errno::NOMEM)) };
-                seat.state = State::Dying(outcome);
-            }
-        }
-        self.ring.recycle(chunk);
-    }
-
-    fn sent_rest(&mut self, key: usize, result: Result<usize, Errno>, mut rest: Vec<u8>) {
-        let seat = &mut self.seats[key];
-        let sent = match result {
-            _ if matches!(seat.state, State::Dying(_)) => return,
-            Ok(sent) => sent,
-            Err(Errno::AGAIN | Errno::INTR) => 0,
-            Err(errno) => {
-                seat.state = State::Dying(Outcome::failed("send", errno));
-                return;
-            }
-        };
-        self.echoed += sent as u64;
-        seat.session.bytes += sent as u64;
-        seat.stamp = self.upkeep.stamp();
-        rest.drain(..sent);
-        if rest.is_empty() {
-            seat.state = State::Talking;
-            self.receive(key);
-        } else {
-            seat.under_way += 1;
-            self.ring.send_rest(seat.fd.as_fd(), rest, key as u32);
-        }
-    }
-
-    /// Closes a session that is over and that no request names any more.
-    fn bury(&mut self, key: usize) {
-        let Some(&Seat { under_way: 0, state: State::Dying(outcome), .. }) = self.seats.get(key)
-        else {
+    /// Closes a connection that has ended and that no request names any more.
+    fn reap(&mut self, key: usize) {
+        let Some(outcome) = self.slots.get(key).and_then(|slot| slot.connection.outcome()) else {
             return;
         };
-        let Seat { session, fd, .. } = self.seats.remove(key);
+        let Slot { session, fd, .. } = self.slots.remove(key);
         drop(fd);
         self.shared.leave(&session, outcome);
     }
 
     fn look_after_all(&mut self) {
-        for key in 0..self.seats.capacity() {
-            let Some(seat) = self.seats.get_mut(key) else { continue };
-            let doing = match seat.state {
-                // A message on its way back is not for long.
-                State::Talking if seat.under_way == 1 => Doing::Listening,
-                State::Talking | State::Owing => Doing::Owing,
-                State::Leaving { since, .. } => Doing::Leaving(since),
-                State::Dying(_) => continue,
+        for key in 0..self.slots.capacity() {
+            let Some(slot) = self.slots.get_mut(key) else { continue };
+            let doing = if slot.connection.is_closing() {
+                continue;
+            } else if slot.connection.is_lingering() {
+                Doing::Leaving(slot.stamp)
+            } else if slot.connection.is_idle() {
+                Doing::Listening
+            } else {
+                Doing::Owing
             };
-            match self.upkeep.judge(seat.fd.as_fd(), seat.stamp, &doing) {
+            match self.upkeep.judge(slot.fd.as_fd(), slot.stamp, &doing) {
                 Verdict::Stay => {}
                 Verdict::Farewell(ending) => {
                     // If it fails, the connection is over and the receive under way will say so.
-                    let _ = shutdown(&seat.fd, Shutdown::Write);
-                    seat.state = State::Leaving { since: self.upkeep.stamp(), ending };
+                    let _ = shutdown(&slot.fd, Shutdown::Write);
+                    slot.connection.linger(ending);
+                    slot.stamp = self.upkeep.stamp();
                     self.upkeep.look_in(LINGER);
                 }
-                Verdict::Abort(ending) => seat.let_go(ending),
+                Verdict::Abort(ending) => {
+                    abort(&slot.fd);
+                    slot.connection.end(&mut self.ring, ending);
+                }
                 Verdict::Close => {
-                    if let State::Leaving { ending, .. } = seat.state {
-                        seat.let_go(ending);
-                    }
+                    // Wakes the receive. What we sent is still on its way to the peer, so there is no abort.
+                    let _ = shutdown(&slot.fd, Shutdown::Read);
+                    slot.connection.end(&mut self.ring, Ending::Draining);
                 }
             }
         }
     }
 
-    /// Wakes every request and waits for it, for no longer than a moment.
+    /// Wakes every request and waits for it, for no longer than [`LETTING_GO`].
     fn let_go(mut self) -> Result<(), Error> {
-        for (_, seat) in &mut self.seats {
-            seat.let_go(Ending::Draining);
+        for (_, slot) in &mut self.slots {
+            abort(&slot.fd);
+            slot.connection.end(&mut self.ring, Ending::Draining);
         }
         let deadline = Instant::now() + LETTING_GO;
-        while !self.seats.is_empty() && Instant::now() < deadline {
+        while !self.slots.is_empty() && Instant::now() < deadline {
             let left = deadline.saturating_duration_since(Instant::now());
             self.ring.enter(Some(left)).map_err(|errno| Error::new("io_uring_enter", errno))?;
-            while let Some(done) = self.ring.next_done() {
-                self.take(done);
-            }
+            self.take_completions();
         }
         Ok(())
-    }
-}
-
-impl Seat {
-    /// Ends the connection; its request under way completes and it is buried.
-    fn let_go(&mut self, ending: Ending) {
-        abort(&self.fd);
-        if !matches!(self.state, State::Dying(_)) {
-            self.state = State::Dying(Outcome::of(ending));
-        }
     }
 }

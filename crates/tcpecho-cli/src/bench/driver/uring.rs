@@ -30,6 +30,8 @@ struct Requests {
     sending: bool,
     /// Memory for the next send, kept so that none is allocated.
     spare: Vec<u8>,
+    /// How much of the send under way went out before.
+    sent: usize,
     /// A socket that is done with, until its last request has completed.
     leaving: Option<OwnedFd>,
 }
@@ -98,7 +100,7 @@ impl Uring {
                 self.on_readiness(hand)?;
             }
             Done::Received(token, result) => self.on_received(hand, token as usize, result),
-            Done::SentRest(token, result, memory) => {
+            Done::Flushed(token, result, memory) => {
                 self.on_sent(hand, token as usize, result, memory);
             }
             // The ring makes no other requests here.
@@ -144,6 +146,14 @@ impl Uring {
         memory: Vec<u8>,
     ) {
         self.lines[line].sending = false;
+        let sent = self.lines[line].sent + *result.as_ref().unwrap_or(&0);
+        if let (Ok(_), false, Some(socket)) =
+            (&result, self.leaves(line) || sent >= memory.len(), &hand.lines[line].socket)
+        {
+            self.lines[line].sending = true;
+            self.lines[line].sent = sent;
+            return self.ring.flush(socket.as_fd(), memory, sent, line as u32);
+        }
         self.lines[line].spare = memory;
         if self.leaves(line) {
             return self.let_go(hand, line);
@@ -188,7 +198,8 @@ impl Driver for Uring {
         memory.clear();
         memory.extend_from_slice(hand.lines[line].flow.outgoing(&rules.manner, length));
         self.lines[line].sending = true;
-        self.ring.send_rest(socket.as_fd(), memory, line as u32);
+        self.lines[line].sent = 0;
+        self.ring.flush(socket.as_fd(), memory, 0, line as u32);
         hand.lines[line].flow.sent(length, now, &mut hand.tally);
     }
 
