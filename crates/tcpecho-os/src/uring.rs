@@ -124,7 +124,8 @@ impl Ring {
     }
 
     /// Sends a chunk, as much as the socket takes without waiting; if that is all of it, and `then_recv`, receives again.
-    /// Else the receive completes with `ECANCELED`. The socket must stay open until both have completed.
+    /// Else the receive completes with `ECANCELED`, before or after the send does, or is made all the same, as kernels differ in
+    /// whether a partial send breaks a link. The socket must stay open until both have completed.
     pub fn send(&mut self, fd: BorrowedFd<'_>, chunk: Chunk, token: u32, then_recv: bool) {
         let bytes = self.bytes(&chunk);
         // MSG_WAITALL makes a short send break the link; MSG_DONTWAIT makes the buffer come back at once.
@@ -144,8 +145,9 @@ impl Ring {
 
     /// Waits for room in the socket, then sends what fits of the bytes from offset `from` on, which may be only some.
     ///
-    /// Waiting takes no thread of the kernel's, however many sockets are waited for: a send that may be short polls and
-    /// completes. One that must not be short (`MSG_WAITALL`) holds a worker thread after 128 partial sends (measured).
+    /// Waiting takes no thread of the kernel's, however many sockets are waited for: a send that may be short completes
+    /// after one wait. One that must be whole (`MSG_WAITALL`) may wait often, and after 128 waits the kernel gives it a
+    /// worker thread (`APOLL_MAX_RETRY` in io_uring/poll.c).
     ///
     /// The socket must stay open until this has completed.
     pub fn flush(&mut self, fd: BorrowedFd<'_>, bytes: Vec<u8>, from: usize, token: u32) {

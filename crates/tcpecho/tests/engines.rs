@@ -13,16 +13,26 @@ use std::{
 };
 
 use common::{
-    AT_ONCE, Place, client::Client, crowd, eventually, pattern::Random, process, served::Served,
+    AT_ONCE, Place,
+    client::Client,
+    crowd,
+    crowd::{Part, converse, write_until_stuck},
+    eventually,
+    network::Network,
+    pattern::Random,
+    process,
+    served::Served,
 };
 use tcpecho::Ending;
 use tcpecho_os::{tcp_info::tcp_info, tcp_state::TcpState};
 
-promises! {
+promises_everywhere! {
     hello_comes_back,
     half_close_keeps_what_is_in_flight,
     one_byte_at_a_time,
     a_thousand_sessions_of_random_sizes,
+    storms_of_short_connections,
+    a_firehose_into_peers_that_never_read,
     bulk_in_both_directions,
     bulk_then_small_then_bulk,
     urgent_bytes_come_back_in_their_place,
@@ -38,6 +48,12 @@ promises! {
 }
 
 promises_alone! {
+    in tiny networks:
+    peers_that_never_read_take_no_thread,
+}
+
+promises_alone! {
+    everywhere:
     urgent_data_costs_no_processor_time,
     fin_while_we_are_blocked_costs_no_processor_time,
     an_idle_server_makes_no_system_calls,
@@ -59,18 +75,20 @@ fn hello_comes_back(at: &Place) {
 fn half_close_keeps_what_is_in_flight(at: &Place) {
     let server = at.serve();
     let mut client = server.client();
-    client.writes(0..60_000);
+    let in_flight = at.fits(60_000);
+    client.writes(0..in_flight);
     client.finishes();
-    client.reads(0..60_000);
+    client.reads(0..in_flight);
     client.sees_the_end();
 
+    let much = at.scaled(8 * MIB);
     let mut client = server.client();
     let mut twin = client.twin();
     let writer = std::thread::spawn(move || {
-        twin.writes(0..8 * MIB);
+        twin.writes(0..much);
         twin.finishes();
     });
-    client.reads(0..8 * MIB);
+    client.reads(0..much);
     client.sees_the_end();
     writer.join().unwrap();
 }
@@ -78,7 +96,7 @@ fn half_close_keeps_what_is_in_flight(at: &Place) {
 fn one_byte_at_a_time(at: &Place) {
     let server = at.serve();
     let mut client = server.client();
-    for n in 0..10_000 {
+    for n in 0..at.scaled(10_000) {
         client.exchanges(&[n as u8]);
     }
 }
@@ -86,45 +104,95 @@ fn one_byte_at_a_time(at: &Place) {
 fn a_thousand_sessions_of_random_sizes(at: &Place) {
     let Some(_crowd) = crowd() else { return };
     let server = at.serve();
+    let many = at.scaled(if at.engine.name == "fork" { 400 } else { 1000 });
+    converse(server.addr(), random_sizes().take(many), at.at_a_time(many));
+    server.is_empty_and_adds_up();
+    assert_eq!(server.stats().ended(Ending::Finished), many as u64);
+}
+
+/// From one byte to 256 KiB, as many small ones as large ones.
+fn random_sizes() -> impl Iterator<Item = Part> {
     let mut random = Random::new(1000);
-    let all_at_once = at.at_a_time(1000);
-    for _ in 0..1000 / all_at_once {
-        let begin = |_| {
-            let size = random.below(20_000);
-            let mut client = server.client();
-            client.writes(0..size);
-            client.finishes();
-            (client, size)
-        };
-        let clients: Vec<_> = (0..all_at_once).map(begin).collect();
-        for (mut client, size) in clients {
-            client.reads(0..size);
-            client.sees_the_end();
-        }
+    std::iter::from_fn(move || {
+        let scale = 1 << random.below(19);
+        let size = 1 + random.below(scale);
+        Some(Part { size, chunk: [1000, 16_384, 65_536][random.below(3)] })
+    })
+}
+
+/// Connections that come, say a word, half-close, and are gone, 64 at a time.
+fn storms_of_short_connections(at: &Place) {
+    let server = at.serve();
+    let mut random = Random::new(64);
+    // Every fork copies the table of a process that runs other tests.
+    let storm = at.scaled(if at.engine.name == "fork" { 400 } else { 2000 });
+    let words = std::iter::from_fn(|| Some(Part { size: random.below(200), chunk: 100 }));
+    converse(server.addr(), words.take(storm), at.at_a_time(64));
+    server.is_empty_and_adds_up();
+    assert_eq!(server.stats().ended(Ending::Finished), storm as u64);
+}
+
+/// What they wrote stays theirs: it comes back when they read at last.
+fn a_firehose_into_peers_that_never_read(at: &Place) {
+    let Some(_crowd) = crowd() else { return };
+    let server = at.serve();
+    // Where buffers grow to megabytes, a few clients take as long to read it all as many do elsewhere.
+    let many = at.at_a_time(if at.network == Network::Plain { 8 } else { 100 });
+    let stalled = write_until_stuck(server.addr(), many);
+    if !at.one_at_a_time() {
+        server.serves();
+        eventually("all but that one stay", || server.stats().active == many as u64);
+    }
+    for (mut client, written) in stalled {
+        client.finishes();
+        client.reads(0..written);
+        client.sees_the_end();
     }
     server.is_empty_and_adds_up();
-    assert_eq!(server.stats().ended(Ending::Finished), 1000);
+    assert_eq!(server.stats().ended(Ending::Finished), server.stats().accepted);
+}
+
+/// Neither of ours nor of the kernel's, which has worker threads for what io_uring cannot do without blocking.
+fn peers_that_never_read_take_no_thread(at: &Place) {
+    if matches!(at.engine.name, "iterative" | "fork" | "thread") {
+        return at.skip("a connection has a thread or a process of its own");
+    }
+    let Some(_crowd) = crowd() else { return };
+    let server = at.serve();
+    server.client().streams(0..2 * MIB);
+    let before = process::all_tasks();
+    let stalled = write_until_stuck(server.addr(), 1000);
+    server.serves();
+    let now = process::all_tasks();
+    assert!(now.len() <= before.len(), "{now:?}, not {before:?}");
+    // Many short sends for each of them: one that must be whole is given to a worker thread after some.
+    for (mut client, written) in stalled {
+        client.reads(0..written);
+    }
+    let now = process::all_tasks();
+    assert!(now.len() <= before.len(), "{now:?}, not {before:?}");
 }
 
 fn bulk_in_both_directions(at: &Place) {
     let server = at.serve();
     let mut client = server.client();
-    client.streams(0..64 * MIB);
+    let much = at.scaled(64 * MIB);
+    client.streams(0..much);
     client.finishes();
     client.sees_the_end();
-    assert_eq!(server.tells(Ending::Finished).bytes, 64 * MIB as u64);
+    assert_eq!(server.tells(Ending::Finished).bytes, much as u64);
 }
 
 fn bulk_then_small_then_bulk(at: &Place) {
     let server = at.serve();
     let mut client = server.client();
     for _ in 0..2 {
-        client.streams(0..4 * MIB);
+        client.streams(0..at.scaled(4 * MIB));
         for n in 0..100 {
             client.exchanges(&[n; 10]);
         }
     }
-    client.streams(0..4 * MIB);
+    client.streams(0..at.scaled(4 * MIB));
 }
 
 /// UNP 24.2; RFC 6093 section 6: urgent data is data, in line.
@@ -144,11 +212,12 @@ fn urgent_bytes_come_back_in_their_place(at: &Place) {
 /// Read at once, and read only when everything, FIN included, lies before the server.
 fn urgent_bytes_in_the_middle_of_bulk(at: &Place) {
     let server = at.serve();
+    let much = at.scaled(4 * MIB);
     for read_late in [false, true] {
         let mut client = server.client();
         let mut twin = client.twin();
         let writer = std::thread::spawn(move || {
-            twin.writes(0..4 * MIB);
+            twin.writes(0..much);
             twin.says_urgently(b'!');
             twin.writes(0..100_000);
             twin.says_urgently(b'?');
@@ -158,7 +227,7 @@ fn urgent_bytes_in_the_middle_of_bulk(at: &Place) {
         if read_late {
             server_reads_no_more(&server);
         }
-        client.reads(0..4 * MIB);
+        client.reads(0..much);
         client.sees(b"!");
         client.reads(0..100_000);
         client.sees(b"?");
@@ -202,10 +271,10 @@ fn fin_while_we_are_blocked_costs_no_processor_time(at: &Place) {
     let server = at.serve();
     let mut client =
         Client::unconnected(server.addr()).with_small_buffers().connected_to(server.addr());
-    let mut written = 0;
+    let (mut written, piece) = (0, at.fits(32_000));
     while soon_echoed(&server, written) {
-        client.writes(written..written + 32_000);
-        written += 32_000;
+        client.writes(written..written + piece);
+        written += piece;
     }
     client.finishes();
     eventually("the server's end has the FIN", || {
@@ -246,7 +315,7 @@ fn a_reset_in_the_middle_is_told_and_survived(at: &Place) {
     for _ in 0..5 {
         let mut client = server.client();
         client.exchanges(b"hello");
-        client.writes(0..100_000);
+        client.writes(0..at.fits(100_000));
         client.resets();
         let report = server.next_report();
         assert!(matches!(report.ending, Ending::Reset | Ending::BrokenPipe), "{report:?}");
@@ -278,7 +347,7 @@ fn a_reset_in_the_accept_queue_is_survived(at: &Place) {
 fn a_storm_of_connections_that_do_not_stay(at: &Place) {
     let server = at.serve();
     // Every fork copies the table of a process that runs other tests.
-    let storm = if at.engine.name == "fork" { 500 } else { 2000 };
+    let storm = at.scaled(if at.engine.name == "fork" { 400 } else { 2000 });
     for n in 0..storm {
         let mut client = server.client();
         match n % 4 {
@@ -294,15 +363,18 @@ fn a_storm_of_connections_that_do_not_stay(at: &Place) {
         }
     }
     server.serves();
-    for _ in 0..=storm {
+    server.is_empty_and_adds_up();
+    // Where the last segment of a handshake is lost, the server never learns of a connection that is reset at once.
+    if at.network != Network::Lossy {
+        assert_eq!(server.stats().accepted, storm as u64 + 1);
+    }
+    for _ in 0..server.stats().accepted {
         let ending = server.next_report().ending;
         assert!(
             matches!(ending, Ending::Finished | Ending::Reset | Ending::BrokenPipe),
             "{ending}"
         );
     }
-    server.is_empty_and_adds_up();
-    assert_eq!(server.stats().accepted, storm + 1);
 }
 
 fn no_more_than_the_limit(at: &Place) {
@@ -376,13 +448,14 @@ fn neither_bulk_nor_a_stalled_reader_delays_the_others(at: &Place) {
     let mut stalled = server.client();
     stalled.writes_until_stuck(64 * MIB);
     // The bulk goes on until all the others have been served, so whoever has to wait for its end waits for ever.
+    let much = at.scaled(64 * MIB);
     let mut bulk = server.client();
     let mut twin = bulk.twin();
     let enough = Arc::new(AtomicBool::new(false));
     let is_enough = Arc::clone(&enough);
     let writer = std::thread::spawn(move || {
         let mut written = 0;
-        while written < 64 * MIB || !is_enough.load(Relaxed) {
+        while written < much || !is_enough.load(Relaxed) {
             twin.writes(written..written + 100_000);
             written += 100_000;
         }

@@ -11,7 +11,7 @@ use std::{
 
 use rustix::net::{AddressFamily, SendFlags, SocketFlags, SocketType, sockopt};
 
-use super::{PATIENCE, pattern};
+use super::{PATIENCE, network, pattern};
 
 /// How long writes must make no headway for their peer to count as not reading, and what is no headway.
 const STUCK: Duration = Duration::from_millis(100);
@@ -30,14 +30,23 @@ impl Client {
     /// A socket that will connect later.
     pub fn unconnected(server: SocketAddr) -> Unconnected {
         let family = if server.is_ipv4() { AddressFamily::INET } else { AddressFamily::INET6 };
-        Unconnected(
+        let socket =
             rustix::net::socket_with(family, SocketType::STREAM, SocketFlags::CLOEXEC, None)
-                .unwrap(),
-        )
+                .unwrap();
+        network::impair(&socket);
+        Unconnected(socket)
     }
 
     pub fn addr(&self) -> SocketAddr {
         self.stream.local_addr().unwrap()
+    }
+
+    pub fn from_stream(stream: TcpStream) -> Client {
+        Client { stream }
+    }
+
+    pub fn into_stream(self) -> TcpStream {
+        self.stream
     }
 
     /// The same connection in other hands.
@@ -118,7 +127,7 @@ impl Client {
             match self.read(&mut seen) {
                 Ok(0) => panic!("FIN after {at} bytes, not RST"),
                 Ok(n) => {
-                    verify(&seen[..n], at);
+                    pattern::verify(&seen[..n], at);
                     at += n;
                 }
                 Err(error) => {
@@ -168,7 +177,7 @@ impl Client {
                 Err(error) if is_over(&error) => break,
                 result => {
                     let n = result.unwrap();
-                    verify(&seen[..n], range.start);
+                    pattern::verify(&seen[..n], range.start);
                     range.start += n;
                 }
             }
@@ -235,7 +244,7 @@ impl Client {
         let mut seen = vec![0; 64 << 10];
         let mut at = 0;
         while let n @ 1.. = self.read(&mut seen).unwrap() {
-            verify(&seen[..n], at);
+            pattern::verify(&seen[..n], at);
             at += n;
         }
         at
@@ -281,17 +290,4 @@ impl Unconnected {
 
 fn is_over(error: &io::Error) -> bool {
     matches!(error.kind(), ErrorKind::ConnectionReset | ErrorKind::BrokenPipe)
-}
-
-/// `seen` is the pattern from this offset on.
-fn verify(mut seen: &[u8], mut at: usize) {
-    while !seen.is_empty() {
-        let expected = pattern::piece(&(at..at + seen.len()));
-        let (now, later) = seen.split_at(expected.len());
-        if now != expected {
-            let first = now.iter().zip(expected).position(|(a, b)| a != b).unwrap();
-            panic!("byte {} is {}, not {}", at + first, now[first], expected[first]);
-        }
-        (seen, at) = (later, at + now.len());
-    }
 }

@@ -1,11 +1,14 @@
 //! The conformance suite's ground: a promise is one function, run on every engine times IPv4 and IPv6.
 //!
 //! `promises! { half_close_keeps_what_is_in_flight, ... }` makes a test `half_close_keeps_what_is_in_flight::epoll_v4` and
-//! nine more. `promises_alone!` runs each of them in a process of its own, for what is measured or limited by process.
+//! nine more. `promises_everywhere!` makes twenty more, in the networks of [`Network`]: `epoll_v4_tiny`, `epoll_v4_lossy`.
+//! `promises_alone!` runs each of them in a process of its own, for what is measured or limited by process.
 #![allow(dead_code, reason = "no test binary uses all of it")]
 #![allow(unreachable_pub, reason = "a test binary has no outside")]
 
 pub mod client;
+pub mod crowd;
+pub mod network;
 pub mod pattern;
 pub mod process;
 pub mod served;
@@ -19,6 +22,8 @@ use std::{
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tcpecho::{Builder, ENGINES, Engine, Server};
+
+use network::Network;
 
 /// How long anything may take that happens at once on an idle machine.
 pub const PATIENCE: Duration = Duration::from_secs(60);
@@ -61,28 +66,53 @@ macro_rules! promises {
     };
 }
 
+/// The same in every network.
+#[allow(unused_macros, reason = "no test binary uses all of it")]
+macro_rules! promises_everywhere {
+    ($($promise:ident),* $(,)?) => { $(promises_everywhere! { @in $promise, keep })* };
+    (@in $promise:ident, $keep:ident) => {
+        promises! { @on $promise, $keep:
+            iterative_v4 iterative_v6 fork_v4 fork_v6 thread_v4 thread_v6 epoll_v4 epoll_v6 uring_v4 uring_v6
+            iterative_v4_tiny iterative_v6_tiny fork_v4_tiny fork_v6_tiny thread_v4_tiny thread_v6_tiny
+            epoll_v4_tiny epoll_v6_tiny uring_v4_tiny uring_v6_tiny
+            iterative_v4_lossy iterative_v6_lossy fork_v4_lossy fork_v6_lossy thread_v4_lossy thread_v6_lossy
+            epoll_v4_lossy epoll_v6_lossy uring_v4_lossy uring_v6_lossy }
+    };
+}
+
 /// The same, each in a process of its own; `on fork:` leaves out the other engines.
 #[allow(unused_macros, reason = "no test binary uses all of it")]
 macro_rules! promises_alone {
     (on fork: $($promise:ident),* $(,)?) => {
         $(promises! { @on $promise, keep_alone: fork_v4 fork_v6 })*
     };
+    (in tiny networks: $($promise:ident),* $(,)?) => {
+        $(promises! { @on $promise, keep_alone:
+            iterative_v4_tiny iterative_v6_tiny fork_v4_tiny fork_v6_tiny thread_v4_tiny thread_v6_tiny
+            epoll_v4_tiny epoll_v6_tiny uring_v4_tiny uring_v6_tiny })*
+    };
+    (everywhere: $($promise:ident),* $(,)?) => {
+        $(promises_everywhere! { @in $promise, keep_alone })*
+    };
     ($($promise:ident),* $(,)?) => { $(promises! { @in $promise, keep_alone })* };
 }
 
-/// An engine and an address family.
+/// An engine, an address family and a network.
 pub struct Place {
     pub engine: &'static Engine,
     pub ip: IpAddr,
+    pub network: Network,
 }
 
 impl Place {
     fn named(test: &str) -> Place {
         let (_, place) = test.split_once("::").unwrap();
-        let (engine, family) = place.split_once('_').unwrap();
+        let mut parts = place.split('_');
+        let (engine, family) = (parts.next().unwrap(), parts.next().unwrap());
+        let network = Network::named(parts.next());
         let ip =
             if family == "v4" { Ipv4Addr::LOCALHOST.into() } else { Ipv6Addr::LOCALHOST.into() };
-        Place { engine: Engine::named(engine).unwrap(), ip }
+        Place { engine: Engine::named(engine).unwrap(), ip, network }
     }
 
     fn missing(&self) -> Option<String> {
@@ -107,6 +137,16 @@ impl Place {
         if self.one_at_a_time() { 1 } else { many }
     }
 
+    /// Bytes that a client can write before the server has read any, if `many` are wanted.
+    pub fn fits(&self, many: usize) -> usize {
+        if self.network == Network::Tiny { many.min(1000) } else { many }
+    }
+
+    /// So many bytes or connections where the network is fast, fewer where each one takes longer.
+    pub fn scaled(&self, many: usize) -> usize {
+        if self.network == Network::Plain { many } else { many / 8 }
+    }
+
     /// Says why a promise does not apply here.
     pub fn skip(&self, why: &str) {
         println!("SKIP {}: {why}", self.engine.name);
@@ -120,7 +160,9 @@ pub fn keep(promise: fn(&Place), test: &str) {
         return place.skip(&why);
     }
     raise_the_limit_on_descriptors();
-    promise(&place);
+    if let Err(why) = place.network.run(|| promise(&place)) {
+        place.skip(&why);
+    }
 }
 
 const ALONE: &str = "TCPECHO_TEST_ALONE";

@@ -23,6 +23,19 @@ pub fn piece(range: &Range<usize>) -> &'static [u8] {
     &bytes()[start..][..range.len().min(PIECE)]
 }
 
+/// `seen` is the pattern from this offset on.
+pub fn verify(mut seen: &[u8], mut at: usize) {
+    while !seen.is_empty() {
+        let expected = piece(&(at..at + seen.len()));
+        let (now, later) = seen.split_at(expected.len());
+        if now != expected {
+            let first = now.iter().zip(expected).position(|(a, b)| a != b).unwrap();
+            panic!("byte {} is {}, not {}", at + first, now[first], expected[first]);
+        }
+        (seen, at) = (later, at + now.len());
+    }
+}
+
 /// Numbers that look random and are the same every time (xorshift64*).
 pub struct Random(u64);
 

@@ -33,6 +33,12 @@ pub fn threads() -> Vec<PathBuf> {
     tasks("self").into_iter().filter(is_ours).collect()
 }
 
+/// The names of all threads of this process, its kernel workers (`iou-wrk-…`) included.
+pub fn all_tasks() -> Vec<String> {
+    let name = |task: PathBuf| fs::read_to_string(task.join("comm")).ok();
+    tasks("self").into_iter().filter_map(name).map(|name| name.trim().to_owned()).collect()
+}
+
 /// The server's threads, in this process or in a child of it.
 fn all_threads() -> Vec<PathBuf> {
     let theirs = children().into_iter().flat_map(|pid| tasks(&pid.to_string()));

@@ -11,7 +11,7 @@ use std::{
 use tcpecho::{Builder, Ending, Event, Report, Server};
 use tcpecho_os::tcp_state::TcpState;
 
-use super::{PATIENCE, Place, client::Client, eventually};
+use super::{PATIENCE, Place, client::Client, eventually, network};
 
 type Hold = Arc<Mutex<Option<(Ending, Receiver<()>)>>>;
 
@@ -57,6 +57,7 @@ impl Served {
             };
         };
         let server = builder.observe(observer).start().unwrap();
+        network::impair_listeners(server.addr().port());
         Served { server, reports, told, hold }
     }
 

@@ -99,13 +99,13 @@ impl<C> Connection<C> {
         match result {
             Ok(Some(chunk)) if self.is_lingering() => {
                 buffers.recycle(chunk);
-                self.receive()
+                Some(self.receive())
             }
             Ok(Some(chunk)) if self.sending => {
                 self.held = Some(chunk);
                 None
             }
-            Ok(Some(chunk)) => self.send(chunk),
+            Ok(Some(chunk)) => Some(self.send(chunk)),
             Ok(None) => {
                 self.at_eof = true;
                 self.go_on(buffers)
@@ -136,7 +136,7 @@ impl<C> Connection<C> {
             None => None,
             Some(sent) if sent >= buffers.len(&chunk) => self.next_chunk(buffers),
             Some(sent) => match buffers.tail(&chunk, sent) {
-                Ok(pending) => self.flush(pending, 0),
+                Ok(pending) => Some(self.flush(pending, 0)),
                 Err(OutOfMemory) => {
                     let call = Some(("malloc", Errno::NOMEM));
                     self.close(buffers, Outcome { ending: Ending::Limit, call });
@@ -157,7 +157,10 @@ impl<C> Connection<C> {
     ) -> Option<Request<C>> {
         self.sending = false;
         let sent = self.flushed + self.count(buffers, result)?;
-        if sent >= pending.len() { self.next_chunk(buffers) } else { self.flush(pending, sent) }
+        if sent < pending.len() {
+            return Some(self.flush(pending, sent));
+        }
+        self.next_chunk(buffers)
     }
 
     /// The time for a [`Request::ReceiveLater`] has come.
@@ -165,7 +168,7 @@ impl<C> Connection<C> {
         self.receiving = false;
         match self.phase {
             Phase::Closing(_) => None,
-            _ => self.receive(),
+            _ => Some(self.receive()),
         }
     }
 
@@ -224,7 +227,7 @@ impl<C> Connection<C> {
     /// Everything before it has been sent.
     fn next_chunk<B: Buffers<Chunk = C>>(&mut self, buffers: &mut B) -> Option<Request<C>> {
         match self.held.take() {
-            Some(chunk) => self.send(chunk),
+            Some(chunk) => Some(self.send(chunk)),
             None => self.go_on(buffers),
         }
     }
@@ -238,24 +241,24 @@ impl<C> Connection<C> {
             self.close(buffers, Outcome::FINISHED);
             return None;
         }
-        self.receive()
+        Some(self.receive())
     }
 
-    fn receive(&mut self) -> Option<Request<C>> {
+    fn receive(&mut self) -> Request<C> {
         self.receiving = true;
-        Some(Request::Receive)
+        Request::Receive
     }
 
-    fn send(&mut self, chunk: C) -> Option<Request<C>> {
+    fn send(&mut self, chunk: C) -> Request<C> {
         self.sending = true;
         self.receiving = true;
-        Some(Request::SendThenReceive(chunk))
+        Request::SendThenReceive(chunk)
     }
 
-    fn flush(&mut self, pending: Vec<u8>, sent: usize) -> Option<Request<C>> {
+    fn flush(&mut self, pending: Vec<u8>, sent: usize) -> Request<C> {
         self.sending = true;
         self.flushed = sent;
-        Some(Request::Flush(pending, sent))
+        Request::Flush(pending, sent)
     }
 
     /// The first reason to end is the one that counts.

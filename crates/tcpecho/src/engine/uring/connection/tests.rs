@@ -1,4 +1,4 @@
-//! Every order of completions that the kernel may produce, and some that it should not, against a model.
+//! Every order of completions that the kernel may produce, against a model.
 //!
 //! [`Kernel`] is what a peer, a socket and io_uring(7) do to the requests of one connection. Whatever may happen next is a
 //! [`Move`]; [`explore`] plays every sequence of moves, remembering the states it has seen, and checks after each one that
@@ -130,7 +130,7 @@ enum Move {
     Execute(usize, Result<usize, Errno>),
     /// The engine sees the completion at this index.
     Deliver(usize),
-    /// A cancelled receive that was executed all the same, as no kernel should.
+    /// See [`Limits::uncancelled`].
     ExecuteLinked(usize),
     PeerSends,
     PeerFinishes,
@@ -165,8 +165,9 @@ struct World<R> {
 struct Limits {
     bytes: u8,
     chunk: usize,
-    /// Also the orders that no kernel should produce: a linked receive that is executed although its send was short.
-    unheard_of: bool,
+    /// A receive may be executed although the send that it is linked behind was short: kernels differ in whether a partial
+    /// send with `MSG_WAITALL` breaks the link.
+    uncancelled: bool,
 }
 
 const RECEIVE_FAILURES: [Errno; 4] = [Errno::NOBUFS, Errno::INTR, Errno::AGAIN, Errno::CONNRESET];
@@ -220,7 +221,7 @@ impl<R: Rules> World<R> {
             }
             Entry::Receive { linked: true } => {
                 let received = usize::from(self.from_peer - self.received);
-                if self.limits.unheard_of && received > 0 {
+                if self.limits.uncancelled && received > 0 {
                     moves.push(Move::ExecuteLinked(index));
                 }
             }
@@ -404,7 +405,7 @@ fn explore<R: Rules>(start: World<R>) -> Result<usize, String> {
     Ok(seen.len())
 }
 
-const SMALL: Limits = Limits { bytes: 4, chunk: 2, unheard_of: false };
+const SMALL: Limits = Limits { bytes: 4, chunk: 2, uncancelled: false };
 
 #[test]
 fn no_order_of_completions_loses_a_byte_or_resets_a_healthy_connection() {
@@ -415,13 +416,13 @@ fn no_order_of_completions_loses_a_byte_or_resets_a_healthy_connection() {
 
 #[test]
 fn whole_chunks_go_out_in_pieces_of_every_length() {
-    let limits = Limits { bytes: 7, chunk: 7, unheard_of: false };
+    let limits = Limits { bytes: 7, chunk: 7, uncancelled: false };
     explore(World::<Connection<Chunk>>::new(limits, 0, false)).unwrap();
 }
 
 #[test]
 fn a_receive_that_overtakes_its_send_keeps_its_bytes_in_order() {
-    let limits = Limits { unheard_of: true, ..SMALL };
+    let limits = Limits { uncancelled: true, ..SMALL };
     explore(World::<Connection<Chunk>>::new(limits, 1, false)).unwrap();
 }
 
@@ -443,9 +444,9 @@ proptest! {
         choices in proptest::collection::vec(any::<u16>(), 2000),
         failures in 0..6u8,
         chunk in 1..20usize,
-        unheard_of: bool,
+        uncancelled: bool,
     ) {
-        let limits = Limits { bytes: 100, chunk, unheard_of };
+        let limits = Limits { bytes: 100, chunk, uncancelled };
         let mut world = World::<Connection<Chunk>>::new(limits, failures, false);
         for choice in choices {
             if world.rules.outcome().is_some() {
