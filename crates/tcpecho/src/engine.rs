@@ -16,7 +16,7 @@ use slab::Slab;
 
 use crate::{
     Error,
-    context::{Context, Shared},
+    context::{Context, STOPS, Shared},
     error::words,
 };
 
@@ -30,6 +30,8 @@ pub struct Engine {
     pub max_connections: usize,
     /// Whether it blocks in recv(2) and send(2), one connection at a time.
     pub(crate) blocks: bool,
+    /// Descriptors of so many loops, besides listeners and connections.
+    descriptors: fn(usize) -> usize,
     probe: fn() -> Result<(), Unavailable>,
     run: fn(Context) -> Result<(), Error>,
 }
@@ -41,6 +43,7 @@ pub static ENGINES: &[Engine] = &[
         summary: "one client at a time (UNP 1.5)",
         max_connections: 10_000,
         blocks: true,
+        descriptors: |loops| loops,
         probe: || Ok(()),
         run: iterative::run,
     },
@@ -49,6 +52,7 @@ pub static ENGINES: &[Engine] = &[
         summary: "a child process for each client (UNP 5.2)",
         max_connections: 2_000,
         blocks: true,
+        descriptors: |loops| loops,
         probe: fork::probe,
         run: fork::run,
     },
@@ -57,6 +61,7 @@ pub static ENGINES: &[Engine] = &[
         summary: "a thread for each client (UNP 26.4)",
         max_connections: 2_000,
         blocks: true,
+        descriptors: |loops| loops,
         probe: || Ok(()),
         run: thread::run,
     },
@@ -65,6 +70,7 @@ pub static ENGINES: &[Engine] = &[
         summary: "one loop over readiness (epoll)",
         max_connections: 10_000,
         blocks: false,
+        descriptors: epoll::descriptors,
         probe: || Ok(()),
         run: epoll::run,
     },
@@ -73,6 +79,7 @@ pub static ENGINES: &[Engine] = &[
         summary: "one loop over completions (io_uring)",
         max_connections: 10_000,
         blocks: false,
+        descriptors: |loops| 2 * loops,
         probe: uring::probe,
         run: uring::run,
     },
@@ -125,6 +132,13 @@ impl Engine {
     /// The call that this kernel, its settings or a sandbox refuse.
     pub fn probe(&self) -> Result<(), Unavailable> {
         (self.probe)()
+    }
+
+    /// Descriptors that a server with this engine opens when it listens on so many addresses in so many loops, besides one
+    /// for each connection. One of them accepts the connection that is refused at the limit.
+    #[must_use]
+    pub fn descriptors(&self, addresses: usize, loops: usize) -> usize {
+        STOPS + addresses * loops + (self.descriptors)(loops) + 1
     }
 
     pub(crate) fn run(&self, context: Context) -> Result<(), Error> {
