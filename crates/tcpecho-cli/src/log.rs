@@ -1,7 +1,8 @@
 //! Lines for a descriptor that may be closed, full, or never drained: whoever writes one is not held up.
 //!
-//! A thread of its own does the writing. What it cannot write waits in a queue of bounded size, and what does not fit
-//! there is counted and told later.
+//! A thread of its own does the writing. What it cannot write waits in a queue of bounded size; what does not fit there is
+//! counted, and the count is written where the lines are missing. Where no thread can be started, lines are written by
+//! their caller, as far as that does not block.
 
 use std::{
     collections::VecDeque,
@@ -13,12 +14,22 @@ use std::{
 
 use nix::sys::signal::SigSet;
 use rustix::{
-    event::{PollFd, PollFlags, poll},
+    event::{PollFd, PollFlags, Timespec, poll},
     io::{Errno, write},
 };
 
 /// Bytes that may wait.
 const MOST: usize = 256 << 10;
+/// A pipe that poll(2) calls writable takes this much without blocking (PIPE_BUF; pipe(7)).
+const AT_ONCE: usize = 4096;
+
+/// Says that lines are missing, as one line without its newline.
+pub(crate) type LostLine = fn(u64) -> String;
+
+/// The line of a text stream in which lines are missing.
+pub(crate) fn lost_as_text(lines: u64) -> String {
+    format!("{lines} lines lost: they came faster than they were read")
+}
 
 #[derive(Default)]
 struct Queue {
@@ -26,12 +37,17 @@ struct Queue {
     lost: u64,
     /// The thread is writing what it took out last.
     writing: bool,
+    /// There is no thread.
+    threadless: bool,
+    /// The last write ended inside a line.
+    torn: bool,
     /// Nobody reads any more.
     broken: bool,
 }
 
-#[derive(Default)]
 struct Shared {
+    fd: BorrowedFd<'static>,
+    lost_line: LostLine,
     queue: Mutex<Queue>,
     changed: Condvar,
 }
@@ -41,12 +57,18 @@ struct Shared {
 pub(crate) struct Log(Arc<Shared>);
 
 impl Log {
-    /// Lines go to `fd` from now on. Without a thread for it, they go nowhere.
+    /// Lines go to `fd` from now on.
     pub(crate) fn to(fd: BorrowedFd<'static>) -> Self {
-        let shared = Arc::new(Shared::default());
+        Log::telling(fd, lost_as_text)
+    }
+
+    /// The same, and `lost_line` says in the format of the lines that some are missing.
+    pub(crate) fn telling(fd: BorrowedFd<'static>, lost_line: LostLine) -> Self {
+        let (queue, changed) = (Mutex::default(), Condvar::new());
+        let shared = Arc::new(Shared { fd, lost_line, queue, changed });
         let theirs = Arc::clone(&shared);
-        let started = thread::Builder::new().name("log".into()).spawn(move || drain(&theirs, fd));
-        shared.lock().broken = started.is_err();
+        let started = thread::Builder::new().name("log".into()).spawn(move || drain(&theirs));
+        shared.lock().threadless = started.is_err();
         Log(shared)
     }
 
@@ -56,17 +78,15 @@ impl Log {
         if queue.broken {
             return;
         }
-        if queue.bytes.len() + text.len() + 64 > MOST {
+        if queue.bytes.len() + text.len() + 128 > MOST {
             queue.lost += 1;
-            return;
+        } else {
+            queue.tell_lost(self.0.lost_line);
+            queue.bytes.extend(text.bytes().chain([b'\n']));
         }
-        if queue.lost > 0 {
-            let lost = std::mem::take(&mut queue.lost);
-            queue.bytes.extend(
-                format!("{lost} lines lost: they came faster than they were read\n").bytes(),
-            );
+        if queue.threadless {
+            queue.write_now(self.0.fd);
         }
-        queue.bytes.extend(text.bytes().chain([b'\n']));
         drop(queue);
         self.0.changed.notify_all();
     }
@@ -75,6 +95,9 @@ impl Log {
     pub(crate) fn flush(&self, patience: Duration) {
         let deadline = Instant::now() + patience;
         let mut queue = self.0.lock();
+        if queue.threadless {
+            return queue.write_until(self.0.fd, deadline, self.0.lost_line);
+        }
         while !queue.broken && (queue.writing || !queue.bytes.is_empty()) {
             let left = deadline.saturating_duration_since(Instant::now());
             if left.is_zero() {
@@ -92,8 +115,76 @@ impl Shared {
     }
 }
 
+impl Queue {
+    /// The lines that are missing were lost after all that waits.
+    fn tell_lost(&mut self, lost_line: LostLine) {
+        if self.lost > 0 {
+            let line = lost_line(std::mem::take(&mut self.lost));
+            self.bytes.extend(line.bytes().chain([b'\n']));
+        }
+    }
+
+    /// Writes as much as the descriptor takes without blocking. Gives whether nothing is left.
+    fn write_now(&mut self, fd: BorrowedFd<'_>) -> bool {
+        match write_now(fd, self.bytes.make_contiguous()) {
+            Ok(written) => drop(self.bytes.drain(..written)),
+            Err(errno) => {
+                let unwritten: Vec<u8> = self.bytes.drain(..).collect();
+                self.failed(errno, &unwritten);
+            }
+        }
+        self.bytes.is_empty()
+    }
+
+    fn write_until(&mut self, fd: BorrowedFd<'_>, deadline: Instant, lost_line: LostLine) {
+        self.tell_lost(lost_line);
+        while !self.write_now(fd) {
+            let left = deadline.saturating_duration_since(Instant::now());
+            let Ok(left) = Timespec::try_from(left) else { return };
+            match poll(&mut [PollFd::new(&fd, PollFlags::OUT)], Some(&left)) {
+                Ok(0) => return,
+                Ok(_) | Err(Errno::INTR) => {}
+                Err(_) => return,
+            }
+        }
+    }
+
+    /// A write failed before these bytes. A full disk may have room again later, and its lines are counted; without a
+    /// reader nobody will miss them.
+    fn failed(&mut self, errno: Errno, unwritten: &[u8]) {
+        match errno {
+            Errno::NOSPC | Errno::DQUOT | Errno::IO => {
+                self.lost += unwritten.iter().filter(|byte| **byte == b'\n').count() as u64;
+            }
+            _ => self.broken = true,
+        }
+    }
+}
+
+/// Writes as much as the descriptor takes without blocking, and gives how much that was.
+pub(crate) fn write_now(fd: BorrowedFd<'_>, bytes: &[u8]) -> Result<usize, Errno> {
+    let mut written = 0;
+    while written < bytes.len() {
+        let mut watched = [PollFd::new(&fd, PollFlags::OUT)];
+        match poll(&mut watched, Some(&Timespec::default())) {
+            Ok(0) => break,
+            Ok(_) => {}
+            Err(Errno::INTR) => continue,
+            Err(errno) => return Err(errno),
+        }
+        let end = bytes.len().min(written + AT_ONCE);
+        match write(fd, &bytes[written..end]) {
+            Ok(n) => written += n,
+            Err(Errno::INTR) => {}
+            Err(Errno::AGAIN) => break,
+            Err(errno) => return Err(errno),
+        }
+    }
+    Ok(written)
+}
+
 /// The writing thread.
-fn drain(shared: &Shared, fd: BorrowedFd<'_>) {
+fn drain(shared: &Shared) {
     // A terminal with `stty tostop` would stop the whole program for a line from the background.
     let _ = SigSet::all().thread_block();
     let mut taken = Vec::new();
@@ -102,25 +193,34 @@ fn drain(shared: &Shared, fd: BorrowedFd<'_>) {
         while queue.bytes.is_empty() {
             queue = shared.changed.wait(queue).unwrap_or_else(PoisonError::into_inner);
         }
+        // What a full disk took of a line before is left alone on that line.
+        if std::mem::take(&mut queue.torn) {
+            taken.push(b'\n');
+        }
+        queue.tell_lost(shared.lost_line);
         taken.extend(queue.bytes.drain(..));
         queue.writing = true;
         drop(queue);
-        let written = write_all(fd, &taken);
-        taken.clear();
+        let written = write_all(shared.fd, &taken);
         let mut queue = shared.lock();
         queue.writing = false;
-        queue.broken = written.is_err();
+        if let Err((errno, unwritten)) = written {
+            let end = taken[..taken.len() - unwritten.len()].last();
+            queue.torn = end.is_some_and(|byte| *byte != b'\n');
+            queue.failed(errno, unwritten);
+        }
+        taken.clear();
         let over = queue.broken;
         drop(queue);
         shared.changed.notify_all();
-        // The reader has gone; nobody will miss the rest.
         if over {
             return;
         }
     }
 }
 
-fn write_all(fd: BorrowedFd<'_>, mut bytes: &[u8]) -> Result<(), Errno> {
+/// Gives the bytes that were not written, too.
+fn write_all<'a>(fd: BorrowedFd<'_>, mut bytes: &'a [u8]) -> Result<(), (Errno, &'a [u8])> {
     while !bytes.is_empty() {
         match write(fd, bytes) {
             Ok(n) => bytes = &bytes[n..],
@@ -129,9 +229,7 @@ fn write_all(fd: BorrowedFd<'_>, mut bytes: &[u8]) -> Result<(), Errno> {
             Err(Errno::AGAIN) => {
                 let _ = poll(&mut [PollFd::new(&fd, PollFlags::OUT)], None);
             }
-            // A full disk may have room again later; these lines are lost to it.
-            Err(Errno::NOSPC | Errno::DQUOT | Errno::IO) => return Ok(()),
-            Err(errno) => return Err(errno),
+            Err(errno) => return Err((errno, bytes)),
         }
     }
     Ok(())

@@ -3,6 +3,7 @@
 
 mod bench;
 mod connect;
+mod environment;
 mod exit;
 mod explain;
 mod lab;
@@ -43,8 +44,9 @@ enum Verb {
 }
 
 fn main() -> ExitCode {
-    match Args::parse().verb {
-        Verb::Serve(args) => serve::run(&args),
+    let (args, notes) = environment::parse::<Args>();
+    match args.verb {
+        Verb::Serve(args) => serve::run(&args, notes),
         Verb::Connect(args) => connect::run(&args),
         Verb::Ping(args) => ping::run(&args),
         Verb::Bench(args) => bench::run(&args),

@@ -25,7 +25,13 @@ use self::{
     args::{Choice, Plan},
     speech::Speech,
 };
-use crate::{exit, explain::Explain, log::Log, signals::Signals, tell::say};
+use crate::{
+    exit,
+    explain::Explain,
+    log::{Log, write_now},
+    signals::Signals,
+    tell::say,
+};
 
 /// What the server listens to. The last two are taken so that they do nothing.
 const SIGNALS: [Signal; 6] = [
@@ -40,11 +46,9 @@ const SIGNALS: [Signal; 6] = [
 const ENDING: [Signal; 3] = [Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP];
 /// How long a log that is not read may hold up the end.
 const LAST_WORDS: Duration = Duration::from_millis(500);
-/// Descriptors that are not connections: listeners, stops, logs, pipes for bulk.
-const OTHER_DESCRIPTORS: u64 = 128;
 
-/// Serves until a signal ends it.
-pub(crate) fn run(args: &ServeArgs) -> ExitCode {
+/// Serves until a signal ends it. The notes are about the environment.
+pub(crate) fn run(args: &ServeArgs, notes: Vec<String>) -> ExitCode {
     let plan = match args.plan() {
         Ok(plan) => plan,
         Err(sentence) => {
@@ -56,12 +60,13 @@ pub(crate) fn run(args: &ServeArgs) -> ExitCode {
         Choice::List => list_engines(),
         Choice::Auto => {
             let (engine, refused) = Engine::best();
-            for (better, why) in refused {
-                say(&format!("engine {}: {} is unavailable: {why}", engine.name, better.name));
-            }
-            serve(&plan, engine)
+            let unavailable = refused.into_iter().map(|(better, why)| {
+                format!("engine {}: {} is unavailable: {why}", engine.name, better.name)
+            });
+            let notes = notes.into_iter().chain(unavailable).collect::<Vec<_>>();
+            serve(&plan, engine, &notes)
         }
-        Choice::Named(engine) => serve(&plan, engine),
+        Choice::Named(engine) => serve(&plan, engine, &notes),
     }
 }
 
@@ -73,12 +78,27 @@ fn list_engines() -> ExitCode {
             .map_or_else(|why| format!("unavailable: {why}"), |()| "available".into());
         let _ = writeln!(table, "{:<10} {:<42} {state}", engine.name, engine.summary);
     }
-    // Whoever reads no further than he wants is no failure.
-    let _ = rustix::io::write(stdio::stdout(), table.as_bytes());
+    print(&table)
+}
+
+/// Writes a report to stdout. A reader that has left is not a failure; every other error is.
+fn print(text: &str) -> ExitCode {
+    let mut bytes = text.as_bytes();
+    while !bytes.is_empty() {
+        match rustix::io::write(stdio::stdout(), bytes) {
+            Ok(n) => bytes = &bytes[n..],
+            Err(Errno::INTR) => {}
+            Err(Errno::PIPE) => break,
+            Err(errno) => {
+                say(&format!("write to stdout: {}", tcpecho::words(errno)));
+                return ExitCode::from(exit::NOT_POSSIBLE);
+            }
+        }
+    }
     ExitCode::SUCCESS
 }
 
-fn serve(plan: &Plan, engine: &'static Engine) -> ExitCode {
+fn serve(plan: &Plan, engine: &'static Engine, notes: &[String]) -> ExitCode {
     // Before any thread is started: all of them inherit the mask.
     let signals = match Signals::catch(&SIGNALS) {
         Ok(signals) => signals,
@@ -87,14 +107,18 @@ fn serve(plan: &Plan, engine: &'static Engine) -> ExitCode {
             return ExitCode::from(exit::NOT_POSSIBLE);
         }
     };
-    let descriptors = raise_descriptor_limit();
-    let room = descriptors.saturating_sub(OTHER_DESCRIPTORS).max(1) as usize;
+    let descriptors = Descriptors::count(plan, engine);
+    let Some(room) = descriptors.room() else {
+        say(&descriptors.too_few(engine));
+        return ExitCode::from(exit::NOT_POSSIBLE);
+    };
     let most = plan.max_connections.unwrap_or(engine.max_connections.min(room));
-    let speech = Speech::new(plan.log, Log::to(stdio::stderr()));
-    if most > room {
-        speech.warn(&format!(
-            "{most} connections may need more than the {descriptors} descriptors there are (ulimit -n)"
-        ));
+    let speech = Speech::new(plan.log, plan.log.log(stdio::stderr()));
+    for note in notes {
+        speech.note(note);
+    }
+    if most > room || (most == room && room < engine.max_connections) {
+        speech.warn(&descriptors.limits(most, room));
     }
     let explain = plan.explain.then(Explain::new);
     let server = match start(plan, engine, most, &speech) {
@@ -104,12 +128,14 @@ fn serve(plan: &Plan, engine: &'static Engine) -> ExitCode {
             return ExitCode::from(exit::NOT_POSSIBLE);
         }
     };
-    let watcher = explain.map(|explain| explain::Watcher::start(&server, explain));
-    let stdout = announce(&server);
+    let watcher = explain.map(|explain| explain::Watcher::start(&server, explain, &speech));
+    let stdout = announce(&server, &speech);
     let status = attend(&server, &signals, plan, &speech);
     drop(server);
     drop(watcher);
-    stdout.flush(LAST_WORDS);
+    if let Some(stdout) = stdout {
+        stdout.flush(LAST_WORDS);
+    }
     speech.flush(LAST_WORDS);
     status
 }
@@ -136,16 +162,27 @@ fn start(
     builder.start()
 }
 
-/// Says on standard output that it is ready, one line for each address, without waiting for a reader.
-fn announce(server: &Server) -> Log {
-    let stdout = Log::to(stdio::stdout());
+/// Says on stdout that it is ready, one line for each address, without waiting for a reader. What stdout does not take now
+/// is written when it does; where it cannot be written at all, stderr says it.
+fn announce(server: &Server, speech: &Speech) -> Option<Log> {
     let (engine, workers, backlog) = (server.engine().name, server.workers(), server.backlog());
-    for addr in server.addrs() {
-        stdout.line(&format!(
-            "listening on {addr} engine={engine} workers={workers} backlog={backlog}"
-        ));
+    let line =
+        |addr| format!("listening on {addr} engine={engine} workers={workers} backlog={backlog}\n");
+    let lines: String = server.addrs().iter().map(line).collect();
+    match write_now(stdio::stdout(), lines.as_bytes()) {
+        Ok(written) if written == lines.len() => None,
+        Ok(written) => {
+            let stdout = Log::to(stdio::stdout());
+            stdout.line(lines[written..].trim_end_matches('\n'));
+            Some(stdout)
+        }
+        Err(errno) => {
+            for line in lines.lines() {
+                speech.warn(&format!("write to stdout: {}; {line}", tcpecho::words(errno)));
+            }
+            None
+        }
     }
-    stdout
 }
 
 /// How far the end has come.
@@ -204,6 +241,56 @@ fn wait(server: &Server, signals: &Signals, stage: Stage) -> (bool, Option<Signa
     match poll(&mut watched, left.as_ref()) {
         Ok(_) | Err(Errno::INTR) => (!watched[0].revents().is_empty(), signals.next()),
         Err(_) => (true, None),
+    }
+}
+
+/// What the limit on descriptors (RLIMIT_NOFILE) leaves for connections.
+struct Descriptors {
+    limit: u64,
+    open: u64,
+    needed: u64,
+}
+
+impl Descriptors {
+    /// Raises the limit as far as it goes and counts. Call it before the server is started.
+    fn count(plan: &Plan, engine: &Engine) -> Self {
+        let limit = raise_descriptor_limit();
+        // Without /proc, the standard streams and the signals.
+        let open =
+            std::fs::read_dir("/proc/self/fd").map_or(4, |entries| entries.count() as u64 - 1);
+        let needed = engine.descriptors(plan.listen.len(), plan.workers);
+        // `--explain` asks the kernel through a socket of its own.
+        Descriptors { limit, open, needed: needed as u64 + u64::from(plan.explain) }
+    }
+
+    /// Connections that there can be at a time, if there can be any.
+    fn room(&self) -> Option<usize> {
+        let room = self.limit.saturating_sub(self.open + self.needed);
+        (room > 0).then_some(usize::try_from(room).unwrap_or(usize::MAX))
+    }
+
+    fn too_few(&self, engine: &Engine) -> String {
+        let Descriptors { limit, open, needed } = self;
+        format!(
+            "{limit} descriptors are too few for a connection: {open} are open and the engine {} needs {needed} \
+             besides; raise the limit to {} or more (ulimit -n)",
+            engine.name,
+            open + needed + 1
+        )
+    }
+
+    fn limits(&self, most: usize, room: usize) -> String {
+        let (limit, others) = (self.limit, self.open + self.needed);
+        let text = format!(
+            "the limit of {limit} descriptors (ulimit -n), of which {others} are needed otherwise, leaves {room} connections"
+        );
+        if most > room {
+            format!(
+                "{text}; beyond them clients wait in the accept queue, although {most} are allowed"
+            )
+        } else {
+            format!("{text} at a time")
+        }
     }
 }
 

@@ -18,7 +18,7 @@ use common::{
     peers::until,
     process::children,
     server::after,
-    trace::{Call, Log, can_trace, traced},
+    trace::{Call, Log, call_for_a_thread, can_trace, traced},
     *,
 };
 
@@ -217,20 +217,6 @@ fn when_descriptors_run_out_the_next_client_waits_for_one() {
 }
 
 #[test]
-fn the_limit_that_is_the_default_leaves_descriptors_for_the_rest() {
-    together(engines().filter(|engine| *engine != "iterative"), |engine| {
-        let server = Serving::run(&mut after("ulimit -n 160", engine, &[]));
-        let mut inside: Vec<_> = (0..32).map(|_| server.connects()).collect();
-        for stream in &mut inside {
-            echoes(stream, b"room for 160 - 128");
-        }
-        assert!(!answers(&mut server.connects()));
-        assert!(server.says("ending=limit").contains("bytes=0"));
-        assert_eq!(server.said("accept fails").len(), 0);
-    });
-}
-
-#[test]
 fn when_address_space_runs_out_threads_are_refused_and_the_server_lives() {
     let server = Serving::run(&mut after("ulimit -v 100000", "thread", &["-m", "1000"]));
     let (mut inside, mut refused) = (Vec::new(), 0);
@@ -263,20 +249,12 @@ fn when_address_space_runs_out_threads_are_refused_and_the_server_lives() {
     server.stops().with(0);
 }
 
-/// How pthread_create(3) calls clone here; before glibc 2.34 and under some seccomp filters it is the old way.
-fn call_for_a_thread() -> &'static str {
-    let (server, log) = traced(&["-e", "trace=clone,clone3"], "thread", &[]);
-    visits(server.addr());
-    let new = log.calls().iter().any(|call| call.is("clone3") && !call.failed());
-    if new { "clone3" } else { "clone" }
-}
-
 #[test]
 fn a_fork_or_a_thread_that_is_refused_ends_that_connection_only() {
     if !can_trace() {
         return;
     }
-    // The main thread starts three threads and comes to no fourth; counting is by thread.
+    // The main thread starts fewer threads; counting is by thread.
     for (engine, inject, number, call) in
         [("fork", "clone", 2, "fork: "), ("thread", call_for_a_thread(), 4, "pthread_create: ")]
     {

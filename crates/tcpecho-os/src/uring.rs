@@ -7,6 +7,7 @@
 //! multishot request that can end unnoticed, and as many requests under way as were made and not completed.
 
 mod pool;
+mod probe;
 
 use std::{
     collections::VecDeque,
@@ -22,6 +23,7 @@ use slab::Slab;
 use pool::Pool;
 
 pub use pool::Chunk;
+pub use probe::probe;
 
 /// Buffers in a ring's pool.
 const BUFFERS: u16 = 256;
@@ -77,23 +79,6 @@ pub struct Ring {
     /// Requests that found no room in the submission queue, a request and what is linked behind it.
     waiting: VecDeque<(squeue::Entry, Option<squeue::Entry>)>,
     under_way: usize,
-}
-
-/// Whether a ring with all that [`Ring`] needs can be made here.
-///
-/// # Errors
-/// The step that failed and its errno: `io_uring_setup` (`EPERM`: sysctl kernel.io_uring_disabled or a seccomp filter;
-/// `ENOSYS`: no such kernel), `io_uring_register` for an operation or a buffer ring that this kernel lacks;
-/// `pthread_create`.
-pub fn probe() -> Result<(), (&'static str, Errno)> {
-    // A moment after a ring was closed the kernel interrupts the thread that made it, to take its part of the ring down;
-    // in the caller's thread a blocking call would fail with EINTR. So the thread that makes this ring ends with it.
-    let probing = std::thread::Builder::new().name("tcpecho".into()).spawn(|| {
-        crate::thread::block_signals();
-        Ring::new().map(drop)
-    });
-    let probing = probing.map_err(|error| ("pthread_create", errno(&error)))?;
-    probing.join().unwrap_or(Err(("io_uring_setup", Errno::FAULT)))
 }
 
 impl Ring {

@@ -11,10 +11,12 @@ use std::{
     time::{Duration, Instant},
 };
 
+use rustix::io::Errno;
+
 use crate::{
     Error, Event, Report,
-    listener::Listener,
-    patience::Patience,
+    accept_queue::AcceptQueue,
+    patience::{Advice, Patience},
     session::{Outcome, Session},
     stats::Stats,
     stop::Stop,
@@ -24,9 +26,13 @@ use crate::{
 /// Called with what happens, from whatever thread it happens in.
 pub(crate) type Observer = dyn Fn(&Event<'_>) + Send + Sync;
 
+/// Descriptors that [`Shared`] opens.
+pub(crate) const STOPS: usize = 4;
+
 /// What all loops of a server share.
 pub(crate) struct Shared {
     pub(crate) origin: Instant,
+    pub(crate) loops: usize,
     pub(crate) max_connections: usize,
     pub(crate) idle_timeout: Option<Duration>,
     pub(crate) stats: Stats,
@@ -38,7 +44,7 @@ pub(crate) struct Shared {
     pub(crate) ended: Stop,
     /// Written to whenever a descriptor was freed while accept was failing.
     pub(crate) freed: Stop,
-    pub(crate) failing: AtomicBool,
+    failing: AtomicBool,
     /// The sessions of the engines that block in them.
     pub(crate) table: Table,
     patience: Mutex<Patience>,
@@ -47,12 +53,14 @@ pub(crate) struct Shared {
 
 impl Shared {
     pub(crate) fn new(
+        loops: usize,
         max_connections: usize,
         idle_timeout: Option<Duration>,
         observer: Option<Box<Observer>>,
     ) -> Result<Self, Error> {
         Ok(Shared {
             origin: Instant::now(),
+            loops,
             max_connections,
             idle_timeout,
             stats: Stats::new()?,
@@ -73,8 +81,46 @@ impl Shared {
         }
     }
 
-    pub(crate) fn patience(&self) -> MutexGuard<'_, Patience> {
+    fn patience(&self) -> MutexGuard<'_, Patience> {
         self.patience.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether accept(2) may be called; `Err` says when to ask again.
+    pub(crate) fn may_accept(&self) -> Result<(), Instant> {
+        if self.failing.load(Relaxed) { self.patience().may_try(Instant::now()) } else { Ok(()) }
+    }
+
+    /// accept(2) worked, or found its queue empty.
+    pub(crate) fn accept_worked(&self) {
+        if self.failing.load(Relaxed) {
+            let told = self.patience().worked(Instant::now());
+            self.failing.store(false, Relaxed);
+            if let Some((failures, lasted)) = told {
+                self.tell(&Event::AcceptResumed { failures, lasted });
+            }
+        }
+    }
+
+    /// accept(2) failed; what to do about it.
+    pub(crate) fn accept_failed(&self, errno: Errno) -> Advice {
+        let (advice, say) = {
+            let mut patience = self.patience();
+            let answer = patience.failed(errno, Instant::now());
+            self.failing.store(patience.in_trouble(), Relaxed);
+            answer
+        };
+        if errno != Errno::INTR {
+            self.stats.accept_failures.fetch_add(1, Relaxed);
+        }
+        if say {
+            self.tell(&Event::AcceptFailing(errno));
+        }
+        advice
+    }
+
+    /// A descriptor was freed while accept(2) was failing for want of one.
+    pub(crate) fn descriptor_freed(&self) {
+        self.patience().freed(Instant::now());
     }
 
     /// A connection begins, unless there is no room for it; then it is closed, counted and told.
@@ -105,7 +151,7 @@ impl Shared {
 /// What one loop of a server is given.
 pub(crate) struct Context {
     pub(crate) shared: Arc<Shared>,
-    pub(crate) listeners: Vec<Listener>,
+    pub(crate) queue: Arc<AcceptQueue>,
     /// Told by [`crate::door::Door::open`], the last thing that an engine needs before it serves.
     pub(crate) ready: SyncSender<()>,
 }

@@ -2,12 +2,12 @@
 //!
 //! A door is an epoll instance with the listeners and the stops in it. An engine that waits for nothing else blocks in
 //! [`Door::accept`]; one with an epoll of its own puts its sessions into the same instance and hands tokens that are the
-//! door's to [`Door::note`]; a ring polls the instance's descriptor. No engine calls accept(2) itself.
+//! door's to [`Door::note`]; a ring polls the instance's descriptor. No engine calls accept(2) itself. The listeners are in
+//! an [`AcceptQueue`], because a drain begins in another thread.
 
 use std::{
-    net::SocketAddr,
     os::fd::{AsFd, BorrowedFd, OwnedFd},
-    sync::{Arc, atomic::Ordering::Relaxed},
+    sync::Arc,
     time::{Duration, Instant},
 };
 
@@ -17,15 +17,16 @@ use rustix::{
         epoll::{self, EventData, EventFlags},
     },
     io::Errno,
-    net::{SocketAddrAny, SocketFlags, acceptfrom_with},
+    net::SocketFlags,
 };
+use tcpecho_os::socket::abort;
 
 use crate::{
-    Error, Event,
+    Ending, Error,
+    accept_queue::{AcceptQueue, Accepted, Queues},
     context::{Context, Shared},
-    listener::Listener,
     patience::Advice,
-    session::Session,
+    session::{Outcome, Session},
 };
 
 /// Tokens from here on are the door's own.
@@ -44,7 +45,7 @@ const EVENTS: usize = 256;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Phase {
     Serving,
-    /// Those who had knocked are let in; nobody else.
+    /// Connections that were queued are served; the listeners are closed.
     Draining,
     Halted,
 }
@@ -53,9 +54,7 @@ pub(crate) enum Phase {
 pub(crate) struct Door {
     shared: Arc<Shared>,
     epoll: OwnedFd,
-    /// `true` beside a listener that may have somebody waiting. Empty once the door is closed.
-    listeners: Vec<(Listener, bool)>,
-    flags: SocketFlags,
+    queue: Arc<AcceptQueue>,
     phase: Phase,
     /// While accept is being left alone, the listeners are out of the epoll set.
     paused: Option<Instant>,
@@ -65,13 +64,17 @@ impl Door {
     /// The door of `context`, whose accepted sockets are made with `flags` (non-blocking or not). Whatever else an engine
     /// may fail to get, it gets before: with its door open, the server is ready.
     pub(crate) fn open(context: Context, flags: SocketFlags) -> Result<Self, Error> {
-        let Context { shared, listeners, ready } = context;
+        let Context { shared, queue, ready } = context;
         let failed = |errno| Error::new("epoll_ctl", errno);
         let epoll = epoll::create(epoll::CreateFlags::CLOEXEC)
             .map_err(|errno| Error::new("epoll_create1", errno))?;
-        for (index, listener) in listeners.iter().enumerate() {
-            epoll::add(&epoll, listener, listener_token(index), EventFlags::IN).map_err(failed)?;
+        let mut queues = queue.lock();
+        for (index, queue) in queues.open.iter().enumerate() {
+            epoll::add(&epoll, &queue.listener, listener_token(index), EventFlags::IN)
+                .map_err(failed)?;
         }
+        queues.flags = flags | SocketFlags::CLOEXEC;
+        drop(queues);
         // Nobody reads `freed`, so only its edges count; the stops are taken out once they have been seen.
         for (stop, token, flags) in [
             (&shared.drain, DRAIN, EventFlags::IN),
@@ -80,11 +83,9 @@ impl Door {
         ] {
             epoll::add(&epoll, stop, EventData::new_u64(token), flags).map_err(failed)?;
         }
-        let listeners = listeners.into_iter().map(|listener| (listener, false)).collect();
-        let flags = flags | SocketFlags::CLOEXEC;
         // Whoever started the server may have died of something else; then this is told to nobody.
         let _ = ready.send(());
-        Ok(Door { shared, epoll, listeners, flags, phase: Phase::Serving, paused: None })
+        Ok(Door { shared, epoll, queue, phase: Phase::Serving, paused: None })
     }
 
     pub(crate) fn phase(&self) -> Phase {
@@ -93,7 +94,11 @@ impl Door {
 
     /// Nobody will come in any more.
     pub(crate) fn closed(&self) -> bool {
-        self.listeners.is_empty()
+        if self.phase == Phase::Serving {
+            return false;
+        }
+        let queues = self.queue.lock();
+        queues.open.is_empty() && queues.taken.is_empty()
     }
 
     /// When the door wants to be looked at though nothing happened. A draining door wants it until it has closed, which no
@@ -108,19 +113,20 @@ impl Door {
         match token {
             DRAIN => self.advance(Phase::Draining),
             HALT => {
-                self.listeners.clear();
+                self.let_go();
                 self.advance(Phase::Halted)
             }
             FREED => {
                 if self.paused.is_some() {
-                    self.shared.patience().freed(Instant::now());
+                    self.shared.descriptor_freed();
                     self.paused = Some(Instant::now());
                 }
                 Ok(())
             }
             listener => {
-                if let Some((_, ready)) = self.listeners.get_mut((listener & !DOOR) as usize) {
-                    *ready = true;
+                let index = (listener & !DOOR) as usize;
+                if let Some(queue) = self.queue.lock().open.get_mut(index) {
+                    queue.ready = true;
                 }
                 Ok(())
             }
@@ -131,55 +137,84 @@ impl Door {
         let stop = if phase == Phase::Draining { &self.shared.drain } else { &self.shared.halt };
         epoll::delete(&self.epoll, stop).map_err(|errno| Error::new("epoll_ctl", errno))?;
         self.phase = self.phase.max(phase);
-        for (_, ready) in &mut self.listeners {
-            *ready = true;
-        }
         Ok(())
     }
 
-    /// The next connection, if one is waiting; `None` also while accept is being left alone.
-    ///
-    /// A draining door closes for good once its queues are empty.
-    pub(crate) fn try_accept(&mut self) -> Result<Option<(OwnedFd, Session)>, Error> {
-        if !self.resume()? {
-            return Ok(None);
+    /// Closes the listeners, and the connections that were taken from their queues and not served yet.
+    fn let_go(&mut self) {
+        self.queue.close();
+        while let Some((fd, peer)) = self.take_over() {
+            if let Some((fd, session)) = self.shared.enter(fd, peer) {
+                abort(&fd);
+                drop(fd);
+                self.shared.leave(&session, Outcome::of(Ending::Draining));
+            }
         }
-        let mut refused = 0;
-        while let Some(index) = self.listeners.iter().position(|(_, ready)| *ready) {
-            if let Err(until) = self.may_try() {
-                self.pause(until)?;
+    }
+
+    /// The next connection that was taken from a queue when the drain began.
+    fn take_over(&self) -> Option<Accepted> {
+        self.queue.lock().taken.pop_front()
+    }
+
+    /// The next connection, if one is waiting; `None` also while accept is being left alone.
+    pub(crate) fn try_accept(&mut self) -> Result<Option<(OwnedFd, Session)>, Error> {
+        // A flood of those for whom there is no room must not keep the others waiting.
+        for _ in 0..BATCH {
+            let accepted = match self.take_over() {
+                Some(accepted) => accepted,
+                None if !self.resume()? => return Ok(None),
+                None => match self.accept_queued()? {
+                    Some(accepted) => accepted,
+                    None => return Ok(None),
+                },
+            };
+            let (fd, peer) = accepted;
+            if let Some(entered) = self.shared.enter(fd, peer) {
+                return Ok(Some(entered));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Accepts from a listener that may have a connection. A draining listener closes for good once what was queued has
+    /// been accepted.
+    fn accept_queued(&mut self) -> Result<Option<Accepted>, Error> {
+        let queue = Arc::clone(&self.queue);
+        let mut queues = queue.lock();
+        let Queues { open, flags, .. } = &mut *queues;
+        while let Some(index) = open.iter().position(|queue| queue.ready) {
+            if let Err(until) = self.shared.may_accept() {
+                self.pause(until, &queues)?;
                 return Ok(None);
             }
-            let listener = &self.listeners[index].0;
-            match acceptfrom_with(listener, self.flags) {
-                Ok((fd, peer)) => {
-                    self.worked();
-                    if let Some(entered) = self.shared.enter(fd, address(peer)) {
-                        return Ok(Some(entered));
+            let queue = &mut open[index];
+            match queue.accept(*flags) {
+                Ok(accepted) => {
+                    self.shared.accept_worked();
+                    if queue.left == Some(0) {
+                        open.swap_remove(index);
                     }
-                    // A flood of those for whom there is no room must not keep the others waiting.
-                    refused += 1;
-                    if refused == BATCH {
-                        return Ok(None);
-                    }
+                    return Ok(Some(accepted));
                 }
                 Err(Errno::AGAIN) => {
-                    self.worked();
-                    self.listeners[index].1 = false;
-                }
-                Err(errno) => {
-                    let addr = listener.addr();
-                    if let Some(until) =
-                        self.failed(errno).map_err(|errno| Error::at("accept", addr, errno))?
-                    {
-                        self.pause(until)?;
-                        return Ok(None);
+                    self.shared.accept_worked();
+                    queue.ready = false;
+                    if queue.left.is_some() {
+                        open.swap_remove(index);
                     }
                 }
+                Err(errno) => match self.shared.accept_failed(errno) {
+                    Advice::Again => {}
+                    Advice::Wait(until) => {
+                        self.pause(until, &queues)?;
+                        return Ok(None);
+                    }
+                    Advice::Fatal => {
+                        return Err(Error::at("accept", queue.listener.addr(), errno));
+                    }
+                },
             }
-        }
-        if self.phase == Phase::Draining {
-            self.listeners.clear();
         }
         Ok(None)
     }
@@ -219,49 +254,10 @@ impl Door {
         Ok(())
     }
 
-    fn may_try(&self) -> Result<(), Instant> {
-        if self.shared.failing.load(Relaxed) {
-            self.shared.patience().may_try(Instant::now())
-        } else {
-            Ok(())
-        }
-    }
-
-    fn worked(&mut self) {
-        if self.shared.failing.load(Relaxed) {
-            let told = self.shared.patience().worked(Instant::now());
-            self.shared.failing.store(false, Relaxed);
-            if let Some((failures, lasted)) = told {
-                self.shared.tell(&Event::AcceptResumed { failures, lasted });
-            }
-        }
-    }
-
-    /// Until when to leave accept alone after it failed, if at all.
-    fn failed(&mut self, errno: Errno) -> Result<Option<Instant>, Errno> {
-        let (advice, say) = {
-            let mut patience = self.shared.patience();
-            let answer = patience.failed(errno, Instant::now());
-            self.shared.failing.store(patience.in_trouble(), Relaxed);
-            answer
-        };
-        if errno != Errno::INTR {
-            self.shared.stats.accept_failures.fetch_add(1, Relaxed);
-        }
-        if say {
-            self.shared.tell(&Event::AcceptFailing(errno));
-        }
-        match advice {
-            Advice::Again => Ok(None),
-            Advice::Wait(until) => Ok(Some(until)),
-            Advice::Fatal => Err(errno),
-        }
-    }
-
     /// Takes the listeners out of the set, where they would be readable all the time.
-    fn pause(&mut self, until: Instant) -> Result<(), Error> {
+    fn pause(&mut self, until: Instant, queues: &Queues) -> Result<(), Error> {
         if self.paused.replace(until).is_none() {
-            self.listen_for(EventFlags::empty())?;
+            self.listen_for(EventFlags::empty(), queues)?;
         }
         Ok(())
     }
@@ -273,17 +269,19 @@ impl Door {
             Some(until) if Instant::now() < until => Ok(false),
             Some(_) => {
                 self.paused = None;
-                self.listen_for(EventFlags::IN)?;
-                for (_, ready) in &mut self.listeners {
-                    *ready = true;
+                let mut queues = self.queue.lock();
+                self.listen_for(EventFlags::IN, &queues)?;
+                for queue in &mut queues.open {
+                    queue.ready = true;
                 }
                 Ok(true)
             }
         }
     }
 
-    fn listen_for(&self, flags: EventFlags) -> Result<(), Error> {
-        for (index, (listener, _)) in self.listeners.iter().enumerate() {
+    fn listen_for(&self, flags: EventFlags, queues: &Queues) -> Result<(), Error> {
+        for (index, queue) in queues.open.iter().enumerate() {
+            let listener = &queue.listener;
             let changed = epoll::modify(&self.epoll, listener, listener_token(index), flags);
             changed.map_err(|errno| Error::at("epoll_ctl", listener.addr(), errno))?;
         }
@@ -305,10 +303,4 @@ fn listener_token(index: usize) -> EventData {
 pub(crate) fn until(deadline: Instant) -> Timespec {
     let left = deadline.saturating_duration_since(Instant::now()).min(Duration::from_secs(1 << 20));
     Timespec { tv_sec: left.as_secs() as i64, tv_nsec: i64::from(left.subsec_nanos()) }
-}
-
-/// The kernel names the peer even of a connection that was reset before it was accepted.
-fn address(peer: Option<SocketAddrAny>) -> SocketAddr {
-    let unknown = SocketAddr::from(([0, 0, 0, 0], 0));
-    peer.and_then(|peer| SocketAddr::try_from(peer).ok()).unwrap_or(unknown)
 }

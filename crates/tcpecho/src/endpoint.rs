@@ -3,20 +3,25 @@
 
 use std::{
     fmt,
-    net::{IpAddr, Ipv6Addr, SocketAddr, ToSocketAddrs},
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6},
     str::FromStr,
 };
 
+use rustix::{
+    io::Errno,
+    net::{AddressFamily, SocketFlags, SocketType, netdevice::name_to_index, socket_with},
+};
 use tcpecho_os::resolve::{Unresolved, addresses};
 
-use crate::NotUnderstood;
+use crate::{NotUnderstood, error::words};
 
 /// The port of a server that names none: that of the book (UNP 5.2, `SERV_PORT`).
 pub const DEFAULT_PORT: u16 = 9877;
 
 /// A host, by name or by address, and a port.
 ///
-/// Written `HOST`, `HOST:PORT`, `V6`, `[V6]` or `[V6]:PORT`; an IPv6 address may carry a `%scope`.
+/// Written `HOST`, `HOST:PORT`, `V6`, `[V6]` or `[V6]:PORT`; an IPv6 address may carry a `%scope`. An IPv4 address has four
+/// decimal numbers: the short forms of inet_aton(3), such as `127.1` or `9877`, are refused.
 ///
 /// ```
 /// let endpoint: tcpecho::Endpoint = "[::1]:7".parse()?;
@@ -89,6 +94,9 @@ impl Endpoint {
     /// [`ResolveError`] with the resolver's reason, or because no address is of that family.
     pub fn resolve(&self, family: Family) -> Result<Vec<SocketAddr>, ResolveError> {
         let fail = |reason: String, why| ResolveError { host: self.host.clone(), reason, why };
+        if is_short_form(&self.host) {
+            return Err(fail("not an IPv4 address".into(), NoAddress::NoName));
+        }
         let all = addresses(&self.host, self.port).map_err(|error| {
             let why = match error {
                 Unresolved::NoName => NoAddress::NoName,
@@ -130,7 +138,7 @@ impl FromStr for Endpoint {
 
     fn from_str(text: &str) -> Result<Self, NotUnderstood> {
         let (host, port) = split(text)?;
-        Ok(Endpoint { host, port: port.unwrap_or(DEFAULT_PORT) })
+        Ok(Endpoint { host, port: port.map_or(Ok(DEFAULT_PORT), parse_port)? })
     }
 }
 
@@ -155,22 +163,76 @@ impl std::error::Error for ResolveError {}
 /// a port the kernel chooses one, which the result says with port 0.
 ///
 /// # Errors
-/// [`NotUnderstood`] for anything else; names are not looked up.
+/// [`NotUnderstood`] for anything else; names are not looked up. A `%scope` is the name of an interface of this host, or its
+/// number.
 pub fn parse_source(text: &str) -> Result<SocketAddr, NotUnderstood> {
     let (host, port) = split(text)?;
-    let numeric = host.parse::<IpAddr>().is_ok() || is_v6(&host);
-    let addr = (host.as_str(), port.unwrap_or(0)).to_socket_addrs();
-    match addr.ok().filter(|_| numeric).and_then(|mut all| all.next()) {
-        Some(addr) => Ok(addr),
+    let port = port.map(parse_port).transpose()?;
+    parse_address(&host, text).map(|addr| with_port(addr, port.unwrap_or(0)))
+}
+
+/// Reads an address of this host to listen on, written like [`parse_source`]'s; port 0 takes a free one.
+///
+/// # Errors
+/// As [`parse_source`]. `None` beside the address is a port that was not given.
+pub fn parse_listen(text: &str) -> Result<(SocketAddr, Option<u16>), NotUnderstood> {
+    let (host, port) = split(text)?;
+    let port = port.map(|port| if port == "0" { Ok(0) } else { parse_port(port) }).transpose()?;
+    parse_address(&host, text).map(|addr| (with_port(addr, port.unwrap_or(0)), port))
+}
+
+fn with_port(mut addr: SocketAddr, port: u16) -> SocketAddr {
+    addr.set_port(port);
+    addr
+}
+
+/// An IP address, with its scope and port 0; `text` is what it was written in.
+fn parse_address(host: &str, text: &str) -> Result<SocketAddr, NotUnderstood> {
+    if let Ok(ip) = host.parse::<IpAddr>() {
+        return Ok((ip, 0).into());
+    }
+    let scoped = host.split_once('%').and_then(|(ip, scope)| Some((ip.parse().ok()?, scope)));
+    match scoped {
+        Some((ip, scope)) => Ok(SocketAddrV6::new(ip, 0, 0, parse_scope(scope)?).into()),
         None => Err(NotUnderstood::new(format!(
-            "\"{}\" is no IP address of this host",
+            "\"{}\" is not an IP address of this host",
             text.escape_debug()
         ))),
     }
 }
 
+/// The index of an interface by its name, or a number that is its index (RFC 4007 11.2, `if_nametoindex(3)`).
+fn parse_scope(scope: &str) -> Result<u32, NotUnderstood> {
+    let shown = scope.escape_debug();
+    match interface_index(scope) {
+        Ok(index) => Ok(index),
+        Err(Errno::NODEV) => match scope.parse() {
+            Ok(index @ 1..) if scope.bytes().all(|byte| byte.is_ascii_digit()) => Ok(index),
+            _ => Err(NotUnderstood::new(format!(
+                "\"{shown}\" is not an interface of this host (ip link has their names)"
+            ))),
+        },
+        Err(errno) => Err(NotUnderstood::new(format!("interface \"{shown}\": {}", words(errno)))),
+    }
+}
+
+/// The index of the interface with this name (`if_nametoindex(3)`).
+///
+/// # Errors
+/// `ENODEV` where no interface has the name; those of socket(2).
+pub fn interface_index(name: &str) -> Result<u32, Errno> {
+    // The kernel compares 15 bytes and would take the beginning of a longer name for the whole (IFNAMSIZ).
+    if name.is_empty() || name.len() > 15 || name.contains('\0') {
+        return Err(Errno::NODEV);
+    }
+    let flags = SocketFlags::CLOEXEC;
+    // Any socket can be asked, and a host may have only one family.
+    let socket = socket_with(AddressFamily::UNIX, SocketType::DGRAM, flags, None)?;
+    name_to_index(&socket, name)
+}
+
 /// The host without its brackets and the port if there is one.
-fn split(text: &str) -> Result<(String, Option<u16>), NotUnderstood> {
+fn split(text: &str) -> Result<(String, Option<&str>), NotUnderstood> {
     let shown = text.escape_debug();
     let (host, port) = if let Some(inner) = text.strip_prefix('[') {
         let Some((host, rest)) = inner.split_once(']').filter(|(host, _)| is_v6(host)) else {
@@ -200,7 +262,26 @@ fn split(text: &str) -> Result<(String, Option<u16>), NotUnderstood> {
             "\"{shown}\" is neither HOST:PORT nor an IPv6 address; with a port that is [ADDRESS]:PORT"
         )));
     }
-    Ok((host.to_owned(), port.map(parse_port).transpose()?))
+    if is_short_form(host) {
+        return Err(NotUnderstood::new(format!(
+            "\"{}\" is not an IPv4 address, which has four decimal numbers, nor a host name",
+            host.escape_debug()
+        )));
+    }
+    Ok((host.to_owned(), port))
+}
+
+/// What getaddrinfo(3) would take for an IPv4 address although it is not written as one: inet_aton(3) also reads `9877`,
+/// `127.1`, `0x7f.1` and octal numbers. The last part of a host name is never a number (RFC 3696 2).
+fn is_short_form(host: &str) -> bool {
+    let last = host.trim_end_matches('.').rsplit('.').next().unwrap_or_default();
+    let (digits, radix) = match last.strip_prefix("0x").or_else(|| last.strip_prefix("0X")) {
+        Some(hexadecimal) => (hexadecimal, 16),
+        None => (last, 10),
+    };
+    // inet_aton(3) takes a bare "0x" for 0.
+    let is_number = !last.is_empty() && digits.chars().all(|c| c.is_digit(radix));
+    is_number && host.parse::<Ipv4Addr>().is_err() && !host.contains(':')
 }
 
 /// An IPv6 address, also one with a `%scope`, which may be any interface's name.
@@ -248,13 +329,86 @@ mod tests {
     #[test]
     fn what_is_no_endpoint_is_refused() {
         for text in [
-            "", ":7", "h:", "h:0", "h:65536", "h:+7", "h:echo", "a b", "h\n", "\0", "[", "[]",
-            "[h]:7", "[::1", "[::1]7", "[::1]:", "::1%", "1:2:3", "http://h", "a@b",
+            "",
+            ":7",
+            "h:",
+            "h:0",
+            "h:65536",
+            "h:+7",
+            "h:echo",
+            "a b",
+            "h\n",
+            "\0",
+            "[",
+            "[]",
+            "[h]:7",
+            "[::1",
+            "[::1]7",
+            "[::1]:",
+            "::1%",
+            "1:2:3",
+            "http://h",
+            "a@b",
+            // inet_aton(3) reads these as 0.0.38.149, 1.2.0.3 and so on.
+            "9877",
+            "9877:7",
+            "1.2.3",
+            "127.1",
+            "0x7f.1",
+            "0x7f000001",
+            "0x",
+            "010.0.0.1",
+            "127.0.0.1.",
+            "1.2.3.4.5",
+            "1.2.3.256",
+            "host.7",
         ] {
             assert!(text.parse::<Endpoint>().is_err(), "{text:?}");
         }
         assert!(Endpoint::with_port("h:7", "8").is_err());
         assert!(Endpoint::with_port("h", "").is_err());
+    }
+
+    #[test]
+    fn names_with_numbers_in_them_are_names() {
+        for text in ["7up", "1.2.3.example", "a.0x7g", "0x7f.example.", "echo-7", "x1"] {
+            assert!(text.parse::<Endpoint>().is_ok(), "{text}");
+        }
+        let short = Endpoint { host: "127.1".into(), port: 7 };
+        assert_eq!(short.resolve(Family::Any).unwrap_err().why, NoAddress::NoName);
+    }
+
+    #[test]
+    fn a_scope_is_an_interface_by_name_or_number() {
+        let lo = interface_index("lo").unwrap();
+        let expected = SocketAddr::from(SocketAddrV6::new("fe80::1".parse().unwrap(), 7, 0, lo));
+        for text in ["[fe80::1%lo]:7".to_owned(), format!("[fe80::1%{lo}]:7"), expected.to_string()]
+        {
+            assert_eq!(parse_source(&text), Ok(expected), "{text}");
+            assert_eq!(parse_listen(&text), Ok((expected, Some(7))), "{text}");
+        }
+        // Whether there is such an interface, bind(2) says.
+        let addr = parse_source("fe80::1%4000000000").unwrap();
+        assert!(matches!(addr, SocketAddr::V6(v6) if v6.scope_id() == 4_000_000_000));
+        for text in [
+            "fe80::1%no-such",
+            "fe80::1%eth0.4000",
+            "fe80::1%0",
+            "fe80::1%+1",
+            "fe80::1%4294967296",
+            "fe80::1%a-name-of-sixteen",
+            "fe80::1%lo%lo",
+            "127.0.0.1%lo",
+        ] {
+            assert!(parse_source(text).is_err() && parse_listen(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn places_to_listen() {
+        assert_eq!(parse_listen("127.0.0.1"), Ok(("127.0.0.1:0".parse().unwrap(), None)));
+        assert_eq!(parse_listen("[::1]:0"), Ok(("[::1]:0".parse().unwrap(), Some(0))));
+        assert!(parse_listen("localhost:7").is_err() && parse_listen("127.0.0.1:00").is_err());
     }
 
     #[test]

@@ -16,7 +16,7 @@ use slab::Slab;
 
 use crate::{
     Error,
-    context::{Context, Shared},
+    context::{Context, STOPS, Shared},
     error::words,
 };
 
@@ -32,6 +32,8 @@ pub struct Engine {
     pub(crate) automatic: bool,
     /// Whether it blocks in recv(2) and send(2), one connection at a time.
     pub(crate) blocks: bool,
+    /// Descriptors of so many loops, besides listeners and connections.
+    descriptors: fn(usize) -> usize,
     probe: fn() -> Result<(), Unavailable>,
     run: fn(Context) -> Result<(), Error>,
 }
@@ -44,6 +46,7 @@ pub static ENGINES: &[Engine] = &[
         max_connections: 10_000,
         automatic: true,
         blocks: true,
+        descriptors: |loops| loops,
         probe: || Ok(()),
         run: iterative::run,
     },
@@ -53,6 +56,7 @@ pub static ENGINES: &[Engine] = &[
         max_connections: 2_000,
         automatic: true,
         blocks: true,
+        descriptors: |loops| loops,
         probe: fork::probe,
         run: fork::run,
     },
@@ -62,6 +66,7 @@ pub static ENGINES: &[Engine] = &[
         max_connections: 2_000,
         automatic: true,
         blocks: true,
+        descriptors: |loops| loops,
         probe: || Ok(()),
         run: thread::run,
     },
@@ -71,6 +76,7 @@ pub static ENGINES: &[Engine] = &[
         max_connections: 10_000,
         automatic: true,
         blocks: false,
+        descriptors: epoll::descriptors,
         probe: || Ok(()),
         run: epoll::run,
     },
@@ -81,6 +87,7 @@ pub static ENGINES: &[Engine] = &[
         // Not before it is at least as good as epoll in every mode that is measured.
         automatic: false,
         blocks: false,
+        descriptors: |loops| 2 * loops,
         probe: uring::probe,
         run: uring::run,
     },
@@ -134,6 +141,13 @@ impl Engine {
     /// The call that this kernel, its settings or a sandbox refuse.
     pub fn probe(&self) -> Result<(), Unavailable> {
         (self.probe)()
+    }
+
+    /// Descriptors that a server with this engine opens when it listens on so many addresses in so many loops, besides one
+    /// for each connection. One of them accepts the connection that is refused at the limit.
+    #[must_use]
+    pub fn descriptors(&self, addresses: usize, loops: usize) -> usize {
+        STOPS + addresses * loops + (self.descriptors)(loops) + 1
     }
 
     pub(crate) fn run(&self, context: Context) -> Result<(), Error> {

@@ -4,6 +4,7 @@
 //! [`Ending`], and [`Connection::open`] makes one and keeps every failed attempt. Linux only.
 #![forbid(unsafe_code)]
 
+mod accept_queue;
 mod bind;
 mod client;
 mod context;
@@ -33,11 +34,14 @@ pub use client::{Attempt, Call, Connection, Connector, Witness};
 pub use diagnosis::{Diagnosis, Symptom};
 pub use duration::parse_duration;
 pub use ending::{ENDINGS, Ending, Row};
-pub use endpoint::{DEFAULT_PORT, Endpoint, Family, NoAddress, ResolveError, parse_source};
+pub use endpoint::{
+    DEFAULT_PORT, Endpoint, Family, NoAddress, ResolveError, interface_index, parse_listen,
+    parse_source,
+};
 pub use engine::{ENGINES, Engine, Unavailable};
 pub use error::{Error, words};
 pub use evidence::Evidence;
-pub use listener::{Keepalive, Listener};
+pub use listener::{Keepalive, LONGEST_USER_TIMEOUT, Listener};
 pub use not_understood::NotUnderstood;
 pub use server::{Builder, Server};
 pub use session::{Event, Report};

@@ -25,6 +25,16 @@ pub struct Keepalive {
     pub count: u32,
 }
 
+impl Keepalive {
+    /// The longest `idle` and `interval` that the kernel takes (TCP_KEEPIDLE and TCP_KEEPINTVL; it counts in whole seconds).
+    pub const LONGEST: Duration = Duration::from_secs(32767);
+    /// The largest `count` that the kernel takes (TCP_KEEPCNT).
+    pub const MOST_PROBES: u32 = 127;
+}
+
+/// The longest user timeout that the kernel takes (TCP_USER_TIMEOUT; it counts in milliseconds).
+pub const LONGEST_USER_TIMEOUT: Duration = Duration::from_millis(i32::MAX as u64);
+
 impl Default for Keepalive {
     /// Two minutes of silence, then four probes half a minute apart: a vanished peer is gone after four minutes, where
     /// the kernel's own default is two hours and eleven minutes.
@@ -118,8 +128,13 @@ fn bound(
     let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
     let fd = socket_with(family, SocketType::STREAM, flags, Some(ipproto::TCP))
         .map_err(|errno| explained("socket", addr, errno))?;
-    set_options(&fd, addr, v6_only, share, options)
-        .map_err(|(op, errno)| Error::at(op, addr, errno))?;
+    set_options(&fd, addr, v6_only, share, options).map_err(|(op, errno)| {
+        let error = Error::at(op, addr, errno);
+        match limits(op).filter(|_| errno == Errno::INVAL) {
+            Some(limits) => error.note(limits),
+            None => error,
+        }
+    })?;
     rustix::net::bind(&fd, &addr).map_err(|errno| explained("bind", addr, errno))?;
     Ok(fd)
 }
@@ -158,7 +173,8 @@ fn set_options(
         sockopt::set_tcp_keepcnt(fd, keepalive.count).map_err(named("setsockopt TCP_KEEPCNT"))?;
     }
     if let Some(timeout) = options.user_timeout {
-        let ms = u32::try_from(timeout.as_millis()).unwrap_or(u32::MAX);
+        // Less than a millisecond is not 0, which is the kernel's default.
+        let ms = u32::try_from(timeout.as_millis()).unwrap_or(u32::MAX).max(1);
         sockopt::set_tcp_user_timeout(fd, ms).map_err(named("setsockopt TCP_USER_TIMEOUT"))?;
     }
     if options.blocking_timeout.is_some() {
@@ -170,6 +186,25 @@ fn set_options(
         }
     }
     Ok(())
+}
+
+/// The values that an option takes (tcp(7)).
+fn limits(op: &str) -> Option<String> {
+    let (longest, most) = (Keepalive::LONGEST.as_secs(), Keepalive::MOST_PROBES);
+    match op {
+        "setsockopt TCP_KEEPIDLE" => {
+            Some(format!("the idle time of keepalive is 1 to {longest} seconds"))
+        }
+        "setsockopt TCP_KEEPINTVL" => {
+            Some(format!("the interval of keepalive is 1 to {longest} seconds"))
+        }
+        "setsockopt TCP_KEEPCNT" => Some(format!("keepalive sends 1 to {most} probes")),
+        "setsockopt TCP_USER_TIMEOUT" => {
+            let longest = LONGEST_USER_TIMEOUT.as_millis();
+            Some(format!("a user timeout is {longest} milliseconds at most"))
+        }
+        _ => None,
+    }
 }
 
 /// The error of a call that takes an address, with what can be found out about the cause.

@@ -19,6 +19,7 @@ use rustix::{
 
 use crate::{
     DEFAULT_PORT, Engine, Error, Event, Keepalive, Listener, Snapshot,
+    accept_queue::AcceptQueue,
     context::{Context, Observer, Shared},
     door::{Phase, until},
     listener::Options,
@@ -111,7 +112,8 @@ impl Builder {
         let addrs = groups[0].iter().map(Listener::addr).collect();
         let backlog = groups[0].iter().map(Listener::backlog).min().unwrap_or(0);
         let max_connections = self.max_connections.unwrap_or(engine.max_connections);
-        let shared = Arc::new(Shared::new(max_connections, self.idle_timeout, self.observer)?);
+        let shared =
+            Arc::new(Shared::new(groups.len(), max_connections, self.idle_timeout, self.observer)?);
         let mut server = Server {
             engine,
             addrs,
@@ -119,6 +121,7 @@ impl Builder {
             workers: groups.len(),
             shared,
             failure: Arc::default(),
+            queues: Vec::new(),
             loops: Vec::new(),
         };
         server.run(groups)?;
@@ -170,6 +173,8 @@ pub struct Server {
     workers: usize,
     shared: Arc<Shared>,
     failure: Arc<Mutex<Option<Error>>>,
+    /// One for each loop.
+    queues: Vec<Arc<AcceptQueue>>,
     loops: Vec<JoinHandle<()>>,
 }
 
@@ -196,13 +201,17 @@ impl Server {
             let (engine, shared) = (self.engine, Arc::clone(&self.shared));
             let (running, failure) = (Arc::clone(&running), Arc::clone(&self.failure));
             let (ready, is_ready) = sync_channel(1);
-            let context = Context { shared: Arc::clone(&shared), listeners, ready };
+            let queue = Arc::new(AcceptQueue::new(listeners));
+            self.queues.push(Arc::clone(&queue));
+            let context = Context { shared: Arc::clone(&shared), queue, ready };
             let body = move || {
                 tcpecho_os::thread::block_signals();
                 let result = engine.run(context);
                 if let Err(error) = result {
                     failure.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(error);
                     shared.halt.trigger();
+                    // Another loop may be blocked in a connection.
+                    shared.table.advance(Phase::Halted);
                 }
                 if running.fetch_sub(1, AcqRel) == 1 {
                     shared.ended.trigger();
@@ -259,15 +268,23 @@ impl Server {
         self.shared.stats.snapshot()
     }
 
-    /// Stops accepting, once those in the accept queue are let in, and lets the connections finish: what was received is
-    /// echoed, and a connection that has been quiet for a moment sees our FIN.
+    /// Stops accepting and lets the connections finish: what was received is echoed, and a connection that has been quiet
+    /// for a moment sees our FIN. Connections that are in the accept queue now are served too; when this returns the
+    /// listeners are closed, whatever the engine is waiting for. Only where the queue cannot be emptied, because descriptors
+    /// or memory have run out, does its listener stay for those that are in it.
     pub fn begin_drain(&self) {
+        for queue in &self.queues {
+            queue.begin_drain(&self.shared);
+        }
         self.shared.drain.trigger();
         self.shared.table.advance(Phase::Draining);
     }
 
     /// Lets go of everything. A peer that is still owed bytes sees RST, the others FIN.
     pub fn close(&self) {
+        for queue in &self.queues {
+            queue.close();
+        }
         self.shared.halt.trigger();
         self.shared.table.advance(Phase::Halted);
     }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use tcpecho::{Keepalive, NotUnderstood, evidence::Kernel, parse_duration};
+use tcpecho::{Keepalive, LONGEST_USER_TIMEOUT, NotUnderstood, evidence::Kernel, parse_duration};
 
 /// What `--keepalive` said; none for `off`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -55,6 +55,9 @@ pub(super) fn user_timeout(text: &str) -> Result<UserTimeout, NotUnderstood> {
     }
     match parse_duration(text)? {
         span if span.is_zero() => Ok(UserTimeout(None)),
+        span if span > LONGEST_USER_TIMEOUT => Err(NotUnderstood::new(
+            "a user timeout is 2147483647ms (596.5h) at most, which is the kernel's limit",
+        )),
         // The kernel counts in milliseconds, and 0 would be its own default.
         span => Ok(UserTimeout(Some(span.max(Duration::from_millis(1))))),
     }
@@ -95,6 +98,7 @@ mod tests {
         for text in ["", "1.5s", "10h", "1,0", "1,1,0", "1,1,128", "1,1,1,1", "soon", "1,,1"] {
             assert!(keepalive(text).is_err(), "{text}");
         }
+        assert!(user_timeout("600h").is_err());
     }
 
     proptest! {

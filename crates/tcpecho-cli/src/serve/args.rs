@@ -7,7 +7,10 @@ use std::{
 };
 
 use clap::{Args, ValueEnum};
-use tcpecho::{DEFAULT_PORT, ENGINES, Engine, Keepalive, NotUnderstood, parse_duration};
+use tcpecho::{
+    DEFAULT_PORT, ENGINES, Engine, Keepalive, LONGEST_USER_TIMEOUT, NotUnderstood, parse_duration,
+    parse_listen,
+};
 
 /// Echo what clients send, until SIGTERM, SIGINT or SIGHUP.
 ///
@@ -54,12 +57,12 @@ pub(crate) struct ServeArgs {
     drain_timeout: Duration,
 
     /// Give a connection up when the peer has not acknowledged for so long; 0 leaves it to the kernel
-    #[arg(long, value_name = "TIME", env = "TCPECHO_USER_TIMEOUT", default_value = "0", value_parser = parse_duration)]
+    #[arg(long, value_name = "TIME", env = "TCPECHO_USER_TIMEOUT", default_value = "0", value_parser = user_timeout)]
     user_timeout: Duration,
 
     /// Silence after which a peer is asked whether it is still there; four silent answers half a minute apart, or a quarter
     /// of this where that is less, end the connection; 0 never asks
-    #[arg(long, value_name = "TIME", env = "TCPECHO_KEEPALIVE", default_value = "2m", value_parser = parse_duration)]
+    #[arg(long, value_name = "TIME", env = "TCPECHO_KEEPALIVE", default_value = "2m", value_parser = keepalive_time)]
     keepalive: Duration,
 
     /// Show on standard error how the listeners are made, their queues, and each state that a connection goes through; the
@@ -87,7 +90,8 @@ pub(crate) enum LogForm {
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Place {
     Whole(SocketAddr),
-    Host(IpAddr),
+    /// With port 0.
+    Host(SocketAddr),
     Port(u16),
 }
 
@@ -99,15 +103,31 @@ impl FromStr for Place {
         if let Some(port) = port.and_then(|port| port.parse().ok()) {
             return Ok(Place::Port(port));
         }
-        let unbracketed =
-            text.strip_prefix('[').and_then(|text| text.strip_suffix(']')).unwrap_or(text);
-        text.parse().map(Place::Whole).or_else(|_| unbracketed.parse().map(Place::Host)).map_err(|_| {
-            let text = text.escape_debug();
+        let (addr, port) = parse_listen(text).map_err(|error| {
             NotUnderstood::new(format!(
-                "'{text}' is not an address of this host, as in 127.0.0.1, [::1]:{DEFAULT_PORT} or :{DEFAULT_PORT}"
+                "{error} (examples: 127.0.0.1, [::1]:{DEFAULT_PORT}, [fe80::1%eth0]:{DEFAULT_PORT}, :{DEFAULT_PORT})"
             ))
-        })
+        })?;
+        Ok(if port.is_some() { Place::Whole(addr) } else { Place::Host(addr) })
     }
+}
+
+/// The silence after which keepalive asks.
+fn keepalive_time(text: &str) -> Result<Duration, NotUnderstood> {
+    at_most(parse_duration(text)?, Keepalive::LONGEST, "keepalive starts after 32767s (9.1h)")
+}
+
+/// How long data may stay unacknowledged.
+fn user_timeout(text: &str) -> Result<Duration, NotUnderstood> {
+    at_most(parse_duration(text)?, LONGEST_USER_TIMEOUT, "a user timeout is 2147483647ms (596.5h)")
+}
+
+/// The kernel would refuse a longer one with EINVAL, without saying why.
+fn at_most(span: Duration, longest: Duration, what: &str) -> Result<Duration, NotUnderstood> {
+    if span <= longest {
+        return Ok(span);
+    }
+    Err(NotUnderstood::new(format!("{what} at most, which is the kernel's limit (tcp(7))")))
 }
 
 /// Which engine.
@@ -160,11 +180,14 @@ impl ServeArgs {
 
     /// The addresses to listen on.
     fn places(&self) -> Vec<SocketAddr> {
-        let wildcard =
+        let wildcard: IpAddr =
             if has_ipv6() { Ipv6Addr::UNSPECIFIED.into() } else { Ipv4Addr::UNSPECIFIED.into() };
         let with_port = |place: &Place| match *place {
             Place::Whole(addr) => addr,
-            Place::Host(ip) => SocketAddr::new(ip, self.port),
+            Place::Host(mut addr) => {
+                addr.set_port(self.port);
+                addr
+            }
             Place::Port(port) => SocketAddr::new(wildcard, port),
         };
         if self.listen.is_empty() {
@@ -208,20 +231,28 @@ mod tests {
     #[test]
     fn places() {
         for (text, place) in [
-            ("127.0.0.1", Place::Host([127, 0, 0, 1].into())),
+            ("127.0.0.1", Place::Host(([127, 0, 0, 1], 0).into())),
             ("127.0.0.1:7", Place::Whole(([127, 0, 0, 1], 7).into())),
             ("[::1]:0", Place::Whole((Ipv6Addr::LOCALHOST, 0).into())),
-            ("[::1]", Place::Host(Ipv6Addr::LOCALHOST.into())),
-            ("::1", Place::Host(Ipv6Addr::LOCALHOST.into())),
+            ("[::1]", Place::Host((Ipv6Addr::LOCALHOST, 0).into())),
+            ("::1", Place::Host((Ipv6Addr::LOCALHOST, 0).into())),
             (":80", Place::Port(80)),
             ("*:80", Place::Port(80)),
         ] {
             assert_eq!(text.parse(), Ok(place), "{text}");
         }
-        for text in ["", ":", "localhost", "1.2.3.4:99999", "[::1", "\x1b[31m"] {
+        for text in ["", ":", "localhost", "1.2.3.4:99999", "[::1", "\x1b[31m", "9877", "127.1:7"] {
             let error = text.parse::<Place>().unwrap_err().to_string();
             assert!(!error.contains('\x1b'), "{error}");
         }
+    }
+
+    #[test]
+    fn what_the_kernel_would_not_take_is_refused_with_its_limit() {
+        assert_eq!(keepalive_time("32767"), Ok(Keepalive::LONGEST));
+        assert!(keepalive_time("32768").unwrap_err().to_string().contains("32767s"));
+        assert_eq!(user_timeout("2147483.647"), Ok(LONGEST_USER_TIMEOUT));
+        assert!(user_timeout("600h").unwrap_err().to_string().contains("2147483647ms"));
     }
 
     #[test]

@@ -18,6 +18,7 @@ use tcpecho_os::{
     tcp_state::TcpState,
 };
 
+use super::speech::Speech;
 use crate::explain::Explain;
 
 /// How often the table is looked at.
@@ -31,7 +32,7 @@ pub(super) struct Watcher {
 
 impl Watcher {
     /// Tells how the listeners were made, and watches from now on.
-    pub(super) fn start(server: &Server, explain: Explain) -> Self {
+    pub(super) fn start(server: &Server, explain: Explain, speech: &Speech) -> Self {
         let (backlog, places) = (server.backlog(), server.backlog().saturating_add(1));
         for addr in server.addrs() {
             let family = if addr.is_ipv4() { "AF_INET" } else { "AF_INET6" };
@@ -47,8 +48,11 @@ impl Watcher {
         let ports: Vec<u16> = server.addrs().iter().map(SocketAddr::port).collect();
         let (stop, stopped) = channel();
         let watch = move || watch(&ports, &explain, &stopped);
-        let thread = thread::Builder::new().name("explain".into()).spawn(watch).ok();
-        Watcher { thread, stop: Some(stop) }
+        let thread = thread::Builder::new().name("explain".into()).spawn(watch);
+        if let Err(error) = &thread {
+            speech.warn(&format!("--explain shows no states: pthread_create: {error}"));
+        }
+        Watcher { thread: thread.ok(), stop: Some(stop) }
     }
 }
 

@@ -5,6 +5,7 @@
 use std::{
     collections::BTreeMap,
     fmt::Write,
+    os::fd::BorrowedFd,
     time::{Duration, SystemTime},
 };
 
@@ -13,7 +14,10 @@ use serde::Serialize;
 use tcpecho::{Error, Event, Report, Snapshot, words};
 
 use super::args::LogForm;
-use crate::log::Log;
+use crate::{
+    log::{Log, lost_as_text},
+    tell::say,
+};
 
 /// The server's voice.
 #[derive(Clone)]
@@ -59,6 +63,9 @@ enum Line<'a> {
     },
     Warning {
         message: &'a str,
+    },
+    LinesLost {
+        lines: u64,
     },
     Failed {
         message: String,
@@ -147,6 +154,14 @@ impl Speech {
         });
     }
 
+    /// Said whatever the form of the log.
+    pub(super) fn note(&self, message: &str) {
+        match self.form {
+            LogForm::Json => self.warn(message),
+            _ => say(message),
+        }
+    }
+
     pub(super) fn warn(&self, message: &str) {
         self.write(Line::Warning { message }, || format!("warning: {message}"));
     }
@@ -165,16 +180,32 @@ impl Speech {
     }
 
     fn write(&self, line: Line<'_>, text: impl FnOnce() -> String) {
-        let time = || humantime::format_rfc3339_millis(SystemTime::now());
         match self.form {
             LogForm::Off => {}
-            LogForm::Text => self.log.line(&format!("{} {}", time(), text())),
-            LogForm::Json => {
-                let stamped = Stamped { time: time().to_string(), line };
-                if let Ok(json) = serde_json::to_string(&stamped) {
-                    self.log.line(&json);
-                }
-            }
+            LogForm::Text => self.log.line(&format!("{} {}", now(), text())),
+            LogForm::Json => self.log.line(&line.json()),
         }
     }
+}
+
+impl LogForm {
+    /// Where lines of this form go.
+    pub(super) fn log(self, fd: BorrowedFd<'static>) -> Log {
+        match self {
+            LogForm::Json => Log::telling(fd, |lines| Line::LinesLost { lines }.json()),
+            LogForm::Text | LogForm::Off => Log::telling(fd, lost_as_text),
+        }
+    }
+}
+
+impl Line<'_> {
+    fn json(self) -> String {
+        let stamped = Stamped { time: now().to_string(), line: self };
+        // Strings and numbers are always JSON.
+        serde_json::to_string(&stamped).unwrap_or_default()
+    }
+}
+
+fn now() -> humantime::Rfc3339Timestamp {
+    humantime::format_rfc3339_millis(SystemTime::now())
 }

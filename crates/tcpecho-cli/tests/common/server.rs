@@ -144,6 +144,17 @@ impl Serving {
         &self.ready[self.ready.len() - 1]
     }
 
+    /// Whether it says that it is ready. If not, it has ended, or is about to.
+    pub(crate) fn is_ready(&mut self) -> bool {
+        let mut line = String::new();
+        self.stdout.as_mut().unwrap().read_line(&mut line).unwrap();
+        let ready = line.starts_with("listening on ");
+        if ready {
+            self.ready.push(line);
+        }
+        ready
+    }
+
     /// The address in the first ready line.
     pub(crate) fn addr(&self) -> SocketAddr {
         self.ready[0].split(' ').nth(2).unwrap().parse().unwrap()

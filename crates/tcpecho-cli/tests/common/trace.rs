@@ -95,11 +95,27 @@ pub(crate) fn can_trace() -> bool {
     works
 }
 
-/// A server that is traced from its start. With `-D` the tracer is no parent of it: it is still ours to signal and reap.
-pub(crate) fn traced(tracing: &[&str], engine: &str, more: &[&str]) -> (Serving, Log) {
+/// `strace TRACING PROGRAM`, not yet run: the program's arguments are to follow. With `-D` the tracer is not the parent: the
+/// program is still ours to signal and reap.
+pub(crate) fn tracing(tracing: &[&str]) -> (Command, Log) {
     let log = Log::new();
     let mut command = Command::new("strace");
     command.args(["-D", "-f", "-q", "--seccomp-bpf", "-ttt", "-o"]).arg(&log.0).args(tracing);
-    command.args([program(), "serve", "-l", "127.0.0.1:0", "--engine", engine]).args(more);
+    command.arg(program());
+    (command, log)
+}
+
+/// A server that is traced from its start.
+pub(crate) fn traced(options: &[&str], engine: &str, more: &[&str]) -> (Serving, Log) {
+    let (mut command, log) = tracing(options);
+    command.args(["serve", "-l", "127.0.0.1:0", "--engine", engine]).args(more);
     (Serving::run(&mut command), log)
+}
+
+/// How pthread_create(3) calls clone here; before glibc 2.34 and under some seccomp filters it is the old way.
+pub(crate) fn call_for_a_thread() -> &'static str {
+    let (server, log) = traced(&["-e", "trace=clone,clone3"], "thread", &[]);
+    super::visits(server.addr());
+    let new = log.calls().iter().any(|call| call.is("clone3") && !call.failed());
+    if new { "clone3" } else { "clone" }
 }

@@ -4,9 +4,13 @@
 mod common;
 
 mod cost;
+mod descriptors;
+mod drain;
+mod environment;
 mod fairness;
 mod log;
 mod output;
+mod promises;
 mod ready;
 mod refusals;
 mod restart;

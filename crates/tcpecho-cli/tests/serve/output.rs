@@ -2,16 +2,20 @@
 //! ever gets into a client's stream.
 
 use std::{
+    io::{BufRead, BufReader},
     net::{Shutdown, SocketAddr},
     process::Stdio,
+    thread,
     time::{Duration, Instant},
 };
 
 use rustix::process::Signal;
+use serde_json::Value;
 
 use crate::common::{
     process::descriptors,
     server::{after, bare, full_pipe},
+    trace::{call_for_a_thread, can_trace, traced},
     *,
 };
 
@@ -102,6 +106,62 @@ fn standard_output_full_and_never_drained() {
         // Its last words may hold it up for a moment only.
         server.stops().with(0).within(AT_ONCE);
     }
+}
+
+#[test]
+fn a_slow_reader_of_the_json_log_sees_nothing_but_json() {
+    let (reader, writer) = full_pipe();
+    let mut command = bare("epoll");
+    command.args(["--log", "json"]).stdout(Stdio::piped()).stderr(writer);
+    let mut server = Serving::run_with(&mut command);
+    server.next_line();
+    // An object takes more than 100 bytes, and 256 KiB of them wait.
+    const SESSIONS: usize = 3000;
+    sessions(server.addr(), SESSIONS);
+    let lines = thread::spawn(move || {
+        let lines = BufReader::new(reader).lines().map(Result::unwrap);
+        // What the pipe was full of is not the log's.
+        lines.map(|line| line.trim_start_matches('#').to_owned()).collect::<Vec<_>>()
+    });
+    // What is lost is told as soon as there is room, and not only before the next line.
+    server.stops().with(0);
+    let lines: Vec<Value> = lines
+        .join()
+        .unwrap()
+        .iter()
+        .map(|line| serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}")))
+        .collect();
+    let events = |name: &str| lines.iter().filter(|line| line["event"] == name).collect::<Vec<_>>();
+    let lost: u64 = events("lines-lost").iter().map(|line| line["lines"].as_u64().unwrap()).sum();
+    assert!(lost > 0);
+    assert_eq!(events("session").len() as u64 + lost, SESSIONS as u64);
+    assert!(events("lines-lost").iter().all(|line| line["time"].is_string()));
+}
+
+#[test]
+fn a_log_without_a_thread_is_written_all_the_same() {
+    if !can_trace() {
+        return;
+    }
+    // The thread of the log is the first that is started.
+    let inject = format!("inject={}:error=EAGAIN:when=1", call_for_a_thread());
+    for form in ["text", "json"] {
+        let trace = ["-e", "trace=clone,clone3", "-e", inject.as_str()];
+        let (server, log) = traced(&trace, "epoll", &["--log", form]);
+        visits(server.addr());
+        server.says("finished");
+        assert_eq!(log.calls().iter().filter(|call| call.injected()).count(), 1);
+        server.stops().with(0).says("counters");
+    }
+}
+
+#[test]
+fn a_ready_line_that_stdout_does_not_take_is_on_stderr() {
+    let full = std::fs::File::options().write(true).open("/dev/full").unwrap();
+    let (server, addr) = Serving::run_unheard(bare("epoll").stdout(full));
+    server.says(&format!("(ENOSPC); listening on {addr} engine=epoll"));
+    visits(addr);
+    server.stops().with(0);
 }
 
 /// The time that so many sessions take, one after the other.

@@ -6,7 +6,7 @@ use std::{
     process::{Command, Stdio},
 };
 
-use crate::common::{server::after, *};
+use crate::common::*;
 
 fn somaxconn() -> u32 {
     fs::read_to_string("/proc/sys/net/core/somaxconn").unwrap().trim().parse().unwrap()
@@ -148,13 +148,6 @@ fn what_can_be_typed_can_stand_in_the_environment() {
 }
 
 #[test]
-fn more_connections_than_descriptors_are_warned_of() {
-    let mut command = after("ulimit -n 200", "epoll", &["-m", "180"]);
-    let server = Serving::run(command.stdout(Stdio::piped()));
-    server.says("warning: 180 connections may need more than the 200 descriptors there are");
-}
-
-#[test]
 fn a_reader_of_the_list_may_leave() {
     let (reader, writer) = std::io::pipe().unwrap();
     drop(reader);
@@ -162,4 +155,42 @@ fn a_reader_of_the_list_may_leave() {
     let listed = command.args(["serve", "--engine", "list"]).stdout(Stdio::from(writer));
     let ended = listed.stderr(Stdio::piped()).spawn().unwrap().wait_with_output().unwrap();
     assert_eq!((ended.status.code(), ended.stderr), (Some(0), vec![]));
+}
+
+#[test]
+fn a_list_that_cannot_be_written_is_an_error() {
+    let full = fs::File::options().write(true).open("/dev/full").unwrap();
+    let mut command = Command::new(program());
+    let listed = command.args(["serve", "--engine", "list"]).stdout(full);
+    let ended = listed.stderr(Stdio::piped()).spawn().unwrap().wait_with_output().unwrap();
+    let said = String::from_utf8(ended.stderr).unwrap();
+    assert_eq!(ended.status.code(), Some(2), "{said}");
+    assert!(said.contains("stdout") && said.contains("(ENOSPC)"), "{said}");
+}
+
+/// An interface whose name has a dot, in a network of its own with a link-local address.
+const SCOPED: &str = "ip link set lo up && ip link add eth0.100 type dummy && \
+    ip addr add fe80::1/64 dev eth0.100 nodad && ip link set eth0.100 up && \
+    index=$(cat /sys/class/net/eth0.100/ifindex) && exec \"$0\" serve -l \"$1\"";
+
+#[test]
+fn a_link_local_address_has_its_interface_by_name_or_number() {
+    let trial = [
+        "-rn",
+        "sh",
+        "-c",
+        "ip link add eth0.100 type dummy && ip addr add fe80::1/64 dev eth0.100",
+    ];
+    let trial = Command::new("unshare").args(trial).output();
+    if !trial.is_ok_and(|trial| trial.status.success()) {
+        eprintln!("SKIP: no network of our own here (unshare, ip)");
+        return;
+    }
+    for listen in ["[fe80::1%eth0.100]:0", "[fe80::1%2]:0"] {
+        let mut command = Command::new("unshare");
+        let server = Serving::run(command.args(["-rn", "sh", "-c", SCOPED, program(), listen]));
+        let addr = server.addr();
+        assert!(addr.to_string().starts_with("[fe80::1%"), "{addr}");
+        server.stops().with(0);
+    }
 }

@@ -6,6 +6,7 @@ use rustix::process::geteuid;
 
 use crate::common::{
     server::{refused, refused_command},
+    trace::{can_trace, tracing},
     *,
 };
 
@@ -26,11 +27,53 @@ fn what_is_not_understood() {
         &["--idle-timeout", "soon"],
         &["--drain-timeout", "-1s"],
         &["--log", "loud"],
+        // inet_aton(3) would read them.
+        &["-l", "9877"],
+        &["-l", "127.1"],
+        &["-l", "[fe80::1%no-such]:0"],
     ] {
         let ended = refused(args);
         ended.with(2);
         assert!(!ended.log.is_empty(), "{args:?} without a word");
     }
+}
+
+#[test]
+fn what_the_kernel_would_not_take_is_refused_with_its_limit() {
+    for (args, limit) in [
+        (["--keepalive", "10h"], "32767s"),
+        (["--keepalive", "32768"], "32767s"),
+        (["--user-timeout", "600h"], "2147483647ms"),
+        (["--user-timeout", "2147483648ms"], "2147483647ms"),
+    ] {
+        refused(&args).with(2).says(limit);
+    }
+    for args in [["--keepalive", "32767"], ["--user-timeout", "2147483647ms"]] {
+        let server = Serving::start("epoll", somewhere(), &args);
+        visits(server.addr());
+    }
+}
+
+#[test]
+fn a_ring_that_may_be_made_and_not_entered_is_unavailable() {
+    if !can_trace() || engines().all(|engine| engine != "uring") {
+        return;
+    }
+    let inject = ["-e", "trace=io_uring_enter", "-e", "inject=io_uring_enter:error=EPERM"];
+    let (mut command, _log) = tracing(&inject);
+    refused_command(command.args(["serve", "-l", "127.0.0.1:0", "--engine", "uring"]))
+        .with(2)
+        .says("io_uring_enter: Operation not permitted (EPERM)")
+        .says("the engine uring is unavailable here");
+    let (mut command, _log) = tracing(&inject);
+    let listed = command.args(["serve", "--engine", "list"]).output().unwrap();
+    let listed = String::from_utf8(listed.stdout).unwrap();
+    assert!(listed.contains("unavailable: io_uring_enter"), "{listed}");
+    // `auto` takes another one.
+    let (mut command, _log) = tracing(&inject);
+    let server = Serving::run(command.args(["serve", "-l", "127.0.0.1:0"]));
+    visits(server.addr());
+    assert!(!server.ready[0].contains("engine=uring"), "{:?}", server.ready);
 }
 
 #[test]

@@ -69,12 +69,18 @@ struct Loop {
     echoed: u64,
 }
 
+/// An epoll instance for each loop, and the pipes.
+pub(super) fn descriptors(loops: usize) -> usize {
+    loops * (1 + 2 * bulk::most(loops))
+}
+
 pub(super) fn run(context: Context) -> Result<(), Error> {
     let shared = Arc::clone(&context.shared);
     let mut door = Door::open(context, SocketFlags::NONBLOCK)?;
     let upkeep = Upkeep::new(&shared);
     let (seats, buffer) = (super::seats(&shared), Box::new_uninit_slice(BUFFER));
-    let mut this = Loop { shared, seats, buffer, pipes: Pipes::default(), upkeep, echoed: 0 };
+    let pipes = Pipes::new(bulk::most(shared.loops));
+    let mut this = Loop { shared, seats, buffer, pipes, upkeep, echoed: 0 };
     let mut ready = Vec::new();
     loop {
         let deadline = [door.deadline(), this.upkeep.deadline()].into_iter().flatten().min();
@@ -312,10 +318,55 @@ impl Seat {
 
 #[cfg(test)]
 mod tests {
+    use std::{
+        io::{ErrorKind, Read, Write},
+        os::unix::net::UnixStream,
+        time::Instant,
+    };
+
+    use rustix::net::sockopt::set_socket_send_buffer_size;
+
     use super::*;
 
     #[test]
     fn an_idle_session_is_a_small_slab_entry() {
         assert!(size_of::<Option<Seat>>() <= 56, "{}", size_of::<Option<Seat>>());
+    }
+
+    /// What the socket takes of a message comes in many parts, and every one of them must begin where the last one ended.
+    #[test]
+    fn what_is_owed_goes_out_in_order_in_however_many_parts() {
+        let (client, server) = UnixStream::pair().unwrap();
+        client.set_nonblocking(true).unwrap();
+        server.set_nonblocking(true).unwrap();
+        set_socket_send_buffer_size(&client, 1 << 20).unwrap();
+        set_socket_send_buffer_size(&server, 4096).unwrap();
+        let peer = "127.0.0.1:1".parse().unwrap();
+        let session = Session::new(peer, Instant::now());
+        let mut seat = Seat { session, burden: None, fd: server.into(), stamp: 0 };
+        let mut buffer = vec![MaybeUninit::uninit(); BUFFER];
+        let mut pipes = Pipes::new(0);
+        let message: Vec<u8> = (0..300_000_u32).map(|i| (i ^ i >> 8 ^ i >> 16) as u8).collect();
+        let (mut sent, mut received, mut parts_of_a_rest) = (0, Vec::new(), 0);
+        while received.len() < message.len() {
+            match (&client).write(&message[sent..]) {
+                Ok(n) => sent += n,
+                Err(error) => assert_eq!(error.kind(), ErrorKind::WouldBlock),
+            }
+            let before = seat.session.bytes;
+            let owing = matches!(seat.doing(), Doing::Owing);
+            let next = if owing { seat.pay() } else { seat.echo(&mut buffer, &mut pipes) };
+            assert!(!matches!(next, Next::End(_)));
+            let still_owing = matches!(seat.doing(), Doing::Owing);
+            parts_of_a_rest += usize::from(owing && still_owing && seat.session.bytes > before);
+            let mut piece = [0; 1500];
+            match (&client).read(&mut piece) {
+                Ok(n) => received.extend_from_slice(&piece[..n]),
+                Err(error) => assert_eq!(error.kind(), ErrorKind::WouldBlock),
+            }
+        }
+        assert!(parts_of_a_rest > 2, "no rest went out in parts");
+        assert!(received == message, "bytes in another order, or other bytes");
+        assert_eq!(seat.session.bytes, message.len() as u64);
     }
 }

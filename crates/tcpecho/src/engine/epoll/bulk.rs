@@ -6,6 +6,7 @@ use std::os::fd::OwnedFd;
 use rustix::{
     io::Errno,
     pipe::{PipeFlags, SpliceFlags, fcntl_setpipe_size, pipe_with, splice},
+    process::{Resource, getrlimit},
 };
 
 /// A read of this much is bulk; this many in a row, and a connection gets a pipe.
@@ -17,6 +18,14 @@ const SMALL_IN_A_ROW: u8 = 16;
 const PIPE_SIZE: usize = 1 << 20;
 /// Pipes of one loop, lent and free; a connection that gets none goes on copying.
 const MOST: usize = 32;
+/// The part of the descriptors that pipes may take: of a common limit of 1,024, the whole of [`MOST`].
+const PART: u64 = 16;
+
+/// Pipes that each of so many loops may have under the limit on descriptors.
+pub(super) fn most(loops: usize) -> usize {
+    let limit = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
+    MOST.min(usize::try_from(limit / PART / 2).unwrap_or(usize::MAX) / loops.max(1))
+}
 
 /// A pipe in the service of one connection.
 pub(super) struct Bulk {
@@ -89,17 +98,21 @@ impl Bulk {
 }
 
 /// The pipes of a loop.
-#[derive(Default)]
 pub(super) struct Pipes {
     free: Vec<Bulk>,
     lent: usize,
+    most: usize,
 }
 
 impl Pipes {
+    pub(super) fn new(most: usize) -> Self {
+        Pipes { free: Vec::new(), lent: 0, most }
+    }
+
     /// A pipe for a connection that has just moved `bytes` in one turn, once it is seen to be bulk. `streak` is its memory.
     pub(super) fn lend(&mut self, bytes: usize, streak: &mut u8) -> Option<Bulk> {
         *streak = if bytes < BIG { 0 } else { streak.saturating_add(1) };
-        if *streak < BIG_IN_A_ROW || self.lent >= MOST {
+        if *streak < BIG_IN_A_ROW || self.lent >= self.most {
             return None;
         }
         *streak = 0;

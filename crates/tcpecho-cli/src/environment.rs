@@ -1,0 +1,116 @@
+//! Options in the environment: values are checked under the names of their variables, and what was never meant for this
+//! program is ignored.
+//!
+//! Next to a Service called `tcpecho` Kubernetes injects TCPECHO_PORT=tcp://10.96.0.12:9877 into every container, as Docker
+//! links did before it; TCPECHO_SERVICE_HOST and the others that come with it are no options.
+
+use std::{
+    env,
+    ffi::{OsStr, OsString},
+};
+
+use clap::{
+    Command, CommandFactory, FromArgMatches,
+    error::{ContextKind, ContextValue, ErrorKind},
+    parser::ValueSource,
+};
+
+use crate::{exit, tell::say};
+
+/// The transports that a service link can name.
+const LINKS: [&str; 3] = ["tcp://", "udp://", "sctp://"];
+
+/// Reads the command line and the environment; ends the program where either is not understood. The notes are about
+/// variables that were ignored.
+pub(crate) fn parse<T: CommandFactory + FromArgMatches>() -> (T, Vec<String>) {
+    let line: Vec<OsString> = env::args_os().collect();
+    let ignored = ignored(&T::command(), &line).unwrap_or_else(|sentence| {
+        say(&sentence);
+        std::process::exit(exit::NOT_POSSIBLE.into());
+    });
+    let command = deaf(T::command(), |variable| ignored.iter().any(|(name, _)| name == variable));
+    let matches = command.get_matches_from(line);
+    let args = T::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
+    let note = |(name, value): (OsString, String)| {
+        let name = name.to_string_lossy().into_owned();
+        format!(
+            "{name}={value} is ignored: it is the address of a service, set by Kubernetes or Docker"
+        )
+    };
+    (args, ignored.into_iter().map(note).collect())
+}
+
+/// The variables that hold the address of a service.
+///
+/// # Errors
+/// The first variable whose value would be used and is not understood.
+fn ignored(command: &Command, line: &[OsString]) -> Result<Vec<(OsString, String)>, String> {
+    // Help, and what is wrong on the command line itself, is not about the environment.
+    let Ok(matches) = deaf(command.clone(), |_| true).try_get_matches_from(line) else {
+        return Ok(Vec::new());
+    };
+    let Some((verb, given)) = matches.subcommand() else { return Ok(Vec::new()) };
+    let Some(options) = command.find_subcommand(verb) else { return Ok(Vec::new()) };
+    let mut ignored = Vec::new();
+    for option in options.get_arguments() {
+        let Some(variable) = option.get_env() else { continue };
+        let Some(value) = env::var_os(variable) else { continue };
+        let typed = given.value_source(option.get_id().as_str()) == Some(ValueSource::CommandLine);
+        if typed {
+            continue;
+        }
+        if let Some(link) = link(&value) {
+            ignored.push((variable.to_owned(), link));
+        } else {
+            let alone = deaf(command.clone(), |other| other != variable);
+            if let Err(error) = alone.try_get_matches_from(line) {
+                return Err(format!(
+                    "{}: {}",
+                    variable.to_string_lossy(),
+                    sentence(&error, &value)
+                ));
+            }
+        }
+    }
+    Ok(ignored)
+}
+
+/// The command without the variables for which this holds.
+fn deaf(mut command: Command, without: impl Fn(&OsStr) -> bool) -> Command {
+    let verbs: Vec<String> =
+        command.get_subcommands().map(|verb| verb.get_name().to_owned()).collect();
+    for verb in verbs {
+        command = command.mut_subcommand(verb, |verb| {
+            verb.mut_args(|option| {
+                if option.get_env().is_some_and(&without) {
+                    option.env(None::<&'static str>)
+                } else {
+                    option
+                }
+            })
+        });
+    }
+    command
+}
+
+/// The address of a service, `tcp://10.96.0.12:9877`, fit to be shown.
+fn link(value: &OsStr) -> Option<String> {
+    let value = value.to_str()?;
+    let is_link = LINKS.iter().any(|link| value.starts_with(link));
+    is_link.then(|| value.escape_debug().to_string())
+}
+
+/// What is wrong with a value.
+fn sentence(error: &clap::Error, value: &OsStr) -> String {
+    // One value of a list, where the list is not the value.
+    let shown = match error.get(ContextKind::InvalidValue) {
+        Some(ContextValue::String(value)) => value.escape_debug().to_string(),
+        _ => value.to_string_lossy().escape_debug().to_string(),
+    };
+    let accepted = match error.get(ContextKind::ValidValue) {
+        Some(ContextValue::Strings(accepted)) => format!("expected {}", accepted.join(", ")),
+        _ if error.kind() == ErrorKind::InvalidUtf8 => "not valid UTF-8".into(),
+        _ => std::error::Error::source(error).map(ToString::to_string).unwrap_or_default(),
+    };
+    format!("invalid value \"{shown}\": {accepted}")
+}

@@ -1,0 +1,137 @@
+//! The first signal closes the listeners, whatever the engine is waiting for, and serves who was queued, nobody else.
+
+use std::{
+    io::{ErrorKind, Read, Write},
+    net::{Shutdown, SocketAddr, TcpStream},
+    thread,
+    time::{Duration, Instant},
+};
+
+use rustix::process::Signal;
+
+use crate::common::{peers::until, process::children, server::after, trace::*, *};
+
+/// The promise is a tenth of a second; a busy machine does not keep the server from its processor every time.
+const PROMISED: Duration = Duration::from_millis(100);
+
+/// From the signal until connections are refused.
+fn time_to_close(server: &Serving) -> Duration {
+    let (start, addr) = (Instant::now(), server.addr());
+    server.gets(Signal::TERM);
+    loop {
+        // Connections that are made meanwhile may be served or reset.
+        match TcpStream::connect(addr) {
+            Err(error) if error.kind() == ErrorKind::ConnectionRefused => return start.elapsed(),
+            _ => assert!(start.elapsed() < AT_ONCE, "it still listens: {:#?}", server.log()),
+        }
+    }
+}
+
+#[test]
+fn the_listener_closes_although_a_peer_has_stopped_reading() {
+    for (engine, at) in everywhere() {
+        let took = least(PROMISED, || {
+            let server = Serving::start(engine, at, &["--drain-timeout", "1h"]);
+            let stalled = server.connects();
+            blast(std::slice::from_ref(&stalled));
+            let took = time_to_close(&server);
+            // It is the peer that keeps the server.
+            assert_eq!(server.said("counters").len(), 0);
+            server.gets(Signal::TERM);
+            server.ends().with(0);
+            took
+        });
+        assert!(took < PROMISED, "{engine} {at}: {took:?}");
+    }
+}
+
+/// Whole sessions, one after the other, until connections are refused.
+fn storm(addr: SocketAddr) {
+    loop {
+        let mut stream = match TcpStream::connect(addr) {
+            Ok(stream) => stream,
+            Err(error) if error.kind() == ErrorKind::ConnectionRefused => return,
+            // Reset when the listener closed, before connect(2) returned.
+            Err(_) => continue,
+        };
+        let _ = stream.write_all(b"storm");
+        let _ = stream.shutdown(Shutdown::Write);
+        let _ = stream.read_to_end(&mut Vec::new());
+    }
+}
+
+#[test]
+fn a_drain_ends_although_clients_keep_coming() {
+    for (engine, at) in everywhere() {
+        let server = Serving::start(engine, at, &["--drain-timeout", "1h", "--log", "json"]);
+        let addr = server.addr();
+        thread::scope(|scope| {
+            for _ in 0..8 {
+                scope.spawn(move || storm(addr));
+            }
+            server.says_times("\"finished\"", 100);
+            server.stops().with(0).within(AT_ONCE);
+        });
+    }
+}
+
+/// A word from a client that waits in the accept queue.
+fn queued(server: &Serving) -> TcpStream {
+    let mut stream = server.connects();
+    stream.write_all(b"?").unwrap();
+    stream
+}
+
+#[test]
+fn those_in_the_queue_are_served_when_descriptors_are_free_again() {
+    for engine in engines().filter(|engine| *engine != "iterative") {
+        let more = ["-m", "1000", "--drain-timeout", "1h"];
+        let server = Serving::run(&mut after("ulimit -n 40", engine, &more));
+        let mut inside: Vec<TcpStream> = Vec::new();
+        while server.said("accept fails: ").is_empty() {
+            inside.push(queued(&server));
+            assert!(inside.len() < 100, "descriptors do not run out");
+            // Either it is served, or the server says why not.
+            let stream = inside.last_mut().unwrap();
+            stream.set_nonblocking(true).unwrap();
+            until(|| {
+                !matches!(stream.read(&mut [0]), Err(error) if error.kind() == ErrorKind::WouldBlock)
+                    || !server.said("accept fails: ").is_empty()
+            });
+            stream.set_nonblocking(false).unwrap();
+        }
+        let mut waiting: Vec<_> = (0..5).map(|_| queued(&server)).collect();
+        // The one that ran into the limit waits with them.
+        waiting.push(inside.pop().unwrap());
+        server.gets(Signal::TERM);
+        server.says("draining because of");
+        drop(inside);
+        for stream in &mut waiting {
+            sees(stream, b"?");
+            sees_the_end(stream);
+        }
+        drop(waiting);
+        server.ends().with(0);
+    }
+}
+
+#[test]
+fn a_loop_that_fails_ends_those_that_are_blocked() {
+    if !can_trace() {
+        return;
+    }
+    // Each thread counts for itself: the loop that comes to its second call has a broken listener. The other is kept by a
+    // client that says nothing.
+    for engine in ["iterative", "thread", "fork"] {
+        let inject = "inject=accept4:error=EBADF:when=2";
+        let (server, _log) =
+            traced(&["-e", "trace=accept4", "-e", inject], engine, &["--workers", "2"]);
+        let clients: Vec<_> = (0..8).map(|_| queued(&server)).collect();
+        for stream in &clients[2..] {
+            stream.shutdown(Shutdown::Write).unwrap();
+        }
+        let pid = server.pid();
+        server.ends().with(2).says("accept").says("(EBADF)");
+        assert!(children(pid).is_empty());
+    }
+}

@@ -1,0 +1,107 @@
+//! Whether a ring works here: io_uring_setup(2) alone does not tell, because a seccomp filter may refuse io_uring_enter(2),
+//! and a kernel may list an operation that it then refuses.
+
+use std::{
+    os::fd::{AsFd, OwnedFd},
+    time::{Duration, Instant},
+};
+
+use rustix::{
+    io::Errno,
+    net::{AddressFamily, SocketFlags, SocketType, socketpair},
+};
+
+use super::{Done, Ring, errno};
+
+/// Every operation completes at once. A ring that takes longer than this does not work.
+const PATIENCE: Duration = Duration::from_secs(5);
+const WORD: &[u8] = b"tcpecho";
+const TOKEN: u32 = 1;
+
+/// Makes a ring and runs a poll, a receive and both kinds of send on a socket pair.
+///
+/// # Errors
+/// The step that failed and its errno: `io_uring_setup` (`EPERM`: sysctl kernel.io_uring_disabled or a seccomp filter;
+/// `ENOSYS`: this kernel has no io_uring), `io_uring_register` for an operation or a buffer ring that this kernel lacks,
+/// `io_uring_enter`, or an operation, by its name; `ETIME` where it never completes; `socketpair`; `pthread_create`.
+pub fn probe() -> Result<(), (&'static str, Errno)> {
+    // A moment after a ring was closed the kernel interrupts the thread that made it, to take its part of the ring down;
+    // in the caller's thread a blocking call would fail with EINTR. So the thread that makes this ring ends with it.
+    let probing = std::thread::Builder::new().name("tcpecho".into()).spawn(|| {
+        crate::thread::block_signals();
+        run_the_operations(&mut Ring::new()?)
+    });
+    let probing = probing.map_err(|error| ("pthread_create", errno(&error)))?;
+    probing.join().unwrap_or(Err(("io_uring_setup", Errno::FAULT)))
+}
+
+/// A word arrives, is sent back, and the receive behind the send sees the end of the stream.
+fn run_the_operations(ring: &mut Ring) -> Result<(), (&'static str, Errno)> {
+    let (ours, theirs) = pair().map_err(|errno| ("socketpair", errno))?;
+    rustix::io::write(&theirs, WORD).map_err(|errno| ("write", errno))?;
+    ring.poll(ours.as_fd(), TOKEN);
+    match next(ring)? {
+        Done::Readable(TOKEN, Ok(())) => {}
+        Done::Readable(_, Err(errno)) => return Err(("IORING_OP_POLL_ADD", errno)),
+        _ => return Err(("IORING_OP_POLL_ADD", Errno::PROTO)),
+    }
+    ring.recv(ours.as_fd(), TOKEN);
+    let chunk = received(next(ring)?)?.ok_or(("IORING_OP_RECV", Errno::NODATA))?;
+    if ring.bytes(&chunk) != WORD {
+        ring.recycle(chunk);
+        return Err(("IORING_OP_RECV", Errno::PROTO));
+    }
+    rustix::net::shutdown(&theirs, rustix::net::Shutdown::Write)
+        .map_err(|errno| ("shutdown", errno))?;
+    ring.send(ours.as_fd(), chunk, TOKEN, true);
+    sent(next(ring)?, ring)?;
+    // The link was kept, so the receive behind it was made, and found the end.
+    if let Some(chunk) = received(next(ring)?)? {
+        ring.recycle(chunk);
+        return Err(("IORING_OP_RECV", Errno::PROTO));
+    }
+    ring.send_rest(ours.as_fd(), WORD.to_vec(), TOKEN);
+    sent(next(ring)?, ring)
+}
+
+fn pair() -> Result<(OwnedFd, OwnedFd), Errno> {
+    socketpair(AddressFamily::UNIX, SocketType::STREAM, SocketFlags::CLOEXEC, None)
+}
+
+fn received(done: Done) -> Result<Option<super::Chunk>, (&'static str, Errno)> {
+    match done {
+        Done::Received(TOKEN, Ok(chunk)) => Ok(chunk),
+        Done::Received(_, Err(errno)) => Err(("IORING_OP_RECV", errno)),
+        _ => Err(("IORING_OP_RECV", Errno::PROTO)),
+    }
+}
+
+fn sent(done: Done, ring: &mut Ring) -> Result<(), (&'static str, Errno)> {
+    let result = match done {
+        Done::Sent(TOKEN, result, chunk) => {
+            ring.recycle(chunk);
+            result
+        }
+        Done::SentRest(TOKEN, result, _) => result,
+        _ => Err(Errno::PROTO),
+    };
+    match result {
+        Ok(count) if count == WORD.len() => Ok(()),
+        Ok(_) => Err(("IORING_OP_SEND", Errno::MSGSIZE)),
+        Err(errno) => Err(("IORING_OP_SEND", errno)),
+    }
+}
+
+fn next(ring: &mut Ring) -> Result<Done, (&'static str, Errno)> {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        if let Some(done) = ring.next_done() {
+            return Ok(done);
+        }
+        let left = deadline.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            return Err(("io_uring_enter", Errno::TIME));
+        }
+        ring.enter(Some(left)).map_err(|errno| ("io_uring_enter", errno))?;
+    }
+}
