@@ -24,7 +24,8 @@ use crate::{
     exit,
     explain::Explain,
     lookup::{NoAddress, lookup},
-    relay::{Output, relay},
+    output::Output,
+    relay::relay,
     signals::Signals,
     tell::{Report, Voice, say},
 };

@@ -17,6 +17,8 @@ use rustix::{
     io::{Errno, write},
 };
 
+use crate::output::{LostLine, lost_as_text};
+
 /// Bytes that may wait.
 const MOST: usize = 256 << 10;
 
@@ -38,16 +40,21 @@ struct Shared {
 
 /// A place to write lines to.
 #[derive(Clone)]
-pub(crate) struct Log(Arc<Shared>);
+pub(crate) struct Log(Arc<Shared>, LostLine);
 
 impl Log {
     /// Lines go to `fd` from now on. Without a thread for it, they go nowhere.
     pub(crate) fn to(fd: BorrowedFd<'static>) -> Self {
+        Log::telling(fd, lost_as_text)
+    }
+
+    /// The same, and `lost_line` says in the format of the lines that some are missing.
+    pub(crate) fn telling(fd: BorrowedFd<'static>, lost_line: LostLine) -> Self {
         let shared = Arc::new(Shared::default());
         let theirs = Arc::clone(&shared);
         let started = thread::Builder::new().name("log".into()).spawn(move || drain(&theirs, fd));
         shared.lock().broken = started.is_err();
-        Log(shared)
+        Log(shared, lost_line)
     }
 
     /// Takes one line, without its newline.
@@ -62,9 +69,7 @@ impl Log {
         }
         if queue.lost > 0 {
             let lost = std::mem::take(&mut queue.lost);
-            queue.bytes.extend(
-                format!("{lost} lines lost: they came faster than they were read\n").bytes(),
-            );
+            queue.bytes.extend((self.1)(lost).bytes().chain([b'\n']));
         }
         queue.bytes.extend(text.bytes().chain([b'\n']));
         drop(queue);

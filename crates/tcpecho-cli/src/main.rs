@@ -8,6 +8,7 @@ mod explain;
 mod lab;
 mod log;
 mod lookup;
+mod output;
 mod ping;
 mod relay;
 mod serve;

@@ -8,7 +8,6 @@ mod histogram;
 mod json;
 mod lines;
 mod link;
-mod paper;
 mod plot;
 mod probe;
 mod schedule;
@@ -39,7 +38,6 @@ use self::{
     args::{Clock, Manner, Plan},
     course::End,
     link::Way,
-    paper::Paper,
     probe::Run,
     target::{Rules, Target},
     tell::Teller,
@@ -47,6 +45,7 @@ use self::{
 use crate::{
     exit,
     lookup::{NoAddress, lookup},
+    output::{OutputBuffer, Unwritten, lost_as_json, lost_as_text},
     signals::Signals,
     tell::{explain_unresolved, say},
 };
@@ -55,8 +54,6 @@ const SIGNALS: [Signal; 5] =
     [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP, Signal::SIGQUIT, Signal::SIGWINCH];
 /// Nothing was answered, or not enough; as ping(8).
 const NO_ANSWER: u8 = 1;
-/// How long a standard output that is not read may hold up the end.
-const LAST_WORDS: Duration = Duration::from_secs(10);
 /// Looking up a name may take so long.
 const LOOKUP: Duration = Duration::from_secs(10);
 
@@ -91,15 +88,19 @@ fn probe(plan: &Plan) -> u8 {
         Err(status) => return status,
     };
     let start = Instant::now();
-    let mut paper = Paper::stdout();
+    let is_json = matches!(plan.manner, Manner::Json | Manner::JsonStream);
+    let lost_line = if is_json { lost_as_json } else { lost_as_text };
+    let mut paper = OutputBuffer::stdout(lost_line);
     if plan.manner == Manner::JsonStream {
         for (name, diagnosis) in &unresolved {
-            paper.line(&json::unresolved(name, diagnosis));
+            paper.report_line(&json::unresolved(name, diagnosis));
         }
     }
     if found.is_empty() {
-        paper.finish(&signals, LAST_WORDS);
-        return exit::NOT_POSSIBLE;
+        return match paper.finish(Some(&signals)) {
+            Ok(()) => exit::NOT_POSSIBLE,
+            Err(why) => why.status(exit::NOT_POSSIBLE),
+        };
     }
     let unresolved = !unresolved.is_empty();
     let rules = rules(plan, start);
@@ -116,7 +117,7 @@ fn probe(plan: &Plan) -> u8 {
     let well = targets.iter().all(|target| is_well(target, plan));
     let status = match end {
         // As other filters do.
-        End::OutputClosed => return 0,
+        End::Unwritten(why) => return why.status(0),
         End::Failed(op, errno) => {
             say(&format!("{op}: {}", tcpecho::words(errno)));
             exit::NOT_POSSIBLE
@@ -126,15 +127,17 @@ fn probe(plan: &Plan) -> u8 {
         _ if well => 0,
         _ => NO_ANSWER,
     };
-    // The summary needs room.
-    paper.finish(&signals, LAST_WORDS);
     teller.summary(&targets, start.elapsed(), status, &mut paper);
-    paper.finish(&signals, LAST_WORDS);
+    let written = paper.finish(Some(&signals));
     teller.explain_rest();
     if plan.fping {
         tell_fping(&targets);
     }
-    status
+    match written {
+        Ok(()) => status,
+        Err(Unwritten::ReaderLeft) => 0,
+        Err(why) => why.status(status),
+    }
 }
 
 /// As ping(8), and nothing came back that was not sent.

@@ -10,7 +10,6 @@
 mod account;
 mod check;
 mod doubt;
-mod output;
 mod pipe;
 
 use std::{
@@ -26,14 +25,14 @@ use rustix::{
 };
 use tcpecho::{Connection, Ending, Evidence};
 
+pub(crate) use self::check::Difference;
 use self::{
     account::explain_recv,
     check::check,
     doubt::Doubt,
     pipe::{Pipe, TURN},
 };
-pub(crate) use self::{check::Difference, output::Output};
-use crate::{explain::Explain, signals::Signals};
+use crate::{explain::Explain, output::Output, signals::Signals};
 
 /// The most that is sent ahead of the echo: what is remembered for the check. Then input waits for
 /// the echo.

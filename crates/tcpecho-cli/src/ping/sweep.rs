@@ -7,6 +7,7 @@ mod trial;
 
 use std::{
     net::SocketAddr,
+    os::fd::AsFd,
     time::{Duration, Instant},
 };
 
@@ -18,12 +19,12 @@ use super::{
     args::{Manner, Plan, Sweep},
     json,
     link::Way,
-    paper::Paper,
     probe::Run,
     words::{counted, ms},
 };
 use crate::{
     exit,
+    output::{OutputBuffer, Unwritten},
     signals::Signals,
     tell::{explain, say},
 };
@@ -51,17 +52,35 @@ pub(super) fn run(
     way: &Way,
     run: Run,
     signals: &Signals,
-    paper: &mut Paper,
+    paper: &mut OutputBuffer,
 ) -> u8 {
     let start = Instant::now();
     let deadline = plan.deadline.and_then(|limit| start.checked_add(limit));
     let mut status = 0;
+    let stdout = match paper.as_fd().try_clone_to_owned() {
+        Ok(stdout) => stdout,
+        Err(error) => {
+            say(&format!("dup stdout: {error}"));
+            return exit::NOT_POSSIBLE;
+        }
+    };
     for (name, addrs) in targets {
         let buffer = vec![0; BUFFER];
         let (timeout, origin) = (plan.timeout, start);
-        let mut trial =
-            Trial { addrs, way, run, timeout, signals, deadline, origin, seq: 0, buffer };
-        let mut writer = Writer { target: &name, sweep, manner: plan.manner, paper, signals };
+        let mut trial = Trial {
+            addrs,
+            way,
+            run,
+            timeout,
+            signals,
+            stdout: &stdout,
+            deadline,
+            origin,
+            seq: 0,
+            buffer,
+        };
+        let manner = plan.manner;
+        let mut writer = Writer { target: &name, sweep, manner, paper, signals, written: Ok(()) };
         let found = match sweep {
             Sweep::Idle(most) => idle::sweep(&mut trial, most, plan.size, &mut writer),
             Sweep::Size(most) => size::sweep(&mut trial, most, &mut writer),
@@ -69,13 +88,15 @@ pub(super) fn run(
         let this = match &found {
             Ok(finding) => finding.exit_status(),
             Err(Stop::Signal(signal)) if *signal != Signal::SIGINT => exit::interrupted_by(*signal),
-            Err(Stop::Signal(_) | Stop::Deadline | Stop::Unconnected(_)) => 1,
+            Err(Stop::Signal(_) | Stop::Deadline | Stop::Unconnected(_) | Stop::Unwritten) => 1,
             Err(Stop::Failed(..)) => exit::NOT_POSSIBLE,
         };
         status = status.max(this);
         writer.end(&found, start.elapsed(), this);
-        if paper.failed().is_some() {
-            return 0;
+        match (writer.written, &found) {
+            (Ok(()), Err(Stop::Unwritten)) | (Err(Unwritten::ReaderLeft), _) => return 0,
+            (Ok(()), _) => {}
+            (Err(why), _) => return why.status(status),
         }
         if matches!(found, Err(Stop::Signal(_) | Stop::Deadline | Stop::Failed(..))) {
             return status;
@@ -149,13 +170,15 @@ struct Writer<'a> {
     target: &'a str,
     sweep: Sweep,
     manner: Manner,
-    paper: &'a mut Paper,
+    paper: &'a mut OutputBuffer,
     signals: &'a Signals,
+    /// Whether all lines have been written.
+    written: Result<(), Unwritten>,
 }
 
 impl<'a> Writer<'a> {
     /// What came of idling for so many milliseconds, or of so many bytes.
-    fn step(&mut self, number: u64, holds: bool, words: &str) {
+    fn step(&mut self, number: u64, holds: bool, words: &str) -> Result<(), Stop> {
         let what = match self.sweep {
             Sweep::Idle(_) => format!("idle {} ms", ms(Duration::from_millis(number))),
             Sweep::Size(_) => counted(number, "byte", "bytes"),
@@ -172,6 +195,7 @@ impl<'a> Writer<'a> {
             }
             _ => {}
         }
+        self.written.map_err(|_| Stop::Unwritten)
     }
 
     fn end(&mut self, found: &Result<Finding, Stop>, spent: Duration, exit_status: u8) {
@@ -182,6 +206,7 @@ impl<'a> Writer<'a> {
             Ok(finding) => finding.sentence(),
             Err(Stop::Signal(signal)) => format!("interrupted ({})", signal.as_str()),
             Err(Stop::Deadline) => "the deadline came first".into(),
+            Err(Stop::Unwritten) => return,
             Err(Stop::Unconnected(failures)) => {
                 for failure in failures {
                     explain(&failure.diagnosis);
@@ -252,8 +277,10 @@ impl<'a> Writer<'a> {
 
     /// A sweep has time: nobody's answer waits while it is written.
     fn line(&mut self, text: &str) {
-        self.paper.line(text);
-        self.paper.finish(self.signals, Duration::from_secs(10));
+        if self.written.is_ok() {
+            self.paper.report_line(text);
+            self.written = self.paper.finish(Some(self.signals));
+        }
     }
 }
 

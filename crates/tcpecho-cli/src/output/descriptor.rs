@@ -1,4 +1,4 @@
-//! Standard output that never makes the loop wait.
+//! Stdout as a descriptor that is written to without blocking.
 
 use std::{
     io::{self, IsTerminal},
