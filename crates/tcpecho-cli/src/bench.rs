@@ -29,11 +29,7 @@ mod visit;
 mod watch;
 mod workload;
 
-use std::{
-    io::{self, Write},
-    path::Path,
-    process::ExitCode,
-};
+use std::{io, path::Path, process::ExitCode};
 
 use nix::sys::signal::Signal;
 use tcpecho::Ending;
@@ -51,6 +47,7 @@ use self::{
 };
 use crate::{
     exit,
+    output::{self, OutputBuffer, Unwritten, lost_as_json, write_file},
     signals::Signals,
     tell::{explain, explain_unresolved, say},
 };
@@ -65,7 +62,7 @@ pub(crate) fn run(args: &BenchArgs) -> ExitCode {
         }
     };
     let signals = match Signals::catch(&[Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP]) {
-        Ok(signals) => signals,
+        Ok(signals) => signals.with_reader(),
         Err(errno) => {
             say(&format!("signalfd: {errno}"));
             return ExitCode::from(exit::NOT_POSSIBLE);
@@ -97,16 +94,18 @@ fn tell(trouble: &Trouble) -> u8 {
             exit::NOT_CONNECTED
         }
         Trouble::Interrupted(signal) => signal.map_or(exit::NOT_POSSIBLE, exit::interrupted_by),
+        Trouble::Unwritten(why) => why.status(0),
     }
 }
 
 fn several(plan: &Plan, contenders: &[args::Contender], signals: &Signals) -> Result<u8, Trouble> {
     let comparison = compare::run(plan, contenders, signals)?;
     let text = if plan.json { format!("{:#}\n", comparison.json()) } else { comparison.page() };
-    print(&text).map_err(Trouble::Impossible)?;
+    let written = print(&text, signals);
     if let Some(path) = &plan.html {
-        write_file(path, &html::comparison(&comparison)).map_err(Trouble::Impossible)?;
+        write_file(path, html::comparison(&comparison).as_bytes()).map_err(Trouble::Impossible)?;
     }
+    written?;
     Ok(comparison.status())
 }
 
@@ -134,7 +133,7 @@ fn single(plan: &Plan, signals: &Signals) -> Result<u8, Trouble> {
     };
     // The server goes before the report is written: it has been measured.
     drop(place);
-    show(plan, &summary, search.as_ref().map(|(last, _)| last.as_str()))?;
+    show(plan, &summary, search.as_ref().map(|(last, _)| last.as_str()), signals)?;
     let failed: Vec<String> = plan
         .fail_if
         .iter()
@@ -163,6 +162,7 @@ fn measure(plan: &Plan, place: &mut Place, signals: &Signals) -> Result<Summary,
     let mut progress = Progress::new(plan.quiet, length);
     let unit = plan.workload.unit.words();
     let mut broken = None;
+    let mut stdout = OutputBuffer::stdout(lost_as_json);
     let measured = visit::visit(plan, place, signals, &mut |event, row| {
         progress.see(event, row, unit);
         match (event, &mut log) {
@@ -178,17 +178,28 @@ fn measure(plan: &Plan, place: &mut Place, signals: &Signals) -> Result<Summary,
             (Event::Interval(_), Some(row)) if plan.json_stream => serde_json::to_string(row).ok(),
             _ => None,
         };
-        let told = line.map_or(Ok(()), |line| print(&(line + "\n")));
-        if let Err(sentence) = told {
-            broken.get_or_insert(Trouble::Impossible(sentence));
+        if let Some(line) = line {
+            stdout.line(&line);
+        }
+        if let Err(why @ Unwritten::Failed(_)) = stdout.poll_now()
+            && broken.is_none()
+        {
+            broken = Some(Trouble::Unwritten(why));
+            signals.output_failed();
         }
     })?;
     progress.clear();
     broken.map_or(Ok(()), Err)?;
+    stdout.finish(Some(signals)).map_err(Trouble::Unwritten)?;
     Ok(Summary::of(&measured))
 }
 
-fn show(plan: &Plan, summary: &Summary, last: Option<&str>) -> Result<(), Trouble> {
+fn show(
+    plan: &Plan,
+    summary: &Summary,
+    last: Option<&str>,
+    signals: &Signals,
+) -> Result<(), Trouble> {
     let json = if plan.json_stream {
         serde_json::to_string(summary)
     } else {
@@ -207,11 +218,11 @@ fn show(plan: &Plan, summary: &Summary, last: Option<&str>) -> Result<(), Troubl
             text = format!("{text}{last}\n");
         }
     }
-    print(&text).map_err(Trouble::Impossible)?;
+    let written = print(&text, signals);
     if let Some(path) = &plan.html {
-        write_file(path, &html::run(summary)).map_err(Trouble::Impossible)?;
+        write_file(path, html::run(summary).as_bytes()).map_err(Trouble::Impossible)?;
     }
-    Ok(())
+    written
 }
 
 /// How it went, by the worst that happened.
@@ -233,17 +244,10 @@ fn nobody_there(summary: &Summary) -> bool {
         && summary.error_count() > 0
 }
 
-/// On standard output; a reader that has had enough is no failure.
-fn print(text: &str) -> Result<(), String> {
-    let mut stdout = io::stdout().lock();
-    match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
-        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
-            Err(format!("standard output: {error}"))
-        }
-        _ => Ok(()),
+/// A report on stdout; a reader that has left is no failure.
+fn print(text: &str, signals: &Signals) -> Result<(), Trouble> {
+    match output::print(text, Some(signals)) {
+        Ok(()) | Err(Unwritten::ReaderLeft) => Ok(()),
+        Err(why) => Err(Trouble::Unwritten(why)),
     }
-}
-
-fn write_file(path: &Path, text: &str) -> Result<(), String> {
-    std::fs::write(path, text).map_err(|error| format!("{}: {error}", path.display()))
 }

@@ -199,10 +199,12 @@ impl OutputBuffer {
                 Err(errno) => self.fail(errno),
                 Ok(_) => {}
             }
-            if let Some(signal) = signals.and_then(ending_signal) {
-                return Err(Unwritten::Signal(signal));
+            match signals.and_then(ending_signal) {
+                None => {}
+                Some(Signal::SIGPIPE) => self.fail(Errno::PIPE),
+                Some(signal) => return Err(Unwritten::Signal(signal)),
             }
-            if ready {
+            if ready && self.failed.is_none() {
                 self.on_ready();
             }
         }

@@ -71,7 +71,7 @@ pub(crate) fn run(args: &PingArgs) -> ExitCode {
 
 fn probe(plan: &Plan) -> u8 {
     let signals = match Signals::catch(&SIGNALS) {
-        Ok(signals) => signals,
+        Ok(signals) => signals.with_reader(),
         Err(errno) => {
             say(&format!("signalfd: {errno}"));
             return exit::NOT_POSSIBLE;
@@ -117,6 +117,8 @@ fn probe(plan: &Plan) -> u8 {
     let well = targets.iter().all(|target| is_well(target, plan));
     let status = match end {
         // As other filters do.
+        // As other filters do.
+        End::Signal(Signal::SIGPIPE) => return 0,
         End::Unwritten(why) => return why.status(0),
         End::Failed(op, errno) => {
             say(&format!("{op}: {}", tcpecho::words(errno)));

@@ -7,7 +7,6 @@ mod trial;
 
 use std::{
     net::SocketAddr,
-    os::fd::AsFd,
     time::{Duration, Instant},
 };
 
@@ -57,28 +56,11 @@ pub(super) fn run(
     let start = Instant::now();
     let deadline = plan.deadline.and_then(|limit| start.checked_add(limit));
     let mut status = 0;
-    let stdout = match paper.as_fd().try_clone_to_owned() {
-        Ok(stdout) => stdout,
-        Err(error) => {
-            say(&format!("dup stdout: {error}"));
-            return exit::NOT_POSSIBLE;
-        }
-    };
     for (name, addrs) in targets {
         let buffer = vec![0; BUFFER];
         let (timeout, origin) = (plan.timeout, start);
-        let mut trial = Trial {
-            addrs,
-            way,
-            run,
-            timeout,
-            signals,
-            stdout: &stdout,
-            deadline,
-            origin,
-            seq: 0,
-            buffer,
-        };
+        let mut trial =
+            Trial { addrs, way, run, timeout, signals, deadline, origin, seq: 0, buffer };
         let manner = plan.manner;
         let mut writer = Writer { target: &name, sweep, manner, paper, signals, written: Ok(()) };
         let found = match sweep {
@@ -94,7 +76,9 @@ pub(super) fn run(
         status = status.max(this);
         writer.end(&found, start.elapsed(), this);
         match (writer.written, &found) {
-            (Ok(()), Err(Stop::Unwritten)) | (Err(Unwritten::ReaderLeft), _) => return 0,
+            (Ok(()), Err(Stop::Signal(Signal::SIGPIPE))) | (Err(Unwritten::ReaderLeft), _) => {
+                return 0;
+            }
             (Ok(()), _) => {}
             (Err(why), _) => return why.status(status),
         }

@@ -2,7 +2,7 @@
 
 use std::{
     net::SocketAddr,
-    os::fd::{AsFd, OwnedFd},
+    os::fd::AsFd,
     time::{Duration, Instant},
 };
 
@@ -52,7 +52,6 @@ pub(super) struct Trial<'a> {
     pub(super) run: Run,
     pub(super) timeout: Duration,
     pub(super) signals: &'a Signals,
-    pub(super) stdout: &'a OwnedFd,
     pub(super) deadline: Option<Instant>,
     pub(super) origin: Instant,
     pub(super) seq: u64,
@@ -134,17 +133,12 @@ impl Trial<'_> {
         let left = until.map(|until| until.saturating_duration_since(Instant::now()));
         let left = left.and_then(|left| Timespec::try_from(left).ok());
         let signals = self.signals.as_fd();
-        let mut watched = [
-            PollFd::new(&*link, link.interest()),
-            PollFd::new(&signals, PollFlags::IN),
-            // poll(2) always reports that the reader has left.
-            PollFd::new(self.stdout, PollFlags::empty()),
-        ];
+        let mut watched =
+            [PollFd::new(&*link, link.interest()), PollFd::new(&signals, PollFlags::IN)];
         match poll(&mut watched, left.as_ref()) {
             Ok(_) | Err(Errno::INTR) => {}
             Err(errno) => return Err(Stop::Failed("poll", errno)),
         }
-        let reader_left = !watched[2].revents().is_empty();
         link.note_ready();
         while let Some(signal) = self.signals.next() {
             if !matches!(signal, Signal::SIGQUIT | Signal::SIGWINCH) {
@@ -152,7 +146,6 @@ impl Trial<'_> {
             }
         }
         match self.deadline {
-            _ if reader_left => Err(Stop::Unwritten),
             Some(deadline) if deadline <= Instant::now() => Err(Stop::Deadline),
             _ => Ok(()),
         }
