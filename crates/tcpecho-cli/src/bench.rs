@@ -49,7 +49,7 @@ use crate::{
     exit,
     output::{self, OutputBuffer, Unwritten, lost_as_json, write_file},
     signals::Signals,
-    tell::{explain, explain_unresolved, say},
+    tell::{Failure, of_unresolved, say},
 };
 
 /// Measures, reports, and says how it went.
@@ -57,15 +57,15 @@ pub(crate) fn run(args: &BenchArgs) -> ExitCode {
     let plan = match args.plan() {
         Ok(plan) => plan,
         Err(sentence) => {
-            say(&sentence.to_string());
-            return ExitCode::from(exit::NOT_POSSIBLE);
+            let failure = Failure::usage(sentence.to_string());
+            return ExitCode::from(failure.tell(exit::NOT_POSSIBLE));
         }
     };
     let signals = match Signals::catch(&[Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP]) {
         Ok(signals) => signals.with_reader(),
         Err(errno) => {
-            say(&format!("signalfd: {errno}"));
-            return ExitCode::from(exit::NOT_POSSIBLE);
+            let failure = Failure::new("signalfd", format!("signalfd: {errno}"));
+            return ExitCode::from(failure.tell(exit::NOT_POSSIBLE));
         }
     };
     machine::raise_descriptors(plan.numbers().count() as u64 + preflight::OTHERS);
@@ -73,39 +73,34 @@ pub(crate) fn run(args: &BenchArgs) -> ExitCode {
         Target::Several(contenders) => several(&plan, contenders, &signals),
         Target::Elsewhere(_) | Target::Own(_) => single(&plan, &signals),
     };
-    ExitCode::from(outcome.unwrap_or_else(|trouble| tell(&trouble)))
+    ExitCode::from(outcome.unwrap_or_else(tell))
 }
 
 /// Says why there is no result.
-fn tell(trouble: &Trouble) -> u8 {
+fn tell(trouble: Trouble) -> u8 {
     match trouble {
-        Trouble::Impossible(sentence) => {
-            say(sentence);
-            exit::NOT_POSSIBLE
-        }
-        Trouble::Unreachable(attempts) => {
-            for attempt in attempts {
-                explain(&attempt.diagnosis);
-            }
-            exit::NOT_CONNECTED
-        }
+        Trouble::Impossible(sentence) => Failure::new("bench", sentence).tell(exit::NOT_POSSIBLE),
+        Trouble::Unreachable(attempts) => Failure::unconnected(attempts).tell(exit::NOT_CONNECTED),
         Trouble::Unresolved(error) => {
-            explain_unresolved(error.clone());
-            exit::NOT_CONNECTED
+            Failure::unresolved(of_unresolved(error)).tell(exit::NOT_CONNECTED)
         }
-        Trouble::Interrupted(signal) => signal.map_or(exit::NOT_POSSIBLE, exit::interrupted_by),
+        // The user knows; a program that reads the output does not.
+        Trouble::Interrupted(signal) => {
+            let word = signal.map_or("a signal", Signal::as_str);
+            let status = signal.map_or(exit::NOT_POSSIBLE, exit::interrupted_by);
+            Failure::interrupted("connect", word).tell_object(status)
+        }
         Trouble::Unwritten(why) => why.status(0),
+        Trouble::Told(status) => status,
     }
 }
 
 fn several(plan: &Plan, contenders: &[args::Contender], signals: &Signals) -> Result<u8, Trouble> {
     let comparison = compare::run(plan, contenders, signals)?;
     let text = if plan.json { format!("{:#}\n", comparison.json()) } else { comparison.page() };
-    let written = print(&text, signals);
-    if let Some(path) = &plan.html {
-        write_file(path, html::comparison(&comparison).as_bytes()).map_err(Trouble::Impossible)?;
-    }
-    written?;
+    let saved = save(plan, || html::comparison(&comparison));
+    print(&text, signals)?;
+    saved?;
     Ok(comparison.status())
 }
 
@@ -185,11 +180,16 @@ fn measure(plan: &Plan, place: &mut Place, signals: &Signals) -> Result<Summary,
             && broken.is_none()
         {
             broken = Some(Trouble::Unwritten(why));
+        }
+        if broken.is_some() {
             signals.output_failed();
         }
     })?;
     progress.clear();
     broken.map_or(Ok(()), Err)?;
+    if let Some((path, log)) = log {
+        log.close().map_err(|error| fault(path, &error))?;
+    }
     stdout.finish(Some(signals)).map_err(Trouble::Unwritten)?;
     Ok(Summary::of(&measured))
 }
@@ -218,11 +218,18 @@ fn show(
             text = format!("{text}{last}\n");
         }
     }
-    let written = print(&text, signals);
-    if let Some(path) = &plan.html {
-        write_file(path, html::run(summary).as_bytes()).map_err(Trouble::Impossible)?;
-    }
-    written
+    let saved = save(plan, || html::run(summary));
+    print(&text, signals)?;
+    saved
+}
+
+/// The page of --html. That it cannot be written does not keep the result from stdout.
+fn save(plan: &Plan, page: impl FnOnce() -> String) -> Result<(), Trouble> {
+    let Some(path) = &plan.html else { return Ok(()) };
+    write_file(path, page().as_bytes()).map_err(|sentence| {
+        say(&sentence);
+        Trouble::Told(exit::NOT_POSSIBLE)
+    })
 }
 
 /// How it went, by the worst that happened.

@@ -27,7 +27,7 @@ use crate::{
     output::Output,
     relay::relay,
     signals::Signals,
-    tell::{Report, Voice, say},
+    tell::{Failure, Report, Voice, say},
 };
 
 /// Runs the verb to its end and says how it went.
@@ -36,8 +36,8 @@ pub(crate) fn run(args: &ConnectArgs) -> ExitCode {
     let plan = match args.plan() {
         Ok(plan) => plan,
         Err(sentence) => {
-            say(&sentence.to_string());
-            return ExitCode::from(exit::NOT_POSSIBLE);
+            let failure = Failure::usage(sentence.to_string());
+            return ExitCode::from(failure.tell(exit::NOT_POSSIBLE));
         }
     };
     let mut report = Report::default();

@@ -16,9 +16,16 @@ mod signals;
 mod size;
 mod tell;
 
-use std::process::ExitCode;
+use std::{
+    env,
+    ffi::OsString,
+    io::{self, IsTerminal},
+    process::ExitCode,
+};
 
 use clap::{Parser, Subcommand};
+
+use crate::tell::Failure;
 
 /// A TCP echo server, client, prober, load generator and laboratory that say what happened.
 #[derive(Debug, Parser)]
@@ -44,7 +51,13 @@ enum Verb {
 }
 
 fn main() -> ExitCode {
-    match Args::parse().verb {
+    let arguments: Vec<OsString> = env::args_os().collect();
+    tell::write_objects_as_in(&arguments);
+    let args = match Args::try_parse_from(arguments) {
+        Ok(args) => args,
+        Err(unparsed) => return ExitCode::from(answer(&unparsed)),
+    };
+    match args.verb {
         Verb::Serve(args) => serve::run(&args),
         Verb::Connect(args) => connect::run(&args),
         Verb::Ping(args) => ping::run(&args),
@@ -52,4 +65,22 @@ fn main() -> ExitCode {
         Verb::Report(args) => bench::report(&args),
         Verb::Lab(args) => lab::run(&args),
     }
+}
+
+/// Help and version on stdout; what is wrong with the arguments on stderr, and as an object where those are written.
+fn answer(unparsed: &clap::Error) -> u8 {
+    if !unparsed.use_stderr() {
+        let text = unparsed.render();
+        let text =
+            if io::stdout().is_terminal() { text.ansi().to_string() } else { text.to_string() };
+        return output::print(&text, None).map_or_else(|why| why.status(0), |()| 0);
+    }
+    let text = unparsed.render().to_string();
+    // The rest is the usage.
+    let wrong = text.split("\n\n").next().unwrap_or_default().trim_start_matches("error: ");
+    let failure = Failure::usage(wrong.trim());
+    if Failure::is_told_in_words() {
+        let _ = unparsed.print();
+    }
+    failure.tell_object(exit::NOT_POSSIBLE)
 }

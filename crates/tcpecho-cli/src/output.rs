@@ -22,7 +22,10 @@ use rustix::{
     io::Errno,
 };
 
-pub(crate) use self::{descriptor::Output, file::write_file};
+pub(crate) use self::{
+    descriptor::Output,
+    file::{close, write_file},
+};
 use crate::{exit, signals::Signals, tell::say};
 
 /// Bytes of live events that may wait.

@@ -47,7 +47,7 @@ use crate::{
     lookup::{NoAddress, lookup},
     output::{OutputBuffer, Unwritten, lost_as_json, lost_as_text},
     signals::Signals,
-    tell::{explain_unresolved, say},
+    tell::{Failure, explain_unresolved, say},
 };
 
 const SIGNALS: [Signal; 5] =
@@ -62,8 +62,8 @@ pub(crate) fn run(args: &PingArgs) -> ExitCode {
     let plan = match args.plan() {
         Ok(plan) => plan,
         Err(sentence) => {
-            say(&sentence.to_string());
-            return ExitCode::from(exit::NOT_POSSIBLE);
+            let failure = Failure::usage(sentence.to_string());
+            return ExitCode::from(failure.tell(exit::NOT_POSSIBLE));
         }
     };
     ExitCode::from(probe(&plan))
@@ -73,14 +73,14 @@ fn probe(plan: &Plan) -> u8 {
     let signals = match Signals::catch(&SIGNALS) {
         Ok(signals) => signals.with_reader(),
         Err(errno) => {
-            say(&format!("signalfd: {errno}"));
-            return exit::NOT_POSSIBLE;
+            let failure = Failure::new("signalfd", format!("signalfd: {errno}"));
+            return failure.tell(exit::NOT_POSSIBLE);
         }
     };
     let awake = keep_stamps_on(plan.clock);
     if plan.clock == Clock::Kernel && awake.is_none() {
-        say("--timestamps kernel: SO_TIMESTAMPING is not to be had here");
-        return exit::NOT_POSSIBLE;
+        let message = "--timestamps kernel: SO_TIMESTAMPING is not to be had here";
+        return Failure::new("setsockopt", message).tell(exit::NOT_POSSIBLE);
     }
     // Held until the end: dropping it would end its connections.
     let (found, unresolved, _server) = match addresses(plan, &signals) {
@@ -91,23 +91,30 @@ fn probe(plan: &Plan) -> u8 {
     let is_json = matches!(plan.manner, Manner::Json | Manner::JsonStream);
     let lost_line = if is_json { lost_as_json } else { lost_as_text };
     let mut paper = OutputBuffer::stdout(lost_line);
-    if plan.manner == Manner::JsonStream {
+    // A sweep has no report of all targets.
+    if plan.manner == Manner::JsonStream || is_json && plan.sweep.is_some() {
         for (name, diagnosis) in &unresolved {
             paper.report_line(&json::unresolved(name, diagnosis));
         }
     }
     if found.is_empty() {
+        if is_json && plan.sweep.is_none() {
+            let in_stream = plan.manner == Manner::JsonStream;
+            let spent = start.elapsed();
+            let status = exit::NOT_POSSIBLE;
+            paper.report_line(&json::report(&[], &unresolved, plan, spent, status, in_stream));
+        }
         return match paper.finish(Some(&signals)) {
             Ok(()) => exit::NOT_POSSIBLE,
             Err(why) => why.status(exit::NOT_POSSIBLE),
         };
     }
-    let unresolved = !unresolved.is_empty();
+    let any_unresolved = !unresolved.is_empty();
     let rules = rules(plan, start);
     if let Some(sweep) = plan.sweep {
         let (way, run) = (&rules.way, rules.run);
         let status = sweep::run(plan, sweep, found, way, run, &signals, &mut paper);
-        return if unresolved { status.max(exit::NOT_POSSIBLE) } else { status };
+        return if any_unresolved { status.max(exit::NOT_POSSIBLE) } else { status };
     }
     let mut targets: Vec<Target> =
         found.into_iter().map(|(name, addrs)| Target::new(name, addrs, &rules, start)).collect();
@@ -125,11 +132,11 @@ fn probe(plan: &Plan) -> u8 {
             exit::NOT_POSSIBLE
         }
         End::Signal(signal) if signal != Signal::SIGINT => exit::interrupted_by(signal),
-        _ if unresolved => exit::NOT_POSSIBLE,
+        _ if any_unresolved => exit::NOT_POSSIBLE,
         _ if well => 0,
         _ => NO_ANSWER,
     };
-    teller.summary(&targets, start.elapsed(), status, &mut paper);
+    teller.summary(&targets, &unresolved, start.elapsed(), status, &mut paper);
     let written = paper.finish(Some(&signals));
     teller.explain_rest();
     if plan.fping {
@@ -198,8 +205,7 @@ type Found = (Vec<(String, Vec<SocketAddr>)>, Vec<(String, Diagnosis)>, Option<S
 fn addresses(plan: &Plan, signals: &Signals) -> Result<Found, u8> {
     if plan.endpoints.is_empty() {
         let server = own_server(plan.family).map_err(|error| {
-            say(&format!("listen: {error}"));
-            exit::NOT_POSSIBLE
+            Failure::new("listen", format!("listen: {error}")).tell(exit::NOT_POSSIBLE)
         })?;
         let addr = server.addr();
         return Ok((vec![(addr.to_string(), vec![addr])], Vec::new(), Some(server)));
@@ -231,8 +237,10 @@ fn find(
     lookup(endpoint, family, Some(LOOKUP), signals).map_err(|why| match why {
         NoAddress::Failed(error) => Nowhere::Unresolved(Box::new(explain_unresolved(error))),
         NoAddress::Interrupted => {
-            let status = signals.next().map_or(exit::NOT_POSSIBLE, exit::interrupted_by);
-            Nowhere::Interrupted(status)
+            let signal = signals.next();
+            let status = signal.map_or(exit::NOT_POSSIBLE, exit::interrupted_by);
+            let word = signal.map_or("a signal", Signal::as_str);
+            Nowhere::Interrupted(Failure::interrupted("getaddrinfo", word).tell_object(status))
         }
     })
 }

@@ -24,7 +24,7 @@ use super::{
 use crate::{
     exit,
     output::{self, write_file},
-    tell::say,
+    tell::Failure,
 };
 
 /// Merge results of `tcpecho bench` into one: JSON results, and HDR logs of any HdrHistogram tool.
@@ -58,10 +58,7 @@ pub(crate) struct ReportArgs {
 pub(crate) fn run(args: &ReportArgs) -> ExitCode {
     match merged(&args.files).and_then(|merged| show(args, &merged)) {
         Ok(status) => ExitCode::from(status),
-        Err(sentence) => {
-            say(&sentence);
-            ExitCode::from(exit::NOT_POSSIBLE)
-        }
+        Err(sentence) => ExitCode::from(Failure::new("report", sentence).tell(exit::NOT_POSSIBLE)),
     }
 }
 

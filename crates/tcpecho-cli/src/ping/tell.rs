@@ -159,6 +159,7 @@ impl<'a> Teller<'a> {
     pub(super) fn summary(
         &mut self,
         targets: &[Target],
+        unresolved: &[(String, Diagnosis)],
         spent: Duration,
         exit_status: u8,
         paper: &mut OutputBuffer,
@@ -170,7 +171,9 @@ impl<'a> Teller<'a> {
         match self.plan.manner {
             Manner::Silent => {}
             Manner::Json | Manner::JsonStream => {
-                paper.report_line(&json::report(targets, self.plan, spent, exit_status, in_stream));
+                let plan = self.plan;
+                let report = json::report(targets, unresolved, plan, spent, exit_status, in_stream);
+                paper.report_line(&report);
             }
             Manner::Lines | Manner::Quiet | Manner::Dots | Manner::Plot => {
                 for target in targets {
