@@ -1,5 +1,7 @@
 //! The program `tcpecho`.
 #![forbid(unsafe_code)]
+// Stdout is written by `output`, which reports errors and does not panic.
+#![deny(clippy::print_stdout)]
 
 mod bench;
 mod connect;

@@ -14,6 +14,11 @@ use std::{
     collections::VecDeque,
     io,
     os::fd::{AsFd, BorrowedFd},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
+    thread,
 };
 
 use nix::sys::signal::Signal;
@@ -214,6 +219,15 @@ impl OutputBuffer {
         self.check()
     }
 
+    /// Writes a line, blocking. Output that fails ends the program at once, as SIGPIPE would: for verbs that show
+    /// something while it happens and have no event loop.
+    pub(crate) fn line_or_exit(&mut self, text: &str) {
+        self.report_line(text);
+        if let Err(why) = self.finish(None) {
+            std::process::exit(why.status(0).into());
+        }
+    }
+
     /// Ends the output of a verb that polls no signals: writes all that waits, and gives the exit status, which is
     /// `status` unless the output failed.
     pub(crate) fn end(mut self, status: u8) -> u8 {
@@ -221,6 +235,35 @@ impl OutputBuffer {
             Ok(()) => status,
             Err(why) => why.status(status),
         }
+    }
+}
+
+/// For a verb with no event loop: ends the program when the reader of stdout leaves, before anything is written, until
+/// this is dropped. Like SIGPIPE it leaves no time to take anything down.
+#[derive(Debug)]
+pub(crate) struct ExitWithReader(Arc<AtomicBool>);
+
+impl ExitWithReader {
+    /// Begins to watch, in a thread. Without one a reader that leaves is noticed when something is written.
+    pub(crate) fn start() -> Self {
+        let over = Arc::new(AtomicBool::new(false));
+        let theirs = Arc::clone(&over);
+        let watch = move || {
+            let stdout = io::stdout();
+            let mut watched = [PollFd::new(&stdout, PollFlags::empty())];
+            while matches!(poll(&mut watched, None), Err(Errno::INTR)) {}
+            if !watched[0].revents().is_empty() && !theirs.load(Relaxed) {
+                std::process::exit(i32::from(Unwritten::ReaderLeft.status(0)));
+            }
+        };
+        let _ = thread::Builder::new().name("stdout".into()).spawn(watch);
+        ExitWithReader(over)
+    }
+}
+
+impl Drop for ExitWithReader {
+    fn drop(&mut self) {
+        self.0.store(true, Relaxed);
     }
 }
 

@@ -25,7 +25,7 @@ use self::{
     args::{Choice, Plan},
     speech::Speech,
 };
-use crate::{exit, explain::Explain, log::Log, signals::Signals, tell::say};
+use crate::{exit, explain::Explain, log::Log, output, signals::Signals, tell::say};
 
 /// What the server listens to. The last two are taken so that they do nothing.
 const SIGNALS: [Signal; 6] = [
@@ -73,9 +73,7 @@ fn list_engines() -> ExitCode {
             .map_or_else(|why| format!("unavailable: {why}"), |()| "available".into());
         let _ = writeln!(table, "{:<10} {:<42} {state}", engine.name, engine.summary);
     }
-    // Whoever reads no further than he wants is no failure.
-    let _ = rustix::io::write(stdio::stdout(), table.as_bytes());
-    ExitCode::SUCCESS
+    ExitCode::from(output::print(&table, None).map_or_else(|why| why.status(0), |()| 0))
 }
 
 fn serve(plan: &Plan, engine: &'static Engine) -> ExitCode {

@@ -72,12 +72,6 @@ impl Failure {
         Failure { op, message: message.into(), ..Failure::default() }
     }
 
-    /// The call `op` failed with this errno.
-    pub(crate) fn of_call(op: &'static str, errno: Errno) -> Self {
-        let message = format!("{op}: {}", tcpecho::words(errno));
-        Failure { errno: Some(errno), ..Failure::new(op, message) }
-    }
-
     /// What was typed cannot be done.
     pub(crate) fn usage(message: impl Into<String>) -> Self {
         Failure::new("usage", message)
