@@ -63,7 +63,8 @@ enum Stopped {
 /// The whole run; what it learns goes into the report as it learns it.
 fn converse(plan: &Plan, report: &mut Report) -> Result<(), Stopped> {
     let signals = Signals::catch(&[Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP])
-        .map_err(|errno| impossible("signalfd", &errno))?;
+        .map_err(|errno| impossible("signalfd", &errno))?
+        .with_reader();
     // Held until the end: dropping it would end its connections.
     let (addrs, _server) = match &plan.endpoint {
         Some(endpoint) => (addresses(plan, endpoint, &signals)?, None),

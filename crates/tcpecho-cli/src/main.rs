@@ -31,7 +31,7 @@ use crate::tell::Failure;
 
 /// A TCP echo server, client, prober, load generator and laboratory that say what happened.
 #[derive(Debug, Parser)]
-#[command(version, max_term_width = 100)]
+#[command(version, propagate_version = true, max_term_width = 100)]
 struct Args {
     #[command(subcommand)]
     verb: Verb,
@@ -80,7 +80,8 @@ fn answer(unparsed: &clap::Error) -> u8 {
     let text = unparsed.render().to_string();
     // The rest is the usage.
     let wrong = text.split("\n\n").next().unwrap_or_default().trim_start_matches("error: ");
-    let failure = Failure::usage(wrong.trim());
+    let wrong: Vec<&str> = wrong.split_whitespace().collect();
+    let failure = Failure::usage(wrong.join(" "));
     if Failure::is_told_in_words() {
         let _ = unparsed.print();
     }

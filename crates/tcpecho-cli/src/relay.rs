@@ -160,7 +160,10 @@ impl Relay<'_> {
         if ready.signals
             && let Some(signal) = self.signals.next()
         {
-            return Err(End::Signal(signal));
+            return Err(match signal {
+                Signal::SIGPIPE => End::OutputClosed,
+                signal => End::Signal(signal),
+            });
         }
         // Input goes first: its end of file decides whether the peer's is early.
         if ready.input {
@@ -354,7 +357,7 @@ impl Relay<'_> {
             // Whoever read our output has had enough, as head(1) has.
             Err(Errno::PIPE) => Err(End::OutputClosed),
             // The disk is full, or the like.
-            Err(errno) => Err(End::Local { op: "write standard output", errno }),
+            Err(errno) => Err(End::Local { op: "write to stdout", errno }),
         }
     }
 }
