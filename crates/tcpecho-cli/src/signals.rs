@@ -22,7 +22,7 @@ use rustix::{
 /// instead.
 #[derive(Debug)]
 pub(crate) struct Signals {
-    signals: SignalFd,
+    caught: SignalFd,
     /// An epoll instance for the signals and stdout, where a reader that leaves counts as a signal.
     reader: Option<OwnedFd>,
     /// To be returned next.
@@ -44,14 +44,14 @@ impl Signals {
             .collect();
         mask.thread_block()?;
         let flags = SfdFlags::SFD_NONBLOCK | SfdFlags::SFD_CLOEXEC;
-        let signals = SignalFd::with_flags(&mask, flags)?;
-        Ok(Signals { signals, reader: None, pending: Cell::new(None) })
+        let caught = SignalFd::with_flags(&mask, flags)?;
+        Ok(Signals { caught, reader: None, pending: Cell::new(None) })
     }
 
     /// Also takes it for SIGPIPE, once, that the reader of stdout leaves, before anything is written. So a verb that
     /// polls its signals ends with its reader, whatever it is waiting for.
     pub(crate) fn with_reader(mut self) -> Self {
-        self.reader = watch_reader(&self.signals).ok();
+        self.reader = watch_reader(&self.caught).ok();
         self
     }
 
@@ -62,7 +62,7 @@ impl Signals {
 
     /// The signal that came, if one did.
     pub(crate) fn next(&self) -> Option<Signal> {
-        match self.signals.read_signal() {
+        match self.caught.read_signal() {
             Ok(Some(info)) => Signal::try_from(info.ssi_signo as i32).ok(),
             _ => self.pending.take().or_else(|| self.reader_left().then_some(Signal::SIGPIPE)),
         }
@@ -95,7 +95,7 @@ fn watch_reader(signals: &SignalFd) -> rustix::io::Result<OwnedFd> {
 
 impl AsFd for Signals {
     fn as_fd(&self) -> BorrowedFd<'_> {
-        self.reader.as_ref().map_or_else(|| self.signals.as_fd(), AsFd::as_fd)
+        self.reader.as_ref().map_or_else(|| self.caught.as_fd(), AsFd::as_fd)
     }
 }
 

@@ -187,12 +187,15 @@ struct Ended {
 }
 
 fn start(args: &str, stdout: impl Into<Stdio>) -> Running {
-    let words = shell_words::split(args).unwrap();
-    let mut command = Command::new(program());
-    command.args(words).stdin(Stdio::null()).stdout(stdout).stderr(Stdio::piped());
+    // The command is dropped here: it holds the writing end of the pipe.
+    run(Command::new(program()).args(shell_words::split(args).unwrap()), args, stdout)
+}
+
+fn run(command: &mut Command, args: &str, stdout: impl Into<Stdio>) -> Running {
+    command.stdin(Stdio::null()).stdout(stdout).stderr(Stdio::piped());
     let mut child = command.spawn().unwrap();
-    // The command holds the test's end of the pipe.
-    drop(command);
+    // A copy of the writing end would keep the reader from seeing the end.
+    command.stdout(Stdio::null());
     let (alive, gone) = mpsc::channel::<()>();
     let pidfd = pidfd_open(Pid::from_child(&child), PidfdFlags::empty()).unwrap();
     thread::spawn(move || {
@@ -320,6 +323,20 @@ fn a_full_disk_is_exit_status_2() {
 fn a_descriptor_that_cannot_be_written_is_exit_status_2() {
     for row in rows() {
         let ended = start(&row.args, File::open("/dev/null").unwrap()).ends();
+        assert_eq!(ended.status, Some(2), "{}: {}", row.args, ended.said);
+        let told = "write to stdout: Bad file descriptor (EBADF)";
+        assert!(ended.said.contains(told), "{}: {}", row.args, ended.said);
+    }
+}
+
+/// As after `>&-` in a shell.
+#[test]
+fn a_closed_stdout_is_exit_status_2() {
+    for row in rows() {
+        let args = shell_words::split(&row.args).unwrap();
+        let mut command = Command::new("/bin/sh");
+        command.args(["-c", "exec \"$@\" >&-", "sh", program()]).args(args);
+        let ended = run(&mut command, &row.args, Stdio::null()).ends();
         assert_eq!(ended.status, Some(2), "{}: {}", row.args, ended.said);
         let told = "write to stdout: Bad file descriptor (EBADF)";
         assert!(ended.said.contains(told), "{}: {}", row.args, ended.said);

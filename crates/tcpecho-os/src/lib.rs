@@ -20,6 +20,7 @@ pub mod shared;
 pub mod signal;
 pub mod sock_diag;
 pub mod socket;
+pub mod stdio;
 pub mod system_call;
 pub mod tcp_info;
 pub mod tcp_state;

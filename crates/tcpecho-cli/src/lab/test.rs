@@ -223,7 +223,7 @@ fn expectations(args: &TestArgs, role: Side) -> Result<Expectations, ExitCode> {
     let all = trials();
     let known: Vec<&str> =
         all.iter().filter(|trial| trial.role == role).map(|trial| trial.scenario.name).collect();
-    Expectations::read(file, &known).map_err(|why| refuse(why))
+    Expectations::read(file, &known).map_err(refuse)
 }
 
 /// If no trial at all could start it, that is no verdict on the program.

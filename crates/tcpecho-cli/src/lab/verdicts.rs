@@ -171,10 +171,8 @@ impl Table {
     pub(super) fn status(&self) -> u8 {
         if !self.trials.is_empty() && self.trials.iter().all(|row| is_skipped(row.verdict)) {
             exit::SKIPPED
-        } else if self.trials.iter().all(Row::is_as_expected) {
-            0
         } else {
-            1
+            u8::from(!self.trials.iter().all(Row::is_as_expected))
         }
     }
 
