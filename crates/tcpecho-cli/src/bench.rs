@@ -29,11 +29,7 @@ mod visit;
 mod watch;
 mod workload;
 
-use std::{
-    io::{self, Write},
-    path::Path,
-    process::ExitCode,
-};
+use std::{io, path::Path, process::ExitCode};
 
 use nix::sys::signal::Signal;
 use tcpecho::Ending;
@@ -51,8 +47,9 @@ use self::{
 };
 use crate::{
     exit,
+    output::{self, OutputBuffer, Unwritten, lost_as_json, write_file},
     signals::Signals,
-    tell::{explain, explain_unresolved, say},
+    tell::{Failure, of_unresolved, say},
 };
 
 /// Measures, reports, and says how it went.
@@ -60,15 +57,15 @@ pub(crate) fn run(args: &BenchArgs) -> ExitCode {
     let plan = match args.plan() {
         Ok(plan) => plan,
         Err(sentence) => {
-            say(&sentence.to_string());
-            return ExitCode::from(exit::NOT_POSSIBLE);
+            let failure = Failure::usage(sentence.to_string());
+            return ExitCode::from(failure.tell(exit::NOT_POSSIBLE));
         }
     };
     let signals = match Signals::catch(&[Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP]) {
-        Ok(signals) => signals,
+        Ok(signals) => signals.with_reader(),
         Err(errno) => {
-            say(&format!("signalfd: {errno}"));
-            return ExitCode::from(exit::NOT_POSSIBLE);
+            let failure = Failure::new("signalfd", format!("signalfd: {errno}"));
+            return ExitCode::from(failure.tell(exit::NOT_POSSIBLE));
         }
     };
     machine::raise_descriptors(plan.numbers().count() as u64 + preflight::OTHERS);
@@ -76,37 +73,34 @@ pub(crate) fn run(args: &BenchArgs) -> ExitCode {
         Target::Several(contenders) => several(&plan, contenders, &signals),
         Target::Elsewhere(_) | Target::Own(_) => single(&plan, &signals),
     };
-    ExitCode::from(outcome.unwrap_or_else(|trouble| tell(&trouble)))
+    ExitCode::from(outcome.unwrap_or_else(tell))
 }
 
 /// Says why there is no result.
-fn tell(trouble: &Trouble) -> u8 {
+fn tell(trouble: Trouble) -> u8 {
     match trouble {
-        Trouble::Impossible(sentence) => {
-            say(sentence);
-            exit::NOT_POSSIBLE
-        }
-        Trouble::Unreachable(attempts) => {
-            for attempt in attempts {
-                explain(&attempt.diagnosis);
-            }
-            exit::NOT_CONNECTED
-        }
+        Trouble::Impossible(sentence) => Failure::new("bench", sentence).tell(exit::NOT_POSSIBLE),
+        Trouble::Unreachable(attempts) => Failure::unconnected(attempts).tell(exit::NOT_CONNECTED),
         Trouble::Unresolved(error) => {
-            explain_unresolved(error.clone());
-            exit::NOT_CONNECTED
+            Failure::unresolved(of_unresolved(error)).tell(exit::NOT_CONNECTED)
         }
-        Trouble::Interrupted(signal) => signal.map_or(exit::NOT_POSSIBLE, exit::interrupted_by),
+        // The user knows; a program that reads the output does not.
+        Trouble::Interrupted(signal) => {
+            let word = signal.map_or("a signal", Signal::as_str);
+            let status = signal.map_or(exit::NOT_POSSIBLE, exit::interrupted_by);
+            Failure::interrupted("connect", word).tell_object(status)
+        }
+        Trouble::Unwritten(why) => why.status(0),
+        Trouble::Told(status) => status,
     }
 }
 
 fn several(plan: &Plan, contenders: &[args::Contender], signals: &Signals) -> Result<u8, Trouble> {
     let comparison = compare::run(plan, contenders, signals)?;
     let text = if plan.json { format!("{:#}\n", comparison.json()) } else { comparison.page() };
-    print(&text).map_err(Trouble::Impossible)?;
-    if let Some(path) = &plan.html {
-        write_file(path, &html::comparison(&comparison)).map_err(Trouble::Impossible)?;
-    }
+    let saved = save(plan, || html::comparison(&comparison));
+    print(&text, signals)?;
+    saved?;
     Ok(comparison.status())
 }
 
@@ -134,7 +128,7 @@ fn single(plan: &Plan, signals: &Signals) -> Result<u8, Trouble> {
     };
     // The server goes before the report is written: it has been measured.
     drop(place);
-    show(plan, &summary, search.as_ref().map(|(last, _)| last.as_str()))?;
+    show(plan, &summary, search.as_ref().map(|(last, _)| last.as_str()), signals)?;
     let failed: Vec<String> = plan
         .fail_if
         .iter()
@@ -163,6 +157,7 @@ fn measure(plan: &Plan, place: &mut Place, signals: &Signals) -> Result<Summary,
     let mut progress = Progress::new(plan.quiet, length);
     let unit = plan.workload.unit.words();
     let mut broken = None;
+    let mut stdout = OutputBuffer::stdout(lost_as_json);
     let measured = visit::visit(plan, place, signals, &mut |event, row| {
         progress.see(event, row, unit);
         match (event, &mut log) {
@@ -178,17 +173,33 @@ fn measure(plan: &Plan, place: &mut Place, signals: &Signals) -> Result<Summary,
             (Event::Interval(_), Some(row)) if plan.json_stream => serde_json::to_string(row).ok(),
             _ => None,
         };
-        let told = line.map_or(Ok(()), |line| print(&(line + "\n")));
-        if let Err(sentence) = told {
-            broken.get_or_insert(Trouble::Impossible(sentence));
+        if let Some(line) = line {
+            stdout.line(&line);
+        }
+        if let Err(why @ Unwritten::Failed(_)) = stdout.poll_now()
+            && broken.is_none()
+        {
+            broken = Some(Trouble::Unwritten(why));
+        }
+        if broken.is_some() {
+            signals.output_failed();
         }
     })?;
     progress.clear();
     broken.map_or(Ok(()), Err)?;
+    if let Some((path, log)) = log {
+        log.close().map_err(|error| fault(path, &error))?;
+    }
+    stdout.finish(Some(signals)).map_err(Trouble::Unwritten)?;
     Ok(Summary::of(&measured))
 }
 
-fn show(plan: &Plan, summary: &Summary, last: Option<&str>) -> Result<(), Trouble> {
+fn show(
+    plan: &Plan,
+    summary: &Summary,
+    last: Option<&str>,
+    signals: &Signals,
+) -> Result<(), Trouble> {
     let json = if plan.json_stream {
         serde_json::to_string(summary)
     } else {
@@ -207,11 +218,18 @@ fn show(plan: &Plan, summary: &Summary, last: Option<&str>) -> Result<(), Troubl
             text = format!("{text}{last}\n");
         }
     }
-    print(&text).map_err(Trouble::Impossible)?;
-    if let Some(path) = &plan.html {
-        write_file(path, &html::run(summary)).map_err(Trouble::Impossible)?;
-    }
-    Ok(())
+    let saved = save(plan, || html::run(summary));
+    print(&text, signals)?;
+    saved
+}
+
+/// The page of --html. That it cannot be written does not keep the result from stdout.
+fn save(plan: &Plan, page: impl FnOnce() -> String) -> Result<(), Trouble> {
+    let Some(path) = &plan.html else { return Ok(()) };
+    write_file(path, page().as_bytes()).map_err(|sentence| {
+        say(&sentence);
+        Trouble::Told(exit::NOT_POSSIBLE)
+    })
 }
 
 /// How it went, by the worst that happened.
@@ -233,17 +251,10 @@ fn nobody_there(summary: &Summary) -> bool {
         && summary.error_count() > 0
 }
 
-/// On standard output; a reader that has had enough is no failure.
-fn print(text: &str) -> Result<(), String> {
-    let mut stdout = io::stdout().lock();
-    match stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
-        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
-            Err(format!("standard output: {error}"))
-        }
-        _ => Ok(()),
+/// A report on stdout; a reader that has left is no failure.
+fn print(text: &str, signals: &Signals) -> Result<(), Trouble> {
+    match output::print(text, Some(signals)) {
+        Ok(()) | Err(Unwritten::ReaderLeft) => Ok(()),
+        Err(why) => Err(Trouble::Unwritten(why)),
     }
-}
-
-fn write_file(path: &Path, text: &str) -> Result<(), String> {
-    std::fs::write(path, text).map_err(|error| format!("{}: {error}", path.display()))
 }

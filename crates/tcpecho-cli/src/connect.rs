@@ -24,9 +24,10 @@ use crate::{
     exit,
     explain::Explain,
     lookup::{NoAddress, lookup},
-    relay::{Output, relay},
+    output::Output,
+    relay::relay,
     signals::Signals,
-    tell::{Report, Voice, say},
+    tell::{Failure, Report, Voice, say},
 };
 
 /// Runs the verb to its end and says how it went.
@@ -35,8 +36,8 @@ pub(crate) fn run(args: &ConnectArgs) -> ExitCode {
     let plan = match args.plan() {
         Ok(plan) => plan,
         Err(sentence) => {
-            say(&sentence.to_string());
-            return ExitCode::from(exit::NOT_POSSIBLE);
+            let failure = Failure::usage(sentence.to_string());
+            return ExitCode::from(failure.tell(exit::NOT_POSSIBLE));
         }
     };
     let mut report = Report::default();
@@ -62,7 +63,8 @@ enum Stopped {
 /// The whole run; what it learns goes into the report as it learns it.
 fn converse(plan: &Plan, report: &mut Report) -> Result<(), Stopped> {
     let signals = Signals::catch(&[Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP])
-        .map_err(|errno| impossible("signalfd", &errno))?;
+        .map_err(|errno| impossible("signalfd", &errno))?
+        .with_reader();
     // Held until the end: dropping it would end its connections.
     let (addrs, _server) = match &plan.endpoint {
         Some(endpoint) => (addresses(plan, endpoint, &signals)?, None),

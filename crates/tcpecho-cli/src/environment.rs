@@ -15,29 +15,37 @@ use clap::{
     parser::ValueSource,
 };
 
-use crate::{exit, tell::say};
-
 /// The transports that a service link can name.
 const LINKS: [&str; 3] = ["tcp://", "udp://", "sctp://"];
 
-/// Reads the command line and the environment; ends the program where either is not understood. The notes are about
-/// variables that were ignored.
-pub(crate) fn parse<T: CommandFactory + FromArgMatches>() -> (T, Vec<String>) {
-    let line: Vec<OsString> = env::args_os().collect();
-    let ignored = ignored(&T::command(), &line).unwrap_or_else(|sentence| {
-        say(&sentence);
-        std::process::exit(exit::NOT_POSSIBLE.into());
-    });
+/// Why neither help, version nor arguments came out of the command line and the environment; or a request for help.
+pub(crate) enum Unparsed {
+    /// What clap answers to the command line.
+    Arguments(clap::Error),
+    /// A variable with a value that is not understood.
+    Environment(String),
+}
+
+/// Reads the command line and the environment. The notes are about variables that were ignored.
+///
+/// # Errors
+/// Where either is not understood, or help was asked for.
+pub(crate) fn parse<T: CommandFactory + FromArgMatches>(
+    line: &[OsString],
+) -> Result<(T, Vec<String>), Unparsed> {
+    let ignored = ignored(&T::command(), line).map_err(Unparsed::Environment)?;
     let command = deaf(T::command(), |variable| ignored.iter().any(|(name, _)| name == variable));
-    let matches = command.get_matches_from(line);
-    let args = T::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
+    let args = command
+        .try_get_matches_from(line)
+        .and_then(|matches| T::from_arg_matches(&matches))
+        .map_err(Unparsed::Arguments)?;
     let note = |(name, value): (OsString, String)| {
         let name = name.to_string_lossy().into_owned();
         format!(
             "{name}={value} is ignored: it is the address of a service, set by Kubernetes or Docker"
         )
     };
-    (args, ignored.into_iter().map(note).collect())
+    Ok((args, ignored.into_iter().map(note).collect()))
 }
 
 /// The variables that hold the address of a service.

@@ -10,7 +10,11 @@ pub(crate) const NOT_CONNECTED: u8 = 3;
 
 /// Ended by the user: the shell's own notation for a program that the signal ended.
 pub(crate) fn interrupted_by(signal: Signal) -> u8 {
-    128 + signal as u8
+    match signal {
+        // The reader of stdout left, which is no failure of a filter.
+        Signal::SIGPIPE => 0,
+        signal => 128 + signal as u8,
+    }
 }
 
 /// Cannot be done on this host; the reason has been told.

@@ -34,7 +34,11 @@ use tcpecho_lab::{
 };
 
 use self::ladder::Ladder;
-use crate::{exit, tell::say};
+use crate::{
+    exit,
+    output::{self, ExitWithReader, OutputBuffer, lost_as_text},
+    tell::{Failure, say},
+};
 
 /// Watch what TCP does at its boundaries: two hosts, a wire between them, every packet and state.
 #[derive(Debug, Args)]
@@ -155,7 +159,7 @@ fn obey() -> ExitCode {
 }
 
 fn list() -> ExitCode {
-    let mut out = io::stdout().lock();
+    let mut out = OutputBuffer::stdout(lost_as_text);
     let own: Vec<_> = trials()
         .into_iter()
         .map(|trial| trial.scenario)
@@ -174,7 +178,7 @@ fn list() -> ExitCode {
         let Scenario { name, title, source, .. } = scenario;
         let _ = writeln!(out, "{name:<32} {title} ({source}){takes}{both}");
     }
-    ExitCode::SUCCESS
+    ExitCode::from(out.end(0))
 }
 
 fn explain(name: &str) -> ExitCode {
@@ -194,14 +198,21 @@ fn explain(name: &str) -> ExitCode {
     if pages.is_empty() {
         return unknown(name);
     }
-    // Whoever reads no further than he wants is no failure.
-    let _ = io::stdout().lock().write_all(pages.join("\n").as_bytes());
-    ExitCode::SUCCESS
+    ExitCode::from(output::print(&pages.join("\n"), None).map_or_else(|why| why.status(0), |()| 0))
 }
 
 fn unknown(name: &str) -> ExitCode {
-    say(&format!("no scenario is called '{}'; see tcpecho lab list", name.escape_debug()));
-    ExitCode::from(exit::NOT_POSSIBLE)
+    refuse(format!("no scenario is called '{}'; see tcpecho lab list", name.escape_debug()))
+}
+
+/// What was asked for cannot be done.
+fn refuse(sentence: impl Into<String>) -> ExitCode {
+    ExitCode::from(Failure::usage(sentence).tell(exit::NOT_POSSIBLE))
+}
+
+/// This host cannot do it.
+fn skip(sentence: impl Into<String>) -> ExitCode {
+    ExitCode::from(Failure::new("lab", sentence).tell(exit::SKIPPED))
 }
 
 /// The scenarios asked for, each with the families it is to be played over.
@@ -238,8 +249,7 @@ fn play(args: &RunArgs) -> ExitCode {
         Err(status) => return status,
     };
     if args.pcapng.is_some() && wanted.len() != 1 {
-        say("--pcapng takes the packets of one scenario over one protocol");
-        return ExitCode::from(exit::NOT_POSSIBLE);
+        return refuse("--pcapng takes the packets of one scenario over one protocol");
     }
     if args.real_time {
         let mut told: Vec<&str> = Vec::new();
@@ -260,9 +270,9 @@ fn play(args: &RunArgs) -> ExitCode {
         && let Err(failed) = doctor::try_observing()
     {
         let ways_out = doctor::observing_ways_out(&failed).join("; or ");
-        say(&format!("SKIP: system calls cannot be observed here: {failed}; {ways_out}"));
-        return ExitCode::from(exit::SKIPPED);
+        return skip(format!("SKIP: system calls cannot be observed here: {failed}; {ways_out}"));
     }
+    let watch = ExitWithReader::start();
     let prepare = |stage: &mut Stage| {
         args.prepare(stage);
         for guest in &invitations {
@@ -275,23 +285,25 @@ fn play(args: &RunArgs) -> ExitCode {
     } else {
         side_by_side(&wanted, cable, args.jobs.into(), &prepare)
     };
+    drop(watch);
+    let mut status = status(&runs);
     if let (Some(file), [run]) = (&args.pcapng, runs.as_slice())
-        && let Err(error) = report::write_pcapng(run, file)
+        && let Err(sentence) = report::write_pcapng(run, file)
     {
-        say(&format!("{}: {error}", file.display()));
-        return ExitCode::from(exit::NOT_POSSIBLE);
+        say(&sentence);
+        status = exit::NOT_POSSIBLE;
     }
-    let _ = show(args, live, &runs);
-    status(&runs)
+    let mut out = OutputBuffer::stdout(lost_as_text);
+    // Its failure is the writer's, which tells it.
+    let _ = show(&mut out, args, live, &runs);
+    ExitCode::from(out.end(status))
 }
 
 /// Becomes able to make hosts, by the best way there is: first of all, because a user namespace can only be entered while
 /// there is one thread.
 fn enter() -> Result<Cable, ExitCode> {
-    let skipped = |why: &dyn std::fmt::Display| {
-        say(&format!("SKIP: {why}; tcpecho lab doctor says more"));
-        ExitCode::from(exit::SKIPPED)
-    };
+    let skipped =
+        |why: &dyn std::fmt::Display| skip(format!("SKIP: {why}; tcpecho lab doctor says more"));
     let way = doctor::best().map_err(|findings| {
         let failed = findings.into_iter().find_map(|finding| finding.failed);
         skipped(&failed.map_or_else(
@@ -331,12 +343,13 @@ fn one_by_one(
 
 /// Step by step, as it was: a kernel's timers would not wait for whoever looks.
 fn slowly(run: &Run) {
+    let mut out = OutputBuffer::stdout(lost_as_text);
     for moment in report::shown(run) {
         if let (Place::Lab, tcpecho_lab::What::Step(sentence)) = (moment.place, &moment.what) {
             wait_for_enter(sentence);
         }
         if let Some(line) = ladder::line(&moment, ladder::Look::of_stdout()) {
-            let _ = writeln!(io::stdout().lock(), "{line}");
+            out.line_or_exit(&line);
         }
     }
 }
@@ -392,40 +405,39 @@ impl RunArgs {
     }
 }
 
-fn show(args: &RunArgs, drawn: bool, runs: &[Run]) -> io::Result<()> {
-    let mut out = io::stdout().lock();
+fn show(out: &mut impl Write, args: &RunArgs, drawn: bool, runs: &[Run]) -> io::Result<()> {
     match args.format {
-        Format::Text if drawn => report::summary(&mut out, runs, args.seed),
+        Format::Text if drawn => report::summary(out, runs, args.seed),
         Format::Text => {
             for run in runs.iter().filter(|run| !matches!(run.verdict, Verdict::Held(_))) {
-                ladder::draw(&mut out, run)?;
+                ladder::draw(out, run)?;
             }
-            report::summary(&mut out, runs, args.seed)
+            report::summary(out, runs, args.seed)
         }
-        Format::Markdown => report::markdown(&mut out, runs, args.seed),
-        Format::Mermaid => mermaid::mermaid(&mut out, runs),
-        Format::Ndjson => report::ndjson(&mut out, runs, args.seed),
-        Format::Html => page::html(&mut out, runs, args.seed),
-        Format::Junit => report::junit(&mut out, runs),
+        Format::Markdown => report::markdown(out, runs, args.seed),
+        Format::Mermaid => mermaid::mermaid(out, runs),
+        Format::Ndjson => report::ndjson(out, runs, args.seed),
+        Format::Html => page::html(out, runs, args.seed),
+        Format::Junit => report::junit(out, runs),
     }
 }
 
 /// 0 all held, 1 a claim did not, 2 one broke down, 77 none could be played here.
-fn status(runs: &[Run]) -> ExitCode {
+fn status(runs: &[Run]) -> u8 {
     let any = |test: fn(&Verdict) -> bool| runs.iter().any(|run| test(&run.verdict));
     if any(|verdict| matches!(verdict, Verdict::Failed(_))) {
-        ExitCode::from(1)
+        1
     } else if any(|verdict| matches!(verdict, Verdict::Broken(_))) {
-        ExitCode::from(exit::NOT_POSSIBLE)
+        exit::NOT_POSSIBLE
     } else if any(|verdict| matches!(verdict, Verdict::Skipped(_))) {
-        ExitCode::from(exit::SKIPPED)
+        exit::SKIPPED
     } else {
-        ExitCode::SUCCESS
+        0
     }
 }
 
 fn examine() -> ExitCode {
-    let mut out = io::stdout().lock();
+    let mut out = OutputBuffer::stdout(lost_as_text);
     let mut usable = false;
     for finding in doctor::examine() {
         usable |= finding.failed.is_none();
@@ -441,5 +453,5 @@ fn examine() -> ExitCode {
     for way_out in observed.iter().flat_map(doctor::observing_ways_out) {
         let _ = writeln!(out, "  try: {way_out}");
     }
-    if usable { ExitCode::SUCCESS } else { ExitCode::from(exit::SKIPPED) }
+    ExitCode::from(out.end(if usable { 0 } else { exit::SKIPPED }))
 }

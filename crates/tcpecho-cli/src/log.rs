@@ -18,18 +18,12 @@ use rustix::{
     io::{Errno, write},
 };
 
+use crate::output::{LostLine, lost_as_text};
+
 /// Bytes that may wait.
 const MOST: usize = 256 << 10;
 /// A pipe that poll(2) calls writable takes this much without blocking (PIPE_BUF; pipe(7)).
 const AT_ONCE: usize = 4096;
-
-/// Says that lines are missing, as one line without its newline.
-pub(crate) type LostLine = fn(u64) -> String;
-
-/// The line of a text stream in which lines are missing.
-pub(crate) fn lost_as_text(lines: u64) -> String {
-    format!("{lines} lines lost: they came faster than they were read")
-}
 
 #[derive(Default)]
 struct Queue {

@@ -1,5 +1,7 @@
 //! The program `tcpecho`.
 #![forbid(unsafe_code)]
+// Stdout is written by `output`, which reports errors and does not panic.
+#![deny(clippy::print_stdout)]
 
 mod bench;
 mod connect;
@@ -9,6 +11,7 @@ mod explain;
 mod lab;
 mod log;
 mod lookup;
+mod output;
 mod ping;
 mod relay;
 mod serve;
@@ -16,13 +19,20 @@ mod signals;
 mod size;
 mod tell;
 
-use std::process::ExitCode;
+use std::{
+    env,
+    ffi::OsString,
+    io::{self, IsTerminal},
+    process::ExitCode,
+};
 
 use clap::{Parser, Subcommand};
 
+use crate::{environment::Unparsed, tell::Failure};
+
 /// A TCP echo server, client, prober, load generator and laboratory that say what happened.
 #[derive(Debug, Parser)]
-#[command(version, max_term_width = 100)]
+#[command(version, propagate_version = true, max_term_width = 100)]
 struct Args {
     #[command(subcommand)]
     verb: Verb,
@@ -44,7 +54,15 @@ enum Verb {
 }
 
 fn main() -> ExitCode {
-    let (args, notes) = environment::parse::<Args>();
+    let arguments: Vec<OsString> = env::args_os().collect();
+    tell::write_objects_as_in(&arguments);
+    let (args, notes) = match environment::parse::<Args>(&arguments) {
+        Ok(parsed) => parsed,
+        Err(Unparsed::Arguments(error)) => return ExitCode::from(answer(&error)),
+        Err(Unparsed::Environment(sentence)) => {
+            return ExitCode::from(Failure::usage(sentence).tell(exit::NOT_POSSIBLE));
+        }
+    };
     match args.verb {
         Verb::Serve(args) => serve::run(&args, notes),
         Verb::Connect(args) => connect::run(&args),
@@ -53,4 +71,23 @@ fn main() -> ExitCode {
         Verb::Report(args) => bench::report(&args),
         Verb::Lab(args) => lab::run(&args),
     }
+}
+
+/// Help and version on stdout; what is wrong with the arguments on stderr, and as an object where those are written.
+fn answer(unparsed: &clap::Error) -> u8 {
+    if !unparsed.use_stderr() {
+        let text = unparsed.render();
+        let text =
+            if io::stdout().is_terminal() { text.ansi().to_string() } else { text.to_string() };
+        return output::print(&text, None).map_or_else(|why| why.status(0), |()| 0);
+    }
+    let text = unparsed.render().to_string();
+    // The rest is the usage.
+    let wrong = text.split("\n\n").next().unwrap_or_default().trim_start_matches("error: ");
+    let wrong: Vec<&str> = wrong.split_whitespace().collect();
+    let failure = Failure::usage(wrong.join(" "));
+    if Failure::is_told_in_words() {
+        let _ = unparsed.print();
+    }
+    failure.tell_object(exit::NOT_POSSIBLE)
 }

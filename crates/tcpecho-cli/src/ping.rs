@@ -8,7 +8,6 @@ mod histogram;
 mod json;
 mod lines;
 mod link;
-mod paper;
 mod plot;
 mod probe;
 mod schedule;
@@ -39,7 +38,6 @@ use self::{
     args::{Clock, Manner, Plan},
     course::End,
     link::Way,
-    paper::Paper,
     probe::Run,
     target::{Rules, Target},
     tell::Teller,
@@ -47,16 +45,15 @@ use self::{
 use crate::{
     exit,
     lookup::{NoAddress, lookup},
+    output::{OutputBuffer, Unwritten, lost_as_json, lost_as_text},
     signals::Signals,
-    tell::{explain_unresolved, say},
+    tell::{Failure, explain_unresolved, say},
 };
 
 const SIGNALS: [Signal; 5] =
     [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP, Signal::SIGQUIT, Signal::SIGWINCH];
 /// Nothing was answered, or not enough; as ping(8).
 const NO_ANSWER: u8 = 1;
-/// How long a standard output that is not read may hold up the end.
-const LAST_WORDS: Duration = Duration::from_secs(10);
 /// Looking up a name may take so long.
 const LOOKUP: Duration = Duration::from_secs(10);
 
@@ -65,8 +62,8 @@ pub(crate) fn run(args: &PingArgs) -> ExitCode {
     let plan = match args.plan() {
         Ok(plan) => plan,
         Err(sentence) => {
-            say(&sentence.to_string());
-            return ExitCode::from(exit::NOT_POSSIBLE);
+            let failure = Failure::usage(sentence.to_string());
+            return ExitCode::from(failure.tell(exit::NOT_POSSIBLE));
         }
     };
     ExitCode::from(probe(&plan))
@@ -74,16 +71,16 @@ pub(crate) fn run(args: &PingArgs) -> ExitCode {
 
 fn probe(plan: &Plan) -> u8 {
     let signals = match Signals::catch(&SIGNALS) {
-        Ok(signals) => signals,
+        Ok(signals) => signals.with_reader(),
         Err(errno) => {
-            say(&format!("signalfd: {errno}"));
-            return exit::NOT_POSSIBLE;
+            let failure = Failure::new("signalfd", format!("signalfd: {errno}"));
+            return failure.tell(exit::NOT_POSSIBLE);
         }
     };
     let awake = keep_stamps_on(plan.clock);
     if plan.clock == Clock::Kernel && awake.is_none() {
-        say("--timestamps kernel: SO_TIMESTAMPING is not to be had here");
-        return exit::NOT_POSSIBLE;
+        let message = "--timestamps kernel: SO_TIMESTAMPING is not to be had here";
+        return Failure::new("setsockopt", message).tell(exit::NOT_POSSIBLE);
     }
     // Held until the end: dropping it would end its connections.
     let (found, unresolved, _server) = match addresses(plan, &signals) {
@@ -91,22 +88,33 @@ fn probe(plan: &Plan) -> u8 {
         Err(status) => return status,
     };
     let start = Instant::now();
-    let mut paper = Paper::stdout();
-    if plan.manner == Manner::JsonStream {
+    let is_json = matches!(plan.manner, Manner::Json | Manner::JsonStream);
+    let lost_line = if is_json { lost_as_json } else { lost_as_text };
+    let mut paper = OutputBuffer::stdout(lost_line);
+    // A sweep has no report of all targets.
+    if plan.manner == Manner::JsonStream || is_json && plan.sweep.is_some() {
         for (name, diagnosis) in &unresolved {
-            paper.line(&json::unresolved(name, diagnosis));
+            paper.report_line(&json::unresolved(name, diagnosis));
         }
     }
     if found.is_empty() {
-        paper.finish(&signals, LAST_WORDS);
-        return exit::NOT_POSSIBLE;
+        if is_json && plan.sweep.is_none() {
+            let in_stream = plan.manner == Manner::JsonStream;
+            let spent = start.elapsed();
+            let status = exit::NOT_POSSIBLE;
+            paper.report_line(&json::report(&[], &unresolved, plan, spent, status, in_stream));
+        }
+        return match paper.finish(Some(&signals)) {
+            Ok(()) => exit::NOT_POSSIBLE,
+            Err(why) => why.status(exit::NOT_POSSIBLE),
+        };
     }
-    let unresolved = !unresolved.is_empty();
+    let any_unresolved = !unresolved.is_empty();
     let rules = rules(plan, start);
     if let Some(sweep) = plan.sweep {
         let (way, run) = (&rules.way, rules.run);
         let status = sweep::run(plan, sweep, found, way, run, &signals, &mut paper);
-        return if unresolved { status.max(exit::NOT_POSSIBLE) } else { status };
+        return if any_unresolved { status.max(exit::NOT_POSSIBLE) } else { status };
     }
     let mut targets: Vec<Target> =
         found.into_iter().map(|(name, addrs)| Target::new(name, addrs, &rules, start)).collect();
@@ -116,25 +124,29 @@ fn probe(plan: &Plan) -> u8 {
     let well = targets.iter().all(|target| is_well(target, plan));
     let status = match end {
         // As other filters do.
-        End::OutputClosed => return 0,
+        // As other filters do.
+        End::Signal(Signal::SIGPIPE) => return 0,
+        End::Unwritten(why) => return why.status(0),
         End::Failed(op, errno) => {
             say(&format!("{op}: {}", tcpecho::words(errno)));
             exit::NOT_POSSIBLE
         }
         End::Signal(signal) if signal != Signal::SIGINT => exit::interrupted_by(signal),
-        _ if unresolved => exit::NOT_POSSIBLE,
+        _ if any_unresolved => exit::NOT_POSSIBLE,
         _ if well => 0,
         _ => NO_ANSWER,
     };
-    // The summary needs room.
-    paper.finish(&signals, LAST_WORDS);
-    teller.summary(&targets, start.elapsed(), status, &mut paper);
-    paper.finish(&signals, LAST_WORDS);
+    teller.summary(&targets, &unresolved, start.elapsed(), status, &mut paper);
+    let written = paper.finish(Some(&signals));
     teller.explain_rest();
     if plan.fping {
         tell_fping(&targets);
     }
-    status
+    match written {
+        Ok(()) => status,
+        Err(Unwritten::ReaderLeft) => 0,
+        Err(why) => why.status(status),
+    }
 }
 
 /// As ping(8), and nothing came back that was not sent.
@@ -193,8 +205,7 @@ type Found = (Vec<(String, Vec<SocketAddr>)>, Vec<(String, Diagnosis)>, Option<S
 fn addresses(plan: &Plan, signals: &Signals) -> Result<Found, u8> {
     if plan.endpoints.is_empty() {
         let server = own_server(plan.family).map_err(|error| {
-            say(&format!("listen: {error}"));
-            exit::NOT_POSSIBLE
+            Failure::new("listen", format!("listen: {error}")).tell(exit::NOT_POSSIBLE)
         })?;
         let addr = server.addr();
         return Ok((vec![(addr.to_string(), vec![addr])], Vec::new(), Some(server)));
@@ -226,8 +237,10 @@ fn find(
     lookup(endpoint, family, Some(LOOKUP), signals).map_err(|why| match why {
         NoAddress::Failed(error) => Nowhere::Unresolved(Box::new(explain_unresolved(error))),
         NoAddress::Interrupted => {
-            let status = signals.next().map_or(exit::NOT_POSSIBLE, exit::interrupted_by);
-            Nowhere::Interrupted(status)
+            let signal = signals.next();
+            let status = signal.map_or(exit::NOT_POSSIBLE, exit::interrupted_by);
+            let word = signal.map_or("a signal", Signal::as_str);
+            Nowhere::Interrupted(Failure::interrupted("getaddrinfo", word).tell_object(status))
         }
     })
 }

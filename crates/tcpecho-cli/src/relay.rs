@@ -10,7 +10,6 @@
 mod account;
 mod check;
 mod doubt;
-mod output;
 mod pipe;
 
 use std::{
@@ -26,14 +25,14 @@ use rustix::{
 };
 use tcpecho::{Connection, Ending, Evidence};
 
+pub(crate) use self::check::Difference;
 use self::{
     account::explain_recv,
     check::check,
     doubt::Doubt,
     pipe::{Pipe, TURN},
 };
-pub(crate) use self::{check::Difference, output::Output};
-use crate::{explain::Explain, signals::Signals};
+use crate::{explain::Explain, output::Output, signals::Signals};
 
 /// The most that is sent ahead of the echo: what is remembered for the check. Then input waits for
 /// the echo.
@@ -161,7 +160,10 @@ impl Relay<'_> {
         if ready.signals
             && let Some(signal) = self.signals.next()
         {
-            return Err(End::Signal(signal));
+            return Err(match signal {
+                Signal::SIGPIPE => End::OutputClosed,
+                signal => End::Signal(signal),
+            });
         }
         // Input goes first: its end of file decides whether the peer's is early.
         if ready.input {
@@ -355,7 +357,7 @@ impl Relay<'_> {
             // Whoever read our output has had enough, as head(1) has.
             Err(Errno::PIPE) => Err(End::OutputClosed),
             // The disk is full, or the like.
-            Err(errno) => Err(End::Local { op: "write standard output", errno }),
+            Err(errno) => Err(End::Local { op: "write to stdout", errno }),
         }
     }
 }

@@ -29,6 +29,7 @@ use crate::{
     exit,
     explain::Explain,
     log::{Log, write_now},
+    output,
     signals::Signals,
     tell::say,
 };
@@ -78,24 +79,7 @@ fn list_engines() -> ExitCode {
             .map_or_else(|why| format!("unavailable: {why}"), |()| "available".into());
         let _ = writeln!(table, "{:<10} {:<42} {state}", engine.name, engine.summary);
     }
-    print(&table)
-}
-
-/// Writes a report to stdout. A reader that has left is not a failure; every other error is.
-fn print(text: &str) -> ExitCode {
-    let mut bytes = text.as_bytes();
-    while !bytes.is_empty() {
-        match rustix::io::write(stdio::stdout(), bytes) {
-            Ok(n) => bytes = &bytes[n..],
-            Err(Errno::INTR) => {}
-            Err(Errno::PIPE) => break,
-            Err(errno) => {
-                say(&format!("write to stdout: {}", tcpecho::words(errno)));
-                return ExitCode::from(exit::NOT_POSSIBLE);
-            }
-        }
-    }
-    ExitCode::SUCCESS
+    ExitCode::from(output::print(&table, None).map_or_else(|why| why.status(0), |()| 0))
 }
 
 fn serve(plan: &Plan, engine: &'static Engine, notes: &[String]) -> ExitCode {

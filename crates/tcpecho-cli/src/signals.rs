@@ -1,8 +1,9 @@
 //! Signals as something to poll (signalfd(2)): no code of ours ever runs inside a handler.
 
 use std::{
-    fs,
-    os::fd::{AsFd, BorrowedFd},
+    cell::Cell,
+    fs, io,
+    os::fd::{AsFd, BorrowedFd, OwnedFd},
 };
 
 use nix::{
@@ -12,11 +13,21 @@ use nix::{
         signalfd::{SfdFlags, SignalFd},
     },
 };
+use rustix::{
+    buffer::spare_capacity,
+    event::{Timespec, epoll},
+};
 
 /// Chosen signals, blocked in this thread and in all it starts from now on, and readable here
 /// instead.
 #[derive(Debug)]
-pub(crate) struct Signals(SignalFd);
+pub(crate) struct Signals {
+    caught: SignalFd,
+    /// An epoll instance for the signals and stdout, where a reader that leaves counts as a signal.
+    reader: Option<OwnedFd>,
+    /// To be returned next.
+    pending: Cell<Option<Signal>>,
+}
 
 impl Signals {
     /// Takes these signals, except those that whoever started us wants ignored, as nohup(1) does
@@ -32,19 +43,59 @@ impl Signals {
             .filter(|&signal| ignored >> (signal as u32 - 1) & 1 == 0)
             .collect();
         mask.thread_block()?;
-        SignalFd::with_flags(&mask, SfdFlags::SFD_NONBLOCK | SfdFlags::SFD_CLOEXEC).map(Signals)
+        let flags = SfdFlags::SFD_NONBLOCK | SfdFlags::SFD_CLOEXEC;
+        let caught = SignalFd::with_flags(&mask, flags)?;
+        Ok(Signals { caught, reader: None, pending: Cell::new(None) })
+    }
+
+    /// Also takes it for SIGPIPE, once, that the reader of stdout leaves, before anything is written. So a verb that
+    /// polls its signals ends with its reader, whatever it is waiting for.
+    pub(crate) fn with_reader(mut self) -> Self {
+        self.reader = watch_reader(&self.caught).ok();
+        self
+    }
+
+    /// The same signal comes from ourselves: the output failed.
+    pub(crate) fn output_failed(&self) {
+        self.pending.set(Some(Signal::SIGPIPE));
     }
 
     /// The signal that came, if one did.
     pub(crate) fn next(&self) -> Option<Signal> {
-        let info = self.0.read_signal().ok().flatten()?;
-        Signal::try_from(info.ssi_signo as i32).ok()
+        match self.caught.read_signal() {
+            Ok(Some(info)) => Signal::try_from(info.ssi_signo as i32).ok(),
+            _ => self.pending.take().or_else(|| self.reader_left().then_some(Signal::SIGPIPE)),
+        }
     }
+
+    /// Whether the reader of stdout has left since the last call.
+    fn reader_left(&self) -> bool {
+        let Some(both) = &self.reader else { return false };
+        let mut events = Vec::with_capacity(2);
+        let found = epoll::wait(both, spare_capacity(&mut events), Some(&Timespec::default()));
+        let left = found.is_ok() && events.iter().any(|event| event.data.u64() == READER);
+        if left {
+            // It stays so; asked about again it would be reported without end.
+            let _ = epoll::delete(both, io::stdout());
+        }
+        left
+    }
+}
+
+const READER: u64 = 1;
+
+/// Readable when a signal comes or stdout reports a hang-up. Fails for a regular file, which has no reader.
+fn watch_reader(signals: &SignalFd) -> rustix::io::Result<OwnedFd> {
+    let both = epoll::create(epoll::CreateFlags::CLOEXEC)?;
+    let nothing = epoll::EventFlags::empty();
+    epoll::add(&both, io::stdout(), epoll::EventData::new_u64(READER), nothing)?;
+    epoll::add(&both, signals, epoll::EventData::new_u64(0), epoll::EventFlags::IN)?;
+    Ok(both)
 }
 
 impl AsFd for Signals {
     fn as_fd(&self) -> BorrowedFd<'_> {
-        self.0.as_fd()
+        self.reader.as_ref().map_or_else(|| self.caught.as_fd(), AsFd::as_fd)
     }
 }
 

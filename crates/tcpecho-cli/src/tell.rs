@@ -3,6 +3,7 @@
 
 mod colour;
 mod evidence;
+mod failure;
 mod object;
 
 use std::{
@@ -15,7 +16,10 @@ use rustix::io::Errno;
 use tcpecho::{Attempt, Diagnosis, Ending, Evidence, ResolveError, Symptom, evidence::Phase};
 
 use self::colour::Colour;
-pub(crate) use self::object::Meaning;
+pub(crate) use self::{
+    failure::{ErrorObject, Failure, write_objects_as_in},
+    object::Meaning,
+};
 
 /// How much is said.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -133,10 +137,15 @@ pub(crate) fn say(line: &str) {
 
 /// Says why a name gave no address.
 pub(crate) fn explain_unresolved(error: ResolveError) -> Diagnosis {
-    let evidence = Evidence { phase: Phase::Resolve, ..Evidence::default() };
-    let diagnosis = Diagnosis::of(&Symptom::Unresolved(error), &evidence);
+    let diagnosis = of_unresolved(error);
     explain(&diagnosis);
     diagnosis
+}
+
+/// What it means that a name gave no address.
+pub(crate) fn of_unresolved(error: ResolveError) -> Diagnosis {
+    let evidence = Evidence { phase: Phase::Resolve, ..Evidence::default() };
+    Diagnosis::of(&Symptom::Unresolved(error), &evidence)
 }
 
 /// An ending with its three fields.

@@ -762,7 +762,7 @@ fn a_full_standard_output_is_told() {
             .unwrap();
         let said = String::from_utf8_lossy(&output.stderr).into_owned();
         assert_eq!(output.status.code(), Some(2), "{said}");
-        assert!(said.contains("standard output: No space left on device"), "{said}");
+        assert!(said.contains("write to stdout: No space left on device (ENOSPC)"), "{said}");
     }
 }
 

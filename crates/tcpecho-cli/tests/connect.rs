@@ -404,7 +404,7 @@ fn a_full_disk_is_told() {
     command.arg("connect").arg(addr.to_string()).stdout(full);
     let mut client = Client::run(&mut command);
     client.types(b"hello");
-    client.ends().with(2).says("write standard output: No space left on device (ENOSPC)");
+    client.ends().with(2).says("write to stdout: No space left on device (ENOSPC)");
     server.join().unwrap();
 }
 

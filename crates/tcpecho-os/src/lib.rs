@@ -21,6 +21,7 @@ pub mod signal;
 pub mod sock_diag;
 pub mod socket;
 pub mod socket_filter;
+pub mod stdio;
 pub mod system_call;
 pub mod tcp_info;
 pub mod tcp_state;

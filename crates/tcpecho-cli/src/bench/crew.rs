@@ -192,7 +192,9 @@ impl Chief<'_> {
         while self.done < self.load.threads.len() {
             self.wait();
             if let Some(signal) = self.signals.next() {
-                if self.outcome.stopped.replace(signal).is_some() {
+                let is_second = self.outcome.stopped.replace(signal).is_some();
+                // For nobody to read, nothing is waited for.
+                if is_second || signal == Signal::SIGPIPE {
                     self.stop.set_at_once();
                 }
                 self.end(observe);

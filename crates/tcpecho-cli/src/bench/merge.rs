@@ -21,7 +21,11 @@ use super::{
     },
     workload::Unit,
 };
-use crate::{exit, tell::say};
+use crate::{
+    exit,
+    output::{self, write_file},
+    tell::Failure,
+};
 
 /// Merge results of `tcpecho bench` into one: JSON results, and HDR logs of any HdrHistogram tool.
 ///
@@ -54,10 +58,7 @@ pub(crate) struct ReportArgs {
 pub(crate) fn run(args: &ReportArgs) -> ExitCode {
     match merged(&args.files).and_then(|merged| show(args, &merged)) {
         Ok(status) => ExitCode::from(status),
-        Err(sentence) => {
-            say(&sentence);
-            ExitCode::from(exit::NOT_POSSIBLE)
-        }
+        Err(sentence) => ExitCode::from(Failure::new("report", sentence).tell(exit::NOT_POSSIBLE)),
     }
 }
 
@@ -82,13 +83,13 @@ fn show(args: &ReportArgs, merged: &Form) -> Result<u8, String> {
         _ => {}
     }
     if let Some(path) = &args.html {
-        super::write_file(path, &page)?;
+        write_file(path, page.as_bytes())?;
     }
-    super::print(&text)?;
-    Ok(u8::from(match merged {
+    let status = u8::from(match merged {
         Form::Run(summary) => summary.count_of(Ending::Mismatch) > 0,
         Form::Comparison(comparison) => comparison.has_mismatch(),
-    }))
+    });
+    Ok(output::print(&text, None).map_or_else(|why| why.status(status), |()| status))
 }
 
 fn pretty(json: &impl serde::Serialize) -> Result<String, String> {

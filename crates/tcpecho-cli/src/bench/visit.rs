@@ -22,6 +22,7 @@ use super::{
 };
 use crate::{
     lookup::{NoAddress, lookup},
+    output::Unwritten,
     signals::Signals,
 };
 
@@ -32,6 +33,10 @@ pub(super) enum Trouble {
     Unresolved(ResolveError),
     Unreachable(Vec<Attempt>),
     Interrupted(Option<Signal>),
+    /// Stdout takes nothing any more.
+    Unwritten(Unwritten),
+    /// It has been told already; the exit status.
+    Told(u8),
 }
 
 impl From<Error> for Trouble {

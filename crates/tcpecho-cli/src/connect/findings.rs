@@ -111,7 +111,7 @@ impl Relayed {
             }
             // As other filters do.
             End::OutputClosed => {
-                (report.ending, report.op) = (Some(Ending::Interrupted), "write standard output");
+                (report.ending, report.op) = (Some(Ending::Interrupted), "write to stdout");
                 report.message = format!("{}: nobody reads it any more", report.op);
             }
             End::Local { op, errno } => {

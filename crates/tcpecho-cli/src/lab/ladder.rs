@@ -15,6 +15,7 @@ use tcpecho_lab::{
 };
 
 use super::{calls, report::shown};
+use crate::output::{OutputBuffer, lost_as_text};
 
 /// Where a line's text begins, behind the time.
 const MARGIN: usize = 14;
@@ -128,9 +129,8 @@ impl Drawn {
 impl Ladder {
     /// To standard output, as it suits it.
     pub(super) fn follow(timeline: &Timeline) -> Self {
-        let print = |line: &str| {
-            let _ = writeln!(io::stdout().lock(), "{line}");
-        };
+        let mut stdout = OutputBuffer::stdout(lost_as_text);
+        let print = move |line: &str| stdout.line_or_exit(line);
         Self::draw_to(timeline, Look::of_stdout, Box::new(print))
     }
 

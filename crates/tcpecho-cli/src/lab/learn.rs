@@ -20,9 +20,9 @@ use tcpecho_lab::{
 use super::{
     Families, enter,
     ladder::{self, Look, wrap},
-    puppet_command, report, status, unknown,
+    puppet_command, refuse, report, status, unknown,
 };
-use crate::tell::say;
+use crate::output::{ExitWithReader, OutputBuffer, lost_as_text};
 
 #[derive(Debug, Args)]
 pub(super) struct LearnArgs {
@@ -52,8 +52,7 @@ pub(super) fn run(args: &LearnArgs) -> ExitCode {
         Families::V4 => Family::V4,
         Families::V6 => Family::V6,
         Families::Both => {
-            say("learn plays one run: --family 4 or 6");
-            return ExitCode::from(crate::exit::NOT_POSSIBLE);
+            return refuse("learn plays one run: --family 4 or 6");
         }
     };
     let seed = args.seed.unwrap_or_else(any_seed);
@@ -61,14 +60,16 @@ pub(super) fn run(args: &LearnArgs) -> ExitCode {
         Ok(cable) => cable,
         Err(status) => return status,
     };
+    let _watch = ExitWithReader::start();
     show(&format!("{}: {} ({})", scenario.name, scenario.title, scenario.source));
     show(scenario.question);
     let run = scenario.run(family, cable, puppet_command(), |stage| stage.two().wire.seed(seed));
     if !matches!(run.verdict, Verdict::Held(_)) {
         // What did not go as it should is no lesson.
-        let _ = ladder::draw(&mut io::stdout().lock(), &run);
-        let _ = report::summary(&mut io::stdout().lock(), std::slice::from_ref(&run), seed);
-        return status(std::slice::from_ref(&run));
+        let mut out = OutputBuffer::stdout(lost_as_text);
+        let runs = std::slice::from_ref(&run);
+        let _ = ladder::draw(&mut out, &run).and_then(|()| report::summary(&mut out, runs, seed));
+        return ExitCode::from(out.end(status(runs)));
     }
     let class = teach(&run, seed);
     show("");
@@ -118,14 +119,14 @@ fn teach(run: &Run, seed: u64) -> Class {
 
 fn draw(moment: &Moment) {
     if let Some(line) = ladder::line(moment, Look::of_stdout()) {
-        let _ = writeln!(io::stdout().lock(), "{line}");
+        OutputBuffer::stdout(lost_as_text).line_or_exit(&line);
     }
 }
 
 fn show(text: &str) {
     let width = Look::of_stdout().width.unwrap_or(100);
     for line in wrap(text, width) {
-        let _ = writeln!(io::stdout().lock(), "{line}");
+        OutputBuffer::stdout(lost_as_text).line_or_exit(&line);
     }
 }
 
@@ -188,7 +189,7 @@ impl Class {
 /// Only where somebody types behind it.
 fn print_prompt(prompt: &str) {
     if io::stdin().is_terminal() {
-        let mut out = io::stdout().lock();
+        let mut out = OutputBuffer::stdout(lost_as_text);
         let _ = out.write_all(prompt.as_bytes()).and_then(|()| out.flush());
     }
 }

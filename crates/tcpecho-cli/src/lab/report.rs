@@ -1,6 +1,6 @@
 //! What is left when the ladder is drawn: explanations, summaries, and the forms that machines read.
 
-use std::{fmt::Write as _, fs::File, io, path::Path};
+use std::{fmt::Write as _, io, path::Path};
 
 use serde::Serialize;
 use tcpecho_lab::{
@@ -9,6 +9,7 @@ use tcpecho_lab::{
 };
 
 use super::{calls::tidied, ladder, pace};
+use crate::output::write_file;
 
 /// The page of `lab explain`, in Markdown that reads well as it is.
 pub(super) fn explanation(scenario: &Scenario) -> String {
@@ -208,9 +209,11 @@ pub(super) fn escaped(text: &str) -> String {
 }
 
 /// Every packet of a run, for Wireshark.
-pub(super) fn write_pcapng(run: &Run, file: &Path) -> io::Result<()> {
+pub(super) fn write_pcapng(run: &Run, file: &Path) -> Result<(), String> {
     let Some(timeline) = &run.timeline else {
-        return Err(io::Error::other("nothing was captured"));
+        return Err(format!("{}: not written: nothing was captured", file.display()));
     };
-    pcapng::write(timeline, File::create(file)?)
+    let mut bytes = Vec::new();
+    pcapng::write(timeline, &mut bytes).map_err(|error| format!("{}: {error}", file.display()))?;
+    write_file(file, &bytes)
 }

@@ -25,7 +25,7 @@ use super::{
     Families, enter,
     ladder::{Ladder, Look, Sink},
 };
-use crate::{exit, tell::say};
+use crate::{exit, output::ExitWithReader, tell::say};
 
 #[derive(Debug, Args)]
 pub(super) struct ShellArgs {
@@ -76,6 +76,8 @@ pub(super) fn run(args: &ShellArgs) -> ExitCode {
     };
     two.wire.seed(args.seed);
     let (mut prompt, sink) = Prompt::new();
+    // A script may wait for long before it shows something.
+    let _watch = (!prompt.is_interactive()).then(ExitWithReader::start);
     let screen = Screen { sink: Arc::new(Mutex::new(sink)), look };
     let drawn = screen.clone();
     let sink: Sink = Box::new(move |line| drawn.show(line));

@@ -1,6 +1,6 @@
 //! `tcpecho lab test`: somebody's program through every trial, and a table of verdicts.
 
-use std::{io, path::PathBuf, process::ExitCode};
+use std::{path::PathBuf, process::ExitCode};
 
 use clap::{Args, ValueEnum};
 use tcpecho_lab::{
@@ -9,8 +9,8 @@ use tcpecho_lab::{
     trial::{CommandLine, NOT_LISTENING, Trial, pairs, trials},
 };
 
-use super::{Families, enter, expect::Expectations, side_by_side, verdicts};
-use crate::{exit, tell::say};
+use super::{Families, enter, expect::Expectations, refuse, side_by_side, verdicts};
+use crate::output::{ExitWithReader, OutputBuffer, lost_as_text};
 
 /// Put a program through every boundary condition that applies to it, and say how it behaved.
 ///
@@ -125,13 +125,9 @@ impl ProgramArgs {
 }
 
 fn invitation(role: Side, text: &str) -> Result<Invitation, ExitCode> {
-    let command = CommandLine::parse(text).map_err(|why| {
-        say(&format!("--{role}: {why}"));
-        ExitCode::from(exit::NOT_POSSIBLE)
-    })?;
+    let command = CommandLine::parse(text).map_err(|why| refuse(format!("--{role}: {why}")))?;
     if role == Side::Client && !text.contains("{port}") && !text.contains("{address}") {
-        say("--client: the command has no {port}; it would connect elsewhere");
-        return Err(ExitCode::from(exit::NOT_POSSIBLE));
+        return Err(refuse("--client: the command has no {port}; it would connect elsewhere"));
     }
     Ok(Invitation { role, text: text.to_string(), command })
 }
@@ -142,12 +138,11 @@ pub(super) fn pair_named(name: &str) -> Result<Vec<&'static Scenario>, ExitCode>
     let found: Vec<_> = pairs().iter().filter(wanted).copied().collect();
     if found.is_empty() {
         let names: Vec<&str> = pairs().iter().map(|pair| pair.name).collect();
-        say(&format!(
+        return Err(refuse(format!(
             "'{}' is no trial for a client and a server together; there are: {}",
             name.escape_debug(),
             names.join(", ")
-        ));
-        return Err(ExitCode::from(exit::NOT_POSSIBLE));
+        )));
     }
     Ok(found)
 }
@@ -162,12 +157,11 @@ pub(super) fn trial_named(name: &str, role: Side) -> Result<Vec<&'static Scenari
         return Ok(vec![trial.scenario]);
     }
     let names: Vec<&str> = ours.iter().map(|trial| trial.scenario.name).collect();
-    say(&format!(
+    Err(refuse(format!(
         "'{}' is no trial for a {role}; there are: {}",
         name.escape_debug(),
         names.join(", ")
-    ));
-    Err(ExitCode::from(exit::NOT_POSSIBLE))
+    )))
 }
 
 pub(super) fn test(args: &TestArgs) -> ExitCode {
@@ -179,14 +173,14 @@ pub(super) fn test(args: &TestArgs) -> ExitCode {
 fn judge(args: &TestArgs) -> Result<ExitCode, ExitCode> {
     let mut invitations = args.program.invitations()?;
     if invitations.len() > 1 {
-        say(
+        return Err(refuse(
             "--client cannot be used with --server here: one program is judged; lab run takes both",
-        );
-        return Err(ExitCode::from(exit::NOT_POSSIBLE));
+        ));
     }
     let Some(invitation) = invitations.pop() else {
-        say("which program? --client 'COMMAND {host} {port}' or --server 'COMMAND {port}'");
-        return Err(ExitCode::from(exit::NOT_POSSIBLE));
+        return Err(refuse(
+            "which program? --client 'COMMAND {host} {port}' or --server 'COMMAND {port}'",
+        ));
     };
     let all = vec!["all".to_string()];
     let names = if args.names.is_empty() { &all } else { &args.names };
@@ -198,6 +192,7 @@ fn judge(args: &TestArgs) -> Result<ExitCode, ExitCode> {
     }
     let expectations = expectations(args, invitation.role)?;
     let cable = enter()?;
+    let watch = ExitWithReader::start();
     let begun = std::time::Instant::now();
     let command = invitation.command.clone();
     let processors = std::thread::available_parallelism().map_or(2, usize::from);
@@ -207,20 +202,20 @@ fn judge(args: &TestArgs) -> Result<ExitCode, ExitCode> {
         // Nobody will look at a ladder, and looking at states is most of the work.
         stage.two().watch_states(false);
     });
+    drop(watch);
     if let Some(why) = cannot_start(&runs) {
-        say(&format!("{}: {why}", invitation.text.escape_debug()));
-        return Err(ExitCode::from(exit::NOT_POSSIBLE));
+        return Err(refuse(format!("{}: {why}", invitation.text.escape_debug())));
     }
     let table = verdicts::Table::new(&invitation, &expectations, &runs, begun.elapsed());
-    let mut out = io::stdout().lock();
-    // Whoever reads no further than he wants is no failure.
+    let mut out = OutputBuffer::stdout(lost_as_text);
+    // Its failure is the writer's, which tells it.
     let _ = match args.format {
         TableFormat::Text => table.text(&mut out),
         TableFormat::Json => table.json(&mut out),
         TableFormat::Junit => table.junit(&mut out),
         TableFormat::Markdown => table.markdown(&mut out),
     };
-    Ok(table.status())
+    Ok(ExitCode::from(out.end(table.status())))
 }
 
 fn expectations(args: &TestArgs, role: Side) -> Result<Expectations, ExitCode> {
@@ -228,10 +223,7 @@ fn expectations(args: &TestArgs, role: Side) -> Result<Expectations, ExitCode> {
     let all = trials();
     let known: Vec<&str> =
         all.iter().filter(|trial| trial.role == role).map(|trial| trial.scenario.name).collect();
-    Expectations::read(file, &known).map_err(|why| {
-        say(&why);
-        ExitCode::from(exit::NOT_POSSIBLE)
-    })
+    Expectations::read(file, &known).map_err(refuse)
 }
 
 /// If no trial at all could start it, that is no verdict on the program.

@@ -2,7 +2,6 @@
 
 use std::{
     io::{self, Write},
-    process::ExitCode,
     time::Duration,
 };
 
@@ -169,13 +168,11 @@ impl Table {
     }
 
     /// 0 all as expected, 1 one is not, 77 the lab could play none.
-    pub(super) fn status(&self) -> ExitCode {
+    pub(super) fn status(&self) -> u8 {
         if !self.trials.is_empty() && self.trials.iter().all(|row| is_skipped(row.verdict)) {
-            ExitCode::from(exit::SKIPPED)
-        } else if self.trials.iter().all(Row::is_as_expected) {
-            ExitCode::SUCCESS
+            exit::SKIPPED
         } else {
-            ExitCode::from(1)
+            u8::from(!self.trials.iter().all(Row::is_as_expected))
         }
     }
 

@@ -19,8 +19,11 @@ use rustix::{
     },
 };
 
-use super::{paper::Paper, target::Target, tell::Teller};
-use crate::signals::Signals;
+use super::{target::Target, tell::Teller};
+use crate::{
+    output::{OutputBuffer, Unwritten},
+    signals::Signals,
+};
 
 /// What is read at once.
 const BUFFER: usize = 256 << 10;
@@ -31,9 +34,9 @@ pub(super) enum End {
     /// All is done, or the time is over.
     Done,
     Signal(Signal),
-    /// Nobody reads standard output any more.
-    OutputClosed,
-    /// Standard output, or the loop itself, failed.
+    /// Stdout takes nothing any more.
+    Unwritten(Unwritten),
+    /// The loop itself failed.
     Failed(&'static str, Errno),
 }
 
@@ -41,7 +44,7 @@ pub(super) enum End {
 pub(super) fn run(
     targets: &mut [Target],
     signals: &Signals,
-    paper: &mut Paper,
+    paper: &mut OutputBuffer,
     teller: &mut Teller<'_>,
     deadline: Option<Instant>,
 ) -> End {
@@ -68,15 +71,12 @@ pub(super) fn run(
             return End::Failed("timerfd_settime", errno);
         }
         match wait(targets, signals, paper, &timer) {
-            Ok(true) => paper.write(),
+            Ok(true) => paper.on_ready(),
             Ok(false) => {}
             Err(errno) => return End::Failed("poll", errno),
         }
-        match paper.failed() {
-            // Whoever read our output has had enough, as head(1) has.
-            Some(Errno::PIPE) => return End::OutputClosed,
-            Some(errno) => return End::Failed("write standard output", errno),
-            None => {}
+        if let Err(why) = paper.check() {
+            return End::Unwritten(why);
         }
         while let Some(signal) = signals.next() {
             match signal {
@@ -92,7 +92,7 @@ pub(super) fn run(
 fn wait(
     targets: &mut [Target],
     signals: &Signals,
-    paper: &Paper,
+    paper: &OutputBuffer,
     timer: &Timer,
 ) -> Result<bool, Errno> {
     let mut watched = vec![

@@ -15,7 +15,7 @@ use super::{
     stats::{Series, Stats},
     target::{Mode, Target},
 };
-use crate::tell::Meaning;
+use crate::tell::{ErrorObject, Meaning};
 
 /// One thing that happened, in one line.
 pub(super) fn event(target: &str, event: &Event) -> String {
@@ -35,6 +35,7 @@ pub(super) fn unresolved(target: &str, diagnosis: &Diagnosis) -> String {
 /// The whole run, in one line; with a tag where it is the last of a stream.
 pub(super) fn report(
     targets: &[Target],
+    unresolved: &[(String, Diagnosis)],
     plan: &Plan,
     spent: Duration,
     exit_status: u8,
@@ -43,7 +44,11 @@ pub(super) fn report(
     let row = ReportRow {
         event: in_stream.then_some("report"),
         settings: Settings::of(plan),
-        targets: targets.iter().map(TargetRow::of).collect(),
+        targets: targets
+            .iter()
+            .map(TargetRow::of)
+            .chain(unresolved.iter().map(|(name, why)| TargetRow::of_unresolved(name, why)))
+            .collect(),
         duration_us: us(spent),
         exit_status,
     };
@@ -285,10 +290,13 @@ impl Settings {
     }
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, Default)]
 struct TargetRow<'a> {
     target: &'a str,
     peer: Option<SocketAddr>,
+    /// Why it could not be probed.
+    error: Option<ErrorObject<'a>>,
+    diagnosis: Option<Meaning<'a>>,
     transmitted: u64,
     received: u64,
     late: u64,
@@ -313,11 +321,19 @@ struct TargetRow<'a> {
 }
 
 impl<'a> TargetRow<'a> {
+    fn of_unresolved(target: &'a str, diagnosis: &'a Diagnosis) -> Self {
+        let error = Some(ErrorObject::of_unresolved(diagnosis));
+        let diagnosis = Some(Meaning::of(diagnosis));
+        TargetRow { target, error, diagnosis, ..TargetRow::default() }
+    }
+
     fn of(target: &'a Target) -> Self {
         let stats: &Stats = &target.stats;
         TargetRow {
             target: &target.name,
             peer: target.addr(),
+            error: None,
+            diagnosis: None,
             transmitted: stats.transmitted,
             received: stats.answered,
             late: stats.late,

@@ -18,12 +18,12 @@ use super::{
     args::{Manner, Plan, Sweep},
     json,
     link::Way,
-    paper::Paper,
     probe::Run,
     words::{counted, ms},
 };
 use crate::{
     exit,
+    output::{OutputBuffer, Unwritten},
     signals::Signals,
     tell::{explain, say},
 };
@@ -51,7 +51,7 @@ pub(super) fn run(
     way: &Way,
     run: Run,
     signals: &Signals,
-    paper: &mut Paper,
+    paper: &mut OutputBuffer,
 ) -> u8 {
     let start = Instant::now();
     let deadline = plan.deadline.and_then(|limit| start.checked_add(limit));
@@ -61,7 +61,8 @@ pub(super) fn run(
         let (timeout, origin) = (plan.timeout, start);
         let mut trial =
             Trial { addrs, way, run, timeout, signals, deadline, origin, seq: 0, buffer };
-        let mut writer = Writer { target: &name, sweep, manner: plan.manner, paper, signals };
+        let manner = plan.manner;
+        let mut writer = Writer { target: &name, sweep, manner, paper, signals, written: Ok(()) };
         let found = match sweep {
             Sweep::Idle(most) => idle::sweep(&mut trial, most, plan.size, &mut writer),
             Sweep::Size(most) => size::sweep(&mut trial, most, &mut writer),
@@ -69,13 +70,17 @@ pub(super) fn run(
         let this = match &found {
             Ok(finding) => finding.exit_status(),
             Err(Stop::Signal(signal)) if *signal != Signal::SIGINT => exit::interrupted_by(*signal),
-            Err(Stop::Signal(_) | Stop::Deadline | Stop::Unconnected(_)) => 1,
+            Err(Stop::Signal(_) | Stop::Deadline | Stop::Unconnected(_) | Stop::Unwritten) => 1,
             Err(Stop::Failed(..)) => exit::NOT_POSSIBLE,
         };
         status = status.max(this);
         writer.end(&found, start.elapsed(), this);
-        if paper.failed().is_some() {
-            return 0;
+        match (writer.written, &found) {
+            (Ok(()), Err(Stop::Signal(Signal::SIGPIPE))) | (Err(Unwritten::ReaderLeft), _) => {
+                return 0;
+            }
+            (Ok(()), _) => {}
+            (Err(why), _) => return why.status(status),
         }
         if matches!(found, Err(Stop::Signal(_) | Stop::Deadline | Stop::Failed(..))) {
             return status;
@@ -149,13 +154,15 @@ struct Writer<'a> {
     target: &'a str,
     sweep: Sweep,
     manner: Manner,
-    paper: &'a mut Paper,
+    paper: &'a mut OutputBuffer,
     signals: &'a Signals,
+    /// Whether all lines have been written.
+    written: Result<(), Unwritten>,
 }
 
 impl<'a> Writer<'a> {
     /// What came of idling for so many milliseconds, or of so many bytes.
-    fn step(&mut self, number: u64, holds: bool, words: &str) {
+    fn step(&mut self, number: u64, holds: bool, words: &str) -> Result<(), Stop> {
         let what = match self.sweep {
             Sweep::Idle(_) => format!("idle {} ms", ms(Duration::from_millis(number))),
             Sweep::Size(_) => counted(number, "byte", "bytes"),
@@ -172,6 +179,7 @@ impl<'a> Writer<'a> {
             }
             _ => {}
         }
+        self.written.map_err(|_| Stop::Unwritten)
     }
 
     fn end(&mut self, found: &Result<Finding, Stop>, spent: Duration, exit_status: u8) {
@@ -182,6 +190,7 @@ impl<'a> Writer<'a> {
             Ok(finding) => finding.sentence(),
             Err(Stop::Signal(signal)) => format!("interrupted ({})", signal.as_str()),
             Err(Stop::Deadline) => "the deadline came first".into(),
+            Err(Stop::Unwritten) => return,
             Err(Stop::Unconnected(failures)) => {
                 for failure in failures {
                     explain(&failure.diagnosis);
@@ -252,8 +261,10 @@ impl<'a> Writer<'a> {
 
     /// A sweep has time: nobody's answer waits while it is written.
     fn line(&mut self, text: &str) {
-        self.paper.line(text);
-        self.paper.finish(self.signals, Duration::from_secs(10));
+        if self.written.is_ok() {
+            self.paper.report_line(text);
+            self.written = self.paper.finish(Some(self.signals));
+        }
     }
 }
 

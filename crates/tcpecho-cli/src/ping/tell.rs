@@ -13,12 +13,14 @@ use super::{
     event::Event,
     histogram, json,
     lines::Lines,
-    paper::Paper,
     plot::{ENTER, LEAVE, Plot},
     summary,
     target::Target,
 };
-use crate::tell::{explain, say};
+use crate::{
+    output::OutputBuffer,
+    tell::{explain, say},
+};
 
 /// Explanations that are held back while a plot has the screen.
 const HELD_BACK: usize = 16;
@@ -38,7 +40,7 @@ pub(super) struct Teller<'a> {
 }
 
 impl<'a> Teller<'a> {
-    pub(super) fn new(plan: &'a Plan, targets: usize, paper: &mut Paper) -> Self {
+    pub(super) fn new(plan: &'a Plan, targets: usize, paper: &mut OutputBuffer) -> Self {
         let lines = Lines {
             mode: plan.mode,
             size: plan.size,
@@ -62,7 +64,7 @@ impl<'a> Teller<'a> {
     }
 
     /// One thing that happened.
-    pub(super) fn tell(&mut self, target: &str, event: &Event, paper: &mut Paper) {
+    pub(super) fn tell(&mut self, target: &str, event: &Event, paper: &mut OutputBuffer) {
         self.explain(target, event);
         let first = matches!(event, Event::Connected(connected) if !connected.again);
         match self.plan.manner {
@@ -114,7 +116,7 @@ impl<'a> Teller<'a> {
     }
 
     /// What the screen shows of all that has happened; as ping -f, a dot stands for each probe that is not answered.
-    pub(super) fn redraw(&mut self, targets: &[Target], now: Instant, paper: &mut Paper) {
+    pub(super) fn redraw(&mut self, targets: &[Target], now: Instant, paper: &mut OutputBuffer) {
         if let Some(screen) = self.plot.as_mut().and_then(|plot| plot.draw(targets, now)) {
             paper.raw(&screen);
         }
@@ -157,18 +159,21 @@ impl<'a> Teller<'a> {
     pub(super) fn summary(
         &mut self,
         targets: &[Target],
+        unresolved: &[(String, Diagnosis)],
         spent: Duration,
         exit_status: u8,
-        paper: &mut Paper,
+        paper: &mut OutputBuffer,
     ) {
         if self.plot.take().is_some() {
-            paper.raw(LEAVE);
+            paper.report(LEAVE);
         }
         let in_stream = self.plan.manner == Manner::JsonStream;
         match self.plan.manner {
             Manner::Silent => {}
             Manner::Json | Manner::JsonStream => {
-                paper.line(&json::report(targets, self.plan, spent, exit_status, in_stream));
+                let plan = self.plan;
+                let report = json::report(targets, unresolved, plan, spent, exit_status, in_stream);
+                paper.report_line(&report);
             }
             Manner::Lines | Manner::Quiet | Manner::Dots | Manner::Plot => {
                 for target in targets {
@@ -178,13 +183,13 @@ impl<'a> Teller<'a> {
         }
     }
 
-    fn summary_of(&self, target: &Target, paper: &mut Paper) {
-        paper.line("");
+    fn summary_of(&self, target: &Target, paper: &mut OutputBuffer) {
+        paper.report_line("");
         for line in summary::lines(target, self.plan.mode) {
-            paper.line(&line);
+            paper.report_line(&line);
         }
         if self.plan.histogram {
-            paper.raw(&histogram::of(&target.stats.time));
+            paper.report(&histogram::of(&target.stats.time));
         }
     }
 

@@ -14,10 +14,7 @@ use serde::Serialize;
 use tcpecho::{Error, Event, Report, Snapshot, words};
 
 use super::args::LogForm;
-use crate::{
-    log::{Log, lost_as_text},
-    tell::say,
-};
+use crate::{log::Log, output::lost_as_text, tell::say};
 
 /// The server's voice.
 #[derive(Clone)]

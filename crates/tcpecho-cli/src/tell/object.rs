@@ -6,7 +6,7 @@ use serde::Serialize;
 use tcpecho::{Attempt, Diagnosis};
 use tcpecho_os::errno;
 
-use super::{Report, evidence::EvidenceObject};
+use super::{Report, evidence::EvidenceObject, failure::ErrorObject};
 
 #[derive(Serialize)]
 pub(super) struct Object<'a> {
@@ -15,6 +15,8 @@ pub(super) struct Object<'a> {
     addr: Option<SocketAddr>,
     errno: Option<&'static str>,
     message: &'a str,
+    /// Null where it ended well; the same shape in the objects of all verbs.
+    error: Option<ErrorObject<'a>>,
     diagnosis: Option<Meaning<'a>>,
     evidence: Option<EvidenceObject>,
     sent: u64,
@@ -38,7 +40,7 @@ pub(crate) struct Meaning<'a> {
 }
 
 #[derive(Serialize)]
-struct AttemptObject<'a> {
+pub(super) struct AttemptObject<'a> {
     addr: SocketAddr,
     ending: &'static str,
     op: &'a str,
@@ -63,6 +65,7 @@ impl<'a> Object<'a> {
             addr: report.addr,
             errno: report.errno.and_then(errno::name),
             message: &report.message,
+            error: (report.exit_status != 0).then(|| ErrorObject::of(report)),
             diagnosis: report.diagnosis.as_ref().map(Meaning::of),
             evidence: report.evidence.as_ref().map(EvidenceObject::of),
             sent: report.sent,
@@ -82,6 +85,18 @@ impl<'a> Object<'a> {
     }
 }
 
+impl<'a> ErrorObject<'a> {
+    fn of(report: &'a Report) -> Self {
+        ErrorObject {
+            op: report.op,
+            addr: report.addr,
+            errno: report.errno.and_then(errno::name),
+            ending: report.ending.map(tcpecho::Ending::word),
+            message: &report.message,
+        }
+    }
+}
+
 impl<'a> Meaning<'a> {
     pub(crate) fn of(diagnosis: &'a Diagnosis) -> Self {
         let Diagnosis { case, cause, advice, certain, .. } = diagnosis;
@@ -90,7 +105,7 @@ impl<'a> Meaning<'a> {
 }
 
 impl<'a> AttemptObject<'a> {
-    fn of(attempt: &'a Attempt) -> Self {
+    pub(super) fn of(attempt: &'a Attempt) -> Self {
         AttemptObject {
             addr: attempt.addr,
             ending: attempt.ending.word(),

@@ -4,11 +4,15 @@ use serde_json::Value;
 
 /// Checks `value` against the schema in that file of docs/schema; the complaints name the place.
 pub(crate) fn complaints(file: &str, value: &Value) -> Vec<String> {
-    let path = format!("{}/../../docs/schema/{file}", env!("CARGO_MANIFEST_DIR"));
-    let root: Value = serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap();
+    let root = read(file);
     let mut found = Vec::new();
     check(&root, &root, value, "$", &mut found);
     found
+}
+
+fn read(file: &str) -> Value {
+    let path = format!("{}/../../docs/schema/{file}", env!("CARGO_MANIFEST_DIR"));
+    serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap()
 }
 
 fn check(root: &Value, schema: &Value, value: &Value, place: &str, found: &mut Vec<String>) {
@@ -45,7 +49,9 @@ fn check(root: &Value, schema: &Value, value: &Value, place: &str, found: &mut V
                 true
             }
             "$ref" => {
-                let pointer = wanted.as_str().unwrap().trim_start_matches('#');
+                let (file, pointer) = wanted.as_str().unwrap().split_once('#').unwrap();
+                let other = (!file.is_empty()).then(|| read(file));
+                let root = other.as_ref().unwrap_or(root);
                 check(root, root.pointer(pointer).unwrap(), value, place, found);
                 true
             }

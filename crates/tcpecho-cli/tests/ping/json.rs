@@ -164,8 +164,25 @@ fn nobody_there_is_an_object_too() {
     // No name server is asked for a name with an empty label.
     let ended = ping(&["-c", "1", "--json-stream", "no..name"]);
     let objects = ended.with(2).objects();
-    assert_eq!(checked(&objects), ["unresolved"]);
+    assert_eq!(checked(&objects), ["unresolved", "report"]);
     assert!(objects[0]["message"].as_str().unwrap().starts_with("getaddrinfo no..name: "));
+}
+
+#[test]
+fn a_name_without_an_address_is_among_the_targets() {
+    let (_held, addr) = deserted(somewhere());
+    for (targets, status) in [(vec!["no..name"], 2), (vec!["no..name", &addr.to_string()], 2)] {
+        let ended = ping(&[&["-c", "1", "--json"], targets.as_slice()].concat());
+        let report = ended.with(status).object();
+        checked(std::slice::from_ref(&report));
+        let rows = report["targets"].as_array().unwrap();
+        assert_eq!(rows.len(), targets.len(), "{report}");
+        let row = rows.iter().find(|row| row["target"] == "no..name").unwrap();
+        assert_eq!(row["error"]["ending"], "resolve-failed", "{row}");
+        assert_eq!(row["error"]["op"], "getaddrinfo", "{row}");
+        assert!(row["diagnosis"]["advice"].is_string(), "{row}");
+        assert_eq!(report["exit_status"], status);
+    }
 }
 
 #[test]

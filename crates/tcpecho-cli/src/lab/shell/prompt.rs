@@ -1,7 +1,7 @@
 //! Where commands come from: a line that is edited on a terminal, below all that happens; else plain lines.
 
 use std::{
-    io::{self, BufRead, IsTerminal, Read, Write},
+    io::{self, BufRead, IsTerminal, Read},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
@@ -11,7 +11,10 @@ use rustix::termios::{
 use unicode_width::UnicodeWidthChar;
 
 use super::edit::{Edit, Event};
-use crate::lab::ladder::{Look, Sink};
+use crate::{
+    lab::ladder::{Look, Sink},
+    output::{self, OutputBuffer, lost_as_text},
+};
 
 pub(super) enum Prompt {
     Terminal(Terminal),
@@ -27,9 +30,8 @@ impl Prompt {
     /// And where everything that is shown goes, so that it does not tear the line that is being typed.
     pub(super) fn new() -> (Self, Sink) {
         if !(io::stdin().is_terminal() && io::stdout().is_terminal()) {
-            let print: Sink = Box::new(|line| {
-                let _ = writeln!(io::stdout().lock(), "{line}");
-            });
+            let mut stdout = OutputBuffer::stdout(lost_as_text);
+            let print: Sink = Box::new(move |line| stdout.line_or_exit(line));
             return (Prompt::Lines, print);
         }
         let typing = Arc::new(Mutex::new(Typing::default()));
@@ -170,8 +172,8 @@ impl Typing {
 }
 
 fn write(text: &str) {
-    let mut out = io::stdout().lock();
-    let _ = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+    // A terminal that is gone ends the input as well.
+    let _ = output::print(text, None);
 }
 
 /// The terminal hands over each key; dropping it makes it as it was.

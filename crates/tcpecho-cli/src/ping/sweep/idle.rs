@@ -37,19 +37,19 @@ pub(super) fn sweep(
         }
         if let Some((broken, at)) = trial.rest(&mut link, idle)? {
             let (word, op, said) = (broken.ending(), broken.op, broken.said());
-            writer.step(idle_ms, false, &format!("{word} after {} ms: {op}: {said}", ms(at)));
+            writer.step(idle_ms, false, &format!("{word} after {} ms: {op}: {said}", ms(at)))?;
             return Ok(Finding::Idle { alive: at, dead: Some(at), how: Some(word_of(word)) });
         }
         let fate = trial.probe(&mut link)?;
         match &fate {
             Fate::Back { time, .. } => {
                 search.holds(idle_ms);
-                writer.step(idle_ms, true, &format!("alive, time={} ms", ms(*time)));
+                writer.step(idle_ms, true, &format!("alive, time={} ms", ms(*time)))?;
             }
             Fate::Changed => return Ok(Finding::Dead(fate)),
             Fate::Silence { .. } | Fate::Ended(_) => {
                 search.fails(idle_ms);
-                writer.step(idle_ms, false, &format!("dead: {}", super::words(&fate)));
+                writer.step(idle_ms, false, &format!("dead: {}", super::words(&fate)))?;
                 how = Some(match &fate {
                     Fate::Ended(broken) if broken.ending() == Ending::Reset => "reset on use",
                     Fate::Ended(broken) => broken.ending().word(),

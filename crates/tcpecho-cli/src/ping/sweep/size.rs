@@ -31,12 +31,12 @@ pub(super) fn sweep(
                         format!(" after {count}")
                     }
                 };
-                writer.step(size, true, &format!("passes, time={} ms{again}", ms(*time)));
+                writer.step(size, true, &format!("passes, time={} ms{again}", ms(*time)))?;
             }
             Fate::Changed => return Ok(Finding::Dead(fate)),
             Fate::Silence { .. } | Fate::Ended(_) => {
                 search.fails(size);
-                writer.step(size, false, &format!("does not pass: {}", super::words(&fate)));
+                writer.step(size, false, &format!("does not pass: {}", super::words(&fate)))?;
             }
         }
         if let Finding::Size { passes, fails, acknowledged, overhead } = &mut finding {

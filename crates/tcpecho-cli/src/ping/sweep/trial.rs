@@ -40,6 +40,8 @@ pub(super) enum Stop {
     /// The user's own deadline.
     Deadline,
     Unconnected(Vec<Attempt>),
+    /// Stdout takes nothing any more.
+    Unwritten,
     Failed(&'static str, Errno),
 }
 

@@ -1,4 +1,4 @@
-//! Standard output that never makes the loop wait.
+//! Stdout as a descriptor that is written to without blocking.
 
 use std::{
     io::{self, IsTerminal},
@@ -10,6 +10,7 @@ use rustix::{
     io::Errno,
     net::{self, SendFlags},
 };
+use tcpecho_os::stdio::stdout_was_closed;
 
 /// What a pipe that polls writable takes without blocking (`PIPE_BUF`, pipe(7)).
 const SAFE: usize = 4096;
@@ -26,6 +27,8 @@ pub(crate) struct Output {
 
 #[derive(Debug)]
 enum Way {
+    /// It was closed when the program started, and is /dev/null now.
+    Closed,
     /// The same pipe or terminal, opened once more for ourselves and non-blocking.
     Own(OwnedFd),
     /// A socket takes the wish with every call.
@@ -40,6 +43,7 @@ impl Output {
         let stdout = io::stdout();
         let kind = fs::fstat(&stdout).map(|stat| FileType::from_raw_mode(stat.st_mode));
         let way = match kind {
+            _ if stdout_was_closed() => Way::Closed,
             Ok(FileType::Socket) => Way::Socket,
             Ok(FileType::RegularFile) => Way::Shared(usize::MAX),
             Ok(FileType::Fifo) => reopened(),
@@ -52,6 +56,7 @@ impl Output {
     /// Writes what can be taken now of `bytes`. Call it when the descriptor polls writable.
     pub(crate) fn write(&self, bytes: &[u8]) -> Result<usize, Errno> {
         match &self.way {
+            Way::Closed => Err(Errno::BADF),
             Way::Own(fd) => rustix::io::write(fd, bytes),
             Way::Socket => {
                 net::send(&self.stdout, bytes, SendFlags::DONTWAIT | SendFlags::NOSIGNAL)

@@ -1,0 +1,19 @@
+//! Files that verbs write.
+
+use std::{fs::File, io::Write, path::Path};
+
+use rustix::io::Errno;
+
+/// Writes `bytes` as the whole content of a file. The error names the file and the call that failed.
+pub(crate) fn write_file(path: &Path, bytes: &[u8]) -> Result<(), String> {
+    let failed =
+        |op: &str, error: &dyn std::fmt::Display| format!("{op} {}: {error}", path.display());
+    let mut file = File::create(path).map_err(|error| failed("create", &error))?;
+    file.write_all(bytes).map_err(|error| failed("write", &error))?;
+    close(file).map_err(|errno| failed("close", &tcpecho::words(errno)))
+}
+
+/// Closes a file that was written. A network file system may report only here that there was no room.
+pub(crate) fn close(file: File) -> Result<(), Errno> {
+    nix::unistd::close(file).map_err(|errno| Errno::from_raw_os_error(errno as i32))
+}

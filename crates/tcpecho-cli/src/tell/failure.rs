@@ -1,0 +1,225 @@
+//! Why a verb has no result: in words on stderr and, where its output is JSON, as an object as well, so that a program
+//! that reads the output of any verb finds `error` and `diagnosis` in it. Its schema is docs/schema/failure.schema.json.
+
+use std::{
+    ffi::{OsStr, OsString},
+    net::SocketAddr,
+    sync::OnceLock,
+};
+
+use rustix::io::Errno;
+use serde::Serialize;
+use tcpecho::{Attempt, Diagnosis, Ending};
+use tcpecho_os::errno;
+
+use super::{
+    explain,
+    object::{AttemptObject, Meaning},
+    say, say_raw,
+};
+use crate::output;
+
+/// Where objects go.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Place {
+    Nowhere,
+    Stdout,
+    /// `connect` leaves stdout to the bytes of the conversation, and with --json writes nothing else here.
+    Stderr,
+}
+
+const GETADDRINFO: &str = "getaddrinfo";
+
+static PLACE: OnceLock<Place> = OnceLock::new();
+
+/// Decides, once, where this command's objects go. The arguments are looked at as they were typed: the object is also
+/// wanted if they cannot be parsed.
+pub(crate) fn write_objects_as_in(arguments: &[OsString]) {
+    let _ = PLACE.set(place(arguments));
+}
+
+fn place(arguments: &[OsString]) -> Place {
+    let mut words = arguments.iter().skip(1).map(OsString::as_os_str);
+    let verb = words.next().and_then(OsStr::to_str).unwrap_or_default();
+    let words: Vec<&str> =
+        words.take_while(|word| *word != "--").map(|word| word.to_str().unwrap_or("")).collect();
+    let has = |flag| words.contains(&flag);
+    let format = words.windows(2).filter(|pair| pair[0] == "--format").map(|pair| pair[1]);
+    let mut format = format.chain(words.iter().filter_map(|word| word.strip_prefix("--format=")));
+    match verb {
+        "connect" if has("--json") => Place::Stderr,
+        "ping" | "bench" | "report" if has("--json") || has("--json-stream") => Place::Stdout,
+        "lab" if format.any(|format| matches!(format, "json" | "ndjson")) => Place::Stdout,
+        _ => Place::Nowhere,
+    }
+}
+
+/// Why there is no result.
+#[derive(Debug, Default)]
+pub(crate) struct Failure {
+    op: &'static str,
+    addr: Option<SocketAddr>,
+    errno: Option<Errno>,
+    ending: Option<Ending>,
+    message: String,
+    diagnosis: Option<Diagnosis>,
+    attempts: Vec<Attempt>,
+}
+
+impl Failure {
+    /// The call or the step `op` failed; `message` is the whole sentence.
+    pub(crate) fn new(op: &'static str, message: impl Into<String>) -> Self {
+        Failure { op, message: message.into(), ..Failure::default() }
+    }
+
+    /// What was typed cannot be done.
+    pub(crate) fn usage(message: impl Into<String>) -> Self {
+        Failure::new("usage", message)
+    }
+
+    /// A name has no address.
+    pub(crate) fn unresolved(diagnosis: Diagnosis) -> Self {
+        Failure {
+            ending: Some(diagnosis.ending),
+            diagnosis: Some(diagnosis.clone()),
+            ..Failure::new(GETADDRINFO, diagnosis.seen)
+        }
+    }
+
+    /// No address could be connected to; the last attempt stands for all.
+    pub(crate) fn unconnected(attempts: Vec<Attempt>) -> Self {
+        let Some(last) = attempts.last().cloned() else {
+            return Failure::new("connect", "there is no address to connect to");
+        };
+        Failure {
+            addr: last.error.addr,
+            errno: Some(last.error.source),
+            ending: Some(last.ending),
+            diagnosis: Some(last.diagnosis.clone()),
+            attempts,
+            ..Failure::new(last.error.op, last.diagnosis.seen)
+        }
+    }
+
+    /// A signal came before there was a result.
+    pub(crate) fn interrupted(op: &'static str, signal: &str) -> Self {
+        Failure {
+            ending: Some(Ending::Interrupted),
+            ..Failure::new(op, format!("interrupted ({signal})"))
+        }
+    }
+
+    /// Tells it in words and, where objects are written, as one. Gives the exit status, which is `status` unless stdout
+    /// failed as well.
+    pub(crate) fn tell(&self, status: u8) -> u8 {
+        if Failure::is_told_in_words() {
+            self.tell_in_words();
+        }
+        self.tell_object(status)
+    }
+
+    /// Whether failures are told in words here.
+    pub(crate) fn is_told_in_words() -> bool {
+        PLACE.get() != Some(&Place::Stderr)
+    }
+
+    fn tell_in_words(&self) {
+        let attempts = self.attempts.iter().map(|attempt| &attempt.diagnosis);
+        let alone = self.diagnosis.iter().filter(|_| self.attempts.is_empty());
+        match self.diagnosis {
+            Some(_) => attempts.chain(alone).for_each(explain),
+            None => say(&self.message),
+        }
+    }
+
+    /// Only the object, where the words have been said.
+    pub(crate) fn tell_object(&self, status: u8) -> u8 {
+        match PLACE.get() {
+            Some(Place::Stdout) => output::print(&self.object(status), None)
+                .map_or_else(|why| why.status(status), |()| status),
+            Some(Place::Stderr) => {
+                say_raw(&self.object(status));
+                status
+            }
+            _ => status,
+        }
+    }
+
+    fn object(&self, exit_status: u8) -> String {
+        let object = Object {
+            error: self.error(),
+            diagnosis: self.diagnosis.as_ref().map(Meaning::of),
+            attempts: self.attempts.iter().map(AttemptObject::of).collect(),
+            exit_status,
+        };
+        serde_json::to_string(&object).unwrap_or_default() + "\n"
+    }
+
+    fn error(&self) -> ErrorObject<'_> {
+        ErrorObject {
+            op: self.op,
+            addr: self.addr,
+            errno: self.errno.and_then(errno::name),
+            ending: self.ending.map(Ending::word),
+            message: &self.message,
+        }
+    }
+}
+
+/// `error` in the objects of all verbs.
+#[derive(Serialize)]
+pub(crate) struct ErrorObject<'a> {
+    /// The call that showed it, or `usage`.
+    pub(crate) op: &'a str,
+    pub(crate) addr: Option<SocketAddr>,
+    pub(crate) errno: Option<&'static str>,
+    /// Null where it was not a connection that failed.
+    pub(crate) ending: Option<&'static str>,
+    pub(crate) message: &'a str,
+}
+
+impl<'a> ErrorObject<'a> {
+    /// A name has no address.
+    pub(crate) fn of_unresolved(diagnosis: &'a Diagnosis) -> Self {
+        ErrorObject {
+            op: GETADDRINFO,
+            addr: None,
+            errno: None,
+            ending: Some(diagnosis.ending.word()),
+            message: &diagnosis.seen,
+        }
+    }
+}
+
+#[derive(Serialize)]
+struct Object<'a> {
+    error: ErrorObject<'a>,
+    diagnosis: Option<Meaning<'a>>,
+    attempts: Vec<AttemptObject<'a>>,
+    exit_status: u8,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn objects_go_where_the_verb_writes_json() {
+        for (line, wanted) in [
+            ("tcpecho ping --json nosuch.invalid", Place::Stdout),
+            ("tcpecho bench --json-stream --nonsense", Place::Stdout),
+            ("tcpecho report --json x", Place::Stdout),
+            ("tcpecho report x -- --json", Place::Nowhere),
+            ("tcpecho connect --json localhost", Place::Stderr),
+            ("tcpecho lab run --format ndjson all", Place::Stdout),
+            ("tcpecho lab test --format=json", Place::Stdout),
+            ("tcpecho lab test --format text", Place::Nowhere),
+            ("tcpecho ping localhost", Place::Nowhere),
+            ("tcpecho", Place::Nowhere),
+            ("", Place::Nowhere),
+        ] {
+            let arguments: Vec<OsString> = line.split_whitespace().map(OsString::from).collect();
+            assert_eq!(place(&arguments), wanted, "{line}");
+        }
+    }
+}
