@@ -135,14 +135,15 @@ impl<C> Connection<C> {
         let request = match sent {
             None => None,
             Some(sent) if sent >= buffers.len(&chunk) => self.next_chunk(buffers),
-            Some(sent) => match buffers.tail(&chunk, sent) {
-                Ok(pending) => Some(self.flush(pending, 0)),
-                Err(OutOfMemory) => {
+            Some(sent) => {
+                if let Ok(pending) = buffers.tail(&chunk, sent) {
+                    Some(self.flush(pending, 0))
+                } else {
                     let call = Some(("malloc", Errno::NOMEM));
                     self.close(buffers, Outcome { ending: Ending::Limit, call });
                     None
                 }
-            },
+            }
         };
         buffers.recycle(chunk);
         request
