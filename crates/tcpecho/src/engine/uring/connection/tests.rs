@@ -312,9 +312,10 @@ impl<R: Rules> World<R> {
                 // A linked request is started, or cancelled, when the one before it is executed.
                 for entry in &mut self.entries {
                     if matches!(entry, Entry::Receive { linked: true }) {
-                        *entry = match n == bytes.len() {
-                            true => Entry::Receive { linked: false },
-                            false => Entry::Received(Err(Errno::CANCELED)),
+                        *entry = if n == bytes.len() {
+                            Entry::Receive { linked: false }
+                        } else {
+                            Entry::Received(Err(Errno::CANCELED))
                         };
                     }
                 }
