@@ -18,12 +18,18 @@ use rustix::{
     io::Errno,
     net::{RecvFlags, Shutdown, recv, shutdown},
 };
-use tcpecho_os::{socket::unread, tcp_info::tcp_info, tcp_state::TcpState};
+use tcpecho_os::{
+    socket::{unread, unsent},
+    tcp_info::tcp_info,
+    tcp_state::TcpState,
+};
 
 use crate::door::until;
 
 /// How long nothing must have come or gone before we take a connection for idle, beyond one round trip.
 const QUIET: Duration = Duration::from_millis(50);
+/// The least time until a sender probes a window that is too small for it: the least retransmission timeout, twice.
+const PERSIST: Duration = Duration::from_millis(400);
 /// How often a connection is looked at that cannot be waited for.
 const NAP: Duration = Duration::from_millis(10);
 /// How long after our FIN the peer's is waited for.
@@ -40,16 +46,22 @@ pub(crate) fn sent_ago(fd: BorrowedFd<'_>) -> u32 {
 }
 
 /// In how long the connection will have been quiet if nothing comes: zero if it has been. One that waits to be read is not
-/// quiet, however long ago that came; nor one that we have just answered: while the peer did not take our answer we did not
-/// read, so it may have much more to send, and our window has only now opened.
+/// quiet, however long ago that came; nor one whose peer has not acknowledged all that we sent: it may have much more to
+/// send, and close(2) while it does sends RST, which destroys what it has not read; nor one that we have just answered.
 pub(crate) fn quiet_in(fd: BorrowedFd<'_>) -> Duration {
     let Ok(info) = tcp_info(fd) else { return Duration::ZERO };
-    if unread(fd).is_ok_and(|bytes| bytes > 0) {
+    let waits = |bytes: Result<u32, Errno>| bytes.is_ok_and(|bytes| bytes > 0);
+    if waits(unread(fd)) || waits(unsent(fd)) {
         return QUIET;
     }
     let silence = info.last_data_recv_ms.min(info.last_data_sent_ms);
     let silence = Duration::from_millis(u64::from(silence));
-    let needed = QUIET + Duration::from_micros(u64::from(info.rtt_us));
+    let mut needed = QUIET + Duration::from_micros(u64::from(info.rtt_us));
+    // A window smaller than a segment may have stopped a peer that has more to say. We told it nothing new, so it tries again
+    // when its persist timer expires (RFC 9293 3.8.6.1), after its retransmission timeout.
+    if info.rcv_wnd.is_some_and(|window| window < 2 * info.rcv_mss) {
+        needed += PERSIST;
+    }
     needed.saturating_sub(silence)
 }
 

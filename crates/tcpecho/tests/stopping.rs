@@ -9,11 +9,15 @@ use std::{
     time::{Duration, Instant},
 };
 
-use common::{AT_ONCE, Place, client::Client, crowd, eventually, least, process};
+use common::{
+    AT_ONCE, Place, client::Client, crowd, crowd::write_until_stuck, eventually, least,
+    network::Network, process,
+};
 use tcpecho::{Ending, Server};
 
-promises! {
+promises_everywhere! {
     drain_answers_what_is_in_flight,
+    drain_gives_stalled_readers_all_that_is_theirs,
     drain_answers_bulk_to_its_end,
     drain_answers_what_waits_to_be_read,
     drain_answers_who_waits_in_the_accept_queue,
@@ -43,13 +47,31 @@ fn drain_answers_what_is_in_flight(at: &Place) {
     let mut client = server.client();
     client.exchanges(b"hello");
     // So little has reached the server's receive queue, and no busy machine can hold it up.
-    client.writes(0..60_000);
+    let in_flight = at.fits(60_000);
+    client.writes(0..in_flight);
     server.begin_drain();
-    client.reads(0..60_000);
+    client.reads(0..in_flight);
     client.sees_the_end();
     drop(client);
     assert!(server.wait(Some(LONG)));
-    assert_eq!(server.tells(Ending::Draining).bytes, 60_005);
+    assert_eq!(server.tells(Ending::Draining).bytes, in_flight as u64 + 5);
+}
+
+/// Who had stopped reading and begins again in the middle of a drain sees every byte, or a reset: never FIN after a part.
+fn drain_gives_stalled_readers_all_that_is_theirs(at: &Place) {
+    let Some(_crowd) = crowd() else { return };
+    let server = at.serve();
+    let many = at.at_a_time(if at.network == Network::Plain { 4 } else { 20 });
+    let stalled = write_until_stuck(server.addr(), many);
+    server.begin_drain();
+    assert!(!server.wait(Some(2 * QUIET)), "the drain does not wait for stalled readers");
+    for (mut client, written) in stalled {
+        client.reads(0..written);
+        client.finishes();
+        client.sees_the_end();
+    }
+    assert!(server.wait(Some(LONG)));
+    server.is_empty_and_adds_up();
 }
 
 /// More than all queues hold, so that it takes the client's threads to keep it coming.
@@ -63,22 +85,24 @@ fn drain_answers_bulk_to_its_end(at: &Place) {
 
 /// `false` if the client was held up for as long as a drain waits.
 fn bulk_is_answered(at: &Place) -> bool {
-    const ALL: usize = 4 * MIB;
+    let all = at.scaled(4 * MIB);
     let server = at.serve();
     let mut client = server.client();
     let mut twin = client.twin();
-    let writer = std::thread::spawn(move || longest_pause(ALL, |piece| twin.writes_up_to(piece)).1);
-    client.reads(0..MIB);
+    let writer = std::thread::spawn(move || longest_pause(all, |piece| twin.writes_up_to(piece)).1);
+    let begun = all / 4;
+    client.reads(0..begun);
     server.begin_drain();
-    let (read, pause) =
-        longest_pause(ALL - MIB, |piece| client.reads_up_to(MIB + piece.start..MIB + piece.end));
+    let (read, pause) = longest_pause(all - begun, |piece| {
+        client.reads_up_to(begun + piece.start..begun + piece.end)
+    });
     let pause = pause.max(writer.join().unwrap());
     assert!(
-        read == ALL - MIB || pause >= QUIET / 2,
+        read == all - begun || pause >= QUIET / 2,
         "FIN after {} bytes and {pause:?}",
-        MIB + read
+        begun + read
     );
-    read == ALL - MIB
+    read == all - begun
 }
 
 /// Moves so many bytes in pieces, until a piece is not whole. Gives how many went, and the longest time for one.
@@ -133,6 +157,7 @@ fn drain_answers_who_waits_in_the_accept_queue(at: &Place) {
             client
         };
         let clients: Vec<Client> = (0..*crowd).map(knock).collect();
+        server.has_in_its_queue(u32::from(*crowd));
         server.begin_drain();
         drop(release);
         for (n, mut client) in clients.into_iter().enumerate() {
@@ -246,7 +271,9 @@ fn drop_ends_everything_at_once(at: &Place) {
     let mut guests = server.guests(at.at_a_time(3));
     server.has_every_acknowledgement();
     let mut stuck = server.client();
-    if !at.one_at_a_time() {
+    if at.one_at_a_time() {
+        server.has_in_its_queue(1);
+    } else {
         stuck.writes_until_stuck(64 * MIB);
     }
     let since = Instant::now();

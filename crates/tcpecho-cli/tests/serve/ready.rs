@@ -169,8 +169,8 @@ fn a_list_that_cannot_be_written_is_an_error() {
 }
 
 /// An interface whose name has a dot, in a network of its own with a link-local address.
-const SCOPED: &str = "ip link set lo up && ip link add eth0.100 type dummy && \
-    ip addr add fe80::1/64 dev eth0.100 nodad && ip link set eth0.100 up && \
+const SCOPED: &str = "ip link set lo up && ip link add eth0.100 type veth peer name other && \
+    ip addr add fe80::1/64 dev eth0.100 nodad && ip link set eth0.100 up && ip link set other up && \
     index=$(cat /sys/class/net/eth0.100/ifindex) && exec \"$0\" serve -l \"$1\"";
 
 #[test]
@@ -179,7 +179,7 @@ fn a_link_local_address_has_its_interface_by_name_or_number() {
         "-rn",
         "sh",
         "-c",
-        "ip link add eth0.100 type dummy && ip addr add fe80::1/64 dev eth0.100",
+        "ip link add eth0.100 type veth peer name other && ip addr add fe80::1/64 dev eth0.100",
     ];
     let trial = Command::new("unshare").args(trial).output();
     if !trial.is_ok_and(|trial| trial.status.success()) {

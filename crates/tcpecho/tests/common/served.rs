@@ -84,6 +84,15 @@ impl Served {
         });
     }
 
+    /// So many connections wait in the accept queue; the last segment of a handshake may be on its way, or lost.
+    pub fn has_in_its_queue(&self, many: u32) {
+        eventually("the handshakes are over", || {
+            let sockets = tcpecho_os::sock_diag::tcp_sockets(self.addr().port()).unwrap();
+            let listeners = sockets.iter().filter(|socket| socket.state == TcpState::Listen);
+            listeners.map(|listener| listener.rqueue).sum::<u32>() == many
+        });
+    }
+
     /// The next session that ends.
     pub fn next_report(&self) -> Report {
         self.reports.recv_timeout(PATIENCE).expect("a session ends")
