@@ -38,17 +38,17 @@ const LIVE: usize = 256 << 10;
 /// Bytes of a report that wait before they are written, where it is produced piece by piece.
 const CHUNK: usize = 64 << 10;
 
-/// Says that events are missing, as one line without its newline.
+/// Says that lines are missing, as one line without its newline.
 pub(crate) type LostLine = fn(u64) -> String;
 
-/// The line of a text stream in which events are missing.
-pub(crate) fn lost_as_text(events: u64) -> String {
-    format!("{events} lines lost: they came faster than they were read")
+/// The line of a text stream in which lines are missing.
+pub(crate) fn lost_as_text(lines: u64) -> String {
+    format!("{lines} lines lost: they came faster than they were read")
 }
 
-/// The object of a JSON stream in which events are missing.
-pub(crate) fn lost_as_json(events: u64) -> String {
-    format!(r#"{{"event":"output-lost","events":{events}}}"#)
+/// The object of a JSON stream in which lines are missing; the same in the log of `serve`.
+pub(crate) fn lost_as_json(lines: u64) -> String {
+    format!(r#"{{"event":"lines-lost","lines":{lines}}}"#)
 }
 
 /// Why output was not written to its end.

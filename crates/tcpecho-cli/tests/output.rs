@@ -427,8 +427,8 @@ fn lost_events_are_counted_in_the_format() {
     let events = |name: &str| objects.iter().filter(|object| object["event"] == name).count();
     let lost: u64 = objects
         .iter()
-        .filter(|object| object["event"] == "output-lost")
-        .map(|object| object["events"].as_u64().unwrap())
+        .filter(|object| object["event"] == "lines-lost")
+        .map(|object| object["lines"].as_u64().unwrap())
         .sum();
     assert!(lost > 0, "nothing was lost");
     // Each probe has one event; one more is the connection's.
