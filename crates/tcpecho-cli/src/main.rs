@@ -19,16 +19,14 @@ mod signals;
 mod size;
 mod tell;
 
-use std::{
-    env,
-    ffi::OsString,
-    io::{self, IsTerminal},
-    process::ExitCode,
-};
+use std::{env, ffi::OsString, io, process::ExitCode};
 
 use clap::{Parser, Subcommand};
 
-use crate::{environment::Unparsed, tell::Failure};
+use crate::{
+    environment::Unparsed,
+    tell::{Failure, has_colour},
+};
 
 /// A TCP echo server, client, prober, load generator and laboratory that say what happened.
 #[derive(Debug, Parser)]
@@ -78,7 +76,7 @@ fn answer(unparsed: &clap::Error) -> u8 {
     if !unparsed.use_stderr() {
         let text = unparsed.render();
         let text =
-            if io::stdout().is_terminal() { text.ansi().to_string() } else { text.to_string() };
+            if has_colour(&io::stdout()) { text.ansi().to_string() } else { text.to_string() };
         return output::print(&text, None).map_or_else(|why| why.status(0), |()| 0);
     }
     let text = unparsed.render().to_string();

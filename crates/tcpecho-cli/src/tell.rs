@@ -17,6 +17,7 @@ use tcpecho::{Attempt, Diagnosis, Ending, Evidence, ResolveError, Symptom, evide
 
 use self::colour::Colour;
 pub(crate) use self::{
+    colour::has_colour,
     failure::{ErrorObject, Failure, write_objects_as_in},
     object::Meaning,
 };

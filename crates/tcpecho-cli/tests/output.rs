@@ -245,6 +245,19 @@ fn wait_until_stuck(running: &Running, reader: &PipeReader) {
     }
 }
 
+fn wait_for(mut condition: impl FnMut() -> bool) {
+    let start = std::time::Instant::now();
+    while !condition() {
+        assert!(start.elapsed() < FAR_TOO_LONG, "it never came");
+        thread::sleep(Duration::from_millis(10));
+    }
+}
+
+fn process_threads(pid: Pid) -> usize {
+    let tasks = std::fs::read_dir(format!("/proc/{}/task", pid.as_raw_pid()));
+    tasks.map_or(0, Iterator::count)
+}
+
 fn read_all(mut reader: impl Read) -> String {
     let mut text = String::new();
     reader.read_to_string(&mut text).unwrap();
@@ -435,6 +448,30 @@ fn lost_events_are_counted_in_the_format() {
     let seen = events("answered") + events("late") + events("connected");
     assert_eq!(seen as u64 + lost, count + 1);
     assert_eq!(objects.last().unwrap()["event"], "report");
+}
+
+/// Rows that nobody reads do not hold the run up: a signal ends it, and the result comes after the rows.
+#[test]
+fn a_reader_that_sleeps_does_not_hold_a_run_up() {
+    let addr = echo_server();
+    let (reader, writer) = small_pipe();
+    let running = start(&format!("bench -q -d 1h --interval 5ms --json-stream {addr}"), writer);
+    let threads = || process_threads(running.pid());
+    wait_for(|| ioctl_fionread(&reader).unwrap() > 0);
+    // Meanwhile there are more rows than a page holds; a machine that is too busy for that proves nothing.
+    thread::sleep(Duration::from_secs(1));
+    assert!(threads() > 1);
+    rustix::process::kill_process(running.pid(), Signal::INT).unwrap();
+    wait_for(|| threads() <= 1);
+    let text = read_all(reader);
+    assert_eq!(running.ends().status, Some(128 + 2));
+    let objects: Vec<Value> =
+        text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let (result, rows) = objects.split_last().unwrap();
+    assert_eq!(result["result"]["interrupted_by"], "SIGINT");
+    let lost: u64 = rows.iter().filter_map(|row| row["lines"].as_u64()).sum();
+    let seen = rows.iter().filter(|row| row.get("from_s").is_some()).count() as u64;
+    assert_eq!(seen + lost, result["intervals"].as_array().unwrap().len() as u64);
 }
 
 #[test]

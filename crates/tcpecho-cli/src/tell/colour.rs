@@ -5,15 +5,19 @@ use std::{
     io::{IsTerminal, stderr},
 };
 
+/// Whether the stream is a terminal that can, and `NO_COLOR` is not set to anything.
+pub(crate) fn has_colour(stream: &impl IsTerminal) -> bool {
+    let spared = env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+    let dumb = env::var_os("TERM").is_none_or(|term| term == "dumb");
+    stream.is_terminal() && !spared && !dumb
+}
+
 /// Whether there is colour.
 pub(super) struct Colour(bool);
 
 impl Colour {
-    /// On a terminal that can, unless `NO_COLOR` is set to anything.
     pub(super) fn of_standard_error() -> Self {
-        let spared = env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
-        let dumb = env::var_os("TERM").is_none_or(|term| term == "dumb");
-        Colour(stderr().is_terminal() && !spared && !dumb)
+        Colour(has_colour(&stderr()))
     }
 
     /// How it ended: bold and red.
