@@ -12,6 +12,7 @@ mod lab;
 mod log;
 mod lookup;
 mod output;
+mod pause;
 mod ping;
 mod relay;
 mod serve;
