@@ -1,9 +1,11 @@
 //! Latencies in bounded memory: HDR histograms in nanoseconds with three significant digits, all of
 //! one shape, so that adding them loses nothing.
 
+mod decode;
+
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use hdrhistogram::Histogram;
-use hdrhistogram::serialization::{Deserializer, Serializer, V2DeflateSerializer};
+use hdrhistogram::serialization::{Serializer, V2DeflateSerializer};
 
 /// The longest time told apart; longer ones count as this.
 const LONGEST: u64 = 3_600_000_000_000;
@@ -98,13 +100,9 @@ impl Times {
 
     /// Reads what [`Times::encoded`] or another HDR tool wrote.
     pub(super) fn decoded(text: &str) -> Result<Self, String> {
-        let bytes = STANDARD.decode(text).map_err(|error| error.to_string())?;
-        let read: Histogram<u64> = Deserializer::new()
-            .deserialize(&mut bytes.as_slice())
-            .map_err(|error| format!("no HDR histogram: {error}"))?;
-        let mut times = Self::new();
-        times.0.add(&read).map_err(|error| format!("its range is another: {error}"))?;
-        Ok(times)
+        let bytes =
+            STANDARD.decode(text).map_err(|error| format!("not an HDR histogram: {error}"))?;
+        decode::decode(&bytes)
     }
 }
 
@@ -158,8 +156,7 @@ mod tests {
             for _ in 0..3 {
                 state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
                 let at = (state >> 33) as usize;
-                // Seldom the head: it says how large everything is, and large takes long.
-                let at = if round % 60 == 0 { at % 40 } else { 40 + at % (bytes.len() - 40) };
+                let at = if round % 2 == 0 { at % 40 } else { at % bytes.len() };
                 bytes[at] = (state >> 20) as u8;
             }
             if state.is_multiple_of(5) {
