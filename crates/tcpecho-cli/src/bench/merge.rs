@@ -1,31 +1,40 @@
 //! `tcpecho report`: results of many machines, or of many parts of one run, as one.
 
 use std::{
-    collections::BTreeMap,
-    fs,
+    collections::{BTreeMap, HashMap, hash_map::Entry},
+    fs::File,
+    hash::{DefaultHasher, Hash, Hasher},
+    io::Read,
     path::{Path, PathBuf},
     process::ExitCode,
 };
 
 use clap::Args;
+use serde::Deserialize;
 use tcpecho::Ending;
 
 use super::{
     compare::{self, Comparison},
+    histogram::Times,
+    output_file::{OutputFile, sentence},
     report::{
         Row, Summary, hdr, html, plot,
         summary::{
             ClientPart, Distribution, Latency, Order, ResultPart, SCHEMA, ServerPart, TcpPart,
         },
         table,
+        text::printable,
     },
     workload::Unit,
 };
 use crate::{
     exit,
-    output::{self, write_file},
-    tell::Failure,
+    output,
+    tell::{Failure, say},
 };
+
+/// A file that is larger is not a result: comparisons of a day have a tenth of it.
+const LARGEST: u64 = 128 << 20;
 
 /// Merge results of `tcpecho bench` into one: JSON results, and HDR logs of any HdrHistogram tool.
 ///
@@ -71,9 +80,9 @@ enum Form {
 fn show(args: &ReportArgs, merged: &Form) -> Result<u8, String> {
     let (mut text, page) = match merged {
         Form::Run(summary) if args.json => (pretty(summary)?, html::run(summary)),
-        Form::Run(summary) => (table::page(summary), html::run(summary)),
+        Form::Run(summary) => (table::page(summary, false), html::run(summary)),
         Form::Comparison(all) if args.json => (pretty(&all.json())?, html::comparison(all)),
-        Form::Comparison(all) => (all.page(), html::comparison(all)),
+        Form::Comparison(all) => (all.page(false), html::comparison(all)),
     };
     match merged {
         Form::Run(summary) if args.plot && !args.json => text += &plot::draw(summary),
@@ -83,7 +92,7 @@ fn show(args: &ReportArgs, merged: &Form) -> Result<u8, String> {
         _ => {}
     }
     if let Some(path) = &args.html {
-        write_file(path, page.as_bytes())?;
+        OutputFile::open(path)?.write(&page)?;
     }
     let status = u8::from(match merged {
         Form::Run(summary) => summary.count_of(Ending::Mismatch) > 0,
@@ -99,9 +108,21 @@ fn pretty(json: &impl serde::Serialize) -> Result<String, String> {
 
 fn merged(files: &[PathBuf]) -> Result<Form, String> {
     let mut all: Option<Form> = None;
+    let mut seen = Seen::default();
+    let mut doubles = Vec::new();
     for path in files {
-        let wrong = |why: String| format!("{}: {why}", path.display());
-        let read = open(path)?;
+        let wrong = |why: String| format!("{}: {why}", shown(path));
+        let bytes = contents(path)?;
+        let read = parse(&bytes, &shown(path)).map_err(wrong)?;
+        if let Some(first) = seen.add(path, &bytes, &read) {
+            let note = format!(
+                "{} has the same result as {}: it counts twice",
+                shown(path),
+                shown(&first)
+            );
+            say(&note);
+            doubles.push(note);
+        }
         match (&mut all, read) {
             (None, read) => all = Some(read),
             (Some(Form::Run(all)), Form::Run(summary)) => {
@@ -122,86 +143,157 @@ fn merged(files: &[PathBuf]) -> Result<Form, String> {
             }
         }
     }
+    if let Some(Form::Run(all)) = &mut all {
+        all.notes.extend(doubles);
+    }
     all.ok_or_else(|| "no results".to_owned())
+}
+
+/// What was read so far, to notice what is given twice: by the bytes of the file, and by the latencies,
+/// which no two runs have alike. So a copy is noticed, and a log beside the result that it is the log of.
+#[derive(Default)]
+struct Seen(HashMap<u64, PathBuf>);
+
+impl Seen {
+    /// The file that had the same.
+    fn add(&mut self, path: &Path, bytes: &[u8], read: &Form) -> Option<PathBuf> {
+        let mut prints = vec![print_of(bytes)];
+        if let Form::Run(summary) = read {
+            let latencies = [&summary.latency.response, &summary.latency.service];
+            prints.extend(latencies.into_iter().flatten().filter_map(Distribution::print));
+        }
+        let mut first = None;
+        for print in prints {
+            match self.0.entry(print) {
+                Entry::Occupied(known) => first = first.or_else(|| Some(known.get().clone())),
+                Entry::Vacant(new) => {
+                    new.insert(path.to_owned());
+                }
+            }
+        }
+        first
+    }
+}
+
+fn print_of(bytes: &[u8]) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    bytes.hash(&mut hasher);
+    hasher.finish()
+}
+
+/// The path as a terminal may show it.
+fn shown(path: &Path) -> String {
+    printable(&path.display().to_string())
 }
 
 /// The result of one run, from a file.
 pub(super) fn read(path: &Path) -> Result<Summary, String> {
-    match open(path)? {
-        Form::Run(summary) => Ok(*summary),
-        Form::Comparison(_) => {
-            Err(format!("{}: it is a comparison, not a result of one run", path.display()))
+    let bytes = contents(path)?;
+    match parse(&bytes, &shown(path)) {
+        Ok(Form::Run(summary)) => Ok(*summary),
+        Ok(Form::Comparison(_)) => {
+            Err(format!("{}: it is a comparison, not a result of one run", shown(path)))
         }
+        Err(why) => Err(format!("{}: {why}", shown(path))),
     }
 }
 
-/// Reads a file, whichever of the forms it has.
-fn open(path: &Path) -> Result<Form, String> {
-    let bytes = fs::read(path).map_err(|error| format!("{}: {error}", path.display()))?;
-    let wrong = |why: String| format!("{}: {why}", path.display());
-    if bytes.first() == Some(&b'{') {
-        return parse(&bytes).map_err(wrong);
+/// All of a file, which may be a pipe, but not one without an end.
+fn contents(path: &Path) -> Result<Vec<u8>, String> {
+    let mut bytes = Vec::new();
+    let read = File::open(path).and_then(|file| file.take(LARGEST + 1).read_to_end(&mut bytes));
+    read.map_err(|error| sentence(path, &error))?;
+    if bytes.len() as u64 > LARGEST {
+        return Err(format!(
+            "{}: larger than {} MiB, which no result is",
+            shown(path),
+            LARGEST >> 20
+        ));
     }
-    hdr::read(&bytes).map(|log| Form::Run(of_log(path, log).into())).map_err(wrong)
+    Ok(bytes)
 }
 
-/// One object, or the last line of a --json-stream.
-fn parse(bytes: &[u8]) -> Result<Form, String> {
-    let wrong = |error: serde_json::Error| format!("no result of tcpecho bench --json: {error}");
-    let json: serde_json::Value = serde_json::from_slice(bytes)
-        .or_else(|error| {
-            let text = String::from_utf8_lossy(bytes);
-            let last = text.lines().last().unwrap_or_default();
-            serde_json::from_str(last).map_err(|_| error)
-        })
-        .map_err(wrong)?;
-    match json["schema"].as_str() {
+/// Reads what is in a file, whichever of the forms it has: one object, the last line of a --json-stream, or
+/// an HDR log. `name` is the file's, for the words of a log.
+fn parse(bytes: &[u8], name: &str) -> Result<Form, String> {
+    if bytes.trim_ascii_start().first() == Some(&b'{') {
+        return parse_json(bytes);
+    }
+    hdr::read(bytes).map(|log| Form::Run(of_log(name, log).into()))
+}
+
+/// What says how to read the rest. What else there is takes no memory.
+#[derive(Deserialize)]
+struct Head {
+    schema: Option<String>,
+}
+
+fn parse_json(bytes: &[u8]) -> Result<Form, String> {
+    let wrong = |error: serde_json::Error| format!("not a result of tcpecho bench --json: {error}");
+    let head = |bytes| serde_json::from_slice::<Head>(bytes);
+    let (bytes, head) = match head(bytes) {
+        Ok(head) => (bytes, head),
+        Err(error) => {
+            let lines = bytes.trim_ascii_end().rsplit(|byte| *byte == b'\n');
+            let last = lines.into_iter().next().unwrap_or_default();
+            (last, head(last).map_err(|_| wrong(error))?)
+        }
+    };
+    match head.schema.as_deref() {
         Some(SCHEMA) => {
-            serde_json::from_value(json).map(|run| Form::Run(Box::new(run))).map_err(wrong)
+            let mut summary: Box<Summary> = serde_json::from_slice(bytes).map_err(wrong)?;
+            summary.check()?;
+            Ok(Form::Run(summary))
         }
-        Some(compare::SCHEMA) => Comparison::read(json).map(Form::Comparison),
-        other => Err(format!(
-            "its schema is {}, not {SCHEMA} or {}",
-            other.unwrap_or("not said").escape_debug(),
-            compare::SCHEMA
-        )),
+        Some(compare::SCHEMA) => Comparison::read(bytes).map(Form::Comparison),
+        Some(other) => {
+            Err(format!("its schema is {}, not {SCHEMA} or {}", printable(other), compare::SCHEMA))
+        }
+        None => Err("not a tcpecho result: it has no \"schema\" field".to_owned()),
     }
 }
 
 /// What a log alone can say: latencies, and how many there were in which time.
-fn of_log(path: &Path, log: hdr::Read) -> Summary {
+fn of_log(name: &str, log: hdr::Read) -> Summary {
     let mut latency = Latency::default();
-    let mut intervals = Vec::new();
     let (mut seconds, mut messages) = (0.0, 0_u64);
-    for entry in log.entries {
-        let slot = match entry.tag.as_deref() {
+    let mut intervals = Vec::with_capacity(log.stretches.len());
+    for one in &log.stretches {
+        let length = one.length.as_secs_f64();
+        seconds += length;
+        messages = messages.saturating_add(one.count);
+        intervals.push(Row {
+            from_s: one.from.as_secs_f64(),
+            to_s: one.from.saturating_add(one.length).as_secs_f64(),
+            throughput_per_s: one.count as f64 / length.max(1e-9),
+            messages: one.count,
+            received_bytes: 0,
+            connections: 0,
+            errors: 0,
+            p50_ns: one.p50,
+            p99_ns: one.p99,
+            max_ns: one.max,
+            offered_per_s: None,
+        });
+    }
+    if log.stretches.is_empty() {
+        messages = log.times.values().map(Times::count).fold(0, u64::saturating_add);
+    }
+    for (tag, times) in log.times {
+        let slot = match tag.as_deref() {
             None if log.response => &mut latency.response,
             None | Some("service") => &mut latency.service,
             Some("response") => &mut latency.response,
-            Some(_) => &mut latency.connect,
+            Some("connect") => &mut latency.connect,
+            Some(other) => {
+                latency.other.extend(Distribution::of(&times).map(|all| (other.to_owned(), all)));
+                continue;
+            }
         };
-        if entry.tag.is_none() {
-            let (times, length) = (&entry.times, entry.length.as_secs_f64());
-            seconds += length;
-            messages = messages.saturating_add(times.count());
-            intervals.push(Row {
-                from_s: entry.from.as_secs_f64(),
-                to_s: entry.from.saturating_add(entry.length).as_secs_f64(),
-                throughput_per_s: times.count() as f64 / length.max(1e-9),
-                messages: times.count(),
-                received_bytes: 0,
-                connections: 0,
-                errors: 0,
-                p50_ns: times.quantile(0.5),
-                p99_ns: times.quantile(0.99),
-                max_ns: times.max(),
-                offered_per_s: None,
-            });
-        }
-        match slot {
-            Some(Distribution(all)) => all.add(&entry.times),
-            None => *slot = Some(Distribution(entry.times)),
-        }
+        // A tag can name what the untagged ones are already.
+        let mut all = slot.as_ref().map_or_else(Times::new, Distribution::times);
+        all.add(&times);
+        *slot = Distribution::of(&all);
     }
     Summary {
         schema: SCHEMA.to_owned(),
@@ -209,7 +301,7 @@ fn of_log(path: &Path, log: hdr::Read) -> Summary {
         started: String::new(),
         parts: 1,
         order: Order {
-            words: format!("HDR log {}", path.display()),
+            words: format!("HDR log {name}"),
             workload: "rr".to_owned(),
             connections: 0,
             threads: 0,
@@ -241,6 +333,9 @@ fn of_log(path: &Path, log: hdr::Read) -> Summary {
             connections_open: 0,
             messages_lost: 0,
             messages_unanswered: 0,
+            messages_late: 0,
+            messages_due: messages,
+            lost_bytes: 0,
             interrupted_by: None,
         },
         latency,
@@ -248,5 +343,6 @@ fn of_log(path: &Path, log: hdr::Read) -> Summary {
         errors: Vec::new(),
         intervals,
         notes: Vec::new(),
+        baseline: None,
     }
 }

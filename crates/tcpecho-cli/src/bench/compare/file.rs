@@ -4,7 +4,14 @@ use serde::Deserialize;
 use tcpecho::Ending;
 
 use super::{Comparison, Standing, median, sorted};
-use crate::bench::{histogram::Times, report::Summary};
+use crate::bench::{
+    histogram::Times,
+    report::{
+        Summary,
+        summary::{Distribution, bounded},
+        text::printable,
+    },
+};
 
 /// The form of the JSON; another number when a reader of the old one would be wrong.
 pub(in crate::bench) const SCHEMA: &str = "tcpecho-bench-comparison-1";
@@ -12,6 +19,7 @@ pub(in crate::bench) const SCHEMA: &str = "tcpecho-bench-comparison-1";
 /// What is read of it: the rest follows from that.
 #[derive(Deserialize)]
 struct File {
+    #[serde(deserialize_with = "bounded::list::<_, _, 1000>")]
     servers: Vec<Standing>,
 }
 
@@ -41,9 +49,16 @@ impl Comparison {
     }
 
     /// Reads what [`Comparison::json`] made.
-    pub(in crate::bench) fn read(json: serde_json::Value) -> Result<Self, String> {
-        let File { servers } = serde_json::from_value(json)
-            .map_err(|error| format!("no comparison of tcpecho bench --json: {error}"))?;
+    pub(in crate::bench) fn read(json: &[u8]) -> Result<Self, String> {
+        let File { mut servers } = serde_json::from_slice(json)
+            .map_err(|error| format!("not a comparison of tcpecho bench --json: {error}"))?;
+        for one in &mut servers {
+            one.name = printable(&one.name);
+            one.refused = one.refused.take().map(|reason| printable(&reason));
+            for round in one.rounds.iter_mut().flatten() {
+                round.check()?;
+            }
+        }
         let mut read = Self { standings: servers, stopped: None };
         read.settle();
         match read.workloads().as_slice() {
@@ -95,7 +110,8 @@ impl Comparison {
     fn settle(&mut self) {
         for one in &mut self.standings {
             let mut all = Times::new();
-            one.rounds.iter().flatten().filter_map(Summary::primary).for_each(|t| all.add(t));
+            let each = one.summaries().filter_map(Summary::primary).map(Distribution::times);
+            each.for_each(|times| all.add(&times));
             one.times = (!all.is_empty()).then_some(all);
         }
     }

@@ -73,7 +73,7 @@ impl Comparison {
         others.iter().map(line).collect()
     }
 
-    pub(in crate::bench) fn page(&self) -> String {
+    pub(in crate::bench) fn page(&self, quiet: bool) -> String {
         let mut page = String::new();
         if let Some(first) = self.summaries().next() {
             let _ = writeln!(page, "{}\n{}\n", first.order.words, self.rounds_in_words());
@@ -94,17 +94,21 @@ impl Comparison {
         for line in self.closing() {
             let _ = writeln!(page, "{line}");
         }
-        for note in self.notes() {
+        for note in self.notes(quiet) {
             let _ = writeln!(page, "note: {note}");
         }
         page
     }
 
-    /// What a reader must know, each once.
-    fn notes(&self) -> Vec<String> {
+    /// What a reader must know, each once; `quiet` leaves out all but what failed.
+    fn notes(&self, quiet: bool) -> Vec<String> {
         let mut notes = Vec::new();
-        let unreliable = ["the client was", "client and server", "the client waited"];
-        for start in unreliable {
+        let unreliable: &[&str] = if quiet {
+            &[]
+        } else {
+            &["the client was", "client and server", "this program did", "the client waited"]
+        };
+        for start in unreliable.iter().copied() {
             let with =
                 |summary: &&Summary| summary.notes.iter().any(|note| note.starts_with(start));
             let (with, all) = (self.summaries().filter(with).count(), self.summaries().count());
@@ -112,6 +116,7 @@ impl Comparison {
                 let what = match start {
                     "the client was" => "the client was the limit",
                     "client and server" => "client and server were both at their limit",
+                    "this program did" => "this program was paused for a while",
                     _ => "the client waited for a processor that others used",
                 };
                 notes.push(format!("in {with} of {all} visits {what}"));
@@ -128,6 +133,9 @@ impl Comparison {
                     "{}: {errors} errors, such as {}: {}",
                     one.name, error.ending, error.first
                 ));
+            }
+            if one.summaries().any(Summary::answered_nothing) {
+                notes.push(format!("{}: nothing was answered", one.name));
             }
             let death = |summary: &Summary| {
                 summary.notes.iter().find(|note| note.starts_with("the server ended")).cloned()

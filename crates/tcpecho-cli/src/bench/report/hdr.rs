@@ -1,14 +1,18 @@
 //! HDR V2 interval logs, as HdrHistogram's own tools read them: the latency that counts without a tag,
 //! the others tagged. Values are nanoseconds; the printed maxima are milliseconds.
 
-use std::{fs, io, path::Path, time::Duration};
+use std::{collections::BTreeMap, fs, io, time::Duration};
 
 use hdrhistogram::serialization::{
     V2DeflateSerializer,
-    interval_log::{IntervalLogIterator, IntervalLogWriterBuilder, LogEntry, Tag},
+    interval_log::{IntervalLogWriterBuilder, Tag},
 };
 
+use super::{summary::MOST_TAGS, text::printable};
 use crate::bench::{crew::Interval, histogram::Times};
+
+/// Intervals of a log: eleven days of seconds.
+const MOST_STRETCHES: usize = 1_000_000;
 
 /// A log that grows with the run: every interval is in the file when it is over.
 pub(in crate::bench) struct Log {
@@ -18,9 +22,9 @@ pub(in crate::bench) struct Log {
 }
 
 impl Log {
-    pub(in crate::bench) fn create(path: &Path) -> io::Result<Self> {
-        let file = fs::File::create(path)?;
-        Ok(Self { file, head: true, start: std::time::SystemTime::now() })
+    /// An empty one, in this file.
+    pub(in crate::bench) fn new(file: fs::File) -> Self {
+        Self { file, head: true, start: std::time::SystemTime::now() }
     }
 
     /// Nothing more comes. A network file system may report only here that there was no room.
@@ -70,42 +74,89 @@ impl Log {
     }
 }
 
-/// One histogram of a log.
-pub(in crate::bench) struct Entry {
-    /// None for the latency that counts.
-    pub(in crate::bench) tag: Option<String>,
-    pub(in crate::bench) from: Duration,
-    pub(in crate::bench) length: Duration,
-    pub(in crate::bench) times: Times,
-}
-
 /// What a log says.
-#[derive(Default)]
+#[derive(Debug, Default)]
 pub(in crate::bench) struct Read {
-    pub(in crate::bench) entries: Vec<Entry>,
+    /// The intervals of the latency that counts, which has no tag.
+    pub(in crate::bench) stretches: Vec<Stretch>,
+    /// All intervals together, by their tags; without one, the latency that counts.
+    pub(in crate::bench) times: BTreeMap<Option<String>, Times>,
     /// Whether the untagged histograms are response times.
     pub(in crate::bench) response: bool,
 }
 
-/// Reads a log.
+/// One interval.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::bench) struct Stretch {
+    pub(in crate::bench) from: Duration,
+    pub(in crate::bench) length: Duration,
+    pub(in crate::bench) count: u64,
+    pub(in crate::bench) p50: Option<u64>,
+    pub(in crate::bench) p99: Option<u64>,
+    pub(in crate::bench) max: Option<u64>,
+}
+
+/// Reads a log: comments, a legend, and for each interval `[Tag=TAG,]START,LENGTH,MAX,HISTOGRAM`, times in
+/// seconds.
 pub(in crate::bench) fn read(text: &[u8]) -> Result<Read, String> {
-    let head = String::from_utf8_lossy(text.get(..4096).unwrap_or(text)).into_owned();
-    let mut read = Read { response: head.contains("[Untagged: response]"), ..Read::default() };
-    for entry in IntervalLogIterator::new(text) {
-        let entry = entry.map_err(|error| format!("no HDR log: {error:?}"))?;
-        if let LogEntry::Interval(interval) = entry {
-            read.entries.push(Entry {
-                tag: interval.tag().map(|tag| tag.as_str().to_owned()),
-                from: interval.start_timestamp(),
-                length: interval.duration(),
-                times: Times::decoded(interval.encoded_histogram())?,
-            });
+    let mut read = Read::default();
+    for (number, line) in text.split(|byte| *byte == b'\n').enumerate() {
+        let line = line.trim_ascii();
+        if line.starts_with(b"#") {
+            read.response |= line.starts_with(b"#[Untagged: response]");
+        } else if !line.is_empty() && !line.starts_with(b"\"StartTimestamp\"") {
+            read.add(line).map_err(|why| format!("not an HDR log: line {}: {why}", number + 1))?;
         }
     }
-    if read.entries.is_empty() {
-        return Err("no HDR log: it has no histogram".to_owned());
+    if read.times.is_empty() {
+        return Err("not an HDR log: it has no histogram".to_owned());
     }
     Ok(read)
+}
+
+impl Read {
+    fn add(&mut self, line: &[u8]) -> Result<(), String> {
+        let line = std::str::from_utf8(line).map_err(|error| error.to_string())?;
+        let (tag, rest) = match line.strip_prefix("Tag=") {
+            Some(rest) => {
+                let (tag, rest) = rest.split_once(',').ok_or("it ends after the tag")?;
+                (Some(printable(tag)), rest)
+            }
+            None => (None, line),
+        };
+        let fields: Vec<&str> = rest.splitn(5, ',').collect();
+        let [from, length, _, histogram] = fields.as_slice() else {
+            return Err("it does not have four fields".to_owned());
+        };
+        let (from, length) = (seconds(from)?, seconds(length)?);
+        let times = Times::decoded(histogram)?;
+        if tag.is_none() {
+            if self.stretches.len() == MOST_STRETCHES {
+                return Err(format!("more than {MOST_STRETCHES} intervals"));
+            }
+            self.stretches.push(Stretch {
+                from,
+                length,
+                count: times.count(),
+                p50: times.quantile(0.5),
+                p99: times.quantile(0.99),
+                max: times.max(),
+            });
+        }
+        if !self.times.contains_key(&tag) && self.times.len() > MOST_TAGS {
+            return Err(format!("more than {MOST_TAGS} tags"));
+        }
+        self.times.entry(tag).or_insert_with(Times::new).add(&times);
+        Ok(())
+    }
+}
+
+/// A moment or a length, in seconds. What is longer than a thousand years is neither.
+fn seconds(text: &str) -> Result<Duration, String> {
+    let seconds = text.parse::<f64>().ok().filter(|seconds| (0.0..=3.2e10).contains(seconds));
+    seconds
+        .and_then(|seconds| Duration::try_from_secs_f64(seconds).ok())
+        .ok_or_else(|| format!("\"{}\" is not a number of seconds", printable(text)))
 }
 
 #[cfg(test)]
@@ -116,7 +167,7 @@ mod tests {
     #[test]
     fn what_is_written_is_read_again() {
         let path = std::env::temp_dir().join(format!("tcpecho-hdr-{}", std::process::id()));
-        let mut log = Log::create(&path).unwrap();
+        let mut log = Log::new(fs::File::create(&path).unwrap());
         log.begin();
         let mut all = Times::new();
         for n in 0..3_u64 {
@@ -133,16 +184,33 @@ mod tests {
         let _ = fs::remove_file(&path);
         let log = read(&text).unwrap();
         assert!(log.response);
-        assert_eq!(log.entries.len(), 6);
-        let mut merged = Times::new();
-        let untagged = log.entries.iter().filter(|entry| entry.tag.is_none());
-        untagged.for_each(|entry| merged.add(&entry.times));
-        assert!(merged == all);
-        assert_eq!(log.entries[2].from, Duration::from_millis(500));
-        assert_eq!(log.entries[2].length, Duration::from_millis(500));
-        assert_eq!(log.entries[1].tag.as_deref(), Some("service"));
+        assert!(log.times[&None] == all);
+        let tags: Vec<_> = log.times.keys().map(|tag| tag.as_deref()).collect();
+        assert_eq!(tags, [None, Some("service")]);
+        assert_eq!(log.stretches.len(), 3);
+        let second = log.stretches[1];
+        assert_eq!((second.from, second.length), (Duration::from_millis(500), second.from));
+        assert_eq!(log.stretches.iter().map(|one| one.count).sum::<u64>(), all.count());
         assert!(read(b"").is_err());
         assert!(read(b"0.0,1.0,2.0,garbage\n").is_err());
         assert!(read(b"not a log at all").is_err());
+    }
+
+    #[test]
+    fn a_log_that_cannot_be_is_refused() {
+        let mut times = Times::new();
+        times.record(5);
+        let histogram = times.encoded();
+        let log = |head: &str| read(format!("{head},0.0,{histogram}\n").as_bytes());
+        assert!(log("0.0,1.0").is_ok() && log("Tag=a b,1511000000.123,1").is_ok());
+        for head in ["-1,1", "0,-1", "0,nan", "0,inf", "0,1e300", "x,1", "0,5,5", "Tag=x", "0"] {
+            let error = log(head).unwrap_err();
+            assert!(error.starts_with("not an HDR log: line 1: "), "{error}");
+        }
+        assert!(read(b"0,1,2,\xff\n").is_err());
+        let tags: Vec<String> = (0..70).map(|n| format!("Tag=t{n},0,1,0,{histogram}\n")).collect();
+        assert!(read(tags.concat().as_bytes()).unwrap_err().contains("tags"));
+        let hidden = log("Tag=\x1b[31m,0,1").unwrap();
+        assert_eq!(hidden.times.keys().flatten().next().unwrap(), "\\u{1b}[31m");
     }
 }

@@ -32,7 +32,7 @@ pub(in crate::bench) fn run(summary: &Summary) -> String {
     ];
     let lines: Vec<Series> = lines
         .iter()
-        .filter_map(|(name, times)| Some(quantiles(name, &times.as_ref()?.0)))
+        .filter_map(|(name, times)| Some(quantiles(name, &times.as_ref()?.times())))
         .collect();
     if !lines.is_empty() {
         card(&mut page, "Latency by percentile", &over_quantiles(&lines));
@@ -140,7 +140,7 @@ fn tiles(page: &mut String, summary: &Summary) {
     } else {
         tile("", &rate(result.throughput_per_s), &result.unit);
     }
-    if let Some(times) = summary.primary() {
+    if let Some(times) = summary.primary().map(Distribution::times) {
         for (name, q) in [("p50", 0.5), ("p99", 0.99), ("p99.9", 0.999)] {
             tile("", &time(times.quantile(q).unwrap_or_default() as f64), name);
         }
@@ -237,6 +237,7 @@ fn latency_table(page: &mut String, summary: &Summary) {
     ]
     .into_iter()
     .filter_map(|(name, times)| Some((name, times.as_ref()?)))
+    .chain(latency.other.iter().map(|(tag, times)| (tag.as_str(), times)))
     .collect();
     if rows.is_empty() {
         return;
@@ -248,7 +249,8 @@ fn latency_table(page: &mut String, summary: &Summary) {
         let _ = write!(table, "<th>{name}</th>");
     }
     table.push_str("<th>max</th></tr>");
-    for (name, Distribution(times)) in rows {
+    for (name, distribution) in rows {
+        let (name, times) = (escaped(name), distribution.times());
         let some = |ns: Option<u64>| time(ns.unwrap_or_default() as f64);
         let mean = time(times.mean().unwrap_or_default());
         let _ = write!(
@@ -268,9 +270,19 @@ fn latency_table(page: &mut String, summary: &Summary) {
 
 fn details(page: &mut String, summary: &Summary) {
     page.push_str("<div style=\"height:.8rem\"></div><div class=\"grid2\">");
-    let text = super::table::page(summary);
+    let text = super::table::page(summary, true);
     // The lines of the page that neither a tile nor a table has.
-    let kept = ["server  ", "client  ", "TCP  ", "errors  ", "throughput", "connections", "memory"];
+    let kept = [
+        "server  ",
+        "client  ",
+        "TCP  ",
+        "errors  ",
+        "throughput",
+        "connections",
+        "memory",
+        "unanswered",
+        "baseline",
+    ];
     let lines = text.lines().filter(|line| kept.iter().any(|start| line.starts_with(start)));
     let mut rows = String::new();
     for line in lines {

@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use super::{Summary, count, time};
+use super::{Summary, count, summary::Distribution, time};
 use crate::bench::histogram::{QUANTILES, Times};
 
 /// Bars at most.
@@ -13,10 +13,10 @@ const EIGHTHS: [char; 8] = ['▏', '▎', '▍', '▌', '▋', '▊', '▉', '�
 
 /// The plot of the latency that counts; empty without any.
 pub(in crate::bench) fn draw(summary: &Summary) -> String {
-    let Some(times) = summary.primary() else { return String::new() };
+    let Some(times) = summary.primary().map(Distribution::times) else { return String::new() };
     let name = if summary.latency.response.is_some() { "response" } else { "service" };
     let mut text = format!("\n{name} times\n");
-    let steps = steps(times);
+    let steps = steps(&times);
     let most = steps.iter().map(|step| step.2).max().unwrap_or(1).max(1);
     for (low, high, number) in steps {
         let marks: Vec<&str> = QUANTILES

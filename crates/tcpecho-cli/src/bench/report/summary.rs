@@ -1,6 +1,9 @@
 //! A result as data: what `--json` writes, what `--baseline` and `tcpecho report` read, and what every
 //! other form shows. Units stand in the names.
 
+mod baseline;
+pub(in crate::bench) mod bounded;
+mod check;
 mod distribution;
 mod gather;
 mod merge;
@@ -14,15 +17,18 @@ use super::Row;
 use crate::bench::{
     histogram::{QUANTILES, Times},
     threshold::Figures,
-    watch::ClientUse,
+    watch::{ClientUse, Pauses},
     workload::{Kind, Unit, Workload},
 };
 
-pub(in crate::bench) use self::distribution::Distribution;
 pub(super) use self::gather::verdict;
+pub(in crate::bench) use self::{baseline::BaselinePart, distribution::Distribution};
 
 /// The form of the JSON; another number when a reader of the old one would be wrong.
 pub(in crate::bench) const SCHEMA: &str = "tcpecho-bench-1";
+
+/// Tags of HDR logs that are kept apart.
+pub(in crate::bench) const MOST_TAGS: usize = 64;
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(in crate::bench) struct Summary {
@@ -33,15 +39,22 @@ pub(in crate::bench) struct Summary {
     /// How many results this is the sum of.
     pub(in crate::bench) parts: u64,
     pub(in crate::bench) order: Order,
+    #[serde(deserialize_with = "bounded::map::<_, _, 256>")]
     pub(in crate::bench) machine: BTreeMap<String, String>,
     pub(in crate::bench) server: ServerPart,
     pub(in crate::bench) client: ClientPart,
     pub(in crate::bench) result: ResultPart,
     pub(in crate::bench) latency: Latency,
     pub(in crate::bench) tcp: TcpPart,
+    #[serde(deserialize_with = "bounded::list::<_, _, 256>")]
     pub(in crate::bench) errors: Vec<ErrorPart>,
+    #[serde(deserialize_with = "bounded::list::<_, _, 1_000_000>")]
     pub(in crate::bench) intervals: Vec<Row>,
+    #[serde(deserialize_with = "bounded::list::<_, _, 1000>")]
     pub(in crate::bench) notes: Vec<String>,
+    /// How it compares with an earlier result (--baseline).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(in crate::bench) baseline: Option<BaselinePart>,
 }
 
 /// The order as it was understood.
@@ -53,6 +66,7 @@ pub(in crate::bench) struct Order {
     pub(in crate::bench) connections: u64,
     pub(in crate::bench) threads: u64,
     pub(in crate::bench) driver: String,
+    #[serde(deserialize_with = "bounded::list::<_, _, 65_536>")]
     pub(in crate::bench) sizes_bytes: Vec<u64>,
     pub(in crate::bench) depth: u64,
     pub(in crate::bench) rate_from_per_s: Option<f64>,
@@ -81,11 +95,18 @@ pub(in crate::bench) struct ServerPart {
 
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub(in crate::bench) struct ClientPart {
+    #[serde(deserialize_with = "bounded::list::<_, _, 1_000_000>")]
     pub(in crate::bench) threads: Vec<ClientUse>,
     pub(in crate::bench) cpu_ns_per_unit: Option<f64>,
     /// How late the generator came to requests that were due.
     pub(in crate::bench) late_mean_ns: Option<f64>,
     pub(in crate::bench) late_max_ns: u64,
+    /// Pauses of the generator itself: it was stopped, or its machine suspended.
+    #[serde(default)]
+    pub(in crate::bench) pauses: Pauses,
+    /// Answers whose service time contains a pause, and is left out.
+    #[serde(default)]
+    pub(in crate::bench) messages_across_pauses: u64,
 }
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -100,6 +121,15 @@ pub(in crate::bench) struct ResultPart {
     pub(in crate::bench) connections_open: u64,
     pub(in crate::bench) messages_lost: u64,
     pub(in crate::bench) messages_unanswered: u64,
+    /// Answered after the measured time.
+    #[serde(default)]
+    pub(in crate::bench) messages_late: u64,
+    /// What was due: the sum of those answered in time or late, lost, and unanswered.
+    #[serde(default)]
+    pub(in crate::bench) messages_due: u64,
+    /// Bytes that were sent and had not come back when their connection ended.
+    #[serde(default)]
+    pub(in crate::bench) lost_bytes: u64,
     pub(in crate::bench) interrupted_by: Option<String>,
 }
 
@@ -110,6 +140,13 @@ pub(in crate::bench) struct Latency {
     /// From sent; for crr from connect(2).
     pub(in crate::bench) service: Option<Distribution>,
     pub(in crate::bench) connect: Option<Distribution>,
+    /// Of an HDR log with tags that are not ours, by the tag.
+    #[serde(
+        default,
+        skip_serializing_if = "BTreeMap::is_empty",
+        deserialize_with = "bounded::map::<_, _, MOST_TAGS>"
+    )]
+    pub(in crate::bench) other: BTreeMap<String, Distribution>,
 }
 
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
@@ -144,8 +181,19 @@ impl Summary {
     }
 
     /// The latency that counts: the response time where there is a schedule, else the service time.
-    pub(in crate::bench) fn primary(&self) -> Option<&Times> {
-        self.latency.response.as_ref().or(self.latency.service.as_ref()).map(|d| &d.0)
+    pub(in crate::bench) fn primary(&self) -> Option<&Distribution> {
+        self.latency.response.as_ref().or(self.latency.service.as_ref())
+    }
+
+    /// Whether nothing at all came back in the measured time, and nothing is held: no figure of such a run
+    /// says anything.
+    pub(in crate::bench) fn answered_nothing(&self) -> bool {
+        let result = &self.result;
+        match (self.kind(), self.unit()) {
+            (Kind::Idle, _) => result.connections_open == 0,
+            (_, Unit::Megabytes) => result.received_bytes == 0,
+            _ => result.messages == 0,
+        }
     }
 
     pub(in crate::bench) fn error_count(&self) -> u64 {
@@ -158,7 +206,8 @@ impl Summary {
     }
 
     pub(in crate::bench) fn figures(&self) -> Figures {
-        let latency = self.primary();
+        let latency = self.primary().map(Distribution::times);
+        let latency = latency.as_ref();
         let quantile = |q| latency.and_then(|times| times.quantile(q)).map(|ns| ns as f64);
         Figures {
             quantiles: QUANTILES.iter().map(|(_, q)| quantile(*q)).collect(),
@@ -166,6 +215,7 @@ impl Summary {
             mean: latency.and_then(Times::mean),
             throughput: Some(self.result.throughput_per_s),
             errors: Some(self.error_count() as f64),
+            unanswered: Some(self.result.messages_unanswered as f64),
         }
     }
 }

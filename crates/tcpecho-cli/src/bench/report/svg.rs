@@ -27,7 +27,8 @@ pub(super) struct Axis {
 impl Axis {
     /// From 0 to a round number above the largest value.
     pub(super) fn linear(most: f64, show: fn(f64) -> String) -> Self {
-        let most = if most > 0.0 { most } else { 1.0 };
+        // Beyond that a step is no longer a number that it could be divided into.
+        let most = if (1e-9..=1e18).contains(&most) { most } else { 1.0 };
         let rough = most / 4.0;
         let magnitude = 10_f64.powf(rough.log10().floor());
         let steps = [1.0, 2.0, 2.5, 5.0, 10.0];
@@ -141,6 +142,12 @@ mod tests {
             assert!(axis.low <= low.max(1.0) && axis.high >= high, "{low} {high}");
             assert!(!axis.ticks.is_empty());
         }
-        assert!(Axis::linear(0.0, |_| String::new()).high > 0.0);
+        for most in
+            [0.0, 5e-324, 1e-300, f64::MIN_POSITIVE, 1e300, f64::MAX, f64::INFINITY, f64::NAN]
+        {
+            let axis = Axis::linear(most, |_| String::new());
+            assert!(axis.high > 0.0 && axis.high.is_finite() && axis.ticks.len() < 10, "{most}");
+            assert!(Axis::seconds(most).ticks.len() < 10);
+        }
     }
 }

@@ -11,8 +11,8 @@ use crate::bench::{
     workload::{Kind, Unit},
 };
 
-/// The whole page.
-pub(in crate::bench) fn page(summary: &Summary) -> String {
+/// The whole page; `quiet` leaves the notes out.
+pub(in crate::bench) fn page(summary: &Summary, quiet: bool) -> String {
     let mut page = String::new();
     let _ = writeln!(page, "{}", summary.order.words);
     let _ = writeln!(page, "server: {}\n", summary.server.words);
@@ -21,6 +21,10 @@ pub(in crate::bench) fn page(summary: &Summary) -> String {
     offered(&mut page, summary);
     costs(&mut page, summary);
     errors(&mut page, summary);
+    baseline(&mut page, summary);
+    if quiet {
+        return page;
+    }
     for note in &summary.notes {
         let _ = writeln!(page, "note: {note}");
     }
@@ -122,6 +126,7 @@ fn latencies(page: &mut String, summary: &Summary) {
     ]
     .into_iter()
     .filter_map(|(name, times)| Some((name, times.as_ref()?)))
+    .chain(latency.other.iter().map(|(tag, times)| (tag.as_str(), times)))
     .collect();
     if rows.is_empty() {
         return;
@@ -131,7 +136,8 @@ fn latencies(page: &mut String, summary: &Summary) {
         let _ = write!(page, " {name:>9}");
     }
     page.push('\n');
-    for (name, Distribution(times)) in rows {
+    for (name, distribution) in rows {
+        let times = distribution.times();
         let _ = write!(page, "{name:<24}");
         for (_, q) in QUANTILES {
             let _ = write!(page, " {:>9}", time(times.quantile(*q).unwrap_or_default() as f64));
@@ -207,23 +213,37 @@ fn costs(page: &mut String, summary: &Summary) {
 }
 
 fn errors(page: &mut String, summary: &Summary) {
-    if summary.errors.is_empty() {
-        let checked = if summary.order.checked {
-            "none: every byte came back as it was sent"
-        } else {
-            "none"
-        };
-        let _ = writeln!(page, "errors       {checked}");
-        return;
-    }
+    let result = &summary.result;
     let mut title = "errors";
     for error in &summary.errors {
         let number = count(error.count);
         let _ = writeln!(page, "{title:<12} {number} {}: {}", error.ending, error.first);
         title = "";
     }
-    if summary.result.messages_lost > 0 {
-        let lost = count(summary.result.messages_lost);
+    if result.messages_lost > 0 {
+        let lost = count(result.messages_lost);
         let _ = writeln!(page, "{title:<12} {lost} requests were under way on them");
+    }
+    if summary.errors.is_empty() {
+        let checked = summary.order.checked && result.messages_unanswered == 0;
+        let none = match (summary.answered_nothing(), checked) {
+            (true, _) => "none, but nothing was answered",
+            (false, true) => "none: every byte came back as it was sent",
+            (false, false) => "none",
+        };
+        let _ = writeln!(page, "{title:<12} {none}");
+    }
+    if result.messages_unanswered > 0 {
+        let (unanswered, due) = (count(result.messages_unanswered), count(result.messages_due));
+        let _ = writeln!(page, "unanswered   {unanswered} of {due} requests");
+    }
+}
+
+/// How it compares with an earlier result.
+fn baseline(page: &mut String, summary: &Summary) {
+    let Some(baseline) = &summary.baseline else { return };
+    let _ = writeln!(page, "baseline     {}: {}", baseline.file, baseline.words());
+    for difference in &baseline.differences {
+        let _ = writeln!(page, "             not the same kind of run: {difference}");
     }
 }

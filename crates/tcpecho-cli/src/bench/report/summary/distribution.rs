@@ -1,15 +1,21 @@
 //! Latencies in a result: the usual figures for a reader, the whole histogram for merging.
 
+use std::hash::{DefaultHasher, Hash, Hasher};
+
 use serde::{Deserialize, Serialize};
 
 use crate::bench::histogram::Times;
 
-/// Latencies with their usual figures, and the whole histogram for merging.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-#[serde(try_from = "Encoded", into = "Encoded")]
-pub(in crate::bench) struct Distribution(pub(in crate::bench) Times);
+/// Fewer times may be the same in two runs.
+const TELLING: u64 = 20;
 
-#[derive(Serialize, Deserialize)]
+/// Latencies with their usual figures, and the whole histogram for merging. It is kept as it is written,
+/// which is a hundred times smaller than what it is decoded to: a result may have thousands of them.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(try_from = "Encoded", into = "Encoded")]
+pub(in crate::bench) struct Distribution(Encoded);
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 struct Encoded {
     count: u64,
     min_ns: u64,
@@ -30,9 +36,29 @@ struct Encoded {
 }
 
 impl From<Distribution> for Encoded {
-    fn from(Distribution(times): Distribution) -> Self {
+    fn from(Distribution(encoded): Distribution) -> Self {
+        encoded
+    }
+}
+
+impl TryFrom<Encoded> for Distribution {
+    type Error = String;
+
+    /// The figures are those of the histogram, whatever a file says.
+    fn try_from(encoded: Encoded) -> Result<Self, String> {
+        let times = Times::decoded(&encoded.hdr_v2_base64)?;
+        Self::of(&times).ok_or_else(|| "an empty histogram".to_owned())
+    }
+}
+
+impl Distribution {
+    /// None without a time.
+    pub(in crate::bench) fn of(times: &Times) -> Option<Self> {
+        if times.is_empty() {
+            return None;
+        }
         let quantile = |q| times.quantile(q).unwrap_or_default();
-        Encoded {
+        Some(Self(Encoded {
             count: times.count(),
             min_ns: times.min().unwrap_or_default(),
             mean_ns: times.mean().unwrap_or_default(),
@@ -44,27 +70,34 @@ impl From<Distribution> for Encoded {
             p9999: quantile(0.9999),
             max_ns: times.max().unwrap_or_default(),
             hdr_v2_base64: times.encoded(),
-        }
+        }))
     }
-}
 
-impl TryFrom<Encoded> for Distribution {
-    type Error = String;
-
-    fn try_from(encoded: Encoded) -> Result<Self, String> {
-        Times::decoded(&encoded.hdr_v2_base64).map(Distribution)
+    /// The histogram.
+    pub(in crate::bench) fn times(&self) -> Times {
+        // It was decoded once already, or encoded here.
+        Times::decoded(&self.0.hdr_v2_base64).unwrap_or_else(|_| Times::new())
     }
-}
 
-impl Distribution {
-    pub(super) fn some(times: &Times) -> Option<Self> {
-        (!times.is_empty()).then(|| Distribution(times.clone()))
+    /// What tells it from others; None where it is too small for that.
+    pub(in crate::bench) fn print(&self) -> Option<u64> {
+        let mut hasher = DefaultHasher::new();
+        self.0.hdr_v2_base64.hash(&mut hasher);
+        (self.0.count >= TELLING).then(|| hasher.finish())
+    }
+
+    pub(in crate::bench) fn p99(&self) -> u64 {
+        self.0.p99
     }
 
     /// Adds the other's, exactly.
     pub(super) fn merge(into: &mut Option<Self>, other: Option<&Self>) {
         match (into.as_mut(), other) {
-            (Some(times), Some(more)) => times.0.add(&more.0),
+            (Some(one), Some(more)) => {
+                let mut times = one.times();
+                times.add(&more.times());
+                *into = Self::of(&times);
+            }
             (None, Some(more)) => *into = Some(more.clone()),
             (_, None) => {}
         }

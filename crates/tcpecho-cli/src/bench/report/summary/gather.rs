@@ -1,5 +1,7 @@
 //! A result from what a run left behind.
 
+use std::collections::BTreeMap;
+
 use tcpecho::{ENDINGS, Ending};
 
 use super::{
@@ -36,6 +38,8 @@ impl Summary {
                 cpu_ns_per_unit: measured.client_cost(),
                 late_mean_ns: (total.due > 0).then(|| total.late_sum as f64 / total.due as f64),
                 late_max_ns: total.late_max,
+                pauses: outcome.paused,
+                messages_across_pauses: total.across_pauses,
             },
             result: ResultPart {
                 unit: measured.unit().words().to_owned(),
@@ -48,12 +52,16 @@ impl Summary {
                 connections_open: outcome.open,
                 messages_lost: total.lost,
                 messages_unanswered: total.unanswered,
+                messages_late: outcome.late,
+                messages_due: outcome.requests,
+                lost_bytes: outcome.connecting.lost_bytes + total.lost_bytes,
                 interrupted_by: outcome.stopped.map(|signal| signal.as_str().to_owned()),
             },
             latency: Latency {
-                response: Distribution::some(&total.response),
-                service: Distribution::some(&total.service),
-                connect: Distribution::some(&connect),
+                response: Distribution::of(&total.response),
+                service: Distribution::of(&total.service),
+                connect: Distribution::of(&connect),
+                other: BTreeMap::new(),
             },
             tcp: TcpPart {
                 connections_asked: wire.connections,
@@ -65,6 +73,7 @@ impl Summary {
             errors: errors(measured),
             intervals: measured.rows.clone(),
             notes: plan.remarks_of(measured),
+            baseline: None,
         }
     }
 }

@@ -1,6 +1,6 @@
 //! Several results as one: counts and histograms add up exactly, throughputs as of one time.
 
-use super::{Distribution, Summary, TcpPart};
+use super::{Distribution, Latency, MOST_TAGS, Summary, TcpPart};
 use crate::bench::workload::Unit;
 
 impl Summary {
@@ -26,10 +26,16 @@ impl Summary {
         add(&mut mine.connections_open, more.connections_open);
         add(&mut mine.messages_lost, more.messages_lost);
         add(&mut mine.messages_unanswered, more.messages_unanswered);
+        add(&mut mine.messages_late, more.messages_late);
+        add(&mut mine.messages_due, more.messages_due);
+        add(&mut mine.lost_bytes, more.lost_bytes);
         mine.interrupted_by = mine.interrupted_by.take().or_else(|| more.interrupted_by.clone());
         Distribution::merge(&mut self.latency.response, other.latency.response.as_ref());
         Distribution::merge(&mut self.latency.service, other.latency.service.as_ref());
         Distribution::merge(&mut self.latency.connect, other.latency.connect.as_ref());
+        merge_tagged(&mut self.latency, &other.latency);
+        // Each had its own; what the sum would have compared with is nobody's.
+        self.baseline = None;
         self.merge_sides(other);
         self.merge_intervals(other);
         for note in &other.notes {
@@ -47,6 +53,8 @@ impl Summary {
         self.client.threads.extend(&other.client.threads);
         self.client.late_max_ns = self.client.late_max_ns.max(other.client.late_max_ns);
         self.client.late_mean_ns = None;
+        self.client.pauses = self.client.pauses.longer(other.client.pauses);
+        add(&mut self.client.messages_across_pauses, other.client.messages_across_pauses);
         let busy: u64 =
             self.client.threads.iter().map(|used| used.busy_ns).fold(0, u64::saturating_add);
         let units = match self.unit() {
@@ -85,6 +93,18 @@ impl Summary {
             mine.throughput_per_s += row.throughput_per_s;
             mine.max_ns = mine.max_ns.max(row.max_ns);
             (mine.p50_ns, mine.p99_ns) = (None, None);
+        }
+    }
+}
+
+fn merge_tagged(mine: &mut Latency, more: &Latency) {
+    for (tag, times) in &more.other {
+        if let Some(known) = mine.other.remove(tag) {
+            let mut sum = Some(known);
+            Distribution::merge(&mut sum, Some(times));
+            mine.other.extend(sum.map(|sum| (tag.clone(), sum)));
+        } else if mine.other.len() < MOST_TAGS {
+            mine.other.insert(tag.clone(), times.clone());
         }
     }
 }

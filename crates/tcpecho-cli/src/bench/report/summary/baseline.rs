@@ -1,0 +1,83 @@
+//! How a result compares with an earlier one.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use super::{Order, Summary, bounded};
+use crate::bench::report::{count, rate};
+
+/// What `--baseline` came to.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(in crate::bench) struct BaselinePart {
+    pub(in crate::bench) file: String,
+    /// By the names that conditions have: 0.1 is 10 % more than in the baseline.
+    #[serde(deserialize_with = "bounded::map::<_, _, 64>")]
+    pub(in crate::bench) changes: BTreeMap<String, f64>,
+    /// Where the baseline is of another kind of run.
+    #[serde(deserialize_with = "bounded::list::<_, _, 64>")]
+    pub(in crate::bench) differences: Vec<String>,
+}
+
+impl BaselinePart {
+    pub(in crate::bench) fn of(file: String, now: &Summary, before: &Summary) -> Self {
+        let (figures, earlier) = (now.figures(), before.figures());
+        let changes =
+            figures.named().zip(earlier.named()).filter_map(|((name, now), (_, before))| {
+                let (now, before) = (now?, before.filter(|before| *before > 0.0)?);
+                Some((name.to_owned(), now / before - 1.0))
+            });
+        Self {
+            file,
+            changes: changes.collect(),
+            differences: differences(&now.order, &before.order),
+        }
+    }
+
+    /// The changes in one line.
+    pub(in crate::bench) fn words(&self) -> String {
+        // As conditions are written, throughput first.
+        let mut names: Vec<_> = self.changes.iter().collect();
+        names.sort_by_key(|(name, _)| (*name != "throughput", name.len(), name.as_str()));
+        let words: Vec<String> = names
+            .iter()
+            .map(|(name, change)| format!("{name} {:+.1} %", *change * 100.0))
+            .collect();
+        if words.is_empty() { "no figure that both have".to_owned() } else { words.join(", ") }
+    }
+}
+
+/// In what the two runs were not the same kind of run, in words.
+fn differences(now: &Order, before: &Order) -> Vec<String> {
+    // An HDR log says nothing about the run that it is of.
+    if before.connections == 0 {
+        return vec!["what kind of run it was is not known".to_owned()];
+    }
+    let sizes = |order: &Order| {
+        let sizes: Vec<String> = order.sizes_bytes.iter().take(8).map(u64::to_string).collect();
+        format!("{} B", sizes.join(","))
+    };
+    let plural = |n: u64| format!("{} connection{}", count(n), if n == 1 { "" } else { "s" });
+    let checked = |order: &Order| if order.checked { "compared" } else { "not compared" };
+    let all = [
+        (before.workload.clone(), now.workload.clone()),
+        (pace(before), pace(now)),
+        (plural(before.connections), plural(now.connections)),
+        (sizes(before), sizes(now)),
+        (format!("depth {}", before.depth), format!("depth {}", now.depth)),
+        (format!("bytes {}", checked(before)), format!("bytes {}", checked(now))),
+        (format!("closed by {}", before.close), format!("closed by {}", now.close)),
+    ];
+    let different = all.into_iter().filter(|(before, now)| before != now);
+    different.map(|(before, now)| format!("{before} there, {now} here")).collect()
+}
+
+fn pace(order: &Order) -> String {
+    match (order.rate_from_per_s, order.rate_to_per_s) {
+        (Some(from), Some(to)) if from.to_bits() == to.to_bits() => {
+            format!("open loop at {}/s", rate(from))
+        }
+        (Some(from), Some(to)) => format!("open loop from {} to {}/s", rate(from), rate(to)),
+        _ => "closed loop".to_owned(),
+    }
+}
