@@ -4,6 +4,7 @@
 //! due on a schedule are measured from when they were due; every byte is compared; the generator
 //! watches itself.
 
+mod address;
 mod args;
 mod clock;
 mod compare;
@@ -16,6 +17,7 @@ mod histogram;
 mod machine;
 mod merge;
 mod news;
+mod output_file;
 mod pace;
 mod pattern;
 mod preflight;
@@ -41,13 +43,14 @@ pub(crate) use self::{
 use self::{
     args::{Plan, Target},
     crew::Event,
+    output_file::{OutputFile, sentence},
     progress::Progress,
-    report::{Summary, hdr::Log, html, plot, table},
+    report::{Summary, hdr::Log, html, plot, summary::BaselinePart, table, text::printable},
     visit::{Place, Trouble},
 };
 use crate::{
     exit,
-    output::{self, OutputBuffer, Unwritten, lost_as_json, write_file},
+    output::{self, OutputBuffer, Unwritten, lost_as_json},
     signals::Signals,
     tell::{Failure, of_unresolved, say},
 };
@@ -61,6 +64,11 @@ pub(crate) fn run(args: &BenchArgs) -> ExitCode {
             return ExitCode::from(failure.tell(exit::NOT_POSSIBLE));
         }
     };
+    // Read before the signals are caught: a pipe that nobody writes to can be interrupted.
+    let baseline = match baseline(&plan) {
+        Ok(baseline) => baseline,
+        Err(sentence) => return ExitCode::from(tell(Trouble::Impossible(sentence))),
+    };
     let signals = match Signals::catch(&[Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP]) {
         Ok(signals) => signals.with_reader(),
         Err(errno) => {
@@ -71,7 +79,7 @@ pub(crate) fn run(args: &BenchArgs) -> ExitCode {
     machine::raise_descriptors(plan.numbers().count() as u64 + preflight::OTHERS);
     let outcome = match &plan.target {
         Target::Several(contenders) => several(&plan, contenders, &signals),
-        Target::Elsewhere(_) | Target::Own(_) => single(&plan, &signals),
+        Target::Elsewhere(_) | Target::Own(_) => single(&plan, baseline.as_ref(), &signals),
     };
     ExitCode::from(outcome.unwrap_or_else(tell))
 }
@@ -96,18 +104,40 @@ fn tell(trouble: Trouble) -> u8 {
 }
 
 fn several(plan: &Plan, contenders: &[args::Contender], signals: &Signals) -> Result<u8, Trouble> {
+    let page = output(plan.html.as_deref())?;
     let comparison = compare::run(plan, contenders, signals)?;
-    let text = if plan.json { format!("{:#}\n", comparison.json()) } else { comparison.page() };
-    let saved = save(plan, || html::comparison(&comparison));
+    let json = || format!("{:#}\n", comparison.json());
+    let text = if plan.json { json() } else { comparison.page(plan.quiet) };
+    let saved = save(page, || html::comparison(&comparison));
     print(&text, signals)?;
     saved?;
     Ok(comparison.status())
 }
 
-fn single(plan: &Plan, signals: &Signals) -> Result<u8, Trouble> {
-    // Read first: a file that is wrong is better known before the run than after.
-    let baseline = plan.baseline.as_deref().map(merge::read).transpose();
-    let baseline = baseline.map_err(Trouble::Impossible)?.map(|summary| summary.figures());
+/// A file for a result, if one was asked for.
+fn output(path: Option<&Path>) -> Result<Option<OutputFile>, Trouble> {
+    path.map(OutputFile::open).transpose().map_err(Trouble::Impossible)
+}
+
+/// The result to compare with: known to be one before anything is measured.
+fn baseline(plan: &Plan) -> Result<Option<Summary>, String> {
+    let Some(path) = &plan.baseline else { return Ok(None) };
+    let summary = merge::read(path)?;
+    let wrong = |why: &str| Err(format!("{}: {why}", printable(&path.display().to_string())));
+    let (theirs, ours) = (&summary.order.workload, plan.workload.name);
+    if theirs != ours {
+        return wrong(&format!("a result of {theirs} is not a baseline for {ours}"));
+    }
+    let figures = summary.figures();
+    let mut relative = plan.fail_if.iter().filter(|condition| condition.is_relative());
+    match relative.find_map(|condition| condition.lacks(&figures)) {
+        Some(why) => wrong(&why),
+        None => Ok(Some(summary)),
+    }
+}
+
+fn single(plan: &Plan, baseline: Option<&Summary>, signals: &Signals) -> Result<u8, Trouble> {
+    let (page, mut log) = (output(plan.html.as_deref())?, output(plan.hdr.as_deref())?);
     let mut place = visit::prepare(plan, signals)?;
     place.remarks = preflight::look(plan, &place);
     if !plan.quiet {
@@ -115,7 +145,7 @@ fn single(plan: &Plan, signals: &Signals) -> Result<u8, Trouble> {
             say(remark);
         }
     }
-    let (summary, search) = match &plan.find_rate {
+    let (mut summary, search) = match &plan.find_rate {
         Some(condition) => {
             let found = find_rate::run(plan, condition, &mut place, signals)?;
             let last = found.rate.map_or_else(
@@ -124,18 +154,33 @@ fn single(plan: &Plan, signals: &Signals) -> Result<u8, Trouble> {
             );
             (found.summary, Some((last, found.rate.is_some())))
         }
-        None => (measure(plan, &mut place, signals)?, None),
+        None => (measure(plan, &mut place, signals, log.take())?, None),
     };
     // The server goes before the report is written: it has been measured.
     drop(place);
+    summary.baseline = plan.baseline.as_deref().zip(baseline).map(|(path, before)| {
+        BaselinePart::of(printable(&path.display().to_string()), &summary, before)
+    });
+    let saved = save(page, || html::run(&summary));
     show(plan, &summary, search.as_ref().map(|(last, _)| last.as_str()), signals)?;
+    saved?;
+    let (figures, before) = (summary.figures(), baseline.map(Summary::figures));
     let failed: Vec<String> = plan
         .fail_if
         .iter()
-        .filter_map(|condition| condition.holds(&summary.figures(), baseline.as_ref()))
+        // A condition that cannot be judged must not pass for one that does not hold.
+        .filter_map(|one| one.holds(&figures, before.as_ref()).or_else(|| one.lacks(&figures)))
         .collect();
     for sentence in &failed {
         say(sentence);
+    }
+    // --quiet leaves the notes out, but this is an error.
+    let death = summary.notes.iter().find(|note| note.starts_with("the server ended"));
+    if let Some(death) = death.filter(|_| plan.quiet) {
+        say(death);
+    }
+    if summary.answered_nothing() && summary.result.interrupted_by.is_none() {
+        say("nothing was answered in the measured time");
     }
     let held = search.is_none_or(|(_, held)| held);
     Ok(match status(&summary) {
@@ -145,14 +190,15 @@ fn single(plan: &Plan, signals: &Signals) -> Result<u8, Trouble> {
 }
 
 /// One run, with what it writes while it goes on.
-fn measure(plan: &Plan, place: &mut Place, signals: &Signals) -> Result<Summary, Trouble> {
-    let fault = |path: &Path, error: &io::Error| {
-        Trouble::Impossible(format!("{}: {error}", path.display()))
-    };
-    let mut log = match &plan.hdr {
-        Some(path) => Some((path, Log::create(path).map_err(|error| fault(path, &error))?)),
-        None => None,
-    };
+fn measure(
+    plan: &Plan,
+    place: &mut Place,
+    signals: &Signals,
+    log: Option<OutputFile>,
+) -> Result<Summary, Trouble> {
+    let fault = |path: &Path, error: &io::Error| Trouble::Impossible(sentence("write", path, error));
+    let log = log.map(OutputFile::into_file).transpose().map_err(Trouble::Impossible)?;
+    let mut log = plan.hdr.as_ref().zip(log.map(Log::new));
     let length = plan.count.is_none().then_some(plan.duration);
     let mut progress = Progress::new(plan.quiet, length);
     let unit = plan.workload.unit.words();
@@ -207,7 +253,7 @@ fn show(
     };
     let mut text = match json {
         Ok(json) if plan.json || plan.json_stream => json + "\n",
-        Ok(_) => table::page(summary),
+        Ok(_) => table::page(summary, plan.quiet),
         Err(error) => return Err(Trouble::Impossible(error.to_string())),
     };
     if !(plan.json || plan.json_stream) {
@@ -218,15 +264,13 @@ fn show(
             text = format!("{text}{last}\n");
         }
     }
-    let saved = save(plan, || html::run(summary));
-    print(&text, signals)?;
-    saved
+    print(&text, signals)
 }
 
 /// The page of --html. That it cannot be written does not keep the result from stdout.
-fn save(plan: &Plan, page: impl FnOnce() -> String) -> Result<(), Trouble> {
-    let Some(path) = &plan.html else { return Ok(()) };
-    write_file(path, page().as_bytes()).map_err(|sentence| {
+fn save(page: Option<OutputFile>, html: impl FnOnce() -> String) -> Result<(), Trouble> {
+    let Some(page) = page else { return Ok(()) };
+    page.write(&html()).map_err(|sentence| {
         say(&sentence);
         Trouble::Told(exit::NOT_POSSIBLE)
     })
@@ -239,7 +283,7 @@ fn status(summary: &Summary) -> u8 {
         _ if summary.count_of(Ending::Mismatch) > 0 => 1,
         Some(signal) => exit::interrupted_by(signal),
         None if nobody_there(summary) => exit::NOT_CONNECTED,
-        None if summary.error_count() > 0 => exit::BROKEN,
+        None if summary.error_count() > 0 || summary.answered_nothing() => exit::BROKEN,
         None => 0,
     }
 }

@@ -27,9 +27,10 @@ pub(super) use self::{
 #[derive(Debug, Args)]
 #[command(
     after_help = "Sizes: 64, 16k (1024), 100kB (1000), 1M. Rates: 500, 10k (1000), 1.5M. Conditions: \
-    'p99<2ms', 'p99.9>+10%' and 'throughput<-5%' against --baseline.\n\
+    'p99<2ms', 'errors>0', 'unanswered>0'; 'p99.9>+10%' and \
+    'throughput<-5%' against --baseline.\n\
     Exit status: 0 measured; 1 a byte was wrong, or --fail-if held; 2 usage, or not possible here; 3 could not connect; \
-    4 connections broke; 129, 130, 143 ended early by SIGHUP, SIGINT, SIGTERM, with the results so far."
+    4 connections broke, or nothing was answered; 129, 130, 143 ended early by SIGHUP, SIGINT, SIGTERM, with the results so far."
 )]
 pub(crate) struct BenchArgs {
     /// HOST, HOST:PORT, [V6]:PORT or V6 of any echo server; without it a server of our own
@@ -162,11 +163,12 @@ pub(crate) struct BenchArgs {
     #[arg(long, value_name = "CONDITION")]
     fail_if: Vec<String>,
 
-    /// What conditions with a percentage compare with: the result of an earlier --json
+    /// Compare with the result of an earlier --json, also in conditions with a percentage
     #[arg(long, value_name = "FILE")]
     baseline: Option<PathBuf>,
 
-    /// Begin at this time (RFC 3339, or seconds since 1970), for runs of several machines
+    /// Begin at this time (RFC 3339, as `date -Iseconds` prints it, or seconds since 1970), for runs of
+    /// several machines
     #[arg(long, value_name = "TIME")]
     start_at: Option<String>,
 

@@ -13,7 +13,10 @@ use super::{
     args::{Contender, Plan},
     histogram::Times,
     progress::Progress,
-    report::Summary,
+    report::{
+        Summary,
+        summary::{Distribution, bounded},
+    },
     server::Recipe,
     visit::{self, Trouble},
     workload::Kind,
@@ -36,7 +39,8 @@ struct Standing {
     #[serde(rename = "left_out")]
     refused: Option<String>,
     /// One for each round; `None` where there was no result.
-    rounds: Vec<Option<Summary>>,
+    #[serde(deserialize_with = "bounded::list::<_, _, 10_000>")]
+    rounds: Vec<Option<Box<Summary>>>,
     /// All rounds together.
     #[serde(skip)]
     times: Option<Times>,
@@ -76,9 +80,9 @@ pub(super) fn run(
             match visited {
                 Ok(summary) => {
                     let stopped = summary.result.interrupted_by.is_some();
-                    if let Some(times) = summary.primary() {
+                    if let Some(times) = summary.primary().map(Distribution::times) {
                         let all = &mut comparison.standings[place].times;
-                        all.get_or_insert_with(Times::new).add(times);
+                        all.get_or_insert_with(Times::new).add(&times);
                     }
                     if stopped {
                         let signal = summary.result.interrupted_by.as_deref().unwrap_or_default();
@@ -86,7 +90,7 @@ pub(super) fn run(
                             signal.parse::<Signal>().ok().map(exit::interrupted_by);
                         return Ok(comparison);
                     }
-                    comparison.standings[place].rounds.push(Some(summary));
+                    comparison.standings[place].rounds.push(Some(Box::new(summary)));
                 }
                 Err(Trouble::Impossible(reason)) if round == 0 => {
                     say(&format!("{name} is left out: {reason}"));
@@ -129,7 +133,7 @@ fn visit_one(
 
 impl Standing {
     fn summaries(&self) -> impl Iterator<Item = &Summary> {
-        self.rounds.iter().flatten()
+        self.rounds.iter().flatten().map(Box::as_ref)
     }
 
     /// What is shown: throughput, or for idle connections memory.
@@ -143,7 +147,7 @@ impl Standing {
     /// What the comparison is by. At a rate that is given throughput says little.
     fn figure(summary: &Summary) -> Option<f64> {
         match summary.order.rate_from_per_s {
-            Some(_) => summary.primary()?.quantile(0.99).map(|ns| ns as f64),
+            Some(_) => Some(summary.primary()?.p99() as f64),
             None => Self::shown(summary),
         }
     }
@@ -230,10 +234,11 @@ impl Comparison {
 
     pub(super) fn status(&self) -> u8 {
         let mismatch = |summary: &Summary| summary.count_of(Ending::Mismatch) > 0;
+        let is_bad = |summary: &Summary| summary.error_count() > 0 || summary.answered_nothing();
         match self.stopped {
             _ if self.summaries().any(mismatch) => 1,
             Some(status) => status,
-            None if self.summaries().any(|summary| summary.error_count() > 0) => exit::BROKEN,
+            None if self.summaries().any(is_bad) => exit::BROKEN,
             None => 0,
         }
     }

@@ -5,7 +5,7 @@ use std::{
     os::fd::AsFd,
     sync::{Arc, mpsc},
     thread,
-    time::SystemTime,
+    time::{Duration, SystemTime},
 };
 
 use nix::sys::signal::Signal;
@@ -14,15 +14,16 @@ use rustix::{
     io::Errno,
     thread::{CpuSet, sched_setaffinity},
 };
-use tcpecho::Error;
+use tcpecho::{Endpoint, Error, Family, words};
 
 use super::{
+    address::Resolver,
     clock,
     driver::{Choice, epoll::Epoll, uring::Uring},
     hand::{self, Rules, WireSums},
     news::{Bell, Link, News, Schedule, Stop},
     tally::Tally,
-    watch::ClientUse,
+    watch::{ClientUse, Pauses},
 };
 use crate::signals::Signals;
 
@@ -40,6 +41,10 @@ pub(super) struct Load {
     pub(super) budgets: Vec<u64>,
     /// Processors of the threads, taken in turn; none leaves it to the kernel.
     pub(super) cpus: Vec<usize>,
+    /// Whether the user chose them: then a thread that may not run there is an error.
+    pub(super) cpus_chosen: bool,
+    /// The server's name, where it was given by name.
+    pub(super) name: Option<(Endpoint, Family)>,
     pub(super) driver: Choice,
     pub(super) warmup: u64,
     pub(super) duration: u64,
@@ -83,6 +88,15 @@ pub(super) struct Outcome {
     /// Connections there were at the end.
     pub(super) open: u64,
     pub(super) stopped: Option<Signal>,
+    /// Messages that were due in the measured time: answered in it or after it, lost, or unanswered.
+    pub(super) requests: u64,
+    /// Messages answered after the measured time.
+    pub(super) late: u64,
+    pub(super) paused: Pauses,
+    /// How long after --start-at it began.
+    pub(super) behind: Option<Duration>,
+    /// What else a reader must know.
+    pub(super) notes: Vec<String>,
 }
 
 /// Runs the load to its end, or to a signal.
@@ -126,6 +140,7 @@ pub(super) fn run(
             begun: false,
             held: false,
             ended: false,
+            resolver: Resolver::new(&load.rules.address, load.name.clone()),
             outcome: Outcome {
                 seconds: 0.0,
                 started: SystemTime::now(),
@@ -135,6 +150,11 @@ pub(super) fn run(
                 client: Vec::new(),
                 open: 0,
                 stopped: None,
+                requests: 0,
+                late: 0,
+                paused: Pauses::default(),
+                behind: None,
+                notes: Vec::new(),
             },
         };
         let outcome = chief.lead(observe);
@@ -148,8 +168,12 @@ fn work(load: &Load, numbers: &[u64], link: &Link, stop: &Stop) {
     if !load.cpus.is_empty() {
         let mut set = CpuSet::new();
         set.set(load.cpus[link.thread % load.cpus.len()]);
-        if let Err(errno) = sched_setaffinity(None, &set) {
-            return link.tell(News::Failed(Error::new("sched_setaffinity (--cpu)", errno)));
+        match sched_setaffinity(None, &set) {
+            Ok(()) => {}
+            Err(errno) if load.cpus_chosen => {
+                return link.tell(News::Failed(Error::new("sched_setaffinity (--cpu)", errno)));
+            }
+            Err(errno) => link.tell(News::Unpinned(errno)),
         }
     }
     let budget = load.budgets.get(link.thread).copied().unwrap_or(u64::MAX);
@@ -184,6 +208,7 @@ struct Chief<'a> {
     begun: bool,
     held: bool,
     ended: bool,
+    resolver: Resolver,
     outcome: Outcome,
 }
 
@@ -213,6 +238,7 @@ impl Chief<'_> {
         let tail = std::mem::replace(&mut self.tail, Tally::new());
         let (from, to) = (self.handed, self.handed + LEAD);
         observe(Event::Tail(&Interval { from, to, tally: tail }));
+        self.outcome.notes.extend(self.resolver.notes());
         let windows = self.windows.len().max(1) as f64;
         self.outcome.seconds = self.windows.iter().sum::<u64>() as f64 / windows / 1e9;
         Ok(self.outcome)
@@ -247,6 +273,17 @@ impl Chief<'_> {
                     self.go();
                 }
             }
+            News::WarmedUp { tally } => self.outcome.connecting.add_endings(&tally),
+            News::Unpinned(errno) => {
+                let note = format!(
+                    "the generator's threads may run on any processor, beside the server: \
+                     sched_setaffinity: {}",
+                    words(errno)
+                );
+                if !self.outcome.notes.contains(&note) {
+                    self.outcome.notes.push(note);
+                }
+            }
             News::Interval { at, tally } => {
                 self.pending[thread].push_back((at, tally));
                 while self.pending.iter().all(|queue| !queue.is_empty()) {
@@ -259,9 +296,12 @@ impl Chief<'_> {
                     let _ = go.send(schedule);
                 }
             }
-            News::Done { tail, wire, client, open, window } => {
+            News::Done { tail, wire, client, open, window, requests, paused } => {
                 self.end(observe);
                 self.done += 1;
+                self.outcome.late += tail.messages;
+                self.outcome.requests += requests;
+                self.outcome.paused = self.outcome.paused.longer(paused);
                 self.tail.add(&tail);
                 self.outcome.wire.add(&wire);
                 self.outcome.client.push(client);
@@ -275,7 +315,14 @@ impl Chief<'_> {
 
     fn go(&mut self) {
         let now = clock::now() + LEAD;
-        let base = self.load.start_at.map_or(now, |at| clock::moment_of(at).max(now));
+        let base = match self.load.start_at.map(clock::moment_of) {
+            Some(wanted) => {
+                self.outcome.behind =
+                    now.checked_sub(wanted).filter(|late| *late > 0).map(Duration::from_nanos);
+                wanted.max(now)
+            }
+            None => now,
+        };
         let measure = base.saturating_add(self.load.warmup);
         let end = measure.saturating_add(self.load.duration);
         let schedule = Schedule { base, measure, end };
@@ -303,15 +350,13 @@ impl Chief<'_> {
 
     fn look_at_the_clock(&mut self, observe: &mut dyn FnMut(Event)) {
         let now = clock::now();
+        self.resolver.look(now);
         let Some(schedule) = self.schedule else { return observe(Event::Glance(i64::MIN)) };
-        if now >= schedule.measure && !self.begun && !self.ended {
-            self.begun = true;
-            self.outcome.started = SystemTime::now();
-            observe(Event::Begin);
+        if now >= schedule.measure {
+            self.begin(observe);
         }
-        if now >= held_at(&schedule) && !self.held && !self.ended {
-            self.held = true;
-            observe(Event::Held);
+        if now >= held_at(&schedule) {
+            self.hold(observe);
         }
         if now >= schedule.end {
             self.end(observe);
@@ -321,8 +366,26 @@ impl Chief<'_> {
         }
     }
 
+    fn begin(&mut self, observe: &mut dyn FnMut(Event)) {
+        if !self.ended && !std::mem::replace(&mut self.begun, true) {
+            self.outcome.started = SystemTime::now();
+            observe(Event::Begin);
+        }
+    }
+
+    fn hold(&mut self, observe: &mut dyn FnMut(Event)) {
+        if !self.ended && !std::mem::replace(&mut self.held, true) {
+            observe(Event::Held);
+        }
+    }
+
+    /// The threads may be done before this one has looked at the clock; their connections are still there.
     fn end(&mut self, observe: &mut dyn FnMut(Event)) {
-        if self.begun && !std::mem::replace(&mut self.ended, true) {
+        let measured = self.schedule.is_some_and(|schedule| clock::now() >= schedule.measure);
+        if measured && !self.ended {
+            self.begin(observe);
+            self.hold(observe);
+            self.ended = true;
             observe(Event::End);
         }
     }

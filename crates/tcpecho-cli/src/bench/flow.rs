@@ -55,6 +55,16 @@ pub(super) struct Flow {
     stamps: Box<[u64]>,
 }
 
+/// A moment, and what the times at it are counted from, in nanoseconds of the monotonic clock.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Moment {
+    pub(super) now: u64,
+    /// The start of the schedule.
+    pub(super) base: u64,
+    /// When this program last went on after a pause of its own; 0 if it was never paused.
+    pub(super) resumed: u64,
+}
+
 /// What came back is not what was sent; in words.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Mismatch(pub(super) String);
@@ -137,25 +147,24 @@ impl Flow {
         tally.sent += count as u64;
     }
 
-    /// Takes note of bytes that came back, `base` being the start of the schedule. Returns how many
-    /// messages they completed.
+    /// Takes note of bytes that came back. Returns how many messages they completed.
     pub(super) fn received(
         &mut self,
         back: &[u8],
         manner: &Manner,
-        (now, base): (u64, u64),
+        moment: Moment,
         tally: &mut Tally,
     ) -> Result<u64, Mismatch> {
         self.check(back, manner)?;
         self.received += back.len() as u64;
-        self.progress = now;
+        self.progress = moment.now;
         tally.received += back.len() as u64;
         if manner.depth.is_none() {
             return Ok(0);
         }
         let before = self.answered;
         while self.answered < self.begun && self.received >= self.next_end {
-            self.note_time(manner, (now, base), tally);
+            self.note_time(manner, moment, tally);
             self.answered += 1;
             self.next_end += manner.size(self.answered);
         }
@@ -163,10 +172,17 @@ impl Flow {
         Ok(self.answered - before)
     }
 
-    /// The times of the oldest message under way, as they are now.
-    fn note_time(&self, manner: &Manner, (now, base): (u64, u64), tally: &mut Tally) {
+    /// The times of the oldest message under way, as they are now. A service time that contains a pause of
+    /// this program says nothing about the server; a response time counts from when the message was due,
+    /// whoever was late.
+    fn note_time(&self, manner: &Manner, moment: Moment, tally: &mut Tally) {
+        let Moment { now, base, resumed } = moment;
         let begun = self.stamps[(self.answered % self.stamps.len() as u64) as usize];
-        tally.service.record(now.saturating_sub(begun));
+        if begun < resumed {
+            tally.across_pauses += 1;
+        } else {
+            tally.service.record(now.saturating_sub(begun));
+        }
         if let Some(due) = manner.due(self.number, self.answered) {
             tally.response.record(now.saturating_sub(base + due));
         }
@@ -206,15 +222,10 @@ impl Flow {
 
     /// Counts what has no answer at the end with the time that it has waited so far, which is a lower
     /// bound: also what was due before `end` and could not even be sent.
-    pub(super) fn give_up(
-        &mut self,
-        manner: &Manner,
-        (now, base): (u64, u64),
-        end: u64,
-        tally: &mut Tally,
-    ) {
+    pub(super) fn give_up(&mut self, manner: &Manner, moment: Moment, end: u64, tally: &mut Tally) {
+        let Moment { now, base, .. } = moment;
         while self.answered < self.begun {
-            self.note_time(manner, (now, base), tally);
+            self.note_time(manner, moment, tally);
             self.answered += 1;
             tally.unanswered += 1;
         }
@@ -261,6 +272,10 @@ mod tests {
         Manner { sizes, depth, pace, flows: 1, check: true, pattern }
     }
 
+    fn when(now: u64) -> Moment {
+        Moment { now, base: 0, resumed: 0 }
+    }
+
     /// The flow sends all it may, at this moment.
     fn sends(flow: &mut Flow, manner: &Manner, now: u64, tally: &mut Tally) -> Vec<u8> {
         flow.begin(manner, now, &mut { UNLIMITED });
@@ -289,7 +304,7 @@ mod tests {
                     break;
                 }
                 if let Some(bytes) = under_way.take() {
-                    flow.received(&bytes, &manner, (now, 0), &mut tally).unwrap();
+                    flow.received(&bytes, &manner, when(now), &mut tally).unwrap();
                 }
             }
         }
@@ -317,7 +332,7 @@ mod tests {
         sends(&mut flow, &manner, 0, &mut tally);
         assert_eq!((flow.begun, flow.under_way()), (2, 2));
         let second = 1_000 * MILLISECOND;
-        flow.give_up(&manner, (2 * second, 0), second, &mut tally);
+        flow.give_up(&manner, when(2 * second), second, &mut tally);
         // Ten were due before the end, two of them were sent.
         assert_eq!((tally.unanswered, tally.service.count(), tally.response.count()), (10, 2, 10));
         assert!(tally.response.min().unwrap() >= 1_099 * MILLISECOND);
@@ -334,7 +349,7 @@ mod tests {
             let manner = manner(Some(1), Some(pace));
             let (mut flow, mut tally) = (Flow::new(0, &manner), Tally::new());
             let now = second + second / 3;
-            flow.give_up(&manner, (now, 0), second, &mut tally);
+            flow.give_up(&manner, when(now), second, &mut tally);
             let mut each = Times::new();
             let due = (0..).map(|n| pace.due(n)).take_while(|due| *due < second);
             due.for_each(|due| each.record(now - due));
@@ -344,10 +359,30 @@ mod tests {
         // Without end in any time that a person would wait, one by one.
         let manner = manner(Some(1), Some(Pace::Steady(1e9)));
         let (mut flow, mut tally) = (Flow::new(0, &manner), Tally::new());
-        flow.give_up(&manner, (3700 * second, 0), 3600 * second, &mut tally);
+        flow.give_up(&manner, when(3700 * second), 3600 * second, &mut tally);
         assert_eq!(tally.unanswered, 3_600_000_000_000);
         assert_eq!(how_many(7, |n| n < 8), 1);
         assert_eq!(how_many(7, |n| n < 107), 100);
+    }
+
+    #[test]
+    fn a_service_time_with_a_pause_of_ours_in_it_is_left_out() {
+        let manner = manner(Some(2), Some(Pace::Steady(1000.0)));
+        let (mut flow, mut tally) = (Flow::new(0, &manner), Tally::new());
+        flow.due = 3;
+        let bytes = sends(&mut flow, &manner, MILLISECOND, &mut tally);
+        let moment = |now, resumed| Moment { now, base: 0, resumed };
+        let resumed = 900 * MILLISECOND;
+        let after = moment(resumed + 1, resumed);
+        assert_eq!(flow.received(&bytes[..100], &manner, after, &mut tally), Ok(1));
+        let more = sends(&mut flow, &manner, resumed + 2, &mut tally);
+        let bytes = [&bytes[100..], &more].concat();
+        let after = moment(resumed + MILLISECOND, resumed);
+        assert_eq!(flow.received(&bytes, &manner, after, &mut tally), Ok(2));
+        // Two were under way in the pause, one was sent after it; all three were due.
+        assert_eq!((tally.messages, tally.across_pauses), (3, 2));
+        assert_eq!((tally.service.count(), tally.response.count()), (1, 3));
+        assert!(tally.service.max().unwrap() <= MILLISECOND + MILLISECOND / 100);
     }
 
     #[test]
@@ -359,7 +394,7 @@ mod tests {
         for at in 0..bytes.len() {
             let mut wrong = bytes.clone();
             wrong[at] ^= 1;
-            let Err(Mismatch(words)) = flow.received(&wrong, &manner, (1, 0), &mut tally) else {
+            let Err(Mismatch(words)) = flow.received(&wrong, &manner, when(1), &mut tally) else {
                 panic!("byte {at} was not seen")
             };
             assert!(words.contains(&format!("byte {at} of connection 7")), "{words}");
@@ -369,11 +404,11 @@ mod tests {
         let doubled = [&bytes[..10], &bytes[9..299]].concat();
         let more = [&bytes[..], b"x"].concat();
         for wrong in [without, doubled, more] {
-            assert!(flow.received(&wrong, &manner, (1, 0), &mut tally).is_err());
+            assert!(flow.received(&wrong, &manner, when(1), &mut tally).is_err());
         }
         assert_eq!(tally.messages, 0);
-        assert_eq!(flow.received(&bytes[..150], &manner, (1, 0), &mut tally), Ok(1));
-        assert_eq!(flow.received(&bytes[150..], &manner, (2, 0), &mut tally), Ok(2));
+        assert_eq!(flow.received(&bytes[..150], &manner, when(1), &mut tally), Ok(1));
+        assert_eq!(flow.received(&bytes[150..], &manner, when(2), &mut tally), Ok(2));
     }
 
     #[test]
@@ -385,13 +420,13 @@ mod tests {
         for _ in 0..3 {
             let bytes = sends(&mut flow, &manner, 0, &mut tally);
             lengths.push(bytes.len());
-            assert_eq!(flow.received(&bytes, &manner, (1, 0), &mut tally), Ok(1));
+            assert_eq!(flow.received(&bytes, &manner, when(1), &mut tally), Ok(1));
         }
         assert_eq!(lengths, [10, 1000, 10]);
         let first = sends(&mut flow, &manner, 0, &mut tally);
         assert_eq!((first.len(), flow.restart(&manner)), (1000, 1));
         let bytes = sends(&mut flow, &manner, 0, &mut tally);
         assert_eq!(bytes.len(), 10);
-        assert_eq!(flow.received(&bytes, &manner, (1, 0), &mut tally), Ok(1));
+        assert_eq!(flow.received(&bytes, &manner, when(1), &mut tally), Ok(1));
     }
 }

@@ -5,18 +5,20 @@ mod end;
 mod line;
 mod wire;
 
-use std::{collections::VecDeque, net::SocketAddr, time::Duration};
+use std::{collections::VecDeque, net::SocketAddr, ops::RangeInclusive, sync::Arc, time::Duration};
 
 use tcpecho::{Ending, Error};
 
 use super::{
+    address::Address,
     clock,
     driver::Driver,
-    flow::{Flow, Manner},
+    flow::{Flow, Manner, Moment},
     news::{Link, News, Schedule, Stop},
     tally::Tally,
-    watch::Watch,
+    watch::{Pauses, Watch},
 };
+use crate::pause::{Clocks, Pause, PauseDetector};
 
 pub(super) use self::{
     line::{Line, Stage},
@@ -34,6 +36,12 @@ const BATCH: usize = 4096;
 /// A request due within this is waited for without sleeping: a sleep takes longer.
 const SPIN: u64 = 30_000;
 
+/// Lines that send their first message in one pass. Many more would take longer than a short run lasts.
+const START_BATCH: usize = 256;
+/// A thread that is back so much later than it wanted to was stopped, or had no processor: what it measured
+/// meanwhile says nothing about the server.
+const PAUSED: Duration = Duration::from_millis(250);
+
 /// What becomes of a connection after its exchange.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum After {
@@ -48,7 +56,9 @@ pub(super) enum After {
 /// What all threads of a run go by.
 pub(super) struct Rules {
     pub(super) manner: Manner,
-    pub(super) addr: SocketAddr,
+    pub(super) address: Arc<Address>,
+    /// The ports that the kernel chooses from.
+    pub(super) local_ports: RangeInclusive<u16>,
     /// Addresses to connect from, taken in turn; none leaves it to the kernel.
     pub(super) sources: Vec<SocketAddr>,
     pub(super) after: After,
@@ -84,9 +94,17 @@ pub(super) struct Hand<'a> {
     cursor: (u64, usize),
     next_due: u64,
     /// Lines that wait before they connect again, and until when.
-    paused: VecDeque<(u64, usize)>,
+    waiting: VecDeque<(u64, usize)>,
     /// Lines that have a connection under way.
     connecting: usize,
+    /// The next line that has not sent its first message yet.
+    starting: usize,
+    /// Messages answered, lost or given up before the measured time; in the end, those that were due in it.
+    requests: u64,
+    pauses: PauseDetector,
+    paused: Pauses,
+    /// When the last pause was over.
+    pub(super) resumed: u64,
     /// When anything last came back on any line.
     progress: u64,
     next_scan: u64,
@@ -110,6 +128,7 @@ pub(super) fn run(
             flow: Flow::new(number, &rules.manner),
             stage: Stage::Absent,
             socket: None,
+            addr: rules.address.get(),
             since: 0,
         })
         .collect();
@@ -122,8 +141,13 @@ pub(super) fn run(
         budget: 0,
         cursor: (0, 0),
         next_due: u64::MAX,
-        paused: VecDeque::new(),
+        waiting: VecDeque::new(),
         connecting: 0,
+        starting: 0,
+        requests: 0,
+        pauses: PauseDetector::new(PAUSED, Clocks::now()),
+        paused: Pauses::default(),
+        resumed: 0,
         progress: clock::now(),
         next_scan: 0,
         stop,
@@ -133,7 +157,8 @@ pub(super) fn run(
     if rules.after == After::Stays {
         hand.connect_all(driver)?;
     }
-    link.tell(News::Connected { tally: Box::new(hand.tally.clone()) });
+    let tally = Box::new(std::mem::replace(&mut hand.tally, Tally::new()));
+    link.tell(News::Connected { tally });
     let Some(schedule) = link.wait_for_go() else { return Ok(()) };
     hand.schedule = schedule;
     hand.measure(driver, budget, link)?;
@@ -166,7 +191,7 @@ impl Hand<'_> {
                 Some(rate) if made < self.lines.len() => start + (made as f64 * 1e9 / rate) as u64,
                 _ => now + SCAN,
             };
-            driver.turn(self, next.min(now + SCAN))?;
+            self.turn(driver, next.min(now + SCAN))?;
         }
     }
 
@@ -178,19 +203,25 @@ impl Hand<'_> {
         self.budget = if self.rules.idle { 0 } else { budget };
         self.progress = clock::now();
         self.set_next_due();
-        self.start_all(driver);
         let mut watch = Watch::start();
         let mut boundary = self.schedule.measure;
         let (mut measuring, mut from) = (false, 0);
+        let mut paused_before = Pauses::default();
         loop {
             let now = clock::now();
+            self.notice_pause(now);
             let end = now >= self.schedule.end || self.is_over(now);
             if now >= boundary || end {
                 let tally = Box::new(std::mem::replace(&mut self.tally, Tally::new()));
                 if measuring {
                     link.tell(News::Interval { at: now, tally });
                 } else {
-                    (watch, from) = (Watch::start(), now);
+                    // How connections broke in the warm-up is told too: the fault is the same.
+                    link.tell(News::WarmedUp { tally });
+                    watch = Watch::start();
+                    from = now;
+                    paused_before = self.paused;
+                    self.requests = self.settled();
                 }
                 measuring = true;
                 boundary = (boundary + self.rules.interval).max(now + 1).min(self.schedule.end);
@@ -198,20 +229,60 @@ impl Hand<'_> {
             if end {
                 break;
             }
+            self.start_some(driver);
             self.fire(driver, now);
             self.retry(driver, now);
             self.scan(driver, now);
             let until = self.next_moment(now, boundary);
-            driver.turn(self, until)?;
+            self.turn(driver, until)?;
         }
         let to = clock::now();
         let client = watch.stop();
+        let paused_in_it = self.paused.stopped_ns - paused_before.stopped_ns;
         let open = self.open_lines();
         self.fire(driver, to);
         self.finish(driver, link, to.min(self.schedule.end))?;
         let tail = Box::new(std::mem::replace(&mut self.tally, Tally::new()));
-        link.tell(News::Done { tail, wire: self.wire, client, open, window: to - from });
+        link.tell(News::Done {
+            tail,
+            wire: self.wire,
+            client,
+            open,
+            // The time in which this program did not run was not measured.
+            window: (to - from).saturating_sub(paused_in_it),
+            requests: self.requests,
+            paused: self.paused,
+        });
         Ok(())
+    }
+
+    /// Messages that were answered, lost or given up so far.
+    fn settled(&self) -> u64 {
+        self.lines.iter().map(|line| line.flow.answered).sum()
+    }
+
+    /// Lets the driver wait until then.
+    fn turn(&mut self, driver: &mut impl Driver, until: u64) -> Result<(), Error> {
+        self.pauses.expect(Duration::from_nanos(until));
+        driver.turn(self, until)
+    }
+
+    /// Called with each moment that is measured: notices whether this program was paused before it.
+    pub(super) fn notice_pause(&mut self, now: u64) {
+        if let Some(stopped) = self.pauses.late(Duration::from_nanos(now)) {
+            self.resume(now, Pause { stopped, suspended: Duration::ZERO });
+        }
+    }
+
+    /// Nothing of the time before counts against the server.
+    fn resume(&mut self, now: u64, pause: Pause) {
+        self.resumed = now;
+        self.progress = now;
+        self.paused.add(pause);
+    }
+
+    pub(super) fn moment(&self, now: u64) -> Moment {
+        Moment { now, base: self.schedule.base, resumed: self.resumed }
     }
 
     fn open_lines(&self) -> u64 {
@@ -224,7 +295,7 @@ impl Hand<'_> {
             if now >= self.schedule.base || self.stop.is_set() {
                 return Ok(());
             }
-            driver.turn(self, self.schedule.base)?;
+            self.turn(driver, self.schedule.base)?;
         }
     }
 
@@ -250,17 +321,22 @@ impl Hand<'_> {
     }
 
     fn next_moment(&self, now: u64, boundary: u64) -> u64 {
-        let retry = self.paused.front().map_or(u64::MAX, |(until, _)| *until);
+        let retry = self.waiting.front().map_or(u64::MAX, |(until, _)| *until);
         let next = boundary.min(self.schedule.end).min(retry).min(self.next_scan);
         // What is due next may not be due before the answers of others have been seen to.
-        let due = if self.next_due <= now + SPIN { now } else { self.next_due };
+        let starting = self.starting < self.lines.len();
+        let due = if starting || self.next_due <= now + SPIN { now } else { self.next_due };
         next.min(due)
     }
 
-    fn start_all(&mut self, driver: &mut impl Driver) {
-        for index in 0..self.lines.len() {
+    /// Lets the next lines send their first message. A batch at a time: answers are taken in between, and
+    /// the clock is looked at.
+    fn start_some(&mut self, driver: &mut impl Driver) {
+        let end = self.lines.len().min(self.starting + START_BATCH);
+        for index in self.starting..end {
             self.advance(driver, index, clock::now());
         }
+        self.starting = end;
     }
 
     fn set_next_due(&mut self) {
@@ -291,14 +367,14 @@ impl Hand<'_> {
 
     /// Connects those again that have paused long enough.
     fn retry(&mut self, driver: &mut impl Driver, now: u64) {
-        while self.paused.front().is_some_and(|(until, _)| *until <= now) {
-            let Some((_, index)) = self.paused.pop_front() else { return };
+        while self.waiting.front().is_some_and(|(until, _)| *until <= now) {
+            let Some((_, index)) = self.waiting.pop_front() else { return };
             if self.rules.after != After::Stays {
                 self.advance(driver, index, now);
             } else if driver.is_free(index) {
                 self.open(driver, index, now);
             } else {
-                self.paused.push_back((now + PAUSE, index));
+                self.waiting.push_back((now + PAUSE, index));
             }
         }
     }
@@ -308,15 +384,19 @@ impl Hand<'_> {
         if now < self.next_scan {
             return;
         }
+        if let Some(pause) = self.pauses.check(Clocks::now()) {
+            self.resume(now, pause);
+        }
         let timeout = self.rules.timeout;
         self.next_scan = now + SCAN.min(timeout / 4).max(1_000_000);
-        let addr = self.rules.addr;
         for index in 0..self.lines.len() {
             let line = &self.lines[index];
             let (connecting, open) =
                 (line.stage == Stage::Connecting, line.stage == Stage::Open && line.flow.waits());
             let shut = line.stage == Stage::Shut;
+            let addr = line.addr;
             let since = if connecting { line.since } else { line.flow.progress };
+            let since = since.max(self.resumed);
             let waited = Duration::from_nanos(now.saturating_sub(since));
             if now.saturating_sub(since) <= timeout {
                 continue;

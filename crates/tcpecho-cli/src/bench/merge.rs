@@ -202,7 +202,7 @@ pub(super) fn read(path: &Path) -> Result<Summary, String> {
 fn contents(path: &Path) -> Result<Vec<u8>, String> {
     let mut bytes = Vec::new();
     let read = File::open(path).and_then(|file| file.take(LARGEST + 1).read_to_end(&mut bytes));
-    read.map_err(|error| sentence(path, &error))?;
+    read.map_err(|error| sentence("read", path, &error))?;
     if bytes.len() as u64 > LARGEST {
         return Err(format!(
             "{}: larger than {} MiB, which no result is",

@@ -10,10 +10,17 @@ use std::{
     time::Duration,
 };
 
-use rustix::event::{EventfdFlags, eventfd};
+use rustix::{
+    event::{EventfdFlags, eventfd},
+    io::Errno,
+};
 use tcpecho::Error;
 
-use super::{hand::WireSums, tally::Tally, watch::ClientUse};
+use super::{
+    hand::WireSums,
+    tally::Tally,
+    watch::{ClientUse, Pauses},
+};
 
 /// When a run begins, is measured, and ends, on the monotonic clock.
 #[derive(Debug, Clone, Copy, Default)]
@@ -94,12 +101,25 @@ impl AsFd for Stop {
 pub(super) enum News {
     /// Its connections are made, or have failed.
     Connected { tally: Box<Tally> },
+    /// The warm-up is over; what came of it, without its figures.
+    WarmedUp { tally: Box<Tally> },
     /// A stretch of the measured time is over.
     Interval { at: u64, tally: Box<Tally> },
     /// The answers are in, the connections are still there; it waits for a word before it closes them.
     Drained,
     /// All is over; what came after the measured time, and sums over it.
-    Done { tail: Box<Tally>, wire: WireSums, client: ClientUse, open: u64, window: u64 },
+    Done {
+        tail: Box<Tally>,
+        wire: WireSums,
+        client: ClientUse,
+        open: u64,
+        window: u64,
+        /// Messages that were due in the measured time.
+        requests: u64,
+        paused: Pauses,
+    },
+    /// It may not choose its processor, and runs on any.
+    Unpinned(Errno),
     /// It cannot go on.
     Failed(Error),
 }

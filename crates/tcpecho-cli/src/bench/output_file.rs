@@ -9,6 +9,7 @@ use std::{
 };
 
 use super::report::text::printable;
+use crate::output::close;
 
 pub(super) struct OutputFile {
     path: PathBuf,
@@ -34,9 +35,9 @@ impl OutputFile {
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
                 // With `create` for a link to a file that is not there yet.
                 let open = OpenOptions::new().write(true).create(true).truncate(false).open(path);
-                open.map(|file| new(Some(file), false)).map_err(|error| sentence(path, &error))
+                open.map(|file| new(Some(file), false)).map_err(|error| sentence("create", path, &error))
             }
-            Err(error) => Err(sentence(path, &error)),
+            Err(error) => Err(sentence("create", path, &error)),
         }
     }
 
@@ -49,14 +50,16 @@ impl OutputFile {
             }
             Ok(file)
         });
-        file.map_err(|error| sentence(&self.path, &error))
+        file.map_err(|error| sentence("create", &self.path, &error))
     }
 
     /// Replaces what is in it.
     pub(super) fn write(self, text: &str) -> Result<(), String> {
         let path = self.path.clone();
         let mut file = self.into_file()?;
-        file.write_all(text.as_bytes()).map_err(|error| sentence(&path, &error))
+        let written = file.write_all(text.as_bytes());
+        written.map_err(|error| sentence("write", &path, &error))?;
+        close(file).map_err(|errno| sentence("close", &path, &errno.into()))
     }
 }
 
@@ -70,8 +73,8 @@ impl Drop for OutputFile {
 }
 
 /// What failed, with the path as a terminal may show it.
-pub(super) fn sentence(path: &Path, error: &io::Error) -> String {
-    format!("{}: {error}", printable(&path.display().to_string()))
+pub(super) fn sentence(op: &str, path: &Path, error: &io::Error) -> String {
+    format!("{op} {}: {error}", printable(&path.display().to_string()))
 }
 
 #[cfg(test)]
@@ -94,7 +97,7 @@ mod tests {
         assert_eq!(fs::read_to_string(&path).unwrap(), "short");
         fs::remove_file(&path).unwrap();
         let nowhere = OutputFile::open(Path::new("/nowhere/at/\x1ball")).err().unwrap();
-        assert!(nowhere.starts_with("/nowhere/at/\\u{1b}all: "), "{nowhere}");
+        assert!(nowhere.starts_with("create /nowhere/at/\\u{1b}all: "), "{nowhere}");
         assert!(OutputFile::open(Path::new("/")).is_err());
     }
 }

@@ -1,7 +1,7 @@
 //! What will spoil a run, known before it starts: limits that the connections will hit, and a machine
 //! that will measure itself.
 
-use std::fs;
+use std::{fs, ops::RangeInclusive, time::SystemTime};
 
 use super::{
     args::Plan,
@@ -17,7 +17,8 @@ pub(super) const OTHERS: u64 = 64;
 pub(super) fn look(plan: &Plan, place: &Place) -> Vec<String> {
     let connections = plan.numbers().count() as u64;
     let local = place.pid.is_some() || place.addr.ip().is_loopback();
-    let mut found = Vec::new();
+    let mut found = place.remarks.clone();
+    found.extend(start(plan.start_at, SystemTime::now()));
     found.extend(descriptors(connections, machine::descriptors()));
     if let Some(text) = line("/proc/sys/net/ipv4/ip_local_port_range") {
         found.extend(ports(plan, connections, &text));
@@ -32,6 +33,17 @@ pub(super) fn look(plan: &Plan, place: &Place) -> Vec<String> {
     found
 }
 
+/// The ports that the kernel chooses from; all, where it does not tell.
+pub(super) fn local_ports() -> RangeInclusive<u16> {
+    let text = line("/proc/sys/net/ipv4/ip_local_port_range").unwrap_or_default();
+    port_range(&text).unwrap_or(0..=u16::MAX)
+}
+
+fn port_range(text: &str) -> Option<RangeInclusive<u16>> {
+    let (low, high) = text.split_once(char::is_whitespace)?;
+    Some(low.trim().parse().ok()?..=high.trim().parse().ok()?)
+}
+
 fn descriptors(connections: u64, limit: u64) -> Option<String> {
     (connections.saturating_add(OTHERS) > limit).then(|| {
         format!(
@@ -41,9 +53,14 @@ fn descriptors(connections: u64, limit: u64) -> Option<String> {
     })
 }
 
+/// A start that is over already.
+fn start(at: Option<SystemTime>, now: SystemTime) -> Option<String> {
+    let ago = now.duration_since(at?).ok().filter(|ago| !ago.is_zero())?;
+    Some(format!("--start-at is {ago:.1?} in the past: the run begins at once"))
+}
+
 fn ports(plan: &Plan, connections: u64, range: &str) -> Option<String> {
-    let mut ends = range.split_whitespace().filter_map(|number| number.parse::<u64>().ok());
-    let ports = ends.next().zip(ends.next()).map(|(low, high)| high.saturating_sub(low) + 1)?;
+    let ports = port_range(range)?.len() as u64;
     let sources = plan.sources.len().max(1) as u64;
     let room = ports.saturating_mul(sources);
     if connections > room {
@@ -135,6 +152,25 @@ fn allowed(pid: u32) -> Vec<usize> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_ports_that_the_kernel_chooses_from() {
+        assert_eq!(port_range("32768\t60999"), Some(32768..=60999));
+        for wrong in ["", "1", "x y", "1 99999"] {
+            assert_eq!(port_range(wrong), None, "{wrong}");
+        }
+        assert!(local_ports().contains(&40_000));
+    }
+
+    #[test]
+    fn a_start_in_the_past_is_said() {
+        let now = SystemTime::UNIX_EPOCH + std::time::Duration::from_secs(1000);
+        let before = |seconds| Some(now - std::time::Duration::from_secs(seconds));
+        assert!(start(before(90), now).unwrap().contains("90.0s in the past"));
+        assert_eq!(start(before(0), now), None);
+        assert_eq!(start(Some(now + std::time::Duration::from_secs(1)), now), None);
+        assert_eq!(start(None, now), None);
+    }
 
     #[test]
     fn limits_are_named_with_their_numbers() {

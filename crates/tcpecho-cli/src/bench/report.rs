@@ -6,6 +6,7 @@ pub(super) mod plot;
 pub(super) mod summary;
 pub(super) mod svg;
 pub(super) mod table;
+pub(super) mod text;
 
 use serde::{Deserialize, Serialize};
 
@@ -150,9 +151,69 @@ impl Plan {
                 count(total.unanswered)
             ));
         }
+        notes.extend(self.remarks_of_pauses(measured));
+        notes.extend(measured.outcome.notes.clone());
         notes.extend(measured.death.clone());
         notes
     }
+}
+
+impl Plan {
+    /// What the generator's own standstills did to the figures.
+    fn remarks_of_pauses(&self, measured: &Measured) -> Vec<String> {
+        let outcome = &measured.outcome;
+        let mut notes = Vec::new();
+        let late = outcome.behind.filter(|_| !measured.is_known_to_start_late());
+        notes.extend(late.map(|late| {
+            format!("the connections were made {late:.1?} after --start-at: the run began late")
+        }));
+        let paused = outcome.paused;
+        if paused.stopped_ns > 0 {
+            let (total, number) = (time(paused.stopped_ns as f64), times(paused.count));
+            let left_out = match outcome.total.across_pauses {
+                0 => String::new(),
+                n => format!(", and {} service times that contain it are", count(n)),
+            };
+            let due = if measured.pace.is_some() { "; response times contain it" } else { "" };
+            notes.push(format!(
+                "this program did not run for {total} ({number}: it was stopped, or had no \
+                 processor): that is not in the measured time{left_out}{due}"
+            ));
+        }
+        if paused.suspended_ns > 0 {
+            let total = time(paused.suspended_ns as f64);
+            notes.push(format!(
+                "this machine was suspended for {total}: connections may have broken by that"
+            ));
+        }
+        if outcome.seconds == 0.0 && outcome.stopped.is_none() {
+            notes.push(
+                "the measured time was over before this program could begin to measure".to_owned(),
+            );
+        }
+        if let (Some(asked), 1) = (self.count, self.shard.1) {
+            let never = asked.saturating_sub(outcome.requests);
+            if never > 0 && outcome.stopped.is_none() && self.warmup.is_zero() {
+                notes.push(format!(
+                    "{} of the {} that were asked for were not sent: nothing came back for too long",
+                    count(never),
+                    count(asked)
+                ));
+            }
+        }
+        notes
+    }
+}
+
+impl Measured<'_> {
+    /// Whether a remark made before the run says so already.
+    fn is_known_to_start_late(&self) -> bool {
+        self.remarks.iter().any(|remark| remark.starts_with("--start-at"))
+    }
+}
+
+fn times(count: u64) -> String {
+    if count == 1 { "once".to_owned() } else { format!("{count} times") }
 }
 
 /// Nanoseconds in a unit that suits them, with three digits: `1.23 ms`.

@@ -2,17 +2,21 @@
 //! when it is dropped. Should we be killed, the kernel ends its first process, and a guard the others.
 
 use std::{
+    collections::VecDeque,
     fs::File,
-    io::{self, Read, Seek},
+    io::{self, Read},
     net::{SocketAddr, TcpStream},
     os::fd::{AsFd, OwnedFd},
     os::unix::process::CommandExt,
     process::{Child, Command, ExitStatus, Stdio},
+    sync::{Arc, Mutex, PoisonError, mpsc},
     time::{Duration, Instant},
 };
 
 use rustix::{
     event::{PollFd, PollFlags, Timespec, poll},
+    io::Errno,
+    pipe::{PipeFlags, pipe_with},
     process::{Pid, PidfdFlags, Signal, kill_process_group, pidfd_open},
     thread::{CpuSet, sched_getaffinity, sched_setaffinity},
 };
@@ -23,8 +27,12 @@ use super::usage::{self, ProcessorTime};
 /// How long a server may take to say that it is ready, or to answer a connection.
 const READY: Duration = Duration::from_secs(10);
 const END: Duration = Duration::from_secs(3);
-/// The last words of a server that are quoted.
+/// The last words of a server that are quoted, and how many bytes are kept for that.
 const QUOTED: usize = 300;
+const KEPT: usize = 4096;
+const LAST_WORDS: Duration = Duration::from_millis(500);
+/// A line of ours that says where the server listens is far shorter.
+const LONGEST_LINE: usize = 4096;
 
 /// How a server is started.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -43,23 +51,31 @@ pub(super) struct Served {
     child: Child,
     /// Ends the rest of the group should we be killed.
     guard: Option<Child>,
-    /// What it writes to standard error.
-    words: Option<File>,
+    /// The last of what it writes to standard error.
+    words: Option<LastWords>,
+    /// What a reader of the figures must know.
+    pub(super) note: Option<String>,
 }
 
 impl Served {
-    /// Starts it on these processors, or on any.
+    /// Starts it on these processors, or on any. Where they were chosen by the user, it is an error that
+    /// the server may not run there; else it runs on any, with a note.
     ///
     /// # Errors
     /// A sentence that says why there is no server, with its last words.
-    pub(super) fn start(recipe: &Recipe, ipv6: bool, cpus: &[usize]) -> Result<Self, String> {
+    pub(super) fn start(
+        recipe: &Recipe,
+        ipv6: bool,
+        cpus: &[usize],
+        chosen: bool,
+    ) -> Result<Self, String> {
         match recipe {
-            Recipe::Own(engine) => Self::own(engine, ipv6, cpus),
-            Recipe::Command(command) => Self::other(command, cpus),
+            Recipe::Own(engine) => Self::own(engine, ipv6, cpus, chosen),
+            Recipe::Command(command) => Self::other(command, cpus, chosen),
         }
     }
 
-    fn own(engine: &str, ipv6: bool, cpus: &[usize]) -> Result<Self, String> {
+    fn own(engine: &str, ipv6: bool, cpus: &[usize], chosen: bool) -> Result<Self, String> {
         let program =
             std::env::current_exe().map_err(|error| format!("/proc/self/exe: {error}"))?;
         let mut command = Command::new(program);
@@ -67,7 +83,13 @@ impl Served {
         command.args(["serve", "-l", listen, "--log", "off", "--engine", engine]);
         command.args(["--max-connections", "1000000"]);
         command.stdout(Stdio::piped());
-        let mut served = Self::spawn(command, cpus)?;
+        // What is configured for a server of the user's is not meant for this one.
+        for (name, _) in std::env::vars_os() {
+            if name.as_encoded_bytes().starts_with(b"TCPECHO_") {
+                command.env_remove(name);
+            }
+        }
+        let mut served = Self::spawn(command, cpus, chosen)?;
         let line = served.first_line().map_err(|error| served.explain(&error.to_string()))?;
         let field = |name: &str| line.split(' ').find_map(|word| word.strip_prefix(name));
         served.engine = field("engine=").map(str::to_owned);
@@ -79,19 +101,19 @@ impl Served {
         Ok(served)
     }
 
-    fn other(command: &str, cpus: &[usize]) -> Result<Self, String> {
+    fn other(command: &str, cpus: &[usize], chosen: bool) -> Result<Self, String> {
         // A port that was free a moment ago: the command cannot tell us which one it took.
         let free = std::net::TcpListener::bind("127.0.0.1:0").and_then(|free| free.local_addr());
         let addr = free.map_err(|error| format!("a free port: {error}"))?;
         let text = command.replace("{port}", &addr.port().to_string());
         let mut shell = Command::new("/bin/sh");
         shell.arg("-c").arg(&text).stdout(Stdio::null());
-        let mut served = Self::spawn(shell, cpus)?;
+        let mut served = Self::spawn(shell, cpus, chosen)?;
         served.addr = addr;
         served.guard = guard(served.pid()).ok();
         let start = Instant::now();
         while start.elapsed() < READY {
-            if TcpStream::connect_timeout(&addr, READY).is_ok() {
+            if TcpStream::connect_timeout(&addr, READY).is_ok_and(|stream| is_of_another(&stream)) {
                 return Ok(served);
             }
             if let Ok(Some(_)) = served.child.try_wait() {
@@ -103,33 +125,48 @@ impl Served {
     }
 
     /// Started on its processors it stays there, with all its threads and children.
-    fn spawn(mut command: Command, cpus: &[usize]) -> Result<Self, String> {
-        let words = scratch();
-        let stderr = words.as_ref().and_then(|file| file.try_clone().ok());
+    fn spawn(mut command: Command, cpus: &[usize], chosen: bool) -> Result<Self, String> {
+        let (words, stderr) = LastWords::pipe().unzip();
         command.stdin(Stdio::null()).stderr(stderr.map_or_else(Stdio::null, Stdio::from));
         command.process_group(0);
         end_with_parent(&mut command, Signal::TERM);
-        let before = sched_getaffinity(None).map_err(|errno| format!("affinity: {errno}"))?;
-        if !cpus.is_empty() {
-            let mut set = CpuSet::new();
-            for cpu in cpus {
-                set.set(*cpu);
-            }
-            sched_setaffinity(None, &set)
-                .map_err(|errno| format!("--server-cpu: {}", tcpecho::words(errno)))?;
-        }
+        let moved = move_to(cpus);
         let child = command.spawn();
-        sched_setaffinity(None, &before).map_err(|errno| format!("affinity: {errno}"))?;
+        // The pipe to read from has no end while this holds the other side.
+        drop(command);
+        let mut note = None;
+        match moved {
+            Ok(Some(before)) => {
+                sched_setaffinity(None, &before)
+                    .map_err(|errno| format!("sched_setaffinity: {}", tcpecho::words(errno)))?;
+            }
+            Ok(None) => {}
+            Err(errno) => {
+                note = Some(format!(
+                    "the server may run on any processor, beside the generator: sched_setaffinity: {}",
+                    tcpecho::words(errno)
+                ));
+            }
+        }
         let child = child.map_err(|error| format!("the server: {error}"))?;
         let addr = SocketAddr::from(([127, 0, 0, 1], 0));
-        Ok(Self { addr, engine: None, child, guard: None, words })
+        let mut served = Self { addr, engine: None, child, guard: None, words, note };
+        match moved {
+            Err(errno) if chosen => {
+                served.stop();
+                Err(format!("--server-cpu: {}", tcpecho::words(errno)))
+            }
+            _ => Ok(served),
+        }
     }
 
     /// The first line, as far as it comes in time. Byte by byte: the pipe stays open after it.
     fn first_line(&mut self) -> io::Result<String> {
         let stdout = self.child.stdout.as_mut().ok_or(io::ErrorKind::BrokenPipe)?;
         let (deadline, mut line, mut byte) = (Instant::now() + READY, Vec::new(), [0]);
-        while readable(stdout, deadline.saturating_duration_since(Instant::now()))? {
+        while line.len() < LONGEST_LINE
+            && readable(stdout, deadline.saturating_duration_since(Instant::now()))?
+        {
             if stdout.read(&mut byte)? == 0 || byte == *b"\n" {
                 break;
             }
@@ -147,11 +184,8 @@ impl Served {
     }
 
     fn last_words(&mut self) -> String {
-        let Some(words) = &mut self.words else { return String::new() };
-        let mut text = Vec::new();
-        if words.rewind().is_err() || words.take(1 << 16).read_to_end(&mut text).is_err() {
-            return String::new();
-        }
+        let Some(words) = &self.words else { return String::new() };
+        let text = words.get();
         let text = String::from_utf8_lossy(&text);
         let line = text.trim().lines().last().unwrap_or_default();
         line.chars().filter(|c| !c.is_control()).take(QUOTED).collect()
@@ -218,10 +252,61 @@ fn readable(descriptor: &impl AsFd, time: Duration) -> io::Result<bool> {
     Ok(poll(&mut watched, Some(&time))? > 0)
 }
 
-/// A file without a name, for words that are read only if the server fails.
-fn scratch() -> Option<File> {
-    use rustix::fs::{MemfdFlags, memfd_create};
-    memfd_create("server", MemfdFlags::CLOEXEC).ok().map(File::from)
+/// Moves this thread to these processors, if any are given, and returns those that it had before.
+fn move_to(cpus: &[usize]) -> Result<Option<CpuSet>, Errno> {
+    if cpus.is_empty() {
+        return Ok(None);
+    }
+    let before = sched_getaffinity(None)?;
+    let mut set = CpuSet::new();
+    for cpu in cpus {
+        set.set(*cpu);
+    }
+    sched_setaffinity(None, &set)?;
+    Ok(Some(before))
+}
+
+/// Whether it is connected to another socket. While nobody listens on a port that the kernel chooses from,
+/// a socket can be joined to itself.
+fn is_of_another(stream: &TcpStream) -> bool {
+    matches!((stream.local_addr(), stream.peer_addr()), (Ok(local), Ok(peer)) if local != peer)
+}
+
+/// The last of what a server writes to standard error; read only if it fails. A thread takes it in, so that
+/// a server that writes much neither waits nor fills our memory.
+struct LastWords {
+    kept: Arc<Mutex<VecDeque<u8>>>,
+    /// Disconnected when there is no more to come.
+    end: mpsc::Receiver<()>,
+}
+
+impl LastWords {
+    /// None where there is no pipe or no thread for it.
+    fn pipe() -> Option<(Self, OwnedFd)> {
+        let (read, write) = pipe_with(PipeFlags::CLOEXEC).ok()?;
+        let kept = Arc::new(Mutex::new(VecDeque::new()));
+        let all = Arc::clone(&kept);
+        let (open, end) = mpsc::channel();
+        let work = move || {
+            let (mut read, mut buffer) = (File::from(read), [0; 4096]);
+            // It ends with the last process that can write to it.
+            while let Ok(count @ 1..) = read.read(&mut buffer) {
+                let mut kept = all.lock().unwrap_or_else(PoisonError::into_inner);
+                kept.extend(&buffer[..count]);
+                let surplus = kept.len().saturating_sub(KEPT);
+                kept.drain(..surplus);
+            }
+            drop::<mpsc::Sender<()>>(open);
+        };
+        std::thread::Builder::new().name("words".into()).spawn(work).ok()?;
+        Some((Self { kept, end }, write))
+    }
+
+    /// What there is once the server has ended; a process that it left behind may hold the pipe open.
+    fn get(&self) -> Vec<u8> {
+        let _ = self.end.recv_timeout(LAST_WORDS);
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner).iter().copied().collect()
+    }
 }
 
 /// What the server's process used, looked at before and after.

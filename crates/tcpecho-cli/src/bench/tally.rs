@@ -14,10 +14,13 @@ pub(super) struct Tally {
     pub(super) received: u64,
     /// Connections made.
     pub(super) connections: u64,
-    /// Messages under way on a connection that broke.
+    /// Messages under way on a connection that broke, and bytes that had not come back on it.
     pub(super) lost: u64,
+    pub(super) lost_bytes: u64,
     /// Messages that never were answered; their times so far are in the latencies.
     pub(super) unanswered: u64,
+    /// Messages whose service time contains a pause of this program, and so is not in `service`.
+    pub(super) across_pauses: u64,
     /// From when a request was due to its answer. Empty in a closed loop.
     pub(super) response: Times,
     /// From when a request was sent to its answer.
@@ -41,7 +44,9 @@ impl Tally {
             received: 0,
             connections: 0,
             lost: 0,
+            lost_bytes: 0,
             unanswered: 0,
+            across_pauses: 0,
             response: Times::new(),
             service: Times::new(),
             connect: Times::new(),
@@ -64,13 +69,20 @@ impl Tally {
     /// Adds all but the throughput: what came after the end of the measured time.
     pub(super) fn add_aside(&mut self, other: &Self) {
         self.lost += other.lost;
+        self.lost_bytes += other.lost_bytes;
         self.unanswered += other.unanswered;
+        self.across_pauses += other.across_pauses;
         self.response.add(&other.response);
         self.service.add(&other.service);
         self.connect.add(&other.connect);
         self.due += other.due;
         self.late_sum += other.late_sum;
         self.late_max = self.late_max.max(other.late_max);
+        self.add_endings(other);
+    }
+
+    /// Adds only how connections ended.
+    pub(super) fn add_endings(&mut self, other: &Self) {
         for (count, more) in self.endings.iter_mut().zip(&other.endings) {
             *count += more;
         }

@@ -16,6 +16,7 @@ pub(super) enum Measure {
     Mean,
     Throughput,
     Errors,
+    Unanswered,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -44,6 +45,7 @@ pub(super) struct Figures {
     pub(super) mean: Option<f64>,
     pub(super) throughput: Option<f64>,
     pub(super) errors: Option<f64>,
+    pub(super) unanswered: Option<f64>,
 }
 
 impl Figures {
@@ -54,7 +56,19 @@ impl Figures {
             Measure::Mean => self.mean,
             Measure::Throughput => self.throughput,
             Measure::Errors => self.errors,
+            Measure::Unanswered => self.unanswered,
         }
+    }
+
+    /// The figures that are compared with a baseline, by their names; always the same ones in the same
+    /// order.
+    pub(super) fn named(&self) -> impl Iterator<Item = (&'static str, Option<f64>)> {
+        let quantiles = QUANTILES.iter().enumerate();
+        quantiles.map(|(place, (name, _))| (*name, self.get(Measure::Quantile(place)))).chain([
+            ("max", self.max),
+            ("mean", self.mean),
+            ("throughput", self.throughput),
+        ])
     }
 }
 
@@ -75,6 +89,7 @@ impl FromStr for Threshold {
             "mean" => Measure::Mean,
             "throughput" => Measure::Throughput,
             "errors" => Measure::Errors,
+            "unanswered" => Measure::Unanswered,
             name => QUANTILES
                 .iter()
                 .position(|(known, _)| *known == name)
@@ -96,7 +111,7 @@ impl Threshold {
         }
         Some(Bound::Absolute(match measure {
             Measure::Throughput => parse_rate(text).ok()?,
-            Measure::Errors => text.parse::<u32>().ok()?.into(),
+            Measure::Errors | Measure::Unanswered => text.parse::<u32>().ok()?.into(),
             _ => parse_duration(text).ok()?.as_nanos() as f64,
         }))
     }
@@ -104,11 +119,20 @@ impl Threshold {
     /// A condition that needs no baseline and holds below a bound on a latency.
     pub(super) fn absolute(text: &str) -> Result<Self, NotUnderstood> {
         let threshold: Self = text.parse()?;
-        let latency = !matches!(threshold.measure, Measure::Throughput | Measure::Errors);
-        if threshold.is_relative() || threshold.above || !latency {
+        if threshold.is_relative() || threshold.above || !threshold.is_of_latency() {
             return Err(NotUnderstood::new("--find-rate wants a latency and its bound: 'p99<2ms'"));
         }
         Ok(threshold)
+    }
+
+    pub(super) fn is_of_latency(&self) -> bool {
+        matches!(self.measure, Measure::Quantile(_) | Measure::Max | Measure::Mean)
+    }
+
+    /// Says that it cannot be judged, because a figure is not there.
+    pub(super) fn lacks(&self, figures: &Figures) -> Option<String> {
+        let missing = figures.get(self.measure).is_none();
+        missing.then(|| format!("{self} cannot be judged: there is no such figure"))
     }
 
     pub(super) fn is_relative(&self) -> bool {
@@ -136,7 +160,7 @@ impl Threshold {
     fn show(&self, value: f64) -> String {
         match self.measure {
             Measure::Throughput => format!("{value:.1}/s"),
-            Measure::Errors => format!("{value:.0}"),
+            Measure::Errors | Measure::Unanswered => format!("{value:.0}"),
             _ => super::report::time(value),
         }
     }
@@ -178,6 +202,9 @@ mod tests {
             let threshold: Threshold = text.parse().unwrap();
             assert_eq!(threshold.holds(&now, Some(&before)).is_some(), holds, "{text}");
         }
+        let missing = |text: &str| text.parse::<Threshold>().unwrap().lacks(&now);
+        assert!(missing("p50<1h").unwrap().contains("p50<1h cannot be judged"));
+        assert_eq!((missing("p99<1h"), missing("errors>0")), (None, None));
         let relative: Threshold = "p99>+10%".parse().unwrap();
         assert_eq!(relative.holds(&now, None), None);
     }

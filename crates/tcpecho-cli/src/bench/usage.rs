@@ -21,7 +21,10 @@ fn family(pid: u32) -> io::Result<Vec<u32>> {
     let (mut family, mut next) = (vec![pid], 0);
     while let Some(&member) = family.get(next) {
         let children = others.iter().filter(|(_, parent)| *parent == u64::from(member));
-        family.extend(children.map(|(child, _)| *child));
+        // A number that was given again meanwhile must not make a circle.
+        let new: Vec<u32> =
+            children.map(|(child, _)| *child).filter(|child| !family.contains(child)).collect();
+        family.extend(new);
         next += 1;
     }
     Ok(family)

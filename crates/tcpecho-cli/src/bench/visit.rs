@@ -1,6 +1,6 @@
 //! One visit to one server: where it is, the run against it, and what came of both.
 
-use std::net::SocketAddr;
+use std::{net::SocketAddr, sync::Arc};
 
 use nix::sys::signal::Signal;
 use tcpecho::{Attempt, Connection, Connector, Ending, Error, Family, ResolveError};
@@ -8,6 +8,7 @@ use tcpecho::{Attempt, Connection, Connector, Ending, Error, Family, ResolveErro
 use std::os::fd::AsFd;
 
 use super::{
+    address::Address,
     args::{Plan, Target},
     crew::{self, Event, Load},
     driver::Choice,
@@ -16,6 +17,7 @@ use super::{
     machine,
     pace::Pace,
     pattern::Pattern,
+    preflight,
     report::{Measured, Row},
     server::{Ledger, Recipe, Served},
     workload::Kind,
@@ -112,15 +114,18 @@ pub(super) fn start(plan: &Plan, recipe: &Recipe, name: &str) -> Result<Place, T
             (servers.clone().unwrap_or_default(), generator.clone().unwrap_or_default())
         }
     };
-    let served =
-        Served::start(recipe, plan.family == Family::V6, &servers).map_err(Trouble::Impossible)?;
+    let chosen = plan.server_cpus.is_some();
+    let mut served = Served::start(recipe, plan.family == Family::V6, &servers, chosen)
+        .map_err(Trouble::Impossible)?;
+    let remarks = Vec::from_iter(served.note.take());
     Ok(Place {
         addr: served.addr,
         pid: Some(served.pid()),
         served: Some(served),
         cpus: generator,
-        server_cpus: servers,
-        remarks: Vec::new(),
+        // Where it was refused, it runs on any.
+        server_cpus: if remarks.is_empty() { servers } else { Vec::new() },
+        remarks,
         name: name.to_owned(),
     })
 }
@@ -175,7 +180,8 @@ pub(super) fn load(plan: &Plan, place: &Place, pace: Option<Pace>) -> Load {
                 check: plan.check,
                 pattern: Pattern::new(),
             },
-            addr: place.addr,
+            address: Arc::new(Address::new(place.addr)),
+            local_ports: preflight::local_ports(),
             sources: plan.sources.clone(),
             after: plan.after,
             idle: kind == Kind::Idle,
@@ -187,6 +193,11 @@ pub(super) fn load(plan: &Plan, place: &Place, pace: Option<Pace>) -> Load {
         threads: shares,
         budgets: (0..threads as u64).map(budget).collect(),
         cpus: place.cpus.clone(),
+        cpus_chosen: plan.cpus.is_some(),
+        name: match &plan.target {
+            Target::Elsewhere(endpoint) => Some((endpoint.clone(), plan.family)),
+            Target::Own(_) | Target::Several(_) => None,
+        },
         driver: plan.driver,
         warmup: nanos(plan.warmup),
         duration: if plan.count.is_some() { u64::MAX / 4 } else { nanos(plan.duration) },

@@ -1,11 +1,12 @@
 //! The generator's eye on itself: how much of its time a thread worked, and how long it was ready to
 //! work and had no processor.
 
-use std::fs;
+use std::{fs, time::Duration};
 
 use serde::{Deserialize, Serialize};
 
 use super::clock;
+use crate::pause::Pause;
 
 /// What one thread of the generator used during the measured time, in nanoseconds.
 // The unit stands in the names, as everywhere in the JSON.
@@ -17,6 +18,34 @@ pub(super) struct ClientUse {
     pub(super) busy_ns: u64,
     /// Time on the run queue (the second number of `/proc/thread-self/schedstat`).
     pub(super) delayed_ns: u64,
+}
+
+/// Pauses of this program itself, added up.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Pauses {
+    pub(super) count: u64,
+    /// Time in which the thread was not run, in nanoseconds.
+    pub(super) stopped_ns: u64,
+    /// Time in which the machine was suspended.
+    pub(super) suspended_ns: u64,
+}
+
+impl Pauses {
+    pub(super) fn add(&mut self, pause: Pause) {
+        let nanos = |time: Duration| u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
+        self.count += 1;
+        self.stopped_ns = self.stopped_ns.saturating_add(nanos(pause.stopped));
+        self.suspended_ns = self.suspended_ns.saturating_add(nanos(pause.suspended));
+    }
+
+    pub(super) fn total_ns(&self) -> u64 {
+        self.stopped_ns.saturating_add(self.suspended_ns)
+    }
+
+    /// What stops the program stops all its threads: of two threads' accounts the longer one holds.
+    pub(super) fn longer(self, other: Self) -> Self {
+        if other.total_ns() > self.total_ns() { other } else { self }
+    }
 }
 
 pub(super) struct Watch {
@@ -106,6 +135,20 @@ mod tests {
         assert!(verdict(&used(990, 0), Some(0.99))[0].starts_with("client and server were both"));
         assert!(verdict(&used(10, 100), None)[0].contains("10 % of the time for a processor"));
         assert!(verdict(&[], None).is_empty());
+    }
+
+    #[test]
+    fn of_the_threads_accounts_of_a_pause_the_longest_holds() {
+        let pause = |stopped, suspended| Pause {
+            stopped: Duration::from_nanos(stopped),
+            suspended: Duration::from_nanos(suspended),
+        };
+        let (mut one, mut two) = (Pauses::default(), Pauses::default());
+        one.add(pause(5, 0));
+        one.add(pause(1, 7));
+        two.add(pause(12, 0));
+        assert_eq!(one, Pauses { count: 2, stopped_ns: 6, suspended_ns: 7 });
+        assert_eq!((one.longer(two), two.longer(one)), (one, one));
     }
 
     #[test]

@@ -154,7 +154,11 @@ impl BenchArgs {
         for text in &self.against {
             let (name, command) = text
                 .split_once('=')
-                .filter(|(name, command)| !name.is_empty() && command.contains("{port}"))
+                .filter(|(name, command)| {
+                    !name.is_empty()
+                        && !name.contains(char::is_control)
+                        && command.contains("{port}")
+                })
                 .ok_or_else(|| refuse("--against wants NAME=COMMAND with {port} in the command"))?;
             let recipe = Recipe::Command(command.to_owned());
             contenders.push(Contender { name: name.to_owned(), recipe });
@@ -250,6 +254,13 @@ impl Plan {
         if self.fail_if.iter().any(Threshold::is_relative) && self.baseline.is_none() {
             return Err(refuse("a condition with a percentage wants --baseline FILE"));
         }
+        let no_latency = matches!(self.workload.kind, Kind::Stream | Kind::Idle);
+        if no_latency && self.fail_if.iter().any(Threshold::is_of_latency) {
+            return Err(refuse("stream and idle have no latencies for --fail-if"));
+        }
+        if self.hdr.is_some() && self.hdr == self.html {
+            return Err(refuse("--hdr and --html name the same file"));
+        }
         if self.shard.1 > self.connections {
             return Err(refuse("there are more shards than connections"));
         }
@@ -308,6 +319,9 @@ mod tests {
             "--engines all localhost",
             "--fail-if p99>+10%",
             "--fail-if nonsense",
+            "-W stream --fail-if p99>1s",
+            "-W idle --fail-if max>1s",
+            "--hdr f --html f",
             "--shard 0/2",
             "--shard 3/2",
             "--shard 2/3 -c 2",

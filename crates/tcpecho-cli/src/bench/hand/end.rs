@@ -1,5 +1,7 @@
 //! The end of one thread's part: the answers under way, what never came, the FINs.
 
+use std::time::Duration;
+
 use tcpecho::{Ending, Error};
 
 use super::{After, Hand, Line, Phase, Stage};
@@ -27,10 +29,11 @@ impl Hand<'_> {
             Stage::Connecting | Stage::Shut => false,
         })?;
         self.budget = 0;
-        let moment = (clock::now(), self.schedule.base);
+        let moment = self.moment(clock::now());
         for line in &mut self.lines {
             line.flow.give_up(&self.rules.manner, moment, end, &mut self.tally);
         }
+        self.requests = self.settled() - self.requests;
         link.tell(News::Drained);
         link.wait_for_a_last_look();
         self.phase = Phase::Finishing;
@@ -38,8 +41,11 @@ impl Hand<'_> {
             let line = &self.lines[index];
             let orderly = self.rules.after != After::Resets && !self.rules.idle;
             match line.stage {
-                Stage::Open if orderly && line.flow.owed() == 0 => self.shut(driver, index),
-                Stage::Open if orderly => self.note_owed(driver, index),
+                Stage::Open if line.flow.owed() > 0 => self.note_owed(driver, index),
+                Stage::Open if orderly => self.shut(driver, index),
+                Stage::Connecting if !self.stop.is_at_once() => {
+                    self.note_unconnected(driver, index);
+                }
                 Stage::Shut | Stage::Absent => {}
                 _ => self.close(driver, index, true),
             }
@@ -55,8 +61,17 @@ impl Hand<'_> {
         Ok(())
     }
 
+    fn note_unconnected(&mut self, driver: &mut impl Driver, index: usize) {
+        let line = &self.lines[index];
+        let waited = Duration::from_nanos(clock::now().saturating_sub(line.since));
+        let addr = line.addr;
+        self.ended(driver, index, Ending::ConnectTimeout, || {
+            format!("connect {addr}: no answer within {waited:.1?}, when the run was over")
+        });
+    }
+
     fn note_owed(&mut self, driver: &mut impl Driver, index: usize) {
-        let (addr, owed) = (self.rules.addr, self.lines[index].flow.owed());
+        let (addr, owed) = (self.lines[index].addr, self.lines[index].flow.owed());
         self.ended(driver, index, Ending::GaveUp, || {
             format!("recv {addr}: {owed} bytes had not come back when the run was over")
         });
@@ -82,7 +97,7 @@ impl Hand<'_> {
             if now >= deadline || self.stop.is_at_once() || self.lines.iter().all(&done) {
                 return Ok(());
             }
-            driver.turn(self, deadline.min(now + 50_000_000))?;
+            self.turn(driver, deadline.min(now + 50_000_000))?;
         }
     }
 }

@@ -30,6 +30,8 @@ pub(in crate::bench) struct Line {
     pub(in crate::bench) flow: Flow,
     pub(in crate::bench) stage: Stage,
     pub(in crate::bench) socket: Option<OwnedFd>,
+    /// Where its present connection goes.
+    pub(super) addr: SocketAddr,
     /// When its present connection was begun.
     pub(super) since: u64,
 }
@@ -51,7 +53,7 @@ impl Hand<'_> {
                 }
             }
             Stage::Absent if self.rules.after != After::Stays && driver.is_free(index) => {
-                if self.paused.iter().any(|(_, other)| *other == index) {
+                if self.waiting.iter().any(|(_, other)| *other == index) {
                     return;
                 }
                 let before = line.flow.begun;
@@ -81,10 +83,13 @@ impl Hand<'_> {
         let number = self.lines[index].flow.number;
         let sources = &self.rules.sources;
         let source = sources.get(number as usize % sources.len().max(1)).copied();
-        match connect(self.rules.addr, source) {
+        let addr = self.rules.address.get();
+        let line = &mut self.lines[index];
+        line.addr = addr;
+        match connect(addr, source) {
             Ok((socket, established)) => {
-                let line = &mut self.lines[index];
-                (line.stage, line.since) = (Stage::Connecting, now);
+                line.stage = Stage::Connecting;
+                line.since = now;
                 self.connecting += 1;
                 let watched = driver.watch(index, &socket, established);
                 line.socket = Some(socket);
@@ -103,11 +108,24 @@ impl Hand<'_> {
 
     /// The handshake is over.
     pub(in crate::bench) fn connected(&mut self, driver: &mut impl Driver, index: usize, now: u64) {
+        self.notice_pause(now);
+        let addr = self.lines[index].addr;
+        if self.is_joined_to_itself(index) {
+            return self.ended(driver, index, Ending::Refused, || {
+                format!(
+                    "connect {addr}: {}; the kernel had joined the socket to itself: nobody listens \
+                     there",
+                    words(Errno::CONNREFUSED)
+                )
+            });
+        }
         let line = &mut self.lines[index];
         line.stage = Stage::Open;
         self.connecting -= 1;
         self.tally.connections += 1;
-        self.tally.connect.record(now - line.since);
+        if line.since >= self.resumed {
+            self.tally.connect.record(now - line.since);
+        }
         if self.rules.idle {
             line.flow.begin(&self.rules.manner, now, &mut 1);
         } else if self.rules.after == After::Stays {
@@ -119,6 +137,15 @@ impl Hand<'_> {
         }
     }
 
+    /// Whether TCP's simultaneous open has joined the socket to itself, because the kernel chose the
+    /// server's own port for it. Only possible where that port is one that the kernel chooses.
+    fn is_joined_to_itself(&self, index: usize) -> bool {
+        let line = &self.lines[index];
+        let Some(socket) = &line.socket else { return false };
+        self.rules.local_ports.contains(&line.addr.port())
+            && local_address(socket) == Some(line.addr)
+    }
+
     /// Takes note of bytes that came back; what follows from it is [`Hand::follow_up`]'s, once the
     /// driver has its buffer back.
     pub(in crate::bench) fn take(
@@ -127,8 +154,9 @@ impl Hand<'_> {
         back: &[u8],
         now: u64,
     ) -> Result<u64, Mismatch> {
+        self.notice_pause(now);
         self.progress = now;
-        let moment = (now, self.schedule.base);
+        let moment = self.moment(now);
         self.lines[index].flow.received(back, &self.rules.manner, moment, &mut self.tally)
     }
 
@@ -182,7 +210,7 @@ impl Hand<'_> {
             return self.advance(driver, index, now);
         }
         let Flow { sent, received, .. } = self.lines[index].flow;
-        let addr = self.rules.addr;
+        let addr = self.lines[index].addr;
         self.ended(driver, index, Ending::ClosedEarly, || {
             format!("recv {addr}: end of file; {received} of {sent} bytes had come back")
         });
@@ -199,7 +227,7 @@ impl Hand<'_> {
         let connecting = self.lines[index].stage == Stage::Connecting;
         let ending =
             if connecting { Ending::of_connect(errno) } else { Ending::of_established(errno) };
-        let addr = self.rules.addr;
+        let addr = self.lines[index].addr;
         self.ended(driver, index, ending, || format!("{op} {addr}: {}", words(errno)));
     }
 
@@ -212,21 +240,22 @@ impl Hand<'_> {
         sentence: impl FnOnce() -> String,
     ) {
         self.tally.ended(ending, sentence);
-        self.tally.lost += self.lines[index].flow.under_way();
+        self.rules.address.doubt();
         self.close(driver, index, true);
         if matches!(self.phase, Phase::Running | Phase::Connecting) && !self.rules.idle {
-            self.paused.push_back((clock::now() + PAUSE, index));
+            self.waiting.push_back((clock::now() + PAUSE, index));
         }
     }
 
-    /// Lets go of the line's socket.
+    /// Lets go of the line's socket. What was under way on it is lost, and counted.
     pub(super) fn close(&mut self, driver: &mut impl Driver, index: usize, reset: bool) {
         let line = &mut self.lines[index];
         if line.stage == Stage::Connecting {
             self.connecting -= 1;
         }
         line.stage = Stage::Absent;
-        line.flow.restart(&self.rules.manner);
+        self.tally.lost_bytes += line.flow.owed();
+        self.tally.lost += line.flow.restart(&self.rules.manner);
         let Some(socket) = line.socket.take() else { return };
         if self.rules.after != After::Stays {
             self.closed += 1;
@@ -249,6 +278,8 @@ fn connect(to: SocketAddr, from: Option<SocketAddr>) -> Result<(OwnedFd, bool), 
     let socket = rustix::net::socket_with(family, SocketType::STREAM, flags, None)
         .map_err(fail("socket"))?;
     sockopt::set_tcp_nodelay(&socket, true).map_err(fail("setsockopt TCP_NODELAY"))?;
+    // Else an urgent byte that the server sends would be taken out of the stream, and never compared.
+    sockopt::set_socket_oobinline(&socket, true).map_err(fail("setsockopt SO_OOBINLINE"))?;
     if let Some(from) = from {
         // Else every port taken would be taken towards every address.
         let late = nix::sys::socket::sockopt::IpBindAddressNoPort;
@@ -260,4 +291,8 @@ fn connect(to: SocketAddr, from: Option<SocketAddr>) -> Result<(OwnedFd, bool), 
         Err(Errno::INPROGRESS) => Ok((socket, false)),
         Err(errno) => Err(Error::at("connect", to, errno)),
     }
+}
+
+fn local_address(socket: &OwnedFd) -> Option<SocketAddr> {
+    rustix::net::getsockname(socket).ok()?.try_into().ok()
 }

@@ -1,0 +1,150 @@
+//! The address that connections are made to, which may change during a run: a name is resolved again when
+//! connections fail, so that a service that moved is found.
+
+use std::{
+    net::{IpAddr, SocketAddr},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
+    thread,
+};
+
+use tcpecho::{Endpoint, Family};
+
+use super::clock::SECOND;
+
+/// Names are not resolved more often than this.
+const RESOLVE_INTERVAL: u64 = SECOND;
+/// Moves that are reported one by one.
+const REPORTED: usize = 8;
+
+/// The address of a run's server, shared by its threads.
+#[derive(Debug)]
+pub(super) struct Address {
+    current: Mutex<SocketAddr>,
+    /// A connection failed since the name was last resolved.
+    doubted: AtomicBool,
+}
+
+impl Address {
+    pub(super) fn new(addr: SocketAddr) -> Self {
+        Self { current: Mutex::new(addr), doubted: AtomicBool::new(false) }
+    }
+
+    pub(super) fn get(&self) -> SocketAddr {
+        *self.current.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn set(&self, addr: SocketAddr) {
+        *self.current.lock().unwrap_or_else(PoisonError::into_inner) = addr;
+    }
+
+    /// A connection to it failed, or one broke.
+    pub(super) fn doubt(&self) {
+        self.doubted.store(true, Relaxed);
+    }
+}
+
+/// Resolves the name of a run's server again when a connection failed.
+pub(super) struct Resolver {
+    address: Arc<Address>,
+    /// None where the server was given as an address.
+    name: Option<(Endpoint, Family)>,
+    next: u64,
+    /// The address last reported.
+    known: SocketAddr,
+    moves: Vec<(SocketAddr, SocketAddr)>,
+    running: Arc<AtomicBool>,
+}
+
+impl Resolver {
+    pub(super) fn new(address: &Arc<Address>, name: Option<(Endpoint, Family)>) -> Self {
+        Self {
+            known: address.get(),
+            address: Arc::clone(address),
+            name: name.filter(|(endpoint, _)| endpoint.host.parse::<IpAddr>().is_err()),
+            next: 0,
+            moves: Vec::new(),
+            running: Arc::new(AtomicBool::new(false)),
+        }
+    }
+
+    /// Starts a resolution if one is wanted and due. It runs in a thread of its own, because
+    /// getaddrinfo(3) may take as long as it likes.
+    pub(super) fn look(&mut self, now: u64) {
+        self.note_move();
+        let Some((endpoint, family)) = &self.name else { return };
+        if now < self.next || self.running.load(Relaxed) {
+            return;
+        }
+        if !self.address.doubted.swap(false, Relaxed) {
+            return;
+        }
+        self.next = now + RESOLVE_INTERVAL;
+        self.running.store(true, Relaxed);
+        let (endpoint, family) = (endpoint.clone(), *family);
+        let (address, running) = (Arc::clone(&self.address), Arc::clone(&self.running));
+        let work = move || {
+            // A name that cannot be resolved now says nothing about the address that is known.
+            let addrs = endpoint.resolve(family).unwrap_or_default();
+            if let Some(addr) = choose(address.get(), &addrs) {
+                address.set(addr);
+            }
+            running.store(false, Relaxed);
+        };
+        if thread::Builder::new().name("resolve".into()).spawn(work).is_err() {
+            self.running.store(false, Relaxed);
+        }
+    }
+
+    fn note_move(&mut self) {
+        let addr = self.address.get();
+        if addr != self.known && self.moves.len() < REPORTED {
+            self.moves.push((self.known, addr));
+        }
+        self.known = addr;
+    }
+
+    /// A sentence for each move that was seen.
+    pub(super) fn notes(mut self) -> Vec<String> {
+        self.note_move();
+        let Some((endpoint, _)) = &self.name else { return Vec::new() };
+        let host = endpoint.host.escape_debug().to_string();
+        let sentence = |(from, to): &(SocketAddr, SocketAddr)| {
+            format!("{host} moved from {from} to {to}: later connections were made to {to}")
+        };
+        self.moves.iter().map(sentence).collect()
+    }
+}
+
+/// The address to use from now on: another one only if the name no longer has the present one.
+fn choose(current: SocketAddr, addrs: &[SocketAddr]) -> Option<SocketAddr> {
+    addrs.first().copied().filter(|_| !addrs.contains(&current))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_is_kept_as_long_as_the_name_has_it() {
+        let [a, b, c]: [SocketAddr; 3] =
+            ["192.0.2.1:7", "192.0.2.2:7", "[2001:db8::3]:7"].map(|addr| addr.parse().unwrap());
+        assert_eq!(choose(a, &[b, a]), None);
+        assert_eq!(choose(a, &[b, c]), Some(b));
+        assert_eq!(choose(a, &[]), None);
+    }
+
+    #[test]
+    fn an_address_is_not_resolved() {
+        let addr = "127.0.0.1:7".parse().unwrap();
+        let address = Arc::new(Address::new(addr));
+        let endpoint = "127.0.0.1:9".parse().unwrap();
+        let mut resolver = Resolver::new(&address, Some((endpoint, Family::Any)));
+        address.doubt();
+        resolver.look(SECOND);
+        assert!(address.doubted.load(Relaxed) && !resolver.running.load(Relaxed));
+        assert_eq!(resolver.notes(), Vec::<String>::new());
+    }
+}
