@@ -3,7 +3,12 @@
 
 #![allow(clippy::float_cmp, reason = "what is compared are whole numbers that JSON gives as f64")]
 
+#[path = "../common/mod.rs"]
 mod common;
+
+mod changes;
+mod files;
+mod hostile;
 
 use std::{
     fs,
@@ -101,10 +106,14 @@ fn measured(args: &str) -> Value {
 fn grows(args: &str, counted: &str) -> Value {
     let mut last = Value::Null;
     for seconds in [0.15, 0.6, 2.4, 10.0] {
-        last = measured(&format!("{args} -d {seconds}"));
+        let ran = bench(&format!("{args} -d {seconds} --json -q"));
+        last = ran.json();
         if number(&last, counted) > 0.0 {
+            ran.with(0);
             return last;
         }
+        // A run in which nothing was answered is not a success.
+        ran.with(4);
     }
     panic!("no {counted} in {last:#}")
 }
@@ -508,6 +517,11 @@ fn comparisons_merge_round_by_round_and_are_as_their_schema_says() {
     }
 }
 
+fn conforms_to_the_schema(result: &Value) {
+    let schema = schema("bench.json");
+    conforms(result, &schema, &schema, "result");
+}
+
 fn schema(name: &str) -> Value {
     let path = format!("{}/../../docs/schema/{name}", env!("CARGO_MANIFEST_DIR"));
     serde_json::from_str(&fs::read_to_string(path).unwrap()).unwrap()
@@ -775,7 +789,12 @@ fn the_highest_rate_is_found() {
     };
     let ran = [0.1, 0.5, 3.0].iter().find_map(found).expect("no rate was found");
     ran.says("holds up to").says("closed loop");
-    bench("--find-rate p99<0.001us -c 4 -d 0.05 --warmup 0 -q").with(1).says("held at no rate");
+    let none = |seconds: &f64| {
+        let ran = bench(&format!("--find-rate p99<0.001us -c 4 -d {seconds} --warmup 0 -q"));
+        (ran.status == Some(1)).then_some(ran)
+    };
+    let ran = [0.05, 0.5, 3.0].iter().find_map(none).expect("it did not fail by its condition");
+    ran.says("held at no rate");
 }
 
 #[test]
