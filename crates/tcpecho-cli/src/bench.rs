@@ -196,7 +196,8 @@ fn measure(
     signals: &Signals,
     log: Option<OutputFile>,
 ) -> Result<Summary, Trouble> {
-    let fault = |path: &Path, error: &io::Error| Trouble::Impossible(sentence("write", path, error));
+    let fault =
+        |path: &Path, error: &io::Error| Trouble::Impossible(sentence("write", path, error));
     let log = log.map(OutputFile::into_file).transpose().map_err(Trouble::Impossible)?;
     let mut log = plan.hdr.as_ref().zip(log.map(Log::new));
     let length = plan.count.is_none().then_some(plan.duration);

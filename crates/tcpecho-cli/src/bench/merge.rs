@@ -28,8 +28,7 @@ use super::{
     workload::Unit,
 };
 use crate::{
-    exit,
-    output,
+    exit, output,
     tell::{Failure, say},
 };
 

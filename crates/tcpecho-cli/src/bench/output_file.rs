@@ -35,7 +35,8 @@ impl OutputFile {
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
                 // With `create` for a link to a file that is not there yet.
                 let open = OpenOptions::new().write(true).create(true).truncate(false).open(path);
-                open.map(|file| new(Some(file), false)).map_err(|error| sentence("create", path, &error))
+                open.map(|file| new(Some(file), false))
+                    .map_err(|error| sentence("create", path, &error))
             }
             Err(error) => Err(sentence("create", path, &error)),
         }

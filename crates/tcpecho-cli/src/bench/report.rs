@@ -191,7 +191,7 @@ impl Plan {
                 "the measured time was over before this program could begin to measure".to_owned(),
             );
         }
-        if let (Some(asked), 1) = (self.count, self.shard.1) {
+        if let Some(asked) = self.share() {
             let never = asked.saturating_sub(outcome.requests);
             if never > 0 && outcome.stopped.is_none() && self.warmup.is_zero() {
                 notes.push(format!(

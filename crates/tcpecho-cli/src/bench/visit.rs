@@ -160,13 +160,13 @@ pub(super) fn load(plan: &Plan, place: &Place, pace: Option<Pace>) -> Load {
     for (place, number) in numbers.iter().enumerate() {
         shares[place % threads].push(*number);
     }
-    let shards = plan.shard.1;
-    let budget = |thread: u64| match plan.count {
+    let budget = |thread: u64| match plan.share() {
         None => u64::MAX,
-        Some(count) => (count / shards).div_ceil(threads as u64).min(
+        Some(share) => {
+            let each = share.div_ceil(threads as u64);
             // The last thread has what is left.
-            (count / shards).saturating_sub(thread * (count / shards).div_ceil(threads as u64)),
-        ),
+            each.min(share.saturating_sub(thread * each))
+        }
     };
     let kind = plan.workload.kind;
     let nanos = |time: std::time::Duration| u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);

@@ -264,7 +264,16 @@ impl Plan {
         if self.shard.1 > self.connections {
             return Err(refuse("there are more shards than connections"));
         }
+        if self.share() == Some(0) {
+            return Err(refuse("there are more shards than messages (--count)"));
+        }
         Ok(())
+    }
+
+    /// How many of the messages that were asked for are this shard's.
+    pub(in crate::bench) fn share(&self) -> Option<u64> {
+        let (shard, shards) = self.shard;
+        self.count.map(|count| count / shards + u64::from(shard < count % shards))
     }
 
     /// The numbers of the flows that are this shard's.
@@ -325,6 +334,7 @@ mod tests {
             "--shard 0/2",
             "--shard 3/2",
             "--shard 2/3 -c 2",
+            "--shard 1/3 -n 2",
             "--cpu x",
             "--cpu 3-1",
             "--source 127.0.0.9-127.0.0.1",
@@ -344,6 +354,9 @@ mod tests {
         assert_eq!(all.duration, Duration::from_secs(2));
         let part = plan("localhost:7 --shard 2/3 -c 7 --source 127.0.0.1-127.0.0.3").unwrap();
         assert_eq!(part.numbers().collect::<Vec<_>>(), [1, 4]);
+        let shares = ["1/3", "2/3", "3/3"]
+            .map(|shard| plan(&format!("-n 11 --shard {shard}")).unwrap().share());
+        assert_eq!(shares, [Some(4), Some(4), Some(3)]);
         assert_eq!(part.sources.len(), 3);
         assert_eq!(part.family, Family::V4);
         assert_eq!(plan("--cpu 0,2-3").unwrap().cpus, Some(vec![0, 2, 3]));
