@@ -56,8 +56,8 @@ impl fmt::Display for Pause {
 /// Compares when a loop was back with when it wanted to be back.
 ///
 /// Before each wait the loop calls [`PauseDetector::expect`] with the latest time at which it will be
-/// back, and after the wait [`PauseDetector::check`]. A check that no wait comes before is due at once:
-/// so a long turn can check more than once, and notices where it was stopped.
+/// back, and after the wait [`PauseDetector::check`]. After a check the next one is expected immediately,
+/// unless `expect` is called before it: a long turn can check several times, and notice where it was stopped.
 #[derive(Debug)]
 pub(crate) struct PauseDetector {
     tolerance: Duration,

@@ -184,7 +184,7 @@ pub(crate) struct BenchArgs {
     #[arg(short = '6', long)]
     ipv6: bool,
 
-    /// Tell nothing but errors: no progress, no remarks on this host
+    /// Tell nothing but errors: no progress, no notes
     #[arg(short, long)]
     quiet: bool,
 }
