@@ -199,7 +199,8 @@ fn measure(
     let fault =
         |path: &Path, error: &io::Error| Trouble::Impossible(sentence("write", path, error));
     let log = log.map(OutputFile::into_file).transpose().map_err(Trouble::Impossible)?;
-    let mut log = plan.hdr.as_ref().zip(log.map(Log::new));
+    let log = log.map(|file| Log::new(file, plan.pace.is_some()));
+    let mut log = plan.hdr.as_ref().zip(log);
     let length = plan.count.is_none().then_some(plan.duration);
     let mut progress = Progress::new(plan.quiet, length);
     let unit = plan.workload.unit.words();

@@ -63,6 +63,8 @@ pub(crate) struct PauseDetector {
     tolerance: Duration,
     /// When the next check is due at the latest, on the monotonic clock.
     expected: Duration,
+    /// When the last check was.
+    checked: Duration,
     /// How far the boot time clock is ahead of the monotonic one: the total of all suspensions so far.
     suspended: Duration,
 }
@@ -70,12 +72,18 @@ pub(crate) struct PauseDetector {
 impl PauseDetector {
     /// A loop that is late by more than `tolerance` was paused.
     pub(crate) fn new(tolerance: Duration, now: Clocks) -> Self {
-        Self { tolerance, expected: now.monotonic, suspended: suspended(now) }
+        Self {
+            tolerance,
+            expected: now.monotonic,
+            checked: now.monotonic,
+            suspended: suspended(now),
+        }
     }
 
-    /// The loop waits now, until then (on the monotonic clock) at the latest.
+    /// The loop waits now, until then (on the monotonic clock) at the latest. A wait that is over already
+    /// counts from the last check: no time is counted twice.
     pub(crate) fn expect(&mut self, latest: Duration) {
-        self.expected = latest;
+        self.expected = latest.max(self.checked);
     }
 
     /// Returns the pause since the last check or [`PauseDetector::expect`], if there was one.
@@ -93,6 +101,7 @@ impl PauseDetector {
     /// and so without a second clock call.
     pub(crate) fn late(&mut self, monotonic: Duration) -> Option<Duration> {
         let expected = std::mem::replace(&mut self.expected, monotonic);
+        self.checked = monotonic;
         Some(monotonic.saturating_sub(expected)).filter(|late| *late > self.tolerance)
     }
 }
@@ -134,6 +143,9 @@ mod tests {
         // What the loop does between its last check and its next wait is not counted.
         detector.expect(ms(20_000));
         assert_eq!(detector.check(at(20_100, 0)), None);
+        // A wait that should have been over before the last check.
+        detector.expect(ms(12_000));
+        assert_eq!(detector.check(at(20_150, 0)), None);
     }
 
     #[test]

@@ -14,12 +14,13 @@ use super::{Ran, bench, common::program, ends, scratch};
 
 /// `tcpecho report FILES...`, with no more than 400 MB of address space.
 fn report(args: &[&str]) -> Ran {
-    limited(&[&["report"], args].concat())
+    limited(400, &[&["report"], args].concat())
 }
 
-fn limited(args: &[&str]) -> Ran {
-    let script = "ulimit -v 400000; exec \"$0\" \"$@\"";
-    ends(Command::new("sh").args(["-c", script, program()]).args(args))
+/// With no more than so many MB of address space.
+fn limited(megabytes: u32, args: &[&str]) -> Ran {
+    let script = format!("ulimit -v {megabytes}000; exec \"$0\" \"$@\"");
+    ends(Command::new("sh").args(["-c", &script, program()]).args(args))
 }
 
 /// A file with this in it, gone with its value.
@@ -82,21 +83,21 @@ fn a_histogram_that_claims_much_takes_nothing() {
     let log = Written::new("claims.hdr", format!("0.0,1.0,2.0,{}\n", claims(u32::MAX)));
     for file in [&json, &log] {
         report(&[file.path()]).with(2).says(file.path()).says("ends early");
-        limited(&["bench", "-n", "1", "--baseline", file.path()]).with(2).says("ends early");
+        limited(400, &["bench", "-n", "1", "--baseline", file.path()]).with(2).says("ends early");
     }
     // Thousands of histograms take no more than their bytes.
     let mut many = bench("--engines epoll -n 50 -c 1 --rounds 1 -q --json").json();
-    let rounds = vec![many["servers"][0]["rounds"][0].clone(); 900];
+    let rounds = vec![many["servers"][0]["rounds"][0].clone(); 400];
     many["servers"][0]["rounds"] = rounds.into();
     let many = Written::new("many.json", many.to_string());
-    report(&[many.path()]).with(0).says("900 rounds");
+    limited(150, &["report", many.path()]).with(0).says("400 rounds");
     let line = {
         let one = result();
         let histogram = one["latency"]["service"]["hdr_v2_base64"].as_str().unwrap().to_owned();
         format!("0.0,1.0,2.0,{histogram}\n")
     };
-    let log = Written::new("many.hdr", line.repeat(1600));
-    report(&[log.path()]).with(0);
+    let log = Written::new("many.hdr", line.repeat(700));
+    limited(150, &["report", log.path()]).with(0);
 }
 
 #[test]
@@ -193,7 +194,7 @@ fn what_a_terminal_would_obey_is_escaped() {
 #[test]
 fn a_file_without_an_end_is_not_read_without_end() {
     for args in [&["report", "/dev/zero"][..], &["bench", "-n", "1", "--baseline", "/dev/zero"]] {
-        limited(args).with(2).says("/dev/zero: larger than");
+        limited(400, args).with(2).says("/dev/zero: larger than");
     }
     let endless = "yes '{' | \"$0\" report /dev/stdin";
     let ran = ends(Command::new("sh").args(["-c", endless, program()]));

@@ -264,7 +264,7 @@ impl Plan {
         if self.shard.1 > self.connections {
             return Err(refuse("there are more shards than connections"));
         }
-        if self.share() == Some(0) {
+        if self.count.is_some_and(|count| count < self.shard.1) {
             return Err(refuse("there are more shards than messages (--count)"));
         }
         Ok(())
