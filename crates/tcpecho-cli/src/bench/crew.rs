@@ -88,6 +88,8 @@ pub(super) struct Outcome {
     /// Connections there were at the end.
     pub(super) open: u64,
     pub(super) stopped: Option<Signal>,
+    /// Connections that were established, from the first to the last moment of the run.
+    pub(super) made: u64,
     /// Messages that were due in the measured time: answered in it or after it, lost, or unanswered.
     pub(super) requests: u64,
     /// Messages answered after the measured time.
@@ -150,6 +152,7 @@ pub(super) fn run(
                 client: Vec::new(),
                 open: 0,
                 stopped: None,
+                made: 0,
                 requests: 0,
                 late: 0,
                 paused: Pauses::default(),
@@ -268,12 +271,16 @@ impl Chief<'_> {
         match news {
             News::Connected { tally } => {
                 self.connected += 1;
+                self.outcome.made += tally.connections;
                 self.outcome.connecting.add(&tally);
                 if self.connected == self.load.threads.len() {
                     self.go();
                 }
             }
-            News::WarmedUp { tally } => self.outcome.connecting.add_endings(&tally),
+            News::WarmedUp { tally } => {
+                self.outcome.made += tally.connections;
+                self.outcome.connecting.add_endings(&tally);
+            }
             News::Unpinned(errno) => {
                 let note = format!(
                     "the generator's threads may run on any processor, beside the server: \
@@ -285,6 +292,7 @@ impl Chief<'_> {
                 }
             }
             News::Interval { at, tally } => {
+                self.outcome.made += tally.connections;
                 self.pending[thread].push_back((at, tally));
                 while self.pending.iter().all(|queue| !queue.is_empty()) {
                     self.hand_on(observe);
@@ -299,6 +307,7 @@ impl Chief<'_> {
             News::Done { tail, wire, client, open, window, requests, paused } => {
                 self.end(observe);
                 self.done += 1;
+                self.outcome.made += tail.connections;
                 self.outcome.late += tail.messages;
                 self.outcome.requests += requests;
                 self.outcome.paused = self.outcome.paused.longer(paused);

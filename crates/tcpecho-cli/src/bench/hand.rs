@@ -286,7 +286,8 @@ impl Hand<'_> {
     }
 
     fn open_lines(&self) -> u64 {
-        self.lines.iter().filter(|line| line.stage != Stage::Absent).count() as u64
+        let open = |line: &&Line| matches!(line.stage, Stage::Open | Stage::Shut);
+        self.lines.iter().filter(open).count() as u64
     }
 
     fn wait_for_start(&mut self, driver: &mut impl Driver) -> Result<(), Error> {

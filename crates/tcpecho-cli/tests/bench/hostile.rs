@@ -165,12 +165,13 @@ fn whatever_was_due_is_accounted_for_and_nothing_answered_is_no_success() {
             ));
             let what =
                 format!("{kind:?}, {work}, {driver}: {:?} {}{}", ran.status, ran.out, ran.err);
-            if ran.status == Some(3) {
-                // The server had gone before it was looked for.
-                assert!(kind == Kind::RefusesAfterSome || kind == Kind::NeverAccepts, "{what}");
+            let result = ran.json();
+            if result["schema"] != "tcpecho-bench-1" {
+                // There is no result: the server had gone before it was looked for.
+                let may_be_gone = matches!(kind, Kind::RefusesAfterSome | Kind::NeverAccepts);
+                assert!(may_be_gone && ran.status == Some(3), "{what}");
                 return;
             }
-            let result = ran.json();
             let status = ran.status.unwrap();
             check_sums(&result, due, &what);
             check_status(&result, kind, work, status, &what);
@@ -215,7 +216,8 @@ fn check_status(result: &Value, kind: Kind, work: &str, status: i32, what: &str)
     } else if status == 1 {
         assert!(count_of(result, "mismatch") > 0, "{what}");
     } else {
-        assert_eq!(status, 4, "{what}");
+        let nobody = of("connections_made") == 0.0 && errors_of(result) > 0;
+        assert_eq!(status, if nobody { 3 } else { 4 }, "{what}");
     }
     if kind.is_useless() {
         assert_ne!(status, 0, "{what}");

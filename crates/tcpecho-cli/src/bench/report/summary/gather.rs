@@ -48,7 +48,7 @@ impl Summary {
                 messages: total.messages,
                 sent_bytes: total.sent,
                 received_bytes: total.received,
-                connections_made: outcome.connecting.connections + total.connections,
+                connections_made: outcome.made,
                 connections_open: outcome.open,
                 messages_lost: total.lost,
                 messages_unanswered: total.unanswered,
