@@ -126,8 +126,8 @@ fn a_loop_that_fails_ends_those_that_are_blocked() {
         let inject = "inject=accept4:error=EBADF:when=2";
         let (server, _log) =
             traced(&["-e", "trace=accept4", "-e", inject], engine, &["--workers", "2"]);
-        let clients: Vec<_> = (0..8).map(|_| queued(&server)).collect();
-        for stream in &clients[2..] {
+        let clients: Vec<_> = (0..24).map(|_| queued(&server)).collect();
+        for stream in &clients[1..] {
             stream.shutdown(Shutdown::Write).unwrap();
         }
         let pid = server.pid();

@@ -115,6 +115,8 @@ fn a_slow_reader_of_the_json_log_sees_nothing_but_json() {
     command.args(["--log", "json"]).stdout(Stdio::piped()).stderr(writer);
     let mut server = Serving::run_with(&mut command);
     server.next_line();
+    // It holds the other end of the pipe.
+    drop(command);
     // An object takes more than 100 bytes, and 256 KiB of them wait.
     const SESSIONS: usize = 3000;
     sessions(server.addr(), SESSIONS);
