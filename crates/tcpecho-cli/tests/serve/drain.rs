@@ -1,6 +1,7 @@
 //! The first signal closes the listeners, whatever the engine is waiting for, and serves who was queued, nobody else.
 
 use std::{
+    collections::VecDeque,
     io::{ErrorKind, Read, Write},
     net::{Shutdown, SocketAddr, TcpStream},
     thread,
@@ -45,8 +46,10 @@ fn the_listener_closes_although_a_peer_has_stopped_reading() {
     }
 }
 
-/// Whole sessions, one after the other, until connections are refused.
+/// Sessions that are begun whether or not those before have ended, so that some always wait in the accept queue, until
+/// connections are refused.
 fn storm(addr: SocketAddr) {
+    let mut under_way = VecDeque::new();
     loop {
         let mut stream = match TcpStream::connect(addr) {
             Ok(stream) => stream,
@@ -56,7 +59,11 @@ fn storm(addr: SocketAddr) {
         };
         let _ = stream.write_all(b"storm");
         let _ = stream.shutdown(Shutdown::Write);
-        let _ = stream.read_to_end(&mut Vec::new());
+        under_way.push_back(stream);
+        if under_way.len() > 64 {
+            let oldest = under_way.pop_front();
+            let _ = oldest.map(|mut stream| stream.read_to_end(&mut Vec::new()));
+        }
     }
 }
 
