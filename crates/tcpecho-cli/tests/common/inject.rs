@@ -333,7 +333,7 @@ pub(crate) fn try_all<T: fmt::Display + Sync>(
     trials: &[T],
     trial: impl Fn(&T) -> Result<(), String> + Sync,
 ) {
-    const AT_A_TIME: usize = 3;
+    const AT_A_TIME: usize = 6;
     let (next, wrong) = (AtomicUsize::new(0), Mutex::new(Vec::new()));
     thread::scope(|scope| {
         for _ in 0..AT_A_TIME {
