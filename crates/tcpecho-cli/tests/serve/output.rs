@@ -108,6 +108,9 @@ fn standard_output_full_and_never_drained() {
     }
 }
 
+/// More than a log keeps: an object takes more than 100 bytes, and 256 KiB of them wait.
+const SESSIONS: usize = 3000;
+
 #[test]
 fn a_slow_reader_of_the_json_log_sees_nothing_but_json() {
     let (reader, writer) = full_pipe();
@@ -117,8 +120,6 @@ fn a_slow_reader_of_the_json_log_sees_nothing_but_json() {
     server.next_line();
     // It holds the other end of the pipe.
     drop(command);
-    // An object takes more than 100 bytes, and 256 KiB of them wait.
-    const SESSIONS: usize = 3000;
     sessions(server.addr(), SESSIONS);
     let lines = thread::spawn(move || {
         let lines = BufReader::new(reader).lines().map(Result::unwrap);
