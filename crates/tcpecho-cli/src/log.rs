@@ -25,18 +25,27 @@ const MOST: usize = 256 << 10;
 /// A pipe that poll(2) calls writable takes this much without blocking (PIPE_BUF; pipe(7)).
 const AT_ONCE: usize = 4096;
 
+/// What becomes of the queue.
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
+enum Writer {
+    /// The thread waits for lines.
+    #[default]
+    Waiting,
+    /// The thread is writing what it took out last.
+    Writing,
+    /// There is no thread.
+    Absent,
+    /// Nothing: nobody reads any more.
+    Over,
+}
+
 #[derive(Default)]
 struct Queue {
     bytes: VecDeque<u8>,
     lost: u64,
-    /// The thread is writing what it took out last.
-    writing: bool,
-    /// There is no thread.
-    threadless: bool,
+    writer: Writer,
     /// The last write ended inside a line.
     torn: bool,
-    /// Nobody reads any more.
-    broken: bool,
 }
 
 struct Shared {
@@ -62,14 +71,16 @@ impl Log {
         let shared = Arc::new(Shared { fd, lost_line, queue, changed });
         let theirs = Arc::clone(&shared);
         let started = thread::Builder::new().name("log".into()).spawn(move || drain(&theirs));
-        shared.lock().threadless = started.is_err();
+        if started.is_err() {
+            shared.lock().writer = Writer::Absent;
+        }
         Log(shared)
     }
 
     /// Takes one line, without its newline.
     pub(crate) fn line(&self, text: &str) {
         let mut queue = self.0.lock();
-        if queue.broken {
+        if queue.writer == Writer::Over {
             return;
         }
         if queue.bytes.len() + text.len() + 128 > MOST {
@@ -78,7 +89,7 @@ impl Log {
             queue.tell_lost(self.0.lost_line);
             queue.bytes.extend(text.bytes().chain([b'\n']));
         }
-        if queue.threadless {
+        if queue.writer == Writer::Absent {
             queue.write_now(self.0.fd);
         }
         drop(queue);
@@ -89,10 +100,12 @@ impl Log {
     pub(crate) fn flush(&self, patience: Duration) {
         let deadline = Instant::now() + patience;
         let mut queue = self.0.lock();
-        if queue.threadless {
+        if queue.writer == Writer::Absent {
             return queue.write_until(self.0.fd, deadline, self.0.lost_line);
         }
-        while !queue.broken && (queue.writing || !queue.bytes.is_empty()) {
+        while queue.writer == Writer::Writing
+            || (queue.writer == Writer::Waiting && !queue.bytes.is_empty())
+        {
             let left = deadline.saturating_duration_since(Instant::now());
             if left.is_zero() {
                 return;
@@ -148,9 +161,9 @@ impl Queue {
     fn failed(&mut self, errno: Errno, unwritten: &[u8]) {
         match errno {
             Errno::NOSPC | Errno::DQUOT | Errno::IO => {
-                self.lost += unwritten.iter().filter(|byte| **byte == b'\n').count() as u64;
+                self.lost += unwritten.split(|byte| *byte == b'\n').count() as u64 - 1;
             }
-            _ => self.broken = true,
+            _ => self.writer = Writer::Over,
         }
     }
 }
@@ -193,18 +206,18 @@ fn drain(shared: &Shared) {
         }
         queue.tell_lost(shared.lost_line);
         taken.extend(queue.bytes.drain(..));
-        queue.writing = true;
+        queue.writer = Writer::Writing;
         drop(queue);
         let written = write_all(shared.fd, &taken);
         let mut queue = shared.lock();
-        queue.writing = false;
+        queue.writer = Writer::Waiting;
         if let Err((errno, unwritten)) = written {
             let end = taken[..taken.len() - unwritten.len()].last();
             queue.torn = end.is_some_and(|byte| *byte != b'\n');
             queue.failed(errno, unwritten);
         }
         taken.clear();
-        let over = queue.broken;
+        let over = queue.writer == Writer::Over;
         drop(queue);
         shared.changed.notify_all();
         if over {

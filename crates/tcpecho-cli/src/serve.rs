@@ -15,10 +15,11 @@ use nix::sys::signal::Signal;
 use rustix::{
     event::{PollFd, PollFlags, Timespec, poll},
     io::Errno,
-    process::{Resource, Rlimit, getrlimit, setrlimit},
+    process::{Resource, Rlimit, setrlimit},
     stdio,
 };
 use tcpecho::{Engine, Server};
+use tcpecho_os::limits::descriptors;
 
 pub(crate) use self::args::ServeArgs;
 use self::{
@@ -280,8 +281,9 @@ impl Descriptors {
 
 /// As many descriptors as the hard limit allows: each connection is one. Gives the limit then in force.
 fn raise_descriptor_limit() -> u64 {
-    let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
-    let raised = setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum });
-    // No limit at all is a very large one.
-    if raised.is_ok() { maximum } else { current }.unwrap_or(u64::from(u32::MAX))
+    // Where a sandbox does not tell it, this is what most processes have.
+    let (current, maximum) = descriptors().unwrap_or((1024, 1024));
+    let limit = |limit| (limit != u64::MAX).then_some(limit);
+    let wanted = Rlimit { current: limit(maximum), maximum: limit(maximum) };
+    if current < maximum && setrlimit(Resource::Nofile, wanted).is_ok() { maximum } else { current }
 }

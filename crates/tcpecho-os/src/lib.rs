@@ -9,6 +9,7 @@ pub mod failed;
 pub mod fork;
 pub mod holders;
 pub mod host_init;
+pub mod limits;
 pub mod link;
 pub mod memory;
 pub mod netns;

@@ -3,6 +3,7 @@
 use std::{
     net::{Ipv4Addr, Ipv6Addr, SocketAddr},
     os::fd::{AsFd, BorrowedFd},
+    panic::{AssertUnwindSafe, catch_unwind},
     sync::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicUsize, Ordering::AcqRel},
@@ -206,7 +207,11 @@ impl Server {
             let context = Context { shared: Arc::clone(&shared), queue, ready };
             let body = move || {
                 tcpecho_os::thread::block_signals();
-                let result = engine.run(context);
+                // The observer runs in here too, and may panic.
+                let result = catch_unwind(AssertUnwindSafe(|| engine.run(context)));
+                let result = result.unwrap_or_else(|_| {
+                    Err(Error::new("serve", Errno::CANCELED).note("a loop of the server panicked"))
+                });
                 if let Err(error) = result {
                     failure.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(error);
                     shared.halt.trigger();

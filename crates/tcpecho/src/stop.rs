@@ -5,9 +5,15 @@ use std::{
     sync::Arc,
 };
 
-use rustix::event::{EventfdFlags, PollFd, PollFlags, eventfd, poll};
+use rustix::{
+    event::{EventfdFlags, PollFd, PollFlags, eventfd, poll},
+    io::Errno,
+};
 
 use crate::Error;
+
+/// How often a write that fails is tried.
+const ATTEMPTS: u32 = 5;
 
 /// Something has been decided, once and for all; whoever polls the descriptor learns of it.
 #[derive(Debug, Clone)]
@@ -25,8 +31,14 @@ impl Stop {
 
     /// Makes the descriptor readable for ever. Triggering again changes nothing.
     pub fn trigger(&self) {
-        // The one error a valid eventfd can give is EAGAIN: the counter is full, so it is readable already.
-        let _ = rustix::io::write(&*self.0, &1u64.to_ne_bytes());
+        // EAGAIN means that the counter is full, so the descriptor is readable already. No other error is known, but a stop
+        // that nobody learns of is a server that does not end.
+        for _ in 0..ATTEMPTS {
+            match rustix::io::write(&*self.0, &1u64.to_ne_bytes()) {
+                Ok(_) | Err(Errno::AGAIN) => return,
+                Err(_) => {}
+            }
+        }
     }
 
     /// Whether it has been triggered.

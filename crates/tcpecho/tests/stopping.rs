@@ -29,6 +29,7 @@ promises_everywhere! {
     close_cuts_a_drain_short,
     drop_ends_everything_at_once,
     close_is_told_as_our_own_doing,
+    an_observer_that_panics_ends_the_server,
 }
 
 promises_alone! {
@@ -297,6 +298,19 @@ fn close_is_told_as_our_own_doing(at: &Place) {
     for _ in guests {
         server.tells(Ending::Draining);
     }
+}
+
+/// It runs in the engine's loop, which cannot go on; whoever waits for the server must learn of it.
+fn an_observer_that_panics_ends_the_server(at: &Place) {
+    if at.engine.name == "thread" {
+        return at.skip("it panics in the connection's own thread");
+    }
+    let server = at.builder().observe(|_| panic!("on purpose")).start().unwrap();
+    let mut client = Client::connects(server.addr());
+    client.exchanges(b"hello");
+    client.finishes();
+    assert!(server.wait(Some(LONG)));
+    assert!(server.failure().unwrap().to_string().contains("panicked"));
 }
 
 fn again(server: &Server) -> Server {

@@ -3,10 +3,10 @@
 use std::{fs, net::SocketAddr};
 
 use rustix::{
-    process::{Resource, Rlimit, getrlimit, setrlimit},
+    process::{Resource, Rlimit, setrlimit},
     thread::{CpuSet, sched_getaffinity},
 };
-use tcpecho_os::{holders::holders, sock_diag::tcp_sockets, tcp_state::TcpState};
+use tcpecho_os::{holders::holders, limits, sock_diag::tcp_sockets, tcp_state::TcpState};
 
 /// What is known of the machine, by name.
 pub(super) type Fact = (&'static str, String);
@@ -31,7 +31,9 @@ pub(super) fn split() -> (Vec<usize>, Vec<usize>) {
 /// As many descriptors as are allowed without asking, and where that is less than `wanted` and we are
 /// privileged, so many. Servers that are started later inherit the limit.
 pub(super) fn raise_descriptors(wanted: u64) {
-    let Rlimit { maximum, .. } = getrlimit(Resource::Nofile);
+    // A sandbox may not tell it; then it is not raised either.
+    let Ok((_, maximum)) = limits::descriptors() else { return };
+    let maximum = (maximum != u64::MAX).then_some(maximum);
     if maximum.is_some_and(|maximum| maximum < wanted) {
         let raised = Rlimit { current: Some(wanted), maximum: Some(wanted) };
         if setrlimit(Resource::Nofile, raised).is_ok() {
@@ -44,7 +46,7 @@ pub(super) fn raise_descriptors(wanted: u64) {
 
 /// How many descriptors this process may have.
 pub(super) fn descriptors() -> u64 {
-    getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX)
+    limits::descriptors().map_or(u64::MAX, |(current, _)| current)
 }
 
 /// The process that listens there, if it is of this host and may be looked at.

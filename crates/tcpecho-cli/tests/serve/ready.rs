@@ -170,27 +170,25 @@ fn a_list_that_cannot_be_written_is_an_error() {
 
 /// An interface whose name has a dot, in a network of its own with a link-local address.
 const SCOPED: &str = "ip link set lo up && ip link add eth0.100 type veth peer name other && \
-    ip addr add fe80::1/64 dev eth0.100 nodad && ip link set eth0.100 up && ip link set other up && \
-    index=$(cat /sys/class/net/eth0.100/ifindex) && exec \"$0\" serve -l \"$1\"";
+    ip addr add fe80::1/64 dev eth0.100 nodad && ip link set eth0.100 up && \
+    index=$(ip -o link show eth0.100 | cut -d: -f1)";
 
 #[test]
 fn a_link_local_address_has_its_interface_by_name_or_number() {
-    let trial = [
-        "-rn",
-        "sh",
-        "-c",
-        "ip link add eth0.100 type veth peer name other && ip addr add fe80::1/64 dev eth0.100",
-    ];
-    let trial = Command::new("unshare").args(trial).output();
-    if !trial.is_ok_and(|trial| trial.status.success()) {
-        eprintln!("SKIP: no network of our own here (unshare, ip)");
+    let run = |then: &str, scope: &str| {
+        let script = format!("{SCOPED} && {then}");
+        let mut command = Command::new("unshare");
+        command.args(["-rn", "sh", "-c", &script, program(), scope]);
+        command
+    };
+    if !run("true", "").output().is_ok_and(|trial| trial.status.success()) {
+        eprintln!("SKIP: no network of our own here (unshare, ip, veth)");
         return;
     }
-    for listen in ["[fe80::1%eth0.100]:0", "[fe80::1%2]:0"] {
-        let mut command = Command::new("unshare");
-        let server = Serving::run(command.args(["-rn", "sh", "-c", SCOPED, program(), listen]));
-        let addr = server.addr();
-        assert!(addr.to_string().starts_with("[fe80::1%"), "{addr}");
+    for scope in ["eth0.100", ""] {
+        let serve = "exec \"$0\" serve -l \"[fe80::1%${1:-$index}]:0\"";
+        let server = Serving::run(&mut run(serve, scope));
+        assert!(server.addr().to_string().starts_with("[fe80::1%"), "{:?}", server.ready);
         server.stops().with(0);
     }
 }

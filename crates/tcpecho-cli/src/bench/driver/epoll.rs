@@ -67,8 +67,10 @@ impl Epoll {
         let Some(socket) = &hand.lines[line].socket else { return };
         match sockopt::socket_error(socket) {
             Ok(Ok(())) => {
-                self.set_interest(hand, line, EventFlags::IN);
-                hand.connected(self, line, clock::now());
+                // Where it fails, the line has ended and may have begun anew.
+                if self.change_interest(hand, line, EventFlags::IN) {
+                    hand.connected(self, line, clock::now());
+                }
             }
             Ok(Err(errno)) | Err(errno) => hand.broke(self, line, "connect", errno),
         }
@@ -92,13 +94,24 @@ impl Epoll {
 
     /// Writability is watched only while the socket has refused bytes.
     fn set_interest(&mut self, hand: &mut Hand, line: usize, wanted: EventFlags) {
+        self.change_interest(hand, line, wanted);
+    }
+
+    /// The same; `false` where it failed, which has ended the line.
+    fn change_interest(&mut self, hand: &mut Hand, line: usize, wanted: EventFlags) -> bool {
         if self.watched[line] == wanted {
-            return;
+            return true;
         }
-        let Some(socket) = &hand.lines[line].socket else { return };
+        let Some(socket) = &hand.lines[line].socket else { return false };
         match epoll::modify(&self.interests, socket, EventData::new_u64(line as u64), wanted) {
-            Ok(()) => self.watched[line] = wanted,
-            Err(errno) => hand.broke(self, line, "epoll_ctl", errno),
+            Ok(()) => {
+                self.watched[line] = wanted;
+                true
+            }
+            Err(errno) => {
+                hand.broke(self, line, "epoll_ctl", errno);
+                false
+            }
         }
     }
 }

@@ -6,8 +6,8 @@ use std::os::fd::OwnedFd;
 use rustix::{
     io::Errno,
     pipe::{PipeFlags, SpliceFlags, fcntl_setpipe_size, pipe_with, splice},
-    process::{Resource, getrlimit},
 };
+use tcpecho_os::limits::descriptors;
 
 /// A read of this much is bulk; this many in a row, and a connection gets a pipe.
 const BIG: usize = 32 << 10;
@@ -18,12 +18,14 @@ const SMALL_IN_A_ROW: u8 = 16;
 const PIPE_SIZE: usize = 1 << 20;
 /// Pipes of one loop, lent and free; a connection that gets none goes on copying.
 const MOST: usize = 32;
-/// The part of the descriptors that pipes may take: of a common limit of 1,024, the whole of [`MOST`].
+/// The part of the descriptors that pipes may take: of a common limit the whole of [`MOST`].
 const PART: u64 = 16;
+/// The limit on descriptors where it cannot be asked for.
+const COMMON_LIMIT: u64 = 1024;
 
 /// Pipes that each of so many loops may have under the limit on descriptors.
 pub(super) fn most(loops: usize) -> usize {
-    let limit = getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX);
+    let limit = descriptors().map_or(COMMON_LIMIT, |(limit, _)| limit);
     MOST.min(usize::try_from(limit / PART / 2).unwrap_or(usize::MAX) / loops.max(1))
 }
 
