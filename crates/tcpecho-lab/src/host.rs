@@ -93,6 +93,7 @@ impl Host {
             links.add_address(wire, self.address(family), family.prefix())?;
             links.add_route(family.any(), 0, Route::Device(wire))?;
         }
+        self.rto_min(&links, sysctls::RTO_MIN)?;
         self.wait_for_ipv6();
         Ok(device)
     }
@@ -145,6 +146,30 @@ impl Host {
     pub fn set_sysctl(&self, key: &str, value: &str) -> Result<(), Failed> {
         self.on()?.netns.set_sysctl(key, value)?;
         self.record_sysctl(key, value);
+        match value.trim().parse() {
+            Ok(micros) if key == sysctls::RTO_MIN_KEY => {
+                self.set_rto_min(Duration::from_micros(micros))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Sets the smallest retransmission timeout of connections that the host makes or accepts from now on, in whole
+    /// milliseconds, and notes it. The default is one second.
+    ///
+    /// # Errors
+    /// Those of rtnetlink(7); `EHOSTDOWN`.
+    pub fn set_rto_min(&self, least: Duration) -> Result<(), Failed> {
+        self.run(|| self.rto_min(&Links::open()?, least))?
+    }
+
+    /// On a thread inside the host's network.
+    fn rto_min(&self, links: &Links, least: Duration) -> Result<(), Failed> {
+        let route = Route::Device(links.index(WIRE)?);
+        for family in Family::BOTH {
+            links.set_rto_min(family.any(), 0, route, least)?;
+        }
+        self.parts.timeline.record(self.place(), What::RtoMin(least));
         Ok(())
     }
 

@@ -1,5 +1,13 @@
 //! The settings that every host starts with: what would otherwise leak in from this machine, or differ from run to run.
 
+use std::time::Duration;
+
+/// The smallest retransmission timeout: nothing is sent again because the machine is busy. It is a metric of the host's
+/// routes, which every kernel has; the sysctl `tcp_rto_min_us` came with Linux 6.11.
+pub(crate) const RTO_MIN: Duration = Duration::from_secs(1);
+/// The sysctl with the same meaning. A locked metric of the route goes before it.
+pub(crate) const RTO_MIN_KEY: &str = "net.ipv4.tcp_rto_min_us";
+
 /// Key, value and why. A key that this kernel does not have is skipped.
 pub(crate) const BASE: &[(&str, &str, &str)] = &[
     ("net.ipv4.tcp_congestion_control", "reno", "always allowed, and does not pace"),
@@ -22,7 +30,6 @@ pub(crate) const BASE: &[(&str, &str, &str)] = &[
     ("net.ipv4.tcp_fastopen", "0", "no data on a SYN"),
     ("net.ipv4.tcp_rmem", "4096 131072 6291456", "windows do not depend on this machine"),
     ("net.ipv4.tcp_wmem", "4096 16384 4194304", "windows do not depend on this machine"),
-    ("net.ipv4.tcp_rto_min_us", "1000000", "no retransmission because the machine is busy"),
     ("net.ipv4.tcp_retries2", "15", "the kernel's own, whatever this machine's is"),
     ("net.ipv4.ip_local_port_range", "32768 60999", "the kernel's own"),
     ("net.ipv6.conf.wire0.accept_dad", "0", "no neighbours to ask"),

@@ -135,6 +135,8 @@ pub enum What {
         /// Its new value.
         value: String,
     },
+    /// The smallest retransmission timeout of a host's connections was set (its routes' `rto_min`).
+    RtoMin(Duration),
     /// Something was done to the experiment: cable cut, host powered off, signal sent.
     Step(String),
     /// A sentence that had to hold.

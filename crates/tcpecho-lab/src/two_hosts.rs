@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::time::Duration;
 
 use tcpecho_os::failed::Failed;
 
@@ -124,5 +125,14 @@ impl TwoHosts {
     pub fn set_sysctl(&self, key: &str, value: &str) -> Result<(), Failed> {
         self.client.set_sysctl(key, value)?;
         self.server.set_sysctl(key, value)
+    }
+
+    /// Sets the smallest retransmission timeout of both hosts' connections.
+    ///
+    /// # Errors
+    /// As [`Host::set_rto_min`].
+    pub fn set_rto_min(&self, least: Duration) -> Result<(), Failed> {
+        self.client.set_rto_min(least)?;
+        self.server.set_rto_min(least)
     }
 }

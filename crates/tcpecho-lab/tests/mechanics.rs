@@ -61,7 +61,7 @@ both!(a_held_syn_ack_shows_the_states_between, |lab: Lab| {
 });
 
 both!(a_cut_cable_ends_in_a_timeout, |lab: Lab| {
-    lab.two.set_sysctl("net.ipv4.tcp_rto_min_us", "5000").unwrap();
+    lab.two.set_rto_min(Duration::from_millis(5)).unwrap();
     let (client, _server) = lab.connected();
     assert_eq!(client.ask("setsockopt user_timeout 300", PATIENCE).unwrap(), "ok");
     lab.two.wire.cut();
@@ -74,8 +74,40 @@ both!(a_cut_cable_ends_in_a_timeout, |lab: Lab| {
     assert_eq!(client.tcp_info(socket).unwrap().state, TcpState::Close);
 });
 
+// A metric of the route, which every kernel has, and not the sysctl tcp_rto_min_us, which only new ones have.
+both!(the_smallest_retransmission_timeout_is_the_hosts, |lab: Lab| {
+    let _server = lab.listening();
+    let least_of_a_new_connection = || {
+        let client = lab.puppet(Side::Client);
+        lab.starts_connecting(&client);
+        assert_eq!(client.next_line(PATIENCE).unwrap(), "ok");
+        let info = client.tcp_info(client.sockets()[0]).unwrap();
+        // Before there is a second round trip, the variance counts as half of the first, and four times.
+        let [rto, round_trip] =
+            [info.rto_us, info.rtt_us].map(u64::from).map(Duration::from_micros);
+        (rto, rto.saturating_sub(round_trip * 3))
+    };
+    let (rto, least) = least_of_a_new_connection();
+    assert!(rto >= Duration::from_secs(1) && least < Duration::from_secs(2), "{rto:?}");
+    let client = &lab.two.client;
+    client.set_rto_min(Duration::from_secs(30)).unwrap();
+    let (rto, least) = least_of_a_new_connection();
+    assert!(rto >= Duration::from_secs(30) && least < Duration::from_secs(31), "{rto:?}");
+    client.set_rto_min(Duration::from_millis(20)).unwrap();
+    let (rto, least) = least_of_a_new_connection();
+    assert!(rto >= Duration::from_millis(20) && least < Duration::from_millis(100), "{rto:?}");
+    // Where there is the sysctl, it means the same.
+    match client.set_sysctl("net.ipv4.tcp_rto_min_us", "5000000") {
+        Ok(()) => {
+            let (rto, _) = least_of_a_new_connection();
+            assert!(rto >= Duration::from_secs(5), "{rto:?}");
+        }
+        Err(failed) => assert_eq!(failed.errno, rustix::io::Errno::NOENT, "{failed}"),
+    }
+});
+
 both!(a_corrupted_segment_is_noticed_and_sent_again, |lab: Lab| {
-    lab.two.set_sysctl("net.ipv4.tcp_rto_min_us", "20000").unwrap();
+    lab.two.set_rto_min(Duration::from_millis(20)).unwrap();
     let (client, server) = lab.connected();
     lab.two.wire.add(Rule::new(Matcher::data(), Action::Corrupt).once());
     assert_eq!(client.ask("send hello", PATIENCE).unwrap(), "ok 5");

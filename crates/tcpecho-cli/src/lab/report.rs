@@ -141,6 +141,7 @@ fn facts(moment: &Moment) -> (&'static str, String, Option<String>) {
         What::Output { line, .. } => ("output", line.clone(), None),
         What::Exit { exit, .. } => ("exit", format!("{exit:?}"), None),
         What::Sysctl { key, value } => ("sysctl", format!("{key}={value}"), None),
+        What::RtoMin(least) => ("rto_min", format!("{} ms", least.as_millis()), None),
         What::Step(text) => ("step", text.clone(), None),
         What::Claim { sentence, holds, .. } => {
             ("claim", sentence.clone(), Some(if *holds { "holds" } else { "fails" }.into()))

@@ -1,5 +1,7 @@
 //! An established connection on which nothing comes back any more, or a router's word.
 
+use std::time::Duration;
+
 use tcpecho_lab::{Family, IcmpError, Matcher, Rule, stage::Broken};
 
 use super::{Scene, Situation, broken, established::acknowledged};
@@ -37,7 +39,7 @@ pub(super) const SITUATIONS: &[Situation] = &[
         "the same, the kernel having its usual patience of a quarter of an hour",
         |scene| {
             let server = scene.stage.listening(10)?;
-            scene.stage.two().client.set_sysctl("net.ipv4.tcp_rto_min_us", "20000")?;
+            scene.stage.two().client.set_rto_min(Duration::from_millis(20))?;
             scene.talks(&server)?;
             scene.stage.two().wire.cut();
             scene.now();
@@ -193,7 +195,7 @@ pub(super) const SITUATIONS: &[Situation] = &[
 /// The client's kernel sends again after 20 ms and not after a second, and gives up soon.
 fn impatient(scene: &Scene<'_>) -> Result<(), Broken> {
     let client = &scene.stage.two().client;
-    client.set_sysctl("net.ipv4.tcp_rto_min_us", "20000")?;
+    client.set_rto_min(Duration::from_millis(20))?;
     client.set_sysctl("net.ipv4.tcp_retries2", "1")?;
     Ok(())
 }

@@ -1,5 +1,7 @@
 //! A router says how long packets may be (RFC 1191, RFC 8201).
 
+use std::time::Duration;
+
 use super::Scenario;
 use crate::impairment::{Matcher, Rule};
 use crate::packet::IcmpError;
@@ -24,7 +26,7 @@ const MTU: usize = 1400;
 fn play(stage: &mut Stage) -> Played {
     stage.step("the client sends 5000 bytes, and a router on the way takes packets up to 1400 bytes");
     // No timer comes near; what is sent again is sent because of what the router said.
-    stage.two().client.set_sysctl("net.ipv4.tcp_rto_min_us", "30000000")?;
+    stage.two().client.set_rto_min(Duration::from_secs(30))?;
     let long = Matcher::any_tcp().longer_than(MTU);
     stage.wire_rule(Rule::answer(long.clone(), IcmpError::TooBig(MTU as u32)));
     let (client, server) = stage.connected()?;

@@ -1,5 +1,7 @@
 //! A middlebox between the hosts drops an idle connection from its table and says nothing (RFC 5382, UNP 5.14).
 
+use std::time::Duration;
+
 use super::Scenario;
 use crate::impairment::{Matcher, Rule};
 use crate::pace::Timer;
@@ -22,7 +24,7 @@ pub(super) static SCENARIO: Scenario = Scenario {
 
 fn play(stage: &mut Stage) -> Played {
     stage.step("a client and a server talk");
-    stage.two().client.set_sysctl("net.ipv4.tcp_rto_min_us", "20000")?;
+    stage.two().client.set_rto_min(Duration::from_millis(20))?;
     stage.shorten(Side::Client, Timer::Retransmission, &[1])?;
     let (client, server) = stage.connected()?;
     client.must("send before")?;

@@ -1,5 +1,7 @@
 //! Long packets vanish without a word (RFC 2923, RFC 4821).
 
+use std::time::Duration;
+
 use super::Scenario;
 use crate::impairment::{Matcher, Rule};
 use crate::side::Side;
@@ -26,7 +28,7 @@ fn play(stage: &mut Stage) -> Played {
     let client_host = &stage.two().client;
     client_host.set_sysctl("net.ipv4.tcp_mtu_probing", "0")?;
     client_host.set_sysctl("net.ipv4.tcp_retries1", "1")?;
-    client_host.set_sysctl("net.ipv4.tcp_rto_min_us", "20000")?;
+    client_host.set_rto_min(Duration::from_millis(20))?;
     let long = Matcher::any_tcp().longer_than(1400);
     stage.wire_rule(Rule::drop(long.clone()));
     let (client, server) = stage.connected()?;

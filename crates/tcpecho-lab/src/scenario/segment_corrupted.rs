@@ -1,5 +1,7 @@
 //! What the checksum notices, and what it does not (RFC 9293 3.1).
 
+use std::time::Duration;
+
 use super::Scenario;
 use crate::impairment::{Action, Matcher, Rule};
 use crate::stage::{Played, Stage};
@@ -20,7 +22,7 @@ pub(super) static SCENARIO: Scenario = Scenario {
 
 fn play(stage: &mut Stage) -> Played {
     stage.step("a bit of a segment falls over on the wire; the smallest timeout is 200 ms");
-    stage.two().client.set_sysctl("net.ipv4.tcp_rto_min_us", "200000")?;
+    stage.two().client.set_rto_min(Duration::from_millis(200))?;
     let (client, server) = stage.connected()?;
     let message = Matcher::data().from_client().containing("hello");
     stage.wire_rule(Rule::new(message.clone(), Action::Corrupt).once());

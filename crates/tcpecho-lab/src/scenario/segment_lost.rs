@@ -16,7 +16,7 @@ pub(super) static SCENARIO: Scenario = Scenario {
     book: "TCP waits for the acknowledgment, and sends the segment again when none comes in the time that it \
            estimates from the RTT; the program notices nothing but the time.",
     linux: "A segment that was alone is sent again when the timer expires, after 200 ms at least (the smallest \
-            timeout, tcp_rto_min_us; the tail loss probe is off here). When later segments arrive, the receiver \
+            timeout, rto_min of the route; the tail loss probe is off here). When later segments arrive, the receiver \
             says so with SACK and the lost one is sent again at once, without any timer.",
     play,
     text: include_str!("segment_lost.rs"),
@@ -26,7 +26,7 @@ const SMALLEST: Duration = Duration::from_millis(200);
 
 fn play(stage: &mut Stage) -> Played {
     stage.step("the wire loses the only segment that is under way; the smallest timeout is 200 ms");
-    stage.two().client.set_sysctl("net.ipv4.tcp_rto_min_us", &SMALLEST.as_micros().to_string())?;
+    stage.two().client.set_rto_min(SMALLEST)?;
     let (client, server) = stage.connected()?;
     let alone = Matcher::data().from_client().containing("single");
     stage.wire_rule(Rule::drop(alone.clone()).once());
@@ -49,7 +49,7 @@ fn play(stage: &mut Stage) -> Played {
 
     stage.step("of five segments the wire loses the first; the smallest timeout is 30 s");
     // So far that no busy machine brings it near.
-    stage.two().client.set_sysctl("net.ipv4.tcp_rto_min_us", "30000000")?;
+    stage.two().client.set_rto_min(Duration::from_secs(30))?;
     let client = stage.client()?;
     client.must(&stage.connect_line())?;
     client.must("setsockopt nodelay on")?;

@@ -1,5 +1,7 @@
 //! What arrives out of order waits for what is missing (RFC 9293 3.10.7.4, RFC 2018).
 
+use std::time::Duration;
+
 use super::Scenario;
 use crate::impairment::{Matcher, Rule};
 use crate::stage::{PATIENCE, Played, Stage};
@@ -19,7 +21,7 @@ pub(super) static SCENARIO: Scenario = Scenario {
 fn play(stage: &mut Stage) -> Played {
     stage.step("the client sends two segments, and the wire keeps the first");
     // No timer comes near; whatever is sent again is sent because of what the server's kernel said.
-    stage.two().client.set_sysctl("net.ipv4.tcp_rto_min_us", "30000000")?;
+    stage.two().client.set_rto_min(Duration::from_secs(30))?;
     let (client, server) = stage.connected()?;
     client.must("setsockopt nodelay on")?;
     let first = Matcher::data().from_client().containing("first");

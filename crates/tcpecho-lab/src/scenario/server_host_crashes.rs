@@ -30,7 +30,7 @@ const LAST_WAIT: Duration = Duration::from_secs(120);
 
 fn play(stage: &mut Stage) -> Played {
     stage.step("a client and a server talk; the client's kernel is told to be impatient");
-    stage.two().client.set_sysctl("net.ipv4.tcp_rto_min_us", "20000")?;
+    stage.two().client.set_rto_min(Duration::from_millis(20))?;
     let tries = stage.shorten(Side::Client, Timer::Retransmission, &[1])?;
     let (client, server) = stage.connected()?;
     client.must("send one")?;

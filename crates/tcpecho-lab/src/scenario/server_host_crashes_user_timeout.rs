@@ -26,7 +26,7 @@ const USER_TIMEOUT: Duration = Duration::from_millis(300);
 
 fn play(stage: &mut Stage) -> Played {
     stage.step("two clients are connected; the first sets TCP_USER_TIMEOUT to 300 ms");
-    stage.two().client.set_sysctl("net.ipv4.tcp_rto_min_us", "5000")?;
+    stage.two().client.set_rto_min(Duration::from_millis(5))?;
     let server = stage.listening(10)?;
     let (impatient, patient) = (connected(stage, &server)?, connected(stage, &server)?);
     impatient.must("setsockopt user_timeout 300")?;

@@ -2,6 +2,8 @@
 
 use std::time::Instant;
 
+use std::time::Duration;
+
 use super::Scenario;
 use crate::impairment::{Matcher, Rule};
 use crate::packet::IcmpError;
@@ -29,7 +31,7 @@ fn play(stage: &mut Stage) -> Played {
     let icmp = Matcher::icmp().from_server();
 
     stage.step("a client and a server are connected; a router cannot reach the server's host for a while");
-    stage.two().client.set_sysctl("net.ipv4.tcp_rto_min_us", "20000")?;
+    stage.two().client.set_rto_min(Duration::from_millis(20))?;
     let (client, server) = stage.connected()?;
     let unreachable = stage.two().wire.add(Rule::answer(Matcher::data().from_client(), host));
     client.must("send one")?;
@@ -66,7 +68,7 @@ fn play(stage: &mut Stage) -> Played {
 
     stage.step("another client wants to know at once: IP_RECVERR");
     stage.two().wire.clear();
-    stage.two().client.set_sysctl("net.ipv4.tcp_rto_min_us", "3000000")?;
+    stage.two().client.set_rto_min(Duration::from_secs(3))?;
     let eager = stage.client()?;
     eager.must(&stage.connect_line())?;
     eager.must("setsockopt recverr on")?;

@@ -1,5 +1,7 @@
 //! A reader that does not read stops the writer, and a lost window update cannot stop both for ever (RFC 9293 3.8.6.1).
 
+use std::time::Duration;
+
 use super::Scenario;
 use crate::impairment::Matcher;
 use crate::side::Side;
@@ -24,7 +26,7 @@ const BYTES: usize = 40_000;
 fn play(stage: &mut Stage) -> Played {
     stage.step("the client sends 40000 bytes through small buffers, and the server does not read");
     let client_host = &stage.two().client;
-    client_host.set_sysctl("net.ipv4.tcp_rto_min_us", "20000")?;
+    client_host.set_rto_min(Duration::from_millis(20))?;
     client_host.set_sysctl("net.ipv4.tcp_retries2", "1")?;
     let server = stage.listening(10)?;
     server.must("setsockopt rcvbuf 4096")?;

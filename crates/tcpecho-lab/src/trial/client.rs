@@ -2,6 +2,8 @@
 
 use std::fmt::Write as _;
 
+use std::time::Duration;
+
 use super::Fault;
 use super::stranger::{END, NOTICE, Stranger};
 use crate::impairment::{Matcher, Rule};
@@ -109,7 +111,7 @@ pub(super) fn many_lines(count: usize) -> Vec<String> {
 fn through(stage: &mut Stage, rules: Vec<Rule>) -> Result<(Stranger, Vec<String>, String), Broken> {
     // With many packets, looking at states after each is what takes the time.
     stage.two().watch_states(false);
-    stage.two().set_sysctl("net.ipv4.tcp_rto_min_us", "20000")?;
+    stage.two().set_rto_min(Duration::from_millis(20))?;
     // Whoever has closed still has much to send; 0 means 8.
     stage.two().set_sysctl("net.ipv4.tcp_orphan_retries", "0")?;
     let (stranger, server) = meet(stage)?;

@@ -180,7 +180,7 @@ impl Stage {
 fn through(stage: &mut Stage, rules: Vec<Rule>) -> Result<(Stranger, Actor), Broken> {
     // With many packets, looking at states after each is what takes the time.
     stage.two().watch_states(false);
-    stage.two().set_sysctl("net.ipv4.tcp_rto_min_us", "20000")?;
+    stage.two().set_rto_min(Duration::from_millis(20))?;
     // Whoever has closed still has much to send; 0 means 8.
     stage.two().set_sysctl("net.ipv4.tcp_orphan_retries", "0")?;
     let stranger = open(stage)?;

@@ -1,5 +1,7 @@
 //! The server's host dies and nobody tells (UNP 5.14).
 
+use std::time::Duration;
+
 use super::{exchange, meet};
 use crate::impairment::Matcher;
 use crate::stage::{Played, Stage};
@@ -12,7 +14,7 @@ trial! {
 
 fn play(stage: &mut Stage) -> Played {
     stage.step("a line goes there and back; the kernel is told to give up soon; the server's host loses power");
-    stage.two().client.set_sysctl("net.ipv4.tcp_rto_min_us", "20000")?;
+    stage.two().client.set_rto_min(Duration::from_millis(20))?;
     stage.two().client.set_sysctl("net.ipv4.tcp_retries2", "1")?;
     let (stranger, server) = meet(stage)?;
     exchange(stage, &stranger, &server, "one")?;

@@ -1,5 +1,7 @@
 //! A router answers data with an ICMP error until the kernel gives up (UNP 5.14).
 
+use std::time::Duration;
+
 use super::{exchange, meet};
 use crate::impairment::{Matcher, Rule};
 use crate::packet::IcmpError;
@@ -13,7 +15,7 @@ trial! {
 
 fn play(stage: &mut Stage) -> Played {
     stage.step("a line goes there and back; a router cannot reach the server's host for one packet");
-    stage.two().client.set_sysctl("net.ipv4.tcp_rto_min_us", "20000")?;
+    stage.two().client.set_rto_min(Duration::from_millis(20))?;
     let (stranger, server) = meet(stage)?;
     exchange(stage, &stranger, &server, "one")?;
     let data = Matcher::data().from_client();

@@ -23,7 +23,7 @@ fn play(stage: &mut Stage) -> Played {
     stage.two().watch_states(false);
     stage.two().set_sysctl("net.ipv4.tcp_rmem", "4096 16384 16384")?;
     stage.two().set_sysctl("net.ipv4.tcp_wmem", "4096 16384 16384")?;
-    stage.two().set_sysctl("net.ipv4.tcp_rto_min_us", "20000")?;
+    stage.two().set_rto_min(Duration::from_millis(20))?;
     let (stranger, server) = meet(stage)?;
     stranger.program.wait_asleep(crate::stage::PATIENCE)?;
     let before = stranger.program.memory();

@@ -20,7 +20,7 @@ fn play(stage: &mut Stage) -> Played {
     stage.step("ten lines of 1000 bytes are typed and the input ends; the wire keeps every reply");
     stage.two().watch_states(false);
     // What is kept is not sent again: a copy that comes when all is over would be answered with RST.
-    stage.two().set_sysctl("net.ipv4.tcp_rto_min_us", "10000000")?;
+    stage.two().set_rto_min(Duration::from_secs(10))?;
     stage.two().set_sysctl("net.ipv4.tcp_early_retrans", "0")?;
     let pair = meet(stage)?;
     let replies = [Matcher::data().from_server(), Matcher::fin().from_server()];

@@ -1,5 +1,7 @@
 //! A middlebox has forgotten the connection and swallows its segments (RFC 5382 5).
 
+use std::time::Duration;
+
 use super::{exchange, meet};
 use crate::impairment::{Matcher, Rule};
 use crate::side::Side;
@@ -13,7 +15,7 @@ trial! {
 
 fn play(stage: &mut Stage) -> Played {
     stage.step("a line goes there and back; from now on every segment vanishes");
-    stage.two().client.set_sysctl("net.ipv4.tcp_rto_min_us", "20000")?;
+    stage.two().client.set_rto_min(Duration::from_millis(20))?;
     stage.two().client.set_sysctl("net.ipv4.tcp_retries2", "1")?;
     let pair = meet(stage)?;
     exchange(stage, &pair, "one")?;

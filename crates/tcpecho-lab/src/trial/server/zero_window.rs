@@ -1,5 +1,7 @@
 //! A client sends and does not read (UNP 6.8, RFC 9293 3.8.6).
 
+use std::time::Duration;
+
 use super::{NOTICE, customer, open, served_within};
 use crate::stage::{Played, Stage, count};
 use crate::trial::Fault;
@@ -19,7 +21,7 @@ fn play(stage: &mut Stage) -> Played {
     stage.two().watch_states(false);
     stage.two().set_sysctl("net.ipv4.tcp_rmem", "4096 65536 65536")?;
     stage.two().set_sysctl("net.ipv4.tcp_wmem", "4096 65536 65536")?;
-    stage.two().set_sysctl("net.ipv4.tcp_rto_min_us", "20000")?;
+    stage.two().set_rto_min(Duration::from_millis(20))?;
     let stranger = open(stage)?;
     let first = customer(stage)?;
     stage.claim_serves("a line comes back", &stranger, &first)?;
