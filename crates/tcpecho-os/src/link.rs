@@ -2,7 +2,7 @@
 //!
 //! Nothing here allocates unless it fails, so that a forked child may call it.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
 use std::time::Duration;
 
@@ -28,6 +28,8 @@ pub enum Route {
     Prohibit,
     /// `EINVAL`, and forwarded packets vanish.
     Blackhole,
+    /// To this host itself, by way of the interface with this index.
+    Local(u32),
 }
 
 impl Links {
@@ -115,7 +117,7 @@ impl Links {
     /// rtnetlink's answer: `EEXIST`, `ENETDOWN` if the interface is down, `EPERM`.
     pub fn add_route(&self, destination: IpAddr, prefix: u8, route: Route) -> Result<(), Failed> {
         let flags = libc::NLM_F_CREATE | libc::NLM_F_EXCL;
-        self.ask(route_message(flags, destination, prefix, route), "add route")
+        self.ask(route_message(libc::RTM_NEWROUTE, flags, destination, prefix, route), "add route")
     }
 
     /// Sets the smallest retransmission timeout of connections over a route that is there, and locks it, so that no sysctl
@@ -131,16 +133,27 @@ impl Links {
         route: Route,
         least: Duration,
     ) -> Result<(), Failed> {
-        // linux/rtnetlink.h; the lock is a set of bits, one for each metric.
-        const RTAX_LOCK: u16 = 1;
-        const RTAX_RTO_MIN: u16 = 13;
-        let millis = u32::try_from(least.as_nanos().div_ceil(1_000_000)).unwrap_or(u32::MAX).max(1);
-        let mut message = route_message(libc::NLM_F_REPLACE, destination, prefix, route);
-        message.nested(libc::RTA_METRICS, |metrics| {
-            metrics.attribute(RTAX_LOCK, &(1_u32 << RTAX_RTO_MIN).to_ne_bytes());
-            metrics.attribute(RTAX_RTO_MIN, &millis.to_ne_bytes());
-        });
+        let mut message =
+            route_message(libc::RTM_NEWROUTE, libc::NLM_F_REPLACE, destination, prefix, route);
+        message.rto_min(least);
         self.ask(message, "set the route's rto_min")
+    }
+
+    /// The same for connections within the host, from and to 127.0.0.1 and ::1; `loopback` is that interface, and it is up.
+    ///
+    /// # Errors
+    /// rtnetlink's answer: `ESRCH` if the interface has no such address, `EPERM`.
+    pub fn set_loopback_rto_min(&self, loopback: u32, least: Duration) -> Result<(), Failed> {
+        let route = Route::Local(loopback);
+        self.set_rto_min(Ipv4Addr::LOCALHOST.into(), 32, route, least)?;
+        // The kernel's own route has a priority that no request can name, so it can be deleted and not replaced.
+        let destination = Ipv6Addr::LOCALHOST.into();
+        let kernels = route_message(libc::RTM_DELROUTE, 0, destination, 128, route);
+        self.ask(kernels, "delete the route to ::1")?;
+        let flags = libc::NLM_F_CREATE | libc::NLM_F_EXCL;
+        let mut message = route_message(libc::RTM_NEWROUTE, flags, destination, 128, route);
+        message.rto_min(least);
+        self.ask(message, "add a route to ::1")
     }
 
     /// Makes a pair of virtual Ethernet devices: `near` here, `far` in the namespace `elsewhere`.
@@ -186,22 +199,32 @@ impl Links {
     }
 }
 
-fn route_message(flags: i32, destination: IpAddr, prefix: u8, route: Route) -> Message {
-    let (kind, scope) = match route {
-        Route::Device(_) if destination.is_ipv4() => (libc::RTN_UNICAST, libc::RT_SCOPE_LINK),
-        Route::Device(_) => (libc::RTN_UNICAST, libc::RT_SCOPE_UNIVERSE),
+fn route_message(kind: u16, flags: i32, destination: IpAddr, prefix: u8, route: Route) -> Message {
+    let (host, link) = match destination {
+        IpAddr::V4(_) => (libc::RT_SCOPE_HOST, libc::RT_SCOPE_LINK),
+        // IPv6 routes have no scope.
+        IpAddr::V6(_) => (libc::RT_SCOPE_UNIVERSE, libc::RT_SCOPE_UNIVERSE),
+    };
+    let (does, scope) = match route {
+        Route::Device(_) => (libc::RTN_UNICAST, link),
+        Route::Local(_) => (libc::RTN_LOCAL, host),
         Route::Unreachable => (libc::RTN_UNREACHABLE, libc::RT_SCOPE_UNIVERSE),
         Route::Prohibit => (libc::RTN_PROHIBIT, libc::RT_SCOPE_UNIVERSE),
         Route::Blackhole => (libc::RTN_BLACKHOLE, libc::RT_SCOPE_UNIVERSE),
     };
-    let mut message = Message::new(libc::RTM_NEWROUTE, flags);
-    let (table, protocol) = (libc::RT_TABLE_MAIN, libc::RTPROT_BOOT);
-    message.push(&[family(destination), prefix, 0, 0, table, protocol, scope, kind]);
+    let table = match route {
+        Route::Local(_) => libc::RT_TABLE_LOCAL,
+        _ => libc::RT_TABLE_MAIN,
+    };
+    let mut message = Message::new(kind, flags);
+    // A route is deleted whoever made it.
+    let protocol = if kind == libc::RTM_DELROUTE { libc::RTPROT_UNSPEC } else { libc::RTPROT_BOOT };
+    message.push(&[family(destination), prefix, 0, 0, table, protocol, scope, does]);
     message.push(&[0; 4]);
     if prefix > 0 {
         message.address(libc::RTA_DST, destination);
     }
-    if let Route::Device(index) = route {
+    if let Route::Device(index) | Route::Local(index) = route {
         message.attribute(libc::RTA_OIF, &index.to_ne_bytes());
     }
     message
@@ -256,6 +279,17 @@ impl Message {
         }
     }
 
+    /// A locked metric of a route, in milliseconds (linux/rtnetlink.h; the lock is a set of bits, one for each metric).
+    fn rto_min(&mut self, least: Duration) {
+        const RTAX_LOCK: u16 = 1;
+        const RTAX_RTO_MIN: u16 = 13;
+        let millis = u32::try_from(least.as_nanos().div_ceil(1_000_000)).unwrap_or(u32::MAX).max(1);
+        self.nested(libc::RTA_METRICS, |metrics| {
+            metrics.attribute(RTAX_LOCK, &(1_u32 << RTAX_RTO_MIN).to_ne_bytes());
+            metrics.attribute(RTAX_RTO_MIN, &millis.to_ne_bytes());
+        });
+    }
+
     fn text(&mut self, kind: u16, text: &str) {
         let mut value = [0; 32];
         let length = text.len().min(value.len() - 1);
@@ -275,5 +309,46 @@ impl Message {
         let length = self.length;
         self.bytes[..4].copy_from_slice(&(length as u32).to_ne_bytes());
         &self.bytes[..length]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::{TcpListener, TcpStream};
+
+    use super::*;
+    use crate::{netns, tcp_info::tcp_info};
+
+    /// The timeouts of both ends of a connection over loopback, in a network with this smallest one.
+    fn timeouts(least: Option<Duration>, address: IpAddr) -> Result<[Duration; 2], Failed> {
+        netns::enter_new()?;
+        let links = Links::open()?;
+        let lo = links.index("lo")?;
+        links.set_up(lo, true)?;
+        if let Some(least) = least {
+            links.set_loopback_rto_min(lo, least)?;
+        }
+        let listener = TcpListener::bind((address, 0)).unwrap();
+        let client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let (server, _) = listener.accept().unwrap();
+        let timeout = |end: &TcpStream| tcp_info(end).unwrap().rto_us.into();
+        Ok([&client, &server].map(timeout).map(Duration::from_micros))
+    }
+
+    #[test]
+    fn loopback_has_the_smallest_timeout_that_it_was_given() {
+        for address in [IpAddr::from(Ipv4Addr::LOCALHOST), Ipv6Addr::LOCALHOST.into()] {
+            let tried =
+                |least| std::thread::spawn(move || timeouts(least, address)).join().unwrap();
+            let own = match tried(None) {
+                Ok(own) => own,
+                Err(failed) => return eprintln!("SKIP: {failed}"),
+            };
+            assert!(own.iter().all(|timeout| timeout.as_millis() >= 200), "{own:?}");
+            let long = tried(Some(Duration::from_secs(7))).unwrap();
+            assert!(long.iter().all(|timeout| timeout.as_secs() >= 7), "{long:?}");
+            let short = tried(Some(Duration::from_millis(5))).unwrap();
+            assert!(short.iter().all(|timeout| *timeout < own[0]), "{short:?}, {own:?}");
+        }
     }
 }

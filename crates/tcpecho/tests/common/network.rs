@@ -3,7 +3,7 @@
 //! A tiny or lossy network is a namespace of the promise's own thread, in which the server starts its threads and
 //! processes; so tests run beside each other, and no setting of the machine is touched.
 
-use std::{cell::Cell, fs, os::fd::AsFd};
+use std::{cell::Cell, fs, os::fd::AsFd, time::Duration};
 
 use rustix::process::{PidfdFlags, PidfdGetfdFlags, getpid, pidfd_getfd, pidfd_open};
 use tcpecho_os::{link::Links, netns, sock_diag::tcp_sockets, socket_filter, tcp_state::TcpState};
@@ -67,9 +67,12 @@ impl Network {
                 netns::write_sysctl(key, "4096 65536 65536")?;
             }
             netns::write_sysctl("net.ipv4.tcp_congestion_control", "reno")?;
-            netns::write_sysctl("net.ipv4.tcp_rto_min_us", "5000")?;
         }
-        links.set_up(lo, true)
+        links.set_up(lo, true)?;
+        if self == Network::Lossy {
+            links.set_loopback_rto_min(lo, Duration::from_millis(5))?;
+        }
+        Ok(())
     }
 }
 
