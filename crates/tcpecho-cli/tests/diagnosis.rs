@@ -14,6 +14,11 @@ const AT_A_TIME: usize = 8;
 /// Far longer than any takes.
 const PATIENCE: Duration = Duration::from_secs(40);
 
+/// By how much everything is slower than on a machine of its own: the environment says so where the kernel is emulated.
+fn slowness() -> u32 {
+    std::env::var("TCPECHO_TEST_SLOWNESS").ok().and_then(|times| times.parse().ok()).unwrap_or(1)
+}
+
 const TOOL: Tool =
     Tool { name: "tcpecho", argv: |target| ours(target, &["--json"]), descriptors: Some(4) };
 
@@ -59,7 +64,8 @@ fn main() -> ExitCode {
 
 /// What is wrong with what `tcpecho connect` made of it.
 fn examine(situation: &Situation, cable: Cable) -> Result<(), String> {
-    let outcome = play(situation, &TOOL, cable, PATIENCE).map_err(|broken| broken.to_string())?;
+    let outcome = play(situation, &TOOL, cable, PATIENCE * slowness())
+        .map_err(|broken| broken.to_string())?;
     let said = &outcome.said;
     if outcome.exit != Some(Exit::Exited(situation.status.into())) {
         return Err(format!("ended with {:?}: {said}", outcome.exit));
@@ -70,7 +76,7 @@ fn examine(situation: &Situation, cable: Cable) -> Result<(), String> {
     if found != (&situation.case.into(), &situation.ending.into()) {
         return Err(format!("{found:?}: {said}"));
     }
-    if outcome.took > Duration::from_secs(situation.within) {
+    if outcome.took > Duration::from_secs(situation.within) * slowness() {
         return Err(format!("took {:?}", outcome.took));
     }
     println!("     {:>8.1?}  {}", outcome.took, report["message"].as_str().unwrap_or_default());
