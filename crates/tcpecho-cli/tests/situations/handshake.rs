@@ -161,8 +161,14 @@ pub(super) const SITUATIONS: &[Situation] = &[
         options: &[],
         within: 12,
         play: |scene| {
+            let retries = "net.ipv4.tcp_synack_retries";
+            scene.stage.two().server.set_sysctl(retries, "5")?;
             overtaken(scene)?;
-            scene.types("hello")
+            scene.types("hello")?;
+            // Not before the client has sent; the kernel looks at the setting whenever its timer expires.
+            let hello = Matcher::data().from_client().containing("hello");
+            scene.stage.two().wire.wait_for(&hello, 0, PATIENCE)?;
+            Ok(scene.stage.two().server.set_sysctl(retries, "1")?)
         },
     },
     Situation {
