@@ -269,6 +269,12 @@ impl Host {
         })
     }
 
+    /// Whether any program runs in it, or anything that one has started.
+    #[must_use]
+    pub fn has_processes(&self) -> bool {
+        self.on.as_ref().is_some_and(|on| on.attendant.has_processes())
+    }
+
     /// Whether it is on.
     #[must_use]
     pub fn is_on(&self) -> bool {

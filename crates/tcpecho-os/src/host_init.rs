@@ -15,7 +15,7 @@ use std::io::IoSlice;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use rustix::io::{Errno, fcntl_dupfd_cloexec, retry_on_intr};
-use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
+use rustix::net::{AddressFamily, Shutdown, SocketFlags, SocketType, shutdown, socketpair};
 use rustix::process::{Signal, WaitId, WaitIdOptions, WaitStatus, pidfd_send_signal, waitid};
 
 use crate::failed::Failed;
@@ -32,6 +32,7 @@ pub const LONGEST_START: usize = 128 * 1024;
 /// A host's init, seen from the lab. Dropping it kills it and with it everything in the host.
 #[derive(Debug)]
 pub struct HostInit {
+    pid: i32,
     pidfd: OwnedFd,
     socket: OwnedFd,
 }
@@ -103,8 +104,14 @@ impl HostInit {
                 run(theirs.as_fd(), name.as_bytes(), &mut memory)
             })
         })?;
-        let (_, pidfd) = cloned.map_err(Failed::at("clone(CLONE_NEWPID, CLONE_NEWUTS)"))?;
-        Ok(HostInit { pidfd, socket: ours })
+        let (pid, pidfd) = cloned.map_err(Failed::at("clone(CLONE_NEWPID, CLONE_NEWUTS)"))?;
+        Ok(HostInit { pid, pidfd, socket: ours })
+    }
+
+    /// Its process number, as this process sees it. Programs of the host whose parents have ended are its children.
+    #[must_use]
+    pub fn pid(&self) -> i32 {
+        self.pid
     }
 
     /// Asks for a program; [`HostInit::report`] tells what came of it.
@@ -151,7 +158,10 @@ impl HostInit {
 
     /// Kills the host and returns when every process in it is gone. Harmless when it is off already.
     pub fn kill(&self) {
-        let _ = pidfd_send_signal(&self.pidfd, Signal::KILL);
+        if pidfd_send_signal(&self.pidfd, Signal::KILL).is_err() {
+            // Should signals be refused: the init ends, too, when it finds its socket closed.
+            let _ = shutdown(&self.socket, Shutdown::Both);
+        }
         // A child whose end is not announced by a signal is only waited for with __WALL; so no waitpid(-1) of the
         // program around us can take it.
         let options = WaitIdOptions::EXITED | WaitIdOptions::from_bits_retain(libc::__WALL as u32);

@@ -217,11 +217,17 @@ pub fn is_ignored(signal: i32) -> bool {
     asked == 0 && old.sa_sigaction == libc::SIG_IGN
 }
 
-/// Gives every signal its default action and lets it through, as a new program expects it.
-pub(crate) fn reset_signals() {
+/// Gives every signal its default action, whatever this process inherited: with SIGCHLD ignored the kernel would reap
+/// children itself, and nobody could learn how they ended.
+pub(crate) fn reset_dispositions() {
     for signal in 1..=64 {
         set_disposition(signal, libc::SIG_DFL);
     }
+}
+
+/// Gives every signal its default action and lets it through, as a new program expects it.
+pub(crate) fn reset_signals() {
+    reset_dispositions();
     // SAFETY: an all-zero sigset_t is the empty set on Linux.
     set_mask(&unsafe { std::mem::zeroed() });
 }
