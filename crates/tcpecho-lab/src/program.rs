@@ -23,6 +23,7 @@ mod asleep;
 mod launch;
 mod weight;
 
+pub(crate) use asleep::children as children_of;
 pub use launch::Launch;
 
 /// A program that runs in a host, or did. Dropping it kills it; what it has forked lives until the host is off.
@@ -239,7 +240,7 @@ impl Program {
     /// `ESRCH` if it has ended, `ETIME` if it does not stop within ten seconds.
     pub fn stop(&self) -> Result<(), Errno> {
         self.signal(Signal::STOP)?;
-        asleep::until(Duration::from_secs(10), || self.state() == Some('T'))
+        self.until(Duration::from_secs(10), || self.state() == Some('T'))
     }
 
     /// Lets a stopped program go on (SIGCONT).
@@ -249,7 +250,26 @@ impl Program {
     pub fn go_on(&self) -> Result<(), Errno> {
         self.signal(Signal::CONT)?;
         // An observer hears of it a moment later; who stops it again may not be told of the first time.
-        asleep::until(Duration::from_secs(10), || !self.stands_still())
+        self.until(Duration::from_secs(10), || !self.stands_still())
+    }
+
+    /// Looks again and again, until it is `done` or the program has ended.
+    fn until(&self, patience: Duration, mut done: impl FnMut() -> bool) -> Result<(), Errno> {
+        let mut is_done = false;
+        let over = crate::glances::until(patience, || {
+            is_done = done();
+            is_done || self.exit().is_some()
+        });
+        match (is_done, over) {
+            (true, _) => Ok(()),
+            (false, true) => Err(Errno::SRCH),
+            (false, false) => Err(Errno::TIME),
+        }
+    }
+
+    /// Whether it sleeps in a system call other than read(2): a [`crate::puppet`] that has answered reads on.
+    pub(crate) fn is_blocked(&self) -> bool {
+        asleep::system_call(self.pid()).is_some_and(|call| call != libc::SYS_read)
     }
 
     /// Whether it is observed, and stopped by a signal.
@@ -263,7 +283,7 @@ impl Program {
     /// # Errors
     /// `ETIME` after `patience`, `ESRCH` if it has ended.
     pub fn wait_asleep_in(&self, call: i64, patience: Duration) -> Result<(), Errno> {
-        asleep::until(patience, || asleep::system_call(self.pid()) == Some(call))
+        self.until(patience, || asleep::system_call(self.pid()) == Some(call))
     }
 
     /// Waits until it sleeps, in whatever system call: it holds no lock of the kernel's then.
@@ -271,7 +291,7 @@ impl Program {
     /// # Errors
     /// `ETIME` after `patience`, `ESRCH` if it has ended.
     pub fn wait_asleep(&self, patience: Duration) -> Result<(), Errno> {
-        asleep::until(patience, || self.state() == Some('S'))
+        self.until(patience, || self.state() == Some('S'))
     }
 
     /// Its state as `/proc` shows it: `R`, `S`, `T`, `Z` …; `None` when it is gone.
@@ -318,9 +338,9 @@ impl Program {
     /// Waits until it has so many children, all of them zombies.
     ///
     /// # Errors
-    /// `ETIME` after `patience`.
+    /// `ETIME` after `patience`, `ESRCH` if it has ended.
     pub fn wait_for_zombies(&self, count: usize, patience: Duration) -> Result<(), Errno> {
-        asleep::until(patience, || {
+        self.until(patience, || {
             let children = self.children();
             children.len() == count && children.iter().all(|(_, state)| *state == 'Z')
         })

@@ -28,6 +28,8 @@ use tcpecho_os::tcp_state::TcpState;
 
 /// How long anything that has to happen may take. Generous: it is only waited out by what fails.
 pub const PATIENCE: Duration = Duration::from_secs(60);
+/// How long the wire may take to come to what was sent before; only waited out where somebody sends without a pause.
+const SETTLES: Duration = Duration::from_secs(5);
 /// The port that servers listen on; there is nobody else in the host.
 pub const PORT: u16 = 7;
 
@@ -252,7 +254,7 @@ impl Stage {
 
     /// As [`Stage::claim_packet`], of packets since the mark ([`crate::Timeline::mark`]).
     pub fn claim_packet_since(&mut self, sentence: &str, mark: usize, matcher: &Matcher) {
-        let seen = self.two.wire.wait_delivered(matcher, mark, self.patience());
+        let seen = self.delivered(matcher, mark, self.patience());
         let note = seen.as_ref().err().map(ToString::to_string).unwrap_or_default();
         let fact = seen.as_ref().ok().map(|seen| {
             let icmp = || seen.packet.icmp().map(|icmp| format!("ICMP {}", icmp.words()));
@@ -321,7 +323,7 @@ impl Stage {
     /// # Errors
     /// None came.
     pub fn let_go(&self, kept: &Kept) -> Played {
-        let first = self.two.wire.wait_for(&kept.matcher, kept.mark, PATIENCE)?;
+        let first = self.sent(&kept.matcher, kept.mark, PATIENCE)?;
         self.two.wire.remove(kept.rule);
         self.two.wire.release(first.number);
         self.two.wire.discard(&kept.matcher);
@@ -333,7 +335,7 @@ impl Stage {
     /// # Errors
     /// None came.
     pub fn forget(&self, kept: &Kept) -> Played {
-        self.two.wire.wait_for(&kept.matcher, kept.mark, PATIENCE)?;
+        self.sent(&kept.matcher, kept.mark, PATIENCE)?;
         self.two.wire.remove(kept.rule);
         self.two.wire.discard(&kept.matcher);
         Ok(())
@@ -473,9 +475,11 @@ impl Stage {
         if self.family == Family::V4 { '4' } else { '6' }
     }
 
-    /// Every packet so far, in the order in which the wire first saw them.
+    /// Every packet that was sent so far, in the order in which the wire first saw them. On a busy machine the wire comes
+    /// to it later than the program whose call sent it returns, so that is waited for.
     #[must_use]
     pub fn packets(&self) -> Vec<PacketMoment> {
+        self.two.wire.settle(SETTLES);
         let moments = self.two.timeline.since(0).into_iter();
         moments
             .filter_map(|moment| match moment.what {
