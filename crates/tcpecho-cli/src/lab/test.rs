@@ -147,6 +147,23 @@ pub(super) fn pair_named(name: &str) -> Result<Vec<&'static Scenario>, ExitCode>
     Ok(found)
 }
 
+/// What to say of a name that exists for somebody's program only, if it does.
+pub(super) fn needs_a_program(name: &str) -> Option<ExitCode> {
+    let roles: Vec<&str> = Side::BOTH
+        .iter()
+        .filter(|role| Trial::named(name, **role).is_some())
+        .map(|role| match role {
+            Side::Client => "--client 'COMMAND {host} {port}'",
+            Side::Server => "--server 'COMMAND {port}'",
+        })
+        .collect();
+    if roles.is_empty() {
+        return None;
+    }
+    say(&format!("'{name}' tests a program of yours: give it with {}", roles.join(" or ")));
+    Some(ExitCode::from(exit::NOT_POSSIBLE))
+}
+
 /// Trials of this name for this role; `all` is every one.
 pub(super) fn trial_named(name: &str, role: Side) -> Result<Vec<&'static Scenario>, ExitCode> {
     let ours: Vec<_> = trials().into_iter().filter(|trial| trial.role == role).collect();
