@@ -193,3 +193,49 @@ fn exit_of(status: i32) -> Exit {
 fn raw(status: WaitStatus) -> i32 {
     status.as_raw()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Where there can be no host, the reason.
+    fn host() -> Option<HostInit> {
+        let made = NetNs::new().and_then(|netns| HostInit::spawn(&netns, "test"));
+        made.inspect_err(|failed| println!("SKIP: {failed}")).ok()
+    }
+
+    /// It neither tries again for ever nor waits on: the host is off.
+    #[test]
+    fn an_init_that_is_told_nonsense_ends() {
+        let Some(init) = host() else { return };
+        message::send(init.as_fd(), &[IoSlice::new(b"?")], &[]).unwrap();
+        assert!(matches!(init.report(), Ok(None)));
+    }
+
+    #[test]
+    fn a_program_without_its_streams_is_an_answer() {
+        let Some(init) = host() else { return };
+        let (path, null) = (c"/bin/true", std::fs::File::open("/dev/null").unwrap());
+        let stdio = [null.as_fd(); 3];
+        let (argv, env) = ([path.to_owned()], []);
+        let start = Start {
+            id: 7,
+            path,
+            argv: &argv,
+            env: &env,
+            directory: c"/",
+            ordinary_ports: false,
+            stdio,
+            leash: None,
+        };
+        let (header, text) = (Header::of(&start).to_bytes(), message::encode(&start).unwrap());
+        let parts = [IoSlice::new(&header), IoSlice::new(&text)];
+        message::send(init.as_fd(), &parts, &stdio[..2]).unwrap();
+        let report = init.report().unwrap();
+        let is_told = matches!(report, Some(Report::NotStarted { id: 7, errno: Errno::MFILE }));
+        assert!(is_told, "{report:?}");
+        // And it is still there.
+        init.start(&start).unwrap();
+        assert!(matches!(init.report(), Ok(Some(Report::Started { id: 7, .. }))));
+    }
+}

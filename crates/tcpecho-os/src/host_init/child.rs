@@ -161,7 +161,7 @@ fn answer(
     let header = Header::from_bytes(&memory.text[..length]).ok_or(Errno::BADMSG)?;
     let started = match descriptors {
         [Some(input), Some(output), Some(error), leash] => {
-            start(header, length, memory, &[input, output, error], leash)
+            start(socket, header, length, memory, &[input, output, error], leash)
         }
         // The kernel leaves out those that there is no place for here.
         _ => Err(Errno::MFILE),
@@ -176,6 +176,7 @@ fn answer(
 }
 
 fn start(
+    socket: BorrowedFd<'_>,
     header: Header,
     length: usize,
     memory: &mut Memory,
@@ -197,7 +198,9 @@ fn start(
     })?;
     drop((say, leash));
     let mut errno = [0; 4];
-    let failed = match retry_on_intr(|| rustix::io::read(&said, &mut errno)) {
+    let heard = readable_while_connected(said.as_fd(), socket)
+        .and_then(|()| retry_on_intr(|| rustix::io::read(&said, &mut errno)));
+    let failed = match heard {
         // End of file: the pipe was closed by a successful execve.
         Ok(0) => return Ok(child),
         Ok(4) => Errno::from_raw_os_error(i32::from_ne_bytes(errno)),
@@ -207,6 +210,16 @@ fn start(
     // Whether it has become the program cannot be known after an error of read(2): it must not run unheard.
     let _ = pidfd_send_signal(&child.1, Signal::KILL);
     Err(failed)
+}
+
+/// Waits until there is something to read, but not when the lab is gone: `EPIPE`.
+fn readable_while_connected(from: BorrowedFd<'_>, socket: BorrowedFd<'_>) -> Result<(), Errno> {
+    let mut ready = [
+        PollFd::from_borrowed_fd(from, PollFlags::IN),
+        PollFd::from_borrowed_fd(socket, PollFlags::empty()),
+    ];
+    retry_on_intr(|| poll(&mut ready, None))?;
+    if ready[0].revents().is_empty() { Err(Errno::PIPE) } else { Ok(()) }
 }
 
 /// The strings of a program to start, where they lie in the init's memory.
