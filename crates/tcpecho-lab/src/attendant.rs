@@ -1,6 +1,6 @@
 //! One thread for each host: it hears the host's init and reads what the host's programs write.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::mpsc::{SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -23,7 +23,11 @@ pub(crate) struct Attendant {
     expected: Arc<Mutex<Expected>>,
     thread: Option<JoinHandle<()>>,
     observers: Mutex<Vec<Observer>>,
+    programs: Pids,
 }
+
+/// The programs that run, by their process numbers as the lab sees them.
+type Pids = Arc<Mutex<HashSet<i32>>>;
 
 /// Programs that were asked for and have not been reported yet.
 #[derive(Default)]
@@ -42,18 +46,19 @@ struct Expectation {
 
 impl Attendant {
     pub(crate) fn new(init: HostInit, side: Side, timeline: &Timeline) -> Result<Self, Failed> {
-        let (init, expected) = (Arc::new(init), Arc::default());
+        let (init, expected, programs) = (Arc::new(init), Arc::default(), Pids::default());
         let ear = Ear {
             init: Arc::clone(&init),
             expected: Arc::clone(&expected),
             place: Place::Host(side),
             timeline: timeline.clone(),
             running: HashMap::new(),
+            programs: Arc::clone(&programs),
             mouths: Vec::new(),
         };
         let thread = std::thread::Builder::new().name(side.to_string()).spawn(move || ear.listen());
         let thread = Some(thread.map_err(Failed::at_io("start a thread"))?);
-        Ok(Attendant { init, expected, thread, observers: Mutex::default() })
+        Ok(Attendant { init, expected, thread, observers: Mutex::default(), programs })
     }
 
     /// Starts a program; `start` gets its number and its standard streams filled in.
@@ -93,10 +98,12 @@ impl Attendant {
         observers.push(observer);
     }
 
-    /// Whether any process but the init is left in the host; where the kernel does not list children, none is.
-    pub(crate) fn has_processes(&self) -> bool {
+    /// Whether a process is left in the host whose parent, a program, has ended; where the kernel does not list children,
+    /// none is.
+    pub(crate) fn has_orphans(&self) -> bool {
         let children = crate::program::children_of(self.init.pid());
-        children.iter().any(|(_, state)| !matches!(state, 'Z' | 'X'))
+        let programs = self.programs.lock().unwrap_or_else(PoisonError::into_inner);
+        children.iter().any(|(pid, state)| !matches!(state, 'Z' | 'X') && !programs.contains(pid))
     }
 
     pub(crate) fn ask(&self, start: &Start<'_>) -> Result<(), Errno> {
@@ -129,6 +136,7 @@ struct Ear {
     timeline: Timeline,
     /// By the process number inside the host.
     running: HashMap<i32, Arc<Process>>,
+    programs: Pids,
     mouths: Vec<Mouth>,
 }
 
@@ -222,6 +230,7 @@ impl Ear {
         let process = Arc::new(Process::new(name, pidfd, input, still));
         let program = Arc::clone(&process.name);
         self.timeline.record(self.place, What::Started { program, pid: process.pid });
+        self.programs.lock().unwrap_or_else(PoisonError::into_inner).insert(process.pid);
         self.running.insert(pid, Arc::clone(&process));
         for (pipe, stream) in outputs.into_iter().zip([Stream::Out, Stream::Err]) {
             let process = Arc::clone(&process);
@@ -246,6 +255,7 @@ impl Ear {
     }
 
     fn ended(&self, process: &Process, exit: Exit) {
+        self.programs.lock().unwrap_or_else(PoisonError::into_inner).remove(&process.pid);
         let program = Arc::clone(&process.name);
         let at = self.timeline.record(self.place, What::Exit { program, exit });
         process.ended(at, exit);

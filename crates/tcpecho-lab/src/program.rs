@@ -16,6 +16,7 @@ use tcpecho_os::host_init::Start;
 use tcpecho_os::process::Exit;
 use tcpecho_os::tcp_info::{TcpInfo, tcp_info};
 
+use crate::ends::{Ends, Limits};
 use crate::observer::Still;
 use crate::timeline::{Place, Stream, TimedOut, Timeline, What};
 
@@ -48,13 +49,27 @@ pub(crate) struct Process {
     changed: Condvar,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Said {
-    lines: Vec<(Stream, String)>,
+    lines: Ends<(Stream, String)>,
+    /// What was written and not kept: lines and bytes.
+    left_out: LeftOut,
     /// How many lines the conversation has consumed.
     heard: usize,
     exit: Option<(Duration, Exit)>,
 }
+
+/// How much a program wrote that was not kept: what came between the first and the last.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+pub struct LeftOut {
+    /// Lines; one that is very long counts as several.
+    pub lines: usize,
+    /// Their bytes, newlines included.
+    pub bytes: usize,
+}
+
+/// What is kept of what a program writes: more of the beginning than any trial compares.
+const KEPT: Limits = Limits { first: 256 << 10, last: 64 << 10 };
 
 impl Process {
     pub(crate) fn new(
@@ -64,12 +79,21 @@ impl Process {
         still: Option<Arc<Still>>,
     ) -> Self {
         let pid = asleep::pid_of(pidfd.as_fd()).unwrap_or_default();
-        let (input, said) = (Mutex::new(Some(input)), Mutex::default());
+        let lines = Ends::new(KEPT);
+        let said = Said { lines, left_out: LeftOut::default(), heard: 0, exit: None };
+        let (input, said) = (Mutex::new(Some(input)), Mutex::new(said));
         Process { name, pid, pidfd, still, input, said, changed: Condvar::new() }
     }
 
     pub(crate) fn wrote(&self, stream: Stream, line: String) {
-        self.said().lines.push((stream, line));
+        let mut said = self.said();
+        let Said { lines, left_out, .. } = &mut *said;
+        let bytes = line.len() + size_of::<(Stream, String)>();
+        lines.push((stream, line), bytes, true, |(_, line)| {
+            left_out.lines += 1;
+            left_out.bytes += line.len() + 1;
+        });
+        drop(said);
         self.changed.notify_all();
     }
 
@@ -175,8 +199,8 @@ impl Program {
             patience,
             || what.into(),
             |said| {
-                while let Some((_, line)) = said.lines.get(said.heard) {
-                    said.heard += 1;
+                for (number, (_, line)) in said.lines.since(said.heard) {
+                    said.heard = number + 1;
                     if wanted(line) {
                         return Some(line.clone());
                     }
@@ -196,10 +220,16 @@ impl Program {
         self.wait_for_line(&format!("an answer to {line:?}"), patience, |_| true)
     }
 
-    /// All lines so far.
+    /// All lines so far; of very many the first and the last ([`Program::left_out`]).
     #[must_use]
     pub fn lines(&self) -> Vec<(Stream, String)> {
-        self.process.said().lines.clone()
+        self.process.said().lines.since(0).map(|(_, line)| line.clone()).collect()
+    }
+
+    /// How much it wrote that was not kept.
+    #[must_use]
+    pub fn left_out(&self) -> LeftOut {
+        self.process.said().left_out
     }
 
     /// How it ended, if it has.

@@ -6,6 +6,7 @@
 
 use std::ffi::OsString;
 use std::fmt;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -98,6 +99,8 @@ pub struct Stage {
     shortened: Vec<Shortened>,
     patience: Patience,
     impossible: Option<String>,
+    /// Where the timeline was before the last step.
+    step: AtomicUsize,
     /// Somebody's program, in a trial.
     pub(crate) guest: Guest,
 }
@@ -133,6 +136,7 @@ impl Stage {
             shortened,
             patience,
             impossible,
+            step: AtomicUsize::new(0),
             guest,
         })
     }
@@ -221,6 +225,7 @@ impl Stage {
 
     /// Says what is done next.
     pub fn step(&self, sentence: &str) {
+        self.step.store(self.two.timeline.mark(), Relaxed);
         self.two.timeline.step(sentence);
     }
 
@@ -264,12 +269,44 @@ impl Stage {
         self.record(sentence, seen.is_ok(), note, fact);
     }
 
-    /// A sentence that holds once a socket with our port in that host has this state, at the latest after [`PATIENCE`].
+    /// A sentence that holds once a socket with our port in that host has this state, or has had it since the last step, as
+    /// a look or the packets prove; at the latest after [`PATIENCE`].
     pub fn claim_state(&mut self, sentence: &str, side: Side, state: TcpState) {
-        let seen = self.two.host(side).wait_for_state(self.family, PORT, state, self.patience());
+        let seen = self.wait_for_state(side, state);
         let note = seen.as_ref().err().map(ToString::to_string).unwrap_or_default();
-        let fact = seen.as_ref().ok().map(|socket| Fact::State { side, state: socket.state });
+        let fact = seen.is_ok().then_some(Fact::State { side, state });
         self.record(sentence, seen.is_ok(), note, fact);
+    }
+
+    fn wait_for_state(&self, side: Side, state: TcpState) -> Result<(), TimedOut> {
+        let (host, patience) = (self.two.host(side), self.patience());
+        let mut glances = Glances::within(patience);
+        loop {
+            let nobody_waits = Duration::ZERO;
+            let looked = host.wait_for_state(self.family, PORT, state, nobody_waits);
+            self.two.look_at_states();
+            let Err(looked) = looked else { return Ok(()) };
+            if self.has_been(side, state) {
+                return Ok(());
+            }
+            if !glances.again() {
+                return Err(TimedOut { after: patience, ..looked });
+            }
+        }
+    }
+
+    /// Whether a socket with our port has had this state since the last step.
+    fn has_been(&self, side: Side, state: TcpState) -> bool {
+        let mut has_been = false;
+        self.two.timeline.each_since(self.step.load(Relaxed), |moment| {
+            if let (Place::Host(host), What::State { local, remote, now, .. }) =
+                (moment.place, &moment.what)
+            {
+                let has_port = [local, remote].iter().any(|end| end.port() == PORT);
+                has_been |= host == side && has_port && *now == Some(state);
+            }
+        });
+        has_been
     }
 
     /// A sentence that holds once no connection with this port is left in that host, `TIME_WAIT` included, at the latest
@@ -410,6 +447,8 @@ impl Stage {
         server.must("setsockopt reuseaddr on")?;
         server.must(&format!("bind {} {PORT}", self.family.any()))?;
         server.must(&format!("listen {backlog}"))?;
+        // No packet tells of it, after which the states would be looked at.
+        self.two.look_at_states();
         Ok(server)
     }
 

@@ -74,6 +74,9 @@ pub(super) const RIGHT: &str = "right";
 pub(super) const BROKEN: &str = "broken";
 const SKIPPED: &str = "skipped";
 
+/// Bytes that are kept of the beginning and of the end of each trial: there are many, and all are over before the table.
+const KEPT: usize = 1 << 20;
+
 const HELP: &str = "\
 Verdicts: right; or the gravest fault:
   late        noticed only when given more to do what it could have known before
@@ -160,8 +163,8 @@ pub(super) fn needs_a_program(name: &str) -> Option<ExitCode> {
     if roles.is_empty() {
         return None;
     }
-    say(&format!("'{name}' tests a program of yours: give it with {}", roles.join(" or ")));
-    Some(ExitCode::from(exit::NOT_POSSIBLE))
+    let how = roles.join(" or ");
+    Some(refuse(format!("'{name}' tests a program of yours: give it with {how}")))
 }
 
 /// Trials of this name for this role; `all` is every one.
@@ -218,6 +221,7 @@ fn judge(args: &TestArgs) -> Result<ExitCode, ExitCode> {
         stage.invite(invitation.role, command.clone());
         // Nobody will look at a ladder, and looking at states is most of the work.
         stage.two().watch_states(false);
+        stage.two().timeline.keep(KEPT);
     });
     drop(watch);
     if let Some(why) = cannot_start(&runs) {

@@ -1,6 +1,7 @@
 //! Somebody's program on the stage: it makes its own calls, so it is judged by what the wire, the kernel's tables, its
 //! streams and its end show.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -9,7 +10,7 @@ use tcpecho_os::process::Exit;
 use super::command::CommandLine;
 use super::conduct::{Conduct, Fault};
 use crate::impairment::Matcher;
-use crate::program::{Launch, Program};
+use crate::program::{Launch, LeftOut, Program};
 use crate::side::{Family, Side};
 use crate::stage::{Actor, Broken, PATIENCE, PORT, Played, Stage};
 use crate::timeline::{PacketMoment, Stream, TimedOut, What};
@@ -35,6 +36,8 @@ pub(crate) struct Guest {
     mark: usize,
     /// Where it was when the program was started.
     started: usize,
+    /// The connections that its host had then: they are not its own.
+    others: Vec<(SocketAddr, SocketAddr)>,
     pub(crate) conduct: Conduct,
 }
 
@@ -91,6 +94,8 @@ impl Stage {
         let is_pair = self.guest.commands.iter().all(Option::is_some);
         let launch = Launch::new(&words).named(if is_pair { side.word() } else { "program" });
         self.guest.started = self.two().timeline.mark();
+        let others = self.connections_of_any_family(side).into_iter();
+        self.guest.others = others.map(|socket| (socket.local, socket.remote)).collect();
         let program = self.two().host(side).launch(&launch);
         // A program that does not exist is no reason to skip, as a setting that this kernel lacks is.
         let program = Arc::new(program.map_err(|failed| Broken::new(failed.to_string()))?);
@@ -306,7 +311,8 @@ impl Stage {
             }
             if turns_left == 0 {
                 let what = format!("{}, and the program has ended", timed_out.what);
-                return Err(TimedOut { what, after: begun.elapsed() });
+                let after = Duration::from_millis(begun.elapsed().as_millis() as u64);
+                return Err(TimedOut { what, after });
             }
         }
     }
@@ -319,8 +325,11 @@ impl Stage {
             && programs.iter().all(|(_, program)| program.exit().is_some())
             && programs.iter().all(|(side, _)| {
                 let mut sockets = self.connections_of_any_family(*side).into_iter();
-                !self.two().host(*side).has_processes()
-                    && sockets.all(|socket| matches!(socket.state, TimeWait | FinWait2))
+                !self.two().host(*side).has_orphans()
+                    && sockets.all(|socket| {
+                        matches!(socket.state, TimeWait | FinWait2)
+                            || self.guest.others.contains(&(socket.local, socket.remote))
+                    })
             })
     }
 
@@ -346,11 +355,20 @@ impl Stage {
             return Some(std::mem::take(&mut self.guest.conduct));
         };
         let (side, exit) = (*side, *exit);
+        let left_out = program.left_out();
+        if left_out.lines > 0 {
+            let LeftOut { lines, bytes } = left_out;
+            self.note(format!("{lines} lines ({bytes} bytes) that it wrote were not kept"));
+        }
         let noticed = self.noticed(program);
         let said = self.said(program);
         let syns = self.connections_asked_for();
         let conduct = &mut self.guest.conduct;
         conduct.exit = if conduct.ended_by_lab { None } else { exit };
+        if side == Side::Client && syns == 0 && conduct.exit.is_some() && conduct.faults.is_empty()
+        {
+            conduct.faults.push(Fault::Quit);
+        }
         conduct.noticed = noticed.filter(|_| side == Side::Client);
         conduct.connections = (side == Side::Client).then_some(syns);
         conduct.said = said;
