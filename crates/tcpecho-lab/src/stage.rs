@@ -367,6 +367,18 @@ impl Stage {
         Ok(())
     }
 
+    /// As [`Stage::let_go`], and what comes after it is kept as before, until [`Stage::forget`]: where the same again would be
+    /// answered with RST.
+    ///
+    /// # Errors
+    /// None came.
+    pub fn let_one_go(&self, kept: &Kept) -> Played {
+        let first = self.sent(&kept.matcher, kept.mark, PATIENCE)?;
+        self.two.wire.release(first.number);
+        self.two.wire.discard(&kept.matcher);
+        Ok(())
+    }
+
     /// Waits until the wire has kept one of those, and throws away all that it has. None are kept any more.
     ///
     /// # Errors
