@@ -24,6 +24,7 @@ use std::{
 };
 
 use clap::{Args, Subcommand, ValueEnum};
+use rustix::process::Signal;
 use tcpecho_lab::{
     Family, Place, Side, doctor,
     host::Cable,
@@ -32,6 +33,8 @@ use tcpecho_lab::{
     stage::Stage,
     trial::{Trial, pairs, trials},
 };
+
+use tcpecho_os::signal::{Disposition, dispose};
 
 use self::ladder::Ladder;
 use crate::{
@@ -139,6 +142,8 @@ enum Format {
 }
 
 pub(crate) fn run(args: &LabArgs) -> ExitCode {
+    // Whoever started us may have ignored it; then the kernel would reap those that are waited for here.
+    let _ = dispose(Signal::CHILD.as_raw(), Disposition::Default);
     match &args.what {
         What::List => list(),
         What::Explain { name } => explain(name),
@@ -226,7 +231,7 @@ fn asked_for(
         let scenarios = match (invitations, Scenario::named(name)) {
             ([], _) if name == "all" => SCENARIOS.to_vec(),
             ([], Some(scenario)) => vec![scenario],
-            ([], None) => return Err(unknown(name)),
+            ([], None) => return Err(test::needs_a_program(name).unwrap_or_else(|| unknown(name))),
             ([alone], _) => test::trial_named(name, alone.role)?,
             (_, _) => test::pair_named(name)?,
         };

@@ -100,8 +100,9 @@ fn service_resumes_by_itself_when_the_error_goes() {
     if !can_trace() {
         return;
     }
-    let recoveries = Mutex::new(BTreeMap::<&str, f64>::new());
+    let recoveries = Mutex::new(Vec::new());
     together(each(&LASTING), |(engine, error)| {
+        let begun = held_up();
         let (server, log) = failing(engine, error, "1..25", &[]);
         visits(server.addr());
         let line = server.says("accept works again after 25 failures in ");
@@ -110,13 +111,17 @@ fn service_resumes_by_itself_when_the_error_goes() {
         server.stops().with(0).says("accepted=2").says("accept-failures=25");
         let calls = log.calls();
         assert!(busiest_second(&calls) <= 20, "{} a second: {calls:#?}", busiest_second(&calls));
-        let mut recoveries = recoveries.lock().unwrap();
-        let least = recoveries.entry(engine).or_insert(f64::MAX);
-        *least = least.min(recovery(&calls));
+        let was_held_up = held_up().saturating_sub(begun) > Duration::from_millis(100);
+        recoveries.lock().unwrap().push((engine, error, recovery(&calls), was_held_up));
     });
-    // 200 ms is the promise; the rest is for strace. A busy machine does not hold up every one of them.
+    // 200 ms is the promise; the rest is for strace. A busy machine may hold some of them up, but not all of an engine's.
     let recoveries = recoveries.into_inner().unwrap();
-    assert!(recoveries.values().all(|least| *least < 0.4), "{recoveries:?}");
+    let in_time =
+        |engine: &str| recoveries.iter().any(|(other, _, took, _)| *other == engine && *took < 0.4);
+    for (engine, error, took, was_held_up) in &recoveries {
+        let excused = *was_held_up && in_time(engine);
+        assert!(*took < 0.4 || excused, "{engine} {error}: {took} s, of {recoveries:?}");
+    }
 }
 
 #[test]

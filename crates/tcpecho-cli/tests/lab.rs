@@ -47,6 +47,20 @@ fn what_does_not_exist_is_said_to() {
 }
 
 #[test]
+fn a_name_that_needs_a_program_of_yours_is_said_to() {
+    for (name, option) in [
+        ("many-clients", "--server 'COMMAND {port}'"),
+        ("prohibited-during-connect", "--client 'COMMAND {host} {port}'"),
+    ] {
+        let output = lab(&["run", name]);
+        let said = text(&output.stderr);
+        assert_eq!(output.status.code(), Some(2), "{said}");
+        assert!(said.contains(name) && said.contains(option), "{said}");
+        assert!(!said.contains("no scenario"), "it is in the list: {said}");
+    }
+}
+
+#[test]
 fn a_ladder_has_packets_states_and_claims() {
     for family in ["4", "6"] {
         let Some(ladder) = played(&["--family", family]) else { return };

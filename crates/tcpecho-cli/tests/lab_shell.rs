@@ -142,6 +142,76 @@ fn a_script_ends_at_what_it_does_not_understand_or_get() {
     }
 }
 
+/// As root it would change this machine, and stay changed.
+#[test]
+fn only_the_host_s_own_settings_are_read_and_set() {
+    let read = |key: &str| std::fs::read_to_string(format!("/proc/sys/{key}")).unwrap();
+    let before = (read("vm/stat_interval"), read("net/ipv4/tcp_retries2"));
+    for line in [
+        "sysctl server vm.stat_interval 2",
+        "sysctl server vm.stat_interval",
+        "sysctl client kernel.hostname elsewhere",
+        "sysctl client net.core.netdev_budget 1",
+    ] {
+        let output = shell(&[], &format!("{line}\n"));
+        let said = text(&output.stderr);
+        if output.status.code() == Some(77) {
+            return println!("SKIP {said}");
+        }
+        assert_eq!(output.status.code(), Some(1), "{line}: {said}");
+        let key = line.split(' ').nth(2).unwrap();
+        let (machine, absent) = ("belongs to the whole machine", "ENOENT");
+        assert!(said.contains(key) && (said.contains(machine) || said.contains(absent)), "{said}");
+    }
+    let set = "sysctl server net.ipv4.tcp_retries2 3\nsysctl server net.ipv4.tcp_retries2\n";
+    let Some(shown) = played(&[], set) else { return };
+    assert!(shown.contains("net.ipv4.tcp_retries2 = 3"), "{shown}");
+    assert_eq!(before, (read("vm/stat_interval"), read("net/ipv4/tcp_retries2")));
+}
+
+/// No packet tells that a program listens; it is seen all the same, while nothing else happens.
+#[test]
+fn a_listener_is_shown_when_it_listens() {
+    let server =
+        format!("sh -c 'sleep 0.2; exec {} serve -l 0.0.0.0:7'", env!("CARGO_BIN_EXE_tcpecho"));
+    let Some(shown) = played(&[], &format!("server {server}\npause 4s\n")) else { return };
+    let at = |part: &str| {
+        let line = shown.lines().find(|line| line.contains(part));
+        let line = line.unwrap_or_else(|| panic!("missing {part:?} in:\n{shown}"));
+        line.trim_start().split_once(' ').unwrap().0.parse::<f64>().unwrap()
+    };
+    let (paused, listens) = (at("== pause 4s"), at("- → LISTEN"));
+    assert!(listens - paused < 3500.0, "{shown}");
+}
+
+/// Whoever starts the lab may ignore signals or hold them back. The programs in its hosts begin as usual, and their ends
+/// are heard of.
+#[test]
+fn programs_begin_with_signals_as_they_usually_are() {
+    let ignoring =
+        ["env", "--ignore-signal=CHLD,PIPE,INT,HUP,QUIT,USR1", "--block-signal=TERM,USR2"];
+    let works = Command::new(ignoring[0]).args(&ignoring[1..]).arg("true").status();
+    if !works.is_ok_and(|status| status.success()) {
+        return println!("SKIP: env(1) does not change signals here");
+    }
+    let mut lab = Command::new(ignoring[0]);
+    lab.args(&ignoring[1..]).arg(env!("CARGO_BIN_EXE_tcpecho")).args(["lab", "shell"]);
+    let script = "server grep -E Sig(Blk|Ign) /proc/self/status\nwait 1\n\
+                  client sh -c 'sleep 0.1 & wait $!; echo \"waited: $?\"'\nwait 2\n";
+    let output = support::typed_at(lab, script);
+    let Some(shown) = support::shown(&output) else { return };
+    has_in_order(
+        &shown,
+        &[
+            "SigBlk:    0000000000000000",
+            "SigIgn:    0000000000000000",
+            "server 1 exited with 0",
+            "waited: 0",
+            "client 2 exited with 0",
+        ],
+    );
+}
+
 #[test]
 fn nothing_is_left_when_it_ends() {
     // Recognized by its argument, which is nobody else's.

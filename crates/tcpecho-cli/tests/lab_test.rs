@@ -262,3 +262,86 @@ fn the_help_explains_every_verdict() {
         assert!(line.is_some_and(|line| line.ends_with(sentence)), "{fault}: {line:?}");
     }
 }
+
+/// What it was to do cannot come any more, so no trial waits for its limit.
+#[test]
+fn a_program_that_ends_at_once_is_judged_at_once() {
+    for command in [["--client", "false {host} {port}"], ["--server", "false {port}"]] {
+        let [option, program] = command;
+        let args = ["test", option, program, "normal-startup", "--format", "json"];
+        let Some((_, said)) = tested(&args) else { return };
+        if option == "--server" {
+            assert!(said.contains("does not listen"), "{said}");
+            continue;
+        }
+        let all = ["test", option, program, "--format", "json"];
+        let Some((status, report)) = tested(&all) else { return };
+        let report: serde_json::Value = serde_json::from_str(&report).unwrap();
+        let rows = report["trials"].as_array().unwrap();
+        assert!(status == Some(1) && rows.len() > 20, "{report}");
+        for row in rows {
+            let took = row["duration_ms"].as_f64().unwrap();
+            assert!(took < 10_000.0, "{took} ms: {row:#}");
+            assert_ne!(row["verdict"], "hung", "{row:#}");
+        }
+    }
+}
+
+/// It closes, its child goes on with the connection: that is no end.
+#[test]
+fn a_child_that_goes_on_is_waited_for() {
+    let Some(script) = Script::new(
+        "goes-on.py",
+        "import os, socket, sys, time\n\
+         if os.fork(): sys.exit(0)\n\
+         time.sleep(1)\n\
+         s = socket.create_connection((sys.argv[1], sys.argv[2]))\n\
+         for line in sys.stdin.buffer:\n\
+         \x20   s.sendall(line)\n\
+         \x20   sys.stdout.buffer.write(s.recv(100)); sys.stdout.flush()\n\
+         s.shutdown(socket.SHUT_WR)\n\
+         s.recv(1)\n",
+    ) else {
+        return;
+    };
+    let command = script.as_client();
+    let args = ["run", "normal-termination", "--client", &command, "--format", "ndjson"];
+    let Some((status, moments)) = tested(&args) else { return };
+    assert_eq!(status, Some(0), "{moments}");
+}
+
+/// 100 MB of output, and the lab keeps the first and the last of it.
+#[test]
+fn what_a_program_prints_without_end_is_not_kept() {
+    let flood =
+        "sh -c ': {port}; head -c 100000000 /dev/zero | tr \"\\0\" x | fold -w 2000; exit 3'";
+    let mut lab = Command::new(TCPECHO);
+    lab.args(["lab", "test", "--client", flood, "refused", "--format", "json"]);
+    let lab = lab.stdout(std::process::Stdio::piped()).stderr(std::process::Stdio::piped());
+    let lab = lab.spawn().unwrap();
+    let status = format!("/proc/{}/status", lab.id());
+    let (stop, stopped) = std::sync::mpsc::channel::<()>();
+    let sampler = std::thread::spawn(move || {
+        let mut most = 0;
+        let soon = std::time::Duration::from_millis(20);
+        while stopped.recv_timeout(soon) == Err(std::sync::mpsc::RecvTimeoutError::Timeout) {
+            let text = std::fs::read_to_string(&status).unwrap_or_default();
+            let line = text.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+            let kilobytes = line.and_then(|line| line.trim().trim_end_matches(" kB").parse().ok());
+            most = most.max(kilobytes.unwrap_or(0));
+        }
+        most
+    });
+    let output = lab.wait_with_output().unwrap();
+    drop(stop);
+    let most: u64 = sampler.join().unwrap();
+    if output.status.code() == Some(77) {
+        return println!("SKIP {}", text(&output.stderr));
+    }
+    let report: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    let row = &report["trials"][0];
+    assert!(most > 0 && most < 64 << 10, "{most} kB");
+    assert_eq!(row["exit_status"], 3, "{row:#}");
+    let notes = row["notes"].to_string();
+    assert!(notes.contains("lines (") && notes.contains("were not kept"), "{row:#}");
+}

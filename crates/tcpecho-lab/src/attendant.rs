@@ -1,6 +1,6 @@
 //! One thread for each host: it hears the host's init and reads what the host's programs write.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::mpsc::{SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -23,7 +23,11 @@ pub(crate) struct Attendant {
     expected: Arc<Mutex<Expected>>,
     thread: Option<JoinHandle<()>>,
     observers: Mutex<Vec<Observer>>,
+    programs: Pids,
 }
+
+/// The programs that run, by their process numbers as the lab sees them.
+type Pids = Arc<Mutex<HashSet<i32>>>;
 
 /// Programs that were asked for and have not been reported yet.
 #[derive(Default)]
@@ -42,18 +46,19 @@ struct Expectation {
 
 impl Attendant {
     pub(crate) fn new(init: HostInit, side: Side, timeline: &Timeline) -> Result<Self, Failed> {
-        let (init, expected) = (Arc::new(init), Arc::default());
+        let (init, expected, programs) = (Arc::new(init), Arc::default(), Pids::default());
         let ear = Ear {
             init: Arc::clone(&init),
             expected: Arc::clone(&expected),
             place: Place::Host(side),
             timeline: timeline.clone(),
             running: HashMap::new(),
+            programs: Arc::clone(&programs),
             mouths: Vec::new(),
         };
         let thread = std::thread::Builder::new().name(side.to_string()).spawn(move || ear.listen());
         let thread = Some(thread.map_err(Failed::at_io("start a thread"))?);
-        Ok(Attendant { init, expected, thread, observers: Mutex::default() })
+        Ok(Attendant { init, expected, thread, observers: Mutex::default(), programs })
     }
 
     /// Starts a program; `start` gets its number and its standard streams filled in.
@@ -93,6 +98,14 @@ impl Attendant {
         observers.push(observer);
     }
 
+    /// Whether a process is left in the host whose parent, a program, has ended; where the kernel does not list children,
+    /// none is.
+    pub(crate) fn has_orphans(&self) -> bool {
+        let children = crate::program::children_of(self.init.pid());
+        let programs = self.programs.lock().unwrap_or_else(PoisonError::into_inner);
+        children.iter().any(|(pid, state)| !matches!(state, 'Z' | 'X') && !programs.contains(pid))
+    }
+
     pub(crate) fn ask(&self, start: &Start<'_>) -> Result<(), Errno> {
         self.init.start(start)
     }
@@ -123,6 +136,7 @@ struct Ear {
     timeline: Timeline,
     /// By the process number inside the host.
     running: HashMap<i32, Arc<Process>>,
+    programs: Pids,
     mouths: Vec<Mouth>,
 }
 
@@ -136,15 +150,14 @@ struct Mouth {
 }
 
 impl Ear {
-    /// Ends when the host is off and all that its programs wrote has been read.
+    /// Ends when the host is off and all that its programs wrote has been read. What can no longer be listened to is
+    /// switched off.
     fn listen(mut self) {
         tcpecho_os::thread::block_signals();
-        loop {
-            let ready = self.wait(None);
-            self.hear(&ready[1..]);
-            if ready[0] && !self.obey_report() {
-                break;
-            }
+        if let Err(errno) = self.listen_until_off() {
+            let trouble = format!("host init: {}", tcpecho_os::errno::words(errno));
+            self.timeline.record(self.place, What::Trouble(trouble));
+            self.init.kill();
         }
         // Every process of the host is dead: what is in the pipes is all that will ever be.
         for mouth in 0..self.mouths.len() {
@@ -156,13 +169,26 @@ impl Ear {
         self.expected.lock().unwrap_or_else(PoisonError::into_inner).programs.clear();
     }
 
+    fn listen_until_off(&mut self) -> Result<(), Errno> {
+        loop {
+            let ready = self.wait(None)?;
+            self.hear(&ready[1..]);
+            if ready[0] && !self.obey_report()? {
+                return Ok(());
+            }
+        }
+    }
+
     /// Which can be read: the init's socket first, then each mouth.
-    fn wait(&self, timeout: Option<&Timespec>) -> Vec<bool> {
+    fn wait(&self, timeout: Option<&Timespec>) -> Result<Vec<bool>, Errno> {
         let init: &HostInit = &self.init;
         let mut wanted = vec![PollFd::new(init, PollFlags::IN)];
         wanted.extend(self.mouths.iter().map(|mouth| PollFd::new(&mouth.pipe, PollFlags::IN)));
-        let _ = poll(&mut wanted, timeout);
-        wanted.iter().map(|wanted| !wanted.revents().is_empty()).collect()
+        match poll(&mut wanted, timeout) {
+            Ok(_) => Ok(wanted.iter().map(|wanted| !wanted.revents().is_empty()).collect()),
+            Err(Errno::INTR) => Ok(vec![false; wanted.len()]),
+            Err(errno) => Err(errno),
+        }
     }
 
     fn hear(&mut self, ready: &[bool]) {
@@ -173,28 +199,23 @@ impl Ear {
     }
 
     /// False when the host is off.
-    fn obey_report(&mut self) -> bool {
-        match self.init.report() {
-            Ok(Some(Report::Started { id, pid, pidfd })) => self.started(id, pid, pidfd),
-            Ok(Some(Report::NotStarted { id, errno })) => {
+    fn obey_report(&mut self) -> Result<bool, Errno> {
+        match self.init.report()? {
+            Some(Report::Started { id, pid, pidfd }) => self.started(id, pid, pidfd),
+            Some(Report::NotStarted { id, errno }) => {
                 if let Some(expectation) = self.expectation(id) {
                     let _ = expectation.started.send(Err(errno));
                 }
             }
-            Ok(Some(Report::Ended { pid, exit })) => {
+            Some(Report::Ended { pid, exit }) => {
                 if let Some(process) = self.running.remove(&pid) {
-                    self.hear_last_words(&process);
+                    self.hear_last_words(&process)?;
                     self.ended(&process, exit);
                 }
             }
-            Ok(None) => return false,
-            Err(errno) => {
-                let trouble = format!("host init: {}", tcpecho_os::errno::words(errno));
-                self.timeline.record(self.place, What::Trouble(trouble));
-                return false;
-            }
+            None => return Ok(false),
         }
-        true
+        Ok(true)
     }
 
     fn expectation(&self, id: u32) -> Option<Expectation> {
@@ -209,6 +230,7 @@ impl Ear {
         let process = Arc::new(Process::new(name, pidfd, input, still));
         let program = Arc::clone(&process.name);
         self.timeline.record(self.place, What::Started { program, pid: process.pid });
+        self.programs.lock().unwrap_or_else(PoisonError::into_inner).insert(process.pid);
         self.running.insert(pid, Arc::clone(&process));
         for (pipe, stream) in outputs.into_iter().zip([Stream::Out, Stream::Err]) {
             let process = Arc::clone(&process);
@@ -218,21 +240,22 @@ impl Ear {
     }
 
     /// What a program wrote before it ended is recorded before its end.
-    fn hear_last_words(&mut self, process: &Arc<Process>) {
+    fn hear_last_words(&mut self, process: &Arc<Process>) -> Result<(), Errno> {
         loop {
-            let mut ready = self.wait(Some(&Timespec { tv_sec: 0, tv_nsec: 0 }));
+            let mut ready = self.wait(Some(&Timespec { tv_sec: 0, tv_nsec: 0 }))?;
             ready.remove(0);
             for (mouth, ready) in self.mouths.iter().zip(&mut ready) {
                 *ready &= Arc::ptr_eq(&mouth.process, process);
             }
             if !ready.contains(&true) {
-                return;
+                return Ok(());
             }
             self.hear(&ready);
         }
     }
 
     fn ended(&self, process: &Process, exit: Exit) {
+        self.programs.lock().unwrap_or_else(PoisonError::into_inner).remove(&process.pid);
         let program = Arc::clone(&process.name);
         let at = self.timeline.record(self.place, What::Exit { program, exit });
         process.ended(at, exit);
@@ -245,7 +268,13 @@ impl Mouth {
         let mut buffer = [0; 16 * 1024];
         match rustix::io::read(&self.pipe, &mut buffer) {
             Err(Errno::INTR | Errno::AGAIN) => true,
-            Ok(0) | Err(_) => {
+            Err(errno) => {
+                let name = &self.process.name;
+                let why = format!("read the output of {name}: {}", tcpecho_os::errno::words(errno));
+                timeline.record(place, What::Trouble(why));
+                false
+            }
+            Ok(0) => {
                 if !self.rest.is_empty() {
                     let rest = std::mem::take(&mut self.rest);
                     self.line(&rest, place, timeline);

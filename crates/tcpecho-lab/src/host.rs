@@ -294,6 +294,12 @@ impl Host {
         })
     }
 
+    /// Whether a process is left in it whose parent, a program, has ended.
+    #[must_use]
+    pub fn has_orphans(&self) -> bool {
+        self.on.as_ref().is_some_and(|on| on.attendant.has_orphans())
+    }
+
     /// Whether it is on.
     #[must_use]
     pub fn is_on(&self) -> bool {
@@ -303,8 +309,9 @@ impl Host {
     /// Cuts its power: its interface goes dead and all its processes are gone when this returns. No packet tells of it.
     pub fn power_off(&mut self) {
         let Some(on) = self.on.take() else { return };
-        self.parts.timeline.record(self.place(), What::Step("power off".into()));
+        // Nobody looks at it any more: what its kernel does until its processes are gone is no part of the experiment.
         self.parts.watch.set(self.side, None);
+        self.parts.timeline.record(self.place(), What::Step("power off".into()));
         self.parts.wire.unplug(self.side);
         let On { attendant, states, netns } = on;
         drop(attendant);

@@ -26,6 +26,7 @@ pub mod two_hosts;
 pub mod wire;
 
 mod attendant;
+mod ends;
 mod glances;
 mod middlebox;
 mod observer;
@@ -36,7 +37,7 @@ pub use host::Host;
 pub use impairment::{Action, Chance, Dice, Matcher, NotUnderstood, Rule};
 pub use observer::{Injection, When};
 pub use packet::{Flags, IcmpError, Packet};
-pub use program::{Launch, Program};
+pub use program::{Launch, LeftOut, Program};
 pub use side::{Family, Side};
 pub use timeline::{Moment, Place, TimedOut, Timeline, Verdict, What};
 pub use two_hosts::{Options, TwoHosts};

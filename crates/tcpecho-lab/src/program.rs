@@ -16,6 +16,7 @@ use tcpecho_os::host_init::Start;
 use tcpecho_os::process::Exit;
 use tcpecho_os::tcp_info::{TcpInfo, tcp_info};
 
+use crate::ends::{Ends, Limits};
 use crate::observer::Still;
 use crate::timeline::{Place, Stream, TimedOut, Timeline, What};
 
@@ -23,6 +24,7 @@ mod asleep;
 mod launch;
 mod weight;
 
+pub(crate) use asleep::children as children_of;
 pub use launch::Launch;
 
 /// A program that runs in a host, or did. Dropping it kills it; what it has forked lives until the host is off.
@@ -47,13 +49,27 @@ pub(crate) struct Process {
     changed: Condvar,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Said {
-    lines: Vec<(Stream, String)>,
+    lines: Ends<(Stream, String)>,
+    /// What was written and not kept: lines and bytes.
+    left_out: LeftOut,
     /// How many lines the conversation has consumed.
     heard: usize,
     exit: Option<(Duration, Exit)>,
 }
+
+/// How much a program wrote that was not kept: what came between the first and the last.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+pub struct LeftOut {
+    /// Lines; one that is very long counts as several.
+    pub lines: usize,
+    /// Their bytes, newlines included.
+    pub bytes: usize,
+}
+
+/// What is kept of what a program writes: more of the beginning than any trial compares.
+const KEPT: Limits = Limits { first: 256 << 10, last: 64 << 10 };
 
 impl Process {
     pub(crate) fn new(
@@ -63,12 +79,21 @@ impl Process {
         still: Option<Arc<Still>>,
     ) -> Self {
         let pid = asleep::pid_of(pidfd.as_fd()).unwrap_or_default();
-        let (input, said) = (Mutex::new(Some(input)), Mutex::default());
+        let lines = Ends::new(KEPT);
+        let said = Said { lines, left_out: LeftOut::default(), heard: 0, exit: None };
+        let (input, said) = (Mutex::new(Some(input)), Mutex::new(said));
         Process { name, pid, pidfd, still, input, said, changed: Condvar::new() }
     }
 
     pub(crate) fn wrote(&self, stream: Stream, line: String) {
-        self.said().lines.push((stream, line));
+        let mut said = self.said();
+        let Said { lines, left_out, .. } = &mut *said;
+        let bytes = line.len() + size_of::<(Stream, String)>();
+        lines.push((stream, line), bytes, true, |(_, line)| {
+            left_out.lines += 1;
+            left_out.bytes += line.len() + 1;
+        });
+        drop(said);
         self.changed.notify_all();
     }
 
@@ -174,8 +199,8 @@ impl Program {
             patience,
             || what.into(),
             |said| {
-                while let Some((_, line)) = said.lines.get(said.heard) {
-                    said.heard += 1;
+                for (number, (_, line)) in said.lines.since(said.heard) {
+                    said.heard = number + 1;
                     if wanted(line) {
                         return Some(line.clone());
                     }
@@ -195,10 +220,16 @@ impl Program {
         self.wait_for_line(&format!("an answer to {line:?}"), patience, |_| true)
     }
 
-    /// All lines so far.
+    /// All lines so far; of very many the first and the last ([`Program::left_out`]).
     #[must_use]
     pub fn lines(&self) -> Vec<(Stream, String)> {
-        self.process.said().lines.clone()
+        self.process.said().lines.since(0).map(|(_, line)| line.clone()).collect()
+    }
+
+    /// How much it wrote that was not kept.
+    #[must_use]
+    pub fn left_out(&self) -> LeftOut {
+        self.process.said().left_out
     }
 
     /// How it ended, if it has.
@@ -239,7 +270,7 @@ impl Program {
     /// `ESRCH` if it has ended, `ETIME` if it does not stop within ten seconds.
     pub fn stop(&self) -> Result<(), Errno> {
         self.signal(Signal::STOP)?;
-        asleep::until(Duration::from_secs(10), || self.state() == Some('T'))
+        self.until(Duration::from_secs(10), || self.state() == Some('T'))
     }
 
     /// Lets a stopped program go on (SIGCONT).
@@ -249,7 +280,26 @@ impl Program {
     pub fn go_on(&self) -> Result<(), Errno> {
         self.signal(Signal::CONT)?;
         // An observer hears of it a moment later; who stops it again may not be told of the first time.
-        asleep::until(Duration::from_secs(10), || !self.stands_still())
+        self.until(Duration::from_secs(10), || !self.stands_still())
+    }
+
+    /// Looks again and again, until it is `done` or the program has ended.
+    fn until(&self, patience: Duration, mut done: impl FnMut() -> bool) -> Result<(), Errno> {
+        let mut is_done = false;
+        let over = crate::glances::until(patience, || {
+            is_done = done();
+            is_done || self.exit().is_some()
+        });
+        match (is_done, over) {
+            (true, _) => Ok(()),
+            (false, true) => Err(Errno::SRCH),
+            (false, false) => Err(Errno::TIME),
+        }
+    }
+
+    /// Whether it sleeps in a system call other than read(2): a [`crate::puppet`] that has answered reads on.
+    pub(crate) fn is_blocked(&self) -> bool {
+        asleep::system_call(self.pid()).is_some_and(|call| call != libc::SYS_read)
     }
 
     /// Whether it is observed, and stopped by a signal.
@@ -263,7 +313,7 @@ impl Program {
     /// # Errors
     /// `ETIME` after `patience`, `ESRCH` if it has ended.
     pub fn wait_asleep_in(&self, call: i64, patience: Duration) -> Result<(), Errno> {
-        asleep::until(patience, || asleep::system_call(self.pid()) == Some(call))
+        self.until(patience, || asleep::system_call(self.pid()) == Some(call))
     }
 
     /// Waits until it sleeps, in whatever system call: it holds no lock of the kernel's then.
@@ -271,7 +321,7 @@ impl Program {
     /// # Errors
     /// `ETIME` after `patience`, `ESRCH` if it has ended.
     pub fn wait_asleep(&self, patience: Duration) -> Result<(), Errno> {
-        asleep::until(patience, || self.state() == Some('S'))
+        self.until(patience, || self.state() == Some('S'))
     }
 
     /// Its state as `/proc` shows it: `R`, `S`, `T`, `Z` …; `None` when it is gone.
@@ -318,9 +368,9 @@ impl Program {
     /// Waits until it has so many children, all of them zombies.
     ///
     /// # Errors
-    /// `ETIME` after `patience`.
+    /// `ETIME` after `patience`, `ESRCH` if it has ended.
     pub fn wait_for_zombies(&self, count: usize, patience: Duration) -> Result<(), Errno> {
-        asleep::until(patience, || {
+        self.until(patience, || {
             let children = self.children();
             children.len() == count && children.iter().all(|(_, state)| *state == 'Z')
         })

@@ -6,6 +6,7 @@
 
 use std::ffi::OsString;
 use std::fmt;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -28,6 +29,8 @@ use tcpecho_os::tcp_state::TcpState;
 
 /// How long anything that has to happen may take. Generous: it is only waited out by what fails.
 pub const PATIENCE: Duration = Duration::from_secs(60);
+/// How long the wire may take to come to what was sent before; only waited out where somebody sends without a pause.
+const SETTLES: Duration = Duration::from_secs(5);
 /// The port that servers listen on; there is nobody else in the host.
 pub const PORT: u16 = 7;
 
@@ -96,6 +99,8 @@ pub struct Stage {
     shortened: Vec<Shortened>,
     patience: Patience,
     impossible: Option<String>,
+    /// Where the timeline was before the last step.
+    step: AtomicUsize,
     /// Somebody's program, in a trial.
     pub(crate) guest: Guest,
 }
@@ -131,6 +136,7 @@ impl Stage {
             shortened,
             patience,
             impossible,
+            step: AtomicUsize::new(0),
             guest,
         })
     }
@@ -219,6 +225,7 @@ impl Stage {
 
     /// Says what is done next.
     pub fn step(&self, sentence: &str) {
+        self.step.store(self.two.timeline.mark(), Relaxed);
         self.two.timeline.step(sentence);
     }
 
@@ -252,7 +259,7 @@ impl Stage {
 
     /// As [`Stage::claim_packet`], of packets since the mark ([`crate::Timeline::mark`]).
     pub fn claim_packet_since(&mut self, sentence: &str, mark: usize, matcher: &Matcher) {
-        let seen = self.two.wire.wait_delivered(matcher, mark, self.patience());
+        let seen = self.delivered(matcher, mark, self.patience());
         let note = seen.as_ref().err().map(ToString::to_string).unwrap_or_default();
         let fact = seen.as_ref().ok().map(|seen| {
             let icmp = || seen.packet.icmp().map(|icmp| format!("ICMP {}", icmp.words()));
@@ -262,12 +269,44 @@ impl Stage {
         self.record(sentence, seen.is_ok(), note, fact);
     }
 
-    /// A sentence that holds once a socket with our port in that host has this state, at the latest after [`PATIENCE`].
+    /// A sentence that holds once a socket with our port in that host has this state, or has had it since the last step, as
+    /// a look or the packets prove; at the latest after [`PATIENCE`].
     pub fn claim_state(&mut self, sentence: &str, side: Side, state: TcpState) {
-        let seen = self.two.host(side).wait_for_state(self.family, PORT, state, self.patience());
+        let seen = self.wait_for_state(side, state);
         let note = seen.as_ref().err().map(ToString::to_string).unwrap_or_default();
-        let fact = seen.as_ref().ok().map(|socket| Fact::State { side, state: socket.state });
+        let fact = seen.is_ok().then_some(Fact::State { side, state });
         self.record(sentence, seen.is_ok(), note, fact);
+    }
+
+    fn wait_for_state(&self, side: Side, state: TcpState) -> Result<(), TimedOut> {
+        let (host, patience) = (self.two.host(side), self.patience());
+        let mut glances = Glances::within(patience);
+        loop {
+            let nobody_waits = Duration::ZERO;
+            let looked = host.wait_for_state(self.family, PORT, state, nobody_waits);
+            self.two.look_at_states();
+            let Err(looked) = looked else { return Ok(()) };
+            if self.has_been(side, state) {
+                return Ok(());
+            }
+            if !glances.again() {
+                return Err(TimedOut { after: patience, ..looked });
+            }
+        }
+    }
+
+    /// Whether a socket with our port has had this state since the last step.
+    fn has_been(&self, side: Side, state: TcpState) -> bool {
+        let mut has_been = false;
+        self.two.timeline.each_since(self.step.load(Relaxed), |moment| {
+            if let (Place::Host(host), What::State { local, remote, now, .. }) =
+                (moment.place, &moment.what)
+            {
+                let has_port = [local, remote].iter().any(|end| end.port() == PORT);
+                has_been |= host == side && has_port && *now == Some(state);
+            }
+        });
+        has_been
     }
 
     /// A sentence that holds once no connection with this port is left in that host, `TIME_WAIT` included, at the latest
@@ -321,8 +360,20 @@ impl Stage {
     /// # Errors
     /// None came.
     pub fn let_go(&self, kept: &Kept) -> Played {
-        let first = self.two.wire.wait_for(&kept.matcher, kept.mark, PATIENCE)?;
+        let first = self.sent(&kept.matcher, kept.mark, PATIENCE)?;
         self.two.wire.remove(kept.rule);
+        self.two.wire.release(first.number);
+        self.two.wire.discard(&kept.matcher);
+        Ok(())
+    }
+
+    /// As [`Stage::let_go`], and what comes after it is kept as before, until [`Stage::forget`]: where the same again would be
+    /// answered with RST.
+    ///
+    /// # Errors
+    /// None came.
+    pub fn let_one_go(&self, kept: &Kept) -> Played {
+        let first = self.sent(&kept.matcher, kept.mark, PATIENCE)?;
         self.two.wire.release(first.number);
         self.two.wire.discard(&kept.matcher);
         Ok(())
@@ -333,7 +384,7 @@ impl Stage {
     /// # Errors
     /// None came.
     pub fn forget(&self, kept: &Kept) -> Played {
-        self.two.wire.wait_for(&kept.matcher, kept.mark, PATIENCE)?;
+        self.sent(&kept.matcher, kept.mark, PATIENCE)?;
         self.two.wire.remove(kept.rule);
         self.two.wire.discard(&kept.matcher);
         Ok(())
@@ -408,6 +459,8 @@ impl Stage {
         server.must("setsockopt reuseaddr on")?;
         server.must(&format!("bind {} {PORT}", self.family.any()))?;
         server.must(&format!("listen {backlog}"))?;
+        // No packet tells of it, after which the states would be looked at.
+        self.two.look_at_states();
         Ok(server)
     }
 
@@ -473,9 +526,11 @@ impl Stage {
         if self.family == Family::V4 { '4' } else { '6' }
     }
 
-    /// Every packet so far, in the order in which the wire first saw them.
+    /// Every packet that was sent so far, in the order in which the wire first saw them. On a busy machine the wire comes
+    /// to it later than the program whose call sent it returns, so that is waited for.
     #[must_use]
     pub fn packets(&self) -> Vec<PacketMoment> {
+        self.two.wire.settle(SETTLES);
         let moments = self.two.timeline.since(0).into_iter();
         moments
             .filter_map(|moment| match moment.what {

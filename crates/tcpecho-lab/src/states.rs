@@ -1,6 +1,6 @@
 //! The states of both hosts' TCP sockets, from the kernel's own table (`inet_diag`).
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::net::SocketAddr;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -11,7 +11,12 @@ use tcpecho_os::sock_diag::{SockDiag, TcpSocket};
 use tcpecho_os::tcp_state::TcpState;
 
 use crate::side::{Family, Side};
-use crate::timeline::{Place, Timeline, What};
+use crate::timeline::{PacketMoment, Place, Timeline, Verdict, What};
+
+mod path;
+mod proof;
+
+use proof::Proof;
 
 /// A look at one host's sockets, from any thread.
 #[derive(Debug)]
@@ -55,55 +60,133 @@ impl States {
 }
 
 /// Writes every change of a state to the timeline, whenever it is told to look.
+///
+/// A look is a sample: programs and packets may have brought a socket through several states since the last one. What TCP's
+/// state machine and the packets prove is filled in; what they leave open is marked.
 pub(crate) struct Watch {
     timeline: Timeline,
     families: Vec<Family>,
-    hosts: Mutex<[Seen; 2]>,
+    seen: Mutex<Seen>,
 }
 
 #[derive(Default)]
 struct Seen {
+    hosts: [Sockets; 2],
+    /// What the packets prove, up to this mark of the timeline.
+    proofs: HashMap<Ends, Proof>,
+    mark: usize,
+}
+
+#[derive(Default)]
+struct Sockets {
     states: Option<States>,
     last: BTreeMap<(SocketAddr, SocketAddr), TcpState>,
 }
 
+/// An end of a connection: in which host, its own address and the other's.
+type Ends = (usize, SocketAddr, SocketAddr);
+
+/// Connections that proofs are kept of; a program can make as many as it likes.
+const MOST_PROOFS: usize = 8192;
+
 impl Watch {
     pub(crate) fn new(timeline: &Timeline, families: &[Family]) -> Self {
-        Watch { timeline: timeline.clone(), families: families.into(), hosts: Mutex::default() }
+        Watch { timeline: timeline.clone(), families: families.into(), seen: Mutex::default() }
     }
 
     /// Looks at this host from now on, or no more.
     pub(crate) fn set(&self, side: Side, states: Option<States>) {
-        let seen = Seen { states, last: BTreeMap::new() };
-        self.hosts.lock().unwrap_or_else(PoisonError::into_inner)[side.index()] = seen;
+        let mut seen = self.seen();
+        seen.hosts[side.index()] = Sockets { states, last: BTreeMap::new() };
+        seen.proofs.retain(|(host, ..), _| *host != side.index());
+        seen.mark = self.timeline.mark();
     }
 
     pub(crate) fn look(&self) {
-        let mut hosts = self.hosts.lock().unwrap_or_else(PoisonError::into_inner);
-        for side in Side::BOTH {
-            hosts[side.index()].look(side, &self.families, &self.timeline);
-        }
+        self.seen().look(&self.families, &self.timeline);
+    }
+
+    fn seen(&self) -> MutexGuard<'_, Seen> {
+        self.seen.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Seen {
-    fn look(&mut self, side: Side, families: &[Family], timeline: &Timeline) {
-        let Some(states) = &self.states else { return };
-        let tables: Result<Vec<_>, _> =
-            families.iter().map(|family| states.sockets(*family)).collect();
-        let Ok(tables) = tables else { return };
-        let sockets = tables.concat();
-        let now: BTreeMap<_, _> =
-            sockets.iter().map(|socket| ((socket.local, socket.remote), socket.state)).collect();
-        let ends: std::collections::BTreeSet<_> = self.last.keys().chain(now.keys()).collect();
-        for (local, remote) in ends {
-            let of = |table: &BTreeMap<_, _>| table.get(&(*local, *remote)).copied();
-            let (before, now) = (of(&self.last), of(&now));
-            if before != now {
-                let what = What::State { local: *local, remote: *remote, before, now };
-                timeline.record(Place::Host(side), what);
+    /// The tables come first: then no change is seen before the packet that brought it about.
+    fn look(&mut self, families: &[Family], timeline: &Timeline) {
+        let now = Side::BOTH.map(|side| self.hosts[side.index()].table(families));
+        let proofs = &mut self.proofs;
+        self.mark = timeline.each_since(self.mark, |moment| {
+            if let What::Packet(packet) = &moment.what {
+                learn(proofs, packet);
+            }
+        });
+        for (side, now) in Side::BOTH.into_iter().zip(now) {
+            if let Some(now) = now {
+                self.change(side, now, timeline);
             }
         }
-        self.last = now;
     }
+
+    fn change(
+        &mut self,
+        side: Side,
+        now: BTreeMap<(SocketAddr, SocketAddr), TcpState>,
+        timeline: &Timeline,
+    ) {
+        let last = &mut self.hosts[side.index()].last;
+        let both: std::collections::BTreeSet<_> = last.keys().chain(now.keys()).copied().collect();
+        for (local, remote) in both {
+            let of = |table: &BTreeMap<_, _>| table.get(&(local, remote)).copied();
+            let (before, now) = (of(last), of(&now));
+            if before == now {
+                continue;
+            }
+            let ends = (side.index(), canonical(local), canonical(remote));
+            let proof = self.proofs.get(&ends).copied().unwrap_or_default();
+            for path::Hop { before, now, sampled } in path::between(before, now, &proof) {
+                let what = What::State { local, remote, before, now, sampled };
+                timeline.record(Place::Host(side), what);
+            }
+            if now.is_none() {
+                self.proofs.remove(&ends);
+            }
+        }
+        *last = now;
+    }
+}
+
+impl Sockets {
+    fn table(&self, families: &[Family]) -> Option<BTreeMap<(SocketAddr, SocketAddr), TcpState>> {
+        let states = self.states.as_ref()?;
+        let tables: Result<Vec<_>, _> =
+            families.iter().map(|family| states.sockets(*family)).collect();
+        let sockets = tables.ok()?.into_iter().flatten();
+        Some(sockets.map(|socket| ((socket.local, socket.remote), socket.state)).collect())
+    }
+}
+
+/// What this packet proves about the end that sent it and about the end that it arrived at.
+fn learn(proofs: &mut HashMap<Ends, Proof>, seen: &PacketMoment) {
+    let (Some((source, destination)), Some(tcp)) = (seen.packet.ends(), seen.packet.tcp()) else {
+        return;
+    };
+    if proofs.len() > MOST_PROOFS {
+        proofs.clear();
+    }
+    if seen.verdict.is_first_sight() && seen.verdict != Verdict::Injected {
+        proofs.entry((seen.from.index(), source, destination)).or_default().sends(tcp);
+    }
+    // What arrives changed is not known here.
+    if seen.verdict.has_arrived()
+        && !matches!(seen.verdict, Verdict::Corrupted | Verdict::Rewritten)
+    {
+        let to = seen.from.other();
+        proofs.entry((to.index(), destination, source)).or_default().gets(tcp);
+    }
+}
+
+/// A socket of IPv6 that has a connection over IPv4 says so in its addresses.
+fn canonical(address: SocketAddr) -> SocketAddr {
+    SocketAddr::new(address.ip().to_canonical(), address.port())
 }

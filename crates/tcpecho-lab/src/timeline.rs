@@ -2,13 +2,13 @@
 
 use std::fmt;
 use std::net::SocketAddr;
-use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
 use tcpecho_os::process::Exit;
 use tcpecho_os::tcp_state::TcpState;
 
+use crate::ends::{Ends, Limits};
 use crate::packet::Packet;
 use crate::side::Side;
 
@@ -17,7 +17,10 @@ mod verdict;
 pub use call::{CallMoment, Outcome, Phase};
 pub use verdict::Verdict;
 
-/// Everything that happened in a lab. Grows only; copies are the same timeline.
+/// Everything that happened in a lab; copies are the same timeline.
+///
+/// What programs and their packets do has no limit, and what is kept of it has one: the first and the last moments, some
+/// megabytes of each, and a [`What::Omitted`] that counts those between. What the experiment itself does is all kept.
 #[derive(Debug, Clone)]
 pub struct Timeline(Arc<Inner>);
 
@@ -29,10 +32,43 @@ struct Inner {
     grown: Condvar,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct State {
-    moments: Vec<Moment>,
-    observers: Vec<Sender<Moment>>,
+    moments: Ends<Moment>,
+    omitted: Omitted,
+}
+
+/// What is kept of a timeline: far more than any scenario makes.
+const KEPT: Limits = Limits { first: 8 << 20, last: 8 << 20 };
+
+/// How many moments of a timeline were not kept.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+pub struct Omitted {
+    /// Packets.
+    pub packets: usize,
+    /// Lines that programs wrote.
+    pub lines: usize,
+    /// System calls and signals.
+    pub calls: usize,
+    /// Changes of states, and packets that were not understood.
+    pub others: usize,
+}
+
+impl Omitted {
+    /// All together.
+    #[must_use]
+    pub fn total(self) -> usize {
+        self.packets + self.lines + self.calls + self.others
+    }
+
+    fn add(&mut self, what: &What) {
+        *match what {
+            What::Packet(_) => &mut self.packets,
+            What::Output { .. } => &mut self.lines,
+            What::Call(_) | What::Signal { .. } => &mut self.calls,
+            _ => &mut self.others,
+        } += 1;
+    }
 }
 
 /// Something that happened, where and when.
@@ -81,6 +117,8 @@ pub enum What {
         before: Option<TcpState>,
         /// `None`: it is gone.
         now: Option<TcpState>,
+        /// Between two looks; whether there was another state between, nothing proves. Else the one followed the other.
+        sampled: bool,
     },
     /// A program runs.
     Started {
@@ -152,6 +190,37 @@ pub enum What {
     },
     /// The lab itself could not do something.
     Trouble(String),
+    /// So many moments between the one before and the one after were not kept: there were too many.
+    Omitted {
+        /// How many.
+        moments: usize,
+    },
+}
+
+impl What {
+    /// Whether a program or its packets can make as many of it as they like.
+    fn is_dispensable(&self) -> bool {
+        matches!(
+            self,
+            What::Packet(_)
+                | What::Unparsed { .. }
+                | What::State { .. }
+                | What::Call(_)
+                | What::Signal { .. }
+                | What::Output { .. }
+        )
+    }
+
+    /// About how much memory it takes beside its own structure.
+    fn heap(&self) -> usize {
+        match self {
+            What::Packet(seen) => seen.packet.bytes().len() + seen.line.len() + seen.note.len(),
+            What::Output { line, .. } => line.len(),
+            What::Call(call) => call.arguments.len(),
+            What::Signal { signal, .. } => signal.len(),
+            _ => 0,
+        }
+    }
 }
 
 /// What a claim is about, as it was seen.
@@ -225,7 +294,7 @@ impl Timeline {
         Timeline(Arc::new(Inner {
             start: Instant::now(),
             epoch: SystemTime::now(),
-            state: Mutex::default(),
+            state: Mutex::new(State { moments: Ends::new(KEPT), omitted: Omitted::default() }),
             grown: Condvar::new(),
         }))
     }
@@ -249,8 +318,10 @@ impl Timeline {
         // The clock is read under the lock: the order of the moments is that of their times.
         let moment = Moment { at: self.elapsed(), place, what };
         let at = moment.at;
-        state.observers.retain(|observer| observer.send(moment.clone()).is_ok());
-        state.moments.push(moment);
+        let (bytes, dispensable) =
+            (size_of::<Moment>() + moment.what.heap(), moment.what.is_dispensable());
+        let State { moments, omitted } = &mut *state;
+        moments.push(moment, bytes, dispensable, |gone| omitted.add(&gone.what));
         self.0.grown.notify_all();
         at
     }
@@ -260,33 +331,44 @@ impl Timeline {
         self.record(Place::Lab, What::Step(text.into()));
     }
 
-    /// How many moments there are: a mark to look for later ones from.
+    /// How many moments there were: a mark to look for later ones from.
     #[must_use]
     pub fn mark(&self) -> usize {
-        self.lock().moments.len()
+        self.lock().moments.count()
     }
 
-    /// All moments from the mark on; 0 for all.
+    /// All moments from the mark on, 0 for all; where some were not kept, [`What::Omitted`] counts them.
     #[must_use]
     pub fn since(&self, mark: usize) -> Vec<Moment> {
-        self.lock().moments.get(mark..).unwrap_or_default().to_vec()
+        let state = self.lock();
+        let mut next = mark;
+        let mut moments = Vec::new();
+        for (number, moment) in state.moments.since(mark) {
+            moments.extend(gap(next, number, moment.at));
+            moments.push(moment.clone());
+            next = number + 1;
+        }
+        moments
     }
 
-    /// Everything from now on, as it happens. An observer that is dropped is forgotten.
-    #[must_use]
-    pub fn subscribe(&self) -> Receiver<Moment> {
-        let (tell, told) = channel();
-        self.lock().observers.push(tell);
-        told
+    /// Calls `body` with every moment that is kept from the mark on, and returns the mark behind the last. Nobody can add
+    /// one meanwhile.
+    pub(crate) fn each_since(&self, mark: usize, body: impl FnMut(&Moment)) -> usize {
+        let state = self.lock();
+        state.moments.since(mark).map(|(_, moment)| moment).for_each(body);
+        state.moments.count()
     }
 
-    /// As [`Timeline::subscribe`], with the mark from which on it observes.
+    /// What was not kept of it.
     #[must_use]
-    pub fn follow(&self) -> (usize, Receiver<Moment>) {
-        let (tell, told) = channel();
-        let mut state = self.lock();
-        state.observers.push(tell);
-        (state.moments.len(), told)
+    pub fn omitted(&self) -> Omitted {
+        self.lock().omitted
+    }
+
+    /// Everything from now on, as it happens.
+    #[must_use]
+    pub fn follow(&self) -> Follower {
+        Follower { next: self.mark(), timeline: self.clone() }
     }
 
     /// Waits until a moment from the mark on is what `wanted` looks for, past or future.
@@ -298,16 +380,30 @@ impl Timeline {
         mark: usize,
         patience: Duration,
         what: &str,
-        mut wanted: impl FnMut(&Moment) -> Option<T>,
+        wanted: impl FnMut(&Moment) -> Option<T>,
     ) -> Result<T, TimedOut> {
+        self.find(mark, patience, what, wanted).map(|(_, found)| found)
+    }
+
+    /// The same, with the mark behind that moment.
+    ///
+    /// # Errors
+    /// As [`Timeline::wait_for`].
+    pub fn find<T>(
+        &self,
+        mark: usize,
+        patience: Duration,
+        what: &str,
+        mut wanted: impl FnMut(&Moment) -> Option<T>,
+    ) -> Result<(usize, T), TimedOut> {
         let end = Instant::now() + patience;
         let mut next = mark;
         let mut state = self.lock();
         loop {
-            while let Some(moment) = state.moments.get(next) {
-                next += 1;
+            for (number, moment) in state.moments.since(next) {
+                next = number + 1;
                 if let Some(found) = wanted(moment) {
-                    return Ok(found);
+                    return Ok((next, found));
                 }
             }
             let left = end.saturating_duration_since(Instant::now());
@@ -319,9 +415,58 @@ impl Timeline {
         }
     }
 
+    /// Keeps no more of the beginning and of the end than so many bytes each, of what comes from now on.
+    pub fn keep(&self, bytes: usize) {
+        self.lock().moments.limit(Limits { first: bytes, last: bytes });
+    }
+
     fn lock(&self) -> MutexGuard<'_, State> {
         self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Reads a timeline while it grows. Whoever reads it slower than it grows misses what is not kept.
+#[derive(Debug)]
+pub struct Follower {
+    timeline: Timeline,
+    next: usize,
+}
+
+impl Follower {
+    /// The mark behind the last moment that was read.
+    #[must_use]
+    pub fn mark(&self) -> usize {
+        self.next
+    }
+
+    /// The next moment; `None` if there is none within `patience`, which may be without end.
+    pub fn next(&mut self, patience: Option<Duration>) -> Option<Moment> {
+        let end = patience.map(|patience| Instant::now() + patience);
+        let grown = &self.timeline.0.grown;
+        let mut state = self.timeline.lock();
+        loop {
+            if let Some((number, moment)) = state.moments.since(self.next).next() {
+                let gap = gap(self.next, number, moment.at);
+                self.next = if gap.is_some() { number } else { number + 1 };
+                return Some(gap.unwrap_or_else(|| moment.clone()));
+            }
+            let Some(end) = end else {
+                state = grown.wait(state).unwrap_or_else(PoisonError::into_inner);
+                continue;
+            };
+            let left = end.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return None;
+            }
+            state = grown.wait_timeout(state, left).unwrap_or_else(PoisonError::into_inner).0;
+        }
+    }
+}
+
+/// What stands for the moments from `next` to before `number`, if there were any.
+fn gap(next: usize, number: usize, at: Duration) -> Option<Moment> {
+    let what = What::Omitted { moments: number - next };
+    (number > next).then_some(Moment { at, place: Place::Lab, what })
 }
 
 impl Default for Timeline {
@@ -335,9 +480,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn moments_are_ordered_found_and_observed() {
+    fn moments_are_ordered_found_and_followed() {
         let timeline = Timeline::new();
-        let observer = timeline.subscribe();
+        let mut follower = timeline.follow();
         let step = |moment: &Moment| match &moment.what {
             What::Step(text) if text == "two" => Some(moment.at),
             _ => None,
@@ -350,8 +495,48 @@ mod tests {
             assert_eq!(waiting.join().unwrap(), Ok(timeline.since(1)[0].at));
         });
         assert!(timeline.since(0).is_sorted_by_key(|moment| moment.at));
-        assert_eq!((timeline.mark(), observer.try_iter().count()), (2, 2));
+        assert!(follower.next(None).is_some() && follower.next(None).is_some());
+        assert!(follower.next(Some(Duration::from_millis(1))).is_none());
+        assert_eq!((timeline.mark(), follower.mark()), (2, 2));
         let late = timeline.wait_for(2, Duration::from_millis(1), "two", step).unwrap_err();
         assert_eq!(late.to_string(), "two did not happen within 1ms");
+    }
+
+    /// A gigabyte of lines is not kept, and what is missing is counted; the experiment's own moments are all there.
+    #[test]
+    fn what_programs_write_without_end_is_not_kept() {
+        let timeline = Timeline::new();
+        let mut slow = timeline.follow();
+        timeline.step("before");
+        let line = "x".repeat(64 << 10);
+        for number in 0..16_384 {
+            let (program, stream) = ("p".into(), Stream::Out);
+            let line = format!("{number} {line}");
+            timeline.record(Place::Host(Side::Client), What::Output { program, stream, line });
+            if number == 8_000 {
+                timeline.step("between");
+            }
+        }
+        timeline.step("behind");
+        let moments = timeline.since(0);
+        let bytes: usize = moments.iter().map(|moment| moment.what.heap()).sum();
+        assert!(bytes <= KEPT.first + KEPT.last, "{bytes}");
+        let counted: usize = moments
+            .iter()
+            .map(|moment| if let What::Omitted { moments } = moment.what { moments } else { 1 })
+            .sum();
+        assert_eq!((counted, timeline.mark()), (16_387, 16_387));
+        let steps: Vec<_> = moments
+            .iter()
+            .filter_map(|m| if let What::Step(text) = &m.what { Some(&**text) } else { None })
+            .collect();
+        assert_eq!(steps, ["before", "between", "behind"]);
+        let lines = moments.iter().filter(|m| matches!(m.what, What::Output { .. })).count();
+        assert_eq!(timeline.omitted(), Omitted { lines: 16_384 - lines, ..Omitted::default() });
+        let mut read = Vec::new();
+        while let Some(moment) = slow.next(Some(Duration::ZERO)) {
+            read.push(moment);
+        }
+        assert_eq!(read.len(), moments.len());
     }
 }

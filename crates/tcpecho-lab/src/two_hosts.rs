@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
+use std::thread::JoinHandle;
 use std::time::Duration;
 
 use tcpecho_os::failed::Failed;
@@ -118,6 +120,25 @@ impl TwoHosts {
         self.watch.look();
     }
 
+    /// Has the states of all sockets looked at again and again from now on, packets or not: no packet tells that a program
+    /// listens. Dropping what this returns ends it.
+    ///
+    /// # Errors
+    /// `EAGAIN` when no thread can be started.
+    pub fn keep_looking(&self) -> Result<Looking, Failed> {
+        let (stop, stopped) = channel::<()>();
+        let watch = Arc::clone(&self.watch);
+        let look = move || {
+            tcpecho_os::thread::block_signals();
+            while stopped.recv_timeout(BETWEEN_LOOKS) == Err(RecvTimeoutError::Timeout) {
+                watch.look();
+            }
+        };
+        let thread = std::thread::Builder::new().name("states".into()).spawn(look);
+        let thread = thread.map_err(Failed::at_io("start a thread"))?;
+        Ok(Looking { stop: Some(stop), thread: Some(thread) })
+    }
+
     /// Sets a sysctl of both hosts.
     ///
     /// # Errors
@@ -134,5 +155,24 @@ impl TwoHosts {
     pub fn set_rto_min(&self, least: Duration) -> Result<(), Failed> {
         self.client.set_rto_min(least)?;
         self.server.set_rto_min(least)
+    }
+}
+
+/// How long until the next look: soon for whoever reads it, and seldom for a processor.
+const BETWEEN_LOOKS: Duration = Duration::from_millis(25);
+
+/// A thread that looks at the states of all sockets ([`TwoHosts::keep_looking`]).
+#[derive(Debug)]
+pub struct Looking {
+    stop: Option<Sender<()>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Drop for Looking {
+    fn drop(&mut self) {
+        drop(self.stop.take());
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
     }
 }

@@ -7,7 +7,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use rustix::event::{EventfdFlags, eventfd};
+use std::os::fd::AsFd;
+
+use rustix::event::{EventfdFlags, PollFd, PollFlags, Timespec, eventfd, poll};
 use rustix::fd::OwnedFd;
 use tcpecho_os::failed::Failed;
 use tcpecho_os::wire_device::WireDevice;
@@ -179,6 +181,19 @@ impl Wire {
             }
             _ => None,
         })
+    }
+
+    /// Waits until it has seen every packet that a host has sent so far; at most for `patience`.
+    pub fn settle(&self, patience: Duration) {
+        let settled = || {
+            let switch = self.lock();
+            !switch.ends.iter().flatten().any(|device| {
+                let mut wanted = [PollFd::from_borrowed_fd(device.as_fd(), PollFlags::IN)];
+                let now = Timespec { tv_sec: 0, tv_nsec: 0 };
+                poll(&mut wanted, Some(&now)).is_ok_and(|ready| ready > 0)
+            })
+        };
+        crate::glances::until(patience, settled);
     }
 
     /// Has `look` called by the wire's thread after each packet, before the next is taken: the moment to look at states.

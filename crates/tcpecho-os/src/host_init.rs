@@ -15,7 +15,7 @@ use std::io::IoSlice;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use rustix::io::{Errno, fcntl_dupfd_cloexec, retry_on_intr};
-use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
+use rustix::net::{AddressFamily, Shutdown, SocketFlags, SocketType, shutdown, socketpair};
 use rustix::process::{Signal, WaitId, WaitIdOptions, WaitStatus, pidfd_send_signal, waitid};
 
 use crate::failed::Failed;
@@ -32,6 +32,7 @@ pub const LONGEST_START: usize = 128 * 1024;
 /// A host's init, seen from the lab. Dropping it kills it and with it everything in the host.
 #[derive(Debug)]
 pub struct HostInit {
+    pid: i32,
     pidfd: OwnedFd,
     socket: OwnedFd,
 }
@@ -103,8 +104,14 @@ impl HostInit {
                 run(theirs.as_fd(), name.as_bytes(), &mut memory)
             })
         })?;
-        let (_, pidfd) = cloned.map_err(Failed::at("clone(CLONE_NEWPID, CLONE_NEWUTS)"))?;
-        Ok(HostInit { pidfd, socket: ours })
+        let (pid, pidfd) = cloned.map_err(Failed::at("clone(CLONE_NEWPID, CLONE_NEWUTS)"))?;
+        Ok(HostInit { pid, pidfd, socket: ours })
+    }
+
+    /// Its process number, as this process sees it. Programs of the host whose parents have ended are its children.
+    #[must_use]
+    pub fn pid(&self) -> i32 {
+        self.pid
     }
 
     /// Asks for a program; [`HostInit::report`] tells what came of it.
@@ -151,7 +158,10 @@ impl HostInit {
 
     /// Kills the host and returns when every process in it is gone. Harmless when it is off already.
     pub fn kill(&self) {
-        let _ = pidfd_send_signal(&self.pidfd, Signal::KILL);
+        if pidfd_send_signal(&self.pidfd, Signal::KILL).is_err() {
+            // Should signals be refused: the init ends, too, when it finds its socket closed.
+            let _ = shutdown(&self.socket, Shutdown::Both);
+        }
         // A child whose end is not announced by a signal is only waited for with __WALL; so no waitpid(-1) of the
         // program around us can take it.
         let options = WaitIdOptions::EXITED | WaitIdOptions::from_bits_retain(libc::__WALL as u32);
@@ -182,4 +192,50 @@ fn exit_of(status: i32) -> Exit {
 /// The number that `WaitStatus` keeps; named so that both ends agree on it.
 fn raw(status: WaitStatus) -> i32 {
     status.as_raw()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Where there can be no host, the reason.
+    fn host() -> Option<HostInit> {
+        let made = NetNs::new().and_then(|netns| HostInit::spawn(&netns, "test"));
+        made.inspect_err(|failed| println!("SKIP: {failed}")).ok()
+    }
+
+    /// It neither tries again for ever nor waits on: the host is off.
+    #[test]
+    fn an_init_that_is_told_nonsense_ends() {
+        let Some(init) = host() else { return };
+        message::send(init.as_fd(), &[IoSlice::new(b"?")], &[]).unwrap();
+        assert!(matches!(init.report(), Ok(None)));
+    }
+
+    #[test]
+    fn a_program_without_its_streams_is_an_answer() {
+        let Some(init) = host() else { return };
+        let (path, null) = (c"/bin/true", std::fs::File::open("/dev/null").unwrap());
+        let stdio = [null.as_fd(); 3];
+        let (argv, env) = ([path.to_owned()], []);
+        let start = Start {
+            id: 7,
+            path,
+            argv: &argv,
+            env: &env,
+            directory: c"/",
+            ordinary_ports: false,
+            stdio,
+            leash: None,
+        };
+        let (header, text) = (Header::of(&start).to_bytes(), message::encode(&start).unwrap());
+        let parts = [IoSlice::new(&header), IoSlice::new(&text)];
+        message::send(init.as_fd(), &parts, &stdio[..2]).unwrap();
+        let report = init.report().unwrap();
+        let is_told = matches!(report, Some(Report::NotStarted { id: 7, errno: Errno::MFILE }));
+        assert!(is_told, "{report:?}");
+        // And it is still there.
+        init.start(&start).unwrap();
+        assert!(matches!(init.report(), Ok(Some(Report::Started { id: 7, .. }))));
+    }
 }

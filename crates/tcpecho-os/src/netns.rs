@@ -8,7 +8,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::panic::resume_unwind;
 use std::thread;
 
-use rustix::fs::{Mode, OFlags, open};
+use rustix::fs::{Mode, OFlags, fstat, open};
 use rustix::io::Errno;
 use rustix::thread::{LinkNameSpaceType, UnshareFlags, move_into_link_name_space, unshare_unsafe};
 
@@ -55,23 +55,65 @@ impl NetNs {
         })?
     }
 
-    /// Sets a sysctl of the namespace, such as `net.ipv4.tcp_retries2`.
+    /// Sets a sysctl of the namespace, such as `net.ipv4.tcp_retries2`. To be called from outside of it.
     ///
     /// # Errors
-    /// `ENOENT` if this kernel has no such key, `EINVAL` for a value out of its range, `EROFS` where a container mounts
-    /// `/proc/sys` read-only.
+    /// `EPERM` for a key that is not the namespace's own but the whole machine's, `ENOENT` if this kernel has no such key,
+    /// `EINVAL` for a value out of its range, `EROFS` where a container mounts `/proc/sys` read-only.
     pub fn set_sysctl(&self, key: &str, value: &str) -> Result<(), Failed> {
+        self.check_own("set", key)?;
         self.run(|| write_sysctl(key, value))?
     }
 
-    /// Reads a sysctl of the namespace, without the newline.
+    /// Reads a sysctl of the namespace, without the newline. To be called from outside of it.
     ///
     /// # Errors
-    /// `ENOENT` if this kernel has no such key, or does not show it in a namespace.
+    /// `EPERM` for a key that is not the namespace's own but the whole machine's, `ENOENT` if this kernel has no such key,
+    /// or does not show it in a namespace.
     pub fn sysctl(&self, key: &str) -> Result<String, Failed> {
+        self.check_own("read", key)?;
         self.run(|| read_sysctl(key))?
     }
+
+    /// Refuses a key that the whole machine shares.
+    ///
+    /// The kernel registers a table of sysctls for one network namespace or for all. A file of a table for all is the same
+    /// inode wherever it is looked at; one of a namespace's own is another inode than the same path outside, or is not
+    /// there. Nothing is written to find out. What a namespace's own table shows of a value that is global is read-only
+    /// there (Linux 5.13).
+    fn check_own(&self, verb: &str, key: &str) -> Result<(), Failed> {
+        let refused = |errno, why: &str| {
+            let operation = format!("{verb} {key}, which {why}");
+            Err(Failed { operation: operation.into(), errno })
+        };
+        let path = path_of(key);
+        if path.split('/').skip(1).any(|name| matches!(name, "" | "." | "..")) {
+            return refused(Errno::INVAL, "is not the name of a setting");
+        }
+        if !path.starts_with("/proc/sys/net/") {
+            return refused(Errno::PERM, MACHINE_WIDE);
+        }
+        let look = || open(&path, OFlags::PATH | OFlags::CLOEXEC, Mode::empty());
+        // Both are held open while they are compared, so that neither inode goes away and its number to another.
+        let inside = self.run(look)?.map_err(Failed::at(format!("{verb} {key}")))?;
+        let outside = match look() {
+            Err(Errno::NOENT) => return Ok(()),
+            looked => looked.map_err(Failed::at(format!("look at {path}")))?,
+        };
+        let inode = |file: &OwnedFd| {
+            let stat = fstat(file).map_err(Failed::at(format!("stat {path}")))?;
+            Ok((stat.st_dev, stat.st_ino))
+        };
+        if inode(&inside)? == inode(&outside)? {
+            return refused(Errno::PERM, MACHINE_WIDE);
+        }
+        Ok(())
+    }
 }
+
+/// Why a key is refused.
+const MACHINE_WIDE: &str = "belongs to the whole machine; only what a network namespace has of its own (below net.) \
+                            belongs to a host";
 
 impl AsFd for NetNs {
     fn as_fd(&self) -> BorrowedFd<'_> {
@@ -138,4 +180,60 @@ fn on_a_thread<T: Send>(body: impl FnOnce() -> T + Send) -> Result<T, Failed> {
 #[must_use]
 pub fn is_missing(errno: Errno) -> bool {
     matches!(errno, Errno::NOENT | Errno::OPNOTSUPP | Errno::NODEV)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A namespace, or the reason why there is none.
+    fn namespace() -> Option<NetNs> {
+        NetNs::new().inspect_err(|failed| println!("SKIP: {failed}")).ok()
+    }
+
+    #[test]
+    fn what_belongs_to_the_machine_is_neither_written_nor_read() {
+        let Some(netns) = namespace() else { return };
+        let before = read_sysctl("vm.stat_interval").unwrap();
+        for key in ["vm.stat_interval", "kernel.hostname", "net.//.vm.stat_interval", "net", ""] {
+            let failed = netns.set_sysctl(key, &before).unwrap_err();
+            assert!(matches!(failed.errno, Errno::PERM | Errno::INVAL), "{key}: {failed}");
+            assert!(netns.sysctl(key).is_err(), "{key}");
+        }
+        let failed = netns.set_sysctl("vm.stat_interval", &before).unwrap_err().to_string();
+        assert!(
+            failed.contains("vm.stat_interval, which belongs to the whole machine"),
+            "{failed}"
+        );
+    }
+
+    #[test]
+    fn what_is_the_namespace_s_own_is_set_there_alone() {
+        let Some(netns) = namespace() else { return };
+        let key = "net.ipv4.tcp_retries2";
+        let outside = read_sysctl(key).unwrap();
+        let other = if outside == "7" { "8" } else { "7" };
+        netns.set_sysctl(key, other).unwrap();
+        assert_eq!(netns.sysctl(key).unwrap(), other);
+        assert_eq!(read_sysctl(key).unwrap(), outside);
+        assert_eq!(netns.sysctl("net.ipv4.nonsense").unwrap_err().errno, Errno::NOENT);
+    }
+
+    /// The criterion itself: the kernel shows a namespace's own tables as files of their own, and shared ones as the same.
+    #[test]
+    fn a_shared_file_is_the_same_inode_and_an_own_one_another() {
+        let Some(netns) = namespace() else { return };
+        let inodes = |key: &str| {
+            let look = || {
+                let flags = OFlags::PATH | OFlags::CLOEXEC;
+                open(path_of(key), flags, Mode::empty()).unwrap()
+            };
+            let (inside, outside) = (netns.run(look).unwrap(), look());
+            [inside, outside].map(|file| fstat(&file).unwrap().st_ino)
+        };
+        let [inside, outside] = inodes("vm.stat_interval");
+        assert_eq!(inside, outside);
+        let [inside, outside] = inodes("net.ipv4.tcp_retries2");
+        assert_ne!(inside, outside);
+    }
 }

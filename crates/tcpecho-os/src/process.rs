@@ -217,11 +217,25 @@ pub fn is_ignored(signal: i32) -> bool {
     asked == 0 && old.sa_sigaction == libc::SIG_IGN
 }
 
+/// Gives every signal its default action, whatever this process inherited: with SIGCHLD ignored the kernel would reap
+/// children itself, and nobody could learn how they ended.
+pub(crate) fn reset_dispositions() {
+    // `struct sigaction` as the kernel knows it, and more than it has on any machine: SIG_DFL, no flags, an empty mask.
+    const DEFAULT: [u64; 8] = [0; 8];
+    const SET_SIZE: usize = size_of::<u64>();
+    for signal in 1..=64 {
+        // Not the C library's call, which leaves two signals out that it keeps for itself: they may be inherited ignored, too.
+        // SAFETY: the kernel reads no more than the array has, and writes nothing.
+        unsafe {
+            let no_old = std::ptr::null_mut::<u64>();
+            libc::syscall(libc::SYS_rt_sigaction, signal, DEFAULT.as_ptr(), no_old, SET_SIZE);
+        }
+    }
+}
+
 /// Gives every signal its default action and lets it through, as a new program expects it.
 pub(crate) fn reset_signals() {
-    for signal in 1..=64 {
-        set_disposition(signal, libc::SIG_DFL);
-    }
+    reset_dispositions();
     // SAFETY: an all-zero sigset_t is the empty set on Linux.
     set_mask(&unsafe { std::mem::zeroed() });
 }

@@ -429,11 +429,36 @@ mod tests {
         assert!(![0, 5, 512, -4, -515].into_iter().any(is_restart));
     }
 
+    /// In a process of its own, since other tests have children, too.
     #[test]
     fn a_probe_leaves_no_child() {
-        match probe() {
-            Ok(()) => {}
-            Err(failed) => eprintln!("SKIP: {failed}"),
+        const ALONE: &str = "TCPECHO_TEST_ALONE";
+        if std::env::var_os(ALONE).is_none() {
+            let alone = std::process::Command::new(std::env::current_exe().unwrap())
+                .args(["ptrace::tests::a_probe_leaves_no_child", "--exact", "--nocapture"])
+                .env(ALONE, "1")
+                .output()
+                .unwrap();
+            let said = String::from_utf8_lossy(&alone.stdout);
+            assert!(said.contains("1 passed"), "{said}{}", String::from_utf8_lossy(&alone.stderr));
+            said.lines()
+                .filter(|line| line.starts_with("SKIP"))
+                .for_each(|line| println!("{line}"));
+            return;
         }
+        let entries = |folder: &str| std::fs::read_dir(folder).unwrap().flatten();
+        let descriptors = || entries("/proc/self/fd").count();
+        let children = || {
+            let lists = entries("/proc/self/task")
+                .map(|task| std::fs::read_to_string(task.path().join("children")).unwrap());
+            lists.collect::<String>()
+        };
+        assert_eq!(children(), "");
+        let before = descriptors();
+        if let Err(failed) = probe() {
+            println!("\nSKIP: {failed}");
+        }
+        // Zombies are listed, too.
+        assert_eq!((children(), descriptors()), (String::new(), before));
     }
 }

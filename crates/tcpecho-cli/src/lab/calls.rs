@@ -1,12 +1,8 @@
 //! What a reader is shown of a timeline on which programs are observed: nothing twice.
 
-use std::{
-    collections::HashSet,
-    sync::{Arc, mpsc},
-    time::Duration,
-};
+use std::{collections::HashSet, sync::Arc, time::Duration};
 
-use tcpecho_lab::{Moment, Place, What};
+use tcpecho_lab::{Moment, Place, What, timeline::Follower};
 
 /// Leaves out the lines that an observed program reads and writes, since the calls that it makes say the same, and tells a
 /// call in one moment if nothing happened while it was made.
@@ -85,34 +81,31 @@ pub(super) fn tidied(moments: Vec<Moment>) -> Vec<Moment> {
 }
 
 /// A timeline that grows: a call that has not returned within some milliseconds is shown as one that waits. `processed` is
-/// called after each moment, whether it was shown, left out or kept to be joined with the next.
+/// called after each moment, with the mark behind it, whether it was shown, left out or kept to be joined with the next.
 pub(super) fn follow(
-    moments: &mpsc::Receiver<Moment>,
-    mut processed: impl FnMut(),
+    mut moments: Follower,
+    mut processed: impl FnMut(usize),
     mut show: impl FnMut(Moment) -> bool,
 ) {
     const SOON: Duration = Duration::from_millis(5);
     let mut tidy = Tidy::default();
     loop {
-        let next = match moments.recv_timeout(SOON) {
-            Err(mpsc::RecvTimeoutError::Timeout) => {
+        let next = match moments.next(Some(SOON)) {
+            Some(moment) => moment,
+            None => {
                 if !tidy.rest().is_none_or(&mut show) {
                     return;
                 }
-                match moments.recv() {
-                    Ok(moment) => moment,
-                    Err(_) => return,
-                }
+                let Some(moment) = moments.next(None) else { return };
+                moment
             }
-            Err(mpsc::RecvTimeoutError::Disconnected) => return,
-            Ok(moment) => moment,
         };
         for moment in tidy.push(next) {
             if !show(moment) {
                 return;
             }
         }
-        processed();
+        processed(moments.mark());
     }
 }
 

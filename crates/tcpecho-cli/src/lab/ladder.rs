@@ -9,7 +9,7 @@ use std::{
 };
 
 use tcpecho_lab::{
-    Exit, Moment, Place, Side, Timeline, What,
+    Exit, Moment, Place, Side, TcpState, Timeline, What,
     scenario::{Run, Verdict},
     timeline::{PacketMoment, Verdict as Fate},
 };
@@ -140,15 +140,15 @@ impl Ladder {
         look: impl Fn() -> Look + Send + 'static,
         mut sink: Sink,
     ) -> Self {
-        let (mark, moments) = timeline.follow();
-        let drawn = Arc::new(Drawn { moments: Mutex::new(mark), more: Condvar::new() });
+        let moments = timeline.follow();
+        let drawn = Arc::new(Drawn { moments: Mutex::new(moments.mark()), more: Condvar::new() });
         let counted = Arc::clone(&drawn);
         let draw = move || {
-            let processed = || {
-                *counted.count() += 1;
+            let processed = |mark| {
+                *counted.count() = mark;
                 counted.more.notify_all();
             };
-            calls::follow(&moments, processed, |moment| {
+            calls::follow(moments, processed, |moment| {
                 if matches!(&moment.what, What::Step(text) if text == THE_END) {
                     return false;
                 }
@@ -227,14 +227,8 @@ pub(super) fn line(moment: &Moment, look: Look) -> Option<String> {
                 placed
             }
         }
-        What::State { before, now, .. } => {
-            let word = |state: &Option<_>| {
-                state.map_or_else(
-                    || "-".to_string(),
-                    |state: tcpecho_lab::TcpState| state.to_string(),
-                )
-            };
-            at_side(Some(BLUE), format!("{} → {}", word(before), word(now)))
+        What::State { before, now, sampled, .. } => {
+            at_side(Some(BLUE), change(*before, *now, *sampled))
         }
         What::Call(call) => {
             let colour = call.injected.then_some(YELLOW);
@@ -266,8 +260,18 @@ pub(super) fn line(moment: &Moment, look: Look) -> Option<String> {
         What::Claim { sentence, holds: true, .. } => across(GREEN, format!("   ✓ {sentence}")),
         What::Claim { sentence, note, .. } => across(RED, format!("   ✗ {sentence} ({note})")),
         What::Trouble(text) => across(RED, format!("trouble: {text}")),
+        What::Omitted { moments } => {
+            across(YELLOW, format!("   … {moments} moments were not kept"))
+        }
         _ => return None,
     })
+}
+
+/// A change of state in words; with an ellipsis where others may have come between.
+pub(super) fn change(before: Option<TcpState>, now: Option<TcpState>, sampled: bool) -> String {
+    let word = |state: Option<TcpState>| state.map_or("-", TcpState::word);
+    let arrow = if sampled { "→ … →" } else { "→" };
+    format!("{} {arrow} {}", word(before), word(now))
 }
 
 /// What a stranger's program writes must not steer our terminal.
@@ -347,6 +351,7 @@ mod tests {
             remote: "192.0.2.2:40000".parse().unwrap(),
             before: Some(tcpecho_lab::TcpState::Established),
             now: Some(tcpecho_lab::TcpState::FinWait1),
+            sampled: false,
         };
         for width in [40, 60, 80, 100, 132, 200] {
             for text in ["short", long, &"x".repeat(300), "日本語".repeat(30).as_str()] {

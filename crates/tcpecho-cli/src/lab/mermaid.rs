@@ -7,7 +7,10 @@ use tcpecho_lab::{
     timeline::Verdict as Fate,
 };
 
-use super::report::{moments, words};
+use super::{
+    ladder::change,
+    report::{moments, words},
+};
 
 /// A diagram for each run, with a comment that says which.
 pub(super) fn mermaid(out: &mut impl io::Write, runs: &[Run]) -> io::Result<()> {
@@ -37,12 +40,7 @@ fn line(moment: &Moment) -> Option<String> {
     };
     Some(match &moment.what {
         What::Packet(packet) => arrow(packet),
-        What::State { before, now, .. } => {
-            let word = |state: &Option<tcpecho_lab::TcpState>| {
-                state.map_or_else(|| "-".to_string(), |state| state.to_string())
-            };
-            beside(&format!("{} → {}", word(before), word(now)))
-        }
+        What::State { before, now, sampled, .. } => beside(&change(*before, *now, *sampled)),
         What::Input { line, .. } => beside(&format!("> {line}")),
         What::Output { line, .. } => beside(line),
         What::Exit { exit: Exit::Exited(status), .. } => beside(&format!("exited with {status}")),
@@ -53,6 +51,8 @@ fn line(moment: &Moment) -> Option<String> {
         What::Step(text) => beside(&format!("== {text}")),
         What::Claim { sentence, holds: true, .. } => beside(&format!("✓ {sentence}")),
         What::Claim { sentence, note, .. } => beside(&format!("✗ {sentence} ({note})")),
+        What::Trouble(text) => beside(&format!("trouble: {text}")),
+        What::Omitted { moments } => beside(&format!("… {moments} moments were not kept")),
         _ => return None,
     })
 }

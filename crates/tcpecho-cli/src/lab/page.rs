@@ -9,6 +9,7 @@ use tcpecho_lab::{
 };
 
 use super::{
+    ladder::change,
     pace,
     report::{escaped, shown, words},
 };
@@ -126,12 +127,7 @@ fn cells(moment: &Moment) -> Option<String> {
     };
     Some(match &moment.what {
         What::Packet(packet) => format!("<td></td><td>{}</td><td></td>", arrow(packet)),
-        What::State { before, now, .. } => {
-            let word = |state: &Option<TcpState>| {
-                state.map_or_else(|| "–".to_string(), |state| state.to_string())
-            };
-            side("state", format!("{} → {}", word(before), word(now)))
-        }
+        What::State { before, now, sampled, .. } => side("state", change(*before, *now, *sampled)),
         What::Call(call) if call.injected => side("system injected", call.to_string()),
         What::Call(call) => side("system", call.to_string()),
         What::Signal { signal, .. } => side("signal", signal.clone()),
@@ -150,6 +146,8 @@ fn cells(moment: &Moment) -> Option<String> {
         What::Claim { sentence, note, .. } => {
             across("claim failed", &format!("✗ {sentence} ({note})"))
         }
+        What::Trouble(text) => across("claim failed", &format!("trouble: {text}")),
+        What::Omitted { moments } => across("step", &format!("… {moments} moments were not kept")),
         _ => return None,
     })
 }

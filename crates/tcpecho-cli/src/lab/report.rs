@@ -9,7 +9,7 @@ use tcpecho_lab::{
 };
 
 use super::{calls::tidied, ladder, pace};
-use crate::output::write_file;
+use crate::{output::write_file, tell::say};
 
 /// The page of `lab explain`, in Markdown that reads well as it is.
 pub(super) fn explanation(scenario: &Scenario) -> String {
@@ -128,10 +128,10 @@ fn facts(moment: &Moment) -> (&'static str, String, Option<String>) {
             Some(packet.verdict.to_string()),
         ),
         What::Unparsed { why, .. } => ("unparsed", (*why).into(), None),
-        What::State { local, now, .. } => (
+        What::State { local, now, sampled, .. } => (
             "state",
             format!("{local} {}", now.map_or_else(|| "-".into(), |state| state.to_string())),
-            None,
+            sampled.then(|| "sampled".into()),
         ),
         What::Started { program, pid } => ("started", format!("{program} {pid}"), None),
         What::Observed { program } => ("observed", program.to_string(), None),
@@ -147,6 +147,7 @@ fn facts(moment: &Moment) -> (&'static str, String, Option<String>) {
             ("claim", sentence.clone(), Some(if *holds { "holds" } else { "fails" }.into()))
         }
         What::Trouble(text) => ("trouble", text.clone(), None),
+        What::Omitted { moments } => ("omitted", moments.to_string(), None),
     }
 }
 
@@ -216,5 +217,13 @@ pub(super) fn write_pcapng(run: &Run, file: &Path) -> Result<(), String> {
     };
     let mut bytes = Vec::new();
     pcapng::write(timeline, &mut bytes).map_err(|error| format!("{}: {error}", file.display()))?;
-    write_file(file, &bytes)
+    write_file(file, &bytes)?;
+    let missing = timeline.omitted().packets;
+    if missing > 0 {
+        say(&format!(
+            "{}: {missing} packets are not in it: there were too many to keep, the first and the last are",
+            file.display()
+        ));
+    }
+    Ok(())
 }

@@ -82,8 +82,16 @@ pub(super) fn run(args: &ShellArgs) -> ExitCode {
     let drawn = screen.clone();
     let sink: Sink = Box::new(move |line| drawn.show(line));
     let ladder = Ladder::draw_to(&two.timeline, look, sink);
+    let looking = match two.keep_looking() {
+        Ok(looking) => looking,
+        Err(failed) => {
+            say(&failed.to_string());
+            return ExitCode::from(exit::NOT_POSSIBLE);
+        }
+    };
     let mut desk = Desk::new(two, &options, screen, prompt.is_interactive());
     let status = obey(&mut prompt, &mut desk, &ladder);
+    drop(looking);
     drop(ladder);
     ExitCode::from(status)
 }

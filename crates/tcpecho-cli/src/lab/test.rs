@@ -74,6 +74,9 @@ pub(super) const RIGHT: &str = "right";
 pub(super) const BROKEN: &str = "broken";
 const SKIPPED: &str = "skipped";
 
+/// Bytes that are kept of the beginning and of the end of each trial: there are many, and all are over before the table.
+const KEPT: usize = 1 << 20;
+
 const HELP: &str = "\
 Verdicts: right; or the gravest fault:
   late        noticed only when given more to do what it could have known before
@@ -147,6 +150,23 @@ pub(super) fn pair_named(name: &str) -> Result<Vec<&'static Scenario>, ExitCode>
     Ok(found)
 }
 
+/// What to say of a name that exists for somebody's program only, if it does.
+pub(super) fn needs_a_program(name: &str) -> Option<ExitCode> {
+    let roles: Vec<&str> = Side::BOTH
+        .iter()
+        .filter(|role| Trial::named(name, **role).is_some())
+        .map(|role| match role {
+            Side::Client => "--client 'COMMAND {host} {port}'",
+            Side::Server => "--server 'COMMAND {port}'",
+        })
+        .collect();
+    if roles.is_empty() {
+        return None;
+    }
+    let how = roles.join(" or ");
+    Some(refuse(format!("'{name}' tests a program of yours: give it with {how}")))
+}
+
 /// Trials of this name for this role; `all` is every one.
 pub(super) fn trial_named(name: &str, role: Side) -> Result<Vec<&'static Scenario>, ExitCode> {
     let ours: Vec<_> = trials().into_iter().filter(|trial| trial.role == role).collect();
@@ -201,6 +221,7 @@ fn judge(args: &TestArgs) -> Result<ExitCode, ExitCode> {
         stage.invite(invitation.role, command.clone());
         // Nobody will look at a ladder, and looking at states is most of the work.
         stage.two().watch_states(false);
+        stage.two().timeline.keep(KEPT);
     });
     drop(watch);
     if let Some(why) = cannot_start(&runs) {

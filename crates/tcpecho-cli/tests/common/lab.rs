@@ -8,9 +8,14 @@ use std::{
 
 /// Types this at `tcpecho lab ARGS`, and waits for its end.
 pub(crate) fn typed(args: &[&str], input: &str) -> Output {
-    let mut child = Command::new(env!("CARGO_BIN_EXE_tcpecho"))
-        .arg("lab")
-        .args(args)
+    let mut lab = Command::new(env!("CARGO_BIN_EXE_tcpecho"));
+    lab.arg("lab").args(args);
+    typed_at(lab, input)
+}
+
+/// Types this at whatever it is, and waits for its end.
+pub(crate) fn typed_at(mut command: Command, input: &str) -> Output {
+    let mut child = command
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())

@@ -187,9 +187,9 @@ fn standard_error_full_and_never_drained() {
         let mut server = Serving::run_with(bare(engine).stdout(Stdio::piped()).stderr(writer));
         server.next_line();
         let times: Vec<_> = (0..5).map(|_| sessions(server.addr(), part)).collect();
-        // Not every part after the first, as the machine may have something else to do; but one of them.
-        let later = times[1..].iter().min().unwrap();
-        assert!(*later < 4 * times[0] + Duration::from_secs(1), "{times:?}");
+        // All parts after the first together, as the machine may have something else to do during one.
+        let later: Duration = times[1..].iter().sum();
+        assert!(later < 16 * times[0] + Duration::from_secs(4), "{times:?}");
         server.stops().with(0).within(AT_ONCE);
     }
 }

@@ -6,6 +6,9 @@ use std::net::SocketAddr;
 
 use super::{Flags, Icmp, Packet, Tcp, Transport};
 
+/// Directions that are remembered, since a program can make as many as it likes; with more, counting begins anew.
+const MOST: usize = 100_000;
+
 /// The first sequence number of every direction that was seen.
 #[derive(Debug, Default)]
 pub struct Flows {
@@ -24,6 +27,9 @@ impl Flows {
     }
 
     fn tcp(&mut self, tcp: &Tcp, (source, destination): (SocketAddr, SocketAddr)) -> String {
+        if self.first.len() > MOST {
+            self.first.clear();
+        }
         let mut line = tcp.flags.to_string();
         let seq = self.seq(tcp, (source, destination));
         let _ = write!(line, " seq={seq}");

@@ -1,19 +1,11 @@
 //! What `/proc` shows of a process. There is no event for "it sleeps now", so it is looked at until it does.
 
 use std::os::fd::{AsRawFd, BorrowedFd};
-use std::time::Duration;
-
-use rustix::io::Errno;
 
 /// The process number behind a pidfd, as `/proc` here counts.
 pub(super) fn pid_of(pidfd: BorrowedFd<'_>) -> Option<i32> {
     let info = std::fs::read_to_string(format!("/proc/self/fdinfo/{}", pidfd.as_raw_fd())).ok()?;
     info.lines().find_map(|line| line.strip_prefix("Pid:"))?.trim().parse().ok()
-}
-
-/// Looks again and again.
-pub(super) fn until(patience: Duration, done: impl FnMut() -> bool) -> Result<(), Errno> {
-    if crate::glances::until(patience, done) { Ok(()) } else { Err(Errno::TIME) }
 }
 
 /// The letter behind the name in `/proc/PID/stat`; the name may contain anything.
@@ -41,7 +33,7 @@ pub(super) fn system_call(pid: i32) -> Option<i64> {
 }
 
 /// The children of all its threads. The list is exact while none of them comes or goes.
-pub(super) fn children(pid: i32) -> Vec<(i32, char)> {
+pub(crate) fn children(pid: i32) -> Vec<(i32, char)> {
     let Ok(threads) = std::fs::read_dir(format!("/proc/{pid}/task")) else { return Vec::new() };
     let lists = threads
         .flatten()

@@ -29,6 +29,7 @@ fn run() -> Vec<Moment> {
         remote: "192.0.2.2:9".parse().unwrap(),
         before: None,
         now: Some(TcpState::TimeWait),
+        sampled: false,
     };
     let in_state = |side, state| Fact::State { side, state };
     vec![

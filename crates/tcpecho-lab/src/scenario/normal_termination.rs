@@ -48,10 +48,11 @@ fn play(stage: &mut Stage) -> Played {
     stage.claim_state("the server is still in LAST_ACK", Side::Server, TcpState::LastAck);
 
     stage.step("the last ACK goes on");
-    stage.let_go(&ack)?;
+    stage.let_one_go(&ack)?;
     stage.claim_none_left("the server's host has forgotten the connection", Side::Server, PORT);
     stage.claim("the client's host, which closed first, keeps it in TIME_WAIT", only_time_wait(stage, Side::Client));
     stage.claim("nobody has sent RST", stage.count(&Matcher::rst()) == 0);
+    stage.forget(&ack)?;
 
     stage.step("a second client connects, and this time the server closes first");
     let client = stage.client()?;

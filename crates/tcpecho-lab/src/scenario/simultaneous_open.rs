@@ -40,8 +40,13 @@ fn play(stage: &mut Stage) -> Played {
     stage.claim_state("so is the other", right, TcpState::SynSent);
 
     stage.step("the SYNs cross, and the wire keeps what answers them");
-    stage.wire_rule(Rule::hold(Matcher::syn_ack()));
-    stage.two().wire.release_all(&Matcher::syn());
+    // All of it: a SYN that was sent twice would be answered by an ACK, which completes the handshake.
+    stage.wire_rule(Rule::hold(Matcher::any()));
+    for side in [left, right] {
+        let syn = stage.two().wire.wait_for(&Matcher::syn().from(side), 0, PATIENCE)?;
+        stage.two().wire.release(syn.number);
+    }
+    stage.two().wire.discard(&Matcher::syn());
     for side in [left, right] {
         stage.two().wire.wait_for(&Matcher::syn_ack().from(side), 0, PATIENCE)?;
     }

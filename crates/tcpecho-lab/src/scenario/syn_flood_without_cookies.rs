@@ -10,8 +10,9 @@ use crate::side::{Family, Side};
 use crate::stage::{Broken, PORT, Played, Stage};
 use tcpecho_os::tcp_state::TcpState;
 
-/// Of the server.
-pub(super) const BACKLOG: u32 = 4;
+/// Of the server. With more than four half-open connections the kernel drops those that have waited for some seconds, before
+/// all answers to them are sent (`reqsk_timer_handler`), and a busy machine takes some seconds.
+pub(super) const BACKLOG: u32 = 3;
 /// How many SYNs.
 pub(super) const FLOOD: u64 = 20;
 
@@ -35,11 +36,11 @@ fn play(stage: &mut Stage) -> Played {
     // Half-open connections are to outlast the honest client's patience.
     server_host.set_sysctl("net.ipv4.tcp_synack_retries", "8")?;
 
-    stage.step("a server listens with backlog 4; twenty SYNs come from addresses that never answer");
+    stage.step("a server listens with backlog 3; twenty SYNs come from addresses that never answer");
     let _server = stage.listening(BACKLOG)?;
     flood(stage);
     let half_open = half_open(stage);
-    stage.claim("about as many as the backlog are in SYN_RECV", (4..=5).contains(&half_open));
+    stage.claim("about as many as the backlog are in SYN_RECV", (3..=4).contains(&half_open));
     stage.claim("the other SYNs are dropped", drops(stage)? == FLOOD - half_open);
 
     stage.step("an honest client connects");

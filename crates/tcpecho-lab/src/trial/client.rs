@@ -46,7 +46,7 @@ fn meet(stage: &mut Stage) -> Result<(Stranger, Actor), Broken> {
     server.must("sigpipe ignore")?;
     let stranger = stage.stranger(Side::Client)?;
     server.begin("accept")?;
-    if server.program().next_line(END).is_err() {
+    if stage.hears(&server, END).is_err() {
         return Err(stage.stuck("the program does not connect"));
     }
     Ok((stranger, server))
@@ -57,7 +57,7 @@ fn exchange(stage: &mut Stage, stranger: &Stranger, server: &Actor, line: &str) 
     let mark = stage.two().timeline.mark();
     stranger.types(line);
     answer(stage, server, line)?;
-    stage.two().wire.wait_delivered(&Matcher::data().from_server(), mark, PATIENCE)?;
+    stage.delivered(&Matcher::data().from_server(), mark, PATIENCE)?;
     if stage.wait_until_read(Side::Client).is_err() {
         return Err(stage.stuck("the program does not read the reply before it gets more input"));
     }
@@ -67,7 +67,7 @@ fn exchange(stage: &mut Stage, stranger: &Stranger, server: &Actor, line: &str) 
 /// The server gets the line and sends it back.
 fn answer(stage: &mut Stage, server: &Actor, line: &str) -> Played {
     let length = line.len() + 1;
-    let said = echoed(server, length)?;
+    let said = echoed(stage, server, length)?;
     if said == format!("ok {length}") {
         Ok(())
     } else {
@@ -79,9 +79,9 @@ fn answer(stage: &mut Stage, server: &Actor, line: &str) -> Played {
 const NOTHING_CAME: &str = "not all of it came";
 
 /// What echoing so many bytes came to.
-fn echoed(server: &Actor, bytes: usize) -> Result<String, Broken> {
+fn echoed(stage: &Stage, server: &Actor, bytes: usize) -> Result<String, Broken> {
     server.begin(&format!("echo {bytes}"))?;
-    let said = server.program().next_line(END);
+    let said = stage.hears(server, END);
     Ok(said.unwrap_or_else(|_| NOTHING_CAME.into()))
 }
 
@@ -123,7 +123,7 @@ fn through(stage: &mut Stage, rules: Vec<Rule>) -> Result<(Stranger, Vec<String>
         stranger.types(line);
     }
     stranger.ends_input();
-    let said = echoed(&server, 20_000)?;
+    let said = echoed(stage, &server, 20_000)?;
     server.call("close")?;
     Ok((stranger, lines, said))
 }

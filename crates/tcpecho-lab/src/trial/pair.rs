@@ -45,7 +45,7 @@ fn meet(stage: &mut Stage) -> Result<Pair, Broken> {
         let sockets = stage.connections(Side::Client, PORT);
         sockets.iter().any(|socket| socket.state == TcpState::Established)
     };
-    if Stage::until(END, || connected() || client.program.exit().is_some()) && connected() {
+    if stage.comes(END, || connected() || client.program.exit().is_some()) && connected() {
         Ok(Pair { client, server })
     } else {
         Err(stage.stuck("the client does not connect"))
@@ -57,11 +57,11 @@ fn exchange(stage: &mut Stage, pair: &Pair, line: &str) -> Played {
     let mark = stage.two().timeline.mark();
     pair.client.types(line);
     let there = Matcher::data().from_client().containing(line);
-    if stage.two().wire.wait_delivered(&there, mark, END).is_err() {
+    if stage.delivered(&there, mark, END).is_err() {
         return Err(stage.stuck(&format!("the client does not send the line {line:?}")));
     }
     let back = Matcher::data().from_server().containing(line);
-    if stage.two().wire.wait_delivered(&back, mark, END).is_err() {
+    if stage.delivered(&back, mark, END).is_err() {
         return Err(stage.stuck(&format!("the server does not send the line {line:?} back")));
     }
     if stage.wait_until_read(Side::Client).is_err() {
@@ -101,7 +101,7 @@ fn kill_all(server: &Stranger, descendants: Vec<OwnedFd>) {
 impl Stage {
     /// That end has a connection, and it is established.
     fn claim_established(&mut self, sentence: &str, side: Side) {
-        let established = Stage::until(END, || {
+        let established = self.comes(END, || {
             let sockets = self.connections_of_any_family(side);
             sockets.iter().any(|socket| socket.state == TcpState::Established)
         });
@@ -110,7 +110,7 @@ impl Stage {
 
     /// That end sends FIN.
     fn claim_closes(&mut self, sentence: &str, side: Side, fault: Fault) {
-        let fin = self.two().wire.wait_delivered(&Matcher::fin().from(side), 0, END);
+        let fin = self.delivered(&Matcher::fin().from(side), 0, END);
         self.claim_or(sentence, fault, fin.is_ok());
     }
 

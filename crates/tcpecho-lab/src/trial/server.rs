@@ -37,7 +37,7 @@ table! {
 /// The program is started; it listens when this returns.
 pub(super) fn open(stage: &mut Stage) -> Result<Stranger, Broken> {
     let mut stranger = stage.stranger(Side::Server)?;
-    if Stage::until(PATIENCE, || listens(stage) || stranger.program.exit().is_some())
+    if stage.comes(PATIENCE, || listens(stage) || stranger.program.exit().is_some())
         && listens(stage)
     {
         stranger.children = stranger.program.children().len();
@@ -67,11 +67,12 @@ fn customer(stage: &Stage) -> Result<Actor, Broken> {
 }
 
 /// What is wrong if a line does not come back to this client.
-fn served(client: &Actor, line: &str) -> Result<Option<(Fault, String)>, Broken> {
-    served_within(END, client, line)
+fn served(stage: &Stage, client: &Actor, line: &str) -> Result<Option<(Fault, String)>, Broken> {
+    served_within(stage, END, client, line)
 }
 
 fn served_within(
+    stage: &Stage,
     patience: Duration,
     client: &Actor,
     line: &str,
@@ -81,7 +82,7 @@ fn served_within(
         return Ok(Some((Fault::Lost, format!("sending it: {sent}"))));
     }
     client.begin("recv 1000")?;
-    let Ok(said) = client.program().next_line(patience) else {
+    let Ok(said) = stage.hears(client, patience) else {
         return Ok(Some((Fault::Hung, "no answer".into())));
     };
     let wanted = format!("ok {} {line}\\n", line.len() + 1);
@@ -95,7 +96,7 @@ fn served_within(
 impl Stage {
     /// A line comes back to this client.
     fn claim_serves(&mut self, sentence: &str, stranger: &Stranger, client: &Actor) -> Played {
-        let fault = served(client, "hello")?;
+        let fault = served(self, client, "hello")?;
         let died = stranger.program.exit().map(|exit| (Fault::Died, words(exit)));
         self.claim_without(sentence, fault.map(|fault| died.unwrap_or(fault)));
         Ok(())
@@ -106,7 +107,7 @@ impl Stage {
         let client = self.client()?;
         client.must("sigpipe ignore")?;
         client.begin(&self.connect_line())?;
-        let said = client.program().next_line(END).unwrap_or_else(|_| "no answer".into());
+        let said = self.hears(&client, END).unwrap_or_else(|_| "no answer".into());
         if said == "ok" {
             return self.claim_serves(sentence, stranger, &client);
         }
@@ -120,7 +121,7 @@ impl Stage {
     fn claim_no_zombies(&mut self, sentence: &str, stranger: &Stranger) {
         let program = &stranger.program;
         let extra = || program.children().len().saturating_sub(stranger.children);
-        Stage::until(END, || extra() <= program.zombies());
+        self.comes(END, || extra() <= program.zombies());
         Stage::until(NOTICE, || program.zombies() == 0);
         let zombies = program.zombies();
         self.guest.conduct.zombies = Some(zombies);
@@ -133,7 +134,7 @@ impl Stage {
     /// All clients have closed, and no socket waits for the program to do the same.
     pub(super) fn claim_no_close_wait(&mut self, sentence: &str) {
         let mut left = Vec::new();
-        Stage::until(END, || {
+        self.comes(END, || {
             left = self.connections_of_any_family(Side::Server);
             left.iter().all(|socket| socket.state == TcpState::TimeWait)
         });
@@ -147,7 +148,7 @@ impl Stage {
 
     /// It has no more descriptors than it had.
     fn claim_no_descriptors(&mut self, sentence: &str, stranger: &Stranger, before: usize) {
-        Stage::until(END, || stranger.program.descriptors() <= before);
+        self.comes(END, || stranger.program.descriptors() <= before);
         let more = stranger.program.descriptors().saturating_sub(before);
         self.guest.conduct.leaked_descriptors = Some(more);
         self.claim_without(sentence, (more > 0).then(|| (Fault::Leaked, format!("{more} more"))));
@@ -162,7 +163,7 @@ impl Stage {
         bytes: usize,
     ) -> Played {
         client.begin("drain end")?;
-        let said = client.program().next_line(END);
+        let said = self.hears(client, END);
         let wanted = format!("ok {bytes} right");
         let fault = match said {
             Ok(said) if said == wanted => None,

@@ -1,24 +1,30 @@
 //! Somebody's program on the stage: it makes its own calls, so it is judged by what the wire, the kernel's tables, its
 //! streams and its end show.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tcpecho_os::process::Exit;
 
 use super::command::CommandLine;
 use super::conduct::{Conduct, Fault};
 use crate::impairment::Matcher;
-use crate::program::{Launch, Program};
+use crate::program::{Launch, LeftOut, Program};
 use crate::side::{Family, Side};
-use crate::stage::{Broken, PATIENCE, PORT, Played, Stage};
-use crate::timeline::{Stream, What};
+use crate::stage::{Actor, Broken, PATIENCE, PORT, Played, Stage};
+use crate::timeline::{PacketMoment, Stream, TimedOut, What};
 
 /// How long a program may take to notice what has happened. It is only waited out by those that never do.
 pub(crate) const NOTICE: Duration = Duration::from_secs(4);
 /// How long a program may take to come to an end, or to get a stream through. Long, because the machine may be busy and a
 /// wrong verdict is worse than a late one; only waited out by those that hang.
 pub(crate) const END: Duration = Duration::from_secs(12);
+
+/// One turn of waiting for what only the program under test can bring about.
+const TURN: Duration = Duration::from_millis(50);
+/// How many turns are waited when nothing can come any more: for what is under way in the wire and in the opposite host.
+const LAST_TURNS: u32 = 8;
 
 /// What a stage knows of the program under test, or of both.
 #[derive(Default)]
@@ -30,6 +36,8 @@ pub(crate) struct Guest {
     mark: usize,
     /// Where it was when the program was started.
     started: usize,
+    /// The connections that its host had then: they are not its own.
+    others: Vec<(SocketAddr, SocketAddr)>,
     pub(crate) conduct: Conduct,
 }
 
@@ -86,6 +94,8 @@ impl Stage {
         let is_pair = self.guest.commands.iter().all(Option::is_some);
         let launch = Launch::new(&words).named(if is_pair { side.word() } else { "program" });
         self.guest.started = self.two().timeline.mark();
+        let others = self.connections_of_any_family(side).into_iter();
+        self.guest.others = others.map(|socket| (socket.local, socket.remote)).collect();
         let program = self.two().host(side).launch(&launch);
         // A program that does not exist is no reason to skip, as a setting that this kernel lacks is.
         let program = Arc::new(program.map_err(|failed| Broken::new(failed.to_string()))?);
@@ -133,16 +143,16 @@ impl Stage {
         let name = stranger.program.name();
         let typed: Vec<String> =
             self.two().timeline.since(0).into_iter().filter_map(typed).collect();
-        let noticed =
-            self.two().timeline.wait_for(self.guest.mark, NOTICE, sentence, |moment| match &moment
-                .what
-            {
+        let noticed = self.while_it_can_come(NOTICE, |patience| {
+            let timeline = &self.two().timeline;
+            timeline.wait_for(self.guest.mark, patience, sentence, |moment| match &moment.what {
                 What::Exit { program, .. } => (**program == *name).then_some(()),
                 What::Output { program, line, .. } => {
                     (**program == *name && !typed.contains(line)).then_some(())
                 }
                 _ => None,
-            });
+            })
+        });
         self.claim_or(sentence, Fault::Late, noticed.is_ok());
     }
 
@@ -228,6 +238,101 @@ impl Stage {
         crate::glances::until(patience, done)
     }
 
+    /// The same of what the program under test has to bring about: its end ends the waiting.
+    pub(crate) fn comes(&self, patience: Duration, mut done: impl FnMut() -> bool) -> bool {
+        let waited = self.while_it_can_come(patience, |patience| {
+            let after = patience;
+            let what = String::new();
+            if Stage::until(patience, &mut done) { Ok(()) } else { Err(TimedOut { what, after }) }
+        });
+        waited.is_ok()
+    }
+
+    /// The next answer of a program on strings, which waits for what the program under test does.
+    pub(crate) fn hears(&self, actor: &Actor, patience: Duration) -> Result<String, TimedOut> {
+        self.while_it_can_come(patience, |turn| {
+            let begun = Instant::now();
+            loop {
+                let heard = actor.program().next_line(turn);
+                // If it does not sleep in its call, what it waited for has come; a busy machine lets it say so later.
+                let is_stuck = actor.program().is_blocked() || actor.program().exit().is_some();
+                let is_over = begun.elapsed() > patience || !self.nothing_can_come();
+                if heard.is_ok() || is_stuck || is_over {
+                    return heard;
+                }
+            }
+        })
+    }
+
+    /// As [`crate::Wire::wait_delivered`]; in a trial the end of the program ends the waiting.
+    pub(crate) fn delivered(
+        &self,
+        matcher: &Matcher,
+        mark: usize,
+        patience: Duration,
+    ) -> Result<PacketMoment, TimedOut> {
+        self.while_it_can_come(patience, |patience| {
+            self.two().wire.wait_delivered(matcher, mark, patience)
+        })
+    }
+
+    /// As [`crate::Wire::wait_for`]; in a trial the end of the program ends the waiting.
+    pub(crate) fn sent(
+        &self,
+        matcher: &Matcher,
+        mark: usize,
+        patience: Duration,
+    ) -> Result<PacketMoment, TimedOut> {
+        self.while_it_can_come(patience, |patience| {
+            self.two().wire.wait_for(matcher, mark, patience)
+        })
+    }
+
+    /// Waits in short turns, and no longer once nothing can come.
+    fn while_it_can_come<T>(
+        &self,
+        patience: Duration,
+        mut wait: impl FnMut(Duration) -> Result<T, TimedOut>,
+    ) -> Result<T, TimedOut> {
+        if self.guest.programs.is_empty() {
+            return wait(patience);
+        }
+        let begun = Instant::now();
+        let mut turns_left = LAST_TURNS;
+        loop {
+            let left = patience.saturating_sub(begun.elapsed());
+            let timed_out = match wait(left.min(TURN)) {
+                Err(timed_out) => timed_out,
+                came => return came,
+            };
+            turns_left = if self.nothing_can_come() { turns_left - 1 } else { LAST_TURNS };
+            if left <= TURN {
+                return Err(TimedOut { after: patience, ..timed_out });
+            }
+            if turns_left == 0 {
+                let what = format!("{}, and the program has ended", timed_out.what);
+                let after = Duration::from_millis(begun.elapsed().as_millis() as u64);
+                return Err(TimedOut { what, after });
+            }
+        }
+    }
+
+    /// Every program under test has ended, with all that it had started, and its kernel has nothing left to send for it.
+    fn nothing_can_come(&self) -> bool {
+        use tcpecho_os::tcp_state::TcpState::{FinWait2, TimeWait};
+        let programs = &self.guest.programs;
+        !programs.is_empty()
+            && programs.iter().all(|(_, program)| program.exit().is_some())
+            && programs.iter().all(|(side, _)| {
+                let mut sockets = self.connections_of_any_family(*side).into_iter();
+                !self.two().host(*side).has_orphans()
+                    && sockets.all(|socket| {
+                        matches!(socket.state, TimeWait | FinWait2)
+                            || self.guest.others.contains(&(socket.local, socket.remote))
+                    })
+            })
+    }
+
     /// Ends the program, or both, and tells what was seen: of a pair, its faults and notes. `None` if nobody was invited.
     pub(crate) fn dismiss(&mut self, played: &Played) -> Option<Conduct> {
         let commands = std::mem::take(&mut self.guest.commands);
@@ -250,11 +355,20 @@ impl Stage {
             return Some(std::mem::take(&mut self.guest.conduct));
         };
         let (side, exit) = (*side, *exit);
+        let left_out = program.left_out();
+        if left_out.lines > 0 {
+            let LeftOut { lines, bytes } = left_out;
+            self.note(format!("{lines} lines ({bytes} bytes) that it wrote were not kept"));
+        }
         let noticed = self.noticed(program);
         let said = self.said(program);
         let syns = self.connections_asked_for();
         let conduct = &mut self.guest.conduct;
         conduct.exit = if conduct.ended_by_lab { None } else { exit };
+        if side == Side::Client && syns == 0 && conduct.exit.is_some() && conduct.faults.is_empty()
+        {
+            conduct.faults.push(Fault::Quit);
+        }
         conduct.noticed = noticed.filter(|_| side == Side::Client);
         conduct.connections = (side == Side::Client).then_some(syns);
         conduct.said = said;
@@ -320,7 +434,7 @@ impl Stage {
             let sockets = self.connections_of_any_family(Side::Server);
             sockets.iter().all(|socket| socket.wqueue == 0)
         };
-        if Stage::until(PATIENCE, acknowledged) {
+        if self.comes(PATIENCE, acknowledged) {
             Ok(())
         } else {
             Err(Broken::new("the client's kernel does not acknowledge the reply"))
@@ -329,12 +443,14 @@ impl Stage {
 
     /// Waits until the client's program has read all that has arrived.
     pub(crate) fn wait_until_read(&self, side: Side) -> Played {
-        self.two().host(side).wait_for_socket(
-            self.family(),
-            "a connection with nothing to read",
-            PATIENCE,
-            |socket| socket.remote.port() == PORT && socket.rqueue == 0,
-        )?;
+        self.while_it_can_come(PATIENCE, |patience| {
+            self.two().host(side).wait_for_socket(
+                self.family(),
+                "a connection with nothing to read",
+                patience,
+                |socket| socket.remote.port() == PORT && socket.rqueue == 0,
+            )
+        })?;
         Ok(())
     }
 }

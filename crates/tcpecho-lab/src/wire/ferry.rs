@@ -8,9 +8,9 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 use tcpecho_os::wire_device::WireDevice;
 
-use super::Shared;
+use super::{Shared, Switch};
 use crate::side::Side;
-use crate::timeline::{Place, What};
+use crate::timeline::{Place, Timeline, What};
 
 /// Longer than any packet that an interface lets out.
 const LONGEST: usize = 65536;
@@ -37,7 +37,11 @@ pub(super) fn carry(wire: &Shared) {
             let due = switch.deliver_what_is_due(Instant::now());
             (switch.ends.clone(), due)
         };
-        for side in wait(wire, &ends, timeout) {
+        let sides = match wait(wire, &ends, timeout) {
+            Ok(sides) => sides,
+            Err(errno) => return out_of_order(wire, errno),
+        };
+        for side in sides {
             if let Some(device) = &ends[side.index()] {
                 take(wire, side, device, &mut buffer);
             }
@@ -50,7 +54,7 @@ fn wait(
     wire: &Shared,
     ends: &[Option<Arc<WireDevice>>; 2],
     timeout: Option<Duration>,
-) -> Vec<Side> {
+) -> Result<Vec<Side>, Errno> {
     let plugged = Side::BOTH.iter().filter_map(|side| Some((*side, ends[side.index()].as_ref()?)));
     let plugged: Vec<_> = plugged.collect();
     let mut wanted = vec![PollFd::new(&wire.wake, PollFlags::IN)];
@@ -58,28 +62,40 @@ fn wait(
         plugged.iter().map(|(_, device)| PollFd::from_borrowed_fd(device.as_fd(), PollFlags::IN)),
     );
     let timeout = timeout.and_then(|timeout| Timespec::try_from(timeout).ok());
-    // Interrupted, or out of memory for a moment: both are tried again.
-    let _ = poll(&mut wanted, timeout.as_ref());
+    match poll(&mut wanted, timeout.as_ref()) {
+        Ok(_) => {}
+        Err(Errno::INTR) => return Ok(Vec::new()),
+        Err(errno) => return Err(errno),
+    }
     if !wanted[0].revents().is_empty() {
         let _ = rustix::io::read(&wire.wake, &mut [0_u8; 8]);
     }
     let ready = plugged.iter().zip(&wanted[1..]).filter(|(_, wanted)| !wanted.revents().is_empty());
-    ready.map(|((side, _), _)| *side).collect()
+    Ok(ready.map(|((side, _), _)| *side).collect())
+}
+
+/// Nothing can be waited for: trying again would be trying for ever, at full speed. No packet passes any more.
+fn out_of_order(wire: &Shared, errno: Errno) {
+    let mut switch = wire.lock();
+    switch.ends = [None, None];
+    let trouble = format!("the wire: ppoll: {}", tcpecho_os::errno::words(errno));
+    wire.timeline.record(Place::Wire, What::Trouble(trouble));
 }
 
 fn take(wire: &Shared, side: Side, device: &Arc<WireDevice>, buffer: &mut [u8]) {
     for _ in 0..TURN {
-        let length = match device.read(buffer) {
-            Ok(length) => length,
-            Err(Errno::AGAIN) => return,
-            Err(errno) => return lost(wire, side, device, errno),
-        };
         let look = {
+            // Read under the lock, too: whoever has it knows that a packet is either recorded or still in the device.
             let mut switch = wire.lock();
             // The host may have been switched off since the packet was sent.
             if !is_plugged(&switch.ends, side, device) {
                 return;
             }
+            let length = match device.read(buffer) {
+                Ok(length) => length,
+                Err(Errno::AGAIN | Errno::INTR) => return,
+                Err(errno) => return lost(&mut switch, side, errno, &wire.timeline),
+            };
             switch.take(side, &buffer[..length]);
             switch.look.clone()
         };
@@ -94,11 +110,8 @@ fn is_plugged(ends: &[Option<Arc<WireDevice>>; 2], side: Side, device: &Arc<Wire
 }
 
 /// The interface is gone: without its plug taken out the thread would spin.
-fn lost(wire: &Shared, side: Side, device: &Arc<WireDevice>, errno: Errno) {
-    let mut switch = wire.lock();
-    if is_plugged(&switch.ends, side, device) {
-        switch.ends[side.index()] = None;
-        let trouble = format!("{side}: the interface is lost: {}", tcpecho_os::errno::words(errno));
-        wire.timeline.record(Place::Wire, What::Trouble(trouble));
-    }
+fn lost(switch: &mut Switch, side: Side, errno: Errno, timeline: &Timeline) {
+    switch.ends[side.index()] = None;
+    let trouble = format!("{side}: the interface is lost: {}", tcpecho_os::errno::words(errno));
+    timeline.record(Place::Wire, What::Trouble(trouble));
 }

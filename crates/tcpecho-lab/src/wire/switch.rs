@@ -29,6 +29,9 @@ pub(super) struct Switch {
     pub(super) seed: u64,
 }
 
+/// Packets that wait in the wire, held or delayed. More are lost, as in any queue.
+const MOST_WAITING: usize = 16_384;
+
 /// A packet in the wire.
 pub(super) struct Waiting {
     pub(super) moment: PacketMoment,
@@ -116,6 +119,10 @@ impl Switch {
         match action {
             Action::Deliver => self.pass(moment, Verdict::Delivered),
             Action::Drop => self.record(moment, Verdict::Dropped),
+            Action::Hold | Action::Delay(_) if self.is_full() => {
+                let note = format!("{MOST_WAITING} packets wait in the wire: it keeps no more");
+                self.record(PacketMoment { note, ..moment }, Verdict::Dropped);
+            }
             Action::Hold => {
                 self.held.push_back(Waiting { moment: moment.clone() });
                 self.record(moment, Verdict::Held);
@@ -171,6 +178,11 @@ impl Switch {
         {
             self.inject(from, &reset, note);
         }
+    }
+
+    /// What a host sends has no limit, and the wire's memory has one.
+    fn is_full(&self) -> bool {
+        self.held.len() + self.delayed.len() >= MOST_WAITING
     }
 
     fn delay(&mut self, moment: PacketMoment, by: Duration) {

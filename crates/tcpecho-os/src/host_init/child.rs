@@ -6,14 +6,14 @@ use std::io::IoSlice;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 
 use rustix::event::{PollFd, PollFlags, poll};
-use rustix::io::Errno;
+use rustix::io::{Errno, retry_on_intr};
 use rustix::pipe::{PipeFlags, pipe_with};
-use rustix::process::{WaitOptions, wait};
+use rustix::process::{Signal, WaitOptions, pidfd_send_signal, wait};
 
 use super::LONGEST_START;
 use super::leash;
 use super::message::{Answer, Header, receive, send};
-use crate::process::{block_signals, close_all_but, reset_signals, set_mask};
+use crate::process::{block_signals, close_all_but, reset_dispositions, reset_signals, set_mask};
 
 /// What the init works with, allocated while that was still allowed.
 pub(super) struct Memory {
@@ -60,29 +60,43 @@ pub(crate) fn clone_process(
     Ok((pid as i32, unsafe { OwnedFd::from_raw_fd(pidfd) }))
 }
 
-/// The life of a host's init. Returns, and so ends the host, when the lab's end of `socket` is closed.
+/// The life of a host's init. It returns, and the kernel ends the whole host with it, when the lab's end of `socket` is
+/// closed and when any call that it lives by fails: the lab learns of both as of a host that is off.
 pub(super) fn run(socket: BorrowedFd<'_>, name: &[u8], memory: &mut Memory) -> i32 {
     close_all_but(socket.as_raw_fd());
+    reset_dispositions();
     let _ = rustix::process::setsid();
     let _ = rustix::system::sethostname(name);
     for _ in 0..3 {
         occupy_lowest_descriptor();
     }
-    let Ok(signals) = child_signals() else { return 1 };
+    match child_signals().and_then(|signals| work(signals.as_fd(), socket, memory)) {
+        Ok(()) => 0,
+        Err(_) => 1,
+    }
+}
+
+/// Reaps and answers until the lab's end of `socket` is closed. Any error but EINTR and EAGAIN is the end: a call that will
+/// never work again would otherwise be tried for ever, at full speed.
+fn work(signals: BorrowedFd<'_>, socket: BorrowedFd<'_>, memory: &mut Memory) -> Result<(), Errno> {
     loop {
         let mut ready = [
-            PollFd::from_borrowed_fd(signals.as_fd(), PollFlags::IN),
+            PollFd::from_borrowed_fd(signals, PollFlags::IN),
             PollFd::from_borrowed_fd(socket, PollFlags::IN),
         ];
-        if !matches!(poll(&mut ready, None), Ok(_) | Err(Errno::INTR)) {
-            return 1;
+        retry_on_intr(|| poll(&mut ready, None))?;
+        let [ended, asked] = [0, 1].map(|row: usize| ready[row].revents());
+        if !ended.is_empty() {
+            reap(signals, socket)?;
         }
-        let [ended, asked] = [0, 1].map(|row: usize| !ready[row].revents().is_empty());
-        if ended {
-            reap(signals.as_fd(), socket);
+        if asked.is_empty() {
+            continue;
         }
-        if asked && !serve(socket, memory) {
-            return 0;
+        match receive(socket, &mut memory.text) {
+            Ok((0, _)) | Err(Errno::CONNRESET | Errno::PIPE) => return Ok(()),
+            Ok((length, descriptors)) => answer(socket, length, descriptors, memory)?,
+            Err(Errno::AGAIN) if !asked.contains(PollFlags::HUP) => {}
+            Err(errno) => return Err(errno),
         }
     }
 }
@@ -110,41 +124,59 @@ fn child_signals() -> Result<OwnedFd, Errno> {
     Ok(unsafe { OwnedFd::from_raw_fd(fd) })
 }
 
-fn reap(signals: BorrowedFd<'_>, socket: BorrowedFd<'_>) {
+fn reap(signals: BorrowedFd<'_>, socket: BorrowedFd<'_>) -> Result<(), Errno> {
     // One signal may stand for many ends; the descriptor is emptied first and then everybody asked.
-    let _ = rustix::io::read(signals, &mut [0_u8; 128]);
-    while let Ok(Some((pid, status))) = wait(WaitOptions::NOHANG) {
-        let pid = pid.as_raw_nonzero().get();
-        tell(socket, Answer::Ended { pid, status: super::raw(status) }, &[]);
+    match rustix::io::read(signals, &mut [0_u8; 128]) {
+        Ok(_) | Err(Errno::INTR | Errno::AGAIN) => {}
+        Err(errno) => return Err(errno),
+    }
+    loop {
+        match retry_on_intr(|| wait(WaitOptions::NOHANG)) {
+            Ok(Some((pid, status))) => {
+                let pid = pid.as_raw_nonzero().get();
+                tell(socket, Answer::Ended { pid, status: super::raw(status) }, &[])?;
+            }
+            Ok(None) | Err(Errno::CHILD) => return Ok(()),
+            Err(errno) => return Err(errno),
+        }
     }
 }
 
-fn tell(socket: BorrowedFd<'_>, answer: Answer, descriptors: &[BorrowedFd<'_>]) {
-    // It only fails when the lab is gone, which the next poll shows.
-    let _ = send(socket, &[IoSlice::new(&answer.to_bytes())], descriptors);
+/// Fails when the lab is gone; also else the lab would wait in vain for what it was not told.
+fn tell(
+    socket: BorrowedFd<'_>,
+    answer: Answer,
+    descriptors: &[BorrowedFd<'_>],
+) -> Result<(), Errno> {
+    send(socket, &[IoSlice::new(&answer.to_bytes())], descriptors)
 }
 
-/// Answers one message of the lab; false when there will be no more.
-fn serve(socket: BorrowedFd<'_>, memory: &mut Memory) -> bool {
-    let (length, stdio, leash) = match receive(socket, &mut memory.text) {
-        Ok((0, _)) | Err(Errno::CONNRESET | Errno::PIPE) => return false,
-        Ok((length, [Some(input), Some(output), Some(error), leash])) => {
-            (length, [input, output, error], leash)
+/// Answers one message of the lab.
+fn answer(
+    socket: BorrowedFd<'_>,
+    length: usize,
+    descriptors: [Option<OwnedFd>; 4],
+    memory: &mut Memory,
+) -> Result<(), Errno> {
+    let header = Header::from_bytes(&memory.text[..length]).ok_or(Errno::BADMSG)?;
+    let started = match descriptors {
+        [Some(input), Some(output), Some(error), leash] => {
+            start(socket, header, length, memory, &[input, output, error], leash)
         }
-        Ok(_) | Err(_) => return true,
+        // The kernel leaves out those that there is no place for here.
+        _ => Err(Errno::MFILE),
     };
-    let Some(header) = Header::from_bytes(&memory.text[..length]) else { return true };
-    match start(header, length, memory, &stdio, leash) {
+    match started {
         Ok((pid, pidfd)) => tell(socket, Answer::Started { id: header.id, pid }, &[pidfd.as_fd()]),
         Err(errno) => {
             let errno = errno.raw_os_error();
-            tell(socket, Answer::NotStarted { id: header.id, errno }, &[]);
+            tell(socket, Answer::NotStarted { id: header.id, errno }, &[])
         }
     }
-    true
 }
 
 fn start(
+    socket: BorrowedFd<'_>,
     header: Header,
     length: usize,
     memory: &mut Memory,
@@ -165,12 +197,29 @@ fn start(
         127
     })?;
     drop((say, leash));
-    // End of file: the pipe was closed by a successful execve.
     let mut errno = [0; 4];
-    match rustix::io::read(&said, &mut errno) {
-        Ok(4) => Err(Errno::from_raw_os_error(i32::from_ne_bytes(errno))),
-        _ => Ok(child),
-    }
+    let heard = readable_while_connected(said.as_fd(), socket)
+        .and_then(|()| retry_on_intr(|| rustix::io::read(&said, &mut errno)));
+    let failed = match heard {
+        // End of file: the pipe was closed by a successful execve.
+        Ok(0) => return Ok(child),
+        Ok(4) => Errno::from_raw_os_error(i32::from_ne_bytes(errno)),
+        Ok(_) => Errno::BADMSG,
+        Err(errno) => errno,
+    };
+    // Whether it has become the program cannot be known after an error of read(2): it must not run unheard.
+    let _ = pidfd_send_signal(&child.1, Signal::KILL);
+    Err(failed)
+}
+
+/// Waits until there is something to read, but not when the lab is gone: `EPIPE`.
+fn readable_while_connected(from: BorrowedFd<'_>, socket: BorrowedFd<'_>) -> Result<(), Errno> {
+    let mut ready = [
+        PollFd::from_borrowed_fd(from, PollFlags::IN),
+        PollFd::from_borrowed_fd(socket, PollFlags::empty()),
+    ];
+    retry_on_intr(|| poll(&mut ready, None))?;
+    if ready[0].revents().is_empty() { Err(Errno::PIPE) } else { Ok(()) }
 }
 
 /// The strings of a program to start, where they lie in the init's memory.

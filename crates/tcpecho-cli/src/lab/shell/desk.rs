@@ -273,34 +273,25 @@ impl Desk {
     }
 
     fn expect_text(&mut self, text: &str) -> Result<(), Outcome> {
-        let mut read = self.heard;
         let wanted = |moment: &tcpecho_lab::Moment| {
-            read += 1;
             matches!(&moment.what, What::Output { line, .. } if line.contains(text)).then_some(())
         };
         let timeline = &self.two.timeline;
         let what = format!("a line with {text:?}");
-        let found = timeline.wait_for(self.heard, PATIENCE, &what, wanted);
-        found.map_err(failed)?;
-        self.heard = read;
+        let found = timeline.find(self.heard, PATIENCE, &what, wanted);
+        (self.heard, ()) = found.map_err(failed)?;
         Ok(())
     }
 
     fn expect_packet(&mut self, packet: &Matcher) -> Result<(), Outcome> {
-        let mut read = self.seen;
-        let wanted = |moment: &tcpecho_lab::Moment| {
-            read += 1;
-            match &moment.what {
-                What::Packet(seen) if seen.verdict.is_first_sight() => {
-                    packet.matches(seen.from, &seen.packet).then_some(())
-                }
-                _ => None,
+        let wanted = |moment: &tcpecho_lab::Moment| match &moment.what {
+            What::Packet(seen) if seen.verdict.is_first_sight() => {
+                packet.matches(seen.from, &seen.packet).then_some(())
             }
+            _ => None,
         };
-        let what = packet.to_string();
-        let found = self.two.timeline.wait_for(self.seen, PATIENCE, &what, wanted);
-        found.map_err(failed)?;
-        self.seen = read;
+        let found = self.two.timeline.find(self.seen, PATIENCE, &packet.to_string(), wanted);
+        (self.seen, ()) = found.map_err(failed)?;
         Ok(())
     }
 

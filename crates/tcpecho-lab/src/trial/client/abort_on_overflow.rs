@@ -17,7 +17,7 @@ fn play(stage: &mut Stage) -> Played {
     let last = Matcher::ack().from_client();
     stage.wire_rule(Rule::hold(last.clone()).once());
     let stranger = stage.stranger(Side::Client)?;
-    let seen = stage.two().wire.wait_for(&last, 0, PATIENCE)?;
+    let seen = stage.sent(&last, 0, PATIENCE)?;
     stranger.program.wait_asleep(PATIENCE)?;
     stage.decisive();
     stage.two().wire.discard(&last);

@@ -21,7 +21,7 @@ fn play(stage: &mut Stage) -> Played {
     let mark = stage.two().timeline.mark();
     stage.decisive();
     let stranger = stage.stranger(Side::Client)?;
-    stage.two().wire.wait_delivered(&Matcher::syn(), mark, PATIENCE)?;
+    stage.delivered(&Matcher::syn(), mark, PATIENCE)?;
     stage.claim_runs("the program waits", &stranger);
 
     stage.step("the server accepts the other client: there is room");
@@ -29,7 +29,7 @@ fn play(stage: &mut Stage) -> Played {
     server.must("0: accept")?;
     stranger.types("one");
     stranger.ends_input();
-    let said = echoed(&server, 4)?;
+    let said = echoed(stage, &server, 4)?;
     stage.claim_echoed("the program's line arrives", &said, 4);
     server.call("close")?;
     stage.claim_ends_well("it ends with status 0", &stranger);

@@ -16,7 +16,7 @@ fn play(stage: &mut Stage) -> Played {
     exchange(stage, &stranger, &server, "one")?;
     let mark = stage.two().timeline.mark();
     stranger.types("two");
-    stage.two().wire.wait_delivered(&Matcher::data().from_client(), mark, PATIENCE)?;
+    stage.delivered(&Matcher::data().from_client(), mark, PATIENCE)?;
     stranger.ends_input();
     stage.decisive();
     server.must("close")?;

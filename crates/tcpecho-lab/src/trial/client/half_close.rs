@@ -25,15 +25,15 @@ fn play(stage: &mut Stage) -> Played {
     stage.decisive();
     stranger.ends_input();
     let fin = Matcher::fin().from_client();
-    if stage.two().wire.wait_delivered(&fin, 0, FIN_FIRST).is_err() {
+    if stage.delivered(&fin, 0, FIN_FIRST).is_err() {
         stage.note("sends no FIN before it has every reply");
     }
 
     stage.step("now the server echoes");
     let bytes = lines.iter().map(|line| line.len() + 1).sum();
-    let said = echoed(&server, bytes)?;
+    let said = echoed(stage, &server, bytes)?;
     stage.claim_echoed("the server got everything and could send it back", &said, bytes);
-    let told = stage.two().wire.wait_delivered(&fin, 0, super::END);
+    let told = stage.delivered(&fin, 0, super::END);
     stage.claim_or("the program says that it is done: FIN", Fault::Hung, told.is_ok());
 
     stage.step("the server closes");

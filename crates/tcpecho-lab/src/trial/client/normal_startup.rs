@@ -22,7 +22,7 @@ fn play(stage: &mut Stage) -> Played {
     stage.step("its input ends, with nothing in it");
     stage.decisive();
     stranger.ends_input();
-    let fin = stage.two().wire.wait_delivered(&Matcher::fin().from_client(), 0, super::END);
+    let fin = stage.delivered(&Matcher::fin().from_client(), 0, super::END);
     stage.claim_or("it tells the server so: FIN", Fault::Hung, fin.is_ok());
 
     stage.step("the server closes too");

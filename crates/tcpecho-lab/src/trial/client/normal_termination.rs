@@ -21,7 +21,7 @@ fn play(stage: &mut Stage) -> Played {
     stage.step("the input ends");
     stage.decisive();
     stranger.ends_input();
-    let fin = stage.two().wire.wait_delivered(&Matcher::fin().from_client(), 0, super::END);
+    let fin = stage.delivered(&Matcher::fin().from_client(), 0, super::END);
     stage.claim_or("the program tells the server so: FIN", Fault::Hung, fin.is_ok());
 
     stage.step("the server closes too");

@@ -16,7 +16,7 @@ fn play(stage: &mut Stage) -> Played {
     let (stranger, server) = meet(stage)?;
     let mark = stage.two().timeline.mark();
     stranger.types("one");
-    stage.two().wire.wait_delivered(&Matcher::data().from_client(), mark, PATIENCE)?;
+    stage.delivered(&Matcher::data().from_client(), mark, PATIENCE)?;
     stranger.program.stop()?;
     answer(stage, &server, "one")?;
     server.program().signal(Signal::TERM)?;

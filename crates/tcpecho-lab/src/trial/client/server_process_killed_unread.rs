@@ -16,7 +16,7 @@ fn play(stage: &mut Stage) -> Played {
     exchange(stage, &stranger, &server, "one")?;
     let mark = stage.two().timeline.mark();
     stranger.types("two");
-    stage.two().wire.wait_delivered(&Matcher::data().from_client(), mark, PATIENCE)?;
+    stage.delivered(&Matcher::data().from_client(), mark, PATIENCE)?;
     stage.decisive();
     server.program().kill();
     stage.claim_packet("its kernel sends RST", &Matcher::rst().from_server());

@@ -18,7 +18,7 @@ fn play(stage: &mut Stage) -> Played {
     stranger.types(&line);
     stranger.ends_input();
     server.begin("echo 20000 in 97")?;
-    let said = server.program().next_line(super::END);
+    let said = stage.hears(&server, super::END);
     let said = said.unwrap_or_else(|_| super::NOTHING_CAME.into());
     stage.claim_echoed("the server got everything and could send it back", &said, 20000);
     server.call("close")?;

@@ -17,7 +17,7 @@ fn play(stage: &mut Stage) -> Played {
     stage.wire_rule(Rule::drop(Matcher::syn()));
     stage.decisive();
     let stranger = stage.stranger(Side::Client)?;
-    let again = stage.two().wire.wait_for(&Matcher::syn(), 0, crate::stage::PATIENCE);
+    let again = stage.sent(&Matcher::syn(), 0, crate::stage::PATIENCE);
     stage.claim("the program asks for a connection", again.is_ok());
     // The kernel's own time, on top of what the program may take.
     let _ = stranger.program.wait(super::NOTICE);

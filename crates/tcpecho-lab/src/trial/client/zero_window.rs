@@ -47,7 +47,7 @@ fn play(stage: &mut Stage) -> Played {
     stage.claim_runs("it waits", &stranger);
 
     stage.step("the server echoes");
-    let said = echoed(&server, LINES * 1000)?;
+    let said = echoed(stage, &server, LINES * 1000)?;
     stage.decisive();
     stage.claim_echoed("the server got everything and could send it back", &said, LINES * 1000);
     if said.starts_with("ok") {

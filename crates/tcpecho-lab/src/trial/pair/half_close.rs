@@ -32,14 +32,14 @@ fn play(stage: &mut Stage) -> Played {
     }
     stage.decisive();
     pair.client.ends_input();
-    if stage.two().wire.wait_delivered(&Matcher::fin().from_client(), 0, FIN_FIRST).is_err() {
+    if stage.delivered(&Matcher::fin().from_client(), 0, FIN_FIRST).is_err() {
         stage.note("the client sends no FIN before it has every reply");
     }
 
     stage.step("the wire lets the replies go on");
     let all: usize = lines.iter().map(|line| line.len() + 1).sum();
     // Else what comes last would overtake, and the kernel send the others again.
-    Stage::until(END, || {
+    stage.comes(END, || {
         let held = stage.two().wire.held();
         pair.server.program.exit().is_some()
             || held.iter().map(|held| held.packet.payload().len()).sum::<usize>() >= all

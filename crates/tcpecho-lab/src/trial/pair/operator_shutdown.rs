@@ -23,7 +23,7 @@ fn play(stage: &mut Stage) -> Played {
     stage.claim_or("the server ends on SIGTERM", Fault::Hung, ended.is_ok());
     kill_all(&pair.server, descendants);
     let ends = [Matcher::fin().from_server(), Matcher::rst().from_server()];
-    let closed = Stage::until(END, || ends.iter().any(|end| stage.count(end) > 0));
+    let closed = stage.comes(END, || ends.iter().any(|end| stage.count(end) > 0));
     stage.claim("the client's kernel is told: FIN, or RST", closed);
     stage.claim_notices("the client notices while nobody types", &pair.client);
 

@@ -19,11 +19,11 @@ fn play(stage: &mut Stage) -> Played {
         let mark = stage.two().timeline.mark();
         if let Some(line) = line {
             client.must(line)?;
-            stage.two().wire.wait_delivered(&Matcher::data().from_client(), mark, PATIENCE)?;
+            stage.delivered(&Matcher::data().from_client(), mark, PATIENCE)?;
         }
         client.must("setsockopt linger 0")?;
         client.must("close")?;
-        stage.two().wire.wait_delivered(&Matcher::rst().from_client(), mark, PATIENCE)?;
+        stage.delivered(&Matcher::rst().from_client(), mark, PATIENCE)?;
     }
 
     stage.step("the program goes on, and a third client comes");

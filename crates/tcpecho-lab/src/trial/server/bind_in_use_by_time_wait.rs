@@ -20,13 +20,13 @@ fn play(stage: &mut Stage) -> Played {
     let _ = stranger.program.signal(Signal::TERM);
     let fin = crate::impairment::Matcher::fin().from_server();
     // A child may have kept the connection; then it closes second, and nothing stays.
-    let _ = stage.two().wire.wait_delivered(&fin, 0, std::time::Duration::from_millis(500));
+    let _ = stage.delivered(&fin, 0, std::time::Duration::from_millis(500));
     client.must("close")?;
     if stranger.program.wait(super::END).is_err() {
         stranger.program.kill();
         stage.note("had to be killed");
     }
-    let closed = Stage::until(PATIENCE, || !listens(stage));
+    let closed = stage.comes(PATIENCE, || !listens(stage));
     stage.claim("nobody listens any more", closed);
     let left = stage.connections_of_any_family(Side::Server);
     if left.is_empty() {
@@ -35,7 +35,7 @@ fn play(stage: &mut Stage) -> Played {
 
     stage.step("the program is started again");
     let again = stage.stranger(Side::Server)?;
-    let up = Stage::until(super::END, || listens(stage) || again.program.exit().is_some());
+    let up = stage.comes(super::END, || listens(stage) || again.program.exit().is_some());
     stage.claim_or("it listens again", Fault::InUse, up && listens(stage));
     if listens(stage) {
         stage.claim_serves_another("a line comes back", &again)?;

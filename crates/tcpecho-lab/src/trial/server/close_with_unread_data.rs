@@ -18,7 +18,7 @@ fn play(stage: &mut Stage) -> Played {
     let stranger = open(stage)?;
     let client = customer(stage)?;
     client.must("send 100000 lines")?;
-    let reply = stage.two().wire.wait_delivered(&Matcher::data().from_server(), 0, super::END);
+    let reply = stage.delivered(&Matcher::data().from_server(), 0, super::END);
     stage.claim_or("replies come", Fault::Hung, reply.is_ok());
     stage.decisive();
     client.must("close")?;
@@ -28,7 +28,7 @@ fn play(stage: &mut Stage) -> Played {
     stage.claim_serves_another("the line comes back to it", &stranger)?;
     stage.claim_runs("the program goes on", &stranger);
     stage.claim_no_zombies("no zombie is left", &stranger);
-    let left = Stage::until(super::END, || stage.connections_of_any_family(Side::Server).len() <= 1);
+    let left = stage.comes(super::END, || stage.connections_of_any_family(Side::Server).len() <= 1);
     stage.claim("the server's kernel has forgotten the first", left);
     Ok(())
 }

@@ -38,7 +38,7 @@ fn play(stage: &mut Stage) -> Played {
 
 fn come_and_go(stage: &Stage) -> Result<Option<(crate::trial::Fault, String)>, crate::stage::Broken> {
     let client = customer(stage)?;
-    let fault = served(&client, "hello")?;
+    let fault = served(stage, &client, "hello")?;
     client.end()?;
     Ok(fault)
 }

@@ -30,7 +30,7 @@ fn play(stage: &mut Stage) -> Played {
     stage.claim_serves_another("the line comes back to it", &stranger)?;
     stage.claim_runs("the program goes on", &stranger);
     stage.claim_no_zombies("no zombie is left", &stranger);
-    let closed = Stage::until(super::END, || stranger.program.descriptors() <= before + 1);
+    let closed = stage.comes(super::END, || stranger.program.descriptors() <= before + 1);
     stage.claim_or("the dead connection's descriptor is closed", Fault::Leaked, closed);
     Ok(())
 }

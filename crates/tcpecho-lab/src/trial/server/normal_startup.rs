@@ -17,7 +17,7 @@ fn play(stage: &mut Stage) -> Played {
 
     stage.step("a second client does the same while the first is connected");
     let second = customer(stage)?;
-    if served_within(NOTICE, &second, "hello")?.is_some() {
+    if served_within(stage, NOTICE, &second, "hello")?.is_some() {
         stage.note("serves one client at a time");
     }
 

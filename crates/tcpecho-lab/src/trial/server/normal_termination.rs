@@ -18,7 +18,7 @@ fn play(stage: &mut Stage) -> Played {
     let client = customer(stage)?;
     stage.claim_serves("the line comes back", &stranger, &client)?;
     client.must("close")?;
-    let fin = stage.two().wire.wait_delivered(&Matcher::fin().from_server(), 0, super::END);
+    let fin = stage.delivered(&Matcher::fin().from_server(), 0, super::END);
     stage.claim_or("the program closes too: FIN", Fault::CloseWait, fin.is_ok());
     stage.claim_no_close_wait("no socket is left in CLOSE_WAIT");
     let reset = stage.count(&Matcher::rst().from(Side::Server));

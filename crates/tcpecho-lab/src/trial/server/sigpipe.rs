@@ -20,7 +20,7 @@ fn play(stage: &mut Stage) -> Played {
     client.must("line hello")?;
     client.must("close")?;
     stage.claim_packet("FIN and RST have arrived", &Matcher::rst().from_client());
-    let gone = Stage::until(super::PATIENCE, || {
+    let gone = stage.comes(super::PATIENCE, || {
         stage.connections_of_any_family(Side::Server).iter().all(|socket| socket.local.port() != PORT)
     });
     stage.claim("the server's kernel has no connection left", gone);

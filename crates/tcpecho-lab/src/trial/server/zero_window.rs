@@ -35,7 +35,7 @@ fn play(stage: &mut Stage) -> Played {
 
     stage.step("another client comes");
     let other = customer(stage)?;
-    if served_within(NOTICE, &other, "hello")?.is_some() {
+    if served_within(stage, NOTICE, &other, "hello")?.is_some() {
         stage.note("serves nobody while one client does not read");
     }
     other.program().kill();
