@@ -42,6 +42,7 @@ impl Run {
     }
 
     /// Writes the probe with this stamp, as long as the slice is.
+    #[cfg(test)]
     pub(super) fn write(self, stamp: Stamp, probe: &mut [u8]) {
         self.write_part(stamp, probe.len(), 0, probe);
     }
