@@ -3,8 +3,11 @@
 
 use std::{
     net::{IpAddr, SocketAddr},
-    os::fd::{AsFd, OwnedFd},
-    sync::mpsc,
+    os::fd::{AsFd, BorrowedFd, OwnedFd},
+    sync::{
+        atomic::{AtomicUsize, Ordering},
+        mpsc,
+    },
     thread,
     time::{Duration, Instant},
 };
@@ -35,10 +38,10 @@ pub(crate) fn lookup(
     signals: &Signals,
 ) -> Result<Vec<SocketAddr>, NoAddress> {
     // An address needs no resolver.
-    if endpoint.host.parse::<IpAddr>().is_ok() {
+    if is_address(endpoint) {
         return endpoint.resolve(family).map_err(NoAddress::Failed);
     }
-    let Some((answer, done)) = ask(endpoint, family) else {
+    let Some(Lookup { answer, done }) = Lookup::start(endpoint, family) else {
         return endpoint.resolve(family).map_err(NoAddress::Failed);
     };
     let gave_up = |reason: String| {
@@ -54,20 +57,66 @@ pub(crate) fn lookup(
     }
 }
 
-type Answer = Result<Vec<SocketAddr>, ResolveError>;
+pub(crate) type Answer = Result<Vec<SocketAddr>, ResolveError>;
 
-/// A thread that asks; the descriptor becomes readable when it has the answer. None if there can be
-/// no thread.
-fn ask(endpoint: &Endpoint, family: Family) -> Option<(mpsc::Receiver<Answer>, OwnedFd)> {
-    let (done, hold) = pipe_with(PipeFlags::CLOEXEC).ok()?;
-    let (sender, answer) = mpsc::channel();
-    let endpoint = endpoint.clone();
-    let work = move || {
-        let _ = sender.send(endpoint.resolve(family));
-        drop(hold);
-    };
-    thread::Builder::new().name("lookup".into()).spawn(work).ok()?;
-    Some((answer, done))
+/// Threads that look a name up at the same time, at most: each may hang for as long as the resolver does.
+const MOST: usize = 64;
+static UNDER_WAY: AtomicUsize = AtomicUsize::new(0);
+
+/// A thread that asks the resolver. Dropped, it is forgotten: nothing can interrupt it.
+#[derive(Debug)]
+pub(crate) struct Lookup {
+    answer: mpsc::Receiver<Answer>,
+    /// Readable when it has the answer.
+    done: OwnedFd,
+}
+
+impl Lookup {
+    /// None if there can be no thread, or no more of them.
+    pub(crate) fn start(endpoint: &Endpoint, family: Family) -> Option<Self> {
+        let counted = Counted::new()?;
+        let (done, hold) = pipe_with(PipeFlags::CLOEXEC).ok()?;
+        let (sender, answer) = mpsc::channel();
+        let endpoint = endpoint.clone();
+        let work = move || {
+            let _ = sender.send(endpoint.resolve(family));
+            drop((hold, counted));
+        };
+        thread::Builder::new().name("lookup".into()).spawn(work).ok()?;
+        Some(Lookup { answer, done })
+    }
+
+    /// The answer, once.
+    pub(crate) fn answer(&self) -> Option<Answer> {
+        self.answer.try_recv().ok()
+    }
+}
+
+impl AsFd for Lookup {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.done.as_fd()
+    }
+}
+
+struct Counted;
+
+impl Counted {
+    fn new() -> Option<Self> {
+        // Counted down again by `drop`, also of one too many.
+        let counted = (UNDER_WAY.fetch_add(1, Ordering::Relaxed), Counted);
+        (counted.0 < MOST).then_some(counted.1)
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        UNDER_WAY.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// Whether it is an address, which no resolver has to look up.
+pub(crate) fn is_address(endpoint: &Endpoint) -> bool {
+    endpoint.host.parse::<IpAddr>().is_ok()
 }
 
 /// Some when done, none when a signal came, and the time waited when that was too long.
@@ -90,5 +139,18 @@ fn wait(
             // Without poll there is only waiting for the answer itself.
             Err(_) => return Ok(Some(())),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn threads_that_look_up_are_counted() {
+        let all: Vec<_> = (0..MOST).map_while(|_| Counted::new()).collect();
+        assert!(Counted::new().is_none() && all.len() <= MOST);
+        drop(all);
+        assert!(Counted::new().is_some());
     }
 }

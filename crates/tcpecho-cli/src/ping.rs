@@ -3,6 +3,7 @@
 mod args;
 mod check;
 mod course;
+mod descriptors;
 mod event;
 mod histogram;
 mod json;
@@ -20,12 +21,12 @@ mod tell;
 mod words;
 
 use std::{
-    hash::{BuildHasher, RandomState},
+    hash::{DefaultHasher, Hash, Hasher},
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
     os::fd::OwnedFd,
     process::ExitCode,
     rc::Rc,
-    time::{Duration, Instant},
+    time::{Duration, Instant, SystemTime},
 };
 
 use nix::sys::signal::Signal;
@@ -37,9 +38,10 @@ pub(crate) use self::args::PingArgs;
 use self::{
     args::{Clock, Manner, Plan},
     course::End,
+    descriptors::Room,
     link::Way,
     probe::Run,
-    target::{Rules, Target},
+    target::{Name, Rules, Target},
     tell::Teller,
 };
 use crate::{
@@ -50,10 +52,19 @@ use crate::{
     tell::{Failure, explain_unresolved, say},
 };
 
-const SIGNALS: [Signal; 5] =
-    [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP, Signal::SIGQUIT, Signal::SIGWINCH];
+const SIGNALS: [Signal; 7] = [
+    Signal::SIGINT,
+    Signal::SIGTERM,
+    Signal::SIGHUP,
+    Signal::SIGQUIT,
+    Signal::SIGWINCH,
+    Signal::SIGTSTP,
+    Signal::SIGCONT,
+];
 /// Nothing was answered, or not enough; as ping(8).
 const NO_ANSWER: u8 = 1;
+/// What is read at once when it is over.
+const LAST_READ: usize = 64 << 10;
 /// Looking up a name may take so long.
 const LOOKUP: Duration = Duration::from_secs(10);
 
@@ -102,7 +113,9 @@ fn probe(plan: &Plan) -> u8 {
             let in_stream = plan.manner == Manner::JsonStream;
             let spent = start.elapsed();
             let status = exit::NOT_POSSIBLE;
-            paper.report_line(&json::report(&[], &unresolved, plan, spent, status, in_stream));
+            let none = (0, Duration::ZERO);
+            let report = json::report(&[], &unresolved, plan, none, spent, status, in_stream);
+            paper.report_line(&report);
         }
         return match paper.finish(Some(&signals)) {
             Ok(()) => exit::NOT_POSSIBLE,
@@ -110,17 +123,33 @@ fn probe(plan: &Plan) -> u8 {
         };
     }
     let any_unresolved = !unresolved.is_empty();
-    let rules = rules(plan, start);
+    let addrs = found.iter().map(|found| found.addrs.len()).sum();
+    let (limit, in_use) = (descriptors::raise_limit(), descriptors::in_use());
+    let room = match descriptors::room(plan.mode, found.len(), addrs, limit, in_use) {
+        Ok(room) => room,
+        Err(sentence) => {
+            return Failure::new("socket", sentence).tell(exit::NOT_POSSIBLE);
+        }
+    };
+    let rules = rules(plan, &room, start);
     if let Some(sweep) = plan.sweep {
         let (way, run) = (&rules.way, rules.run);
         let status = sweep::run(plan, sweep, found, way, run, &signals, &mut paper);
         return if any_unresolved { status.max(exit::NOT_POSSIBLE) } else { status };
     }
-    let mut targets: Vec<Target> =
-        found.into_iter().map(|(name, addrs)| Target::new(name, addrs, &rules, start)).collect();
+    let new = |Found { name, looked_up, addrs }| Target::new(name, looked_up, addrs, &rules, start);
+    let mut targets: Vec<Target> = found.into_iter().map(new).collect();
     let mut teller = Teller::new(plan, targets.len(), &mut paper);
     let deadline = plan.deadline.and_then(|limit| start.checked_add(limit));
     let end = course::run(&mut targets, &signals, &mut paper, &mut teller, deadline);
+    let is_read = !matches!(end, End::Unwritten(_) | End::Signal(Signal::SIGPIPE));
+    let mut buffer = vec![0; LAST_READ];
+    for target in targets.iter_mut().filter(|_| is_read) {
+        target.finish(&mut buffer);
+        for event in std::mem::take(&mut target.events) {
+            teller.tell(&target.name, &event, &mut paper);
+        }
+    }
     let well = targets.iter().all(|target| is_well(target, plan));
     let status = match end {
         // As other filters do.
@@ -166,7 +195,14 @@ fn tell_fping(targets: &[Target]) {
     }
 }
 
-fn rules(plan: &Plan, origin: Instant) -> Rules {
+/// Another number for each run. It needs no secret, and so no random number generator, which could fail.
+fn run_number() -> u32 {
+    let mut hasher = DefaultHasher::new();
+    (SystemTime::now(), std::process::id()).hash(&mut hasher);
+    hasher.finish() as u32
+}
+
+fn rules(plan: &Plan, room: &Room, origin: Instant) -> Rules {
     Rules {
         mode: plan.mode,
         pace: plan.pace,
@@ -174,18 +210,20 @@ fn rules(plan: &Plan, origin: Instant) -> Rules {
         until_answered: plan.deadline.is_some(),
         timeout: plan.timeout,
         size: plan.size,
-        way: way(plan),
-        run: Run(RandomState::new().hash_one(origin) as u32),
+        way: way(plan, room),
+        run: Run(run_number()),
         origin,
         keep_times: plan.fping,
+        links: room.links,
     }
 }
 
-fn way(plan: &Plan) -> Way {
+fn way(plan: &Plan, room: &Room) -> Way {
     Way {
         source: plan.source,
         device: plan.device.clone(),
         timeout: plan.timeout,
+        overlap: room.overlap,
         stamps: plan.clock != Clock::User,
         host: Rc::default(),
     }
@@ -199,21 +237,34 @@ fn keep_stamps_on(clock: Clock) -> Option<OwnedFd> {
     (clock != Clock::User && timestamping::enable(&fd).is_ok()).then_some(fd)
 }
 
-type Found = (Vec<(String, Vec<SocketAddr>)>, Vec<(String, Diagnosis)>, Option<Server>);
+/// A target with its addresses.
+pub(super) struct Found {
+    name: String,
+    /// What it was looked up as; none for a server of our own.
+    looked_up: Option<Name>,
+    addrs: Vec<SocketAddr>,
+}
+
+type All = (Vec<Found>, Vec<(String, Diagnosis)>, Option<Server>);
 
 /// Every target with its addresses; the names that had none, and why; and our own server if no target was named.
-fn addresses(plan: &Plan, signals: &Signals) -> Result<Found, u8> {
+fn addresses(plan: &Plan, signals: &Signals) -> Result<All, u8> {
     if plan.endpoints.is_empty() {
         let server = own_server(plan.family).map_err(|error| {
             Failure::new("listen", format!("listen: {error}")).tell(exit::NOT_POSSIBLE)
         })?;
         let addr = server.addr();
-        return Ok((vec![(addr.to_string(), vec![addr])], Vec::new(), Some(server)));
+        let found = Found { name: addr.to_string(), looked_up: None, addrs: vec![addr] };
+        return Ok((vec![found], Vec::new(), Some(server)));
     }
     let (mut found, mut unresolved) = (Vec::new(), Vec::new());
     for (name, endpoint) in &plan.endpoints {
         match find(endpoint, plan.family, signals) {
-            Ok(addrs) => found.push((name.clone(), addrs)),
+            Ok(addrs) => {
+                let (endpoint, family) = (endpoint.clone(), plan.family);
+                let looked_up = Some(Name { endpoint, family });
+                found.push(Found { name: name.clone(), looked_up, addrs });
+            }
             Err(Nowhere::Unresolved(diagnosis)) => unresolved.push((name.clone(), *diagnosis)),
             Err(Nowhere::Interrupted(status)) => return Err(status),
         }
@@ -234,15 +285,25 @@ fn find(
     family: Family,
     signals: &Signals,
 ) -> Result<Vec<SocketAddr>, Nowhere> {
-    lookup(endpoint, family, Some(LOOKUP), signals).map_err(|why| match why {
-        NoAddress::Failed(error) => Nowhere::Unresolved(Box::new(explain_unresolved(error))),
-        NoAddress::Interrupted => {
-            let signal = signals.next();
-            let status = signal.map_or(exit::NOT_POSSIBLE, exit::interrupted_by);
-            let word = signal.map_or("a signal", Signal::as_str);
-            Nowhere::Interrupted(Failure::interrupted("getaddrinfo", word).tell_object(status))
+    loop {
+        match lookup(endpoint, family, Some(LOOKUP), signals) {
+            Ok(addrs) => return Ok(addrs),
+            Err(NoAddress::Failed(error)) => {
+                return Err(Nowhere::Unresolved(Box::new(explain_unresolved(error))));
+            }
+            Err(NoAddress::Interrupted) => match signals.next() {
+                Some(Signal::SIGTSTP) => {
+                    let _ = Signals::suspend();
+                }
+                Some(Signal::SIGCONT | Signal::SIGWINCH | Signal::SIGQUIT) | None => {}
+                Some(signal) => {
+                    let failure = Failure::interrupted("getaddrinfo", signal.as_str());
+                    let status = failure.tell_object(exit::interrupted_by(signal));
+                    return Err(Nowhere::Interrupted(status));
+                }
+            },
         }
-    })
+    }
 }
 
 fn own_server(family: Family) -> Result<Server, tcpecho::Error> {

@@ -9,7 +9,7 @@ use std::{
 use nix::{
     errno::Errno,
     sys::{
-        signal::{SigSet, Signal},
+        signal::{SigSet, Signal, raise},
         signalfd::{SfdFlags, SignalFd},
     },
 };
@@ -58,6 +58,17 @@ impl Signals {
     /// The same signal comes from ourselves: the output failed.
     pub(crate) fn output_failed(&self) {
         self.pending.set(Some(Signal::SIGPIPE));
+    }
+
+    /// Stops this process, once its SIGTSTP was read, as that signal does where nobody catches it, and returns when it
+    /// goes on. Where no shell could let it go on, the kernel does not stop it.
+    pub(crate) fn suspend() -> Result<(), Errno> {
+        let mut stop = SigSet::empty();
+        stop.add(Signal::SIGTSTP);
+        // It is blocked, and so comes when it is blocked no more.
+        raise(Signal::SIGTSTP)?;
+        stop.thread_unblock()?;
+        stop.thread_block()
     }
 
     /// The signal that came, if one did.

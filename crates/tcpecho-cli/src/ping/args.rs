@@ -7,7 +7,10 @@ use std::{
 };
 
 use clap::{Args, ValueEnum};
-use tcpecho::{Endpoint, Family, NotUnderstood, parse_duration, parse_source};
+use rustix::io::Errno;
+use tcpecho::{
+    Endpoint, Family, NotUnderstood, interface_index, parse_duration, parse_source, words,
+};
 
 use super::{
     schedule::Pace,
@@ -51,8 +54,8 @@ const SMALLEST_LIMIT: Duration = Duration::from_millis(1);
     here; 129, 143 ended by SIGHUP, SIGTERM."
 )]
 pub(crate) struct PingArgs {
-    /// HOST, HOST:PORT, [V6]:PORT or V6, any number of them; port 9877 if there is none; without any the program starts a
-    /// server of its own on a free loopback port
+    /// HOST, HOST:PORT, [V6]:PORT or V6, any number of them, or one HOST and its PORT; port 9877 if there is none; without
+    /// any the program starts a server of its own on a free loopback port
     #[arg(value_name = "HOST[:PORT]")]
     targets: Vec<String>,
 
@@ -228,7 +231,6 @@ pub(super) struct Plan {
 impl PingArgs {
     /// What these arguments mean.
     pub(super) fn plan(&self) -> Result<Plan, NotUnderstood> {
-        let endpoints = self.targets.iter().map(|text| Ok((text.clone(), text.parse()?)));
         let (source, device) = self.source()?;
         let sweep = match (self.idle_sweep, self.size_sweep) {
             (Some(most), _) => Some(Sweep::Idle(most)),
@@ -250,7 +252,7 @@ impl PingArgs {
         }
         self.check_sweep_limit()?;
         Ok(Plan {
-            endpoints: endpoints.collect::<Result<_, NotUnderstood>>()?,
+            endpoints: self.endpoints()?,
             family: self.family(source)?,
             source,
             device,
@@ -273,6 +275,30 @@ impl PingArgs {
         })
     }
 
+    /// One host and its port, or any number of hosts.
+    fn endpoints(&self) -> Result<Vec<(String, Endpoint)>, NotUnderstood> {
+        if let Some((host, port)) = self.host_and_port() {
+            let endpoint = Endpoint::with_port(host, port)?;
+            return Ok(vec![(endpoint.to_string(), endpoint)]);
+        }
+        let endpoint = |text: &String| {
+            if is_number(text) {
+                return Err(NotUnderstood::new(format!(
+                    "\"{text}\" is a number and not a host; the port of one of several hosts is written HOST:PORT"
+                )));
+            }
+            Ok((text.clone(), text.parse()?))
+        };
+        self.targets.iter().map(endpoint).collect()
+    }
+
+    fn host_and_port(&self) -> Option<(&str, &str)> {
+        match self.targets.as_slice() {
+            [host, port] if is_number(port) && !is_number(host) => Some((host, port)),
+            _ => None,
+        }
+    }
+
     /// What stands behind a sweep's option without `=` is a target: `--size-sweep 1k` looks for a host named 1k.
     fn check_sweep_limit(&self) -> Result<(), NotUnderstood> {
         let option = match (self.idle_sweep, self.size_sweep) {
@@ -284,7 +310,12 @@ impl PingArgs {
             "--idle-sweep" => parse_duration(text).is_ok(),
             _ => parse_size(text).is_ok(),
         };
-        match self.targets.iter().find(limit) {
+        let mut targets = self.targets.iter();
+        let limit = match self.host_and_port() {
+            Some(_) => None,
+            None => targets.find(limit),
+        };
+        match limit {
             Some(text) => Err(NotUnderstood::new(format!(
                 "{option} takes its limit behind a \"=\": {option}={text}"
             ))),
@@ -322,12 +353,18 @@ impl PingArgs {
         let Some(text) = &self.source else { return Ok((None, None)) };
         match parse_source(text) {
             Ok(source) => Ok((Some(source), None)),
-            // IFNAMSIZ is 16, with the final NUL; such a name holds neither blanks nor slashes.
-            Err(_) if is_interface(text) => Ok((None, Some(text.clone()))),
-            Err(_) => Err(NotUnderstood::new(format!(
-                "-I: \"{}\" is neither an IP address nor an interface of this host",
-                text.escape_debug()
-            ))),
+            Err(_) => match interface_index(text) {
+                Ok(_) => Ok((None, Some(text.clone()))),
+                Err(Errno::NODEV) => Err(NotUnderstood::new(format!(
+                    "-I: \"{}\" is neither an IP address nor an interface of this host (ip link has their names)",
+                    text.escape_debug()
+                ))),
+                Err(errno) => Err(NotUnderstood::new(format!(
+                    "-I: cannot look up the interface \"{}\": {}",
+                    text.escape_debug(),
+                    words(errno)
+                ))),
+            },
         }
     }
 
@@ -355,7 +392,6 @@ fn parse_count(text: &str) -> Result<u64, NotUnderstood> {
     count.ok_or_else(|| NotUnderstood::new(sentence()))
 }
 
-fn is_interface(text: &str) -> bool {
-    let path = std::path::Path::new("/sys/class/net").join(text);
-    !text.is_empty() && text.len() < 16 && !text.contains(['/', '.']) && path.exists()
+fn is_number(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit())
 }

@@ -1,9 +1,17 @@
 //! What comes back, taken apart again: whole probes, damaged ones, and bytes that nobody sent.
 //!
 //! A TCP stream keeps order and loses nothing, so after an honest echo every probe stands where it is expected. After any
-//! other server the next probe is found by its mark. What it finds does not depend on how the bytes are cut to pieces,
-//! and what it keeps is never more than one probe.
+//! other server the next probe is found by its mark. What is found does not depend on how the bytes are cut to pieces.
+//! Every byte is compared once as it comes and then forgotten, but for the beginning of a probe: memory and work for a
+//! byte are the same for probes of any size, whatever a server sends.
 
+mod candidate;
+mod mark;
+
+use self::{
+    candidate::{Candidate, Kind},
+    mark::{Mark, is_beginning},
+};
 use super::probe::{MARK, Run, SPEAKS, Stamp};
 
 /// What was found next.
@@ -22,32 +30,72 @@ pub(super) enum Found {
 pub(super) struct Checker {
     run: Run,
     size: usize,
-    /// The beginning of the next thing; shorter than a probe between calls.
+    mark: Mark,
+    /// Bytes that were taken and are still to be judged: the beginning of a probe, at most.
     kept: Vec<u8>,
-    /// Foreign bytes that were let go of and not told yet.
+    state: State,
+    /// Foreign bytes that were not told yet.
     foreign: usize,
-    expected: Vec<u8>,
+    /// To be told after them.
+    next: Option<Found>,
+    /// Bytes looked at, to test that they are no more than a few for each that came.
+    #[cfg(test)]
+    steps: usize,
+}
+
+#[derive(Debug)]
+enum State {
+    /// At the first byte of whatever comes next.
+    Start,
+    /// In what may be the answer to a probe.
+    Inside(Candidate),
+    /// In bytes of no probe, which end with so much of a mark.
+    Between(usize),
+}
+
+enum Step {
+    Found(Found),
+    Again,
+    /// Nothing can be said before more bytes come.
+    Starved,
 }
 
 impl Checker {
     /// For probes of this size, at least one byte.
     pub(super) fn new(run: Run, size: usize) -> Self {
-        Checker { run, size: size.max(1), kept: Vec::new(), foreign: 0, expected: Vec::new() }
+        Checker {
+            run,
+            size: size.max(1),
+            mark: Mark::of(run),
+            kept: Vec::new(),
+            state: State::Start,
+            foreign: 0,
+            next: None,
+            #[cfg(test)]
+            steps: 0,
+        }
     }
 
     /// The next thing found in `bytes`, from which what was looked at is taken away; `oldest` is the probe whose answer
     /// is due next. Call it until it finds nothing more.
     pub(super) fn next(&mut self, bytes: &mut &[u8], oldest: Option<Stamp>) -> Option<Found> {
+        if let Some(next) = self.next.take() {
+            return Some(next);
+        }
         loop {
-            let room = self.size - self.kept.len();
-            let (taken, rest) = bytes.split_at(room.min(bytes.len()));
-            self.kept.extend_from_slice(taken);
-            *bytes = rest;
-            if let Some(found) = self.judge(oldest) {
-                return Some(found);
-            }
-            if bytes.is_empty() {
-                return None;
+            let step = match &self.state {
+                State::Start => self.start(bytes, oldest),
+                State::Inside(_) => self.go_on(bytes),
+                State::Between(begun) => self.skip(bytes, *begun),
+            };
+            match step {
+                Step::Again => {}
+                Step::Starved => return self.take_foreign(),
+                Step::Found(found) => {
+                    let Some(foreign) = self.take_foreign() else { return Some(found) };
+                    self.next = Some(found);
+                    return Some(foreign);
+                }
             }
         }
     }
@@ -56,131 +104,141 @@ impl Checker {
     pub(super) fn rest(&mut self) -> Option<Found> {
         let left = std::mem::take(&mut self.kept);
         // The beginning of an answer is a loss, which is told elsewhere.
-        let begun = self.size >= SPEAKS && is_beginning(&left, &self.run.mark());
-        let foreign = std::mem::take(&mut self.foreign) + if begun { 0 } else { left.len() };
+        let foreign = match std::mem::replace(&mut self.state, State::Start) {
+            State::Inside(candidate) if candidate.is_beginning() => 0,
+            State::Inside(candidate) => candidate.len() + left.len(),
+            State::Start if is_beginning(&left, self.mark.bytes()) => 0,
+            State::Start | State::Between(_) => left.len(),
+        };
+        self.foreign += foreign;
+        self.take_foreign()
+    }
+
+    fn take_foreign(&mut self) -> Option<Found> {
+        let foreign = std::mem::take(&mut self.foreign);
         (foreign > 0).then_some(Found::Foreign(foreign))
     }
 
-    fn judge(&mut self, oldest: Option<Stamp>) -> Option<Found> {
+    /// Decides what it may be that begins here.
+    fn start(&mut self, bytes: &mut &[u8], oldest: Option<Stamp>) -> Step {
+        let taken = bytes.len().min(SPEAKS.saturating_sub(self.kept.len()));
+        let (taken, rest) = bytes.split_at(taken);
+        self.kept.extend_from_slice(taken);
+        *bytes = rest;
+        self.count(self.kept.len());
         if self.kept.is_empty() {
-            return None;
+            return Step::Starved;
         }
+        // Without a head the answers are what is expected, in order.
         if self.size < SPEAKS {
-            return self.judge_by_order(oldest);
+            return self.enter(oldest, Kind::ByOrder);
         }
-        if !is_beginning(&self.kept, &self.run.mark()) {
-            return self.judge_stranger(oldest);
+        if !is_beginning(&self.kept, self.mark.bytes()) {
+            return self.enter(oldest, Kind::Unmarked);
         }
-        if self.foreign > 0 {
-            return Some(Found::Foreign(std::mem::take(&mut self.foreign)));
+        if self.kept.len() < SPEAKS {
+            return Step::Starved;
         }
-        if self.kept.len() < self.size {
-            return None;
+        // Number or time may be what was changed; and a mark alone may be anybody's.
+        let stamp = self.run.read(&self.kept);
+        match stamp.filter(|stamp| Some(*stamp) == oldest || self.is_confirmed(*stamp)) {
+            Some(stamp) => self.enter(Some(stamp), Kind::Known),
+            None => self.enter(oldest, Kind::Marked),
         }
-        let stamp = self.run.read(&self.kept)?;
-        let Some(at) = self.first_difference(stamp) else {
-            self.kept.clear();
-            return Some(Found::Whole(stamp));
-        };
-        // Number or time may be what was changed: what is expected knows better.
-        let (stamp, at) = match oldest {
-            Some(oldest) if self.resembles(oldest) => {
-                (oldest, self.first_difference(oldest).unwrap_or(at))
+    }
+
+    fn enter(&mut self, stamp: Option<Stamp>, kind: Kind) -> Step {
+        if let Some(stamp) = stamp {
+            self.state = State::Inside(Candidate::new(self.run, self.size, stamp, kind));
+            return Step::Again;
+        }
+        // Nothing is expected: there is nothing to compare it with, and this mark is not what is looked for.
+        if kind == Kind::Marked {
+            self.kept.remove(0);
+            self.foreign += 1;
+        }
+        self.state = State::Between(0);
+        Step::Again
+    }
+
+    /// The first bytes of the pattern agree with number and time, half of them at least.
+    fn is_confirmed(&self, stamp: Stamp) -> bool {
+        let mut expected = [0; SPEAKS];
+        self.run.write_part(stamp, self.size, 0, &mut expected);
+        let pairs = self.kept.iter().zip(expected).skip(SPEAKS - MARK);
+        pairs.filter(|(byte, expected)| **byte == *expected).count() * 2 >= MARK
+    }
+
+    /// Compares what has come with the probe that it may be.
+    fn go_on(&mut self, bytes: &mut &[u8]) -> Step {
+        let State::Inside(candidate) = &mut self.state else { return Step::Again };
+        let source = if self.kept.is_empty() { *bytes } else { &self.kept };
+        if source.is_empty() {
+            return Step::Starved;
+        }
+        let (used, looked_at) = candidate.take(source, &self.mark);
+        self.drop_first(used, bytes);
+        self.count(looked_at);
+        let State::Inside(candidate) = &self.state else { return Step::Again };
+        let Some(end) = candidate.end() else { return Step::Again };
+        let (found, begun) = (candidate.verdict(end.len), end.mark);
+        self.state = State::Start;
+        // The beginning of the next has been looked at already.
+        self.kept.splice(..0, self.mark.bytes().iter().copied().take(begun));
+        if let Some(found) = found {
+            return Step::Found(found);
+        }
+        self.foreign += end.len;
+        Step::Again
+    }
+
+    /// Looks for the next mark.
+    fn skip(&mut self, bytes: &mut &[u8], mut begun: usize) -> Step {
+        let source = if self.kept.is_empty() { *bytes } else { &self.kept };
+        if self.size < SPEAKS {
+            let used = source.len();
+            self.foreign += used;
+            self.drop_first(used, bytes);
+            self.state = State::Start;
+            return Step::Again;
+        }
+        let mut used = 0;
+        for byte in source {
+            used += 1;
+            begun = self.mark.advance(begun, *byte);
+            if begun == MARK {
+                break;
             }
-            _ => (stamp, at),
-        };
-        let end = self.next_mark(1);
-        // The end of a damaged probe is a beginning only by chance, unless bytes were lost.
-        let end = if end + MARK > self.size && self.ends_like(stamp) { self.size } else { end };
-        self.kept.drain(..end);
-        Some(Found::Damaged { seq: stamp.seq, at })
+        }
+        self.foreign += used;
+        self.drop_first(used, bytes);
+        self.count(used);
+        self.state = State::Between(begun);
+        if begun == MARK || (self.kept.is_empty() && bytes.is_empty()) {
+            self.foreign -= begun;
+            self.kept.splice(..0, self.mark.bytes().iter().copied().take(begun));
+            self.state = State::Start;
+        }
+        Step::Again
     }
 
-    /// No mark where one should be: a damaged one, or foreign bytes.
-    fn judge_stranger(&mut self, oldest: Option<Stamp>) -> Option<Found> {
-        let next = self.next_mark(0);
-        let expects = oldest.filter(|_| self.foreign == 0);
-        if next < self.kept.len() || expects.is_none() {
-            self.kept.drain(..next);
-            self.foreign += next;
-            // With nothing expected there is nothing to wait for.
-            if self.kept.is_empty() && oldest.is_none() {
-                return Some(Found::Foreign(std::mem::take(&mut self.foreign)));
-            }
-            return self.judge(oldest);
-        }
-        if self.kept.len() < self.size {
-            return None;
-        }
-        match expects {
-            Some(oldest) if self.resembles(oldest) => {
-                let at = self.first_difference(oldest).unwrap_or(0);
-                self.kept.clear();
-                Some(Found::Damaged { seq: oldest.seq, at })
-            }
-            _ => {
-                self.foreign += self.kept.len();
-                self.kept.clear();
-                Some(Found::Foreign(std::mem::take(&mut self.foreign)))
-            }
+    /// These have been looked at.
+    fn drop_first(&mut self, used: usize, bytes: &mut &[u8]) {
+        if self.kept.is_empty() {
+            *bytes = bytes.get(used..).unwrap_or_default();
+        } else {
+            self.kept.drain(..used);
         }
     }
 
-    /// Without a head the answers are what is expected, in order.
-    fn judge_by_order(&mut self, oldest: Option<Stamp>) -> Option<Found> {
-        let Some(oldest) = oldest else {
-            let count = self.kept.len();
-            self.kept.clear();
-            return Some(Found::Foreign(count));
-        };
-        if self.kept.len() < self.size {
-            return None;
-        }
-        let difference = self.first_difference(oldest);
-        self.kept.clear();
-        Some(difference.map_or(Found::Whole(oldest), |at| Found::Damaged { seq: oldest.seq, at }))
+    #[cfg(test)]
+    fn count(&mut self, looked_at: usize) {
+        self.steps += looked_at;
     }
 
-    /// Where a mark, or the beginning of one at the end, stands from `from` on; where there is none, the end.
-    fn next_mark(&self, from: usize) -> usize {
-        let mark = self.run.mark();
-        let rest = self.kept.get(from..).unwrap_or_default();
-        let found = rest.iter().enumerate().find(|&(at, byte)| {
-            *byte == mark[0] && is_beginning(rest.get(at..).unwrap_or_default(), &mark)
-        });
-        found.map_or(self.kept.len(), |(at, _)| from + at)
-    }
-
-    fn expect(&mut self, stamp: Stamp) {
-        self.expected.resize(self.size, 0);
-        self.run.write(stamp, &mut self.expected);
-    }
-
-    fn first_difference(&mut self, stamp: Stamp) -> Option<usize> {
-        self.expect(stamp);
-        if self.kept == self.expected {
-            return None;
-        }
-        Some(self.kept.iter().zip(&self.expected).take_while(|(a, b)| a == b).count())
-    }
-
-    /// Half of it is right.
-    fn resembles(&mut self, stamp: Stamp) -> bool {
-        self.expect(stamp);
-        let alike = self.kept.iter().zip(&self.expected).filter(|(a, b)| a == b).count();
-        alike * 2 >= self.size
-    }
-
-    fn ends_like(&mut self, stamp: Stamp) -> bool {
-        self.expect(stamp);
-        let tail = self.size.saturating_sub(MARK);
-        self.kept.get(tail..) == self.expected.get(tail..)
-    }
-}
-
-/// Whether `bytes` begins with `mark`, as far as there is anything of it.
-fn is_beginning(bytes: &[u8], mark: &[u8]) -> bool {
-    bytes.iter().zip(mark).all(|(a, b)| a == b)
+    #[cfg(not(test))]
+    #[allow(clippy::unused_self, reason = "only tests count")]
+    fn count(&self, _: usize) {}
 }
 
 #[cfg(test)]

@@ -26,8 +26,21 @@ pub(super) enum Event {
     Lost { seq: u64, why: Loss },
     /// The connection ended.
     Broken(Broken),
+    /// The name, looked up again, gave no address; those found before are used.
+    Unresolved(Box<Diagnosis>),
+    /// Nothing has been answered until the end, and why.
+    Unanswered(Box<Cause>),
     /// It answers again, after a connection had broken or could not be made.
     Outage { first: u64, lost: u64, span: Duration },
+}
+
+/// Why nothing is answered: the call that showed it, and what it means.
+#[derive(Debug, Clone)]
+pub(super) struct Cause {
+    pub(super) op: &'static str,
+    pub(super) addr: Option<SocketAddr>,
+    pub(super) errno: Option<Errno>,
+    pub(super) diagnosis: Diagnosis,
 }
 
 #[derive(Debug)]
@@ -65,6 +78,8 @@ pub(super) struct Answer {
     pub(super) connect: Option<Duration>,
     /// What the kernel knows of the connection.
     pub(super) kernel: Option<Kernel>,
+    /// How long this program did not run while it was under way: its times tell nothing of the server.
+    pub(super) paused: Duration,
 }
 
 /// TCP_INFO at the answer.
@@ -80,12 +95,12 @@ pub(super) struct Kernel {
 /// Why a probe is lost.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Loss {
-    /// No answer in time. Whether the peer's kernel has acknowledged it, where that is known, and how often something was sent again.
-    Silence { acknowledged: Option<bool>, retransmits: u32 },
+    /// No answer for so long. Whether the peer's kernel has acknowledged it, where that is known, and how often something was sent again.
+    Silence { waited: Duration, acknowledged: Option<bool>, retransmits: u32 },
     /// The connection ended so, or could not be made.
     Ended(Ending),
-    /// It could not be sent in time: what is ahead of it does not get through.
-    Unsent,
+    /// It could not be sent for so long: what is ahead of it does not get through.
+    Unsent { waited: Duration },
 }
 
 #[derive(Debug)]

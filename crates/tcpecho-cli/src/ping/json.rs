@@ -10,7 +10,7 @@ use tcpecho::{Attempt, Diagnosis};
 
 use super::{
     args::Plan,
-    event::{Answer, Broken, Connected, Event, Kernel, Loss},
+    event::{Answer, Broken, Cause, Connected, Event, Kernel, Loss},
     schedule::Pace,
     stats::{Series, Stats},
     target::{Mode, Target},
@@ -32,11 +32,19 @@ pub(super) fn unresolved(target: &str, diagnosis: &Diagnosis) -> String {
     serde_json::to_string(&EventRow { target, at_unix_us: us(at), what }).unwrap_or_default()
 }
 
+/// This program itself did not run for so long, in one line.
+pub(super) fn paused(span: Duration, message: &str) -> String {
+    let at = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let row = PausedRow { event: "paused", at_unix_us: us(at), paused_us: us(span), message };
+    serde_json::to_string(&row).unwrap_or_default()
+}
+
 /// The whole run, in one line; with a tag where it is the last of a stream.
 pub(super) fn report(
     targets: &[Target],
     unresolved: &[(String, Diagnosis)],
     plan: &Plan,
+    (pauses, paused): (u64, Duration),
     spent: Duration,
     exit_status: u8,
     in_stream: bool,
@@ -49,6 +57,8 @@ pub(super) fn report(
             .map(TargetRow::of)
             .chain(unresolved.iter().map(|(name, why)| TargetRow::of_unresolved(name, why)))
             .collect(),
+        pauses,
+        paused_us: us(paused),
         duration_us: us(spent),
         exit_status,
     };
@@ -58,6 +68,14 @@ pub(super) fn report(
 /// Microseconds, to the nanosecond.
 pub(super) fn us(span: Duration) -> f64 {
     span.as_nanos() as f64 / 1e3
+}
+
+#[derive(Serialize)]
+struct PausedRow<'a> {
+    event: &'static str,
+    at_unix_us: f64,
+    paused_us: f64,
+    message: &'a str,
 }
 
 #[derive(Serialize)]
@@ -118,6 +136,10 @@ enum What<'a> {
         lasted_us: f64,
         diagnosis: Meaning<'a>,
     },
+    Unanswered {
+        error: ErrorObject<'a>,
+        diagnosis: Meaning<'a>,
+    },
     Outage {
         first_seq: u64,
         lost: u64,
@@ -138,6 +160,7 @@ struct AnswerRow {
     srtt_us: Option<f64>,
     min_rtt_us: Option<f64>,
     retransmits: Option<u32>,
+    paused_us: Option<f64>,
 }
 
 #[derive(Serialize)]
@@ -166,6 +189,13 @@ impl<'a> What<'a> {
             Event::Refused { seq, time } => What::Refused { seq: *seq, time_us: us(*time) },
             Event::Lost { seq, why } => What::lost(*seq, *why),
             Event::Broken(broken) => What::broken(broken),
+            Event::Unresolved(diagnosis) => {
+                let (message, diagnosis) = (diagnosis.seen.as_str(), Meaning::of(diagnosis));
+                What::Unresolved { message, diagnosis }
+            }
+            Event::Unanswered(cause) => {
+                What::Unanswered { error: error(cause), diagnosis: Meaning::of(&cause.diagnosis) }
+            }
             Event::Outage { first, lost, span } => {
                 What::Outage { first_seq: *first, lost: *lost, outage_us: us(*span) }
             }
@@ -186,10 +216,10 @@ impl<'a> What<'a> {
 
     fn lost(seq: u64, why: Loss) -> Self {
         let (why, acknowledged, retransmits) = match why {
-            Loss::Silence { acknowledged, retransmits } => {
+            Loss::Silence { acknowledged, retransmits, .. } => {
                 ("silence".into(), acknowledged, Some(retransmits))
             }
-            Loss::Unsent => ("unsent".into(), None, None),
+            Loss::Unsent { .. } => ("unsent".into(), None, None),
             Loss::Ended(ending) => (ending.word().into(), None, None),
         };
         What::Lost { seq, why, acknowledged, retransmits }
@@ -223,6 +253,7 @@ impl AnswerRow {
             srtt_us: kernel.map(|kernel| us(kernel.srtt)),
             min_rtt_us: kernel.and_then(|Kernel { min_rtt, .. }| min_rtt.map(us)),
             retransmits: kernel.map(|kernel| kernel.retransmits),
+            paused_us: Some(answer.paused).filter(|span| !span.is_zero()).map(us),
         }
     }
 }
@@ -242,6 +273,10 @@ impl<'a> AttemptRow<'a> {
     }
 }
 
+fn error(cause: &Cause) -> ErrorObject<'_> {
+    ErrorObject::of_diagnosis(cause.op, cause.addr, cause.errno, &cause.diagnosis)
+}
+
 fn clock(kernel: bool) -> &'static str {
     if kernel { "kernel" } else { "user" }
 }
@@ -252,6 +287,9 @@ struct ReportRow<'a> {
     event: Option<&'static str>,
     settings: Settings,
     targets: Vec<TargetRow<'a>>,
+    /// How often this program itself did not run.
+    pauses: u64,
+    paused_us: f64,
     duration_us: f64,
     exit_status: u8,
 }
@@ -294,7 +332,7 @@ impl Settings {
 struct TargetRow<'a> {
     target: &'a str,
     peer: Option<SocketAddr>,
-    /// Why it could not be probed.
+    /// Why it could not be probed, or nothing was answered.
     error: Option<ErrorObject<'a>>,
     diagnosis: Option<Meaning<'a>>,
     transmitted: u64,
@@ -307,6 +345,7 @@ struct TargetRow<'a> {
     doubled: u64,
     foreign_bytes: u64,
     loss_percent: f64,
+    untimed: u64,
     time: Option<Spread>,
     rtt: Option<Spread>,
     rtt_by_kernel: u64,
@@ -332,18 +371,19 @@ impl<'a> TargetRow<'a> {
         TargetRow {
             target: &target.name,
             peer: target.addr(),
-            error: None,
-            diagnosis: None,
+            error: target.cause().map(error),
+            diagnosis: target.cause().map(|cause| Meaning::of(&cause.diagnosis)),
             transmitted: stats.transmitted,
             received: stats.answered,
             late: stats.late,
             refused: stats.refused,
             corrupted: stats.corrupted,
             lost: stats.lost,
-            under_way: stats.under_way(),
+            under_way: target.under_way(),
             doubled: stats.doubled,
             foreign_bytes: stats.foreign_bytes,
             loss_percent: stats.loss_percent(),
+            untimed: stats.untimed(),
             time: Spread::of(&stats.time),
             rtt: Spread::of(&stats.rtt),
             rtt_by_kernel: stats.by_kernel,

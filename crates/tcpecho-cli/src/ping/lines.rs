@@ -54,12 +54,22 @@ impl Lines {
                 let all: Vec<String> = failures.iter().map(failure_words).collect();
                 format!("{whose}no connection: {}", all.join("; "))
             }
+            Event::Unresolved(diagnosis) => {
+                format!("{whose}looked up again in vain, the addresses stay: {}", diagnosis.seen)
+            }
+            // It is explained, and its probes have their lines.
+            Event::Unanswered(_) => return None,
             Event::Outage { first, lost, span } => {
                 let lost = counted(*lost, "probe", "probes");
                 format!("{whose}outage of {} ms, {lost} lost from seq={first} on", ms(*span))
             }
         };
-        Some(format!("{}{line}", self.date()))
+        Some(self.dated(&line))
+    }
+
+    /// A line with the date in front, where it is wanted.
+    pub(super) fn dated(&self, line: &str) -> String {
+        format!("{}{line}", self.date())
     }
 
     fn date(&self) -> String {
@@ -120,21 +130,26 @@ impl Lines {
             let min = min_rtt.map(|min| format!(" min={}", ms(min))).unwrap_or_default();
             format!(" srtt={}{min}{}", ms(*srtt), again_words(*retransmits))
         });
-        format!("{begin}{}{}", connect.unwrap_or_default(), kernel.unwrap_or_default())
+        let paused = if answer.paused.is_zero() { "" } else { " not timed" };
+        format!("{begin}{}{}{paused}", connect.unwrap_or_default(), kernel.unwrap_or_default())
     }
 
     fn loss(&self, why: Loss) -> String {
-        let limit = self.timeout;
+        // At the end of a run less than the time allowed may have passed.
+        let within = |waited: Duration| match self.timeout {
+            limit if waited >= limit => format!("{limit:?}"),
+            _ => format!("{waited:.1?}, when the run ended"),
+        };
         match why {
             Loss::Ended(ending) => ending.to_string(),
-            Loss::Unsent => format!("could not be sent within {limit:?}"),
-            Loss::Silence { acknowledged, retransmits } => {
+            Loss::Unsent { waited } => format!("could not be sent within {}", within(waited)),
+            Loss::Silence { waited, acknowledged, retransmits } => {
                 let heard = match acknowledged {
                     Some(true) => ", but its host has acknowledged it: the server, or the way back",
                     Some(false) => ", and no acknowledgement: the way there, or the host",
                     None => "",
                 };
-                format!("no answer within {limit:?}{heard}{}", again_words(retransmits))
+                format!("no answer within {}{heard}{}", within(waited), again_words(retransmits))
             }
         }
     }

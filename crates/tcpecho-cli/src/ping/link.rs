@@ -1,6 +1,8 @@
 //! One connection, made and used without blocking: its probes under way, and what the kernel says of them.
 
 mod flights;
+mod handshake;
+mod happy_eyeballs;
 mod host;
 mod way;
 
@@ -17,12 +19,8 @@ use rustix::{
     io::Errno,
     net::{self, SendFlags, sockopt},
 };
-use tcpecho::{
-    Attempt, Diagnosis, Error, Evidence, Symptom,
-    evidence::{Phase, Tried, failed_retransmissions},
-};
+use tcpecho::{Attempt, Diagnosis, Error, Evidence, Symptom, evidence::Phase};
 use tcpecho_os::{
-    error_queue::{QueuedError, take_errors},
     socket::set_receive_errors,
     tcp_info::{TcpInfo, tcp_info},
     timestamping,
@@ -31,7 +29,8 @@ use tcpecho_os::{
 pub(super) use self::{flights::Flight, host::Host, way::Way};
 use self::{
     flights::Flights,
-    way::{next_address, out_of_patience},
+    handshake::Connected,
+    happy_eyeballs::{HappyEyeballs, Progress},
 };
 use super::{
     check::{Checker, Found},
@@ -39,22 +38,20 @@ use super::{
     probe::{Run, Stamp},
 };
 
-/// Reads in one turn; then the other connections have theirs.
-const READS: usize = 4;
-
-/// What routers have said during one handshake, at most.
-const ROUTERS: usize = 16;
-/// After this long a handshake is slow enough to look whether this host itself keeps its SYNs from going out; the first
-/// retransmission comes after a second.
-const SLOW: Duration = Duration::from_millis(500);
+/// Bytes that are made at once to be sent.
+const PIECE: usize = 64 << 10;
+/// Bytes that are sent in one turn, about; then the other connections have theirs.
+const TURN: usize = 1 << 20;
 
 /// How far it is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug)]
 enum Stage {
-    Connecting,
-    Open,
+    Connecting(HappyEyeballs),
+    Open(OwnedFd),
     /// Nothing more will come of it.
-    Over,
+    Over(OwnedFd),
+    /// There never was a connection.
+    Failed,
 }
 
 /// What a connection brought.
@@ -79,210 +76,179 @@ pub(super) enum Brought {
 
 #[derive(Debug)]
 pub(super) struct Link {
-    fd: OwnedFd,
+    stage: Stage,
+    /// The address connected to; before, the first that is tried.
     pub(super) peer: SocketAddr,
     pub(super) local: Option<SocketAddr>,
-    /// The handshake's time, once there was one.
+    /// The handshake's time, once there was one; and whether this program was stopped during it.
     pub(super) connect_time: Duration,
+    pub(super) paused: bool,
     /// What was tried before.
     pub(super) failures: Vec<Attempt>,
     /// Whether the kernel's stamps are on, or why not.
     pub(super) stamps: Result<bool, Errno>,
     /// An answer came over it.
     pub(super) has_answered: bool,
-    addrs: VecDeque<SocketAddr>,
-    stage: Stage,
-    /// When the stage began; the end keeps that of the stage before.
+    /// When it was connected, and when a byte last moved.
     since: Instant,
+    moved: Instant,
     /// There may be something to do: poll said so, or it is new.
     ready: bool,
     flights: Flights,
+    size: usize,
     /// What is being sent, and how much of it is.
-    sending: Option<(u64, usize)>,
-    buffer: Vec<u8>,
+    sending: Option<(Stamp, usize)>,
+    piece: Vec<u8>,
     written: u64,
     returned: u64,
     received: u64,
     checker: Checker,
     run: Run,
     retransmits: u32,
-    /// What routers have said so far.
-    routers: Vec<QueuedError>,
-    /// The handshake was found slow; and the retransmissions that this host could not send until then.
-    slow: bool,
-    unsendable: Option<u64>,
     user_timeout: Duration,
     host: Rc<Host>,
 }
 
 impl Link {
-    /// Begins to connect to the first of these addresses that does not fail at once.
+    /// Begins to connect to one of these addresses; an error where all of them fail at once.
     pub(super) fn open(
-        addrs: impl IntoIterator<Item = SocketAddr>,
+        addrs: Vec<SocketAddr>,
         way: &Way,
         run: Run,
         size: usize,
         now: Instant,
     ) -> Result<Self, Vec<Attempt>> {
-        let (mut addrs, mut failures) = (addrs.into_iter().collect::<VecDeque<_>>(), Vec::new());
-        let (fd, peer) = next_address(&mut addrs, &mut failures, way).ok_or(failures.clone())?;
+        let peer = *addrs.first().ok_or_else(Vec::new)?;
         Ok(Link {
-            fd,
+            stage: Stage::Connecting(HappyEyeballs::start(addrs, way, now)?),
             peer,
             local: None,
             connect_time: Duration::ZERO,
-            failures,
+            paused: false,
+            failures: Vec::new(),
             stamps: Ok(false),
             has_answered: false,
-            addrs,
-            stage: Stage::Connecting,
             since: now,
+            moved: now,
             ready: true,
             flights: Flights::default(),
+            size,
             sending: None,
-            buffer: vec![0; size],
+            piece: Vec::new(),
             written: 0,
             returned: 0,
             received: 0,
             checker: Checker::new(run, size),
             run,
             retransmits: 0,
-            routers: Vec::new(),
-            slow: false,
-            unsendable: None,
             user_timeout: way.user_timeout(),
             host: Rc::clone(&way.host),
         })
     }
 
     pub(super) fn is_open(&self) -> bool {
-        self.stage == Stage::Open
+        matches!(self.stage, Stage::Open(_))
     }
 
-    /// When the attempt will have taken long, and then too long.
-    pub(super) fn patience_ends(&self, way: &Way) -> Option<Instant> {
-        let limit = if self.slow { way.timeout } else { way.timeout.min(SLOW) };
-        self.since.checked_add(limit).filter(|_| self.stage == Stage::Connecting)
+    pub(super) fn is_connecting(&self) -> bool {
+        matches!(self.stage, Stage::Connecting(_))
+    }
+
+    /// When the attempts to connect have to be looked at.
+    pub(super) fn deadline(&self, way: &Way) -> Option<Instant> {
+        match &self.stage {
+            Stage::Connecting(attempts) => attempts.deadline(way),
+            _ => None,
+        }
     }
 
     /// What to wait for.
-    pub(super) fn interest(&self) -> PollFlags {
-        match self.stage {
-            Stage::Connecting => PollFlags::OUT,
-            Stage::Open if self.has_something_to_send() => PollFlags::IN | PollFlags::OUT,
-            Stage::Open => PollFlags::IN,
-            Stage::Over => PollFlags::empty(),
+    pub(super) fn watched(&self) -> impl Iterator<Item = (BorrowedFd<'_>, PollFlags)> {
+        let (attempts, open) = match &self.stage {
+            Stage::Connecting(attempts) => (Some(attempts), None),
+            Stage::Open(fd) => (None, Some(fd.as_fd())),
+            Stage::Over(_) | Stage::Failed => (None, None),
+        };
+        let also = self.has_something_to_send().then_some(PollFlags::OUT);
+        let flags = PollFlags::IN | also.unwrap_or(PollFlags::empty());
+        let attempts = attempts.into_iter().flat_map(HappyEyeballs::watched);
+        let attempts = attempts.map(|fd| (fd, PollFlags::OUT));
+        attempts.chain(open.map(|fd| (fd, flags)))
+    }
+
+    /// What poll said of those, in their order: it takes as many as there are.
+    pub(super) fn note_ready(&mut self, ready: &mut impl Iterator<Item = bool>) {
+        let count = self.watched().count();
+        let mut ready = ready.by_ref().take(count);
+        match &mut self.stage {
+            Stage::Connecting(attempts) => attempts.note_ready(ready),
+            _ => self.ready |= ready.next().unwrap_or(false),
         }
     }
 
-    /// Poll has something to say about it.
-    pub(super) fn note_ready(&mut self) {
+    /// Something may have come, although poll has not said so yet.
+    pub(super) fn look_again(&mut self) {
         self.ready = true;
     }
 
-    /// Whether that has been said since the last time this was asked.
-    pub(super) fn take_ready(&mut self) -> bool {
-        std::mem::take(&mut self.ready)
+    /// Whether it has something to bring.
+    pub(super) fn is_ready(&self) -> bool {
+        self.ready && self.is_open()
     }
 
-    /// The handshake has ended, or its time has. True when it is connected; an error when no address is left.
-    pub(super) fn proceed(&mut self, way: &Way, now: Instant) -> Result<bool, Vec<Attempt>> {
-        if self.stage != Stage::Connecting {
-            return Ok(self.is_open());
+    /// This program did not run for so long: that time is nobody else's.
+    pub(super) fn postpone(&mut self, span: Duration) {
+        self.flights.postpone(span);
+        if let Stage::Connecting(attempts) = &mut self.stage {
+            attempts.postpone(span);
+            self.paused = true;
         }
-        let elapsed = now.saturating_duration_since(self.since);
-        let mut evidence = Evidence::default();
-        let outcome = match self.outcome() {
-            Some(outcome) => outcome,
-            None if elapsed >= way.timeout => {
-                evidence.deadline = Some(way.timeout);
-                Err(out_of_patience(self.peer, elapsed))
+    }
+
+    /// True when it is connected; an error when no address is left.
+    pub(super) fn proceed(&mut self, way: &Way, now: Instant) -> Result<bool, Vec<Attempt>> {
+        let Stage::Connecting(attempts) = &mut self.stage else { return Ok(self.is_open()) };
+        match attempts.proceed(way, now) {
+            Progress::Pending => Ok(false),
+            Progress::Failed(failures) => {
+                self.stage = Stage::Failed;
+                Err(failures)
             }
-            None => {
-                if elapsed >= SLOW && !self.slow {
-                    (self.slow, self.unsendable) = (true, failed_retransmissions());
-                }
-                return Ok(false);
-            }
-        };
-        match outcome {
-            Ok(local) => {
-                (self.stage, self.since) = (Stage::Open, now);
-                (self.local, self.connect_time) = (Some(local), elapsed);
-                self.furnish(way);
+            Progress::Connected(connected, failures) => {
+                let Connected { fd, peer, local, took } = connected;
+                (self.peer, self.local, self.connect_time) = (peer, Some(local), took);
+                (self.since, self.moved, self.failures) = (now, now, failures);
+                self.furnish(&fd, way);
+                self.stage = Stage::Open(fd);
                 Ok(true)
             }
-            Err(error) => {
-                self.note_handshake_in(&mut evidence);
-                let fd = Some(self.fd.as_fd());
-                let failure = way.failure(fd, self.peer, error, elapsed, evidence);
-                self.failures.push(failure);
-                match next_address(&mut self.addrs, &mut self.failures, way) {
-                    Some((fd, peer)) => {
-                        (self.fd, self.peer) = (fd, peer);
-                        (self.since, self.ready, self.slow) = (now, true, false);
-                        Ok(false)
-                    }
-                    None => Err(std::mem::take(&mut self.failures)),
-                }
-            }
         }
     }
 
-    /// What is known of the handshake besides what the socket and the host tell.
-    fn note_handshake_in(&mut self, evidence: &mut Evidence) {
-        evidence.routers = std::mem::take(&mut self.routers);
-        evidence.tried = self.failures.iter().map(Tried::of).collect();
-        let then = self.unsendable.take();
-        let now = then.and_then(|_| failed_retransmissions());
-        evidence.own_drops = then.zip(now).map(|(then, now)| now.saturating_sub(then));
-    }
-
-    /// None while the handshake is under way.
-    fn outcome(&mut self) -> Option<Result<SocketAddr, Error>> {
-        if !self.take_ready() {
-            return None;
+    /// No address is waited for any longer.
+    pub(super) fn give_up(&mut self, way: &Way, now: Instant) -> Vec<Attempt> {
+        match std::mem::replace(&mut self.stage, Stage::Failed) {
+            Stage::Connecting(attempts) => attempts.give_up(way, now),
+            _ => Vec::new(),
         }
-        let fail = |errno| Error::at("connect", self.peer, errno);
-        match sockopt::socket_error(&self.fd) {
-            // The peer's FIN and then its RST came after the handshake: it did connect.
-            Ok(Ok(()) | Err(Errno::PIPE)) => {}
-            Ok(Err(errno)) | Err(errno) => return Some(Err(fail(errno))),
-        }
-        match net::getpeername(&self.fd) {
-            Ok(_) => {}
-            Err(Errno::NOTCONN) if !self.is_closed() => {
-                // A router's error that the kernel takes for a soft one: only the queue has it, and would keep poll awake.
-                self.routers.extend(take_errors(&self.fd).unwrap_or_default());
-                self.routers.truncate(ROUTERS);
-                return None;
-            }
-            // It came and went before we looked.
-            Err(_) => {}
-        }
-        let local = net::getsockname(&self.fd).and_then(SocketAddr::try_from).map_err(fail);
-        // A free port of our own range can meet itself: TCP's simultaneous open, with one socket.
-        Some(local.and_then(|local| {
-            if local == self.peer {
-                let note = "the kernel had joined the socket to itself: nobody listens there";
-                return Err(fail(Errno::CONNREFUSED).note(note));
-            }
-            Ok(local)
-        }))
-    }
-
-    fn is_closed(&self) -> bool {
-        tcp_info(&self.fd).is_ok_and(|info| info.state == tcpecho_os::tcp_info::TcpState::Close)
     }
 
     /// Options that can be set only now.
-    fn furnish(&mut self, way: &Way) {
-        let _ = set_receive_errors(&self.fd, false);
+    fn furnish(&mut self, fd: &OwnedFd, way: &Way) {
+        let _ = set_receive_errors(fd, false);
         if way.stamps {
-            self.stamps = timestamping::enable(&self.fd).map(|()| true);
+            self.stamps = timestamping::enable(fd).map(|()| true);
         }
         let limit = way.user_timeout().as_millis();
-        let _ = sockopt::set_tcp_user_timeout(&self.fd, u32::try_from(limit).unwrap_or(u32::MAX));
+        let _ = sockopt::set_tcp_user_timeout(fd, u32::try_from(limit).unwrap_or(u32::MAX));
+    }
+
+    /// The socket, once connected.
+    fn fd(&self) -> Option<BorrowedFd<'_>> {
+        match &self.stage {
+            Stage::Open(fd) | Stage::Over(fd) => Some(fd.as_fd()),
+            Stage::Connecting(_) | Stage::Failed => None,
+        }
     }
 
     /// A probe is due.
@@ -295,15 +261,15 @@ impl Link {
         self.flights.under_way()
     }
 
-    /// When the oldest of them was due.
-    pub(super) fn oldest_due(&self) -> Option<Instant> {
-        self.flights.oldest_due()
+    /// The oldest of them.
+    pub(super) fn oldest(&self) -> Option<&Flight> {
+        self.flights.oldest()
     }
 
-    /// The oldest, if it was due at `limit` or before; from now on it is missed.
-    pub(super) fn miss(&mut self, limit: Instant) -> Option<Flight> {
-        let begun = self.sending.map(|(seq, _)| seq);
-        self.flights.miss(limit, begun)
+    /// The same; from now on it is missed.
+    pub(super) fn miss(&mut self) -> Option<Flight> {
+        let begun = self.sending.map(|(stamp, _)| stamp.seq);
+        self.flights.miss(begun)
     }
 
     /// All that were under way.
@@ -315,48 +281,58 @@ impl Link {
         self.sending.is_some() || self.flights.next_unsent().is_some()
     }
 
-    /// Sends what is due, as far as the socket takes it.
+    /// Sends what is due, as far as the socket takes it, or about a turn of it.
     pub(super) fn send(&mut self) -> Result<(), Broken> {
-        if !self.is_open() {
-            return Ok(());
-        }
-        loop {
-            let (seq, offset) = if let Some(sending) = self.sending {
-                sending
-            } else {
-                let Some(stamp) = self.flights.next_unsent() else { return Ok(()) };
-                self.run.write(stamp, &mut self.buffer);
-                (stamp.seq, 0)
+        let Stage::Open(fd) = &self.stage else { return Ok(()) };
+        let end = self.written.saturating_add(TURN as u64);
+        while self.written < end {
+            let (stamp, offset) = match self.sending {
+                Some(sending) => sending,
+                None => match self.flights.next_unsent() {
+                    Some(stamp) => (stamp, 0),
+                    None => return Ok(()),
+                },
             };
-            let rest = self.buffer.get(offset..).unwrap_or_default();
-            match net::send(&self.fd, rest, SendFlags::NOSIGNAL) {
+            self.piece.resize((self.size - offset).min(PIECE), 0);
+            self.run.write_part(stamp, self.size, offset, &mut self.piece);
+            match net::send(fd, &self.piece, SendFlags::NOSIGNAL) {
                 Ok(count) => {
                     self.written += count as u64;
-                    let done = offset + count >= self.buffer.len();
-                    self.sending = Some((seq, offset + count)).filter(|_| !done);
+                    self.moved = Instant::now();
+                    let done = offset + count >= self.size;
+                    self.sending = Some((stamp, offset + count)).filter(|_| !done);
                     if done {
-                        self.flights.note_sent(seq, Instant::now(), self.written);
+                        self.flights.note_sent(stamp.seq, self.moved, self.written);
                     }
                 }
                 Err(Errno::INTR) => {}
                 Err(Errno::AGAIN) => {
                     // Nothing of it went out: it can still be given up.
-                    self.sending = Some((seq, offset)).filter(|_| offset > 0);
+                    self.sending = Some((stamp, offset)).filter(|_| offset > 0);
                     return Ok(());
                 }
                 Err(errno) => return Err(self.broken("send", Some(errno))),
             }
         }
+        Ok(())
     }
 
-    /// Reads what has come. An error is the end of the connection; what it brought before stands in `brought`.
+    /// Reads what has come, `reads` times at most. An error is the end of the connection; what it brought before stands
+    /// in `brought`.
     pub(super) fn receive(
         &mut self,
         buffer: &mut [u8],
         brought: &mut Vec<Brought>,
+        reads: &mut usize,
     ) -> Result<(), Broken> {
-        for _ in 0..READS {
-            let read = self.read(buffer);
+        while *reads > 0 {
+            *reads -= 1;
+            // Also of one that has ended: what it brought before may still be there.
+            let (Stage::Open(fd) | Stage::Over(fd)) = &self.stage else { return Ok(()) };
+            let read = match self.stamps {
+                Ok(true) => timestamping::receive(fd, buffer),
+                _ => net::recv(fd, &mut *buffer, net::RecvFlags::DONTWAIT).map(|(n, _)| (n, None)),
+            };
             let at = Instant::now();
             // Before what has come is judged: when it had left has been told by now.
             self.read_reports();
@@ -366,7 +342,10 @@ impl Link {
                     return Err(self.broken("recv", None));
                 }
                 Ok(read) => read,
-                Err(Errno::AGAIN) => return Ok(()),
+                Err(Errno::AGAIN) => {
+                    self.ready = false;
+                    return Ok(());
+                }
                 Err(Errno::INTR) => continue,
                 Err(errno) => {
                     brought.extend(self.checker.rest().and_then(foreign));
@@ -374,6 +353,7 @@ impl Link {
                 }
             };
             self.received += count as u64;
+            self.moved = at;
             let mut bytes = buffer.get(..count).unwrap_or_default();
             while let Some(found) = self.checker.next(&mut bytes, self.flights.expected()) {
                 let next = self.bring(found, at, came);
@@ -384,17 +364,11 @@ impl Link {
                 }
             }
             if count < buffer.len() {
+                self.ready = false;
                 return Ok(());
             }
         }
         Ok(())
-    }
-
-    fn read(&self, buffer: &mut [u8]) -> Result<(usize, Option<Duration>), Errno> {
-        match self.stamps {
-            Ok(true) => timestamping::receive(&self.fd, buffer),
-            _ => net::recv(&self.fd, buffer, net::RecvFlags::DONTWAIT).map(|(n, _)| (n, None)),
-        }
     }
 
     fn bring(&mut self, found: Found, at: Instant, came: Option<Duration>) -> Brought {
@@ -403,7 +377,7 @@ impl Link {
                 self.has_answered = true;
                 let (flight, missed) = self.flights.settle(seq).unzip();
                 if flight.is_some() {
-                    self.returned += self.buffer.len() as u64;
+                    self.returned += self.size as u64;
                 }
                 Brought::Whole { flight, seq, missed: missed == Some(true), at, came }
             }
@@ -417,10 +391,11 @@ impl Link {
 
     /// What the kernel says of what was sent. Always read to the end: while something is there, poll never waits.
     fn read_reports(&mut self) {
+        let (Stage::Open(fd) | Stage::Over(fd)) = &self.stage else { return };
         if self.stamps != Ok(true) {
             return;
         }
-        while let Ok(Some(report)) = timestamping::next_report(&self.fd) {
+        while let Ok(Some(report)) = timestamping::next_report(fd) {
             self.flights.note_report(report);
         }
     }
@@ -438,27 +413,42 @@ impl Link {
     }
 
     pub(super) fn info(&self) -> Option<TcpInfo> {
-        tcp_info(&self.fd).ok()
+        tcp_info(self.fd()?).ok()
     }
 
     /// Whether the peer's kernel has acknowledged this probe, as far as the send queue tells.
     pub(super) fn has_acknowledged(&self, flight: &Flight) -> Option<bool> {
         flight.sent?;
-        let queued = tcpecho_os::socket::unsent(&self.fd).ok()?;
+        let queued = tcpecho_os::socket::unsent(self.fd()?).ok()?;
         Some(self.written.saturating_sub(queued.into()) >= flight.end())
     }
 
     /// The socket has nothing more to say: all that came is read, and something ended it.
-    pub(super) fn broken(&mut self, op: &'static str, errno: Option<Errno>) -> Broken {
-        let lasted = self.since.elapsed();
-        self.stage = Stage::Over;
-        let failed = |errno| Symptom::Error(Error::at(op, self.peer, errno));
+    fn broken(&mut self, op: &'static str, errno: Option<Errno>) -> Broken {
+        let (lasted, peer) = (self.since.elapsed(), self.peer);
+        let failed = |errno| Symptom::Error(Error::at(op, peer, errno));
         let symptom = errno.map_or(Symptom::EndOfFile, failed);
+        let diagnosis = Box::new(self.diagnose(op, &symptom, errno));
+        self.stage = match std::mem::replace(&mut self.stage, Stage::Failed) {
+            Stage::Open(fd) => Stage::Over(fd),
+            other => other,
+        };
+        Broken { peer, diagnosis, op, errno, lasted }
+    }
+
+    /// What it means that nothing comes back.
+    pub(super) fn silence(&self, now: Instant) -> Diagnosis {
+        let waited = now.saturating_duration_since(self.moved);
+        self.diagnose("recv", &Symptom::Silence(waited), None)
+    }
+
+    fn diagnose(&self, op: &'static str, symptom: &Symptom, errno: Option<Errno>) -> Diagnosis {
         let begun = self.sending.map_or(0, |(_, offset)| offset);
-        let unsent = (self.flights.unsent() * self.buffer.len()).saturating_sub(begun);
+        let unsent = (self.flights.unsent() * self.size).saturating_sub(begun);
         let mut evidence = Evidence {
             phase: Phase::of_call(op),
-            elapsed: lasted,
+            elapsed: self.since.elapsed(),
+            peer: Some(self.peer),
             written: self.written,
             unsent: unsent as u64,
             returned: self.returned,
@@ -467,16 +457,11 @@ impl Link {
             user_timeout: Some(self.user_timeout),
             ..Evidence::default()
         };
-        evidence.ask_socket(self.fd.as_fd());
+        if let Some(fd) = self.fd() {
+            evidence.ask_socket(fd);
+        }
         self.host.tell(&mut evidence, self.peer, errno);
-        let diagnosis = Box::new(Diagnosis::of(&symptom, &evidence));
-        Broken { peer: self.peer, diagnosis, op, errno, lasted }
-    }
-}
-
-impl AsFd for Link {
-    fn as_fd(&self) -> BorrowedFd<'_> {
-        self.fd.as_fd()
+        Diagnosis::of(symptom, &evidence)
     }
 }
 

@@ -81,6 +81,11 @@ impl Plot {
         self.changed = true;
     }
 
+    /// Something to be read below.
+    pub(super) fn note(&mut self, words: &str) {
+        (self.note, self.changed) = (words.into(), true);
+    }
+
     /// When to draw next, if there is something new.
     pub(super) fn due(&self) -> Option<Instant> {
         self.changed.then_some(self.next)

@@ -8,6 +8,8 @@
 //!
 //! The pattern confirms number and time. A probe that has no room for eight bytes of it is pattern only. Such probes are told apart by their order alone.
 
+use std::iter;
+
 /// The first bytes of every probe.
 const MAGIC: [u8; 4] = *b"TPNG";
 /// What tells the probes of this run from everything else.
@@ -40,19 +42,31 @@ impl Run {
     }
 
     /// Writes the probe with this stamp, as long as the slice is.
+    #[cfg(test)]
     pub(super) fn write(self, stamp: Stamp, probe: &mut [u8]) {
-        let speaks = probe.len() >= SPEAKS;
-        let (head, pattern) = probe.split_at_mut(if speaks { HEAD } else { 0 });
+        self.write_part(stamp, probe.len(), 0, probe);
+    }
+
+    /// Writes a part of the probe with this stamp and of `size` bytes: what stands from `offset` on.
+    pub(super) fn write_part(self, stamp: Stamp, size: usize, offset: usize, part: &mut [u8]) {
+        let head = if size >= SPEAKS { HEAD } else { 0 };
+        let (in_head, pattern) = part.split_at_mut(head.saturating_sub(offset).min(part.len()));
         let fields = [self.mark(), stamp.seq.to_be_bytes(), stamp.due_ns.to_be_bytes()];
-        for (to, from) in head.iter_mut().zip(fields.as_flattened()) {
+        for (to, from) in in_head.iter_mut().zip(fields.as_flattened().iter().skip(offset)) {
             *to = *from;
         }
         let key = u64::from(self.0) ^ stamp.seq.rotate_left(20) ^ stamp.due_ns.rotate_left(40);
-        for (index, word) in pattern.chunks_mut(8).enumerate() {
-            let bytes = mixed(key, index as u64);
-            for (to, from) in word.iter_mut().zip(bytes.to_le_bytes()) {
+        let from = offset.max(head) - head;
+        let (mut index, skipped) = ((from / 8) as u64, from % 8);
+        let (first, others) = pattern.split_at_mut((8 - skipped).min(pattern.len()));
+        for (word, skipped) in
+            iter::once((first, skipped)).chain(others.chunks_mut(8).zip(iter::repeat(0)))
+        {
+            let bytes = mixed(key, index).to_le_bytes();
+            for (to, from) in word.iter_mut().zip(bytes.into_iter().skip(skipped)) {
                 *to = from;
             }
+            index += 1;
         }
     }
 
@@ -79,6 +93,8 @@ fn mixed(key: u64, index: u64) -> u64 {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     #[test]
@@ -89,6 +105,19 @@ mod tests {
             run.write(stamp, &mut probe);
             assert_eq!(run.read(&probe), Some(stamp).filter(|_| size >= SPEAKS));
             assert_eq!(Run(8).read(&probe), None);
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn a_part_is_what_stands_there(size in 1_usize..200, from in 0_usize..200, to in 0_usize..200) {
+            let (run, stamp) = (Run(7), Stamp { seq: 9, due_ns: 123 });
+            let mut whole = vec![0; size];
+            run.write(stamp, &mut whole);
+            let (from, to) = (from.min(to).min(size), from.max(to).min(size));
+            let mut part = vec![0; to - from];
+            run.write_part(stamp, size, from, &mut part);
+            prop_assert_eq!(&part, &whole[from..to]);
         }
     }
 

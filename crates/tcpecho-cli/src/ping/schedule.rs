@@ -74,6 +74,31 @@ impl Schedule {
         Some((self.taken, due))
     }
 
+    /// This program did not run for so long: what would have been due meanwhile is due later.
+    pub(super) fn postpone(&mut self, span: Duration) {
+        for at in [&mut self.start, &mut self.due, &mut self.last].into_iter().flatten() {
+            *at = at.checked_add(span).unwrap_or(*at);
+        }
+    }
+
+    /// Takes all that was due before `now`, if none was taken before; how many.
+    pub(super) fn take_overdue(&mut self, now: Instant) -> u64 {
+        let (Some(start), Some(due)) = (self.start, self.due()) else { return 0 };
+        if due >= now || self.taken > 0 {
+            return 0;
+        }
+        let count = match self.pace {
+            Pace::Settled(_) => 1,
+            Pace::Every(interval) | Pace::Flood(interval) => {
+                let whole = (now - start).as_nanos().saturating_sub(1) / interval.as_nanos().max(1);
+                u64::try_from(whole).unwrap_or(u64::MAX).saturating_add(1)
+            }
+        };
+        self.taken = count.min(self.most.unwrap_or(u64::MAX));
+        self.due = None;
+        self.taken
+    }
+
     /// The last one taken has found no connection, or lost it: that is known at once, and is no reason to hurry.
     pub(super) fn failed(&mut self, now: Instant) {
         if let (Some(last), Pace::Settled(least)) = (self.last, self.pace) {
@@ -116,6 +141,35 @@ mod tests {
         assert_eq!(schedule.take(), Some((2, start + SECOND)));
         assert_eq!(schedule.take(), Some((3, start + 2 * SECOND)));
         assert_eq!((schedule.is_over(), schedule.due(), schedule.take()), (true, None, None));
+    }
+
+    #[test]
+    fn a_pause_of_ours_postpones_what_is_due() {
+        let start = Instant::now();
+        let mut schedule = Schedule::new(Pace::Every(SECOND), None);
+        schedule.begin(start);
+        schedule.take();
+        schedule.postpone(5 * SECOND);
+        assert_eq!(schedule.take(), Some((2, start + 6 * SECOND)));
+        assert_eq!(schedule.due(), Some(start + 7 * SECOND));
+    }
+
+    #[test]
+    fn what_was_due_while_nothing_could_be_sent_is_counted() {
+        let start = Instant::now();
+        for (pace, most, count) in [
+            (Pace::Every(SECOND), None, 3),
+            (Pace::Every(SECOND), Some(1), 1),
+            (Pace::Flood(SECOND / 2), None, 5),
+            (Pace::Settled(SECOND), None, 1),
+            (Pace::Every(Duration::from_nanos(1)), Some(9), 9),
+        ] {
+            let mut schedule = Schedule::new(pace, most);
+            schedule.begin(start);
+            assert_eq!(schedule.take_overdue(start), 0);
+            assert_eq!(schedule.take_overdue(start + 2 * SECOND + SECOND / 4), count, "{pace:?}");
+            assert_eq!(schedule.take_overdue(start + 9 * SECOND), 0);
+        }
     }
 
     #[test]

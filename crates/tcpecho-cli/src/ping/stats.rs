@@ -72,20 +72,24 @@ impl Stats {
         self.longest_outage = self.longest_outage.max(span);
     }
 
+    /// Answers of which no time is known, because this program did not run while they were under way.
+    pub(super) fn untimed(&self) -> u64 {
+        self.received().saturating_sub(self.time.count())
+    }
+
     /// Came back whole, whenever.
     pub(super) fn received(&self) -> u64 {
         self.answered + self.late
     }
 
-    /// Not settled yet.
-    pub(super) fn under_way(&self) -> u64 {
-        let settled = self.received() + self.corrupted + self.refused + self.lost;
-        self.transmitted.saturating_sub(settled)
+    /// What is known of the fate of so many probes.
+    fn settled(&self) -> u64 {
+        self.received() + self.corrupted + self.refused + self.lost
     }
 
     /// Of the probes that are settled, how many percent did not come back whole.
     pub(super) fn loss_percent(&self) -> f64 {
-        match self.transmitted - self.under_way() {
+        match self.settled() {
             0 => 0.0,
             settled => (settled - self.received()) as f64 * 100.0 / settled as f64,
         }
@@ -211,7 +215,7 @@ mod tests {
     #[test]
     fn what_is_under_way_is_not_lost() {
         let stats = Stats { transmitted: 5, answered: 2, lost: 1, late: 1, ..Stats::default() };
-        assert_eq!((stats.under_way(), stats.received()), (1, 3));
+        assert_eq!((stats.settled(), stats.received()), (4, 3));
         assert!((stats.loss_percent() - 25.0).abs() < 1e-9);
     }
 }

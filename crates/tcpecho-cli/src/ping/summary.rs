@@ -3,7 +3,7 @@
 use std::{fmt::Write, time::Duration};
 
 use super::{
-    stats::{Series, Stats},
+    stats::Series,
     target::{Mode, Target},
     words::{counted, exact_ms, ms, percent},
 };
@@ -13,7 +13,11 @@ pub(super) fn lines(target: &Target, mode: Mode) -> Vec<String> {
     let stats = &target.stats;
     let time = target.start().map(|start| start.elapsed()).unwrap_or_default();
     let mut lines =
-        vec![format!("--- {} tcpecho ping statistics ---", target.name), counts(stats, time)];
+        vec![format!("--- {} tcpecho ping statistics ---", target.name), counts(target, time)];
+    if stats.untimed() > 0 {
+        let answers = counted(stats.untimed(), "answer", "answers");
+        lines.push(format!("{answers} not timed: this program did not run meanwhile"));
+    }
     if stats.time.count() > 0 {
         lines.extend([extremes("time", &stats.time), spread("time", &stats.time)]);
     }
@@ -47,14 +51,15 @@ pub(super) fn lines(target: &Target, mode: Mode) -> Vec<String> {
     lines
 }
 
-fn counts(stats: &Stats, time: Duration) -> String {
+fn counts(target: &Target, time: Duration) -> String {
+    let stats = &target.stats;
     let mut line = format!("{} probes transmitted, {} received", stats.transmitted, stats.answered);
     for (count, word) in [
         (stats.late, "late"),
         (stats.refused, "refused"),
         (stats.corrupted, "corrupted"),
         (stats.lost, "lost"),
-        (stats.under_way(), "under way"),
+        (target.under_way(), "under way"),
     ] {
         if count > 0 {
             let _ = write!(line, ", {count} {word}");

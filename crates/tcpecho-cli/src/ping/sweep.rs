@@ -5,16 +5,14 @@ mod search;
 mod size;
 mod trial;
 
-use std::{
-    net::SocketAddr,
-    time::{Duration, Instant},
-};
+use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal;
 use serde::Serialize;
 
 use self::trial::{Fate, Stop, Trial};
 use super::{
+    Found,
     args::{Manner, Plan, Sweep},
     json,
     link::Way,
@@ -47,7 +45,7 @@ enum Finding {
 pub(super) fn run(
     plan: &Plan,
     sweep: Sweep,
-    targets: Vec<(String, Vec<SocketAddr>)>,
+    targets: Vec<Found>,
     way: &Way,
     run: Run,
     signals: &Signals,
@@ -56,7 +54,7 @@ pub(super) fn run(
     let start = Instant::now();
     let deadline = plan.deadline.and_then(|limit| start.checked_add(limit));
     let mut status = 0;
-    for (name, addrs) in targets {
+    for Found { name, addrs, .. } in targets {
         let buffer = vec![0; BUFFER];
         let (timeout, origin) = (plan.timeout, start);
         let mut trial =

@@ -1,31 +1,47 @@
 //! One target: its schedule, its connections and what came of them. A small state machine that is told the time, makes
 //! only calls that do not block, and leaves what happened as [`Event`]s.
 
+mod finish;
+mod names;
 mod outcome;
 
 use std::{
     net::SocketAddr,
-    os::fd::{AsFd, BorrowedFd},
+    os::fd::BorrowedFd,
     time::{Duration, Instant},
 };
 
 use rustix::event::PollFlags;
 use tcpecho::{Attempt, Ending};
 
+pub(super) use self::names::Name;
+use self::names::Names;
 use super::{
-    event::{Broken, Event, Loss},
-    link::{Link, Way},
+    event::{Cause, Event, Loss},
+    link::{Flight, Link, Way},
     probe::{Run, Stamp},
     schedule::{Pace, Schedule},
     stats::Stats,
 };
+use crate::tell::of_unresolved;
 
 /// Probes that may be under way at once, over one connection; then the next ones wait, and their time runs.
 const WINDOW: usize = 16384;
 /// Connections that may be under way at once, where each probe has its own.
-const LINKS: usize = 256;
+pub(super) const LINKS: usize = 256;
 /// Probes that become due in one turn of the loop; then the other targets have theirs.
 const TURN: usize = 256;
+/// Reads in one turn, over all connections.
+const READS: usize = 4;
+/// Reads after the end of a connection, which bring what the kernel still has: more than a receive buffer holds.
+const LAST_READS: usize = 64;
+/// What takes longer than this did not run: it was stopped, or no processor was free for it. Less than that is what a busy
+/// machine does to every program.
+pub(super) const TOLERANCE: Duration = Duration::from_millis(250);
+/// A name is looked up again when a connection is made and its addresses are older than this; or, where they do not
+/// answer, than the second.
+const FRESH: Duration = Duration::from_secs(5);
+const FRESH_IF_DEAD: Duration = Duration::from_secs(1);
 
 /// Which connection a probe goes over.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -54,6 +70,8 @@ pub(super) struct Rules {
     pub(super) origin: Instant,
     /// Keep the time of each probe.
     pub(super) keep_times: bool,
+    /// Connections that may be under way at once, where each probe has its own.
+    pub(super) links: usize,
 }
 
 /// Probes that were lost since the last answer.
@@ -74,7 +92,16 @@ pub(super) struct Target {
     /// What happened since somebody looked.
     pub(super) events: Vec<Event>,
     rules: Rules,
+    names: Names,
     addrs: Vec<SocketAddr>,
+    /// When probing began.
+    created: Instant,
+    /// When its turn began.
+    began: Instant,
+    /// The connection whose turn to be read it is.
+    next_link: usize,
+    /// Why nothing is answered, as far as that is known.
+    cause: Option<Cause>,
     schedule: Schedule,
     links: Vec<Link>,
     /// When to connect next, while there is no connection.
@@ -88,8 +115,14 @@ pub(super) struct Target {
 }
 
 impl Target {
-    /// A target at these addresses, the first of which to answer is used.
-    pub(super) fn new(name: String, addrs: Vec<SocketAddr>, rules: &Rules, now: Instant) -> Self {
+    /// A target at these addresses, the first of which to answer is used; `looked_up` is what they were found by.
+    pub(super) fn new(
+        name: String,
+        looked_up: Option<Name>,
+        addrs: Vec<SocketAddr>,
+        rules: &Rules,
+        now: Instant,
+    ) -> Self {
         let most = rules.count.filter(|_| !rules.until_answered);
         let mut schedule = Schedule::new(rules.pace, most);
         if rules.mode != Mode::Stay {
@@ -101,7 +134,12 @@ impl Target {
             times: Vec::new(),
             events: Vec::new(),
             rules: rules.clone(),
+            names: Names::new(looked_up, now),
             addrs,
+            created: now,
+            began: now,
+            next_link: 0,
+            cause: None,
             schedule,
             links: Vec::new(),
             next_try: Some(now).filter(|_| rules.mode == Mode::Stay),
@@ -115,6 +153,16 @@ impl Target {
     /// The address in use, or to be tried next.
     pub(super) fn addr(&self) -> Option<SocketAddr> {
         self.addrs.first().copied()
+    }
+
+    /// Probes that are neither answered nor given up.
+    pub(super) fn under_way(&self) -> u64 {
+        self.links.iter().map(|link| link.under_way() as u64).sum()
+    }
+
+    /// Why nothing was answered.
+    pub(super) fn cause(&self) -> Option<&Cause> {
+        self.cause.as_ref().filter(|_| self.stats.received() == 0)
     }
 
     /// When the first probe was due.
@@ -142,49 +190,75 @@ impl Target {
 
     /// What to wait for.
     pub(super) fn watched(&self) -> impl Iterator<Item = (BorrowedFd<'_>, PollFlags)> {
-        self.links.iter().map(|link| (link.as_fd(), link.interest()))
+        let name = self.names.watched().map(|fd| (fd, PollFlags::IN));
+        self.links.iter().flat_map(Link::watched).chain(name)
     }
 
-    /// What poll said of those, in their order.
-    pub(super) fn note_ready(&mut self, ready: impl Iterator<Item = bool>) {
-        for (link, ready) in self.links.iter_mut().zip(ready) {
-            if ready {
-                link.note_ready();
-            }
+    /// What poll said of those, in their order: it takes as many as there are.
+    pub(super) fn note_ready(&mut self, ready: &mut impl Iterator<Item = bool>) {
+        for link in &mut self.links {
+            link.note_ready(ready);
         }
-    }
-
-    /// How many there are.
-    pub(super) fn links(&self) -> usize {
-        self.links.len()
+        // Whether there is an answer is looked at anyway.
+        ready.by_ref().take(usize::from(self.names.watched().is_some())).for_each(drop);
     }
 
     /// When it has to be looked at, whatever the descriptors do.
     pub(super) fn deadline(&self) -> Option<Instant> {
         let due = self.schedule.due().filter(|_| self.has_room());
         let links = self.links.iter().flat_map(|link| {
-            let answer = link.oldest_due().and_then(|due| due.checked_add(self.rules.timeout));
-            [link.patience_ends(&self.rules.way), answer]
+            let oldest = link.oldest().map(Flight::waited_for_from);
+            let answer = oldest.and_then(|due| due.checked_add(self.rules.timeout));
+            [link.deadline(&self.rules.way), answer]
         });
-        let next_try = self.next_try.filter(|_| self.links.is_empty());
-        links.flatten().chain(due).chain(next_try).min()
+        links.flatten().chain(due).chain(self.next_connect()).min()
+    }
+
+    /// When to connect, while there is no connection: once its addresses have been looked up again.
+    fn next_connect(&self) -> Option<Instant> {
+        let next_try = self.next_try.filter(|_| self.links.is_empty())?;
+        Some(self.names.patience_ends().map_or(next_try, |end| end.max(next_try)))
+    }
+
+    /// This program did not run for `late` after it had something to do, and for `span` at most: that time is nobody
+    /// else's.
+    pub(super) fn postpone(&mut self, span: Duration, late: Duration) {
+        self.schedule.postpone(late);
+        for link in &mut self.links {
+            link.postpone(span);
+        }
+        let times = [Some(&mut self.created), self.next_try.as_mut()];
+        let missing = self.missing.as_mut().map(|missing| &mut missing.since);
+        for at in times.into_iter().chain([missing]).flatten() {
+            *at = at.checked_add(late).unwrap_or(*at);
+        }
     }
 
     fn has_room(&self) -> bool {
         match self.rules.mode {
             Mode::Stay => self.links.iter().all(|link| link.under_way() < WINDOW),
-            Mode::Reconnect | Mode::Connect => self.links.len() < LINKS,
+            Mode::Reconnect | Mode::Connect => self.links.len() < self.rules.links,
         }
     }
 
     /// One turn: what came, what is due, what took too long.
     pub(super) fn turn(&mut self, buffer: &mut [u8]) {
+        self.began = Instant::now();
+        self.look_up();
         self.proceed();
         self.receive(buffer);
-        self.expire();
-        self.connect();
-        self.issue();
-        self.send();
+        // What follows is judged anew when the loop has seen that this program did not run.
+        if self.stalled().is_zero() {
+            self.expire();
+            self.connect();
+            self.issue();
+        }
+        self.send(buffer);
+    }
+
+    /// How long this turn has taken, if that is more than it can.
+    fn stalled(&self) -> Duration {
+        Some(self.began.elapsed()).filter(|span| *span > TOLERANCE).unwrap_or_default()
     }
 
     /// Connections that come about, or do not.
@@ -210,18 +284,47 @@ impl Target {
         }
     }
 
+    /// A name that has been looked up again.
+    fn look_up(&mut self) {
+        match self.names.answer() {
+            Some(Ok(mut addrs)) => {
+                // The one that has answered stays the first to be tried, if it is still one of them.
+                if let Some(at) = addrs.iter().position(|addr| Some(*addr) == self.addr()) {
+                    addrs.swap(0, at);
+                }
+                self.addrs = addrs;
+            }
+            Some(Err(error)) => {
+                self.events.push(Event::Unresolved(Box::new(of_unresolved(error))));
+            }
+            None => {}
+        }
+    }
+
+    /// What has come, some reads of it: those connections that have had none are the first the next time.
     fn receive(&mut self, buffer: &mut [u8]) {
-        let (mut index, mut brought) = (0, Vec::new());
-        while let Some(link) = self.links.get_mut(index) {
-            let readable = link.is_open() && link.take_ready();
-            let received = if readable { link.receive(buffer, &mut brought) } else { Ok(()) };
+        let (mut reads, mut brought) = (READS, Vec::new());
+        for _ in 0..self.links.len() {
+            if reads == 0 {
+                return;
+            }
+            if self.next_link >= self.links.len() {
+                self.next_link = 0;
+            }
+            let index = self.next_link;
+            let Some(link) = self.links.get_mut(index) else { return };
+            let received = if link.is_ready() {
+                link.receive(buffer, &mut brought, &mut reads)
+            } else {
+                Ok(())
+            };
             for found in brought.drain(..) {
                 self.found(index, &found);
             }
             let over = self.is_over(index);
             match received {
                 _ if over => drop(self.links.swap_remove(index)),
-                Ok(()) => index += 1,
+                Ok(()) => self.next_link += 1,
                 Err(broken) => {
                     let link = self.links.swap_remove(index);
                     self.broke(broken, link);
@@ -239,57 +342,79 @@ impl Target {
 
     /// Probes whose time is over.
     fn expire(&mut self) {
-        let Some(limit) = Instant::now().checked_sub(self.rules.timeout) else { return };
+        if let Some(limit) = Instant::now().checked_sub(self.rules.timeout) {
+            self.give_up(|flight| flight.waited_for_from() <= limit);
+        }
+    }
+
+    /// Probes that are not waited for any longer.
+    fn give_up(&mut self, is_over: impl Fn(&Flight) -> bool) {
         let mut index = 0;
-        while index < self.links.len() {
-            let mut expired = false;
+        while let Some(link) = self.links.get_mut(index) {
+            if !link.oldest().is_some_and(&is_over) {
+                index += 1;
+                continue;
+            }
+            let now = Instant::now();
+            if self.rules.mode != Mode::Stay && link.is_connecting() {
+                let mut link = self.links.swap_remove(index);
+                let failures = link.give_up(&self.rules.way, now);
+                self.could_not_connect(failures, Some(link), now);
+                continue;
+            }
+            if self.stats.received() == 0 && link.is_open() {
+                let diagnosis = link.silence(now);
+                self.cause =
+                    Some(Cause { op: "poll", addr: Some(link.peer), errno: None, diagnosis });
+            }
             while let Some(link) = self.links.get_mut(index)
-                && let Some(flight) = link.miss(limit)
+                && link.oldest().is_some_and(&is_over)
+                && let Some(flight) = link.miss()
             {
-                expired = true;
-                let kernel = link.kernel();
-                let retransmits = kernel.map_or(0, |kernel| kernel.retransmits);
+                let (why, retransmits) = loss(link, &flight, now);
                 self.stats.retransmits += u64::from(retransmits);
-                let why = match flight.sent {
-                    Some(_) => {
-                        let acknowledged = link.has_acknowledged(&flight);
-                        Loss::Silence { acknowledged, retransmits }
-                    }
-                    None => Loss::Unsent,
-                };
                 self.lose(flight.stamp.seq, flight.due, why);
             }
-            if expired && self.rules.mode != Mode::Stay {
-                self.links.swap_remove(index);
-            } else {
+            if self.rules.mode == Mode::Stay {
                 index += 1;
+            } else {
+                self.links.swap_remove(index);
             }
         }
     }
 
     fn connect(&mut self) {
         let now = Instant::now();
-        let due = self.next_try.is_some_and(|at| at <= now);
+        let due = self.next_connect().is_some_and(|at| at <= now);
         if self.rules.mode != Mode::Stay || !self.links.is_empty() || !due {
             return;
         }
         self.next_try = None;
         match self.open(now) {
             Ok(link) => self.links.push(link),
-            Err(failures) => self.could_not_connect(failures, None, now),
+            Err(failures) => {
+                self.could_not_connect(failures, None, now);
+            }
         }
         // On loopback it is there already.
         self.proceed();
     }
 
-    fn open(&self, now: Instant) -> Result<Link, Vec<Attempt>> {
+    fn open(&mut self, now: Instant) -> Result<Link, Vec<Attempt>> {
+        // A connection in its place looks the name up when it has ended; one for each probe, while they go on.
+        if self.rules.mode != Mode::Stay {
+            self.names.ask(if self.broken { FRESH_IF_DEAD } else { FRESH }, now);
+        }
         let Rules { way, run, size, .. } = &self.rules;
-        Link::open(self.addrs.iter().copied(), way, *run, *size, now)
+        Link::open(self.addrs.clone(), way, *run, *size, now)
     }
 
     /// Probes that are due.
     fn issue(&mut self) {
         for _ in 0..TURN {
+            if !self.stalled().is_zero() {
+                return;
+            }
             let due = self.schedule.due().is_some_and(|due| due <= Instant::now());
             if !due || !self.has_room() {
                 return;
@@ -324,33 +449,46 @@ impl Target {
                 self.proceed();
             }
             Err(failures) => {
-                let ending = failures.last().map_or(Ending::Limit, |failure| failure.ending);
-                self.could_not_connect(failures, None, now);
+                let ending = self.could_not_connect(failures, None, now);
                 self.lose(stamp.seq, due, Loss::Ended(ending));
             }
         }
     }
 
-    fn send(&mut self) {
+    fn send(&mut self, buffer: &mut [u8]) {
         let mut index = 0;
         while let Some(link) = self.links.get_mut(index) {
             match link.send() {
                 Ok(()) => index += 1,
                 // What was sent to us before may still be read and knows better why; then this finds the end too.
                 Err(broken) => {
-                    let mut brought = Vec::new();
-                    let mut buffer = vec![0; 65536];
-                    let better = link.receive(&mut buffer, &mut brought).err();
+                    let (mut brought, mut reads) = (Vec::new(), LAST_READS);
+                    let better = link.receive(buffer, &mut brought, &mut reads).err();
                     for found in brought {
                         self.found(index, &found);
                     }
                     let link = self.links.swap_remove(index);
-                    let eof = |broken: &Broken| broken.errno.is_none();
-                    let better = better
-                        .filter(|better| !eof(better) || broken.ending() == Ending::BrokenPipe);
+                    let better = better.filter(|better| {
+                        better.errno.is_some() || broken.ending() == Ending::BrokenPipe
+                    });
                     self.broke(better.unwrap_or(broken), link);
                 }
             }
         }
     }
+}
+
+/// Why a probe that has not been answered is lost, and how often something was sent again since somebody looked.
+fn loss(link: &mut Link, flight: &Flight, now: Instant) -> (Loss, u32) {
+    let retransmits = link.kernel().map_or(0, |kernel| kernel.retransmits);
+    let waited = now.saturating_duration_since(flight.due).saturating_sub(flight.paused);
+    let why = match flight.sent {
+        // It waited for a connection all the time.
+        _ if link.is_connecting() => Loss::Ended(Ending::ConnectTimeout),
+        Some(_) => {
+            Loss::Silence { waited, acknowledged: link.has_acknowledged(flight), retransmits }
+        }
+        None => Loss::Unsent { waited },
+    };
+    (why, retransmits)
 }

@@ -16,6 +16,7 @@ use super::{
     plot::{ENTER, LEAVE, Plot},
     summary,
     target::Target,
+    words::{counted, ms},
 };
 use crate::{
     output::OutputBuffer,
@@ -37,6 +38,9 @@ pub(super) struct Teller<'a> {
     explained: Vec<(String, &'static str)>,
     /// To be explained once the screen is free.
     held_back: Vec<Diagnosis>,
+    /// How often this program did not run, and how long in all.
+    pauses: u64,
+    paused: Duration,
 }
 
 impl<'a> Teller<'a> {
@@ -60,6 +64,40 @@ impl<'a> Teller<'a> {
             plot,
             explained: Vec::new(),
             held_back: Vec::new(),
+            pauses: 0,
+            paused: Duration::ZERO,
+        }
+    }
+
+    /// This program itself did not run for so long: what was under way has no time.
+    pub(super) fn paused(&mut self, span: Duration, words: &str, paper: &mut OutputBuffer) {
+        self.pauses += 1;
+        self.paused = self.paused.saturating_add(span);
+        let words = format!("{words}: probes under way are not timed");
+        match self.plan.manner {
+            Manner::Lines => paper.line(&self.lines.dated(&words)),
+            Manner::JsonStream => paper.line(&json::paused(span, &words)),
+            Manner::Plot => {
+                if let Some(plot) = &mut self.plot {
+                    plot.note(&words);
+                }
+            }
+            Manner::Quiet | Manner::Dots | Manner::Silent | Manner::Json => {}
+        }
+    }
+
+    /// Gives the terminal back while this program is stopped.
+    pub(super) fn leave_screen(&self, paper: &mut OutputBuffer) {
+        if self.plot.is_some() {
+            paper.report(LEAVE);
+        }
+    }
+
+    /// Takes the screen again, all of it.
+    pub(super) fn enter_screen(&mut self, paper: &mut OutputBuffer) {
+        if self.plot.is_some() {
+            paper.report(ENTER);
+            self.resized();
         }
     }
 
@@ -93,6 +131,8 @@ impl<'a> Teller<'a> {
         }
         let told = match event {
             Event::Broken(broken) => vec![&*broken.diagnosis],
+            Event::Unanswered(cause) => vec![&cause.diagnosis],
+            Event::Unresolved(diagnosis) => vec![&**diagnosis],
             Event::Unconnected { failures, .. } => {
                 failures.iter().map(|failure| &failure.diagnosis).collect()
             }
@@ -171,13 +211,21 @@ impl<'a> Teller<'a> {
         match self.plan.manner {
             Manner::Silent => {}
             Manner::Json | Manner::JsonStream => {
-                let plan = self.plan;
-                let report = json::report(targets, unresolved, plan, spent, exit_status, in_stream);
+                let (plan, pauses) = (self.plan, (self.pauses, self.paused));
+                let report =
+                    json::report(targets, unresolved, plan, pauses, spent, exit_status, in_stream);
                 paper.report_line(&report);
             }
             Manner::Lines | Manner::Quiet | Manner::Dots | Manner::Plot => {
                 for target in targets {
                     self.summary_of(target, paper);
+                }
+                if self.pauses > 0 {
+                    let times = counted(self.pauses, "time", "times");
+                    let all = ms(self.paused);
+                    paper.report_line(&format!(
+                        "this program itself did not run {times}, {all} ms in all"
+                    ));
                 }
             }
         }

@@ -179,6 +179,18 @@ pub(crate) struct ErrorObject<'a> {
 }
 
 impl<'a> ErrorObject<'a> {
+    /// The call `op` showed what `diagnosis` says.
+    pub(crate) fn of_diagnosis(
+        op: &'a str,
+        addr: Option<SocketAddr>,
+        errno: Option<Errno>,
+        diagnosis: &'a Diagnosis,
+    ) -> Self {
+        let errno = errno.and_then(errno::name);
+        let (ending, message) = (Some(diagnosis.ending.word()), &diagnosis.seen);
+        ErrorObject { op, addr, errno, ending, message }
+    }
+
     /// A name has no address.
     pub(crate) fn of_unresolved(diagnosis: &'a Diagnosis) -> Self {
         ErrorObject {

@@ -22,6 +22,12 @@ fn what_is_not_understood_exits_with_2() {
         &["127.0.0.1:0"],
         &["-4", "-6"],
         &["-6", "-I", "127.0.0.1"],
+        &["9877"],
+        &["1.2.3"],
+        &["0x7f.1"],
+        &["127.0.0.1", "127.0.0.2", "9877"],
+        &["127.0.0.1:7", "9877"],
+        &["127.0.0.1", "70000"],
         &["-I", "no-such-if"],
         &["-C", "3", "-c", "3"],
         &["--plot"],
@@ -109,6 +115,38 @@ fn a_source_may_be_an_address_or_an_interface() {
 }
 
 #[test]
+fn a_number_after_the_host_is_its_port() {
+    let server = Serving::start("epoll", somewhere(), &[]);
+    let (host, port) = ("127.0.0.1", server.addr().port().to_string());
+    let ended = ping(&["-c", "1", host, &port]);
+    ended.with(0).shows(&format!("PING {} 64 bytes", server.addr())).shows("1 received");
+    ping(&["--size-sweep=64", host, &port]).with(0).shows("64 bytes pass");
+    let ended = ping(&["-c", "1", host, "localhost", &port]);
+    ended.with(2).says(&format!("\"{port}\" is a number and not a host"));
+}
+
+#[test]
+fn an_interface_may_have_a_dot_in_its_name() {
+    // The loopback interface of a network namespace, renamed.
+    let script = "ip link set lo name eth0.100 && ip link set eth0.100 up || exit 77; exec \"$@\"";
+    let mut command = Command::new("unshare");
+    command.args(["--map-root-user", "--net", "sh", "-c", script, "sh", program(), "ping"]);
+    let output = command.args(["-c", "1", "-I", "eth0.100"]).output().unwrap();
+    let (out, err) = (output.stdout.escape_ascii(), output.stderr.escape_ascii());
+    if output.status.code() == Some(77)
+        || output.status.code() == Some(1) && output.stdout.is_empty()
+    {
+        eprintln!("SKIP no network namespace here: {err}");
+        return;
+    }
+    assert_eq!(output.status.code(), Some(0), "{out}\n{err}");
+    assert!(out.to_string().contains("1 received"), "{out}");
+
+    let ended = ping(&["-c", "1", "-I", "eth0.4094"]);
+    ended.with(2).says("-I: \"eth0.4094\" is neither an IP address nor an interface of this host");
+}
+
+#[test]
 fn the_address_of_a_name_that_answers_is_used() {
     let (_held, nobody) = deserted(somewhere());
     let listener = std::net::TcpListener::bind(("127.0.0.2", nobody.port())).unwrap();
@@ -117,24 +155,11 @@ fn the_address_of_a_name_that_answers_is_used() {
             echo(stream.unwrap());
         }
     });
-    let hosts = std::env::temp_dir().join(format!("tcpecho-ping-{}", std::process::id()));
-    std::fs::write(&hosts, "127.0.0.1 both.test\n127.0.0.2 both.test\n").unwrap();
-    let script = "mount --bind \"$1\" /etc/hosts || exit 77; shift; exec \"$@\"";
-    let mut command = Command::new("unshare");
-    command.args(["--map-root-user", "--mount", "sh", "-c", script, "sh"]).arg(&hosts);
-    command.args([program(), "ping", "-c", "2", "-i", "0.02"]);
+    let Some(hosts) = Hosts::new("127.0.0.1 both.test\n127.0.0.2 both.test\n") else { return };
     let target = format!("both.test:{}", nobody.port());
-    let output = command.arg(&target).output().unwrap();
-    std::fs::remove_file(hosts).unwrap();
-    let shown = String::from_utf8(output.stdout).unwrap();
-    if !shown.contains(&target) {
-        let why = String::from_utf8_lossy(&output.stderr);
-        eprintln!("SKIP: no mount namespace with /etc/hosts of its own: {why}");
-        return;
-    }
-    assert_eq!(output.status.code(), Some(0), "{shown}");
-    assert!(shown.contains(&format!("PING {target} (127.0.0.2:{})", nobody.port())), "{shown}");
-    assert!(shown.contains("64 bytes from 127.0.0.2: seq=2 "), "{shown}");
+    let ended = hosts.ping(&["-c", "2", "-i", "0.02", &target]).ends();
+    ended.with(0).shows(&format!("PING {target} (127.0.0.2:{})", nobody.port()));
+    ended.shows("64 bytes from 127.0.0.2: seq=2 ");
 }
 
 #[test]

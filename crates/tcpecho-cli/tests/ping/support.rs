@@ -3,15 +3,20 @@
 use std::{
     io::{BufRead, BufReader, Read, Write},
     net::{Shutdown, SocketAddr, TcpListener, TcpStream},
+    path::PathBuf,
     process::{Child, ChildStdout, Command, Stdio},
-    sync::{Arc, Condvar, Mutex, mpsc},
+    sync::{
+        Arc, Condvar, Mutex,
+        atomic::{AtomicUsize, Ordering},
+        mpsc,
+    },
     thread::{self, JoinHandle},
     time::{Duration, Instant},
 };
 
 use rustix::process::{Pid, PidfdFlags, Signal, kill_process, pidfd_open, pidfd_send_signal};
 
-use crate::common::program;
+use crate::common::{peers::until, program};
 
 /// No test takes half of this; a prober that is still there is killed, and its test fails.
 const FAR_TOO_LONG: Duration = Duration::from_secs(60);
@@ -81,9 +86,60 @@ pub(crate) fn command(args: &[&str]) -> Command {
     command
 }
 
+/// `tcpecho ping ARGS` where these lines are /etc/hosts.
+pub(crate) struct Hosts(PathBuf);
+
+impl Hosts {
+    /// SKIP where there is no mount namespace to be had.
+    pub(crate) fn new(lines: &str) -> Option<Self> {
+        static COUNT: AtomicUsize = AtomicUsize::new(0);
+        let number = COUNT.fetch_add(1, Ordering::Relaxed);
+        let name = format!("tcpecho-ping-{}-{number}", std::process::id());
+        let hosts = Hosts(std::env::temp_dir().join(name));
+        hosts.are(lines);
+        let output = hosts.run("getent", &["hosts", "localhost"]).output();
+        match output {
+            Ok(output) if output.status.code() != Some(77) => Some(hosts),
+            why => {
+                eprintln!("SKIP no mount namespace with an /etc/hosts of its own: {why:?}");
+                None
+            }
+        }
+    }
+
+    /// From now on.
+    pub(crate) fn are(&self, lines: &str) {
+        std::fs::write(&self.0, lines).unwrap();
+    }
+
+    fn run(&self, program: &str, args: &[&str]) -> Command {
+        let mut command = Command::new("unshare");
+        let script = "mount --bind \"$1\" /etc/hosts || exit 77; shift; exec \"$@\"";
+        command.args(["--map-root-user", "--mount", "sh", "-c", script, "sh"]).arg(&self.0);
+        command.arg(program).args(args).stdin(Stdio::null());
+        command.stdout(Stdio::piped()).stderr(Stdio::piped());
+        command
+    }
+
+    pub(crate) fn ping(&self, args: &[&str]) -> Pinging {
+        Pinging::run(self.run(program(), &[&["ping"], args].concat()))
+    }
+}
+
+impl Drop for Hosts {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_file(&self.0);
+    }
+}
+
 impl Pinging {
     pub(crate) fn start(args: &[&str]) -> Self {
-        let (mut pinging, stdout) = Self::start_unread(args);
+        Self::run(command(args))
+    }
+
+    /// Runs a command that becomes `tcpecho ping`.
+    pub(crate) fn run(command: Command) -> Self {
+        let (mut pinging, stdout) = Self::run_unread(command);
         let (lines, from) = (Arc::clone(&pinging.stdout), stdout);
         pinging.readers.push(thread::spawn(move || lines.take_in(from)));
         pinging
@@ -96,7 +152,11 @@ impl Pinging {
 
     /// Its standard output is the test's business.
     pub(crate) fn start_unread(args: &[&str]) -> (Self, ChildStdout) {
-        let mut child = command(args).spawn().unwrap();
+        Self::run_unread(command(args))
+    }
+
+    fn run_unread(mut command: Command) -> (Self, ChildStdout) {
+        let mut child = command.spawn().unwrap();
         let (alive, gone) = mpsc::channel::<()>();
         let pidfd = pidfd_open(Pid::from_child(&child), PidfdFlags::empty()).unwrap();
         thread::spawn(move || {
@@ -128,6 +188,17 @@ impl Pinging {
         self.says(text);
         let lines = self.stderr.lines.lock().unwrap();
         lines.iter().rfind(|line| line.contains(text)).unwrap().clone()
+    }
+
+    /// Waits until signals do not simply end it any more.
+    pub(crate) fn catches_signals(&self) {
+        let status = format!("/proc/{}/status", self.child.id());
+        until(|| {
+            let text = std::fs::read_to_string(&status).unwrap();
+            let mask = text.lines().find_map(|line| line.strip_prefix("SigBlk:")).unwrap();
+            let mask = u64::from_str_radix(mask.trim(), 16).unwrap();
+            mask >> (Signal::INT.as_raw() - 1) & 1 == 1
+        });
     }
 
     pub(crate) fn gets(&self, signal: Signal) {

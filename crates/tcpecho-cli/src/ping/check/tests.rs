@@ -35,11 +35,16 @@ fn found(bytes: &[u8], size: usize, sent: u64, pieces: &[usize]) -> Vec<Found> {
             }
             all.push(found);
         }
-        assert!(piece.is_empty() && checker.kept.len() < size.max(1));
+        assert!(piece.is_empty() && checker.kept.len() <= SPEAKS + MARK);
     }
     all.extend(checker.rest());
+    assert!(checker.steps <= STEPS * (bytes.len() + 1), "{} for {}", checker.steps, bytes.len());
     all
 }
+
+/// Bytes looked at for each that comes, at most: a mark may begin four bytes after another one, and at each of them the
+/// head of a probe is gathered, compared and searched for a mark.
+const STEPS: usize = 40;
 
 fn whole(seq: u64) -> Found {
     Found::Whole(stamp(seq))
@@ -120,6 +125,44 @@ fn half_an_answer_is_no_answer() {
     assert_eq!(found(&probe(1, 64)[..40], 64, 1, &[7]), []);
 }
 
+#[test]
+fn marks_without_probes_are_foreign_and_cost_no_more_than_other_bytes() {
+    let marks = RUN.mark().repeat(1 << 13);
+    for size in [32, 64, 1000, 16 << 20] {
+        for sent in [0, 1] {
+            let seen = joined(found(&marks, size, sent, &[1 << 14]));
+            assert!(
+                matches!(seen[..], [Found::Foreign(count)] if count + SPEAKS > marks.len()),
+                "{seen:?}"
+            );
+        }
+    }
+}
+
+#[test]
+fn marks_are_foreign_and_the_probe_among_them_is_whole() {
+    for size in [32, 64, 1000] {
+        let bytes =
+            [RUN.mark().repeat(3), probe(1, size), RUN.mark().repeat(2), probe(2, size)].concat();
+        let expected = [Found::Foreign(24), whole(1), Found::Foreign(16), whole(2)];
+        assert_eq!(joined(found(&bytes, size, 2, &[13])), expected);
+    }
+}
+
+#[test]
+fn half_an_answer_of_a_small_probe_is_no_answer_either() {
+    assert_eq!(found(&probe(1, 20)[..7], 20, 1, &[3]), []);
+    assert_eq!(found(&[0; 7], 20, 1, &[3]), [Found::Foreign(7)]);
+}
+
+#[test]
+fn a_mark_that_is_missing_does_not_hide_the_probe() {
+    let mut bytes = [probe(1, 64), probe(2, 64), probe(3, 64)].concat();
+    bytes[64..72].fill(0);
+    let expected = [whole(1), Found::Damaged { seq: 2, at: 0 }, whole(3)];
+    assert_eq!(found(&bytes, 64, 3, &[9]), expected);
+}
+
 proptest! {
     #[test]
     fn anything_may_come(
@@ -137,12 +180,22 @@ proptest! {
 
     #[test]
     fn how_it_is_cut_to_pieces_changes_nothing(
-        parts in prop::collection::vec((0_u8..6, 1_u64..6, 0_usize..100), 1..8),
-        size in 1_usize..100,
+        parts in prop::collection::vec((0_u8..9, 1_u64..6, 0_usize..100), 1..8),
+        size in prop_oneof![1_usize..100, Just(5000_usize)],
         pieces in prop::collection::vec(1_usize..90, 1..6),
     ) {
         let mut bytes = Vec::new();
         for (kind, seq, at) in parts {
+            if kind > 5 {
+                // Marks, or heads of a probe, and what looks like one; no bytes of a large probe but these.
+                let head = probe(seq, size.min(100));
+                bytes.extend(match kind {
+                    6 => RUN.mark().repeat(at),
+                    7 => head[..head.len().min(at)].repeat(9),
+                    _ => [&RUN.mark()[..], &[0; 5]].concat().repeat(at),
+                });
+                continue;
+            }
             let mut part = probe(seq, size);
             match kind {
                 0 => part[at % size] ^= 1,

@@ -17,6 +17,8 @@ const REMEMBERED: usize = 4096;
 pub(in crate::ping) struct Flight {
     pub(in crate::ping) stamp: Stamp,
     pub(in crate::ping) due: Instant,
+    /// When it had its turn, which may be later.
+    pub(in crate::ping) begun: Instant,
     /// When the last of it was handed to the socket.
     pub(in crate::ping) sent: Option<Instant>,
     /// How many bytes had then been handed over in all.
@@ -24,9 +26,16 @@ pub(in crate::ping) struct Flight {
     /// When the kernel saw it leave, and saw it acknowledged; since the epoch.
     left: Option<Duration>,
     acknowledged: Option<Duration>,
+    /// How long this program did not run while it was under way.
+    pub(in crate::ping) paused: Duration,
 }
 
 impl Flight {
+    /// From when on it is waited for: when it was due, but for our own pauses.
+    pub(in crate::ping) fn waited_for_from(&self) -> Instant {
+        self.due.checked_add(self.paused).unwrap_or(self.due)
+    }
+
     /// How many bytes the socket had been handed with the last of it.
     pub(super) fn end(&self) -> u64 {
         self.end
@@ -58,23 +67,29 @@ pub(super) struct Flights {
 impl Flights {
     /// One is due; its number is above all others.
     pub(super) fn add(&mut self, stamp: Stamp, due: Instant) {
-        let flight = Flight { stamp, due, sent: None, end: 0, left: None, acknowledged: None };
-        self.waiting.push_back(flight);
+        let (sent, end, left, acknowledged, paused) = (None, 0, None, None, Duration::ZERO);
+        let begun = Instant::now();
+        self.waiting.push_back(Flight { stamp, due, begun, sent, end, left, acknowledged, paused });
     }
 
     pub(super) fn under_way(&self) -> usize {
         self.waiting.len()
     }
 
-    pub(super) fn oldest_due(&self) -> Option<Instant> {
-        self.waiting.front().map(|flight| flight.due)
+    pub(super) fn oldest(&self) -> Option<&Flight> {
+        self.waiting.front()
     }
 
-    /// The oldest, if it was due at `limit` or before; from now on it is missed. `begun` is the number of the one that is
-    /// being sent.
-    pub(super) fn miss(&mut self, limit: Instant, begun: Option<u64>) -> Option<Flight> {
-        let flight = *self.waiting.front().filter(|flight| flight.due <= limit)?;
-        self.waiting.pop_front();
+    /// This program did not run for so long.
+    pub(super) fn postpone(&mut self, span: Duration) {
+        for flight in self.waiting.iter_mut().chain(&mut self.missed) {
+            flight.paused = flight.paused.saturating_add(span);
+        }
+    }
+
+    /// The oldest; from now on it is missed. `begun` is the number of the one that is being sent.
+    pub(super) fn miss(&mut self, begun: Option<u64>) -> Option<Flight> {
+        let flight = self.waiting.pop_front()?;
         // What was not even begun will not be sent any more.
         if flight.sent.is_some() || begun == Some(flight.stamp.seq) {
             if self.missed.len() >= REMEMBERED {
@@ -189,10 +204,9 @@ mod tests {
     fn what_is_missed_is_remembered_for_a_while() {
         let count = REMEMBERED as u64 + 2;
         let (mut flights, start) = sent(count);
-        assert!(flights.miss(start, None).is_none());
-        let end = start + Duration::from_secs(count);
-        while flights.miss(end, None).is_some() {}
-        assert_eq!((flights.under_way(), flights.oldest_due()), (0, None));
+        assert_eq!(flights.oldest().unwrap().due, start + Duration::from_secs(1));
+        while flights.miss(None).is_some() {}
+        assert!(flights.under_way() == 0 && flights.oldest().is_none());
         assert!(flights.settle(1).is_none() && flights.settle(2).is_none());
         assert!(matches!(flights.settle(3), Some((_, true))));
         assert_eq!(flights.expected(), Some(stamp(4)));
@@ -205,12 +219,23 @@ mod tests {
             flights.add(stamp(seq), start);
         }
         assert!(flights.settle(1).is_none());
-        assert!(flights.miss(start, Some(1)).is_some() && flights.miss(start, Some(1)).is_some());
+        assert!(flights.miss(Some(1)).is_some() && flights.miss(Some(1)).is_some());
         // The first was being sent, and may still be answered; the second will never be.
         flights.note_sent(1, start, 10);
         assert!(matches!(flights.settle(1), Some((_, true))));
         assert!(flights.settle(2).is_none());
         assert_eq!(flights.next_unsent(), Some(stamp(3)));
+    }
+
+    #[test]
+    fn a_pause_of_ours_is_not_waited_for() {
+        let (mut flights, start) = sent(2);
+        flights.miss(None);
+        flights.postpone(Duration::from_secs(9));
+        let oldest = flights.oldest().unwrap();
+        assert_eq!(oldest.waited_for_from(), start + Duration::from_secs(11));
+        let (missed, _) = flights.settle(1).unwrap();
+        assert_eq!(missed.paused, Duration::from_secs(9));
     }
 
     #[test]

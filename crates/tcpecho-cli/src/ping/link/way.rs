@@ -1,18 +1,17 @@
-//! How connections are begun: a socket for the next address that does not fail at once (UNP 16.3, nonblocking connect).
+//! How connections are begun: a socket with its options (UNP 16.3, nonblocking connect).
 
 use std::{
-    collections::VecDeque,
     net::SocketAddr,
-    os::fd::{AsFd, BorrowedFd, OwnedFd},
+    os::fd::{BorrowedFd, OwnedFd},
     rc::Rc,
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use rustix::{
     io::Errno,
     net::{self, AddressFamily, SocketFlags, SocketType, sockopt},
 };
-use tcpecho::{Attempt, Error, Evidence, evidence::Tried};
+use tcpecho::{Attempt, Error, Evidence};
 use tcpecho_os::socket::set_receive_errors;
 
 use super::host::Host;
@@ -25,6 +24,9 @@ pub(in crate::ping) struct Way {
     pub(in crate::ping) device: Option<String>,
     /// How long each address may take.
     pub(in crate::ping) timeout: Duration,
+    /// Try the addresses of a name beside each other (RFC 8305), and not one after the other: that takes a descriptor for
+    /// each.
+    pub(in crate::ping) overlap: bool,
     /// Ask for the kernel's stamps.
     pub(in crate::ping) stamps: bool,
     pub(in crate::ping) host: Rc<Host>,
@@ -54,39 +56,19 @@ impl Way {
     }
 }
 
-/// A socket that connects to the next address; those that fail at once are noted.
-pub(super) fn next_address(
-    addrs: &mut VecDeque<SocketAddr>,
-    failures: &mut Vec<Attempt>,
-    way: &Way,
-) -> Option<(OwnedFd, SocketAddr)> {
-    while let Some(addr) = addrs.pop_front() {
-        let start = Instant::now();
-        let fd = new_socket(addr);
-        let begun = fd.as_ref().map_err(Error::clone).and_then(|fd| begin(fd, addr, way));
-        let (fd, error) = match (fd, begun) {
-            (Ok(fd), Ok(())) => return Some((fd, addr)),
-            (fd, Err(error)) => (fd.ok(), error),
-            (Err(error), Ok(())) => (None, error),
-        };
-        let tried = failures.iter().map(Tried::of).collect();
-        let evidence = Evidence { tried, ..Evidence::default() };
-        let fd = fd.as_ref().map(AsFd::as_fd);
-        failures.push(way.failure(fd, addr, error, start.elapsed(), evidence));
-    }
-    None
-}
-
-fn new_socket(addr: SocketAddr) -> Result<OwnedFd, Error> {
+pub(super) fn new_socket(addr: SocketAddr) -> Result<OwnedFd, Error> {
     let family = if addr.is_ipv4() { AddressFamily::INET } else { AddressFamily::INET6 };
     let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
     net::socket_with(family, SocketType::STREAM, flags, None)
         .map_err(|errno| Error::at("socket", addr, errno))
 }
 
-fn begin(fd: &OwnedFd, addr: SocketAddr, way: &Way) -> Result<(), Error> {
+/// Sends the SYN.
+pub(super) fn begin(fd: &OwnedFd, addr: SocketAddr, way: &Way) -> Result<(), Error> {
     let option = |errno| Error::at("setsockopt", addr, errno);
     sockopt::set_tcp_nodelay(fd, true).map_err(option)?;
+    // An urgent byte is a byte of the stream (RFC 6093): one that nobody sent must not stay unseen.
+    sockopt::set_socket_oobinline(fd, true).map_err(option)?;
     if let Some(device) = &way.device {
         tcpecho_os::socket::bind_to_device(fd, device)
             .map_err(|errno| option(errno).note(format!("interface {}", device.escape_debug())))?;
@@ -103,10 +85,4 @@ fn begin(fd: &OwnedFd, addr: SocketAddr, way: &Way) -> Result<(), Error> {
         Ok(()) | Err(Errno::INPROGRESS | Errno::INTR) => Ok(()),
         Err(errno) => Err(Error::at("connect", addr, errno)),
     }
-}
-
-/// Our own limit came first.
-pub(super) fn out_of_patience(addr: SocketAddr, waited: Duration) -> Error {
-    Error::at("connect", addr, Errno::TIMEDOUT)
-        .note(format!("no answer to our SYN within {waited:.1?}, the time allowed"))
 }

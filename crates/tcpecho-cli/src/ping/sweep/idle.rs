@@ -35,11 +35,14 @@ pub(super) fn sweep(
         if !matches!(fate, Fate::Back { .. }) {
             return Ok(Finding::Dead(fate));
         }
-        if let Some((broken, at)) = trial.rest(&mut link, idle)? {
+        let (at, broken) = trial.rest(&mut link, idle)?;
+        if let Some(broken) = broken {
             let (word, op, said) = (broken.ending(), broken.op, broken.said());
             writer.step(idle_ms, false, &format!("{word} after {} ms: {op}: {said}", ms(at)))?;
             return Ok(Finding::Idle { alive: at, dead: Some(at), how: Some(word_of(word)) });
         }
+        // It may have been idle for longer than was wanted.
+        let idle_ms = u64::try_from(at.as_millis()).unwrap_or(u64::MAX).max(idle_ms);
         let fate = trial.probe(&mut link)?;
         match &fate {
             Fate::Back { time, .. } => {

@@ -17,8 +17,12 @@ use super::super::{
     event::Broken,
     link::{Brought, Link, Way},
     probe::{Run, Stamp},
+    target::TOLERANCE,
 };
-use crate::signals::Signals;
+use crate::{pause::Clocks, signals::Signals};
+
+/// Reads in one turn; then signals have theirs.
+const READS: usize = 4;
 
 /// What became of a probe.
 #[derive(Debug)]
@@ -62,14 +66,14 @@ impl Trial<'_> {
     /// A new connection for probes of this size.
     pub(super) fn connect(&mut self, size: usize) -> Result<Link, Stop> {
         let now = Instant::now();
-        let mut link = Link::open(self.addrs.iter().copied(), self.way, self.run, size, now)
+        let mut link = Link::open(self.addrs.clone(), self.way, self.run, size, now)
             .map_err(Stop::Unconnected)?;
         loop {
             if link.proceed(self.way, Instant::now()).map_err(Stop::Unconnected)? {
                 return Ok(link);
             }
-            let patience_ends = link.patience_ends(self.way);
-            self.wait(&mut link, patience_ends)?;
+            let deadline = link.deadline(self.way);
+            self.wait(&mut link, deadline)?;
         }
     }
 
@@ -85,7 +89,7 @@ impl Trial<'_> {
         loop {
             let mut brought = Vec::new();
             let sent = link.send();
-            let received = link.receive(&mut self.buffer, &mut brought);
+            let received = link.receive(&mut self.buffer, &mut brought, &mut { READS });
             match brought.first() {
                 None => {}
                 Some(Brought::Whole { seq: whole, at, .. }) if *whole == seq => {
@@ -100,7 +104,7 @@ impl Trial<'_> {
                 return Ok(Fate::Ended(broken));
             }
             if end.is_some_and(|end| end <= Instant::now()) {
-                let flight = link.miss(due);
+                let flight = link.miss();
                 let acknowledged = flight.and_then(|flight| link.has_acknowledged(&flight));
                 let retransmits = link.kernel().map_or(0, |kernel| kernel.retransmits);
                 return Ok(Fate::Silence { acknowledged, retransmits });
@@ -109,22 +113,26 @@ impl Trial<'_> {
         }
     }
 
-    /// Says nothing for so long. If the end of the connection comes first, that and when.
+    /// Says nothing for so long, or longer where this program did not run meanwhile: for how long. If the end of the
+    /// connection comes first, that too.
     pub(super) fn rest(
         &mut self,
         link: &mut Link,
         span: Duration,
-    ) -> Result<Option<(Broken, Duration)>, Stop> {
-        let start = Instant::now();
+    ) -> Result<(Duration, Option<Broken>), Stop> {
+        // A machine that is suspended is idle too.
+        let (start, begun) = (Instant::now(), Clocks::now().boottime);
+        let rested = || Clocks::now().boottime.saturating_sub(begun);
         let end = start.checked_add(span);
         while end.is_some_and(|end| Instant::now() < end) {
             self.wait(link, end)?;
             // Whatever a server says of its own accord is not idle, but nor is it an answer.
-            if let Err(broken) = link.receive(&mut self.buffer, &mut Vec::new()) {
-                return Ok(Some((broken, start.elapsed())));
+            if let Err(broken) = link.receive(&mut self.buffer, &mut Vec::new(), &mut { READS }) {
+                return Ok((rested(), Some(broken)));
             }
         }
-        Ok(None)
+        let rested = rested();
+        Ok((if rested > span.saturating_add(TOLERANCE) { rested } else { span }, None))
     }
 
     /// Until the connection has something to say, or the time has come.
@@ -133,16 +141,22 @@ impl Trial<'_> {
         let left = until.map(|until| until.saturating_duration_since(Instant::now()));
         let left = left.and_then(|left| Timespec::try_from(left).ok());
         let signals = self.signals.as_fd();
-        let mut watched =
-            [PollFd::new(&*link, link.interest()), PollFd::new(&signals, PollFlags::IN)];
+        let mut watched = vec![PollFd::new(&signals, PollFlags::IN)];
+        let of_link = link.watched();
+        watched.extend(of_link.map(|(fd, flags)| PollFd::from_borrowed_fd(fd, flags)));
         match poll(&mut watched, left.as_ref()) {
             Ok(_) | Err(Errno::INTR) => {}
             Err(errno) => return Err(Stop::Failed("poll", errno)),
         }
-        link.note_ready();
+        let ready: Vec<bool> = watched.iter().map(|fd| !fd.revents().is_empty()).collect();
+        link.note_ready(&mut ready.into_iter().skip(1));
         while let Some(signal) = self.signals.next() {
-            if !matches!(signal, Signal::SIGQUIT | Signal::SIGWINCH) {
-                return Err(Stop::Signal(signal));
+            match signal {
+                Signal::SIGQUIT | Signal::SIGWINCH | Signal::SIGCONT => {}
+                Signal::SIGTSTP => {
+                    let _ = Signals::suspend();
+                }
+                signal => return Err(Stop::Signal(signal)),
             }
         }
         match self.deadline {

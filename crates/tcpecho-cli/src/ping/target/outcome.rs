@@ -5,9 +5,9 @@ use std::time::{Duration, Instant};
 use rustix::io::Errno;
 use tcpecho::{Attempt, Ending};
 
-use super::{Missing, Mode, Target};
+use super::{FRESH_IF_DEAD, Missing, Mode, Target};
 use crate::ping::{
-    event::{Answer, Broken, Connected, Event, Loss},
+    event::{Answer, Broken, Cause, Connected, Event, Loss},
     link::{Brought, Flight, Link},
 };
 
@@ -18,6 +18,7 @@ const LONGEST_WAIT: Duration = Duration::from_secs(5);
 impl Target {
     /// A handshake is complete. False if the connection has done its work.
     pub(super) fn opened(&mut self, index: usize) -> bool {
+        let stalled = self.stalled();
         let Some(link) = self.links.get_mut(index) else { return false };
         let (peer, took) = (link.peer, link.connect_time);
         // The address that answers is the first to be tried from now on.
@@ -25,7 +26,9 @@ impl Target {
             self.addrs.swap(0, at);
         }
         self.stats.connections += 1;
-        self.stats.connect.record(took);
+        if !link.paused && stalled.is_zero() {
+            self.stats.connect.record(took);
+        }
         let first = self.stats.connections == 1;
         let retransmits = link.info().map_or(0, |info| info.total_retrans);
         if self.rules.mode == Mode::Stay {
@@ -61,7 +64,7 @@ impl Target {
 
     /// The answer is the handshake.
     fn shook_hands(&mut self, index: usize, flight: &Flight, took: Duration) {
-        let now = Instant::now();
+        let (now, stalled) = (Instant::now(), self.stalled());
         let Some(link) = self.links.get_mut(index) else { return };
         let answer = Answer {
             seq: flight.stamp.seq,
@@ -74,19 +77,25 @@ impl Target {
             ack: None,
             connect: None,
             kernel: link.kernel(),
+            paused: flight.paused.saturating_add(stalled),
         };
         self.answered(answer, now);
     }
 
-    /// That was found out at `now`.
+    /// That was found out at `now`; what it is called.
     pub(super) fn could_not_connect(
         &mut self,
         failures: Vec<Attempt>,
         link: Option<Link>,
         now: Instant,
-    ) {
-        let by_rst = failures.last().is_some_and(is_by_rst);
-        let ending = failures.last().map_or(Ending::ConnectTimeout, |failure| failure.ending);
+    ) -> Ending {
+        let by_rst = failures.iter().any(is_by_rst);
+        let failure = failures.iter().find(|failure| is_by_rst(failure)).or(failures.last());
+        let ending = failure.map_or(Ending::ConnectTimeout, |failure| failure.ending);
+        if let Some(Attempt { error, diagnosis, .. }) = failure {
+            let (errno, diagnosis) = (Some(error.source), diagnosis.clone());
+            self.cause = Some(Cause { op: error.op, addr: error.addr, errno, diagnosis });
+        }
         let was_down = self.last_ending.replace(ending) == Some(ending);
         // The same again is not news.
         let again = was_down && self.broken;
@@ -94,6 +103,7 @@ impl Target {
         self.schedule.begin(now);
         self.events.push(Event::Unconnected { failures, again });
         if self.rules.mode == Mode::Stay {
+            self.names.ask(FRESH_IF_DEAD, now);
             self.try_again(now);
         }
         for flight in link.map(|mut link| link.take_under_way()).into_iter().flatten() {
@@ -106,6 +116,7 @@ impl Target {
                 self.lose(flight.stamp.seq, flight.due, Loss::Ended(ending));
             }
         }
+        ending
     }
 
     fn try_again(&mut self, now: Instant) {
@@ -115,9 +126,11 @@ impl Target {
     }
 
     pub(super) fn found(&mut self, index: usize, found: &Brought) {
+        let stalled = self.stalled();
         let Some(link) = self.links.get_mut(index) else { return };
         match *found {
             Brought::Whole { flight: Some(flight), seq, missed, at, came } => {
+                let paused = flight.paused.saturating_add(stalled);
                 let (rtt, by_kernel) = flight.rtt(at, came);
                 let time = at.saturating_duration_since(flight.due);
                 let connect =
@@ -126,13 +139,14 @@ impl Target {
                     seq,
                     bytes: self.rules.size,
                     peer: link.peer,
-                    late: missed || time > self.rules.timeout,
+                    late: missed || time.saturating_sub(paused) > self.rules.timeout,
                     time,
                     rtt,
                     by_kernel,
                     ack: flight.ack(),
                     connect,
                     kernel: link.kernel(),
+                    paused,
                 };
                 // It had been given up too early.
                 self.stats.lost -= u64::from(missed);
@@ -158,7 +172,10 @@ impl Target {
     }
 
     fn answered(&mut self, answer: Answer, at: Instant) {
-        self.stats.answer(answer.time, answer.rtt, answer.by_kernel);
+        // A time during which this program did not run is not the server's.
+        if answer.paused.is_zero() {
+            self.stats.answer(answer.time, answer.rtt, answer.by_kernel);
+        }
         *(if answer.late { &mut self.stats.late } else { &mut self.stats.answered }) += 1;
         self.stats.retransmits += answer.kernel.map_or(0, |kernel| u64::from(kernel.retransmits));
         if self.rules.keep_times {
@@ -192,7 +209,11 @@ impl Target {
         self.stats.retransmits += link.kernel().map_or(0, |kernel| kernel.retransmits.into());
         self.last_ending = Some(ending);
         self.broken = true;
+        let Broken { op, peer, errno, diagnosis, .. } = &broken;
+        let diagnosis = (**diagnosis).clone();
+        self.cause = Some(Cause { op, addr: Some(*peer), errno: *errno, diagnosis });
         if self.rules.mode == Mode::Stay {
+            self.names.ask(Duration::ZERO, now);
             // One that has worked is made again at once.
             if link.has_answered {
                 self.next_try = Some(now);
@@ -213,7 +234,7 @@ impl Target {
         self.events.push(Event::Lost { seq, why });
         match why {
             Loss::Ended(_) => self.schedule.failed(Instant::now()),
-            Loss::Silence { .. } | Loss::Unsent => self.settled(Instant::now()),
+            Loss::Silence { .. } | Loss::Unsent { .. } => self.settled(Instant::now()),
         }
     }
 }

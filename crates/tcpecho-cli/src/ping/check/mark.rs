@@ -1,0 +1,75 @@
+//! The mark that all probes of a run begin with, and finding it in a stream that is seen one byte at a time (Knuth,
+//! Morris, Pratt 1977).
+
+use crate::ping::probe::{MARK, Run};
+
+#[derive(Debug)]
+pub(super) struct Mark {
+    bytes: [u8; MARK],
+    /// For each number of bytes that agree: how many still do after one more that does not.
+    shorter: [usize; MARK],
+}
+
+impl Mark {
+    pub(super) fn of(run: Run) -> Self {
+        let mut mark = Mark { bytes: run.mark(), shorter: [0; MARK] };
+        for length in 1..MARK - 1 {
+            let byte = mark.bytes[length];
+            mark.shorter[length + 1] = mark.advance(mark.shorter[length], byte);
+        }
+        mark
+    }
+
+    pub(super) fn bytes(&self) -> &[u8; MARK] {
+        &self.bytes
+    }
+
+    /// How much of a mark the bytes end with, if they ended with `begun` bytes of one before this byte; [`MARK`] when it
+    /// is complete, after which it begins anew.
+    pub(super) fn advance(&self, mut begun: usize, byte: u8) -> usize {
+        loop {
+            match self.bytes.get(begun) {
+                Some(expected) if *expected == byte => return begun + 1,
+                _ if begun == 0 => return 0,
+                _ => begun = self.shorter.get(begun).copied().unwrap_or(0),
+            }
+        }
+    }
+}
+
+/// Whether `bytes` begins with `mark`, as far as there is anything of it.
+pub(super) fn is_beginning(bytes: &[u8], mark: &[u8]) -> bool {
+    bytes.iter().zip(mark).all(|(a, b)| a == b)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        /// Also marks that overlap themselves: the magic number twice.
+        #[test]
+        fn a_mark_is_found_where_it_stands(
+            run in prop_oneof![any::<u32>(), Just(u32::from_be_bytes(*b"TPNG"))],
+            text in prop::collection::vec(prop::sample::select(b"TPNG\0".to_vec()), 0..40),
+            cuts in 0_usize..9,
+        ) {
+            let mark = Mark::of(Run(run));
+            let bytes = [&text[..], &mark.bytes()[..cuts.min(MARK)], &text, mark.bytes()].concat();
+            let mut begun = 0;
+            for end in 1..=bytes.len() {
+                begun = mark.advance(begun, bytes[end - 1]);
+                let longest = (0..=MARK.min(end))
+                    .rev()
+                    .find(|&length| bytes[..end].ends_with(&mark.bytes()[..length]));
+                prop_assert_eq!(Some(begun), longest);
+                if begun == MARK {
+                    return Ok(());
+                }
+            }
+            prop_assert!(false, "it stands at the end");
+        }
+    }
+}

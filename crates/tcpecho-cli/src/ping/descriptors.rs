@@ -1,0 +1,83 @@
+//! How many connections fit into the descriptors that this process may have.
+
+use std::fs;
+
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+
+use super::target::{LINKS, Mode};
+
+/// Descriptors that come and go beside connections: a lookup and its pipe, /proc, the resolver's files.
+const SPARE: u64 = 24;
+
+/// What fits.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Room {
+    /// Connections of each target at the same time.
+    pub(super) links: usize,
+    /// The addresses of a name may be tried beside each other.
+    pub(super) overlap: bool,
+}
+
+/// Raises the soft limit to the hard one: a connection is a descriptor. Gives the limit then in force.
+pub(super) fn raise_limit() -> u64 {
+    let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
+    let raised = setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum });
+    // No limit at all is a very large one.
+    if raised.is_ok() { maximum } else { current }.unwrap_or(u64::from(u32::MAX))
+}
+
+/// Descriptors that are open now; a few where /proc does not tell.
+pub(super) fn in_use() -> u64 {
+    fs::read_dir("/proc/self/fd").map_or(16, |all| all.count() as u64)
+}
+
+/// What fits for so many targets with so many addresses in all, or why it does not.
+pub(super) fn room(
+    mode: Mode,
+    targets: usize,
+    addrs: usize,
+    limit: u64,
+    in_use: u64,
+) -> Result<Room, String> {
+    let (targets, addrs) = (targets.max(1) as u64, addrs.max(1) as u64);
+    let left = limit.saturating_sub(in_use.saturating_add(SPARE));
+    if left < targets {
+        let needed = limit - left + targets;
+        return Err(format!(
+            "{targets} targets need {needed} descriptors, and this process may have {limit}: raise the hard limit \
+             (ulimit -Hn), or name fewer targets"
+        ));
+    }
+    // At most so many addresses of one target are tried at once.
+    let overlap = left >= addrs;
+    let each = if overlap { addrs.div_ceil(targets) } else { 1 };
+    let links = match mode {
+        Mode::Stay => 1,
+        Mode::Reconnect | Mode::Connect => {
+            usize::try_from(left / targets / each).unwrap_or(LINKS).clamp(1, LINKS)
+        }
+    };
+    Ok(Room { links, overlap })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_fits() {
+        let room = |mode, targets, addrs, limit| room(mode, targets, addrs, limit, 8);
+        let fits = |links, overlap| Ok(Room { links, overlap });
+        assert_eq!(room(Mode::Stay, 1000, 2000, 4096), fits(1, true));
+        assert_eq!(room(Mode::Stay, 1000, 2000, 1032), fits(1, false));
+        assert_eq!(room(Mode::Connect, 1, 2, 1 << 20), fits(LINKS, true));
+        assert_eq!(room(Mode::Connect, 10, 20, 132), fits(5, true));
+        assert_eq!(room(Mode::Reconnect, 100, 100, 132), fits(1, true));
+        let why = room(Mode::Stay, 1100, 1100, 1024).unwrap_err();
+        assert!(
+            why.contains("1100 targets need 1132 descriptors, and this process may have 1024"),
+            "{why}"
+        );
+        assert!(room(Mode::Connect, 1, 1, 0).is_err());
+    }
+}

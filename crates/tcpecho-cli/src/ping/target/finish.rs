@@ -1,0 +1,79 @@
+//! The end of a run: each probe that was due has its fate, and a target that has not answered has a reason.
+
+use std::time::Instant;
+
+use tcpecho::{Diagnosis, Ending, Evidence, Symptom, evidence::Phase};
+
+use super::{Mode, TURN, Target};
+use crate::ping::{
+    event::{Cause, Event, Loss},
+    link::{Flight, Link},
+    words::counted,
+};
+
+impl Target {
+    /// Nothing more will be sent or received. A probe that has waited longer than any answer took is lost, and so is
+    /// everything where there was no answer; the others are under way.
+    pub(in crate::ping) fn finish(&mut self, buffer: &mut [u8]) {
+        // What has come by now is an answer, although nobody has looked yet.
+        self.began = Instant::now();
+        self.proceed();
+        self.links.iter_mut().for_each(Link::look_again);
+        self.receive(buffer);
+        let now = Instant::now();
+        if self.rules.mode == Mode::Stay && !self.schedule.has_begun() {
+            self.never_connected(now);
+        }
+        let (longest, silent) = (self.stats.time.max(), self.stats.received() == 0);
+        let waited = |flight: &Flight| {
+            now.saturating_duration_since(flight.begun).saturating_sub(flight.paused)
+        };
+        self.give_up(|flight| silent || waited(flight) > longest);
+        if self.stats.received() > 0 {
+            return;
+        }
+        if self.stats.foreign_bytes > 0 || self.stats.corrupted > 0 {
+            let (addr, diagnosis) = (self.addr(), self.different());
+            self.cause = Some(Cause { op: "recv", addr, errno: None, diagnosis });
+        }
+        if let Some(cause) = self.cause.clone() {
+            self.events.push(Event::Unanswered(Box::new(cause)));
+        }
+    }
+
+    /// The first connection is still being made: what would have gone over it was due from the beginning on.
+    fn never_connected(&mut self, now: Instant) {
+        self.schedule.begin(self.created);
+        let mut ending = Ending::ConnectTimeout;
+        if let Some(mut link) = self.links.pop() {
+            let failures = link.give_up(&self.rules.way, now);
+            ending = self.could_not_connect(failures, Some(link), now);
+        }
+        let count = self.schedule.take_overdue(now);
+        self.stats.transmitted += count;
+        let told = count.min(TURN as u64);
+        for seq in 1..=told {
+            self.lose(seq, now, Loss::Ended(ending));
+        }
+        self.stats.lost += count - told;
+        if self.rules.keep_times {
+            self.times.resize(usize::try_from(count).unwrap_or(usize::MAX), None);
+        }
+    }
+
+    /// Something came back, and no probe.
+    fn different(&self) -> Diagnosis {
+        let (foreign, corrupted) = (self.stats.foreign_bytes, self.stats.corrupted);
+        let words = match corrupted {
+            0 => format!("{} came that belong to no probe", counted(foreign, "byte", "bytes")),
+            _ => format!("{} came back changed", counted(corrupted, "probe", "probes")),
+        };
+        let evidence = Evidence {
+            phase: Phase::Receive,
+            peer: self.addr(),
+            echo: true,
+            ..Evidence::default()
+        };
+        Diagnosis::of(&Symptom::Different { words, offset: 0 }, &evidence)
+    }
+}
