@@ -5,7 +5,6 @@
 mod common;
 
 use std::{
-    collections::BTreeMap,
     io::{ErrorKind, Read, Write},
     net::TcpStream,
     process::Stdio,

@@ -90,15 +90,14 @@ pub(super) fn follow(
     const SOON: Duration = Duration::from_millis(5);
     let mut tidy = Tidy::default();
     loop {
-        let next = match moments.next(Some(SOON)) {
-            Some(moment) => moment,
-            None => {
-                if !tidy.rest().is_none_or(&mut show) {
-                    return;
-                }
-                let Some(moment) = moments.next(None) else { return };
-                moment
+        let next = if let Some(moment) = moments.next(Some(SOON)) {
+            moment
+        } else {
+            if !tidy.rest().is_none_or(&mut show) {
+                return;
             }
+            let Some(moment) = moments.next(None) else { return };
+            moment
         };
         for moment in tidy.push(next) {
             if !show(moment) {
