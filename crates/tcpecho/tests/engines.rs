@@ -326,11 +326,14 @@ fn a_reset_in_the_middle_is_told_and_survived(at: &Place) {
 
 fn a_reset_in_the_accept_queue_is_survived(at: &Place) {
     let (server, release) = at.held_up(20);
-    for _ in 0..5 {
+    for n in 0..5 {
         let mut client = server.client();
         client.says(b"hello");
+        server.has_in_its_queue(2 * n + 1);
         client.resets();
-        server.client().resets();
+        let silent = server.client();
+        server.has_in_its_queue(2 * n + 2);
+        silent.resets();
     }
     let mut patient = server.client();
     drop(release);
