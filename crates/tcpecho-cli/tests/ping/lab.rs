@@ -90,7 +90,7 @@ fn a_cut_path_is_given_up_and_the_outage_measured() {
         assert!(seen.contains(part), "{seen}");
     }
     assert!(seen.contains(" retransmission"), "{seen}");
-    told(&pinging, "  means: nothing that we send is acknowledged any more: ");
+    told(&pinging, "  means: probably the peer's host is down, the path is cut, or a NAT ");
     lab.two.wire.mend();
     line(&pinging, "again in ");
     line(&pinging, "outage of ");
