@@ -191,7 +191,7 @@ fn the_page_of_errnos_is_what_is_said_and_no_cause_is_made_up() {
         [Ok(one), Ok(two), Ok(three), Ok(four)] => [one, two, three, four],
         results => {
             let why = results.into_iter().find_map(Result::err);
-            println!("SKIP: no network namespace here: {}", why.unwrap_or_default());
+            println!("SKIP no network namespace here: {}", why.unwrap_or_default());
             return;
         }
     };
@@ -470,7 +470,7 @@ impl Rows {
 #[test]
 fn an_ipv6_address_without_ipv6_is_told_with_its_evidence() {
     let Ok(place) = place(false, true) else {
-        println!("SKIP: no network namespace here");
+        println!("SKIP no network namespace here");
         return;
     };
     let attempt = attempt(&place, None, "::1");
@@ -490,7 +490,7 @@ fn an_ipv6_address_without_ipv6_is_told_with_its_evidence() {
 #[test]
 fn a_source_address_takes_no_port_before_the_peer_is_known() {
     let Ok(place) = place(true, true) else {
-        println!("SKIP: no network namespace here");
+        println!("SKIP no network namespace here");
         return;
     };
     place.netns.set_sysctl("net.ipv4.ip_local_port_range", "50000 50001").unwrap();

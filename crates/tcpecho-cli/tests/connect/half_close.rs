@@ -144,7 +144,7 @@ fn at_a_terminal_the_peers_end_is_the_end() {
     let mut command = Command::new("script");
     command.args(["-qec", &line, "/dev/null"]).stdin(Stdio::piped()).stdout(Stdio::piped());
     let Ok(mut child) = command.spawn() else {
-        eprintln!("SKIP: no script(1) here");
+        eprintln!("SKIP no script(1) here");
         server_is_left(addr);
         return;
     };
