@@ -6,13 +6,19 @@
 //! bounded, and the peer's end and the user's signals are seen whatever the other descriptors do.
 //! While standard output is blocked and a turn's worth of bytes waits for it, the socket is not
 //! read: an ending that hides behind unread bytes is told after them.
+//!
+//! A FIN ends its sender's direction only (RFC 9293 3.6). An echo that is cut short cannot be made
+//! up for, so there the peer's FIN ends the run; a peer that need not echo is sent the rest of the
+//! input and our FIN, and the run succeeds once both are acknowledged.
 
 mod account;
 mod check;
 mod doubt;
+mod half_closed;
 mod pipe;
 
 use std::{
+    io::IsTerminal,
     os::fd::{AsFd, BorrowedFd},
     time::{Duration, Instant},
 };
@@ -30,6 +36,7 @@ use self::{
     account::explain_recv,
     check::check,
     doubt::Doubt,
+    half_closed::FIRST_LOOK,
     pipe::{Pipe, TURN},
 };
 use crate::{explain::Explain, output::Output, signals::Signals};
@@ -40,6 +47,10 @@ const WINDOW: usize = 16 << 20;
 
 /// How long our own output may keep us from reading before the kernel is told not to blame the peer.
 const HELD_UP: Duration = Duration::from_millis(200);
+
+/// How often within the time allowed for silence the acknowledgements are looked at: bytes that the kernel holds may
+/// move although none passes through here.
+const LOOKS: u32 = 4;
 
 /// What the user wants of the conversation.
 #[derive(Debug, Clone, Copy)]
@@ -77,6 +88,10 @@ pub(crate) struct Relayed {
     pub(crate) sent: u64,
     /// Bytes read from the socket.
     pub(crate) received: u64,
+    /// Bytes read from standard input and not handed to the socket.
+    pub(crate) unsent: u64,
+    /// Bytes read from the socket that standard output has not taken.
+    pub(crate) unwritten: u64,
     /// What was known at the end, where that was a failure.
     pub(crate) evidence: Evidence,
 }
@@ -99,9 +114,13 @@ pub(crate) fn relay(
         up: Pipe::new(WINDOW),
         down: Pipe::new(TURN),
         fin_sent: false,
+        peer_fin: false,
         send_error: None,
         ended: None,
         moved: Instant::now(),
+        acknowledged: 0,
+        last_returned: None,
+        settling: FIRST_LOOK,
         doubt: Doubt::begin(connection),
         explain,
     };
@@ -116,6 +135,8 @@ pub(crate) fn relay(
         evidence: relay.evidence(end, connection, begun.elapsed()),
         sent: relay.up.passed(),
         received: relay.down.taken(),
+        unsent: relay.up.taken() - relay.up.passed(),
+        unwritten: relay.down.taken() - relay.down.passed(),
     }
 }
 
@@ -130,12 +151,20 @@ struct Relay<'a> {
     /// The socket to output.
     down: Pipe,
     fin_sent: bool,
+    /// The peer has ended its direction and need not echo, so ours goes on.
+    peer_fin: bool,
     /// Why nothing more can be sent. What can still be read knows better why than this does.
     send_error: Option<Errno>,
     /// The conversation is over, and only what it brought is still to be delivered.
     ended: Option<End>,
     /// When a byte last moved between us and the peer, or when there was last no reason for one to.
     moved: Instant,
+    /// Bytes of ours that the peer's kernel had acknowledged when that was last looked at.
+    acknowledged: u64,
+    /// The last byte that came.
+    last_returned: Option<u8>,
+    /// How long until the acknowledgement of our FIN is looked for again.
+    settling: Duration,
     /// What routers say against the connection.
     doubt: Doubt,
     explain: Option<&'a Explain>,
@@ -161,7 +190,7 @@ impl Relay<'_> {
             && let Some(signal) = self.signals.next()
         {
             return Err(match signal {
-                Signal::SIGPIPE => End::OutputClosed,
+                Signal::SIGPIPE => self.output_closed(),
                 signal => End::Signal(signal),
             });
         }
@@ -173,6 +202,7 @@ impl Relay<'_> {
         if ready.socket {
             self.receive();
         }
+        self.see_to_half_close(ready.socket);
         if ready.output {
             self.deliver()?;
         }
@@ -185,7 +215,8 @@ impl Relay<'_> {
 
     fn wait(&mut self) -> Result<Ready, End> {
         let sendable = self.ended.is_none() && self.send_error.is_none();
-        let reads = self.ended.is_none() && self.down.room() > 0;
+        let over = self.ended.is_some() || self.peer_fin;
+        let reads = !over && self.down.room() > 0;
         let when = |condition, flags| if condition { flags } else { PollFlags::empty() };
         let to_output = when(!self.down.is_empty(), PollFlags::OUT);
         let from_socket = when(reads, PollFlags::IN | PollFlags::RDHUP);
@@ -204,15 +235,23 @@ impl Relay<'_> {
         if sendable && self.up.room() > 0 {
             watched[2] = PollFd::new(&self.input, PollFlags::IN);
         }
-        if !on_socket.is_empty() {
+        // Until both FINs are there, a hang-up says that the connection broke.
+        let hangs_up = self.ended.is_none() && self.peer_fin && !self.fin_sent;
+        if !on_socket.is_empty() || hangs_up {
             watched[3] = PollFd::new(&self.socket, on_socket);
         }
 
         // While our own output keeps us from reading, silence is not the peer's.
-        let patience = self.rules.timeout.filter(|_| reads && self.is_owed());
-        let left = patience.map(|limit| limit.saturating_sub(self.moved.elapsed()));
-        let held_up = (!reads && self.rules.user_timeout.is_some()).then_some(HELD_UP);
-        let left = [left, self.doubt.left(), held_up].into_iter().flatten().min();
+        let blocked = !over && !reads;
+        let owed = self.ended.is_none() && !blocked && self.is_owed();
+        let patience = self.rules.timeout.filter(|_| owed);
+        let left = patience.map(|limit| {
+            let left = limit.saturating_sub(self.moved.elapsed());
+            left.min(limit / LOOKS)
+        });
+        let held_up = (blocked && self.rules.user_timeout.is_some()).then_some(HELD_UP);
+        let settling = self.is_settling().then_some(self.settling);
+        let left = [left, self.doubt.left(), held_up, settling].into_iter().flatten().min();
         let left = left.and_then(|left| Timespec::try_from(left).ok());
         let polled = poll(&mut watched, left.as_ref());
         let error = watched[3].revents().contains(PollFlags::ERR);
@@ -230,8 +269,10 @@ impl Relay<'_> {
             self.ended = Some(broken(op, errno));
             return Ok(Ready::default());
         }
-        if patience.is_none() {
-            self.moved = Instant::now();
+        match patience {
+            None => self.moved = Instant::now(),
+            Some(_) if polled == Ok(0) => self.note_acknowledged(),
+            Some(_) => {}
         }
         let waited_out = patience.is_some_and(|limit| self.moved.elapsed() >= limit);
         match (polled, patience.filter(|_| waited_out)) {
@@ -248,7 +289,7 @@ impl Relay<'_> {
     }
 
     /// Whether the peer has something to do: bytes to take or to give back, or its FIN to send
-    /// after ours.
+    /// after ours, or to acknowledge.
     fn is_owed(&self) -> bool {
         !self.up.is_empty() || self.fin_sent
     }
@@ -275,6 +316,10 @@ impl Relay<'_> {
                 Err(errno) => {
                     self.explain("send", String::new(), Err(errno));
                     self.send_error = Some(errno);
+                    // The call was refused and the connection lives: nothing to read would tell more.
+                    if !self.is_closed() {
+                        self.ended = Some(broken("send", errno));
+                    }
                     return;
                 }
             }
@@ -297,7 +342,7 @@ impl Relay<'_> {
     }
 
     fn receive(&mut self) {
-        if self.ended.is_some() || self.down.room() == 0 {
+        if self.ended.is_some() || self.peer_fin || self.down.room() == 0 {
             return;
         }
         let socket = self.socket;
@@ -307,9 +352,10 @@ impl Relay<'_> {
             explain_recv(explain, socket, filled.as_deref());
         }
         self.ended = match filled {
-            Ok([]) => Some(self.end_of_file()),
+            Ok([]) => self.end_of_file(),
             Ok(answer) => {
                 self.moved = Instant::now();
+                self.last_returned = answer.last().copied();
                 self.doubt.forget();
                 // A byte came back that was not sent there.
                 let checked = if self.rules.check { check(&mut self.up, answer) } else { Ok(()) };
@@ -325,27 +371,39 @@ impl Relay<'_> {
         };
     }
 
-    /// What the peer's FIN means.
-    fn end_of_file(&self) -> End {
-        let ended = |ending| End::Connection { ending, op: "recv", errno: None };
+    /// What the peer's FIN means, where it is the end.
+    fn end_of_file(&mut self) -> Option<End> {
         match self.send_error {
             // An earlier send has used up the reason, which is more than a FIN. EPIPE is no more
             // than a FIN: that is what Linux says when an RST follows one.
-            Some(errno) if errno != Errno::PIPE => broken("send", errno),
+            Some(errno) if errno != Errno::PIPE => Some(broken("send", errno)),
+            // A server that does not echo may end its direction when it likes; ours goes on.
+            _ if !self.rules.check => {
+                self.peer_fin = true;
+                // Nobody is asked to type more for a peer that says no more.
+                if self.input.is_terminal() {
+                    self.up.end();
+                    self.send();
+                }
+                None
+            }
             // Both sides have sent FIN and every byte came back.
-            _ if self.fin_sent && self.up.is_empty() => ended(Ending::Finished),
-            // A server that does not echo may end when it likes, once it has been sent everything.
-            _ if !self.rules.check && self.up.is_empty() => ended(Ending::Finished),
+            _ if self.fin_sent && self.up.is_empty() => Some(FINISHED),
             // Bytes are still owed, or the user had not finished.
-            _ => ended(Ending::ClosedEarly),
+            _ => Some(CLOSED_EARLY),
         }
+    }
+
+    /// What it means that nobody reads our output any more: the end, which does not undo a failure that was seen before.
+    fn output_closed(&self) -> End {
+        self.ended.filter(End::is_failure).unwrap_or(End::OutputClosed)
     }
 
     fn deliver(&mut self) -> Result<(), End> {
         let bytes = self.down.waiting();
         // Nothing was asked and still something is said: the reader is gone.
         if bytes.is_empty() {
-            return Err(End::OutputClosed);
+            return Err(self.output_closed());
         }
         match self.output.write(bytes) {
             Ok(count) => {
@@ -355,10 +413,23 @@ impl Relay<'_> {
             }
             Err(Errno::AGAIN | Errno::INTR) => Ok(()),
             // Whoever read our output has had enough, as head(1) has.
-            Err(Errno::PIPE) => Err(End::OutputClosed),
+            Err(Errno::PIPE) => Err(self.output_closed()),
             // The disk is full, or the like.
             Err(errno) => Err(End::Local { op: "write to stdout", errno }),
         }
+    }
+}
+
+/// Both sides have ended their direction, and nothing is missing.
+const FINISHED: End = End::Connection { ending: Ending::Finished, op: "recv", errno: None };
+/// The peer ended its direction, and something is missing.
+const CLOSED_EARLY: End = End::Connection { ending: Ending::ClosedEarly, op: "recv", errno: None };
+
+impl End {
+    /// Whether the conversation itself failed.
+    fn is_failure(&self) -> bool {
+        matches!(self, End::Connection { .. } | End::Silence(_) | End::Different(_))
+            && *self != FINISHED
     }
 }
 

@@ -56,6 +56,10 @@ pub(crate) struct Report {
     pub(crate) sent: u64,
     /// Bytes read from the socket.
     pub(crate) received: u64,
+    /// Bytes read from standard input and not handed to the socket.
+    pub(crate) unsent: u64,
+    /// Bytes read from the socket and not written to standard output.
+    pub(crate) unwritten: u64,
     /// Where the answer first differs from what was sent.
     pub(crate) first_difference_offset: Option<u64>,
     /// The whole run.
@@ -127,7 +131,20 @@ impl Report {
             Some(ending) => ending.word().into(),
             None => "ended here".into(),
         };
-        say(&format!("{how}: {sent} bytes sent, {received} received in {duration:.1?}"));
+        let lost = self.lost();
+        say(&format!("{how}: {sent} bytes sent, {received} received in {duration:.1?}{lost}"));
+    }
+
+    /// What was read on one side and has not reached the other; empty where that is nothing.
+    pub(crate) fn lost(&self) -> String {
+        let mut text = String::new();
+        if self.unsent > 0 {
+            text = format!("; {} bytes of standard input were not sent", self.unsent);
+        }
+        if self.unwritten > 0 {
+            text = format!("{text}; {} bytes received were not written", self.unwritten);
+        }
+        text
     }
 }
 

@@ -1,6 +1,8 @@
 //! `tcpecho connect` as a user runs it, against peers that behave and peers that do not, over both
 //! families.
 
+#[path = "connect/half_close.rs"]
+mod half_close;
 #[path = "connect/support.rs"]
 mod support;
 
@@ -413,7 +415,7 @@ fn no_check_prints_whatever_comes() {
     for at in families() {
         let (addr, _server) = peer(at, |mut stream| stream.write_all(b"220 welcome\r\n").unwrap());
         let client = Client::to(addr, &["--no-check"]);
-        let ended = client.ends();
+        let ended = client.finishes();
         assert_eq!(ended.with(0).says_nothing().stdout, b"220 welcome\r\n");
     }
 }

@@ -95,11 +95,33 @@ fn every_case_has_a_situation_or_a_reason() {
         "no-such-family",
         // Sandboxes, for which the lab has no tool.
         "socket-forbidden",
+        "source-refused",
         "own-rule",
+        "refused-by-rule",
+        "local-error",
+        // Options that `connect` does not have, or sets to values that it has checked; a kernel that lacks one.
+        "no-such-device",
+        "option-forbidden",
+        "option-out-of-range",
+        "option-unknown",
+        // A kernel before 4.2, which has no IP_BIND_ADDRESS_NO_PORT.
+        "source-ports-exhausted",
+        // An interface that goes, or an ICMP error that is lost, between two calls of ours.
+        "no-source-address",
+        "interface-down",
+        "interface-gone",
+        "host-unreachable-unexplained",
+        "network-unreachable-unexplained",
+        // A signal ends the run, and is told as that.
+        "interrupted",
         // Where it is told depends on who is faster, the RST or the client; the RST after a write that nobody read.
         "reset-in-handshake",
         "broken-pipe",
     ];
+    let errnos = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/errnos.md");
+    let errnos = std::fs::read_to_string(errnos).unwrap();
+    // The kernel itself has said those.
+    let (errnos, _) = errnos.split_once("\n## connect(2)").unwrap();
     let tables =
         ["names", "local", "handshake", "established", "silent", "firewall"].map(|table| {
             let path = format!("{}/tests/situations/{table}.rs", env!("CARGO_MANIFEST_DIR"));
@@ -107,7 +129,8 @@ fn every_case_has_a_situation_or_a_reason() {
         });
     let tables = tables.concat();
     for case in tcpecho::diagnosis::CASES {
-        let played = tables.contains(&format!("\"{}\"", case.word));
+        let played = tables.contains(&format!("\"{}\"", case.word))
+            || errnos.contains(&format!("| {} |", case.word));
         assert_ne!(played, without.contains(&case.word), "{}", case.word);
     }
 }

@@ -73,13 +73,32 @@ pub fn set_receive_errors(fd: impl AsFd, on: bool) -> Result<()> {
         rustix::net::AddressFamily::INET6 => (libc::IPPROTO_IPV6, libc::IPV6_RECVERR),
         _ => (libc::IPPROTO_IP, libc::IP_RECVERR),
     };
-    let value = libc::c_int::from(on);
+    set_int(fd, level, option, libc::c_int::from(on)).map_err(|_| rustix::io::Errno::NOPROTOOPT)
+}
+
+/// Leaves the choice of the port to connect(2) when only an address is bound (`IP_BIND_ADDRESS_NO_PORT`; ip(7)): it may
+/// then be one that has a connection to another peer. It holds for IPv6 sockets too.
+///
+/// # Errors
+///
+/// `ENOPROTOOPT` before Linux 4.2.
+pub fn set_bind_address_no_port(fd: impl AsFd, on: bool) -> Result<()> {
+    set_int(fd.as_fd(), libc::IPPROTO_IP, libc::IP_BIND_ADDRESS_NO_PORT, libc::c_int::from(on))
+}
+
+fn set_int(
+    fd: BorrowedFd<'_>,
+    level: libc::c_int,
+    option: libc::c_int,
+    value: libc::c_int,
+) -> Result<()> {
     let size = size_of::<libc::c_int>() as libc::socklen_t;
     let raw = std::os::fd::AsRawFd::as_raw_fd(&fd);
     // SAFETY: the option takes an int, and its address and size are passed.
     match unsafe { libc::setsockopt(raw, level, option, (&raw const value).cast(), size) } {
         0 => Ok(()),
-        _ => Err(rustix::io::Errno::NOPROTOOPT),
+        // SAFETY: libc gives a pointer to this thread's errno, valid as long as the thread.
+        _ => Err(rustix::io::Errno::from_raw_os_error(unsafe { *libc::__errno_location() })),
     }
 }
 

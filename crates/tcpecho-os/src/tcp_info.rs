@@ -117,6 +117,8 @@ tcp_info! {
     rwnd_limited_us: Option<u64>, 176;
     /// Time that our own send buffer held us back, in microseconds.
     sndbuf_limited_us: Option<u64>, 184;
+    /// Segments that the peer has acknowledged, the SYN being one.
+    delivered: Option<u32>, 192;
     /// Payload bytes sent, retransmissions included.
     bytes_sent: Option<u64>, 200;
     /// Payload bytes retransmitted.

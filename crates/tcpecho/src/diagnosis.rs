@@ -1,6 +1,7 @@
 //! From what was seen to what it means and what to try: a pure table over the error and its evidence.
 //!
-//! [`CASES`] is read from top to bottom, and the first row that fits decides. A row that guesses says so.
+//! [`CASES`] is read from top to bottom, and the first row that fits decides. A row that names one cause out of several
+//! that the evidence admits is a guess and says so; what no row knows is a guess too.
 
 mod cases;
 mod icmp;
@@ -83,9 +84,11 @@ impl Diagnosis {
         let sight = Sight { symptom, evidence };
         let seen = seen::seen(&sight);
         let Some(case) = CASES.iter().find(|case| (case.fits)(&sight)) else {
+            // An errno alone shows what usually lies behind it, and no more.
             let ending = sight.ending();
-            let (cause, advice) = (ending.row().sentence.into(), ending.row().advice.into());
-            return Diagnosis { case: ending.word(), ending, seen, cause, advice, certain: true };
+            let cause = format!("probably {}", ending.row().sentence);
+            let advice = sight.fill(ending.row().advice);
+            return Diagnosis { case: ending.word(), ending, seen, cause, advice, certain: false };
         };
         let cause = sight.fill(case.cause);
         Diagnosis {

@@ -18,7 +18,8 @@ pub struct Row {
     pub errno: &'static str,
     /// What happened, as a sentence without its full stop.
     pub sentence: &'static str,
-    /// What to look at or try, as a sentence without its full stop; empty where nothing is wrong.
+    /// What to look at or try, as a sentence without its full stop; `{host}` stands for the peer's address. Empty where
+    /// nothing is wrong.
     pub advice: &'static str,
     /// The exit status of a client whose connection ended so.
     pub exit_status: u8,
@@ -49,9 +50,9 @@ endings! {
     ResolveFailed, "resolve-failed", "getaddrinfo",
         "the name has no address",
         "check the spelling, then /etc/hosts and the resolver (getent ahosts NAME)", 3 64;
-    /// RST answered the SYN.
+    /// RST, or ICMP port unreachable, answered the SYN.
     Refused, "refused", "ECONNREFUSED, connect",
-        "RST answered the SYN: the host is up and nobody listens on that port",
+        "the connection was refused (RST, or ICMP port unreachable): nobody listens on that port, or a firewall refuses it",
         "check the port, and on the server that it listens on that address (ss -ltn)", 3 65;
     /// No SYN-ACK in time.
     ConnectTimeout, "connect-timeout", "ETIMEDOUT or our deadline, connect",
@@ -61,10 +62,10 @@ endings! {
     HostUnreachable, "host-unreachable", "EHOSTUNREACH, connect or later",
         "a router or the neighbour table said that the host cannot be reached",
         "check that the host is up and its link works (ip neigh)", 3 67;
-    /// A router or the routing table said that the network cannot be reached.
+    /// There is no way to that network: a router, the routing table or the interfaces of this host say so.
     NetworkUnreachable, "network-unreachable", "ENETUNREACH, connect or later",
-        "a router or the routing table said that there is no way to that network",
-        "check the route to it (ip route get ADDRESS)", 3 68;
+        "there is no way to that network: a router, the routing table or the interfaces of this host say so",
+        "check the route to it (ip route get {host})", 3 68;
     /// A local or administrative rule refused it.
     Forbidden, "forbidden", "EACCES, EPERM",
         "a local or administrative rule refused it",
@@ -75,23 +76,23 @@ endings! {
         "check the source address, and net.ipv4.ip_local_port_range against the sockets in TIME_WAIT", 3 70;
     /// The peer's FIN came before all bytes had come back (UNP 5.12, "server terminated prematurely").
     ClosedEarly, "closed-early", "read returns 0",
-        "the peer's FIN came before the conversation was over: the server terminated prematurely",
+        "the peer's FIN came before the conversation was over: it closed, exited, or ended its sending direction",
         "look why it closed: its log, a crash, a shutdown, an idle or connection limit", 4 71;
     /// The peer's RST.
     Reset, "reset", "ECONNRESET, read or write",
         "the peer's RST came: its process is gone, its host rebooted, or it closed with unread data",
         "look at the server's process and the host's uptime, then for a middlebox that forgot the connection", 4 72;
-    /// Wrote after the reset was already known.
+    /// Wrote after the connection had ended.
     BrokenPipe, "broken-pipe", "EPIPE, write",
-        "wrote after the connection had already been reset",
+        "wrote after the connection had ended: reset, timed out, or after our own FIN",
         "look for the first failure before this one", 4 73;
-    /// Retransmissions unanswered.
+    /// An acknowledgement, an answer or the peer's FIN did not come in time.
     GaveUp, "gave-up", "ETIMEDOUT, established",
-        "nothing came back in time: the host is down, the path is cut, or the server hangs",
+        "what was due did not come in time: the host is down, the path is cut, or the server does not answer or close",
         "check that the host answers at all, and that the server still reads", 4 74;
     /// An idle peer stopped answering keepalives.
     KeepaliveLost, "keepalive-lost", "ETIMEDOUT, idle",
-        "the idle peer stopped answering keepalives: its host is down or the path is cut",
+        "the idle peer stopped answering keepalive probes: its host is down, the path is cut, or a NAT or firewall forgot it",
         "check that the host answers at all", 4 75;
     /// A byte came back changed, missing, doubled or foreign.
     Mismatch, "mismatch", "",
@@ -107,6 +108,15 @@ endings! {
     /// The server is shutting down.
     Draining, "draining", "",
         "the server was shutting down", "", 4 80;
+    /// That address cannot be the end of a TCP connection, or not together with the source address.
+    BadAddress, "bad-address", "EINVAL, ENETUNREACH, connect or bind",
+        "that address cannot be connected to: multicast, broadcast, a link-local address without its interface, or one that \
+         does not go with the source address",
+        "use the address of one host; ip address shows this host's own", 3 81;
+    /// A call failed in a way that says nothing of the peer.
+    LocalError, "local-error", "any other errno",
+        "a call failed on this host, and its errno says nothing of the peer or the network",
+        "look what confines this process (seccomp, a security module), and whether the options fit this kernel", 3 82;
     /// The user ended it.
     Interrupted, "interrupted", "SIGINT, SIGTERM",
         "the user ended it", "", 130 130;
@@ -151,14 +161,10 @@ impl Ending {
     pub fn of_connect(errno: Errno) -> Self {
         match errno {
             Errno::CONNREFUSED => Ending::Refused,
-            Errno::TIMEDOUT | Errno::INPROGRESS | Errno::AGAIN => Ending::ConnectTimeout,
-            Errno::NETUNREACH | Errno::NETDOWN | Errno::NONET => Ending::NetworkUnreachable,
-            Errno::ACCESS | Errno::PERM => Ending::Forbidden,
-            Errno::ADDRNOTAVAIL | Errno::ADDRINUSE => Ending::NoLocalPort,
+            Errno::TIMEDOUT | Errno::INPROGRESS => Ending::ConnectTimeout,
             Errno::CONNRESET => Ending::Reset,
             Errno::INTR => Ending::Interrupted,
-            Errno::MFILE | Errno::NFILE | Errno::NOBUFS | Errno::NOMEM => Ending::Limit,
-            _ => Ending::HostUnreachable,
+            errno => Self::of_icmp(errno).unwrap_or_else(|| Self::of_local(errno)),
         }
     }
 
@@ -168,16 +174,35 @@ impl Ending {
         match errno {
             Errno::PIPE => Ending::BrokenPipe,
             Errno::TIMEDOUT => Ending::GaveUp,
+            Errno::CONNRESET | Errno::CONNABORTED => Ending::Reset,
+            // ICMP port unreachable; TCP itself would send RST.
+            Errno::CONNREFUSED => Ending::HostUnreachable,
+            errno => Self::of_icmp(errno).unwrap_or_else(|| Self::of_local(errno)),
+        }
+    }
+
+    /// What a call means that sends nothing: socket(2), setsockopt(2), bind(2).
+    #[must_use]
+    pub fn of_local(errno: Errno) -> Self {
+        match errno {
+            Errno::ACCESS | Errno::PERM => Ending::Forbidden,
+            Errno::ADDRNOTAVAIL | Errno::ADDRINUSE => Ending::NoLocalPort,
+            Errno::MFILE | Errno::NFILE | Errno::NOBUFS | Errno::NOMEM => Ending::Limit,
+            _ => Ending::LocalError,
+        }
+    }
+
+    /// What the errno means where an ICMP error or the routing table gave it.
+    fn of_icmp(errno: Errno) -> Option<Self> {
+        match errno {
             Errno::HOSTUNREACH
             | Errno::HOSTDOWN
+            | Errno::NONET
             | Errno::NOPROTOOPT
             | Errno::PROTO
-            | Errno::OPNOTSUPP => Ending::HostUnreachable,
-            Errno::NETUNREACH | Errno::NETDOWN | Errno::NONET => Ending::NetworkUnreachable,
-            Errno::ACCESS | Errno::PERM => Ending::Forbidden,
-            Errno::NOBUFS | Errno::NOMEM => Ending::Limit,
-            // ECONNRESET, and whatever else the kernel may say of a connection that is no more (ENOTCONN, ECONNABORTED).
-            _ => Ending::Reset,
+            | Errno::OPNOTSUPP => Some(Ending::HostUnreachable),
+            Errno::NETUNREACH | Errno::NETDOWN => Some(Ending::NetworkUnreachable),
+            _ => None,
         }
     }
 }

@@ -3,10 +3,11 @@
 
 mod kernel;
 mod route;
+mod stack;
 mod towards;
 
 use std::{
-    net::SocketAddr,
+    net::{IpAddr, SocketAddr},
     os::fd::{AsFd, BorrowedFd},
     time::Duration,
 };
@@ -24,6 +25,7 @@ use tcpecho_os::{
 pub use self::{
     kernel::{Kernel, failed_retransmissions},
     route::{Route, route_to},
+    stack::Stack,
     towards::{Towards, sockets_towards},
 };
 use crate::{Attempt, Ending, Keepalive};
@@ -106,6 +108,7 @@ impl Tried {
 
 /// What is known of a failure.
 #[derive(Debug, Clone, Default)]
+#[allow(clippy::struct_excessive_bools, reason = "facts that are independent of each other")]
 pub struct Evidence {
     /// How far it had come.
     pub phase: Phase,
@@ -113,8 +116,10 @@ pub struct Evidence {
     pub elapsed: Duration,
     /// Our own deadline, where one was set; it is not the kernel's.
     pub deadline: Option<Duration>,
-    /// Our address.
+    /// Our address, once there is a port.
     pub local: Option<SocketAddr>,
+    /// The address of this host that the socket is bound to, with or without a port.
+    pub source: Option<IpAddr>,
     /// The peer's.
     pub peer: Option<SocketAddr>,
     /// What the kernel knew of the connection at the failure.
@@ -129,6 +134,12 @@ pub struct Evidence {
     pub received: u64,
     /// Whether bytes had to come back (an echo), so that `returned` counts.
     pub echo: bool,
+    /// We have sent our FIN, so no more is to come from us.
+    pub fin_sent: bool,
+    /// The peer's FIN had come before, and the connection went on in our direction.
+    pub peer_fin: bool,
+    /// What has not come back is the beginning of a line: no newline is in it, and what came back before ended with one.
+    pub unfinished_line: bool,
     /// Bytes handed to the socket that the peer's kernel has not acknowledged, our FIN being one (`SIOCOUTQ`).
     pub queued: Option<u32>,
     /// Bytes that had come and were not read (`SIOCINQ`).
@@ -151,6 +162,8 @@ pub struct Evidence {
     pub towards: Option<Towards>,
     /// The descriptor limit of this process, where it was reached.
     pub descriptor_limit: Option<u64>,
+    /// What this host's network interfaces look like, where the failure may lie there.
+    pub stack: Stack,
     /// Other addresses that had failed before.
     pub tried: Vec<Tried>,
 }
@@ -162,14 +175,24 @@ impl Evidence {
         Some(self.tcp?.bytes_acked?.saturating_sub(1).min(self.written))
     }
 
+    /// Bytes of payload handed to the socket that the peer's kernel has not acknowledged: [`queued`](Self::queued) without
+    /// our FIN, which is the last of what is queued.
+    #[must_use]
+    pub fn unacknowledged(&self) -> Option<u32> {
+        Some(self.queued?.saturating_sub(u32::from(self.fin_sent)))
+    }
+
     /// Adds what the socket can tell. It takes what is in the socket's error queue.
     pub fn ask_socket(&mut self, fd: BorrowedFd<'_>) {
         self.tcp = tcp_info(fd).ok();
         self.queued = unsent(fd).ok();
         self.unread = unread(fd).ok();
         self.routers.extend(take_errors(fd).unwrap_or_default());
-        let name = rustix::net::getsockname(fd).ok().and_then(|name| name.try_into().ok());
-        self.local = name.filter(|local: &SocketAddr| local.port() != 0).or(self.local);
+        let name = rustix::net::getsockname(fd).ok();
+        let name: Option<SocketAddr> = name.and_then(|name| name.try_into().ok());
+        self.local = name.filter(|local| local.port() != 0).or(self.local);
+        let bound = name.map(|name| name.ip()).filter(|ip| !ip.is_unspecified());
+        self.source = bound.or(self.source);
     }
 
     /// Adds what this host tells without the socket: its settings, its way to the peer, and how many there were of what
@@ -178,6 +201,7 @@ impl Evidence {
         self.peer = Some(peer);
         self.kernel = Kernel::read();
         self.route = route_to(peer);
+        self.stack = Stack::towards(peer, said);
         match said {
             Some(Errno::ADDRNOTAVAIL) => self.towards = sockets_towards(peer),
             Some(Errno::MFILE) => self.descriptor_limit = getrlimit(Resource::Nofile).current,

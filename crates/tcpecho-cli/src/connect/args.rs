@@ -79,7 +79,8 @@ pub(crate) struct ConnectArgs {
     #[arg(long)]
     exit_detail: bool,
 
-    /// The server need not echo: print what it says, compare nothing
+    /// The server need not echo: print what it says, compare nothing. When it ends its direction, the rest of the input is
+    /// still sent, unless that is a terminal
     #[arg(long)]
     no_check: bool,
 

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 
 use nix::sys::signal::Signal;
 use tcpecho::{
-    Diagnosis, Ending, Error, Evidence, Symptom,
+    Attempt, Diagnosis, Ending, Error, Evidence, Symptom,
     evidence::{Phase, Tried},
     words,
 };
@@ -31,18 +31,18 @@ impl Stopped {
                 let evidence = Evidence { phase: Phase::Resolve, ..Evidence::default() };
                 report.conclude(&Symptom::Unresolved(error), evidence);
             }
-            // Each attempt has its own reason; the last stands for all where there is one place
-            // only.
+            // Each attempt has its own reason; the one that tells most stands for all where there is
+            // one place only.
             Stopped::Unconnected => {
                 report.exit_status = exit::NOT_CONNECTED;
-                if let Some(last) = report.attempts.last() {
-                    report.ending = Some(last.ending);
-                    report.op = last.error.op;
-                    report.addr = last.error.addr;
-                    report.errno = Some(last.error.source);
-                    report.message.clone_from(&last.diagnosis.seen);
-                    report.diagnosis = Some(last.diagnosis.clone());
-                    report.evidence = Some((*last.evidence).clone());
+                if let Some(attempt) = Attempt::most_informative(&report.attempts) {
+                    report.ending = Some(attempt.ending);
+                    report.op = attempt.error.op;
+                    report.addr = attempt.error.addr;
+                    report.errno = Some(attempt.error.source);
+                    report.message.clone_from(&attempt.diagnosis.seen);
+                    report.diagnosis = Some(attempt.diagnosis.clone());
+                    report.evidence = Some((*attempt.evidence).clone());
                 }
             }
             Stopped::Impossible { op, message } => {
@@ -75,6 +75,7 @@ impl Relayed {
     pub(super) fn note_in(self, report: &mut Report, plan: &Plan, peer: SocketAddr) {
         report.sent = self.sent;
         report.received = self.received;
+        (report.unsent, report.unwritten) = (self.unsent, self.unwritten);
         report.addr = Some(peer);
         let evidence = Evidence {
             user_timeout: plan.rules.user_timeout,
@@ -116,7 +117,7 @@ impl Relayed {
             }
             End::Local { op, errno } => {
                 (report.op, report.errno, report.addr) = (op, Some(errno), None);
-                report.message = format!("{op}: {}", words(errno));
+                report.message = format!("{op}: {}{}", words(errno), report.lost());
                 report.exit_status = exit::NOT_POSSIBLE;
             }
         }

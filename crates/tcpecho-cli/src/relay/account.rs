@@ -36,13 +36,26 @@ impl Relay<'_> {
             elapsed,
             written: self.up.passed(),
             unsent: self.up.taken() - self.up.passed(),
-            returned: self.up.released(),
+            // Without a check what is sent is forgotten at once, and nothing is known to have come back.
+            returned: if self.rules.check { self.up.released() } else { 0 },
             received: self.down.taken(),
             echo: self.rules.check,
+            fin_sent: self.fin_sent,
+            peer_fin: self.peer_fin,
+            unfinished_line: self.has_unfinished_line(),
             send_error: self.send_error,
             routers,
             ..now
         }
+    }
+
+    /// Whether a line server may be waiting for the rest of a line: what is owed contains no newline, and what came back
+    /// ended with one.
+    fn has_unfinished_line(&self) -> bool {
+        let (front, back) = self.up.remembered();
+        let owed = self.rules.check && !(front.is_empty() && back.is_empty());
+        let whole_lines_came = self.last_returned.is_none_or(|byte| byte == b'\n');
+        owed && whole_lines_came && !front.contains(&b'\n') && !back.contains(&b'\n')
     }
 
     /// A peer that may not send because we do not read, and so does not read either, is not dead; the kernel's limit would

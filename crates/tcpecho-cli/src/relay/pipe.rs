@@ -56,7 +56,12 @@ impl Pipe {
         Ok(&self.scratch[..count])
     }
 
-    /// Whether the source has come to its end of file.
+    /// Reads no more: what is there already is all.
+    pub(super) fn end(&mut self) {
+        self.ended = true;
+    }
+
+    /// Whether the source has come to its end of file, or is not read any more.
     pub(super) fn ended(&self) -> bool {
         self.ended
     }

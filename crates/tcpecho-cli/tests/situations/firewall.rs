@@ -60,6 +60,25 @@ pub(super) const SITUATIONS: &[Situation] = &[
         &[],
         "the same, and says that it is forbidden"
     ),
+    Situation {
+        name: "nft-own-reset",
+        what: "somebody listens on the client's own host, and its firewall answers with RST",
+        family: Family::V4,
+        case: "rejected-here",
+        ending: "refused",
+        status: 3,
+        options: &[],
+        within: 5,
+        play: |scene| {
+            let here = scene.stage.client()?;
+            here.must(&format!("bind 127.0.0.1 {PORT}"))?;
+            here.must("listen 1")?;
+            filter(scene, Side::Client, "input", "reject with tcp reset")?;
+            scene.connects_to("127.0.0.1", None, &[])?;
+            scene.keeps(here);
+            Ok(())
+        },
+    },
     rule!(
         "nft-server-reject",
         Server,

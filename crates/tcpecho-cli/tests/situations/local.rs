@@ -113,6 +113,89 @@ pub(super) const SITUATIONS: &[Situation] = &[
         },
     },
     Situation {
+        name: "ports-reserved",
+        what: "every local port is reserved",
+        family: Family::V4,
+        case: "no-free-port",
+        ending: "no-local-port",
+        status: 3,
+        options: &[],
+        within: 5,
+        play: |scene| {
+            let client = &scene.stage.two().client;
+            client.set_sysctl("net.ipv4.ip_local_port_range", "50000 50001")?;
+            client.set_sysctl("net.ipv4.ip_local_reserved_ports", "50000-50001")?;
+            scene.connects()
+        },
+    },
+    Situation {
+        name: "loopback-source",
+        what: "the source address asked for is a loopback address, and the server another host",
+        family: Family::V4,
+        case: "loopback-source",
+        ending: "bad-address",
+        status: 3,
+        options: &[],
+        within: 5,
+        play: |scene| {
+            let host = Side::Server.address(Family::V4).to_string();
+            scene.connects_to(&host, Some("127.0.0.1"), &[])
+        },
+    },
+    Situation {
+        name: "no-ipv6",
+        what: "the client's host has IPv6 switched off",
+        family: Family::V6,
+        case: "no-ipv6",
+        ending: "network-unreachable",
+        status: 3,
+        options: &[],
+        within: 5,
+        play: |scene| {
+            scene.stage.two().client.set_sysctl("net.ipv6.conf.all.disable_ipv6", "1")?;
+            scene.connects_to("::1", None, &[])
+        },
+    },
+    Situation {
+        name: "link-local-without-interface",
+        what: "a link-local address without its interface",
+        family: Family::V6,
+        case: "lacks-interface",
+        ending: "bad-address",
+        status: 3,
+        options: &[],
+        within: 5,
+        play: |scene| scene.connects_to("fe80::1", None, &[]),
+    },
+    Situation {
+        name: "broadcast",
+        what: "the broadcast address of all links",
+        family: Family::V4,
+        case: "broadcast-address",
+        ending: "bad-address",
+        status: 3,
+        options: &[],
+        within: 5,
+        play: |scene| scene.connects_to("255.255.255.255", None, &[]),
+    },
+    Situation {
+        name: "loopback-down",
+        what: "the loopback interface of the client's host is down",
+        family: Family::V4,
+        case: "loopback-down",
+        ending: "network-unreachable",
+        status: 3,
+        options: &["-w", "500ms"],
+        within: 5,
+        play: |scene| {
+            scene.stage.two().client.run(|| {
+                let links = Links::open()?;
+                links.set_up(links.index("lo")?, false)
+            })??;
+            scene.connects_to("127.0.0.1", None, &[])
+        },
+    },
+    Situation {
         name: "no-such-source",
         what: "the source address asked for is not of the client's host",
         family: Family::V4,

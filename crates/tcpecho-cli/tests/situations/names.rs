@@ -112,6 +112,21 @@ pub(super) const SITUATIONS: &[Situation] = &[
         },
     },
     Situation {
+        name: "refused-and-no-ipv6",
+        what: "the name has two addresses: IPv4 refuses, and the client's host has no IPv6",
+        family: Family::V4,
+        case: "nobody-listens",
+        ending: "refused",
+        status: 3,
+        options: &[],
+        within: 5,
+        play: |scene| {
+            let etc = both(scene)?;
+            scene.stage.two().client.set_sysctl("net.ipv6.conf.all.disable_ipv6", "1")?;
+            scene.connects_to("both.test", None, &etc)
+        },
+    },
+    Situation {
         name: "refused-then-reached",
         what: "the name has two addresses: IPv6 refuses, IPv4 answers and closes",
         family: Family::V4,

@@ -2,7 +2,11 @@
 
 use std::time::Duration;
 
-use tcpecho_lab::{Family, IcmpError, Matcher, Rule, stage::Broken};
+use tcpecho_lab::{
+    Family, IcmpError, Matcher, Rule,
+    stage::{Broken, PATIENCE},
+};
+use tcpecho_os::link::Links;
 
 use super::{Scene, Situation, broken, established::acknowledged};
 
@@ -147,6 +151,243 @@ pub(super) const SITUATIONS: &[Situation] = &[
             let server = scene.stage.listening(10)?;
             scene.talks(&server)?;
             server.program().stop()?;
+            scene.now();
+            scene.types("hello?")?;
+            scene.keeps(server);
+            Ok(())
+        }
+    ),
+    broken!(
+        "server-host-crashes-after-its-last-ack",
+        V4,
+        "probes-unanswered",
+        "gave-up",
+        &["--keepalive", "1s,1s,9", "--user-timeout", "off", "--timeout", "3s"],
+        10,
+        "the server's kernel has acknowledged everything, and then its host loses power",
+        |scene| {
+            let server = scene.stage.listening(10)?;
+            scene.talks(&server)?;
+            server.program().stop()?;
+            scene.types("hello?\n")?;
+            let data = Matcher::data().from_client().containing("hello?");
+            scene.stage.two().wire.wait_delivered(&data, 0, PATIENCE)?;
+            acknowledged(scene)?;
+            scene.stage.two_mut().server.power_off();
+            scene.now();
+            drop(server);
+            Ok(())
+        }
+    ),
+    broken!(
+        "server-busy-with-another",
+        V4,
+        "not-served",
+        "gave-up",
+        &["--timeout", "1s"],
+        8,
+        "the server serves one client after the other, and another one is served",
+        |scene| {
+            let (server, other) = (scene.stage.listening(10)?, scene.stage.client()?);
+            other.must(&scene.stage.connect_line())?;
+            server.must("accept")?;
+            scene.connects()?;
+            scene.types("hello?\n")?;
+            scene.now();
+            scene.keeps(server);
+            scene.keeps(other);
+            Ok(())
+        }
+    ),
+    broken!(
+        "server-waits-for-newline",
+        V6,
+        "waits-for-newline",
+        "gave-up",
+        &["--timeout", "1s"],
+        8,
+        "the server answers whole lines, and what was typed is the beginning of one",
+        |scene| {
+            let server = scene.stage.listening(10)?;
+            scene.meets(&server)?;
+            scene.types("hello\nwor")?;
+            server.receive_all(9)?;
+            server.must("line hello")?;
+            scene.now();
+            scene.keeps(server);
+            Ok(())
+        }
+    ),
+    broken!(
+        "large-answers-lost",
+        V4,
+        "answer-lost",
+        "gave-up",
+        &["--timeout", "2s"],
+        10,
+        "what the server sends in packets longer than 1400 bytes vanishes on the way back",
+        |scene| {
+            let server = scene.stage.listening(10)?;
+            scene.meets(&server)?;
+            let large = Matcher::data().from_server().longer_than(1400);
+            scene.stage.wire_rule(Rule::drop(large));
+            scene.types(&"z".repeat(5000))?;
+            server.receive_all(5000)?;
+            scene.now();
+            server.must("send 5000 bytes")?;
+            scene.keeps(server);
+            Ok(())
+        }
+    ),
+    broken!(
+        "server-does-not-close",
+        V4,
+        "does-not-close",
+        "gave-up",
+        &["--timeout", "1s"],
+        8,
+        "every byte came back, and the server does not close after the client's FIN",
+        |scene| {
+            let server = scene.stage.listening(10)?;
+            scene.talks(&server)?;
+            scene.client()?.close_input();
+            scene.now();
+            scene.keeps(server);
+            Ok(())
+        }
+    ),
+    broken!(
+        "server-still-open",
+        V6,
+        "still-open",
+        "gave-up",
+        &["--no-check", "--timeout", "1s"],
+        8,
+        "a server that need not echo says nothing after the client's FIN",
+        |scene| {
+            let server = scene.stage.listening(10)?;
+            scene.meets(&server)?;
+            scene.types("work")?;
+            scene.client()?.close_input();
+            scene.now();
+            scene.keeps(server);
+            Ok(())
+        }
+    ),
+    broken!(
+        "server-closes-and-input-goes-on",
+        V4,
+        "fin-then-rst",
+        "closed-early",
+        &["--no-check", "--keepalive", "1s,1s,9", "--user-timeout", "off"],
+        10,
+        "a server that need not echo closes, the client's input gives nothing, and the server's kernel forgets the connection",
+        |scene| {
+            scene.stage.two().server.set_sysctl("net.ipv4.tcp_fin_timeout", "1")?;
+            let server = scene.stage.listening(10)?;
+            scene.meets(&server)?;
+            server.must("send bye")?;
+            scene.now();
+            server.must("close")?;
+            scene.keeps(server);
+            Ok(())
+        }
+    ),
+    broken!(
+        "server-closes-and-its-host-crashes",
+        V4,
+        "silent-after-fin",
+        "closed-early",
+        &["--no-check", "--keepalive", "1s,1s,1", "--user-timeout", "off"],
+        8,
+        "a server that need not echo closes, the client's input gives nothing, and the server's host loses power",
+        |scene| {
+            let server = scene.stage.listening(10)?;
+            scene.meets(&server)?;
+            server.must("send bye")?;
+            server.must("close")?;
+            scene.stage.two().wire.wait_delivered(&Matcher::fin().from_server(), 0, PATIENCE)?;
+            scene.stage.two_mut().server.power_off();
+            scene.now();
+            drop(server);
+            Ok(())
+        }
+    ),
+    broken!(
+        "server-host-crashes-with-its-window-closed",
+        V4,
+        "window-closed-silent",
+        "gave-up",
+        &["--timeout", "3s"],
+        12,
+        "the server does not read, its window closes, and then its host loses power",
+        |scene| {
+            let server = scene.stage.listening(10)?;
+            server.must("setsockopt rcvbuf 4096")?;
+            scene.meets(&server)?;
+            scene.types(&"x".repeat(40_000))?;
+            let closed = Matcher::ack().from_server().matching("a closed window", |_, packet| {
+                packet.tcp().is_some_and(|tcp| tcp.window == 0)
+            });
+            scene.stage.two().wire.wait_delivered(&closed, 0, PATIENCE)?;
+            scene.stage.two_mut().server.power_off();
+            scene.now();
+            drop(server);
+            Ok(())
+        }
+    ),
+    broken!(
+        "large-packets-lost-from-the-first",
+        V4,
+        "large-packets-lost",
+        "gave-up",
+        &["--timeout", "2s"],
+        10,
+        "packets longer than 1400 bytes vanish on the way, and all that is sent is 60 kB at once",
+        |scene| {
+            let server = scene.stage.listening(10)?;
+            scene.stage.wire_rule(Rule::drop(Matcher::any_tcp().longer_than(1400)));
+            scene.meets(&server)?;
+            scene.now();
+            scene.types(&"y".repeat(60_000))?;
+            scene.keeps(server);
+            Ok(())
+        }
+    ),
+    broken!(
+        "route-lost",
+        V4,
+        "route-lost",
+        "network-unreachable",
+        &["--user-timeout", "500ms"],
+        8,
+        "the client's link goes down, and the user types",
+        |scene| {
+            let server = scene.stage.listening(10)?;
+            impatient(scene)?;
+            scene.talks(&server)?;
+            scene.stage.two().client.run(|| {
+                let links = Links::open()?;
+                links.set_up(links.index("wire0")?, false)
+            })??;
+            scene.now();
+            scene.types("hello?")?;
+            scene.keeps(server);
+            Ok(())
+        }
+    ),
+    broken!(
+        "too-little-time",
+        V4,
+        "not-acknowledged-yet",
+        "gave-up",
+        &["--timeout", "20ms"],
+        5,
+        "the path is cut, and the client's own limit comes before the first retransmission",
+        |scene| {
+            let server = scene.stage.listening(10)?;
+            scene.meets(&server)?;
+            scene.stage.two().wire.cut();
             scene.now();
             scene.types("hello?")?;
             scene.keeps(server);

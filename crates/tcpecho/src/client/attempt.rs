@@ -1,7 +1,7 @@
 //! One address: a socket, its options, and connect(2) without blocking.
 
 use std::{
-    net::SocketAddr,
+    net::{IpAddr, SocketAddr},
     os::fd::{AsFd, OwnedFd},
     time::{Duration, Instant},
 };
@@ -11,14 +11,14 @@ use rustix::{
     net::{self, AddressFamily, SocketFlags, SocketType, sockopt},
 };
 use tcpecho_os::{
-    error_queue::{QueuedError, take_errors},
-    socket::set_receive_errors,
+    error_queue::{Origin, QueuedError, take_errors},
+    socket::{set_bind_address_no_port, set_receive_errors},
     tcp_info::tcp_info,
     tcp_state::TcpState,
 };
 
 use super::{Attempt, Call, Connector};
-use crate::{Diagnosis, Error, Evidence, Keepalive, evidence::Phase};
+use crate::{Diagnosis, Ending, Error, Evidence, Keepalive, evidence::Phase};
 
 /// A handshake under way.
 pub(super) struct Running {
@@ -46,10 +46,11 @@ impl Running {
         how: &Connector<'_>,
     ) -> Result<Self, Box<Attempt>> {
         let start = Instant::now();
+        let (addr, source) = on_the_wire(addr, how.source);
         let failed = |error: Error| Box::new(attempt(addr, error, start, Evidence::default()));
         let fd = new_socket(addr).map_err(failed)?;
         how.tell("socket", family(addr), "ok".into(), Some(TcpState::Close));
-        if let Some(source) = how.source {
+        if let Some(source) = source {
             bind_source(&fd, source).map_err(failed)?;
             let bound = local(&fd).map_or_else(|_| "ok".into(), |local| local.to_string());
             how.tell("bind", source.to_string(), bound, Some(TcpState::Close));
@@ -137,6 +138,26 @@ fn attempt(addr: SocketAddr, error: Error, start: Instant, mut evidence: Evidenc
 }
 
 impl Attempt {
+    /// The attempt that says most about why there is no connection: an answer of the peer before one of a router, that
+    /// before silence, and all of them before what this host could not even send; the last among equals.
+    #[must_use]
+    pub fn most_informative(attempts: &[Attempt]) -> Option<&Attempt> {
+        attempts.iter().max_by_key(|attempt| attempt.weight())
+    }
+
+    fn weight(&self) -> u8 {
+        let answered_by_router =
+            self.evidence.routers.iter().any(|error| error.origin != Origin::Local);
+        match self.ending {
+            Ending::Refused | Ending::Reset => 4,
+            _ if answered_by_router => 3,
+            Ending::ConnectTimeout => 2,
+            // An address of a family or a network that this host does not have.
+            Ending::NetworkUnreachable | Ending::BadAddress => 0,
+            _ => 1,
+        }
+    }
+
     /// What this error of an attempt at `addr` means in the light of `evidence`; its phase, time and peer are filled in.
     #[must_use]
     pub fn of(addr: SocketAddr, error: Error, elapsed: Duration, mut evidence: Evidence) -> Self {
@@ -182,7 +203,25 @@ pub(crate) fn new_socket(addr: SocketAddr) -> Result<OwnedFd, Error> {
         .map_err(|errno| Error::at("socket", addr, errno))?;
     sockopt::set_tcp_nodelay(&fd, true)
         .map_err(|errno| Error::at("setsockopt TCP_NODELAY", addr, errno))?;
+    // What the peer sends as urgent is a part of its answer like any other (RFC 6093).
+    sockopt::set_socket_oobinline(&fd, true)
+        .map_err(|errno| Error::at("setsockopt SO_OOBINLINE", addr, errno))?;
     Ok(fd)
+}
+
+/// The addresses as packets carry them: `::ffff:192.0.2.1` is IPv4. A source that is truly IPv6 leaves both as they are,
+/// and the kernel says that they do not go together.
+fn on_the_wire(addr: SocketAddr, source: Option<SocketAddr>) -> (SocketAddr, Option<SocketAddr>) {
+    let given = (addr, source);
+    let canonical = |addr: SocketAddr| match addr.ip().to_canonical() {
+        ip @ IpAddr::V4(_) => SocketAddr::new(ip, addr.port()),
+        IpAddr::V6(_) => addr,
+    };
+    match (canonical(addr), source.map(canonical)) {
+        (addr, Some(source)) if addr.is_ipv4() == source.is_ipv4() => (addr, Some(source)),
+        (addr, None) => (addr, None),
+        _ => given,
+    }
 }
 
 fn bind_source(fd: &OwnedFd, source: SocketAddr) -> Result<(), Error> {
@@ -191,6 +230,9 @@ fn bind_source(fd: &OwnedFd, source: SocketAddr) -> Result<(), Error> {
     if source.port() != 0 {
         sockopt::set_socket_reuseaddr(fd, true)
             .map_err(|errno| Error::at("setsockopt SO_REUSEADDR", source, errno))?;
+    } else {
+        // Else the port would be taken towards every peer; without the option it is.
+        let _ = set_bind_address_no_port(fd, true);
     }
     net::bind(fd, &source).map_err(|errno| Error::at("bind", source, errno))
 }

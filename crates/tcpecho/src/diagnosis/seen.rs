@@ -72,15 +72,16 @@ fn debts(evidence: &Evidence, parts: &mut Vec<String>) {
 /// What the kernel still had under way.
 fn under_way(sight: &Sight<'_>, parts: &mut Vec<String>) {
     let evidence = sight.evidence;
-    // An end of file says it all.
-    if matches!(sight.symptom, Symptom::EndOfFile | Symptom::Different { .. }) {
-        if sight.end_of_file() && sight.reset_after_fin() {
-            parts.push("RST came after the FIN".into());
-        }
+    if matches!(sight.symptom, Symptom::Different { .. }) {
         return;
     }
-    if let Some(queued @ 1..) = evidence.queued {
-        parts.push(format!("{queued} of ours are not acknowledged"));
+    if sight.end_of_file() && sight.reset_after_fin() {
+        parts.push("RST came after the FIN".into());
+    }
+    parts.extend(unacknowledged(evidence));
+    // An end of file says the rest.
+    if sight.end_of_file() {
+        return;
     }
     let Some(tcp) = evidence.tcp else { return };
     if tcp.total_retrans > 0 {
@@ -92,6 +93,7 @@ fn under_way(sight: &Sight<'_>, parts: &mut Vec<String>) {
     if sight.unanswered() && tcp.snd_wnd == Some(0) {
         parts.push("the peer's window is closed".into());
     }
+    parts.extend(probes(sight, tcp.probes));
     if sight.unanswered() && tcp.state != TcpState::Close {
         parts.push(format!("state {}", tcp.state));
     }
@@ -99,6 +101,29 @@ fn under_way(sight: &Sight<'_>, parts: &mut Vec<String>) {
     let wait = evidence.kernel.data_wait(rto, evidence.user_timeout);
     if let (Symptom::Silence(_), true, Some(wait)) = (sight.symptom, sight.unacknowledged(), wait) {
         parts.push(format!("the kernel would have waited {}", round(wait)));
+    }
+}
+
+/// Probes without an answer: of the window where it is closed, of the connection where nothing is under way.
+fn probes(sight: &Sight<'_>, count: u8) -> Option<String> {
+    let kind = match (sight.window_is_closed(), sight.unacknowledged()) {
+        _ if count == 0 || !sight.unanswered() => return None,
+        (true, _) => "window",
+        (false, false) => "keepalive",
+        (false, true) => return None,
+    };
+    let (number, were) = if count == 1 { ("probe", "was") } else { ("probes", "were") };
+    Some(format!("{count} {kind} {number} {were} not answered"))
+}
+
+/// What the peer's kernel has not acknowledged, our FIN apart.
+fn unacknowledged(evidence: &Evidence) -> Option<String> {
+    let fin = evidence.fin_sent && evidence.queued? > 0;
+    match (evidence.unacknowledged()?, fin) {
+        (0, false) => None,
+        (0, true) => Some("our FIN is not acknowledged".into()),
+        (bytes, false) => Some(format!("{bytes} bytes of ours are not acknowledged")),
+        (bytes, true) => Some(format!("{bytes} bytes of ours and our FIN are not acknowledged")),
     }
 }
 

@@ -1,6 +1,9 @@
 //! A symptom and its evidence, and the questions that the table asks of them.
 
-use std::net::IpAddr;
+use std::{
+    net::{IpAddr, Ipv4Addr, SocketAddr},
+    time::Duration,
+};
 
 use rustix::io::Errno;
 use tcpecho_os::{
@@ -26,7 +29,8 @@ impl Sight<'_> {
     pub(super) fn ending(&self) -> Ending {
         match self.symptom {
             Symptom::Error(error) if self.established() => Ending::of_established(error.source),
-            Symptom::Error(error) => Ending::of_connect(error.source),
+            Symptom::Error(error) if self.op() == "connect" => Ending::of_connect(error.source),
+            Symptom::Error(error) => Ending::of_local(error.source),
             Symptom::EndOfFile => Ending::ClosedEarly,
             Symptom::Silence(_) => Ending::GaveUp,
             Symptom::Unresolved(_) => Ending::ResolveFailed,
@@ -80,8 +84,46 @@ impl Sight<'_> {
         matches!(self.symptom, Symptom::Silence(_)) || self.broke(Errno::TIMEDOUT)
     }
 
+    /// No byte moved for the time allowed, and the connection lives.
+    pub(super) fn silence(&self) -> bool {
+        matches!(self.symptom, Symptom::Silence(_))
+    }
+
     pub(super) fn end_of_file(&self) -> bool {
         matches!(self.symptom, Symptom::EndOfFile)
+    }
+
+    /// A socket of this host listens on the peer's address, or none does.
+    pub(super) fn listens(&self, does: bool) -> bool {
+        self.evidence.stack.listens == Some(does)
+    }
+
+    /// connect(2) failed before a packet could be sent.
+    pub(super) fn never_sent(&self) -> bool {
+        self.connect(Errno::NETUNREACH) || self.connect(Errno::ADDRNOTAVAIL)
+    }
+
+    /// The connection broke because there is no way to the peer any more.
+    pub(super) fn unreachable(&self) -> bool {
+        self.broke(Errno::HOSTUNREACH) || self.broke(Errno::NETUNREACH)
+    }
+
+    /// bind(2) was refused.
+    pub(super) fn bind_forbidden(&self) -> bool {
+        self.failed("bind", Errno::ACCESS) || self.failed("bind", Errno::PERM)
+    }
+
+    /// connect(2) failed with an errno that usually means this.
+    pub(super) fn connect_ended(&self, ending: Ending) -> bool {
+        self.op() == "connect" && self.ending() == ending
+    }
+
+    pub(super) fn has_no_route(&self) -> bool {
+        matches!(self.evidence.route, Some(Route::None(_)))
+    }
+
+    pub(super) fn window_is_closed(&self) -> bool {
+        self.unacknowledged() && self.tcp(|tcp| tcp.snd_wnd == Some(0))
     }
 
     /// What the routing table says is this errno.
@@ -109,23 +151,89 @@ impl Sight<'_> {
 
     /// The refusal came from an address of this host.
     pub(super) fn refused_here(&self) -> bool {
-        let offender = self.router().and_then(|error| error.offender);
+        let offender = self.router().and_then(|error| error.offender).map(|ip| ip.to_canonical());
         offender.is_some() && offender == self.own_address() && !self.peer_is_here()
     }
 
+    /// The address of ours that packets to the peer carry.
     fn own_address(&self) -> Option<IpAddr> {
         let bound = self.evidence.local.map(|local| local.ip()).filter(|ip| !ip.is_unspecified());
-        bound.or(match self.evidence.route {
+        let bound = bound.or(self.evidence.source).or(match self.evidence.route {
             Some(Route::Source(ip)) => Some(ip),
             _ => None,
-        })
+        });
+        bound.map(|ip| ip.to_canonical())
     }
 
-    /// The peer is this host itself.
+    fn peer_ip(&self) -> Option<IpAddr> {
+        self.evidence.peer.map(|peer| peer.ip().to_canonical())
+    }
+
+    /// The peer is this host itself: a loopback address, the unspecified one, which stands for it, or an address of its own.
     pub(super) fn peer_is_here(&self) -> bool {
-        self.evidence
-            .peer
-            .is_some_and(|peer| peer.ip().is_loopback() || Some(peer.ip()) == self.own_address())
+        let own = match self.evidence.route {
+            // The route to an address of this host has it as its source.
+            Some(Route::Source(ip)) => Some(ip.to_canonical()),
+            _ => self.own_address(),
+        };
+        self.peer_ip().is_some_and(|ip| ip.is_loopback() || ip.is_unspecified() || Some(ip) == own)
+    }
+
+    pub(super) fn peer_is_multicast(&self) -> bool {
+        self.peer_ip().is_some_and(|ip| ip.is_multicast())
+    }
+
+    /// 255.255.255.255, or what the routing table calls a broadcast address: a UDP socket may not connect there.
+    pub(super) fn peer_is_broadcast(&self) -> bool {
+        self.peer_ip() == Some(Ipv4Addr::BROADCAST.into())
+            || self.is(Errno::NETUNREACH) && self.route_says(Errno::ACCESS)
+    }
+
+    /// The peer's address is a link-local one of IPv6, which needs an interface, and has none.
+    pub(super) fn peer_lacks_scope(&self) -> bool {
+        self.evidence.peer.is_some_and(lacks_scope)
+    }
+
+    /// The peer's address names an interface that does not exist.
+    pub(super) fn scope_is_unknown(&self) -> bool {
+        self.evidence.stack.scope_exists == Some(false)
+    }
+
+    /// This host has no IPv6 address at all, and the peer's is one.
+    pub(super) fn has_no_ipv6(&self) -> bool {
+        self.peer_ip().is_some_and(|ip| ip.is_ipv6()) && self.evidence.stack.v6_addresses == Some(0)
+    }
+
+    /// What goes from this host to itself finds its loopback interface down.
+    pub(super) fn loopback_is_down(&self) -> bool {
+        self.peer_is_here() && self.evidence.stack.loopback_up == Some(false)
+    }
+
+    /// A loopback address is the source towards another host.
+    pub(super) fn source_is_loopback(&self) -> bool {
+        let source = self.evidence.source.map(|ip| ip.to_canonical());
+        source.is_some_and(|ip| ip.is_loopback()) && !self.peer_is_here()
+    }
+
+    /// The source is IPv6 and the peer IPv4, written as `::ffff:…`.
+    pub(super) fn families_differ(&self) -> bool {
+        let source = self.evidence.source.map(|ip| ip.to_canonical().is_ipv6());
+        source == Some(true) && self.peer_ip().is_some_and(|ip| ip.is_ipv4())
+    }
+
+    /// The address that the failed call itself was about: of bind(2), the source.
+    pub(super) fn named(&self) -> Option<SocketAddr> {
+        match self.symptom {
+            Symptom::Error(error) => error.addr,
+            _ => None,
+        }
+    }
+
+    /// As many sockets go to the peer as there are ports to choose from.
+    pub(super) fn ports_are_used_up(&self) -> bool {
+        let ports = self.evidence.kernel.port_range.map(count);
+        let towards = self.evidence.towards;
+        ports.zip(towards).is_some_and(|(ports, towards)| towards.sockets >= ports as usize)
     }
 
     /// Both ends are one socket.
@@ -138,10 +246,16 @@ impl Sight<'_> {
         self.evidence.tcp.as_ref().is_some_and(holds)
     }
 
-    /// The connection is gone: an RST has come after the FIN.
+    /// The connection is gone: an RST has come after the FIN. Where our FIN has gone too, a closed socket may as well be
+    /// one in TIME_WAIT.
     pub(super) fn reset_after_fin(&self) -> bool {
-        self.tcp(|tcp| tcp.state == TcpState::Close)
-            || self.evidence.send_error == Some(Errno::PIPE)
+        let gone = self.tcp(|tcp| tcp.state == TcpState::Close) && !self.evidence.fin_sent;
+        gone || matches!(self.evidence.send_error, Some(Errno::PIPE | Errno::CONNRESET))
+    }
+
+    /// We have sent our FIN, and the peer's kernel has acknowledged it.
+    pub(super) fn fin_acknowledged(&self) -> bool {
+        self.evidence.fin_sent && self.evidence.queued == Some(0)
     }
 
     /// Bytes or a FIN of ours that the peer's kernel has not acknowledged.
@@ -162,20 +276,58 @@ impl Sight<'_> {
                 || self.tcp(|tcp| tcp.retransmits > 0 || tcp.backoff > 0 || tcp.lost > 0))
     }
 
+    /// Small segments came through and full-sized ones do not: either the peer has acknowledged later ones out of order, or
+    /// all that it ever acknowledged was smaller.
+    pub(super) fn large_ones_are_lost(&self) -> bool {
+        let acknowledged = self.evidence.acknowledged().unwrap_or(0);
+        let queued = u64::from(self.evidence.unacknowledged().unwrap_or(0));
+        self.tcp(|tcp| {
+            let full = u64::from(tcp.snd_mss);
+            let notsent = u64::from(tcp.notsent_bytes.unwrap_or(0));
+            // Where the kernel has given up, it has forgotten its queue.
+            let outstanding_full = match u64::from(tcp.unacked) {
+                0 => queued >= full,
+                segments => queued.saturating_sub(notsent) * 10 >= segments * full * 9,
+            };
+            let segments = u64::from(tcp.delivered.unwrap_or(0)).saturating_sub(1);
+            let acknowledged_small = acknowledged < full || acknowledged * 2 < segments * full;
+            tcp.sacked > 0 || outstanding_full && acknowledged_small
+        })
+    }
+
     /// Everything that was sent has come back, or did not have to.
     pub(super) fn nothing_owed(&self) -> bool {
         let Evidence { written, returned, echo, .. } = *self.evidence;
         !echo || returned >= written
     }
 
+    /// Every byte of the echo is here, and there were some.
+    pub(super) fn everything_came_back(&self) -> bool {
+        let Evidence { written, returned, unsent, echo, .. } = *self.evidence;
+        echo && written > 0 && unsent == 0 && returned >= written
+    }
+
     /// Puts what is known in the place of the words in braces.
     pub(super) fn fill(&self, template: &str) -> String {
         let evidence = self.evidence;
         let show = |ip: Option<IpAddr>| ip.map_or("somebody".into(), |ip| ip.to_string());
+        let host = self.peer_ip().map_or("the peer's address".into(), |ip| match evidence.peer {
+            Some(SocketAddr::V6(peer)) if peer.scope_id() != 0 => {
+                format!("{ip}%{}", peer.scope_id())
+            }
+            _ => ip.to_string(),
+        });
+        let ip = |ip: Option<IpAddr>| ip.map_or("an unknown address".into(), |ip| ip.to_string());
+        let named = self.named();
         let mut text = template.to_owned();
         for (word, value) in [
+            ("{source}", ip(self.evidence.source.or(named.map(|addr| addr.ip())))),
+            ("{port}", named.map_or("?".into(), |addr| addr.port().to_string())),
+            ("{scope}", self.scope()),
+            ("{large}", self.large_ping()),
+            ("{acknowledged}", self.last_acknowledgement()),
             ("{peer}", evidence.peer.map_or("the peer".into(), |peer| peer.to_string())),
-            ("{host}", show(evidence.peer.map(|peer| peer.ip()))),
+            ("{host}", host),
             ("{router}", show(self.router().and_then(|error| error.offender))),
             ("{icmp}", self.router().map_or(String::new(), icmp::name)),
             ("{ports}", self.ports()),
@@ -189,12 +341,34 @@ impl Sight<'_> {
         text
     }
 
+    fn scope(&self) -> String {
+        match self.evidence.peer {
+            Some(SocketAddr::V6(peer)) => peer.scope_id().to_string(),
+            _ => "?".into(),
+        }
+    }
+
+    /// A ping of a full-sized packet that may not be fragmented.
+    fn large_ping(&self) -> String {
+        match self.peer_ip() {
+            // 1500 bytes without the headers of IP and ICMP.
+            Some(ip @ IpAddr::V6(_)) => format!("ping -M do -s 1452 {ip}"),
+            Some(ip @ IpAddr::V4(_)) => format!("ping -M do -s 1472 {ip}"),
+            None => "ping -M do -s 1472".into(),
+        }
+    }
+
+    /// When the peer's kernel was last heard of.
+    fn last_acknowledgement(&self) -> String {
+        let ago = self.evidence.tcp.map(|tcp| Duration::from_millis(tcp.last_ack_recv_ms.into()));
+        ago.map_or("some time".into(), |ago| format!("{:.1} s", ago.as_secs_f64()))
+    }
+
     /// The ports there are and how many are taken.
     fn ports(&self) -> String {
         let range = self.evidence.kernel.port_range;
         let range = range.map_or(String::new(), |(first, last)| {
-            let count = u32::from(last).saturating_sub(first.into()) + 1;
-            format!("{first} to {last}, {count} ports")
+            format!("{first} to {last}, {} ports", count((first, last)))
         });
         match self.evidence.towards {
             Some(towards) => {
@@ -205,4 +379,13 @@ impl Sight<'_> {
             None => range,
         }
     }
+}
+
+fn count((first, last): (u16, u16)) -> u32 {
+    u32::from(last).saturating_sub(first.into()) + 1
+}
+
+/// Whether this is a link-local address of IPv6 without its interface.
+pub(super) fn lacks_scope(addr: SocketAddr) -> bool {
+    matches!(addr, SocketAddr::V6(addr) if addr.ip().is_unicast_link_local() && addr.scope_id() == 0)
 }

@@ -38,6 +38,12 @@ fn evidence(phase: Phase) -> Evidence {
     }
 }
 
+fn connect_to(peer: &str, errno: Errno) -> (Symptom, Evidence) {
+    let peer = peer.parse().unwrap();
+    let symptom = Error::at("connect", peer, errno).into();
+    (symptom, Evidence { peer: Some(peer), ..evidence(Phase::Connect) })
+}
+
 fn routed(errno: Errno) -> Evidence {
     Evidence { route: Some(Route::None(errno)), ..evidence(Phase::Connect) }
 }
@@ -57,6 +63,8 @@ fn talk(state: TcpState, written: u64, acknowledged: u64, change: fn(&mut TcpInf
     tcp.bytes_acked = Some(acknowledged + 1);
     tcp.snd_wnd = Some(65536);
     tcp.segs_in = Some(1);
+    tcp.snd_mss = 1448;
+    tcp.delivered = Some(2);
     change(&mut tcp);
     Evidence {
         tcp: Some(tcp),
@@ -79,8 +87,11 @@ const SILENCE: Symptom = Symptom::Silence(Duration::from_secs(30));
 /// The example of each row.
 #[allow(clippy::too_many_lines, reason = "a table")]
 fn example(word: &str) -> (Symptom, Evidence) {
-    use TcpState::{Close, CloseWait, Established};
+    use TcpState::{Close, CloseWait, Established, FinWait2};
     let connect = |errno| (failed("connect", errno), evidence(Phase::Connect));
+    let bind = |source: &str, errno| {
+        (Error::at("bind", source.parse().unwrap(), errno).into(), evidence(Phase::Bind))
+    };
     match word {
         "no-such-name" => (unresolved(NoAddress::NoName), evidence(Phase::Resolve)),
         "name-without-address" => (unresolved(NoAddress::NoAddress), evidence(Phase::Resolve)),
@@ -94,22 +105,68 @@ fn example(word: &str) -> (Symptom, Evidence) {
         "no-memory" => (failed("socket", Errno::NOBUFS), evidence(Phase::Socket)),
         "no-such-family" => (failed("socket", Errno::AFNOSUPPORT), evidence(Phase::Socket)),
         "socket-forbidden" => (failed("socket", Errno::ACCESS), evidence(Phase::Socket)),
-        "no-such-source" => (failed("bind", Errno::ADDRNOTAVAIL), evidence(Phase::Bind)),
-        "source-taken" => (failed("bind", Errno::ADDRINUSE), evidence(Phase::Bind)),
-        "source-forbidden" => (failed("bind", Errno::ACCESS), evidence(Phase::Bind)),
+        "no-such-device" => (failed("setsockopt", Errno::NODEV), evidence(Phase::Socket)),
+        "option-forbidden" => (failed("setsockopt", Errno::PERM), evidence(Phase::Socket)),
+        "option-out-of-range" => (failed("setsockopt", Errno::INVAL), evidence(Phase::Socket)),
+        "option-unknown" => (failed("setsockopt", Errno::NOPROTOOPT), evidence(Phase::Socket)),
+        "no-such-source" => bind("192.0.2.9:0", Errno::ADDRNOTAVAIL),
+        "source-ports-exhausted" => bind("192.0.2.10:0", Errno::ADDRINUSE),
+        "source-taken" => bind("192.0.2.10:99", Errno::ADDRINUSE),
+        "source-refused" => bind("192.0.2.10:0", Errno::PERM),
+        "source-forbidden" => bind("192.0.2.10:99", Errno::ACCESS),
+        "source-lacks-interface" => bind("[fe80::1]:0", Errno::INVAL),
+        "source-of-no-interface" => bind("[fe80::1%9]:0", Errno::NODEV),
+        "source-multicast" => bind("[ff02::1]:0", Errno::INVAL),
         "joined-to-itself" => {
             let local = Some(PEER.parse().unwrap());
             (connect(Errno::CONNREFUSED).0, Evidence { local, ..evidence(Phase::Connect) })
         }
+        "multicast-address" => connect_to("224.0.0.1:7", Errno::NETUNREACH),
+        "broadcast-address" => connect_to("255.255.255.255:7", Errno::NETUNREACH),
+        "lacks-interface" => connect_to("[fe80::9]:7", Errno::INVAL),
+        "no-such-interface" => {
+            let (symptom, mut evidence) = connect_to("[fe80::9%9]:7", Errno::NETUNREACH);
+            evidence.stack.scope_exists = Some(false);
+            (symptom, evidence)
+        }
+        "loopback-source" => {
+            let source = Some("127.0.0.1".parse().unwrap());
+            (connect(Errno::INVAL).0, Evidence { source, ..evidence(Phase::Connect) })
+        }
+        "other-family-source" => {
+            let (symptom, mut evidence) = connect_to("[::ffff:198.51.100.20]:7", Errno::NETUNREACH);
+            evidence.source = Some("::1".parse().unwrap());
+            (symptom, evidence)
+        }
+        "no-ipv6" => {
+            let (symptom, mut evidence) = connect_to("[::1]:7", Errno::ADDRNOTAVAIL);
+            evidence.stack.v6_addresses = Some(0);
+            (symptom, evidence)
+        }
+        "loopback-down" => {
+            let (symptom, mut evidence) = connect_to("127.0.0.1:7", Errno::TIMEDOUT);
+            evidence.stack.loopback_up = Some(false);
+            (symptom, evidence)
+        }
+        "no-source-address" => (connect(Errno::ADDRNOTAVAIL).0, routed(Errno::ADDRNOTAVAIL)),
         "pair-taken" => {
             let local = Some("192.0.2.10:40000".parse().unwrap());
             (connect(Errno::ADDRNOTAVAIL).0, Evidence { local, ..evidence(Phase::Connect) })
         }
-        "ports-exhausted" => connect(Errno::ADDRNOTAVAIL),
+        "ports-exhausted" => {
+            let mut full = evidence(Phase::Connect);
+            full.kernel.port_range = Some((50000, 50003));
+            full.towards = Some(Towards { sockets: 4, time_wait: 1, or_more: false });
+            (connect(Errno::ADDRNOTAVAIL).0, full)
+        }
+        "no-free-port" => connect(Errno::ADDRNOTAVAIL),
         "no-route" => (connect(Errno::NETUNREACH).0, routed(Errno::NETUNREACH)),
         "unreachable-route" => (connect(Errno::HOSTUNREACH).0, routed(Errno::HOSTUNREACH)),
         "prohibit-route" => (connect(Errno::ACCESS).0, routed(Errno::ACCESS)),
         "blackhole-route" => (connect(Errno::INVAL).0, routed(Errno::INVAL)),
+        "interface-down" => connect(Errno::NETDOWN),
+        "interface-gone" => connect(Errno::NODEV),
+        "interrupted" => connect(Errno::INTR),
         "neighbour-silent" => icmp(3, 1, Errno::HOSTUNREACH, OURS),
         "own-firewall" => icmp(3, 3, Errno::CONNREFUSED, OURS),
         "prohibited" => icmp(3, 13, Errno::HOSTUNREACH, ROUTER),
@@ -120,9 +177,11 @@ fn example(word: &str) -> (Symptom, Evidence) {
         "routing-loop" => icmp(11, 0, Errno::HOSTUNREACH, ROUTER),
         "malformed" => icmp(12, 0, Errno::PROTO, ROUTER),
         "own-rule" => connect(Errno::PERM),
-        "nobody-listens-here" => {
-            let peer = Some("127.0.0.1:7".parse().unwrap());
-            (connect(Errno::CONNREFUSED).0, Evidence { peer, ..evidence(Phase::Connect) })
+        "refused-by-rule" => connect(Errno::ACCESS),
+        "nobody-listens-here" | "rejected-here" => {
+            let (symptom, mut evidence) = connect_to("127.0.0.1:7", Errno::CONNREFUSED);
+            evidence.stack.listens = Some(word == "rejected-here");
+            (symptom, evidence)
         }
         "nobody-listens" => connect(Errno::CONNREFUSED),
         "own-firewall-drops" => {
@@ -131,6 +190,10 @@ fn example(word: &str) -> (Symptom, Evidence) {
         }
         "no-answer" => connect(Errno::TIMEDOUT),
         "reset-in-handshake" => connect(Errno::CONNRESET),
+        "route-lost" => {
+            let gone = Evidence { phase: Phase::Receive, ..routed(Errno::NETUNREACH) };
+            (failed("recv", Errno::HOSTUNREACH), gone)
+        }
         "turned-back-network" => (failed("recv", Errno::NETUNREACH), evidence(Phase::Receive)),
         "turned-back-by-rule" => (failed("recv", Errno::ACCESS), evidence(Phase::Receive)),
         "turned-back" => (failed("recv", Errno::HOSTUNREACH), evidence(Phase::Receive)),
@@ -146,16 +209,52 @@ fn example(word: &str) -> (Symptom, Evidence) {
         "reset-by-process" => (failed("recv", Errno::CONNRESET), talk(Close, 4, 4, |_| ())),
         "broken-pipe" => (failed("send", Errno::PIPE), talk(Close, 4, 4, |_| ())),
         "never-accepted-silent" => (SILENCE, talk(Established, 4, 0, |tcp| tcp.segs_in = Some(2))),
+        "does-not-close" => {
+            let whole = talk(FinWait2, 4, 4, |_| ());
+            (SILENCE, Evidence { fin_sent: true, ..whole })
+        }
+        "still-open" => {
+            let whole = talk(FinWait2, 4, 4, |_| ());
+            (SILENCE, Evidence { fin_sent: true, echo: false, ..whole })
+        }
+        "silent-after-fin" => {
+            let late = talk(Close, 4, 4, |_| ());
+            (failed("send", Errno::TIMEDOUT), Evidence { peer_fin: true, ..late })
+        }
         "keepalive-lost" => (failed("recv", Errno::TIMEDOUT), talk(Close, 4, 4, |_| ())),
         "window-closed" => (SILENCE, talk(Established, 9, 4, |tcp| tcp.snd_wnd = Some(0))),
+        "window-closed-silent" => {
+            let change = |tcp: &mut TcpInfo| (tcp.snd_wnd, tcp.probes) = (Some(0), 2);
+            (SILENCE, talk(Established, 9, 4, change))
+        }
         "large-packets-lost" => {
-            (failed("recv", Errno::TIMEDOUT), talk(Close, 9, 4, |tcp| tcp.sacked = 1))
+            (failed("recv", Errno::TIMEDOUT), talk(Close, 3000, 4, |tcp| tcp.snd_mss = 1448))
         }
         "path-cut" => (SILENCE, talk(Established, 9, 4, |tcp| tcp.retransmits = 3)),
+        "probes-unanswered" => {
+            let hangs = talk(Established, 4, 4, |tcp| tcp.probes = 2);
+            (SILENCE, Evidence { returned: 0, ..hangs })
+        }
+        "answer-lost" => {
+            let hangs = talk(Established, 4, 4, |tcp| tcp.rcv_ooopack = Some(3));
+            (SILENCE, Evidence { returned: 0, ..hangs })
+        }
+        "waits-for-newline" => {
+            let hangs = talk(Established, 4, 4, |_| ());
+            (SILENCE, Evidence { returned: 0, unfinished_line: true, ..hangs })
+        }
+        "not-served" => {
+            let hangs = talk(Established, 4, 4, |_| ());
+            (SILENCE, Evidence { returned: 0, received: 0, ..hangs })
+        }
         "server-hangs" => {
             let hangs = talk(Established, 4, 4, |_| ());
             (SILENCE, Evidence { returned: 0, ..hangs })
         }
+        "not-acknowledged-yet" => (SILENCE, talk(Established, 9, 4, |_| ())),
+        "host-unreachable-unexplained" => connect(Errno::HOSTDOWN),
+        "network-unreachable-unexplained" => connect(Errno::NETUNREACH),
+        "local-error" => connect(Errno::ISCONN),
         "no-echo" => different(0),
         "altered" => different(3),
         _ => panic!("no example of {word}"),
@@ -184,7 +283,9 @@ fn every_row_is_found_by_its_example() {
 fn words_are_told_apart_and_kebab() {
     let words: HashSet<&str> = CASES.iter().map(|case| case.word).collect();
     assert_eq!(words.len(), CASES.len());
-    assert!(words.iter().all(|word| word.bytes().all(|b| b.is_ascii_lowercase() || b == b'-')));
+    assert!(words.iter().all(|word| {
+        word.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
+    }));
 }
 
 /// Every code of RFC 792, 1122, 1812 and 4443, with the errno that Linux makes of it.
@@ -242,22 +343,108 @@ fn a_router_s_old_word_does_not_explain_another_errno() {
 fn an_errno_without_evidence_keeps_the_ending_of_the_table_of_endings() {
     for (phase, errno, ending) in [
         (Phase::Connect, Errno::HOSTUNREACH, Ending::HostUnreachable),
+        (Phase::Connect, Errno::NONET, Ending::HostUnreachable),
+        (Phase::Connect, Errno::NETUNREACH, Ending::NetworkUnreachable),
         (Phase::Connect, Errno::INTR, Ending::Interrupted),
-        (Phase::Receive, Errno::NOTCONN, Ending::Reset),
+        (Phase::Receive, Errno::NOTCONN, Ending::LocalError),
     ] {
         let op = if phase == Phase::Connect { "connect" } else { "recv" };
-        let bare = Evidence { phase, ..Evidence::default() };
+        let bare = Evidence { phase, peer: PEER.parse().ok(), ..Evidence::default() };
         let diagnosis = Diagnosis::of(&failed(op, errno), &bare);
-        assert_eq!((diagnosis.ending, diagnosis.case), (ending, ending.word()));
+        assert_eq!(diagnosis.ending, ending);
+        assert!(!diagnosis.advice.contains(['{', '}']), "{}", diagnosis.advice);
+        // An errno alone is no certainty, whatever it usually means.
+        assert!(!diagnosis.certain || errno == Errno::INTR, "{errno:?}");
+    }
+}
+
+/// Only what has an errno of its own in the kernel's table counts: ICMP 3/8 is about a host, with its name and without it.
+#[test]
+fn an_icmp_error_has_one_ending_whether_the_queue_tells_of_it_or_not() {
+    for (code, errno) in [
+        (0, Errno::NETUNREACH),
+        (1, Errno::HOSTUNREACH),
+        (5, Errno::OPNOTSUPP),
+        (6, Errno::NETUNREACH),
+        (7, Errno::HOSTDOWN),
+        (8, Errno::NONET),
+        (11, Errno::NETUNREACH),
+        (12, Errno::HOSTUNREACH),
+    ] {
+        let (symptom, told) = icmp(3, code, errno, ROUTER);
+        let queue = Diagnosis::of(&symptom, &told).ending;
+        assert_eq!(queue, Ending::of_connect(errno), "3/{code}");
+        assert_eq!(queue, Ending::of_established(errno), "3/{code}");
     }
 }
 
 #[test]
+fn our_fin_is_not_a_byte() {
+    let seen = |queued, fin_sent| {
+        let evidence =
+            Evidence { queued: Some(queued), fin_sent, ..talk(TcpState::FinWait1, 9, 4, |_| ()) };
+        Diagnosis::of(&SILENCE, &evidence).seen
+    };
+    assert!(seen(5, false).contains("; 5 bytes of ours are not acknowledged;"));
+    assert!(seen(6, true).contains("; 5 bytes of ours and our FIN are not acknowledged;"));
+    assert!(seen(1, true).contains("; our FIN is not acknowledged;"));
+    assert!(!seen(0, true).contains("acknowledged"));
+}
+
+/// Full-sized segments that were acknowledged before say that large packets pass.
+#[test]
+fn what_was_acknowledged_decides_between_a_cut_and_lost_large_packets() {
+    let case = |written, acknowledged, delivered| {
+        let mut evidence =
+            talk(TcpState::Established, written, acknowledged, |tcp| tcp.retransmits = 3);
+        if let Some(tcp) = &mut evidence.tcp {
+            (tcp.delivered, tcp.unacked) = (Some(delivered), 2);
+        }
+        Diagnosis::of(&SILENCE, &evidence).case
+    };
+    assert_eq!(case(2896, 0, 1), "large-packets-lost", "nothing but the handshake");
+    assert_eq!(
+        case(5000 + 2896, 5000, 1001),
+        "large-packets-lost",
+        "a thousand lines of five bytes"
+    );
+    assert_eq!(case(14480 + 2896, 14480, 11), "path-cut", "ten full segments");
+    assert_eq!(case(10, 0, 1), "path-cut", "small ones are outstanding");
+}
+
+#[test]
+fn the_attempt_that_tells_most_stands_for_all() {
+    let attempt = |peer: &str, errno, stack: fn(&mut Evidence)| {
+        let (addr, mut known) = (peer.parse().unwrap(), Evidence::default());
+        stack(&mut known);
+        crate::Attempt::of(addr, Error::at("connect", addr, errno), Duration::ZERO, known)
+    };
+    let refused = attempt("127.0.0.1:7", Errno::CONNREFUSED, |_| ());
+    let silent = attempt(PEER, Errno::TIMEDOUT, |_| ());
+    let no_ipv6 = attempt("[::1]:7", Errno::ADDRNOTAVAIL, |known| {
+        known.stack.v6_addresses = Some(0);
+    });
+    let full = attempt(PEER, Errno::ADDRNOTAVAIL, |_| ());
+    assert_eq!(no_ipv6.diagnosis.case, "no-ipv6");
+    for (attempts, ending) in [
+        (vec![&refused, &no_ipv6], Ending::Refused),
+        (vec![&no_ipv6, &refused], Ending::Refused),
+        (vec![&silent, &no_ipv6], Ending::ConnectTimeout),
+        (vec![&refused, &silent], Ending::Refused),
+        (vec![&full, &no_ipv6], Ending::NoLocalPort),
+        (vec![&no_ipv6], Ending::NetworkUnreachable),
+    ] {
+        let attempts: Vec<_> = attempts.into_iter().cloned().collect();
+        let most = crate::Attempt::most_informative(&attempts);
+        assert_eq!(most.map(|attempt| attempt.ending), Some(ending));
+    }
+    assert!(crate::Attempt::most_informative(&[]).is_none());
+}
+
+#[test]
 fn numbers_are_filled_in() {
-    let mut towards = evidence(Phase::Connect);
-    towards.kernel.port_range = Some((50000, 50003));
-    towards.towards = Some(Towards { sockets: 4, time_wait: 1, or_more: false });
-    let diagnosis = Diagnosis::of(&failed("connect", Errno::ADDRNOTAVAIL), &towards);
+    let (symptom, towards) = example("ports-exhausted");
+    let diagnosis = Diagnosis::of(&symptom, &towards);
     let ports = "(50000 to 50003, 4 ports; 4 sockets go there, 1 in TIME_WAIT)";
     assert!(diagnosis.cause.contains(ports), "{}", diagnosis.cause);
 }

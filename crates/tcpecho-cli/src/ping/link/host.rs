@@ -32,7 +32,7 @@ impl Host {
         if let Some(Answer { known, .. }) = answers.iter().find(same) {
             (evidence.peer, evidence.kernel) = (known.peer, known.kernel);
             (evidence.route, evidence.towards) = (known.route, known.towards);
-            evidence.descriptor_limit = known.descriptor_limit;
+            (evidence.descriptor_limit, evidence.stack) = (known.descriptor_limit, known.stack);
             return;
         }
         evidence.ask_host(peer, said);

@@ -435,7 +435,7 @@ fn without_memory_for_what_is_pending_the_ending_says_so() {
 #[test]
 fn the_previous_rules_are_found_wrong() {
     let fault = explore(World::<previous::Connection>::new(SMALL, 0, false)).unwrap_err();
-    assert!(fault.starts_with("reset although nothing failed"), "{fault}");
+    assert!(fault.starts_with("local-error although nothing failed"), "{fault}");
 }
 
 proptest! {

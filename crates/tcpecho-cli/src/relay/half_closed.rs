@@ -1,0 +1,71 @@
+//! From the peer's FIN to the end, where the peer need not echo (UNP 6.6): its direction is closed, ours is not.
+
+use std::time::{Duration, Instant};
+
+use rustix::{io::Errno, net::sockopt};
+use tcpecho_os::{socket::unsent, tcp_info::tcp_info, tcp_state::TcpState};
+
+use super::{CLOSED_EARLY, FINISHED, Relay, broken};
+
+/// How long after our FIN its acknowledgement is looked for. Once both directions are shut down, poll(2) reports a hang-up
+/// all the time, and nothing else.
+pub(super) const FIRST_LOOK: Duration = Duration::from_millis(1);
+/// The longest time between two looks.
+const LONGEST: Duration = Duration::from_millis(100);
+
+impl Relay<'_> {
+    /// Whether all that is left is the acknowledgement of what we sent and of our FIN.
+    pub(super) fn is_settling(&self) -> bool {
+        self.ended.is_none() && self.peer_fin && self.fin_sent
+    }
+
+    /// Looks whether the run is over; `told` if poll(2) had something to say of the socket.
+    pub(super) fn see_to_half_close(&mut self, told: bool) {
+        if !self.peer_fin || self.ended.is_some() {
+            return;
+        }
+        let settling = self.is_settling();
+        if told || settling {
+            self.take_socket_error();
+        }
+        self.ended = match self.send_error {
+            // RST answered what was sent after the FIN: the peer had closed, not half-closed.
+            Some(Errno::PIPE | Errno::CONNRESET) => Some(CLOSED_EARLY),
+            Some(errno) => Some(broken("send", errno)),
+            // Both FINs are acknowledged, and so is every byte before ours.
+            None if settling && self.is_closed() && unsent(self.socket) == Ok(0) => Some(FINISHED),
+            // It is gone, and an earlier call has used up the reason.
+            None if (told || settling) && self.is_closed() => Some(CLOSED_EARLY),
+            None => None,
+        };
+        if settling {
+            self.settling = (self.settling * 2).min(LONGEST);
+        }
+    }
+
+    /// With nothing left to read, what the socket has to say is its error.
+    fn take_socket_error(&mut self) {
+        if let Ok(Err(errno)) = sockopt::socket_error(self.socket)
+            && !self.doubt.takes("send", errno, self.socket)
+        {
+            self.send_error.get_or_insert(errno);
+        }
+    }
+
+    /// Whether nothing is left of the connection: both FINs are acknowledged, or it broke.
+    pub(super) fn is_closed(&self) -> bool {
+        tcp_info(self.socket).is_ok_and(|info| info.state == TcpState::Close)
+    }
+
+    /// Bytes that the peer's kernel has acknowledged have moved, if only out of our kernel.
+    pub(super) fn note_acknowledged(&mut self) {
+        let (Ok(queued), Ok(tcp)) = (unsent(self.socket), tcp_info(self.socket)) else { return };
+        let acknowledged = self.up.passed().saturating_sub(queued.into());
+        if acknowledged > self.acknowledged {
+            self.acknowledged = acknowledged;
+            let ago = Duration::from_millis(tcp.last_ack_recv_ms.into());
+            let at = Instant::now().checked_sub(ago).unwrap_or(self.moved);
+            self.moved = self.moved.max(at);
+        }
+    }
+}
