@@ -55,7 +55,10 @@ fn real_time_takes_what_the_hosts_settings_say() {
          exec '{program}' lab run --real-time server-host-crashes-keepalive middlebox-forgets-silently"
     );
     let inside = ["-n", "sh", "-c"];
-    let possible = Command::new("unshare").args(inside).arg("test -w /proc/sys/net/ipv4").status();
+    let possible = Command::new("unshare")
+        .args(inside)
+        .arg("test -w /proc/sys/net/ipv4/tcp_retries2")
+        .status();
     if !possible.is_ok_and(|status| status.success()) {
         return println!("SKIP no network of its own to be had here");
     }

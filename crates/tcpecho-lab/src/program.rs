@@ -69,7 +69,7 @@ pub struct LeftOut {
 }
 
 /// What is kept of what a program writes: more of the beginning than any trial compares.
-const KEPT: Limits = Limits { first: 256 << 10, last: 64 << 10 };
+const KEPT: Limits = Limits { first: 4 << 20, last: 64 << 10 };
 
 impl Process {
     pub(crate) fn new(

@@ -29,6 +29,9 @@ promises_everywhere! {
     close_cuts_a_drain_short,
     drop_ends_everything_at_once,
     close_is_told_as_our_own_doing,
+}
+
+promises! {
     an_observer_that_panics_ends_the_server,
 }
 
