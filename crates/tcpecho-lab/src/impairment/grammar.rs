@@ -7,6 +7,7 @@
 //! HOW-OFTEN = next [N] | Nth | N% [of] | all
 //! PACKET    = SYN | SYN-ACK | ACK | FIN | RST | data | segment | ICMP | packet
 //! CONDITION = from client|server | port N | longer than N | containing TEXT
+//! TEXT      = a word, or anything between quotes with the escapes of a Rust string: \" \\ \n \r \t \0 \u{N}
 //! DURATION  = 50ms | 2s | 300us                                   of delay
 //! ERROR     = network-unreachable | host-unreachable | port-unreachable | prohibited | too-big N | time-exceeded |
 //!             source-quench | TYPE/CODE                           of answer
@@ -14,8 +15,9 @@
 //!
 //! A rule is written ([`fmt::Display`]) as it is read ([`FromStr`]).
 
+use std::borrow::Cow;
 use std::fmt;
-use std::str::FromStr;
+use std::str::{Chars, FromStr};
 use std::time::Duration;
 
 use super::{Action, Chance, Matcher, Rule};
@@ -170,7 +172,7 @@ fn conditions(words: &mut Words<'_>) -> Parsed<(Matcher, Rest)> {
                 words.take_if(&["than"]);
                 narrower.longer_than(number(words.must("a length")?, "a length")?)
             }
-            "containing" => narrower.containing(words.text()?),
+            "containing" => narrower.containing(words.text()?.into_owned()),
             "by" if words.peek().and_then(duration).is_some() => narrower,
             "with" => {
                 words.take_if(&["icmp", "ICMP"]);
@@ -304,15 +306,44 @@ impl<'a> Words<'a> {
         is
     }
 
-    /// A word, or what stands in quotes.
-    fn text(&mut self) -> Parsed<&'a str> {
-        let Some(quoted) = self.rest.strip_prefix('"') else { return self.must("a text") };
-        let Some((text, rest)) = quoted.split_once('"') else {
-            return Err(NotUnderstood("the quotes do not end".into()));
+    /// A word, or what stands in quotes, with the escapes that [`Matcher::containing`] writes.
+    fn text(&mut self) -> Parsed<Cow<'a, str>> {
+        let Some(quoted) = self.rest.strip_prefix('"') else {
+            return self.must("a text").map(Cow::Borrowed);
         };
-        self.rest = rest.trim_start();
-        Ok(text)
+        let mut text = String::new();
+        let mut letters = quoted.chars();
+        loop {
+            match letters.next() {
+                None => return Err(NotUnderstood("the quotes do not end".into())),
+                Some('"') => break,
+                Some('\\') => text.push(escaped(&mut letters)?),
+                Some(letter) => text.push(letter),
+            }
+        }
+        self.rest = letters.as_str().trim_start();
+        Ok(Cow::Owned(text))
     }
+}
+
+/// The character that stands behind a backslash.
+fn escaped(letters: &mut Chars<'_>) -> Parsed<char> {
+    let letter = match letters.next() {
+        Some('n') => Some('\n'),
+        Some('r') => Some('\r'),
+        Some('t') => Some('\t'),
+        Some('0') => Some('\0'),
+        Some(letter @ ('"' | '\'' | '\\')) => Some(letter),
+        Some('u') => letters.as_str().strip_prefix('{').and_then(|rest| {
+            let (digits, rest) = rest.split_once('}')?;
+            *letters = rest.chars();
+            u32::from_str_radix(digits, 16).ok().and_then(char::from_u32)
+        }),
+        _ => None,
+    };
+    letter.ok_or_else(|| {
+        NotUnderstood("after a backslash comes n, r, t, 0, a quote, a backslash or u{N}".into())
+    })
 }
 
 impl fmt::Display for Rule {
@@ -402,6 +433,8 @@ mod tests {
             ("answer data with too-big 1400", "answer all data with icmp too-big 1400"),
             ("answer all with 3/5", "answer all packet with icmp 3/5"),
             ("reset next data", "reset next 1 data"),
+            (r#"drop data containing "a\n\"b\u{e9}\\""#, r#"drop all data containing "a\n\"bé\\""#),
+            (r#"drop data containing a"b\c"#, r#"drop all data containing "a\"b\\c""#),
         ] {
             let rule: Rule = said.parse().unwrap_or_else(|error| panic!("{said}: {error}"));
             assert_eq!(rule.to_string(), written);
@@ -426,6 +459,8 @@ mod tests {
             ("answer next SYN with icmp rudeness", "\"rudeness\" is no ICMP error"),
             ("answer next SYN with icmp too-big", "missing: the next link's MTU"),
             ("drop data containing \"x", "do not end"),
+            (r#"drop data containing "\x""#, "after a backslash"),
+            (r#"drop data containing "\u{d800}""#, "after a backslash"),
         ] {
             let error = said.parse::<Rule>().map(|rule| rule.to_string()).unwrap_err();
             assert!(error.to_string().contains(named), "{said}: {error}");
@@ -449,11 +484,8 @@ mod tests {
         ) {
             if let Ok(rule) = words.join(" ").parse::<Rule>() {
                 let written = rule.to_string();
-                // Quotes within a text cannot be said.
-                if !written.contains('\\') {
-                    let again = written.parse::<Rule>().map(|rule| rule.to_string());
-                    prop_assert_eq!(again, Ok(written));
-                }
+                let again = written.parse::<Rule>().map(|rule| rule.to_string());
+                prop_assert_eq!(again, Ok(written));
             }
         }
     }

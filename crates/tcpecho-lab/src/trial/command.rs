@@ -16,7 +16,8 @@ impl CommandLine {
     /// # Errors
     /// Nothing in it, or a quote that is not closed, in words.
     pub fn parse(text: &str) -> Result<Self, String> {
-        let words = shell_words::split(text).map_err(|error| format!("{text}: {error}"))?;
+        let words = shell_words::split(text)
+            .map_err(|error| format!("{}: {error}", text.escape_debug()))?;
         if words.is_empty() {
             return Err("an empty command".into());
         }
