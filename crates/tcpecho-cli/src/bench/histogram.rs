@@ -1,7 +1,7 @@
 //! Latencies in bounded memory: HDR histograms in nanoseconds with three significant digits, all of
 //! one shape, so that adding them loses nothing.
 
-mod decode;
+pub(super) mod decode;
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use hdrhistogram::Histogram;
@@ -10,6 +10,9 @@ use hdrhistogram::serialization::{Serializer, V2DeflateSerializer};
 /// The longest time told apart; longer ones count as this.
 const LONGEST: u64 = 3_600_000_000_000;
 const DIGITS: u8 = 3;
+/// Times that a histogram from a file, or the sum of several, can have: no larger count can be encoded, and
+/// no sum of counts overflows.
+pub(super) const MOST: u64 = i64::MAX as u64;
 /// Three digits need 2000 places, which is 11 bits.
 const DIGITS_IN_BITS: u32 = 11;
 

@@ -15,7 +15,7 @@ use tcpecho::Ending;
 
 use super::{
     compare::{self, Comparison},
-    histogram::Times,
+    histogram::{self, Times},
     output_file::{OutputFile, sentence},
     report::{
         Row, Summary, hdr, html, plot,
@@ -71,16 +71,65 @@ pub(crate) fn run(args: &ReportArgs) -> ExitCode {
 }
 
 /// What a file has, and what several come to.
-enum Form {
+pub(super) enum Form {
     Run(Box<Summary>),
     Comparison(Comparison),
 }
 
+impl Form {
+    /// Adds what another file has.
+    ///
+    /// # Errors
+    /// They are not of one kind, or the sum is more than a result can say.
+    pub(super) fn add(&mut self, more: Form) -> Result<(), String> {
+        check_times(self.times().saturating_add(more.times()))?;
+        match (self, more) {
+            (Form::Run(all), Form::Run(summary)) => {
+                let (one, two) = (&all.order.workload, &summary.order.workload);
+                if one != two {
+                    return Err(format!("a {two} result cannot be added to {one}"));
+                }
+                all.merge(&summary);
+                // What is written can be read again.
+                all.check()
+            }
+            (Form::Comparison(all), Form::Comparison(more)) => all.merge(more),
+            (Form::Run(_), Form::Comparison(_)) => {
+                Err("a comparison cannot be added to a result".to_owned())
+            }
+            (Form::Comparison(_), Form::Run(_)) => {
+                Err("a result cannot be added to a comparison".to_owned())
+            }
+        }
+    }
+
+    /// How many times all its histograms have.
+    fn times(&self) -> u64 {
+        let count = |summary: &Summary| {
+            let latency = &summary.latency;
+            let named = [&latency.response, &latency.service, &latency.connect];
+            let all = named.into_iter().flatten().chain(latency.other.values());
+            all.map(Distribution::count).fold(0, u64::saturating_add)
+        };
+        match self {
+            Form::Run(summary) => count(summary),
+            Form::Comparison(all) => all.summaries().map(count).fold(0, u64::saturating_add),
+        }
+    }
+}
+
+fn check_times(times: u64) -> Result<(), String> {
+    if times > histogram::MOST {
+        return Err(format!("its histograms have more than {} times", histogram::MOST));
+    }
+    Ok(())
+}
+
 fn show(args: &ReportArgs, merged: &Form) -> Result<u8, String> {
     let (mut text, page) = match merged {
-        Form::Run(summary) if args.json => (pretty(summary)?, html::run(summary)),
+        Form::Run(summary) if args.json => (json(merged)?, html::run(summary)),
         Form::Run(summary) => (table::page(summary, false), html::run(summary)),
-        Form::Comparison(all) if args.json => (pretty(&all.json())?, html::comparison(all)),
+        Form::Comparison(all) if args.json => (json(merged)?, html::comparison(all)),
         Form::Comparison(all) => (all.page(false), html::comparison(all)),
     };
     match merged {
@@ -98,6 +147,14 @@ fn show(args: &ReportArgs, merged: &Form) -> Result<u8, String> {
         Form::Comparison(comparison) => comparison.has_mismatch(),
     });
     Ok(output::print(&text, None).map_or_else(|why| why.status(status), |()| status))
+}
+
+/// As it is written for programs, and read again.
+pub(super) fn json(form: &Form) -> Result<String, String> {
+    match form {
+        Form::Run(summary) => pretty(summary),
+        Form::Comparison(all) => pretty(&all.json()),
+    }
 }
 
 fn pretty(json: &impl serde::Serialize) -> Result<String, String> {
@@ -122,24 +179,9 @@ fn merged(files: &[PathBuf]) -> Result<Form, String> {
             say(&note);
             doubles.push(note);
         }
-        match (&mut all, read) {
-            (None, read) => all = Some(read),
-            (Some(Form::Run(all)), Form::Run(summary)) => {
-                let (one, two) = (&all.order.workload, &summary.order.workload);
-                if one != two {
-                    return Err(wrong(format!("a {two} result cannot be added to {one}")));
-                }
-                all.merge(&summary);
-            }
-            (Some(Form::Comparison(all)), Form::Comparison(more)) => {
-                all.merge(more).map_err(wrong)?;
-            }
-            (Some(Form::Run(_)), Form::Comparison(_)) => {
-                return Err(wrong("a comparison cannot be added to a result".to_owned()));
-            }
-            (Some(Form::Comparison(_)), Form::Run(_)) => {
-                return Err(wrong("a result cannot be added to a comparison".to_owned()));
-            }
+        match &mut all {
+            None => all = Some(read),
+            Some(all) => all.add(read).map_err(wrong)?,
         }
     }
     if let Some(Form::Run(all)) = &mut all {
@@ -214,11 +256,16 @@ fn contents(path: &Path) -> Result<Vec<u8>, String> {
 
 /// Reads what is in a file, whichever of the forms it has: one object, the last line of a --json-stream, or
 /// an HDR log. `name` is the file's, for the words of a log.
-fn parse(bytes: &[u8], name: &str) -> Result<Form, String> {
-    if bytes.trim_ascii_start().first() == Some(&b'{') {
-        return parse_json(bytes);
-    }
-    hdr::read(bytes).map(|log| Form::Run(of_log(name, log).into()))
+pub(super) fn parse(bytes: &[u8], name: &str) -> Result<Form, String> {
+    let form = if bytes.trim_ascii_start().first() == Some(&b'{') {
+        parse_json(bytes)?
+    } else {
+        let mut summary = of_log(name, hdr::read(bytes)?);
+        summary.check()?;
+        Form::Run(summary.into())
+    };
+    check_times(form.times())?;
+    Ok(form)
 }
 
 /// What says how to read the rest. What else there is takes no memory.

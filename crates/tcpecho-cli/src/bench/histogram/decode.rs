@@ -5,7 +5,7 @@ use std::io::Read;
 
 use flate2::read::ZlibDecoder;
 
-use super::Times;
+use super::{self as histogram, Times};
 
 /// The format's magic numbers, with the low byte that says how counts are written (V2: LEB128).
 const PLAIN: u32 = 0x1c84_9313;
@@ -16,7 +16,7 @@ const HEAD: usize = 36;
 const MOST: usize = 16 << 20;
 
 /// Adds the counts of an encoded histogram up in `Times`. Values beyond its range count as its longest.
-pub(super) fn decode(bytes: &[u8]) -> Result<Times, String> {
+pub(in crate::bench) fn decode(bytes: &[u8]) -> Result<Times, String> {
     let (cookie, rest) = word(bytes).ok_or_else(ends_early)?;
     match cookie {
         PLAIN => plain(rest),
@@ -55,6 +55,7 @@ fn plain(bytes: &[u8]) -> Result<Times, String> {
         .ok_or_else(|| format!("an HDR histogram from {low} to {high} with {digits} digits"))?;
     let mut times = Times::new();
     let (mut index, mut rest) = (0_u64, counts);
+    let mut total = 0_u64;
     while !rest.is_empty() {
         let (number, more) = variable(rest).ok_or_else(ends_early)?;
         rest = more;
@@ -64,6 +65,10 @@ fn plain(bytes: &[u8]) -> Result<Times, String> {
             let value = layout
                 .value(index)
                 .ok_or("an HDR histogram with more counts than its range has places")?;
+            total = total.saturating_add(number.unsigned_abs());
+            if total > histogram::MOST {
+                return Err(format!("an HDR histogram of more than {} times", histogram::MOST));
+            }
             times.record_many(value, number.unsigned_abs());
         }
         index = index.saturating_add(if number < 0 { number.unsigned_abs() } else { 1 });
@@ -224,6 +229,10 @@ mod tests {
         let beyond = [head(2, 0, 1, 2), vec![0x7f, 2]].concat();
         assert!(decode(&beyond).unwrap_err().contains("more counts"));
         assert!(decode(&[head(1, 0, 1, 2), vec![0x80]].concat()).is_err());
+        // Twice 2^62 times.
+        let many = [&[0x80; 8][..], &[0x80]].concat().repeat(2);
+        let many = [head(18, 3, 1, 1000), many].concat();
+        assert!(decode(&many).unwrap_err().contains("more than 9223372036854775807 times"));
         assert!(decode(&[head(0, 3, 1, 1000)].concat()).unwrap().is_empty());
     }
 }

@@ -9,7 +9,10 @@ use hdrhistogram::serialization::{
 };
 
 use super::{summary::MOST_TAGS, text::printable};
-use crate::bench::{crew::Interval, histogram::Times};
+use crate::bench::{
+    crew::Interval,
+    histogram::{self, Times},
+};
 
 /// Intervals of a log: eleven days of seconds.
 const MOST_STRETCHES: usize = 1_000_000;
@@ -128,11 +131,16 @@ impl Read {
             None => (None, line),
         };
         let fields: Vec<&str> = rest.splitn(5, ',').collect();
-        let [from, length, _, histogram] = fields.as_slice() else {
+        let [from, length, _, encoded] = fields.as_slice() else {
             return Err("it does not have four fields".to_owned());
         };
         let (from, length) = (seconds(from)?, seconds(length)?);
-        let times = Times::decoded(histogram)?;
+        let times = Times::decoded(encoded)?;
+        let counted =
+            self.times.values().map(Times::count).fold(times.count(), u64::saturating_add);
+        if counted > histogram::MOST {
+            return Err(format!("the histograms have more than {} times", histogram::MOST));
+        }
         if tag.is_none() {
             if self.stretches.len() == MOST_STRETCHES {
                 return Err(format!("more than {MOST_STRETCHES} intervals"));

@@ -86,6 +86,10 @@ impl Distribution {
         (self.0.count >= TELLING).then(|| hasher.finish())
     }
 
+    pub(in crate::bench) fn count(&self) -> u64 {
+        self.0.count
+    }
+
     pub(in crate::bench) fn p99(&self) -> u64 {
         self.0.p99
     }
