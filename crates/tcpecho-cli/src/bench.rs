@@ -12,6 +12,8 @@ mod crew;
 mod driver;
 mod find_rate;
 mod flow;
+#[cfg(feature = "fuzzing")]
+pub(crate) mod fuzzing;
 mod hand;
 mod histogram;
 mod machine;

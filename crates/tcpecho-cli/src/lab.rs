@@ -2,6 +2,8 @@
 
 mod calls;
 mod expect;
+#[cfg(feature = "fuzzing")]
+pub(crate) mod fuzzing;
 mod ladder;
 mod learn;
 mod mermaid;

@@ -22,6 +22,8 @@ use tcpecho::{Engine, Server};
 use tcpecho_os::limits::descriptors;
 
 pub(crate) use self::args::ServeArgs;
+#[cfg(feature = "fuzzing")]
+pub use self::args::fuzzed_listener;
 use self::{
     args::{Choice, Plan},
     speech::Speech,

@@ -1,6 +1,6 @@
 //! What is typed after `tcpecho bench`; what is meant by it is a [`Plan`].
 
-mod lists;
+pub(super) mod lists;
 mod plan;
 
 use std::{path::PathBuf, time::Duration};

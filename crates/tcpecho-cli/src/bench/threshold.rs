@@ -97,8 +97,10 @@ impl FromStr for Threshold {
                 .ok_or_else(wrong)?,
         };
         let above = text.as_bytes()[at] == b'>';
+        // Blanks around the parts may be anything that a terminal obeys.
+        let text = format!("{name}{}{bound}", if above { '>' } else { '<' });
         let bound = Self::bound(measure, bound).ok_or_else(wrong)?;
-        Ok(Self { measure, above, bound, text: text.to_owned() })
+        Ok(Self { measure, above, bound, text })
     }
 }
 

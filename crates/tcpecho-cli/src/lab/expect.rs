@@ -16,7 +16,7 @@ impl Expectations {
         Self::parse(&text, known).map_err(|why| format!("{}: {why}", file.display()))
     }
 
-    fn parse(text: &str, known: &[&str]) -> Result<Self, String> {
+    pub(super) fn parse(text: &str, known: &[&str]) -> Result<Self, String> {
         let mut all = BTreeMap::new();
         for (number, line) in (1..).zip(text.lines()) {
             let line = line.split('#').next().unwrap_or_default();

@@ -3,7 +3,7 @@
 //! On a terminal it has a prompt, and what happens is drawn above it; a script on standard input is obeyed line by line
 //! and ends at the first thing that is not understood or does not come.
 
-mod command;
+pub(super) mod command;
 mod desk;
 mod edit;
 mod prompt;

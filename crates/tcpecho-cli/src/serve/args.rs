@@ -112,6 +112,16 @@ impl FromStr for Place {
     }
 }
 
+/// Reads where to listen, for the fuzz targets.
+///
+/// # Errors
+/// Why the text does not say that.
+#[cfg(feature = "fuzzing")]
+pub fn fuzzed_listener(text: &str) -> Result<String, String> {
+    let place = text.parse::<Place>().map_err(|error| error.to_string())?;
+    Ok(format!("{place:?}"))
+}
+
 /// The silence after which keepalive asks.
 fn keepalive_time(text: &str) -> Result<Duration, NotUnderstood> {
     at_most(parse_duration(text)?, Keepalive::LONGEST, "keepalive starts after 32767s (9.1h)")

@@ -12,7 +12,7 @@ use super::refuse;
 /// The most source addresses: enough for every connection that a process can have.
 const MOST_SOURCES: u128 = 65_536;
 
-pub(super) fn sources(texts: &[String]) -> Result<Vec<SocketAddr>, NotUnderstood> {
+pub(in crate::bench) fn sources(texts: &[String]) -> Result<Vec<SocketAddr>, NotUnderstood> {
     let mut all = Vec::new();
     for text in texts {
         match text.split_once('-') {
@@ -66,7 +66,7 @@ pub(in crate::bench) fn cpu_list(text: &str) -> Result<Vec<usize>, NotUnderstood
 
 /// RFC 3339, as `date -Iseconds` and `date -Ins` print it too, or seconds since 1970. A time without an
 /// offset is UTC.
-pub(super) fn moment(text: &str) -> Result<SystemTime, NotUnderstood> {
+pub(in crate::bench) fn moment(text: &str) -> Result<SystemTime, NotUnderstood> {
     rfc3339(text).or_else(|| since_1970(text)).ok_or_else(|| {
         let text = text.escape_debug();
         refuse(&format!(
@@ -111,7 +111,7 @@ fn offset(text: &str) -> Option<i64> {
 }
 
 /// `2/3` as the second of three, counted from 0.
-pub(super) fn shard(text: &str) -> Result<(u64, u64), NotUnderstood> {
+pub(in crate::bench) fn shard(text: &str) -> Result<(u64, u64), NotUnderstood> {
     let parsed = text
         .split_once('/')
         .and_then(|(part, of)| Some((part.parse::<u64>().ok()?, of.parse::<u64>().ok()?)));

@@ -7,7 +7,7 @@ use tcpecho_lab::{Matcher, Rule, Side, TcpState, impairment::VERBS};
 
 /// A line that was understood.
 #[derive(Debug)]
-pub(super) enum Command {
+pub(in crate::lab) enum Command {
     /// An empty line, or a comment.
     Nothing,
     Help,
@@ -85,7 +85,7 @@ pub(super) const COMMANDS: &[(&str, &str, &str)] = &[
 type Understood<T> = Result<T, String>;
 
 /// Understands a line, or says what of it cannot be understood.
-pub(super) fn parse(line: &str) -> Understood<Command> {
+pub(in crate::lab) fn parse(line: &str) -> Understood<Command> {
     let line = line.trim();
     let (word, rest) = line.split_once(char::is_whitespace).unwrap_or((line, ""));
     let rest = rest.trim();

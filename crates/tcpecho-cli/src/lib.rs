@@ -1,0 +1,96 @@
+//! The program `tcpecho`, as a library, so that the fuzz targets reach its parsers. It has no other interface.
+#![forbid(unsafe_code)]
+// Stdout is written by `output`, which reports errors and does not panic.
+#![deny(clippy::print_stdout)]
+
+mod bench;
+mod connect;
+mod environment;
+mod exit;
+mod explain;
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub mod fuzzing;
+mod lab;
+mod log;
+mod lookup;
+mod output;
+mod pause;
+mod ping;
+mod relay;
+mod serve;
+mod signals;
+mod size;
+mod tell;
+
+use std::{env, ffi::OsString, io, process::ExitCode};
+
+use clap::{Parser, Subcommand};
+
+use crate::{
+    environment::Unparsed,
+    tell::{Failure, has_colour},
+};
+
+/// A TCP echo server, client, prober, load generator and laboratory that say what happened.
+#[derive(Debug, Parser)]
+#[command(version, propagate_version = true, max_term_width = 100)]
+struct Args {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Debug, Subcommand)]
+enum Verb {
+    /// Echo what clients send
+    Serve(serve::ServeArgs),
+    /// Send standard input to an echo server, print what comes back, and check it
+    Connect(connect::ConnectArgs),
+    Ping(Box<ping::PingArgs>),
+    /// Measure an echo server under load
+    Bench(Box<bench::BenchArgs>),
+    /// Merge results of bench into one
+    Report(bench::ReportArgs),
+    /// Watch what TCP does at its boundaries, between two hosts on a wire of our own
+    Lab(lab::LabArgs),
+}
+
+/// Runs the program with the arguments of this process, and returns its exit status.
+pub fn main() -> ExitCode {
+    let arguments: Vec<OsString> = env::args_os().collect();
+    tell::write_objects_as_in(&arguments);
+    let (args, notes) = match environment::parse::<Args>(&arguments) {
+        Ok(parsed) => parsed,
+        Err(Unparsed::Arguments(error)) => return ExitCode::from(answer(&error)),
+        Err(Unparsed::Environment(sentence)) => {
+            return ExitCode::from(Failure::usage(sentence).tell(exit::NOT_POSSIBLE));
+        }
+    };
+    match args.verb {
+        Verb::Serve(args) => serve::run(&args, notes),
+        Verb::Connect(args) => connect::run(&args),
+        Verb::Ping(args) => ping::run(&args),
+        Verb::Bench(args) => bench::run(&args),
+        Verb::Report(args) => bench::report(&args),
+        Verb::Lab(args) => lab::run(&args),
+    }
+}
+
+/// Help and version on stdout; what is wrong with the arguments on stderr, and as an object where those are written.
+fn answer(unparsed: &clap::Error) -> u8 {
+    if !unparsed.use_stderr() {
+        let text = unparsed.render();
+        let text =
+            if has_colour(&io::stdout()) { text.ansi().to_string() } else { text.to_string() };
+        return output::print(&text, None).map_or_else(|why| why.status(0), |()| 0);
+    }
+    let text = unparsed.render().to_string();
+    // The rest is the usage.
+    let wrong = text.split("\n\n").next().unwrap_or_default().trim_start_matches("error: ");
+    let wrong: Vec<&str> = wrong.split_whitespace().collect();
+    let failure = Failure::usage(wrong.join(" "));
+    if Failure::is_told_in_words() {
+        let _ = unparsed.print();
+    }
+    failure.tell_object(exit::NOT_POSSIBLE)
+}
