@@ -392,3 +392,34 @@ fn of_log(name: &str, log: hdr::Read) -> Summary {
         baseline: None,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn log(length: &str, count: u64) -> Result<Form, String> {
+        let mut times = Times::new();
+        times.record_many(5, count);
+        parse(format!("0,{length},0,{}\n", times.encoded()).as_bytes(), "log")
+    }
+
+    #[test]
+    fn what_is_written_of_a_sum_can_be_read_again() {
+        let mut sum = log("1", 1 << 40).unwrap();
+        sum.add(log("2", 1 << 41).unwrap()).unwrap();
+        let written = json(&sum).unwrap();
+        let again = parse(written.as_bytes(), "sum").unwrap();
+        assert_eq!(json(&again), Ok(written));
+        assert_eq!(again.times(), 3 << 40);
+    }
+
+    #[test]
+    fn more_than_can_be_written_is_refused() {
+        // More in a second than any run has.
+        let error = log("0.000000001", 1 << 62).map(|_| ()).unwrap_err();
+        assert!(error.contains("result.throughput_per_s"), "{error}");
+        let mut sum = log("1e9", 1 << 62).unwrap();
+        let error = sum.add(log("1e9", 1 << 62).unwrap()).unwrap_err();
+        assert!(error.contains("more than 9223372036854775807 times"), "{error}");
+    }
+}

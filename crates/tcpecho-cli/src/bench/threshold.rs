@@ -212,6 +212,13 @@ mod tests {
     }
 
     #[test]
+    fn a_condition_is_shown_without_what_stands_around_it() {
+        for text in ["p99<2ms", "\u{85}p99 <\t2ms\n"] {
+            assert_eq!(text.parse::<Threshold>().unwrap().to_string(), "p99<2ms");
+        }
+    }
+
+    #[test]
     fn what_is_no_condition_is_refused() {
         for text in
             ["", "p99", "p99=2ms", "p98<2ms", "p99<10%", "p99<x", "errors>1s", "<2ms", "µ<1"]

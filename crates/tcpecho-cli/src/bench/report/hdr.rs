@@ -223,6 +223,13 @@ mod tests {
         assert!(read(b"0,1,2,\xff\n").is_err());
         let tags: Vec<String> = (0..70).map(|n| format!("Tag=t{n},0,1,0,{histogram}\n")).collect();
         assert!(read(tags.concat().as_bytes()).unwrap_err().contains("tags"));
+        let mut many = Times::new();
+        many.record_many(5, 1 << 62);
+        let many = format!("0,1,0,{}\n", many.encoded());
+        assert_eq!(read(many.as_bytes()).unwrap().times[&None].count(), 1 << 62);
+        assert!(
+            read(many.repeat(2).as_bytes()).unwrap_err().contains("more than 9223372036854775807")
+        );
         let hidden = log("Tag=\x1b[31m,0,1").unwrap();
         assert_eq!(hidden.times.keys().flatten().next().unwrap(), "\\u{1b}[31m");
     }
