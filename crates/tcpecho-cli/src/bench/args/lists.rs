@@ -42,7 +42,7 @@ fn range(from: &str, to: &str) -> Result<Vec<SocketAddr>, NotUnderstood> {
     Ok((low..=high).map(|number| SocketAddr::new(address(number), 0)).collect())
 }
 
-/// Processors: `0,2-3`; none for `any`.
+/// Processors, each once, in the order given: `0,2-3`; none for `any`.
 pub(in crate::bench) fn cpu_list(text: &str) -> Result<Vec<usize>, NotUnderstood> {
     if text == "any" {
         return Ok(Vec::new());
@@ -54,10 +54,13 @@ pub(in crate::bench) fn cpu_list(text: &str) -> Result<Vec<usize>, NotUnderstood
     let most = rustix::thread::CpuSet::MAX_CPU;
     let number = |text: &str| text.parse::<usize>().ok().filter(|cpu| *cpu < most);
     let mut cpus = Vec::new();
+    let mut is_new = vec![true; most];
     for part in text.split(',') {
         let (low, high) = part.split_once('-').unwrap_or((part, part));
         match (number(low), number(high)) {
-            (Some(low), Some(high)) if low <= high => cpus.extend(low..=high),
+            (Some(low), Some(high)) if low <= high => {
+                cpus.extend((low..=high).filter(|cpu| std::mem::take(&mut is_new[*cpu])));
+            }
             _ => return Err(wrong()),
         }
     }
@@ -158,6 +161,15 @@ mod tests {
             "2026-13-28T02:33:06Z",
         ] {
             assert!(moment(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn processors_are_listed_once() {
+        assert_eq!(cpu_list("3,0-2,1-4,3"), Ok(vec![3, 0, 1, 2, 4]));
+        assert_eq!(cpu_list("any"), Ok(Vec::new()));
+        for text in ["", "0,", "2-1", "x", "0-99999999", "-1"] {
+            assert!(cpu_list(text).is_err(), "{text}");
         }
     }
 
