@@ -56,6 +56,7 @@ enum Verb {
 }
 
 /// Runs the program with the arguments of this process, and returns its exit status.
+#[must_use]
 pub fn main() -> ExitCode {
     let arguments: Vec<OsString> = env::args_os().collect();
     tell::write_objects_as_in(&arguments);
