@@ -48,7 +48,10 @@ pub(crate) fn run(args: &ConnectArgs) -> ExitCode {
     if plan.exit_detail {
         report.detail_exit_status();
     }
-    report.tell(plan.voice);
+    // With stderr broken there is no place left to say why; the exit status is.
+    if report.tell(plan.voice).is_err() && report.exit_status == 0 {
+        return ExitCode::from(exit::NOT_POSSIBLE);
+    }
     ExitCode::from(report.exit_status)
 }
 

@@ -39,20 +39,23 @@ pub(crate) fn parse<T: CommandFactory + FromArgMatches>(
         .try_get_matches_from(line)
         .and_then(|matches| T::from_arg_matches(&matches))
         .map_err(Unparsed::Arguments)?;
-    let note = |(name, value): (OsString, String)| {
-        let name = name.to_string_lossy().into_owned();
-        format!(
+    let note = |(name, value): (OsString, Option<String>)| {
+        let (name, value) = (name.to_string_lossy().into_owned(), value?);
+        Some(format!(
             "{name}={value} is ignored: it is the address of a service, set by Kubernetes or Docker"
-        )
+        ))
     };
-    Ok((args, ignored.into_iter().map(note).collect()))
+    Ok((args, ignored.into_iter().filter_map(note).collect()))
 }
 
-/// The variables that hold the address of a service.
+/// The variables that are empty, and those that hold the address of a service, with it.
 ///
 /// # Errors
 /// The first variable whose value would be used and is not understood.
-fn ignored(command: &Command, line: &[OsString]) -> Result<Vec<(OsString, String)>, String> {
+fn ignored(
+    command: &Command,
+    line: &[OsString],
+) -> Result<Vec<(OsString, Option<String>)>, String> {
     // Help, and what is wrong on the command line itself, is not about the environment.
     let Ok(matches) = deaf(command.clone(), |_| true).try_get_matches_from(line) else {
         return Ok(Vec::new());
@@ -67,8 +70,11 @@ fn ignored(command: &Command, line: &[OsString]) -> Result<Vec<(OsString, String
         if typed {
             continue;
         }
-        if let Some(link) = link(&value) {
-            ignored.push((variable.to_owned(), link));
+        if value.is_empty() {
+            // As compose files and unit files leave it: not set.
+            ignored.push((variable.to_owned(), None));
+        } else if let Some(link) = link(&value) {
+            ignored.push((variable.to_owned(), Some(link)));
         } else {
             let alone = deaf(command.clone(), |other| other != variable);
             if let Err(error) = alone.try_get_matches_from(line) {

@@ -84,14 +84,20 @@ impl Report {
         }
     }
 
-    /// Says what is to be said at the end of a run.
-    pub(crate) fn tell(&self, voice: Voice) {
+    /// Writes what there is to say at the end of a run to stderr.
+    ///
+    /// # Errors
+    /// Where the object of `--json`, which is a result and not a diagnostic, could not be written.
+    pub(crate) fn tell(&self, voice: Voice) -> io::Result<()> {
         if voice == Voice::Json {
-            if let Ok(object) = serde_json::to_string(&object::Object::of(self)) {
-                say_raw(&format!("{object}\n"));
-            }
-            return;
+            let object = serde_json::to_string(&object::Object::of(self))?;
+            return io::stderr().write_all(format!("{object}\n").as_bytes());
         }
+        self.tell_in_words(voice);
+        Ok(())
+    }
+
+    fn tell_in_words(&self, voice: Voice) {
         let interrupted = self.ending == Some(Ending::Interrupted);
         match self.ending {
             None => say(&self.message),

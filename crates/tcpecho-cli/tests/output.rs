@@ -535,3 +535,12 @@ fn connect_says_what_is_wrong_as_an_object() {
         assert!(object["error"]["message"].is_string(), "{args}: {object}");
     }
 }
+
+/// The object is the result: a script that does not get it must not take the run for a success.
+#[test]
+fn an_object_of_connect_that_cannot_be_written_is_exit_status_2() {
+    let full = File::options().write(true).open("/dev/full").unwrap();
+    let mut connect = Command::new(program());
+    connect.args(["connect", "--json"]).stdin(Stdio::null()).stdout(Stdio::null()).stderr(full);
+    assert_eq!(connect.status().unwrap().code(), Some(2));
+}

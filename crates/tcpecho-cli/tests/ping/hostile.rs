@@ -199,7 +199,7 @@ fn a_dead_address_is_lost_and_explained() {
         let ended = ping_to(dead, &[&["-c", "1", "-w", "0.5"], how].concat());
         ended.with(1).shows("1 probes transmitted, 0 received, 1 lost, 100% loss");
         ended.shows("seq=1 lost: connect-timeout").says("tcpecho: connect-timeout");
-        ended.says("  means: no answer at all: ").says("  try:   ");
+        ended.says("  means: probably a firewall drops the SYN silently, ").says("  try:   ");
 
         let pinging = Pinging::of(dead, how);
         pinging.catches_signals();
@@ -229,7 +229,7 @@ fn a_silent_server_is_explained_as_connect_does() {
         ended
             .says("tcpecho: gave-up")
             .says("no byte moved for ")
-            .says("  means: the peer's kernel has ");
+            .says("  means: probably the server's program has not accepted this connection yet ");
         let ended =
             ping_to(silent, &[&["-c", "2", "-i", "0.02", "-W", "100ms", "--json"], how].concat());
         let report = ended.with(1).object();

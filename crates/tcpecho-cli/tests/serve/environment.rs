@@ -73,7 +73,7 @@ fn a_bad_value_names_its_variable() {
         ("TCPECHO_BACKLOG", "-1", "\"-1\""),
         ("TCPECHO_MAX_CONNECTIONS", "0", "\"0\""),
         ("TCPECHO_IDLE_TIMEOUT", "soon", "\"soon\""),
-        ("TCPECHO_DRAIN_TIMEOUT", "", "\"\""),
+        ("TCPECHO_DRAIN_TIMEOUT", "-1s", "\"-1s\""),
         ("TCPECHO_USER_TIMEOUT", "600h", "2147483647ms"),
         ("TCPECHO_KEEPALIVE", "10h", "32767s"),
         ("TCPECHO_LOG", "loud", "expected text, json, off"),
@@ -94,4 +94,14 @@ fn help_and_the_other_verbs_do_not_mind() {
         let output = Command::new(program()).args(args).envs(bad).output().unwrap();
         assert_eq!((output.status.code(), output.stderr), (Some(0), vec![]), "{args:?}");
     }
+}
+
+/// As a compose file leaves a variable that is not set outside.
+#[test]
+fn an_empty_variable_is_not_set() {
+    let empty = [("TCPECHO_PORT", ""), ("TCPECHO_ENGINE", ""), ("TCPECHO_LISTEN", "")];
+    let server = Serving::run(&mut with(&empty, &["-l", "127.0.0.1:0"]));
+    assert!(server.ready[0].contains(" engine=epoll "), "{:?}", server.ready);
+    visits(server.addr());
+    server.stops().with(0);
 }
