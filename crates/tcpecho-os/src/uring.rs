@@ -130,9 +130,10 @@ impl Ring {
 
     /// Waits for room in the socket, then sends what fits of the bytes from offset `from` on, which may be only some.
     ///
-    /// Waiting takes no thread of the kernel's, however many sockets are waited for: a send that may be short completes
-    /// after one wait. One that must be whole (`MSG_WAITALL`) may wait often, and after 128 waits the kernel gives it a
-    /// worker thread (`APOLL_MAX_RETRY` in io_uring/poll.c).
+    /// It must not be whole: a send with `MSG_WAITALL` may wait often, and after 128 waits the kernel gives it a worker
+    /// thread to block in (`APOLL_MAX_RETRY` in io_uring/poll.c). The same happens once the peer has half-closed: the poll
+    /// that the kernel waits with also reports `EPOLLRDHUP`, at once and each time. So a server, whose peers may half-close
+    /// and not read, waits for room by epoll(7), which a ring can poll.
     ///
     /// The socket must stay open until this has completed.
     pub fn flush(&mut self, fd: BorrowedFd<'_>, bytes: Vec<u8>, from: usize, token: u32) {

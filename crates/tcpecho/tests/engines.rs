@@ -16,7 +16,7 @@ use common::{
     AT_ONCE, Place,
     client::Client,
     crowd,
-    crowd::{Part, converse, write_until_stuck},
+    crowd::{Part, converse, read_back, write_until_stuck},
     eventually,
     network::Network,
     pattern::Random,
@@ -143,11 +143,7 @@ fn a_firehose_into_peers_that_never_read(at: &Place) {
         server.serves();
         eventually("all but that one stay", || server.stats().active == many as u64);
     }
-    for (mut client, written) in stalled {
-        client.finishes();
-        client.reads(0..written);
-        client.sees_the_end();
-    }
+    read_back(stalled);
     server.is_empty_and_adds_up();
     assert_eq!(server.stats().ended(Ending::Finished), server.stats().accepted);
 }
@@ -166,9 +162,7 @@ fn peers_that_never_read_take_no_thread(at: &Place) {
     let now = process::all_tasks();
     assert!(now.len() <= before.len(), "{now:?}, not {before:?}");
     // Many short sends for each of them: one that must be whole is given to a worker thread after some.
-    for (mut client, written) in stalled {
-        client.reads(0..written);
-    }
+    read_back(stalled);
     let now = process::all_tasks();
     assert!(now.len() <= before.len(), "{now:?}, not {before:?}");
 }

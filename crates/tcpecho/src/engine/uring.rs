@@ -3,8 +3,10 @@
 //! A connection has one receive under way, which holds no buffer until something has come, or one send with the next
 //! receive linked behind it: an echo is one trip into the kernel, shared with whatever else is ready. A send that does not
 //! fit at once gives its pool buffer back and goes on from memory of its own, and nothing more is received meanwhile: a
-//! peer that does not read is not read from, and can never empty the pool that all share. The rules between completions
-//! are in [`connection`], which has neither ring nor socket; this file carries out what they ask for.
+//! peer that does not read is not read from, and can never empty the pool that all share. Room in such a socket is waited
+//! for by the acceptor's epoll, and not by a request in the ring, which can cost a kernel thread for each such peer
+//! (`tcpecho_os::uring::Ring::flush`). The rules between completions are in [`connection`], which has neither ring nor
+//! socket; this file carries out what they ask for.
 //!
 //! Connections come through the acceptor's epoll, which the ring polls, and not by accept in the ring: a ring can outlive
 //! its process by a second, and a listener that it held would keep the port from the successor. (The same goes for
@@ -19,8 +21,9 @@ use std::{
 };
 
 use rustix::{
+    event::epoll::{self, EventData, EventFlags},
     io::Errno,
-    net::{Shutdown, SocketFlags, shutdown},
+    net::{SendFlags, Shutdown, SocketFlags, send, shutdown},
 };
 use slab::Slab;
 use tcpecho_os::{
@@ -58,12 +61,21 @@ struct Slot {
     stamp: u32,
     generation: u8,
     connection: Connection<Chunk>,
+    /// A flush that waits for room: the bytes, and from which offset on they are still to be sent.
+    flush: Option<(Vec<u8>, usize)>,
+    /// The epoll set knows the socket.
+    watched: bool,
 }
 
 /// Names a slot and its user in a request. A completion whose generation is not the slot's was made for an earlier
 /// connection.
 fn token(key: usize, generation: u8) -> u32 {
     key as u32 | u32::from(generation) << SLOT_BITS
+}
+
+/// The slot that a token names, and the generation of its user.
+fn slot_of(token: u32) -> (usize, u8) {
+    (token as usize & (MOST_SLOTS - 1), (token >> SLOT_BITS) as u8)
 }
 
 impl Buffers for Ring {
@@ -89,12 +101,14 @@ impl Buffers for Ring {
 struct Loop {
     shared: Arc<Shared>,
     ring: Ring,
+    acceptor: Door,
     slots: Slab<Slot>,
     /// The generation that the next user of a slot gets.
     generations: Vec<u8>,
     /// Connections that are to receive after the completions at hand.
     later: Vec<usize>,
-    acceptor_ready: bool,
+    /// The acceptor's epoll has events.
+    epoll_ready: bool,
     upkeep: Upkeep,
     echoed: u64,
 }
@@ -121,59 +135,67 @@ pub(super) fn run(context: Context) -> Result<(), Error> {
     let shared = Arc::clone(&context.shared);
     let ring = Ring::new().map_err(|(op, errno)| Error::new(op, errno))?;
     // Blocking sockets: a ring waits for them itself, and takes O_NONBLOCK as a wish not to wait.
-    let mut acceptor = Door::open(context, SocketFlags::empty())?;
+    let acceptor = Door::open(context, SocketFlags::empty())?;
     let mut this = Loop {
         upkeep: Upkeep::new(&shared),
         slots: super::seats(&shared),
         shared,
         ring,
+        acceptor,
         generations: Vec::new(),
         later: Vec::new(),
-        acceptor_ready: false,
+        epoll_ready: false,
         echoed: 0,
     };
-    this.ring.poll(acceptor.as_fd(), ACCEPTOR);
+    this.ring.poll(this.acceptor.as_fd(), ACCEPTOR);
     loop {
-        this.wait(&acceptor)?;
-        this.upkeep.tick(acceptor.phase());
+        this.wait()?;
+        this.upkeep.tick(this.acceptor.phase());
         this.take_completions();
-        this.accept(&mut acceptor)?;
-        this.upkeep.tick(acceptor.phase());
+        this.take_readiness()?;
+        this.upkeep.tick(this.acceptor.phase());
         if this.upkeep.due() {
             this.look_after_all();
         }
         this.shared.stats.bytes().fetch_add(std::mem::take(&mut this.echoed), Relaxed);
-        if acceptor.phase() == Phase::Halted {
+        if this.acceptor.phase() == Phase::Halted {
             return this.let_go();
         }
-        if acceptor.closed() && this.slots.is_empty() {
+        if this.acceptor.closed() && this.slots.is_empty() {
             return Ok(());
         }
     }
 }
 
 impl Loop {
-    fn wait(&mut self, acceptor: &Door) -> Result<(), Error> {
-        let deadline = [acceptor.deadline(), self.upkeep.deadline()].into_iter().flatten().min();
+    fn wait(&mut self) -> Result<(), Error> {
+        let deadlines = [self.acceptor.deadline(), self.upkeep.deadline()];
+        let deadline = deadlines.into_iter().flatten().min();
         let timeout = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
         self.ring.enter(timeout).map_err(|errno| Error::new("io_uring_enter", errno))
     }
 
-    fn accept(&mut self, acceptor: &mut Door) -> Result<(), Error> {
+    /// Flushes to the sockets that have room, and accepts.
+    fn take_readiness(&mut self) -> Result<(), Error> {
+        let acceptor = &mut self.acceptor;
         let paused_until_now =
             acceptor.deadline().is_some_and(|deadline| deadline <= Instant::now());
-        if !self.acceptor_ready && !paused_until_now {
+        if !self.epoll_ready && !paused_until_now {
             return Ok(());
         }
-        if self.acceptor_ready {
-            acceptor.wait(Some(Instant::now()), |_| ())?;
+        let mut writable = Vec::new();
+        if self.epoll_ready {
+            acceptor.wait(Some(Instant::now()), |token| writable.push(token as u32))?;
+        }
+        for token in writable {
+            self.flush(token);
         }
         for _ in 0..BATCH {
-            let Some((fd, session)) = acceptor.try_accept()? else { break };
+            let Some((fd, session)) = self.acceptor.try_accept()? else { break };
             self.begin(fd, session);
         }
-        if std::mem::take(&mut self.acceptor_ready) {
-            self.ring.poll(acceptor.as_fd(), ACCEPTOR);
+        if std::mem::take(&mut self.epoll_ready) {
+            self.ring.poll(self.acceptor.as_fd(), ACCEPTOR);
         }
         Ok(())
     }
@@ -193,22 +215,72 @@ impl Loop {
         self.generations[key] = generation;
         let stamp = self.upkeep.stamp();
         let connection = Connection::new();
-        entry.insert(Slot { session, fd, stamp, generation, connection });
+        let (flush, watched) = (None, false);
+        entry.insert(Slot { session, fd, stamp, generation, connection, flush, watched });
         self.ask(key, Some(Request::Receive));
         self.upkeep.began();
     }
 
     /// Makes the request that a connection's rules ask for.
     fn ask(&mut self, key: usize, request: Option<Request<Chunk>>) {
-        let slot = &self.slots[key];
+        let slot = &mut self.slots[key];
         let (fd, token) = (slot.fd.as_fd(), token(key, slot.generation));
         match request {
             None => self.reap(key),
             Some(Request::Receive) => self.ring.recv(fd, token),
             Some(Request::ReceiveLater) => self.later.push(key),
             Some(Request::SendThenReceive(chunk)) => self.ring.send(fd, chunk, token, true),
-            Some(Request::Flush(pending, from)) => self.ring.flush(fd, pending, from, token),
+            Some(Request::Flush(pending, from)) => {
+                slot.flush = Some((pending, from));
+                self.watch(key);
+            }
         }
+    }
+
+    /// Waits for room in a socket with a flush.
+    fn watch(&mut self, key: usize) {
+        let slot = &mut self.slots[key];
+        let data = EventData::new_u64(u64::from(token(key, slot.generation)));
+        let flags = EventFlags::OUT | EventFlags::ONESHOT;
+        let watch = if slot.watched { epoll::modify } else { epoll::add };
+        match watch(self.acceptor.as_fd(), slot.fd.as_fd(), data, flags) {
+            Ok(()) => slot.watched = true,
+            Err(errno) => {
+                slot.connection.fail(&mut self.ring, "epoll_ctl", errno);
+                self.cancel_flush(key);
+            }
+        }
+    }
+
+    /// Sends what fits of the bytes that waited for room.
+    fn flush(&mut self, token: u32) {
+        let (key, generation) = slot_of(token);
+        let slot = self.slots.get_mut(key).filter(|slot| slot.generation == generation);
+        let Some(slot) = slot else { return };
+        let Some((pending, from)) = slot.flush.take() else { return };
+        let flags = SendFlags::DONTWAIT | SendFlags::NOSIGNAL;
+        let result = send(&slot.fd, &pending[from..], flags);
+        self.sent(key, result.unwrap_or(0));
+        let connection = &mut self.slots[key].connection;
+        let request = connection.flushed(&mut self.ring, result, pending);
+        self.ask(key, request);
+    }
+
+    /// A flush of a connection that is over does not wait any longer.
+    fn cancel_flush(&mut self, key: usize) {
+        let Some(slot) = self.slots.get_mut(key) else { return };
+        let Some((pending, _)) = slot.flush.take() else { return };
+        let request = slot.connection.flushed(&mut self.ring, Err(Errno::CANCELED), pending);
+        self.ask(key, request);
+    }
+
+    fn sent(&mut self, key: usize, bytes: usize) {
+        let slot = &mut self.slots[key];
+        if bytes > 0 && !slot.connection.is_lingering() {
+            slot.stamp = self.upkeep.stamp();
+        }
+        slot.session.bytes += bytes as u64;
+        self.echoed += bytes as u64;
     }
 
     fn take_completions(&mut self) {
@@ -224,33 +296,30 @@ impl Loop {
 
     /// One completed request.
     fn take(&mut self, done: Done) {
-        let (token, sent) = match &done {
+        let (key, generation) = match &done {
             Done::Readable(..) => {
-                self.acceptor_ready = true;
+                self.epoll_ready = true;
                 return;
             }
-            Done::Received(token, result) => (*token, u64::from(matches!(result, Ok(Some(_))))),
-            Done::Sent(token, result, _) | Done::Flushed(token, result, _) => {
-                (*token, result.unwrap_or(0) as u64)
+            Done::Received(token, _) | Done::Sent(token, ..) | Done::Flushed(token, ..) => {
+                slot_of(*token)
             }
         };
-        let key = token as usize & (MOST_SLOTS - 1);
-        let generation = (token >> SLOT_BITS) as u8;
         let slot = self.slots.get_mut(key).filter(|slot| slot.generation == generation);
         let Some(slot) = slot else { return self.discard(done) };
-        if sent > 0 && !slot.connection.is_lingering() {
-            slot.stamp = self.upkeep.stamp();
-        }
-        if !matches!(done, Done::Received(..)) {
-            slot.session.bytes += sent;
-            self.echoed += sent;
-        }
-        let (connection, ring) = (&mut slot.connection, &mut self.ring);
         let request = match done {
-            Done::Received(_, result) => connection.received(ring, result),
-            Done::Sent(_, result, chunk) => connection.sent(ring, result, chunk),
-            Done::Flushed(_, result, pending) => connection.flushed(ring, result, pending),
-            Done::Readable(..) => None,
+            Done::Received(_, result) => {
+                if matches!(result, Ok(Some(_))) && !slot.connection.is_lingering() {
+                    slot.stamp = self.upkeep.stamp();
+                }
+                slot.connection.received(&mut self.ring, result)
+            }
+            Done::Sent(_, result, chunk) => {
+                self.sent(key, result.unwrap_or(0));
+                self.slots[key].connection.sent(&mut self.ring, result, chunk)
+            }
+            // Only the acceptor is polled for, and no request waits for room.
+            Done::Readable(..) | Done::Flushed(..) => return,
         };
         self.ask(key, request);
     }
@@ -268,7 +337,12 @@ impl Loop {
 
     /// Closes a connection that has ended and that no request names any more.
     fn reap(&mut self, key: usize) {
-        let Some(outcome) = self.slots.get(key).and_then(|slot| slot.connection.outcome()) else {
+        let Some(slot) = self.slots.get(key) else { return };
+        let Some(outcome) = slot.connection.outcome() else {
+            if slot.connection.is_closing() {
+                // It failed with a request under way, which this wakes.
+                abort(&slot.fd);
+            }
             return;
         };
         let Slot { session, fd, .. } = self.slots.remove(key);
@@ -300,6 +374,7 @@ impl Loop {
                 Verdict::Abort(ending) => {
                     abort(&slot.fd);
                     slot.connection.end(&mut self.ring, ending);
+                    self.cancel_flush(key);
                 }
                 Verdict::Close => {
                     // Wakes the receive. What we sent is still on its way to the peer, so there is no abort.
@@ -312,9 +387,11 @@ impl Loop {
 
     /// Wakes every request and waits for it, for no longer than [`LETTING_GO`].
     fn let_go(mut self) -> Result<(), Error> {
-        for (_, slot) in &mut self.slots {
+        for key in 0..self.slots.capacity() {
+            let Some(slot) = self.slots.get_mut(key) else { continue };
             abort(&slot.fd);
             slot.connection.end(&mut self.ring, Ending::Draining);
+            self.cancel_flush(key);
         }
         let deadline = Instant::now() + LETTING_GO;
         while !self.slots.is_empty() && Instant::now() < deadline {

@@ -31,12 +31,24 @@ struct Conversation {
 /// Plays all parts, at most `at_a_time` of them at once. Panics at the first wrong byte, early end or error, and when
 /// nothing happens any more.
 pub fn converse(server: SocketAddr, parts: impl IntoIterator<Item = Part>, at_a_time: usize) {
-    let mut parts = parts.into_iter();
+    play(parts.into_iter().map(|part| Conversation::begin(server, part)), at_a_time);
+}
+
+/// Reads, from all clients at once, everything that each has written, half-closes, and expects the server's FIN.
+///
+/// One client after the other would take minutes: what was lost for want of buffer space is repeated with a backoff
+/// that doubles, so the wait of each is as long as it has been stalled, the earlier waits included.
+pub fn read_back(clients: Vec<(Client, usize)>) {
+    let many = clients.len();
+    play(clients.into_iter().map(|(client, written)| Conversation::resume(client, written)), many);
+}
+
+fn play(mut conversations: impl Iterator<Item = Conversation>, at_a_time: usize) {
     let mut live: Vec<Conversation> = Vec::new();
     let mut last = Instant::now();
     loop {
         let room = at_a_time - live.len();
-        live.extend(parts.by_ref().take(room).map(|part| Conversation::begin(server, part)));
+        live.extend(conversations.by_ref().take(room));
         if live.is_empty() {
             return;
         }
@@ -61,6 +73,13 @@ impl Conversation {
         let stream = Client::connects(server).into_stream();
         stream.set_nonblocking(true).unwrap();
         Conversation { stream, part, sent: 0, got: 0, finished: false, over: false }
+    }
+
+    fn resume(client: Client, written: usize) -> Self {
+        let stream = client.into_stream();
+        stream.set_nonblocking(true).unwrap();
+        let part = Part { size: written, chunk: written };
+        Conversation { stream, part, sent: written, got: 0, finished: false, over: false }
     }
 
     fn watched(&self) -> PollFd<'_> {

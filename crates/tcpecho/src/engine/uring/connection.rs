@@ -149,7 +149,7 @@ impl<C> Connection<C> {
         request
     }
 
-    /// [`Request::Flush`] completed, and its bytes are ours again.
+    /// [`Request::Flush`] completed or was given up, and its bytes are ours again.
     pub(super) fn flushed<B: Buffers<Chunk = C>>(
         &mut self,
         buffers: &mut B,
@@ -192,6 +192,16 @@ impl<C> Connection<C> {
     /// way; their completions are the last.
     pub(super) fn end<B: Buffers<Chunk = C>>(&mut self, buffers: &mut B, ending: Ending) {
         self.close(buffers, Outcome::of(ending));
+    }
+
+    /// The same, because `call` failed.
+    pub(super) fn fail<B: Buffers<Chunk = C>>(
+        &mut self,
+        buffers: &mut B,
+        call: &'static str,
+        errno: Errno,
+    ) {
+        self.close(buffers, Outcome::failed(call, errno));
     }
 
     pub(super) fn is_closing(&self) -> bool {
