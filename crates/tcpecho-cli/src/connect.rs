@@ -15,7 +15,7 @@ use std::{
 
 use nix::sys::signal::Signal;
 use tcpecho::{
-    Connection, Connector, Ending, Endpoint, Family, Keepalive, ResolveError, Server, Witness,
+    ConnectOptions, Connection, Ending, Endpoint, Family, Keepalive, ResolveError, Server, Witness,
 };
 
 pub(crate) use self::args::ConnectArgs;
@@ -128,17 +128,18 @@ fn connect(
     report: &mut Report,
     explain: Option<&Explain>,
 ) -> Result<Connection, Stopped> {
-    let how = Connector {
+    let how = ConnectOptions {
         source: plan.source,
         timeout: plan.connect_timeout,
         interrupt: Some(signals.as_fd()),
         keepalive: plan.keepalive,
         user_timeout: plan.rules.user_timeout,
         witness: explain.map(|explain| explain as &dyn Witness),
+        // getaddrinfo(3) has given the addresses of both families in one answer, so none is waited for.
+        overlap: plan.race,
+        ..ConnectOptions::default()
     };
-    // getaddrinfo(3) has given the addresses of both families in one answer, so none is waited for.
-    let opened =
-        if plan.race { Connection::race(addrs, &how) } else { Connection::open(addrs, &how) };
+    let opened = Connection::open(addrs, &how);
     report.attempts = match &opened {
         Ok(connection) => connection.failed.clone(),
         Err(failed) => failed.clone(),

@@ -25,7 +25,6 @@ use std::{
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
     os::fd::OwnedFd,
     process::ExitCode,
-    rc::Rc,
     time::{Duration, Instant, SystemTime},
 };
 
@@ -219,14 +218,8 @@ fn rules(plan: &Plan, room: &Room, origin: Instant) -> Rules {
 }
 
 fn way(plan: &Plan, room: &Room) -> Way {
-    Way {
-        source: plan.source,
-        device: plan.device.clone(),
-        timeout: plan.timeout,
-        overlap: room.overlap,
-        stamps: plan.clock != Clock::User,
-        host: Rc::default(),
-    }
+    let stamps = plan.clock != Clock::User;
+    Way::new(plan.source, plan.device.clone(), plan.timeout, room.overlap, stamps)
 }
 
 /// The kernel stamps packets that come in while some socket wants it, and takes a moment to begin: with this one it need

@@ -1,40 +1,77 @@
 //! The client's side of a connection: a socket and how it was made (UNP 5.4, 11.12 `tcp_connect`).
 
-mod attempt;
-mod field;
+mod handshake;
+mod happy_eyeballs;
+mod host_facts;
 
 use std::{
     fmt,
     net::SocketAddr,
     os::fd::{AsFd, BorrowedFd, OwnedFd},
-    time::Duration,
+    sync::Arc,
+    time::{Duration, Instant},
 };
 
+use rustix::{
+    event::{PollFd, PollFlags, Timespec, poll},
+    io::Errno,
+};
 use tcpecho_os::tcp_state::TcpState;
 
 #[cfg(test)]
-pub(crate) use self::attempt::new_socket;
-use self::field::Field;
-use crate::{Diagnosis, Ending, Error, Evidence, Keepalive, race::Race};
+pub(crate) use self::handshake::new_socket;
+pub use self::{
+    handshake::{Handshake, Progress},
+    happy_eyeballs::HappyEyeballs,
+    host_facts::HostFacts,
+};
+use crate::{Diagnosis, Ending, Error, Evidence, Keepalive};
 
-/// How connections are made. The default is the kernel's way: any source, no limit of ours, no
-/// interruption.
-#[derive(Debug, Clone, Copy, Default)]
-pub struct Connector<'a> {
-    /// The address of this host to connect from; with port 0 the kernel chooses the port.
+/// Options for making connections. The default is the kernel's behaviour: any source, no time limit of ours, one address
+/// after the other.
+#[derive(Debug, Clone)]
+pub struct ConnectOptions<'a> {
+    /// The local address to connect from; with port 0 the kernel chooses the port.
     pub source: Option<SocketAddr>,
-    /// How long one address is tried; `None` waits as long as the kernel does, about two minutes.
+    /// The name of the interface to use (socket(7), `SO_BINDTODEVICE`).
+    pub device: Option<String>,
+    /// Time limit for each address; `None` waits as long as the kernel does, about two minutes.
     pub timeout: Option<Duration>,
-    /// Ends the attempts, as [`Ending::Interrupted`], once it is readable. It is never read from.
+    /// Try the addresses of a name in parallel, the families alternating, each a quarter of a second after the one before
+    /// or when that has failed (RFC 8305). `false` tries them one after the other, in order.
+    pub overlap: bool,
+    /// Ends the blocking functions with [`Ending::Interrupted`] once it is readable. It is never read from.
     pub interrupt: Option<BorrowedFd<'a>>,
-    /// When a silent peer is asked whether it is still there (tcp(7), SO_KEEPALIVE); `None` never.
+    /// Keepalive probes for an idle connection (tcp(7), `SO_KEEPALIVE`); `None` sends none.
     pub keepalive: Option<Keepalive>,
-    /// How long what was sent may stay unacknowledged (tcp(7), TCP_USER_TIMEOUT); `None` leaves it to the kernel, about a
-    /// quarter of an hour. It is set once the connection is there, so the handshake has its own limit; and it takes the
+    /// How long sent data may stay unacknowledged (tcp(7), `TCP_USER_TIMEOUT`); `None` leaves it to the kernel, about a
+    /// quarter of an hour. It is set on the established connection, so it does not limit the handshake; and it takes the
     /// place of keepalive's count of probes.
     pub user_timeout: Option<Duration>,
-    /// Is told of each call as it is made.
+    /// Gather evidence about failures: the ICMP errors of routers and what the socket and this host say. `false` saves
+    /// system calls where connections are made by the thousand; a failure is then diagnosed by its errno alone.
+    pub evidence: bool,
+    /// Shared by attempts that may fail often; `None` asks this host again for each.
+    pub facts: Option<Arc<HostFacts>>,
+    /// Called for each system call that makes a connection.
     pub witness: Option<&'a dyn Witness>,
+}
+
+impl Default for ConnectOptions<'_> {
+    fn default() -> Self {
+        ConnectOptions {
+            source: None,
+            device: None,
+            timeout: None,
+            overlap: false,
+            interrupt: None,
+            keepalive: None,
+            user_timeout: None,
+            evidence: true,
+            facts: None,
+            witness: None,
+        }
+    }
 }
 
 /// Whoever wants to see the calls that make a connection.
@@ -93,22 +130,64 @@ pub struct Connection {
 }
 
 impl Connection {
-    /// Tries every address in turn and keeps the first connection.
+    /// Connects to one of `addrs` and waits for it: one after the other, or in parallel with
+    /// [`ConnectOptions::overlap`]. The first connection is kept.
     ///
     /// # Errors
-    /// Every attempt with its own reason, in order, where no address answered; none if `addrs` is
-    /// empty. After an [interruption](Connector::interrupt) nothing further is tried.
-    pub fn open(addrs: &[SocketAddr], how: &Connector<'_>) -> Result<Self, Vec<Attempt>> {
-        Field::new(Race::one_at_a_time(), how).run(addrs)
+    /// Where no address answered: every attempt with its own reason, in the order in which they failed; none if `addrs` is
+    /// empty. After an [interruption](ConnectOptions::interrupt) nothing further is tried.
+    pub fn open(addrs: &[SocketAddr], options: &ConnectOptions<'_>) -> Result<Self, Vec<Attempt>> {
+        let mut attempts = HappyEyeballs::new(addrs.to_vec(), options.clone());
+        loop {
+            attempts = match attempts.on_ready(Instant::now()) {
+                Progress::Pending(attempts) => attempts,
+                Progress::Connected(connection) => return Ok(connection),
+                Progress::Failed(failed) => return Err(failed),
+            };
+            match wait(&attempts, options.interrupt) {
+                Ok(Woken::Attempts) => {}
+                Ok(Woken::Interrupt) => {
+                    // A connection that is there by now is kept.
+                    return match attempts.on_ready(Instant::now()) {
+                        Progress::Pending(attempts) => {
+                            Err(attempts.abandon("connect", Errno::INTR))
+                        }
+                        Progress::Connected(connection) => Ok(connection),
+                        Progress::Failed(failed) => Err(failed),
+                    };
+                }
+                Err(errno) => return Err(attempts.abandon("poll", errno)),
+            }
+        }
     }
+}
 
-    /// Tries the addresses beside each other, the families alternating, each a quarter of a second after the one before
-    /// or when that has failed, and keeps the first connection (RFC 8305, "Happy Eyeballs").
-    ///
-    /// # Errors
-    /// As [`Connection::open`], in the order in which the attempts failed.
-    pub fn race(addrs: &[SocketAddr], how: &Connector<'_>) -> Result<Self, Vec<Attempt>> {
-        Field::new(Race::overlapping(), how).run(addrs)
+enum Woken {
+    Attempts,
+    Interrupt,
+}
+
+/// Blocks until one of the attempts or the interruption is ready, or the time of one has come.
+fn wait(attempts: &HappyEyeballs<'_>, interrupt: Option<BorrowedFd<'_>>) -> Result<Woken, Errno> {
+    let left = attempts.deadline().map(|at| at.saturating_duration_since(Instant::now()));
+    let left = left.and_then(|left| Timespec::try_from(left).ok());
+    let mut watched: Vec<PollFd<'_>> =
+        attempts.fds().map(|fd| PollFd::from_borrowed_fd(fd, PollFlags::OUT)).collect();
+    let handshakes = watched.len();
+    watched.extend(interrupt.map(|stop| PollFd::from_borrowed_fd(stop, PollFlags::IN)));
+    match poll(&mut watched, left.as_ref()) {
+        Ok(_) => {}
+        Err(Errno::INTR) => return Ok(Woken::Attempts),
+        Err(errno) => return Err(errno),
+    }
+    let interrupted = watched.iter().skip(handshakes).any(|stop| !stop.revents().is_empty());
+    Ok(if interrupted { Woken::Interrupt } else { Woken::Attempts })
+}
+
+impl From<Connection> for OwnedFd {
+    /// Gives up how the connection was made, and keeps the socket.
+    fn from(connection: Connection) -> Self {
+        connection.fd
     }
 }
 
@@ -132,6 +211,10 @@ mod tests {
 
     use super::*;
 
+    fn overlapping() -> ConnectOptions<'static> {
+        ConnectOptions { overlap: true, ..ConnectOptions::default() }
+    }
+
     fn listen(addr: &str) -> (TcpListener, SocketAddr) {
         let listener = TcpListener::bind(addr).unwrap();
         let addr = listener.local_addr().unwrap();
@@ -151,7 +234,7 @@ mod tests {
     fn the_first_address_that_answers_is_taken_and_the_failures_before_it_kept() {
         let (listener, good) = listen("127.0.0.1:0");
         let (_held, bad) = deserted();
-        let connection = Connection::open(&[bad, good, bad], &Connector::default()).unwrap();
+        let connection = Connection::open(&[bad, good, bad], &ConnectOptions::default()).unwrap();
         let (mut server, from) = listener.accept().unwrap();
         assert_eq!((connection.peer, connection.local), (good, from));
         let [failure] = connection.failed.as_slice() else { panic!("{:?}", connection.failed) };
@@ -172,7 +255,7 @@ mod tests {
     fn every_failure_is_kept() {
         let (one, other) = (deserted(), deserted());
         let addrs = [one.1, other.1];
-        let failed = Connection::open(&addrs, &Connector::default()).unwrap_err();
+        let failed = Connection::open(&addrs, &ConnectOptions::default()).unwrap_err();
         assert_eq!(failed.iter().map(|a| a.addr).collect::<Vec<_>>(), addrs);
         assert!(failed.iter().all(|a| a.error.source == Errno::CONNREFUSED));
     }
@@ -181,7 +264,7 @@ mod tests {
     fn a_source_is_bound() {
         let (_listener, addr) = listen("127.0.0.1:0");
         let source = Some("127.0.0.9:0".parse().unwrap());
-        let how = Connector { source, ..Connector::default() };
+        let how = ConnectOptions { source, ..ConnectOptions::default() };
         assert_eq!(Connection::open(&[addr], &how).unwrap().local.ip().to_string(), "127.0.0.9");
 
         if TcpListener::bind("192.0.2.1:0").is_ok() {
@@ -191,7 +274,8 @@ mod tests {
         // 192.0.2.0/24 is nobody's (RFC 5737).
         let source = Some("192.0.2.1:0".parse().unwrap());
         let failed =
-            Connection::open(&[addr], &Connector { source, ..Connector::default() }).unwrap_err();
+            Connection::open(&[addr], &ConnectOptions { source, ..ConnectOptions::default() })
+                .unwrap_err();
         assert_eq!((failed[0].error.op, failed[0].ending), ("bind", Ending::NoLocalPort));
     }
 
@@ -212,7 +296,8 @@ mod tests {
         let (_listener, addr, _first) = full();
         let timeout = Some(Duration::from_millis(50));
         let failed =
-            Connection::open(&[addr], &Connector { timeout, ..Connector::default() }).unwrap_err();
+            Connection::open(&[addr], &ConnectOptions { timeout, ..ConnectOptions::default() })
+                .unwrap_err();
         assert_eq!(failed[0].ending, Ending::ConnectTimeout);
         assert!(failed[0].elapsed >= Duration::from_millis(50));
     }
@@ -222,7 +307,7 @@ mod tests {
         let (_listener, addr, _first) = full();
         let (stop, other_end) = rustix::pipe::pipe().unwrap();
         drop(other_end);
-        let how = Connector { interrupt: Some(stop.as_fd()), ..Connector::default() };
+        let how = ConnectOptions { interrupt: Some(stop.as_fd()), ..ConnectOptions::default() };
         let failed = Connection::open(&[addr, addr], &how).unwrap_err();
         assert_eq!(failed.len(), 1);
         assert_eq!(failed[0].ending, Ending::Interrupted);
@@ -232,18 +317,18 @@ mod tests {
     fn a_race_passes_by_an_address_that_does_not_answer() {
         let (_listener, silent, _first) = full();
         let (_listener, good) = listen("127.0.0.1:0");
-        let connection = Connection::race(&[silent, good], &Connector::default()).unwrap();
+        let connection = Connection::open(&[silent, good], &overlapping()).unwrap();
         assert_eq!(connection.peer, good);
         let [(outrun, after)] = connection.outrun[..] else { panic!("{:?}", connection.outrun) };
         assert_eq!(outrun, silent);
-        assert!(after >= crate::race::ATTEMPT_DELAY);
+        assert!(after >= happy_eyeballs::ATTEMPT_DELAY);
         assert!(connection.failed.is_empty());
     }
 
     #[test]
     fn a_race_that_nobody_wins_has_every_failure_with_its_evidence() {
         let (one, other) = (deserted(), deserted());
-        let failed = Connection::race(&[one.1, other.1], &Connector::default()).unwrap_err();
+        let failed = Connection::open(&[one.1, other.1], &overlapping()).unwrap_err();
         assert_eq!(failed.len(), 2);
         for attempt in failed {
             assert_eq!(attempt.evidence.peer, Some(attempt.addr));
@@ -254,10 +339,10 @@ mod tests {
     #[test]
     fn options_are_set_on_the_connection() {
         let (_listener, addr) = listen("127.0.0.1:0");
-        let how = Connector {
+        let how = ConnectOptions {
             keepalive: Some(Keepalive::default()),
             user_timeout: Some(Duration::from_secs(9)),
-            ..Connector::default()
+            ..ConnectOptions::default()
         };
         let connection = Connection::open(&[addr], &how).unwrap();
         assert_eq!(sockopt::tcp_user_timeout(&connection), Ok(9000));
@@ -276,7 +361,7 @@ mod tests {
         }
         let (_listener, addr) = listen("127.0.0.1:0");
         let notes = Notes::default();
-        let how = Connector { witness: Some(&notes), ..Connector::default() };
+        let how = ConnectOptions { witness: Some(&notes), ..ConnectOptions::default() };
         let _connection = Connection::open(&[addr], &how).unwrap();
         let seen = notes.0.into_inner().unwrap();
         let ops: Vec<_> = seen.iter().map(|call| call.op).collect();
@@ -288,7 +373,7 @@ mod tests {
     fn a_socket_joined_to_itself_is_no_connection() {
         // An address of this test's own, so that nobody takes the port once it is free.
         let addr = listen("127.9.8.7:0").1;
-        let how = Connector { source: Some(addr), ..Connector::default() };
+        let how = ConnectOptions { source: Some(addr), ..ConnectOptions::default() };
         let failed = Connection::open(&[addr], &how).unwrap_err();
         assert_eq!(failed[0].ending, Ending::Refused);
         assert_eq!(failed[0].error.notes.len(), 1);

@@ -22,7 +22,6 @@ mod farewell;
 mod listener;
 mod not_understood;
 mod patience;
-pub mod race;
 mod server;
 mod session;
 mod stats;
@@ -30,7 +29,10 @@ mod stop;
 mod table;
 
 pub use bind::explain_bind;
-pub use client::{Attempt, Call, Connection, Connector, Witness};
+pub use client::{
+    Attempt, Call, ConnectOptions, Connection, Handshake, HappyEyeballs, HostFacts, Progress,
+    Witness,
+};
 pub use diagnosis::{Diagnosis, Symptom};
 pub use duration::parse_duration;
 pub use ending::{ENDINGS, Ending, Row};

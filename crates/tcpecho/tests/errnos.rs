@@ -12,7 +12,7 @@ use std::{
 
 use rustix::io::Errno;
 use tcpecho::{
-    Attempt, Connection, Connector, Diagnosis, ENDINGS, Error, Evidence,
+    Attempt, ConnectOptions, Connection, Diagnosis, ENDINGS, Error, Evidence,
     diagnosis::CASES,
     evidence::{Phase, Route, Stack},
 };
@@ -290,7 +290,7 @@ fn attempt(place: &Place, source: Option<&str>, to: &str) -> Attempt {
     let to = place.address(to, PORT);
     let failed = place.netns.run(|| {
         let timeout = Some(Duration::from_millis(100));
-        let how = Connector { source, timeout, ..Connector::default() };
+        let how = ConnectOptions { source, timeout, ..ConnectOptions::default() };
         Connection::open(&[to], &how).map(drop)
     });
     let failed = failed.unwrap();
@@ -480,7 +480,8 @@ fn an_ipv6_address_without_ipv6_is_told_with_its_evidence() {
     assert_eq!(stack, Stack { v6_addresses: Some(0), loopback_up: Some(true), ..Stack::default() });
     // Of a name's addresses the one that a server can be asked at is the one to tell of.
     let addrs = [place.address("127.0.0.1", PORT), place.address("::1", PORT)];
-    let failed = place.netns.run(|| Connection::race(&addrs, &Connector::default()).unwrap_err());
+    let overlapping = ConnectOptions { overlap: true, ..ConnectOptions::default() };
+    let failed = place.netns.run(|| Connection::open(&addrs, &overlapping).unwrap_err());
     let failed = failed.unwrap();
     assert_eq!(failed.len(), 2);
     assert_eq!(Attempt::most_informative(&failed).unwrap().diagnosis.case, "nobody-listens-here");
@@ -502,7 +503,7 @@ fn ports_run_short(place: &Place) {
         ["192.0.2.10:1000", "192.0.2.10:1001"].map(|addr| TcpListener::bind(addr).unwrap());
     let [one, other] = listeners.each_ref().map(|listener| listener.local_addr().unwrap());
     let source = Some(place.address("192.0.2.10", 0));
-    let how = Connector { source, ..Connector::default() };
+    let how = ConnectOptions { source, ..ConnectOptions::default() };
     let connect = |to| Connection::open(&[to], &how);
     let _taken = [connect(one).unwrap(), connect(one).unwrap()];
     let failed = connect(one).unwrap_err();

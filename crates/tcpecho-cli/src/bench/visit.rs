@@ -3,7 +3,7 @@
 use std::{net::SocketAddr, sync::Arc};
 
 use nix::sys::signal::Signal;
-use tcpecho::{Attempt, Connection, Connector, Ending, Error, Family, ResolveError};
+use tcpecho::{Attempt, ConnectOptions, Connection, Ending, Error, Family, ResolveError};
 
 use std::os::fd::AsFd;
 
@@ -132,11 +132,11 @@ pub(super) fn start(plan: &Plan, recipe: &Recipe, name: &str) -> Result<Place, T
 
 /// One connection first: it says in words what is wrong with a server that cannot be reached.
 fn greet(plan: &Plan, addrs: &[SocketAddr], signals: &Signals) -> Result<SocketAddr, Trouble> {
-    let how = Connector {
+    let how = ConnectOptions {
         source: plan.sources.first().copied(),
         timeout: Some(plan.timeout),
         interrupt: Some(signals.as_fd()),
-        ..Connector::default()
+        ..ConnectOptions::default()
     };
     match Connection::open(addrs, &how) {
         Ok(connection) => Ok(connection.peer),

@@ -1,37 +1,32 @@
 //! One connection, made and used without blocking: its probes under way, and what the kernel says of them.
 
 mod flights;
-mod handshake;
-mod happy_eyeballs;
-mod host;
 mod way;
 
 use std::{
     collections::VecDeque,
     net::SocketAddr,
     os::fd::{AsFd, BorrowedFd, OwnedFd},
-    rc::Rc,
+    sync::Arc,
     time::{Duration, Instant},
 };
 
 use rustix::{
     event::PollFlags,
     io::Errno,
-    net::{self, SendFlags, sockopt},
+    net::{self, SendFlags},
 };
-use tcpecho::{Attempt, Diagnosis, Error, Evidence, Symptom, evidence::Phase};
+use tcpecho::{
+    Attempt, Connection, Diagnosis, Error, Evidence, HappyEyeballs, HostFacts, Progress, Symptom,
+    evidence::Phase,
+};
 use tcpecho_os::{
-    socket::set_receive_errors,
     tcp_info::{TcpInfo, tcp_info},
     timestamping,
 };
 
-pub(super) use self::{flights::Flight, host::Host, way::Way};
-use self::{
-    flights::Flights,
-    handshake::Connected,
-    happy_eyeballs::{HappyEyeballs, Progress},
-};
+use self::flights::Flights;
+pub(super) use self::{flights::Flight, way::Way};
 use super::{
     check::{Checker, Found},
     event::{Broken, Kernel},
@@ -46,7 +41,9 @@ const TURN: usize = 1 << 20;
 /// How far it is.
 #[derive(Debug)]
 enum Stage {
-    Connecting(HappyEyeballs),
+    Connecting(HappyEyeballs<'static>),
+    /// Connected at once, and not told yet.
+    Connected(Connection),
     Open(OwnedFd),
     /// Nothing more will come of it.
     Over(OwnedFd),
@@ -106,7 +103,7 @@ pub(super) struct Link {
     run: Run,
     retransmits: u32,
     user_timeout: Duration,
-    host: Rc<Host>,
+    facts: Arc<HostFacts>,
 }
 
 impl Link {
@@ -119,8 +116,13 @@ impl Link {
         now: Instant,
     ) -> Result<Self, Vec<Attempt>> {
         let peer = *addrs.first().ok_or_else(Vec::new)?;
+        let stage = match HappyEyeballs::new(addrs, way.options.clone()).on_ready(now) {
+            Progress::Pending(attempts) => Stage::Connecting(attempts),
+            Progress::Connected(connection) => Stage::Connected(connection),
+            Progress::Failed(failures) => return Err(failures),
+        };
         Ok(Link {
-            stage: Stage::Connecting(HappyEyeballs::start(addrs, way, now)?),
+            stage,
             peer,
             local: None,
             connect_time: Duration::ZERO,
@@ -141,8 +143,8 @@ impl Link {
             checker: Checker::new(run, size),
             run,
             retransmits: 0,
-            user_timeout: way.user_timeout(),
-            host: Rc::clone(&way.host),
+            user_timeout: way.options.user_timeout.unwrap_or_default(),
+            facts: Arc::clone(&way.facts),
         })
     }
 
@@ -151,13 +153,14 @@ impl Link {
     }
 
     pub(super) fn is_connecting(&self) -> bool {
-        matches!(self.stage, Stage::Connecting(_))
+        matches!(self.stage, Stage::Connecting(_) | Stage::Connected(_))
     }
 
     /// When the attempts to connect have to be looked at.
-    pub(super) fn deadline(&self, way: &Way) -> Option<Instant> {
+    pub(super) fn deadline(&self) -> Option<Instant> {
         match &self.stage {
-            Stage::Connecting(attempts) => attempts.deadline(way),
+            Stage::Connecting(attempts) => attempts.deadline(),
+            Stage::Connected(_) => Some(self.since),
             _ => None,
         }
     }
@@ -167,11 +170,11 @@ impl Link {
         let (attempts, open) = match &self.stage {
             Stage::Connecting(attempts) => (Some(attempts), None),
             Stage::Open(fd) => (None, Some(fd.as_fd())),
-            Stage::Over(_) | Stage::Failed => (None, None),
+            Stage::Connected(_) | Stage::Over(_) | Stage::Failed => (None, None),
         };
         let also = self.has_something_to_send().then_some(PollFlags::OUT);
         let flags = PollFlags::IN | also.unwrap_or(PollFlags::empty());
-        let attempts = attempts.into_iter().flat_map(HappyEyeballs::watched);
+        let attempts = attempts.into_iter().flat_map(HappyEyeballs::fds);
         let attempts = attempts.map(|fd| (fd, PollFlags::OUT));
         attempts.chain(open.map(|fd| (fd, flags)))
     }
@@ -179,11 +182,8 @@ impl Link {
     /// What poll said of those, in their order: it takes as many as there are.
     pub(super) fn note_ready(&mut self, ready: &mut impl Iterator<Item = bool>) {
         let count = self.watched().count();
-        let mut ready = ready.by_ref().take(count);
-        match &mut self.stage {
-            Stage::Connecting(attempts) => attempts.note_ready(ready),
-            _ => self.ready |= ready.next().unwrap_or(false),
-        }
+        let ready = ready.by_ref().take(count).fold(false, |any, ready| any | ready);
+        self.ready |= ready;
     }
 
     /// Something may have come, although poll has not said so yet.
@@ -207,47 +207,47 @@ impl Link {
 
     /// True when it is connected; an error when no address is left.
     pub(super) fn proceed(&mut self, way: &Way, now: Instant) -> Result<bool, Vec<Attempt>> {
-        let Stage::Connecting(attempts) = &mut self.stage else { return Ok(self.is_open()) };
-        match attempts.proceed(way, now) {
-            Progress::Pending => Ok(false),
-            Progress::Failed(failures) => {
-                self.stage = Stage::Failed;
-                Err(failures)
+        if !self.is_connecting() {
+            return Ok(self.is_open());
+        }
+        let progress = match std::mem::replace(&mut self.stage, Stage::Failed) {
+            Stage::Connecting(attempts) => attempts.on_ready(now),
+            Stage::Connected(connection) => Progress::Connected(connection),
+            Stage::Open(_) | Stage::Over(_) | Stage::Failed => return Ok(false),
+        };
+        match progress {
+            Progress::Pending(attempts) => {
+                self.stage = Stage::Connecting(attempts);
+                Ok(false)
             }
-            Progress::Connected(connected, failures) => {
-                let Connected { fd, peer, local, took } = connected;
-                (self.peer, self.local, self.connect_time) = (peer, Some(local), took);
-                (self.since, self.moved, self.failures) = (now, now, failures);
-                self.furnish(&fd, way);
-                self.stage = Stage::Open(fd);
+            Progress::Failed(failures) => Err(failures),
+            Progress::Connected(mut connection) => {
+                (self.peer, self.local) = (connection.peer, Some(connection.local));
+                self.connect_time = connection.connect_time;
+                self.failures = std::mem::take(&mut connection.failed);
+                (self.since, self.moved, self.ready) = (now, now, true);
+                if way.stamps {
+                    self.stamps = timestamping::enable(&connection).map(|()| true);
+                }
+                self.stage = Stage::Open(connection.into());
                 Ok(true)
             }
         }
     }
 
     /// No address is waited for any longer.
-    pub(super) fn give_up(&mut self, way: &Way, now: Instant) -> Vec<Attempt> {
+    pub(super) fn give_up(&mut self, now: Instant) -> Vec<Attempt> {
         match std::mem::replace(&mut self.stage, Stage::Failed) {
-            Stage::Connecting(attempts) => attempts.give_up(way, now),
+            Stage::Connecting(attempts) => attempts.give_up(now),
             _ => Vec::new(),
         }
-    }
-
-    /// Options that can be set only now.
-    fn furnish(&mut self, fd: &OwnedFd, way: &Way) {
-        let _ = set_receive_errors(fd, false);
-        if way.stamps {
-            self.stamps = timestamping::enable(fd).map(|()| true);
-        }
-        let limit = way.user_timeout().as_millis();
-        let _ = sockopt::set_tcp_user_timeout(fd, u32::try_from(limit).unwrap_or(u32::MAX));
     }
 
     /// The socket, once connected.
     fn fd(&self) -> Option<BorrowedFd<'_>> {
         match &self.stage {
             Stage::Open(fd) | Stage::Over(fd) => Some(fd.as_fd()),
-            Stage::Connecting(_) | Stage::Failed => None,
+            Stage::Connecting(_) | Stage::Connected(_) | Stage::Failed => None,
         }
     }
 
@@ -460,7 +460,7 @@ impl Link {
         if let Some(fd) = self.fd() {
             evidence.ask_socket(fd);
         }
-        self.host.tell(&mut evidence, self.peer, errno);
+        self.facts.tell(&mut evidence, self.peer, errno);
         Diagnosis::of(symptom, &evidence)
     }
 }

@@ -209,7 +209,7 @@ impl Target {
         let links = self.links.iter().flat_map(|link| {
             let oldest = link.oldest().map(Flight::waited_for_from);
             let answer = oldest.and_then(|due| due.checked_add(self.rules.timeout));
-            [link.deadline(&self.rules.way), answer]
+            [link.deadline(), answer]
         });
         links.flatten().chain(due).chain(self.next_connect()).min()
     }
@@ -358,7 +358,7 @@ impl Target {
             let now = Instant::now();
             if self.rules.mode != Mode::Stay && link.is_connecting() {
                 let mut link = self.links.swap_remove(index);
-                let failures = link.give_up(&self.rules.way, now);
+                let failures = link.give_up(now);
                 self.could_not_connect(failures, Some(link), now);
                 continue;
             }

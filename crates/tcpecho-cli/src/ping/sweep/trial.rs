@@ -72,7 +72,7 @@ impl Trial<'_> {
             if link.proceed(self.way, Instant::now()).map_err(Stop::Unconnected)? {
                 return Ok(link);
             }
-            let deadline = link.deadline(self.way);
+            let deadline = link.deadline();
             self.wait(&mut link, deadline)?;
         }
     }

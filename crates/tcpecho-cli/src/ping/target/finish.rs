@@ -46,7 +46,7 @@ impl Target {
         self.schedule.begin(self.created);
         let mut ending = Ending::ConnectTimeout;
         if let Some(mut link) = self.links.pop() {
-            let failures = link.give_up(&self.rules.way, now);
+            let failures = link.give_up(now);
             ending = self.could_not_connect(failures, Some(link), now);
         }
         let count = self.schedule.take_overdue(now);

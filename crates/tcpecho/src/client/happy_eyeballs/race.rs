@@ -8,13 +8,13 @@
 use std::{collections::VecDeque, net::SocketAddr, time::Duration};
 
 /// How long IPv4 addresses wait for those of IPv6 (RFC 8305 3, "Resolution Delay").
-pub const RESOLUTION_DELAY: Duration = Duration::from_millis(50);
+const RESOLUTION_DELAY: Duration = Duration::from_millis(50);
 /// How long an attempt runs alone (RFC 8305 5, "Connection Attempt Delay").
-pub const ATTEMPT_DELAY: Duration = Duration::from_millis(250);
+pub(in crate::client) const ATTEMPT_DELAY: Duration = Duration::from_millis(250);
 
 /// What has happened.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Event {
+pub(super) enum Event {
     /// An answer of the resolver, in its order; `more` if another one is to come.
     Resolved {
         /// The addresses; none is an answer too.
@@ -24,28 +24,24 @@ pub enum Event {
     },
     /// The attempt at this address failed.
     Failed(usize),
-    /// The attempt at this address succeeded.
-    Connected(usize),
     /// The timer that was set has run out.
     Timer,
 }
 
 /// What is to be done. Addresses are numbered from 0 in the order in which they came; [`Race::addr`] has them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Action {
+pub(super) enum Action {
     /// Start to connect to this address.
     Start(usize),
     /// Set the one timer, anew if it runs.
     SetTimer(Duration),
-    /// Keep this connection and close all other attempts: it is over.
-    Won(usize),
     /// No address is left and none runs: it is over.
     Lost,
 }
 
 /// A race for one connection.
 #[derive(Debug, Clone, Default)]
-pub struct Race {
+pub(super) struct Race {
     addrs: Vec<SocketAddr>,
     /// Not started yet, in the order in which they will be.
     waiting: VecDeque<usize>,
@@ -61,25 +57,22 @@ pub struct Race {
 
 impl Race {
     /// Attempts overlap, each a quarter of a second after the one before.
-    #[must_use]
-    pub fn overlapping() -> Self {
+    pub(super) fn overlapping() -> Self {
         Race { delay: Some(ATTEMPT_DELAY), more: true, ..Race::default() }
     }
 
     /// One address at a time, in the order in which they came.
-    #[must_use]
-    pub fn one_at_a_time() -> Self {
+    pub(super) fn one_at_a_time() -> Self {
         Race { delay: None, more: true, ..Race::default() }
     }
 
     /// The address with this number.
-    #[must_use]
-    pub fn addr(&self, number: usize) -> Option<SocketAddr> {
+    pub(super) fn addr(&self, number: usize) -> Option<SocketAddr> {
         self.addrs.get(number).copied()
     }
 
     /// Takes note of what has happened and says what is to be done, in that order. Nothing once it is over.
-    pub fn on(&mut self, event: Event) -> Vec<Action> {
+    pub(super) fn on(&mut self, event: Event) -> Vec<Action> {
         if self.over {
             return Vec::new();
         }
@@ -88,10 +81,6 @@ impl Race {
             Event::Failed(number) => {
                 self.running.retain(|running| *running != number);
                 self.go_on()
-            }
-            Event::Connected(number) => {
-                self.over = true;
-                vec![Action::Won(number)]
             }
             Event::Timer => {
                 self.held = false;
@@ -185,8 +174,9 @@ mod tests {
         assert_eq!(race.on(Event::Timer), [Action::Start(4), NEXT]);
         // The last has nobody to wait for.
         assert_eq!(race.on(Event::Failed(4)), [Action::Start(2)]);
-        assert_eq!(race.on(Event::Connected(1)), [Action::Won(1)]);
-        assert_eq!(race.on(Event::Failed(2)), []);
+        assert_eq!(race.on(Event::Failed(1)), []);
+        assert_eq!(race.on(Event::Failed(3)), []);
+        assert_eq!(race.on(Event::Failed(2)), [Action::Lost]);
     }
 
     #[test]
@@ -238,10 +228,6 @@ mod tests {
                         running.push(number);
                     }
                     Action::SetTimer(_) => {}
-                    Action::Won(number) => {
-                        assert!(running.contains(&number) && race.on(Event::Timer).is_empty());
-                        return started;
-                    }
                     Action::Lost => {
                         assert!(running.is_empty() && race.on(Event::Timer).is_empty());
                         return started;
@@ -252,8 +238,8 @@ mod tests {
             let choice = usize::from(choices.next().unwrap_or(0));
             actions = if choice % 3 == 0 && at_once {
                 race.on(Event::Timer)
-            } else if let Some(number) = winner.filter(|number| running.contains(number)) {
-                race.on(Event::Connected(number))
+            } else if winner.is_some_and(|number| running.contains(&number)) {
+                return started;
             } else {
                 race.on(Event::Failed(running.swap_remove(choice % running.len())))
             };
