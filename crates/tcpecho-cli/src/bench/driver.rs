@@ -3,7 +3,7 @@
 pub(super) mod epoll;
 pub(super) mod uring;
 
-use std::os::fd::OwnedFd;
+use std::os::fd::{BorrowedFd, OwnedFd};
 
 use rustix::io::Errno;
 use tcpecho::Error;
@@ -12,8 +12,11 @@ use super::hand::Hand;
 
 /// What a [`Hand`] wants of whoever moves its bytes. Lines are named by their place.
 pub(super) trait Driver: Sized {
-    /// A new socket, whose connect(2) is under way or over.
-    fn watch(&mut self, line: usize, socket: &OwnedFd, established: bool) -> Result<(), Errno>;
+    /// Waits for a handshake.
+    fn watch(&mut self, line: usize, handshake: BorrowedFd<'_>) -> Result<(), Errno>;
+
+    /// There is a connection, which receives from now on; `watched` if its handshake was waited for.
+    fn begin(&mut self, line: usize, socket: BorrowedFd<'_>, watched: bool) -> Result<(), Errno>;
 
     /// The line has something to send.
     fn push(&mut self, hand: &mut Hand, line: usize, now: u64);

@@ -5,7 +5,7 @@ mod end;
 mod line;
 mod wire;
 
-use std::{collections::VecDeque, net::SocketAddr, ops::RangeInclusive, sync::Arc, time::Duration};
+use std::{collections::VecDeque, net::SocketAddr, sync::Arc, time::Duration};
 
 use tcpecho::{Ending, Error};
 
@@ -57,8 +57,6 @@ pub(super) enum After {
 pub(super) struct Rules {
     pub(super) manner: Manner,
     pub(super) address: Arc<Address>,
-    /// The ports that the kernel chooses from.
-    pub(super) local_ports: RangeInclusive<u16>,
     /// Addresses to connect from, taken in turn; none leaves it to the kernel.
     pub(super) sources: Vec<SocketAddr>,
     pub(super) after: After,
@@ -127,6 +125,7 @@ pub(super) fn run(
         .map(|number| Line {
             flow: Flow::new(number, &rules.manner),
             stage: Stage::Absent,
+            handshake: None,
             socket: None,
             addr: rules.address.get(),
             since: 0,

@@ -149,6 +149,12 @@ impl Handshake {
         self.peer
     }
 
+    /// Whether connect(2) returned with the connection, so that there is nothing to wait for.
+    #[must_use]
+    pub fn is_established(&self) -> bool {
+        self.established
+    }
+
     /// When it was started, moved by [`postpone`](Handshake::postpone).
     #[must_use]
     pub fn started(&self) -> Instant {

@@ -1,6 +1,6 @@
 //! Over readiness: one level-triggered epoll, one buffer, recv and send without waiting.
 
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use rustix::{
     buffer::spare_capacity,
@@ -10,7 +10,7 @@ use rustix::{
         poll,
     },
     io::Errno,
-    net::{RecvFlags, SendFlags, sockopt},
+    net::{RecvFlags, SendFlags},
 };
 use tcpecho::Error;
 
@@ -52,27 +52,13 @@ impl Epoll {
 
     fn on_event(&mut self, hand: &mut Hand, line: usize, ready: EventFlags) {
         if hand.lines[line].stage == Stage::Connecting {
-            return self.on_connect(hand, line);
+            return hand.look_at_handshake(self, line);
         }
         if ready.intersects(EventFlags::IN | EventFlags::HUP | EventFlags::ERR) {
             self.pull(hand, line);
         }
         if ready.contains(EventFlags::OUT) && hand.lines[line].stage == Stage::Open {
             self.push(hand, line, clock::now());
-        }
-    }
-
-    /// The handshake is over, one way or the other.
-    fn on_connect(&mut self, hand: &mut Hand, line: usize) {
-        let Some(socket) = &hand.lines[line].socket else { return };
-        match sockopt::socket_error(socket) {
-            Ok(Ok(())) => {
-                // Where it fails, the line has ended and may have begun anew.
-                if self.change_interest(hand, line, EventFlags::IN) {
-                    hand.connected(self, line, clock::now());
-                }
-            }
-            Ok(Err(errno)) | Err(errno) => hand.broke(self, line, "connect", errno),
         }
     }
 
@@ -94,33 +80,26 @@ impl Epoll {
 
     /// Writability is watched only while the socket has refused bytes.
     fn set_interest(&mut self, hand: &mut Hand, line: usize, wanted: EventFlags) {
-        self.change_interest(hand, line, wanted);
-    }
-
-    /// The same; `false` where it failed, which has ended the line.
-    fn change_interest(&mut self, hand: &mut Hand, line: usize, wanted: EventFlags) -> bool {
         if self.watched[line] == wanted {
-            return true;
+            return;
         }
-        let Some(socket) = &hand.lines[line].socket else { return false };
+        let Some(socket) = &hand.lines[line].socket else { return };
         match epoll::modify(&self.interests, socket, EventData::new_u64(line as u64), wanted) {
-            Ok(()) => {
-                self.watched[line] = wanted;
-                true
-            }
-            Err(errno) => {
-                hand.broke(self, line, "epoll_ctl", errno);
-                false
-            }
+            Ok(()) => self.watched[line] = wanted,
+            Err(errno) => hand.broke(self, line, "epoll_ctl", errno),
         }
     }
 }
 
 impl Driver for Epoll {
-    fn watch(&mut self, line: usize, socket: &OwnedFd, established: bool) -> Result<(), Errno> {
-        let wanted = if established { EventFlags::IN } else { EventFlags::OUT };
-        self.watched[line] = wanted;
-        epoll::add(&self.interests, socket, EventData::new_u64(line as u64), wanted)
+    fn watch(&mut self, line: usize, handshake: BorrowedFd<'_>) -> Result<(), Errno> {
+        epoll::add(&self.interests, handshake, EventData::new_u64(line as u64), EventFlags::OUT)
+    }
+
+    fn begin(&mut self, line: usize, socket: BorrowedFd<'_>, watched: bool) -> Result<(), Errno> {
+        self.watched[line] = EventFlags::IN;
+        let change = if watched { epoll::modify } else { epoll::add };
+        change(self.interests.as_fd(), socket, EventData::new_u64(line as u64), EventFlags::IN)
     }
 
     /// Sends until the socket takes no more, or, of endless data, one turn's.

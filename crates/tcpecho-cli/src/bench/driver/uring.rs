@@ -1,13 +1,12 @@
 //! Over completions: io_uring, one receive and one send under way for each connection.
 
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::time::Duration;
 
 use rustix::{
     buffer::spare_capacity,
     event::epoll::{self, CreateFlags, Event, EventData, EventFlags},
     io::Errno,
-    net::sockopt,
 };
 use tcpecho::Error;
 use tcpecho_os::uring::{Done, Ring};
@@ -79,15 +78,7 @@ impl Uring {
                 continue;
             }
             let line = event.data.u64() as usize;
-            let Some(socket) = &hand.lines[line].socket else { continue };
-            let _ = epoll::delete(&self.epoll, socket);
-            match sockopt::socket_error(socket) {
-                Ok(Ok(())) => {
-                    hand.connected(self, line, clock::now());
-                    self.receive(hand, line);
-                }
-                Ok(Err(errno)) | Err(errno) => hand.broke(self, line, "connect", errno),
-            }
+            hand.look_at_handshake(self, line);
         }
         Ok(())
     }
@@ -179,13 +170,17 @@ impl Uring {
 }
 
 impl Driver for Uring {
-    fn watch(&mut self, line: usize, socket: &OwnedFd, established: bool) -> Result<(), Errno> {
-        if established {
-            self.lines[line].receiving = true;
-            self.ring.recv(socket.as_fd(), line as u32);
-            return Ok(());
+    fn watch(&mut self, line: usize, handshake: BorrowedFd<'_>) -> Result<(), Errno> {
+        epoll::add(&self.epoll, handshake, EventData::new_u64(line as u64), EventFlags::OUT)
+    }
+
+    fn begin(&mut self, line: usize, socket: BorrowedFd<'_>, watched: bool) -> Result<(), Errno> {
+        if watched {
+            epoll::delete(&self.epoll, socket)?;
         }
-        epoll::add(&self.epoll, socket, EventData::new_u64(line as u64), EventFlags::OUT)
+        self.lines[line].receiving = true;
+        self.ring.recv(socket, line as u32);
+        Ok(())
     }
 
     fn push(&mut self, hand: &mut Hand, line: usize, now: u64) {

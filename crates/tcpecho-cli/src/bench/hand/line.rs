@@ -1,12 +1,16 @@
 //! The life of one connection under load: made, used, ended one way or another, made again.
 
-use std::{net::SocketAddr, os::fd::OwnedFd, time::Duration};
+use std::{
+    net::SocketAddr,
+    os::fd::{AsFd, OwnedFd},
+    time::{Duration, Instant},
+};
 
 use rustix::{
     io::Errno,
-    net::{AddressFamily, Shutdown, SocketFlags, SocketType, sockopt},
+    net::{Shutdown, sockopt},
 };
-use tcpecho::{Ending, Error, words};
+use tcpecho::{ConnectOptions, Ending, Handshake, Progress, words};
 
 use super::{After, Hand, PAUSE, Phase};
 use crate::bench::{
@@ -29,6 +33,8 @@ pub(in crate::bench) enum Stage {
 pub(in crate::bench) struct Line {
     pub(in crate::bench) flow: Flow,
     pub(in crate::bench) stage: Stage,
+    /// Until there is a connection.
+    pub(super) handshake: Option<Handshake>,
     pub(in crate::bench) socket: Option<OwnedFd>,
     /// Where its present connection goes.
     pub(super) addr: SocketAddr,
@@ -86,39 +92,54 @@ impl Hand<'_> {
         let addr = self.rules.address.get();
         let line = &mut self.lines[index];
         line.addr = addr;
-        match connect(addr, source) {
-            Ok((socket, established)) => {
+        line.since = now;
+        let options = ConnectOptions { source, evidence: false, ..ConnectOptions::default() };
+        match Handshake::start(addr, &options) {
+            Ok(handshake) => {
                 line.stage = Stage::Connecting;
-                line.since = now;
                 self.connecting += 1;
-                let watched = driver.watch(index, &socket, established);
-                line.socket = Some(socket);
-                match watched {
-                    Ok(()) if established => self.connected(driver, index, clock::now()),
-                    Ok(()) => {}
-                    Err(errno) => self.broke(driver, index, "watch", errno),
+                // On loopback connect(2) mostly returns with the connection.
+                if handshake.is_established() {
+                    line.handshake = Some(handshake);
+                    return self.look_at_handshake(driver, index);
+                }
+                let watched = driver.watch(index, handshake.as_fd());
+                line.handshake = Some(handshake);
+                if let Err(errno) = watched {
+                    self.broke(driver, index, "epoll_ctl", errno);
                 }
             }
-            Err(error) => {
-                let ending = Ending::of_connect(error.source);
-                self.ended(driver, index, ending, || error.to_string());
+            Err(failed) => {
+                self.ended(driver, index, failed.ending, || failed.error.to_string());
             }
         }
     }
 
-    /// The handshake is over.
-    pub(in crate::bench) fn connected(&mut self, driver: &mut impl Driver, index: usize, now: u64) {
-        self.notice_pause(now);
-        let addr = self.lines[index].addr;
-        if self.is_joined_to_itself(index) {
-            return self.ended(driver, index, Ending::Refused, || {
-                format!(
-                    "connect {addr}: {}; the kernel had joined the socket to itself: nobody listens \
-                     there",
-                    words(Errno::CONNREFUSED)
-                )
-            });
+    /// Takes the result of the line's handshake, if there is one.
+    pub(in crate::bench) fn look_at_handshake(&mut self, driver: &mut impl Driver, index: usize) {
+        let line = &mut self.lines[index];
+        let Some(handshake) = line.handshake.take() else { return };
+        let watched = !handshake.is_established();
+        match handshake.on_ready(Instant::now()) {
+            Progress::Pending(handshake) => line.handshake = Some(handshake),
+            Progress::Failed(failed) => {
+                self.ended(driver, index, failed.ending, || failed.error.to_string());
+            }
+            Progress::Connected(connection) => {
+                let socket = OwnedFd::from(connection);
+                let begun = driver.begin(index, socket.as_fd(), watched);
+                line.socket = Some(socket);
+                match begun {
+                    Ok(()) => self.connected(driver, index, clock::now()),
+                    Err(errno) => self.broke(driver, index, "epoll_ctl", errno),
+                }
+            }
         }
+    }
+
+    /// There is a connection.
+    fn connected(&mut self, driver: &mut impl Driver, index: usize, now: u64) {
+        self.notice_pause(now);
         let line = &mut self.lines[index];
         line.stage = Stage::Open;
         self.connecting -= 1;
@@ -135,15 +156,6 @@ impl Hand<'_> {
         if self.ready(index) > 0 {
             driver.push(self, index, now);
         }
-    }
-
-    /// Whether TCP's simultaneous open has joined the socket to itself, because the kernel chose the
-    /// server's own port for it. Only possible where that port is one that the kernel chooses.
-    fn is_joined_to_itself(&self, index: usize) -> bool {
-        let line = &self.lines[index];
-        let Some(socket) = &line.socket else { return false };
-        self.rules.local_ports.contains(&line.addr.port())
-            && local_address(socket) == Some(line.addr)
     }
 
     /// Takes note of bytes that came back; what follows from it is [`Hand::follow_up`]'s, once the
@@ -256,6 +268,7 @@ impl Hand<'_> {
         line.stage = Stage::Absent;
         self.tally.lost_bytes += line.flow.owed();
         self.tally.lost += line.flow.restart(&self.rules.manner);
+        line.handshake = None;
         let Some(socket) = line.socket.take() else { return };
         if self.rules.after != After::Stays {
             self.closed += 1;
@@ -268,31 +281,4 @@ impl Hand<'_> {
         }
         driver.release(index, socket);
     }
-}
-
-/// A non-blocking socket, and whether it is connected already: loopback mostly answers within the call.
-fn connect(to: SocketAddr, from: Option<SocketAddr>) -> Result<(OwnedFd, bool), Error> {
-    let fail = |op| move |errno| Error::at(op, to, errno);
-    let family = if to.is_ipv4() { AddressFamily::INET } else { AddressFamily::INET6 };
-    let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
-    let socket = rustix::net::socket_with(family, SocketType::STREAM, flags, None)
-        .map_err(fail("socket"))?;
-    sockopt::set_tcp_nodelay(&socket, true).map_err(fail("setsockopt TCP_NODELAY"))?;
-    // Else an urgent byte that the server sends would be taken out of the stream, and never compared.
-    sockopt::set_socket_oobinline(&socket, true).map_err(fail("setsockopt SO_OOBINLINE"))?;
-    if let Some(from) = from {
-        // Else every port taken would be taken towards every address.
-        let late = nix::sys::socket::sockopt::IpBindAddressNoPort;
-        let _ = nix::sys::socket::setsockopt(&socket, late, &true);
-        rustix::net::bind(&socket, &from).map_err(|errno| Error::at("bind", from, errno))?;
-    }
-    match rustix::net::connect(&socket, &to) {
-        Ok(()) => Ok((socket, true)),
-        Err(Errno::INPROGRESS) => Ok((socket, false)),
-        Err(errno) => Err(Error::at("connect", to, errno)),
-    }
-}
-
-fn local_address(socket: &OwnedFd) -> Option<SocketAddr> {
-    rustix::net::getsockname(socket).ok()?.try_into().ok()
 }
