@@ -17,7 +17,7 @@ use rustix::{
 };
 use tcpecho_os::tcp_info::listen_queue;
 
-use crate::{context::Shared, listener::Listener, patience::Advice};
+use crate::{accept_backoff::Advice, listener::Listener, shared::Shared};
 
 /// A connection that the kernel has handed over and that nobody serves yet.
 pub(crate) type Accepted = (OwnedFd, SocketAddr);

@@ -25,7 +25,7 @@ pub use self::{
     happy_eyeballs::HappyEyeballs,
     host_facts::HostFacts,
 };
-use crate::{Diagnosis, Ending, Error, Evidence, Keepalive};
+use crate::{Diagnosis, Ending, Error, Evidence, Keepalive, evidence::Tried};
 
 /// Options for making connections. The default is the kernel's behaviour: any source, no time limit of ours, one address
 /// after the other.
@@ -75,7 +75,7 @@ impl Default for ConnectOptions<'_> {
 }
 
 /// Whoever wants to see the calls that make a connection.
-pub trait Witness: fmt::Debug {
+pub trait Witness: fmt::Debug + Send + Sync {
     /// A call has been made.
     fn saw(&self, call: &Call);
 }
@@ -108,6 +108,13 @@ pub struct Attempt {
     pub evidence: Box<Evidence>,
     /// What both mean.
     pub diagnosis: Diagnosis,
+}
+
+impl From<&Attempt> for Tried {
+    fn from(attempt: &Attempt) -> Self {
+        let Attempt { addr, ending, elapsed, .. } = *attempt;
+        Tried { addr, ending, elapsed }
+    }
 }
 
 /// A connected socket, non-blocking and with `TCP_NODELAY`, and how it was made.

@@ -12,7 +12,7 @@ use tcpecho_os::tcp_state::TcpState;
 
 use crate::{
     Ending,
-    farewell::{self, News},
+    lingering_close::{self, SocketEvents},
     session::Outcome,
 };
 
@@ -28,7 +28,7 @@ pub(crate) fn serve(
     halted: impl Fn() -> bool,
 ) -> Outcome {
     let mut outcome = echo(fd, buffer, RecvFlags::empty(), count);
-    if outcome == Outcome::FINISHED && farewell::state(fd) == TcpState::Established {
+    if outcome == Outcome::FINISHED && lingering_close::state(fd) == TcpState::Established {
         // End of file without the peer's FIN: it is our own reading side that was shut.
         outcome = until_quiet(fd, buffer, count);
     }
@@ -37,7 +37,7 @@ pub(crate) fn serve(
         return Outcome::of(Ending::Draining);
     }
     if matches!(outcome.ending, Ending::Draining | Ending::Idle) {
-        farewell::say(fd, farewell::LINGER);
+        lingering_close::lingering_close(fd, lingering_close::LINGER);
     }
     outcome
 }
@@ -96,20 +96,20 @@ fn until_quiet(
     buffer: &mut [MaybeUninit<u8>],
     count: &mut impl FnMut(usize),
 ) -> Outcome {
-    let news = News::of(fd);
+    let events = SocketEvents::of(fd);
     loop {
         match echo(fd, buffer, RecvFlags::DONTWAIT, count) {
             // With the reading side shut both mean the same: nothing more has come yet.
             Outcome { ending: Ending::Finished | Ending::Idle, call: None } => {}
             failed => return failed,
         }
-        if farewell::state(fd) != TcpState::Established {
+        if lingering_close::state(fd) != TcpState::Established {
             return Outcome::FINISHED;
         }
-        let left = farewell::quiet_in(fd);
+        let left = lingering_close::quiet_in(fd);
         if left.is_zero() {
             return Outcome::of(Ending::Draining);
         }
-        news.wait(Instant::now() + left);
+        events.wait(Instant::now() + left);
     }
 }

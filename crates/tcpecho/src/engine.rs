@@ -5,7 +5,7 @@ mod epoll;
 mod fork;
 mod iterative;
 mod thread;
-mod upkeep;
+mod timers;
 mod uring;
 
 use std::fmt;
@@ -16,8 +16,9 @@ use slab::Slab;
 
 use crate::{
     Error,
-    context::{Context, STOPS, Shared},
+    acceptor::Context,
     error::words,
+    shared::{STOPS, Shared},
 };
 
 /// A way of serving connections.
@@ -157,7 +158,7 @@ impl Engine {
 
 /// An empty table for the sessions of a loop. It has its size from the start, because memory that nobody has touched costs
 /// nothing, while a table that grows leaves its former selves behind.
-fn seats<T>(shared: &Shared) -> Slab<T> {
+fn slots<T>(shared: &Shared) -> Slab<T> {
     const MOST: usize = 1 << 16;
     Slab::with_capacity(shared.max_connections.min(MOST))
 }

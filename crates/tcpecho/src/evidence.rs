@@ -28,7 +28,7 @@ pub use self::{
     stack::Stack,
     towards::{Towards, sockets_towards},
 };
-use crate::{Attempt, Ending, Keepalive};
+use crate::{Ending, Keepalive};
 
 /// How far a client had come when it failed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -95,15 +95,6 @@ pub struct Tried {
     pub ending: Ending,
     /// How long it took.
     pub elapsed: Duration,
-}
-
-impl Tried {
-    /// What happened in this attempt.
-    #[must_use]
-    pub fn of(attempt: &Attempt) -> Self {
-        let Attempt { addr, ending, elapsed, .. } = *attempt;
-        Tried { addr, ending, elapsed }
-    }
 }
 
 /// What is known of a failure.

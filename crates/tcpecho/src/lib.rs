@@ -4,12 +4,12 @@
 //! [`Ending`], and [`Connection::open`] makes one and keeps every failed attempt. Linux only.
 #![forbid(unsafe_code)]
 
+mod accept_backoff;
 mod accept_queue;
+mod acceptor;
 mod bind;
 mod client;
-mod context;
 pub mod diagnosis;
-mod door;
 mod duration;
 mod echo;
 mod ending;
@@ -18,12 +18,13 @@ mod engine;
 mod error;
 pub mod evidence;
 pub mod exact;
-mod farewell;
+mod lingering_close;
 mod listener;
 mod not_understood;
-mod patience;
+mod phase;
 mod server;
 mod session;
+mod shared;
 mod stats;
 mod stop;
 mod table;

@@ -21,9 +21,10 @@ use rustix::{
 use crate::{
     DEFAULT_PORT, Engine, Error, Event, Keepalive, Listener, Snapshot,
     accept_queue::AcceptQueue,
-    context::{Context, Observer, Shared},
-    door::{Phase, until},
+    acceptor::{Context, until},
     listener::Options,
+    phase::Phase,
+    shared::{Observer, Shared},
 };
 
 /// How a [`Server`] is to be; [`Server::builder`] begins one.
@@ -285,7 +286,7 @@ impl Server {
         self.shared.table.advance(Phase::Draining);
     }
 
-    /// Lets go of everything. A peer that is still owed bytes sees RST, the others FIN.
+    /// Closes everything at once. A peer with pending bytes sees RST, the others FIN.
     pub fn close(&self) {
         for queue in &self.queues {
             queue.close();

@@ -17,7 +17,7 @@ pub(crate) struct Outcome {
 }
 
 impl Outcome {
-    /// The peer's FIN came and everything owed was handed over.
+    /// The peer's FIN came, and everything received before it was sent.
     pub(crate) const FINISHED: Outcome = Outcome::of(Ending::Finished);
 
     pub(crate) const fn of(ending: Ending) -> Self {

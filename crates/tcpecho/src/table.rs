@@ -12,7 +12,7 @@ use rustix::net::Shutdown;
 use slab::Slab;
 use tcpecho_os::socket::abort;
 
-use crate::door::Phase;
+use crate::phase::Phase;
 
 struct Inner {
     sockets: Slab<Arc<OwnedFd>>,
@@ -21,7 +21,7 @@ struct Inner {
     phase: Phase,
 }
 
-/// Sockets by seat.
+/// Sockets by slot.
 pub(crate) struct Table {
     inner: Mutex<Inner>,
     emptied: Condvar,
@@ -44,16 +44,16 @@ impl Table {
         self.lock().present += 1;
     }
 
-    /// Takes a seat; whoever comes late finds his socket shut already.
+    /// Takes a slot; whoever comes late finds his socket shut already.
     pub(crate) fn sit(&self, socket: Arc<OwnedFd>) -> usize {
         let mut inner = self.lock();
         shut(inner.phase, &socket);
         inner.sockets.insert(socket)
     }
 
-    /// Leaves the seat. The descriptor closes when the caller drops its own hold on it.
-    pub(crate) fn rise(&self, seat: usize) {
-        self.lock().sockets.try_remove(seat);
+    /// Leaves the slot. The descriptor closes when the caller drops its own hold on it.
+    pub(crate) fn rise(&self, slot: usize) {
+        self.lock().sockets.try_remove(slot);
     }
 
     /// The last thing that whoever sat here does.

@@ -80,7 +80,7 @@ impl Relayed {
         let evidence = Evidence {
             user_timeout: plan.rules.user_timeout,
             keepalive: plan.keepalive,
-            tried: report.attempts.iter().map(Tried::of).collect(),
+            tried: report.attempts.iter().map(Tried::from).collect(),
             ..self.evidence
         };
         match self.end {

@@ -41,7 +41,7 @@ const TURN: usize = 1 << 20;
 /// How far it is.
 #[derive(Debug)]
 enum Stage {
-    Connecting(HappyEyeballs<'static>),
+    Connecting(Box<HappyEyeballs<'static>>),
     /// Connected at once, and not told yet.
     Connected(Connection),
     Open(OwnedFd),
@@ -117,7 +117,7 @@ impl Link {
     ) -> Result<Self, Vec<Attempt>> {
         let peer = *addrs.first().ok_or_else(Vec::new)?;
         let stage = match HappyEyeballs::new(addrs, way.options.clone()).on_ready(now) {
-            Progress::Pending(attempts) => Stage::Connecting(attempts),
+            Progress::Pending(attempts) => Stage::Connecting(Box::new(attempts)),
             Progress::Connected(connection) => Stage::Connected(connection),
             Progress::Failed(failures) => return Err(failures),
         };
@@ -174,7 +174,7 @@ impl Link {
         };
         let also = self.has_something_to_send().then_some(PollFlags::OUT);
         let flags = PollFlags::IN | also.unwrap_or(PollFlags::empty());
-        let attempts = attempts.into_iter().flat_map(HappyEyeballs::fds);
+        let attempts = attempts.into_iter().flat_map(|attempts| attempts.fds());
         let attempts = attempts.map(|fd| (fd, PollFlags::OUT));
         attempts.chain(open.map(|fd| (fd, flags)))
     }
@@ -217,7 +217,7 @@ impl Link {
         };
         match progress {
             Progress::Pending(attempts) => {
-                self.stage = Stage::Connecting(attempts);
+                self.stage = Stage::Connecting(Box::new(attempts));
                 Ok(false)
             }
             Progress::Failed(failures) => Err(failures),

@@ -147,7 +147,7 @@ impl<'a> HappyEyeballs<'a> {
             words(attempt.error.source),
             TcpState::Close,
         );
-        let tried = self.failed.iter().map(Tried::of).collect();
+        let tried = self.failed.iter().map(Tried::from).collect();
         self.failed.push(attempt.beside(tried));
     }
 

@@ -8,10 +8,10 @@ use std::{
 };
 
 use crate::{
-    context::Shared,
-    door::Phase,
     echo::{self, BUFFER},
+    phase::Phase,
     session::Session,
+    shared::Shared,
     table::Table,
 };
 
@@ -41,7 +41,7 @@ pub(super) fn serve(
 ) {
     let _presence = Presence(&shared.table);
     let fd = Arc::new(fd);
-    let seat = shared.table.sit(Arc::clone(&fd));
+    let slot = shared.table.sit(Arc::clone(&fd));
     let mut count = |n: usize| {
         session.bytes += n as u64;
         shared.stats.bytes().fetch_add(n as u64, Relaxed);
@@ -51,7 +51,7 @@ pub(super) fn serve(
     if halted() {
         outcome = outcome.while_letting_go();
     }
-    shared.table.rise(seat);
+    shared.table.rise(slot);
     drop(fd);
     shared.leave(&session, outcome);
 }

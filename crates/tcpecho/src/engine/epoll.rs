@@ -2,7 +2,7 @@
 //!
 //! Level-triggered: one recv and one send for each message, and what is left says so again. A turn moves at most one
 //! buffer, so no connection waits for more than that. All share one buffer; a session has memory of its own only while it
-//! is owed what its peer does not take, and then it is not read from (ARCHITECTURE.md has the measurements).
+//! is pending what its peer does not take, and then it is not read from (ARCHITECTURE.md has the measurements).
 
 mod bulk;
 
@@ -21,34 +21,35 @@ use slab::Slab;
 use tcpecho_os::socket::abort;
 
 use self::bulk::{Bulk, Pipes};
-use super::upkeep::{Doing, Upkeep, Verdict};
+use super::timers::{Activity, Timers, Verdict};
 use crate::{
     Ending, Error,
-    context::{Context, Shared},
-    door::{BATCH, Door, Phase},
+    acceptor::{Acceptor, BATCH, Context},
+    phase::Phase,
     session::{Outcome, Session},
+    shared::Shared,
 };
 
 /// Bytes of the buffer that all sessions share.
 const BUFFER: usize = 256 << 10;
 
 /// What an idle session costs, together with its place in the slab.
-struct Seat {
+struct Slot {
     session: Session,
-    burden: Option<Box<Burden>>,
+    work: Option<Box<Work>>,
     fd: OwnedFd,
     /// When it last moved a byte, by the loop's clock.
     stamp: u32,
 }
 
 /// What makes a session more than idle.
-enum Burden {
+enum Work {
     /// Bytes that the socket would not take, from this offset on. Nothing more is read meanwhile.
-    Owed(Vec<u8>, usize),
+    Pending(Vec<u8>, usize),
     /// Bytes move by splice, through a pipe.
     Bulk(Bulk),
     /// Our FIN is out; what comes is forgotten.
-    Leaving { since: u32, ending: Ending },
+    Lingering { since: u32, ending: Ending },
 }
 
 /// What a turn leads to.
@@ -61,10 +62,10 @@ enum Next {
 
 struct Loop {
     shared: Arc<Shared>,
-    seats: Slab<Seat>,
+    slots: Slab<Slot>,
     buffer: Box<[MaybeUninit<u8>]>,
     pipes: Pipes,
-    upkeep: Upkeep,
+    timers: Timers,
     /// Echoed since it was last added to the server's count.
     echoed: u64,
 }
@@ -76,43 +77,43 @@ pub(super) fn descriptors(loops: usize) -> usize {
 
 pub(super) fn run(context: Context) -> Result<(), Error> {
     let shared = Arc::clone(&context.shared);
-    let mut door = Door::open(context, SocketFlags::NONBLOCK)?;
-    let upkeep = Upkeep::new(&shared);
-    let (seats, buffer) = (super::seats(&shared), Box::new_uninit_slice(BUFFER));
+    let mut acceptor = Acceptor::open(context, SocketFlags::NONBLOCK)?;
+    let timers = Timers::new(&shared);
+    let (slots, buffer) = (super::slots(&shared), Box::new_uninit_slice(BUFFER));
     let pipes = Pipes::new(bulk::most(shared.loops));
-    let mut this = Loop { shared, seats, buffer, pipes, upkeep, echoed: 0 };
+    let mut this = Loop { shared, slots, buffer, pipes, timers, echoed: 0 };
     let mut ready = Vec::new();
     loop {
-        let deadline = [door.deadline(), this.upkeep.deadline()].into_iter().flatten().min();
-        door.wait(deadline, |token| ready.push(token as usize))?;
-        this.upkeep.tick(door.phase());
+        let deadline = [acceptor.deadline(), this.timers.deadline()].into_iter().flatten().min();
+        acceptor.wait(deadline, |token| ready.push(token as usize))?;
+        this.timers.tick(acceptor.phase());
         for key in ready.drain(..) {
-            this.turn(&door, key);
+            this.turn(&acceptor, key);
         }
-        this.admit(&mut door)?;
-        if this.upkeep.due() {
-            this.look_after_all(&door);
+        this.accept(&mut acceptor)?;
+        if this.timers.due() {
+            this.run_timers(&acceptor);
         }
         this.shared.stats.bytes().fetch_add(std::mem::take(&mut this.echoed), Relaxed);
-        if door.phase() == Phase::Halted {
+        if acceptor.phase() == Phase::Halted {
             this.let_go();
         }
-        if door.closed() && this.seats.is_empty() {
+        if acceptor.closed() && this.slots.is_empty() {
             return Ok(());
         }
     }
 }
 
 impl Loop {
-    fn admit(&mut self, door: &mut Door) -> Result<(), Error> {
+    fn accept(&mut self, acceptor: &mut Acceptor) -> Result<(), Error> {
         for _ in 0..BATCH {
-            let Some((fd, session)) = door.try_accept()? else { break };
+            let Some((fd, session)) = acceptor.try_accept()? else { break };
             let key =
-                self.seats.insert(Seat { session, burden: None, fd, stamp: self.upkeep.stamp() });
+                self.slots.insert(Slot { session, work: None, fd, stamp: self.timers.stamp() });
             let token = EventData::new_u64(key as u64);
-            match epoll::add(&*door, &self.seats[key].fd, token, EventFlags::IN) {
+            match epoll::add(&*acceptor, &self.slots[key].fd, token, EventFlags::IN) {
                 // The request is mostly there already.
-                Ok(()) => self.turn(door, key),
+                Ok(()) => self.turn(acceptor, key),
                 Err(errno) => {
                     self.end(
                         key,
@@ -120,39 +121,39 @@ impl Loop {
                     );
                 }
             }
-            self.upkeep.began();
+            self.timers.began();
         }
         Ok(())
     }
 
     /// Gives one session its turn.
-    fn turn(&mut self, door: &Door, key: usize) {
+    fn turn(&mut self, acceptor: &Acceptor, key: usize) {
         // An event for a session that ended earlier in the same batch.
-        let Some(seat) = self.seats.get_mut(key) else { return };
-        let before = seat.session.bytes;
-        let next = match seat.burden.as_deref_mut() {
-            None => seat.echo(&mut self.buffer, &mut self.pipes),
-            Some(Burden::Owed(..)) => seat.pay(),
-            Some(Burden::Bulk(_)) => seat.move_bulk(&mut self.pipes),
-            Some(Burden::Leaving { ending, .. }) => {
+        let Some(slot) = self.slots.get_mut(key) else { return };
+        let before = slot.session.bytes;
+        let next = match slot.work.as_deref_mut() {
+            None => slot.echo(&mut self.buffer, &mut self.pipes),
+            Some(Work::Pending(..)) => slot.flush(),
+            Some(Work::Bulk(_)) => slot.move_bulk(&mut self.pipes),
+            Some(Work::Lingering { ending, .. }) => {
                 let ending = *ending;
-                seat.forget(ending, &mut self.buffer)
+                slot.discard(ending, &mut self.buffer)
             }
         };
-        let moved = seat.session.bytes - before;
+        let moved = slot.session.bytes - before;
         self.echoed += moved;
         if moved > 0 {
-            seat.stamp = self.upkeep.stamp();
+            slot.stamp = self.timers.stamp();
         }
-        self.follow(door, key, next);
+        self.follow(acceptor, key, next);
     }
 
-    fn follow(&mut self, door: &Door, key: usize, next: Next) {
+    fn follow(&mut self, acceptor: &Acceptor, key: usize, next: Next) {
         match next {
             Next::Stay => {}
             Next::Watch(flags) => {
                 let token = EventData::new_u64(key as u64);
-                if let Err(errno) = epoll::modify(door, &self.seats[key].fd, token, flags) {
+                if let Err(errno) = epoll::modify(acceptor, &self.slots[key].fd, token, flags) {
                     self.end(key, Outcome::failed("epoll_ctl", errno));
                 }
             }
@@ -162,46 +163,44 @@ impl Loop {
 
     /// Closing takes the descriptor out of the set; what was read is all sent, so it sends FIN.
     fn end(&mut self, key: usize, outcome: Outcome) {
-        let Seat { session, fd, burden, .. } = self.seats.remove(key);
-        if let Some(Burden::Bulk(bulk)) = burden.map(|burden| *burden) {
+        let Slot { session, fd, work, .. } = self.slots.remove(key);
+        if let Some(Work::Bulk(bulk)) = work.map(|work| *work) {
             self.pipes.take_back(bulk);
         }
         drop(fd);
         self.shared.leave(&session, outcome);
     }
 
-    fn look_after_all(&mut self, door: &Door) {
-        for key in 0..self.seats.capacity() {
-            let Some(seat) = self.seats.get_mut(key) else { continue };
-            let verdict = self.upkeep.judge(seat.fd.as_fd(), seat.stamp, &seat.doing());
+    fn run_timers(&mut self, acceptor: &Acceptor) {
+        for key in 0..self.slots.capacity() {
+            let Some(slot) = self.slots.get_mut(key) else { continue };
+            let verdict = self.timers.judge(slot.fd.as_fd(), slot.stamp, &slot.activity());
             let next = match verdict {
                 Verdict::Stay => Next::Stay,
-                Verdict::Farewell(ending) => {
-                    seat.say_farewell(ending, &mut self.pipes, &mut self.upkeep)
-                }
-                Verdict::Abort(ending) => seat.abort(ending),
-                Verdict::Close => seat.close(),
+                Verdict::Linger(ending) => slot.linger(ending, &mut self.pipes, &mut self.timers),
+                Verdict::Abort(ending) => slot.abort(ending),
+                Verdict::Close => slot.close(),
             };
-            self.follow(door, key, next);
+            self.follow(acceptor, key, next);
         }
     }
 
     fn let_go(&mut self) {
-        let keys: Vec<usize> = self.seats.iter().map(|(key, _)| key).collect();
+        let keys: Vec<usize> = self.slots.iter().map(|(key, _)| key).collect();
         for key in keys {
-            abort(&self.seats[key].fd);
+            abort(&self.slots[key].fd);
             self.end(key, Outcome::of(Ending::Draining));
         }
     }
 }
 
-impl Seat {
-    fn doing(&self) -> Doing {
-        match self.burden.as_deref() {
-            None => Doing::Listening,
-            Some(Burden::Bulk(bulk)) if bulk.is_empty() => Doing::Listening,
-            Some(Burden::Owed(..) | Burden::Bulk(_)) => Doing::Owing,
-            Some(Burden::Leaving { since, .. }) => Doing::Leaving(*since),
+impl Slot {
+    fn activity(&self) -> Activity {
+        match self.work.as_deref() {
+            None => Activity::Idle,
+            Some(Work::Bulk(bulk)) if bulk.is_empty() => Activity::Idle,
+            Some(Work::Pending(..) | Work::Bulk(_)) => Activity::Flushing,
+            Some(Work::Lingering { since, .. }) => Activity::Lingering(*since),
         }
     }
 
@@ -224,27 +223,27 @@ impl Seat {
         self.session.bytes += sent as u64;
         let rest = &received[sent..];
         if rest.is_empty() {
-            self.burden = pipes
+            self.work = pipes
                 .lend(received.len(), &mut self.session.mark)
-                .map(|bulk| Box::new(Burden::Bulk(bulk)));
+                .map(|bulk| Box::new(Work::Bulk(bulk)));
             return Next::Stay;
         }
-        let mut owed = Vec::new();
-        if owed.try_reserve_exact(rest.len()).is_err() {
+        let mut pending = Vec::new();
+        if pending.try_reserve_exact(rest.len()).is_err() {
             return Next::End(Outcome {
                 ending: Ending::Limit,
                 call: Some(("malloc", Errno::NOMEM)),
             });
         }
-        owed.extend_from_slice(rest);
-        self.burden = Some(Box::new(Burden::Owed(owed, 0)));
+        pending.extend_from_slice(rest);
+        self.work = Some(Box::new(Work::Pending(pending, 0)));
         Next::Watch(EventFlags::OUT)
     }
 
-    /// Sends what is owed; only when all is sent will more be read.
-    fn pay(&mut self) -> Next {
-        let Some(Burden::Owed(owed, at)) = self.burden.as_deref_mut() else { return Next::Stay };
-        match send(&self.fd, &owed[*at..], SendFlags::NOSIGNAL) {
+    /// Sends what is pending; only when all is sent will more be read.
+    fn flush(&mut self) -> Next {
+        let Some(Work::Pending(pending, at)) = self.work.as_deref_mut() else { return Next::Stay };
+        match send(&self.fd, &pending[*at..], SendFlags::NOSIGNAL) {
             Ok(sent) => {
                 self.session.bytes += sent as u64;
                 *at += sent;
@@ -252,15 +251,15 @@ impl Seat {
             Err(Errno::AGAIN | Errno::INTR) => {}
             Err(errno) => return Next::End(Outcome::failed("send", errno)),
         }
-        if *at < owed.len() {
+        if *at < pending.len() {
             return Next::Stay;
         }
-        self.burden = None;
+        self.work = None;
         Next::Watch(EventFlags::IN)
     }
 
     fn move_bulk(&mut self, pipes: &mut Pipes) -> Next {
-        let Some(Burden::Bulk(bulk)) = self.burden.as_deref_mut() else { return Next::Stay };
+        let Some(Work::Bulk(bulk)) = self.work.as_deref_mut() else { return Next::Stay };
         let was_blocked = !bulk.is_empty();
         match bulk.turn(&self.fd) {
             Ok(step) => {
@@ -268,7 +267,7 @@ impl Seat {
                 let blocked = !bulk.is_empty();
                 if step.give_back {
                     self.session.mark = 0;
-                    if let Some(Burden::Bulk(bulk)) = self.burden.take().map(|burden| *burden) {
+                    if let Some(Work::Bulk(bulk)) = self.work.take().map(|work| *work) {
                         pipes.take_back(bulk);
                     }
                 }
@@ -283,7 +282,7 @@ impl Seat {
     }
 
     /// After our FIN: until the peer's comes.
-    fn forget(&mut self, ending: Ending, buffer: &mut [MaybeUninit<u8>]) -> Next {
+    fn discard(&mut self, ending: Ending, buffer: &mut [MaybeUninit<u8>]) -> Next {
         match recv(&self.fd, buffer, RecvFlags::empty()) {
             Ok((_, n)) if n > 0 => Next::Stay,
             Err(Errno::AGAIN | Errno::INTR) => Next::Stay,
@@ -291,15 +290,15 @@ impl Seat {
         }
     }
 
-    fn say_farewell(&mut self, ending: Ending, pipes: &mut Pipes, upkeep: &mut Upkeep) -> Next {
+    fn linger(&mut self, ending: Ending, pipes: &mut Pipes, timers: &mut Timers) -> Next {
         if shutdown(&self.fd, Shutdown::Write).is_err() {
             return Next::End(Outcome::of(ending));
         }
-        if let Some(Burden::Bulk(bulk)) = self.burden.take().map(|burden| *burden) {
+        if let Some(Work::Bulk(bulk)) = self.work.take().map(|work| *work) {
             pipes.take_back(bulk);
         }
-        self.burden = Some(Box::new(Burden::Leaving { since: upkeep.stamp(), ending }));
-        upkeep.look_in(crate::farewell::LINGER);
+        self.work = Some(Box::new(Work::Lingering { since: timers.stamp(), ending }));
+        timers.look_in(crate::lingering_close::LINGER);
         Next::Stay
     }
 
@@ -309,8 +308,8 @@ impl Seat {
     }
 
     fn close(&mut self) -> Next {
-        match self.burden.as_deref() {
-            Some(Burden::Leaving { ending, .. }) => Next::End(Outcome::of(*ending)),
+        match self.work.as_deref() {
+            Some(Work::Lingering { ending, .. }) => Next::End(Outcome::of(*ending)),
             _ => Next::Stay,
         }
     }
@@ -330,7 +329,7 @@ mod tests {
 
     #[test]
     fn an_idle_session_is_a_small_slab_entry() {
-        assert!(size_of::<Option<Seat>>() <= 56, "{}", size_of::<Option<Seat>>());
+        assert!(size_of::<Option<Slot>>() <= 56, "{}", size_of::<Option<Slot>>());
     }
 
     /// What the socket takes of a message comes in many parts, and every one of them must begin where the last one ended.
@@ -343,7 +342,7 @@ mod tests {
         set_socket_send_buffer_size(&server, 4096).unwrap();
         let peer = "127.0.0.1:1".parse().unwrap();
         let session = Session::new(peer, Instant::now());
-        let mut seat = Seat { session, burden: None, fd: server.into(), stamp: 0 };
+        let mut slot = Slot { session, work: None, fd: server.into(), stamp: 0 };
         let mut buffer = vec![MaybeUninit::uninit(); BUFFER];
         let mut pipes = Pipes::new(0);
         let message: Vec<u8> = (0..300_000_u32).map(|i| (i ^ i >> 8 ^ i >> 16) as u8).collect();
@@ -353,12 +352,13 @@ mod tests {
                 Ok(n) => sent += n,
                 Err(error) => assert_eq!(error.kind(), ErrorKind::WouldBlock),
             }
-            let before = seat.session.bytes;
-            let owing = matches!(seat.doing(), Doing::Owing);
-            let next = if owing { seat.pay() } else { seat.echo(&mut buffer, &mut pipes) };
+            let before = slot.session.bytes;
+            let flushing = matches!(slot.activity(), Activity::Flushing);
+            let next = if flushing { slot.flush() } else { slot.echo(&mut buffer, &mut pipes) };
             assert!(!matches!(next, Next::End(_)));
-            let still_owing = matches!(seat.doing(), Doing::Owing);
-            parts_of_a_rest += usize::from(owing && still_owing && seat.session.bytes > before);
+            let still_flushing = matches!(slot.activity(), Activity::Flushing);
+            parts_of_a_rest +=
+                usize::from(flushing && still_flushing && slot.session.bytes > before);
             let mut piece = [0; 1500];
             match (&client).read(&mut piece) {
                 Ok(n) => received.extend_from_slice(&piece[..n]),
@@ -367,6 +367,6 @@ mod tests {
         }
         assert!(parts_of_a_rest > 2, "no rest went out in parts");
         assert!(received == message, "bytes in another order, or other bytes");
-        assert_eq!(seat.session.bytes, message.len() as u64);
+        assert_eq!(slot.session.bytes, message.len() as u64);
     }
 }

@@ -24,29 +24,30 @@ use tcpecho_os::{
 use super::{Unavailable, blocking};
 use crate::{
     Ending, Error,
-    context::{Context, Shared},
-    door::{BATCH, Door, Phase},
+    acceptor::{Acceptor, BATCH, Context},
     echo,
+    phase::Phase,
     session::{Outcome, Session},
+    shared::Shared,
 };
 
 /// How long a child may take to let go before it is killed.
 const LETTING_GO: Duration = Duration::from_secs(1);
 /// Words of shared memory in which a child tells how its session ended: bytes, outcome.
-const SLOT: usize = 2;
+const RESULT_WORDS: usize = 2;
 
 /// There cannot be more processes than this (proc(5), `pid_max`).
 const MOST: usize = 1 << 22;
 
-struct Seat {
+struct Slot {
     child: Child,
     session: Session,
 }
 
 struct Fork {
     shared: Arc<Shared>,
-    seats: slab::Slab<Seat>,
-    slots: SharedWords,
+    slots: slab::Slab<Slot>,
+    results: SharedWords,
     buffer: Vec<MaybeUninit<u8>>,
     /// What the children have been told of.
     phase: Phase,
@@ -60,57 +61,57 @@ pub(super) fn probe() -> Result<(), Unavailable> {
 
 pub(super) fn run(context: Context) -> Result<(), Error> {
     let shared = Arc::clone(&context.shared);
-    let slots = SharedWords::new(shared.max_connections.min(MOST) * SLOT)
+    let results = SharedWords::new(shared.max_connections.min(MOST) * RESULT_WORDS)
         .map_err(|errno| Error::new("mmap", errno))?;
     let buffer = blocking::buffer().map_err(|_| Error::new("malloc", Errno::NOMEM))?;
-    let mut door = Door::open(context, SocketFlags::empty())?;
+    let mut acceptor = Acceptor::open(context, SocketFlags::empty())?;
     let mut fork = Fork {
         shared,
-        seats: slab::Slab::new(),
-        slots,
+        slots: slab::Slab::new(),
+        results,
         buffer,
         phase: Phase::Serving,
         deadline: None,
     };
     loop {
         for _ in 0..BATCH {
-            let Some((fd, session)) = door.try_accept()? else { break };
-            fork.start(&door, fd, session);
+            let Some((fd, session)) = acceptor.try_accept()? else { break };
+            fork.start(&acceptor, fd, session);
         }
-        if door.closed() && fork.seats.is_empty() {
+        if acceptor.closed() && fork.slots.is_empty() {
             return Ok(());
         }
         let mut ended = Vec::new();
-        let deadline = [door.deadline(), fork.deadline].into_iter().flatten().min();
-        door.wait(deadline, |token| ended.push(token as usize))?;
-        for seat in ended {
-            fork.reap(seat);
+        let deadline = [acceptor.deadline(), fork.deadline].into_iter().flatten().min();
+        acceptor.wait(deadline, |token| ended.push(token as usize))?;
+        for slot in ended {
+            fork.reap(slot);
         }
-        if fork.phase != door.phase() {
-            fork.ask_to_end(door.phase());
+        if fork.phase != acceptor.phase() {
+            fork.ask_to_end(acceptor.phase());
         }
         fork.kill_the_rest();
     }
 }
 
 impl Fork {
-    fn start(&mut self, door: &Door, fd: OwnedFd, session: Session) {
-        let seat = self.seats.vacant_key();
-        let Fork { shared, slots, buffer, .. } = self;
-        let slot = &slots[seat * SLOT..][..SLOT];
-        slot[0].store(0, Relaxed);
-        slot[1].store(0, Relaxed);
+    fn start(&mut self, acceptor: &Acceptor, fd: OwnedFd, session: Session) {
+        let slot = self.slots.vacant_key();
+        let Fork { shared, results, buffer, .. } = self;
+        let result = &results[slot * RESULT_WORDS..][..RESULT_WORDS];
+        result[0].store(0, Relaxed);
+        result[1].store(0, Relaxed);
         let forked = fork_session(fd, |fd| {
             let mut count = |n: usize| {
-                slot[0].fetch_add(n as u64, Relaxed);
+                result[0].fetch_add(n as u64, Relaxed);
                 shared.stats.bytes().fetch_add(n as u64, Relaxed);
             };
             let outcome = echo::serve(fd, buffer, &mut count, was_let_go);
-            slot[1].store(encode(outcome), Relaxed);
+            result[1].store(encode(outcome), Relaxed);
             0
         });
         match forked {
-            Ok(child) => self.watch(door, Seat { child, session }),
+            Ok(child) => self.watch(acceptor, Slot { child, session }),
             Err(errno) => {
                 let outcome = Outcome { ending: Ending::Limit, call: Some(("fork", errno)) };
                 self.shared.leave(&session, outcome);
@@ -118,32 +119,32 @@ impl Fork {
         }
     }
 
-    fn watch(&mut self, door: &Door, seat: Seat) {
-        if door.phase() != Phase::Serving {
-            seat.child.terminate();
+    fn watch(&mut self, acceptor: &Acceptor, slot: Slot) {
+        if acceptor.phase() != Phase::Serving {
+            slot.child.terminate();
         }
-        let entry = self.seats.vacant_entry();
+        let entry = self.slots.vacant_entry();
         let token = EventData::new_u64(entry.key() as u64);
-        let watched = epoll::add(door, &seat.child, token, EventFlags::IN);
+        let watched = epoll::add(acceptor, &slot.child, token, EventFlags::IN);
         let key = entry.key();
-        entry.insert(seat);
+        entry.insert(slot);
         if watched.is_err() {
             // Without memory to watch it, the child must not be there.
-            self.seats[key].child.kill();
-            while self.seats.contains(key) {
+            self.slots[key].child.kill();
+            while self.slots.contains(key) {
                 self.reap(key);
             }
         }
     }
 
     fn reap(&mut self, key: usize) {
-        if self.seats.get(key).and_then(|seat| seat.child.reap()).is_none() {
+        if self.slots.get(key).and_then(|slot| slot.child.reap()).is_none() {
             return;
         }
-        let Seat { child, mut session } = self.seats.remove(key);
+        let Slot { child, mut session } = self.slots.remove(key);
         drop(child);
-        session.bytes = self.slots[key * SLOT].load(Relaxed);
-        let mut outcome = outcome(&self.slots[key * SLOT + 1]);
+        session.bytes = self.results[key * RESULT_WORDS].load(Relaxed);
+        let mut outcome = outcome(&self.results[key * RESULT_WORDS + 1]);
         if self.phase == Phase::Halted {
             outcome = outcome.while_letting_go();
         }
@@ -152,8 +153,8 @@ impl Fork {
 
     fn ask_to_end(&mut self, phase: Phase) {
         self.phase = phase;
-        for (_, seat) in &self.seats {
-            if phase == Phase::Halted { seat.child.let_go() } else { seat.child.terminate() }
+        for (_, slot) in &self.slots {
+            if phase == Phase::Halted { slot.child.let_go() } else { slot.child.terminate() }
         }
         if phase == Phase::Halted {
             self.deadline = Some(Instant::now() + LETTING_GO);
@@ -163,8 +164,8 @@ impl Fork {
     fn kill_the_rest(&mut self) {
         if self.deadline.is_some_and(|deadline| Instant::now() >= deadline) {
             self.deadline = None;
-            for (_, seat) in &self.seats {
-                seat.child.kill();
+            for (_, slot) in &self.slots {
+                slot.child.kill();
             }
         }
     }

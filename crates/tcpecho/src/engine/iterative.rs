@@ -5,13 +5,13 @@ use std::sync::Arc;
 use rustix::{io::Errno, net::SocketFlags};
 
 use super::blocking;
-use crate::{Error, context::Context, door::Door};
+use crate::{Error, acceptor::Acceptor, acceptor::Context};
 
 pub(super) fn run(context: Context) -> Result<(), Error> {
     let shared = Arc::clone(&context.shared);
     let mut buffer = blocking::buffer().map_err(|_| Error::new("malloc", Errno::NOMEM))?;
-    let mut door = Door::open(context, SocketFlags::empty())?;
-    while let Some((fd, session)) = door.accept()? {
+    let mut acceptor = Acceptor::open(context, SocketFlags::empty())?;
+    while let Some((fd, session)) = acceptor.accept()? {
         shared.table.coming();
         blocking::serve(&shared, fd, session, &mut buffer);
     }

@@ -8,10 +8,11 @@ use tcpecho_os::{memory::has_room, thread::spawn_detached};
 use super::blocking;
 use crate::{
     Ending, Error,
-    context::{Context, Shared},
-    door::Door,
+    acceptor::Acceptor,
+    acceptor::Context,
     echo::BUFFER,
     session::{Outcome, Session},
+    shared::Shared,
 };
 
 /// Bytes of stack; the buffer is not on it.
@@ -28,8 +29,8 @@ struct Task {
 
 pub(super) fn run(context: Context) -> Result<(), Error> {
     let shared = Arc::clone(&context.shared);
-    let mut door = Door::open(context, SocketFlags::empty())?;
-    while let Some((fd, session)) = door.accept()? {
+    let mut acceptor = Acceptor::open(context, SocketFlags::empty())?;
+    while let Some((fd, session)) = acceptor.accept()? {
         start(&shared, fd, session);
     }
     shared.table.wait_empty();

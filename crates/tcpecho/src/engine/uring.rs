@@ -34,14 +34,15 @@ use tcpecho_os::{
 use self::connection::{Buffers, Connection, OutOfMemory, Request};
 use super::{
     Unavailable,
-    upkeep::{Doing, Upkeep, Verdict},
+    timers::{Activity, Timers, Verdict},
 };
 use crate::{
     Ending, Error,
-    context::{Context, Shared},
-    door::{BATCH, Door, Phase},
-    farewell::LINGER,
+    acceptor::{Acceptor, BATCH, Context},
+    lingering_close::LINGER,
+    phase::Phase,
     session::{Outcome, Session},
+    shared::Shared,
 };
 
 /// The token of the poll for the acceptor.
@@ -101,7 +102,7 @@ impl Buffers for Ring {
 struct Loop {
     shared: Arc<Shared>,
     ring: Ring,
-    acceptor: Door,
+    acceptor: Acceptor,
     slots: Slab<Slot>,
     /// The generation that the next user of a slot gets.
     generations: Vec<u8>,
@@ -109,7 +110,7 @@ struct Loop {
     later: Vec<usize>,
     /// The acceptor's epoll has events.
     epoll_ready: bool,
-    upkeep: Upkeep,
+    timers: Timers,
     echoed: u64,
 }
 
@@ -135,10 +136,10 @@ pub(super) fn run(context: Context) -> Result<(), Error> {
     let shared = Arc::clone(&context.shared);
     let ring = Ring::new().map_err(|(op, errno)| Error::new(op, errno))?;
     // Blocking sockets: a ring waits for them itself, and takes O_NONBLOCK as a wish not to wait.
-    let acceptor = Door::open(context, SocketFlags::empty())?;
+    let acceptor = Acceptor::open(context, SocketFlags::empty())?;
     let mut this = Loop {
-        upkeep: Upkeep::new(&shared),
-        slots: super::seats(&shared),
+        timers: Timers::new(&shared),
+        slots: super::slots(&shared),
         shared,
         ring,
         acceptor,
@@ -150,12 +151,12 @@ pub(super) fn run(context: Context) -> Result<(), Error> {
     this.ring.poll(this.acceptor.as_fd(), ACCEPTOR);
     loop {
         this.wait()?;
-        this.upkeep.tick(this.acceptor.phase());
+        this.timers.tick(this.acceptor.phase());
         this.take_completions();
         this.take_readiness()?;
-        this.upkeep.tick(this.acceptor.phase());
-        if this.upkeep.due() {
-            this.look_after_all();
+        this.timers.tick(this.acceptor.phase());
+        if this.timers.due() {
+            this.run_timers();
         }
         this.shared.stats.bytes().fetch_add(std::mem::take(&mut this.echoed), Relaxed);
         if this.acceptor.phase() == Phase::Halted {
@@ -169,7 +170,7 @@ pub(super) fn run(context: Context) -> Result<(), Error> {
 
 impl Loop {
     fn wait(&mut self) -> Result<(), Error> {
-        let deadlines = [self.acceptor.deadline(), self.upkeep.deadline()];
+        let deadlines = [self.acceptor.deadline(), self.timers.deadline()];
         let deadline = deadlines.into_iter().flatten().min();
         let timeout = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
         self.ring.enter(timeout).map_err(|errno| Error::new("io_uring_enter", errno))
@@ -213,12 +214,12 @@ impl Loop {
         // Not the generation of the acceptor's token, which has all bits set.
         let generation = (self.generations[key] + 1) & 0x7f;
         self.generations[key] = generation;
-        let stamp = self.upkeep.stamp();
+        let stamp = self.timers.stamp();
         let connection = Connection::new();
         let (flush, watched) = (None, false);
         entry.insert(Slot { session, fd, stamp, generation, connection, flush, watched });
         self.ask(key, Some(Request::Receive));
-        self.upkeep.began();
+        self.timers.began();
     }
 
     /// Makes the request that a connection's rules ask for.
@@ -277,7 +278,7 @@ impl Loop {
     fn sent(&mut self, key: usize, bytes: usize) {
         let slot = &mut self.slots[key];
         if bytes > 0 && !slot.connection.is_lingering() {
-            slot.stamp = self.upkeep.stamp();
+            slot.stamp = self.timers.stamp();
         }
         slot.session.bytes += bytes as u64;
         self.echoed += bytes as u64;
@@ -310,7 +311,7 @@ impl Loop {
         let request = match done {
             Done::Received(_, result) => {
                 if matches!(result, Ok(Some(_))) && !slot.connection.is_lingering() {
-                    slot.stamp = self.upkeep.stamp();
+                    slot.stamp = self.timers.stamp();
                 }
                 slot.connection.received(&mut self.ring, result)
             }
@@ -350,26 +351,26 @@ impl Loop {
         self.shared.leave(&session, outcome);
     }
 
-    fn look_after_all(&mut self) {
+    fn run_timers(&mut self) {
         for key in 0..self.slots.capacity() {
             let Some(slot) = self.slots.get_mut(key) else { continue };
-            let doing = if slot.connection.is_closing() {
+            let activity = if slot.connection.is_closing() {
                 continue;
             } else if slot.connection.is_lingering() {
-                Doing::Leaving(slot.stamp)
+                Activity::Lingering(slot.stamp)
             } else if slot.connection.is_idle() {
-                Doing::Listening
+                Activity::Idle
             } else {
-                Doing::Owing
+                Activity::Flushing
             };
-            match self.upkeep.judge(slot.fd.as_fd(), slot.stamp, &doing) {
+            match self.timers.judge(slot.fd.as_fd(), slot.stamp, &activity) {
                 Verdict::Stay => {}
-                Verdict::Farewell(ending) => {
+                Verdict::Linger(ending) => {
                     // If it fails, the connection is over and the receive under way will say so.
                     let _ = shutdown(&slot.fd, Shutdown::Write);
                     slot.connection.linger(ending);
-                    slot.stamp = self.upkeep.stamp();
-                    self.upkeep.look_in(LINGER);
+                    slot.stamp = self.timers.stamp();
+                    self.timers.look_in(LINGER);
                 }
                 Verdict::Abort(ending) => {
                     abort(&slot.fd);

@@ -53,7 +53,7 @@ impl Bulk {
         Ok(Bulk { read, write, size, held: 0, small: 0 })
     }
 
-    /// Nothing is owed.
+    /// Nothing is pending.
     pub(super) fn is_empty(&self) -> bool {
         self.held == 0
     }

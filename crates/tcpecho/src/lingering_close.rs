@@ -24,7 +24,7 @@ use tcpecho_os::{
     tcp_state::TcpState,
 };
 
-use crate::door::until;
+use crate::acceptor::until;
 
 /// How long nothing must have come or gone before we take a connection for idle, beyond one round trip.
 const QUIET: Duration = Duration::from_millis(50);
@@ -66,27 +66,27 @@ pub(crate) fn quiet_in(fd: BorrowedFd<'_>) -> Duration {
 }
 
 /// Sends our FIN and waits for the peer's, at most so long. Works whether or not our reading side is shut.
-pub(crate) fn say(fd: BorrowedFd<'_>, patience: Duration) {
+pub(crate) fn lingering_close(fd: BorrowedFd<'_>, limit: Duration) {
     if shutdown(fd, Shutdown::Write).is_err() {
         return;
     }
-    let news = News::of(fd);
-    let deadline = Instant::now() + patience;
+    let events = SocketEvents::of(fd);
+    let deadline = Instant::now() + limit;
     loop {
-        forget_what_came(fd);
-        if peer_is_done(fd) || !news.wait(deadline) {
+        discard_input(fd);
+        if peer_has_closed(fd) || !events.wait(deadline) {
             return;
         }
     }
 }
 
 /// After our FIN, the peer's takes the connection out of these two states.
-pub(crate) fn peer_is_done(fd: BorrowedFd<'_>) -> bool {
+pub(crate) fn peer_has_closed(fd: BorrowedFd<'_>) -> bool {
     !matches!(state(fd), TcpState::FinWait1 | TcpState::FinWait2)
 }
 
 /// Reads and forgets; nothing that comes now will be answered.
-pub(crate) fn forget_what_came(fd: BorrowedFd<'_>) {
+pub(crate) fn discard_input(fd: BorrowedFd<'_>) {
     let mut sink = [MaybeUninit::uninit(); 4096];
     while matches!(recv(fd, &mut sink, RecvFlags::DONTWAIT), Ok((_, n)) if n > 0) {}
 }
@@ -94,11 +94,11 @@ pub(crate) fn forget_what_came(fd: BorrowedFd<'_>) {
 /// Tells when something happens to a socket after this was made: make it, look at the socket, then wait.
 ///
 /// A socket whose reading side is shut is readable all the time, so only the edge tells.
-pub(crate) struct News(Option<OwnedFd>);
+pub(crate) struct SocketEvents(Option<OwnedFd>);
 
-impl News {
+impl SocketEvents {
     pub(crate) fn of(fd: BorrowedFd<'_>) -> Self {
-        News(Self::watch(fd).ok())
+        SocketEvents(Self::watch(fd).ok())
     }
 
     fn watch(fd: BorrowedFd<'_>) -> Result<OwnedFd, Errno> {

@@ -1,4 +1,4 @@
-//! What time does to the sessions of an event loop: idle limits, and the steps of a farewell.
+//! The timers of an event loop: idle limits, and the steps of a lingering close.
 
 use std::{
     os::fd::BorrowedFd,
@@ -7,22 +7,22 @@ use std::{
 
 use crate::{
     Ending,
-    context::Shared,
-    door::Phase,
-    farewell::{LINGER, quiet_in, sent_ago},
+    lingering_close::{LINGER, quiet_in, sent_ago},
+    phase::Phase,
+    shared::Shared,
 };
 
 /// How often a draining loop looks at its sessions.
 const DRAIN_TICK: Duration = Duration::from_millis(10);
 
-/// What a session is doing, as far as time is concerned.
-pub(super) enum Doing {
+/// What a session is activity, as far as time is concerned.
+pub(super) enum Activity {
     /// Waiting for the peer to say something.
-    Listening,
+    Idle,
     /// Trying to hand over what the peer does not take.
-    Owing,
+    Flushing,
     /// Our FIN is out, since this time of the loop's clock, in milliseconds.
-    Leaving(u32),
+    Lingering(u32),
 }
 
 /// What is to become of a session.
@@ -30,15 +30,15 @@ pub(super) enum Doing {
 pub(super) enum Verdict {
     Stay,
     /// Send our FIN, then wait a moment for the peer's.
-    Farewell(Ending),
-    /// Let go although bytes are owed.
+    Linger(Ending),
+    /// Abort although bytes are pending.
     Abort(Ending),
     /// The moment for the peer's FIN is over.
     Close,
 }
 
 /// The clock of a loop, and when it must next look at its sessions. With no idle limit and no drain, never.
-pub(super) struct Upkeep {
+pub(super) struct Timers {
     origin: Instant,
     idle_ms: Option<u32>,
     /// When to look next, and what time it was at the last wait: milliseconds since the server started.
@@ -47,12 +47,12 @@ pub(super) struct Upkeep {
     phase: Phase,
 }
 
-impl Upkeep {
+impl Timers {
     pub(super) fn new(shared: &Shared) -> Self {
         let idle_ms = shared
             .idle_timeout
             .map(|idle| u32::try_from(idle.as_millis()).unwrap_or(u32::MAX).max(1));
-        Upkeep { origin: shared.origin, idle_ms, next: None, now: 0, phase: Phase::Serving }
+        Timers { origin: shared.origin, idle_ms, next: None, now: 0, phase: Phase::Serving }
     }
 
     /// Reads the clock, if anybody needs to know.
@@ -76,7 +76,7 @@ impl Upkeep {
         self.next.map(|next| self.origin + Duration::from_millis(next))
     }
 
-    /// Whether it is time to look at every session. Whoever does hands each to [`Upkeep::judge`].
+    /// Whether it is time to look at every session. Whoever does hands each to [`Timers::judge`].
     pub(super) fn due(&mut self) -> bool {
         self.next.take_if(|next| *next <= self.now).is_some()
     }
@@ -95,36 +95,36 @@ impl Upkeep {
     }
 
     /// What is to become of a session that last moved a byte at `stamp`.
-    pub(super) fn judge(&mut self, fd: BorrowedFd<'_>, stamp: u32, doing: &Doing) -> Verdict {
-        if let Doing::Leaving(since) = doing {
+    pub(super) fn judge(&mut self, fd: BorrowedFd<'_>, stamp: u32, activity: &Activity) -> Verdict {
+        if let Activity::Lingering(since) = activity {
             return self.after(*since, LINGER.as_millis() as u32, Verdict::Close);
         }
         if self.phase != Phase::Serving {
             self.look_in(DRAIN_TICK);
-            if matches!(doing, Doing::Listening) && quiet_in(fd).is_zero() {
-                return Verdict::Farewell(Ending::Draining);
+            if matches!(activity, Activity::Idle) && quiet_in(fd).is_zero() {
+                return Verdict::Linger(Ending::Draining);
             }
         }
         let Some(idle) = self.idle_ms else { return Verdict::Stay };
-        match doing {
+        match activity {
             // A slow reader takes the rest bit by bit, and only the kernel knows when it last did.
-            Doing::Owing => match self.after(stamp, idle, Verdict::Abort(Ending::Idle)) {
+            Activity::Flushing => match self.after(stamp, idle, Verdict::Abort(Ending::Idle)) {
                 Verdict::Stay => Verdict::Stay,
                 abort => self.within(sent_ago(fd), idle, abort),
             },
-            _ => self.after(stamp, idle, Verdict::Farewell(Ending::Idle)),
+            _ => self.after(stamp, idle, Verdict::Linger(Ending::Idle)),
         }
     }
 
-    fn after(&mut self, since: u32, patience: u32, verdict: Verdict) -> Verdict {
-        self.within(self.stamp().wrapping_sub(since), patience, verdict)
+    fn after(&mut self, since: u32, limit: u32, verdict: Verdict) -> Verdict {
+        self.within(self.stamp().wrapping_sub(since), limit, verdict)
     }
 
-    fn within(&mut self, elapsed: u32, patience: u32, verdict: Verdict) -> Verdict {
-        if elapsed >= patience {
+    fn within(&mut self, elapsed: u32, limit: u32, verdict: Verdict) -> Verdict {
+        if elapsed >= limit {
             return verdict;
         }
-        self.look_in(Duration::from_millis(u64::from(patience - elapsed)));
+        self.look_in(Duration::from_millis(u64::from(limit - elapsed)));
         Verdict::Stay
     }
 }

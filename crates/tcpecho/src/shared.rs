@@ -1,12 +1,11 @@
-//! What an engine sees of its server: the limits, the counters, and a [`Door`] through which connections come.
+//! What all loops of a server share: limits, counters, the accept backoff, and the events that stop it.
 
 use std::{
     net::SocketAddr,
     os::fd::OwnedFd,
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
+        Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, Ordering::Relaxed},
-        mpsc::SyncSender,
     },
     time::{Duration, Instant},
 };
@@ -15,8 +14,7 @@ use rustix::io::Errno;
 
 use crate::{
     Error, Event, Report,
-    accept_queue::AcceptQueue,
-    patience::{Advice, Patience},
+    accept_backoff::{AcceptBackoff, Advice},
     session::{Outcome, Session},
     stats::Stats,
     stop::Stop,
@@ -47,7 +45,7 @@ pub(crate) struct Shared {
     failing: AtomicBool,
     /// The sessions of the engines that block in them.
     pub(crate) table: Table,
-    patience: Mutex<Patience>,
+    backoff: Mutex<AcceptBackoff>,
     observer: Option<Box<Observer>>,
 }
 
@@ -70,7 +68,7 @@ impl Shared {
             freed: Stop::new()?,
             failing: AtomicBool::new(false),
             table: Table::default(),
-            patience: Mutex::default(),
+            backoff: Mutex::default(),
             observer,
         })
     }
@@ -81,19 +79,19 @@ impl Shared {
         }
     }
 
-    fn patience(&self) -> MutexGuard<'_, Patience> {
-        self.patience.lock().unwrap_or_else(PoisonError::into_inner)
+    fn backoff(&self) -> MutexGuard<'_, AcceptBackoff> {
+        self.backoff.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Whether accept(2) may be called; `Err` says when to ask again.
     pub(crate) fn may_accept(&self) -> Result<(), Instant> {
-        if self.failing.load(Relaxed) { self.patience().may_try(Instant::now()) } else { Ok(()) }
+        if self.failing.load(Relaxed) { self.backoff().may_try(Instant::now()) } else { Ok(()) }
     }
 
     /// accept(2) worked, or found its queue empty.
     pub(crate) fn accept_worked(&self) {
         if self.failing.load(Relaxed) {
-            let told = self.patience().worked(Instant::now());
+            let told = self.backoff().worked(Instant::now());
             self.failing.store(false, Relaxed);
             if let Some((failures, lasted)) = told {
                 self.tell(&Event::AcceptResumed { failures, lasted });
@@ -104,9 +102,9 @@ impl Shared {
     /// accept(2) failed; what to do about it.
     pub(crate) fn accept_failed(&self, errno: Errno) -> Advice {
         let (advice, say) = {
-            let mut patience = self.patience();
-            let answer = patience.failed(errno, Instant::now());
-            self.failing.store(patience.in_trouble(), Relaxed);
+            let mut backoff = self.backoff();
+            let answer = backoff.failed(errno, Instant::now());
+            self.failing.store(backoff.in_trouble(), Relaxed);
             answer
         };
         if errno != Errno::INTR {
@@ -120,7 +118,7 @@ impl Shared {
 
     /// A descriptor was freed while accept(2) was failing for want of one.
     pub(crate) fn descriptor_freed(&self) {
-        self.patience().freed(Instant::now());
+        self.backoff().freed(Instant::now());
     }
 
     /// A connection begins, unless there is no room for it; then it is closed, counted and told.
@@ -146,12 +144,4 @@ impl Shared {
         let report: Report = session.report(outcome, self.origin);
         self.tell(&Event::Ended(&report));
     }
-}
-
-/// What one loop of a server is given.
-pub(crate) struct Context {
-    pub(crate) shared: Arc<Shared>,
-    pub(crate) queue: Arc<AcceptQueue>,
-    /// Told by [`crate::door::Door::open`], the last thing that an engine needs before it serves.
-    pub(crate) ready: SyncSender<()>,
 }

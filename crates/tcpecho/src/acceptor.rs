@@ -1,13 +1,13 @@
 //! Where connections come in: readiness of the listeners, the accept policy, and the word that it is time to stop.
 //!
-//! A door is an epoll instance with the listeners and the stops in it. An engine that waits for nothing else blocks in
-//! [`Door::accept`]; one with an epoll of its own puts its sessions into the same instance and hands tokens that are the
-//! door's to [`Door::note`]; a ring polls the instance's descriptor. No engine calls accept(2) itself. The listeners are in
+//! A acceptor is an epoll instance with the listeners and the stops in it. An engine that waits for nothing else blocks in
+//! [`Acceptor::accept`]; one with an epoll of its own puts its sessions into the same instance and hands tokens that are the
+//! acceptor's to [`Acceptor::note`]; a ring polls the instance's descriptor. No engine calls accept(2) itself. The listeners are in
 //! an [`AcceptQueue`], because a drain begins in another thread.
 
 use std::{
     os::fd::{AsFd, BorrowedFd, OwnedFd},
-    sync::Arc,
+    sync::{Arc, mpsc::SyncSender},
     time::{Duration, Instant},
 };
 
@@ -23,15 +23,16 @@ use tcpecho_os::socket::abort;
 
 use crate::{
     Ending, Error,
+    accept_backoff::Advice,
     accept_queue::{AcceptQueue, Accepted, Queues},
-    context::{Context, Shared},
-    patience::Advice,
+    phase::Phase,
     session::{Outcome, Session},
+    shared::Shared,
 };
 
-/// Tokens from here on are the door's own.
-pub(crate) const DOOR: u64 = 1 << 63;
-const DRAIN: u64 = DOOR | 1 << 32;
+/// Tokens from here on are the acceptor's own.
+pub(crate) const OWN_TOKENS: u64 = 1 << 63;
+const DRAIN: u64 = OWN_TOKENS | 1 << 32;
 const HALT: u64 = DRAIN + 1;
 const FREED: u64 = DRAIN + 2;
 
@@ -41,17 +42,16 @@ pub(crate) const BATCH: usize = 64;
 /// How many events one wait takes in.
 const EVENTS: usize = 256;
 
-/// Where a server is in its life.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Phase {
-    Serving,
-    /// Connections that were queued are served; the listeners are closed.
-    Draining,
-    Halted,
+/// What one loop of a server is given.
+pub(crate) struct Context {
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) queue: Arc<AcceptQueue>,
+    /// Told by [`Acceptor::open`], the last thing that an engine needs before it serves.
+    pub(crate) ready: SyncSender<()>,
 }
 
 /// The way in for one loop.
-pub(crate) struct Door {
+pub(crate) struct Acceptor {
     shared: Arc<Shared>,
     epoll: OwnedFd,
     queue: Arc<AcceptQueue>,
@@ -60,9 +60,9 @@ pub(crate) struct Door {
     paused: Option<Instant>,
 }
 
-impl Door {
-    /// The door of `context`, whose accepted sockets are made with `flags` (non-blocking or not). Whatever else an engine
-    /// may fail to get, it gets before: with its door open, the server is ready.
+impl Acceptor {
+    /// The acceptor of `context`, whose accepted sockets are made with `flags` (non-blocking or not). Whatever else an engine
+    /// may fail to get, it gets before: with its acceptor open, the server is ready.
     pub(crate) fn open(context: Context, flags: SocketFlags) -> Result<Self, Error> {
         let Context { shared, queue, ready } = context;
         let failed = |errno| Error::new("epoll_ctl", errno);
@@ -85,7 +85,7 @@ impl Door {
         }
         // Whoever started the server may have died of something else; then this is told to nobody.
         let _ = ready.send(());
-        Ok(Door { shared, epoll, queue, phase: Phase::Serving, paused: None })
+        Ok(Acceptor { shared, epoll, queue, phase: Phase::Serving, paused: None })
     }
 
     pub(crate) fn phase(&self) -> Phase {
@@ -101,14 +101,14 @@ impl Door {
         queues.open.is_empty() && queues.taken.is_empty()
     }
 
-    /// When the door wants to be looked at though nothing happened. A draining door wants it until it has closed, which no
+    /// When the acceptor wants to be looked at though nothing happened. A draining acceptor wants it until it has closed, which no
     /// event may announce.
     pub(crate) fn deadline(&self) -> Option<Instant> {
         let closing = self.phase == Phase::Draining && !self.closed();
         self.paused.or_else(|| closing.then(Instant::now))
     }
 
-    /// Takes in one event of the door's own.
+    /// Takes in one event of the acceptor's own.
     pub(crate) fn note(&mut self, token: u64) -> Result<(), Error> {
         match token {
             DRAIN => self.advance(Phase::Draining),
@@ -124,7 +124,7 @@ impl Door {
                 Ok(())
             }
             listener => {
-                let index = (listener & !DOOR) as usize;
+                let index = (listener & !OWN_TOKENS) as usize;
                 if let Some(queue) = self.queue.lock().open.get_mut(index) {
                     queue.ready = true;
                 }
@@ -219,7 +219,7 @@ impl Door {
         Ok(None)
     }
 
-    /// Waits for the next connection; `None` once the door is closed.
+    /// Waits for the next connection; `None` once the acceptor is closed.
     pub(crate) fn accept(&mut self) -> Result<Option<(OwnedFd, Session)>, Error> {
         loop {
             if let Some(entered) = self.try_accept()? {
@@ -232,7 +232,7 @@ impl Door {
         }
     }
 
-    /// Waits for events until `deadline`, takes in the door's own, and gives the tokens of the others to `other`.
+    /// Waits for events until `deadline`, takes in the acceptor's own, and gives the tokens of the others to `other`.
     pub(crate) fn wait(
         &mut self,
         deadline: Option<Instant>,
@@ -247,7 +247,7 @@ impl Door {
         };
         for event in events.iter() {
             match event.data.u64() {
-                token if token >= DOOR => self.note(token)?,
+                token if token >= OWN_TOKENS => self.note(token)?,
                 token => other(token),
             }
         }
@@ -289,14 +289,14 @@ impl Door {
     }
 }
 
-impl AsFd for Door {
+impl AsFd for Acceptor {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.epoll.as_fd()
     }
 }
 
 fn listener_token(index: usize) -> EventData {
-    EventData::new_u64(DOOR | index as u64)
+    EventData::new_u64(OWN_TOKENS | index as u64)
 }
 
 /// The time that is left until `deadline`, for a call that takes it so.

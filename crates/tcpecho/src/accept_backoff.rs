@@ -69,12 +69,12 @@ struct Trouble {
 
 /// The memory of accept's failures.
 #[derive(Debug, Default)]
-pub(crate) struct Patience {
+pub(crate) struct AcceptBackoff {
     trouble: Option<Trouble>,
     last_said: Option<Instant>,
 }
 
-impl Patience {
+impl AcceptBackoff {
     /// May accept be called now? `Err` says when to ask again. A yes during trouble uses up this pace's try.
     pub(crate) fn may_try(&mut self, now: Instant) -> Result<(), Instant> {
         match &mut self.trouble {
@@ -155,17 +155,17 @@ mod tests {
     /// loops of one server try whenever they may.
     fn tries(errno: Errno, freed: Option<Duration>, loops: usize) -> (Vec<Instant>, usize) {
         let start = Instant::now();
-        let mut patience = Patience::default();
+        let mut backoff = AcceptBackoff::default();
         let (mut tries, mut said) = (Vec::new(), 0);
         for ms in 0..10_000u64 {
             let now = start + Duration::from_millis(ms);
             if freed.is_some_and(|every| ms % every.as_millis() as u64 == 0) {
-                patience.freed(now);
+                backoff.freed(now);
             }
             for _ in 0..loops {
-                while patience.may_try(now).is_ok() {
+                while backoff.may_try(now).is_ok() {
                     tries.push(now);
-                    let (advice, say) = patience.failed(errno, now);
+                    let (advice, say) = backoff.failed(errno, now);
                     said += usize::from(say);
                     if advice != Advice::Again {
                         break;
@@ -216,34 +216,34 @@ mod tests {
     #[test]
     fn a_few_transient_errors_are_retried_at_once() {
         let now = Instant::now();
-        let mut patience = Patience::default();
+        let mut backoff = AcceptBackoff::default();
         for _ in 1..BURST {
-            assert_eq!(patience.failed(Errno::CONNABORTED, now).0, Advice::Again);
+            assert_eq!(backoff.failed(Errno::CONNABORTED, now).0, Advice::Again);
         }
-        assert_eq!(patience.failed(Errno::CONNABORTED, now).0, Advice::Wait(now + PACE));
+        assert_eq!(backoff.failed(Errno::CONNABORTED, now).0, Advice::Wait(now + PACE));
     }
 
     #[test]
     fn a_freed_descriptor_is_tried_at_once_and_success_forgets() {
         let now = Instant::now();
-        let mut patience = Patience::default();
-        assert_eq!(patience.failed(Errno::MFILE, now), (Advice::Wait(now + PACE), true));
-        assert!(patience.may_try(now).is_err());
-        patience.freed(now);
-        assert!(patience.may_try(now).is_ok());
-        assert_eq!(patience.worked(now), Some((1, Duration::ZERO)));
-        assert!(!patience.in_trouble());
+        let mut backoff = AcceptBackoff::default();
+        assert_eq!(backoff.failed(Errno::MFILE, now), (Advice::Wait(now + PACE), true));
+        assert!(backoff.may_try(now).is_err());
+        backoff.freed(now);
+        assert!(backoff.may_try(now).is_ok());
+        assert_eq!(backoff.worked(now), Some((1, Duration::ZERO)));
+        assert!(!backoff.in_trouble());
     }
 
     #[test]
     fn sentences_are_a_second_apart_even_when_trouble_comes_and_goes() {
         let start = Instant::now();
-        let mut patience = Patience::default();
+        let mut backoff = AcceptBackoff::default();
         let mut said = 0;
         for ms in 0..5_000 {
             let now = start + Duration::from_millis(ms);
-            said += u32::from(patience.failed(Errno::NOBUFS, now).1);
-            patience.worked(now);
+            said += u32::from(backoff.failed(Errno::NOBUFS, now).1);
+            backoff.worked(now);
         }
         assert_eq!(said, 5);
     }
@@ -251,9 +251,9 @@ mod tests {
     #[test]
     fn interrupted_is_no_failure_and_a_broken_listener_is_fatal() {
         let now = Instant::now();
-        let mut patience = Patience::default();
-        assert_eq!(patience.failed(Errno::INTR, now), (Advice::Again, false));
-        assert!(!patience.in_trouble());
-        assert_eq!(patience.failed(Errno::INVAL, now).0, Advice::Fatal);
+        let mut backoff = AcceptBackoff::default();
+        assert_eq!(backoff.failed(Errno::INTR, now), (Advice::Again, false));
+        assert!(!backoff.in_trouble());
+        assert_eq!(backoff.failed(Errno::INVAL, now).0, Advice::Fatal);
     }
 }
