@@ -29,7 +29,7 @@ impl Modules {
     pub(crate) fn read(root: &Path) -> Modules {
         let mut modules = Modules::default();
         let beside = root.parent().expect("a folder").to_owned();
-        modules.read_file(Name::new(), root, &beside);
+        modules.read_file(&[], root, &beside);
         modules
     }
 
@@ -47,16 +47,14 @@ impl Modules {
         self.all.len()
     }
 
-    fn read_file(&mut self, name: Name, path: &Path, beside: &Path) {
+    fn read_file(&mut self, name: &[String], path: &Path, beside: &Path) {
         let text = fs::read_to_string(path)
             .unwrap_or_else(|error| panic!("read {}: {error}", path.display()));
-        for child in self.add(name.clone(), &text, &path.display().to_string()) {
+        for child in self.add(name.to_vec(), &text, &path.display().to_string()) {
             let file = beside.join(format!("{child}.rs"));
             let folder = beside.join(&child);
             let file = if file.exists() { file } else { folder.join("mod.rs") };
-            let mut name = name.clone();
-            name.push(child);
-            self.read_file(name, &file, &folder);
+            self.read_file(&[name, &[child]].concat(), &file, &folder);
         }
     }
 
@@ -199,13 +197,13 @@ impl Reader<'_> {
             syn::UseTree::Path(path) => self.import(&path.tree, &with(&path.ident)),
             syn::UseTree::Name(name) if name.ident == "self" => {
                 let known = before.last().cloned().unwrap_or_default();
-                self.imported(before.to_vec(), known);
+                self.imported(before, known);
             }
-            syn::UseTree::Name(name) => self.imported(with(&name.ident), name.ident.to_string()),
+            syn::UseTree::Name(name) => self.imported(&with(&name.ident), name.ident.to_string()),
             syn::UseTree::Rename(rename) => {
-                self.imported(with(&rename.ident), rename.rename.to_string());
+                self.imported(&with(&rename.ident), rename.rename.to_string());
             }
-            syn::UseTree::Glob(_) => self.imported(before.to_vec(), "*".into()),
+            syn::UseTree::Glob(_) => self.imported(before, "*".into()),
             syn::UseTree::Group(group) => {
                 for tree in &group.items {
                     self.import(tree, before);
@@ -214,8 +212,8 @@ impl Reader<'_> {
         }
     }
 
-    fn imported(&mut self, path: Vec<String>, known: String) {
-        if let Some(path) = self.absolute(&path) {
+    fn imported(&mut self, path: &[String], known: String) {
+        if let Some(path) = self.absolute(path) {
             self.module.paths.insert(path.clone());
             self.module.imports.insert(known, path);
         }
