@@ -1,9 +1,10 @@
 //! Every scenario, over IPv4 and IPv6: its claims hold.
 
-use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
+use std::time::Duration;
 
 use tcpecho_lab::{
-    Dice, Family, Options, TcpState, TwoHosts,
+    Dice, Family, Matcher, Options, Packet, Rule, Side, TcpState, TwoHosts,
     host::Cable,
     quiz::questions,
     scenario::{SCENARIOS, Scenario, Sentence, Verdict},
@@ -48,8 +49,30 @@ fn scenarios_hold_with_their_calls_observed() {
     }
 }
 
+/// As on a busy machine, where the wire comes to a packet late.
+#[test]
+fn answers_to_window_probes_may_be_late() {
+    play(&[Scenario::named("zero-window").unwrap()], |stage| {
+        let (closed, asked) = (AtomicBool::new(false), AtomicBool::new(false));
+        let answers = Matcher::any_tcp().matching("answers", move |from, packet: &Packet| {
+            let Some(tcp) = packet.tcp() else { return false };
+            match from {
+                Side::Client => {
+                    asked.fetch_or(closed.load(Relaxed) && tcp.payload == 0, Relaxed);
+                    false
+                }
+                Side::Server => {
+                    closed.fetch_or(tcp.window == 0, Relaxed);
+                    tcp.window == 0 && asked.load(Relaxed)
+                }
+            }
+        });
+        stage.wire_rule(Rule::delay(answers, Duration::from_millis(600)));
+    });
+}
+
 /// Where there can be hosts, something has to be played: a table in which everything was skipped proves nothing.
-fn play(scenarios: &[&'static Scenario], prepare: fn(&mut Stage)) {
+fn play(scenarios: &[&'static Scenario], prepare: impl Fn(&mut Stage) + Sync) {
     if let Err(failed) = TwoHosts::new(&Options::default()) {
         return println!("SKIP no hosts: {failed}");
     }
@@ -66,7 +89,7 @@ fn play(scenarios: &[&'static Scenario], prepare: fn(&mut Stage)) {
                 scope.spawn(|| {
                     let mut failures = Vec::new();
                     while let Some((scenario, family)) = plays.get(next.fetch_add(1, Relaxed)) {
-                        let run = scenario.run(*family, Cable::Tun, puppet.clone(), prepare);
+                        let run = scenario.run(*family, Cable::Tun, puppet.clone(), &prepare);
                         held.fetch_add(
                             usize::from(matches!(run.verdict, Verdict::Held(_))),
                             Relaxed,
