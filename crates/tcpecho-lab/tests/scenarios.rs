@@ -134,6 +134,7 @@ fn complaint(run: &Run) -> Option<String> {
         }
         Verdict::Failed(claims) => Some(format!("{name}: {}", claims.join("; "))),
         Verdict::Broken(why) => Some(format!("{name}: broken: {why}")),
+        Verdict::Interrupted(_) => unreachable!("nobody interrupts it"),
     }
 }
 
