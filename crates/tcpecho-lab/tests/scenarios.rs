@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
 use std::time::Duration;
 
 use tcpecho_lab::{
-    Dice, Family, Matcher, Options, Packet, Rule, Side, TcpState, TwoHosts,
+    Action, Dice, Family, Matcher, Options, Packet, Rule, Side, TcpState, TwoHosts,
     host::Cable,
     quiz::questions,
     scenario::{SCENARIOS, Scenario, Sentence, Verdict},
@@ -68,6 +68,23 @@ fn answers_to_window_probes_may_be_late() {
             }
         });
         stage.wire_rule(Rule::delay(answers, Duration::from_millis(600)));
+    });
+}
+
+/// As on a busy machine, where a FIN is sent again before the wire comes to the first one: the copy is answered from
+/// TIME_WAIT, and the answer finds a socket that is gone, which is an RST (RFC 1337).
+#[test]
+fn a_late_copy_of_a_fin_does_not_end_time_wait() {
+    play(&[Scenario::named("no-local-port").unwrap()], |stage| {
+        stage.wire_rule(Rule::new(Matcher::fin().from_server(), Action::Duplicate).once());
+    });
+}
+
+/// As on a busy machine, where an answer takes longer than the kernel waits before it sends the SYN again.
+#[test]
+fn the_answer_to_a_syn_may_be_late() {
+    play(&[Scenario::named("refused").unwrap()], |stage| {
+        stage.wire_rule(Rule::delay(Matcher::rst().from_server(), Duration::from_millis(1500)));
     });
 }
 

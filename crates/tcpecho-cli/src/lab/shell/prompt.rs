@@ -22,7 +22,7 @@ use crate::{
 };
 
 pub(super) enum Prompt {
-    Terminal(Terminal),
+    Terminal(Box<Terminal>),
     Lines,
 }
 
@@ -70,7 +70,8 @@ impl Prompt {
         let typing = Arc::new(Mutex::new(Typing::default()));
         let below = Arc::clone(&typing);
         let print: Sink = Box::new(move |line| lock(&below).print_above(line));
-        (Prompt::Terminal(Terminal { typing, read: Vec::new(), signals, raw: None }), print)
+        let terminal = Terminal { typing, read: Vec::new(), signals, raw: None };
+        (Prompt::Terminal(Box::new(terminal)), print)
     }
 
     pub(super) fn is_interactive(&self) -> bool {
