@@ -77,10 +77,10 @@ impl Terminal {
                 return before;
             }
             let left = end.saturating_duration_since(Instant::now());
-            match self.screen.recv_timeout(left) {
-                Ok(bytes) => self.unread.push_str(&String::from_utf8_lossy(&bytes)),
-                Err(_) => panic!("missing {text:?} in:\n{}", self.unread),
-            }
+            let Ok(bytes) = self.screen.recv_timeout(left) else {
+                panic!("missing {text:?} in:\n{}", self.unread);
+            };
+            self.unread.push_str(&String::from_utf8_lossy(&bytes));
         }
     }
 
