@@ -9,6 +9,7 @@ mod learn;
 mod mermaid;
 mod pace;
 mod page;
+mod playing;
 mod report;
 mod shell;
 mod test;
@@ -19,14 +20,10 @@ use std::{
     io::{self, Write},
     path::PathBuf,
     process::ExitCode,
-    sync::{
-        Mutex, PoisonError,
-        atomic::{AtomicUsize, Ordering::Relaxed},
-    },
 };
 
 use clap::{Args, Subcommand, ValueEnum};
-use rustix::process::Signal;
+use nix::sys::signal::Signal;
 use tcpecho_lab::{
     Family, Place, Side, doctor,
     host::Cable,
@@ -38,10 +35,10 @@ use tcpecho_lab::{
 
 use tcpecho_os::signal::{Disposition, dispose};
 
-use self::ladder::Ladder;
+use self::playing::{Drawing, Plan, Played};
 use crate::{
     exit,
-    output::{self, ExitWithReader, OutputBuffer, lost_as_text},
+    output::{self, OutputBuffer, lost_as_text},
     tell::{Failure, say},
 };
 
@@ -145,7 +142,7 @@ enum Format {
 
 pub(crate) fn run(args: &LabArgs) -> ExitCode {
     // Whoever started us may have ignored it; then the kernel would reap those that are waited for here.
-    let _ = dispose(Signal::CHILD.as_raw(), Disposition::Default);
+    let _ = dispose(Signal::SIGCHLD as i32, Disposition::Default);
     match &args.what {
         What::List => list(),
         What::Explain { name } => explain(name),
@@ -269,6 +266,10 @@ fn play(args: &RunArgs) -> ExitCode {
             }
         }
     }
+    let signals = match playing::catch_signals() {
+        Ok(signals) => signals,
+        Err(status) => return status,
+    };
     let cable = match enter() {
         Ok(cable) => cable,
         Err(status) => return status,
@@ -279,21 +280,22 @@ fn play(args: &RunArgs) -> ExitCode {
         let ways_out = doctor::observing_ways_out(&failed).join("; or ");
         return skip(format!("SKIP: system calls cannot be observed here: {failed}; {ways_out}"));
     }
-    let watch = ExitWithReader::start();
-    let prepare = |stage: &mut Stage| {
-        args.prepare(stage);
-        for guest in &invitations {
-            stage.invite(guest.role, guest.command.clone());
-        }
+    let drawing = match args.format {
+        Format::Text if args.slow => Drawing::StepByStep,
+        Format::Text if wanted.len() == 1 || args.jobs == 1 => Drawing::Live,
+        _ => Drawing::Nothing,
     };
-    let live = args.format == Format::Text && (wanted.len() == 1 || args.jobs == 1 || args.slow);
-    let runs = if live {
-        one_by_one(&wanted, cable, args.slow, &prepare)
-    } else {
-        side_by_side(&wanted, cable, args.jobs.into(), &prepare)
-    };
-    drop(watch);
-    let mut status = status(&runs);
+    let jobs = if drawing == Drawing::Nothing { args.jobs.into() } else { 1 };
+    let prepare = args.preparation(invitations);
+    let Played { runs, interrupted_by } =
+        match playing::play(Plan { wanted, cable, jobs, drawing, prepare }, signals) {
+            Ok(played) => played,
+            Err(status) => return status,
+        };
+    let mut status = interrupted_by.map_or_else(|| status(&runs), exit::interrupted_by);
+    if interrupted_by == Some(Signal::SIGPIPE) {
+        return ExitCode::from(status);
+    }
     if let (Some(file), [run]) = (&args.pcapng, runs.as_slice())
         && let Err(sentence) = report::write_pcapng(run, file)
     {
@@ -302,8 +304,12 @@ fn play(args: &RunArgs) -> ExitCode {
     }
     let mut out = OutputBuffer::stdout(lost_as_text);
     // Its failure is the writer's, which tells it.
-    let _ = show(&mut out, args, live, &runs);
-    ExitCode::from(out.end(status))
+    let _ = show(&mut out, args, drawing, &runs);
+    let status = out.end(status);
+    if let Some(signal) = interrupted_by {
+        say(&format!("interrupted by {signal}"));
+    }
+    ExitCode::from(status)
 }
 
 /// Becomes able to make hosts, by the best way there is: first of all, because a user namespace can only be entered while
@@ -320,32 +326,6 @@ fn enter() -> Result<Cable, ExitCode> {
     })?;
     way.enter().map_err(|failed| skipped(&failed))?;
     Ok(way.cable())
-}
-
-/// Drawn while it happens.
-fn one_by_one(
-    wanted: &[(&'static Scenario, Family)],
-    cable: Cable,
-    slow: bool,
-    prepare: &(dyn Fn(&mut Stage) + Sync),
-) -> Vec<Run> {
-    wanted
-        .iter()
-        .map(|(scenario, family)| {
-            if slow {
-                let run = scenario.run(*family, cable, puppet_command(), prepare);
-                slowly(&run);
-                return run;
-            }
-            let mut ladder = None;
-            let run = scenario.run(*family, cable, puppet_command(), |stage| {
-                prepare(stage);
-                ladder = Some(Ladder::follow(&stage.two().timeline));
-            });
-            drop(ladder);
-            run
-        })
-        .collect()
 }
 
 /// Step by step, as it was: a kernel's timers would not wait for whoever looks.
@@ -366,57 +346,38 @@ fn wait_for_enter(sentence: &str) {
     let _ = io::stdin().read_line(&mut String::new());
 }
 
-/// So many at a time; each has hosts of its own.
-fn side_by_side(
-    wanted: &[(&'static Scenario, Family)],
-    cable: Cable,
-    jobs: usize,
-    prepare: &(dyn Fn(&mut Stage) + Sync),
-) -> Vec<Run> {
-    let next = AtomicUsize::new(0);
-    let runs = Mutex::new(Vec::new());
-    std::thread::scope(|scope| {
-        for _ in 0..jobs.min(wanted.len()) {
-            scope.spawn(|| {
-                while let Some((scenario, family)) = wanted.get(next.fetch_add(1, Relaxed)) {
-                    let run = scenario.run(*family, cable, puppet_command(), prepare);
-                    runs.lock().unwrap_or_else(PoisonError::into_inner).push(run);
-                }
-            });
-        }
-    });
-    let mut runs = runs.into_inner().unwrap_or_else(PoisonError::into_inner);
-    let place = |run: &Run| {
-        wanted.iter().position(|(scenario, family)| {
-            std::ptr::eq(*scenario, run.scenario) && *family == run.family
-        })
-    };
-    runs.sort_by_key(place);
-    runs
-}
-
 fn puppet_command() -> Vec<OsString> {
     let program = std::env::current_exe().unwrap_or_else(|_| "tcpecho".into());
     vec![program.into_os_string(), "lab".into(), "puppet".into()]
 }
 
 impl RunArgs {
-    fn prepare(&self, stage: &mut Stage) {
-        stage.two().wire.seed(self.seed);
-        if self.real_time {
-            stage.in_real_time();
-        }
-        if self.calls {
-            stage.observe_calls();
-        }
+    fn preparation(
+        &self,
+        invitations: Vec<test::Invitation>,
+    ) -> Box<dyn Fn(&mut Stage) + Send + Sync> {
+        let RunArgs { seed, real_time, calls, .. } = *self;
+        Box::new(move |stage| {
+            stage.two().wire.seed(seed);
+            if real_time {
+                stage.in_real_time();
+            }
+            if calls {
+                stage.observe_calls();
+            }
+            for guest in &invitations {
+                stage.invite(guest.role, guest.command.clone());
+            }
+        })
     }
 }
 
-fn show(out: &mut impl Write, args: &RunArgs, drawn: bool, runs: &[Run]) -> io::Result<()> {
+fn show(out: &mut impl Write, args: &RunArgs, drawing: Drawing, runs: &[Run]) -> io::Result<()> {
     match args.format {
-        Format::Text if drawn => report::summary(out, runs, args.seed),
+        Format::Text if drawing != Drawing::Nothing => report::summary(out, runs, args.seed),
         Format::Text => {
-            for run in runs.iter().filter(|run| !matches!(run.verdict, Verdict::Held(_))) {
+            let is_drawn = |run: &&Run| run.has_begun() && !matches!(run.verdict, Verdict::Held(_));
+            for run in runs.iter().filter(is_drawn) {
                 ladder::draw(out, run)?;
             }
             report::summary(out, runs, args.seed)

@@ -22,6 +22,7 @@ use rustix::{
 /// instead.
 #[derive(Debug)]
 pub(crate) struct Signals {
+    mask: SigSet,
     caught: SignalFd,
     /// An epoll instance for the signals and stdout, where a reader that leaves counts as a signal.
     reader: Option<OwnedFd>,
@@ -45,7 +46,7 @@ impl Signals {
         mask.thread_block()?;
         let flags = SfdFlags::SFD_NONBLOCK | SfdFlags::SFD_CLOEXEC;
         let caught = SignalFd::with_flags(&mask, flags)?;
-        Ok(Signals { caught, reader: None, pending: Cell::new(None) })
+        Ok(Signals { mask, caught, reader: None, pending: Cell::new(None) })
     }
 
     /// Also takes it for SIGPIPE, once, that the reader of stdout leaves, before anything is written. So a verb that
@@ -63,12 +64,41 @@ impl Signals {
     /// Stops this process, once its SIGTSTP was read, as that signal does where nobody catches it, and returns when it
     /// goes on. Where no shell could let it go on, the kernel does not stop it.
     pub(crate) fn suspend() -> Result<(), Errno> {
+        raise(Signal::SIGTSTP)?;
+        Self::let_stop()
+    }
+
+    /// The signal is blocked, and so comes when it is blocked no more.
+    fn let_stop() -> Result<(), Errno> {
         let mut stop = SigSet::empty();
         stop.add(Signal::SIGTSTP);
-        // It is blocked, and so comes when it is blocked no more.
-        raise(Signal::SIGTSTP)?;
         stop.thread_unblock()?;
         stop.thread_block()
+    }
+
+    /// Stops the programs of this process group, ours as well, and returns when ours goes on; SIGTSTP is one of the caught
+    /// signals. Where no shell could let them go on, the kernel stops none.
+    pub(crate) fn suspend_group() -> Result<(), Errno> {
+        rustix::process::kill_current_process_group(rustix::process::Signal::TSTP)
+            .map_err(|errno| Errno::from_raw(errno.raw_os_error()))?;
+        Self::let_stop()
+    }
+
+    /// Lets these signals act in this thread as they do where nobody catches them, from now on; those that have come and
+    /// were not read act at once.
+    pub(crate) fn release(self) {
+        self.let_through();
+    }
+
+    /// The same until [`Signals::hold`].
+    pub(crate) fn let_through(&self) {
+        // It fails for an invalid argument only.
+        let _ = self.mask.thread_unblock();
+    }
+
+    /// Catches them again, after [`Signals::let_through`].
+    pub(crate) fn hold(&self) {
+        let _ = self.mask.thread_block();
     }
 
     /// The signal that came, if one did.

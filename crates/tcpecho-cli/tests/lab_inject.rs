@@ -59,7 +59,7 @@ fn nothing_outlives_the_lab_when_one_call_fails() {
 fn one_call_fails(injection: &Injection) -> Result<(), String> {
     let lab = Injected::start(TCPECHO, &RUN, Some(injection));
     let pid = lab.pid();
-    let is_over = until(WATCHED, || !process::lives(pid));
+    let is_over = process::end_within(&[pid], WATCHED);
     if !is_over {
         if !lab.rests() {
             return Err("it spins".into());
@@ -123,7 +123,7 @@ impl Refused {
             .unwrap();
         let mut lab = Marked { lab, mark };
         let pid = Pid::from_child(&lab.lab);
-        until(WATCHED, || !process::lives(pid));
+        process::end_within(&[pid], WATCHED);
         let _ = lab.lab.kill();
         lab.lab.wait().unwrap();
         if until(PATIENCE, || lab.family().is_empty()) {

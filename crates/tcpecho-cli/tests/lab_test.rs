@@ -287,7 +287,7 @@ fn a_program_that_ends_at_once_is_judged_at_once() {
     }
 }
 
-/// It closes, its child goes on with the connection: that is no end.
+/// It closes, its child goes on with the connection, a second later: that is no end.
 #[test]
 fn a_child_that_goes_on_is_waited_for() {
     let Some(script) = Script::new(

@@ -98,6 +98,11 @@ impl Attendant {
         observers.push(observer);
     }
 
+    /// The host's init.
+    pub(crate) fn init(&self) -> Arc<HostInit> {
+        Arc::clone(&self.init)
+    }
+
     /// Whether a process is left in the host whose parent, a program, has ended; where the kernel does not list children,
     /// none is.
     pub(crate) fn has_orphans(&self) -> bool {

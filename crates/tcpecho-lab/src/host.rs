@@ -26,7 +26,10 @@ use crate::timeline::{Place, TimedOut, Timeline, What};
 use crate::wire::Wire;
 
 mod cable;
+mod power;
 pub use cable::Cable;
+pub use power::Power;
+use power::Supplied;
 
 /// One of the two hosts. Dropping it leaves nothing of it.
 pub struct Host {
@@ -45,6 +48,7 @@ pub(crate) struct Parts {
     pub(crate) mtu: u32,
     /// Every program's system calls go to the timeline.
     pub(crate) observed: Arc<AtomicBool>,
+    pub(crate) power: Power,
 }
 
 /// What exists while a host is on. The processes go first, then what they used.
@@ -65,8 +69,11 @@ impl Host {
         let netns = NetNs::new()?;
         let device = netns.run(|| self.furnish(&netns))??;
         let states = Arc::new(States::of(&netns)?);
-        let init = HostInit::spawn(&netns, self.side.word())?;
-        let attendant = Attendant::new(init, self.side, &self.parts.timeline)?;
+        let (Supplied { states, .. }, attendant) = self.parts.power.supply(|| {
+            let init = HostInit::spawn(&netns, self.side.word())?;
+            let attendant = Attendant::new(init, self.side, &self.parts.timeline)?;
+            Ok((Supplied { init: attendant.init(), states }, attendant))
+        })?;
         // A look of its own: the wire's thread must not wait for somebody else's.
         self.parts.watch.set(self.side, Some(States::of(&netns)?));
         self.parts.wire.plug(self.side, device);
@@ -313,6 +320,7 @@ impl Host {
         self.parts.watch.set(self.side, None);
         self.parts.timeline.record(self.place(), What::Step("power off".into()));
         self.parts.wire.unplug(self.side);
+        self.parts.power.forget(&on.states);
         let On { attendant, states, netns } = on;
         drop(attendant);
         // A socket that still has something to say would keep the network alive.

@@ -6,8 +6,9 @@ use crate::host::Cable;
 use crate::pace::{Shortened, Timer};
 use crate::side::Family;
 use crate::stage::{Played, Stage};
-use crate::timeline::Timeline;
+use crate::timeline::{Timeline, What};
 use crate::trial::Conduct;
+use crate::two_hosts::Options;
 
 /// A boundary condition.
 pub struct Scenario {
@@ -107,6 +108,8 @@ pub enum Verdict {
     Broken(String),
     /// It cannot be played here.
     Skipped(String),
+    /// It was ended before its end, when so many claims had held; `None`: before it began.
+    Interrupted(Option<usize>),
 }
 
 /// A scenario that was played, with everything that happened.
@@ -125,6 +128,32 @@ pub struct Run {
     pub conduct: Option<Conduct>,
 }
 
+impl Run {
+    /// A run that was ended before its end, with what had happened by then; `None` if it had not begun.
+    #[must_use]
+    pub fn interrupted(
+        scenario: &'static Scenario,
+        family: Family,
+        timeline: Option<Timeline>,
+    ) -> Self {
+        let held = timeline.as_ref().map(|timeline| {
+            let mut held = 0;
+            timeline.each_since(0, |moment| {
+                held += usize::from(matches!(moment.what, What::Claim { holds: true, .. }));
+            });
+            held
+        });
+        let verdict = Verdict::Interrupted(held);
+        Run { scenario, family, verdict, timeline, shortened: Vec::new(), conduct: None }
+    }
+
+    /// Whether anything of it was played or tried.
+    #[must_use]
+    pub fn has_begun(&self) -> bool {
+        self.verdict != Verdict::Interrupted(None)
+    }
+}
+
 impl Scenario {
     /// The scenario of that name.
     #[must_use]
@@ -140,7 +169,18 @@ impl Scenario {
         puppet: Vec<OsString>,
         prepare: impl FnOnce(&mut Stage),
     ) -> Run {
-        let mut stage = match Stage::new(family, cable, puppet) {
+        self.run_on(&Options { family, cable, ..Options::default() }, puppet, prepare)
+    }
+
+    /// The same, with everything that can be said about the hosts.
+    pub fn run_on(
+        &'static self,
+        options: &Options,
+        puppet: Vec<OsString>,
+        prepare: impl FnOnce(&mut Stage),
+    ) -> Run {
+        let family = options.family;
+        let mut stage = match Stage::on(options, puppet) {
             Ok(stage) => stage,
             Err(failed) => {
                 let verdict = Verdict::Skipped(failed.to_string());

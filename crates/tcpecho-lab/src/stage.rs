@@ -121,7 +121,15 @@ impl Stage {
     /// # Errors
     /// Whatever [`TwoHosts::new`] needs and this system refuses.
     pub fn new(family: Family, cable: Cable, puppet: Vec<OsString>) -> Result<Self, Failed> {
-        let two = TwoHosts::new(&Options { family, cable, ..Options::default() })?;
+        Stage::on(&Options { family, cable, ..Options::default() }, puppet)
+    }
+
+    /// The same, with everything that can be said about the hosts.
+    ///
+    /// # Errors
+    /// As [`Stage::new`].
+    pub fn on(options: &Options, puppet: Vec<OsString>) -> Result<Self, Failed> {
+        let (two, family) = (TwoHosts::new(options)?, options.family);
         let guest = Guest::default();
         let patience = Patience(Arc::new(Mutex::new(PATIENCE)));
         let (claims, failed, shortened) = (0, Vec::new(), Vec::new());
@@ -485,6 +493,21 @@ impl Stage {
         let client = self.actor(Side::Client)?;
         client.must(&format!("socket {}", self.number()))?;
         Ok(client)
+    }
+
+    /// So many clients that have connected and are the server's whole accept queue.
+    ///
+    /// # Errors
+    /// One of their calls failed, or there never were so many.
+    pub fn queued_clients(&self, count: u32) -> Result<Vec<Actor>, Broken> {
+        let mut clients = Vec::new();
+        for _ in 0..count {
+            let client = self.client()?;
+            client.must(&self.connect_line())?;
+            clients.push(client);
+        }
+        self.wait_for_queue(count)?;
+        Ok(clients)
     }
 
     /// What a client says to connect to the server.

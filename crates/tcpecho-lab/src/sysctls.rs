@@ -26,6 +26,11 @@ pub(crate) const BASE: &[(&str, &str, &str)] = &[
         "8",
         "the kernel's own: no FIN is given up because the machine is busy",
     ),
+    (
+        "net.ipv4.tcp_rfc1337",
+        "1",
+        "TIME_WAIT is not ended by the RST that a late copy of a FIN brings about",
+    ),
     ("net.ipv4.tcp_ecn", "0", "fewer flags on the wire"),
     ("net.ipv4.tcp_fastopen", "0", "no data on a SYN"),
     ("net.ipv4.tcp_rmem", "4096 131072 6291456", "windows do not depend on this machine"),

@@ -36,6 +36,7 @@ struct Inner {
 struct State {
     moments: Ends<Moment>,
     omitted: Omitted,
+    is_frozen: bool,
 }
 
 /// What is kept of a timeline: far more than any scenario makes.
@@ -294,7 +295,11 @@ impl Timeline {
         Timeline(Arc::new(Inner {
             start: Instant::now(),
             epoch: SystemTime::now(),
-            state: Mutex::new(State { moments: Ends::new(KEPT), omitted: Omitted::default() }),
+            state: Mutex::new(State {
+                moments: Ends::new(KEPT),
+                omitted: Omitted::default(),
+                is_frozen: false,
+            }),
             grown: Condvar::new(),
         }))
     }
@@ -320,7 +325,10 @@ impl Timeline {
         let at = moment.at;
         let (bytes, dispensable) =
             (size_of::<Moment>() + moment.what.heap(), moment.what.is_dispensable());
-        let State { moments, omitted } = &mut *state;
+        let State { moments, omitted, is_frozen } = &mut *state;
+        if *is_frozen {
+            return at;
+        }
         moments.push(moment, bytes, dispensable, |gone| omitted.add(&gone.what));
         self.0.grown.notify_all();
         at
@@ -415,6 +423,13 @@ impl Timeline {
         }
     }
 
+    /// Keeps what has happened so far and records nothing from now on: an experiment that is interrupted stays as it was.
+    /// Followers reach its end.
+    pub fn freeze(&self) {
+        self.lock().is_frozen = true;
+        self.0.grown.notify_all();
+    }
+
     /// Keeps no more of the beginning and of the end than so many bytes each, of what comes from now on.
     pub fn keep(&self, bytes: usize) {
         self.lock().moments.limit(Limits { first: bytes, last: bytes });
@@ -439,7 +454,7 @@ impl Follower {
         self.next
     }
 
-    /// The next moment; `None` if there is none within `patience`, which may be without end.
+    /// The next moment; `None` if there is none within `patience`, which may be without end, or if the timeline is frozen.
     pub fn next(&mut self, patience: Option<Duration>) -> Option<Moment> {
         let end = patience.map(|patience| Instant::now() + patience);
         let grown = &self.timeline.0.grown;
@@ -449,6 +464,9 @@ impl Follower {
                 let gap = gap(self.next, number, moment.at);
                 self.next = if gap.is_some() { number } else { number + 1 };
                 return Some(gap.unwrap_or_else(|| moment.clone()));
+            }
+            if state.is_frozen {
+                return None;
             }
             let Some(end) = end else {
                 state = grown.wait(state).unwrap_or_else(PoisonError::into_inner);
@@ -500,6 +518,17 @@ mod tests {
         assert_eq!((timeline.mark(), follower.mark()), (2, 2));
         let late = timeline.wait_for(2, Duration::from_millis(1), "two", step).unwrap_err();
         assert_eq!(late.to_string(), "two did not happen within 1ms");
+    }
+
+    #[test]
+    fn a_frozen_timeline_stays_as_it_was() {
+        let timeline = Timeline::new();
+        let mut follower = timeline.follow();
+        timeline.step("one");
+        timeline.freeze();
+        timeline.step("two");
+        assert_eq!((timeline.mark(), timeline.since(0).len()), (1, 1));
+        assert!(follower.next(None).is_some() && follower.next(None).is_none());
     }
 
     /// A gigabyte of lines is not kept, and what is missing is counted; the experiment's own moments are all there.

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use tcpecho_os::failed::Failed;
 
-use crate::host::{Cable, Host, Parts};
+use crate::host::{Cable, Host, Parts, Power};
 use crate::side::{Family, Side};
 use crate::states::Watch;
 use crate::timeline::Timeline;
@@ -28,6 +28,8 @@ pub struct Options {
     pub mtu: u32,
     /// What the wire is made of.
     pub cable: Cable,
+    /// What supplies the hosts, to end them from another thread.
+    pub power: Power,
 }
 
 /// Two hosts and the wire between them. Dropping it ends all programs and leaves nothing behind; so does the death of the
@@ -55,6 +57,7 @@ impl Default for Options {
             watch_states: true,
             mtu: 1500,
             cable: Cable::Tun,
+            power: Power::default(),
         }
     }
 }
@@ -78,6 +81,7 @@ impl TwoHosts {
             cable: options.cable,
             mtu: options.mtu,
             observed: Arc::clone(&observed),
+            power: options.power.clone(),
         };
         let client = Host::new(Side::Client, parts.clone())?;
         let server = Host::new(Side::Server, parts)?;

@@ -2,7 +2,12 @@
 
 use std::collections::BTreeSet;
 use std::io::{BufRead, BufReader};
+use std::os::fd::OwnedFd;
 use std::process::{Child, Command, Stdio};
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::io::retry_on_intr;
+use rustix::process::{Pid, PidfdFlags, pidfd_open};
 
 mod common;
 use common::*;
@@ -19,7 +24,8 @@ fn victim() {
             }
             let _alive = (busy(&lab, Side::Client), busy(&lab, Side::Server), lab.connected());
             println!("pids {}", numbers(&lab));
-            std::thread::sleep(Duration::from_secs(100));
+            // Until it is killed, or whoever wants to kill it has gone.
+            let _ = std::io::stdin().read_line(&mut String::new());
         }),
         Ok("ends well") => Lab::with(Family::V4, |lab| {
             let before = (threads(), descriptors());
@@ -84,6 +90,7 @@ fn victim_that(role: &str) -> (Child, impl Iterator<Item = String>, Option<Vec<S
     let mut child = Command::new(std::env::current_exe().unwrap())
         .args(["--exact", "victim", "--nocapture", "--test-threads", "1"])
         .env(ROLE, role)
+        .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .spawn()
         .unwrap();
@@ -94,6 +101,13 @@ fn victim_that(role: &str) -> (Child, impl Iterator<Item = String>, Option<Vec<S
         Some(pids.split_whitespace().map(Into::into).collect())
     });
     (child, lines, pids)
+}
+
+/// A descriptor for each, readable when the process has ended; what is gone already has none.
+fn opened(pids: &[String]) -> Vec<OwnedFd> {
+    let number = |pid: &String| Pid::from_raw(pid.parse().unwrap()).unwrap();
+    let opened = pids.iter().map(|pid| pidfd_open(number(pid), PidfdFlags::empty()));
+    opened.filter_map(Result::ok).collect()
 }
 
 fn all_gone(pids: &[String]) -> bool {
@@ -126,12 +140,14 @@ fn all_are_gone_when_it(role: &str) {
         return eprintln!("SKIP: no laboratory here");
     };
     assert!(pids.len() >= 2 * 5 + 2, "{pids:?}");
+    let processes = opened(&pids);
     lab.kill().unwrap();
     lab.wait().unwrap();
-    let end = Instant::now() + PATIENCE;
-    while !all_gone(&pids) {
-        assert!(Instant::now() < end, "still there: {pids:?}");
-        std::thread::sleep(Duration::from_millis(5));
+    let patience = Timespec::try_from(PATIENCE).unwrap();
+    for process in &processes {
+        let mut watched = [PollFd::new(process, PollFlags::IN)];
+        let ended = retry_on_intr(|| poll(&mut watched, Some(&patience))).unwrap();
+        assert_eq!(ended, 1, "still there: {pids:?}");
     }
 }
 

@@ -1,9 +1,10 @@
 //! Every scenario, over IPv4 and IPv6: its claims hold.
 
-use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
+use std::time::Duration;
 
 use tcpecho_lab::{
-    Dice, Family, Options, TcpState, TwoHosts,
+    Action, Dice, Family, Matcher, Options, Packet, Rule, Side, TcpState, TwoHosts,
     host::Cable,
     quiz::questions,
     scenario::{SCENARIOS, Scenario, Sentence, Verdict},
@@ -48,8 +49,47 @@ fn scenarios_hold_with_their_calls_observed() {
     }
 }
 
+/// As on a busy machine, where the wire comes to a packet late.
+#[test]
+fn answers_to_window_probes_may_be_late() {
+    play(&[Scenario::named("zero-window").unwrap()], |stage| {
+        let (closed, asked) = (AtomicBool::new(false), AtomicBool::new(false));
+        let answers = Matcher::any_tcp().matching("answers", move |from, packet: &Packet| {
+            let Some(tcp) = packet.tcp() else { return false };
+            match from {
+                Side::Client => {
+                    asked.fetch_or(closed.load(Relaxed) && tcp.payload == 0, Relaxed);
+                    false
+                }
+                Side::Server => {
+                    closed.fetch_or(tcp.window == 0, Relaxed);
+                    tcp.window == 0 && asked.load(Relaxed)
+                }
+            }
+        });
+        stage.wire_rule(Rule::delay(answers, Duration::from_millis(600)));
+    });
+}
+
+/// As on a busy machine, where a FIN is sent again before the wire comes to the first one: the copy is answered from
+/// TIME_WAIT, and the answer finds a socket that is gone, which is an RST (RFC 1337).
+#[test]
+fn a_late_copy_of_a_fin_does_not_end_time_wait() {
+    play(&[Scenario::named("no-local-port").unwrap()], |stage| {
+        stage.wire_rule(Rule::new(Matcher::fin().from_server(), Action::Duplicate).once());
+    });
+}
+
+/// As on a busy machine, where an answer takes longer than the kernel waits before it sends the SYN again.
+#[test]
+fn the_answer_to_a_syn_may_be_late() {
+    play(&[Scenario::named("refused").unwrap()], |stage| {
+        stage.wire_rule(Rule::delay(Matcher::rst().from_server(), Duration::from_millis(1500)));
+    });
+}
+
 /// Where there can be hosts, something has to be played: a table in which everything was skipped proves nothing.
-fn play(scenarios: &[&'static Scenario], prepare: fn(&mut Stage)) {
+fn play(scenarios: &[&'static Scenario], prepare: impl Fn(&mut Stage) + Sync) {
     if let Err(failed) = TwoHosts::new(&Options::default()) {
         return println!("SKIP no hosts: {failed}");
     }
@@ -66,7 +106,7 @@ fn play(scenarios: &[&'static Scenario], prepare: fn(&mut Stage)) {
                 scope.spawn(|| {
                     let mut failures = Vec::new();
                     while let Some((scenario, family)) = plays.get(next.fetch_add(1, Relaxed)) {
-                        let run = scenario.run(*family, Cable::Tun, puppet.clone(), prepare);
+                        let run = scenario.run(*family, Cable::Tun, puppet.clone(), &prepare);
                         held.fetch_add(
                             usize::from(matches!(run.verdict, Verdict::Held(_))),
                             Relaxed,
@@ -111,6 +151,7 @@ fn complaint(run: &Run) -> Option<String> {
         }
         Verdict::Failed(claims) => Some(format!("{name}: {}", claims.join("; "))),
         Verdict::Broken(why) => Some(format!("{name}: broken: {why}")),
+        Verdict::Interrupted(_) => unreachable!("nobody interrupts it"),
     }
 }
 

@@ -9,12 +9,12 @@ use tcpecho_lab::{
 
 use super::{
     ladder::change,
-    report::{moments, words},
+    report::{begun, moments, words},
 };
 
 /// A diagram for each run, with a comment that says which.
 pub(super) fn mermaid(out: &mut impl io::Write, runs: &[Run]) -> io::Result<()> {
-    for run in runs {
+    for run in begun(runs) {
         let (name, family) = (run.scenario.name, run.family);
         // Mermaid takes this block for the title; a comment may stand anywhere behind it.
         writeln!(out, "---\ntitle: \"{name} over {family}\"\n---\nsequenceDiagram")?;

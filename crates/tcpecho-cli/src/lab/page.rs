@@ -11,7 +11,7 @@ use tcpecho_lab::{
 use super::{
     ladder::change,
     pace,
-    report::{escaped, shown, words},
+    report::{begun, escaped, shown, words},
 };
 
 const STYLE: &str = include_str!("page.css");
@@ -27,7 +27,7 @@ pub(super) fn html(out: &mut impl io::Write, runs: &[Run], seed: u64) -> io::Res
     if runs.len() > 1 {
         contents(out, runs)?;
     }
-    for run in runs {
+    for run in begun(runs) {
         section(out, run, seed)?;
     }
     writeln!(out, "</body></html>")
@@ -41,13 +41,13 @@ fn class(verdict: &Verdict) -> &'static str {
     match verdict {
         Verdict::Held(_) => "held",
         Verdict::Failed(_) | Verdict::Broken(_) => "failed",
-        Verdict::Skipped(_) => "skipped",
+        Verdict::Skipped(_) | Verdict::Interrupted(_) => "skipped",
     }
 }
 
 fn contents(out: &mut impl io::Write, runs: &[Run]) -> io::Result<()> {
     writeln!(out, "<nav><h1>tcpecho lab</h1><ol>")?;
-    for run in runs {
+    for run in begun(runs) {
         let (link, kind, verdict) = (anchor(run), class(&run.verdict), words(&run.verdict));
         let title = escaped(run.scenario.title);
         let verdict = escaped(&verdict);

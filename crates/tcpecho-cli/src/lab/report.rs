@@ -4,7 +4,7 @@ use std::{fmt::Write as _, io, path::Path};
 
 use serde::Serialize;
 use tcpecho_lab::{
-    Moment, What, pcapng,
+    Moment, Place, What, pcapng,
     scenario::{Run, Scenario, Sentence, Verdict},
 };
 
@@ -31,7 +31,7 @@ pub(super) fn explanation(scenario: &Scenario) -> String {
 /// One line for each run, and the sum.
 pub(super) fn summary(out: &mut impl io::Write, runs: &[Run], seed: u64) -> io::Result<()> {
     let mut held = 0;
-    for run in runs {
+    for run in begun(runs) {
         let verdict = words(&run.verdict);
         writeln!(out, "{:<32} {}  {verdict}", run.scenario.name, run.family)?;
         for sentence in pace::sentences(run) {
@@ -43,7 +43,14 @@ pub(super) fn summary(out: &mut impl io::Write, runs: &[Run], seed: u64) -> io::
         }
         held += usize::from(matches!(run.verdict, Verdict::Held(_)));
     }
-    writeln!(out, "{held} of {} held (--seed {seed})", runs.len())
+    let not_begun = runs.len() - begun(runs).count();
+    let rest = if not_begun > 0 { format!(", {not_begun} not begun") } else { String::new() };
+    writeln!(out, "{held} of {} held{rest} (--seed {seed})", runs.len())
+}
+
+/// Those of which there is something to show.
+pub(super) fn begun(runs: &[Run]) -> impl Iterator<Item = &Run> {
+    runs.iter().filter(|run| run.has_begun())
 }
 
 pub(super) fn words(verdict: &Verdict) -> String {
@@ -52,11 +59,13 @@ pub(super) fn words(verdict: &Verdict) -> String {
         Verdict::Failed(claims) => format!("FAILED: {}", claims.join("; ")),
         Verdict::Broken(why) => format!("BROKEN: {why}"),
         Verdict::Skipped(why) => format!("SKIP: {why}"),
+        Verdict::Interrupted(Some(held)) => format!("INTERRUPTED: {held} claims held so far"),
+        Verdict::Interrupted(None) => "INTERRUPTED: before it began".into(),
     }
 }
 
 pub(super) fn markdown(out: &mut impl io::Write, runs: &[Run], seed: u64) -> io::Result<()> {
-    for run in runs {
+    for run in begun(runs) {
         writeln!(
             out,
             "{}\nOver {}, seed {seed}: {}\n",
@@ -116,6 +125,20 @@ pub(super) fn ndjson(out: &mut impl io::Write, runs: &[Run], seed: u64) -> io::R
             serde_json::to_writer(&mut *out, &line)?;
             writeln!(out)?;
         }
+        if let Verdict::Interrupted(held) = run.verdict {
+            let last = moments(run).last().map_or(0, |moment| moment.at.as_micros());
+            let line = Line {
+                scenario: run.scenario.name,
+                family: run.family.to_string(),
+                at_us: last,
+                place: format!("{:?}", Place::Lab),
+                what: if held.is_some() { "interrupted" } else { "not-begun" },
+                text: words(&run.verdict),
+                verdict: None,
+            };
+            serde_json::to_writer(&mut *out, &line)?;
+            writeln!(out)?;
+        }
     }
     Ok(())
 }
@@ -153,7 +176,9 @@ fn facts(moment: &Moment) -> (&'static str, String, Option<String>) {
 
 pub(super) fn junit(out: &mut impl io::Write, runs: &[Run]) -> io::Result<()> {
     let failures = runs.iter().filter(|run| matches!(run.verdict, Verdict::Failed(_))).count();
-    let errors = runs.iter().filter(|run| matches!(run.verdict, Verdict::Broken(_))).count();
+    let is_error =
+        |run: &&Run| matches!(run.verdict, Verdict::Broken(_) | Verdict::Interrupted(Some(_)));
+    let errors = runs.iter().filter(is_error).count();
     writeln!(out, "<?xml version=\"1.0\" encoding=\"UTF-8\"?>")?;
     writeln!(
         out,
@@ -167,30 +192,17 @@ pub(super) fn junit(out: &mut impl io::Write, runs: &[Run]) -> io::Result<()> {
             "  <testcase classname=\"{}\" name=\"{}\" time=\"{seconds:.3}\"",
             run.family, run.scenario.name
         )?;
-        match &run.verdict {
-            Verdict::Held(_) => writeln!(out, "/>")?,
-            Verdict::Failed(_) => {
-                writeln!(
-                    out,
-                    "><failure message=\"{}\"/></testcase>",
-                    escaped(&words(&run.verdict))
-                )?;
+        let element = match &run.verdict {
+            Verdict::Held(_) => {
+                writeln!(out, "/>")?;
+                continue;
             }
-            Verdict::Broken(_) => {
-                writeln!(
-                    out,
-                    "><error message=\"{}\"/></testcase>",
-                    escaped(&words(&run.verdict))
-                )?;
-            }
-            Verdict::Skipped(_) => {
-                writeln!(
-                    out,
-                    "><skipped message=\"{}\"/></testcase>",
-                    escaped(&words(&run.verdict))
-                )?;
-            }
-        }
+            Verdict::Failed(_) => "failure",
+            Verdict::Broken(_) | Verdict::Interrupted(Some(_)) => "error",
+            Verdict::Skipped(_) | Verdict::Interrupted(None) => "skipped",
+        };
+        let message = escaped(&words(&run.verdict));
+        writeln!(out, "><{element} message=\"{message}\"/></testcase>")?;
     }
     writeln!(out, "</testsuite>")
 }

@@ -19,11 +19,12 @@ use tcpecho_lab::{Family, Options, TwoHosts};
 
 use self::{
     desk::{Desk, Outcome},
-    prompt::Prompt,
+    prompt::{Prompt, Typed},
 };
 use super::{
     Families, enter,
     ladder::{Ladder, Look, Sink},
+    refuse,
 };
 use crate::{exit, output::ExitWithReader, tell::say};
 
@@ -57,6 +58,10 @@ fn look() -> Look {
 }
 
 pub(super) fn run(args: &ShellArgs) -> ExitCode {
+    let signals = match prompt::catch_signals() {
+        Ok(signals) => signals,
+        Err(errno) => return refuse(format!("signalfd: {errno}")),
+    };
     let cable = match enter() {
         Ok(cable) => cable,
         Err(status) => return status,
@@ -75,7 +80,7 @@ pub(super) fn run(args: &ShellArgs) -> ExitCode {
         }
     };
     two.wire.seed(args.seed);
-    let (mut prompt, sink) = Prompt::new();
+    let (mut prompt, sink) = Prompt::new(signals);
     // A script may wait for long before it shows something.
     let _watch = (!prompt.is_interactive()).then(ExitWithReader::start);
     let screen = Screen { sink: Arc::new(Mutex::new(sink)), look };
@@ -104,8 +109,9 @@ fn obey(prompt: &mut Prompt, desk: &mut Desk, ladder: &Ladder) -> u8 {
     for number in 1.. {
         ladder.catch_up(patience);
         let line = match prompt.next_line() {
-            Ok(Some(line)) => line,
-            Ok(None) => return 0,
+            Ok(Typed::Line(line)) => line,
+            Ok(Typed::End) => return 0,
+            Ok(Typed::Signal(signal)) => return exit::interrupted_by(signal),
             Err(why) => {
                 say(&format!("standard input: {why}"));
                 return exit::NOT_POSSIBLE;

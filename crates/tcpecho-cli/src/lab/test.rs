@@ -3,14 +3,25 @@
 use std::{path::PathBuf, process::ExitCode};
 
 use clap::{Args, ValueEnum};
+use nix::sys::signal::Signal;
 use tcpecho_lab::{
     Family, Side,
     scenario::{Run, Scenario, Verdict},
+    stage::Stage,
     trial::{CommandLine, NOT_LISTENING, Trial, pairs, trials},
 };
 
-use super::{Families, enter, expect::Expectations, refuse, side_by_side, verdicts};
-use crate::output::{ExitWithReader, OutputBuffer, lost_as_text};
+use super::{
+    Families, enter,
+    expect::Expectations,
+    playing::{self, Drawing, Plan, Played},
+    refuse, verdicts,
+};
+use crate::{
+    exit,
+    output::{OutputBuffer, lost_as_text},
+    tell::say,
+};
 
 /// Put a program through every boundary condition that applies to it, and say how it behaved.
 ///
@@ -72,6 +83,7 @@ enum TableFormat {
 
 pub(super) const RIGHT: &str = "right";
 pub(super) const BROKEN: &str = "broken";
+pub(super) const INTERRUPTED: &str = "interrupted";
 const SKIPPED: &str = "skipped";
 
 /// Bytes that are kept of the beginning and of the end of each trial: there are many, and all are over before the table.
@@ -94,6 +106,7 @@ Verdicts: right; or the gravest fault:
   killed      was killed by SIGPIPE
   died        was killed by a signal, or is a server that ended
   broken      the trial could not be played to its end with this program
+  interrupted a signal ended lab test meanwhile
 
 The file of --expect has a line NAME VERDICT for each trial whose verdict is known not to be
 'right'; what follows a # is a comment:
@@ -107,7 +120,7 @@ asked for), lost_bytes, leaked_descriptors, zombies, close_wait, memory_growth_b
 first line on standard error after the decisive event), last_output, last_error, notes, failed (the claims that did not hold) and duration_ms.
 
 Exit status: 0 every verdict is as expected; 1 one is not; 2 usage, or the program cannot be started;
-77 the lab cannot be used on this host.";
+77 the lab cannot be used on this host; 129, 130, 143 a signal ended it (SIGHUP, SIGINT, SIGTERM): the table has the trials so far.";
 
 /// A program and whose place it takes.
 pub(super) struct Invitation {
@@ -211,19 +224,24 @@ fn judge(args: &TestArgs) -> Result<ExitCode, ExitCode> {
         }
     }
     let expectations = expectations(args, invitation.role)?;
+    let signals = playing::catch_signals()?;
     let cable = enter()?;
-    let watch = ExitWithReader::start();
     let begun = std::time::Instant::now();
     let command = invitation.command.clone();
     let processors = std::thread::available_parallelism().map_or(2, usize::from);
     let jobs = args.jobs.map_or(processors * 2, usize::from);
-    let runs = side_by_side(&wanted, cable, jobs, &|stage| {
-        stage.invite(invitation.role, command.clone());
+    let role = invitation.role;
+    let prepare = Box::new(move |stage: &mut Stage| {
+        stage.invite(role, command.clone());
         // Nobody will look at a ladder, and looking at states is most of the work.
         stage.two().watch_states(false);
         stage.two().timeline.keep(KEPT);
     });
-    drop(watch);
+    let plan = Plan { wanted, cable, jobs, drawing: Drawing::Nothing, prepare };
+    let Played { runs, interrupted_by } = playing::play(plan, signals)?;
+    if interrupted_by == Some(Signal::SIGPIPE) {
+        return Ok(ExitCode::from(exit::interrupted_by(Signal::SIGPIPE)));
+    }
     if let Some(why) = cannot_start(&runs) {
         return Err(refuse(format!("{}: {why}", invitation.text.escape_debug())));
     }
@@ -236,7 +254,12 @@ fn judge(args: &TestArgs) -> Result<ExitCode, ExitCode> {
         TableFormat::Junit => table.junit(&mut out),
         TableFormat::Markdown => table.markdown(&mut out),
     };
-    Ok(ExitCode::from(out.end(table.status())))
+    let status = interrupted_by.map_or_else(|| table.status(), exit::interrupted_by);
+    let status = out.end(status);
+    if let Some(signal) = interrupted_by {
+        say(&format!("interrupted by {signal}"));
+    }
+    Ok(ExitCode::from(status))
 }
 
 fn expectations(args: &TestArgs, role: Side) -> Result<Expectations, ExitCode> {
@@ -270,6 +293,7 @@ pub(super) fn word(run: &Run) -> &'static str {
     let worst = run.conduct.as_ref().and_then(tcpecho_lab::trial::Conduct::worst);
     match (&run.verdict, worst) {
         (Verdict::Skipped(_), _) => SKIPPED,
+        (Verdict::Interrupted(_), _) => INTERRUPTED,
         (_, Some(fault)) => fault.word(),
         (Verdict::Held(_), None) => RIGHT,
         _ => BROKEN,

@@ -14,8 +14,8 @@ use tcpecho_lab::{
 
 use super::{
     expect::Expectations,
-    report::escaped,
-    test::{BROKEN, Invitation, RIGHT, is_skipped, word},
+    report::{begun, escaped},
+    test::{BROKEN, INTERRUPTED, Invitation, RIGHT, is_skipped, word},
 };
 use crate::exit;
 
@@ -70,7 +70,7 @@ impl Row {
         let failed = match &run.verdict {
             Verdict::Failed(claims) => claims.clone(),
             Verdict::Broken(why) | Verdict::Skipped(why) => vec![why.clone()],
-            Verdict::Held(_) => Vec::new(),
+            Verdict::Held(_) | Verdict::Interrupted(_) => Vec::new(),
         };
         let Conduct { lost_bytes, leaked_descriptors, zombies, close_wait, connections, .. } =
             conduct;
@@ -156,12 +156,12 @@ impl Table {
         runs: &[Run],
         took: Duration,
     ) -> Self {
-        let trials: Vec<Row> = runs.iter().map(|run| Row::new(run, expectations)).collect();
+        let trials: Vec<Row> = begun(runs).map(|run| Row::new(run, expectations)).collect();
         Table {
             role: invitation.role.word(),
             command: invitation.text.clone(),
             right: trials.iter().filter(|row| row.verdict == RIGHT).count(),
-            of: trials.len(),
+            of: runs.len(),
             seconds: (took.as_secs_f64() * 100.0).round() / 100.0,
             trials,
         }
@@ -242,16 +242,21 @@ impl Table {
     pub(super) fn junit(&self, out: &mut impl Write) -> io::Result<()> {
         let count = |test: fn(&Row) -> bool| self.trials.iter().filter(|row| test(row)).count();
         let is_error = |row: &Row| row.verdict == BROKEN && !row.is_as_expected();
+        let is_failure = |row: &Row| {
+            !row.is_as_expected()
+                && ![BROKEN, INTERRUPTED].contains(&row.verdict)
+                && !is_skipped(row.verdict)
+        };
         writeln!(out, "<?xml version=\"1.0\" encoding=\"UTF-8\"?>")?;
         writeln!(
             out,
             "<testsuite name=\"lab test --{} {}\" tests=\"{}\" failures=\"{}\" errors=\"{}\" skipped=\"{}\" time=\"{:.3}\">",
             self.role,
             escaped(&self.command),
-            self.of,
-            count(|row| !row.is_as_expected() && row.verdict != BROKEN && !is_skipped(row.verdict)),
+            self.trials.len(),
+            count(is_failure),
             count(is_error),
-            count(|row| is_skipped(row.verdict)),
+            count(|row| is_skipped(row.verdict) || row.verdict == INTERRUPTED),
             self.seconds
         )?;
         for row in &self.trials {
@@ -263,7 +268,7 @@ impl Table {
                 row.duration_ms / 1000.0
             )?;
             let message = escaped(&format!("{}: {}", row.verdict, row.remarks(200)));
-            if is_skipped(row.verdict) {
+            if is_skipped(row.verdict) || row.verdict == INTERRUPTED {
                 writeln!(out, "><skipped message=\"{message}\"/></testcase>")?;
             } else if row.is_as_expected() {
                 writeln!(out, "/>")?;

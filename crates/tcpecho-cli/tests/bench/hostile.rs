@@ -101,6 +101,7 @@ impl Kind {
             }),
             Kind::AnswersSlowly => server(|stream| {
                 echo_with(stream, |_| {
+                    // The slowness itself; nothing is waited for.
                     thread::sleep(Duration::from_millis(20));
                     true
                 });

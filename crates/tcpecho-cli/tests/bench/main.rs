@@ -22,7 +22,7 @@ use std::{
         mpsc,
     },
     thread,
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use hdrhistogram::{
@@ -35,7 +35,11 @@ use hdrhistogram::{
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
-use common::{Serving, peers::reset, process, program, somewhere, together};
+use common::{
+    Serving,
+    peers::{reset, until},
+    process, program, somewhere, together,
+};
 
 /// No run in this file takes a tenth of it.
 const FAR_TOO_LONG: Duration = Duration::from_secs(120);
@@ -237,6 +241,7 @@ fn a_stall_is_in_the_response_times_whole() {
         echo_with(stream, |bytes| {
             let before = seen.fetch_add(bytes.len() as u64, Relaxed);
             if before < 300 * 64 && before + bytes.len() as u64 >= 300 * 64 {
+                // The stall itself.
                 thread::sleep(Duration::from_millis(400));
             }
             true
@@ -327,7 +332,10 @@ fn a_server_that_stalls_for_good() {
     let addr = server(move |stream| {
         echo_with(stream, |_| {
             if turns.fetch_add(1, Relaxed) > 5 {
-                thread::sleep(FAR_TOO_LONG);
+                // Keeps the connection, for as long as the tests run.
+                loop {
+                    thread::park();
+                }
             }
             true
         });
@@ -626,11 +634,7 @@ fn its_server_goes_with_it_however_it_ends() {
     assert_eq!(children.len(), 1);
     child.kill().unwrap();
     child.wait().unwrap();
-    let start = Instant::now();
-    while process::lives(children[0]) {
-        assert!(start.elapsed() < FAR_TOO_LONG, "the server is still there");
-        thread::sleep(Duration::from_millis(10));
-    }
+    assert!(process::end_within(&children, FAR_TOO_LONG), "the server is still there");
 }
 
 #[test]
@@ -640,23 +644,16 @@ fn servers_behind_a_shell_go_with_it_when_it_is_killed() {
         .args(["bench", "-c", "2", "-d", "100", "--rounds", "1", "-q", "--against", &against])
         .spawn()
         .unwrap();
-    let start = Instant::now();
-    let grandchildren = loop {
-        assert!(start.elapsed() < FAR_TOO_LONG, "no server was started");
+    let mut grandchildren = Vec::new();
+    until(|| {
         let children = process::children(Pid::from_child(&child));
-        let all: Vec<_> = children.iter().flat_map(|one| process::children(*one)).collect();
+        grandchildren = children.iter().flat_map(|one| process::children(*one)).collect();
         // The shell and the guard; the server is the shell's.
-        if children.len() == 2 && !all.is_empty() {
-            break all;
-        }
-        thread::sleep(Duration::from_millis(10));
-    };
+        children.len() == 2 && !grandchildren.is_empty()
+    });
     child.kill().unwrap();
     child.wait().unwrap();
-    while grandchildren.iter().any(|one| process::lives(*one)) {
-        assert!(start.elapsed() < FAR_TOO_LONG * 2, "the server is still there");
-        thread::sleep(Duration::from_millis(10));
-    }
+    assert!(process::end_within(&grandchildren, FAR_TOO_LONG), "the server is still there");
 }
 
 #[test]

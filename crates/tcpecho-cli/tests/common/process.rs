@@ -1,8 +1,16 @@
 //! What /proc tells of a process.
 
-use std::{fs, path::PathBuf};
+use std::{
+    fs,
+    path::PathBuf,
+    time::{Duration, Instant},
+};
 
-use rustix::process::Pid;
+use rustix::{
+    event::{PollFd, PollFlags, Timespec, poll},
+    io::retry_on_intr,
+    process::{Pid, PidfdFlags, pidfd_open},
+};
 
 fn proc(pid: Pid, file: &str) -> PathBuf {
     format!("/proc/{}/{file}", pid.as_raw_pid()).into()
@@ -37,6 +45,19 @@ fn after_name(pid: Pid) -> Option<String> {
 /// Whether it runs; a zombie does not.
 pub(crate) fn lives(pid: Pid) -> bool {
     !matches!(state(pid), None | Some('Z' | 'X'))
+}
+
+/// Waits until none of these runs any more; whether that was within `patience`.
+pub(crate) fn end_within(pids: &[Pid], patience: Duration) -> bool {
+    let end = Instant::now() + patience;
+    pids.iter().all(|pid| {
+        // It may be gone already.
+        let Ok(process) = pidfd_open(*pid, PidfdFlags::empty()) else { return true };
+        let left = end.saturating_duration_since(Instant::now());
+        let left = Timespec::try_from(left).unwrap();
+        let mut watched = [PollFd::new(&process, PollFlags::IN)];
+        retry_on_intr(|| poll(&mut watched, Some(&left))).unwrap() > 0
+    })
 }
 
 /// Ticks of a hundredth of a second that it has used, in user and kernel mode.

@@ -24,10 +24,7 @@ fn play(stage: &mut Stage) -> Played {
 
     stage.step("a server listens with backlog 2, which makes three places, and two clients take two of them");
     let _server = stage.listening(2)?;
-    let (early, eager) = (stage.client()?, stage.client()?);
-    early.must(&stage.connect_line())?;
-    eager.must(&stage.connect_line())?;
-    stage.wait_for_queue(2)?;
+    let _queued = stage.queued_clients(2)?;
 
     stage.step("two more clients connect, and the wire keeps the last packet of their handshakes");
     stage.wire_rule(Rule::hold(Matcher::ack().from_client()));

@@ -26,15 +26,15 @@ fn play(stage: &mut Stage) -> Played {
     stage.claim_is("connect fails with ECONNREFUSED", &refused, "ECONNREFUSED");
     let reset = Matcher::rst().from_server().with_flags(Flags::ACK);
     stage.claim_packet("an RST with ACK has answered the SYN", &reset);
-    stage.claim("there was one SYN, and nothing else on the wire", {
-        stage.count(&Matcher::syn()) == 1 && stage.packets().len() == 2
-    });
-    let timeouts = stage.two().client.counter("TcpExt.TCPTimeouts")?;
-    stage.claim("connect took no timer to find out", timeouts == 0);
+    // On a busy machine the answer may take so long that the SYN is sent again before it comes.
+    let syns = stage.count(&Matcher::syn());
+    let resets = stage.count(&reset);
+    stage.claim("nothing else was on the wire", stage.packets().len() == syns + resets);
     let none_left = stage.two().client.sockets(stage.family()).iter().all(|socket| {
         ![TcpState::SynSent, TcpState::TimeWait].contains(&socket.state)
     });
     stage.claim("nothing of the attempt is left", none_left);
+    stage.claim("no SYN follows the RST", stage.count(&Matcher::syn()) == syns);
 
     stage.step("a server comes up, and the client connects with the same socket");
     let server = stage.listening(10)?;

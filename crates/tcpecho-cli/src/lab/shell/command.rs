@@ -37,12 +37,41 @@ pub(in crate::lab) enum Command {
     },
     States,
     Counter(Side, String),
-    ExpectText(String),
-    ExpectPacket(Matcher),
-    ExpectState(Side, TcpState),
+    Expect(Expected, Duration),
     /// For so long, or until Enter.
     Pause(Option<Duration>),
 }
+
+impl Command {
+    /// Whether it does something to the hosts, their programs or the wire.
+    pub(super) fn changes_something(&self) -> bool {
+        !matches!(
+            self,
+            Command::Nothing
+                | Command::Help
+                | Command::Quit
+                | Command::Programs(_)
+                | Command::Wait(_)
+                | Command::Rules
+                | Command::Sysctl { value: None, .. }
+                | Command::States
+                | Command::Counter(..)
+                | Command::Expect(..)
+                | Command::Pause(_)
+        )
+    }
+}
+
+/// What is waited for.
+#[derive(Debug)]
+pub(in crate::lab) enum Expected {
+    Text(String),
+    Packet(Matcher),
+    State(Side, TcpState),
+}
+
+/// How long `wait` and `expect` do so, unless `expect` is told.
+pub(super) const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Name, what stands behind it, what it does; for `help`.
 pub(super) const COMMANDS: &[(&str, &str, &str)] = &[
@@ -71,12 +100,13 @@ pub(super) const COMMANDS: &[(&str, &str, &str)] = &[
     ("counter", "client|server NAME", "read a counter: counter server TcpExt.ListenDrops"),
     ("states", "", "both hosts' sockets"),
     ("expect", "\"TEXT\"", "wait until a program writes that, after what was expected before"),
-    ("expect", "packet PACKET", "wait until the wire has seen one: expect packet RST from server"),
+    ("expect", "[packet] PACKET", "wait until the wire has seen one: expect RST from server"),
     (
         "expect",
         "state SIDE STATE",
-        "wait until a socket has that state: expect state client TIME_WAIT",
+        "wait until a socket has that state, or has had it since the last change: expect state client TIME_WAIT",
     ),
+    ("expect", "... within TIME", "wait so long instead of 30s: expect RST within 1s"),
     ("pause", "[500ms]", "wait for Enter, or so long"),
     ("help", "", "this"),
     ("quit", "", "end it all; nothing is left behind"),
@@ -176,19 +206,32 @@ fn sysctl(rest: &str) -> Understood<Command> {
 }
 
 fn expect(rest: &str) -> Understood<Command> {
-    if let Some(described) = rest.strip_prefix("packet ") {
-        return Ok(Command::ExpectPacket(packet(described)?));
-    }
-    if let Some(described) = rest.strip_prefix("state ") {
-        let (host, state) = described.trim().split_once(' ').unwrap_or((described.trim(), ""));
-        return Ok(Command::ExpectState(side(host)?, tcp_state(state.trim())?));
-    }
-    let text = match rest.strip_prefix('"') {
-        Some(quoted) => quoted.strip_suffix('"').ok_or("the quotes do not end")?,
-        None => rest,
+    let (rest, patience) = match rest.rsplit_once(" within ") {
+        // Within the quotes it is text.
+        Some((before, time)) if !time.ends_with('"') => (before.trim(), duration(time.trim())?),
+        _ => (rest, PATIENCE),
     };
-    some(text, "a text, a packet or a state to expect")?;
-    Ok(Command::ExpectText(text.into()))
+    Ok(Command::Expect(expected(rest)?, patience))
+}
+
+/// Text needs its quotes: without them, a packet that is misspelt would be waited for in vain.
+fn expected(rest: &str) -> Understood<Expected> {
+    some(rest, "a \"text\", a packet or a state to expect")?;
+    if let Some(quoted) = rest.strip_prefix('"') {
+        let text = quoted.strip_suffix('"').ok_or("the quotes do not end")?;
+        some(text, "a text between the quotes")?;
+        return Ok(Expected::Text(text.into()));
+    }
+    match rest.split_once(' ') {
+        Some(("packet", described)) => Ok(Expected::Packet(packet(described.trim())?)),
+        Some(("state", described)) => {
+            let (host, state) = described.trim().split_once(' ').unwrap_or((described.trim(), ""));
+            Ok(Expected::State(side(host)?, tcp_state(state.trim())?))
+        }
+        _ => packet(rest).map(Expected::Packet).map_err(|why| {
+            format!("{why}; if a program writes it, put it in quotes: expect \"{rest}\"")
+        }),
+    }
 }
 
 fn some(text: &str, what: &str) -> Understood<()> {
@@ -266,9 +309,14 @@ mod tests {
             ("sysctl server tcp_retries2 3", {
                 "Sysctl { side: Server, key: \"net.ipv4.tcp_retries2\", value: Some(\"3\") }"
             }),
-            ("expect \"hello\"", "ExpectText(\"hello\")"),
-            ("expect packet RST from server", "ExpectPacket(Matcher(RST from server))"),
-            ("expect state client time_wait", "ExpectState(Client, TimeWait)"),
+            ("expect \"hello\"", "Expect(Text(\"hello\"), 30s)"),
+            ("expect \"hello within 1s\"", "Expect(Text(\"hello within 1s\"), 30s)"),
+            ("expect \"hello\" within 200ms", "Expect(Text(\"hello\"), 200ms)"),
+            ("expect packet RST from server", "Expect(Packet(Matcher(RST from server)), 30s)"),
+            ("expect RST within 1s", "Expect(Packet(Matcher(RST)), 1s)"),
+            ("expect packet packet from client", "Expect(Packet(Matcher(from client)), 30s)"),
+            ("expect state client time_wait", "Expect(State(Client, TimeWait), 30s)"),
+            ("expect state client time_wait within 1m", "Expect(State(Client, TimeWait), 60s)"),
             ("pause 1s", "Pause(Some(1s))"),
         ] {
             assert_eq!(shown(line), understood);
@@ -293,7 +341,11 @@ mod tests {
             ("sysctl server", "missing: a key"),
             ("sysctl server ../../etc/passwd x", "is no key"),
             ("counter client", "missing: a counter"),
-            ("expect", "missing: a text"),
+            ("expect", "missing: a \"text\""),
+            ("expect \"\"", "missing: a text"),
+            ("expect RTS within 1s", "in quotes: expect \"RTS\""),
+            ("expect listening", "in quotes: expect \"listening\""),
+            ("expect RST within reason", "\"reason\" is no duration"),
             ("expect \"x", "do not end"),
             ("expect state client LIMBO", "\"LIMBO\" is no state"),
             ("drop next SYM", "\"SYM\" is no packet"),

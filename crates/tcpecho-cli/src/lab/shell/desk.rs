@@ -9,17 +9,15 @@ use std::{
 
 use nix::sys::signal::Signal;
 use tcpecho_lab::{
-    Exit, Family, Launch, Matcher, Options, Program, Side, TcpState, TwoHosts, What, wire::RuleId,
+    Exit, Family, Launch, Matcher, Options, Place, Program, Side, TcpState, TwoHosts, What,
+    wire::RuleId,
 };
 
 use super::{
     Screen,
-    command::{self, COMMANDS, Command},
+    command::{self, COMMANDS, Command, Expected, PATIENCE},
 };
 use crate::lab::ladder::{Ladder, wrap};
-
-/// How long `wait` and `expect` do so.
-const PATIENCE: Duration = Duration::from_secs(30);
 
 pub(super) enum Outcome {
     Done,
@@ -41,6 +39,8 @@ pub(super) struct Desk {
     /// How far `expect` has read: lines, packets.
     heard: usize,
     seen: usize,
+    /// Where the timeline was before the last command that changed something.
+    changed: usize,
     families: Vec<Family>,
     screen: Screen,
     interactive: bool,
@@ -59,8 +59,19 @@ impl Desk {
         let families =
             if options.both_families { Family::BOTH.to_vec() } else { vec![options.family] };
         let (programs, rules) = (Vec::new(), Vec::new());
-        let (numbered, heard, seen) = (0, 0, two.timeline.mark());
-        Desk { programs, rules, numbered, heard, seen, families, screen, interactive, two }
+        let seen = two.timeline.mark();
+        Desk {
+            programs,
+            rules,
+            numbered: 0,
+            heard: 0,
+            seen,
+            changed: seen,
+            families,
+            screen,
+            interactive,
+            two,
+        }
     }
 
     /// Who there is.
@@ -90,6 +101,9 @@ impl Desk {
         };
         if !self.interactive && !matches!(command, Command::Nothing) {
             self.two.timeline.step(line.trim());
+        }
+        if command.changes_something() {
+            self.changed = self.two.timeline.mark();
         }
         let carried = self.carry_out(command);
         self.two.look_at_states();
@@ -152,9 +166,13 @@ impl Desk {
                 let count = self.two.host(side).counter(&name).map_err(failed)?;
                 return Ok(Some(format!("{name} = {count}")));
             }
-            Command::ExpectText(text) => self.expect_text(&text)?,
-            Command::ExpectPacket(packet) => self.expect_packet(&packet)?,
-            Command::ExpectState(side, state) => self.expect_state(side, state)?,
+            Command::Expect(Expected::Text(text), patience) => self.expect_text(&text, patience)?,
+            Command::Expect(Expected::Packet(packet), patience) => {
+                self.expect_packet(&packet, patience)?;
+            }
+            Command::Expect(Expected::State(side, state), patience) => {
+                self.expect_state(side, state, patience)?;
+            }
             Command::Pause(Some(duration)) => std::thread::sleep(duration),
             Command::Pause(None) => wait_for_enter(),
         }
@@ -272,45 +290,53 @@ impl Desk {
         if list.is_empty() { "no sockets".into() } else { list }
     }
 
-    fn expect_text(&mut self, text: &str) -> Result<(), Outcome> {
+    fn expect_text(&mut self, text: &str, patience: Duration) -> Result<(), Outcome> {
         let wanted = |moment: &tcpecho_lab::Moment| {
             matches!(&moment.what, What::Output { line, .. } if line.contains(text)).then_some(())
         };
         let timeline = &self.two.timeline;
         let what = format!("a line with {text:?}");
-        let found = timeline.find(self.heard, PATIENCE, &what, wanted);
+        let found = timeline.find(self.heard, patience, &what, wanted);
         (self.heard, ()) = found.map_err(failed)?;
         Ok(())
     }
 
-    fn expect_packet(&mut self, packet: &Matcher) -> Result<(), Outcome> {
+    fn expect_packet(&mut self, packet: &Matcher, patience: Duration) -> Result<(), Outcome> {
         let wanted = |moment: &tcpecho_lab::Moment| match &moment.what {
             What::Packet(seen) if seen.verdict.is_first_sight() => {
                 packet.matches(seen.from, &seen.packet).then_some(())
             }
             _ => None,
         };
-        let found = self.two.timeline.find(self.seen, PATIENCE, &packet.to_string(), wanted);
+        let found = self.two.timeline.find(self.seen, patience, &packet.to_string(), wanted);
         (self.seen, ()) = found.map_err(failed)?;
         Ok(())
     }
 
-    /// There is no event for it; the tables are looked at every few milliseconds.
-    fn expect_state(&self, side: Side, state: TcpState) -> Result<(), Outcome> {
-        let end = Instant::now() + PATIENCE;
+    /// A socket has the state, or has had it since the last command that changed something: on a busy machine it may be over
+    /// before it is asked for. There is no event for it; the tables are looked at every few milliseconds.
+    fn expect_state(&self, side: Side, state: TcpState, patience: Duration) -> Result<(), Outcome> {
+        let end = Instant::now() + patience;
         let host = self.two.host(side);
         let has = || {
             let sockets = self.families.iter().flat_map(|family| host.sockets(*family));
             sockets.into_iter().any(|socket| socket.state == state)
         };
-        while !has() {
+        while !has() && !self.has_had(side, state) {
             if Instant::now() > end {
-                let what = format!("{side}: no socket in {state} within {PATIENCE:?}");
+                let what = format!("{side}: no socket in {state} within {patience:?}");
                 return Err(Outcome::Failed(what));
             }
             std::thread::sleep(Duration::from_millis(5));
         }
         Ok(())
+    }
+
+    fn has_had(&self, side: Side, state: TcpState) -> bool {
+        self.two.timeline.since(self.changed).iter().any(|moment| {
+            moment.place == Place::Host(side)
+                && matches!(moment.what, What::State { now: Some(now), .. } if now == state)
+        })
     }
 }
 

@@ -12,6 +12,8 @@ pub(super) enum Event {
     Line(String),
     /// Ctrl-D on an empty line.
     End,
+    /// Ctrl-Z; the line stays as it is.
+    Suspend,
 }
 
 #[derive(Default)]
@@ -38,6 +40,7 @@ impl Edit {
         match byte {
             b'\r' | b'\n' => return Event::Line(self.take()),
             4 if self.line.is_empty() => return Event::End,
+            26 => return Event::Suspend,
             // Ctrl-C gives up the line, not the laboratory.
             3 => {
                 self.line.clear();
@@ -195,6 +198,7 @@ mod tests {
         assert_eq!(typed(&mut edit, "\x1b[A\x1b[A\x1b[A"), "first|");
         assert_eq!(typed(&mut edit, "\x1b[B"), "second|");
         assert_eq!(typed(&mut edit, "\x1b[B"), "|");
+        assert_eq!(edit.feed(26), Event::Suspend);
         assert_eq!(edit.feed(4), Event::End);
     }
 

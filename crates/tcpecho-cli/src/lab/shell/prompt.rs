@@ -5,8 +5,12 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-use rustix::termios::{
-    LocalModes, OptionalActions, OutputModes, SpecialCodeIndex, Termios, tcgetattr, tcsetattr,
+use nix::{errno::Errno, sys::signal::Signal};
+use rustix::{
+    event::{PollFd, PollFlags, poll},
+    termios::{
+        LocalModes, OptionalActions, OutputModes, SpecialCodeIndex, Termios, tcgetattr, tcsetattr,
+    },
 };
 use unicode_width::UnicodeWidthChar;
 
@@ -14,11 +18,39 @@ use super::edit::{Edit, Event};
 use crate::{
     lab::ladder::{Look, Sink},
     output::{self, OutputBuffer, lost_as_text},
+    signals::Signals,
 };
 
 pub(super) enum Prompt {
-    Terminal(Terminal),
+    Terminal(Box<Terminal>),
     Lines,
+}
+
+/// What was typed, or what came instead.
+pub(super) enum Typed {
+    Line(String),
+    End,
+    /// A signal that ends the program; the terminal is as it was before.
+    Signal(Signal),
+}
+
+/// What a prompt on a terminal has to know of: the first ones end the program, the others change the screen.
+const SIGNALS: [Signal; 6] = [
+    Signal::SIGINT,
+    Signal::SIGTERM,
+    Signal::SIGHUP,
+    Signal::SIGTSTP,
+    Signal::SIGCONT,
+    Signal::SIGWINCH,
+];
+
+/// Catches the signals that a prompt needs, if there will be one. Called before any thread is started.
+pub(super) fn catch_signals() -> Result<Option<Signals>, Errno> {
+    if io::stdin().is_terminal() && io::stdout().is_terminal() {
+        Signals::catch(&SIGNALS).map(Some)
+    } else {
+        Ok(None)
+    }
 }
 
 /// Longer lines are no commands; memory must not grow with them.
@@ -27,28 +59,29 @@ const LONGEST: u64 = 64 * 1024;
 const PROMPT: &str = "lab> ";
 
 impl Prompt {
-    /// And where everything that is shown goes, so that it does not tear the line that is being typed.
-    pub(super) fn new() -> (Self, Sink) {
-        if !(io::stdin().is_terminal() && io::stdout().is_terminal()) {
+    /// And where everything that is shown goes, so that it does not tear the line that is being typed. There is a prompt if
+    /// there are signals for it.
+    pub(super) fn new(signals: Option<Signals>) -> (Self, Sink) {
+        let Some(signals) = signals else {
             let mut stdout = OutputBuffer::stdout(lost_as_text);
             let print: Sink = Box::new(move |line| stdout.line_or_exit(line));
             return (Prompt::Lines, print);
-        }
+        };
         let typing = Arc::new(Mutex::new(Typing::default()));
         let below = Arc::clone(&typing);
         let print: Sink = Box::new(move |line| lock(&below).print_above(line));
-        (Prompt::Terminal(Terminal { typing, read: Vec::new() }), print)
+        let terminal = Terminal { typing, read: Vec::new(), signals, raw: None };
+        (Prompt::Terminal(Box::new(terminal)), print)
     }
 
     pub(super) fn is_interactive(&self) -> bool {
         matches!(self, Prompt::Terminal(_))
     }
 
-    /// The next line; `None` at the end.
-    pub(super) fn next_line(&mut self) -> io::Result<Option<String>> {
+    pub(super) fn next_line(&mut self) -> io::Result<Typed> {
         match self {
             Prompt::Terminal(terminal) => terminal.next_line(),
-            Prompt::Lines => plain_line(),
+            Prompt::Lines => Ok(plain_line()?.map_or(Typed::End, Typed::Line)),
         }
     }
 }
@@ -67,6 +100,16 @@ pub(super) struct Terminal {
     typing: Arc<Mutex<Typing>>,
     /// Keys that came with others and were not needed yet, the next one last.
     read: Vec<u8>,
+    signals: Signals,
+    /// While a line is typed.
+    raw: Option<Raw>,
+}
+
+/// What a terminal waits for.
+enum Input {
+    Key(u8),
+    End,
+    Signal(Signal),
 }
 
 /// What stands in the lowest line.
@@ -82,41 +125,98 @@ fn lock(typing: &Mutex<Typing>) -> MutexGuard<'_, Typing> {
 }
 
 impl Terminal {
-    fn next_line(&mut self) -> io::Result<Option<String>> {
-        let _raw = Raw::enter()?;
-        lock(&self.typing).switch(true);
-        let line = self.edited();
+    /// Signals are caught while a line is typed. Otherwise they act as usual: Ctrl-C ends a command that waits, and with it
+    /// the program.
+    fn next_line(&mut self) -> io::Result<Typed> {
+        self.signals.hold();
+        let typed = self.take_terminal().and_then(|()| self.edited());
         lock(&self.typing).switch(false);
-        line
+        self.raw = None;
+        self.signals.let_through();
+        typed
     }
 
-    fn edited(&mut self) -> io::Result<Option<String>> {
+    /// Sets the terminal up and draws the prompt. Somebody else may have had the terminal before.
+    fn take_terminal(&mut self) -> io::Result<()> {
+        self.raw = None;
+        self.raw = Some(Raw::enter()?);
+        lock(&self.typing).switch(true);
+        Ok(())
+    }
+
+    fn edited(&mut self) -> io::Result<Typed> {
         loop {
-            let Some(key) = self.next_key()? else { return Ok(None) };
-            let mut typing = lock(&self.typing);
-            match typing.edit.feed(key) {
-                Event::Changed if self.read.is_empty() => typing.redraw(""),
+            let event = match self.next_input()? {
+                Input::Key(key) => lock(&self.typing).edit.feed(key),
+                Input::Signal(Signal::SIGTSTP) => Event::Suspend,
+                // After SIGSTOP the shell has set the terminal up for itself.
+                Input::Signal(Signal::SIGCONT) => {
+                    self.take_terminal()?;
+                    Event::Changed
+                }
+                Input::Signal(Signal::SIGWINCH) => Event::Changed,
+                Input::Signal(signal) => {
+                    self.give_terminal_back(None);
+                    return Ok(Typed::Signal(signal));
+                }
+                Input::End => return Ok(Typed::End),
+            };
+            match event {
+                Event::Changed if self.read.is_empty() => lock(&self.typing).redraw(""),
                 Event::Changed => {}
                 Event::Line(line) => {
-                    typing.leave(&line);
-                    return Ok(Some(line));
+                    self.give_terminal_back(Some(&line));
+                    return Ok(Typed::Line(line));
                 }
                 Event::End => {
-                    typing.leave("");
-                    return Ok(None);
+                    self.give_terminal_back(None);
+                    return Ok(Typed::End);
                 }
+                Event::Suspend => self.suspend()?,
             }
         }
     }
 
-    fn next_key(&mut self) -> io::Result<Option<u8>> {
-        if self.read.is_empty() {
-            let mut buffer = [0; 256];
-            let stdin = io::stdin();
-            let count = rustix::io::retry_on_intr(|| rustix::io::read(&stdin, &mut buffer))?;
-            self.read.extend(buffer[..count].iter().rev());
+    /// Gives the terminal back and stops this program and those beside it, as Ctrl-Z does elsewhere; returns when the shell lets
+    /// them go on.
+    fn suspend(&mut self) -> io::Result<()> {
+        self.give_terminal_back(None);
+        Signals::suspend_group()?;
+        self.take_terminal()
+    }
+
+    /// Sets the terminal up as it was, and then shows the whole line, or what was typed of it: whoever sees that can use Ctrl-C and
+    /// Ctrl-Z as usual.
+    fn give_terminal_back(&mut self, line: Option<&str>) {
+        self.raw = None;
+        let mut typing = lock(&self.typing);
+        match line {
+            Some(line) => typing.leave_line(line),
+            None => typing.leave(),
         }
-        Ok(self.read.pop())
+    }
+
+    fn next_input(&mut self) -> io::Result<Input> {
+        loop {
+            if let Some(key) = self.read.pop() {
+                return Ok(Input::Key(key));
+            }
+            let stdin = io::stdin();
+            let mut watched =
+                [PollFd::new(&stdin, PollFlags::IN), PollFd::new(&self.signals, PollFlags::IN)];
+            rustix::io::retry_on_intr(|| poll(&mut watched, None))?;
+            let can_read = !watched[0].revents().is_empty();
+            if let Some(signal) = self.signals.next() {
+                return Ok(Input::Signal(signal));
+            }
+            if can_read {
+                let mut buffer = [0; 256];
+                match rustix::io::retry_on_intr(|| rustix::io::read(&stdin, &mut buffer))? {
+                    0 => return Ok(Input::End),
+                    count => self.read.extend(buffer[..count].iter().rev()),
+                }
+            }
+        }
     }
 }
 
@@ -136,8 +236,13 @@ impl Typing {
         }
     }
 
-    /// The line as it was typed stays, and the cursor goes below it.
-    fn leave(&mut self, line: &str) {
+    /// The line stays as far as it was typed, and the cursor goes below it.
+    fn leave(&mut self) {
+        let line: String = self.edit.shown().0.iter().collect();
+        self.leave_line(&line);
+    }
+
+    fn leave_line(&mut self, line: &str) {
         self.on = false;
         write(&format!("\r\x1b[J{PROMPT}{line}\n"));
     }

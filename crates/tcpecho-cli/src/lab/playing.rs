@@ -1,0 +1,244 @@
+//! Plays scenarios on threads of their own, while the main thread waits for their end or for a signal.
+//!
+//! A signal freezes what was seen so far, ends the hosts, and makes interrupted runs of what was being played.
+
+use std::{
+    fmt::Display,
+    os::fd::OwnedFd,
+    panic::resume_unwind,
+    process::ExitCode,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicUsize, Ordering::Relaxed},
+    },
+    thread,
+};
+
+use nix::sys::signal::Signal;
+use rustix::{
+    event::{PollFd, PollFlags, poll},
+    pipe::{PipeFlags, pipe_with},
+};
+use tcpecho_lab::{
+    Family, Options, Timeline,
+    host::{Cable, Power},
+    scenario::{Run, Scenario},
+    stage::Stage,
+};
+
+use super::{ladder::Ladder, puppet_command, refuse, slowly};
+use crate::signals::Signals;
+
+/// What is to be played, and how.
+pub(super) struct Plan {
+    pub(super) wanted: Vec<(&'static Scenario, Family)>,
+    pub(super) cable: Cable,
+    /// How many at a time; each has hosts of its own.
+    pub(super) jobs: usize,
+    pub(super) drawing: Drawing,
+    /// Changes a stage before its scenario is played.
+    pub(super) prepare: Box<dyn Fn(&mut Stage) + Send + Sync>,
+}
+
+/// What is drawn before the report.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Drawing {
+    Nothing,
+    /// Every moment, when it happens.
+    Live,
+    /// Every moment once the run is over, with Enter before each step.
+    StepByStep,
+}
+
+/// Every run in the order in which it was wanted, and the signal that ended them early.
+pub(super) struct Played {
+    pub(super) runs: Vec<Run>,
+    pub(super) interrupted_by: Option<Signal>,
+}
+
+/// Catches what ends a run. Called before any other thread is started, because a thread that does not block a signal would be
+/// ended by it, and before any host is made, which would outlive us for a moment.
+pub(super) fn catch_signals() -> Result<Signals, ExitCode> {
+    let signals = Signals::catch(&[Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP])
+        .map_err(|errno| impossible("signalfd", &errno))?;
+    Ok(signals.with_reader())
+}
+
+fn impossible(what: &str, why: &dyn Display) -> ExitCode {
+    refuse(format!("{what}: {why}"))
+}
+
+/// Plays everything, unless a signal comes first or the reader of stdout leaves, which counts as SIGPIPE. When this returns
+/// signals act as usual: the next one ends the program, whatever it waits for.
+pub(super) fn play(plan: Plan, signals: Signals) -> Result<Played, ExitCode> {
+    let (over, playing) =
+        pipe_with(PipeFlags::CLOEXEC).map_err(|errno| impossible("pipe", &errno))?;
+    let (playing, jobs) = (Arc::new(playing), plan.jobs.min(plan.wanted.len()));
+    let shared = Arc::new(Shared {
+        plan,
+        power: Power::default(),
+        next: AtomicUsize::new(0),
+        progress: Mutex::default(),
+    });
+    let mut threads = Vec::new();
+    for _ in 0..jobs {
+        let (shared, playing) = (Arc::clone(&shared), Arc::clone(&playing));
+        let work = move || {
+            shared.work();
+            // Closes the pipe with the last thread, also when one panics.
+            drop::<Arc<OwnedFd>>(playing);
+        };
+        let thread = thread::Builder::new().name("scenario".into()).spawn(work);
+        threads.push(thread.map_err(|error| impossible("start a thread", &error))?);
+    }
+    drop(playing);
+    if let Some(signal) = wait(&over, &signals) {
+        let under_way = shared.interrupt();
+        // timeout(1) sends its signal twice.
+        while signals.next().is_some() {}
+        signals.release();
+        let runs = shared.interrupted_runs(&under_way);
+        return Ok(Played { runs, interrupted_by: Some(signal) });
+    }
+    signals.release();
+    for thread in threads {
+        if let Err(panic) = thread.join() {
+            resume_unwind(panic);
+        }
+    }
+    Ok(Played { runs: shared.runs(), interrupted_by: None })
+}
+
+/// Waits until no thread plays any more, or for a signal.
+fn wait(over: &OwnedFd, signals: &Signals) -> Option<Signal> {
+    loop {
+        let mut watched = [PollFd::new(over, PollFlags::IN), PollFd::new(signals, PollFlags::IN)];
+        let polled = poll(&mut watched, None);
+        if polled.is_ok() && !watched[0].revents().is_empty() {
+            return None;
+        }
+        if let Some(signal) = signals.next() {
+            return Some(signal);
+        }
+    }
+}
+
+struct Shared {
+    plan: Plan,
+    /// Supplies all hosts.
+    power: Power,
+    /// Which of the wanted is played next.
+    next: AtomicUsize,
+    progress: Mutex<Progress>,
+}
+
+#[derive(Default)]
+struct Progress {
+    is_interrupted: bool,
+    /// With their places in what is wanted.
+    finished: Vec<(usize, Run)>,
+    under_way: Vec<(usize, UnderWay)>,
+}
+
+/// A scenario that is being played.
+#[derive(Clone)]
+struct UnderWay {
+    timeline: Timeline,
+    /// What draws it; taken when the run is over, and the lock is held until everything is drawn.
+    ladder: Arc<Mutex<Option<Ladder>>>,
+}
+
+impl UnderWay {
+    fn finish_drawing(&self) {
+        drop(self.ladder.lock().unwrap_or_else(PoisonError::into_inner).take());
+    }
+}
+
+impl Shared {
+    fn work(&self) {
+        loop {
+            let place = self.next.fetch_add(1, Relaxed);
+            let Some((scenario, family)) = self.plan.wanted.get(place) else { return };
+            if self.progress().is_interrupted {
+                return;
+            }
+            let (family, cable, power) = (*family, self.plan.cable, self.power.clone());
+            let options = Options { family, cable, power, ..Options::default() };
+            let run = scenario.run_on(&options, puppet_command(), |stage| {
+                (self.plan.prepare)(stage);
+                self.begin(place, stage);
+            });
+            self.end(place, run);
+        }
+    }
+
+    fn begin(&self, place: usize, stage: &Stage) {
+        let timeline = stage.two().timeline.clone();
+        let mut progress = self.progress();
+        if progress.is_interrupted {
+            return;
+        }
+        let is_live = self.plan.drawing == Drawing::Live;
+        let ladder = Arc::new(Mutex::new(is_live.then(|| Ladder::follow(&timeline))));
+        progress.under_way.push((place, UnderWay { timeline, ladder }));
+    }
+
+    fn end(&self, place: usize, run: Run) {
+        let begun = self.progress().under_way.iter().find(|(other, _)| *other == place).cloned();
+        if let Some((_, under_way)) = begun {
+            under_way.finish_drawing();
+        }
+        if self.plan.drawing == Drawing::StepByStep {
+            slowly(&run);
+        }
+        let mut progress = self.progress();
+        if !progress.is_interrupted {
+            progress.under_way.retain(|(other, _)| *other != place);
+            progress.finished.push((place, run));
+        }
+    }
+
+    /// Freezes what was seen of what is being played, and ends all hosts.
+    fn interrupt(&self) -> Vec<(usize, UnderWay)> {
+        let under_way = {
+            let mut progress = self.progress();
+            progress.is_interrupted = true;
+            std::mem::take(&mut progress.under_way)
+        };
+        for (_, under_way) in &under_way {
+            under_way.timeline.freeze();
+        }
+        self.power.cut();
+        under_way
+    }
+
+    /// Every run once all is drawn: finished ones, interrupted ones, and those that had not begun.
+    fn interrupted_runs(&self, under_way: &[(usize, UnderWay)]) -> Vec<Run> {
+        for (_, under_way) in under_way {
+            under_way.finish_drawing();
+        }
+        let mut runs = std::mem::take(&mut self.progress().finished);
+        for (place, (scenario, family)) in self.plan.wanted.iter().enumerate() {
+            if runs.iter().any(|(other, _)| *other == place) {
+                continue;
+            }
+            let begun = under_way.iter().find(|(other, _)| *other == place);
+            let timeline = begun.map(|(_, under_way)| under_way.timeline.clone());
+            runs.push((place, Run::interrupted(scenario, *family, timeline)));
+        }
+        in_order(runs)
+    }
+
+    fn runs(&self) -> Vec<Run> {
+        in_order(std::mem::take(&mut self.progress().finished))
+    }
+
+    fn progress(&self) -> MutexGuard<'_, Progress> {
+        self.progress.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn in_order(mut runs: Vec<(usize, Run)>) -> Vec<Run> {
+    runs.sort_by_key(|(place, _)| *place);
+    runs.into_iter().map(|(_, run)| run).collect()
+}

@@ -1,0 +1,151 @@
+//! What a signal leaves of `tcpecho lab run` and `tcpecho lab test`: everything that was seen, and no process.
+
+#[path = "common/process.rs"]
+#[allow(dead_code, reason = "every test program uses its own part of it")]
+mod process;
+#[path = "common/lab.rs"]
+mod support;
+
+use std::{
+    fs,
+    os::unix::process::CommandExt,
+    process::{Child, Command, Output, Stdio},
+    time::{Duration, Instant},
+};
+
+use process::{children, lives};
+use rustix::process::{Pid, Signal, kill_process};
+use support::text;
+
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// `tcpecho lab` while it plays, and the processes in its hosts.
+struct Playing {
+    lab: Child,
+    hosts: Vec<Pid>,
+}
+
+impl Playing {
+    /// Starts it, and returns when a program with this word in its command line runs in a host; nothing, with the
+    /// reason, where there can be no hosts.
+    fn start(args: &[&str], program: &str) -> Option<Self> {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_tcpecho"));
+        command.arg("lab").args(args);
+        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        // A shell starts what it runs in the background with SIGINT ignored.
+        let mut lab = command.process_group(0).spawn().unwrap();
+        let end = Instant::now() + PATIENCE;
+        loop {
+            let inside = descendants(Pid::from_child(&lab));
+            let runs = |pid: &Pid| arguments(*pid).split('\0').any(|word| word == program);
+            if inside.iter().any(runs) {
+                return Some(Playing { lab, hosts: inside });
+            }
+            if lab.try_wait().unwrap().is_some() {
+                let output = lab.wait_with_output().unwrap();
+                let said = text(&output.stderr);
+                assert_eq!(output.status.code(), Some(77), "{said}");
+                println!("SKIP {said}");
+                return None;
+            }
+            assert!(Instant::now() < end, "no {program} in a host");
+            std::thread::sleep(Duration::from_millis(1));
+        }
+    }
+
+    /// What it says when this signal ends it; when it has ended, so has everything in its hosts.
+    fn gets(self, signal: Signal) -> Output {
+        kill_process(Pid::from_child(&self.lab), signal).unwrap();
+        let output = self.lab.wait_with_output().unwrap();
+        let left: Vec<_> = self.hosts.iter().filter(|pid| lives(**pid)).collect();
+        assert!(left.is_empty(), "still there: {left:?}");
+        let said = text(&output.stderr);
+        assert_eq!(output.status.code(), Some(128 + signal.as_raw()), "{said}");
+        let name = if signal == Signal::TERM { "SIGTERM" } else { "SIGINT" };
+        assert!(said.contains(&format!("interrupted by {name}")), "{said}");
+        output
+    }
+}
+
+fn descendants(pid: Pid) -> Vec<Pid> {
+    children(pid).into_iter().flat_map(|child| [vec![child], descendants(child)].concat()).collect()
+}
+
+fn arguments(pid: Pid) -> String {
+    text(&fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default())
+}
+
+/// Takes a quarter of an hour with the kernel's own timers.
+const LONG: &str = "server-host-crashes";
+
+#[test]
+fn text_has_the_ladder_so_far_and_the_sum() {
+    // Drawn while it happens, or afterwards.
+    for names in [&[LONG][..], &[LONG, LONG]] {
+        for signal in [Signal::TERM, Signal::INT] {
+            let args = [&["run", "--real-time", "--jobs", "2"], names].concat();
+            let Some(playing) = Playing::start(&args, "puppet") else { return };
+            let shown = text(&playing.gets(signal).stdout);
+            for part in ["== a client and a server talk", "INTERRUPTED: ", "(--seed 0)\n"] {
+                assert!(shown.contains(part), "missing {part:?} in:\n{shown}");
+            }
+        }
+    }
+}
+
+#[test]
+fn machine_formats_mark_what_was_interrupted() {
+    for signal in [Signal::TERM, Signal::INT] {
+        let args = |format| ["run", LONG, "all", "--real-time", "--jobs", "1", "--format", format];
+        let Some(playing) = Playing::start(&args("ndjson"), "puppet") else { return };
+        let shown = text(&playing.gets(signal).stdout);
+        let objects: Vec<serde_json::Value> =
+            shown.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+        let of = |what: &str| objects.iter().filter(|object| object["what"] == what).count();
+        assert!(of("step") > 0 && of("interrupted") == 1, "{shown}");
+        let others = tcpecho_lab::scenario::SCENARIOS.len();
+        assert_eq!(of("not-begun"), others, "{shown}");
+        assert!(
+            objects
+                .iter()
+                .any(|object| object["what"] == "interrupted" && object["scenario"] == LONG)
+        );
+
+        let playing = Playing::start(&args("junit"), "puppet").unwrap();
+        let shown = text(&playing.gets(signal).stdout);
+        assert!(shown.contains("<error message=\"INTERRUPTED: ") && shown.contains("</testsuite>"));
+        assert!(shown.contains("<skipped message=\"INTERRUPTED: before it began\"/>"), "{shown}");
+    }
+}
+
+#[test]
+fn a_capture_has_the_packets_so_far() {
+    let file =
+        std::env::temp_dir().join(format!("tcpecho-interrupted-{}.pcapng", std::process::id()));
+    let args = ["run", LONG, "--real-time", "--pcapng", file.to_str().unwrap()];
+    let Some(playing) = Playing::start(&args, "puppet") else { return };
+    playing.gets(Signal::TERM);
+    assert!(fs::metadata(&file).unwrap().len() > 0);
+    fs::remove_file(&file).unwrap();
+}
+
+#[test]
+fn the_table_of_verdicts_has_those_so_far() {
+    let args = ["test", "--client", "sleep 1000{port}", "--jobs", "1", "--format", "json"];
+    let Some(playing) = Playing::start(&args, "sleep") else { return };
+    let shown = text(&playing.gets(Signal::TERM).stdout);
+    let table: serde_json::Value = serde_json::from_str(&shown).unwrap();
+    let trials = table["trials"].as_array().unwrap();
+    assert_eq!(trials.last().unwrap()["verdict"], "interrupted", "{shown}");
+    assert!(trials.len() < table["of"].as_u64().unwrap() as usize, "{shown}");
+}
+
+/// The first process of a host has the lab's own command line.
+#[test]
+fn hosts_that_are_being_made_end_too() {
+    for _ in 0..10 {
+        let args = ["run", "all", "--format", "ndjson"];
+        let Some(playing) = Playing::start(&args, "run") else { return };
+        playing.gets(Signal::TERM);
+    }
+}

@@ -1,0 +1,196 @@
+//! `tcpecho lab shell` at a terminal, started from a shell with job control.
+
+#[path = "common/process.rs"]
+#[allow(dead_code, reason = "every test program uses its own part of it")]
+mod process;
+
+use std::{
+    io::{Read, Write},
+    process::{Child, ChildStdin, Command, Stdio},
+    sync::mpsc::{Receiver, channel},
+    thread,
+    time::{Duration, Instant},
+};
+
+use rustix::process::{Pid, Signal, kill_process};
+
+const PATIENCE: Duration = Duration::from_secs(60);
+const PROMPT: &str = "sh-says$ ";
+const CTRL_D: &str = "\x04";
+const CTRL_Z: &str = "\x1a";
+
+/// A terminal with a shell: script(1) makes it, and copies our bytes to it and its bytes to us.
+struct Terminal {
+    script: Child,
+    keyboard: ChildStdin,
+    screen: Receiver<Vec<u8>>,
+    unread: String,
+}
+
+impl Terminal {
+    /// Nothing, with the reason, where there is no script(1) or no lab.
+    fn new() -> Option<Self> {
+        let doctor = Command::new(env!("CARGO_BIN_EXE_tcpecho")).args(["lab", "doctor"]).output();
+        if doctor.unwrap().status.code() == Some(77) {
+            println!("SKIP: no hosts can be made here");
+            return None;
+        }
+        let started = Command::new("script")
+            .args(["-qec", "sh -i", "/dev/null"])
+            .env("PS1", PROMPT)
+            .env_remove("ENV")
+            .env("SHELL", "/bin/sh")
+            .env("TERM", "xterm")
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn();
+        let Ok(mut script) = started else {
+            println!("SKIP: no script(1)");
+            return None;
+        };
+        let (keyboard, mut output) = (script.stdin.take().unwrap(), script.stdout.take().unwrap());
+        let (tell, screen) = channel();
+        thread::spawn(move || {
+            let mut bytes = [0; 4096];
+            while let Ok(count @ 1..) = output.read(&mut bytes) {
+                if tell.send(bytes[..count].to_vec()).is_err() {
+                    return;
+                }
+            }
+        });
+        let mut terminal = Terminal { script, keyboard, screen, unread: String::new() };
+        terminal.sees(PROMPT);
+        Some(terminal)
+    }
+
+    fn types(&mut self, keys: &str) {
+        self.keyboard.write_all(keys.as_bytes()).unwrap();
+    }
+
+    /// Waits for this text behind what was seen before, and gives what came before it.
+    fn sees(&mut self, text: &str) -> String {
+        let end = Instant::now() + PATIENCE;
+        loop {
+            if let Some(at) = self.unread.find(text) {
+                let before = self.unread[..at].to_string();
+                self.unread.drain(..at + text.len());
+                return before;
+            }
+            let left = end.saturating_duration_since(Instant::now());
+            let Ok(bytes) = self.screen.recv_timeout(left) else {
+                panic!("missing {text:?} in:\n{}", self.unread);
+            };
+            self.unread.push_str(&String::from_utf8_lossy(&bytes));
+        }
+    }
+
+    /// What a command of the shell prints.
+    fn runs(&mut self, command: &str) -> String {
+        self.types(&format!("{command}\n"));
+        let shown = self.sees(PROMPT);
+        // The terminal shows what was typed.
+        shown.split_once('\n').unwrap_or_default().1.trim().to_string()
+    }
+
+    fn starts_lab_shell(&mut self) {
+        self.types(&format!("'{}' lab shell\n", env!("CARGO_BIN_EXE_tcpecho")));
+        self.sees("lab> ");
+    }
+
+    /// The process of `lab shell`, below that of script(1) and of a shell or two; the first processes of its hosts have the same
+    /// command line, and are further below.
+    fn lab(&self) -> Pid {
+        let mut generation = vec![Pid::from_child(&self.script)];
+        loop {
+            assert!(!generation.is_empty(), "lab shell does not run");
+            generation = generation.into_iter().flat_map(process::children).collect();
+            let is_lab = |pid: &&Pid| {
+                let line = std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+                line.ends_with(b"\0lab\0shell\0")
+            };
+            if let Some(lab) = generation.iter().find(is_lab) {
+                return *lab;
+            }
+        }
+    }
+}
+
+impl Drop for Terminal {
+    fn drop(&mut self) {
+        let _ = self.script.kill();
+        let _ = self.script.wait();
+    }
+}
+
+#[test]
+fn ctrl_z_suspends_and_fg_draws_the_prompt_again() {
+    let Some(mut terminal) = Terminal::new() else { return };
+    let modes = terminal.runs("stty -g");
+    terminal.starts_lab_shell();
+    terminal.types("sta");
+    terminal.sees("sta");
+    terminal.types(CTRL_Z);
+    terminal.sees("Stopped");
+    terminal.sees(PROMPT);
+    assert_eq!(terminal.runs("stty -g"), modes, "the terminal is as it was");
+    terminal.types("fg\n");
+    terminal.sees("lab> sta");
+    terminal.types("tes\r");
+    terminal.sees("no sockets");
+    terminal.sees("lab> ");
+    // Twice, and by a signal from elsewhere.
+    kill_process(terminal.lab(), Signal::TSTP).unwrap();
+    terminal.sees("Stopped");
+    terminal.sees(PROMPT);
+    assert_eq!(terminal.runs("stty -g"), modes, "the terminal is as it was");
+    terminal.types("fg\n");
+    terminal.sees("lab> ");
+    terminal.types(CTRL_D);
+    terminal.sees(PROMPT);
+    assert_eq!(terminal.runs("echo $?"), "0");
+    assert_eq!(terminal.runs("stty -g"), modes);
+}
+
+/// SIGSTOP leaves no time to give the terminal back; the shell sets it up for itself.
+#[test]
+fn after_sigstop_the_prompt_takes_the_terminal_again() {
+    let Some(mut terminal) = Terminal::new() else { return };
+    terminal.starts_lab_shell();
+    kill_process(terminal.lab(), Signal::STOP).unwrap();
+    terminal.sees(PROMPT);
+    terminal.runs("stty sane");
+    terminal.types("fg\n");
+    terminal.sees("lab> ");
+    // Ctrl-C would end it if the terminal still made a signal of it.
+    terminal.types("x\x03states\r");
+    terminal.sees("no sockets");
+}
+
+#[test]
+fn a_signal_at_the_prompt_gives_the_terminal_back() {
+    let Some(mut terminal) = Terminal::new() else { return };
+    let modes = terminal.runs("stty -g");
+    for signal in [Signal::TERM, Signal::INT, Signal::HUP] {
+        terminal.starts_lab_shell();
+        kill_process(terminal.lab(), signal).unwrap();
+        terminal.sees(PROMPT);
+        assert_eq!(terminal.runs("echo $?"), (128 + signal.as_raw()).to_string());
+        assert_eq!(terminal.runs("stty -g"), modes);
+    }
+}
+
+#[test]
+fn a_command_that_waits_can_be_suspended_and_ended() {
+    let Some(mut terminal) = Terminal::new() else { return };
+    terminal.starts_lab_shell();
+    terminal.types("pause 1h\r");
+    terminal.sees("pause 1h\r\n");
+    terminal.types(CTRL_Z);
+    terminal.sees("Stopped");
+    terminal.sees(PROMPT);
+    terminal.types("fg\n");
+    terminal.sees("lab shell");
+    terminal.types("\x03");
+    terminal.sees(PROMPT);
+    assert_eq!(terminal.runs("echo $?"), "130");
+}
