@@ -17,12 +17,13 @@ use modules::Modules;
 const ARROWS: &[(&str, &[&str])] = &[
     ("tcpecho-cli", &["tcpecho", "tcpecho-lab", "tcpecho-os"]),
     ("tcpecho", &["tcpecho-os"]),
-    ("tcpecho-lab", &["tcpecho-os"]),
+    ("tcpecho-lab", &["tcpecho-lab-os", "tcpecho-os"]),
+    ("tcpecho-lab-os", &["tcpecho-os"]),
     ("tcpecho-os", &[]),
 ];
 
 /// Cycles that are still there: a number for each crate that has some, which may only fall.
-const CYCLES_LEFT: &[(&str, usize)] = &[("tcpecho-cli", 5), ("tcpecho-lab", 1), ("tcpecho-os", 2)];
+const CYCLES_LEFT: &[(&str, usize)] = &[("tcpecho-cli", 5), ("tcpecho-lab", 1)];
 
 struct Package {
     name: String,

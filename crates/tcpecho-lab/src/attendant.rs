@@ -8,8 +8,8 @@ use std::thread::JoinHandle;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
+use tcpecho_lab_os::host_init::{HostInit, Report, Start};
 use tcpecho_os::failed::Failed;
-use tcpecho_os::host_init::{HostInit, Report, Start};
 use tcpecho_os::process::Exit;
 
 use crate::observer::{Observer, Still};

@@ -5,12 +5,9 @@
 use std::fs::read_to_string;
 
 use rustix::io::Errno;
+use tcpecho_lab_os::trial::Attempt;
+use tcpecho_lab_os::user_namespace::enter_user_namespace;
 use tcpecho_os::failed::Failed;
-use tcpecho_os::link::Links;
-use tcpecho_os::netns::enter_new;
-use tcpecho_os::trial::try_in_child;
-use tcpecho_os::user_namespace::enter_user_namespace;
-use tcpecho_os::wire_device::WireDevice;
 
 use crate::host::Cable;
 
@@ -71,14 +68,10 @@ impl Way {
         if self == Way::UserVeth { Cable::Veth } else { Cable::Tun }
     }
 
-    /// The critical operations, in order. Runs in a forked child: no allocation before something fails.
+    /// Tries the critical operations, in order, in a child process.
     fn attempt(self) -> Result<(), Failed> {
-        self.enter()?;
-        enter_new()?;
-        match self.cable() {
-            Cable::Tun => WireDevice::tun().map(drop),
-            Cable::Veth => tcpecho_os::packet_socket::probe(&Links::open()?),
-        }
+        let (user_namespace, veth) = (self.needs_user_namespace(), self.cable() == Cable::Veth);
+        Attempt { user_namespace, veth }.make()
     }
 }
 
@@ -99,7 +92,7 @@ pub fn best() -> Result<Way, Vec<Finding>> {
 }
 
 fn examine_one(way: Way) -> Finding {
-    let failed = try_in_child(|| way.attempt()).err();
+    let failed = way.attempt().err();
     let ways_out = failed.as_ref().map(|failed| ways_out(way, failed)).unwrap_or_default();
     Finding { way, failed, ways_out }
 }
@@ -187,7 +180,7 @@ pub fn try_observing() -> Result<(), Failed> {
     if !actions.split_whitespace().any(|action| action == "trace") {
         return Err(Failed { operation: "seccomp(SECCOMP_RET_TRACE)".into(), errno: Errno::NOSYS });
     }
-    tcpecho_os::ptrace::probe()
+    tcpecho_lab_os::ptrace::probe()
 }
 
 /// What to try if [`try_observing`] failed.

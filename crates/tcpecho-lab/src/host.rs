@@ -7,13 +7,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
+use tcpecho_lab_os::host_init::HostInit;
+use tcpecho_lab_os::link::{Links, Route};
+use tcpecho_lab_os::netns::{NetNs, is_missing};
+use tcpecho_lab_os::wire_device::{WIRE, WireDevice};
 use tcpecho_os::failed::Failed;
-use tcpecho_os::host_init::HostInit;
-use tcpecho_os::link::{Links, Route};
-use tcpecho_os::netns::{NetNs, is_missing};
 use tcpecho_os::sock_diag::TcpSocket;
 use tcpecho_os::tcp_state::TcpState;
-use tcpecho_os::wire_device::{WIRE, WireDevice};
 
 use crate::attendant::Attendant;
 use crate::glances::Glances;
@@ -86,7 +86,7 @@ impl Host {
         let links = Links::open()?;
         let device = self.parts.cable.lay(netns, &links)?;
         for (key, value, _) in sysctls::BASE {
-            match tcpecho_os::netns::write_sysctl(key, value) {
+            match tcpecho_lab_os::netns::write_sysctl(key, value) {
                 Err(failed) if !is_missing(failed.errno) => return Err(failed),
                 Err(_) => {}
                 Ok(()) => self.record_sysctl(key, value),

@@ -10,8 +10,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 
 use rustix::io::Errno;
+use tcpecho_lab_os::exec_gate::Leash;
 use tcpecho_os::failed::Failed;
-use tcpecho_os::host_init::Leash;
 
 use crate::timeline::{Place, Timeline};
 
@@ -95,14 +95,14 @@ pub(crate) struct Observer {
 
 impl Observer {
     /// Waits for the program that is to start on the other end of the leash, which goes with
-    /// [`tcpecho_os::host_init::Start`].
+    /// [`tcpecho_lab_os::host_init::Start`].
     pub(crate) fn begin(
         program: Arc<str>,
         wanted: Wanted,
         place: Place,
         timeline: &Timeline,
     ) -> Result<(Self, OwnedFd), Failed> {
-        if tcpecho_os::process::is_ignored(rustix::process::Signal::CHILD.as_raw()) {
+        if tcpecho_os::signal::is_ignored(rustix::process::Signal::CHILD.as_raw()) {
             // The kernel would reap the tracees before the observer hears of their end.
             let operation = "observe system calls while SIGCHLD is ignored here".into();
             return Err(Failed { operation, errno: Errno::CHILD });

@@ -4,8 +4,8 @@
 
 use std::time::Duration;
 
+use tcpecho_lab_os::netns::read_sysctl;
 use tcpecho_os::failed::Failed;
-use tcpecho_os::netns::read_sysctl;
 
 use crate::side::Side;
 
@@ -78,7 +78,7 @@ impl Timer {
             Ok(value) => Ok(value.parse().unwrap_or(0)),
             Err(failed)
                 if key.ends_with("linear_timeouts")
-                    && tcpecho_os::netns::is_missing(failed.errno) =>
+                    && tcpecho_lab_os::netns::is_missing(failed.errno) =>
             {
                 Ok(0)
             }

@@ -11,8 +11,8 @@ use rustix::io::Errno;
 use rustix::process::{
     Pid, PidfdFlags, PidfdGetfdFlags, Signal, pidfd_getfd, pidfd_open, pidfd_send_signal,
 };
+use tcpecho_lab_os::host_init::Start;
 use tcpecho_os::failed::Failed;
-use tcpecho_os::host_init::Start;
 use tcpecho_os::process::Exit;
 use tcpecho_os::tcp_info::{TcpInfo, tcp_info};
 

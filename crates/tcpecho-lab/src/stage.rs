@@ -171,7 +171,7 @@ impl Stage {
         for (key, value) in timer.keys().iter().zip(&here) {
             match self.two.host(side).set_sysctl(key, &value.to_string()) {
                 // A younger setting that this kernel does not have.
-                Err(failed) if tcpecho_os::netns::is_missing(failed.errno) => {}
+                Err(failed) if tcpecho_lab_os::netns::is_missing(failed.errno) => {}
                 set => set?,
             }
         }

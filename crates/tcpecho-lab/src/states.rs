@@ -5,8 +5,8 @@ use std::net::SocketAddr;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use rustix::io::Errno;
+use tcpecho_lab_os::netns::NetNs;
 use tcpecho_os::failed::Failed;
-use tcpecho_os::netns::NetNs;
 use tcpecho_os::sock_diag::{SockDiag, TcpSocket};
 use tcpecho_os::tcp_state::TcpState;
 

@@ -11,8 +11,8 @@ use std::os::fd::AsFd;
 
 use rustix::event::{EventfdFlags, PollFd, PollFlags, Timespec, eventfd, poll};
 use rustix::fd::OwnedFd;
+use tcpecho_lab_os::wire_device::WireDevice;
 use tcpecho_os::failed::Failed;
-use tcpecho_os::wire_device::WireDevice;
 
 use crate::impairment::{Matcher, Rule};
 use crate::packet::IcmpError;

@@ -116,7 +116,7 @@ fn an_interrupted_call_starts_again_or_fails_as_its_handler_says() {
             assert_eq!(server.ask(&format!("handler SIGUSR1 {handler}"), PATIENCE).unwrap(), "ok");
             let mark = lab.two.timeline.mark();
             server.say("0: accept").unwrap();
-            server.wait_asleep_in(tcpecho_os::system_call::ACCEPT4, PATIENCE).unwrap();
+            server.wait_asleep_in(tcpecho_lab_os::system_call::ACCEPT4, PATIENCE).unwrap();
             server.signal(Signal::USR1).unwrap();
             if answer == "ok" {
                 // It is asleep in the same call again, once the handler has run.
@@ -160,14 +160,14 @@ fn a_signal_that_nobody_handles_interrupts_nothing() {
         // With a time limit the kernel does not restart accept, it fails; but only if there is something to deliver.
         assert_eq!(server.ask("setsockopt rcvtimeo 60000", PATIENCE).unwrap(), "ok");
         server.say("0: accept").unwrap();
-        server.wait_asleep_in(tcpecho_os::system_call::ACCEPT4, PATIENCE).unwrap();
+        server.wait_asleep_in(tcpecho_lab_os::system_call::ACCEPT4, PATIENCE).unwrap();
         server.signal(Signal::WINCH).unwrap();
         let heard = |moment: &tcpecho_lab::Moment| match &moment.what {
             What::Signal { signal, .. } if signal == "SIGWINCH" => Some(()),
             _ => None,
         };
         lab.two.timeline.wait_for(0, PATIENCE, "SIGWINCH", heard).unwrap();
-        server.wait_asleep_in(tcpecho_os::system_call::ACCEPT4, PATIENCE).unwrap();
+        server.wait_asleep_in(tcpecho_lab_os::system_call::ACCEPT4, PATIENCE).unwrap();
         let client = lab.puppet(Side::Client);
         lab.starts_connecting(&client);
         assert!(server.next_line(PATIENCE).unwrap().starts_with("ok 1 "));

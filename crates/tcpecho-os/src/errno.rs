@@ -1,10 +1,20 @@
-//! An errno's words (strerror(3)) and its name (errno(3)).
+//! The errno of the last failed call of the C library, its text (strerror(3)) and its name (errno(3)).
 
 use std::ffi::CStr;
 
 use rustix::io::Errno;
 
-/// An errno in words with its name: `Connection refused (ECONNREFUSED)`.
+/// Returns the errno that the last failed call of the C library left in this thread. Async-signal-safe.
+///
+/// # Panics
+/// If no call has failed: ask only after one that has.
+#[must_use]
+pub fn last_errno() -> Errno {
+    // SAFETY: libc gives a pointer to this thread's errno, valid as long as the thread.
+    Errno::from_raw_os_error(unsafe { *libc::__errno_location() })
+}
+
+/// Returns the text of an errno with its name: `Connection refused (ECONNREFUSED)`.
 #[must_use]
 pub fn words(errno: Errno) -> String {
     let mut text = [0 as libc::c_char; 128];
@@ -21,7 +31,7 @@ pub fn words(errno: Errno) -> String {
 
 macro_rules! names {
     ($($name:ident)*) => {
-        /// The errno's name as errno(3) spells it, for those that a socket call, a file or a ring can give.
+        /// Returns the errno's name as errno(3) spells it; `None` for one that no socket, file or ring gives.
         #[must_use]
         pub fn name(errno: Errno) -> Option<&'static str> {
             match errno.raw_os_error() {

@@ -8,6 +8,8 @@ use std::os::fd::{AsFd, AsRawFd};
 
 use rustix::io::{Errno, Result};
 
+use crate::errno::last_errno;
+
 /// Who made an error.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Origin {
@@ -58,8 +60,7 @@ pub fn take_errors(fd: impl AsFd) -> Result<Vec<QueuedError>> {
         let flags = libc::MSG_ERRQUEUE | libc::MSG_DONTWAIT;
         // SAFETY: the message names `control` and its size, which live through the call, and nothing else to write to.
         if unsafe { libc::recvmsg(fd, &raw mut message, flags) } < 0 {
-            // SAFETY: libc gives a pointer to this thread's errno, valid as long as the thread.
-            match Errno::from_raw_os_error(unsafe { *libc::__errno_location() }) {
+            match last_errno() {
                 Errno::AGAIN => break,
                 Errno::INTR => continue,
                 errno => return Err(errno),

@@ -2,6 +2,8 @@
 
 use rustix::io::Errno;
 
+use crate::errno::last_errno;
+
 /// How many descriptors this process may have, and how far it may raise that itself. No limit is `u64::MAX`.
 ///
 /// # Errors
@@ -11,7 +13,7 @@ pub fn descriptors() -> Result<(u64, u64), Errno> {
     // SAFETY: the call only writes to `limit`, which lives through it.
     match unsafe { libc::getrlimit(libc::RLIMIT_NOFILE, &raw mut limit) } {
         0 => Ok((limit.rlim_cur, limit.rlim_max)),
-        _ => Err(Errno::from_io_error(&std::io::Error::last_os_error()).unwrap_or(Errno::PERM)),
+        _ => Err(last_errno()),
     }
 }
 

@@ -12,9 +12,14 @@ use std::{
 use rustix::{
     io::Errno,
     net::Shutdown,
-    process::{Pid, PidfdFlags, Signal, WaitId, WaitIdOptions, pidfd_open, waitid},
+    process::{
+        Pid, PidfdFlags, Resource, Rlimit, Signal, WaitId, WaitIdOptions, pidfd_open, setrlimit,
+        waitid,
+    },
 };
 
+use crate::fork::{clone, close_all_but, exit_now};
+use crate::signal::{SignalMask, is_ignored, keeping_errno, set_action};
 use crate::socket::abort;
 
 /// A child made by [`fork_session`]. Its descriptor, a pidfd, becomes readable when the child has ended.
@@ -109,29 +114,18 @@ pub fn fork_session(
     body: impl FnOnce(BorrowedFd<'_>) -> i32,
 ) -> Result<Child, Errno> {
     let parent = rustix::process::getpid();
-    let mask = block_signals();
-    // SAFETY: clone with nothing shared and no stack of its own is fork; all arguments being zero, their order, which
-    // differs between machines, does not matter. The C library is not told, so locks that other threads hold stay locked
-    // in the child: keeping off them is the caller's documented duty, and breaking it can block the child but not corrupt
-    // memory.
-    match unsafe { libc::syscall(libc::SYS_clone, 0, 0, 0, 0, 0) } {
-        -1 => {
-            let error = std::io::Error::last_os_error();
-            set_mask(&mask);
-            Err(Errno::from_io_error(&error).unwrap_or(Errno::AGAIN))
-        }
-        0 => {
+    // SAFETY: without flags nothing is shared. The child runs `prepare_child` and `body`. What `body` may do is the caller's
+    // documented duty, and breaking it cannot corrupt memory: the child is a copy in which the other threads never run again,
+    // so a lock that one of them holds blocks it for ever; it exits without unwinding a frame of the parent; and no stale
+    // descriptor number can come to mean another file, see `prepare_child`.
+    let pid = unsafe {
+        clone(0, std::ptr::null_mut(), |_| {
             prepare_child(socket.as_fd(), parent);
-            let status = body(socket.as_fd());
-            // SAFETY: _exit has no precondition and runs no code of the copied process.
-            unsafe { libc::_exit(status) }
-        }
-        pid => {
-            drop(socket);
-            set_mask(&mask);
-            watch(pid as i32)
-        }
-    }
+            body(socket.as_fd())
+        })
+    }?;
+    drop(socket);
+    watch(pid)
 }
 
 /// Opens the new child's pidfd, or takes the child back.
@@ -165,114 +159,47 @@ pub fn was_let_go() -> bool {
 extern "C" fn asked_to_end(signal: libc::c_int) {
     // SAFETY: the socket stays open until this process ends, and the handler is installed in such a child only.
     let socket = unsafe { BorrowedFd::borrow_raw(SOCKET.load(Relaxed)) };
-    if signal == LET_GO_SIGNAL {
-        LET_GO.store(true, Relaxed);
-        abort(socket);
-    } else {
-        let _ = rustix::net::shutdown(socket, Shutdown::Read);
-    }
+    keeping_errno(|| {
+        if signal == LET_GO_SIGNAL {
+            LET_GO.store(true, Relaxed);
+            abort(socket);
+        } else {
+            let _ = rustix::net::shutdown(socket, Shutdown::Read);
+        }
+    });
 }
 
 fn prepare_child(socket: BorrowedFd<'_>, parent: Pid) {
     SOCKET.store(socket.as_raw_fd(), Relaxed);
     for signal in 1..=64 {
-        let action = match signal {
-            libc::SIGINT | libc::SIGHUP | libc::SIGQUIT if is_ignored(signal) => libc::SIG_IGN,
+        let (action, flags) = match signal {
+            libc::SIGINT | libc::SIGHUP | libc::SIGQUIT if is_ignored(signal) => (libc::SIG_IGN, 0),
             libc::SIGTERM | libc::SIGINT | libc::SIGHUP | LET_GO_SIGNAL => {
-                asked_to_end as *const () as libc::sighandler_t
+                (asked_to_end as *const () as libc::sighandler_t, libc::SA_RESTART)
             }
-            libc::SIGALRM | libc::SIGUSR1 | libc::SIGUSR2 | libc::SIGPIPE => libc::SIG_IGN,
-            _ => libc::SIG_DFL,
+            libc::SIGALRM | libc::SIGUSR1 | libc::SIGUSR2 | libc::SIGPIPE => (libc::SIG_IGN, 0),
+            _ => (libc::SIG_DFL, 0),
         };
-        set_disposition(signal, action);
+        // SIGKILL, SIGSTOP and the two signals that the C library keeps for itself are refused (EINVAL) and stay as they are.
+        // SAFETY: `asked_to_end` makes only async-signal-safe calls, and keeps errno.
+        let _ = unsafe { set_action(signal, action, flags) };
     }
-    // SAFETY: an all-zero sigset_t is the empty set on Linux.
-    set_mask(&unsafe { std::mem::zeroed() });
+    SignalMask::empty().restore();
     let _ = rustix::process::set_parent_process_death_signal(Some(Signal::KILL));
     if rustix::process::getppid() != Some(parent) && rustix::process::getppid().is_some() {
         // The parent ended before the death signal was asked for.
-        // SAFETY: _exit has no precondition.
-        unsafe { libc::_exit(0) }
+        exit_now(0);
     }
-    close_all_but(socket.as_raw_fd());
+    // SAFETY: `body` gets this socket only. Whatever else it can reach names a descriptor of the parent, and such a number
+    // means nothing from now on (EBADF), because `allow_no_descriptors` follows.
+    unsafe { close_all_but(socket) };
+    allow_no_descriptors();
 }
 
-fn set_disposition(signal: i32, action: libc::sighandler_t) {
-    // SAFETY: an all-zero sigaction is a valid one, with an empty mask.
-    let mut new: libc::sigaction = unsafe { std::mem::zeroed() };
-    new.sa_sigaction = action;
-    new.sa_flags = libc::SA_RESTART;
-    // SAFETY: `new` is a valid sigaction and the handler only makes async-signal-safe calls. SIGKILL, SIGSTOP and the two
-    // signals that the C library keeps for itself are refused with EINVAL, which is right.
-    unsafe { libc::sigaction(signal, &raw const new, std::ptr::null_mut()) };
-}
-
-/// Whether this process ignores a signal.
-#[must_use]
-pub fn is_ignored(signal: i32) -> bool {
-    // SAFETY: an all-zero sigaction is a valid one.
-    let mut old: libc::sigaction = unsafe { std::mem::zeroed() };
-    // SAFETY: without a new action the call only writes to `old`.
-    let asked = unsafe { libc::sigaction(signal, std::ptr::null(), &raw mut old) };
-    asked == 0 && old.sa_sigaction == libc::SIG_IGN
-}
-
-/// Gives every signal its default action, whatever this process inherited: with SIGCHLD ignored the kernel would reap
-/// children itself, and nobody could learn how they ended.
-pub(crate) fn reset_dispositions() {
-    // `struct sigaction` as the kernel knows it, and more than it has on any machine: SIG_DFL, no flags, an empty mask.
-    const DEFAULT: [u64; 8] = [0; 8];
-    const SET_SIZE: usize = size_of::<u64>();
-    for signal in 1..=64 {
-        // Not the C library's call, which leaves two signals out that it keeps for itself: they may be inherited ignored, too.
-        // SAFETY: the kernel reads no more than the array has, and writes nothing.
-        unsafe {
-            let no_old = std::ptr::null_mut::<u64>();
-            libc::syscall(libc::SYS_rt_sigaction, signal, DEFAULT.as_ptr(), no_old, SET_SIZE);
-        }
-    }
-}
-
-/// Gives every signal its default action and lets it through, as a new program expects it.
-pub(crate) fn reset_signals() {
-    reset_dispositions();
-    // SAFETY: an all-zero sigset_t is the empty set on Linux.
-    set_mask(&unsafe { std::mem::zeroed() });
-}
-
-/// Holds every signal back, so that none meets a child whose dispositions are still its parent's.
-pub(crate) fn block_signals() -> libc::sigset_t {
-    // SAFETY: an all-zero sigset_t is the empty set on Linux; the calls only write to the sets that they are given.
-    unsafe {
-        let (mut all, mut old): (libc::sigset_t, libc::sigset_t) = std::mem::zeroed();
-        libc::sigfillset(&raw mut all);
-        libc::pthread_sigmask(libc::SIG_SETMASK, &raw const all, &raw mut old);
-        old
-    }
-}
-
-pub(crate) fn set_mask(mask: &libc::sigset_t) {
-    // SAFETY: `mask` is a valid set; pthread_sigmask is async-signal-safe.
-    unsafe { libc::pthread_sigmask(libc::SIG_SETMASK, mask, std::ptr::null_mut()) };
-}
-
-/// Closes every descriptor but one (close_range(2), or a loop to the limit where the kernel lacks it).
-pub(crate) fn close_all_but(kept: i32) {
-    let kept = kept as libc::c_uint;
-    let ranges = [(0, kept.checked_sub(1)), (kept + 1, Some(libc::c_uint::MAX))];
-    for (first, last) in ranges {
-        let Some(last) = last else { continue };
-        // SAFETY: this is a fresh child with one thread; nobody else uses the descriptors of its copied table.
-        let failed = unsafe { libc::syscall(libc::SYS_close_range, first, last, 0) } != 0;
-        if failed {
-            let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile);
-            let end = limit.current.unwrap_or(65536).min(u64::from(last)) as i32;
-            for fd in first as i32..=end {
-                // SAFETY: as above.
-                unsafe { libc::close(fd) };
-            }
-        }
-    }
+/// Makes every call fail that would make a descriptor, so that a number that was closed never means another file.
+fn allow_no_descriptors() {
+    let none = Rlimit { current: Some(0), maximum: Some(0) };
+    let _ = setrlimit(Resource::Nofile, none);
 }
 
 /// Has the process that `command` will start get `signal` when the thread that starts it ends, however that happens

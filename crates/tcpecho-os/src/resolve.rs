@@ -5,6 +5,8 @@ use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6};
 
 use rustix::io::Errno;
 
+use crate::errno::last_errno;
+
 /// Why the resolver gave no address.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Unresolved {
@@ -88,10 +90,7 @@ fn unresolved(code: libc::c_int) -> Unresolved {
         EAI_NODATA => Unresolved::NoAddress,
         libc::EAI_AGAIN => Unresolved::Again,
         libc::EAI_FAIL => Unresolved::Fail,
-        libc::EAI_SYSTEM => {
-            // SAFETY: libc gives a pointer to this thread's errno, valid as long as the thread.
-            Unresolved::System(Errno::from_raw_os_error(unsafe { *libc::__errno_location() }))
-        }
+        libc::EAI_SYSTEM => Unresolved::System(last_errno()),
         code => Unresolved::Other(code),
     }
 }

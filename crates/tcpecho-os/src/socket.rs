@@ -10,6 +10,7 @@ use rustix::ioctl::{Getter, Opcode, ioctl};
 use rustix::net::sockopt::set_socket_linger;
 use rustix::net::{Shutdown, connect_unspec, shutdown};
 
+use crate::errno::last_errno;
 use crate::tcp_info::tcp_info;
 use crate::tcp_state::TcpState;
 
@@ -66,14 +67,14 @@ fn unacknowledged_fin(fd: BorrowedFd<'_>) -> u32 {
 ///
 /// # Errors
 ///
-/// `ENOPROTOOPT` for what is no IP socket.
+/// `ENOTSOCK` for what is not a socket, `EOPNOTSUPP` or `ENOPROTOOPT` for one that is not an IP socket.
 pub fn set_receive_errors(fd: impl AsFd, on: bool) -> Result<()> {
     let fd = fd.as_fd();
     let (level, option) = match rustix::net::sockopt::socket_domain(fd)? {
         rustix::net::AddressFamily::INET6 => (libc::IPPROTO_IPV6, libc::IPV6_RECVERR),
         _ => (libc::IPPROTO_IP, libc::IP_RECVERR),
     };
-    set_int(fd, level, option, libc::c_int::from(on)).map_err(|_| rustix::io::Errno::NOPROTOOPT)
+    set_int(fd, level, option, libc::c_int::from(on))
 }
 
 /// Leaves the choice of the port to connect(2) when only an address is bound (`IP_BIND_ADDRESS_NO_PORT`; ip(7)): it may
@@ -97,8 +98,7 @@ fn set_int(
     // SAFETY: the option takes an int, and its address and size are passed.
     match unsafe { libc::setsockopt(raw, level, option, (&raw const value).cast(), size) } {
         0 => Ok(()),
-        // SAFETY: libc gives a pointer to this thread's errno, valid as long as the thread.
-        _ => Err(rustix::io::Errno::from_raw_os_error(unsafe { *libc::__errno_location() })),
+        _ => Err(last_errno()),
     }
 }
 
@@ -116,11 +116,7 @@ pub fn bind_to_device(fd: impl AsFd, name: &str) -> Result<()> {
         let value = name.as_ptr().cast();
         libc::setsockopt(raw, libc::SOL_SOCKET, libc::SO_BINDTODEVICE, value, size)
     };
-    if result == 0 {
-        return Ok(());
-    }
-    // SAFETY: libc gives a pointer to this thread's errno, valid as long as the thread.
-    Err(rustix::io::Errno::from_raw_os_error(unsafe { *libc::__errno_location() }))
+    if result == 0 { Ok(()) } else { Err(last_errno()) }
 }
 
 #[cfg(test)]

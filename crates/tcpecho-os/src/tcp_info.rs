@@ -7,6 +7,7 @@ use std::os::fd::{AsFd, AsRawFd};
 
 use rustix::io::{Errno, Result};
 
+use crate::errno::last_errno;
 pub use crate::tcp_state::TcpState;
 
 /// A field's type: how it is taken out of the kernel's bytes at an offset.
@@ -157,11 +158,6 @@ pub fn tcp_info(fd: impl AsFd) -> Result<TcpInfo> {
         return Err(last_errno());
     }
     Ok(TcpInfo::parse(buffer.get(..length as usize).unwrap_or(&buffer)))
-}
-
-fn last_errno() -> Errno {
-    // SAFETY: libc gives a pointer to this thread's errno, valid as long as the thread.
-    Errno::from_raw_os_error(unsafe { *libc::__errno_location() })
 }
 
 /// The accept queue of a listener.

@@ -1,4 +1,4 @@
-//! A detached thread that a lack of resources cannot turn into a panic.
+//! Detached threads (pthread_create(3)) that fail with an error where resources are short.
 //!
 //! `std::thread` maps an alternate signal stack inside the new thread and aborts the process when that fails; a server at
 //! its address-space limit must lose one connection instead. pthread_create(3) reports everything to its caller.
@@ -10,6 +10,8 @@ use std::{
 };
 
 use rustix::io::Errno;
+
+use crate::signal::SignalMask;
 
 struct Task<T> {
     arg: T,
@@ -24,10 +26,11 @@ extern "C" fn start<T>(task: *mut c_void) -> *mut c_void {
     std::ptr::null_mut()
 }
 
-/// Runs `body` with `arg` in a new detached thread with a stack of `stack` bytes.
+/// Runs `body` with `arg` in a new detached thread with a stack of `stack` bytes. A panic of `body` ends the thread only.
 ///
 /// # Errors
-/// pthread_create(3), and `arg` back: `EAGAIN` when a limit on threads, processes or address space is reached.
+/// Returns `arg` with the errno of pthread_create(3), `EAGAIN` at a limit on threads, processes or address space; or that of
+/// pthread_attr_setstacksize(3), `EINVAL` for a stack that is too small.
 pub fn spawn_detached<T: Send + 'static>(
     stack: usize,
     arg: T,
@@ -46,38 +49,32 @@ pub fn spawn_detached<T: Send + 'static>(
 
 fn create(stack: usize, start: extern "C" fn(*mut c_void) -> *mut c_void, arg: *mut c_void) -> i32 {
     let mut attr = MaybeUninit::<libc::pthread_attr_t>::uninit();
-    // SAFETY: pthread_attr_init initialises `attr`; the two setters then see an initialised one.
-    let prepared = unsafe {
-        match libc::pthread_attr_init(attr.as_mut_ptr()) {
-            0 => {
-                let detached = libc::PTHREAD_CREATE_DETACHED;
-                libc::pthread_attr_setdetachstate(attr.as_mut_ptr(), detached)
-                    | libc::pthread_attr_setstacksize(attr.as_mut_ptr(), stack)
-            }
-            errno => return errno,
-        }
-    };
+    // SAFETY: the call only writes to `attr`.
+    let errno = unsafe { libc::pthread_attr_init(attr.as_mut_ptr()) };
+    if errno != 0 {
+        return errno;
+    }
+    let detached = libc::PTHREAD_CREATE_DETACHED;
     let mut thread = MaybeUninit::<libc::pthread_t>::uninit();
-    let errno = if prepared == 0 {
-        // SAFETY: `attr` is initialised, `start` has the C signature, and `arg` is what `start` expects.
-        unsafe { libc::pthread_create(thread.as_mut_ptr(), attr.as_ptr(), start, arg) }
-    } else {
-        libc::EINVAL
+    // SAFETY: pthread_attr_init has initialised `attr`, `start` has the C signature, and `arg` is what `start` expects.
+    let errno = unsafe {
+        match (
+            libc::pthread_attr_setdetachstate(attr.as_mut_ptr(), detached),
+            libc::pthread_attr_setstacksize(attr.as_mut_ptr(), stack),
+        ) {
+            (0, 0) => libc::pthread_create(thread.as_mut_ptr(), attr.as_ptr(), start, arg),
+            (0, errno) | (errno, _) => errno,
+        }
     };
     // SAFETY: `attr` was initialised above and is not used afterwards.
     unsafe { libc::pthread_attr_destroy(attr.as_mut_ptr()) };
     errno
 }
 
-/// Holds every signal back from the calling thread and those it starts, as befits the threads of a library: the
-/// program's handlers run in the program's own threads, and a SIGPIPE that a call here raises is never delivered.
+/// Blocks every signal in the calling thread and the threads that it starts, as a library's threads should: the program's
+/// handlers run in the program's own threads, and a SIGPIPE that a call here raises is never delivered.
 pub fn block_signals() {
-    // SAFETY: an all-zero sigset_t is the empty set on Linux; the calls only write to the set that they are given.
-    unsafe {
-        let mut all: libc::sigset_t = std::mem::zeroed();
-        libc::sigfillset(&raw mut all);
-        libc::pthread_sigmask(libc::SIG_SETMASK, &raw const all, std::ptr::null_mut());
-    }
+    let _old = SignalMask::block_all();
 }
 
 #[cfg(test)]

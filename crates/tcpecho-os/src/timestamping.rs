@@ -8,6 +8,8 @@ use std::time::Duration;
 
 use rustix::io::{Errno, Result};
 
+use crate::errno::last_errno;
+
 /// Software stamps for what is sent, acknowledged and received; each report carries the offset of the byte it is about,
 /// and no copy of the data.
 const FLAGS: libc::c_uint = libc::SOF_TIMESTAMPING_TX_SOFTWARE
@@ -161,11 +163,6 @@ fn subject(data: &[u8]) -> Option<(Sent, u32)> {
         _ => return None,
     };
     Some((what, number(12)?))
-}
-
-fn last_errno() -> Errno {
-    // SAFETY: libc gives a pointer to this thread's errno, valid as long as the thread.
-    Errno::from_raw_os_error(unsafe { *libc::__errno_location() })
 }
 
 #[cfg(test)]

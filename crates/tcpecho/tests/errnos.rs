@@ -16,7 +16,8 @@ use tcpecho::{
     diagnosis::CASES,
     evidence::{Phase, Route, Stack},
 };
-use tcpecho_os::{errno, link::Links, netns::NetNs};
+use tcpecho_lab_os::{link::Links, netns::NetNs};
+use tcpecho_os::errno;
 
 /// IPv6 and loopback, each on and off.
 const CONDITIONS: [(bool, bool); 4] = [(true, true), (false, true), (true, false), (false, false)];

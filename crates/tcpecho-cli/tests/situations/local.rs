@@ -6,7 +6,7 @@ use tcpecho_lab::{
     Family, Side,
     stage::{Broken, PORT},
 };
-use tcpecho_os::link::{Links, Route};
+use tcpecho_lab_os::link::{Links, Route};
 
 use super::{Scene, Situation};
 

@@ -6,7 +6,7 @@ use tcpecho_lab::{
     Family, IcmpError, Matcher, Rule,
     stage::{Broken, PATIENCE},
 };
-use tcpecho_os::link::Links;
+use tcpecho_lab_os::link::Links;
 
 use super::{Scene, Situation, broken, established::acknowledged};
 

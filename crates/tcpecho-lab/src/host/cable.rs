@@ -1,11 +1,11 @@
 //! How a host's interface and the wire's end of it are made, and the kernel's counters.
 
 use rustix::io::Errno;
+use tcpecho_lab_os::link::Links;
+use tcpecho_lab_os::netns::{NetNs, write_sysctl};
+use tcpecho_lab_os::packet_socket::{PacketSocket, mac_of, without_offload};
+use tcpecho_lab_os::wire_device::{WIRE, WireDevice};
 use tcpecho_os::failed::Failed;
-use tcpecho_os::link::Links;
-use tcpecho_os::netns::{NetNs, write_sysctl};
-use tcpecho_os::packet_socket::{PacketSocket, mac_of, without_offload};
-use tcpecho_os::wire_device::{WIRE, WireDevice};
 
 /// What the wire is made of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

@@ -4,8 +4,8 @@ use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use rustix::io::Errno;
+use tcpecho_lab_os::host_init::HostInit;
 use tcpecho_os::failed::Failed;
-use tcpecho_os::host_init::HostInit;
 
 use crate::states::States;
 

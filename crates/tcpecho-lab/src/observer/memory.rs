@@ -37,7 +37,7 @@ pub(super) struct Live(pub(super) i32);
 
 impl Subject for Live {
     fn bytes(&self, address: u64, length: usize) -> Vec<u8> {
-        tcpecho_os::ptrace::read_memory(self.0, address, length)
+        tcpecho_lab_os::ptrace::read_memory(self.0, address, length)
     }
 
     fn is_socket(&self, descriptor: i32) -> bool {

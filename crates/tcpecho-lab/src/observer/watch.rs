@@ -4,10 +4,10 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use rustix::io::Errno;
+use tcpecho_lab_os::exec_gate::Leash;
+use tcpecho_lab_os::ptrace::{Event, Position, Tracer, is_restart};
+use tcpecho_lab_os::system_call::{self, RESTART, SIGRETURN};
 use tcpecho_os::failed::Failed;
-use tcpecho_os::host_init::Leash;
-use tcpecho_os::ptrace::{Event, Position, Tracer, is_restart};
-use tcpecho_os::system_call::{self, RESTART, SIGRETURN};
 
 use super::memory::Live;
 use super::words::Call;

@@ -8,7 +8,7 @@ use super::Answer;
 
 /// The child's process number.
 pub(super) fn fork(socket: OwnedFd) -> Answer {
-    Ok(tcpecho_os::fork::fork_echo(socket)?.to_string())
+    Ok(tcpecho_lab_os::fork_echo::fork_echo(socket)?.to_string())
 }
 
 /// The number of a child that had ended, and 0 if all of them still run.

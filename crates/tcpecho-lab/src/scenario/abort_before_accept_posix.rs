@@ -49,7 +49,7 @@ fn play(stage: &mut Stage) -> Played {
     stage.step("another server, which calls accept again after ECONNABORTED, is told the same");
     let server = listening(stage)?;
     server.begin("accept again")?;
-    let told = server.program().wait_asleep_in(tcpecho_os::system_call::ACCEPT4, PATIENCE);
+    let told = server.program().wait_asleep_in(tcpecho_lab_os::system_call::ACCEPT4, PATIENCE);
     stage.claim("it waits in its second accept", told.is_ok());
     stage.step("an honest client connects");
     let honest = stage.client()?;

@@ -2,7 +2,7 @@
 
 use super::Scenario;
 use crate::stage::{Actor, Broken, PATIENCE, Played, Stage};
-use tcpecho_os::system_call::ACCEPT4;
+use tcpecho_lab_os::system_call::ACCEPT4;
 
 pub(super) static SCENARIO: Scenario = Scenario {
     name: "eintr-on-accept",

@@ -5,7 +5,7 @@ use crate::impairment::{Matcher, Rule};
 use crate::side::Side;
 use crate::stage::{Actor, Broken, PATIENCE, Played, Stage};
 use rustix::process::Signal;
-use tcpecho_os::system_call::CONNECT;
+use tcpecho_lab_os::system_call::CONNECT;
 use tcpecho_os::tcp_state::TcpState;
 
 pub(super) static SCENARIO: Scenario = Scenario {

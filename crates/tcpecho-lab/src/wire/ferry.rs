@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
-use tcpecho_os::wire_device::WireDevice;
+use tcpecho_lab_os::wire_device::WireDevice;
 
 use super::{Shared, Switch};
 use crate::side::Side;

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use tcpecho_os::wire_device::WireDevice;
+use tcpecho_lab_os::wire_device::WireDevice;
 
 use crate::impairment::{Action, Rule};
 use crate::packet::{Flows, IcmpError, Packet, icmp_error, repair, reset_receiver, reset_sender};

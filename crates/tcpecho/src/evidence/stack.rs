@@ -7,7 +7,7 @@ use std::{
 };
 
 use rustix::io::Errno;
-use tcpecho_os::{link, sock_diag::tcp_sockets, tcp_state::TcpState};
+use tcpecho_os::{interface, sock_diag::tcp_sockets, tcp_state::TcpState};
 
 /// What is known of this network namespace's interfaces and listeners. `None` for what was not asked or cannot be read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -35,8 +35,8 @@ impl Stack {
         let refused = said == Some(Errno::CONNREFUSED);
         Stack {
             v6_addresses: (unreached && is_v6).then(v6_addresses).flatten(),
-            loopback_up: unreached.then(|| link::is_up("lo").ok()).flatten(),
-            scope_exists: scope(peer).and_then(|index| link::exists(index).ok()),
+            loopback_up: unreached.then(|| interface::is_up("lo").ok()).flatten(),
+            scope_exists: scope(peer).and_then(|index| interface::exists(index).ok()),
             listens: refused.then(|| listens(peer)).flatten(),
         }
     }

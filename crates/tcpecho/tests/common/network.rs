@@ -6,7 +6,8 @@
 use std::{cell::Cell, fs, os::fd::AsFd, time::Duration};
 
 use rustix::process::{PidfdFlags, PidfdGetfdFlags, getpid, pidfd_getfd, pidfd_open};
-use tcpecho_os::{link::Links, netns, sock_diag::tcp_sockets, socket_filter, tcp_state::TcpState};
+use tcpecho_lab_os::{link::Links, netns, socket_filter};
+use tcpecho_os::{sock_diag::tcp_sockets, tcp_state::TcpState};
 
 /// What lies between the clients and the server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

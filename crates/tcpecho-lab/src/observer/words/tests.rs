@@ -176,7 +176,7 @@ fn what_is_neither_a_socket_nor_a_stream_is_of_no_interest() {
 #[test]
 fn nothing_that_a_program_passes_does_harm() {
     let picture = Picture(vec![0xff; 64]);
-    let names = (0..512).filter_map(tcpecho_os::system_call::name);
+    let names = (0..512).filter_map(tcpecho_lab_os::system_call::name);
     for name in names {
         for filling in [0, 1, BASE, BASE + 60, u64::MAX, i32::MIN as u64] {
             let call = Call { name, arguments: [filling; 6] };

@@ -60,7 +60,7 @@ mod tests {
     };
 
     use super::*;
-    use crate::tcp_info::tcp_info;
+    use tcpecho_os::tcp_info::tcp_info;
 
     fn pair(part: f64) -> (TcpStream, TcpStream) {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();

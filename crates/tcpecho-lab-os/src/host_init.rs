@@ -7,27 +7,23 @@
 //! that was set aside before the copy was made.
 
 mod child;
-mod leash;
 mod message;
+mod start;
 
-use std::ffi::{CStr, CString};
 use std::io::IoSlice;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use rustix::io::{Errno, fcntl_dupfd_cloexec, retry_on_intr};
 use rustix::net::{AddressFamily, Shutdown, SocketFlags, SocketType, shutdown, socketpair};
-use rustix::process::{Signal, WaitId, WaitIdOptions, WaitStatus, pidfd_send_signal, waitid};
+use rustix::process::{Signal, WaitId, WaitIdOptions, pidfd_send_signal, waitid};
 
-use crate::failed::Failed;
 use crate::netns::NetNs;
-use crate::process::Exit;
-pub(crate) use child::clone_process;
 use child::{Memory, run};
-pub use leash::Leash;
 use message::{Answer, Header};
-
-/// The most bytes that one [`Start`] may take: arguments, environment and paths together.
-pub const LONGEST_START: usize = 128 * 1024;
+pub use start::{LONGEST_START, Start};
+use tcpecho_os::failed::Failed;
+use tcpecho_os::fork::clone_process;
+use tcpecho_os::process::Exit;
 
 /// A host's init, seen from the lab. Dropping it kills it and with it everything in the host.
 #[derive(Debug)]
@@ -35,28 +31,6 @@ pub struct HostInit {
     pid: i32,
     pidfd: OwnedFd,
     socket: OwnedFd,
-}
-
-/// A program to start. All paths and variables are the lab's; the host shares its file system.
-#[derive(Debug)]
-pub struct Start<'a> {
-    /// Comes back with the report.
-    pub id: u32,
-    /// The executable; it is not searched for.
-    pub path: &'a CStr,
-    /// The arguments, the program's own name first.
-    pub argv: &'a [CString],
-    /// `NAME=value`.
-    pub env: &'a [CString],
-    /// Where it starts.
-    pub directory: &'a CStr,
-    /// Take `CAP_NET_BIND_SERVICE` away, so that ports below 1024 are refused as to an ordinary user.
-    pub ordinary_ports: bool,
-    /// Its standard input, output and error.
-    pub stdio: [BorrowedFd<'a>; 3],
-    /// The other end of a [`Leash`]: it starts only when that says so, and whoever holds the other end has to trace it
-    /// then.
-    pub leash: Option<BorrowedFd<'a>>,
 }
 
 /// What a host's init tells.
@@ -100,9 +74,10 @@ impl HostInit {
         let theirs = fcntl_dupfd_cloexec(&theirs, 10).map_err(Failed::at("fcntl(F_DUPFD)"))?;
         let cloned = netns.run(|| {
             let mut memory = Memory::new();
-            clone_process(libc::CLONE_NEWPID | libc::CLONE_NEWUTS, 0, || {
-                run(theirs.as_fd(), name.as_bytes(), &mut memory)
-            })
+            let flags = libc::CLONE_NEWPID | libc::CLONE_NEWUTS;
+            // SAFETY: the flags share nothing. `run` works in memory that was set aside here, with system calls only, and uses
+            // no descriptor but its socket.
+            unsafe { clone_process(flags, 0, || run(theirs.as_fd(), name.as_bytes(), &mut memory)) }
         })?;
         let (pid, pidfd) = cloned.map_err(Failed::at("clone(CLONE_NEWPID, CLONE_NEWUTS)"))?;
         Ok(HostInit { pid, pidfd, socket: ours })
@@ -187,11 +162,6 @@ fn exit_of(status: i32) -> Exit {
     } else {
         Exit::Exited(libc::WEXITSTATUS(status))
     }
-}
-
-/// The number that `WaitStatus` keeps; named so that both ends agree on it.
-fn raw(status: WaitStatus) -> i32 {
-    status.as_raw()
 }
 
 #[cfg(test)]

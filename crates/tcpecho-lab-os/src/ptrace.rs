@@ -13,7 +13,12 @@ use std::marker::PhantomData;
 
 use rustix::io::Errno;
 
-use crate::process::Exit;
+use tcpecho_os::errno::last_errno;
+use tcpecho_os::failed::Failed;
+use tcpecho_os::fork::clone_process;
+use tcpecho_os::process::Exit;
+
+use crate::system_call::ARCHITECTURE;
 
 /// A thread's right to trace. It cannot leave the thread.
 #[derive(Debug)]
@@ -78,7 +83,7 @@ impl Tracer {
     /// `EPERM` if it is traced already or may not be (Yama, a container's seccomp filter, other rights), `ESRCH`,
     /// `ENOSYS` on a machine that is not known here.
     pub fn seize(&self, pid: i32) -> Result<(), Errno> {
-        if machine::ARCHITECTURE == 0 {
+        if ARCHITECTURE == 0 {
             return Err(Errno::NOSYS);
         }
         let options = libc::PTRACE_O_TRACESYSGOOD
@@ -88,7 +93,7 @@ impl Tracer {
             | libc::PTRACE_O_TRACEEXEC
             | libc::PTRACE_O_TRACESECCOMP
             | libc::PTRACE_O_EXITKILL;
-        request(libc::PTRACE_SEIZE as i64, pid, 0, options as usize)
+        request(libc::PTRACE_SEIZE, pid, options as usize)
     }
 
     /// Waits until something happens to a tracee; `None` when there is none left.
@@ -104,10 +109,10 @@ impl Tracer {
             if pid > 0 {
                 return Ok(Some((pid, event_of(status))));
             }
-            match Errno::from_io_error(&std::io::Error::last_os_error()) {
-                Some(Errno::INTR) => {}
-                Some(Errno::CHILD) => return Ok(None),
-                errno => return Err(errno.unwrap_or(Errno::IO)),
+            match last_errno() {
+                Errno::INTR => {}
+                Errno::CHILD => return Ok(None),
+                errno => return Err(errno),
             }
         }
     }
@@ -117,7 +122,7 @@ impl Tracer {
     /// # Errors
     /// `ESRCH` if it has been killed meanwhile; [`Tracer::wait`] will tell.
     pub fn go_on(&self, tid: i32, signal: i32) -> Result<(), Errno> {
-        request(libc::PTRACE_CONT as i64, tid, 0, signal as usize)
+        request(libc::PTRACE_CONT, tid, signal as usize)
     }
 
     /// As [`Tracer::go_on`], but no farther than to where it leaves the call that it is in.
@@ -125,7 +130,7 @@ impl Tracer {
     /// # Errors
     /// As [`Tracer::go_on`].
     pub fn go_on_to_return(&self, tid: i32, signal: i32) -> Result<(), Errno> {
-        request(libc::PTRACE_SYSCALL as i64, tid, 0, signal as usize)
+        request(libc::PTRACE_SYSCALL, tid, signal as usize)
     }
 
     /// Leaves a stopped tracee stopped until SIGCONT comes.
@@ -133,7 +138,7 @@ impl Tracer {
     /// # Errors
     /// As [`Tracer::go_on`].
     pub fn stay(&self, tid: i32) -> Result<(), Errno> {
-        request(libc::PTRACE_LISTEN as i64, tid, 0, 0)
+        request(libc::PTRACE_LISTEN, tid, 0)
     }
 
     /// Where a tracee stands after [`Event::SystemCall`].
@@ -143,9 +148,11 @@ impl Tracer {
     pub fn position(&self, tid: i32) -> Result<Position, Errno> {
         let mut info = Info::default();
         let size = size_of::<Info>();
-        request(GET_SYSCALL_INFO, tid, size, (&raw mut info).expose_provenance())?;
+        let place = (&raw mut info).expose_provenance();
+        // SAFETY: the request takes the size of `info` and its address, which lives through the call; all its fields are integers.
+        unsafe { request_with(GET_SYSCALL_INFO, tid, size, place) }?;
         Ok(match info.operation {
-            _ if info.architecture != machine::ARCHITECTURE => Position::Elsewhere,
+            _ if info.architecture != ARCHITECTURE => Position::Elsewhere,
             1 | 3 => {
                 let [number, arguments @ .., _] = info.rest;
                 Position::Enters { number: number.cast_signed(), arguments }
@@ -221,7 +228,7 @@ pub fn read_memory(pid: i32, address: u64, length: usize) -> Vec<u8> {
 }
 
 /// PTRACE_GET_SYSCALL_INFO, and what it fills (linux/ptrace.h).
-const GET_SYSCALL_INFO: i64 = 0x420e;
+const GET_SYSCALL_INFO: libc::c_uint = 0x420e;
 
 #[derive(Default)]
 #[repr(C)]
@@ -253,33 +260,61 @@ fn event_of(status: i32) -> Event {
     }
 }
 
-/// Every request here either takes plain numbers or the address of a live object of the size that the kernel expects.
-fn request(request: i64, tid: i32, address: usize, data: usize) -> Result<(), Errno> {
-    // SAFETY: the kernel changes nothing of this process but what `data` points to; the callers in this file pass there
-    // either no address or that of a variable of theirs that outlives the call, with its true size. What happens to the
-    // tracee is no matter of our memory: it is another process.
-    let done =
-        unsafe { libc::syscall(libc::SYS_ptrace, request as libc::c_long, tid, address, data) };
-    if done < 0 {
-        return Err(Errno::from_io_error(&std::io::Error::last_os_error()).unwrap_or(Errno::IO));
-    }
-    Ok(())
+/// Makes a request that neither reads nor writes memory of this process: `data` is a number.
+fn request(request: libc::c_uint, tid: i32, data: usize) -> Result<(), Errno> {
+    // SAFETY: the callers' requests take no pointer. They change the tracee, which is another process.
+    unsafe { request_with(request, tid, 0, data) }
 }
 
-/// Reads or writes one of a stopped tracee's sets of registers; as much of it as there is.
+/// # Safety
+/// If the request takes an address of this process, `data` is that of a live object of the size and kind that the kernel
+/// expects for it.
+unsafe fn request_with(
+    request: libc::c_uint,
+    tid: i32,
+    address: usize,
+    data: usize,
+) -> Result<(), Errno> {
+    // SAFETY: the kernel changes nothing of this process but what `data` points to, which the caller answers for.
+    let done =
+        unsafe { libc::syscall(libc::SYS_ptrace, request as libc::c_long, tid, address, data) };
+    if done < 0 { Err(last_errno()) } else { Ok(()) }
+}
+
+/// Values in which any bytes are valid, so that the kernel may fill them.
+///
+/// # Safety
+/// The type has no padding and no invalid bit pattern.
 #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
-fn register_set<T>(which: i64, tid: i32, set: usize, registers: &mut T) -> Result<(), Errno> {
+unsafe trait Registers {}
+
+// SAFETY: arrays of integers.
+#[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
+unsafe impl<const N: usize> Registers for [u64; N] {}
+// SAFETY: an integer.
+#[cfg(target_arch = "aarch64")]
+unsafe impl Registers for i32 {}
+
+/// Reads or writes one of a stopped tracee's sets of registers (`PTRACE_GETREGSET`, `PTRACE_SETREGSET`); as much of it as
+/// `registers` has room for.
+#[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
+fn register_set<T: Registers>(
+    which: libc::c_uint,
+    tid: i32,
+    set: usize,
+    registers: &mut T,
+) -> Result<(), Errno> {
     let mut part =
         libc::iovec { iov_base: std::ptr::from_mut(registers).cast(), iov_len: size_of::<T>() };
-    request(which, tid, set, (&raw mut part).expose_provenance())
+    // SAFETY: both requests take an iovec, which names `registers` with its size; any bytes are valid there.
+    unsafe { request_with(which, tid, set, (&raw mut part).expose_provenance()) }
 }
 
 #[cfg(target_arch = "x86_64")]
-pub(crate) mod machine {
+mod machine {
     //! struct user_regs_struct (sys/user.h), as numbers.
     use super::{Errno, register_set};
 
-    pub(crate) const ARCHITECTURE: u32 = 0xc000_003e;
     /// rax.
     pub(super) const RESULT: usize = 10;
     /// orig_rax.
@@ -300,18 +335,17 @@ pub(crate) mod machine {
     pub(super) fn change(tid: i32, change: impl FnOnce(&mut [u64; 27])) -> Result<(), Errno> {
         let mut registers = [0; 27];
         let set = libc::NT_PRSTATUS as usize;
-        register_set(libc::PTRACE_GETREGSET as i64, tid, set, &mut registers)?;
+        register_set(libc::PTRACE_GETREGSET, tid, set, &mut registers)?;
         change(&mut registers);
-        register_set(libc::PTRACE_SETREGSET as i64, tid, set, &mut registers)
+        register_set(libc::PTRACE_SETREGSET, tid, set, &mut registers)
     }
 }
 
 #[cfg(target_arch = "aarch64")]
-pub(crate) mod machine {
+mod machine {
     //! struct user_pt_regs (asm/ptrace.h), as numbers: x0 to x30, sp, pc, pstate.
     use super::{Errno, register_set};
 
-    pub(crate) const ARCHITECTURE: u32 = 0xc000_00b7;
     pub(super) const RESULT: usize = 0;
     pub(super) const INSTRUCTION: usize = 32;
     /// The instruction `svc`.
@@ -324,23 +358,22 @@ pub(crate) mod machine {
     }
 
     pub(super) fn skip_call(tid: i32) -> Result<(), Errno> {
-        register_set(libc::PTRACE_SETREGSET as i64, tid, NT_ARM_SYSTEM_CALL, &mut -1_i32)
+        register_set(libc::PTRACE_SETREGSET, tid, NT_ARM_SYSTEM_CALL, &mut -1_i32)
     }
 
     pub(super) fn change(tid: i32, change: impl FnOnce(&mut [u64; 34])) -> Result<(), Errno> {
         let mut registers = [0; 34];
         let set = libc::NT_PRSTATUS as usize;
-        register_set(libc::PTRACE_GETREGSET as i64, tid, set, &mut registers)?;
+        register_set(libc::PTRACE_GETREGSET, tid, set, &mut registers)?;
         change(&mut registers);
-        register_set(libc::PTRACE_SETREGSET as i64, tid, set, &mut registers)
+        register_set(libc::PTRACE_SETREGSET, tid, set, &mut registers)
     }
 }
 
 #[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
-pub(crate) mod machine {
+mod machine {
     use super::Errno;
 
-    pub(crate) const ARCHITECTURE: u32 = 0;
     pub(super) const RESULT: usize = 0;
     pub(super) const INSTRUCTION: usize = 0;
     pub(super) const CALL_LENGTH: u64 = 0;
@@ -362,18 +395,20 @@ pub(crate) mod machine {
 ///
 /// # Errors
 /// What stands in the way, as [`Tracer::seize`] names it; clone(2)'s.
-pub fn probe() -> Result<(), crate::failed::Failed> {
-    use crate::failed::Failed;
+pub fn probe() -> Result<(), Failed> {
     use rustix::process::{Signal, pidfd_send_signal};
     let tried = std::thread::scope(|scope| {
         let attempt = || {
             let (waits, holds) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC)
                 .map_err(Failed::at("pipe"))?;
-            let child = crate::host_init::clone_process(0, 0, || {
-                // The other end is closed when the copy of it here is the only one left.
-                let _ = rustix::io::read(&waits, &mut [0_u8; 1]);
-                0
-            });
+            // SAFETY: no flags. The body makes one system call on memory of its own stack.
+            let child = unsafe {
+                clone_process(0, 0, || {
+                    // The other end is closed when the copy of it here is the only one left.
+                    let _ = rustix::io::read(&waits, &mut [0_u8; 1]);
+                    0
+                })
+            };
             let (pid, pidfd) = child.map_err(Failed::at("clone"))?;
             let tracer = Tracer::new();
             let seized = tracer.seize(pid).map_err(Failed::at("ptrace(PTRACE_SEIZE)"));

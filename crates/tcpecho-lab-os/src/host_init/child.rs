@@ -10,10 +10,11 @@ use rustix::io::{Errno, retry_on_intr};
 use rustix::pipe::{PipeFlags, pipe_with};
 use rustix::process::{Signal, WaitOptions, pidfd_send_signal, wait};
 
-use super::LONGEST_START;
-use super::leash;
 use super::message::{Answer, Header, receive, send};
-use crate::process::{block_signals, close_all_but, reset_dispositions, reset_signals, set_mask};
+use super::start::LONGEST_START;
+use crate::exec_gate;
+use tcpecho_os::errno::last_errno;
+use tcpecho_os::fork::{clone_process, close_all_but, reset_dispositions, reset_signals};
 
 /// What the init works with, allocated while that was still allowed.
 pub(super) struct Memory {
@@ -30,41 +31,14 @@ impl Memory {
     }
 }
 
-/// Copies the process (fork(2) without the C library's preparations, which could wait for a lock that another thread
-/// held at that moment) and runs `body` in the copy, which ends with what it returns. Gives the copy's number and pidfd.
-///
-/// The copy has the calling thread only and every signal blocked. `end_signal` is what tells the parent of its end, 0
-/// for nothing.
-pub(crate) fn clone_process(
-    flags: i32,
-    end_signal: i32,
-    body: impl FnOnce() -> i32,
-) -> Result<(i32, OwnedFd), Errno> {
-    let flags = (flags | libc::CLONE_PIDFD | end_signal) as libc::c_long;
-    let mut pidfd: libc::c_int = -1;
-    let mask = block_signals();
-    // SAFETY: without CLONE_VM and with no new stack this is fork(2): parent and child continue here, each with its own
-    // memory. The third argument is where CLONE_PIDFD puts the descriptor; the last two are unused without their flags.
-    let pid = unsafe { libc::syscall(libc::SYS_clone, flags, 0, &raw mut pidfd, 0, 0) };
-    let error = std::io::Error::last_os_error();
-    if pid == 0 {
-        let status = body();
-        // SAFETY: _exit has no precondition and runs no code of the copied process.
-        unsafe { libc::_exit(status) }
-    }
-    set_mask(&mask);
-    if pid < 0 {
-        return Err(Errno::from_io_error(&error).unwrap_or(Errno::AGAIN));
-    }
-    // SAFETY: the kernel made this descriptor for us and nobody else knows it.
-    Ok((pid as i32, unsafe { OwnedFd::from_raw_fd(pidfd) }))
-}
-
 /// The life of a host's init. It returns, and the kernel ends the whole host with it, when the lab's end of `socket` is
 /// closed and when any call that it lives by fails: the lab learns of both as of a host that is off.
 pub(super) fn run(socket: BorrowedFd<'_>, name: &[u8], memory: &mut Memory) -> i32 {
-    close_all_but(socket.as_raw_fd());
-    reset_dispositions();
+    // SAFETY: this is a copy of the lab with one thread, which uses no descriptor but `socket` and only makes system calls.
+    unsafe {
+        close_all_but(socket);
+        reset_dispositions();
+    }
     let _ = rustix::process::setsid();
     let _ = rustix::system::sethostname(name);
     for _ in 0..3 {
@@ -118,7 +92,7 @@ fn child_signals() -> Result<OwnedFd, Errno> {
         libc::signalfd(-1, &raw const set, libc::SFD_CLOEXEC | libc::SFD_NONBLOCK)
     };
     if fd < 0 {
-        return Err(Errno::MFILE);
+        return Err(last_errno());
     }
     // SAFETY: the descriptor is new and ours.
     Ok(unsafe { OwnedFd::from_raw_fd(fd) })
@@ -134,7 +108,7 @@ fn reap(signals: BorrowedFd<'_>, socket: BorrowedFd<'_>) -> Result<(), Errno> {
         match retry_on_intr(|| wait(WaitOptions::NOHANG)) {
             Ok(Some((pid, status))) => {
                 let pid = pid.as_raw_nonzero().get();
-                tell(socket, Answer::Ended { pid, status: super::raw(status) }, &[])?;
+                tell(socket, Answer::Ended { pid, status: status.as_raw() }, &[])?;
             }
             Ok(None) | Err(Errno::CHILD) => return Ok(()),
             Err(errno) => return Err(errno),
@@ -188,14 +162,16 @@ fn start(
         return Err(Errno::MFILE);
     }
     let (said, say) = pipe_with(PipeFlags::CLOEXEC)?;
-    let child = clone_process(0, libc::SIGCHLD, || {
-        let errno = match leash.as_ref().map_or(Ok(()), leash::wait_for_permission) {
+    let in_the_child = || {
+        let errno = match leash.as_ref().map_or(Ok(()), exec_gate::wait_for_permission) {
             Ok(()) => program.become_it(header.ordinary_ports, stdio),
             Err(errno) => errno,
         };
         let _ = rustix::io::write(&say, &errno.raw_os_error().to_ne_bytes());
         127
-    })?;
+    };
+    // SAFETY: no flags. The body makes system calls only, on memory that the init was given, and shares nothing.
+    let child = unsafe { clone_process(0, libc::SIGCHLD, in_the_child) }?;
     drop((say, leash));
     let mut errno = [0; 4];
     let heard = readable_while_connected(said.as_fd(), socket)
@@ -258,28 +234,24 @@ impl Exec {
     /// In the child: execve(2). Returns only when something failed.
     fn become_it(&self, ordinary_ports: bool, stdio: &[OwnedFd; 3]) -> Errno {
         let _ = rustix::process::setsid();
-        reset_signals();
-        // SAFETY: these are plain system calls. The four pointers come from `find`, which made NUL-ended strings and
-        // NULL-ended lists of them in memory that outlives the call.
+        // SAFETY: the process has one thread, and these are plain system calls. The four pointers come from `find`, which made
+        // NUL-ended strings and NULL-ended lists of them in memory that outlives the calls.
         unsafe {
+            reset_signals();
             if ordinary_ports {
                 const CAP_NET_BIND_SERVICE: libc::c_ulong = 10;
                 libc::prctl(libc::PR_CAPBSET_DROP, CAP_NET_BIND_SERVICE, 0, 0, 0);
             }
             for (number, descriptor) in (0..).zip(stdio) {
                 if libc::dup2(descriptor.as_raw_fd(), number) < 0 {
-                    return last();
+                    return last_errno();
                 }
             }
             if libc::chdir(self.directory) < 0 {
-                return last();
+                return last_errno();
             }
             libc::execve(self.path, self.arguments, self.variables);
         }
-        last()
+        last_errno()
     }
-}
-
-fn last() -> Errno {
-    Errno::from_io_error(&std::io::Error::last_os_error()).unwrap_or(Errno::IO)
 }

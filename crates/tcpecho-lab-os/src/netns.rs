@@ -12,7 +12,7 @@ use rustix::fs::{Mode, OFlags, fstat, open};
 use rustix::io::Errno;
 use rustix::thread::{LinkNameSpaceType, UnshareFlags, move_into_link_name_space, unshare_unsafe};
 
-use crate::failed::Failed;
+use tcpecho_os::failed::Failed;
 
 /// How large the table of connections of namespaces is that are made from this one (ip-sysctl, Linux 6.1).
 const CHILD_TABLE: &str = "net.ipv4.tcp_child_ehash_entries";

@@ -9,50 +9,7 @@ use std::time::Duration;
 use rustix::io::{Errno, retry_on_intr};
 use rustix::net::{self, AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType};
 
-use crate::failed::Failed;
-
-/// Whether the interface called `name` is up, in the namespace of the calling thread.
-///
-/// # Errors
-/// `ENODEV` if there is none; those of socket(2).
-pub fn is_up(name: &str) -> Result<bool, Errno> {
-    let fd = any_socket()?;
-    // SAFETY: all-zero bytes are a valid ifreq.
-    let mut request: libc::ifreq = unsafe { std::mem::zeroed() };
-    // The last byte stays NUL.
-    if name.len() >= request.ifr_name.len() {
-        return Err(Errno::NODEV);
-    }
-    for (place, byte) in request.ifr_name.iter_mut().zip(name.bytes()) {
-        *place = byte as libc::c_char;
-    }
-    // SAFETY: SIOCGIFFLAGS reads the name and writes the flags of the one ifreq whose address is passed.
-    let result = unsafe { libc::ioctl(fd.as_raw_fd(), libc::SIOCGIFFLAGS as _, &raw mut request) };
-    if result != 0 {
-        // SAFETY: libc gives a pointer to this thread's errno, valid as long as the thread.
-        return Err(Errno::from_raw_os_error(unsafe { *libc::__errno_location() }));
-    }
-    // SAFETY: the kernel has filled in the flags, and any bytes are valid ones.
-    let flags = unsafe { request.ifr_ifru.ifru_flags };
-    Ok(libc::c_int::from(flags) & libc::IFF_UP != 0)
-}
-
-/// Whether an interface with this index exists, in the namespace of the calling thread.
-///
-/// # Errors
-/// Those of socket(2).
-pub fn exists(index: u32) -> Result<bool, Errno> {
-    match net::netdevice::index_to_name(any_socket()?, index) {
-        Ok(_) => Ok(true),
-        Err(Errno::NODEV | Errno::NXIO) => Ok(false),
-        Err(errno) => Err(errno),
-    }
-}
-
-/// Interface ioctls are answered by any socket (netdevice(7)).
-fn any_socket() -> Result<OwnedFd, Errno> {
-    net::socket_with(AddressFamily::UNIX, SocketType::DGRAM, SocketFlags::CLOEXEC, None)
-}
+use tcpecho_os::failed::Failed;
 
 /// The door to the interfaces of one namespace: that of the thread which opened it.
 #[derive(Debug)]
@@ -360,7 +317,8 @@ mod tests {
     use std::net::{TcpListener, TcpStream};
 
     use super::*;
-    use crate::{netns, tcp_info::tcp_info};
+    use crate::netns;
+    use tcpecho_os::tcp_info::tcp_info;
 
     /// The timeouts of both ends of a connection over loopback, in a network with this smallest one.
     fn timeouts(least: Option<Duration>, address: IpAddr) -> Result<[Duration; 2], Failed> {

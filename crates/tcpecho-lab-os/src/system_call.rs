@@ -5,6 +5,16 @@
     reason = "libc has them as long, which has 32 bits on some machines"
 )]
 
+/// This machine's number for seccomp(2) and ptrace(2) (`AUDIT_ARCH_` in linux/audit.h); 0 for one whose registers
+/// [`crate::ptrace`] does not know.
+pub(crate) const ARCHITECTURE: u32 = if cfg!(target_arch = "x86_64") {
+    0xc000_003e
+} else if cfg!(target_arch = "aarch64") {
+    0xc000_00b7
+} else {
+    0
+};
+
 /// accept4(2), also for programs that say accept(2) to a library that has only this.
 pub const ACCEPT4: i64 = libc::SYS_accept4 as i64;
 /// connect(2).
@@ -86,7 +96,7 @@ const FILTER: [libc::sock_filter; OF_INTEREST.len() + 5] = {
     let mut filter = [line(RETURN, 0, 0, libc::SECCOMP_RET_ALLOW); OF_INTEREST.len() + 5];
     filter[0] = line(LOAD, 0, 0, 4);
     // Of another machine: to the line before the last.
-    filter[1] = line(JUMP_IF_EQUAL, 0, count as u8 + 1, crate::ptrace::machine::ARCHITECTURE);
+    filter[1] = line(JUMP_IF_EQUAL, 0, count as u8 + 1, ARCHITECTURE);
     filter[2] = line(LOAD, 0, 0, 0);
     let mut row = 0;
     while row < count {
@@ -109,11 +119,7 @@ pub(crate) fn stop_at_those() -> Result<(), rustix::io::Errno> {
     let done = unsafe {
         libc::prctl(libc::PR_SET_SECCOMP, libc::SECCOMP_MODE_FILTER, &raw const program, 0, 0)
     };
-    if done == 0 {
-        return Ok(());
-    }
-    let error = std::io::Error::last_os_error();
-    Err(rustix::io::Errno::from_io_error(&error).unwrap_or(rustix::io::Errno::INVAL))
+    if done == 0 { Ok(()) } else { Err(tcpecho_os::errno::last_errno()) }
 }
 
 #[cfg(test)]
@@ -142,7 +148,7 @@ mod tests {
 
     #[test]
     fn the_filter_stops_at_what_has_a_name() {
-        let here = crate::ptrace::machine::ARCHITECTURE;
+        let here = ARCHITECTURE;
         for number in 0..600 {
             let named = name(number).is_some() || [SIGRETURN, RESTART].contains(&number);
             let wanted = if named { libc::SECCOMP_RET_TRACE } else { libc::SECCOMP_RET_ALLOW };

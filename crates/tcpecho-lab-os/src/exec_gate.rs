@@ -15,7 +15,7 @@ use rustix::net::{
 pub struct Leash(OwnedFd);
 
 impl Leash {
-    /// A leash, and the end that goes with [`super::Start`].
+    /// A leash, and the end that goes with [`Start`](crate::host_init::Start).
     ///
     /// # Errors
     /// socketpair(2): `EMFILE`, `ENFILE`.
@@ -67,7 +67,7 @@ impl AsFd for Leash {
 }
 
 /// In the process that is to become the program; whoever holds the leash traces it now. No allocation.
-pub(super) fn wait_for_permission(leash: &OwnedFd) -> Result<(), Errno> {
+pub(crate) fn wait_for_permission(leash: &OwnedFd) -> Result<(), Errno> {
     retry_on_intr(|| send(leash, b"?", SendFlags::NOSIGNAL))?;
     let mut errno = [0; 4];
     match retry_on_intr(|| recv(leash, &mut errno, RecvFlags::empty()))?.0 {

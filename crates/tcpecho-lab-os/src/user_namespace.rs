@@ -9,7 +9,7 @@ use rustix::io::Errno;
 use rustix::process::{getegid, geteuid};
 use rustix::thread::{UnshareFlags, unshare_unsafe};
 
-use crate::failed::Failed;
+use tcpecho_os::failed::Failed;
 
 /// Moves the process into a new user namespace where its user and group are 0 and it has every capability.
 ///

@@ -10,7 +10,7 @@ use rustix::net::{
     SendAncillaryMessage, SendFlags, recvmsg, sendmsg,
 };
 
-use super::{LONGEST_START, Start};
+use super::start::{LONGEST_START, Start};
 
 /// What stands before the strings of a start: path, directory, arguments, environment, each ended by NUL.
 #[derive(Debug, Clone, Copy)]

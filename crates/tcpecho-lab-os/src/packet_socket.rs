@@ -9,8 +9,9 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 use rustix::io::Errno;
 use rustix::ioctl::{Opcode, Updater, ioctl};
 
-use crate::failed::Failed;
-use crate::wire_device::interface_request;
+use tcpecho_os::errno::last_errno;
+use tcpecho_os::failed::Failed;
+use tcpecho_os::interface::{self, any_socket};
 
 /// The wire's end of a veth pair. IP packets without a link-layer header.
 #[derive(Debug)]
@@ -102,7 +103,7 @@ impl PacketSocket {
                 size_of_val(&address) as u32,
             )
         };
-        checked(sent as i32).map(drop)
+        if sent >= 0 { Ok(()) } else { Err(last_errno()) }
     }
 }
 
@@ -135,7 +136,7 @@ pub fn probe(links: &crate::link::Links) -> Result<(), Failed> {
 pub fn mac_of(name: &str) -> Result<[u8; 6], Failed> {
     const SIOCGIFHWADDR: Opcode = libc::SIOCGIFHWADDR as Opcode;
     let operation = "ioctl(SIOCGIFHWADDR)";
-    let mut request = interface_request(name);
+    let mut request = interface::request(name).map_err(Failed::at(operation))?;
     let socket = any_socket().map_err(Failed::at(operation))?;
     // SAFETY: SIOCGIFHWADDR takes a struct ifreq and fills in its hardware address.
     unsafe { ioctl(&socket, Updater::<SIOCGIFHWADDR, libc::ifreq>::new(&mut request)) }
@@ -163,21 +164,13 @@ pub fn without_offload(name: &str) -> Result<(), Failed> {
 /// `struct ethtool_value`: a command and its number.
 fn ethtool(name: &str, mut value: [u32; 2]) -> Result<(), Errno> {
     const SIOCETHTOOL: Opcode = 0x8946;
-    let mut request = interface_request(name);
+    let mut request = interface::request(name)?;
     request.ifr_ifru.ifru_data = value.as_mut_ptr().cast();
     let socket = any_socket()?;
     // SAFETY: SIOCETHTOOL takes a struct ifreq whose data points to the command's structure, alive during the call.
     unsafe { ioctl(&socket, Updater::<SIOCETHTOOL, libc::ifreq>::new(&mut request)) }
 }
 
-fn any_socket() -> Result<OwnedFd, Errno> {
-    use rustix::net::{AddressFamily, SocketFlags, SocketType, socket_with};
-    socket_with(AddressFamily::INET, SocketType::DGRAM, SocketFlags::CLOEXEC, None)
-}
-
 fn checked(result: libc::c_int) -> Result<libc::c_int, Errno> {
-    if result >= 0 {
-        return Ok(result);
-    }
-    Err(Errno::from_io_error(&std::io::Error::last_os_error()).unwrap_or(Errno::IO))
+    if result >= 0 { Ok(result) } else { Err(last_errno()) }
 }

@@ -9,7 +9,9 @@ use rustix::fs::{Mode, OFlags, open};
 use rustix::io::Errno;
 use rustix::ioctl::{Opcode, Setter, ioctl};
 
-use crate::failed::Failed;
+use tcpecho_os::failed::Failed;
+use tcpecho_os::interface;
+
 use crate::packet_socket::PacketSocket;
 
 /// What an interface of the lab is called in its host.
@@ -81,19 +83,8 @@ impl AsFd for WireDevice {
 
 fn set_interface(tun: &OwnedFd) -> Result<(), Errno> {
     const TUNSETIFF: Opcode = libc::TUNSETIFF as Opcode;
-    let mut request = interface_request(WIRE);
+    let mut request = interface::request(WIRE)?;
     request.ifr_ifru.ifru_flags = (libc::IFF_TUN | libc::IFF_NO_PI) as i16;
     // SAFETY: TUNSETIFF takes a pointer to a struct ifreq, which `request` is.
     unsafe { ioctl(tun, Setter::<TUNSETIFF, libc::ifreq>::new(request)) }
-}
-
-/// A `struct ifreq` that names an interface.
-pub(crate) fn interface_request(name: &str) -> libc::ifreq {
-    // SAFETY: ifreq is plain data, for which all zero is valid.
-    let mut request: libc::ifreq = unsafe { std::mem::zeroed() };
-    let room = request.ifr_name.len() - 1;
-    for (to, from) in request.ifr_name[..room].iter_mut().zip(name.bytes()) {
-        *to = from as libc::c_char;
-    }
-    request
 }
