@@ -1,10 +1,10 @@
 //! A thin safe ring: io_uring(7) for sockets, with the buffers inside.
 //!
-//! The kernel reads and writes memory long after a request was made, so the ring owns every byte it can touch: a pool of
-//! equal buffers from which a receive takes one when there is something to put in it (io_uring_register_buf_ring(3)), and
-//! whatever [`Ring::flush`] is given. A filled buffer is lent out as a [`Chunk`]; giving it to [`Ring::send`] or
-//! [`Ring::recycle`] ends the loan, so no buffer is used twice at a time. Every request has exactly one completion: no
-//! multishot request that can end unnoticed, and as many requests under way as were made and not completed.
+//! The kernel reads and writes memory, and looks up descriptors, long after a request was made. So the ring owns what a request
+//! needs until its completion has been seen: a share of the descriptor (`Rc<OwnedFd>`), the [`Chunk`] or the bytes that it
+//! sends, and the pool of equal buffers from which a receive takes one when it has something to put in it
+//! (io_uring_register_buf_ring(3)). A filled buffer comes out as a `Chunk`, which gives it back when dropped; no buffer is
+//! lent twice. Every request has exactly one completion: there is no multishot request that could end unnoticed.
 
 mod pool;
 mod probe;
@@ -12,7 +12,8 @@ mod probe;
 use std::{
     collections::VecDeque,
     io,
-    os::fd::{AsRawFd, BorrowedFd, RawFd},
+    os::fd::{AsRawFd, OwnedFd, RawFd},
+    rc::Rc,
     time::{Duration, Instant},
 };
 
@@ -37,91 +38,101 @@ const CANCEL_PATIENCE: Duration = Duration::from_secs(5);
 /// How long to wait before asking a kernel again that had no memory.
 const SHORTAGE: Duration = Duration::from_millis(5);
 
-/// A completed request, with the token it was made with.
+/// A completed request, with the token that it was made with.
 #[derive(Debug)]
 pub enum Done {
     /// [`Ring::poll`]: the descriptor is readable, or the poll failed.
     Readable(u32, Result<(), Errno>),
-    /// [`Ring::recv`]: what came, `None` at end of file.
+    /// [`Ring::recv`]: the bytes received, `None` at end of file.
     Received(u32, Result<Option<Chunk>, Errno>),
-    /// [`Ring::send`]: how much of the chunk went out, and the chunk back.
+    /// [`Ring::send`]: how many bytes of the chunk were sent, and the chunk.
     Sent(u32, Result<usize, Errno>, Chunk),
-    /// [`Ring::flush`]: how much went out from the offset on, and the bytes back.
+    /// [`Ring::flush`]: how many bytes were sent from the offset on, and all the bytes.
     Flushed(u32, Result<usize, Errno>, Vec<u8>),
 }
 
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Op {
+/// A request that was made and not completed, and what the kernel needs for it.
+struct Request {
+    token: u32,
+    kind: Kind,
+    /// Open until the completion, so that the number means this file and no other.
+    _descriptor: Rc<OwnedFd>,
+}
+
+enum Kind {
     Poll,
     Recv,
-    Send,
-    Flush,
-    Cancel,
+    /// The key of the chunk among those under way.
+    Send(u32),
+    /// The key of the bytes among those under way.
+    Flush(u32),
 }
 
-/// What comes back with a completion: which request, about which buffer (24 bits), for which token.
-fn pack(op: Op, about: usize, token: u32) -> u64 {
-    (op as u64) << 56 | (about as u64 & 0xff_ffff) << 32 | u64::from(token)
-}
+/// The `user_data` of the request that cancels all others; those have their key among the requests.
+const CANCEL: u64 = u64::MAX;
 
-fn unpack(data: u64) -> (Op, usize, u32) {
-    let op = [Op::Poll, Op::Recv, Op::Send, Op::Flush, Op::Cancel][(data >> 56) as usize];
-    (op, (data >> 32) as usize & 0xff_ffff, data as u32)
-}
-
-/// An io_uring instance with its buffers. Belongs to the thread that makes it.
+/// An io_uring instance with its buffers. It belongs to the thread that makes it (`IORING_SETUP_SINGLE_ISSUER`).
 pub struct Ring {
     uring: IoUring,
-    /// `None` only while dropping.
-    pool: Option<Pool>,
-    /// Bytes of flushes under way.
+    pool: Rc<Pool>,
+    requests: Slab<Request>,
+    /// Chunks that are being sent.
+    sending: Slab<Chunk>,
+    /// Bytes that are being flushed.
     flushing: Slab<Vec<u8>>,
     /// Requests that found no room in the submission queue, a request and what is linked behind it.
     waiting: VecDeque<(squeue::Entry, Option<squeue::Entry>)>,
-    under_way: usize,
+    /// Whether the request that cancels all others has not completed.
+    cancelling: bool,
 }
 
 impl Ring {
-    /// A ring for the calling thread, with its pool of [`BUFFER_SIZE`]-byte buffers.
+    /// Makes a ring for the calling thread, with a pool of 256 buffers of [`BUFFER_SIZE`] bytes.
     ///
     /// # Errors
     /// As [`probe`], or `ENOMEM`.
     pub fn new() -> Result<Self, (&'static str, Errno)> {
         let uring = set_up().map_err(|error| ("io_uring_setup", errno(&error)))?;
         check_operations(&uring)?;
-        let pool = Pool::new(&uring, BUFFERS, BUFFER_SIZE)?;
-        let pool = Some(pool);
-        Ok(Ring { uring, pool, flushing: Slab::new(), waiting: VecDeque::new(), under_way: 0 })
+        Ok(Ring {
+            pool: Pool::new(&uring, BUFFERS, BUFFER_SIZE)?,
+            uring,
+            requests: Slab::new(),
+            sending: Slab::new(),
+            flushing: Slab::new(),
+            waiting: VecDeque::new(),
+            cancelling: false,
+        })
     }
 
-    /// Completes once when `fd` is readable.
-    pub fn poll(&mut self, fd: BorrowedFd<'_>, token: u32) {
+    /// Completes once, when `fd` is readable.
+    pub fn poll(&mut self, fd: &Rc<OwnedFd>, token: u32) {
         let entry = opcode::PollAdd::new(types::Fd(fd.as_raw_fd()), libc::POLLIN as u32).build();
-        self.push(entry.user_data(pack(Op::Poll, 0, token)), None);
+        let key = self.enter_request(fd, token, Kind::Poll);
+        self.push(entry.user_data(key), None);
     }
 
-    /// Receives at most one buffer from a socket. Holds no buffer until there is something to receive.
-    ///
-    /// The socket must stay open until this has completed, or the request may meet another file with its number.
-    pub fn recv(&mut self, fd: BorrowedFd<'_>, token: u32) {
-        let entry = recv_entry(fd.as_raw_fd(), token);
+    /// Receives at most one buffer from a socket. It holds no buffer until there is something to receive.
+    pub fn recv(&mut self, fd: &Rc<OwnedFd>, token: u32) {
+        let entry = self.recv_entry(fd, token);
         self.push(entry, None);
     }
 
     /// Sends a chunk, as much as the socket takes without waiting; if that is all of it, and `then_recv`, receives again.
-    /// Else the receive completes with `ECANCELED`, before or after the send does, or is made all the same, as kernels differ in
-    /// whether a partial send breaks a link. The socket must stay open until both have completed.
-    pub fn send(&mut self, fd: BorrowedFd<'_>, chunk: Chunk, token: u32, then_recv: bool) {
-        let bytes = self.bytes(&chunk);
+    /// Otherwise the receive completes with `ECANCELED`, before or after the send does, or is made all the same: kernels differ
+    /// in whether a partial send breaks a link.
+    pub fn send(&mut self, fd: &Rc<OwnedFd>, chunk: Chunk, token: u32, then_recv: bool) {
+        let (start, len) = (chunk.bytes().as_ptr(), chunk.bytes().len() as u32);
+        let sent = self.sending.insert(chunk) as u32;
+        let key = self.enter_request(fd, token, Kind::Send(sent));
         // MSG_WAITALL makes a short send break the link; MSG_DONTWAIT makes the buffer come back at once.
         let flags = libc::MSG_NOSIGNAL | libc::MSG_DONTWAIT | libc::MSG_WAITALL;
-        let entry =
-            opcode::Send::new(types::Fd(fd.as_raw_fd()), bytes.as_ptr(), bytes.len() as u32)
-                .flags(flags)
-                .build()
-                .user_data(pack(Op::Send, chunk.into_index(), token));
+        let entry = opcode::Send::new(types::Fd(fd.as_raw_fd()), start, len)
+            .flags(flags)
+            .build()
+            .user_data(key);
         if then_recv {
-            let recv = recv_entry(fd.as_raw_fd(), token);
+            let recv = self.recv_entry(fd, token);
             self.push(entry.flags(squeue::Flags::IO_LINK), Some(recv));
         } else {
             self.push(entry, None);
@@ -130,40 +141,23 @@ impl Ring {
 
     /// Waits for room in the socket, then sends what fits of the bytes from offset `from` on, which may be only some.
     ///
-    /// It must not be whole: a send with `MSG_WAITALL` may wait often, and after 128 waits the kernel gives it a worker
+    /// The send must not be whole: one with `MSG_WAITALL` may wait often, and after 128 waits the kernel gives it a worker
     /// thread to block in (`APOLL_MAX_RETRY` in io_uring/poll.c). The same happens once the peer has half-closed: the poll
     /// that the kernel waits with also reports `EPOLLRDHUP`, at once and each time. So a server, whose peers may half-close
     /// and not read, waits for room by epoll(7), which a ring can poll.
-    ///
-    /// The socket must stay open until this has completed.
-    pub fn flush(&mut self, fd: BorrowedFd<'_>, bytes: Vec<u8>, from: usize, token: u32) {
+    pub fn flush(&mut self, fd: &Rc<OwnedFd>, bytes: Vec<u8>, from: usize, token: u32) {
         let rest = bytes.get(from..).unwrap_or_default();
         let (start, len) = (rest.as_ptr(), rest.len() as u32);
-        let key = self.flushing.insert(bytes);
+        let flushed = self.flushing.insert(bytes) as u32;
+        let key = self.enter_request(fd, token, Kind::Flush(flushed));
         let entry = opcode::Send::new(types::Fd(fd.as_raw_fd()), start, len)
             .flags(libc::MSG_NOSIGNAL)
             .build()
-            .user_data(pack(Op::Flush, key, token));
+            .user_data(key);
         self.push(entry, None);
     }
 
-    /// What was received.
-    ///
-    /// # Panics
-    /// Never: the pool leaves the ring only when it is dropped.
-    #[must_use]
-    pub fn bytes(&self, chunk: &Chunk) -> &[u8] {
-        self.pool.as_ref().expect("the pool lives as long as the ring").bytes(chunk)
-    }
-
-    /// Gives a buffer back to the pool.
-    pub fn recycle(&mut self, chunk: Chunk) {
-        if let Some(pool) = &mut self.pool {
-            pool.recycle(chunk);
-        }
-    }
-
-    /// Hands the requests made so far to the kernel and waits until something has completed or the time is over.
+    /// Submits the requests made so far and waits until one has completed or `timeout` has passed; `None` waits for ever.
     ///
     /// # Errors
     /// io_uring_enter(2), but for `EINTR`, `ETIME`, `EBUSY`, `EAGAIN` and `ENOMEM`, after which the ring goes on.
@@ -193,11 +187,10 @@ impl Ring {
         }
     }
 
-    /// The next completed request, if there is one.
+    /// Returns the next completed request, if there is one.
     pub fn next_done(&mut self) -> Option<Done> {
         loop {
             let entry = self.uring.completion().next()?;
-            self.under_way -= 1;
             if let Some(done) = self.interpret(&entry) {
                 return Some(done);
             }
@@ -205,28 +198,39 @@ impl Ring {
     }
 
     fn interpret(&mut self, entry: &cqueue::Entry) -> Option<Done> {
-        let (op, about, token) = unpack(entry.user_data());
+        if entry.user_data() == CANCEL {
+            self.cancelling = false;
+            return None;
+        }
+        let Request { token, kind, .. } = self.requests.try_remove(entry.user_data() as usize)?;
         let result = match entry.result() {
             n if n >= 0 => Ok(n as usize),
             n => Err(Errno::from_raw_os_error(-n)),
         };
-        let pool = self.pool.as_mut()?;
-        Some(match op {
-            Op::Poll => Done::Readable(token, result.map(drop)),
-            Op::Recv => {
+        Some(match kind {
+            Kind::Poll => Done::Readable(token, result.map(drop)),
+            Kind::Recv => {
                 let buffer = cqueue::buffer_select(entry.flags());
-                Done::Received(token, result.map(|n| pool.filled(buffer, n)))
+                Done::Received(token, result.map(|n| self.pool.filled(buffer, n)))
             }
-            Op::Send => Done::Sent(token, result, pool.returned(about)),
-            Op::Flush => {
-                Done::Flushed(token, result, self.flushing.try_remove(about).unwrap_or_default())
+            Kind::Send(key) => Done::Sent(token, result, self.sending.try_remove(key as usize)?),
+            Kind::Flush(key) => {
+                Done::Flushed(token, result, self.flushing.try_remove(key as usize)?)
             }
-            Op::Cancel => return None,
         })
     }
 
+    fn recv_entry(&mut self, fd: &Rc<OwnedFd>, token: u32) -> squeue::Entry {
+        let key = self.enter_request(fd, token, Kind::Recv);
+        recv_entry(fd.as_raw_fd()).user_data(key)
+    }
+
+    /// Takes what the request needs into the ring's own hands. Returns its `user_data`.
+    fn enter_request(&mut self, fd: &Rc<OwnedFd>, token: u32, kind: Kind) -> u64 {
+        self.requests.insert(Request { token, kind, _descriptor: Rc::clone(fd) }) as u64
+    }
+
     fn push(&mut self, entry: squeue::Entry, linked: Option<squeue::Entry>) {
-        self.under_way += 1 + usize::from(linked.is_some());
         self.waiting.push_back((entry, linked));
         if self.waiting.len() == 1 {
             self.refill();
@@ -247,8 +251,9 @@ impl Ring {
             if queue.capacity() - queue.len() < needed {
                 return;
             }
-            // SAFETY: the memory that a request names is the pool's or in `self.flushing`, both of which stay where
-            // they are until the completion has been seen; `Drop` waits for that too. There is room for both entries.
+            // SAFETY: the descriptor that an entry names is in `self.requests`, and its memory is the pool's, in
+            // `self.sending` or in `self.flushing`. All stay as they are until the completion has been seen; `Drop` waits for
+            // that too, or leaks them. There is room for both entries.
             unsafe {
                 let _ = queue.push(entry);
                 if let Some(linked) = linked {
@@ -259,44 +264,52 @@ impl Ring {
             self.waiting.pop_front();
         }
     }
+
+    /// Forgets the requests that the kernel has not been given.
+    fn drop_waiting(&mut self) {
+        for (entry, linked) in std::mem::take(&mut self.waiting) {
+            for entry in [Some(entry), linked].into_iter().flatten() {
+                self.requests.try_remove(entry.get_user_data() as usize);
+            }
+        }
+    }
+
+    fn is_busy(&self) -> bool {
+        self.cancelling || !self.requests.is_empty()
+    }
 }
 
 impl Drop for Ring {
-    /// Cancels what is under way and waits for it: only then may the memory go.
+    /// Cancels the requests that are under way and waits for their completions: only then may their memory go.
     fn drop(&mut self) {
-        self.under_way -=
-            self.waiting.iter().map(|(_, linked)| 1 + usize::from(linked.is_some())).sum::<usize>();
-        self.waiting.clear();
-        if self.under_way > 0 {
+        self.drop_waiting();
+        if self.is_busy() {
+            self.cancelling = true;
             let all = types::CancelBuilder::any();
-            self.push(
-                opcode::AsyncCancel2::new(all).build().user_data(pack(Op::Cancel, 0, 0)),
-                None,
-            );
+            self.push(opcode::AsyncCancel2::new(all).build().user_data(CANCEL), None);
         }
         let deadline = Instant::now() + CANCEL_PATIENCE;
-        while self.under_way > 0 && Instant::now() < deadline {
+        while self.is_busy() && Instant::now() < deadline {
             let _ = self.enter(Some(Duration::from_millis(10)));
             while self.next_done().is_some() {}
         }
-        if let Some(pool) = self.pool.take() {
-            if self.under_way == 0 {
-                pool.release(&self.uring);
-            } else {
-                // The kernel may still write there; memory that is lost is better than memory that is shared.
-                std::mem::forget(pool);
-                std::mem::forget(std::mem::take(&mut self.flushing));
-            }
+        if self.is_busy() {
+            // The kernel may still use them; memory that is lost is better than memory that is shared.
+            std::mem::forget(Rc::clone(&self.pool));
+            std::mem::forget(std::mem::take(&mut self.requests));
+            std::mem::forget(std::mem::take(&mut self.sending));
+            std::mem::forget(std::mem::take(&mut self.flushing));
+        } else {
+            Rc::clone(&self.pool).unregister(&self.uring);
         }
     }
 }
 
-fn recv_entry(fd: RawFd, token: u32) -> squeue::Entry {
+fn recv_entry(fd: RawFd) -> squeue::Entry {
     opcode::Recv::new(types::Fd(fd), std::ptr::null_mut(), 0)
         .buf_group(pool::GROUP)
         .build()
         .flags(squeue::Flags::BUFFER_SELECT)
-        .user_data(pack(Op::Recv, 0, token))
 }
 
 /// The best set of flags that this kernel accepts; each was added in a later version than the one after it.

@@ -7,6 +7,7 @@
 
 use std::{
     os::fd::{AsFd, BorrowedFd, OwnedFd},
+    rc::Rc,
     sync::{Arc, mpsc::SyncSender},
     time::{Duration, Instant},
 };
@@ -53,7 +54,7 @@ pub(crate) struct Context {
 /// The way in for one loop.
 pub(crate) struct Acceptor {
     shared: Arc<Shared>,
-    epoll: OwnedFd,
+    epoll: Rc<OwnedFd>,
     queue: Arc<AcceptQueue>,
     phase: Phase,
     /// While accept is being left alone, the listeners are out of the epoll set.
@@ -85,7 +86,7 @@ impl Acceptor {
         }
         // Whoever started the server may have died of something else; then this is told to nobody.
         let _ = ready.send(());
-        Ok(Acceptor { shared, epoll, queue, phase: Phase::Serving, paused: None })
+        Ok(Acceptor { shared, epoll: Rc::new(epoll), queue, phase: Phase::Serving, paused: None })
     }
 
     pub(crate) fn phase(&self) -> Phase {
@@ -286,6 +287,11 @@ impl Acceptor {
             changed.map_err(|errno| Error::at("epoll_ctl", listener.addr(), errno))?;
         }
         Ok(())
+    }
+
+    /// Returns the epoll instance, for a ring that polls it.
+    pub(crate) fn epoll(&self) -> &Rc<OwnedFd> {
+        &self.epoll
     }
 }
 

@@ -481,8 +481,10 @@ fn an_ipv6_address_without_ipv6_is_told_with_its_evidence() {
     assert_eq!(stack, Stack { v6_addresses: Some(0), loopback_up: Some(true), ..Stack::default() });
     // Of a name's addresses the one that a server can be asked at is the one to tell of.
     let addrs = [place.address("127.0.0.1", PORT), place.address("::1", PORT)];
-    let overlapping = ConnectOptions { overlap: true, ..ConnectOptions::default() };
-    let failed = place.netns.run(|| Connection::open(&addrs, &overlapping).unwrap_err());
+    let failed = place.netns.run(|| {
+        let overlapping = ConnectOptions { overlap: true, ..ConnectOptions::default() };
+        Connection::open(&addrs, &overlapping).unwrap_err()
+    });
     let failed = failed.unwrap();
     assert_eq!(failed.len(), 2);
     assert_eq!(Attempt::most_informative(&failed).unwrap().diagnosis.case, "nobody-listens-here");

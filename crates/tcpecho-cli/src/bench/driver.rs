@@ -3,7 +3,10 @@
 pub(super) mod epoll;
 pub(super) mod uring;
 
-use std::os::fd::{BorrowedFd, OwnedFd};
+use std::{
+    os::fd::{BorrowedFd, OwnedFd},
+    rc::Rc,
+};
 
 use rustix::io::Errno;
 use tcpecho::Error;
@@ -16,13 +19,13 @@ pub(super) trait Driver: Sized {
     fn watch(&mut self, line: usize, handshake: BorrowedFd<'_>) -> Result<(), Errno>;
 
     /// There is a connection, which receives from now on; `watched` if its handshake was waited for.
-    fn begin(&mut self, line: usize, socket: BorrowedFd<'_>, watched: bool) -> Result<(), Errno>;
+    fn begin(&mut self, line: usize, socket: &Rc<OwnedFd>, watched: bool) -> Result<(), Errno>;
 
     /// The line has something to send.
     fn push(&mut self, hand: &mut Hand, line: usize, now: u64);
 
     /// The socket is done with.
-    fn release(&mut self, line: usize, socket: OwnedFd);
+    fn release(&mut self, line: usize, socket: Rc<OwnedFd>);
 
     /// Whether nothing of the line's former socket is under way.
     fn is_free(&self, line: usize) -> bool;

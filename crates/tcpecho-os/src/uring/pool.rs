@@ -1,7 +1,10 @@
-//! Equal buffers that the kernel takes from a ring of their own when it needs one (io_uring_register_buf_ring(3)).
+//! Equal buffers from which a receive takes one when it has something to put in it (io_uring_register_buf_ring(3)).
 
 use std::{
+    cell::Cell,
+    fmt,
     ptr::NonNull,
+    rc::Rc,
     sync::atomic::{AtomicU16, Ordering::Release},
 };
 
@@ -14,16 +17,35 @@ use rustix::{
 /// The one buffer group of a ring.
 pub(super) const GROUP: u16 = 0;
 
-/// A filled buffer on loan from a ring's pool. Dropping it loses the buffer, not the memory's safety.
-#[derive(Debug)]
-#[must_use = "give it to `send` or `recycle`, or the pool loses a buffer"]
+/// What a receive brought: the filled part of a buffer, which goes back to its pool when this is dropped.
+///
+/// A buffer belongs either to the kernel or to one chunk. The chunk keeps its pool's memory mapped, so it may outlive the
+/// ring that it came from, and any ring may send it.
 pub struct Chunk {
+    pool: Rc<Pool>,
     index: u16,
+    len: u32,
 }
 
 impl Chunk {
-    pub(super) fn into_index(self) -> usize {
-        usize::from(self.index)
+    /// Returns the bytes that were received.
+    #[must_use]
+    pub fn bytes(&self) -> &[u8] {
+        // SAFETY: the buffer is within the pool's memory, which the chunk keeps mapped, and `len` is at most its size. While
+        // the chunk exists the kernel does not have the buffer to fill, and a send only reads it.
+        unsafe { std::slice::from_raw_parts(self.pool.buffer(self.index), self.len as usize) }
+    }
+}
+
+impl Drop for Chunk {
+    fn drop(&mut self) {
+        self.pool.give_to_kernel(self.index);
+    }
+}
+
+impl fmt::Debug for Chunk {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Chunk({} bytes)", self.len)
     }
 }
 
@@ -44,7 +66,8 @@ impl Mapping {
 
 impl Drop for Mapping {
     fn drop(&mut self) {
-        // SAFETY: exactly what `new` mapped; the owner has made sure that neither we nor the kernel use it any more.
+        // SAFETY: exactly what `new` mapped; a pool is dropped only when no chunk is left and
+        // its owner has taken the buffers back from the kernel, see `Ring`'s `Drop`.
         let _ = unsafe { munmap(self.start.as_ptr(), self.len) };
     }
 }
@@ -53,10 +76,9 @@ impl Drop for Mapping {
 pub(super) struct Pool {
     ring: Mapping,
     memory: Mapping,
-    /// How much of each buffer is filled.
-    lens: Vec<u32>,
+    count: u16,
     size: usize,
-    tail: u16,
+    tail: Cell<u16>,
 }
 
 impl Pool {
@@ -65,12 +87,12 @@ impl Pool {
         uring: &IoUring,
         count: u16,
         size: usize,
-    ) -> Result<Self, (&'static str, Errno)> {
+    ) -> Result<Rc<Self>, (&'static str, Errno)> {
         let map = |len| Mapping::new(len).map_err(|errno| ("mmap", errno));
         let ring = map(usize::from(count) * size_of::<BufRingEntry>())?;
         let memory = map(usize::from(count) * size)?;
-        // SAFETY: the ring's memory is page-aligned, large enough for `count` entries, and outlives the registration:
-        // `release` unregisters before unmapping, and a pool that cannot be released is leaked.
+        // SAFETY: the ring's memory is page-aligned, large enough for `count` entries, and outlives the registration: the
+        // owner of the io_uring calls `unregister` before it lets go of the pool.
         let registered = unsafe {
             uring.submitter().register_buf_ring_with_flags(
                 ring.start.as_ptr() as u64,
@@ -82,67 +104,48 @@ impl Pool {
         registered.map_err(|error| {
             ("io_uring_register IORING_REGISTER_PBUF_RING", super::errno(&error))
         })?;
-        let mut pool = Pool { ring, memory, lens: vec![0; usize::from(count)], size, tail: 0 };
+        let pool = Pool { ring, memory, count, size, tail: Cell::new(0) };
         for index in 0..count {
-            pool.recycle(Chunk { index });
+            pool.give_to_kernel(index);
         }
-        Ok(pool)
+        Ok(Rc::new(pool))
     }
 
-    /// The filled part of a buffer on loan.
-    pub(super) fn bytes(&self, chunk: &Chunk) -> &[u8] {
-        let index = usize::from(chunk.index);
-        let len = self.lens[index] as usize;
-        // SAFETY: `index` is a buffer of this pool and `len` no more than its size (see `filled`); while the chunk
-        // exists the kernel neither has the buffer to fill, nor does it ever write to what it sends.
-        unsafe {
-            std::slice::from_raw_parts(
-                self.memory.start.as_ptr().cast::<u8>().add(index * self.size),
-                len,
-            )
-        }
+    /// What a receive of `n` bytes left in the buffer that it took; `None` at end of file.
+    pub(super) fn filled(self: &Rc<Self>, taken: Option<u16>, n: usize) -> Option<Chunk> {
+        let index = taken.filter(|index| *index < self.count)?;
+        let chunk = Chunk { pool: Rc::clone(self), index, len: n.min(self.size) as u32 };
+        (n > 0).then_some(chunk)
     }
 
-    /// What a receive of `n` bytes left in the buffer it took; nothing at end of file, and then the buffer stays here.
-    pub(super) fn filled(&mut self, taken: Option<u16>, n: usize) -> Option<Chunk> {
-        let index = taken.filter(|index| usize::from(*index) < self.lens.len())?;
-        let chunk = Chunk { index };
-        if n == 0 {
-            self.recycle(chunk);
-            return None;
-        }
-        self.lens[usize::from(index)] = n.min(self.size) as u32;
-        Some(chunk)
+    fn buffer(&self, index: u16) -> *mut u8 {
+        debug_assert!(index < self.count);
+        // SAFETY: only indices below `count` come here, and the memory has `count` buffers of `size` bytes.
+        unsafe { self.memory.start.as_ptr().cast::<u8>().add(usize::from(index) * self.size) }
     }
 
-    /// The chunk that a completed send had taken.
-    pub(super) fn returned(&self, index: usize) -> Chunk {
-        debug_assert!(index < self.lens.len());
-        Chunk { index: index as u16 }
-    }
-
-    /// Gives a buffer to the kernel to fill.
-    #[allow(clippy::needless_pass_by_value, reason = "the loan ends here")]
-    pub(super) fn recycle(&mut self, chunk: Chunk) {
-        let mask = self.lens.len() as u16 - 1;
+    /// Appends a buffer, which nobody else has, to those that the kernel may fill.
+    fn give_to_kernel(&self, index: u16) {
+        let tail = self.tail.get();
         let base = self.ring.start.as_ptr().cast::<BufRingEntry>();
-        let index = usize::from(chunk.index);
         // SAFETY: the masked tail is an entry of the ring, which is ours to write until the tail is published; there are as
-        // many entries as buffers, and each buffer is in the ring or on loan, so the entry is free. The tail itself is a
-        // u16 inside the first entry, aligned as such, which the kernel reads with acquire order.
+        // many entries as buffers, and each buffer is in the ring or in a chunk, so the entry is free. The tail itself is a
+        // u16 inside the first entry, aligned as such, which the kernel reads with acquire order. Once the ring is
+        // unregistered nobody reads either, and the memory is still mapped.
         unsafe {
-            let entry = &mut *base.add(usize::from(self.tail & mask));
-            entry.set_addr(self.memory.start.as_ptr().cast::<u8>().add(index * self.size) as u64);
+            let entry = &mut *base.add(usize::from(tail & (self.count - 1)));
+            entry.set_addr(self.buffer(index) as u64);
             entry.set_len(self.size as u32);
-            entry.set_bid(chunk.index);
-            self.tail = self.tail.wrapping_add(1);
-            let tail = BufRingEntry::tail(base).cast_mut();
-            AtomicU16::from_ptr(tail).store(self.tail, Release);
+            entry.set_bid(index);
+            self.tail.set(tail.wrapping_add(1));
+            let published = BufRingEntry::tail(base).cast_mut();
+            AtomicU16::from_ptr(published).store(self.tail.get(), Release);
         }
     }
 
-    /// Takes the buffers back from the kernel and frees them. Nothing may be under way.
-    pub(super) fn release(self, uring: &IoUring) {
+    /// Takes the buffers back from the kernel, so that the memory may be unmapped when the last chunk is gone. If the kernel
+    /// refuses, the memory stays for ever.
+    pub(super) fn unregister(self: Rc<Self>, uring: &IoUring) {
         if uring.submitter().unregister_buf_ring(GROUP).is_err() {
             std::mem::forget(self);
         }

@@ -2,7 +2,8 @@
 //! and a kernel may list an operation that it then refuses.
 
 use std::{
-    os::fd::{AsFd, OwnedFd},
+    os::fd::OwnedFd,
+    rc::Rc,
     time::{Duration, Instant},
 };
 
@@ -38,36 +39,35 @@ pub fn probe() -> Result<(), (&'static str, Errno)> {
 /// A word arrives, is sent back, and the receive behind the send sees the end of the stream.
 fn run_the_operations(ring: &mut Ring) -> Result<(), (&'static str, Errno)> {
     let (ours, theirs) = pair().map_err(|errno| ("socketpair", errno))?;
+    let ours = Rc::new(ours);
     rustix::io::write(&theirs, WORD).map_err(|errno| ("write", errno))?;
-    ring.poll(ours.as_fd(), TOKEN);
+    ring.poll(&ours, TOKEN);
     match next(ring)? {
         Done::Readable(TOKEN, Ok(())) => {}
         Done::Readable(_, Err(errno)) => return Err(("IORING_OP_POLL_ADD", errno)),
         _ => return Err(("IORING_OP_POLL_ADD", Errno::PROTO)),
     }
-    ring.recv(ours.as_fd(), TOKEN);
+    ring.recv(&ours, TOKEN);
     let chunk = received(next(ring)?)?.ok_or(("IORING_OP_RECV", Errno::NODATA))?;
-    if ring.bytes(&chunk) != WORD {
-        ring.recycle(chunk);
+    if chunk.bytes() != WORD {
         return Err(("IORING_OP_RECV", Errno::PROTO));
     }
     rustix::net::shutdown(&theirs, rustix::net::Shutdown::Write)
         .map_err(|errno| ("shutdown", errno))?;
-    ring.send(ours.as_fd(), chunk, TOKEN, true);
+    ring.send(&ours, chunk, TOKEN, true);
     // The link was kept, so the receive behind it was made, and found the end. The two complete in any order.
     for _ in 0..2 {
         match next(ring)? {
             done @ Done::Received(..) => {
-                if let Some(chunk) = received(done)? {
-                    ring.recycle(chunk);
+                if received(done)?.is_some() {
                     return Err(("IORING_OP_RECV", Errno::PROTO));
                 }
             }
-            done => sent(done, ring)?,
+            done => sent(&done)?,
         }
     }
-    ring.flush(ours.as_fd(), WORD.to_vec(), 0, TOKEN);
-    sent(next(ring)?, ring)
+    ring.flush(&ours, WORD.to_vec(), 0, TOKEN);
+    sent(&next(ring)?)
 }
 
 fn pair() -> Result<(OwnedFd, OwnedFd), Errno> {
@@ -82,13 +82,9 @@ fn received(done: Done) -> Result<Option<super::Chunk>, (&'static str, Errno)> {
     }
 }
 
-fn sent(done: Done, ring: &mut Ring) -> Result<(), (&'static str, Errno)> {
+fn sent(done: &Done) -> Result<(), (&'static str, Errno)> {
     let result = match done {
-        Done::Sent(TOKEN, result, chunk) => {
-            ring.recycle(chunk);
-            result
-        }
-        Done::Flushed(TOKEN, result, _) => result,
+        Done::Sent(TOKEN, result, _) | Done::Flushed(TOKEN, result, _) => *result,
         _ => Err(Errno::PROTO),
     };
     match result {

@@ -1,7 +1,8 @@
 use std::{
     io::{Read, Write},
     net::{TcpListener, TcpStream},
-    os::fd::AsFd,
+    os::fd::OwnedFd,
+    rc::Rc,
 };
 
 use super::*;
@@ -10,10 +11,10 @@ fn ring() -> Option<Ring> {
     Ring::new().inspect_err(|(op, errno)| eprintln!("SKIP: no io_uring here: {op}: {errno}")).ok()
 }
 
-fn pair() -> (TcpStream, TcpStream) {
+fn pair() -> (TcpStream, Rc<OwnedFd>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
-    (client, listener.accept().unwrap().0)
+    (client, Rc::new(listener.accept().unwrap().0.into()))
 }
 
 fn next(ring: &mut Ring) -> Done {
@@ -29,14 +30,14 @@ fn next(ring: &mut Ring) -> Done {
 fn a_chunk_comes_and_goes_and_the_next_receive_is_linked_behind() {
     let Some(mut ring) = ring() else { return };
     let (mut client, server) = pair();
-    ring.recv(server.as_fd(), 7);
+    ring.recv(&server, 7);
     for word in [&b"hello"[..], b"again"] {
         client.write_all(word).unwrap();
         let Done::Received(7, Ok(Some(chunk))) = next(&mut ring) else { panic!() };
-        assert_eq!(ring.bytes(&chunk), word);
-        ring.send(server.as_fd(), chunk, 7, true);
+        assert_eq!(chunk.bytes(), word);
+        ring.send(&server, chunk, 7, true);
         let Done::Sent(7, Ok(5), chunk) = next(&mut ring) else { panic!() };
-        ring.recycle(chunk);
+        drop(chunk);
         let mut back = [0; 5];
         client.read_exact(&mut back).unwrap();
         assert_eq!(back, word);
@@ -46,7 +47,8 @@ fn a_chunk_comes_and_goes_and_the_next_receive_is_linked_behind() {
 }
 
 /// Writes until the kernel has taken all it will, buffers still growing included.
-fn fill(socket: &TcpStream) {
+fn fill(socket: &OwnedFd) {
+    let socket = &TcpStream::from(socket.try_clone().unwrap());
     use rustix::event::{PollFd, PollFlags, Timespec, poll};
     let silence = Timespec { tv_sec: 0, tv_nsec: 200_000_000 };
     let much = vec![0; 65536];
@@ -74,24 +76,24 @@ fn a_short_send_gives_the_chunk_back_at_once_and_cancels_the_receive() {
     rustix::net::sockopt::set_socket_recv_buffer_size(&client, 65536).unwrap();
     // Fill the way to a client that does not read.
     fill(&server);
-    ring.recv(server.as_fd(), 1);
+    ring.recv(&server, 1);
     let (sent, chunk) = loop {
         (&client).write_all(&[1; 1000]).unwrap();
         let Done::Received(1, Ok(Some(chunk))) = next(&mut ring) else { panic!() };
-        ring.send(server.as_fd(), chunk, 1, true);
+        ring.send(&server, chunk, 1, true);
         match next(&mut ring) {
             // There was room again after all, and the receive behind it waits.
-            Done::Sent(1, Ok(1000), chunk) => ring.recycle(chunk),
+            Done::Sent(1, Ok(1000), chunk) => drop(chunk),
             Done::Sent(1, Ok(sent), chunk) => break (sent, chunk),
             Done::Sent(1, Err(Errno::AGAIN), chunk) => break (0, chunk),
             other => panic!("{other:?}"),
         }
     };
-    let rest = ring.bytes(&chunk)[sent..].to_vec();
+    let rest = chunk.bytes()[sent..].to_vec();
     let owed = rest.len();
-    ring.recycle(chunk);
+    drop(chunk);
     assert!(matches!(next(&mut ring), Done::Received(1, Err(Errno::CANCELED))));
-    ring.flush(server.as_fd(), rest, 0, 1);
+    ring.flush(&server, rest, 0, 1);
     let reader = std::thread::spawn(move || {
         let mut all = Vec::new();
         (&client).read_to_end(&mut all).unwrap();
@@ -103,7 +105,7 @@ fn a_short_send_gives_the_chunk_back_at_once_and_cancels_the_receive() {
         flushed += sent;
         assert!(sent > 0 && rest == vec![1; owed]);
         if flushed < owed {
-            ring.flush(server.as_fd(), rest, flushed, 1);
+            ring.flush(&server, rest, flushed, 1);
         }
     }
     drop(server);
@@ -120,7 +122,7 @@ fn an_empty_pool_is_an_error_of_the_receive_and_not_its_end() {
     let pairs: Vec<_> = (0..=u32::from(BUFFERS)).map(|_| pair()).collect();
     for (token, (client, server)) in pairs.iter().enumerate() {
         (&*client).write_all(b"x").unwrap();
-        ring.recv(server.as_fd(), token as u32);
+        ring.recv(&server, token as u32);
     }
     let mut chunks = Vec::new();
     let mut starved = None;
@@ -132,10 +134,8 @@ fn an_empty_pool_is_an_error_of_the_receive_and_not_its_end() {
         }
     }
     let starved = starved.expect("one receive more than buffers");
-    for chunk in chunks {
-        ring.recycle(chunk);
-    }
-    ring.recv(pairs[starved as usize].1.as_fd(), starved);
+    drop(chunks);
+    ring.recv(&pairs[starved as usize].1, starved);
     assert!(matches!(next(&mut ring), Done::Received(token, Ok(Some(_))) if token == starved));
 }
 
@@ -145,7 +145,7 @@ fn more_requests_than_either_queue_holds_all_complete() {
     let (client, server) = pair();
     let wanted = COMPLETIONS + 3000;
     for token in 0..wanted {
-        ring.poll(server.as_fd(), token);
+        ring.poll(&server, token);
     }
     (&client).write_all(b"x").unwrap();
     let mut seen = vec![false; wanted as usize];
@@ -160,7 +160,7 @@ fn dropping_a_ring_cancels_what_waits() {
     let Some(mut ring) = ring() else { return };
     let (_client, server) = pair();
     for token in 0..10 {
-        ring.recv(server.as_fd(), token);
+        ring.recv(&server, token);
     }
     ring.enter(Some(Duration::ZERO)).unwrap();
     let start = Instant::now();
@@ -178,4 +178,39 @@ fn a_probe_interrupts_no_later_call_of_its_caller() {
         let waited = std::io::Read::read(&mut &reader, &mut [0]).map_err(|error| error.kind());
         assert_eq!(waited, Err(io::ErrorKind::WouldBlock));
     }
+}
+
+/// What the compiler cannot see: a chunk keeps its memory and its pool, and the ring keeps the descriptor.
+#[test]
+fn a_chunk_may_be_sent_by_another_ring_and_outlive_its_own() {
+    let (Some(mut first), Some(mut second)) = (ring(), ring()) else { return };
+    let (mut client, server) = pair();
+    client.write_all(b"hello").unwrap();
+    first.recv(&server, 1);
+    let Done::Received(1, Ok(Some(chunk))) = next(&mut first) else { panic!() };
+    drop(first);
+    second.send(&server, chunk, 2, false);
+    let Done::Sent(2, Ok(5), chunk) = next(&mut second) else { panic!() };
+    assert_eq!(chunk.bytes(), b"hello");
+    drop(second);
+    drop(chunk);
+    let mut back = [0; 5];
+    client.read_exact(&mut back).unwrap();
+    assert_eq!(&back, b"hello");
+}
+
+/// With the number alone, the receive would read from the file that has it next.
+#[test]
+fn a_descriptor_stays_open_until_its_request_has_completed() {
+    let Some(mut ring) = ring() else { return };
+    let (mut client, server) = pair();
+    // Not submitted yet.
+    ring.recv(&server, 1);
+    drop(server);
+    let (_other_client, _other) = pair();
+    client.write_all(b"mine").unwrap();
+    let Done::Received(1, Ok(Some(chunk))) = next(&mut ring) else { panic!() };
+    assert_eq!(chunk.bytes(), b"mine");
+    // Nothing holds it any more.
+    assert_eq!(client.read(&mut [0; 1]).unwrap(), 0);
 }

@@ -16,6 +16,7 @@ mod connection;
 
 use std::{
     os::fd::{AsFd, OwnedFd},
+    rc::Rc,
     sync::{Arc, atomic::Ordering::Relaxed},
     time::{Duration, Instant},
 };
@@ -54,10 +55,10 @@ const SLOT_BITS: u32 = 24;
 /// Connections that can be told apart. More than descriptors that a process can have by default (fs.nr_open).
 const MOST_SLOTS: usize = 1 << SLOT_BITS;
 
-/// One connection, with the descriptor that its requests name. It is closed only when there are none.
+/// One connection. Its requests share the descriptor, so that it is closed only when there are none.
 struct Slot {
     session: Session,
-    fd: OwnedFd,
+    fd: Rc<OwnedFd>,
     /// When it last moved a byte, or since when it lingers, by the loop's clock.
     stamp: u32,
     generation: u8,
@@ -83,11 +84,11 @@ impl Buffers for Ring {
     type Chunk = Chunk;
 
     fn len(&self, chunk: &Chunk) -> usize {
-        self.bytes(chunk).len()
+        chunk.bytes().len()
     }
 
     fn tail(&self, chunk: &Chunk, from: usize) -> Result<Vec<u8>, OutOfMemory> {
-        let rest = &self.bytes(chunk)[from..];
+        let rest = &chunk.bytes()[from..];
         let mut tail = Vec::new();
         tail.try_reserve_exact(rest.len()).map_err(|_| OutOfMemory)?;
         tail.extend_from_slice(rest);
@@ -95,7 +96,7 @@ impl Buffers for Ring {
     }
 
     fn recycle(&mut self, chunk: Chunk) {
-        Ring::recycle(self, chunk);
+        drop(chunk);
     }
 }
 
@@ -148,7 +149,7 @@ pub(super) fn run(context: Context) -> Result<(), Error> {
         epoll_ready: false,
         echoed: 0,
     };
-    this.ring.poll(this.acceptor.as_fd(), ACCEPTOR);
+    this.ring.poll(this.acceptor.epoll(), ACCEPTOR);
     loop {
         this.wait()?;
         this.timers.tick(this.acceptor.phase());
@@ -196,7 +197,7 @@ impl Loop {
             self.begin(fd, session);
         }
         if std::mem::take(&mut self.epoll_ready) {
-            self.ring.poll(self.acceptor.as_fd(), ACCEPTOR);
+            self.ring.poll(self.acceptor.epoll(), ACCEPTOR);
         }
         Ok(())
     }
@@ -215,7 +216,7 @@ impl Loop {
         let generation = (self.generations[key] + 1) & 0x7f;
         self.generations[key] = generation;
         let stamp = self.timers.stamp();
-        let connection = Connection::new();
+        let (fd, connection) = (Rc::new(fd), Connection::new());
         let (flush, watched) = (None, false);
         entry.insert(Slot { session, fd, stamp, generation, connection, flush, watched });
         self.ask(key, Some(Request::Receive));
@@ -225,7 +226,7 @@ impl Loop {
     /// Makes the request that a connection's rules ask for.
     fn ask(&mut self, key: usize, request: Option<Request<Chunk>>) {
         let slot = &mut self.slots[key];
-        let (fd, token) = (slot.fd.as_fd(), token(key, slot.generation));
+        let (fd, token) = (&slot.fd, token(key, slot.generation));
         match request {
             None => self.reap(key),
             Some(Request::Receive) => self.ring.recv(fd, token),
@@ -307,7 +308,11 @@ impl Loop {
             }
         };
         let slot = self.slots.get_mut(key).filter(|slot| slot.generation == generation);
-        let Some(slot) = slot else { return self.discard(done) };
+        let Some(slot) = slot else {
+            // A completion for a connection that is gone, which cannot be as long as slots wait for their requests.
+            debug_assert!(false, "a slot was reused before its requests had completed");
+            return;
+        };
         let request = match done {
             Done::Received(_, result) => {
                 if matches!(result, Ok(Some(_))) && !slot.connection.is_lingering() {
@@ -323,17 +328,6 @@ impl Loop {
             Done::Readable(..) | Done::Flushed(..) => return,
         };
         self.ask(key, request);
-    }
-
-    /// A completion for a connection that is gone, which cannot be as long as slots wait for their requests.
-    fn discard(&mut self, done: Done) {
-        debug_assert!(false, "a slot was reused before its requests had completed");
-        match done {
-            Done::Received(_, Ok(Some(chunk))) | Done::Sent(_, _, chunk) => {
-                self.ring.recycle(chunk);
-            }
-            _ => {}
-        }
     }
 
     /// Closes a connection that has ended and that no request names any more.

@@ -1,6 +1,7 @@
 //! Over readiness: one level-triggered epoll, one buffer, recv and send without waiting.
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::rc::Rc;
 
 use rustix::{
     buffer::spare_capacity,
@@ -96,10 +97,15 @@ impl Driver for Epoll {
         epoll::add(&self.interests, handshake, EventData::new_u64(line as u64), EventFlags::OUT)
     }
 
-    fn begin(&mut self, line: usize, socket: BorrowedFd<'_>, watched: bool) -> Result<(), Errno> {
+    fn begin(&mut self, line: usize, socket: &Rc<OwnedFd>, watched: bool) -> Result<(), Errno> {
         self.watched[line] = EventFlags::IN;
         let change = if watched { epoll::modify } else { epoll::add };
-        change(self.interests.as_fd(), socket, EventData::new_u64(line as u64), EventFlags::IN)
+        change(
+            self.interests.as_fd(),
+            socket.as_fd(),
+            EventData::new_u64(line as u64),
+            EventFlags::IN,
+        )
     }
 
     /// Sends until the socket takes no more, or, of endless data, one turn's.
@@ -129,7 +135,7 @@ impl Driver for Epoll {
     }
 
     /// Closing it takes it out of the epoll.
-    fn release(&mut self, _line: usize, socket: OwnedFd) {
+    fn release(&mut self, _line: usize, socket: Rc<OwnedFd>) {
         drop(socket);
     }
 

@@ -1,6 +1,7 @@
 //! Over completions: io_uring, one receive and one send under way for each connection.
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::rc::Rc;
 use std::time::Duration;
 
 use rustix::{
@@ -32,12 +33,12 @@ struct Requests {
     /// How much of the send under way went out before.
     sent: usize,
     /// A socket that is done with, until its last request has completed.
-    leaving: Option<OwnedFd>,
+    leaving: Option<Rc<OwnedFd>>,
 }
 
 pub(in crate::bench) struct Uring {
     ring: Ring,
-    epoll: OwnedFd,
+    epoll: Rc<OwnedFd>,
     lines: Vec<Requests>,
     polling: bool,
 }
@@ -50,7 +51,7 @@ impl Uring {
         epoll::add(&epoll, stop.as_fd(), EventData::new_u64(STOP), EventFlags::IN)
             .map_err(|errno| Error::new("epoll_ctl", errno))?;
         let lines = std::iter::repeat_with(Requests::default).take(lines).collect();
-        Ok(Self { ring, epoll, lines, polling: false })
+        Ok(Self { ring, epoll: Rc::new(epoll), lines, polling: false })
     }
 
     fn receive(&mut self, hand: &Hand, line: usize) {
@@ -60,7 +61,7 @@ impl Uring {
         }
         if let Some(socket) = &hand.lines[line].socket {
             self.lines[line].receiving = true;
-            self.ring.recv(socket.as_fd(), line as u32);
+            self.ring.recv(socket, line as u32);
         }
     }
 
@@ -95,8 +96,7 @@ impl Uring {
                 self.on_sent(hand, token as usize, result, memory);
             }
             // The ring makes no other requests here.
-            Done::Readable(..) => {}
-            Done::Sent(_, _, chunk) => self.ring.recycle(chunk),
+            Done::Readable(..) | Done::Sent(..) => {}
         }
         Ok(())
     }
@@ -109,16 +109,13 @@ impl Uring {
     ) {
         self.lines[line].receiving = false;
         if self.leaves(line) {
-            if let Ok(Some(chunk)) = result {
-                self.ring.recycle(chunk);
-            }
             return self.let_go(hand, line);
         }
         let now = clock::now();
         match result {
             Ok(Some(chunk)) => {
-                let taken = hand.take(line, self.ring.bytes(&chunk), now);
-                self.ring.recycle(chunk);
+                let taken = hand.take(line, chunk.bytes(), now);
+                drop(chunk);
                 hand.follow_up(self, line, taken, now);
                 // Only now: what follows may be that this socket is done with.
                 self.receive(hand, line);
@@ -143,7 +140,7 @@ impl Uring {
         {
             self.lines[line].sending = true;
             self.lines[line].sent = sent;
-            return self.ring.flush(socket.as_fd(), memory, sent, line as u32);
+            return self.ring.flush(socket, memory, sent, line as u32);
         }
         self.lines[line].spare = memory;
         if self.leaves(line) {
@@ -174,7 +171,7 @@ impl Driver for Uring {
         epoll::add(&self.epoll, handshake, EventData::new_u64(line as u64), EventFlags::OUT)
     }
 
-    fn begin(&mut self, line: usize, socket: BorrowedFd<'_>, watched: bool) -> Result<(), Errno> {
+    fn begin(&mut self, line: usize, socket: &Rc<OwnedFd>, watched: bool) -> Result<(), Errno> {
         if watched {
             epoll::delete(&self.epoll, socket)?;
         }
@@ -194,12 +191,12 @@ impl Driver for Uring {
         memory.extend_from_slice(hand.lines[line].flow.outgoing(&rules.manner, length));
         self.lines[line].sending = true;
         self.lines[line].sent = 0;
-        self.ring.flush(socket.as_fd(), memory, 0, line as u32);
+        self.ring.flush(socket, memory, 0, line as u32);
         hand.lines[line].flow.sent(length, now, &mut hand.tally);
     }
 
     /// Shutting it down completes what is under way on it; until then it stays open.
-    fn release(&mut self, line: usize, socket: OwnedFd) {
+    fn release(&mut self, line: usize, socket: Rc<OwnedFd>) {
         let requests = &mut self.lines[line];
         if requests.receiving || requests.sending {
             let _ = rustix::net::shutdown(&socket, rustix::net::Shutdown::Both);
@@ -213,7 +210,7 @@ impl Driver for Uring {
 
     fn turn(&mut self, hand: &mut Hand, until: u64) -> Result<(), Error> {
         if !std::mem::replace(&mut self.polling, true) {
-            self.ring.poll(self.epoll.as_fd(), EPOLL);
+            self.ring.poll(&self.epoll, EPOLL);
         }
         let left = Duration::from_nanos(until.saturating_sub(clock::now()));
         self.ring.enter(Some(left)).map_err(|errno| Error::new("io_uring_enter", errno))?;

@@ -3,6 +3,7 @@
 use std::{
     net::SocketAddr,
     os::fd::{AsFd, OwnedFd},
+    rc::Rc,
     time::{Duration, Instant},
 };
 
@@ -35,7 +36,7 @@ pub(in crate::bench) struct Line {
     pub(in crate::bench) stage: Stage,
     /// Until there is a connection.
     pub(super) handshake: Option<Handshake>,
-    pub(in crate::bench) socket: Option<OwnedFd>,
+    pub(in crate::bench) socket: Option<Rc<OwnedFd>>,
     /// Where its present connection goes.
     pub(super) addr: SocketAddr,
     /// When its present connection was begun.
@@ -126,8 +127,8 @@ impl Hand<'_> {
                 self.ended(driver, index, failed.ending, || failed.error.to_string());
             }
             Progress::Connected(connection) => {
-                let socket = OwnedFd::from(connection);
-                let begun = driver.begin(index, socket.as_fd(), watched);
+                let socket = Rc::new(OwnedFd::from(connection));
+                let begun = driver.begin(index, &socket, watched);
                 line.socket = Some(socket);
                 match begun {
                     Ok(()) => self.connected(driver, index, clock::now()),
