@@ -15,11 +15,10 @@ use nix::sys::signal::Signal;
 use rustix::{
     event::{PollFd, PollFlags, Timespec, poll},
     io::Errno,
-    process::{Resource, Rlimit, setrlimit},
     stdio,
 };
 use tcpecho::{Engine, Server};
-use tcpecho_os::limits::descriptors;
+use tcpecho_os::limits::raise_descriptors;
 
 pub(crate) use self::args::ServeArgs;
 #[cfg(feature = "fuzzing")]
@@ -284,8 +283,5 @@ impl Descriptors {
 /// As many descriptors as the hard limit allows: each connection is one. Gives the limit then in force.
 fn raise_descriptor_limit() -> u64 {
     // Where a sandbox does not tell it, this is what most processes have.
-    let (current, maximum) = descriptors().unwrap_or((1024, 1024));
-    let limit = |limit| (limit != u64::MAX).then_some(limit);
-    let wanted = Rlimit { current: limit(maximum), maximum: limit(maximum) };
-    if current < maximum && setrlimit(Resource::Nofile, wanted).is_ok() { maximum } else { current }
+    raise_descriptors().unwrap_or(1024)
 }

@@ -13,6 +13,7 @@ use rustix::io::Errno;
 use rustix::thread::{LinkNameSpaceType, UnshareFlags, move_into_link_name_space, unshare_unsafe};
 
 use tcpecho_os::failed::Failed;
+use tcpecho_os::sysctl;
 
 /// How large the table of connections of namespaces is that are made from this one (ip-sysctl, Linux 6.1).
 const CHILD_TABLE: &str = "net.ipv4.tcp_child_ehash_entries";
@@ -36,7 +37,7 @@ impl NetNs {
         on_a_thread(|| {
             enter_new()?;
             // Only what is made from here on has a table of its own; a kernel before 6.1 has no such setting.
-            if write_sysctl(CHILD_TABLE, CONNECTIONS).is_ok() {
+            if sysctl::write(CHILD_TABLE, CONNECTIONS).is_ok() {
                 enter_new()?;
             }
             Ok(NetNs { fd: current()? })
@@ -62,7 +63,7 @@ impl NetNs {
     /// `EINVAL` for a value out of its range, `EROFS` where a container mounts `/proc/sys` read-only.
     pub fn set_sysctl(&self, key: &str, value: &str) -> Result<(), Failed> {
         self.check_own("set", key)?;
-        self.run(|| write_sysctl(key, value))?
+        self.run(|| sysctl::write(key, value))?
     }
 
     /// Reads a sysctl of the namespace, without the newline. To be called from outside of it.
@@ -72,7 +73,7 @@ impl NetNs {
     /// or does not show it in a namespace.
     pub fn sysctl(&self, key: &str) -> Result<String, Failed> {
         self.check_own("read", key)?;
-        self.run(|| read_sysctl(key))?
+        self.run(|| sysctl::read(key))?
     }
 
     /// Refuses a key that the whole machine shares.
@@ -86,7 +87,7 @@ impl NetNs {
             let operation = format!("{verb} {key}, which {why}");
             Err(Failed { operation: operation.into(), errno })
         };
-        let path = path_of(key);
+        let path = sysctl::path(key);
         if path.split('/').skip(1).any(|name| matches!(name, "" | "." | "..")) {
             return refused(Errno::INVAL, "is not the name of a setting");
         }
@@ -135,35 +136,6 @@ fn current() -> Result<OwnedFd, Failed> {
     open(path, flags, Mode::empty()).map_err(Failed::at(format!("open {path}")))
 }
 
-/// Sets a sysctl of the calling thread's namespace: `/proc/sys/net` shows the namespace of who looks.
-///
-/// # Errors
-/// As [`NetNs::set_sysctl`].
-pub fn write_sysctl(key: &str, value: &str) -> Result<(), Failed> {
-    std::fs::write(path_of(key), value).map_err(Failed::at_io(format!("write {key}={value}")))
-}
-
-/// Reads a sysctl of the calling thread's namespace, tabs as single spaces.
-///
-/// # Errors
-/// As [`NetNs::sysctl`].
-pub fn read_sysctl(key: &str) -> Result<String, Failed> {
-    let text = std::fs::read_to_string(path_of(key));
-    let text = text.map_err(Failed::at_io(format!("read {key}")))?;
-    Ok(text.split_whitespace().collect::<Vec<_>>().join(" "))
-}
-
-/// As in sysctl(8): dots separate, and a slash stands for a dot within a name.
-fn path_of(key: &str) -> String {
-    let swap = |c| match c {
-        '.' => '/',
-        '/' => '.',
-        other => other,
-    };
-    let path: String = key.chars().map(swap).collect();
-    format!("/proc/sys/{path}")
-}
-
 fn on_a_thread<T: Send>(body: impl FnOnce() -> T + Send) -> Result<T, Failed> {
     thread::scope(|scope| {
         let started = thread::Builder::new().name("netns".into()).spawn_scoped(scope, body);
@@ -194,7 +166,7 @@ mod tests {
     #[test]
     fn what_belongs_to_the_machine_is_neither_written_nor_read() {
         let Some(netns) = namespace() else { return };
-        let before = read_sysctl("vm.stat_interval").unwrap();
+        let before = sysctl::read("vm.stat_interval").unwrap();
         for key in ["vm.stat_interval", "kernel.hostname", "net.//.vm.stat_interval", "net", ""] {
             let failed = netns.set_sysctl(key, &before).unwrap_err();
             assert!(matches!(failed.errno, Errno::PERM | Errno::INVAL), "{key}: {failed}");
@@ -211,11 +183,11 @@ mod tests {
     fn what_is_the_namespace_s_own_is_set_there_alone() {
         let Some(netns) = namespace() else { return };
         let key = "net.ipv4.tcp_retries2";
-        let outside = read_sysctl(key).unwrap();
+        let outside = sysctl::read(key).unwrap();
         let other = if outside == "7" { "8" } else { "7" };
         netns.set_sysctl(key, other).unwrap();
         assert_eq!(netns.sysctl(key).unwrap(), other);
-        assert_eq!(read_sysctl(key).unwrap(), outside);
+        assert_eq!(sysctl::read(key).unwrap(), outside);
         assert_eq!(netns.sysctl("net.ipv4.nonsense").unwrap_err().errno, Errno::NOENT);
     }
 
@@ -226,7 +198,7 @@ mod tests {
         let inodes = |key: &str| {
             let look = || {
                 let flags = OFlags::PATH | OFlags::CLOEXEC;
-                open(path_of(key), flags, Mode::empty()).unwrap()
+                open(sysctl::path(key), flags, Mode::empty()).unwrap()
             };
             let (inside, outside) = (netns.run(look).unwrap(), look());
             [inside, outside].map(|file| fstat(&file).unwrap().st_ino)

@@ -8,6 +8,7 @@ use rustix::io::Errno;
 use tcpecho_lab_os::trial::Attempt;
 use tcpecho_lab_os::user_namespace::enter_user_namespace;
 use tcpecho_os::failed::Failed;
+use tcpecho_os::sysctl;
 
 use crate::host::Cable;
 
@@ -165,9 +166,7 @@ const SWITCHES: [Switch; 3] = [
 
 impl Switch {
     fn advice(&self) -> Option<String> {
-        let text = read_to_string(format!("/proc/sys/{}", self.key.replace('.', "/"))).ok()?;
-        let value = text.trim().parse().ok()?;
-        (self.forbids)(value).then(|| self.advice.into())
+        (self.forbids)(sysctl::number(self.key)?).then(|| self.advice.into())
     }
 }
 
@@ -176,7 +175,7 @@ impl Switch {
 /// # Errors
 /// What stands in the way; [`observing_ways_out`] says what to do about it.
 pub fn try_observing() -> Result<(), Failed> {
-    let actions = read_to_string("/proc/sys/kernel/seccomp/actions_avail").unwrap_or_default();
+    let actions = sysctl::read("kernel.seccomp.actions_avail").unwrap_or_default();
     if !actions.split_whitespace().any(|action| action == "trace") {
         return Err(Failed { operation: "seccomp(SECCOMP_RET_TRACE)".into(), errno: Errno::NOSYS });
     }
@@ -194,7 +193,7 @@ pub fn observing_ways_out(failed: &Failed) -> Vec<String> {
         );
         return out;
     }
-    match read_to_string("/proc/sys/kernel/yama/ptrace_scope").as_deref().map(str::trim) {
+    match sysctl::read("kernel.yama.ptrace_scope").as_deref() {
         Ok("2") => out.push("Yama lets only administrators trace: run as root (sudo), or sysctl kernel.yama.ptrace_scope=1".into()),
         Ok("3") => out.push("Yama forbids tracing (kernel.yama.ptrace_scope=3) until the next boot".into()),
         _ => {}

@@ -86,7 +86,7 @@ impl Host {
         let links = Links::open()?;
         let device = self.parts.cable.lay(netns, &links)?;
         for (key, value, _) in sysctls::BASE {
-            match tcpecho_lab_os::netns::write_sysctl(key, value) {
+            match tcpecho_os::sysctl::write(key, value) {
                 Err(failed) if !is_missing(failed.errno) => return Err(failed),
                 Err(_) => {}
                 Ok(()) => self.record_sysctl(key, value),

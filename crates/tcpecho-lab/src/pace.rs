@@ -4,8 +4,8 @@
 
 use std::time::Duration;
 
-use tcpecho_lab_os::netns::read_sysctl;
 use tcpecho_os::failed::Failed;
+use tcpecho_os::sysctl;
 
 use crate::side::Side;
 
@@ -74,7 +74,7 @@ impl Timer {
     /// # Errors
     /// `ENOENT` if the kernel has no such setting; a younger one, that it does not have, counts as 0.
     pub fn own(self) -> Result<Setting, Failed> {
-        let value = |key: &&str| match read_sysctl(key) {
+        let value = |key: &&str| match sysctl::read(key) {
             Ok(value) => Ok(value.parse().unwrap_or(0)),
             Err(failed)
                 if key.ends_with("linear_timeouts")
@@ -126,7 +126,7 @@ impl Shortened {
 }
 
 fn rto_max() -> Duration {
-    let own = read_sysctl("net.ipv4.tcp_rto_max_ms").ok().and_then(|value| value.parse().ok());
+    let own = sysctl::number("net.ipv4.tcp_rto_max_ms");
     own.map_or(RTO_MAX, Duration::from_millis)
 }
 

@@ -9,9 +9,9 @@ use std::time::Duration;
 
 use std::os::fd::AsFd;
 
-use rustix::event::{EventfdFlags, PollFd, PollFlags, Timespec, eventfd, poll};
-use rustix::fd::OwnedFd;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use tcpecho_lab_os::wire_device::WireDevice;
+use tcpecho_os::event_fd::EventFd;
 use tcpecho_os::failed::Failed;
 
 use crate::impairment::{Matcher, Rule};
@@ -30,7 +30,7 @@ pub struct Wire(Arc<Shared>);
 
 pub(crate) struct Shared {
     switch: Mutex<Switch>,
-    wake: OwnedFd,
+    wake: EventFd,
     timeline: Timeline,
 }
 
@@ -48,8 +48,7 @@ pub struct RuleId(u64);
 impl Wire {
     /// A wire that nothing is plugged into yet.
     pub(crate) fn new(timeline: &Timeline) -> Result<(Wire, Ferry), Failed> {
-        let flags = EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK;
-        let wake = eventfd(0, flags).map_err(Failed::at("eventfd"))?;
+        let wake = EventFd::new().map_err(Failed::at("eventfd"))?;
         let switch = Mutex::new(Switch::new(timeline.clone()));
         let wire = Wire(Arc::new(Shared { switch, wake, timeline: timeline.clone() }));
         let carried = wire.clone();
@@ -213,8 +212,7 @@ impl Wire {
     }
 
     fn wake(&self) {
-        // It can only fail when the counter is full, and then the thread is awake.
-        let _ = rustix::io::write(&self.0.wake, &1_u64.to_ne_bytes());
+        self.0.wake.set();
     }
 
     fn lock(&self) -> MutexGuard<'_, Switch> {

@@ -4,11 +4,11 @@
 //! [`crate::socket::set_receive_errors`] switches it on.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
-use std::os::fd::{AsFd, AsRawFd};
+use std::os::fd::AsFd;
 
 use rustix::io::{Errno, Result};
 
-use crate::errno::last_errno;
+use crate::control::receive_message;
 
 /// Who made an error.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -48,53 +48,22 @@ const MOST: usize = 64;
 ///
 /// `ENOTSOCK` for what is no socket. An empty queue is none.
 pub fn take_errors(fd: impl AsFd) -> Result<Vec<QueuedError>> {
-    let fd = fd.as_fd().as_raw_fd();
     let mut taken = Vec::new();
     for _ in 0..MOST {
-        // cmsghdr wants the alignment of a usize.
-        let mut control = [0_usize; 64];
-        // SAFETY: all-zero bytes are a valid msghdr: no name, no data, no control.
-        let mut message: libc::msghdr = unsafe { std::mem::zeroed() };
-        message.msg_control = control.as_mut_ptr().cast();
-        message.msg_controllen = size_of_val(&control) as _;
-        let flags = libc::MSG_ERRQUEUE | libc::MSG_DONTWAIT;
-        // SAFETY: the message names `control` and its size, which live through the call, and nothing else to write to.
-        if unsafe { libc::recvmsg(fd, &raw mut message, flags) } < 0 {
-            match last_errno() {
-                Errno::AGAIN => break,
-                Errno::INTR => continue,
-                errno => return Err(errno),
+        let received = receive_message(&fd, &mut [], libc::MSG_ERRQUEUE, |level, kind, data| {
+            if let (libc::IPPROTO_IP, libc::IP_RECVERR) | (libc::IPPROTO_IPV6, libc::IPV6_RECVERR) =
+                (level, kind)
+            {
+                taken.extend(parse(data));
             }
+        });
+        match received {
+            Ok(_) | Err(Errno::INTR) => {}
+            Err(Errno::AGAIN) => break,
+            Err(errno) => return Err(errno),
         }
-        taken.extend(entries(&message));
     }
     Ok(taken)
-}
-
-fn entries(message: &libc::msghdr) -> Vec<QueuedError> {
-    let mut found = Vec::new();
-    // SAFETY: recvmsg(2) has filled in the message, whose control buffer still lives.
-    let mut header = unsafe { libc::CMSG_FIRSTHDR(message) };
-    while !header.is_null() {
-        // SAFETY: CMSG_FIRSTHDR and CMSG_NXTHDR give a whole header inside the control buffer, or null.
-        let (level, kind, length) =
-            unsafe { ((*header).cmsg_level, (*header).cmsg_type, (*header).cmsg_len as usize) };
-        // SAFETY: CMSG_LEN only computes.
-        let head = unsafe { libc::CMSG_LEN(0) } as usize;
-        // SAFETY: the kernel wrote `length` bytes from the header on, of which `head` are the header itself.
-        let data = unsafe {
-            std::slice::from_raw_parts(libc::CMSG_DATA(header), length.saturating_sub(head))
-        };
-        if matches!(
-            (level, kind),
-            (libc::IPPROTO_IP, libc::IP_RECVERR) | (libc::IPPROTO_IPV6, libc::IPV6_RECVERR)
-        ) {
-            found.extend(parse(data));
-        }
-        // SAFETY: as for CMSG_FIRSTHDR.
-        header = unsafe { libc::CMSG_NXTHDR(message, header) };
-    }
-    found
 }
 
 /// `struct sock_extended_err` (linux/errqueue.h), then the offender's address.

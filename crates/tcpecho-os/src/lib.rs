@@ -6,8 +6,10 @@
 
 #![deny(unsafe_op_in_unsafe_fn)]
 
+mod control;
 pub mod errno;
 pub mod error_queue;
+pub mod event_fd;
 pub mod failed;
 pub mod fork;
 pub mod holders;
@@ -21,6 +23,7 @@ pub mod signal;
 pub mod sock_diag;
 pub mod socket;
 pub mod stdio;
+pub mod sysctl;
 pub mod tcp_info;
 pub mod tcp_state;
 pub mod thread;

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use rustix::io::{Errno, Result};
 
+use crate::control::receive_message;
 use crate::errno::last_errno;
 
 /// Software stamps for what is sent, acknowledged and received; each report carries the offset of the byte it is about,
@@ -22,9 +23,6 @@ const FLAGS: libc::c_uint = libc::SOF_TIMESTAMPING_TX_SOFTWARE
 /// Handed to the driver, and acknowledged: `SCM_TSTAMP_SND` and `SCM_TSTAMP_ACK` (linux/errqueue.h), which libc lacks.
 const LEFT: u32 = 0;
 const ACKNOWLEDGED: u32 = 2;
-
-/// Room for the control messages of one call: three `timespec`s, an error with an address, and their headers.
-const CONTROL: usize = 256;
 
 /// What became of a byte that was sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -102,43 +100,6 @@ pub fn next_report(fd: impl AsFd) -> Result<Option<Report>> {
             return Ok(Some(Report { what, offset, at }));
         }
     }
-}
-
-/// One recvmsg(2), and each control message that came with it: level, type, data.
-fn receive_message(
-    fd: impl AsFd,
-    buffer: &mut [u8],
-    flags: libc::c_int,
-    mut each: impl FnMut(libc::c_int, libc::c_int, &[u8]),
-) -> Result<usize> {
-    // Aligned as `cmsghdr` has to be.
-    let mut control = [0_u64; CONTROL / 8];
-    let mut part = libc::iovec { iov_base: buffer.as_mut_ptr().cast(), iov_len: buffer.len() };
-    // SAFETY: all-zero bytes are a valid msghdr: no name, no parts, no control.
-    let mut message: libc::msghdr = unsafe { std::mem::zeroed() };
-    message.msg_iov = &raw mut part;
-    message.msg_iovlen = 1;
-    message.msg_control = control.as_mut_ptr().cast();
-    message.msg_controllen = CONTROL;
-    let flags = flags | libc::MSG_DONTWAIT;
-    let raw = fd.as_fd().as_raw_fd();
-    // SAFETY: the header points to one part and to the control buffer, both ours for the call, with their true lengths.
-    let count = unsafe { libc::recvmsg(raw, &raw mut message, flags) };
-    let count = usize::try_from(count).map_err(|_| last_errno())?;
-    // SAFETY: recvmsg(2) has set msg_controllen to what it wrote; the buffer behind it is unmoved.
-    let mut next = unsafe { libc::CMSG_FIRSTHDR(&raw const message) };
-    while !next.is_null() {
-        // SAFETY: CMSG_FIRSTHDR and CMSG_NXTHDR give pointers to whole, aligned headers within the control buffer.
-        let header = unsafe { *next };
-        // SAFETY: CMSG_LEN(0) only computes the length of a header.
-        let length = header.cmsg_len.saturating_sub(unsafe { libc::CMSG_LEN(0) } as usize);
-        // SAFETY: the kernel wrote `cmsg_len` bytes, header included, within the buffer; a u8 needs no alignment.
-        let data = unsafe { std::slice::from_raw_parts(libc::CMSG_DATA(next), length) };
-        each(header.cmsg_level, header.cmsg_type, data);
-        // SAFETY: as above; it gives null behind the last one.
-        next = unsafe { libc::CMSG_NXTHDR(&raw const message, next) };
-    }
-    Ok(count)
 }
 
 /// The first of the three `timespec`s is the software stamp; zero where there is none.

@@ -4,10 +4,10 @@
 
 mod in_use;
 
-use std::fs;
 use std::net::{IpAddr, SocketAddr};
 
 use rustix::io::Errno;
+use tcpecho_os::sysctl;
 
 /// Explains why `bind` or `listen` on `addr` failed with `errno`: each sentence says one cause that
 /// was seen, or one way out. They fit [`Error::note`](crate::Error::note).
@@ -30,7 +30,7 @@ use rustix::io::Errno;
 pub fn explain_bind(addr: SocketAddr, errno: Errno, reuse_address: bool) -> Vec<String> {
     match errno {
         Errno::ADDRINUSE if addr.port() == 0 => {
-            vec![none_free(sysctl("ipv4/ip_local_port_range"))]
+            vec![none_free(sysctl::read("net.ipv4.ip_local_port_range").ok())]
         }
         Errno::ADDRINUSE => in_use::sentences(&in_use::look(addr), reuse_address),
         _ => sentences(addr, errno, &Settings::read(addr)),
@@ -51,17 +51,11 @@ struct Settings {
 impl Settings {
     fn read(addr: SocketAddr) -> Self {
         Settings {
-            unprivileged_from: sysctl("ipv4/ip_unprivileged_port_start")
-                .and_then(|number| number.parse().ok()),
-            nonlocal_bind: sysctl(&format!("{}/ip_nonlocal_bind", family(addr))),
-            ipv6_disabled: sysctl("ipv6/conf/all/disable_ipv6").is_some_and(|value| value == "1"),
+            unprivileged_from: sysctl::number("net.ipv4.ip_unprivileged_port_start"),
+            nonlocal_bind: sysctl::read(&format!("net.{}.ip_nonlocal_bind", family(addr))).ok(),
+            ipv6_disabled: sysctl::number("net.ipv6.conf.all.disable_ipv6") == Some(1),
         }
     }
-}
-
-fn sysctl(path: &str) -> Option<String> {
-    let value = fs::read_to_string(format!("/proc/sys/net/{path}")).ok()?;
-    Some(value.split_whitespace().collect::<Vec<_>>().join(" "))
 }
 
 fn family(addr: SocketAddr) -> &'static str {

@@ -3,7 +3,7 @@
 use std::fs;
 use std::io;
 
-use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use rustix::process::{Resource, getrlimit};
 use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
 
 use crate::report::Fact;
@@ -59,14 +59,16 @@ pub(crate) fn descriptors() -> usize {
 
 /// Raises the number of descriptors to what is allowed without asking.
 pub(crate) fn raise_descriptors() -> io::Result<()> {
-    let maximum = getrlimit(Resource::Nofile).maximum;
-    Ok(setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum })?)
+    Ok(tcpecho_os::limits::raise_descriptors().map(drop)?)
 }
 
 /// What a reader needs to compare these figures with others.
 pub(crate) fn facts(cores: &Cores) -> Vec<Fact> {
     vec![
-        ("kernel", line("/proc/sys/kernel/osrelease")),
+        (
+            "kernel",
+            tcpecho_os::sysctl::read("kernel.osrelease").unwrap_or_else(|_| "unknown".into()),
+        ),
         ("processor", processor()),
         ("cores", cores.describe()),
         ("congestion control", line("/proc/sys/net/ipv4/tcp_congestion_control")),

@@ -2,11 +2,8 @@
 
 use std::{fs, net::SocketAddr};
 
-use rustix::{
-    process::{Resource, Rlimit, setrlimit},
-    thread::{CpuSet, sched_getaffinity},
-};
-use tcpecho_os::{holders::holders, limits, sock_diag::tcp_sockets, tcp_state::TcpState};
+use rustix::thread::{CpuSet, sched_getaffinity};
+use tcpecho_os::{holders::holders, limits, sock_diag::tcp_sockets, sysctl, tcp_state::TcpState};
 
 /// What is known of the machine, by name.
 pub(super) type Fact = (&'static str, String);
@@ -33,15 +30,11 @@ pub(super) fn split() -> (Vec<usize>, Vec<usize>) {
 pub(super) fn raise_descriptors(wanted: u64) {
     // A sandbox may not tell it; then it is not raised either.
     let Ok((_, maximum)) = limits::descriptors() else { return };
-    let maximum = (maximum != u64::MAX).then_some(maximum);
-    if maximum.is_some_and(|maximum| maximum < wanted) {
-        let raised = Rlimit { current: Some(wanted), maximum: Some(wanted) };
-        if setrlimit(Resource::Nofile, raised).is_ok() {
-            return;
-        }
+    if maximum < wanted && limits::set_descriptors(wanted, wanted).is_ok() {
+        return;
     }
     // What is refused here stays as it was, and the look before the run names the limit in force.
-    let _ = setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum });
+    let _ = limits::raise_descriptors();
 }
 
 /// How many descriptors this process may have.
@@ -70,13 +63,13 @@ pub(super) fn line(path: &str) -> Option<String> {
 }
 
 pub(super) fn facts() -> Vec<Fact> {
-    let known = |path| line(path).unwrap_or_else(|| "unknown".to_owned());
+    let known = |key| sysctl::read(key).unwrap_or_else(|_| "unknown".to_owned());
     vec![
-        ("kernel", known("/proc/sys/kernel/osrelease")),
+        ("kernel", known("kernel.osrelease")),
         ("processor", model()),
         ("processors", processors().len().to_string()),
-        ("congestion_control", known("/proc/sys/net/ipv4/tcp_congestion_control")),
-        ("somaxconn", known("/proc/sys/net/core/somaxconn")),
+        ("congestion_control", known("net.ipv4.tcp_congestion_control")),
+        ("somaxconn", known("net.core.somaxconn")),
     ]
 }
 

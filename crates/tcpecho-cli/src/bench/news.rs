@@ -1,7 +1,7 @@
 //! What the threads of a run and its main thread tell each other.
 
 use std::{
-    os::fd::{AsFd, BorrowedFd, OwnedFd},
+    os::fd::{AsFd, BorrowedFd},
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering::Relaxed},
@@ -10,11 +10,9 @@ use std::{
     time::Duration,
 };
 
-use rustix::{
-    event::{EventfdFlags, eventfd},
-    io::Errno,
-};
+use rustix::io::Errno;
 use tcpecho::Error;
+use tcpecho_os::event_fd::EventFd;
 
 use super::{
     hand::WireSums,
@@ -34,21 +32,19 @@ pub(super) struct Schedule {
 
 /// A descriptor that becomes readable and stays so.
 #[derive(Debug)]
-pub(super) struct Bell(OwnedFd);
+pub(super) struct Bell(EventFd);
 
 impl Bell {
     pub(super) fn new() -> Result<Self, Error> {
-        let flags = EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK;
-        eventfd(0, flags).map(Bell).map_err(|errno| Error::new("eventfd", errno))
+        EventFd::new().map(Bell).map_err(|errno| Error::new("eventfd", errno))
     }
 
     pub(super) fn ring(&self) {
-        // A counter that is full is as readable as any other.
-        let _ = rustix::io::write(&self.0, &1_u64.to_ne_bytes());
+        self.0.set();
     }
 
     pub(super) fn silence(&self) {
-        let _ = rustix::io::read(&self.0, &mut [0_u8; 8]);
+        self.0.clear();
     }
 }
 

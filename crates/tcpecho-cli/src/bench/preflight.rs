@@ -3,6 +3,8 @@
 
 use std::{fs, ops::RangeInclusive, time::SystemTime};
 
+use tcpecho_os::sysctl;
+
 use super::{
     args::Plan,
     hand::After,
@@ -10,6 +12,8 @@ use super::{
     visit::Place,
 };
 
+/// The ports that the kernel chooses from: the lowest and the highest.
+const PORTS: &str = "net.ipv4.ip_local_port_range";
 /// Descriptors of ours that are no connections.
 pub(super) const OTHERS: u64 = 64;
 
@@ -20,11 +24,11 @@ pub(super) fn look(plan: &Plan, place: &Place) -> Vec<String> {
     let mut found = place.remarks.clone();
     found.extend(start(plan.start_at, SystemTime::now()));
     found.extend(descriptors(connections, machine::descriptors()));
-    if let Some(text) = line("/proc/sys/net/ipv4/ip_local_port_range") {
+    if let Some(text) = sysctl::read(PORTS).ok() {
         found.extend(ports(plan, connections, &text));
     }
     if local {
-        let most = line("/proc/sys/net/core/somaxconn").and_then(|text| text.parse().ok());
+        let most = sysctl::number("net.core.somaxconn");
         found.extend(most.and_then(|most| backlog(connections, most)));
     }
     found.extend(conntrack(connections));
@@ -79,9 +83,7 @@ fn backlog(connections: u64, most: u64) -> Option<String> {
 }
 
 fn conntrack(connections: u64) -> Option<String> {
-    let number = |name: &str| {
-        line(&format!("/proc/sys/net/netfilter/nf_conntrack_{name}"))?.parse::<u64>().ok()
-    };
+    let number = |name: &str| sysctl::number::<u64>(&format!("net.netfilter.nf_conntrack_{name}"));
     let (most, used) = (number("max")?, number("count")?);
     // Each is tracked, and again for a while after its end.
     let room = most.saturating_sub(used);

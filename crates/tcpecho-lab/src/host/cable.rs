@@ -2,7 +2,7 @@
 
 use rustix::io::Errno;
 use tcpecho_lab_os::link::Links;
-use tcpecho_lab_os::netns::{NetNs, write_sysctl};
+use tcpecho_lab_os::netns::NetNs;
 use tcpecho_lab_os::packet_socket::{PacketSocket, mac_of, without_offload};
 use tcpecho_lab_os::wire_device::{WIRE, WireDevice};
 use tcpecho_os::failed::Failed;
@@ -44,7 +44,7 @@ fn pair(host: &NetNs) -> Result<(), Failed> {
     links.add_veth(FAR, WIRE, host.as_fd())?;
     let far = links.index(FAR)?;
     // The wire itself has nothing to say. A kernel without IPv6 has no such key, and nothing to silence.
-    let _ = write_sysctl(&format!("net.ipv6.conf.{FAR}.disable_ipv6"), "1");
+    let _ = tcpecho_os::sysctl::write(&format!("net.ipv6.conf.{FAR}.disable_ipv6"), "1");
     links.without_arp(far)?;
     links.set_mtu(far, 65535)?;
     links.set_up(far, true)

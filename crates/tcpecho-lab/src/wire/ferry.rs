@@ -68,7 +68,7 @@ fn wait(
         Err(errno) => return Err(errno),
     }
     if !wanted[0].revents().is_empty() {
-        let _ = rustix::io::read(&wire.wake, &mut [0_u8; 8]);
+        wire.wake.clear();
     }
     let ready = plugged.iter().zip(&wanted[1..]).filter(|(_, wanted)| !wanted.revents().is_empty());
     Ok(ready.map(|((side, _), _)| *side).collect())

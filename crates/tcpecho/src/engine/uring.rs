@@ -29,6 +29,7 @@ use rustix::{
 use slab::Slab;
 use tcpecho_os::{
     socket::abort,
+    sysctl,
     uring::{self, Chunk, Done, Ring},
 };
 
@@ -120,8 +121,7 @@ pub(super) fn probe() -> Result<(), Unavailable> {
 }
 
 fn hint(errno: Errno) -> String {
-    let sysctl = std::fs::read_to_string("/proc/sys/kernel/io_uring_disabled");
-    match sysctl.as_deref().map(str::trim) {
+    match sysctl::read("kernel.io_uring_disabled").as_deref() {
         Ok(value @ ("1" | "2")) => format!("kernel.io_uring_disabled={value}"),
         _ => match errno {
             Errno::PERM => "a seccomp filter or security module forbids it".into(),

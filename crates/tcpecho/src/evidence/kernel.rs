@@ -5,6 +5,8 @@
 
 use std::{fs, time::Duration};
 
+use tcpecho_os::sysctl;
+
 use crate::Keepalive;
 
 /// The retransmission timeout before there is a round-trip time (RFC 6298 2.1, `TCP_TIMEOUT_INIT`).
@@ -143,16 +145,12 @@ pub fn failed_retransmissions() -> Option<u64> {
     values.split(' ').nth(place)?.parse().ok()
 }
 
-fn read(key: &str) -> Option<String> {
-    fs::read_to_string(format!("/proc/sys/net/ipv4/{key}")).ok()
-}
-
 fn number(key: &str) -> Option<u32> {
-    read(key)?.trim().parse().ok()
+    sysctl::number(&format!("net.ipv4.{key}"))
 }
 
 fn port_range() -> Option<(u16, u16)> {
-    let text = read("ip_local_port_range")?;
+    let text = sysctl::read("net.ipv4.ip_local_port_range").ok()?;
     let mut ends = text.split_whitespace().map(str::parse);
     Some((ends.next()?.ok()?, ends.next()?.ok()?))
 }

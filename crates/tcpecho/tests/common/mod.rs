@@ -20,7 +20,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use rustix::process::{Resource, getrlimit};
 use tcpecho::{Builder, ENGINES, Engine, Server};
 
 use network::Network;
@@ -185,8 +185,7 @@ pub fn keep_alone(promise: fn(&Place), test: &str) {
 
 /// A thousand connections have two thousand ends here, and a common soft limit is 1,024.
 fn raise_the_limit_on_descriptors() {
-    let limit = getrlimit(Resource::Nofile);
-    let _ = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit });
+    let _ = tcpecho_os::limits::raise_descriptors();
 }
 
 /// Held by whoever has very many connections at a time: there is only one such test at a time.

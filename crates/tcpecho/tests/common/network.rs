@@ -7,7 +7,7 @@ use std::{cell::Cell, fs, os::fd::AsFd, time::Duration};
 
 use rustix::process::{PidfdFlags, PidfdGetfdFlags, getpid, pidfd_getfd, pidfd_open};
 use tcpecho_lab_os::{link::Links, netns, socket_filter};
-use tcpecho_os::{sock_diag::tcp_sockets, tcp_state::TcpState};
+use tcpecho_os::{sock_diag::tcp_sockets, sysctl, tcp_state::TcpState};
 
 /// What lies between the clients and the server.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -61,13 +61,13 @@ impl Network {
         if self == Network::Tiny {
             links.set_mtu(lo, 1500)?;
             for key in ["net.ipv4.tcp_rmem", "net.ipv4.tcp_wmem"] {
-                netns::write_sysctl(key, "4096 4096 4096")?;
+                sysctl::write(key, "4096 4096 4096")?;
             }
         } else {
             for key in ["net.ipv4.tcp_rmem", "net.ipv4.tcp_wmem"] {
-                netns::write_sysctl(key, "4096 65536 65536")?;
+                sysctl::write(key, "4096 65536 65536")?;
             }
-            netns::write_sysctl("net.ipv4.tcp_congestion_control", "reno")?;
+            sysctl::write("net.ipv4.tcp_congestion_control", "reno")?;
         }
         links.set_up(lo, true)?;
         if self == Network::Lossy {
