@@ -15,7 +15,7 @@ use std::{
 
 use nix::sys::signal::Signal;
 use tcpecho::{
-    ConnectOptions, Connection, Ending, Endpoint, Family, Keepalive, ResolveError, Server, Witness,
+    ConnectOptions, Connection, Ending, Endpoint, Family, Keepalive, ResolveError, Server, Tracer,
 };
 
 pub(crate) use self::args::ConnectArgs;
@@ -134,7 +134,7 @@ fn connect(
         interrupt: Some(signals.as_fd()),
         keepalive: plan.keepalive,
         user_timeout: plan.rules.user_timeout,
-        witness: explain.map(|explain| explain as &dyn Witness),
+        tracer: explain.map(|explain| explain as &dyn Tracer),
         // getaddrinfo(3) has given the addresses of both families in one answer, so none is waited for.
         overlap: plan.race,
         ..ConnectOptions::default()

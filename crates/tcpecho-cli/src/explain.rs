@@ -8,7 +8,7 @@ use std::{
 };
 
 use rustix::io::Errno;
-use tcpecho::{Call, Witness, words};
+use tcpecho::{Call, Tracer, words};
 use tcpecho_os::{sock_diag::tcp_sockets, tcp_info::tcp_info, tcp_state::TcpState};
 
 use crate::tell::say_raw;
@@ -56,7 +56,7 @@ impl Explain {
     }
 }
 
-impl Witness for Explain {
+impl Tracer for Explain {
     fn saw(&self, call: &Call) {
         let Call { op, about, result, state } = call;
         let mut line = format!("{:>11}  {op:<10}", stamp(self.start.elapsed()));

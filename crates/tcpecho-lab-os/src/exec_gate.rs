@@ -12,10 +12,10 @@ use rustix::net::{
 
 /// The lab's end. Dropped without a word, the program does not start (`ECANCELED`).
 #[derive(Debug)]
-pub struct Leash(OwnedFd);
+pub struct ExecGate(OwnedFd);
 
-impl Leash {
-    /// A leash, and the end that goes with [`Start`](crate::host_init::Start).
+impl ExecGate {
+    /// A gate, and the end that goes with [`Start`](crate::host_init::Start).
     ///
     /// # Errors
     /// socketpair(2): `EMFILE`, `ENFILE`.
@@ -24,7 +24,7 @@ impl Leash {
         let (ours, theirs) = socketpair(AddressFamily::UNIX, kind, SocketFlags::CLOEXEC, None)?;
         // The kernel says who speaks, by the number that the process has here (unix(7)).
         set_socket_passcred(&ours, true)?;
-        Ok((Leash(ours), theirs))
+        Ok((ExecGate(ours), theirs))
     }
 
     /// Waits for the process that is to become the program: its number as this process sees it. `None` if there will be
@@ -60,17 +60,17 @@ impl Leash {
     }
 }
 
-impl AsFd for Leash {
+impl AsFd for ExecGate {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.0.as_fd()
     }
 }
 
-/// In the process that is to become the program; whoever holds the leash traces it now. No allocation.
-pub(crate) fn wait_for_permission(leash: &OwnedFd) -> Result<(), Errno> {
-    retry_on_intr(|| send(leash, b"?", SendFlags::NOSIGNAL))?;
+/// In the process that is to become the program; whoever holds the gate traces it now. No allocation.
+pub(crate) fn wait_for_permission(gate: &OwnedFd) -> Result<(), Errno> {
+    retry_on_intr(|| send(gate, b"?", SendFlags::NOSIGNAL))?;
     let mut errno = [0; 4];
-    match retry_on_intr(|| recv(leash, &mut errno, RecvFlags::empty()))?.0 {
+    match retry_on_intr(|| recv(gate, &mut errno, RecvFlags::empty()))?.0 {
         4 if errno == [0; 4] => crate::system_call::stop_at_those(),
         4 => Err(Errno::from_raw_os_error(i32::from_ne_bytes(errno))),
         _ => Err(Errno::CANCELED),

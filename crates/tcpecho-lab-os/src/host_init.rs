@@ -98,11 +98,9 @@ impl HostInit {
         let header = Header::of(start).to_bytes();
         let parts = [IoSlice::new(&header), IoSlice::new(&text)];
         let [input, output, error] = start.stdio;
-        match start.leash {
+        match start.gate {
             None => message::send(self.socket.as_fd(), &parts, &start.stdio),
-            Some(leash) => {
-                message::send(self.socket.as_fd(), &parts, &[input, output, error, leash])
-            }
+            Some(gate) => message::send(self.socket.as_fd(), &parts, &[input, output, error, gate]),
         }
     }
 
@@ -196,7 +194,7 @@ mod tests {
             directory: c"/",
             ordinary_ports: false,
             stdio,
-            leash: None,
+            gate: None,
         };
         let (header, text) = (Header::of(&start).to_bytes(), message::encode(&start).unwrap());
         let parts = [IoSlice::new(&header), IoSlice::new(&text)];

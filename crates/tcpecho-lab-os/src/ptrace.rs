@@ -3,11 +3,11 @@
 //! It stops only for those calls that [`crate::system_call`] names, by a filter (seccomp(2)) that says SECCOMP_RET_TRACE to
 //! them: all others, of which a program's start has thousands, run at full speed.
 //!
-//! Tracing belongs to a thread: a [`Tracer`] stays in the thread that made it, and waits for its own tracees only, so no
+//! Tracing belongs to a thread: [`Tracees`] stay in the thread that made them, and it waits for its own only, so no
 //! child of the program around it is ever taken (`__WNOTHREAD`). When that thread ends, however, the tracees are killed
 //! (`PTRACE_O_EXITKILL`): nothing is left stopped for ever.
 //!
-//! On machines other than x86-64 and ARM64 there are no register sets here, and [`Tracer::seize`] says `ENOSYS`.
+//! On machines other than x86-64 and ARM64 there are no register sets here, and [`Tracees::seize`] says `ENOSYS`.
 
 use std::marker::PhantomData;
 
@@ -22,7 +22,7 @@ use crate::system_call::ARCHITECTURE;
 
 /// A thread's right to trace. It cannot leave the thread.
 #[derive(Debug)]
-pub struct Tracer(PhantomData<*const ()>);
+pub struct Tracees(PhantomData<*const ()>);
 
 /// Why a tracee stopped, or that it is gone.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -31,7 +31,7 @@ pub enum Event {
     SystemCall,
     /// A signal is about to be delivered.
     Signal(i32),
-    /// It was stopped by a signal (SIGSTOP and its like), with its whole process; [`Tracer::stay`] leaves it so.
+    /// It was stopped by a signal (SIGSTOP and its like), with its whole process; [`Tracees::stay`] leaves it so.
     Stopped,
     /// It has become another program (execve(2)).
     Executed,
@@ -69,11 +69,11 @@ pub fn is_restart(value: i64) -> bool {
     matches!(-value, 512..=514 | 516)
 }
 
-impl Tracer {
+impl Tracees {
     /// Nothing is traced yet.
     #[must_use]
     pub fn new() -> Self {
-        Tracer(PhantomData)
+        Tracees(PhantomData)
     }
 
     /// Begins to trace a process and, from then on, its threads and children. It does not stop now, but at its next
@@ -120,15 +120,15 @@ impl Tracer {
     /// Lets a tracee go on to the next call of interest; a `signal` above 0 is delivered to it.
     ///
     /// # Errors
-    /// `ESRCH` if it has been killed meanwhile; [`Tracer::wait`] will tell.
+    /// `ESRCH` if it has been killed meanwhile; [`Tracees::wait`] will tell.
     pub fn go_on(&self, tid: i32, signal: i32) -> Result<(), Errno> {
         request(libc::PTRACE_CONT, tid, signal as usize)
     }
 
-    /// As [`Tracer::go_on`], but no farther than to where it leaves the call that it is in.
+    /// As [`Tracees::go_on`], but no farther than to where it leaves the call that it is in.
     ///
     /// # Errors
-    /// As [`Tracer::go_on`].
+    /// As [`Tracees::go_on`].
     pub fn go_on_to_return(&self, tid: i32, signal: i32) -> Result<(), Errno> {
         request(libc::PTRACE_SYSCALL, tid, signal as usize)
     }
@@ -136,7 +136,7 @@ impl Tracer {
     /// Leaves a stopped tracee stopped until SIGCONT comes.
     ///
     /// # Errors
-    /// As [`Tracer::go_on`].
+    /// As [`Tracees::go_on`].
     pub fn stay(&self, tid: i32) -> Result<(), Errno> {
         request(libc::PTRACE_LISTEN, tid, 0)
     }
@@ -144,7 +144,7 @@ impl Tracer {
     /// Where a tracee stands after [`Event::SystemCall`].
     ///
     /// # Errors
-    /// As [`Tracer::go_on`]; `EIO` before Linux 5.3.
+    /// As [`Tracees::go_on`]; `EIO` before Linux 5.3.
     pub fn position(&self, tid: i32) -> Result<Position, Errno> {
         let mut info = Info::default();
         let size = size_of::<Info>();
@@ -166,10 +166,10 @@ impl Tracer {
     }
 
     /// Where a tracee that enters a call stands: the kernel will not make it. What it returns is then
-    /// [`Tracer::set_result`]'s to say.
+    /// [`Tracees::set_result`]'s to say.
     ///
     /// # Errors
-    /// As [`Tracer::go_on`].
+    /// As [`Tracees::go_on`].
     pub fn skip_call(&self, tid: i32) -> Result<(), Errno> {
         machine::skip_call(tid)
     }
@@ -177,7 +177,7 @@ impl Tracer {
     /// Changes what the call returns that a tracee leaves.
     ///
     /// # Errors
-    /// As [`Tracer::go_on`].
+    /// As [`Tracees::go_on`].
     pub fn set_result(&self, tid: i32, value: i64) -> Result<(), Errno> {
         machine::change(tid, |registers| registers[machine::RESULT] = value.cast_unsigned())
     }
@@ -186,7 +186,7 @@ impl Tracer {
     /// again. Does nothing, and says false, if it stands anywhere else.
     ///
     /// # Errors
-    /// As [`Tracer::go_on`].
+    /// As [`Tracees::go_on`].
     pub fn make_again(
         &self,
         tid: i32,
@@ -207,9 +207,9 @@ impl Tracer {
     }
 }
 
-impl Default for Tracer {
+impl Default for Tracees {
     fn default() -> Self {
-        Tracer::new()
+        Tracees::new()
     }
 }
 
@@ -394,7 +394,7 @@ mod machine {
 /// Tries to trace a child of this process.
 ///
 /// # Errors
-/// What stands in the way, as [`Tracer::seize`] names it; clone(2)'s.
+/// What stands in the way, as [`Tracees::seize`] names it; clone(2)'s.
 pub fn probe() -> Result<(), Failed> {
     use rustix::process::{Signal, pidfd_send_signal};
     let tried = std::thread::scope(|scope| {
@@ -410,13 +410,13 @@ pub fn probe() -> Result<(), Failed> {
                 })
             };
             let (pid, pidfd) = child.map_err(Failed::at("clone"))?;
-            let tracer = Tracer::new();
-            let seized = tracer.seize(pid).map_err(Failed::at("ptrace(PTRACE_SEIZE)"));
+            let tracees = Tracees::new();
+            let seized = tracees.seize(pid).map_err(Failed::at("ptrace(PTRACE_SEIZE)"));
             let _ = pidfd_send_signal(&pidfd, Signal::KILL);
             // It is a child and a tracee of this thread; either way it is reaped here.
-            while let Ok(Some((tid, event))) = tracer.wait() {
+            while let Ok(Some((tid, event))) = tracees.wait() {
                 if !matches!(event, Event::Ended(_)) {
-                    let _ = tracer.go_on(tid, 0);
+                    let _ = tracees.go_on(tid, 0);
                 }
             }
             drop(holds);

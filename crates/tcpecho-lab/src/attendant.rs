@@ -12,17 +12,17 @@ use tcpecho_lab_os::host_init::{HostInit, Report, Start};
 use tcpecho_os::failed::Failed;
 use tcpecho_os::process::Exit;
 
-use crate::observer::{Observer, Still};
 use crate::program::Process;
 use crate::side::Side;
 use crate::timeline::{Place, Stream, Timeline, What};
+use crate::tracer::{Still, Tracer};
 
 /// A host's init and the thread that listens to it. Dropping it powers the host off.
 pub(crate) struct Attendant {
     init: Arc<HostInit>,
     expected: Arc<Mutex<Expected>>,
     thread: Option<JoinHandle<()>>,
-    observers: Mutex<Vec<Observer>>,
+    tracers: Mutex<Vec<Tracer>>,
     programs: Pids,
 }
 
@@ -58,7 +58,7 @@ impl Attendant {
         };
         let thread = std::thread::Builder::new().name(side.to_string()).spawn(move || ear.listen());
         let thread = Some(thread.map_err(Failed::at_io("start a thread"))?);
-        Ok(Attendant { init, expected, thread, observers: Mutex::default(), programs })
+        Ok(Attendant { init, expected, thread, tracers: Mutex::default(), programs })
     }
 
     /// Starts a program; `start` gets its number and its standard streams filled in.
@@ -89,13 +89,13 @@ impl Attendant {
         told.recv().unwrap_or(Err(Errno::HOSTDOWN))
     }
 
-    /// Keeps an observer until the host is off; those that have nothing left to observe go.
-    pub(crate) fn keep(&self, observer: Observer) {
-        let mut observers = self.observers.lock().unwrap_or_else(PoisonError::into_inner);
-        for finished in observers.extract_if(.., |observer| observer.is_finished()) {
+    /// Keeps a tracer until the host is off; those that have nothing left to observe go.
+    pub(crate) fn keep(&self, tracer: Tracer) {
+        let mut tracers = self.tracers.lock().unwrap_or_else(PoisonError::into_inner);
+        for finished in tracers.extract_if(.., |tracer| tracer.is_finished()) {
             let _ = finished.join();
         }
-        observers.push(observer);
+        tracers.push(tracer);
     }
 
     /// The host's init.
@@ -122,9 +122,9 @@ impl Drop for Attendant {
         if let Some(thread) = self.thread.take() {
             let _ = thread.join();
         }
-        let observers = self.observers.get_mut().unwrap_or_else(PoisonError::into_inner);
-        for observer in observers.drain(..) {
-            let _ = observer.join();
+        let tracers = self.tracers.get_mut().unwrap_or_else(PoisonError::into_inner);
+        for tracer in tracers.drain(..) {
+            let _ = tracer.join();
         }
     }
 }

@@ -17,12 +17,12 @@ use tcpecho_os::tcp_state::TcpState;
 
 use crate::attendant::Attendant;
 use crate::glances::Glances;
-use crate::observer::Observer;
 use crate::program::{Launch, Program};
 use crate::side::{Family, Side};
 use crate::states::{States, Watch};
 use crate::sysctls;
 use crate::timeline::{Place, TimedOut, Timeline, What};
+use crate::tracer::Tracer;
 use crate::wire::Wire;
 
 mod cable;
@@ -219,24 +219,24 @@ impl Host {
     pub fn launch(&self, launch: &Launch) -> Result<Program, Failed> {
         let attendant = &self.on()?.attendant;
         let name: Arc<str> = launch.name.as_str().into();
-        let (observer, leash) = match launch.wanted(self.parts.observed.load(Relaxed)) {
+        let (tracer, gate) = match launch.wanted(self.parts.observed.load(Relaxed)) {
             None => (None, None),
             Some(wanted) => {
                 let (name, timeline) = (Arc::clone(&name), &self.parts.timeline);
-                let (observer, leash) = Observer::begin(name, wanted, self.place(), timeline)?;
-                (Some(observer), Some(leash))
+                let (tracer, gate) = Tracer::begin(name, wanted, self.place(), timeline)?;
+                (Some(tracer), Some(gate))
             }
         };
-        let still = observer.as_ref().map(|observer| Arc::clone(&observer.still));
+        let still = tracer.as_ref().map(|tracer| Arc::clone(&tracer.still));
         let process = attendant.start(name, still, |id, stdio| {
-            let leash = leash.as_ref().map(AsFd::as_fd);
-            launch.with(id, stdio, leash, |start| attendant.ask(start))
+            let gate = gate.as_ref().map(AsFd::as_fd);
+            launch.with(id, stdio, gate, |start| attendant.ask(start))
         });
-        // With the last copy of this end gone, an observer of a program that never was has nothing to wait for.
-        drop(leash);
-        match observer {
-            Some(observer) if process.is_ok() => attendant.keep(observer),
-            Some(observer) => observer.join()?,
+        // With the last copy of this end gone, a tracer of a program that never was has nothing to wait for.
+        drop(gate);
+        match tracer {
+            Some(tracer) if process.is_ok() => attendant.keep(tracer),
+            Some(tracer) => tracer.join()?,
             None => {}
         }
         let process = process.map_err(|errno| launch.failed(errno))?;

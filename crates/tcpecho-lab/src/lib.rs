@@ -29,17 +29,17 @@ mod attendant;
 mod ends;
 mod glances;
 mod middlebox;
-mod observer;
 mod side;
 mod sysctls;
+mod tracer;
 
 pub use host::Host;
 pub use impairment::{Action, Chance, Dice, Matcher, NotUnderstood, Rule};
-pub use observer::{Injection, When};
 pub use packet::{Flags, IcmpError, Packet};
 pub use program::{Launch, LeftOut, Program};
 pub use side::{Family, Side};
 pub use timeline::{Moment, Place, TimedOut, Timeline, Verdict, What};
+pub use tracer::{Injection, When};
 pub use two_hosts::{Options, TwoHosts};
 pub use wire::Wire;
 

@@ -17,8 +17,8 @@ use tcpecho_os::process::Exit;
 use tcpecho_os::tcp_info::{TcpInfo, tcp_info};
 
 use crate::ends::{Ends, Limits};
-use crate::observer::Still;
 use crate::timeline::{Place, Stream, TimedOut, Timeline, What};
+use crate::tracer::Still;
 
 mod asleep;
 mod launch;
@@ -42,7 +42,7 @@ pub(crate) struct Process {
     /// As the lab sees it.
     pub(crate) pid: i32,
     pidfd: OwnedFd,
-    /// What its observer knows of who stands still.
+    /// What its tracer knows of who stands still.
     still: Option<Arc<Still>>,
     input: Mutex<Option<OwnedFd>>,
     said: Mutex<Said>,
@@ -279,7 +279,7 @@ impl Program {
     /// `ESRCH` if it has ended, `ETIME` if it is observed and does not go on within ten seconds.
     pub fn go_on(&self) -> Result<(), Errno> {
         self.signal(Signal::CONT)?;
-        // An observer hears of it a moment later; who stops it again may not be told of the first time.
+        // A tracer hears of it a moment later; who stops it again may not be told of the first time.
         self.until(Duration::from_secs(10), || !self.stands_still())
     }
 

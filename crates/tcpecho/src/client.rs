@@ -54,7 +54,7 @@ pub struct ConnectOptions<'a> {
     /// Shared by attempts that may fail often; `None` asks this host again for each.
     pub facts: Option<Arc<HostFacts>>,
     /// Called for each system call that makes a connection.
-    pub witness: Option<&'a dyn Witness>,
+    pub tracer: Option<&'a dyn Tracer>,
 }
 
 impl Default for ConnectOptions<'_> {
@@ -69,13 +69,13 @@ impl Default for ConnectOptions<'_> {
             user_timeout: None,
             evidence: true,
             facts: None,
-            witness: None,
+            tracer: None,
         }
     }
 }
 
-/// Whoever wants to see the calls that make a connection.
-pub trait Witness: fmt::Debug + Send + Sync {
+/// Watches the system calls that make a connection.
+pub trait Tracer: fmt::Debug + Send + Sync {
     /// A call has been made.
     fn saw(&self, call: &Call);
 }
@@ -358,17 +358,17 @@ mod tests {
     }
 
     #[test]
-    fn a_witness_sees_the_calls_and_the_states() {
+    fn a_tracer_sees_the_calls_and_the_states() {
         #[derive(Debug, Default)]
         struct Notes(std::sync::Mutex<Vec<Call>>);
-        impl Witness for Notes {
+        impl Tracer for Notes {
             fn saw(&self, call: &Call) {
                 self.0.lock().unwrap().push(call.clone());
             }
         }
         let (_listener, addr) = listen("127.0.0.1:0");
         let notes = Notes::default();
-        let how = ConnectOptions { witness: Some(&notes), ..ConnectOptions::default() };
+        let how = ConnectOptions { tracer: Some(&notes), ..ConnectOptions::default() };
         let _connection = Connection::open(&[addr], &how).unwrap();
         let seen = notes.0.into_inner().unwrap();
         let ops: Vec<_> = seen.iter().map(|call| call.op).collect();

@@ -32,7 +32,7 @@ mod table;
 pub use bind::explain_bind;
 pub use client::{
     Attempt, Call, ConnectOptions, Connection, Handshake, HappyEyeballs, HostFacts, Progress,
-    Witness,
+    Tracer,
 };
 pub use diagnosis::{Diagnosis, Symptom};
 pub use duration::parse_duration;

@@ -12,7 +12,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use tcpecho::{Call, Server, Witness};
+use tcpecho::{Call, Server, Tracer};
 use tcpecho_os::{
     sock_diag::{TcpSocket, tcp_sockets},
     tcp_state::TcpState,

@@ -134,8 +134,8 @@ fn answer(
 ) -> Result<(), Errno> {
     let header = Header::from_bytes(&memory.text[..length]).ok_or(Errno::BADMSG)?;
     let started = match descriptors {
-        [Some(input), Some(output), Some(error), leash] => {
-            start(socket, header, length, memory, &[input, output, error], leash)
+        [Some(input), Some(output), Some(error), gate] => {
+            start(socket, header, length, memory, &[input, output, error], gate)
         }
         // The kernel leaves out those that there is no place for here.
         _ => Err(Errno::MFILE),
@@ -155,15 +155,15 @@ fn start(
     length: usize,
     memory: &mut Memory,
     stdio: &[OwnedFd; 3],
-    leash: Option<OwnedFd>,
+    gate: Option<OwnedFd>,
 ) -> Result<(i32, OwnedFd), Errno> {
     let program = Exec::find(header, length, memory)?;
-    if header.leashed && leash.is_none() {
+    if header.gated && gate.is_none() {
         return Err(Errno::MFILE);
     }
     let (said, say) = pipe_with(PipeFlags::CLOEXEC)?;
     let in_the_child = || {
-        let errno = match leash.as_ref().map_or(Ok(()), exec_gate::wait_for_permission) {
+        let errno = match gate.as_ref().map_or(Ok(()), exec_gate::wait_for_permission) {
             Ok(()) => program.become_it(header.ordinary_ports, stdio),
             Err(errno) => errno,
         };
@@ -172,7 +172,7 @@ fn start(
     };
     // SAFETY: no flags. The body makes system calls only, on memory that the init was given, and shares nothing.
     let child = unsafe { clone_process(0, libc::SIGCHLD, in_the_child) }?;
-    drop((say, leash));
+    drop((say, gate));
     let mut errno = [0; 4];
     let heard = readable_while_connected(said.as_fd(), socket)
         .and_then(|()| retry_on_intr(|| rustix::io::read(&said, &mut errno)));

@@ -19,7 +19,7 @@ pub(super) struct Header {
     pub(super) arguments: u32,
     pub(super) variables: u32,
     pub(super) ordinary_ports: bool,
-    pub(super) leashed: bool,
+    pub(super) gated: bool,
 }
 
 impl Header {
@@ -31,19 +31,19 @@ impl Header {
             arguments: start.argv.len() as u32,
             variables: start.env.len() as u32,
             ordinary_ports: start.ordinary_ports,
-            leashed: start.leash.is_some(),
+            gated: start.gate.is_some(),
         }
     }
 
     pub(super) fn to_bytes(self) -> [u8; Self::SIZE] {
-        let flags = u32::from(self.ordinary_ports) | u32::from(self.leashed) << 1;
+        let flags = u32::from(self.ordinary_ports) | u32::from(self.gated) << 1;
         words([self.id, self.arguments, self.variables, flags])
     }
 
     pub(super) fn from_bytes(bytes: &[u8]) -> Option<Self> {
         let [id, arguments, variables, flags] = words_of(bytes)?;
-        let (ordinary_ports, leashed) = (flags & 1 != 0, flags & 2 != 0);
-        Some(Header { id, arguments, variables, ordinary_ports, leashed })
+        let (ordinary_ports, gated) = (flags & 1 != 0, flags & 2 != 0);
+        Some(Header { id, arguments, variables, ordinary_ports, gated })
     }
 }
 

@@ -23,7 +23,7 @@ pub struct Start<'a> {
     pub ordinary_ports: bool,
     /// Its standard input, output and error.
     pub stdio: [BorrowedFd<'a>; 3],
-    /// The other end of a [`Leash`]: it starts only when that says so, and whoever holds the other end has to trace it
+    /// The other end of an [`ExecGate`]: it starts only when that says so, and whoever holds the other end has to trace it
     /// then.
-    pub leash: Option<BorrowedFd<'a>>,
+    pub gate: Option<BorrowedFd<'a>>,
 }

@@ -14,7 +14,7 @@ pub(super) fn state(pid: i32) -> Option<char> {
     stat.rsplit_once(") ")?.1.chars().next()
 }
 
-/// The same, but no zombie as long as its observer has not let go of it: its parent cannot wait for it before.
+/// The same, but no zombie as long as its tracer has not let go of it: its parent cannot wait for it before.
 fn state_for_parent(pid: i32) -> Option<char> {
     let state = state(pid)?;
     let status = || std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();

@@ -1,6 +1,6 @@
 //! How a program is to be started.
 
-use crate::observer::{Injection, Wanted, When};
+use crate::tracer::{Injection, Wanted, When};
 
 use super::{CString, Errno, Failed, OsStr, OsStrExt, OsString, Path, PathBuf, Start};
 use std::os::fd::BorrowedFd;
@@ -63,7 +63,7 @@ impl Launch {
     }
 
     /// Write its system calls to the timeline, and those of its threads and children: all that concern sockets, standard
-    /// streams, waiting and processes. At each of these it stops twice for the observer; all others run at full speed.
+    /// streams, waiting and processes. At each of these it stops twice for the tracer; all others run at full speed.
     #[must_use]
     pub fn observed(self) -> Self {
         Launch { observed: true, ..self }
@@ -83,7 +83,7 @@ impl Launch {
         self
     }
 
-    /// What an observer has to do, if there has to be one.
+    /// What a tracer has to do, if there has to be one.
     pub(crate) fn wanted(&self, everybody_is: bool) -> Option<Wanted> {
         let calls = self.observed || everybody_is;
         let (streams, injections) = (!self.without_streams, self.injections.clone());
@@ -96,7 +96,7 @@ impl Launch {
         &self,
         id: u32,
         stdio: [BorrowedFd<'_>; 3],
-        leash: Option<BorrowedFd<'_>>,
+        gate: Option<BorrowedFd<'_>>,
         start: impl FnOnce(&Start<'_>) -> Result<(), Errno>,
     ) -> Result<(), Errno> {
         let program = self.argv.first().ok_or(Errno::INVAL)?;
@@ -106,7 +106,7 @@ impl Launch {
         let argv = self.argv.iter().map(|arg| text(arg)).collect::<Result<Vec<_>, _>>()?;
         let env = self.environment()?;
         let (path, directory, ordinary_ports) = (&*path, &*directory, self.ordinary_ports);
-        start(&Start { id, path, argv: &argv, env: &env, directory, ordinary_ports, stdio, leash })
+        start(&Start { id, path, argv: &argv, env: &env, directory, ordinary_ports, stdio, gate })
     }
 
     fn environment(&self) -> Result<Vec<CString>, Errno> {

@@ -2,7 +2,7 @@
 
 use super::Scenario;
 use crate::impairment::Matcher;
-use crate::observer::When;
+use crate::tracer::When;
 use crate::side::Side;
 use crate::stage::{Actor, Broken, PATIENCE, PORT, Played, Stage};
 use rustix::io::Errno;

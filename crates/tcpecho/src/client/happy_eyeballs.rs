@@ -164,7 +164,7 @@ impl<'a> HappyEyeballs<'a> {
 
     /// Tells of the calls before connect(2), and of it too if the handshake is under way.
     fn tell_calls(&self, peer: SocketAddr, handshake: Option<&Handshake>, failed: Option<&str>) {
-        if self.options.witness.is_none() || failed == Some("socket") {
+        if self.options.tracer.is_none() || failed == Some("socket") {
             return;
         }
         let family = if peer.is_ipv4() { "AF_INET" } else { "AF_INET6" };
@@ -185,8 +185,8 @@ impl<'a> HappyEyeballs<'a> {
     }
 
     fn tell(&self, op: &'static str, about: String, result: String, state: TcpState) {
-        if let Some(witness) = self.options.witness {
-            witness.saw(&Call { op, about, result, state: Some(state) });
+        if let Some(tracer) = self.options.tracer {
+            tracer.saw(&Call { op, about, result, state: Some(state) });
         }
     }
 }

@@ -4,8 +4,8 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use rustix::io::Errno;
-use tcpecho_lab_os::exec_gate::Leash;
-use tcpecho_lab_os::ptrace::{Event, Position, Tracer, is_restart};
+use tcpecho_lab_os::exec_gate::ExecGate;
+use tcpecho_lab_os::ptrace::{Event, Position, Tracees, is_restart};
 use tcpecho_lab_os::system_call::{self, RESTART, SIGRETURN};
 use tcpecho_os::failed::Failed;
 
@@ -85,23 +85,23 @@ impl Watch {
     }
 
     /// From before the program's first instruction to the end of the last of its processes.
-    pub(super) fn run(mut self, leash: Leash) -> Result<(), Failed> {
+    pub(super) fn run(mut self, gate: ExecGate) -> Result<(), Failed> {
         tcpecho_os::thread::block_signals();
-        let tracer = Tracer::new();
-        let Some(pid) = leash.process().map_err(Failed::at("recvmsg"))? else { return Ok(()) };
+        let tracees = Tracees::new();
+        let Some(pid) = gate.process().map_err(Failed::at("recvmsg"))? else { return Ok(()) };
         self.first = pid;
-        let seized = tracer.seize(pid);
+        let seized = tracees.seize(pid);
         if seized.is_ok() && self.wanted.calls {
             let program = Arc::clone(&self.log.program);
             self.log.timeline.record(self.log.place, What::Observed { program });
         }
-        leash.answer(seized);
+        gate.answer(seized);
         seized.map_err(Failed::at("ptrace(PTRACE_SEIZE)"))?;
-        while let Some((tid, event)) = tracer.wait().map_err(Failed::at("waitpid"))? {
+        while let Some((tid, event)) = tracees.wait().map_err(Failed::at("waitpid"))? {
             self.still.lock().remove(&tid);
             let mut task = self.tasks.remove(&tid).unwrap_or_else(|| self.new_task(tid));
             if !matches!(event, Event::Ended(_)) {
-                self.obey(&tracer, tid, &mut task, event);
+                self.obey(&tracees, tid, &mut task, event);
                 self.tasks.insert(tid, task);
             }
         }
@@ -115,17 +115,17 @@ impl Watch {
 
     /// Learns what there is to learn, and lets the thread go on. That it has been killed meanwhile is the only reason why
     /// a request fails, and no matter: its end is the next thing that is heard of it.
-    fn obey(&mut self, tracer: &Tracer, tid: i32, task: &mut Task, event: Event) {
+    fn obey(&mut self, tracees: &Tracees, tid: i32, task: &mut Task, event: Event) {
         let mut signal = 0;
         match event {
             Event::SystemCall if !self.runs => {}
             Event::Executed if !self.runs => self.runs = true,
-            Event::SystemCall => match tracer.position(tid) {
+            Event::SystemCall => match tracees.position(tid) {
                 Ok(Position::Enters { number, arguments }) => {
-                    self.enters(tracer, tid, task, (number, arguments));
+                    self.enters(tracees, tid, task, (number, arguments));
                 }
                 Ok(Position::Leaves { value, instruction }) => {
-                    self.leaves(tracer, tid, task, value, instruction);
+                    self.leaves(tracees, tid, task, value, instruction);
                 }
                 Ok(Position::Elsewhere) | Err(Errno::SRCH) => {}
                 Err(errno) => {
@@ -133,10 +133,10 @@ impl Watch {
                     self.log.timeline.record(self.log.place, What::Trouble(why));
                 }
             },
-            Event::Signal(number) => signal = self.signalled(tracer, tid, task, number),
+            Event::Signal(number) => signal = self.signalled(tracees, tid, task, number),
             Event::Stopped => {
                 self.still.lock().insert(tid);
-                let _ = tracer.stay(tid);
+                let _ = tracees.stay(tid);
                 return;
             }
             // A thread other than the first has become the whole process, and has the first one's number now.
@@ -146,13 +146,13 @@ impl Watch {
             Event::Executed | Event::Other | Event::Ended(_) => {}
         }
         let _ = if task.call.is_some() || task.leaves_handler {
-            tracer.go_on_to_return(tid, signal)
+            tracees.go_on_to_return(tid, signal)
         } else {
-            tracer.go_on(tid, signal)
+            tracees.go_on(tid, signal)
         };
     }
 
-    fn enters(&mut self, tracer: &Tracer, tid: i32, task: &mut Task, made: (i64, [u64; 6])) {
+    fn enters(&mut self, tracees: &Tracees, tid: i32, task: &mut Task, made: (i64, [u64; 6])) {
         self.tell_failure(task);
         let (number, arguments) = made;
         task.leaves_handler = number == SIGRETURN;
@@ -168,7 +168,7 @@ impl Watch {
         }
         let Some(name) = system_call::name(number) else { return };
         let call = Call { name, arguments };
-        let injected = self.injection(name).filter(|_| tracer.skip_call(tid).is_ok());
+        let injected = self.injection(name).filter(|_| tracees.skip_call(tid).is_ok());
         let subject = Live(tid);
         let is_of_interest = call.is_of_interest(&subject, self.wanted.streams);
         if !is_of_interest && injected.is_none() {
@@ -188,7 +188,7 @@ impl Watch {
         task.call = Some(entered);
     }
 
-    fn leaves(&mut self, tracer: &Tracer, tid: i32, task: &mut Task, value: i64, at: u64) {
+    fn leaves(&mut self, tracees: &Tracees, tid: i32, task: &mut Task, value: i64, at: u64) {
         if std::mem::take(&mut task.leaves_handler) && value == interrupted() {
             // What the program sees of a call that its handler keeps from starting again.
             if let Some(entered) = task.interrupted.take() {
@@ -197,7 +197,7 @@ impl Watch {
         }
         let Some(entered) = task.call.take() else { return };
         if let Some(errno) = entered.injected {
-            let _ = tracer.set_result(tid, -i64::from(errno.raw_os_error()));
+            let _ = tracees.set_result(tid, -i64::from(errno.raw_os_error()));
             self.log.outcome(task.label, &entered, Outcome::Failed(errno));
         } else if is_restart(value) {
             if entered.begun {
@@ -212,13 +212,13 @@ impl Watch {
     }
 
     /// Which signal the thread is to get: this one, or none.
-    fn signalled(&mut self, tracer: &Tracer, tid: i32, task: &mut Task, signal: i32) -> i32 {
+    fn signalled(&mut self, tracees: &Tracees, tid: i32, task: &mut Task, signal: i32) -> i32 {
         let mut delivered = signal;
         if let Some((entered, at)) = task.failed.take() {
             let made = (entered.number, entered.call.arguments);
             // Without us the kernel would have thrown it away and the call would still be waiting.
             let again =
-                signals::is_idle(tid, signal) && tracer.make_again(tid, made, at) == Ok(true);
+                signals::is_idle(tid, signal) && tracees.make_again(tid, made, at) == Ok(true);
             if again {
                 delivered = 0;
                 if entered.begun {

@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 
 use rustix::io::Errno;
-use tcpecho_lab_os::exec_gate::Leash;
+use tcpecho_lab_os::exec_gate::ExecGate;
 use tcpecho_os::failed::Failed;
 
 use crate::timeline::{Place, Timeline};
@@ -40,7 +40,7 @@ pub enum When {
     Every,
 }
 
-/// What is wanted of an observer.
+/// What is wanted of a tracer.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Wanted {
     /// All calls on the timeline; else only those that were injected.
@@ -88,13 +88,13 @@ impl Still {
 }
 
 /// The thread that traces a program.
-pub(crate) struct Observer {
+pub(crate) struct Tracer {
     thread: JoinHandle<Result<(), Failed>>,
     pub(crate) still: Arc<Still>,
 }
 
-impl Observer {
-    /// Waits for the program that is to start on the other end of the leash, which goes with
+impl Tracer {
+    /// Waits for the program that is to start on the other end of the gate, which goes with
     /// [`tcpecho_lab_os::host_init::Start`].
     pub(crate) fn begin(
         program: Arc<str>,
@@ -103,18 +103,18 @@ impl Observer {
         timeline: &Timeline,
     ) -> Result<(Self, OwnedFd), Failed> {
         if tcpecho_os::signal::is_ignored(rustix::process::Signal::CHILD.as_raw()) {
-            // The kernel would reap the tracees before the observer hears of their end.
-            let operation = "observe system calls while SIGCHLD is ignored here".into();
+            // The kernel would reap the tracees before the tracer hears of their end.
+            let operation = "trace system calls while SIGCHLD is ignored here".into();
             return Err(Failed { operation, errno: Errno::CHILD });
         }
-        let (leash, theirs) = Leash::new().map_err(Failed::at("socketpair"))?;
+        let (gate, theirs) = ExecGate::new().map_err(Failed::at("socketpair"))?;
         let still = Arc::<Still>::default();
         let log = Log { program, place, timeline: timeline.clone() };
         let watch = Watch::new(log, wanted, Arc::clone(&still));
-        let thread = std::thread::Builder::new().name("observer".into());
+        let thread = std::thread::Builder::new().name("tracer".into());
         let thread =
-            thread.spawn(move || watch.run(leash)).map_err(Failed::at_io("start a thread"))?;
-        Ok((Observer { thread, still }, theirs))
+            thread.spawn(move || watch.run(gate)).map_err(Failed::at_io("start a thread"))?;
+        Ok((Tracer { thread, still }, theirs))
     }
 
     pub(crate) fn is_finished(&self) -> bool {
@@ -124,7 +124,7 @@ impl Observer {
     /// Waits until the last of the program's processes is gone; what stood in the way of tracing it, if anything.
     pub(crate) fn join(self) -> Result<(), Failed> {
         self.thread.join().unwrap_or_else(|_| {
-            Err(Failed { operation: "the observer's thread".into(), errno: Errno::IO })
+            Err(Failed { operation: "the tracer's thread".into(), errno: Errno::IO })
         })
     }
 }

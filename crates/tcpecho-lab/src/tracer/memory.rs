@@ -1,4 +1,4 @@
-//! What the observer may look at in a program: its memory, and what its descriptors are.
+//! What the tracer may look at in a program: its memory, and what its descriptors are.
 
 /// A stopped process, or a picture of one for a test.
 pub(super) trait Subject {
