@@ -20,7 +20,7 @@ use rustix::process::{Signal, WaitId, WaitIdOptions, pidfd_send_signal, waitid};
 use crate::netns::NetNs;
 use child::{Memory, run};
 use message::{Answer, Header};
-pub use start::{LONGEST_START, Start};
+pub use start::{LONGEST_START, NotStarted, Start};
 use tcpecho_os::failed::Failed;
 use tcpecho_os::fork::clone_process;
 use tcpecho_os::process::Exit;
@@ -49,8 +49,8 @@ pub enum Report {
     NotStarted {
         /// Which one.
         id: u32,
-        /// What chdir(2), execve(2), clone(2) or `pidfd_open`(2) said.
-        errno: Errno,
+        /// Why.
+        why: NotStarted,
     },
     /// A process has ended, a program or an orphan of one.
     Ended {
@@ -120,7 +120,7 @@ impl HostInit {
                 Ok(Some(Report::Started { id, pid, pidfd }))
             }
             (Answer::NotStarted { id, errno }, _) => {
-                Ok(Some(Report::NotStarted { id, errno: Errno::from_raw_os_error(errno) }))
+                Ok(Some(Report::NotStarted { id, why: NotStarted::from_number(errno) }))
             }
             (Answer::Ended { pid, status }, _) => {
                 Ok(Some(Report::Ended { pid, exit: exit_of(status) }))
@@ -200,7 +200,8 @@ mod tests {
         let parts = [IoSlice::new(&header), IoSlice::new(&text)];
         message::send(init.as_fd(), &parts, &stdio[..2]).unwrap();
         let report = init.report().unwrap();
-        let is_told = matches!(report, Some(Report::NotStarted { id: 7, errno: Errno::MFILE }));
+        let is_told =
+            matches!(report, Some(Report::NotStarted { id: 7, why: NotStarted::DescriptorsLost }));
         assert!(is_told, "{report:?}");
         // And it is still there.
         init.start(&start).unwrap();

@@ -8,7 +8,7 @@ use std::thread::JoinHandle;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
-use tcpecho_lab_os::host_init::{HostInit, Report, Start};
+use tcpecho_lab_os::host_init::{HostInit, NotStarted, Report, Start};
 use tcpecho_os::failed::Failed;
 use tcpecho_os::process::Exit;
 
@@ -41,7 +41,7 @@ struct Expectation {
     input: OwnedFd,
     outputs: [OwnedFd; 2],
     still: Option<Arc<Still>>,
-    started: SyncSender<Result<Arc<Process>, Errno>>,
+    started: SyncSender<Result<Arc<Process>, NotStarted>>,
 }
 
 impl Attendant {
@@ -67,7 +67,7 @@ impl Attendant {
         name: Arc<str>,
         still: Option<Arc<Still>>,
         fill: impl FnOnce(u32, [BorrowedFd<'_>; 3]) -> Result<(), Errno>,
-    ) -> Result<Arc<Process>, Errno> {
+    ) -> Result<Arc<Process>, NotStarted> {
         let (their_input, input) = pipe()?;
         let (output, their_output) = pipe()?;
         let (error, their_error) = pipe()?;
@@ -83,10 +83,10 @@ impl Attendant {
         let theirs = [&their_input, &their_output, &their_error].map(AsFd::as_fd);
         if let Err(errno) = fill(id, theirs) {
             self.expected.lock().unwrap_or_else(PoisonError::into_inner).programs.remove(&id);
-            return Err(errno);
+            return Err(errno.into());
         }
         // The sender is dropped unused when the host is switched off meanwhile.
-        told.recv().unwrap_or(Err(Errno::HOSTDOWN))
+        told.recv().unwrap_or(Err(Errno::HOSTDOWN.into()))
     }
 
     /// Keeps a tracer until the host is off; those that have nothing left to observe go.
@@ -207,9 +207,9 @@ impl Ear {
     fn obey_report(&mut self) -> Result<bool, Errno> {
         match self.init.report()? {
             Some(Report::Started { id, pid, pidfd }) => self.started(id, pid, pidfd),
-            Some(Report::NotStarted { id, errno }) => {
+            Some(Report::NotStarted { id, why }) => {
                 if let Some(expectation) = self.expectation(id) {
-                    let _ = expectation.started.send(Err(errno));
+                    let _ = expectation.started.send(Err(why));
                 }
             }
             Some(Report::Ended { pid, exit }) => {

@@ -239,7 +239,7 @@ impl Host {
             Some(tracer) => tracer.join()?,
             None => {}
         }
-        let process = process.map_err(|errno| launch.failed(errno))?;
+        let process = process.map_err(|why| launch.failed(why))?;
         Ok(Program::new(process, self.place(), self.parts.timeline.clone()))
     }
 

@@ -11,7 +11,7 @@ use rustix::pipe::{PipeFlags, pipe_with};
 use rustix::process::{Signal, WaitOptions, pidfd_send_signal, wait};
 
 use super::message::{Answer, Header, receive, send};
-use super::start::LONGEST_START;
+use super::start::{LONGEST_START, NotStarted};
 use crate::exec_gate;
 use tcpecho_os::errno::last_errno;
 use tcpecho_os::fork::{clone_process, close_all_but, reset_dispositions, reset_signals};
@@ -137,15 +137,11 @@ fn answer(
         [Some(input), Some(output), Some(error), gate] => {
             start(socket, header, length, memory, &[input, output, error], gate)
         }
-        // The kernel leaves out those that there is no place for here.
-        _ => Err(Errno::MFILE),
+        _ => Err(NotStarted::DescriptorsLost),
     };
     match started {
         Ok((pid, pidfd)) => tell(socket, Answer::Started { id: header.id, pid }, &[pidfd.as_fd()]),
-        Err(errno) => {
-            let errno = errno.raw_os_error();
-            tell(socket, Answer::NotStarted { id: header.id, errno }, &[])
-        }
+        Err(why) => tell(socket, Answer::NotStarted { id: header.id, errno: why.number() }, &[]),
     }
 }
 
@@ -156,10 +152,10 @@ fn start(
     memory: &mut Memory,
     stdio: &[OwnedFd; 3],
     gate: Option<OwnedFd>,
-) -> Result<(i32, OwnedFd), Errno> {
+) -> Result<(i32, OwnedFd), NotStarted> {
     let program = Exec::find(header, length, memory)?;
     if header.gated && gate.is_none() {
-        return Err(Errno::MFILE);
+        return Err(NotStarted::DescriptorsLost);
     }
     let (said, say) = pipe_with(PipeFlags::CLOEXEC)?;
     let in_the_child = || {
@@ -185,7 +181,7 @@ fn start(
     };
     // Whether it has become the program cannot be known after an error of read(2): it must not run unheard.
     let _ = pidfd_send_signal(&child.1, Signal::KILL);
-    Err(failed)
+    Err(failed.into())
 }
 
 /// Waits until there is something to read, but not when the lab is gone: `EPIPE`.

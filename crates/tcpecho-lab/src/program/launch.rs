@@ -5,6 +5,8 @@ use crate::tracer::{Injection, Wanted, When};
 use super::{CString, Errno, Failed, OsStr, OsStrExt, OsString, Path, PathBuf, Start};
 use std::os::fd::BorrowedFd;
 
+use tcpecho_lab_os::host_init::NotStarted;
+
 /// A program to start: what to run, and how it differs from what the lab itself would see.
 #[derive(Debug, Clone)]
 pub struct Launch {
@@ -121,10 +123,19 @@ impl Launch {
     }
 
     /// The attempt, for an error.
-    pub(crate) fn failed(&self, errno: Errno) -> Failed {
+    pub(crate) fn failed(&self, why: NotStarted) -> Failed {
         let program =
             self.argv.first().map_or("nothing".into(), |program| program.to_string_lossy());
-        Failed { operation: format!("start {program}").into(), errno }
+        match why {
+            NotStarted::Failed(errno) => {
+                Failed { operation: format!("start {program}").into(), errno }
+            }
+            // No errno says so; this is the one of the usual reason.
+            NotStarted::DescriptorsLost => Failed {
+                operation: format!("start {program}: pass its standard streams to the host").into(),
+                errno: Errno::MFILE,
+            },
+        }
     }
 }
 
