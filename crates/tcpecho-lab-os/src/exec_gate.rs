@@ -1,4 +1,4 @@
-//! A program is held between clone(2) and execve(2), so that somebody can get hold of it from its first instruction.
+//! Holds a program between clone(2) and execve(2), so that a tracer can attach before its first instruction.
 
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -10,28 +10,28 @@ use rustix::net::{
     SocketType, recv, recvmsg, send, socketpair,
 };
 
-/// The lab's end. Dropped without a word, the program does not start (`ECANCELED`).
+/// The lab's end of the gate. If it is dropped without an answer, the program does not start (`ECANCELED`).
 #[derive(Debug)]
 pub struct ExecGate(OwnedFd);
 
 impl ExecGate {
-    /// A gate, and the end that goes with [`Start`](crate::host_init::Start).
+    /// Makes a gate. Returns the other end, too, which goes into [`Start`](crate::host_init::Start).
     ///
     /// # Errors
     /// socketpair(2): `EMFILE`, `ENFILE`.
     pub fn new() -> Result<(Self, OwnedFd), Errno> {
         let kind = SocketType::SEQPACKET;
         let (ours, theirs) = socketpair(AddressFamily::UNIX, kind, SocketFlags::CLOEXEC, None)?;
-        // The kernel says who speaks, by the number that the process has here (unix(7)).
+        // The kernel adds the sender's process number as this process sees it (SCM_CREDENTIALS, unix(7)).
         set_socket_passcred(&ours, true)?;
         Ok((ExecGate(ours), theirs))
     }
 
-    /// Waits for the process that is to become the program: its number as this process sees it. `None` if there will be
-    /// none; then the report tells why.
+    /// Waits for the process that will call execve(2). Returns its process number as this process sees it, or `None` if there
+    /// will be none; then the host's [`Report`](crate::host_init::Report) has the reason.
     ///
     /// # Errors
-    /// recvmsg(2)'s.
+    /// Those of recvmsg(2).
     pub fn process(&self) -> Result<Option<i32>, Errno> {
         let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmCredentials(1))];
         let mut beside = RecvAncillaryBuffer::new(&mut space);
@@ -52,10 +52,10 @@ impl ExecGate {
         }))
     }
 
-    /// Lets the program start, or not, for this reason.
+    /// Lets the program start, or makes its start fail with this errno.
     pub fn answer(self, permission: Result<(), Errno>) {
         let errno = permission.err().map_or(0, Errno::raw_os_error);
-        // Should it be gone, there is nobody to tell.
+        // It fails only if the process is gone, and then nothing waits for the answer.
         let _ = send(&self.0, &errno.to_ne_bytes(), SendFlags::NOSIGNAL);
     }
 }
@@ -66,7 +66,8 @@ impl AsFd for ExecGate {
     }
 }
 
-/// In the process that is to become the program; whoever holds the gate traces it now. No allocation.
+/// Waits at the gate, in the process that will call execve(2), and then installs the filter of
+/// [`system_call`](crate::system_call). Async-signal-safe.
 pub(crate) fn wait_for_permission(gate: &OwnedFd) -> Result<(), Errno> {
     retry_on_intr(|| send(gate, b"?", SendFlags::NOSIGNAL))?;
     let mut errno = [0; 4];

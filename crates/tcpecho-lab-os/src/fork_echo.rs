@@ -1,5 +1,5 @@
-//! A child as the book's servers have it (UNP 4.8, 5.9): its end raises SIGCHLD, and it stays a zombie until somebody
-//! waits for it. For programs only; [`tcpecho_os::process`] makes children that a library may have.
+//! A child as UNP's servers have it (UNP 4.8, 5.9): its end raises SIGCHLD, and it stays a zombie until its parent waits for
+//! it. For programs only; [`tcpecho_os::process`] makes children that a library may have.
 
 use std::os::fd::{AsFd, OwnedFd};
 
@@ -8,9 +8,11 @@ use rustix::net::{RecvFlags, SendFlags, recv, send};
 
 use tcpecho_os::fork::{clone_process, close_all_but, reset_signals};
 
-/// Forks a child that serves this connection: it sends back what it receives, and exits at the end. It keeps no other
-/// descriptor, and every signal has its default action. The parent's copy of the socket is closed. Gives the child's
-/// process number.
+/// Forks a child that echoes this connection until end of file, and closes the parent's copy of the socket. Returns the
+/// child's process number.
+///
+/// The child has no other descriptor, and every signal has its default action. It exits with status 0 at end of file and 1
+/// if the connection failed.
 ///
 /// # Errors
 /// fork(2): `EAGAIN` at a limit on processes, `ENOMEM`; `EMFILE`.
@@ -24,10 +26,11 @@ pub fn fork_echo(socket: OwnedFd) -> Result<i32, Errno> {
             echo(&socket)
         })
     };
+    drop(socket);
     child.map(|(pid, _)| pid)
 }
 
-/// Its status: 0 at the end of the stream, 1 if the connection was broken.
+/// Returns the exit status.
 fn echo(socket: &OwnedFd) -> i32 {
     let mut buffer = [0; 4096];
     loop {

@@ -1,10 +1,11 @@
-//! The first process of a host: pid 1 of a PID namespace, in the host's network, with the host's name.
+//! The first process (init) of a host: pid 1 of a PID namespace, in the host's network namespace, with the host's name.
 //!
-//! It starts programs on command through a socket pair, reaps whatever ends, and says how. When its socket closes (the
-//! lab ended, however) or it is killed, the kernel kills every process of the host with it (`pid_namespaces`(7)).
+//! It starts programs that the lab asks for over a socket pair, reaps every process that ends, and reports how it ended. It
+//! exits when the socket closes, because the lab has ended for any reason; when pid 1 ends, the kernel kills every other
+//! process of the host (pid_namespaces(7)).
 //!
-//! It is a copy of the lab, not a new program, so a library can have one: it only makes system calls and touches memory
-//! that was set aside before the copy was made.
+//! It is a copy of the lab's process, not a new program, so that a library can have one. It only makes system calls and uses
+//! memory that was allocated before the copy was made.
 
 mod child;
 mod message;
@@ -25,7 +26,7 @@ use tcpecho_os::failed::Failed;
 use tcpecho_os::fork::clone_process;
 use tcpecho_os::process::Exit;
 
-/// A host's init, seen from the lab. Dropping it kills it and with it everything in the host.
+/// A host's init, as the lab sees it. Dropping it kills every process of the host.
 #[derive(Debug)]
 pub struct HostInit {
     pid: i32,
@@ -33,12 +34,12 @@ pub struct HostInit {
     socket: OwnedFd,
 }
 
-/// What a host's init tells.
+/// A report of a host's init.
 #[derive(Debug)]
 pub enum Report {
-    /// The program runs: execve(2) has succeeded.
+    /// The program is running: execve(2) has succeeded.
     Started {
-        /// Which one.
+        /// The number in its [`Start`].
         id: u32,
         /// Its process number inside the host.
         pid: i32,
@@ -47,12 +48,12 @@ pub enum Report {
     },
     /// It could not be started.
     NotStarted {
-        /// Which one.
+        /// The number in its [`Start`].
         id: u32,
         /// Why.
         why: NotStarted,
     },
-    /// A process has ended, a program or an orphan of one.
+    /// A process has ended: a program, or one that a program left behind.
     Ended {
         /// Its process number inside the host.
         pid: i32,
@@ -83,16 +84,16 @@ impl HostInit {
         Ok(HostInit { pid, pidfd, socket: ours })
     }
 
-    /// Its process number, as this process sees it. Programs of the host whose parents have ended are its children.
+    /// Returns its process number as this process sees it. Processes of the host whose parents have ended become its children.
     #[must_use]
     pub fn pid(&self) -> i32 {
         self.pid
     }
 
-    /// Asks for a program; [`HostInit::report`] tells what came of it.
+    /// Asks the init to start a program; [`HostInit::report`] returns the outcome.
     ///
     /// # Errors
-    /// `E2BIG` for more than [`LONGEST_START`] bytes, `EPIPE` or `ECONNRESET` when the host is off.
+    /// `E2BIG` for more than [`LONGEST_START`] bytes, `EPIPE` or `ECONNRESET` if the host is off.
     pub fn start(&self, start: &Start<'_>) -> Result<(), Errno> {
         let text = message::encode(start)?;
         let header = Header::of(start).to_bytes();
@@ -104,10 +105,10 @@ impl HostInit {
         }
     }
 
-    /// Waits for the next report; `None` when the host is off. The descriptor of `self` is readable when there is one.
+    /// Waits for the next report; returns `None` if the host is off. The descriptor of `self` is readable when there is one.
     ///
     /// # Errors
-    /// recvmsg(2), such as `EMFILE`; `EBADMSG` for a report that makes no sense.
+    /// Those of recvmsg(2); `EBADMSG` for a malformed report.
     pub fn report(&self) -> Result<Option<Report>, Errno> {
         let mut bytes = [0; Answer::SIZE];
         let (length, [descriptor, ..]) = match message::receive(self.socket.as_fd(), &mut bytes) {
@@ -129,10 +130,10 @@ impl HostInit {
         }
     }
 
-    /// Kills the host and returns when every process in it is gone. Harmless when it is off already.
+    /// Kills the host and returns when every process in it is gone. Does nothing if it is off already.
     pub fn kill(&self) {
         if pidfd_send_signal(&self.pidfd, Signal::KILL).is_err() {
-            // Should signals be refused: the init ends, too, when it finds its socket closed.
+            // If signals are refused, the init still exits when it finds its socket closed.
             let _ = shutdown(&self.socket, Shutdown::Both);
         }
         // A child whose end is not announced by a signal is only waited for with __WALL; so no waitpid(-1) of the

@@ -1,4 +1,4 @@
-//! Network interfaces, addresses and routes of the calling thread's network namespace: rtnetlink(7) by hand.
+//! Configures interfaces, addresses and routes of the calling thread's network namespace (rtnetlink(7)).
 //!
 //! Nothing here allocates unless it fails, so that a forked child may call it.
 
@@ -11,24 +11,24 @@ use rustix::net::{self, AddressFamily, RecvFlags, SendFlags, SocketFlags, Socket
 
 use tcpecho_os::failed::Failed;
 
-/// The door to the interfaces of one namespace: that of the thread which opened it.
+/// Access to the interfaces of one network namespace: that of the thread which opened it. Any thread may use it.
 #[derive(Debug)]
 pub struct Links {
     netlink: OwnedFd,
 }
 
-/// What a route does with the packets it catches.
+/// What a route does with a packet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Route {
-    /// Out of the interface with this index; whoever is there is a neighbour.
+    /// Sends it out of the interface with this index, without a gateway.
     Device(u32),
-    /// `EHOSTUNREACH`.
+    /// Refuses it: `EHOSTUNREACH`.
     Unreachable,
-    /// `EACCES`.
+    /// Refuses it: `EACCES`.
     Prohibit,
-    /// `EINVAL`, and forwarded packets vanish.
+    /// Refuses it with `EINVAL`, and drops forwarded packets.
     Blackhole,
-    /// To this host itself, by way of the interface with this index.
+    /// Delivers it to this host, by way of the interface with this index.
     Local(u32),
 }
 
@@ -44,7 +44,7 @@ impl Links {
             .map_err(Failed::at("socket(AF_NETLINK, NETLINK_ROUTE)"))
     }
 
-    /// The index of the interface called `name`.
+    /// Returns the index of the interface called `name`.
     ///
     /// # Errors
     /// `ENODEV` if there is none.
@@ -63,15 +63,15 @@ impl Links {
         self.change(index, flags, libc::IFF_UP as u32, None, "set link up or down")
     }
 
-    /// Sets the largest packet that an interface takes, in bytes.
+    /// Sets an interface's MTU, in bytes.
     ///
     /// # Errors
-    /// rtnetlink's answer: `EINVAL` for a size that the device or the protocols cannot.
+    /// rtnetlink's answer: `EINVAL` for a size that the device does not support.
     pub fn set_mtu(&self, index: u32, mtu: u32) -> Result<(), Failed> {
         self.change(index, 0, 0, Some(mtu), "set link mtu")
     }
 
-    /// Turns address resolution off (`ip link set … arp off`): neither ARP nor neighbour discovery.
+    /// Turns ARP and neighbour discovery off (`ip link set … arp off`).
     ///
     /// # Errors
     /// As [`Links::set_up`].
@@ -96,7 +96,7 @@ impl Links {
         self.ask(message, operation)
     }
 
-    /// Gives an interface an address; an IPv6 one is usable at once (no duplicate detection).
+    /// Adds an address to an interface; an IPv6 address is usable at once (no duplicate address detection).
     ///
     /// # Errors
     /// rtnetlink's answer: `EEXIST` if it has the address, `EPERM`, `ENODEV`.
@@ -120,12 +120,11 @@ impl Links {
         self.ask(route_message(libc::RTM_NEWROUTE, flags, destination, prefix, route), "add route")
     }
 
-    /// Sets the smallest retransmission timeout of connections over a route that is there, and locks it, so that no sysctl
-    /// and no socket option takes its place (`rto_min`, ip-route(8)). The kernel counts in milliseconds: a fraction is
-    /// rounded up, and none is less than one. It holds for connections that are made from now on.
+    /// Sets the minimum retransmission timeout of new connections over an existing route, and locks it, so that it overrides
+    /// sysctls and socket options (`rto_min`, ip-route(8)). It is rounded up to milliseconds, and is at least one.
     ///
     /// # Errors
-    /// rtnetlink's answer: `ENOENT` if there is no such route, `EPERM`.
+    /// rtnetlink's answer: `ENOENT` if the route does not exist, `EPERM`.
     pub fn set_rto_min(
         &self,
         destination: IpAddr,
@@ -139,7 +138,8 @@ impl Links {
         self.ask(message, "set the route's rto_min")
     }
 
-    /// The same for connections within the host, from and to 127.0.0.1 and ::1; `loopback` is that interface, and it is up.
+    /// As [`Links::set_rto_min`], for connections over loopback, to 127.0.0.1 and ::1. `loopback` is the interface's index; it
+    /// must be up.
     ///
     /// # Errors
     /// rtnetlink's answer: `ESRCH` if the interface has no such address, `EPERM`.
@@ -234,7 +234,7 @@ fn family(address: IpAddr) -> u8 {
     (if address.is_ipv4() { libc::AF_INET } else { libc::AF_INET6 }) as u8
 }
 
-/// One netlink message in the making; what does not fit is a mistake of this file.
+/// Builds a netlink message of at most 512 bytes, which is more than any message here needs.
 struct Message {
     bytes: [u8; 512],
     length: usize,

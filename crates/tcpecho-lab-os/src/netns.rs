@@ -1,7 +1,7 @@
-//! A network namespace as a value (`network_namespaces`(7)): it lives as long as its descriptor, or anything inside it.
+//! A network namespace as a value (network_namespaces(7)): it exists as long as its descriptor, or a process or socket in it.
 //!
-//! A namespace belongs to a thread. What is opened on a thread inside one (a socket, a TUN device) stays there and works
-//! from every thread afterwards, so nothing is ever moved and the rest of the process never changes its place.
+//! Each thread is in one namespace. A socket or TUN device stays in the namespace of the thread that opened it, and works from
+//! every thread afterwards. So only short-lived threads enter namespaces, and the rest of the process stays where it is.
 
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -44,7 +44,7 @@ impl NetNs {
         })?
     }
 
-    /// Runs `body` on a thread inside the namespace and waits for it. A panic of `body` goes on in the caller.
+    /// Runs `body` on a thread inside the namespace and waits for it. A panic of `body` continues in the caller.
     ///
     /// # Errors
     /// setns(2): `EPERM` without `CAP_SYS_ADMIN`; `EAGAIN` when no thread can be started.
@@ -56,7 +56,7 @@ impl NetNs {
         })?
     }
 
-    /// Sets a sysctl of the namespace, such as `net.ipv4.tcp_retries2`. To be called from outside of it.
+    /// Sets a sysctl of the namespace, such as `net.ipv4.tcp_retries2`. Call it from outside the namespace.
     ///
     /// # Errors
     /// `EPERM` for a key that is not the namespace's own but the whole machine's, `ENOENT` if this kernel has no such key,
@@ -66,7 +66,7 @@ impl NetNs {
         self.run(|| sysctl::write(key, value))?
     }
 
-    /// Reads a sysctl of the namespace, without the newline. To be called from outside of it.
+    /// Reads a sysctl of the namespace: its words, separated by single spaces. Call it from outside the namespace.
     ///
     /// # Errors
     /// `EPERM` for a key that is not the namespace's own but the whole machine's, `ENOENT` if this kernel has no such key,
@@ -76,7 +76,7 @@ impl NetNs {
         self.run(|| sysctl::read(key))?
     }
 
-    /// Refuses a key that the whole machine shares.
+    /// Refuses a key that is not the namespace's own.
     ///
     /// The kernel registers a table of sysctls for one network namespace or for all. A file of a table for all is the same
     /// inode wherever it is looked at; one of a namespace's own is another inode than the same path outside, or is not
@@ -148,7 +148,7 @@ fn on_a_thread<T: Send>(body: impl FnOnce() -> T + Send) -> Result<T, Failed> {
     })
 }
 
-/// Whether the errno says that this kernel lacks the thing, rather than that it was refused.
+/// Returns whether the errno means that this kernel lacks a facility, rather than that it was refused.
 #[must_use]
 pub fn is_missing(errno: Errno) -> bool {
     matches!(errno, Errno::NOENT | Errno::OPNOTSUPP | Errno::NODEV)

@@ -1,7 +1,7 @@
-//! The wire without `/dev/net/tun`: a veth pair whose other end is read and written by a packet(7) socket.
+//! The wire without `/dev/net/tun`: a veth pair (veth(4)) whose other end a packet(7) socket reads and writes.
 //!
-//! The packets have to leave the host whole: with transmit checksum offload on, every checksum would be partial and
-//! segments could be longer than the MTU, so [`without_offload`] is part of the recipe.
+//! Call [`without_offload`] on the host's end: with transmit offload on, checksums are incomplete and segments may exceed the
+//! MTU when they reach the wire.
 
 use std::mem::{size_of, zeroed};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
@@ -13,7 +13,7 @@ use tcpecho_os::errno::last_errno;
 use tcpecho_os::failed::Failed;
 use tcpecho_os::interface::{self, any_socket};
 
-/// The wire's end of a veth pair. IP packets without a link-layer header.
+/// The wire's end of a veth pair. It carries IP packets without a link-layer header.
 #[derive(Debug)]
 pub struct PacketSocket {
     fd: OwnedFd,
@@ -113,8 +113,8 @@ impl AsFd for PacketSocket {
     }
 }
 
-/// Whether this namespace may have a veth pair and a packet socket on it. Leaves the pair; allocates nothing unless it
-/// fails, so that a forked child may call it.
+/// Tests whether a veth pair and a packet socket can be made in this network namespace. Leaves the pair. Allocates only on
+/// failure, so that a forked child may call it.
 ///
 /// # Errors
 /// As [`Links::add_veth`](crate::link::Links::add_veth) and [`PacketSocket::open`].
@@ -129,7 +129,7 @@ pub fn probe(links: &crate::link::Links) -> Result<(), Failed> {
     PacketSocket::open(index, [0; 6]).map(drop)
 }
 
-/// The Ethernet address of an interface of the calling thread's namespace.
+/// Returns the Ethernet address of an interface of the calling thread's namespace.
 ///
 /// # Errors
 /// `ENODEV` if there is none.
@@ -146,10 +146,10 @@ pub fn mac_of(name: &str) -> Result<[u8; 6], Failed> {
     Ok(std::array::from_fn(|byte| data[byte] as u8))
 }
 
-/// Has an interface compute checksums and cut segments before a packet leaves the host.
+/// Turns transmit offload off: the kernel computes checksums and cuts segments before a packet leaves the host.
 ///
 /// # Errors
-/// `ENODEV`, or `EPERM` without `CAP_NET_ADMIN`. A setting that the kernel cannot change is left.
+/// `ENODEV`, or `EPERM` without `CAP_NET_ADMIN`. Segmentation settings that the kernel cannot change are ignored.
 pub fn without_offload(name: &str) -> Result<(), Failed> {
     const ETHTOOL_STXCSUM: u32 = 0x17;
     const ETHTOOL_STSO: u32 = 0x1f;

@@ -1,4 +1,4 @@
-//! Watching another process's system calls (ptrace(2)): it stops before and after a call, and at each signal.
+//! Traces another process's system calls (ptrace(2)): it stops before and after a call, and at each signal.
 //!
 //! It stops only for those calls that [`crate::system_call`] names, by a filter (seccomp(2)) that says SECCOMP_RET_TRACE to
 //! them: all others, of which a program's start has thousands, run at full speed.
@@ -7,7 +7,7 @@
 //! child of the program around it is ever taken (`__WNOTHREAD`). When that thread ends, however, the tracees are killed
 //! (`PTRACE_O_EXITKILL`): nothing is left stopped for ever.
 //!
-//! On machines other than x86-64 and ARM64 there are no register sets here, and [`Tracees::seize`] says `ENOSYS`.
+//! Only x86-64 and ARM64 are supported; elsewhere [`Tracees::seize`] returns `ENOSYS`.
 
 use std::marker::PhantomData;
 
@@ -20,11 +20,11 @@ use tcpecho_os::process::Exit;
 
 use crate::system_call::ARCHITECTURE;
 
-/// A thread's right to trace. It cannot leave the thread.
+/// The tracees of one thread. It cannot leave the thread.
 #[derive(Debug)]
 pub struct Tracees(PhantomData<*const ()>);
 
-/// Why a tracee stopped, or that it is gone.
+/// Why a tracee stopped, or how it ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Event {
     /// It enters or leaves a system call.
@@ -35,34 +35,34 @@ pub enum Event {
     Stopped,
     /// It has become another program (execve(2)).
     Executed,
-    /// Something else: it was just born, has made a child, or was continued. It only has to go on.
+    /// Something else: it was just made, has made a child, or was continued. Resume it.
     Other,
     /// It has ended, and was reaped as far as the tracer is concerned; its parent still may.
     Ended(Exit),
 }
 
-/// Where in a system call a tracee stands.
+/// Where in a system call a tracee stopped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Position {
-    /// Before it: the kernel has not looked at the call yet.
+    /// Before the call.
     Enters {
         /// Which call, by this machine's numbers.
         number: i64,
         /// Its arguments.
         arguments: [u64; 6],
     },
-    /// After it.
+    /// After the call.
     Leaves {
-        /// What it returns; below zero, a negated errno, or one of the kernel's own marks of a restart.
+        /// Its result; below zero, a negated errno or one of the kernel's restart codes, [`is_restart`].
         value: i64,
-        /// Where the program goes on.
+        /// The address where the program continues.
         instruction: u64,
     },
-    /// In none, or in a call of another machine's (a 32-bit program's).
+    /// In no call, or in one of another architecture (a 32-bit program's).
     Elsewhere,
 }
 
-/// The kernel's marks for a call that a signal interrupted and that may start again: ERESTARTSYS, ERESTARTNOINTR,
+/// Returns whether a result is one of the kernel's codes for a call that a signal interrupted and that may be restarted: ERESTARTSYS, ERESTARTNOINTR,
 /// ERESTARTNOHAND and ERESTART_RESTARTBLOCK. No program ever sees them.
 #[must_use]
 pub fn is_restart(value: i64) -> bool {
@@ -70,14 +70,14 @@ pub fn is_restart(value: i64) -> bool {
 }
 
 impl Tracees {
-    /// Nothing is traced yet.
+    /// Traces nothing yet.
     #[must_use]
     pub fn new() -> Self {
         Tracees(PhantomData)
     }
 
-    /// Begins to trace a process and, from then on, its threads and children. It does not stop now, but at its next
-    /// execve(2) ([`Event::Executed`]); what it does before that runs unobserved.
+    /// Attaches to a process without stopping it (`PTRACE_SEIZE`), and to the threads and children that it makes from now on. It
+    /// stops first at its next execve(2) ([`Event::Executed`]).
     ///
     /// # Errors
     /// `EPERM` if it is traced already or may not be (Yama, a container's seccomp filter, other rights), `ESRCH`,
@@ -99,7 +99,7 @@ impl Tracees {
     /// Waits until something happens to a tracee; `None` when there is none left.
     ///
     /// # Errors
-    /// waitpid(2)'s, none of which can be helped.
+    /// Those of waitpid(2), except `EINTR` and `ECHILD`.
     pub fn wait(&self) -> Result<Option<(i32, Event)>, Errno> {
         let mut status = 0;
         loop {
@@ -117,15 +117,15 @@ impl Tracees {
         }
     }
 
-    /// Lets a tracee go on to the next call of interest; a `signal` above 0 is delivered to it.
+    /// Resumes a tracee until the next call of interest; a `signal` above 0 is delivered to it.
     ///
     /// # Errors
-    /// `ESRCH` if it has been killed meanwhile; [`Tracees::wait`] will tell.
+    /// `ESRCH` if it was killed in the meantime; [`Tracees::wait`] reports its end.
     pub fn go_on(&self, tid: i32, signal: i32) -> Result<(), Errno> {
         request(libc::PTRACE_CONT, tid, signal as usize)
     }
 
-    /// As [`Tracees::go_on`], but no farther than to where it leaves the call that it is in.
+    /// Resumes a tracee until it leaves the call that it is in; a `signal` above 0 is delivered to it.
     ///
     /// # Errors
     /// As [`Tracees::go_on`].
@@ -141,7 +141,7 @@ impl Tracees {
         request(libc::PTRACE_LISTEN, tid, 0)
     }
 
-    /// Where a tracee stands after [`Event::SystemCall`].
+    /// Returns where a tracee stopped, after [`Event::SystemCall`] (`PTRACE_GET_SYSCALL_INFO`).
     ///
     /// # Errors
     /// As [`Tracees::go_on`]; `EIO` before Linux 5.3.
@@ -165,8 +165,8 @@ impl Tracees {
         })
     }
 
-    /// Where a tracee that enters a call stands: the kernel will not make it. What it returns is then
-    /// [`Tracees::set_result`]'s to say.
+    /// Makes the kernel skip the call that a tracee is about to make. Set its result with [`Tracees::set_result`] when the
+    /// tracee leaves the call.
     ///
     /// # Errors
     /// As [`Tracees::go_on`].
@@ -174,7 +174,7 @@ impl Tracees {
         machine::skip_call(tid)
     }
 
-    /// Changes what the call returns that a tracee leaves.
+    /// Changes the result of the call that a tracee leaves.
     ///
     /// # Errors
     /// As [`Tracees::go_on`].
@@ -182,8 +182,8 @@ impl Tracees {
         machine::change(tid, |registers| registers[machine::RESULT] = value.cast_unsigned())
     }
 
-    /// Makes a tracee that stands before a signal, right behind a call that this signal has interrupted, make the call
-    /// again. Does nothing, and says false, if it stands anywhere else.
+    /// Makes a tracee repeat `call`, which failed with `EINTR`, after the signal at which it stopped. `instruction` is where the
+    /// program continues after the call. Returns false, and does nothing, if the tracee is not there.
     ///
     /// # Errors
     /// As [`Tracees::go_on`].
@@ -213,7 +213,7 @@ impl Default for Tracees {
     }
 }
 
-/// Reads another process's memory (process_vm_readv(2)): as many bytes as can be had, from the first on.
+/// Reads another process's memory (process_vm_readv(2)). Returns fewer bytes if not all can be read.
 #[must_use]
 pub fn read_memory(pid: i32, address: u64, length: usize) -> Vec<u8> {
     let mut bytes = vec![0_u8; length];
@@ -391,10 +391,10 @@ mod machine {
     }
 }
 
-/// Tries to trace a child of this process.
+/// Tests whether a child of this process can be traced.
 ///
 /// # Errors
-/// What stands in the way, as [`Tracees::seize`] names it; clone(2)'s.
+/// Those of [`Tracees::seize`] and clone(2).
 pub fn probe() -> Result<(), Failed> {
     use rustix::process::{Signal, pidfd_send_signal};
     let tried = std::thread::scope(|scope| {

@@ -1,7 +1,7 @@
-//! A lossy network for one socket: a packet filter that drops some of what it receives (socket(7), `SO_ATTACH_FILTER`).
+//! Packet loss for one socket: a filter that drops part of what it receives (socket(7), `SO_ATTACH_FILTER`).
 //!
-//! The kernel runs the filter of a TCP socket on each segment before TCP sees it, so a segment that it drops is as lost as
-//! one that a router dropped. Connections inherit the filter of their listener. No privilege is needed.
+//! The kernel runs the filter of a TCP socket on each segment before TCP sees it, so TCP treats a dropped segment as lost.
+//! Connections inherit the filter of their listener. It needs no privilege.
 
 use std::{
     io,
@@ -17,8 +17,8 @@ const RST: u32 = 4;
 /// The place of a random number among what a filter can load (linux/filter.h).
 const RANDOM: u32 = (libc::SKF_AD_OFF + libc::SKF_AD_RANDOM) as u32;
 
-/// Drops this part of the segments that the socket receives from now on, from 0 to 1. SYN and RST pass: the kernel waits a
-/// second before it repeats a SYN, and an RST is never repeated.
+/// Drops the fraction `part`, from 0 to 1, of the segments that the socket receives from now on, at random. SYN and RST pass: the
+/// kernel waits a second before it retransmits a SYN, and never retransmits an RST.
 ///
 /// # Errors
 /// setsockopt(2): `ENOTSOCK`, `ENOMEM`, `EPERM` where filters are locked.

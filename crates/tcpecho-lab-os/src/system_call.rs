@@ -1,4 +1,4 @@
-//! Numbers and names of system calls, those that a network program's life consists of.
+//! Numbers and names of the system calls of network programs, and the filter that stops a tracee at them (seccomp(2)).
 
 #![allow(
     clippy::unnecessary_cast,
@@ -15,18 +15,18 @@ pub(crate) const ARCHITECTURE: u32 = if cfg!(target_arch = "x86_64") {
     0
 };
 
-/// accept4(2), also for programs that say accept(2) to a library that has only this.
+/// accept4(2), which some C libraries also call for accept(3).
 pub const ACCEPT4: i64 = libc::SYS_accept4 as i64;
 /// connect(2).
 pub const CONNECT: i64 = libc::SYS_connect as i64;
-/// rt_sigreturn(2): what a signal handler ends with.
+/// rt_sigreturn(2): the end of a signal handler.
 pub const SIGRETURN: i64 = libc::SYS_rt_sigreturn as i64;
-/// restart_syscall(2): what the kernel has an interrupted poll(2) go on with.
+/// restart_syscall(2): how an interrupted poll(2) continues.
 pub const RESTART: i64 = libc::SYS_restart_syscall as i64;
 
 macro_rules! names {
     ($($(#[$only:meta])? $number:ident $name:literal)*) => {
-        /// The name of the system call with this number, if it is one of the network's or of processes' lives.
+        /// Returns the name of the system call with this number, if it concerns sockets, streams, waiting or processes.
         #[must_use]
         pub fn name(number: i64) -> Option<&'static str> {
             match number as libc::c_long {
@@ -83,7 +83,7 @@ names! {
     SYS_exit_group "exit_group"
 }
 
-/// Has a tracer told of these calls, and of no others.
+/// Stops a tracee at these calls, and at no others.
 const FILTER: [libc::sock_filter; OF_INTEREST.len() + 5] = {
     // Classic BPF (linux/filter.h) over struct seccomp_data: the call's number at 0, the machine at 4.
     const LOAD: u16 = 0x20;
@@ -107,8 +107,8 @@ const FILTER: [libc::sock_filter; OF_INTEREST.len() + 5] = {
     filter
 };
 
-/// From now on the calling thread, and what becomes of it, stops for its tracer at the calls that have names here.
-/// Without a tracer they fail with `ENOSYS`. It cannot be undone, and privileges stay as they are. Allocates nothing.
+/// Installs the filter: from now on the calling thread, its children and the programs that they execute stop for their tracer
+/// at the named calls. Without a tracer the calls fail with `ENOSYS`. It cannot be undone. Async-signal-safe.
 ///
 /// # Errors
 /// `EACCES` without `CAP_SYS_ADMIN`, `EINVAL` where the kernel has no filters.

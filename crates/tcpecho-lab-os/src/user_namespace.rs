@@ -1,4 +1,4 @@
-//! Root among one's own: a user namespace in which an ordinary user may make network namespaces (`user_namespaces`(7)).
+//! A user namespace, in which an ordinary user has the capabilities to make network namespaces (user_namespaces(7)).
 //!
 //! Nothing here allocates, so that a forked child may call it.
 
@@ -13,7 +13,7 @@ use tcpecho_os::failed::Failed;
 
 /// Moves the process into a new user namespace where its user and group are 0 and it has every capability.
 ///
-/// Only a process with a single thread may: call it first thing in `main`.
+/// The kernel allows it only to a process with a single thread, so call it first in `main`.
 ///
 /// # Errors
 /// `unshare(CLONE_NEWUSER)`: `EINVAL` if the process has other threads, `EPERM` or `EACCES` where the system forbids it

@@ -1,7 +1,7 @@
-//! The end of a host's cable: what the host sends is read here, what is written here arrives at the host.
+//! The wire's end of a host's interface: read what the host sends, write what it receives.
 //!
-//! A TUN device without packet information and without offloads gives raw IP packets, never longer than the MTU and with
-//! complete checksums (tuntap.rst in the kernel's documentation).
+//! A TUN device without packet information and without offloads carries raw IP packets, never longer than the MTU and with
+//! complete checksums (Documentation/networking/tuntap.rst).
 
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
@@ -14,10 +14,10 @@ use tcpecho_os::interface;
 
 use crate::packet_socket::PacketSocket;
 
-/// What an interface of the lab is called in its host.
+/// The name of a host's interface to the wire.
 pub const WIRE: &str = "wire0";
 
-/// The far end of a host's only interface. Non-blocking; the interface goes when this is dropped.
+/// The wire's end of a host's only interface. Non-blocking. Dropping it removes the interface.
 #[derive(Debug)]
 pub struct WireDevice {
     end: End,
@@ -49,10 +49,10 @@ impl WireDevice {
         WireDevice { end: End::Packet(socket) }
     }
 
-    /// Takes one packet that the host sent, as many bytes of it as fit.
+    /// Reads one packet that the host sent, as many bytes of it as fit.
     ///
     /// # Errors
-    /// `EAGAIN` when there is none; `EIO` or `ENETDOWN` when the interface is down or gone.
+    /// `EAGAIN` if there is none; `EIO` or `ENETDOWN` if the interface is down or gone.
     pub fn read(&self, packet: &mut [u8]) -> Result<usize, Errno> {
         rustix::io::retry_on_intr(|| match &self.end {
             End::Tun(fd) => rustix::io::read(fd, &mut *packet),
@@ -60,10 +60,10 @@ impl WireDevice {
         })
     }
 
-    /// Gives the host one packet. The host's kernel has dealt with it when this returns.
+    /// Writes one packet to the host. The host's kernel has processed it when this returns.
     ///
     /// # Errors
-    /// `EIO` or `ENETDOWN` when the interface is down, `EINVAL` for what does not start like an IP packet, `EMSGSIZE`.
+    /// `EIO` or `ENETDOWN` if the interface is down; `EINVAL` if it does not start like an IP packet; `EMSGSIZE`.
     pub fn write(&self, packet: &[u8]) -> Result<(), Errno> {
         rustix::io::retry_on_intr(|| match &self.end {
             End::Tun(fd) => rustix::io::write(fd, packet).map(drop),

@@ -1,7 +1,7 @@
-//! The error queue of a socket (`IP_RECVERR`, `IPV6_RECVERR`; ip(7), recvmsg(2) `MSG_ERRQUEUE`): which router sent
-//! which ICMP error about what we sent.
+//! Reads the error queue of a socket (`IP_RECVERR`, `IPV6_RECVERR`; ip(7), recvmsg(2) `MSG_ERRQUEUE`): ICMP errors about what
+//! was sent, with the router that sent them.
 //!
-//! [`crate::socket::set_receive_errors`] switches it on.
+//! [`crate::socket::set_receive_errors`] enables it.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::os::fd::AsFd;
@@ -10,10 +10,10 @@ use rustix::io::{Errno, Result};
 
 use crate::control::receive_message;
 
-/// Who made an error.
+/// The origin of an error.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Origin {
-    /// This kernel, without any packet.
+    /// This kernel, without a packet.
     Local,
     /// An ICMP message.
     Icmp,
@@ -24,9 +24,9 @@ pub enum Origin {
 /// One entry of the queue.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct QueuedError {
-    /// What it would be as the error of a call.
+    /// The errno that a call would return.
     pub errno: Errno,
-    /// Who made it.
+    /// Its origin.
     pub origin: Origin,
     /// The ICMP type; 0 for a local one.
     pub kind: u8,
@@ -34,19 +34,18 @@ pub struct QueuedError {
     pub code: u8,
     /// The MTU, for a packet that was too big.
     pub info: u32,
-    /// Who sent the ICMP message.
+    /// The host or router that sent the ICMP message.
     pub offender: Option<IpAddr>,
 }
 
-/// The most entries that [`take_errors`] takes at once: a router may send as many as it likes.
+/// The most entries that [`take_errors`] takes at once: routers may send any number.
 const MOST: usize = 64;
 
-/// Takes what is in the queue, the oldest first; never waits. Other things that are queued there, such as timestamps,
-/// are taken and dropped.
+/// Takes the entries of the queue, the oldest first, at most 64; never blocks. Drops other entries, such as time stamps.
 ///
 /// # Errors
 ///
-/// `ENOTSOCK` for what is no socket. An empty queue is none.
+/// `ENOTSOCK` for a descriptor that is not a socket. An empty queue is not an error.
 pub fn take_errors(fd: impl AsFd) -> Result<Vec<QueuedError>> {
     let mut taken = Vec::new();
     for _ in 0..MOST {

@@ -1,4 +1,4 @@
-//! An errno that already knows which operation gave it.
+//! An errno together with the operation that failed.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -8,19 +8,19 @@ use rustix::io::Errno;
 /// An operation and the errno it failed with: `open /dev/net/tun: Permission denied (EACCES)`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Failed {
-    /// What was attempted, as a system call with its telling argument.
+    /// The operation, as a system call with the argument that matters.
     pub operation: Cow<'static, str>,
-    /// What the kernel said.
+    /// The errno that the kernel returned.
     pub errno: Errno,
 }
 
 impl Failed {
-    /// For `map_err`: names the attempt.
+    /// Returns a function for `map_err` that adds the operation to an errno.
     pub fn at(operation: impl Into<Cow<'static, str>>) -> impl FnOnce(Errno) -> Failed {
         move |errno| Failed { operation: operation.into(), errno }
     }
 
-    /// As [`Failed::at`], for the errors of `std`; one that has no errno becomes `EIO`.
+    /// Returns the same for errors of `std`. One without an errno, which std made itself, becomes `EIO`.
     pub fn at_io(operation: impl Into<Cow<'static, str>>) -> impl FnOnce(std::io::Error) -> Failed {
         move |error| Failed {
             operation: operation.into(),

@@ -1,4 +1,4 @@
-//! Who holds a socket: the processes whose `/proc/PID/fd` shows its inode (proc(5)).
+//! Finds the processes that hold a socket: those whose `/proc/PID/fd` shows its inode (proc(5)).
 
 use std::fs;
 use std::path::Path;
@@ -8,15 +8,16 @@ use std::path::Path;
 pub struct Holder {
     /// Its process id, as this process's PID namespace numbers it.
     pub pid: u32,
-    /// Its name (at most 15 bytes, `/proc/PID/comm`), with `?` for all that is not printable ASCII:
-    /// a process names itself as it likes.
+    /// Its name (at most 15 bytes, `/proc/PID/comm`). A process chooses its name, so `?` stands for each
+    /// byte that is not printable ASCII.
     pub comm: String,
 }
 
-/// The processes that hold the socket with this inode, by rising process id.
+/// Returns the processes that hold the socket with this inode, in order of process id.
 ///
-/// Descriptors of other users' processes may not be looked at without `CAP_SYS_PTRACE`, and other
-/// PID namespaces are not seen at all: an empty list does not say that nobody holds it.
+/// The list may be incomplete: descriptors of other users' processes can be read only with
+/// `CAP_SYS_PTRACE`, and processes of other PID namespaces not at all. An empty list does not mean
+/// that no process holds the socket.
 #[must_use]
 pub fn holders(inode: u32) -> Vec<Holder> {
     if inode == 0 {

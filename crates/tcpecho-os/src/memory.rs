@@ -1,11 +1,11 @@
-//! Whether there is address space left.
+//! Tests whether address space is left.
 
 use rustix::mm::{MapFlags, ProtFlags, mmap_anonymous, munmap};
 
-/// Whether so many bytes of address space could be had now (RLIMIT_AS, overcommit). Takes none.
+/// Returns whether `bytes` of address space could be mapped now (`RLIMIT_AS`, overcommit), without keeping any; false for 0.
 ///
-/// Rust ends the process when a small allocation fails, so whoever is about to take a large piece asks first whether
-/// enough is left for the small ones of everybody else.
+/// Rust aborts the process when an ordinary allocation fails. Call this before a large allocation, to leave room for the small
+/// ones of the rest of the process.
 #[must_use]
 pub fn has_room(bytes: usize) -> bool {
     // SAFETY: a new anonymous mapping at an address of the kernel's choice touches no existing memory.

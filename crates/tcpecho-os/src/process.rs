@@ -1,8 +1,7 @@
-//! A child process for one connection (UNP 5.7 to 5.10), fit for a program that has other children, other threads and
-//! signal handlers of its own.
+//! A child process for one connection (UNP 5.7 to 5.10), for programs with other children, threads and signal handlers.
 //!
-//! Its end sends no SIGCHLD, so no handler of the program runs and no call of the program is interrupted; and whoever waits
-//! for any child (`waitpid(-1)`) does not get it, because only a wait with `__WALL` finds a child without that signal.
+//! Its end sends no SIGCHLD, so no handler of the program runs and no call is interrupted. A `waitpid(-1)` of the program does
+//! not reap it: only a wait with `__WALL` finds a child without that signal (clone(2)).
 
 use std::{
     os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd},
@@ -31,11 +30,11 @@ pub struct Child {
 /// How a child ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Exit {
-    /// By itself, with this status.
+    /// It exited with this status.
     Exited(i32),
-    /// Killed by this signal.
+    /// This signal killed it.
     Killed(i32),
-    /// Somebody else has reaped it (a wait with `__WALL`): nobody can know.
+    /// Another wait with `__WALL` has reaped it, so its status is lost.
     Unknown,
 }
 
@@ -55,12 +54,12 @@ impl Child {
         }
     }
 
-    /// Asks the child to finish: it answers what has come and says goodbye.
+    /// Asks the child to finish (SIGTERM): its reading side is shut, so it echoes what was received and then sees end of file.
     pub fn terminate(&self) {
         self.signal(Signal::TERM);
     }
 
-    /// Has the child abort its connection, which wakes it whatever it waits for.
+    /// Makes the child abort its connection, which wakes it from any call on the socket.
     pub fn let_go(&self) {
         let pidfd = self.pidfd.as_raw_fd();
         let no_details = std::ptr::null::<libc::siginfo_t>();
@@ -68,7 +67,7 @@ impl Child {
         unsafe { libc::syscall(libc::SYS_pidfd_send_signal, pidfd, LET_GO_SIGNAL, no_details, 0) };
     }
 
-    /// Ends the child whatever it does.
+    /// Kills the child (SIGKILL).
     pub fn kill(&self) {
         self.signal(Signal::KILL);
     }
@@ -85,7 +84,7 @@ impl AsFd for Child {
     }
 }
 
-/// Whether this kernel and sandbox let a process watch its children by descriptor (pidfd_open(2), Linux 5.3).
+/// Tests whether this kernel and sandbox have pidfds (pidfd_open(2), Linux 5.3).
 ///
 /// # Errors
 /// `ENOSYS` on an older kernel, `EPERM` behind a seccomp filter.
@@ -101,8 +100,8 @@ pub fn probe_pidfd() -> Result<(), Errno> {
 /// background jobs mean it: a terminal sends them to the children too. The child is killed when the thread that called
 /// this ends, and its end sends no SIGCHLD.
 ///
-/// `body` runs in a copy of a possibly multi-threaded process: it may make system calls and use memory that exists, and
-/// must neither allocate nor lock, or it may wait for ever.
+/// `body` runs in a copy of a possibly multi-threaded process. It may make system calls and use existing memory. If it
+/// allocates or locks, it may block for ever. It cannot make descriptors (`EMFILE`), and poll(2) takes no entries there.
 ///
 /// The parent's `socket` is closed in any case: the child's end of it is the connection's (UNP 4.8). It is closed before
 /// the child's pidfd is opened, so a process that had a descriptor left for the one has one for the other.
@@ -128,7 +127,7 @@ pub fn fork_session(
     watch(pid)
 }
 
-/// Opens the new child's pidfd, or takes the child back.
+/// Opens the new child's pidfd, or kills and reaps the child.
 fn watch(pid: i32) -> Result<Child, Errno> {
     let pid = Pid::from_raw(pid).ok_or(Errno::SRCH)?;
     pidfd_open(pid, PidfdFlags::empty()).map(|pidfd| Child { pidfd }).inspect_err(|_| {
@@ -137,7 +136,7 @@ fn watch(pid: i32) -> Result<Child, Errno> {
     })
 }
 
-/// Finds also a child whose end sends no signal.
+/// Options of waitid(2) that also find a child whose end sends no signal.
 fn exited() -> WaitIdOptions {
     WaitIdOptions::EXITED | WaitIdOptions::from_bits_retain(libc::__WALL as u32)
 }
@@ -150,7 +149,7 @@ static SOCKET: AtomicI32 = AtomicI32::new(-1);
 /// Whether this process is a child that [`Child::let_go`] was called for.
 static LET_GO: AtomicBool = AtomicBool::new(false);
 
-/// Whether this process is a child of [`fork_session`] whose connection was aborted by [`Child::let_go`].
+/// Returns whether this process is a child of [`fork_session`] that [`Child::let_go`] was called for.
 #[must_use]
 pub fn was_let_go() -> bool {
     LET_GO.load(Relaxed)
@@ -202,9 +201,8 @@ fn allow_no_descriptors() {
     let _ = setrlimit(Resource::Nofile, none);
 }
 
-/// Has the process that `command` will start get `signal` when the thread that starts it ends, however that happens
-/// (PR_SET_PDEATHSIG), so that no server outlives the program that wanted it. A shell passes this on to the program it
-/// `exec`s, not to those it forks.
+/// Makes the process that `command` will start receive `signal` when the thread that starts it ends for any reason
+/// (`PR_SET_PDEATHSIG`, prctl(2)). The setting survives execve(2), for example of a shell's `exec`, and not fork(2).
 pub fn end_with_parent(command: &mut std::process::Command, signal: Signal) {
     use std::os::unix::process::CommandExt;
     let parent = rustix::process::getpid();

@@ -1,4 +1,4 @@
-//! getaddrinfo(3) with its own error codes, which `std` reduces to a text.
+//! Name resolution by getaddrinfo(3), with its error codes, which `std` reduces to a text.
 
 use std::ffi::{CStr, CString};
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6};
@@ -7,16 +7,16 @@ use rustix::io::Errno;
 
 use crate::errno::last_errno;
 
-/// Why the resolver gave no address.
+/// Why the resolver returned no address.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Unresolved {
-    /// There is no such name (`EAI_NONAME`).
+    /// The name does not exist (`EAI_NONAME`).
     NoName,
-    /// The name is there and has no address (`EAI_NODATA`).
+    /// The name exists and has no address (`EAI_NODATA`).
     NoAddress,
     /// No name server answered, or none could be reached (`EAI_AGAIN`).
     Again,
-    /// A name server answered that it cannot (`EAI_FAIL`).
+    /// A name server reported a permanent failure (`EAI_FAIL`).
     Fail,
     /// A system call failed (`EAI_SYSTEM`).
     System(Errno),
@@ -27,12 +27,12 @@ pub enum Unresolved {
 /// Not among the constants of libc for Linux, though glibc returns it (netdb.h).
 const EAI_NODATA: libc::c_int = -5;
 
-/// The addresses of a name or of a numeric address, `%scope` included, for a stream socket, in the resolver's order.
-/// Blocks as getaddrinfo(3) does.
+/// Returns the addresses of a name, or of a numeric address with an optional `%scope`, for a stream socket, in the resolver's
+/// order (RFC 6724). Blocks, for many seconds if name servers do not answer.
 ///
 /// # Errors
 ///
-/// Why there is none.
+/// The resolver's code.
 pub fn addresses(host: &str, port: u16) -> Result<Vec<SocketAddr>, Unresolved> {
     let host = CString::new(host).map_err(|_| Unresolved::NoName)?;
     // SAFETY: all-zero bytes are a valid addrinfo: null pointers and no wishes.
@@ -96,7 +96,7 @@ fn unresolved(code: libc::c_int) -> Unresolved {
 }
 
 impl Unresolved {
-    /// The resolver's own words.
+    /// Returns the resolver's own text (gai_strerror(3)).
     #[must_use]
     pub fn words(self) -> String {
         let code = match self {

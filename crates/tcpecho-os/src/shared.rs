@@ -1,4 +1,4 @@
-//! Memory that a process shares with the children it forks: counters, and what a child has to say at its end.
+//! Memory that a process shares with its forked children, for counters and for a child's result.
 
 use std::{ops::Deref, ptr::NonNull, sync::atomic::AtomicU64};
 
@@ -7,7 +7,7 @@ use rustix::{
     mm::{MapFlags, ProtFlags, mmap_anonymous, munmap},
 };
 
-/// An array of 64-bit words, all zero at first, that stays one and the same after fork(2).
+/// An array of 64-bit words, initially zero. After fork(2), parent and child see the same words (`MAP_SHARED`).
 #[derive(Debug)]
 pub struct SharedWords {
     start: NonNull<AtomicU64>,
@@ -20,10 +20,10 @@ unsafe impl Send for SharedWords {}
 unsafe impl Sync for SharedWords {}
 
 impl SharedWords {
-    /// `len` words (8 bytes each); pages are taken from the kernel when first touched.
+    /// Maps `len` words of 8 bytes. A page takes memory only once it is touched.
     ///
     /// # Errors
-    /// mmap(2), in practice `ENOMEM`.
+    /// mmap(2): `ENOMEM`; `EINVAL` for no words, or more than there are addresses.
     pub fn new(len: usize) -> Result<Self, Errno> {
         let bytes = len.checked_mul(size_of::<AtomicU64>()).filter(|b| *b > 0);
         let bytes = bytes.ok_or(Errno::INVAL)?;

@@ -1,4 +1,4 @@
-//! The TCP sockets on a local port, whoever owns them: `inet_diag` over netlink (`sock_diag`(7)).
+//! Lists the TCP sockets of a network namespace, of all processes: `inet_diag` over netlink (sock_diag(7)).
 //!
 //! Needs no privilege. The kernel answers for the network namespace of the calling thread.
 
@@ -14,21 +14,21 @@ use crate::tcp_state::TcpState;
 /// peers do. The kernel names listeners first.
 pub const MOST: usize = 4096;
 
-/// One TCP socket as the kernel tells it to anybody.
+/// One TCP socket, as the kernel shows it without privileges.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct TcpSocket {
-    /// Its state. A socket that is bound and neither listens nor connects is `Close` (told by
+    /// Its state. A socket that is bound and neither listens nor connects is `Close` (listed by
     /// Linux 6.8 and later).
     pub state: TcpState,
     /// The local address. The scope is the interface that the socket is bound to, or 0.
     pub local: SocketAddr,
     /// The remote address, unspecified for a listener.
     pub remote: SocketAddr,
-    /// For an IPv6 listener or bound socket: whether it leaves IPv4 alone (`IPV6_V6ONLY`).
+    /// For an IPv6 listener or bound socket: whether it is IPv6 only (`IPV6_V6ONLY`).
     pub v6only: bool,
     /// The inode that `/proc/PID/fd` shows, 0 when no process holds the socket (`TIME_WAIT`).
     pub inode: u32,
-    /// The user that made it, by number.
+    /// The user id of its creator.
     pub uid: u32,
     /// Bytes not read yet (after a FIN, one more). On a listener: connections in the accept queue.
     pub rqueue: u32,
@@ -44,22 +44,22 @@ pub struct TcpSocket {
 /// # Errors
 ///
 /// Those of socket(2), sendto(2) and recv(2); `ENOENT` if the kernel has no `inet_diag`; `EBADMSG`
-/// for an answer that makes no sense.
+/// for a malformed answer.
 pub fn tcp_sockets(port: u16) -> Result<Vec<TcpSocket>> {
-    // A door each: an answer that was not read to its end may not be taken for the next one's.
+    // A socket each: the rest of an unfinished answer must not be taken for the next one.
     let mut found = dump(&open()?, libc::AF_INET as u8, port)?;
     found.extend(dump(&open()?, libc::AF_INET6 as u8, port)?);
     Ok(found)
 }
 
-/// A door to the sockets of one network namespace, that of the thread which opened it; usable from every thread.
+/// Access to the sockets of one network namespace: that of the thread which opened it. Any thread may use it.
 #[derive(Debug)]
 pub struct SockDiag {
     netlink: OwnedFd,
 }
 
 impl SockDiag {
-    /// Opens it in the namespace of the calling thread.
+    /// Opens a netlink socket in the namespace of the calling thread.
     ///
     /// # Errors
     ///
@@ -72,18 +72,18 @@ impl SockDiag {
     ///
     /// # Errors
     ///
-    /// As [`tcp_sockets`]. After one, open a new door.
+    /// As [`tcp_sockets`]. After an error, open a new one: the rest of an answer may be queued.
     pub fn tcp_sockets(&mut self, ipv6: bool) -> Result<Vec<TcpSocket>> {
         let family = if ipv6 { libc::AF_INET6 } else { libc::AF_INET };
         dump(&self.netlink, family as u8, 0)
     }
 
-    /// Ends a socket from outside (`SOCK_DESTROY`): a connection is reset, a listener's accept(2) fails, `TIME_WAIT` is
-    /// over.
+    /// Destroys a socket of any process (`SOCK_DESTROY`): resets a connection, makes a listener's accept(2) fail, ends
+    /// `TIME_WAIT`.
     ///
     /// # Errors
     ///
-    /// `EPERM` without `CAP_NET_ADMIN`, `ENOENT` if it has gone meanwhile, `EOPNOTSUPP` if this kernel cannot.
+    /// `EPERM` without `CAP_NET_ADMIN`, `ENOENT` if it no longer exists, `EOPNOTSUPP` if this kernel cannot.
     pub fn destroy(&mut self, socket: &TcpSocket) -> Result<()> {
         let request = destruction(socket);
         retry_on_intr(|| net::send(&self.netlink, &request, SendFlags::empty()))?;

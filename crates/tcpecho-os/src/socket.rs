@@ -1,4 +1,4 @@
-//! How much waits in a socket's queues (tcp(7), "Ioctls").
+//! A socket's queues and options that rustix lacks (tcp(7), ip(7), socket(7)).
 //!
 //! Nothing here allocates, locks or keeps state, so that a forked child may call it.
 
@@ -17,31 +17,31 @@ use crate::tcp_state::TcpState;
 /// `SIOCOUTQ` has the number of the terminal's `TIOCOUTQ` (linux/sockios.h).
 const SIOCOUTQ: Opcode = libc::TIOCOUTQ as Opcode;
 
-/// Bytes in the send queue of a TCP socket that the peer has not acknowledged (`SIOCOUTQ`), whether
-/// they were sent or not; an unacknowledged FIN counts as one.
+/// Returns the number of bytes in the send queue that the peer has not acknowledged (`SIOCOUTQ`), sent
+/// or not; an unacknowledged FIN counts as one.
 ///
 /// # Errors
 ///
-/// `EINVAL` for a listening socket, `ENOTTY` for what is not a socket.
+/// `EINVAL` for a listening socket, `ENOTTY` for a descriptor that is not a socket.
 pub fn unsent(fd: impl AsFd) -> Result<u32> {
     // SAFETY: SIOCOUTQ takes a pointer to an int and writes that int, as `Getter` promises for it.
     let bytes = unsafe { ioctl(fd, Getter::<SIOCOUTQ, libc::c_int>::new()) }?;
     Ok(bytes.cast_unsigned())
 }
 
-/// Bytes that have come and were not read yet (`SIOCINQ`, that is `FIONREAD`); a FIN is none.
+/// Returns the number of received bytes that were not read yet (`SIOCINQ`, that is `FIONREAD`), without a FIN.
 ///
 /// # Errors
 ///
-/// `EINVAL` for a listening socket, `ENOTTY` for what has no such queue.
+/// `EINVAL` for a listening socket, `ENOTTY` for a descriptor without such a queue.
 pub fn unread(fd: impl AsFd) -> Result<u32> {
     rustix::io::ioctl_fionread(fd).map(|bytes| bytes as u32)
 }
 
-/// Ends a connection at once, in the way that tells the peer the truth. Whoever is blocked on the socket is woken.
+/// Ends a connection at once: with RST if bytes are lost, otherwise with FIN. Wakes threads that block on the socket.
 ///
-/// Where bytes are lost, because the peer has not acknowledged them or we have not read them, the peer sees RST and no FIN
-/// before it, unless that has gone out already; otherwise it sees FIN.
+/// Bytes are lost that the peer has not acknowledged or that we have not read (RFC 1122 4.2.2.13). Then no FIN precedes the
+/// RST, unless it was sent already.
 pub fn abort(fd: impl AsFd) {
     let fd = fd.as_fd();
     let more_than = |few: u32, bytes: Result<u32>| bytes.is_ok_and(|bytes| bytes > few);
@@ -63,7 +63,8 @@ fn unacknowledged_fin(fd: BorrowedFd<'_>) -> u32 {
     u32::from(matches!(state, Ok(TcpState::FinWait1 | TcpState::Closing | TcpState::LastAck)))
 }
 
-/// Has the errors of routers reported at once, and queued (`IP_RECVERR`, `IPV6_RECVERR`; ip(7)).
+/// Sets whether ICMP errors are reported at once and queued (`IP_RECVERR`, `IPV6_RECVERR`; ip(7)).
+/// [`crate::error_queue`] reads the queue.
 ///
 /// # Errors
 ///
@@ -77,8 +78,8 @@ pub fn set_receive_errors(fd: impl AsFd, on: bool) -> Result<()> {
     set_int(fd, level, option, libc::c_int::from(on))
 }
 
-/// Leaves the choice of the port to connect(2) when only an address is bound (`IP_BIND_ADDRESS_NO_PORT`; ip(7)): it may
-/// then be one that has a connection to another peer. It holds for IPv6 sockets too.
+/// Sets whether connect(2), and not bind(2), chooses the port when only an address is bound (`IP_BIND_ADDRESS_NO_PORT`;
+/// ip(7)): it may then choose one that has a connection to another peer. Applies to IPv6 sockets, too.
 ///
 /// # Errors
 ///
@@ -102,12 +103,12 @@ fn set_int(
     }
 }
 
-/// Has a socket use this interface only (`SO_BINDTODEVICE`; socket(7)).
+/// Binds a socket to an interface (`SO_BINDTODEVICE`; socket(7)).
 ///
 /// # Errors
 ///
-/// `ENODEV` for a name that no interface has, `EPERM` for a socket that is bound to another and a caller without
-/// CAP_NET_RAW.
+/// `ENODEV` if no interface has this name; `EPERM` if the socket is bound to another one and the caller lacks
+/// `CAP_NET_RAW`.
 pub fn bind_to_device(fd: impl AsFd, name: &str) -> Result<()> {
     let raw = std::os::fd::AsRawFd::as_raw_fd(&fd.as_fd());
     let size = name.len() as libc::socklen_t;

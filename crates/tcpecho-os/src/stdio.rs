@@ -1,4 +1,4 @@
-//! Whether stdout was open when the program started.
+//! Tells whether stdout was open when the program started.
 //!
 //! Rust's runtime opens /dev/null in place of a closed descriptor 0, 1 or 2, so that no socket or file gets that number.
 //! After that, output into nothing looks like success. Only what runs before main can see the difference.
@@ -20,7 +20,7 @@ extern "C" fn look() {
     STDOUT_WAS_CLOSED.store(flags == -1, Relaxed);
 }
 
-/// Whether descriptor 1 was closed when the program started; then it leads to /dev/null now.
+/// Returns whether descriptor 1 was closed when the program started; it is /dev/null then.
 #[must_use]
 pub fn stdout_was_closed() -> bool {
     STDOUT_WAS_CLOSED.load(Relaxed)

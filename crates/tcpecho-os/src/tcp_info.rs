@@ -1,6 +1,6 @@
-//! What the kernel knows of a TCP connection: `TCP_INFO` (tcp(7), `tcp_info` in linux/tcp.h).
+//! Reads the kernel's figures on a TCP connection: `TCP_INFO` (tcp(7), `struct tcp_info` in linux/tcp.h).
 //!
-//! The structure grows with the kernel and is therefore read by the length that came back, never as
+//! The structure grows with the kernel, so it is read by the length that the kernel returned, never as
 //! a `struct`. Nothing here allocates, locks or keeps state, so that a forked child may call it.
 
 use std::os::fd::{AsFd, AsRawFd};
@@ -34,7 +34,7 @@ fields_of! { u8 u32 u64 }
 
 macro_rules! tcp_info {
     ($($(#[doc = $doc:literal])* $name:ident: $kind:ty, $offset:literal;)*) => {
-        /// What `TCP_INFO` said.
+        /// The fields of `TCP_INFO`.
         ///
         /// A plain field has been in every Linux since 2.6 and is 0 should it be missing; an
         /// `Option` is `None` where the running kernel does not have the field yet.
@@ -60,7 +60,7 @@ macro_rules! tcp_info {
 tcp_info! {
     /// Retransmissions of the segment at the head of the queue since the last progress.
     retransmits: u8, 2;
-    /// Zero-window or keepalive probes that no answer came to.
+    /// Zero-window or keepalive probes without an answer.
     probes: u8, 3;
     /// How often the retransmission timer has doubled.
     backoff: u8, 4;
@@ -82,9 +82,9 @@ tcp_info! {
     retrans: u32, 36;
     /// Milliseconds since we last sent data.
     last_data_sent_ms: u32, 44;
-    /// Milliseconds since data last came.
+    /// Milliseconds since data was last received.
     last_data_recv_ms: u32, 52;
-    /// Milliseconds since an acknowledgement last came.
+    /// Milliseconds since an acknowledgement was last received.
     last_ack_recv_ms: u32, 56;
     /// Path MTU, in bytes.
     pmtu: u32, 60;
@@ -100,11 +100,11 @@ tcp_info! {
     total_retrans: u32, 100;
     /// Payload bytes that the peer acknowledged, and our SYN and FIN.
     bytes_acked: Option<u64>, 120;
-    /// Payload bytes that came in order, and the peer's FIN.
+    /// Payload bytes received in order, and the peer's FIN.
     bytes_received: Option<u64>, 128;
     /// Segments sent, retransmissions and pure acknowledgements included.
     segs_out: Option<u32>, 136;
-    /// Segments that came.
+    /// Segments received.
     segs_in: Option<u32>, 140;
     /// Bytes in the send queue that were never sent.
     notsent_bytes: Option<u32>, 144;
@@ -124,7 +124,7 @@ tcp_info! {
     bytes_sent: Option<u64>, 200;
     /// Payload bytes retransmitted.
     bytes_retrans: Option<u64>, 208;
-    /// Segments that came out of order.
+    /// Segments received out of order.
     rcv_ooopack: Option<u32>, 224;
     /// The window that the peer offers, in bytes.
     snd_wnd: Option<u32>, 228;
@@ -163,10 +163,10 @@ pub fn tcp_info(fd: impl AsFd) -> Result<TcpInfo> {
 /// The accept queue of a listener.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ListenQueue {
-    /// Connections that wait for accept(2).
+    /// Connections waiting for accept(2).
     pub length: u32,
-    /// The backlog in force, which is what listen(2) was asked for or `net.core.somaxconn`. The
-    /// queue takes one connection more than this.
+    /// The backlog in force: the smaller of listen(2)'s argument and `net.core.somaxconn`. The queue
+    /// takes one connection more.
     pub backlog: u32,
 }
 

@@ -1,4 +1,4 @@
-//! The states of a TCP socket, which `TCP_INFO` and `inet_diag` number alike.
+//! The states of a TCP socket, with the numbers that `TCP_INFO` and `inet_diag` share.
 
 use std::fmt;
 
@@ -39,14 +39,14 @@ impl TcpState {
         (TcpState::NewSynRecv, "NEW_SYN_RECV"),
     ];
 
-    /// The state that Linux numbers `number` (`TCP_ESTABLISHED` is 1).
+    /// Returns the state with this number (`TCP_ESTABLISHED` is 1).
     #[must_use]
     pub fn from_number(number: u8) -> Self {
         let row = usize::from(number).checked_sub(1).and_then(|row| Self::ALL.get(row));
         row.map_or(TcpState::Other(number), |row| row.0)
     }
 
-    /// The state's name as RFC 9293 writes it, with underscores; `?` for an unknown one.
+    /// Returns the state's name as RFC 9293 writes it, with underscores; `?` for an unknown one.
     #[must_use]
     pub fn word(self) -> &'static str {
         Self::ALL.iter().find(|row| row.0 == self).map_or("?", |row| row.1)

@@ -1,7 +1,7 @@
-//! When the kernel sent and received (`SO_TIMESTAMPING`; Documentation/networking/timestamping.rst), on a TCP connection.
+//! Kernel time stamps of a TCP connection (`SO_TIMESTAMPING`; Documentation/networking/timestamping.rst).
 //!
-//! Sent is when the driver was handed the packet, acknowledged is when the ACK for it came, received is when the packet
-//! came in: all three without the time that this process took to be woken. The clock is that of the day.
+//! There is one for a packet handed to the driver, one for its acknowledgement, and one for a received packet. None includes
+//! the time until this process was woken. They are times of the wall clock (`CLOCK_REALTIME`).
 
 use std::os::fd::{AsFd, AsRawFd};
 use std::time::Duration;
@@ -24,27 +24,27 @@ const FLAGS: libc::c_uint = libc::SOF_TIMESTAMPING_TX_SOFTWARE
 const LEFT: u32 = 0;
 const ACKNOWLEDGED: u32 = 2;
 
-/// What became of a byte that was sent.
+/// What happened to a byte that was sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Sent {
-    /// It was handed to the driver.
+    /// It was handed to the network driver.
     Left,
     /// The peer's kernel acknowledged it.
     Acknowledged,
 }
 
-/// The kernel's word on something that was sent.
+/// A time stamp of something that was sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Report {
-    /// What it is about.
+    /// What happened.
     pub what: Sent,
     /// The offset of the last byte of the send(2), counted from [`enable()`], modulo 2³².
     pub offset: u32,
-    /// Since the epoch.
+    /// Time since the epoch.
     pub at: Duration,
 }
 
-/// Switches the stamps on for a connection that is established and has sent nothing yet.
+/// Enables the stamps on a connection that is established and has sent nothing yet.
 ///
 /// # Errors
 /// `EINVAL` for a socket that is not connected or a kernel that lacks one of the stamps (Linux 4.5 has them all).
@@ -60,10 +60,11 @@ pub fn enable(fd: impl AsFd) -> Result<()> {
     if result == 0 { Ok(()) } else { Err(last_errno()) }
 }
 
-/// Receives as recv(2) does, without blocking, and tells when the last of it came in, where that is known.
+/// Receives as recv(2) does, without blocking. Returns the number of bytes and, if there is a stamp, when the last of them
+/// was received.
 ///
 /// # Errors
-/// Those of recv(2); `EAGAIN` where nothing waits.
+/// Those of recv(2); `EAGAIN` if nothing is queued.
 pub fn receive(fd: impl AsFd, buffer: &mut [u8]) -> Result<(usize, Option<Duration>)> {
     let mut stamp = None;
     let count = receive_message(fd, buffer, 0, |level, kind, data| {
@@ -74,7 +75,7 @@ pub fn receive(fd: impl AsFd, buffer: &mut [u8]) -> Result<(usize, Option<Durati
     Ok((count, stamp))
 }
 
-/// The next report on what was sent, if there is one. Other messages of the error queue are passed over.
+/// Returns the next report on what was sent, if there is one. Drops other messages of the error queue.
 ///
 /// # Errors
 /// Those of recvmsg(2).

@@ -1,5 +1,5 @@
-//! The init itself, and how a program becomes of its children. Everything here runs in a copied process: no allocation,
-//! no lock, no panic that matters.
+//! The init's main loop, and how its children execute programs. Everything here runs in a copied process: it neither
+//! allocates nor locks, and a panic only ends the process.
 
 use std::ffi::{CStr, c_char};
 use std::io::IoSlice;
@@ -16,7 +16,7 @@ use crate::exec_gate;
 use tcpecho_os::errno::last_errno;
 use tcpecho_os::fork::{clone_process, close_all_but, reset_dispositions, reset_signals};
 
-/// What the init works with, allocated while that was still allowed.
+/// The init's memory, allocated before the copy is made.
 pub(super) struct Memory {
     text: Vec<u8>,
     pointers: Vec<*const c_char>,
@@ -31,8 +31,8 @@ impl Memory {
     }
 }
 
-/// The life of a host's init. It returns, and the kernel ends the whole host with it, when the lab's end of `socket` is
-/// closed and when any call that it lives by fails: the lab learns of both as of a host that is off.
+/// The init's body. It returns, and the kernel kills the whole host with it, when the lab's end of `socket` is closed or a
+/// call fails that it cannot do without: the lab sees both as a host that is off.
 pub(super) fn run(socket: BorrowedFd<'_>, name: &[u8], memory: &mut Memory) -> i32 {
     // SAFETY: this is a copy of the lab with one thread, which uses no descriptor but `socket` and only makes system calls.
     unsafe {
@@ -75,7 +75,7 @@ fn work(signals: BorrowedFd<'_>, socket: BorrowedFd<'_>, memory: &mut Memory) ->
     }
 }
 
-/// Programs find 0, 1 and 2 taken in the init, so that no descriptor passed to it ever has such a number.
+/// Takes the lowest free descriptor. With 0, 1 and 2 taken, no descriptor that the init receives has such a number.
 fn occupy_lowest_descriptor() {
     use rustix::fs::{Mode, OFlags, open};
     if let Ok(null) = open(c"/dev/null", OFlags::RDWR, Mode::empty()) {
@@ -116,7 +116,7 @@ fn reap(signals: BorrowedFd<'_>, socket: BorrowedFd<'_>) -> Result<(), Errno> {
     }
 }
 
-/// Fails when the lab is gone; also else the lab would wait in vain for what it was not told.
+/// Sends an answer. Fails if the lab is gone; any other failure ends the init, too, since the lab would wait for ever.
 fn tell(
     socket: BorrowedFd<'_>,
     answer: Answer,
@@ -179,12 +179,12 @@ fn start(
         Ok(_) => Errno::BADMSG,
         Err(errno) => errno,
     };
-    // Whether it has become the program cannot be known after an error of read(2): it must not run unheard.
+    // After an error of read(2) it is unknown whether execve(2) has succeeded: the program must not run unnoticed.
     let _ = pidfd_send_signal(&child.1, Signal::KILL);
     Err(failed.into())
 }
 
-/// Waits until there is something to read, but not when the lab is gone: `EPIPE`.
+/// Waits until `from` is readable; fails with `EPIPE` if the lab is gone.
 fn readable_while_connected(from: BorrowedFd<'_>, socket: BorrowedFd<'_>) -> Result<(), Errno> {
     let mut ready = [
         PollFd::from_borrowed_fd(from, PollFlags::IN),
@@ -194,7 +194,7 @@ fn readable_while_connected(from: BorrowedFd<'_>, socket: BorrowedFd<'_>) -> Res
     if ready[0].revents().is_empty() { Err(Errno::PIPE) } else { Ok(()) }
 }
 
-/// The strings of a program to start, where they lie in the init's memory.
+/// The strings of a program to start, as pointers into the init's memory.
 struct Exec {
     path: *const c_char,
     directory: *const c_char,
@@ -227,7 +227,7 @@ impl Exec {
         Ok(Exec { path, directory, arguments: argv.as_ptr(), variables: envp.as_ptr() })
     }
 
-    /// In the child: execve(2). Returns only when something failed.
+    /// Calls execve(2), in the child. Returns only the errno of a failure.
     fn become_it(&self, ordinary_ports: bool, stdio: &[OwnedFd; 3]) -> Errno {
         let _ = rustix::process::setsid();
         // SAFETY: the process has one thread, and these are plain system calls. The four pointers come from `find`, which made

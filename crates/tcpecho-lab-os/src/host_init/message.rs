@@ -1,4 +1,4 @@
-//! What lab and init say to each other: one datagram each, numbers in the machine's order, descriptors beside them.
+//! The messages between lab and init: one datagram each, numbers in native byte order, descriptors as `SCM_RIGHTS`.
 
 use std::io::{IoSlice, IoSliceMut};
 use std::mem::MaybeUninit;
@@ -12,7 +12,7 @@ use rustix::net::{
 
 use super::start::{LONGEST_START, Start};
 
-/// What stands before the strings of a start: path, directory, arguments, environment, each ended by NUL.
+/// Precedes the strings of a start: path, directory, arguments, environment, each ended by NUL.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Header {
     pub(super) id: u32,
@@ -60,7 +60,7 @@ pub(super) fn encode(start: &Start<'_>) -> Result<Vec<u8>, Errno> {
     Ok(text)
 }
 
-/// The init's side of the conversation.
+/// A message of the init.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Answer {
     Started { id: u32, pid: i32 },
@@ -123,7 +123,7 @@ pub(super) fn send(
     .map(drop)
 }
 
-/// One datagram and up to four descriptors; a length of 0 is the other end's close.
+/// Receives one datagram and up to four descriptors; a length of 0 means that the other end is closed.
 pub(super) fn receive(
     socket: BorrowedFd<'_>,
     bytes: &mut [u8],

@@ -1,4 +1,4 @@
-//! What a host's init is asked for.
+//! A request to a host's init: the program to start.
 
 use std::ffi::{CStr, CString};
 use std::os::fd::BorrowedFd;
@@ -8,25 +8,25 @@ use rustix::io::Errno;
 /// The most bytes that one [`Start`] may take: arguments, environment and paths together.
 pub const LONGEST_START: usize = 128 * 1024;
 
-/// A program to start. All paths and variables are the lab's; the host shares its file system.
+/// A program to start. Its paths are the lab's: the host shares the lab's file system.
 #[derive(Debug)]
 pub struct Start<'a> {
-    /// Comes back with the report.
+    /// Identifies the program in the reports.
     pub id: u32,
-    /// The executable; it is not searched for.
+    /// The executable's path; `PATH` is not searched.
     pub path: &'a CStr,
-    /// The arguments, the program's own name first.
+    /// The arguments, with the program's name first; at least one.
     pub argv: &'a [CString],
-    /// `NAME=value`.
+    /// The environment, as `NAME=value`.
     pub env: &'a [CString],
-    /// Where it starts.
+    /// Its working directory.
     pub directory: &'a CStr,
-    /// Take `CAP_NET_BIND_SERVICE` away, so that ports below 1024 are refused as to an ordinary user.
+    /// Drops `CAP_NET_BIND_SERVICE`, so that ports below `net.ipv4.ip_unprivileged_port_start` are refused (`EACCES`).
     pub ordinary_ports: bool,
     /// Its standard input, output and error.
     pub stdio: [BorrowedFd<'a>; 3],
-    /// The other end of an [`ExecGate`]: it starts only when that says so, and whoever holds the other end has to trace it
-    /// then.
+    /// The other end of an [`ExecGate`](crate::exec_gate::ExecGate): the program waits at it. The answering process must trace
+    /// it by then, because its system calls fail with `ENOSYS` otherwise.
     pub gate: Option<BorrowedFd<'a>>,
 }
 

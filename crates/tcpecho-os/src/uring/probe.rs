@@ -1,5 +1,5 @@
-//! Whether a ring works here: io_uring_setup(2) alone does not tell, because a seccomp filter may refuse io_uring_enter(2),
-//! and a kernel may list an operation that it then refuses.
+//! Tests whether a ring works here. io_uring_setup(2) alone does not show it: a seccomp filter may refuse
+//! io_uring_enter(2), and a kernel may list an operation that it then refuses.
 
 use std::{
     os::fd::OwnedFd,

@@ -48,8 +48,8 @@ fn a_chunk_comes_and_goes_and_the_next_receive_is_linked_behind() {
 
 /// Writes until the kernel has taken all it will, buffers still growing included.
 fn fill(socket: &OwnedFd) {
-    let socket = &TcpStream::from(socket.try_clone().unwrap());
     use rustix::event::{PollFd, PollFlags, Timespec, poll};
+    let socket = &TcpStream::from(socket.try_clone().unwrap());
     let silence = Timespec { tv_sec: 0, tv_nsec: 200_000_000 };
     let much = vec![0; 65536];
     socket.set_nonblocking(true).unwrap();
@@ -122,7 +122,7 @@ fn an_empty_pool_is_an_error_of_the_receive_and_not_its_end() {
     let pairs: Vec<_> = (0..=u32::from(BUFFERS)).map(|_| pair()).collect();
     for (token, (client, server)) in pairs.iter().enumerate() {
         (&*client).write_all(b"x").unwrap();
-        ring.recv(&server, token as u32);
+        ring.recv(server, token as u32);
     }
     let mut chunks = Vec::new();
     let mut starved = None;
