@@ -24,7 +24,7 @@ pub(super) fn look(plan: &Plan, place: &Place) -> Vec<String> {
     let mut found = place.remarks.clone();
     found.extend(start(plan.start_at, SystemTime::now()));
     found.extend(descriptors(connections, machine::descriptors()));
-    if let Some(text) = sysctl::read(PORTS).ok() {
+    if let Ok(text) = sysctl::read(PORTS) {
         found.extend(ports(plan, connections, &text));
     }
     if local {
