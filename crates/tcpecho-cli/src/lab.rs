@@ -25,9 +25,8 @@ use std::{
 use clap::{Args, Subcommand, ValueEnum};
 use nix::sys::signal::Signal;
 use tcpecho_lab::{
-    Family, Place, Side, doctor,
+    Family, Place, Side, agent, doctor,
     host::Cable,
-    puppet,
     scenario::{Run, SCENARIOS, Scenario, Verdict},
     stage::Stage,
     trial::{Trial, pairs, trials},
@@ -70,7 +69,7 @@ enum What {
     Doctor,
     /// Make a system call for each line of standard input; what scenarios are played with
     #[command(hide = true)]
-    Puppet,
+    Agent,
 }
 
 #[derive(Debug, Args)]
@@ -151,12 +150,12 @@ pub(crate) fn run(args: &LabArgs) -> ExitCode {
         What::Shell(args) => shell::run(args),
         What::Test(args) => test::test(args),
         What::Doctor => examine(),
-        What::Puppet => obey(),
+        What::Agent => obey(),
     }
 }
 
 fn obey() -> ExitCode {
-    match puppet::main_loop(io::stdin().lock(), io::stdout().lock()) {
+    match agent::main_loop(io::stdin().lock(), io::stdout().lock()) {
         Ok(status) => ExitCode::from(status),
         Err(_) => ExitCode::from(exit::NOT_POSSIBLE),
     }
@@ -346,9 +345,9 @@ fn wait_for_enter(sentence: &str) {
     let _ = io::stdin().read_line(&mut String::new());
 }
 
-fn puppet_command() -> Vec<OsString> {
+fn agent_command() -> Vec<OsString> {
     let program = std::env::current_exe().unwrap_or_else(|_| "tcpecho".into());
-    vec![program.into_os_string(), "lab".into(), "puppet".into()]
+    vec![program.into_os_string(), "lab".into(), "agent".into()]
 }
 
 impl RunArgs {

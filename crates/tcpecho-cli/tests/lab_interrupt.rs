@@ -84,7 +84,7 @@ fn text_has_the_ladder_so_far_and_the_sum() {
     for names in [&[LONG][..], &[LONG, LONG]] {
         for signal in [Signal::TERM, Signal::INT] {
             let args = [&["run", "--real-time", "--jobs", "2"], names].concat();
-            let Some(playing) = Playing::start(&args, "puppet") else { return };
+            let Some(playing) = Playing::start(&args, "agent") else { return };
             let shown = text(&playing.gets(signal).stdout);
             for part in ["== a client and a server talk", "INTERRUPTED: ", "(--seed 0)\n"] {
                 assert!(shown.contains(part), "missing {part:?} in:\n{shown}");
@@ -97,7 +97,7 @@ fn text_has_the_ladder_so_far_and_the_sum() {
 fn machine_formats_mark_what_was_interrupted() {
     for signal in [Signal::TERM, Signal::INT] {
         let args = |format| ["run", LONG, "all", "--real-time", "--jobs", "1", "--format", format];
-        let Some(playing) = Playing::start(&args("ndjson"), "puppet") else { return };
+        let Some(playing) = Playing::start(&args("ndjson"), "agent") else { return };
         let shown = text(&playing.gets(signal).stdout);
         let objects: Vec<serde_json::Value> =
             shown.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
@@ -111,7 +111,7 @@ fn machine_formats_mark_what_was_interrupted() {
                 .any(|object| object["what"] == "interrupted" && object["scenario"] == LONG)
         );
 
-        let playing = Playing::start(&args("junit"), "puppet").unwrap();
+        let playing = Playing::start(&args("junit"), "agent").unwrap();
         let shown = text(&playing.gets(signal).stdout);
         assert!(shown.contains("<error message=\"INTERRUPTED: ") && shown.contains("</testsuite>"));
         assert!(shown.contains("<skipped message=\"INTERRUPTED: before it began\"/>"), "{shown}");
@@ -123,7 +123,7 @@ fn a_capture_has_the_packets_so_far() {
     let file =
         std::env::temp_dir().join(format!("tcpecho-interrupted-{}.pcapng", std::process::id()));
     let args = ["run", LONG, "--real-time", "--pcapng", file.to_str().unwrap()];
-    let Some(playing) = Playing::start(&args, "puppet") else { return };
+    let Some(playing) = Playing::start(&args, "agent") else { return };
     playing.gets(Signal::TERM);
     assert!(fs::metadata(&file).unwrap().len() > 0);
     fs::remove_file(&file).unwrap();

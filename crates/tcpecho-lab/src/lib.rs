@@ -8,6 +8,7 @@
 
 #![forbid(unsafe_code)]
 
+pub mod agent;
 pub mod doctor;
 pub mod host;
 pub mod impairment;
@@ -15,7 +16,6 @@ pub mod pace;
 pub mod packet;
 pub mod pcapng;
 pub mod program;
-pub mod puppet;
 pub mod quiz;
 pub mod scenario;
 pub mod stage;

@@ -210,7 +210,7 @@ impl Program {
         )
     }
 
-    /// Says a line and waits for the next one in answer, as befits a [`crate::puppet`].
+    /// Says a line and waits for the next one in answer, as befits an [agent](crate::agent).
     ///
     /// # Errors
     /// As [`Program::next_line`], and if nothing can be said.
@@ -297,7 +297,7 @@ impl Program {
         }
     }
 
-    /// Whether it sleeps in a system call other than read(2): a [`crate::puppet`] that has answered reads on.
+    /// Whether it sleeps in a system call other than read(2): an [agent](crate::agent) that has answered reads on.
     pub(crate) fn is_blocked(&self) -> bool {
         asleep::system_call(self.pid()).is_some_and(|call| call != libc::SYS_read)
     }

@@ -161,26 +161,26 @@ impl Scenario {
         SCENARIOS.iter().copied().find(|scenario| scenario.name == name)
     }
 
-    /// Plays it. `puppet` is the command that starts a [`crate::puppet`]; `prepare` may change the stage before.
+    /// Plays it. `agent` is the command that starts an [agent](crate::agent); `prepare` may change the stage before.
     pub fn run(
         &'static self,
         family: Family,
         cable: Cable,
-        puppet: Vec<OsString>,
+        agent: Vec<OsString>,
         prepare: impl FnOnce(&mut Stage),
     ) -> Run {
-        self.run_on(&Options { family, cable, ..Options::default() }, puppet, prepare)
+        self.run_on(&Options { family, cable, ..Options::default() }, agent, prepare)
     }
 
     /// The same, with everything that can be said about the hosts.
     pub fn run_on(
         &'static self,
         options: &Options,
-        puppet: Vec<OsString>,
+        agent: Vec<OsString>,
         prepare: impl FnOnce(&mut Stage),
     ) -> Run {
         let family = options.family;
-        let mut stage = match Stage::on(options, puppet) {
+        let mut stage = match Stage::on(options, agent) {
             Ok(stage) => stage,
             Err(failed) => {
                 let verdict = Verdict::Skipped(failed.to_string());

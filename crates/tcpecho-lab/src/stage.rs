@@ -92,7 +92,7 @@ pub struct Kept {
 pub struct Stage {
     two: TwoHosts,
     family: Family,
-    puppet: Vec<OsString>,
+    agent: Vec<OsString>,
     claims: usize,
     failed: Vec<String>,
     real_time: bool,
@@ -116,19 +116,19 @@ impl Patience {
 }
 
 impl Stage {
-    /// Two hosts, and the command that starts a [`crate::puppet`].
+    /// Two hosts, and the command that starts an [agent](crate::agent).
     ///
     /// # Errors
     /// Whatever [`TwoHosts::new`] needs and this system refuses.
-    pub fn new(family: Family, cable: Cable, puppet: Vec<OsString>) -> Result<Self, Failed> {
-        Stage::on(&Options { family, cable, ..Options::default() }, puppet)
+    pub fn new(family: Family, cable: Cable, agent: Vec<OsString>) -> Result<Self, Failed> {
+        Stage::on(&Options { family, cable, ..Options::default() }, agent)
     }
 
     /// The same, with everything that can be said about the hosts.
     ///
     /// # Errors
     /// As [`Stage::new`].
-    pub fn on(options: &Options, puppet: Vec<OsString>) -> Result<Self, Failed> {
+    pub fn on(options: &Options, agent: Vec<OsString>) -> Result<Self, Failed> {
         let (two, family) = (TwoHosts::new(options)?, options.family);
         let guest = Guest::default();
         let patience = Patience(Arc::new(Mutex::new(PATIENCE)));
@@ -137,7 +137,7 @@ impl Stage {
         Ok(Stage {
             two,
             family,
-            puppet,
+            agent,
             claims,
             failed,
             real_time,
@@ -434,7 +434,7 @@ impl Stage {
         side: Side,
         special: impl FnOnce(Launch) -> Launch,
     ) -> Result<Actor, Broken> {
-        let launch = special(Launch::new(&self.puppet).without_streams());
+        let launch = special(Launch::new(&self.agent).without_streams());
         let program = self.two.host(side).launch(&launch);
         let program = program.map_err(|failed| Broken::new(failed.to_string()))?;
         Ok(Actor { program, patience: self.patience.clone() })
@@ -543,7 +543,7 @@ impl Stage {
         Ok((client, server))
     }
 
-    /// `4` or `6`, as a puppet's `socket` takes it.
+    /// `4` or `6`, as an agent's `socket` takes it.
     #[must_use]
     pub fn number(&self) -> char {
         if self.family == Family::V4 { '4' } else { '6' }
@@ -576,7 +576,7 @@ impl Stage {
     }
 }
 
-/// A program that makes one system call for each line it is told ([`crate::puppet`]).
+/// A program that makes one system call for each line it is told ([`crate::agent`]).
 pub struct Actor {
     program: Program,
     patience: Patience,

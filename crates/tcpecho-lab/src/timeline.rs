@@ -227,7 +227,7 @@ impl What {
 /// What a claim is about, as it was seen.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Fact {
-    /// What a call came to, in a puppet's words.
+    /// What a call came to, in an agent's words.
     Answer(String),
     /// A packet that arrived.
     Packet {

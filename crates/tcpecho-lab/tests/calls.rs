@@ -34,7 +34,7 @@ fn calls(lab: &Lab) -> Vec<(Place, CallMoment)> {
     calls.collect()
 }
 
-/// What a side's calls on sockets came to, as a puppet would say it.
+/// What a side's calls on sockets came to, as an agent would say it.
 fn results(lab: &Lab, side: Side) -> Vec<(&'static str, String)> {
     let of_side = calls(lab).into_iter().filter(|(place, _)| *place == Place::Host(side));
     let results = of_side.filter_map(|(_, call)| {
@@ -125,7 +125,7 @@ fn an_interrupted_call_starts_again_or_fails_as_its_handler_says() {
                     _ => None,
                 };
                 lab.two.timeline.wait_for(mark, PATIENCE, "accept again", again).unwrap();
-                let client = lab.puppet(Side::Client);
+                let client = lab.agent(Side::Client);
                 lab.starts_connecting(&client);
                 assert_eq!(client.next_line(PATIENCE).unwrap(), "ok");
             }
@@ -168,7 +168,7 @@ fn a_signal_that_nobody_handles_interrupts_nothing() {
         };
         lab.two.timeline.wait_for(0, PATIENCE, "SIGWINCH", heard).unwrap();
         server.wait_asleep_in(tcpecho_lab_os::system_call::ACCEPT4, PATIENCE).unwrap();
-        let client = lab.puppet(Side::Client);
+        let client = lab.agent(Side::Client);
         lab.starts_connecting(&client);
         assert!(server.next_line(PATIENCE).unwrap().starts_with("ok 1 "));
     });
@@ -180,11 +180,11 @@ fn an_injected_call_is_not_made_and_says_so() {
         return;
     }
     Lab::with(Family::V4, |lab| {
-        let puppet = Launch::new([env!("CARGO_BIN_EXE_tcpecho-puppet")])
+        let agent = Launch::new([env!("CARGO_BIN_EXE_tcpecho-agent")])
             .inject("accept", When::Nth(1), rustix::io::Errno::CONNABORTED)
             .inject("listen", When::Every, rustix::io::Errno::OPNOTSUPP)
             .inject("socket", When::Nth(2), rustix::io::Errno::MFILE);
-        let server = lab.two.server.launch(&puppet).unwrap();
+        let server = lab.two.server.launch(&agent).unwrap();
         for (line, answer) in [
             ("socket 4", "ok 0"),
             ("socket 4", "EMFILE"),
@@ -236,18 +236,18 @@ fn children_and_threads_are_observed_and_stay_their_parents_to_wait_for() {
 #[test]
 fn an_observed_program_stops_goes_on_and_ends_as_any_other() {
     observed(Family::V4, |lab| {
-        let puppet = lab.puppet(Side::Client);
+        let agent = lab.agent(Side::Client);
         for _ in 0..20 {
-            puppet.stop().unwrap();
-            assert_eq!(puppet.state(), Some('T'));
-            puppet.say("caught").unwrap();
-            assert!(puppet.next_line(Duration::from_millis(10)).is_err());
-            puppet.go_on().unwrap();
-            assert_eq!(puppet.next_line(PATIENCE).unwrap(), "ok 0");
+            agent.stop().unwrap();
+            assert_eq!(agent.state(), Some('T'));
+            agent.say("caught").unwrap();
+            assert!(agent.next_line(Duration::from_millis(10)).is_err());
+            agent.go_on().unwrap();
+            assert_eq!(agent.next_line(PATIENCE).unwrap(), "ok 0");
         }
-        puppet.say("exit 7").unwrap();
-        assert_eq!(puppet.wait(PATIENCE).unwrap().1, Exit::Exited(7));
-        let killed = lab.puppet(Side::Client);
+        agent.say("exit 7").unwrap();
+        assert_eq!(agent.wait(PATIENCE).unwrap().1, Exit::Exited(7));
+        let killed = lab.agent(Side::Client);
         killed.stop().unwrap();
         killed.kill();
         assert_eq!(killed.wait(PATIENCE).unwrap().1, Exit::Killed(9));

@@ -44,7 +44,7 @@ both!(a_lost_syn_is_sent_again, |lab: Lab| {
 both!(a_held_syn_ack_shows_the_states_between, |lab: Lab| {
     // Should it take long, the server's kernel sends it again.
     lab.two.wire.add(Rule::hold(Matcher::syn_ack()));
-    let (_server, client) = (lab.listening(), lab.puppet(Side::Client));
+    let (_server, client) = (lab.listening(), lab.agent(Side::Client));
     lab.starts_connecting(&client);
     let held = lab.two.wire.wait_for(&Matcher::syn_ack(), 0, PATIENCE).unwrap();
     assert_eq!(held.verdict, Verdict::Held);
@@ -78,7 +78,7 @@ both!(a_cut_cable_ends_in_a_timeout, |lab: Lab| {
 both!(the_smallest_retransmission_timeout_is_the_hosts, |lab: Lab| {
     let _server = lab.listening();
     let least_of_a_new_connection = || {
-        let client = lab.puppet(Side::Client);
+        let client = lab.agent(Side::Client);
         lab.starts_connecting(&client);
         assert_eq!(client.next_line(PATIENCE).unwrap(), "ok");
         let info = client.tcp_info(client.sockets()[0]).unwrap();
@@ -120,7 +120,7 @@ both!(a_corrupted_segment_is_noticed_and_sent_again, |lab: Lab| {
 
 both!(a_router_s_error_reaches_connect_at_once, |lab: Lab| {
     lab.two.wire.add(Rule::answer(Matcher::syn(), IcmpError::HostUnreachable));
-    let client = lab.puppet(Side::Client);
+    let client = lab.agent(Side::Client);
     lab.starts_connecting(&client);
     assert_eq!(client.next_line(PATIENCE).unwrap(), "EHOSTUNREACH");
     let packets = lab.packets();
@@ -176,17 +176,17 @@ both!(a_host_that_reboots_knows_nothing, |lab: Lab| {
 });
 
 both!(programs_stop_go_on_and_tell_their_end, |lab: Lab| {
-    let puppet = lab.puppet(Side::Client);
-    puppet.stop().unwrap();
-    assert_eq!(puppet.state(), Some('T'));
-    puppet.say("caught").unwrap();
-    assert!(puppet.next_line(Duration::from_millis(30)).is_err());
-    puppet.go_on().unwrap();
-    assert_eq!(puppet.next_line(PATIENCE).unwrap(), "ok 0");
-    assert_eq!(puppet.ask("handler SIGUSR1 norestart", PATIENCE).unwrap(), "ok");
-    puppet.signal(Signal::USR1).unwrap();
-    puppet.say("exit 7").unwrap();
-    assert_eq!(puppet.wait(PATIENCE).unwrap().1, Exit::Exited(7));
+    let agent = lab.agent(Side::Client);
+    agent.stop().unwrap();
+    assert_eq!(agent.state(), Some('T'));
+    agent.say("caught").unwrap();
+    assert!(agent.next_line(Duration::from_millis(30)).is_err());
+    agent.go_on().unwrap();
+    assert_eq!(agent.next_line(PATIENCE).unwrap(), "ok 0");
+    assert_eq!(agent.ask("handler SIGUSR1 norestart", PATIENCE).unwrap(), "ok");
+    agent.signal(Signal::USR1).unwrap();
+    agent.say("exit 7").unwrap();
+    assert_eq!(agent.wait(PATIENCE).unwrap().1, Exit::Exited(7));
     let nobody = lab.two.client.program(["/nowhere/to/be/found"]).unwrap_err();
     assert!(nobody.to_string().contains("ENOENT"), "{nobody}");
 });

@@ -93,7 +93,7 @@ fn play(scenarios: &[&'static Scenario], prepare: impl Fn(&mut Stage) + Sync) {
     if let Err(failed) = TwoHosts::new(&Options::default()) {
         return println!("SKIP no hosts: {failed}");
     }
-    let puppet = vec![env!("CARGO_BIN_EXE_tcpecho-puppet").into()];
+    let agent = vec![env!("CARGO_BIN_EXE_tcpecho-agent").into()];
     let plays: Vec<_> = (0..rounds())
         .flat_map(|_| {
             scenarios.iter().flat_map(|scenario| Family::BOTH.map(|family| (*scenario, family)))
@@ -106,7 +106,7 @@ fn play(scenarios: &[&'static Scenario], prepare: impl Fn(&mut Stage) + Sync) {
                 scope.spawn(|| {
                     let mut failures = Vec::new();
                     while let Some((scenario, family)) = plays.get(next.fetch_add(1, Relaxed)) {
-                        let run = scenario.run(*family, Cable::Tun, puppet.clone(), &prepare);
+                        let run = scenario.run(*family, Cable::Tun, agent.clone(), &prepare);
                         held.fetch_add(
                             usize::from(matches!(run.verdict, Verdict::Held(_))),
                             Relaxed,

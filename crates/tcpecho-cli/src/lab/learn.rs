@@ -18,9 +18,9 @@ use tcpecho_lab::{
 };
 
 use super::{
-    Families, enter,
+    Families, agent_command, enter,
     ladder::{self, Look, wrap},
-    puppet_command, refuse, report, status, unknown,
+    refuse, report, status, unknown,
 };
 use crate::output::{ExitWithReader, OutputBuffer, lost_as_text};
 
@@ -63,7 +63,7 @@ pub(super) fn run(args: &LearnArgs) -> ExitCode {
     let _watch = ExitWithReader::start();
     show(&format!("{}: {} ({})", scenario.name, scenario.title, scenario.source));
     show(scenario.question);
-    let run = scenario.run(family, cable, puppet_command(), |stage| stage.two().wire.seed(seed));
+    let run = scenario.run(family, cable, agent_command(), |stage| stage.two().wire.seed(seed));
     if !matches!(run.verdict, Verdict::Held(_)) {
         // What did not go as it should is no lesson.
         let mut out = OutputBuffer::stdout(lost_as_text);

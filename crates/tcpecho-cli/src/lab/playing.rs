@@ -26,7 +26,7 @@ use tcpecho_lab::{
     stage::Stage,
 };
 
-use super::{ladder::Ladder, puppet_command, refuse, slowly};
+use super::{agent_command, ladder::Ladder, refuse, slowly};
 use crate::signals::Signals;
 
 /// What is to be played, and how.
@@ -164,7 +164,7 @@ impl Shared {
             }
             let (family, cable, power) = (*family, self.plan.cable, self.power.clone());
             let options = Options { family, cable, power, ..Options::default() };
-            let run = scenario.run_on(&options, puppet_command(), |stage| {
+            let run = scenario.run_on(&options, agent_command(), |stage| {
                 (self.plan.prepare)(stage);
                 self.begin(place, stage);
             });

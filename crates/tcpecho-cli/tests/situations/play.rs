@@ -30,9 +30,9 @@ pub(crate) fn play(
     cable: Cable,
     patience: Duration,
 ) -> Result<Outcome, Broken> {
-    let puppet: Vec<OsString> =
-        [env!("CARGO_BIN_EXE_tcpecho"), "lab", "puppet"].map(OsString::from).into();
-    let stage = Stage::new(situation.family, cable, puppet)?;
+    let agent: Vec<OsString> =
+        [env!("CARGO_BIN_EXE_tcpecho"), "lab", "agent"].map(OsString::from).into();
+    let stage = Stage::new(situation.family, cable, agent)?;
     // Clients that have no limit of their own are not waited for two minutes.
     stage.two().set_sysctl("net.ipv4.tcp_syn_retries", "1")?;
     stage.two().set_sysctl("net.ipv4.tcp_synack_retries", "1")?;

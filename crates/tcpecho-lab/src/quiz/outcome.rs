@@ -8,7 +8,7 @@ use super::poll_bits;
 /// What a call usually comes to, good or bad: where wrong alternatives come from.
 struct Usual {
     verb: &'static str,
-    /// What a puppet says.
+    /// What an agent says.
     answers: &'static [&'static str],
 }
 
@@ -42,13 +42,13 @@ const USUAL: &[Usual] = &[
     Usual { verb: "shutdown", answers: &["ok", "ENOTCONN", "EPIPE", "ECONNRESET"] },
 ];
 
-/// The call in a puppet's line, if it is one to ask about.
+/// The call in an agent's line, if it is one to ask about.
 pub(super) fn verb_of(line: &str) -> Option<&'static str> {
     let verb = call_of(line).split(' ').next()?;
     USUAL.iter().map(|usual| usual.verb).find(|known| *known == verb)
 }
 
-/// A puppet's line without the number of the socket.
+/// An agent's line without the number of the socket.
 pub(super) fn call_of(line: &str) -> &str {
     match line.split_once(": ") {
         Some((number, rest)) if number.parse::<usize>().is_ok() => rest,
@@ -61,7 +61,7 @@ pub(super) fn usual(verb: &str) -> impl Iterator<Item = String> + '_ {
     row.flat_map(|usual| usual.answers).map(move |answer| outcome(verb, answer).0)
 }
 
-/// A puppet's answer in words, and how much it is worth asking for.
+/// An agent's answer in words, and how much it is worth asking for.
 pub(super) fn outcome(verb: &str, answer: &str) -> (String, u8) {
     let Some(said) = answer.strip_prefix("ok") else { return (with_words(answer), 5) };
     let said = said.trim_start();

@@ -14,7 +14,7 @@ fn claim(sentence: &str, fact: Fact) -> Moment {
 
 /// A client that reads ECONNRESET and then end of file, and a server that is left in TIME_WAIT.
 fn run() -> Vec<Moment> {
-    let (client, other): (Arc<str>, Arc<str>) = ("puppet".into(), "puppet".into());
+    let (client, other): (Arc<str>, Arc<str>) = ("agent".into(), "agent".into());
     let host = Place::Host(Side::Client);
     let input = |program: &Arc<str>, line: &str| {
         moment(host, What::Input { program: Arc::clone(program), line: line.into() })

@@ -1,4 +1,4 @@
-//! What the tests of the laboratory share: two hosts, puppets in them, and a reason where there can be none.
+//! What the tests of the laboratory share: two hosts, agents in them, and a reason where there can be none.
 
 #![allow(dead_code, unused_imports, reason = "every test file uses a part of it")]
 #![allow(unreachable_pub, reason = "shared by several test files")]
@@ -50,17 +50,17 @@ impl Lab {
         }
     }
 
-    pub fn puppet(&self, side: Side) -> Program {
-        self.two.host(side).program([env!("CARGO_BIN_EXE_tcpecho-puppet")]).unwrap()
+    pub fn agent(&self, side: Side) -> Program {
+        self.two.host(side).program([env!("CARGO_BIN_EXE_tcpecho-agent")]).unwrap()
     }
 
     fn number(&self) -> char {
         if self.family == Family::V4 { '4' } else { '6' }
     }
 
-    /// A puppet in the server host that listens.
+    /// An agent in the server host that listens.
     pub fn listening(&self) -> Program {
-        let server = self.puppet(Side::Server);
+        let server = self.agent(Side::Server);
         for line in [
             format!("socket {}", self.number()),
             "setsockopt reuseaddr on".into(),
@@ -80,9 +80,9 @@ impl Lab {
         client.say(&format!("connect {address} {PORT}")).unwrap();
     }
 
-    /// A puppet in each host, connected: client and server.
+    /// An agent in each host, connected: client and server.
     pub fn connected(&self) -> (Program, Program) {
-        let (server, client) = (self.listening(), self.puppet(Side::Client));
+        let (server, client) = (self.listening(), self.agent(Side::Client));
         self.starts_connecting(&client);
         assert_eq!(client.next_line(PATIENCE).unwrap(), "ok");
         let accepted = server.ask("accept", PATIENCE).unwrap();

@@ -1,4 +1,4 @@
-//! A program on strings: one system call for each line that it reads, and one line that says what the call said.
+//! The agent: a program inside a host that makes one system call for each line that it reads, and writes one line with the result.
 //!
 //! ```text
 //! socket 4              ok 0 fd=3          the socket's number here, and its descriptor
@@ -27,7 +27,7 @@
 //! | `poll MS` | POLLIN, POLLOUT, POLLPRI and POLLRDHUP are asked for; `ok 0x5`, `ok 0x0` after MS milliseconds |
 //! | `poll MS in` | the same without POLLOUT, which a socket that can be written to has at once |
 //! | `getsockopt error`, `getsockname`, `getpeername` | |
-//! | `setsockopt NAME VALUE…` | see `puppet/options.rs` |
+//! | `setsockopt NAME VALUE…` | see `agent/options.rs` |
 //! | `sigpipe default\|ignore`, `handler SIGNAL restart\|norestart\|default\|ignore`, `caught` | |
 //! | `handler SIGCHLD wait\|waitpid-loop` | a handler that calls wait(2) once, or waitpid(2) until nobody is left |
 //! | `fork` | a child echoes on this socket to its end and exits; the socket is closed here; `ok PID` |
@@ -58,7 +58,7 @@ type Answer = Result<String, Refusal>;
 
 enum Refusal {
     Errno(Errno),
-    /// Said, and then the puppet ends.
+    /// Said, and then the agent ends.
     Fatal(Errno),
     NotUnderstood,
 }
@@ -74,13 +74,13 @@ impl From<Errno> for Refusal {
 /// # Errors
 /// Those of reading commands and writing answers.
 pub fn main_loop(input: impl BufRead, mut output: impl Write) -> std::io::Result<u8> {
-    let mut puppet = Puppet::default();
+    let mut agent = Agent::default();
     for line in input.lines() {
         let line = line?;
         if let Some(status) = line.strip_prefix("exit ") {
             return Ok(status.trim().parse().unwrap_or(2));
         }
-        let answer = puppet.obey(&line);
+        let answer = agent.obey(&line);
         let is_last = matches!(answer, Err(Refusal::Fatal(_)));
         match answer {
             Ok(said) if said.is_empty() => writeln!(output, "ok")?,
@@ -100,11 +100,11 @@ pub fn main_loop(input: impl BufRead, mut output: impl Write) -> std::io::Result
 }
 
 #[derive(Default)]
-struct Puppet {
+struct Agent {
     sockets: Vec<Option<OwnedFd>>,
 }
 
-impl Puppet {
+impl Agent {
     fn obey(&mut self, line: &str) -> Answer {
         let newest = self.sockets.len().saturating_sub(1);
         let (number, line) = match line.split_once(": ") {

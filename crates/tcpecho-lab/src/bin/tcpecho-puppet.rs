@@ -1,9 +1,0 @@
-//! The puppet as a program of its own, for the lab's tests; see [`tcpecho_lab::puppet`].
-
-#![forbid(unsafe_code)]
-
-use std::process::ExitCode;
-
-fn main() -> std::io::Result<ExitCode> {
-    tcpecho_lab::puppet::main_loop(std::io::stdin().lock(), std::io::stdout()).map(ExitCode::from)
-}
