@@ -111,14 +111,14 @@ fn probe(plan: &Plan) -> u8 {
         if is_json && plan.sweep.is_none() {
             let in_stream = plan.manner == Manner::JsonStream;
             let spent = start.elapsed();
-            let status = exit::NOT_POSSIBLE;
+            let status = exit::NOT_CONNECTED;
             let none = (0, Duration::ZERO);
             let report = json::report(&[], &unresolved, plan, none, spent, status, in_stream);
             paper.report_line(&report);
         }
         return match paper.finish(Some(&signals)) {
-            Ok(()) => exit::NOT_POSSIBLE,
-            Err(why) => why.status(exit::NOT_POSSIBLE),
+            Ok(()) => exit::NOT_CONNECTED,
+            Err(why) => why.status(exit::NOT_CONNECTED),
         };
     }
     let any_unresolved = !unresolved.is_empty();
@@ -134,7 +134,7 @@ fn probe(plan: &Plan) -> u8 {
     if let Some(sweep) = plan.sweep {
         let (way, run) = (&rules.way, rules.run);
         let status = sweep::run(plan, sweep, found, way, run, &signals, &mut paper);
-        return if any_unresolved { status.max(exit::NOT_POSSIBLE) } else { status };
+        return if any_unresolved { status.max(exit::NOT_CONNECTED) } else { status };
     }
     let new = |Found { name, looked_up, addrs }| Target::new(name, looked_up, addrs, &rules, start);
     let mut targets: Vec<Target> = found.into_iter().map(new).collect();
@@ -152,7 +152,6 @@ fn probe(plan: &Plan) -> u8 {
     let well = targets.iter().all(|target| is_well(target, plan));
     let status = match end {
         // As other filters do.
-        // As other filters do.
         End::Signal(Signal::SIGPIPE) => return 0,
         End::Unwritten(why) => return why.status(0),
         End::Failed(op, errno) => {
@@ -160,7 +159,7 @@ fn probe(plan: &Plan) -> u8 {
             exit::NOT_POSSIBLE
         }
         End::Signal(signal) if signal != Signal::SIGINT => exit::interrupted_by(signal),
-        _ if any_unresolved => exit::NOT_POSSIBLE,
+        _ if any_unresolved => exit::NOT_CONNECTED,
         _ if well => 0,
         _ => NO_ANSWER,
     };
@@ -184,7 +183,8 @@ fn is_well(target: &Target, plan: &Plan) -> bool {
         (Some(count), Some(_)) => count,
         _ => 1,
     };
-    stats.received() >= enough && stats.corrupted == 0 && stats.foreign_bytes == 0
+    let unchanged = stats.corrupted == 0 && stats.doubled == 0 && stats.foreign_bytes == 0;
+    stats.received() >= enough && unchanged
 }
 
 fn tell_fping(targets: &[Target]) {

@@ -1,6 +1,9 @@
 //! What happens to a target, told to whoever writes it down.
 
-use std::{net::SocketAddr, time::Duration};
+use std::{
+    net::SocketAddr,
+    time::{Duration, Instant},
+};
 
 use rustix::io::Errno;
 use tcpecho::{Attempt, Diagnosis, Ending};
@@ -30,8 +33,9 @@ pub(super) enum Event {
     Unresolved(Box<Diagnosis>),
     /// Nothing has been answered until the end, and why.
     Unanswered(Box<Cause>),
-    /// It answers again, after a connection had broken or could not be made.
-    Outage { first: u64, lost: u64, span: Duration },
+    /// Probes were lost around a broken connection or a failed attempt. It ended with an answer at `end`; without one it
+    /// lasted until the end of the run.
+    Outage { first: u64, lost: u64, span: Duration, end: Option<Instant> },
 }
 
 /// Why nothing is answered: the call that showed it, and what it means.
@@ -68,11 +72,11 @@ pub(super) struct Answer {
     pub(super) late: bool,
     /// From when it was due, by our clock.
     pub(super) time: Duration,
-    /// From when it was sent.
+    /// From when its first byte was sent to when its last came back.
     pub(super) rtt: Duration,
-    /// `rtt` is from the packet's leaving to the answer's coming in, by the kernel's stamps.
+    /// `rtt` is from its first packet's leaving to its last one's coming in, by the kernel's stamps.
     pub(super) by_kernel: bool,
-    /// From the packet's leaving to its acknowledgement by the peer's kernel.
+    /// From its first packet's leaving to the acknowledgement of its last byte by the peer's kernel.
     pub(super) ack: Option<Duration>,
     /// The handshake, where the probe had one of its own.
     pub(super) connect: Option<Duration>,
@@ -99,6 +103,8 @@ pub(super) enum Loss {
     Silence { waited: Duration, acknowledged: Option<bool>, retransmits: u32 },
     /// The connection ended so, or could not be made.
     Ended(Ending),
+    /// It was due between two attempts to connect: none was made for it.
+    NoConnection,
     /// It could not be sent for so long: what is ahead of it does not get through.
     Unsent { waited: Duration },
 }

@@ -19,23 +19,22 @@ use crate::tell::{ErrorObject, Meaning};
 
 /// One thing that happened, in one line.
 pub(super) fn event(target: &str, event: &Event) -> String {
-    let at = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    let row = EventRow { target, at_unix_us: us(at), what: What::of(event) };
+    let row = EventRow { target, at_unix_us: us(since_1970()), what: What::of(event) };
     serde_json::to_string(&row).unwrap_or_default()
 }
 
 /// A target whose name gave no address, in one line.
 pub(super) fn unresolved(target: &str, diagnosis: &Diagnosis) -> String {
-    let at = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     let (message, diagnosis) = (diagnosis.seen.as_str(), Meaning::of(diagnosis));
     let what = What::Unresolved { message, diagnosis };
-    serde_json::to_string(&EventRow { target, at_unix_us: us(at), what }).unwrap_or_default()
+    serde_json::to_string(&EventRow { target, at_unix_us: us(since_1970()), what })
+        .unwrap_or_default()
 }
 
 /// This program itself did not run for so long, in one line.
 pub(super) fn paused(span: Duration, message: &str) -> String {
-    let at = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    let row = PausedRow { event: "paused", at_unix_us: us(at), paused_us: us(span), message };
+    let row =
+        PausedRow { event: "paused", at_unix_us: us(since_1970()), paused_us: us(span), message };
     serde_json::to_string(&row).unwrap_or_default()
 }
 
@@ -63,6 +62,10 @@ pub(super) fn report(
         exit_status,
     };
     serde_json::to_string(&row).unwrap_or_default()
+}
+
+fn since_1970() -> Duration {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()
 }
 
 /// Microseconds, to the nanosecond.
@@ -144,6 +147,7 @@ enum What<'a> {
         first_seq: u64,
         lost: u64,
         outage_us: f64,
+        end_unix_us: Option<f64>,
     },
 }
 
@@ -196,9 +200,12 @@ impl<'a> What<'a> {
             Event::Unanswered(cause) => {
                 What::Unanswered { error: error(cause), diagnosis: Meaning::of(&cause.diagnosis) }
             }
-            Event::Outage { first, lost, span } => {
-                What::Outage { first_seq: *first, lost: *lost, outage_us: us(*span) }
-            }
+            Event::Outage { first, lost, span, end } => What::Outage {
+                first_seq: *first,
+                lost: *lost,
+                outage_us: us(*span),
+                end_unix_us: end.map(|end| us(since_1970().saturating_sub(end.elapsed()))),
+            },
         }
     }
 
@@ -221,6 +228,7 @@ impl<'a> What<'a> {
             }
             Loss::Unsent { .. } => ("unsent".into(), None, None),
             Loss::Ended(ending) => (ending.word().into(), None, None),
+            Loss::NoConnection => ("no-connection".into(), None, None),
         };
         What::Lost { seq, why, acknowledged, retransmits }
     }
@@ -357,6 +365,8 @@ struct TargetRow<'a> {
     outages: u64,
     outage_us: f64,
     longest_outage_us: f64,
+    /// The one that had not ended when the run did.
+    unended_outage_us: Option<f64>,
 }
 
 impl<'a> TargetRow<'a> {
@@ -392,9 +402,10 @@ impl<'a> TargetRow<'a> {
             connections: stats.connections,
             broken: stats.breaks,
             connect: Spread::of(&stats.connect),
-            outages: stats.outages,
-            outage_us: us(stats.outage),
-            longest_outage_us: us(stats.longest_outage),
+            outages: stats.outages.count,
+            outage_us: us(stats.outages.all),
+            longest_outage_us: us(stats.outages.longest),
+            unended_outage_us: stats.outages.unended.map(us),
         }
     }
 }

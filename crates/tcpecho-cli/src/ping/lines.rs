@@ -59,9 +59,10 @@ impl Lines {
             }
             // It is explained, and its probes have their lines.
             Event::Unanswered(_) => return None,
-            Event::Outage { first, lost, span } => {
+            Event::Outage { first, lost, span, end } => {
                 let lost = counted(*lost, "probe", "probes");
-                format!("{whose}outage of {} ms, {lost} lost from seq={first} on", ms(*span))
+                let until = if end.is_some() { "" } else { ", until the end of the run" };
+                format!("{whose}outage of {} ms, {lost} lost from seq={first} on{until}", ms(*span))
             }
         };
         Some(self.dated(&line))
@@ -142,6 +143,7 @@ impl Lines {
         };
         match why {
             Loss::Ended(ending) => ending.to_string(),
+            Loss::NoConnection => "no-connection: due before the next attempt to connect".into(),
             Loss::Unsent { waited } => format!("could not be sent within {}", within(waited)),
             Loss::Silence { waited, acknowledged, retransmits } => {
                 let heard = match acknowledged {

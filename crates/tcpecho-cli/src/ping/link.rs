@@ -35,6 +35,8 @@ use super::{
 
 /// Bytes that are made at once to be sent.
 const PIECE: usize = 64 << 10;
+/// No segment that is not the last has to be smaller (RFC 9293 3.7.1: the MSS of IPv4 without any option).
+const SURELY_ONE_SEGMENT: usize = 536;
 /// Bytes that are sent in one turn, about; then the other connections have theirs.
 const TURN: usize = 1 << 20;
 
@@ -293,12 +295,16 @@ impl Link {
                     None => return Ok(()),
                 },
             };
-            self.piece.resize((self.size - offset).min(PIECE), 0);
+            let most = if offset == 0 { self.first_piece(fd) } else { PIECE };
+            self.piece.resize((self.size - offset).min(most), 0);
             self.run.write_part(stamp, self.size, offset, &mut self.piece);
             match net::send(fd, &self.piece, SendFlags::NOSIGNAL) {
                 Ok(count) => {
                     self.written += count as u64;
                     self.moved = Instant::now();
+                    if offset == 0 {
+                        self.flights.note_begun(stamp.seq, self.moved, self.written);
+                    }
                     let done = offset + count >= self.size;
                     self.sending = Some((stamp, offset + count)).filter(|_| !done);
                     if done {
@@ -315,6 +321,16 @@ impl Link {
             }
         }
         Ok(())
+    }
+
+    /// How much of a probe the first call hands over. The kernel tells when the last byte of a call leaves, and the round trip
+    /// begins with the first byte: so that is one segment, which is sent as it would be anyway.
+    fn first_piece(&self, fd: &OwnedFd) -> usize {
+        if self.size <= SURELY_ONE_SEGMENT || self.stamps != Ok(true) {
+            return PIECE;
+        }
+        let segment = tcp_info(fd).map_or(PIECE, |info| info.snd_mss as usize);
+        segment.clamp(SURELY_ONE_SEGMENT, PIECE)
     }
 
     /// Reads what has come, `reads` times at most. An error is the end of the connection; what it brought before stands

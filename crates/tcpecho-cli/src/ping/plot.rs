@@ -34,8 +34,8 @@ enum Column {
 #[derive(Debug)]
 pub(super) struct Plot {
     columns: Vec<(String, VecDeque<Column>)>,
-    /// What was said last.
-    note: String,
+    /// What was said last, below the graphs.
+    note: Vec<String>,
     next: Instant,
     changed: bool,
     size: (usize, usize),
@@ -44,7 +44,7 @@ pub(super) struct Plot {
 impl Plot {
     /// For a screen of so many columns and rows.
     pub(super) fn new(size: (usize, usize)) -> Self {
-        Plot { columns: Vec::new(), note: String::new(), next: Instant::now(), changed: true, size }
+        Plot { columns: Vec::new(), note: Vec::new(), next: Instant::now(), changed: true, size }
     }
 
     pub(super) fn resize(&mut self, size: (usize, usize)) {
@@ -62,7 +62,7 @@ impl Plot {
             _ => {
                 // The same again has no line, and leaves what was said first.
                 if let Some(line) = line.and_then(|line| line.lines().last()) {
-                    (self.note, self.changed) = (line.into(), true);
+                    self.note(vec![line.into()]);
                 }
                 return;
             }
@@ -81,9 +81,9 @@ impl Plot {
         self.changed = true;
     }
 
-    /// Something to be read below.
-    pub(super) fn note(&mut self, words: &str) {
-        (self.note, self.changed) = (words.into(), true);
+    /// Lines to be read below, until the next ones.
+    pub(super) fn note(&mut self, lines: Vec<String>) {
+        (self.note, self.changed) = (lines, true);
     }
 
     /// When to draw next, if there is something new.
@@ -98,7 +98,9 @@ impl Plot {
         }
         (self.next, self.changed) = (now + FRAME, false);
         let (width, height) = self.size;
-        let band = (height.saturating_sub(1) / targets.len().max(1)).max(3);
+        // One row is for notes even when there is none, so that the graphs keep their place.
+        let above = height.saturating_sub(self.note.len().max(1));
+        let band = (above / targets.len().max(1)).max(3);
         let mut rows = Vec::new();
         for target in targets {
             let none = VecDeque::new();
@@ -107,8 +109,8 @@ impl Plot {
             rows.push(title(target));
             rows.extend(graph(columns, width.saturating_sub(AXIS), band.saturating_sub(1)));
         }
-        rows.truncate(height.saturating_sub(1));
-        rows.push(self.note.clone());
+        rows.truncate(above);
+        rows.extend(self.note.iter().take(height).cloned());
         let mut screen = String::from("\x1b[H");
         for (index, row) in rows.iter().enumerate() {
             let row: String = row.chars().filter(|c| !c.is_control()).take(width).collect();

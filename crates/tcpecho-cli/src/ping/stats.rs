@@ -32,13 +32,10 @@ pub(super) struct Stats {
     pub(super) connections: u64,
     /// Connections that broke.
     pub(super) breaks: u64,
-    pub(super) outages: u64,
-    /// All outages together.
-    pub(super) outage: Duration,
-    pub(super) longest_outage: Duration,
+    pub(super) outages: Outages,
     /// From when a probe was due to its answer.
     pub(super) time: Series,
-    /// From when it was sent; by the kernel's stamps where they are known.
+    /// From when its first byte was sent to when its last came back; by the kernel's stamps where they are known.
     pub(super) rtt: Series,
     /// Of those, how many by the kernel's.
     pub(super) by_kernel: u64,
@@ -66,12 +63,6 @@ impl Stats {
         Duration::from_nanos(self.jitter_ns as u64)
     }
 
-    pub(super) fn outage(&mut self, span: Duration) {
-        self.outages += 1;
-        self.outage = self.outage.saturating_add(span);
-        self.longest_outage = self.longest_outage.max(span);
-    }
-
     /// Answers of which no time is known, because this program did not run while they were under way.
     pub(super) fn untimed(&self) -> u64 {
         self.received().saturating_sub(self.time.count())
@@ -93,6 +84,31 @@ impl Stats {
             0 => 0.0,
             settled => (settled - self.received()) as f64 * 100.0 / settled as f64,
         }
+    }
+}
+
+/// Times without an answer around a broken connection or a failed attempt.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Outages {
+    pub(super) count: u64,
+    pub(super) all: Duration,
+    pub(super) longest: Duration,
+    /// The last of them, where no answer has ended it.
+    pub(super) unended: Option<Duration>,
+}
+
+impl Outages {
+    /// One that an answer has ended.
+    pub(super) fn add(&mut self, span: Duration) {
+        self.count += 1;
+        self.all = self.all.saturating_add(span);
+        self.longest = self.longest.max(span);
+    }
+
+    /// One that goes on.
+    pub(super) fn add_unended(&mut self, span: Duration) {
+        self.add(span);
+        self.unended = Some(span);
     }
 }
 

@@ -1,6 +1,9 @@
 //! What is said at the end, in ping's form and then more.
 
-use std::{fmt::Write, time::Duration};
+use std::{
+    fmt::Write,
+    time::{Duration, Instant},
+};
 
 use super::{
     stats::Series,
@@ -43,10 +46,15 @@ pub(super) fn lines(target: &Target, mode: Mode) -> Vec<String> {
         let (mean, most) = (exact_ms(stats.connect.mean()), exact_ms(stats.connect.max()));
         lines.push(format!("{connections}{broke}, connect min/avg/max = {least}/{mean}/{most} ms"));
     }
-    if stats.outages > 0 {
-        let outages = counted(stats.outages, "outage", "outages");
-        let (all, longest) = (ms(stats.outage), ms(stats.longest_outage));
-        lines.push(format!("{outages}, {all} ms in all, the longest {longest} ms"));
+    let outages = target.outages(Instant::now());
+    if outages.count > 0 {
+        let count = counted(outages.count, "outage", "outages");
+        let (all, longest) = (ms(outages.all), ms(outages.longest));
+        let unended = outages
+            .unended
+            .map(|span| format!("; the last, of {} ms, has not ended", ms(span)))
+            .unwrap_or_default();
+        lines.push(format!("{count}, {all} ms in all, the longest {longest} ms{unended}"));
     }
     lines
 }

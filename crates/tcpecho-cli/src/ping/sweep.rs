@@ -9,11 +9,13 @@ use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal;
 use serde::Serialize;
+use tcpecho::Attempt;
 
 use self::trial::{Fate, Stop, Trial};
 use super::{
     Found,
     args::{Manner, Plan, Sweep},
+    event::Broken,
     json,
     link::Way,
     probe::Run,
@@ -23,7 +25,7 @@ use crate::{
     exit,
     output::{OutputBuffer, Unwritten},
     signals::Signals,
-    tell::{explain, say},
+    tell::{ErrorObject, Meaning, explain, say},
 };
 
 /// Room for what is read at once.
@@ -202,7 +204,7 @@ impl<'a> Writer<'a> {
         };
         match self.manner {
             Manner::Json | Manner::JsonStream => {
-                let row = self.row(found.as_ref().ok(), &sentence, spent, exit_status);
+                let row = self.row(found, &sentence, spent, exit_status);
                 self.object(&row);
             }
             _ => self.line(&format!("{}: {sentence}", self.target)),
@@ -211,7 +213,7 @@ impl<'a> Writer<'a> {
 
     fn row<'r>(
         &self,
-        finding: Option<&Finding>,
+        found: &'r Result<Finding, Stop>,
         message: &'r str,
         spent: Duration,
         exit_status: u8,
@@ -233,19 +235,34 @@ impl<'a> Writer<'a> {
             fails_bytes: None,
             acknowledged: None,
             packet_bytes: None,
+            error: None,
+            diagnosis: None,
             message,
             duration_us: json::us(spent),
             exit_status,
         };
-        match finding {
-            Some(Finding::Idle { alive, dead, how }) => {
+        match found {
+            Ok(Finding::Idle { alive, dead, how }) => {
                 (row.alive_us, row.dead_us) = (Some(json::us(*alive)), dead.map(json::us));
                 row.how = *how;
             }
-            Some(Finding::Size { passes, fails, acknowledged, overhead }) => {
+            Ok(Finding::Size { passes, fails, acknowledged, overhead }) => {
                 (row.passes_bytes, row.fails_bytes) = (Some(*passes), *fails);
                 row.acknowledged = *acknowledged;
                 row.packet_bytes = overhead.map(|overhead| passes + u64::from(overhead));
+            }
+            Ok(Finding::Dead(Fate::Ended(broken))) => {
+                let Broken { op, peer, errno, diagnosis, .. } = broken;
+                row.error = Some(ErrorObject::of_diagnosis(op, Some(*peer), *errno, diagnosis));
+                row.diagnosis = Some(Meaning::of(diagnosis));
+            }
+            Err(Stop::Unconnected(failures)) => {
+                if let Some(Attempt { error, diagnosis, .. }) = Attempt::most_informative(failures)
+                {
+                    let (op, addr, errno) = (error.op, error.addr, Some(error.source));
+                    row.error = Some(ErrorObject::of_diagnosis(op, addr, errno, diagnosis));
+                    row.diagnosis = Some(Meaning::of(diagnosis));
+                }
             }
             _ => {}
         }
@@ -290,6 +307,9 @@ struct FindingRow<'a> {
     fails_bytes: Option<u64>,
     acknowledged: Option<bool>,
     packet_bytes: Option<u64>,
+    /// Why nothing could be looked for.
+    error: Option<ErrorObject<'a>>,
+    diagnosis: Option<Meaning<'a>>,
     message: &'a str,
     duration_us: f64,
     exit_status: u8,

@@ -21,7 +21,7 @@ use super::{
     link::{Flight, Link, Way},
     probe::{Run, Stamp},
     schedule::{Pace, Schedule},
-    stats::Stats,
+    stats::{Outages, Stats},
 };
 use crate::tell::of_unresolved;
 
@@ -107,8 +107,8 @@ pub(super) struct Target {
     /// When to connect next, while there is no connection.
     next_try: Option<Instant>,
     tries: u32,
-    /// How the last connection ended, or the last attempt at one.
-    last_ending: Option<Ending>,
+    /// How the last connection ended, or the last attempt at one, and when.
+    last_ending: Option<(Ending, Instant)>,
     missing: Option<Missing>,
     /// A connection has ended, or could not be made, since the last answer.
     broken: bool,
@@ -163,6 +163,15 @@ impl Target {
     /// Why nothing was answered.
     pub(super) fn cause(&self) -> Option<&Cause> {
         self.cause.as_ref().filter(|_| self.stats.received() == 0)
+    }
+
+    /// The outages so far, with one that goes on.
+    pub(super) fn outages(&self, now: Instant) -> Outages {
+        let mut outages = self.stats.outages;
+        if let Some(missing) = self.missing.as_ref().filter(|_| self.broken) {
+            outages.add_unended(now.saturating_duration_since(missing.since));
+        }
+        outages
     }
 
     /// When the first probe was due.
@@ -434,10 +443,11 @@ impl Target {
         if self.rules.mode == Mode::Stay {
             match (self.links.first_mut(), self.last_ending) {
                 (Some(link), _) => link.add(stamp, due),
-                (None, ending) => {
-                    let ending = ending.unwrap_or(Ending::ClosedEarly);
+                // It was due already when the connection ended or the attempt failed.
+                (None, Some((ending, at))) if due <= at => {
                     self.lose(stamp.seq, due, Loss::Ended(ending));
                 }
+                (None, _) => self.lose(stamp.seq, due, Loss::NoConnection),
             }
             return;
         }

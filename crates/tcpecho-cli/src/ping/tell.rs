@@ -79,7 +79,7 @@ impl<'a> Teller<'a> {
             Manner::JsonStream => paper.line(&json::paused(span, &words)),
             Manner::Plot => {
                 if let Some(plot) = &mut self.plot {
-                    plot.note(&words);
+                    plot.note(vec![words]);
                 }
             }
             Manner::Quiet | Manner::Dots | Manner::Silent | Manner::Json => {}
@@ -185,13 +185,15 @@ impl<'a> Teller<'a> {
         }
     }
 
-    /// The summary so far, on standard error.
-    pub(super) fn interim(&self, targets: &[Target]) {
-        for line in targets.iter().flat_map(|target| summary::lines(target, self.plan.mode)) {
-            // A plot has the whole screen; its title says the same.
-            if self.plot.is_none() {
-                say(&line);
-            }
+    /// The summary so far, on stderr. A plot has the whole terminal, and shows it below the graphs.
+    pub(super) fn interim(&mut self, targets: &[Target]) {
+        let lines: Vec<String> =
+            targets.iter().flat_map(|target| summary::lines(target, self.plan.mode)).collect();
+        if self.plot.is_none() || !io::stderr().is_terminal() {
+            lines.iter().for_each(|line| say(line));
+        }
+        if let Some(plot) = &mut self.plot {
+            plot.note(lines);
         }
     }
 

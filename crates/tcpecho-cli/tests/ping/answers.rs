@@ -1,6 +1,10 @@
 //! What comes back, and what it is called.
 
-use std::{thread, time::Duration};
+use std::{
+    io::{Read, Write},
+    thread,
+    time::Duration,
+};
 
 use rustix::process::Signal;
 
@@ -48,8 +52,45 @@ fn a_changed_byte_is_corrupted() {
 fn an_answer_twice_is_doubled() {
     let addr = answering(|number, probe| Some(probe.repeat(1 + usize::from(number == 2))));
     let ended = ping_to(addr, QUICK);
-    ended.with(0).shows("seq=2 time=").shows("seq=2 doubled").shows("seq=3 time=");
+    ended.with(1).shows("seq=2 time=").shows("seq=2 doubled").shows("seq=3 time=");
     ended.shows("3 received, +1 doubled, 0% loss");
+}
+
+#[test]
+fn a_changed_copy_of_an_answer_is_no_success() {
+    let addr = answering(|number, probe| {
+        let mut answer = probe.repeat(1 + usize::from(number == 2));
+        if number == 2 {
+            answer[64 + 40] ^= 1;
+        }
+        Some(answer)
+    });
+    let ended = ping_to(addr, QUICK);
+    ended.with(1).shows("seq=2 time=").shows("seq=2 corrupted: byte 40 ");
+    ended.shows("3 received, +1 doubled, 0% loss");
+}
+
+#[test]
+fn a_large_probe_is_timed_from_its_first_byte_on() {
+    const HELD: Duration = Duration::from_millis(500);
+    for clock in ["auto", "user"] {
+        // More than any send buffer takes: the last byte is sent when the server reads again.
+        let addr = server(|mut stream| {
+            let mut buffer = vec![0; 64 << 10];
+            stream.peek(&mut [0]).unwrap();
+            thread::sleep(HELD);
+            while let Ok(count @ 1..) = stream.read(&mut buffer) {
+                if stream.write_all(&buffer[..count]).is_err() {
+                    return;
+                }
+            }
+        });
+        let args = ["-c", "1", "-s", "16M", "-W", "60", "--json-stream", "--timestamps", clock];
+        let events = ping_to(addr, &args).with(0).objects();
+        let answer = events.iter().find(|event| event["event"] == "answered").unwrap();
+        let [rtt, time] = ["rtt_us", "time_us"].map(|name| answer[name].as_f64().unwrap());
+        assert!(rtt >= HELD.as_micros() as f64 && rtt <= time, "{clock}: {answer}");
+    }
 }
 
 #[test]
@@ -103,7 +144,9 @@ fn a_server_that_stands_still_is_late_and_goes_on() {
 fn nobody_listens() {
     let (_held, addr) = deserted(somewhere());
     let ended = ping_to(addr, QUICK);
-    ended.with(1).shows("no connection: refused: connect").shows("seq=3 lost: refused");
+    ended.with(1).shows("no connection: refused: connect");
+    // The first was due when the attempt failed, the others before the next one.
+    ended.shows("seq=1 lost: refused").shows("seq=3 lost: no-connection: due before the next ");
     ended.shows("3 probes transmitted, 0 received, 3 lost, 100% loss");
     ended
         .says("tcpecho: refused")

@@ -1,8 +1,13 @@
 //! Connections that break, and what comes after.
 
-use std::io::Read;
+use std::{
+    io::{Read, Write},
+    net::TcpListener,
+    thread,
+};
 
 use rustix::process::Signal;
+use serde_json::Value;
 
 use crate::{
     common::{
@@ -52,7 +57,7 @@ fn a_server_that_comes_back_ends_the_outage() {
     pinging.sees("seq=2 time=");
     server.dies();
     pinging.sees("connection lost: ");
-    pinging.sees(" lost: refused");
+    pinging.sees(" lost: no-connection");
     let _server = Serving::start("epoll", addr, &[]);
     pinging.sees("again in ");
     let outage = pinging.sees("outage of ");
@@ -60,6 +65,47 @@ fn a_server_that_comes_back_ends_the_outage() {
     pinging.gets(Signal::INT);
     // A connection to the dying server may have come about in between.
     pinging.ends().with(0).shows("1 outage, ").shows(" connections, ");
+}
+
+#[test]
+fn an_outage_that_lasts_until_the_end_is_among_the_outages() {
+    // The second probe gets FIN for an answer, and then nobody listens any more.
+    let once = || {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let addr = listener.local_addr().unwrap();
+        thread::spawn(move || {
+            let (mut stream, _) = listener.accept().unwrap();
+            drop(listener);
+            let mut probe = [0; 64];
+            stream.read_exact(&mut probe).unwrap();
+            stream.write_all(&probe).unwrap();
+            stream.read_exact(&mut probe).unwrap();
+        });
+        addr
+    };
+    let args = ["-c", "6", "-i", "0.05"];
+    let ended = ping_to(once(), &args);
+    ended.with(0).shows(" ms, 5 probes lost from seq=2 on, until the end of the run");
+    ended.shows("1 outage, ").shows(" ms, has not ended");
+    let events = ping_to(once(), &[&args[..], &["--json-stream"]].concat()).with(0).objects();
+    let outage = events.iter().find(|event| event["event"] == "outage").unwrap();
+    assert_eq!((&outage["lost"], &outage["end_unix_us"]), (&5.into(), &Value::Null), "{outage}");
+    let target = &events.last().unwrap()["targets"][0];
+    assert_eq!((&target["outages"], &target["outage_us"]), (&1.into(), &outage["outage_us"]));
+    assert_eq!(target["unended_outage_us"], outage["outage_us"]);
+    // The time of four intervals, from the second probe to the sixth.
+    assert!(outage["outage_us"].as_f64().unwrap() >= 4.0 * 50e3, "{outage}");
+}
+
+#[test]
+fn an_outage_that_is_over_says_when() {
+    let addr = answering(|number, probe| (number < 2).then(|| probe.to_vec()));
+    let ended = ping_to(addr, &["-c", "3", "-i", "0.2", "--json-stream"]);
+    let events = ended.with(0).objects();
+    let outage = events.iter().find(|event| event["event"] == "outage").unwrap();
+    let [at, end] = ["at_unix_us", "end_unix_us"].map(|name| outage[name].as_f64().unwrap());
+    assert!(end <= at && at - end < 60e6, "{outage}");
+    assert_eq!(events.last().unwrap()["targets"][0]["unended_outage_us"], Value::Null);
 }
 
 #[test]

@@ -135,6 +135,9 @@ fn adds_up(report: &Value, what: &str) {
         return;
     }
     let answered = count(target, "received") + count(target, "late");
+    if ["corrupted", "doubled", "foreign_bytes"].iter().any(|name| count(target, name) > 0) {
+        assert_eq!(report["exit_status"], 1, "{what}: {report}");
+    }
     assert_eq!(target["diagnosis"].is_null(), answered > 0, "{what}: {report}");
     if answered == 0 {
         assert_eq!(target["loss_percent"], 100.0, "{what}: {report}");

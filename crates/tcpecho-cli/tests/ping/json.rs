@@ -163,7 +163,7 @@ fn nobody_there_is_an_object_too() {
     assert!(checked(&ended.with(1).objects()).contains(&"refused".to_string()));
     // No name server is asked for a name with an empty label.
     let ended = ping(&["-c", "1", "--json-stream", "no..name"]);
-    let objects = ended.with(2).objects();
+    let objects = ended.with(3).objects();
     assert_eq!(checked(&objects), ["unresolved", "report"]);
     assert!(objects[0]["message"].as_str().unwrap().starts_with("getaddrinfo no..name: "));
 }
@@ -171,9 +171,9 @@ fn nobody_there_is_an_object_too() {
 #[test]
 fn a_name_without_an_address_is_among_the_targets() {
     let (_held, addr) = deserted(somewhere());
-    for (targets, status) in [(vec!["no..name"], 2), (vec!["no..name", &addr.to_string()], 2)] {
+    for targets in [vec!["no..name"], vec!["no..name", &addr.to_string()]] {
         let ended = ping(&[&["-c", "1", "--json"], targets.as_slice()].concat());
-        let report = ended.with(status).object();
+        let report = ended.with(3).object();
         checked(std::slice::from_ref(&report));
         let rows = report["targets"].as_array().unwrap();
         assert_eq!(rows.len(), targets.len(), "{report}");
@@ -181,7 +181,28 @@ fn a_name_without_an_address_is_among_the_targets() {
         assert_eq!(row["error"]["ending"], "resolve-failed", "{row}");
         assert_eq!(row["error"]["op"], "getaddrinfo", "{row}");
         assert!(row["diagnosis"]["advice"].is_string(), "{row}");
-        assert_eq!(report["exit_status"], status);
+        assert_eq!(report["exit_status"], 3);
+    }
+}
+
+#[test]
+fn a_target_that_refuses_says_so_in_every_mode() {
+    let (_held, addr) = deserted(somewhere());
+    let modes = [
+        &["-c", "2", "-i", "0.02"][..],
+        &["-c", "2", "-i", "0.02", "--connect"],
+        &["-c", "2", "-i", "0.02", "--reconnect"],
+        &["-w", "0.1"],
+        &["--size-sweep"],
+        &["--idle-sweep"],
+    ];
+    for mode in modes {
+        let report = ping_to(addr, &[mode, &["--json"]].concat()).with(1).object();
+        checked(std::slice::from_ref(&report));
+        let target = report["targets"].get(0).unwrap_or(&report);
+        assert_eq!(target["error"]["errno"], "ECONNREFUSED", "{mode:?}: {report}");
+        assert_eq!(target["error"]["addr"], addr.to_string(), "{mode:?}: {report}");
+        assert_eq!(target["diagnosis"]["case"], "nobody-listens-here", "{mode:?}: {report}");
     }
 }
 

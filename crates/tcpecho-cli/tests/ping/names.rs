@@ -82,7 +82,31 @@ fn dead_addresses_have_one_name_for_their_failure() {
         let lost = events.iter().filter(|event| event["event"] == "lost");
         let names: Vec<_> = lost.map(|event| &event["why"]).collect();
         assert!(!names.is_empty(), "{mode}: {events:?}");
-        assert!(names.iter().all(|name| **name == "connect-timeout"), "{mode}: {names:?}");
+        // Probes with a connection of their own always have an attempt.
+        let shares = !mode.starts_with("--");
+        let is_known = |name: &&Value| match name.as_str() {
+            Some("connect-timeout") => true,
+            Some("no-connection") => shares,
+            _ => false,
+        };
+        assert!(names.iter().all(is_known), "{mode}: {names:?}");
+        assert!(names.iter().any(|name| **name == "connect-timeout"), "{mode}: {names:?}");
+    }
+}
+
+#[test]
+fn the_address_that_tells_most_stands_for_all() {
+    let (_held, dead, _first) = full(somewhere());
+    // Nothing can be sent to the second one: that says nothing about the server.
+    let lines = "127.0.0.1 both.test\n255.255.255.255 both.test\n";
+    let Some(hosts) = Hosts::new(lines) else { return };
+    let target = format!("both.test:{}", dead.port());
+    for how in [&[][..], &["--connect"], &["--reconnect"], &["--size-sweep"]] {
+        let args = [&["-w", "0.5", "-W", "100ms", "--json", &target], how].concat();
+        let report = hosts.ping(&args).ends().with(1).object();
+        let row = report["targets"].get(0).unwrap_or(&report);
+        assert_eq!(row["error"]["ending"], "connect-timeout", "{how:?}: {report}");
+        assert_eq!(row["error"]["addr"], dead.to_string(), "{how:?}: {report}");
     }
 }
 

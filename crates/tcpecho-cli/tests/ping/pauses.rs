@@ -138,3 +138,30 @@ fn ctrl_z_gives_the_screen_back_and_fg_draws_it_again() {
     let _ = std::fs::remove_file(&file);
     child.wait().unwrap();
 }
+
+/// In a terminal that script(1) makes, which is stderr too: the summary so far stands below the graph, and probing goes on.
+#[test]
+fn ctrl_backslash_shows_the_summary_below_a_plot() {
+    if !has("script") {
+        return;
+    }
+    let server = Serving::start("epoll", somewhere(), &[]);
+    let name = format!("tcpecho-ping-quit-{}", std::process::id());
+    let file = std::env::temp_dir().join(name);
+    let (pid_file, ping, addr) = (file.display(), program(), server.addr());
+    let line = format!("sh -c 'echo $$ > {pid_file}; exec {ping} ping --plot -i 0.05 {addr}'");
+    let mut script = Command::new("timeout");
+    script.args(["--foreground", "-s", "KILL", "60", "script", "-qec", &line, "/dev/null"]);
+    let mut child = script.stdin(Stdio::null()).stdout(Stdio::piped()).spawn().unwrap();
+    let mut screen = Screen { stdout: child.stdout.take().unwrap(), rest: String::new() };
+    screen.shows("probes, 0% loss, min ");
+    let text = std::fs::read_to_string(&file).unwrap();
+    let pid = Pid::from_raw(text.trim().parse().unwrap()).unwrap();
+    kill_process(pid, Signal::QUIT).unwrap();
+    screen.shows("tcpecho ping statistics").shows("time p50/p90/p99/max = ");
+    screen.shows("probes, 0% loss, min ");
+    kill_process(pid, Signal::INT).unwrap();
+    screen.shows("\x1b[?1049l").shows("probes transmitted, ");
+    let _ = std::fs::remove_file(&file);
+    child.wait().unwrap();
+}

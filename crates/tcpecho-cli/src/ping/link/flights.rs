@@ -19,11 +19,13 @@ pub(in crate::ping) struct Flight {
     pub(in crate::ping) due: Instant,
     /// When it had its turn, which may be later.
     pub(in crate::ping) begun: Instant,
-    /// When the last of it was handed to the socket.
+    /// When the first of it was handed to the socket, and how many bytes had then been handed over in all.
+    begun_sending: Option<(Instant, u64)>,
+    /// When the last of it was.
     pub(in crate::ping) sent: Option<Instant>,
     /// How many bytes had then been handed over in all.
     end: u64,
-    /// When the kernel saw it leave, and saw it acknowledged; since the epoch.
+    /// When the kernel saw the first of it leave, and the last acknowledged; since the epoch.
     left: Option<Duration>,
     acknowledged: Option<Duration>,
     /// How long this program did not run while it was under way.
@@ -41,15 +43,18 @@ impl Flight {
         self.end
     }
 
-    /// From when it was sent to when its answer came; true if by the kernel's stamps.
+    /// From when its first byte was sent to when its last came back; true if by the kernel's stamps.
     pub(in crate::ping) fn rtt(&self, at: Instant, came: Option<Duration>) -> (Duration, bool) {
         // The clock of the day may have been set between the two.
         let by_kernel = self.left.zip(came).and_then(|(left, came)| came.checked_sub(left));
-        let by_us = || self.sent.map_or(Duration::ZERO, |sent| at.saturating_duration_since(sent));
+        let by_us = || {
+            let begun = self.begun_sending.map(|(begun, _)| begun);
+            begun.map_or(Duration::ZERO, |begun| at.saturating_duration_since(begun))
+        };
         by_kernel.map_or_else(|| (by_us(), false), |rtt| (rtt, true))
     }
 
-    /// From when it left to when it was acknowledged.
+    /// From when the first of it left to when the last was acknowledged.
     pub(in crate::ping) fn ack(&self) -> Option<Duration> {
         self.acknowledged?.checked_sub(self.left?)
     }
@@ -67,9 +72,17 @@ pub(super) struct Flights {
 impl Flights {
     /// One is due; its number is above all others.
     pub(super) fn add(&mut self, stamp: Stamp, due: Instant) {
-        let (sent, end, left, acknowledged, paused) = (None, 0, None, None, Duration::ZERO);
-        let begun = Instant::now();
-        self.waiting.push_back(Flight { stamp, due, begun, sent, end, left, acknowledged, paused });
+        self.waiting.push_back(Flight {
+            stamp,
+            due,
+            begun: Instant::now(),
+            begun_sending: None,
+            sent: None,
+            end: 0,
+            left: None,
+            acknowledged: None,
+            paused: Duration::ZERO,
+        });
     }
 
     pub(super) fn under_way(&self) -> usize {
@@ -115,22 +128,37 @@ impl Flights {
         self.waiting.len() - self.waiting.partition_point(|flight| flight.sent.is_some())
     }
 
-    /// It is handed to the socket, which now has had so many bytes.
+    /// The first of it is handed to the socket, which now has had so many bytes.
+    pub(super) fn note_begun(&mut self, seq: u64, at: Instant, end: u64) {
+        if let Some(flight) = self.find(seq) {
+            flight.begun_sending = Some((at, end));
+        }
+    }
+
+    /// The last of it is.
     pub(super) fn note_sent(&mut self, seq: u64, at: Instant, end: u64) {
-        let missed = self.missed.binary_search_by_key(&seq, number).ok();
-        let flight = missed.and_then(|index| self.missed.get_mut(index)).or_else(|| {
-            let index = self.waiting.binary_search_by_key(&seq, number).ok()?;
-            self.waiting.get_mut(index)
-        });
-        if let Some(flight) = flight {
+        if let Some(flight) = self.find(seq) {
             (flight.sent, flight.end) = (Some(at), end);
         }
     }
 
+    fn find(&mut self, seq: u64) -> Option<&mut Flight> {
+        if let Ok(index) = self.missed.binary_search_by_key(&seq, number) {
+            return self.missed.get_mut(index);
+        }
+        let index = self.waiting.binary_search_by_key(&seq, number).ok()?;
+        self.waiting.get_mut(index)
+    }
+
     /// The kernel's word on one that was sent.
     pub(super) fn note_report(&mut self, report: Report) {
+        // Reports name the last byte that was handed over with one call.
         let about = |flight: &&mut Flight| {
-            flight.sent.is_some() && (flight.end as u32).wrapping_sub(1) == report.offset
+            let end = match report.what {
+                Sent::Left => flight.begun_sending.map(|(_, end)| end),
+                Sent::Acknowledged => flight.sent.map(|_| flight.end),
+            };
+            end.is_some_and(|end| (end as u32).wrapping_sub(1) == report.offset)
         };
         // The newest are what reports are about.
         let mut all = self.missed.iter_mut().chain(&mut self.waiting).rev();
@@ -184,6 +212,7 @@ mod tests {
         for seq in 1..=count {
             flights.add(stamp(seq), start + Duration::from_secs(seq));
             assert_eq!(flights.next_unsent(), Some(stamp(seq)));
+            flights.note_begun(seq, start, seq * 10);
             flights.note_sent(seq, start, seq * 10);
         }
         (flights, start)
@@ -236,6 +265,23 @@ mod tests {
         assert_eq!(oldest.waited_for_from(), start + Duration::from_secs(11));
         let (missed, _) = flights.settle(1).unwrap();
         assert_eq!(missed.paused, Duration::from_secs(9));
+    }
+
+    #[test]
+    fn a_round_trip_begins_with_the_first_byte() {
+        let (mut flights, start) = (Flights::default(), Instant::now());
+        flights.add(stamp(1), start);
+        let at = Duration::from_secs;
+        flights.note_begun(1, start + at(1), 10);
+        flights.note_report(Report { what: Sent::Left, offset: 9, at: at(1) });
+        flights.note_sent(1, start + at(5), 100);
+        flights.note_report(Report { what: Sent::Left, offset: 99, at: at(5) });
+        flights.note_report(Report { what: Sent::Acknowledged, offset: 9, at: at(2) });
+        flights.note_report(Report { what: Sent::Acknowledged, offset: 99, at: at(6) });
+        let (flight, _) = flights.settle(1).unwrap();
+        assert_eq!(flight.rtt(start + at(8), Some(at(7))), (at(6), true));
+        assert_eq!(flight.rtt(start + at(8), None), (at(7), false));
+        assert_eq!(flight.ack(), Some(at(5)));
     }
 
     #[test]

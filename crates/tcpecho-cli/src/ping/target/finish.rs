@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use tcpecho::{Diagnosis, Ending, Evidence, Symptom, evidence::Phase};
 
-use super::{Mode, TURN, Target};
+use super::{Missing, Mode, TURN, Target};
 use crate::ping::{
     event::{Cause, Event, Loss},
     link::{Flight, Link},
@@ -29,6 +29,7 @@ impl Target {
             now.saturating_duration_since(flight.begun).saturating_sub(flight.paused)
         };
         self.give_up(|flight| silent || waited(flight) > longest);
+        self.note_unended_outage(now);
         if self.stats.received() > 0 {
             return;
         }
@@ -38,6 +39,18 @@ impl Target {
         }
         if let Some(cause) = self.cause.clone() {
             self.events.push(Event::Unanswered(Box::new(cause)));
+        }
+    }
+
+    /// No answer has ended it, and none will.
+    fn note_unended_outage(&mut self, now: Instant) {
+        if !self.broken {
+            return;
+        }
+        if let Some(Missing { since, first, lost }) = self.missing.take() {
+            let span = now.saturating_duration_since(since);
+            self.stats.outages.add_unended(span);
+            self.events.push(Event::Outage { first, lost, span, end: None });
         }
     }
 
@@ -53,7 +66,7 @@ impl Target {
         self.stats.transmitted += count;
         let told = count.min(TURN as u64);
         for seq in 1..=told {
-            self.lose(seq, now, Loss::Ended(ending));
+            self.lose(seq, self.created, Loss::Ended(ending));
         }
         self.stats.lost += count - told;
         if self.rules.keep_times {

@@ -90,13 +90,14 @@ impl Target {
         now: Instant,
     ) -> Ending {
         let by_rst = failures.iter().any(is_by_rst);
-        let failure = failures.iter().find(|failure| is_by_rst(failure)).or(failures.last());
+        let failure = Attempt::most_informative(&failures);
         let ending = failure.map_or(Ending::ConnectTimeout, |failure| failure.ending);
         if let Some(Attempt { error, diagnosis, .. }) = failure {
             let (errno, diagnosis) = (Some(error.source), diagnosis.clone());
             self.cause = Some(Cause { op: error.op, addr: error.addr, errno, diagnosis });
         }
-        let was_down = self.last_ending.replace(ending) == Some(ending);
+        let before = self.last_ending.replace((ending, now));
+        let was_down = before.is_some_and(|(before, _)| before == ending);
         // The same again is not news.
         let again = was_down && self.broken;
         self.broken = true;
@@ -161,6 +162,9 @@ impl Target {
                     self.stats.lost -= u64::from(missed);
                     self.stats.corrupted += 1;
                     self.settled(Instant::now());
+                } else {
+                    // It has had its answer already.
+                    self.stats.doubled += 1;
                 }
                 self.events.push(Event::Corrupted { seq, at });
             }
@@ -194,8 +198,8 @@ impl Target {
         let (missing, broken) = (self.missing.take(), std::mem::take(&mut self.broken));
         if let (Some(Missing { since, first, lost }), true) = (missing, broken) {
             let span = at.saturating_duration_since(since);
-            self.stats.outage(span);
-            self.events.push(Event::Outage { first, lost, span });
+            self.stats.outages.add(span);
+            self.events.push(Event::Outage { first, lost, span, end: Some(at) });
         }
     }
 
@@ -207,7 +211,7 @@ impl Target {
         let (ending, now) = (broken.ending(), Instant::now());
         self.stats.breaks += 1;
         self.stats.retransmits += link.kernel().map_or(0, |kernel| kernel.retransmits.into());
-        self.last_ending = Some(ending);
+        self.last_ending = Some((ending, now));
         self.broken = true;
         let Broken { op, peer, errno, diagnosis, .. } = &broken;
         let diagnosis = (**diagnosis).clone();
@@ -233,7 +237,7 @@ impl Target {
         missing.lost += 1;
         self.events.push(Event::Lost { seq, why });
         match why {
-            Loss::Ended(_) => self.schedule.failed(Instant::now()),
+            Loss::Ended(_) | Loss::NoConnection => self.schedule.failed(Instant::now()),
             Loss::Silence { .. } | Loss::Unsent { .. } => self.settled(Instant::now()),
         }
     }
