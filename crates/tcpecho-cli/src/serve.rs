@@ -18,7 +18,7 @@ use rustix::{
     stdio,
 };
 use tcpecho::{Engine, Server};
-use tcpecho_os::limits::raise_descriptors;
+use tcpecho_os::{limits::raise_descriptors, stdio::stdout_was_closed};
 
 pub(crate) use self::args::ServeArgs;
 #[cfg(feature = "fuzzing")]
@@ -33,7 +33,7 @@ use crate::{
     log::{Log, write_now},
     output,
     signals::Signals,
-    tell::say,
+    tell::Failure,
 };
 
 /// What the server listens to. The last two are taken so that they do nothing.
@@ -55,8 +55,8 @@ pub(crate) fn run(args: &ServeArgs, notes: Vec<String>) -> ExitCode {
     let plan = match args.plan() {
         Ok(plan) => plan,
         Err(sentence) => {
-            say(&sentence.to_string());
-            return ExitCode::from(exit::NOT_POSSIBLE);
+            let failure = Failure::usage(sentence.to_string());
+            return ExitCode::from(failure.tell(exit::NOT_POSSIBLE));
         }
     };
     match plan.engine {
@@ -89,14 +89,14 @@ fn serve(plan: &Plan, engine: &'static Engine, notes: &[String]) -> ExitCode {
     let signals = match Signals::catch(&SIGNALS) {
         Ok(signals) => signals,
         Err(errno) => {
-            say(&format!("signalfd: {errno}"));
-            return ExitCode::from(exit::NOT_POSSIBLE);
+            let failure = Failure::new("signalfd", format!("signalfd: {errno}"));
+            return ExitCode::from(failure.tell(exit::NOT_POSSIBLE));
         }
     };
     let descriptors = Descriptors::count(plan, engine);
     let Some(room) = descriptors.room() else {
-        say(&descriptors.too_few(engine));
-        return ExitCode::from(exit::NOT_POSSIBLE);
+        let failure = Failure::new("open", descriptors.too_few(engine));
+        return ExitCode::from(failure.tell(exit::NOT_POSSIBLE));
     };
     let most = plan.max_connections.unwrap_or(engine.max_connections.min(room));
     let speech = Speech::new(plan.log, plan.log.log(stdio::stderr()));
@@ -110,7 +110,8 @@ fn serve(plan: &Plan, engine: &'static Engine, notes: &[String]) -> ExitCode {
     let server = match start(plan, engine, most, &speech) {
         Ok(server) => server,
         Err(error) => {
-            say(&error.to_string());
+            speech.failed(&error);
+            speech.flush(LAST_WORDS);
             return ExitCode::from(exit::NOT_POSSIBLE);
         }
     };
@@ -149,13 +150,16 @@ fn start(
 }
 
 /// Says on stdout that it is ready, one line for each address, without waiting for a reader. What stdout does not take now
-/// is written when it does; where it cannot be written at all, stderr says it.
+/// is written when it does; where it cannot be written at all, or was closed when the program started, stderr says it,
+/// whatever the form of the log.
 fn announce(server: &Server, speech: &Speech) -> Option<Log> {
     let (engine, workers, backlog) = (server.engine().name, server.workers(), server.backlog());
     let line =
         |addr| format!("listening on {addr} engine={engine} workers={workers} backlog={backlog}\n");
     let lines: String = server.addrs().iter().map(line).collect();
-    match write_now(stdio::stdout(), lines.as_bytes()) {
+    // Descriptor 1 would be /dev/null then.
+    let closed = stdout_was_closed().then_some(Errno::BADF);
+    match closed.map_or_else(|| write_now(stdio::stdout(), lines.as_bytes()), Err) {
         Ok(written) if written == lines.len() => None,
         Ok(written) => {
             let stdout = Log::to(stdio::stdout());
@@ -164,7 +168,7 @@ fn announce(server: &Server, speech: &Speech) -> Option<Log> {
         }
         Err(errno) => {
             for line in lines.lines() {
-                speech.warn(&format!("write to stdout: {}; {line}", tcpecho::words(errno)));
+                speech.note(&format!("write to stdout: {}; {line}", tcpecho::words(errno)));
             }
             None
         }

@@ -2,19 +2,17 @@
 //!
 //! Nothing that a peer sent ever stands in a line; what comes from outside is an address, a number, or a word of ours.
 
-use std::{
-    collections::BTreeMap,
-    fmt::Write,
-    os::fd::BorrowedFd,
-    time::{Duration, SystemTime},
-};
+use std::{collections::BTreeMap, fmt::Write, os::fd::BorrowedFd, time::Duration};
 
 use rustix::io::Errno;
 use serde::Serialize;
 use tcpecho::{Error, Event, Report, Snapshot, words};
 
 use super::args::LogForm;
-use crate::{log::Log, output::lost_as_text, tell::say};
+use crate::{
+    log::{Log, failed_as_json, now},
+    output::lost_as_text,
+};
 
 /// The server's voice.
 #[derive(Clone)]
@@ -63,9 +61,6 @@ enum Line<'a> {
     },
     LinesLost {
         lines: u64,
-    },
-    Failed {
-        message: String,
     },
 }
 
@@ -155,7 +150,7 @@ impl Speech {
     pub(super) fn note(&self, message: &str) {
         match self.form {
             LogForm::Json => self.warn(message),
-            _ => say(message),
+            _ => self.log.line(&format!("tcpecho: {message}")),
         }
     }
 
@@ -167,7 +162,7 @@ impl Speech {
     pub(super) fn failed(&self, error: &Error) {
         let message = error.to_string();
         match self.form {
-            LogForm::Json => self.write(Line::Failed { message }, String::new),
+            LogForm::Json => self.log.line(&failed_as_json(&message)),
             _ => self.log.line(&format!("tcpecho: {message}")),
         }
     }
@@ -201,8 +196,4 @@ impl Line<'_> {
         // Strings and numbers are always JSON.
         serde_json::to_string(&stamped).unwrap_or_default()
     }
-}
-
-fn now() -> humantime::Rfc3339Timestamp {
-    humantime::format_rfc3339_millis(SystemTime::now())
 }

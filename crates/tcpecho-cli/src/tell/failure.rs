@@ -2,6 +2,7 @@
 //! that reads the output of any verb finds `error` and `diagnosis` in it. Its schema is docs/schema/failure.schema.json.
 
 use std::{
+    env,
     ffi::{OsStr, OsString},
     net::SocketAddr,
     sync::OnceLock,
@@ -17,7 +18,7 @@ use super::{
     object::{AttemptObject, Meaning},
     say, say_raw,
 };
-use crate::output;
+use crate::{log::failed_as_json, output};
 
 /// Where objects go.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -26,6 +27,8 @@ enum Place {
     Stdout,
     /// `connect` leaves stdout to the bytes of the conversation, and with --json writes nothing else here.
     Stderr,
+    /// Stderr, as a line of the JSON log of `serve`.
+    Log,
 }
 
 const GETADDRINFO: &str = "getaddrinfo";
@@ -35,21 +38,30 @@ static PLACE: OnceLock<Place> = OnceLock::new();
 /// Decides, once, where this command's objects go. The arguments are looked at as they were typed: the object is also
 /// wanted if they cannot be parsed.
 pub(crate) fn write_objects_as_in(arguments: &[OsString]) {
-    let _ = PLACE.set(place(arguments));
+    let log = env::var("TCPECHO_LOG").unwrap_or_default();
+    let _ = PLACE.set(place(arguments, &log));
 }
 
-fn place(arguments: &[OsString]) -> Place {
+/// `log` is the form of the log in the environment.
+fn place(arguments: &[OsString], log: &str) -> Place {
     let mut words = arguments.iter().skip(1).map(OsString::as_os_str);
     let verb = words.next().and_then(OsStr::to_str).unwrap_or_default();
     let words: Vec<&str> =
         words.take_while(|word| *word != "--").map(|word| word.to_str().unwrap_or("")).collect();
     let has = |flag| words.contains(&flag);
-    let format = words.windows(2).filter(|pair| pair[0] == "--format").map(|pair| pair[1]);
-    let mut format = format.chain(words.iter().filter_map(|word| word.strip_prefix("--format=")));
+    let values = |option: &'static str| {
+        let next = words.windows(2).filter(move |pair| pair[0] == option).map(|pair| pair[1]);
+        let joined =
+            words.iter().filter_map(move |word| word.strip_prefix(option)?.strip_prefix('='));
+        next.chain(joined)
+    };
     match verb {
         "connect" if has("--json") => Place::Stderr,
         "ping" | "bench" | "report" if has("--json") || has("--json-stream") => Place::Stdout,
-        "lab" if format.any(|format| matches!(format, "json" | "ndjson")) => Place::Stdout,
+        "lab" if values("--format").any(|format| matches!(format, "json" | "ndjson")) => {
+            Place::Stdout
+        }
+        "serve" if values("--log").next().unwrap_or(log) == "json" => Place::Log,
         _ => Place::Nowhere,
     }
 }
@@ -86,18 +98,18 @@ impl Failure {
         }
     }
 
-    /// No address could be connected to; the last attempt stands for all.
+    /// No address could be connected to; the attempt that tells most stands for all.
     pub(crate) fn unconnected(attempts: Vec<Attempt>) -> Self {
-        let Some(last) = attempts.last().cloned() else {
+        let Some(one) = Attempt::most_informative(&attempts).cloned() else {
             return Failure::new("connect", "there is no address to connect to");
         };
         Failure {
-            addr: last.error.addr,
-            errno: Some(last.error.source),
-            ending: Some(last.ending),
-            diagnosis: Some(last.diagnosis.clone()),
+            addr: one.error.addr,
+            errno: Some(one.error.source),
+            ending: Some(one.ending),
+            diagnosis: Some(one.diagnosis.clone()),
             attempts,
-            ..Failure::new(last.error.op, last.diagnosis.seen)
+            ..Failure::new(one.error.op, one.diagnosis.seen)
         }
     }
 
@@ -120,7 +132,7 @@ impl Failure {
 
     /// Whether failures are told in words here.
     pub(crate) fn is_told_in_words() -> bool {
-        PLACE.get() != Some(&Place::Stderr)
+        !matches!(PLACE.get(), Some(Place::Stderr | Place::Log))
     }
 
     fn tell_in_words(&self) {
@@ -139,6 +151,10 @@ impl Failure {
                 .map_or_else(|why| why.status(status), |()| status),
             Some(Place::Stderr) => {
                 say_raw(&self.object(status));
+                status
+            }
+            Some(Place::Log) => {
+                say_raw(&format!("{}\n", failed_as_json(&self.message)));
                 status
             }
             _ => status,
@@ -213,6 +229,10 @@ struct Object<'a> {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
+    use tcpecho::{Error, Evidence};
+
     use super::*;
 
     #[test]
@@ -231,7 +251,36 @@ mod tests {
             ("", Place::Nowhere),
         ] {
             let arguments: Vec<OsString> = line.split_whitespace().map(OsString::from).collect();
-            assert_eq!(place(&arguments), wanted, "{line}");
+            assert_eq!(place(&arguments, ""), wanted, "{line}");
         }
+        for (line, log, wanted) in [
+            ("tcpecho serve --log json --nonsense", "", Place::Log),
+            ("tcpecho serve --nonsense --log=json", "text", Place::Log),
+            ("tcpecho serve", "json", Place::Log),
+            ("tcpecho serve --log text", "json", Place::Nowhere),
+            ("tcpecho connect --json", "json", Place::Stderr),
+            ("tcpecho ping", "json", Place::Nowhere),
+        ] {
+            let arguments: Vec<OsString> = line.split_whitespace().map(OsString::from).collect();
+            assert_eq!(place(&arguments, log), wanted, "{line}");
+        }
+    }
+
+    #[test]
+    fn the_attempt_that_tells_most_stands_for_all() {
+        let attempt = |addr: &str, errno| {
+            let (addr, evidence) = (addr.parse().unwrap(), Evidence::default());
+            Attempt::of(addr, Error::at("connect", addr, errno), Duration::ZERO, evidence)
+        };
+        let attempts = vec![
+            attempt("192.0.2.1:7", Errno::TIMEDOUT),
+            attempt("192.0.2.2:7", Errno::CONNREFUSED),
+            attempt("[2001:db8::1]:7", Errno::NETUNREACH),
+        ];
+        let object = Failure::unconnected(attempts).object(3);
+        let object: serde_json::Value = serde_json::from_str(&object).unwrap();
+        assert_eq!(object["error"]["errno"], "ECONNREFUSED", "{object}");
+        assert_eq!(object["error"]["addr"], "192.0.2.2:7", "{object}");
+        assert_eq!(object["attempts"].as_array().unwrap().len(), 3);
     }
 }

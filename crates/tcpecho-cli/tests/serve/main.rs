@@ -14,3 +14,4 @@ mod promises;
 mod ready;
 mod refusals;
 mod restart;
+mod threads;

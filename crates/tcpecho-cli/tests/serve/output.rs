@@ -169,6 +169,19 @@ fn a_ready_line_that_stdout_does_not_take_is_on_stderr() {
     server.stops().with(0);
 }
 
+#[test]
+fn a_ready_line_for_a_closed_stdout_is_on_stderr_whatever_the_log() {
+    for log in ["text", "json", "off"] {
+        let mut command = after("exec >&-", "epoll", &["--log", log]);
+        let (server, addr) = Serving::run_unheard(command.stdout(Stdio::null()));
+        let said = server.says(&format!("(EBADF); listening on {addr} engine=epoll"));
+        assert!(said.contains("write to stdout: "), "{said}");
+        assert!(log != "json" || serde_json::from_str::<Value>(&said).is_ok(), "{said}");
+        visits(addr);
+        server.stops().with(0);
+    }
+}
+
 /// The time that so many sessions take, one after the other.
 fn sessions(addr: SocketAddr, count: usize) -> Duration {
     let start = Instant::now();

@@ -5,7 +5,7 @@ use std::{fs, net::TcpListener, process::Command};
 use rustix::process::geteuid;
 
 use crate::common::{
-    server::{refused, refused_command},
+    server::{after, refused, refused_command},
     trace::{can_trace, tracing},
     *,
 };
@@ -36,6 +36,35 @@ fn what_is_not_understood() {
         ended.with(2);
         assert!(!ended.log.is_empty(), "{args:?} without a word");
     }
+}
+
+#[test]
+fn a_json_log_has_nothing_but_json_also_of_a_server_that_does_not_start() {
+    let held = TcpListener::bind("127.0.0.1:0").unwrap();
+    let taken = held.local_addr().unwrap().to_string();
+    for (args, part) in [
+        (&["--engine", "warp"][..], "warp"),
+        (&["--no-such-option"], "--no-such-option"),
+        (&["-l", "localhost:0"], "localhost"),
+        (&["-p", "65536"], "65536"),
+        (&["-l", &taken], "(EADDRINUSE)"),
+    ] {
+        let typed = refused(&[&["--log", "json"], args].concat());
+        let mut command = Command::new(program());
+        let environment =
+            refused_command(command.arg("serve").args(args).env("TCPECHO_LOG", "json"));
+        for ended in [typed, environment] {
+            ended.with(2);
+            assert_eq!(ended.log.len(), 1, "{:?}", ended.log);
+            let line: serde_json::Value = serde_json::from_str(&ended.log[0]).unwrap();
+            assert_eq!(line["event"], "failed", "{line}");
+            assert!(line["time"].is_string(), "{line}");
+            assert!(line["message"].as_str().unwrap().contains(part), "{line}");
+        }
+    }
+    let mut few = after("ulimit -n 7", "epoll", &["--log", "json"]);
+    let ended = refused_command(&mut few);
+    assert!(serde_json::from_str::<serde_json::Value>(&ended.with(2).log[0]).is_ok());
 }
 
 #[test]
