@@ -33,7 +33,7 @@ mod visit;
 mod watch;
 mod workload;
 
-use std::{io, path::Path, process::ExitCode};
+use std::{path::Path, process::ExitCode};
 
 use nix::sys::signal::Signal;
 use tcpecho::Ending;
@@ -45,6 +45,7 @@ pub(crate) use self::{
 use self::{
     args::{Plan, Target},
     crew::Event,
+    merge::not_saved,
     output_file::{OutputFile, sentence},
     progress::Progress,
     report::{Summary, hdr::Log, html, plot, summary::BaselinePart, table, text::printable},
@@ -101,7 +102,6 @@ fn tell(trouble: Trouble) -> u8 {
             Failure::interrupted("connect", word).tell_object(status)
         }
         Trouble::Unwritten(why) => why.status(0),
-        Trouble::Told(status) => status,
     }
 }
 
@@ -112,8 +112,7 @@ fn several(plan: &Plan, contenders: &[args::Contender], signals: &Signals) -> Re
     let text = if plan.json { json() } else { comparison.page(plan.quiet) };
     let saved = save(page, || html::comparison(&comparison));
     print(&text, signals)?;
-    saved?;
-    Ok(comparison.status())
+    Ok(saved.map_or_else(not_saved, |()| comparison.status()))
 }
 
 /// A file for a result, if one was asked for.
@@ -147,16 +146,19 @@ fn single(plan: &Plan, baseline: Option<&Summary>, signals: &Signals) -> Result<
             say(remark);
         }
     }
-    let (mut summary, search) = match &plan.find_rate {
+    let (mut summary, logged, search) = match &plan.find_rate {
         Some(condition) => {
             let found = find_rate::run(plan, condition, &mut place, signals)?;
             let last = found.rate.map_or_else(
                 || format!("{condition} held at no rate"),
                 |per_second| format!("{condition} holds up to {}/s", report::rate(per_second)),
             );
-            (found.summary, Some((last, found.rate.is_some())))
+            (found.summary, Ok(()), Some((last, found.rate.is_some())))
         }
-        None => (measure(plan, &mut place, signals, log.take())?, None),
+        None => {
+            let (summary, logged) = measure(plan, &mut place, signals, log.take())?;
+            (summary, logged, None)
+        }
     };
     // The server goes before the report is written: it has been measured.
     drop(place);
@@ -165,7 +167,6 @@ fn single(plan: &Plan, baseline: Option<&Summary>, signals: &Signals) -> Result<
     });
     let saved = save(page, || html::run(&summary));
     show(plan, &summary, search.as_ref().map(|(last, _)| last.as_str()), signals)?;
-    saved?;
     let (figures, before) = (summary.figures(), baseline.map(Summary::figures));
     let failed: Vec<String> = plan
         .fail_if
@@ -184,22 +185,26 @@ fn single(plan: &Plan, baseline: Option<&Summary>, signals: &Signals) -> Result<
     if summary.answered_nothing() && summary.result.interrupted_by.is_none() {
         say("nothing was answered in the measured time");
     }
+    // The result is there; a file beside it is not.
+    let unsaved: Vec<String> = [logged, saved].into_iter().filter_map(Result::err).collect();
+    for sentence in &unsaved {
+        say(sentence);
+    }
     let held = search.is_none_or(|(_, held)| held);
     Ok(match status(&summary) {
+        _ if !unsaved.is_empty() => exit::NOT_POSSIBLE,
         0 if !failed.is_empty() || !held => 1,
         status => status,
     })
 }
 
-/// One run, with what it writes while it goes on.
+/// One run, with what it writes while it goes on; and why not all of the log of --hdr was written.
 fn measure(
     plan: &Plan,
     place: &mut Place,
     signals: &Signals,
     log: Option<OutputFile>,
-) -> Result<Summary, Trouble> {
-    let fault =
-        |path: &Path, error: &io::Error| Trouble::Impossible(sentence("write", path, error));
+) -> Result<(Summary, Result<(), String>), Trouble> {
     let log = log.map(OutputFile::into_file).transpose().map_err(Trouble::Impossible)?;
     let log = log.map(|file| Log::new(file, plan.pace.is_some()));
     let mut log = plan.hdr.as_ref().zip(log);
@@ -207,14 +212,17 @@ fn measure(
     let mut progress = Progress::new(plan.quiet, length);
     let unit = plan.workload.unit.words();
     let mut broken = None;
+    let mut logged = Ok(());
     let mut stdout = OutputBuffer::stdout(lost_as_json);
     let measured = visit::visit(plan, place, signals, &mut |event, row| {
         progress.see(event, row, unit);
         match (event, &mut log) {
             (Event::Begin, Some((_, log))) => log.begin(),
             (Event::Interval(interval) | Event::Tail(interval), Some((path, log))) => {
-                if let Err(error) = log.add(interval) {
-                    broken.get_or_insert_with(|| fault(path, &error));
+                // One that is not written whole is no log; the run goes on for its result.
+                if logged.is_ok() {
+                    let added = log.add(interval);
+                    logged = added.map_err(|error| sentence("write", path, &error));
                 }
             }
             _ => {}
@@ -238,10 +246,11 @@ fn measure(
     progress.clear();
     broken.map_or(Ok(()), Err)?;
     if let Some((path, log)) = log {
-        log.close().map_err(|error| fault(path, &error))?;
+        let closed = log.close().map_err(|error| sentence("write", path, &error));
+        logged = logged.and(closed);
     }
     stdout.finish(Some(signals)).map_err(Trouble::Unwritten)?;
-    Ok(Summary::of(&measured))
+    Ok((Summary::of(&measured), logged))
 }
 
 fn show(
@@ -272,12 +281,8 @@ fn show(
 }
 
 /// The page of --html. That it cannot be written does not keep the result from stdout.
-fn save(page: Option<OutputFile>, html: impl FnOnce() -> String) -> Result<(), Trouble> {
-    let Some(page) = page else { return Ok(()) };
-    page.write(&html()).map_err(|sentence| {
-        say(&sentence);
-        Trouble::Told(exit::NOT_POSSIBLE)
-    })
+fn save(page: Option<OutputFile>, html: impl FnOnce() -> String) -> Result<(), String> {
+    page.map_or(Ok(()), |page| page.write(&html()))
 }
 
 /// How it went, by the worst that happened.

@@ -14,6 +14,7 @@ use std::{
 };
 
 use nix::sys::signal::Signal;
+use rustix::io::Errno;
 use tcpecho::{
     ConnectOptions, Connection, Ending, Endpoint, Family, Keepalive, ResolveError, Server, Tracer,
 };
@@ -23,6 +24,7 @@ use self::args::Plan;
 use crate::{
     exit,
     explain::Explain,
+    input,
     lookup::{NoAddress, lookup},
     output::Output,
     relay::relay,
@@ -60,11 +62,17 @@ enum Stopped {
     Signal(Option<Signal>),
     Unresolved(ResolveError),
     Unconnected,
-    Impossible { op: &'static str, message: String },
+    Impossible { op: &'static str, errno: Option<Errno>, message: String },
 }
 
 /// The whole run; what it learns goes into the report as it learns it.
 fn converse(plan: &Plan, report: &mut Report) -> Result<(), Stopped> {
+    // Before anybody is connected to.
+    input::check().map_err(|errno| Stopped::Impossible {
+        op: input::READ,
+        errno: Some(errno),
+        message: input::sentence(errno),
+    })?;
     let signals = Signals::catch(&[Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP])
         .map_err(|errno| impossible("signalfd", &errno))?
         .with_reader();
@@ -118,7 +126,7 @@ fn own_server(plan: &Plan) -> Result<(SocketAddr, Server), Stopped> {
 }
 
 fn impossible(op: &'static str, why: &dyn std::error::Error) -> Stopped {
-    Stopped::Impossible { op, message: format!("{op}: {why}") }
+    Stopped::Impossible { op, errno: None, message: format!("{op}: {why}") }
 }
 
 fn connect(
@@ -161,16 +169,23 @@ fn tell_connection(plan: &Plan, connection: &Connection) {
         say(&format!("tried {} ({})", attempt.diagnosis.seen, attempt.ending));
     }
     for (addr, elapsed) in outrun {
-        say(&format!("tried {addr}: no answer yet after {elapsed:.1?}, and given up for {peer}"));
+        say(&format!(
+            "tried {addr}: no answer yet after {}, and given up for {peer}",
+            tcpecho::show_duration(*elapsed)
+        ));
     }
-    say(&format!("connected to {peer} from {local} in {connect_time:.1?}"));
+    say(&format!("connected to {peer} from {local} in {}", tcpecho::show_duration(*connect_time)));
     let user_timeout = match plan.rules.user_timeout {
-        Some(limit) => format!("TCP_USER_TIMEOUT {limit:?}"),
+        Some(limit) => format!("TCP_USER_TIMEOUT {}", tcpecho::show_duration(limit)),
         None => "TCP_USER_TIMEOUT the kernel's".into(),
     };
     let keepalive = match plan.keepalive {
         Some(Keepalive { idle, interval, count }) => {
-            format!("SO_KEEPALIVE after {idle:?}, every {interval:?}, {count} probes")
+            format!(
+                "SO_KEEPALIVE after {}, every {}, {count} probes",
+                tcpecho::show_duration(idle),
+                tcpecho::show_duration(interval)
+            )
         }
         None => "SO_KEEPALIVE off".into(),
     };

@@ -11,6 +11,7 @@ mod explain;
 #[cfg(feature = "fuzzing")]
 #[doc(hidden)]
 pub mod fuzzing;
+mod input;
 mod lab;
 mod log;
 mod lookup;

@@ -53,7 +53,10 @@ pub(crate) fn lookup(
             answer.recv().unwrap_or_else(|_| endpoint.resolve(family)).map_err(NoAddress::Failed)
         }
         Ok(None) => Err(NoAddress::Interrupted),
-        Err(waited) => Err(gave_up(format!("the resolver did not answer within {waited:.1?}"))),
+        Err(waited) => Err(gave_up(format!(
+            "the resolver did not answer within {}",
+            tcpecho::show_duration(waited)
+        ))),
     }
 }
 

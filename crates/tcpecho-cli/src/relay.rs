@@ -39,7 +39,7 @@ use self::{
     half_closed::FIRST_LOOK,
     pipe::{Pipe, TURN},
 };
-use crate::{explain::Explain, output::Output, signals::Signals};
+use crate::{explain::Explain, input, output::Output, signals::Signals};
 
 /// The most that is sent ahead of the echo: what is remembered for the check. Then input waits for
 /// the echo.
@@ -298,7 +298,7 @@ impl Relay<'_> {
         match self.up.fill(|room| rustix::io::read(self.input, room)) {
             Ok(_) | Err(Errno::AGAIN | Errno::INTR) => Ok(()),
             // Standard input failed; what is the user's to send is not known any more.
-            Err(errno) => Err(End::Local { op: "read standard input", errno }),
+            Err(errno) => Err(End::Local { op: input::READ, errno }),
         }
     }
 

@@ -138,7 +138,10 @@ impl Report {
             None => "ended here".into(),
         };
         let lost = self.lost();
-        say(&format!("{how}: {sent} bytes sent, {received} received in {duration:.1?}{lost}"));
+        say(&format!(
+            "{how}: {sent} bytes sent, {received} received in {}{lost}",
+            tcpecho::show_duration(*duration)
+        ));
     }
 
     /// What was read on one side and has not reached the other; empty where that is nothing.

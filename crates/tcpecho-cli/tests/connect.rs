@@ -136,7 +136,8 @@ fn a_changed_byte_is_found() {
         ended
             .with(1)
             .says("tcpecho: mismatch\n")
-            .says("at offset 7: expected 0x6f 'o', got 0x4f 'O'");
+            .says("at offset 7: expected 0x6f 'o', got 0x4f 'O'")
+            .says("; --no-check is for servers that do not echo");
         assert_eq!(ended.stdout, b"hello wOrld\n");
     }
 }
@@ -227,6 +228,44 @@ fn what_came_before_a_reset_is_delivered_though_a_send_saw_it_first() {
         ended.with(4).says("tcpecho: reset\n").says("(ECONNRESET); 5 of ");
         assert_eq!(ended.stdout, b"01234");
         writer.join().unwrap();
+    }
+}
+
+#[test]
+fn a_closed_stdin_is_exit_status_2() {
+    // Nobody is connected to: that would be exit status 3.
+    let (_held, addr) = deserted(([127, 0, 0, 1], 0).into());
+    let connect = format!("connect {addr}");
+    for verb in [&connect, "lab shell", "lab learn normal-startup"] {
+        let script = format!("exec \"$0\" {verb} <&-");
+        let output = Command::new("sh")
+            .args(["-c", &script, env!("CARGO_BIN_EXE_tcpecho")])
+            .output()
+            .unwrap();
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(2), "{verb}: {said}");
+        let told = "tcpecho: read from stdin: Bad file descriptor (EBADF)";
+        assert!(said.contains(told), "{verb}: {said}");
+    }
+    let script = format!("exec \"$0\" {connect} --json <&-");
+    let output =
+        Command::new("sh").args(["-c", &script, env!("CARGO_BIN_EXE_tcpecho")]).output().unwrap();
+    let object: serde_json::Value = serde_json::from_slice(&output.stderr).unwrap();
+    assert_eq!((&object["errno"], &object["exit_status"]), (&"EBADF".into(), &2.into()));
+}
+
+#[test]
+fn a_stdin_that_cannot_be_read_is_exit_status_2() {
+    for at in families() {
+        let (addr, server) = peer(at, echo);
+        let directory = fs::File::open("/").unwrap();
+        let mut command = Command::new(env!("CARGO_BIN_EXE_tcpecho"));
+        let output =
+            command.arg("connect").arg(addr.to_string()).stdin(directory).output().unwrap();
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(2), "{said}");
+        assert_eq!(said, "tcpecho: read from stdin: Is a directory (EISDIR)\n");
+        server.join().unwrap();
     }
 }
 

@@ -2,7 +2,10 @@
 
 #[path = "common/lab.rs"]
 mod support;
-use std::process::Output;
+use std::{
+    fs::File,
+    process::{Command, Output},
+};
 use support::{text, typed};
 
 fn learn(args: &[&str], answers: &str) -> Output {
@@ -91,4 +94,17 @@ fn what_cannot_be_learnt_is_said() {
         let output = learn(args, "");
         assert_eq!(output.status.code(), Some(2), "{}", text(&output.stderr));
     }
+}
+
+#[test]
+fn a_stdin_that_cannot_be_read_is_exit_status_2() {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_tcpecho"));
+    command.args(["lab", "learn", "close-with-unread-data"]).stdin(File::open("/").unwrap());
+    let output = command.output().unwrap();
+    if output.status.code() == Some(77) {
+        return println!("SKIP {}", text(&output.stderr));
+    }
+    let said = text(&output.stderr);
+    assert_eq!(output.status.code(), Some(2), "{said}");
+    assert_eq!(said, "tcpecho: read from stdin: Is a directory (EISDIR)\n");
 }

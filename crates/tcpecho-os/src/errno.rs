@@ -1,6 +1,6 @@
 //! The errno of the last failed call of the C library, its text (strerror(3)) and its name (errno(3)).
 
-use std::ffi::CStr;
+use std::{ffi::CStr, io};
 
 use rustix::io::Errno;
 
@@ -27,6 +27,12 @@ pub fn words(errno: Errno) -> String {
         Some(name) => format!("{said} ({name})"),
         None => format!("{said} (errno {})", errno.raw_os_error()),
     }
+}
+
+/// An I/O error in words; where an errno is behind it, as [`words`] has it: `No space left on device (ENOSPC)`.
+#[must_use]
+pub fn io_words(error: &io::Error) -> String {
+    Errno::from_io_error(error).map_or_else(|| error.to_string(), words)
 }
 
 macro_rules! names {
@@ -59,5 +65,8 @@ mod tests {
     fn words_and_name() {
         assert_eq!(words(Errno::CONNREFUSED), "Connection refused (ECONNREFUSED)");
         assert!(words(Errno::from_raw_os_error(4000)).contains("(errno 4000)"));
+        let full = io::Error::from_raw_os_error(libc::ENOSPC);
+        assert_eq!(io_words(&full), "No space left on device (ENOSPC)");
+        assert_eq!(io_words(&io::Error::other("ours")), "ours");
     }
 }

@@ -1,23 +1,34 @@
-//! Tells whether stdout was open when the program started.
+//! Tells whether stdin and stdout were open when the program started.
 //!
 //! Rust's runtime opens /dev/null in place of a closed descriptor 0, 1 or 2, so that no socket or file gets that number.
-//! After that, output into nothing looks like success. Only what runs before main can see the difference.
+//! After that, input looks empty and output looks written. Only what runs before main can see the difference.
 
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
+static STDIN_WAS_CLOSED: AtomicBool = AtomicBool::new(false);
 static STDOUT_WAS_CLOSED: AtomicBool = AtomicBool::new(false);
 
 /// Runs before main, as a constructor of the C runtime.
 #[used]
-// SAFETY: the section holds pointers to C functions, and this is one; it calls fcntl(2) and stores a flag, neither of
+// SAFETY: the section holds pointers to C functions, and this is one; it calls fcntl(2) and stores flags, neither of
 // which needs Rust's runtime.
 #[unsafe(link_section = ".init_array")]
 static LOOK: extern "C" fn() = look;
 
 extern "C" fn look() {
-    // SAFETY: F_GETFD takes any number and touches no memory; EBADF for one that is no descriptor is what is asked.
-    let flags = unsafe { libc::fcntl(libc::STDOUT_FILENO, libc::F_GETFD) };
-    STDOUT_WAS_CLOSED.store(flags == -1, Relaxed);
+    let is_closed = |fd| {
+        // SAFETY: F_GETFD takes any number and touches no memory; EBADF for one that is no descriptor is what is asked.
+        let flags = unsafe { libc::fcntl(fd, libc::F_GETFD) };
+        flags == -1
+    };
+    STDIN_WAS_CLOSED.store(is_closed(libc::STDIN_FILENO), Relaxed);
+    STDOUT_WAS_CLOSED.store(is_closed(libc::STDOUT_FILENO), Relaxed);
+}
+
+/// Whether descriptor 0 was closed when the program started; then it leads to /dev/null now.
+#[must_use]
+pub fn stdin_was_closed() -> bool {
+    STDIN_WAS_CLOSED.load(Relaxed)
 }
 
 /// Returns whether descriptor 1 was closed when the program started; it is /dev/null then.

@@ -1,4 +1,4 @@
-//! A span of time as a person writes it: `500ms`, `1.5m`, `2`.
+//! A span of time as a person writes it: `500ms`, `1.5m`, `2`; and as one reads it.
 
 use std::time::Duration;
 
@@ -43,6 +43,36 @@ pub fn parse_duration(text: &str) -> Result<Duration, NotUnderstood> {
         Ok(span) if span <= LONGEST => Ok(span),
         _ => Err(NotUnderstood::new("a duration can be ten years at most")),
     }
+}
+
+/// Nanoseconds from which a unit is used, nanoseconds of it, and its name.
+const SHOWN: &[(f64, f64, &str)] = &[
+    (0.0, 1.0, "ns"),
+    (1e3, 1e3, "µs"),
+    (1e6, 1e6, "ms"),
+    (1e9, 1e9, "s"),
+    (1e12, 60e9, "m"),
+    (7.2e12, 3600e9, "h"),
+];
+
+/// Writes a span in four significant digits or fewer: `998.4ms`, `30s`, `1.25s`, `83.33m`.
+///
+/// ```
+/// # use std::time::Duration;
+/// assert_eq!(tcpecho::show_duration(Duration::from_nanos(998_353_581)), "998.4ms");
+/// ```
+#[must_use]
+pub fn show_duration(span: Duration) -> String {
+    let nanos = significant(span.as_nanos() as f64);
+    let (_, unit, name) =
+        SHOWN.iter().rev().find(|(from, ..)| nanos >= *from).unwrap_or(&(0.0, 1.0, "ns"));
+    // The shortest text that is this number.
+    format!("{}{name}", significant(nanos / unit))
+}
+
+/// The nearest number with four significant digits.
+fn significant(number: f64) -> f64 {
+    format!("{number:.3e}").parse().unwrap_or(number)
 }
 
 /// Exact decimal arithmetic; a number too large for it is as good as the largest.
@@ -91,6 +121,27 @@ mod tests {
     }
 
     #[test]
+    fn what_is_shown_has_four_digits_at_most() {
+        for (nanos, text) in [
+            (0, "0ns"),
+            (7, "7ns"),
+            (1_000, "1µs"),
+            (104_749, "104.7µs"),
+            (998_353_581, "998.4ms"),
+            (999_960_000, "1s"),
+            (999_940_000, "999.9ms"),
+            (1_250_000_000, "1.25s"),
+            (30_000_000_000, "30s"),
+            (925_000_000_000, "925s"),
+            (5_000_000_000_000, "83.33m"),
+            (3_600_000_000_000, "60m"),
+            (86_400_000_000_000, "24h"),
+        ] {
+            assert_eq!(show_duration(Duration::from_nanos(nanos)), text);
+        }
+    }
+
+    #[test]
     fn what_is_no_duration_is_refused() {
         for text in [
             "",
@@ -115,6 +166,14 @@ mod tests {
         fn no_text_panics(text in any::<String>(), numbers in "[0-9.]{0,60}(us|ms|s|m|h)?") {
             let _ = parse_duration(&text);
             let _ = parse_duration(&numbers);
+        }
+
+        #[test]
+        fn what_is_shown_is_read_as_nearly_the_same(us in 1_u64..300_000_000_000_000) {
+            let span = Duration::from_micros(us);
+            let text = show_duration(span);
+            let read = parse_duration(&text).unwrap();
+            prop_assert!(read.abs_diff(span) <= span / 1000, "{} of {:?}", text, span);
         }
 
         #[test]

@@ -97,7 +97,7 @@ endings! {
     /// A byte came back changed, missing, doubled or foreign.
     Mismatch, "mismatch", "",
         "a byte came back changed, missing, doubled or foreign",
-        "the server is not an echo server (then use --no-check), or something on the way alters bytes", 1 76;
+        "the server is not an echo server, or something on the way alters bytes", 1 76;
     /// The server's idle limit ended it.
     Idle, "idle", "",
         "the server's idle limit ended it", "raise --idle-timeout", 4 78;

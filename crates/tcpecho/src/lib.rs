@@ -35,7 +35,7 @@ pub use client::{
     Tracer,
 };
 pub use diagnosis::{Diagnosis, Symptom};
-pub use duration::parse_duration;
+pub use duration::{parse_duration, show_duration};
 pub use ending::{ENDINGS, Ending, Row};
 pub use endpoint::{
     DEFAULT_PORT, Endpoint, Family, NoAddress, ResolveError, interface_index, parse_listen,

@@ -403,12 +403,15 @@ impl Hand<'_> {
             }
             if connecting {
                 self.ended(driver, index, Ending::ConnectTimeout, || {
-                    format!("connect {addr}: no answer within {waited:.1?}")
+                    format!("connect {addr}: no answer within {}", tcpecho::show_duration(waited))
                 });
             } else if open || shut {
                 let owed = line.flow.owed();
                 self.ended(driver, index, Ending::GaveUp, || {
-                    format!("recv {addr}: nothing came for {waited:.1?}; {owed} bytes are owed")
+                    format!(
+                        "recv {addr}: nothing came for {}; {owed} bytes are owed",
+                        tcpecho::show_duration(waited)
+                    )
                 });
             }
         }

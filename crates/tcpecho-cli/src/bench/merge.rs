@@ -139,14 +139,23 @@ fn show(args: &ReportArgs, merged: &Form) -> Result<u8, String> {
         }
         _ => {}
     }
-    if let Some(path) = &args.html {
-        OutputFile::open(path)?.write(&page)?;
-    }
+    let saved = match &args.html {
+        Some(path) => OutputFile::open(path).and_then(|file| file.write(&page)),
+        None => Ok(()),
+    };
     let status = u8::from(match merged {
         Form::Run(summary) => summary.count_of(Ending::Mismatch) > 0,
         Form::Comparison(comparison) => comparison.has_mismatch(),
     });
-    Ok(output::print(&text, None).map_or_else(|why| why.status(status), |()| status))
+    let status = output::print(&text, None).map_or_else(|why| why.status(status), |()| status);
+    // The result is there; its page is not.
+    Ok(saved.map_or_else(not_saved, |()| status))
+}
+
+/// Says why a file beside the result could not be written, and gives the exit status.
+pub(super) fn not_saved(sentence: String) -> u8 {
+    say(&sentence);
+    exit::NOT_POSSIBLE
 }
 
 /// As it is written for programs, and read again.
@@ -260,12 +269,23 @@ pub(super) fn parse(bytes: &[u8], name: &str) -> Result<Form, String> {
     let form = if bytes.trim_ascii_start().first() == Some(&b'{') {
         parse_json(bytes)?
     } else {
-        let mut summary = of_log(name, hdr::read(bytes)?);
+        let mut summary = of_log(name, hdr::read(bytes).map_err(|why| neither(bytes, why))?);
         summary.check()?;
         Form::Run(summary.into())
     };
     check_times(form.times())?;
     Ok(form)
+}
+
+/// Why a file is no result: a log that is spoilt, or something else altogether.
+fn neither(bytes: &[u8], why: String) -> String {
+    let begins_like_a_log = [&b"#"[..], b"\"StartTimestamp\"", b"Tag="];
+    if begins_like_a_log.iter().any(|begin| bytes.starts_with(begin)) {
+        return why;
+    }
+    format!(
+        "not a tcpecho result: expected the JSON of tcpecho bench (--json, --json-stream) or an HDR V2 log (--hdr); {why}"
+    )
 }
 
 /// What says how to read the rest. What else there is takes no memory.

@@ -8,6 +8,8 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use tcpecho_os::errno::io_words;
+
 use super::report::text::printable;
 use crate::output::close;
 
@@ -75,7 +77,7 @@ impl Drop for OutputFile {
 
 /// What failed, with the path as a terminal may show it.
 pub(super) fn sentence(op: &str, path: &Path, error: &io::Error) -> String {
-    format!("{op} {}: {error}", printable(&path.display().to_string()))
+    format!("{op} {}: {}", printable(&path.display().to_string()), io_words(error))
 }
 
 #[cfg(test)]

@@ -54,7 +54,10 @@ fn descriptors(connections: u64, limit: u64) -> Option<String> {
 /// A start that is over already.
 fn start(at: Option<SystemTime>, now: SystemTime) -> Option<String> {
     let ago = now.duration_since(at?).ok().filter(|ago| !ago.is_zero())?;
-    Some(format!("--start-at is {ago:.1?} in the past: the run begins at once"))
+    Some(format!(
+        "--start-at is {} in the past: the run begins at once",
+        tcpecho::show_duration(ago)
+    ))
 }
 
 fn ports(plan: &Plan, connections: u64, range: &str) -> Option<String> {

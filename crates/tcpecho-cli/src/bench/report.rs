@@ -165,7 +165,10 @@ impl Plan {
         let mut notes = Vec::new();
         let late = outcome.behind.filter(|_| !measured.is_known_to_start_late());
         notes.extend(late.map(|late| {
-            format!("the connections were made {late:.1?} after --start-at: the run began late")
+            format!(
+                "the connections were made {} after --start-at: the run began late",
+                tcpecho::show_duration(late)
+            )
         }));
         let paused = outcome.paused;
         if paused.stopped_ns > 0 {

@@ -20,7 +20,7 @@ use rustix::{
     process::{Pid, PidfdFlags, Signal, kill_process_group, pidfd_open},
     thread::{CpuSet, sched_getaffinity, sched_setaffinity},
 };
-use tcpecho_os::process::end_with_parent;
+use tcpecho_os::{errno::io_words, process::end_with_parent};
 
 use super::usage::{self, ProcessorTime};
 
@@ -76,8 +76,8 @@ impl Served {
     }
 
     fn own(engine: &str, ipv6: bool, cpus: &[usize], chosen: bool) -> Result<Self, String> {
-        let program =
-            std::env::current_exe().map_err(|error| format!("/proc/self/exe: {error}"))?;
+        let program = std::env::current_exe()
+            .map_err(|error| format!("/proc/self/exe: {}", io_words(&error)))?;
         let mut command = Command::new(program);
         let listen = if ipv6 { "[::1]:0" } else { "127.0.0.1:0" };
         command.args(["serve", "-l", listen, "--log", "off", "--engine", engine]);
@@ -104,7 +104,7 @@ impl Served {
     fn other(command: &str, cpus: &[usize], chosen: bool) -> Result<Self, String> {
         // A port that was free a moment ago: the command cannot tell us which one it took.
         let free = std::net::TcpListener::bind("127.0.0.1:0").and_then(|free| free.local_addr());
-        let addr = free.map_err(|error| format!("a free port: {error}"))?;
+        let addr = free.map_err(|error| format!("a free port: {}", io_words(&error)))?;
         let text = command.replace("{port}", &addr.port().to_string());
         let mut shell = Command::new("/bin/sh");
         shell.arg("-c").arg(&text).stdout(Stdio::null());
@@ -148,7 +148,7 @@ impl Served {
                 ));
             }
         }
-        let child = child.map_err(|error| format!("the server: {error}"))?;
+        let child = child.map_err(|error| format!("the server: {}", io_words(&error)))?;
         let addr = SocketAddr::from(([127, 0, 0, 1], 0));
         let mut served = Self { addr, engine: None, child, guard: None, words, note };
         match moved {

@@ -36,8 +36,6 @@ pub(super) enum Trouble {
     Interrupted(Option<Signal>),
     /// Stdout takes nothing any more.
     Unwritten(Unwritten),
-    /// It has been told already; the exit status.
-    Told(u8),
 }
 
 impl From<Error> for Trouble {

@@ -45,8 +45,9 @@ impl Stopped {
                     report.evidence = Some((*attempt.evidence).clone());
                 }
             }
-            Stopped::Impossible { op, message } => {
+            Stopped::Impossible { op, errno, message } => {
                 report.op = op;
+                report.errno = errno;
                 report.message = message;
                 report.exit_status = exit::NOT_POSSIBLE;
             }
@@ -104,6 +105,9 @@ impl Relayed {
                 report.first_difference_offset = Some(difference.offset);
                 let (words, offset) = (difference.words(), difference.offset);
                 report.conclude(&Symptom::Different { words, offset }, evidence);
+                if let Some(diagnosis) = &mut report.diagnosis {
+                    diagnosis.advice += "; --no-check is for servers that do not echo";
+                }
                 report.exit_status = Ending::Mismatch.row().exit_status;
             }
             End::Signal(signal) => {

@@ -3,6 +3,7 @@
 use std::{collections::BTreeMap, path::Path};
 
 use tcpecho_lab::trial::Fault;
+use tcpecho_os::errno::io_words;
 
 /// Verdicts by the trial's name; `right` where nothing is said.
 #[derive(Debug, Default)]
@@ -12,7 +13,7 @@ impl Expectations {
     /// Reads lines of `NAME VERDICT`; what follows a `#` is a comment.
     pub(super) fn read(file: &Path, known: &[&str]) -> Result<Self, String> {
         let text = std::fs::read_to_string(file)
-            .map_err(|error| format!("{}: {error}", file.display()))?;
+            .map_err(|error| format!("read {}: {}", file.display(), io_words(&error)))?;
         Self::parse(&text, known).map_err(|why| format!("{}: {why}", file.display()))
     }
 

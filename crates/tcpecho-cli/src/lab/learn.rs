@@ -16,13 +16,18 @@ use tcpecho_lab::{
     quiz::{self, Question},
     scenario::{Run, Scenario, Verdict},
 };
+use tcpecho_os::errno::io_words;
 
 use super::{
     Families, agent_command, enter,
     ladder::{self, Look, wrap},
     refuse, report, status, unknown,
 };
-use crate::output::{ExitWithReader, OutputBuffer, lost_as_text};
+use crate::{
+    exit, input,
+    output::{ExitWithReader, OutputBuffer, lost_as_text},
+    tell::say,
+};
 
 #[derive(Debug, Args)]
 pub(super) struct LearnArgs {
@@ -44,6 +49,8 @@ struct Class {
     right: usize,
     /// Nobody answers any more.
     over: bool,
+    /// Stdin failed.
+    failed: Option<io::Error>,
 }
 
 pub(super) fn run(args: &LearnArgs) -> ExitCode {
@@ -55,6 +62,9 @@ pub(super) fn run(args: &LearnArgs) -> ExitCode {
             return refuse("learn plays one run: --family 4 or 6");
         }
     };
+    if let Err(errno) = input::check() {
+        return refuse(input::sentence(errno));
+    }
     let seed = args.seed.unwrap_or_else(any_seed);
     let cable = match enter() {
         Ok(cable) => cable,
@@ -76,7 +86,13 @@ pub(super) fn run(args: &LearnArgs) -> ExitCode {
     show(&format!("The book: {}", scenario.book));
     show(&format!("This Linux: {}", scenario.linux));
     show(&format!("{} of {} right (--seed {seed})", class.right, class.asked));
-    ExitCode::SUCCESS
+    match class.failed {
+        None => ExitCode::SUCCESS,
+        Some(error) => {
+            say(&format!("{}: {}", input::READ, io_words(&error)));
+            ExitCode::from(exit::NOT_POSSIBLE)
+        }
+    }
 }
 
 fn any_seed() -> u64 {
@@ -96,7 +112,7 @@ fn teach(run: &Run, seed: u64) -> Class {
         "{} {count}; answer with a number or the word, q to be asked no more",
         questions.len()
     ));
-    let mut class = Class { asked: 0, right: 0, over: false };
+    let mut class = Class { asked: 0, right: 0, over: false, failed: None };
     for (number, step) in quiz::steps(&moments).into_iter().enumerate() {
         let Some((first, happened)) = moments.get(step).and_then(<[Moment]>::split_first) else {
             continue;
@@ -171,8 +187,10 @@ impl Class {
     /// At the end of the input nobody answers any more.
     fn next_line(&mut self) -> Option<String> {
         let mut line = String::new();
-        if let Ok(1..) = io::stdin().read_line(&mut line) {
-            return Some(line);
+        match io::stdin().read_line(&mut line) {
+            Ok(1..) => return Some(line),
+            Ok(0) => {}
+            Err(error) => self.failed = Some(error),
         }
         self.over = true;
         None

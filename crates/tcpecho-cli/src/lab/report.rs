@@ -7,6 +7,7 @@ use tcpecho_lab::{
     Moment, Place, What, pcapng,
     scenario::{Run, Scenario, Sentence, Verdict},
 };
+use tcpecho_os::errno::io_words;
 
 use super::{calls::tidied, ladder, pace};
 use crate::{output::write_file, tell::say};
@@ -228,7 +229,8 @@ pub(super) fn write_pcapng(run: &Run, file: &Path) -> Result<(), String> {
         return Err(format!("{}: not written: nothing was captured", file.display()));
     };
     let mut bytes = Vec::new();
-    pcapng::write(timeline, &mut bytes).map_err(|error| format!("{}: {error}", file.display()))?;
+    pcapng::write(timeline, &mut bytes)
+        .map_err(|error| format!("{}: {}", file.display(), io_words(&error)))?;
     write_file(file, &bytes)?;
     let missing = timeline.omitted().packets;
     if missing > 0 {

@@ -16,6 +16,7 @@ use std::{
 
 use clap::Args;
 use tcpecho_lab::{Family, Options, TwoHosts};
+use tcpecho_os::errno::io_words;
 
 use self::{
     desk::{Desk, Outcome},
@@ -26,7 +27,7 @@ use super::{
     ladder::{Ladder, Look, Sink},
     refuse,
 };
-use crate::{exit, output::ExitWithReader, tell::say};
+use crate::{exit, input, output::ExitWithReader, tell::say};
 
 #[derive(Debug, Args)]
 pub(super) struct ShellArgs {
@@ -58,6 +59,9 @@ fn look() -> Look {
 }
 
 pub(super) fn run(args: &ShellArgs) -> ExitCode {
+    if let Err(errno) = input::check() {
+        return refuse(input::sentence(errno));
+    }
     let signals = match prompt::catch_signals() {
         Ok(signals) => signals,
         Err(errno) => return refuse(format!("signalfd: {errno}")),
@@ -113,7 +117,7 @@ fn obey(prompt: &mut Prompt, desk: &mut Desk, ladder: &Ladder) -> u8 {
             Ok(Typed::End) => return 0,
             Ok(Typed::Signal(signal)) => return exit::interrupted_by(signal),
             Err(why) => {
-                say(&format!("standard input: {why}"));
+                say(&format!("{}: {}", input::READ, io_words(&why)));
                 return exit::NOT_POSSIBLE;
             }
         };

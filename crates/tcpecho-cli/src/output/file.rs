@@ -3,14 +3,14 @@
 use std::{fs::File, io::Write, path::Path};
 
 use rustix::io::Errno;
+use tcpecho_os::errno::io_words;
 
 /// Writes `bytes` as the whole content of a file. The error names the file and the call that failed.
 pub(crate) fn write_file(path: &Path, bytes: &[u8]) -> Result<(), String> {
-    let failed =
-        |op: &str, error: &dyn std::fmt::Display| format!("{op} {}: {error}", path.display());
-    let mut file = File::create(path).map_err(|error| failed("create", &error))?;
-    file.write_all(bytes).map_err(|error| failed("write", &error))?;
-    close(file).map_err(|errno| failed("close", &tcpecho::words(errno)))
+    let failed = |op: &str, why: String| format!("{op} {}: {why}", path.display());
+    let mut file = File::create(path).map_err(|error| failed("create", io_words(&error)))?;
+    file.write_all(bytes).map_err(|error| failed("write", io_words(&error)))?;
+    close(file).map_err(|errno| failed("close", tcpecho::words(errno)))
 }
 
 /// Closes a file that was written. A network file system may report only here that there was no room.

@@ -188,7 +188,7 @@ impl Course<'_, '_> {
         self.since = Instant::now();
         if Signals::suspend().is_ok() && self.since.elapsed() > BRIEF {
             let span = self.since.elapsed();
-            let words = format!("this program was stopped for {span:.1?}");
+            let words = format!("this program was stopped for {}", tcpecho::show_duration(span));
             self.teller.paused(span, &words, self.paper);
             self.postpone(span);
         }
@@ -203,7 +203,8 @@ impl Course<'_, '_> {
     fn resumed(&mut self) {
         let span = self.since.elapsed();
         if span > BRIEF {
-            let words = format!("this program was stopped, for {span:.1?} at most");
+            let words =
+                format!("this program was stopped, for {} at most", tcpecho::show_duration(span));
             self.teller.paused(span, &words, self.paper);
             self.postpone(Duration::ZERO);
         }

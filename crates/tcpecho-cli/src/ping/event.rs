@@ -134,6 +134,6 @@ impl Broken {
     /// What was seen, in few words.
     pub(super) fn seen(&self) -> String {
         let Broken { peer, op, lasted, .. } = self;
-        format!("{op} {peer}: {} after {lasted:.1?}", self.said())
+        format!("{op} {peer}: {} after {}", self.said(), tcpecho::show_duration(*lasted))
     }
 }

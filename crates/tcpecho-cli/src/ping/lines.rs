@@ -138,8 +138,8 @@ impl Lines {
     fn loss(&self, why: Loss) -> String {
         // At the end of a run less than the time allowed may have passed.
         let within = |waited: Duration| match self.timeout {
-            limit if waited >= limit => format!("{limit:?}"),
-            _ => format!("{waited:.1?}, when the run ended"),
+            limit if waited >= limit => tcpecho::show_duration(limit),
+            _ => format!("{}, when the run ended", tcpecho::show_duration(waited)),
         };
         match why {
             Loss::Ended(ending) => ending.to_string(),
@@ -162,7 +162,7 @@ fn failure_words(failure: &Attempt) -> String {
     let Attempt { ending, error, elapsed, .. } = failure;
     // A note tells the time already.
     match error.notes.as_slice() {
-        [] => format!("{ending}: {error} after {elapsed:.1?}"),
+        [] => format!("{ending}: {error} after {}", tcpecho::show_duration(*elapsed)),
         _ => format!("{ending}: {error}"),
     }
 }

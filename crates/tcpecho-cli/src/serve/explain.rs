@@ -14,6 +14,7 @@ use std::{
 
 use tcpecho::{Call, Server, Tracer};
 use tcpecho_os::{
+    errno::io_words,
     sock_diag::{TcpSocket, tcp_sockets},
     tcp_state::TcpState,
 };
@@ -50,7 +51,8 @@ impl Watcher {
         let watch = move || watch(&ports, &explain, &stopped);
         let thread = thread::Builder::new().name("explain".into()).spawn(watch);
         if let Err(error) = &thread {
-            speech.warn(&format!("--explain shows no states: pthread_create: {error}"));
+            speech
+                .warn(&format!("--explain shows no states: pthread_create: {}", io_words(&error)));
         }
         Watcher { thread: thread.ok(), stop: Some(stop) }
     }
@@ -126,8 +128,10 @@ impl Seen {
         }
         for (ends, (state, _)) in &self.connections {
             if !now.connections.contains_key(ends) {
-                let result =
-                    format!("nothing is left of it; last seen in {state}, {since:.0?} ago");
+                let result = format!(
+                    "nothing is left of it; last seen in {state}, {} ago",
+                    tcpecho::show_duration(since)
+                );
                 explain.saw(&call("gone", &ends.0, result, TcpState::Close));
             }
         }

@@ -83,7 +83,10 @@ impl Speech {
             Event::AcceptResumed { failures, lasted } => {
                 let (failures, lasted_us) = (*failures, lasted.as_micros());
                 self.write(Line::AcceptResumed { failures, lasted_us }, || {
-                    format!("accept works again after {failures} failures in {lasted:.1?}")
+                    format!(
+                        "accept works again after {failures} failures in {}",
+                        tcpecho::show_duration(*lasted)
+                    )
                 });
             }
             _ => {}
@@ -136,7 +139,7 @@ impl Speech {
 
     pub(super) fn draining(&self, cause: &str, timeout: Duration) {
         self.write(Line::Draining { cause, timeout_us: timeout.as_micros() }, || {
-            format!("draining because of {cause}, for {timeout:?} at most")
+            format!("draining because of {cause}, for {} at most", tcpecho::show_duration(timeout))
         });
     }
 

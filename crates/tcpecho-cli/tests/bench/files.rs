@@ -199,7 +199,7 @@ fn a_file_without_an_end_is_not_read_without_end() {
     let endless = "yes '{' | \"$0\" report /dev/stdin";
     let ran = ends(Command::new("sh").args(["-c", endless, program()]));
     assert_eq!(ran.status, Some(2), "stdin is null here: {}", ran.err);
-    report(&["/"]).with(2).says("/: Is a directory");
+    report(&["/"]).with(2).says("read /: Is a directory (EISDIR)");
 }
 
 #[test]
@@ -275,6 +275,37 @@ fn a_page_that_cannot_be_written_is_told_before_anything_is_measured() {
     bench(&format!("-n 50 -q --html {}", kept.path())).with(0);
     let html = fs::read_to_string(&kept.0).unwrap();
     assert!(html.starts_with("<!DOCTYPE html>") && html.ends_with("</html>\n"), "{html}");
+}
+
+#[test]
+fn a_file_that_cannot_be_written_does_not_lose_the_result() {
+    let before = Written::new("full.json", result().to_string());
+    let (name, told) = (before.path(), "/dev/full: No space left on device (ENOSPC)");
+    for option in ["--html", "--hdr"] {
+        let ran = bench(&format!("-n 50 -c 2 -q {option} /dev/full"));
+        ran.with(2).says("\nthroughput ").says(told);
+        let ran = bench(&format!("-n 50 -c 2 -q --json {option} /dev/full"));
+        assert_eq!(ran.with(2).says(told).json()["result"]["messages"], 50);
+    }
+    let ran = bench("--engines epoll -n 50 -c 1 --rounds 1 -q --html /dev/full");
+    ran.with(2).says("\nepoll ").says(told);
+    report(&[name, "--html", "/dev/full"]).with(2).says("\nthroughput ").says(told);
+    report(&[name, "--html", "/nowhere/at/all"])
+        .with(2)
+        .says("\nthroughput ")
+        .says("create /nowhere/at/all: No such file or directory (ENOENT)");
+}
+
+#[test]
+fn a_file_that_is_no_result_is_told_what_is_one() {
+    let text = Written::new("text", "root:x:0:0:root:/root:/bin/sh\n");
+    let expected = "not a tcpecho result: expected the JSON of tcpecho bench (--json, --json-stream) or an HDR V2 log (--hdr)";
+    for ran in [bench(&format!("-n 1 --baseline {}", text.path())), report(&[text.path()])] {
+        ran.with(2).says(&format!("{}: {expected}", text.path()));
+    }
+    // Of a log it is told where it is spoilt.
+    let log = Written::new("log", "#[Untagged: response]\n0.0,1.0\n");
+    report(&[log.path()]).with(2).says(&format!("{}: not an HDR log: line 2: ", log.path()));
 }
 
 #[test]

@@ -94,6 +94,14 @@ fn a_large_probe_is_timed_from_its_first_byte_on() {
 }
 
 #[test]
+fn the_advice_about_foreign_bytes_names_no_option_of_another_verb() {
+    let addr = answering(|_, _| Some(b"220 mail.example ESMTP\r\n".to_vec()));
+    let ended = ping_to(addr, &[QUICK, &["-W", "0.2"]].concat());
+    ended.with(1).says("tcpecho: mismatch").says("  try:   check the address and the port");
+    assert!(!ended.stderr.iter().any(|line| line.contains("--")), "{ended:#?}");
+}
+
+#[test]
 fn no_answer_is_lost_after_the_timeout() {
     let addr = answering(|number, probe| Some(probe.repeat(usize::from(number != 2))));
     let ended = ping_to(addr, &[QUICK, &["-W", "1"]].concat());

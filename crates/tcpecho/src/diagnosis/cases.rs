@@ -294,8 +294,8 @@ cases! {
     // What came back.
     "no-echo" Mismatch guess |s| matches!(s.symptom, Symptom::Different { offset: 0, .. }) =>
         "it is no echo server: what came back differs from the first byte on",
-        "use --no-check to talk with it, or check the port";
+        "check the address and the port: what answers there is not an echo server";
     "altered" Mismatch known |s| matches!(s.symptom, Symptom::Different { .. }) =>
         "a byte came back changed, missing, doubled or foreign: by the server or by something on the way",
-        "the server is not an echo server (then use --no-check), or something on the way alters bytes";
+        "probe another echo server: if that is right, this one changes bytes; if not, something on the way does";
 }

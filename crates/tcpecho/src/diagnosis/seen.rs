@@ -6,7 +6,7 @@ use rustix::io::Errno;
 use tcpecho_os::tcp_state::TcpState;
 
 use super::{Symptom, icmp, sight::Sight};
-use crate::{Error, Evidence};
+use crate::{Error, Evidence, show_duration};
 
 /// The sentence, without its full stop.
 pub(super) fn seen(sight: &Sight<'_>) -> String {
@@ -30,11 +30,13 @@ fn first(sight: &Sight<'_>) -> String {
         Symptom::Error(error) if sight.established() => error.to_string(),
         Symptom::Error(error) => {
             let call = Error { notes: Vec::new(), ..error.clone() };
-            let after = format!("{call} after {:.1?}", sight.evidence.elapsed);
+            let after = format!("{call} after {}", show_duration(sight.evidence.elapsed));
             error.notes.iter().fold(after, |text, note| format!("{text}; {note}"))
         }
         Symptom::EndOfFile => format!("recv{peer}: end of file"),
-        Symptom::Silence(limit) => format!("poll{peer}: no byte moved for {limit:?}"),
+        Symptom::Silence(span) => {
+            format!("poll{peer}: no byte moved for {}", show_duration(*span))
+        }
         Symptom::Unresolved(error) => error.to_string(),
         Symptom::Different { words, .. } => format!("recv{peer}: {words}"),
     }
@@ -62,7 +64,10 @@ fn handshake(sight: &Sight<'_>, parts: &mut Vec<String>) {
 fn debts(evidence: &Evidence, parts: &mut Vec<String>) {
     let Evidence { written, returned, unsent, echo, .. } = evidence;
     if *echo {
-        parts.push(format!("{returned} of {written} bytes had come back"));
+        parts.push(match written {
+            0 => "nothing had been sent".into(),
+            _ => format!("{returned} of {written} bytes had come back"),
+        });
     }
     if *unsent > 0 {
         parts.push(format!("{unsent} bytes could not be sent"));

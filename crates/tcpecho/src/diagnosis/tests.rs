@@ -460,3 +460,22 @@ fn the_kernel_s_own_patience_is_told_beside_ours() {
     let told = "4 SYNs were sent; the kernel would have waited 131 s";
     assert!(diagnosis.seen.ends_with(told), "{}", diagnosis.seen);
 }
+
+#[test]
+fn a_measured_time_is_rounded_and_nothing_sent_is_not_a_fraction() {
+    let silence = Symptom::Silence(Duration::from_nanos(998_353_581));
+    let seen = Diagnosis::of(&silence, &talk(TcpState::Established, 9, 4, |_| {})).seen;
+    assert!(seen.contains(": no byte moved for 998.4ms; 4 of 9 bytes had come back; "), "{seen}");
+    let reset = failed("recv", Errno::CONNRESET);
+    let seen = Diagnosis::of(&reset, &talk(TcpState::Close, 0, 0, |_| {})).seen;
+    assert!(seen.ends_with("(ECONNRESET); nothing had been sent"), "{seen}");
+}
+
+#[test]
+fn no_advice_names_an_option_of_a_program() {
+    let rows = CASES.iter().map(|case| (case.word, case.advice));
+    let endings = crate::ENDINGS.iter().map(|row| (row.word, row.advice));
+    for (word, advice) in rows.chain(endings) {
+        assert!(!advice.contains("--"), "{word}: {advice}");
+    }
+}

@@ -66,7 +66,10 @@ impl Hand<'_> {
         let waited = Duration::from_nanos(clock::now().saturating_sub(line.since));
         let addr = line.addr;
         self.ended(driver, index, Ending::ConnectTimeout, || {
-            format!("connect {addr}: no answer within {waited:.1?}, when the run was over")
+            format!(
+                "connect {addr}: no answer within {}, when the run was over",
+                tcpecho::show_duration(waited)
+            )
         });
     }
 

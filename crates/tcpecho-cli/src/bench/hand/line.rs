@@ -224,8 +224,9 @@ impl Hand<'_> {
         }
         let Flow { sent, received, .. } = self.lines[index].flow;
         let addr = self.lines[index].addr;
-        self.ended(driver, index, Ending::ClosedEarly, || {
-            format!("recv {addr}: end of file; {received} of {sent} bytes had come back")
+        self.ended(driver, index, Ending::ClosedEarly, || match sent {
+            0 => format!("recv {addr}: end of file; nothing had been sent"),
+            _ => format!("recv {addr}: end of file; {received} of {sent} bytes had come back"),
         });
     }
 

@@ -61,11 +61,11 @@ pub(in crate::bench) fn asked(
     }
     let time = match plan.count {
         Some(number) => format!("{} of them", count(number)),
-        None => format!("{:?}", plan.duration),
+        None => tcpecho::show_duration(plan.duration),
     };
     let warmup = match plan.warmup {
         none if none.is_zero() => String::new(),
-        some => format!(" after {some:?}"),
+        some => format!(" after {}", tcpecho::show_duration(some)),
     };
     format!("{}; {time}{warmup}", words.join(", "))
 }
