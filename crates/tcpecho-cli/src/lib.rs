@@ -33,6 +33,10 @@ use crate::{
     tell::{Failure, has_colour},
 };
 
+/// How durations are written, for the help of every verb that takes some.
+const DURATIONS: &str = "Durations: a number and its unit (us, ms, s, m or h), such as 500ms, 2s, 1.5m or 2h; \
+    without a unit, seconds.";
+
 /// A TCP echo server, client, prober, load generator and laboratory that say what happened.
 #[derive(Debug, Parser)]
 #[command(version, propagate_version = true, max_term_width = 100)]

@@ -62,6 +62,19 @@ fn every_option_that_the_readme_names_exists() {
     }
 }
 
+#[test]
+fn every_help_with_a_duration_says_how_one_is_written() {
+    for verb in ["serve", "connect", "ping", "bench", "report"] {
+        for help in ["-h", "--help"] {
+            let output = Command::new(env!("CARGO_BIN_EXE_tcpecho")).args([verb, help]).output();
+            let text = String::from_utf8(output.unwrap().stdout).unwrap();
+            let names = ["<TIME>", "<INTERVAL>", "<IDLE[", "<TIMEOUT>"];
+            let takes_one = names.iter().any(|name| text.contains(name));
+            assert_eq!(takes_one, text.contains("500ms, 2s, 1.5m or 2h"), "{verb} {help}: {text}");
+        }
+    }
+}
+
 /// The page of all cases; made anew by running this test with TCPECHO_WRITE_DOCS=1.
 #[test]
 fn the_page_of_cases_is_the_table() {

@@ -100,11 +100,11 @@ endings! {
         "the server is not an echo server, or something on the way alters bytes", 1 76;
     /// The server's idle limit ended it.
     Idle, "idle", "",
-        "the server's idle limit ended it", "raise --idle-timeout", 4 78;
+        "the server's idle limit ended it", "raise the server's idle limit", 4 78;
     /// The server's connection limit, or a lack of threads, processes or memory, ended it.
     Limit, "limit", "",
         "no room for it: the server's connection limit, or no descriptor, thread, process or memory",
-        "raise --max-connections, or the limit that the log names", 4 79;
+        "raise the server's connection limit, or the limit that its log names", 3 79;
     /// The server is shutting down.
     Draining, "draining", "",
         "the server was shutting down", "", 4 80;

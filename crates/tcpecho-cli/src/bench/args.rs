@@ -26,11 +26,11 @@ pub(super) use self::{
 #[allow(clippy::struct_excessive_bools)]
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Sizes: 64, 16k (1024), 100kB (1000), 1M. Rates: 500, 10k (1000), 1.5M. Conditions: \
+    after_help = format!("{}\n{}", crate::DURATIONS, "Sizes: 64, 16k (1024), 100kB (1000), 1M. Rates: 500, 10k (1000), 1.5M. Conditions: \
     'p99<2ms', 'errors>0', 'unanswered>0'; 'p99.9>+10%' and \
     'throughput<-5%' against --baseline.\n\
-    Exit status: 0 measured; 1 a byte was wrong, or --fail-if held; 2 usage, or not possible here; 3 could not connect; \
-    4 connections broke, or nothing was answered; 129, 130, 143 ended early by SIGHUP, SIGINT, SIGTERM, with the results so far."
+    Exit status: 0 measured; 1 a byte was wrong, or --fail-if held; 2 usage, not possible here, or a file beside the result could not be written; 3 could not connect; \
+    4 connections broke, or nothing was answered; 129, 130, 143 ended early by SIGHUP, SIGINT, SIGTERM, with the results so far.")
 )]
 pub(crate) struct BenchArgs {
     /// HOST, HOST:PORT, [V6]:PORT or V6 of any echo server; without it a server of our own
@@ -169,7 +169,7 @@ pub(crate) struct BenchArgs {
 
     /// Begin at this time (RFC 3339, as `date -Iseconds` prints it, or seconds since 1970), for runs of
     /// several machines
-    #[arg(long, value_name = "TIME")]
+    #[arg(long, value_name = "WHEN")]
     start_at: Option<String>,
 
     /// Be part I of N of one run: -c and -R are the whole run's

@@ -12,14 +12,14 @@ use crate::{relay::Rules, tell::Voice};
 ///
 /// What is typed is sent at once; at the end of input the connection is half-closed and all that is
 /// still owed is read. Every byte has to come back as it was sent. Nothing is said when all went
-/// well. Data goes to standard output, everything else to standard error.
+/// well. Stdout has the bytes that came back and nothing else; messages, and the object of --json, go to stderr.
 // Flags are what they are.
 #[allow(clippy::struct_excessive_bools)]
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Exit status: 0 every byte came back, or the reader of standard output had enough; \
+    after_help = format!("{}\n{}", crate::DURATIONS, "Exit status: 0 every byte came back, or the reader of standard output had enough; \
     1 something else came back; 2 usage, or not possible here; 3 could not connect; 4 the connection broke; \
-    129, 130, 143 ended by SIGHUP, SIGINT, SIGTERM. --exit-detail: see --help.",
+    129, 130, 143 ended by SIGHUP, SIGINT, SIGTERM. --exit-detail: see --help."),
     after_long_help = long_help()
 )]
 pub(crate) struct ConnectArgs {
@@ -166,13 +166,16 @@ impl ConnectArgs {
 
 /// The exit statuses of `--exit-detail`, out of the table.
 fn long_help() -> String {
-    let mut help = String::from(
-        "Exit status: 0 every byte came back, or the reader of standard output had enough; 1 something else came \
+    let mut help = format!(
+        "{}\n\nExit status: 0 every byte came back, or the reader of standard output had enough; 1 something else came \
          back; 2 usage, or not possible here; 3 could not connect; 4 the connection broke; 129, 130, 143 ended by \
          SIGHUP, SIGINT, SIGTERM.\n\nWith --exit-detail each ending has a status of its own:\n",
+        crate::DURATIONS
     );
     for row in ENDINGS {
         let _ = writeln!(help, "  {:3}  {}", row.detail_status, row.word);
     }
+    help += "A server's idle limit, connection limit and shutdown are closed-early or reset here: only its log tells them \
+             apart. What breaks an established connection is exit status 4, whatever its word.\n";
     help + "\nNO_COLOR in the environment keeps colour out of messages on a terminal."
 }

@@ -35,23 +35,24 @@ const SMALLEST_LIMIT: Duration = Duration::from_millis(1);
 /// The habits are those of ping(8), but the round trip is through the server itself, by TCP. Beside each time stands what
 /// the kernel knows: its smoothed and its smallest round-trip time (srtt=, min=), and the segments it sent again since the
 /// last probe (retrans=), if it did: a slow answer with one was lost on the way there, without one it is the server's or
-/// the way back's. time= counts from when the probe was due, rtt= from
-/// when it was sent, by the kernel's own timestamps where they are to be had. Looking up the name never counts, nor does
+/// the way back's. time= counts from when the probe was due, rtt= from when its first byte was sent to when its last came
+/// back, by the kernel's own timestamps where it has them. Looking up the name never counts, nor does
 /// connecting, which is told apart. When a connection breaks, it is said why, and a new one is made; the outage is
 /// measured.
 ///
 /// A probe that comes back in time is received; one that comes later is late; one that comes back once more is doubled;
-/// one with a changed or missing byte is corrupted; bytes of no probe are foreign; what never comes back is lost. A probe
+/// one with a changed or missing byte is corrupted; bytes of no probe are foreign; what never comes back is lost, by
+/// no-connection where it was due between two attempts to connect. A probe
 /// of less than 32 bytes has no room for its number and time: it is told apart by its order only.
 // Flags are what they are.
 #[allow(clippy::struct_excessive_bools)]
 #[derive(Debug, Args)]
 #[command(
     disable_help_flag = true,
-    after_help = "Ctrl-\\ (SIGQUIT) prints the summary so far, Ctrl-C (SIGINT) ends with it.\n\n\
-    Exit status, as ping(8): 0 every target has answered, and with -c and -w as often as asked; 1 one has not, or something \
-    came back corrupted or foreign; with a sweep: a limit was found; 2 usage, a name without an address, or not possible \
-    here; 129, 143 ended by SIGHUP, SIGTERM."
+    after_help = format!("{}\n\n{}", crate::DURATIONS, "Ctrl-\\ (SIGQUIT) prints the summary so far, Ctrl-C (SIGINT) ends with it.\n\n\
+    Exit status: 0 every target has answered at least once (with -c and -w: COUNT times), and nothing came back \
+    corrupted, doubled or foreign; 1 a target has not, or something did, or a sweep found a limit; 2 usage, or not \
+    possible here; 3 a name without an address; 129, 143 ended by SIGHUP, SIGTERM.")
 )]
 pub(crate) struct PingArgs {
     /// HOST, HOST:PORT, [V6]:PORT or V6, any number of them, or one HOST and its PORT; port 9877 if there is none; without
@@ -74,7 +75,7 @@ pub(crate) struct PingArgs {
     )]
     fping: Option<u64>,
 
-    /// From when one probe is due until the next is; a bare number is seconds, and may have a fraction [default: 1s]
+    /// Time between probes [default: 1s]
     #[arg(short, value_name = "INTERVAL", value_parser = parse_duration, allow_negative_numbers = true)]
     interval: Option<Duration>,
 

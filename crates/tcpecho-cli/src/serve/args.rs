@@ -14,13 +14,13 @@ use tcpecho::{
 
 /// Echo what clients send, until SIGTERM, SIGINT or SIGHUP.
 ///
-/// The first line on standard output says that it is ready, and where. The log goes to standard error, a line for each
-/// connection when it ends.
+/// The first line on stdout says that it is ready, and where; where stdout is closed or cannot be written, stderr says
+/// it. The log goes to stderr, a line for each connection when it ends.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Signals: SIGTERM, SIGINT and SIGHUP drain: no more connections, what was received is echoed, idle \
+    after_help = format!("{}\n{}", crate::DURATIONS, "Signals: SIGTERM, SIGINT and SIGHUP drain: no more connections, what was received is echoed, idle \
     clients see FIN; a second one, or the drain timeout, closes what is left. SIGUSR1 writes the counters to standard error.\n\
-    Exit status: 0 ended by a signal; 2 usage, address in use, no permission, or the listener broke."
+    Exit status: 0 ended by a signal; 2 usage, address in use, no permission, or the listener broke.")
 )]
 pub(crate) struct ServeArgs {
     /// Listen on ADDR, ADDR:PORT or :PORT, may be given again; every address of the host if not given

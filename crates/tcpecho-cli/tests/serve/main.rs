@@ -3,6 +3,7 @@
 #[path = "../common/mod.rs"]
 mod common;
 
+mod clients;
 mod cost;
 mod descriptors;
 mod drain;
