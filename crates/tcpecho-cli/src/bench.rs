@@ -112,7 +112,7 @@ fn several(plan: &Plan, contenders: &[args::Contender], signals: &Signals) -> Re
     let text = if plan.json { json() } else { comparison.page(plan.quiet) };
     let saved = save(page, || html::comparison(&comparison));
     print(&text, signals)?;
-    Ok(saved.map_or_else(not_saved, |()| comparison.status()))
+    Ok(saved.map_or_else(|sentence| not_saved(&sentence), |()| comparison.status()))
 }
 
 /// A file for a result, if one was asked for.
@@ -146,19 +146,16 @@ fn single(plan: &Plan, baseline: Option<&Summary>, signals: &Signals) -> Result<
             say(remark);
         }
     }
-    let (mut summary, logged, search) = match &plan.find_rate {
-        Some(condition) => {
-            let found = find_rate::run(plan, condition, &mut place, signals)?;
-            let last = found.rate.map_or_else(
-                || format!("{condition} held at no rate"),
-                |per_second| format!("{condition} holds up to {}/s", report::rate(per_second)),
-            );
-            (found.summary, Ok(()), Some((last, found.rate.is_some())))
-        }
-        None => {
-            let (summary, logged) = measure(plan, &mut place, signals, log.take())?;
-            (summary, logged, None)
-        }
+    let (mut summary, logged, search) = if let Some(condition) = &plan.find_rate {
+        let found = find_rate::run(plan, condition, &mut place, signals)?;
+        let last = found.rate.map_or_else(
+            || format!("{condition} held at no rate"),
+            |per_second| format!("{condition} holds up to {}/s", report::rate(per_second)),
+        );
+        (found.summary, Ok(()), Some((last, found.rate.is_some())))
+    } else {
+        let (summary, logged) = measure(plan, &mut place, signals, log.take())?;
+        (summary, logged, None)
     };
     // The server goes before the report is written: it has been measured.
     drop(place);
@@ -218,12 +215,12 @@ fn measure(
         progress.see(event, row, unit);
         match (event, &mut log) {
             (Event::Begin, Some((_, log))) => log.begin(),
-            (Event::Interval(interval) | Event::Tail(interval), Some((path, log))) => {
-                // One that is not written whole is no log; the run goes on for its result.
-                if logged.is_ok() {
-                    let added = log.add(interval);
-                    logged = added.map_err(|error| sentence("write", path, &error));
-                }
+            // A log with a hole is not continued; the run goes on for its result.
+            (Event::Interval(interval) | Event::Tail(interval), Some((path, log)))
+                if logged.is_ok() =>
+            {
+                let added = log.add(interval);
+                logged = added.map_err(|error| sentence("write", path, &error));
             }
             _ => {}
         }

@@ -36,7 +36,7 @@ use tcpecho_os::signal::{Disposition, dispose};
 
 use self::playing::{Drawing, Plan, Played};
 use crate::{
-    exit,
+    exit, input,
     output::{self, OutputBuffer, lost_as_text},
     tell::{Failure, say},
 };
@@ -251,6 +251,11 @@ fn play(args: &RunArgs) -> ExitCode {
         Ok(wanted) => wanted,
         Err(status) => return status,
     };
+    if args.slow
+        && let Err(errno) = input::check()
+    {
+        return refuse(input::sentence(errno));
+    }
     if args.pcapng.is_some() && wanted.len() != 1 {
         return refuse("--pcapng takes the packets of one scenario over one protocol");
     }

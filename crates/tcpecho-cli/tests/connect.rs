@@ -236,7 +236,8 @@ fn a_closed_stdin_is_exit_status_2() {
     // Nobody is connected to: that would be exit status 3.
     let (_held, addr) = deserted(([127, 0, 0, 1], 0).into());
     let connect = format!("connect {addr}");
-    for verb in [&connect, "lab shell", "lab learn normal-startup"] {
+    for verb in [&connect, "lab shell", "lab learn normal-startup", "lab run normal-startup --slow"]
+    {
         let script = format!("exec \"$0\" {verb} <&-");
         let output = Command::new("sh")
             .args(["-c", &script, env!("CARGO_BIN_EXE_tcpecho")])

@@ -149,12 +149,12 @@ fn show(args: &ReportArgs, merged: &Form) -> Result<u8, String> {
     });
     let status = output::print(&text, None).map_or_else(|why| why.status(status), |()| status);
     // The result is there; its page is not.
-    Ok(saved.map_or_else(not_saved, |()| status))
+    Ok(saved.map_or_else(|sentence| not_saved(&sentence), |()| status))
 }
 
 /// Says why a file beside the result could not be written, and gives the exit status.
-pub(super) fn not_saved(sentence: String) -> u8 {
-    say(&sentence);
+pub(super) fn not_saved(sentence: &str) -> u8 {
+    say(sentence);
     exit::NOT_POSSIBLE
 }
 

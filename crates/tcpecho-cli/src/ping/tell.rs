@@ -190,7 +190,9 @@ impl<'a> Teller<'a> {
         let lines: Vec<String> =
             targets.iter().flat_map(|target| summary::lines(target, self.plan.mode)).collect();
         if self.plot.is_none() || !io::stderr().is_terminal() {
-            lines.iter().for_each(|line| say(line));
+            for line in &lines {
+                say(line);
+            }
         }
         if let Some(plot) = &mut self.plot {
             plot.note(lines);

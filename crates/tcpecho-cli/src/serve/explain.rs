@@ -51,8 +51,7 @@ impl Watcher {
         let watch = move || watch(&ports, &explain, &stopped);
         let thread = thread::Builder::new().name("explain".into()).spawn(watch);
         if let Err(error) = &thread {
-            speech
-                .warn(&format!("--explain shows no states: pthread_create: {}", io_words(&error)));
+            speech.warn(&format!("--explain shows no states: pthread_create: {}", io_words(error)));
         }
         Watcher { thread: thread.ok(), stop: Some(stop) }
     }

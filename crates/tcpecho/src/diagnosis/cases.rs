@@ -36,7 +36,7 @@ cases! {
     "name-without-address" ResolveFailed known |s| s.unresolved(NoAddress::NoAddress) =>
         "the name exists and has no address", "ask whoever keeps the name for an A or AAAA record";
     "other-family" ResolveFailed known |s| s.unresolved(NoAddress::OtherFamily) =>
-        "the name has addresses of the other family only", "leave out -4, -6 or --source";
+        "the name has addresses of the other family only", "allow addresses of both families; a source address allows only its own";
     "resolver-unanswered" ResolveFailed known |s| s.unresolved(NoAddress::Unanswered) =>
         "no name server gave an answer: none was reached, or none could tell; whether the name exists is not known",
         "look into /etc/resolv.conf, check the network, or use the address instead of the name";
