@@ -221,6 +221,10 @@ fn measure(
             {
                 let added = log.add(interval);
                 logged = added.map_err(|error| sentence("write", path, &error));
+                if let Err(sentence) = &logged {
+                    progress.clear();
+                    say(&format!("{sentence}; the run goes on without its log"));
+                }
             }
             _ => {}
         }

@@ -134,7 +134,10 @@ fn probe(plan: &Plan) -> u8 {
     if let Some(sweep) = plan.sweep {
         let (way, run) = (&rules.way, rules.run);
         let status = sweep::run(plan, sweep, found, way, run, &signals, &mut paper);
-        return if any_unresolved { status.max(exit::NOT_CONNECTED) } else { status };
+        return match status {
+            0 | NO_ANSWER if any_unresolved => exit::NOT_CONNECTED,
+            status => status,
+        };
     }
     let new = |Found { name, looked_up, addrs }| Target::new(name, looked_up, addrs, &rules, start);
     let mut targets: Vec<Target> = found.into_iter().map(new).collect();

@@ -164,7 +164,7 @@ mod tests {
     fn a_start_in_the_past_is_said() {
         let now = SystemTime::UNIX_EPOCH + std::time::Duration::from_secs(1000);
         let before = |seconds| Some(now - std::time::Duration::from_secs(seconds));
-        assert!(start(before(90), now).unwrap().contains("90.0s in the past"));
+        assert!(start(before(90), now).unwrap().contains("90s in the past"));
         assert_eq!(start(before(0), now), None);
         assert_eq!(start(Some(now + std::time::Duration::from_secs(1)), now), None);
         assert_eq!(start(None, now), None);

@@ -5,6 +5,8 @@ use std::fs;
 use std::io;
 use std::ops::Range;
 
+use tcpecho_os::errno::io_words;
+
 /// `USER_HZ`: part of the kernel's ABI, the same on every architecture Linux has today but alpha.
 const NANOSECONDS_PER_TICK: f64 = 1e9 / 100.0;
 
@@ -96,7 +98,12 @@ pub(crate) fn memory(pid: u32, line: &str) -> io::Result<f64> {
         let text = match fs::read_to_string(format!("/proc/{member}/smaps_rollup")) {
             Ok(text) => text,
             Err(_) if member != pid => continue, // a child that has ended meanwhile
-            Err(error) => return Err(io::Error::new(error.kind(), format!("its memory: {error}"))),
+            Err(error) => {
+                return Err(io::Error::new(
+                    error.kind(),
+                    format!("its memory: {}", io_words(&error)),
+                ));
+            }
         };
         let value = text.lines().find_map(|text| text.strip_prefix(line)).unwrap_or_default();
         kilobytes += value.trim().trim_end_matches(" kB").parse::<f64>().unwrap_or_default();

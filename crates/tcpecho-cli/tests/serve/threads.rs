@@ -3,15 +3,19 @@
 
 use std::process::Command;
 
+use rustix::process::geteuid;
+
 use crate::common::{server::refused_command, *};
 
 /// `tcpecho serve` where there can be so many threads and processes: as a user without privileges, for whom the limit
 /// holds, in a user namespace, where nobody else's are counted (Linux 5.14).
 fn limited(threads: usize, engine: &str) -> Command {
-    let mut command = Command::new("setpriv");
-    command.args(["--reuid=65534", "--regid=65534", "--clear-groups"]);
-    command.args(["unshare", "--user", "--map-root-user", "prlimit"]);
-    command.arg(format!("--nproc={threads}")).arg(program());
+    let as_nobody = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"];
+    let alone = ["unshare", "--user", "--map-root-user", "prlimit"];
+    let words =
+        if geteuid().is_root() { [&as_nobody[..], &alone].concat() } else { alone.to_vec() };
+    let mut command = Command::new(words[0]);
+    command.args(&words[1..]).arg(format!("--nproc={threads}")).arg(program());
     command.args(["serve", "-l", "127.0.0.1:0", "--engine", engine]);
     command
 }
