@@ -71,3 +71,11 @@ fn nothing_can_be_swept_where_nothing_answers() {
     let ended = ping_to(mute, &["--size-sweep=64", "-W", "50ms"]);
     ended.with(1).shows("at most 0 bytes pass");
 }
+
+#[test]
+fn an_answer_twice_is_no_success() {
+    for sweep in ["--size-sweep=64", "--idle-sweep=100ms"] {
+        let addr = answering(|_, probe| Some(probe.repeat(2)));
+        ping_to(addr, &[sweep]).with(1).shows("what came back is not what was sent");
+    }
+}

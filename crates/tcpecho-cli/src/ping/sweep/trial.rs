@@ -90,14 +90,15 @@ impl Trial<'_> {
             let mut brought = Vec::new();
             let sent = link.send();
             let received = link.receive(&mut self.buffer, &mut brought, &mut { READS });
-            match brought.first() {
-                None => {}
-                Some(Brought::Whole { seq: whole, at, .. }) if *whole == seq => {
+            match brought.as_slice() {
+                [] => {}
+                [Brought::Whole { seq: whole, at, .. }] if *whole == seq => {
                     let retransmits = link.kernel().map_or(0, |kernel| kernel.retransmits);
                     let time = at.saturating_duration_since(due);
                     return Ok(Fate::Back { time, retransmits });
                 }
-                Some(_) => return Ok(Fate::Changed),
+                // Also what came behind a whole answer.
+                [..] => return Ok(Fate::Changed),
             }
             // Reading knows better why it ended.
             if let Some(broken) = received.err().or(sent.err()) {
