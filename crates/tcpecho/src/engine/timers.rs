@@ -89,6 +89,10 @@ impl Timers {
 
     /// A session has begun.
     pub(super) fn began(&mut self) {
+        // A drain looks at sessions only while there are some; this one may be the first again.
+        if self.phase != Phase::Serving {
+            self.look_in(DRAIN_TICK);
+        }
         if let Some(idle) = self.idle_ms {
             self.look_in(Duration::from_millis(u64::from(idle)));
         }
