@@ -210,8 +210,10 @@ impl Handshake {
 
     fn timed_out(self, limit: Duration, now: Instant) -> Box<Attempt> {
         let waited = now.saturating_duration_since(self.started);
-        let error = Error::at("connect", self.peer, Errno::TIMEDOUT)
-            .note(format!("no answer to our SYN within {}, the time allowed", crate::show_duration(waited)));
+        let error = Error::at("connect", self.peer, Errno::TIMEDOUT).note(format!(
+            "no answer to our SYN within {}, the time allowed",
+            crate::show_duration(waited)
+        ));
         self.failed(error, Some(limit), now)
     }
 

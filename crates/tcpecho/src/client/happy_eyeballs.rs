@@ -152,7 +152,8 @@ impl<'a> HappyEyeballs<'a> {
     }
 
     fn won(self, mut connection: Connection, now: Instant) -> Connection {
-        let result = format!("SYN-ACK came after {}", crate::show_duration(connection.connect_time));
+        let result =
+            format!("SYN-ACK came after {}", crate::show_duration(connection.connect_time));
         self.tell("connect", connection.peer.to_string(), result, TcpState::Established);
         let elapsed = |handshake: &Handshake| now.saturating_duration_since(handshake.started());
         let outrun = self.running.iter();
