@@ -132,3 +132,26 @@ impl Timers {
         Verdict::Stay
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_session_that_begins_during_a_drain_is_looked_at() {
+        let mut upkeep = Upkeep {
+            origin: Instant::now(),
+            idle_ms: None,
+            next: None,
+            now: 0,
+            phase: Phase::Serving,
+        };
+        upkeep.began();
+        assert!(upkeep.deadline().is_none());
+        // All sessions have ended: nothing is to be looked at any more.
+        upkeep.tick(Phase::Draining);
+        assert!(upkeep.due() && upkeep.deadline().is_none());
+        upkeep.began();
+        assert!(upkeep.deadline().is_some());
+    }
+}
