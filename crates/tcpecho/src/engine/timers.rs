@@ -139,19 +139,19 @@ mod tests {
 
     #[test]
     fn a_session_that_begins_during_a_drain_is_looked_at() {
-        let mut upkeep = Upkeep {
+        let mut timers = Timers {
             origin: Instant::now(),
             idle_ms: None,
             next: None,
             now: 0,
             phase: Phase::Serving,
         };
-        upkeep.began();
-        assert!(upkeep.deadline().is_none());
+        timers.began();
+        assert!(timers.deadline().is_none());
         // All sessions have ended: nothing is to be looked at any more.
-        upkeep.tick(Phase::Draining);
-        assert!(upkeep.due() && upkeep.deadline().is_none());
-        upkeep.began();
-        assert!(upkeep.deadline().is_some());
+        timers.tick(Phase::Draining);
+        assert!(timers.due() && timers.deadline().is_none());
+        timers.began();
+        assert!(timers.deadline().is_some());
     }
 }
