@@ -25,7 +25,7 @@ extern "C" fn look() {
     STDOUT_WAS_CLOSED.store(is_closed(libc::STDOUT_FILENO), Relaxed);
 }
 
-/// Whether descriptor 0 was closed when the program started; then it leads to /dev/null now.
+/// Returns whether descriptor 0 was closed when the program started; it is /dev/null then.
 #[must_use]
 pub fn stdin_was_closed() -> bool {
     STDIN_WAS_CLOSED.load(Relaxed)
