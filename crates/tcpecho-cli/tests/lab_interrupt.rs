@@ -16,6 +16,7 @@ use std::{
 use process::{children, lives};
 use rustix::process::{Pid, Signal, kill_process};
 use support::text;
+use tcpecho_os::signal::{Disposition, dispose};
 
 const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -32,7 +33,10 @@ impl Playing {
         let mut command = Command::new(env!("CARGO_BIN_EXE_tcpecho"));
         command.arg("lab").args(args);
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        // A shell starts what it runs in the background with SIGINT ignored.
+        // A shell starts what it runs in the background with SIGINT ignored, which is inherited and respected.
+        for signal in [Signal::INT, Signal::HUP] {
+            dispose(signal.as_raw(), Disposition::Default).unwrap();
+        }
         let mut lab = command.process_group(0).spawn().unwrap();
         let end = Instant::now() + PATIENCE;
         loop {
