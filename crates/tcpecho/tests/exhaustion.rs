@@ -123,6 +123,16 @@ fn without_descriptors_clients_wait_and_nothing_spins(at: &Place) {
         client.sees_the_end();
     }
     server.is_empty_and_adds_up();
+    // It listens as before, and waits for the next client without a processor.
+    for _ in 0..3 {
+        server.serves();
+    }
+    let spent = least(little, || {
+        let before = process::cpu();
+        std::thread::sleep(Duration::from_millis(300));
+        process::cpu().saturating_sub(before)
+    });
+    assert!(spent < little, "{spent:?} in 300 ms without anything to do");
 }
 
 /// Each has a listener of its own, and what one has found out holds for all.
