@@ -296,6 +296,20 @@ mod tests {
         assert!(kept.as_raw_fd() > 2);
     }
 
+    /// write(2): a full disk may have room again, and a reader that is gone does not come back.
+    #[test]
+    fn lines_that_a_full_disk_does_not_take_are_counted() {
+        for errno in [Errno::NOSPC, Errno::DQUOT, Errno::IO] {
+            let mut queue = Queue::default();
+            queue.failed(errno, b"one\ntwo\nthree\n");
+            queue.failed(errno, b" rest of one\n");
+            assert!(queue.lost == 4 && queue.writer != Writer::Over, "{errno:?}");
+        }
+        let mut queue = Queue::default();
+        queue.failed(Errno::PIPE, b"one\n");
+        assert!(queue.lost == 0 && queue.writer == Writer::Over);
+    }
+
     #[test]
     fn a_reader_that_left_is_forgotten() {
         let (reader, writer) = pipe().unwrap();

@@ -34,6 +34,20 @@ pub(crate) struct Pause {
 }
 
 impl Pause {
+    /// The pause in work that took so long, if it is more than the tolerance. How long a processor worked for it is asked
+    /// only where that may be.
+    pub(crate) fn in_work(
+        taken: Duration,
+        tolerance: Duration,
+        worked: impl FnOnce() -> Duration,
+    ) -> Option<Self> {
+        if taken <= tolerance {
+            return None;
+        }
+        let stopped = taken.saturating_sub(worked());
+        (stopped > tolerance).then_some(Pause { stopped, suspended: Duration::ZERO })
+    }
+
     pub(crate) fn length(&self) -> Duration {
         self.stopped.saturating_add(self.suspended)
     }
@@ -122,6 +136,19 @@ mod tests {
     /// The clocks of a machine that had been suspended for 90 s before.
     fn at(monotonic: u64, suspended: u64) -> Clocks {
         Clocks { monotonic: ms(monotonic), boottime: ms(monotonic + 90_000 + suspended) }
+    }
+
+    #[test]
+    fn work_is_no_pause_and_standing_still_in_it_is() {
+        let pause = |taken, worked| Pause::in_work(ms(taken), ms(250), || ms(worked));
+        assert_eq!(pause(10_000, 9_800), None);
+        assert_eq!(pause(250, 0), None);
+        let asks_nobody = || panic!("so little is no pause, whatever the processor did");
+        assert_eq!(Pause::in_work(ms(250), ms(250), asks_nobody), None);
+        assert_eq!(pause(251, 0), Some(Pause { stopped: ms(251), suspended: ms(0) }));
+        assert_eq!(pause(5_000, 1_000), Some(Pause { stopped: ms(4_000), suspended: ms(0) }));
+        // The clocks are not read at the same instant.
+        assert_eq!(pause(100, 101), None);
     }
 
     #[test]

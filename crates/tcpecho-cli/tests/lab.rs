@@ -81,6 +81,13 @@ fn the_forms_for_machines_can_be_read() {
     assert!(report.contains("<testcase classname=\"IPv4\" name=\"normal-startup\""), "{report}");
     let page = played(&["--format", "markdown"]).unwrap();
     assert!(page.starts_with("# normal-startup: "), "{page}");
+    let page = played(&["--format", "html"]).unwrap();
+    assert!(page.contains("<title>normal-startup</title>"), "{page}");
+    let pages = played(&["--format", "html", "--family", "both"]).unwrap();
+    assert!(pages.contains("<title>tcpecho lab</title>"), "{pages}");
+    for family in ["IPv4", "IPv6"] {
+        assert!(pages.contains(&format!("<a href=\"#normal-startup-{family}\">")), "{pages}");
+    }
 }
 
 #[test]

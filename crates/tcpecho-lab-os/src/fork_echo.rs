@@ -47,3 +47,48 @@ fn echo(socket: &OwnedFd) -> i32 {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io::{Read, Write};
+    use std::net::{TcpListener, TcpStream};
+    use std::time::Duration;
+
+    use rustix::net::sockopt::set_socket_linger;
+    use rustix::process::{Pid, WaitOptions, waitpid};
+
+    use super::*;
+
+    /// A client, and the process number of the child that serves it.
+    fn served() -> (TcpStream, i32) {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        (client, fork_echo(listener.accept().unwrap().0.into()).unwrap())
+    }
+
+    fn status_of(child: i32) -> Option<i32> {
+        let (_, status) = waitpid(Pid::from_raw(child), WaitOptions::empty()).unwrap().unwrap();
+        status.exit_status()
+    }
+
+    #[test]
+    fn a_child_sends_back_what_it_receives_and_exits_at_the_end() {
+        let (mut client, child) = served();
+        // More than the child's buffer holds.
+        let sent: Vec<u8> = (0..10_000_u32).map(|n| n as u8).collect();
+        client.write_all(&sent).unwrap();
+        client.shutdown(std::net::Shutdown::Write).unwrap();
+        let mut received = Vec::new();
+        client.read_to_end(&mut received).unwrap();
+        assert!(received == sent, "{} bytes of {}", received.len(), sent.len());
+        assert_eq!(status_of(child), Some(0));
+    }
+
+    #[test]
+    fn a_reset_is_a_status_of_its_own() {
+        let (client, child) = served();
+        set_socket_linger(&client, Some(Duration::ZERO)).unwrap();
+        drop(client);
+        assert_eq!(status_of(child), Some(1));
+    }
+}

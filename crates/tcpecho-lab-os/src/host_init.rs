@@ -173,6 +173,16 @@ mod tests {
         made.inspect_err(|failed| println!("SKIP: {failed}")).ok()
     }
 
+    /// A zombie would stay until the lab ends, one for each host that there was.
+    #[test]
+    fn an_init_that_is_dropped_is_gone_and_leaves_no_zombie() {
+        let Some(init) = host() else { return };
+        let process = std::path::PathBuf::from(format!("/proc/{}", init.pid()));
+        assert!(process.exists());
+        drop(init);
+        assert!(!process.exists());
+    }
+
     /// It neither tries again for ever nor waits on: the host is off.
     #[test]
     fn an_init_that_is_told_nonsense_ends() {

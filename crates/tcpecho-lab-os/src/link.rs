@@ -337,6 +337,28 @@ mod tests {
     }
 
     #[test]
+    fn an_interface_is_down_up_or_not_there() {
+        use tcpecho_os::interface::is_up;
+        let inside = || {
+            netns::enter_new()?;
+            let links = Links::open()?;
+            let lo = links.index("lo")?;
+            assert_eq!(is_up("lo"), Ok(false));
+            links.set_up(lo, true)?;
+            assert_eq!(is_up("lo"), Ok(true));
+            links.set_up(lo, false)?;
+            assert_eq!(is_up("lo"), Ok(false));
+            for name in ["nowhere", "a-name-of-sixteen", ""] {
+                assert_eq!(is_up(name), Err(Errno::NODEV), "{name}");
+            }
+            Ok::<(), Failed>(())
+        };
+        if let Err(failed) = std::thread::spawn(inside).join().unwrap() {
+            println!("SKIP: {failed}");
+        }
+    }
+
+    #[test]
     fn loopback_has_the_smallest_timeout_that_it_was_given() {
         for address in [IpAddr::from(Ipv4Addr::LOCALHOST), Ipv6Addr::LOCALHOST.into()] {
             let tried =

@@ -96,6 +96,25 @@ mod tests {
     }
 
     #[test]
+    fn whoever_enters_a_user_namespace_is_root_inside() {
+        let entered = tried(|| {
+            enter_user_namespace()?;
+            let who = (rustix::process::geteuid(), rustix::process::getegid());
+            let is_root = who.0.is_root() && who.1.is_root();
+            let wanted = if is_root { Ok(()) } else { Err(Errno::ILSEQ) };
+            wanted.map_err(|errno| Failed { operation: "look who we are".into(), errno })
+        });
+        match entered {
+            Ok(()) => {}
+            // Forbidden here: by a sysctl, by a security module or by a seccomp filter.
+            Err(failed) if matches!(failed.errno, Errno::PERM | Errno::ACCESS | Errno::NOSPC) => {
+                println!("SKIP: {failed}");
+            }
+            Err(failed) => panic!("{failed}"),
+        }
+    }
+
+    #[test]
     fn tells_success_failure_and_death() {
         assert_eq!(tried(|| Ok(())), Ok(()));
         let failed = Failed { operation: "something".into(), errno: Errno::XDEV };

@@ -252,7 +252,25 @@ fn received(socket: &OwnedFd, size: usize, flags: RecvFlags) -> Answer {
 fn polled(socket: &OwnedFd, milliseconds: i64, more: PollFlags) -> Answer {
     let asked = PollFlags::IN | PollFlags::PRI | PollFlags::RDHUP | more;
     let mut wanted = [PollFd::new(socket, asked)];
-    let rest = milliseconds % 1000 * 1_000_000;
-    poll(&mut wanted, Some(&Timespec { tv_sec: milliseconds / 1000, tv_nsec: rest }))?;
+    poll(&mut wanted, Some(&timespec(milliseconds)))?;
     Ok(format!("{:#x}", wanted[0].revents().bits()))
+}
+
+fn timespec(milliseconds: i64) -> Timespec {
+    Timespec { tv_sec: milliseconds / 1000, tv_nsec: milliseconds % 1000 * 1_000_000 }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_time_limit_is_seconds_and_nanoseconds() {
+        for (milliseconds, seconds, nanoseconds) in
+            [(0, 0, 0), (999, 0, 999_000_000), (1000, 1, 0), (61_500, 61, 500_000_000)]
+        {
+            let limit = timespec(milliseconds);
+            assert_eq!((limit.tv_sec, limit.tv_nsec), (seconds, nanoseconds), "{milliseconds}");
+        }
+    }
 }

@@ -223,3 +223,36 @@ fn in_a_container() -> bool {
     let marked = |path: &str| std::path::Path::new(path).exists();
     marked("/.dockerenv") || marked("/run/.containerenv")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What depends on the machine (switches, containers) is left out.
+    #[test]
+    fn each_obstacle_has_its_way_out() {
+        use Way::{RootTun, UserTun, UserVeth};
+        for (way, operation, errno, wanted) in [
+            (RootTun, "open /dev/net/tun", Errno::NOENT, "mknod /dev/net/tun c 10 200"),
+            (UserTun, "open /dev/net/tun", Errno::NODEV, "modprobe tun"),
+            (RootTun, "open /dev/net/tun", Errno::NXIO, "modprobe tun"),
+            (UserTun, "open /dev/net/tun", Errno::ACCESS, "chmod 666 /dev/net/tun"),
+            (RootTun, "ioctl(TUNSETIFF)", Errno::PERM, "run it as root (sudo)"),
+            (UserTun, "ioctl(TUNSETIFF)", Errno::PERM, "--device /dev/net/tun"),
+            (RootTun, "unshare(CLONE_NEWNET)", Errno::PERM, "run it as root (sudo)"),
+            (UserVeth, "unshare(CLONE_NEWNET)", Errno::NOSPC, "sysctl user.max_net_namespaces"),
+        ] {
+            let out = ways_out(way, &Failed { operation: operation.into(), errno });
+            assert!(out.iter().any(|line| line.contains(wanted)), "{way:?}, {operation}: {out:?}");
+        }
+        let failed = Failed { operation: "socket(AF_NETLINK)".into(), errno: Errno::MFILE };
+        assert_eq!(ways_out(RootTun, &failed), Vec::<String>::new());
+    }
+
+    #[test]
+    fn a_kernel_that_cannot_observe_is_told_what_can() {
+        let failed = Failed { operation: "seccomp(SECCOMP_RET_TRACE)".into(), errno: Errno::NOSYS };
+        let [out] = &observing_ways_out(&failed)[..] else { panic!() };
+        assert!(out.contains("CONFIG_SECCOMP_FILTER"), "{out}");
+    }
+}

@@ -68,3 +68,44 @@ fn is_connected(state: TcpState) -> bool {
     use TcpState::{CloseWait, Closing, Established, FinWait1, FinWait2, LastAck};
     matches!(state, Established | FinWait1 | FinWait2 | CloseWait | LastAck | Closing)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Flags;
+    use crate::packet::{Segment, segment};
+
+    fn ends() -> (SocketAddr, SocketAddr) {
+        (([192, 0, 2, 10], 5000).into(), ([198, 51, 100, 20], 7).into())
+    }
+
+    fn sees(watched: &mut Watched, from: SocketAddr, to: SocketAddr, seq: u32, ack: u32) {
+        let flags = Flags::PSH | Flags::ACK;
+        let made = Segment { seq, ack, flags, window: 100, payload: b"hello".to_vec() };
+        let packet = Packet::parse(&segment(from, to, &made)).unwrap();
+        watched.arrived.insert((from, to), (Side::Client, packet));
+    }
+
+    /// RFC 5961 3.2: a receiver believes a reset only with the number that it expects next.
+    #[test]
+    fn a_reset_carries_the_peer_s_name_and_the_number_that_is_expected() {
+        let (client, server) = ends();
+        let mut watched = Watched::default();
+        assert_eq!(watched.reset_for(client, server), None, "nothing was seen of it");
+        sees(&mut watched, client, server, 1000, 2000);
+        let number = |watched: &Watched, own, peer| {
+            let reset = watched.reset_for(own, peer).map(|bytes| Packet::parse(&bytes).unwrap());
+            reset.map(|reset| {
+                assert_eq!(reset.ends(), Some((peer, own)));
+                assert!(reset.tcp().unwrap().flags.has(Flags::RST));
+                reset.tcp().unwrap().seq
+            })
+        };
+        assert_eq!(number(&watched, server, client), Some(1005), "behind what it got");
+        assert_eq!(number(&watched, client, server), Some(2000), "what it acknowledged");
+        sees(&mut watched, server, client, 2000, 1005);
+        assert_eq!(number(&watched, client, server), Some(2005), "behind what it got");
+        let other = ([198, 51, 100, 20], 8).into();
+        assert_eq!(number(&watched, client, other), None);
+    }
+}

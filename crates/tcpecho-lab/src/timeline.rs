@@ -498,6 +498,25 @@ mod tests {
     use super::*;
 
     #[test]
+    fn what_is_left_out_is_counted_by_its_kind() {
+        let program: Arc<str> = "p".into();
+        let output = What::Output { program: "p".into(), stream: Stream::Out, line: "x".into() };
+        let signal = What::Signal { program, task: None, signal: "SIGCHLD".into() };
+        let unparsed = What::Unparsed { from: Side::Client, length: 1, why: "cut" };
+        let none = Omitted::default();
+        for (what, wanted) in [
+            (output, Omitted { lines: 1, ..none }),
+            (signal, Omitted { calls: 1, ..none }),
+            (unparsed, Omitted { others: 1, ..none }),
+            (What::Trouble("x".into()), Omitted { others: 1, ..none }),
+        ] {
+            let mut omitted = none;
+            omitted.add(&what);
+            assert_eq!((omitted, omitted.total()), (wanted, 1), "{what:?}");
+        }
+    }
+
+    #[test]
     fn moments_are_ordered_found_and_followed() {
         let timeline = Timeline::new();
         let mut follower = timeline.follow();

@@ -128,3 +128,36 @@ impl Tracer {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The names under which a C library may make the call, and no others.
+    #[test]
+    fn an_injection_is_of_every_call_that_may_stand_for_it() {
+        for (call, names) in [
+            ("accept", &["accept", "accept4"][..]),
+            ("send", &["sendto", "sendmsg", "write", "writev"]),
+            ("recv", &["recvfrom", "recvmsg", "read", "readv"]),
+            ("poll", &["poll", "ppoll"]),
+            ("select", &["select", "pselect6"]),
+            ("epoll_wait", &["epoll_wait", "epoll_pwait", "epoll_pwait2"]),
+            ("fork", &["fork", "vfork", "clone", "clone3"]),
+            ("waitpid", &["wait4"]),
+            ("wait", &["wait4"]),
+            ("wait4", &["wait4"]),
+            ("accept4", &["accept4"]),
+            ("connect", &["connect"]),
+            ("close", &["close"]),
+        ] {
+            let injection = Injection::new(call, When::Every, Errno::INTR);
+            for name in names {
+                assert!(injection.is_of(name), "{call}: {name}");
+            }
+            for name in ["socket", "bind", "listen", "shutdown", "waitid", "sendfile"] {
+                assert!(!injection.is_of(name), "{call}: {name}");
+            }
+        }
+    }
+}

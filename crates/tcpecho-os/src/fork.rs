@@ -158,6 +158,20 @@ mod tests {
         assert_eq!(status_of(|| 7), Some(7));
     }
 
+    /// clone(2): `CLONE_FS` is refused with `CLONE_NEWNS`.
+    #[test]
+    fn a_clone_that_fails_is_an_error_and_leaves_the_signal_mask_as_it_was() {
+        let blocked = || {
+            let status = std::fs::read_to_string("/proc/thread-self/status").unwrap();
+            status.lines().find(|line| line.starts_with("SigBlk:")).unwrap().to_owned()
+        };
+        let before = blocked();
+        // SAFETY: neither flag shares memory or descriptors, and the body only returns.
+        let made = unsafe { clone_process(libc::CLONE_FS | libc::CLONE_NEWNS, 0, || 0) };
+        assert_eq!(made.map(|(pid, _)| pid), Err(Errno::INVAL));
+        assert_eq!(blocked(), before);
+    }
+
     /// It must not unwind into the frames of the test, which would then run twice. In a process of its own, since unwinding
     /// allocates and other tests may hold the allocator's lock.
     #[test]

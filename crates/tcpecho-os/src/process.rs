@@ -218,3 +218,53 @@ pub fn end_with_parent(command: &mut std::process::Command, signal: Signal) {
     // takes no lock.
     unsafe { command.pre_exec(prepare) };
 }
+
+#[cfg(test)]
+mod tests {
+    use std::net::{TcpListener, TcpStream};
+
+    use rustix::{
+        event::{PollFd, PollFlags, Timespec, poll},
+        net::{RecvFlags, recv},
+    };
+
+    use super::*;
+
+    /// A child that waits for the end of its connection and exits with 3, or with 4 if it was let go.
+    fn child() -> (TcpStream, Child) {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let socket = listener.accept().unwrap().0.into();
+        let body = |socket: BorrowedFd<'_>| {
+            let mut byte = [0];
+            while matches!(recv(socket, &mut byte, RecvFlags::empty()), Ok((1, _))) {}
+            if was_let_go() { 4 } else { 3 }
+        };
+        (client, fork_session(socket, body).unwrap())
+    }
+
+    fn exit(child: &Child) -> Exit {
+        let patience = Timespec { tv_sec: 60, tv_nsec: 0 };
+        poll(&mut [PollFd::new(child, PollFlags::IN)], Some(&patience)).unwrap();
+        child.reap().expect("the child ends")
+    }
+
+    #[test]
+    fn a_child_ends_as_it_is_asked_to() {
+        let (client, lives) = child();
+        assert_eq!(lives.reap(), None);
+        drop(client);
+        assert_eq!(exit(&lives), Exit::Exited(3));
+        for (end, wanted) in [
+            (Child::terminate as fn(&Child), Exit::Exited(3)),
+            (Child::let_go, Exit::Exited(4)),
+            (Child::kill, Exit::Killed(libc::SIGKILL)),
+        ] {
+            let (_client, child) = child();
+            end(&child);
+            assert_eq!(exit(&child), wanted);
+            // Somebody has reaped it.
+            assert_eq!(child.reap(), Some(Exit::Unknown));
+        }
+    }
+}

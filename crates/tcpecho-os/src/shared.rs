@@ -50,3 +50,54 @@ impl Drop for SharedWords {
         let _ = unsafe { munmap(self.start.as_ptr().cast(), self.len * size_of::<AtomicU64>()) };
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::{os::fd::AsFd, sync::atomic::Ordering::Relaxed};
+
+    use rustix::process::{WaitId, WaitIdOptions, waitid};
+
+    use super::*;
+
+    /// Whether shared memory of this process is at an address (proc(5), `/proc/PID/maps`).
+    fn is_mapped(address: usize) -> bool {
+        let maps = std::fs::read_to_string("/proc/self/maps").unwrap();
+        maps.lines().any(|line| {
+            let (range, _) = line.split_once(' ').unwrap();
+            let (start, end) = range.split_once('-').unwrap();
+            let [start, end] = [start, end].map(|text| usize::from_str_radix(text, 16).unwrap());
+            (start..end).contains(&address) && line.contains("/dev/zero")
+        })
+    }
+
+    /// In a child too, which is what they are for.
+    #[test]
+    fn words_are_shared_with_a_child_and_all_of_them_are_given_back() {
+        // The one word of a server's statistics, and some pages.
+        for len in [1, 100_000] {
+            let words = SharedWords::new(len).unwrap();
+            assert_eq!(words.len(), len);
+            let store = || {
+                words[len - 1].store(7, Relaxed);
+                0
+            };
+            // SAFETY: no flags, and the body does one atomic store.
+            let (_, pidfd) = unsafe { crate::fork::clone_process(0, 0, store) }.unwrap();
+            let options =
+                WaitIdOptions::EXITED | WaitIdOptions::from_bits_retain(libc::__WALL as u32);
+            waitid(WaitId::PidFd(pidfd.as_fd()), options).unwrap();
+            assert_eq!(words[len - 1].load(Relaxed), 7);
+            let ends = [&raw const words[0] as usize, &raw const words[len - 1] as usize];
+            assert_eq!(ends.map(is_mapped), [true; 2]);
+            drop(words);
+            assert_eq!(ends.map(is_mapped), [false; 2], "{len} words");
+        }
+    }
+
+    #[test]
+    fn no_words_and_too_many_are_errors() {
+        for len in [0, usize::MAX, usize::MAX / 8 + 1] {
+            assert!(SharedWords::new(len).is_err(), "{len}");
+        }
+    }
+}

@@ -81,6 +81,29 @@ pub fn block_signals() {
 mod tests {
     use super::*;
 
+    /// The signals that the calling thread blocks, the first in the lowest bit (proc(5), `SigBlk`).
+    fn blocked() -> u64 {
+        let status = std::fs::read_to_string("/proc/thread-self/status").unwrap();
+        let mask = status.lines().find_map(|line| line.strip_prefix("SigBlk:")).unwrap();
+        u64::from_str_radix(mask.trim(), 16).unwrap()
+    }
+
+    /// signal(7): SIGKILL and SIGSTOP cannot be blocked, and the C library keeps two real-time signals for itself.
+    #[test]
+    fn every_signal_is_blocked_in_a_thread_and_in_those_it_starts() {
+        let never = [libc::SIGKILL, libc::SIGSTOP, 32, 33];
+        let all = (1..=64).filter(|signal| !never.contains(signal));
+        let wanted: u64 = all.map(|signal| 1_u64 << (signal - 1)).sum();
+        let inside = || {
+            block_signals();
+            let (tell, told) = std::sync::mpsc::channel();
+            spawn_detached(128 << 10, tell, |tell| tell.send(blocked()).unwrap()).unwrap();
+            [blocked(), told.recv().unwrap()]
+        };
+        let masks = std::thread::scope(|scope| scope.spawn(inside).join()).unwrap();
+        assert_eq!(masks.map(|mask| mask & wanted), [wanted; 2], "{masks:x?}");
+    }
+
     #[test]
     fn runs_its_body_and_survives_its_panic() {
         let (tell, told) = std::sync::mpsc::channel();

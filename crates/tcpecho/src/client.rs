@@ -318,6 +318,8 @@ mod tests {
         let failed = Connection::open(&[addr, addr], &how).unwrap_err();
         assert_eq!(failed.len(), 1);
         assert_eq!(failed[0].ending, Ending::Interrupted);
+        let error = &failed[0].error;
+        assert_eq!((error.op, error.addr, error.source), ("connect", Some(addr), Errno::INTR));
     }
 
     #[test]

@@ -161,6 +161,20 @@ mod tests {
         }
     }
 
+    #[test]
+    fn ten_years_are_the_most() {
+        for (text, longer) in [
+            ("315360000", "315360001"),
+            ("315360000s", "315360000.000000001s"),
+            ("5256000m", "5256000.1m"),
+            ("87600h", "87601h"),
+        ] {
+            assert_eq!(parse_duration(text), Ok(LONGEST), "{text}");
+            let refused = parse_duration(longer).unwrap_err().to_string();
+            assert_eq!(refused, "a duration can be ten years at most", "{longer}");
+        }
+    }
+
     proptest! {
         #[test]
         fn no_text_panics(text in any::<String>(), numbers in "[0-9.]{0,60}(us|ms|s|m|h)?") {

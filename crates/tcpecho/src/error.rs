@@ -65,3 +65,31 @@ impl From<Error> for io::Error {
 pub fn words(errno: Errno) -> String {
     tcpecho_os::errno::words(errno)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_error_is_its_operation_its_address_its_errno_and_what_is_known() {
+        let addr = ([192, 0, 2, 1], 7).into();
+        for (error, wanted) in [
+            (Error::new("poll", Errno::NOMEM), "poll: Cannot allocate memory (ENOMEM)"),
+            (
+                Error::at("connect", addr, Errno::CONNREFUSED),
+                "connect 192.0.2.1:7: Connection refused (ECONNREFUSED)",
+            ),
+            (
+                Error::at("bind", addr, Errno::ADDRINUSE).note("one").note("two"),
+                "bind 192.0.2.1:7: Address already in use (EADDRINUSE); one; two",
+            ),
+        ] {
+            assert_eq!(error.to_string(), wanted);
+            let errno = error.source;
+            let kind = io::Error::from(errno).kind();
+            let error = io::Error::from(error);
+            assert_eq!((error.kind(), error.to_string().as_str()), (kind, wanted));
+        }
+        assert_eq!(words(Errno::PIPE), "Broken pipe (EPIPE)");
+    }
+}

@@ -219,6 +219,28 @@ mod tests {
 
     use super::*;
 
+    /// Operations as [`Error::op`](crate::Error::op) names them.
+    #[test]
+    fn each_call_has_its_phase() {
+        for (op, phase, established) in [
+            ("getaddrinfo", Phase::Resolve, false),
+            ("socket", Phase::Socket, false),
+            ("setsockopt SO_BINDTODEVICE", Phase::Socket, false),
+            ("setsockopt", Phase::Socket, false),
+            ("bind", Phase::Bind, false),
+            ("connect", Phase::Connect, false),
+            ("getsockname", Phase::Connect, false),
+            ("send", Phase::Send, true),
+            ("write", Phase::Send, true),
+            ("recv", Phase::Receive, true),
+            ("read", Phase::Receive, true),
+            ("shutdown", Phase::Shutdown, true),
+        ] {
+            assert_eq!(Phase::of_call(op), phase, "{op}");
+            assert_eq!(phase.is_established(), established, "{op}");
+        }
+    }
+
     #[test]
     fn a_connection_tells_what_is_on_its_way() {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();

@@ -128,6 +128,28 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_failed_call_is_told_in_words_and_no_other() {
+        let session = Session::new(([192, 0, 2, 1], 7).into(), Instant::now());
+        let failure = |outcome| session.report(outcome, Instant::now()).failure();
+        let reset = Outcome::failed("recv", Errno::CONNRESET);
+        assert_eq!(reset.ending, Ending::Reset);
+        assert_eq!(failure(reset).unwrap(), "recv: Connection reset by peer (ECONNRESET)");
+        assert_eq!(failure(Outcome::FINISHED), None);
+    }
+
+    /// Ends that came before the server let go of everything are kept; a call that fails afterwards fails because of that.
+    #[test]
+    fn whoever_has_ended_by_itself_was_not_drained() {
+        for row in crate::ENDINGS {
+            let kept = matches!(row.ending, Ending::Finished | Ending::Idle);
+            let outcome =
+                Outcome { call: Some(("recv", Errno::CONNRESET)), ..Outcome::of(row.ending) };
+            let wanted = if kept { outcome } else { Outcome::of(Ending::Draining) };
+            assert_eq!(outcome.while_letting_go(), wanted, "{:?}", row.ending);
+        }
+    }
+
+    #[test]
     fn a_session_is_small_and_remembers_its_peer() {
         assert_eq!(size_of::<Session>(), 40);
         for text in ["192.0.2.1:7", "[2001:db8::1]:65535", "[fe80::1%3]:9"] {

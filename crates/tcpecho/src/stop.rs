@@ -41,3 +41,20 @@ impl AsFd for Stop {
         self.0.as_fd()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn it_is_triggered_once_and_for_all_who_hold_it() {
+        let stop = Stop::new().unwrap();
+        let other = stop.clone();
+        assert!(!stop.triggered() && !other.triggered());
+        for _ in 0..3 {
+            stop.trigger();
+            assert!(stop.triggered() && other.triggered());
+        }
+        assert!(!Stop::new().unwrap().triggered());
+    }
+}

@@ -27,6 +27,7 @@ promises! {
     several_workers_serve_and_end_together,
     many_servers_at_once,
     its_descriptor_tells_of_its_end,
+    its_backlog_is_what_the_kernel_says,
 }
 
 promises_alone! {
@@ -213,4 +214,15 @@ fn a_killed_child_ends_its_connection_and_no_other(at: &Place) {
     assert_eq!((report.peer, report.bytes), (first.addr(), 5));
     second.exchanges(b"not disturbed");
     server.serves();
+}
+
+/// listen(2): the backlog is clamped by net.core.somaxconn.
+fn its_backlog_is_what_the_kernel_says(at: &Place) {
+    let most = std::fs::read_to_string("/proc/sys/net/core/somaxconn").unwrap();
+    let most: u32 = most.trim().parse().unwrap();
+    assert_eq!(at.serve().backlog(), most);
+    for (asked, wanted) in [(3, 3.min(most)), (u32::MAX >> 1, most)] {
+        let server = at.serve_with(|server| server.backlog(asked));
+        assert_eq!(server.backlog(), wanted);
+    }
 }

@@ -35,6 +35,8 @@ promises_everywhere! {
     a_firehose_into_peers_that_never_read,
     bulk_in_both_directions,
     bulk_then_small_then_bulk,
+    a_stall_in_bulk_ends_when_the_peer_reads_again,
+    bytes_of_a_dead_connection_go_to_nobody,
     urgent_bytes_come_back_in_their_place,
     urgent_bytes_in_the_middle_of_bulk,
     a_reset_in_the_middle_is_told_and_survived,
@@ -187,6 +189,41 @@ fn bulk_then_small_then_bulk(at: &Place) {
         }
     }
     client.streams(0..at.scaled(4 * MIB));
+}
+
+/// What the server holds when its peer stops reading it sends without another byte from the peer.
+fn a_stall_in_bulk_ends_when_the_peer_reads_again(at: &Place) {
+    let server = at.serve();
+    let mut client = server.client();
+    let much = at.scaled(4 * MIB);
+    let mut written = 0;
+    for _ in 0..2 {
+        client.streams(written..written + much);
+        written += much;
+        let stalled = client.writes_until_stuck_from(written, written + 64 * MIB);
+        client.reads(written..written + stalled);
+        written += stalled;
+        client.exchanges(b"and on");
+    }
+    client.finishes();
+    client.sees_the_end();
+}
+
+/// Buffers and pipes that one connection after the other uses are empty whenever they change hands.
+fn bytes_of_a_dead_connection_go_to_nobody(at: &Place) {
+    let server = at.serve();
+    let much = at.scaled(4 * MIB);
+    for _ in 0..3 {
+        let mut client = server.client();
+        client.streams(0..much);
+        client.writes_until_stuck_from(much, 64 * MIB);
+        client.resets();
+        eventually("the connection has ended", || server.stats().active == 0);
+    }
+    let mut client = server.client();
+    client.streams(0..much);
+    client.finishes();
+    client.sees_the_end();
 }
 
 /// UNP 24.2; RFC 6093 section 6: urgent data is data, in line.

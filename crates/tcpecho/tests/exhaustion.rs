@@ -21,6 +21,8 @@ use tcpecho::Ending;
 promises_alone! {
     a_server_that_starts_can_serve,
     without_descriptors_clients_wait_and_nothing_spins,
+    without_descriptors_several_workers_try_no_more_often_than_one,
+    a_drain_without_descriptors_serves_the_queue_when_there_are_some,
     a_descriptor_freed_by_the_end_of_a_session_is_used_at_once,
     a_descriptor_freed_by_anybody_is_used_soon,
     without_processes_one_connection_ends_and_the_server_lives,
@@ -62,7 +64,10 @@ struct Exhausted {
 
 impl Exhausted {
     fn at(place: &Place, guests: usize) -> Exhausted {
-        let server = place.serve();
+        Exhausted::server(place.serve(), guests)
+    }
+
+    fn server(server: Served, guests: usize) -> Exhausted {
         // It has all that it needs, and then nobody opens or closes anything.
         server.serves();
         let guests = server.guests(guests);
@@ -118,6 +123,41 @@ fn without_descriptors_clients_wait_and_nothing_spins(at: &Place) {
         client.sees_the_end();
     }
     server.is_empty_and_adds_up();
+    // It listens as before, and waits for the next client without a processor.
+    for _ in 0..3 {
+        server.serves();
+    }
+    let spent = least(little, || {
+        let before = process::cpu();
+        std::thread::sleep(Duration::from_millis(300));
+        process::cpu().saturating_sub(before)
+    });
+    assert!(spent < little, "{spent:?} in 300 ms without anything to do");
+}
+
+/// Each has a listener of its own, and what one has found out holds for all.
+fn without_descriptors_several_workers_try_no_more_often_than_one(at: &Place) {
+    let server = at.serve_with(|server| server.workers(4));
+    let mut at_the_limit = Exhausted::server(server, 0);
+    let Exhausted { server, spare, .. } = &mut at_the_limit;
+    let _others: Vec<_> =
+        spare.drain(..).map(|socket| socket.connected_to(server.addr())).collect();
+    let (failures, start) = (server.stats().accept_failures, Instant::now());
+    std::thread::sleep(Duration::from_secs(3));
+    let tries = server.stats().accept_failures - failures;
+    let most = 20 * (start.elapsed().as_secs() + 1);
+    assert!(tries <= most, "{tries} tries in {:?}", start.elapsed());
+}
+
+/// Whoever was in the queue when the drain began has been promised to be served.
+fn a_drain_without_descriptors_serves_the_queue_when_there_are_some(at: &Place) {
+    let mut at_the_limit = Exhausted::at(at, 0);
+    at_the_limit.server.begin_drain();
+    at_the_limit.waiting.has_seen_nothing();
+    at_the_limit.taken.clear();
+    at_the_limit.serves_the_waiting();
+    at_the_limit.waiting.sees_the_end();
+    assert!(at_the_limit.server.wait(Some(PATIENCE)));
 }
 
 /// The client keeps its own end, in the same process, open.

@@ -296,6 +296,51 @@ fn median(sorted: &[f64]) -> Option<f64> {
 mod tests {
     use super::*;
 
+    /// Two servers in three rounds each, of so many messages a second, at a rate that was given or as fast as they could.
+    pub(in crate::bench) fn example(rates: [f64; 2], paced: bool) -> Comparison {
+        let standing = |(name, rate): (&str, f64)| {
+            let round = |_| {
+                let mut summary = Summary::example();
+                summary.result.throughput_per_s = rate;
+                if paced {
+                    summary.order.rate_from_per_s = Some(rate);
+                    let mut times = Times::new();
+                    times.record_many((1e9 / rate) as u64, 100);
+                    summary.latency.response = Distribution::of(&times);
+                }
+                Some(Box::new(summary))
+            };
+            let rounds = (0..3).map(round).collect();
+            Standing { name: name.into(), refused: None, rounds, times: None }
+        };
+        let standings = ["one", "two"].into_iter().zip(rates).map(standing).collect();
+        Comparison { standings, stopped: None }
+    }
+
+    #[test]
+    fn the_closing_sentence_says_what_was_compared() {
+        let closing = |rates, paced| example(rates, paced).closing();
+        let [faster] = &closing([1000.0, 2000.0], false)[..] else { panic!() };
+        assert_eq!(faster, "two was 2.00 ± 0.00 times faster than one");
+        let [quicker] = &closing([3000.0, 1000.0], true)[..] else { panic!() };
+        assert!(
+            quicker.starts_with("one was 3.00 ± 0.00 times quicker (p99) than two"),
+            "{quicker}"
+        );
+        let [even] = &closing([1000.0, 1000.0], false)[..] else { panic!() };
+        assert!(even.contains("no difference beyond noise (1.00 ± 0.00)"), "{even}");
+    }
+
+    #[test]
+    fn the_longest_bar_of_a_page_is_as_wide_as_its_track() {
+        let page = crate::bench::report::html::comparison(&example([1000.0, 4000.0], false));
+        for width in
+            ["style=\"width:25.00%\"", "style=\"width:100.00%\"", "left:25.00%;width:0.20%"]
+        {
+            assert!(page.contains(width), "{width}");
+        }
+    }
+
     #[test]
     fn ratios_and_medians() {
         let ratio = Ratio::of(&[1.0, 1.1, 1.2]).unwrap();

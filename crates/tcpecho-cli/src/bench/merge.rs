@@ -433,6 +433,25 @@ mod tests {
         assert_eq!(again.times(), 3 << 40);
     }
 
+    /// A few times alike are a coincidence, as those of a log of hardly anything are.
+    #[test]
+    fn the_same_latencies_in_two_files_are_noticed() {
+        let run = |first: u64, count| {
+            let mut times = Times::new();
+            (first..first + count).for_each(|time| times.record(time));
+            let mut summary = Summary::example();
+            summary.latency.service = Distribution::of(&times);
+            Form::Run(Box::new(summary))
+        };
+        let mut seen = Seen::default();
+        let mut same = |path: &str, form| seen.add(Path::new(path), path.as_bytes(), &form);
+        assert_eq!(same("a", run(1000, 50)), None);
+        assert_eq!(same("b", run(2000, 50)), None);
+        assert_eq!(same("c", run(1000, 50)), Some("a".into()));
+        assert_eq!(same("d", run(1000, 5)), None);
+        assert_eq!(same("e", run(1000, 5)), None);
+    }
+
     #[test]
     fn more_than_can_be_written_is_refused() {
         // More in a second than any run has.

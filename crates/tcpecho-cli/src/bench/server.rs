@@ -341,3 +341,26 @@ impl Ledger {
         self.cpu_ns = used.filter(|used| *used > 0.0);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::{fs, process::Command};
+
+    use super::usage;
+
+    /// A process that has ended has no memory, and that is not the same as none at all.
+    #[test]
+    fn memory_is_that_of_a_process_that_is_there() {
+        let own = usage::memory(std::process::id(), "Rss:").unwrap();
+        assert!(own > 1e5, "{own}");
+        let mut child = Command::new("sleep").arg("60").spawn().unwrap();
+        child.kill().unwrap();
+        let stat = format!("/proc/{}/stat", child.id());
+        while !fs::read_to_string(&stat).unwrap().contains(") Z ") {
+            std::thread::yield_now();
+        }
+        let error = usage::memory(child.id(), "Pss:").unwrap_err().to_string();
+        child.wait().unwrap();
+        assert!(error.starts_with("its memory: "), "{error}");
+    }
+}

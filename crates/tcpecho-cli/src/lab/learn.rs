@@ -102,10 +102,7 @@ fn any_seed() -> u64 {
 
 /// Step after step: its sentence, the questions, what happened, and how it compares.
 fn teach(run: &Run, seed: u64) -> Class {
-    let mut moments = report::moments(run);
-    // The rest is how the hosts are taken down.
-    let last = moments.iter().rposition(|moment| moment.place == Place::Lab);
-    moments.truncate(last.map_or(0, |last| last + 1));
+    let moments = experiment(report::moments(run));
     let questions = quiz::questions(&moments, &mut Dice::new(seed));
     let count = if questions.len() == 1 { "question" } else { "questions" };
     show(&format!(
@@ -131,6 +128,13 @@ fn teach(run: &Run, seed: u64) -> Class {
         }
     }
     class
+}
+
+/// The moments up to the lab's last one; the rest is how the hosts are taken down.
+fn experiment(mut moments: Vec<Moment>) -> Vec<Moment> {
+    let last = moments.iter().rposition(|moment| moment.place == Place::Lab);
+    moments.truncate(last.map_or(0, |last| last + 1));
+    moments
 }
 
 fn draw(moment: &Moment) {
@@ -231,7 +235,24 @@ fn chosen(said: &str, alternatives: &[String]) -> Option<usize> {
 
 #[cfg(test)]
 mod tests {
-    use super::chosen;
+    use std::time::Duration;
+
+    use tcpecho_lab::{Side, What};
+
+    use super::*;
+
+    #[test]
+    fn what_comes_after_the_lab_s_last_word_is_not_taught() {
+        let moment = |place| Moment { at: Duration::ZERO, place, what: What::Step("x".into()) };
+        let places = |places: &[Place]| {
+            let moments = places.iter().copied().map(moment).collect();
+            experiment(moments).iter().map(|moment| moment.place).collect::<Vec<_>>()
+        };
+        let (lab, wire, host) = (Place::Lab, Place::Wire, Place::Host(Side::Client));
+        assert_eq!(places(&[lab, wire, lab, host, wire]), [lab, wire, lab]);
+        assert_eq!(places(&[host, lab]), [host, lab]);
+        assert_eq!(places(&[wire, host]), []);
+    }
 
     #[test]
     fn answers_are_numbers_or_words() {

@@ -304,3 +304,22 @@ fn shortened(line: &str, longest: usize) -> String {
 fn cell(text: &str) -> String {
     text.replace('\\', "\\\\").replace('|', "\\|").replace('<', "&lt;").replace('\n', " ")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_of_somebody_s_is_cut_to_its_length_and_has_no_control_characters() {
+        for (line, wanted) in [
+            ("", ""),
+            (" 12345 ", "12345"),
+            ("123456", "1234…"),
+            ("äöüäöü", "äöüä…"),
+            ("a\x1b[1mb", "a [1…"),
+            ("a\tb", "a b"),
+        ] {
+            assert_eq!(shortened(line, 5), wanted, "{line:?}");
+        }
+    }
+}

@@ -144,16 +144,13 @@ impl Course<'_, '_> {
     fn note_stall(&mut self) {
         let taken = self.looked.elapsed();
         self.looked = Instant::now();
-        if taken <= TOLERANCE {
-            return;
-        }
-        let ran = processor_time();
-        let worked = ran.saturating_sub(std::mem::replace(&mut self.ran, ran));
-        let stopped = taken.saturating_sub(worked);
-        if stopped > TOLERANCE {
-            let pause = Pause { stopped, suspended: Duration::ZERO };
-            self.teller.paused(stopped, &pause.to_string(), self.paper);
-            self.postpone(stopped);
+        let worked = || {
+            let ran = processor_time();
+            ran.saturating_sub(std::mem::replace(&mut self.ran, ran))
+        };
+        if let Some(pause) = Pause::in_work(taken, TOLERANCE, worked) {
+            self.teller.paused(pause.stopped, &pause.to_string(), self.paper);
+            self.postpone(pause.stopped);
             self.since = Instant::now();
         }
     }

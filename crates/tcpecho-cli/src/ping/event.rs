@@ -137,3 +137,29 @@ impl Broken {
         format!("{op} {peer}: {} after {}", self.said(), tcpecho::show_duration(*lasted))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use tcpecho::{Evidence, Symptom};
+
+    use super::*;
+
+    #[test]
+    fn a_break_is_told_by_its_call_its_errno_and_its_age() {
+        let seen = |errno| {
+            let broken = Broken {
+                peer: ([192, 0, 2, 1], 7).into(),
+                diagnosis: Box::new(Diagnosis::of(&Symptom::EndOfFile, &Evidence::default())),
+                op: "recv",
+                errno,
+                lasted: Duration::from_millis(1500),
+            };
+            broken.seen()
+        };
+        assert_eq!(seen(None), "recv 192.0.2.1:7: end of file after 1.5s");
+        assert_eq!(
+            seen(Some(Errno::CONNRESET)),
+            "recv 192.0.2.1:7: Connection reset by peer (ECONNRESET) after 1.5s"
+        );
+    }
+}

@@ -25,11 +25,7 @@ pub(super) fn lines(target: &Target, mode: Mode) -> Vec<String> {
         lines.extend([extremes("time", &stats.time), spread("time", &stats.time)]);
     }
     if mode != Mode::Connect && stats.rtt.count() > 0 {
-        let clock = match stats.by_kernel {
-            0 => "user timestamps".into(),
-            all if all == stats.rtt.count() => "kernel timestamps".into(),
-            some => format!("kernel timestamps for {some}"),
-        };
+        let clock = clock(stats.by_kernel, stats.rtt.count());
         let (jitter, retransmits) = (ms(stats.jitter()), stats.retransmits);
         lines.push(format!("{}, {clock}", spread("rtt", &stats.rtt)));
         lines.push(format!("jitter {jitter} ms, retransmits {retransmits}"));
@@ -57,6 +53,15 @@ pub(super) fn lines(target: &Target, mode: Mode) -> Vec<String> {
         lines.push(format!("{count}, {all} ms in all, the longest {longest} ms{unended}"));
     }
     lines
+}
+
+/// Who took the stamps of so many of all round trips.
+fn clock(by_kernel: u64, all: u64) -> String {
+    match by_kernel {
+        0 => "user timestamps".into(),
+        some if some == all => "kernel timestamps".into(),
+        some => format!("kernel timestamps for {some}"),
+    }
 }
 
 fn counts(target: &Target, time: Duration) -> String {
@@ -96,4 +101,16 @@ fn spread(word: &str, series: &Series) -> String {
 pub(super) fn fping(target: &Target, width: usize) -> String {
     let times: Vec<String> = target.times.iter().map(|time| time.map_or("-".into(), ms)).collect();
     format!("{:<width$} : {}", target.name, times.join(" "))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_clock_of_the_round_trips_is_named() {
+        assert_eq!(clock(0, 5), "user timestamps");
+        assert_eq!(clock(3, 5), "kernel timestamps for 3");
+        assert_eq!(clock(5, 5), "kernel timestamps");
+    }
 }

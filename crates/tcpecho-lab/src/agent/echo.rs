@@ -77,3 +77,20 @@ pub(super) fn drain(socket: &OwnedFd, until: usize) -> Answer {
     }
     Ok(format!("{total} {}", if right { "right" } else { "changed" }))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_stream_can_be_typed_and_told_apart() {
+        let stream = lines(4096);
+        let all: Vec<&[u8]> = stream.split_inclusive(|byte| *byte == b'\n').collect();
+        assert_eq!(all.len(), 64);
+        for (at, line) in all.iter().enumerate() {
+            assert_eq!(line.len(), 64);
+            assert!(line[..63].iter().all(u8::is_ascii_lowercase), "{}", line.escape_ascii());
+            assert!(at == 0 || all[at - 1] != *line, "line {at} is as the one before");
+        }
+    }
+}

@@ -66,6 +66,54 @@ fn a_conversation_in_lines() {
     assert!(are_right(error.bytes()));
 }
 
+/// RFC 9293 3.1, RFC 7323 2 and 3, RFC 2018 3.
+#[test]
+fn options_are_read_in_any_order_up_to_one_that_makes_no_sense() {
+    let read = |options: &[u8]| {
+        let mut header = vec![0; 20];
+        header[12] = (((20 + options.len()) / 4) << 4) as u8;
+        header.extend(options);
+        Tcp::parse(&header).unwrap()
+    };
+    let none = read(&[]);
+    assert_eq!((none.mss, none.window_scale, none.timestamps), (None, None, None));
+    assert_eq!(none.sack, []);
+
+    let mss = [2, 4, 5, 180];
+    let scale = [3, 3, 7];
+    let stamps = [8, 10, 0, 0, 0, 1, 0, 0, 0, 2];
+    let sack = [5, 18, 0, 0, 0, 3, 0, 0, 0, 4, 0, 0, 0, 5, 0, 0, 0, 6];
+    let (end, nop) = ([0], [1]);
+    let unknown = [254, 3, 9];
+    let all = read(&[&nop[..], &nop, &stamps, &nop, &scale, &mss, &sack, &nop, &end].concat());
+    assert_eq!((all.mss, all.window_scale), (Some(1460), Some(7)));
+    assert_eq!((all.timestamps, all.sack), (Some((1, 2)), vec![(3, 4), (5, 6)]));
+    let behind = read(&[&unknown[..], &nop, &mss].concat());
+    assert_eq!(behind.mss, Some(1460));
+
+    for cut in [&[0, 0, 0, 0][..], &[3, 0, 0, 0], &[3, 1, 0, 0], &[3, 200, 0, 0]] {
+        assert_eq!(read(&[cut, &mss].concat()).mss, None, "{cut:?}");
+    }
+    // Of the right kind, and of a length that no such option has.
+    for odd in [&[2, 3, 5, 1][..], &[3, 4, 7, 7], &[8, 4, 0, 0], &[5, 4, 0, 0]] {
+        let odd = read(odd);
+        assert_eq!((odd.mss, odd.window_scale, odd.timestamps), (None, None, None));
+        assert_eq!(odd.sack, []);
+    }
+}
+
+#[test]
+fn flags_add_up_and_have_names() {
+    let both = Flags::SYN | Flags::ACK;
+    assert_eq!(both | Flags::SYN, both);
+    assert!(both.has(Flags::SYN) && both.has(Flags::ACK) && both.has(both));
+    assert!(!both.has(Flags::FIN) && !both.has(Flags::SYN | Flags::FIN));
+    assert_eq!(both.to_string(), "SYN-ACK");
+    assert_eq!(Flags(0).to_string(), "no flags");
+    let all = (0..8).fold(Flags(0), |flags, bit| flags | Flags(1 << bit));
+    assert_eq!(all.to_string(), "FIN-SYN-RST-PSH-URG-ECE-CWR-ACK");
+}
+
 #[test]
 fn errors_have_the_family_s_numbers() {
     let packet = made(true, Flags::SYN, 1, 0, b"");

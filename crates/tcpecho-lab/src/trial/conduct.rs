@@ -127,3 +127,26 @@ impl Conduct {
         self.faults.iter().copied().max()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_gravest_fault_is_the_worst_in_whatever_order_they_were_seen() {
+        let worst = |faults: &[Fault]| {
+            let faults = faults.to_vec();
+            Conduct { faults, ..Conduct::default() }.worst()
+        };
+        assert_eq!(worst(&[]), None);
+        assert_eq!(worst(&[Fault::Late]), Some(Fault::Late));
+        for faults in
+            [[Fault::Late, Fault::Lost, Fault::Hung], [Fault::Lost, Fault::Hung, Fault::Late]]
+        {
+            assert_eq!(worst(&faults), Some(Fault::Lost));
+        }
+        let all = Fault::ALL.map(|(fault, _)| fault);
+        assert!(all.is_sorted(), "the table has them from the least to the gravest");
+        assert_eq!(worst(&all), all.last().copied());
+    }
+}

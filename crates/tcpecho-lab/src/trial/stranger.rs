@@ -499,3 +499,36 @@ fn is_part(seen: &str, wanted: &str) -> bool {
     }
     true
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_part_has_lines_of_the_whole_in_order_and_only_its_last_may_be_cut() {
+        let whole = "one\ntwo\nthree\ntwo\n";
+        for part in ["", "one\n", "one\nthree\n", "two\ntwo\n", "one\nthr", "th", whole] {
+            assert!(is_part(part, whole), "{part:?}");
+        }
+        for other in ["four\n", "three\none\n", "two\ntwo\ntwo\n", "o\ntwo\n", "ne\n", "three!"] {
+            assert!(!is_part(other, whole), "{other:?}");
+        }
+    }
+
+    /// 141 is how a shell tells of SIGPIPE.
+    #[test]
+    fn an_end_by_a_signal_or_none_is_unnatural() {
+        let fault = |exit| unnatural(exit).map(|(fault, _)| fault);
+        assert_eq!(fault(None), Some(Fault::Hung));
+        assert_eq!(fault(Some(Exit::Killed(13))), Some(Fault::Killed));
+        assert_eq!(fault(Some(Exit::Exited(141))), Some(Fault::Killed));
+        assert_eq!(fault(Some(Exit::Killed(9))), Some(Fault::Died));
+        for exit in [Exit::Exited(0), Exit::Exited(1), Exit::Exited(140), Exit::Unknown] {
+            assert_eq!(fault(Some(exit)), None, "{exit:?}");
+        }
+        assert_eq!(
+            (uncalled_for(Side::Server), uncalled_for(Side::Client)),
+            (Fault::Died, Fault::Quit)
+        );
+    }
+}

@@ -112,6 +112,38 @@ fn a_short_send_gives_the_chunk_back_at_once_and_cancels_the_receive() {
     assert!(reader.join().unwrap().ends_with(&[1; 1000]));
 }
 
+/// A request with `MSG_WAITALL` would wait until all is sent, and after 128 waits the kernel would give it a worker thread.
+#[test]
+fn a_flush_waits_once_and_completes_with_what_fits() {
+    // Far more than the buffers between the two hold.
+    const MOST_READ: usize = 1 << 20;
+    let Some(mut ring) = ring() else { return };
+    let (client, server) = pair();
+    rustix::net::sockopt::set_socket_send_buffer_size(&server, 65536).unwrap();
+    rustix::net::sockopt::set_socket_recv_buffer_size(&client, 65536).unwrap();
+    fill(&server);
+    client.set_nonblocking(true).unwrap();
+    let mut bytes = vec![1; 16 << 20];
+    let mut from = 0;
+    let mut seen = [0; 4096];
+    for flush in 0..20 {
+        ring.flush(&server, bytes, from, 1);
+        let mut read = 0;
+        let done = loop {
+            ring.enter(Some(Duration::from_millis(1))).unwrap();
+            if let Some(done) = ring.next_done() {
+                break done;
+            }
+            read += (&client).read(&mut seen).unwrap_or(0);
+            assert!(read < MOST_READ, "flush {flush} waits on: the peer has read {read} bytes");
+        };
+        let Done::Flushed(1, Ok(sent), rest) = done else { panic!("{done:?}") };
+        assert!(sent > 0 && from + sent < rest.len(), "sent {sent} bytes from {from} on");
+        from += sent;
+        bytes = rest;
+    }
+}
+
 #[test]
 fn an_empty_pool_is_an_error_of_the_receive_and_not_its_end() {
     let Some(mut ring) = ring() else { return };
@@ -153,6 +185,54 @@ fn more_requests_than_either_queue_holds_all_complete() {
         let Done::Readable(token, Ok(())) = next(&mut ring) else { panic!() };
         assert!(!std::mem::replace(&mut seen[token as usize], true));
     }
+}
+
+/// Each completion gives back the buffer that its own request had, in whatever order they come.
+#[test]
+fn several_chunks_at_a_time_keep_what_is_in_them() {
+    let Some(mut ring) = ring() else { return };
+    let pairs: Vec<_> = (0..8).map(|_| pair()).collect();
+    for (token, (client, server)) in pairs.iter().enumerate() {
+        (&*client).write_all(&[b'a' + token as u8; 100]).unwrap();
+        ring.recv(server, token as u32);
+    }
+    let received: Vec<(u32, Chunk)> = pairs
+        .iter()
+        .map(|_| match next(&mut ring) {
+            Done::Received(token, Ok(Some(chunk))) => (token, chunk),
+            other => panic!("{other:?}"),
+        })
+        .collect();
+    for (token, chunk) in received {
+        ring.send(&pairs[token as usize].1, chunk, token, false);
+    }
+    let mut sent: Vec<(u32, Chunk)> = Vec::new();
+    for _ in &pairs {
+        let Done::Sent(token, Ok(100), chunk) = next(&mut ring) else { panic!() };
+        sent.push((token, chunk));
+    }
+    for (token, chunk) in sent {
+        let wanted = [b'a' + token as u8; 100];
+        assert_eq!(chunk.bytes()[..100], wanted, "the buffer of connection {token}");
+        let mut back = [0; 100];
+        (&pairs[token as usize].0).read_exact(&mut back).unwrap();
+        assert_eq!(back, wanted, "connection {token}");
+    }
+}
+
+/// Where the kernel takes no more, requests stay with the ring, and nothing will complete them.
+#[test]
+fn dropping_a_ring_does_not_wait_for_requests_that_were_not_made() {
+    let Some(mut ring) = ring() else { return };
+    let (_client, server) = pair();
+    ring.recv(&server, 1);
+    ring.enter(Some(Duration::ZERO)).unwrap();
+    let [first, linked, second] = [2, 3, 4].map(|token| ring.recv_entry(&server, token));
+    ring.waiting.push_back((first, Some(linked)));
+    ring.waiting.push_back((second, None));
+    let start = Instant::now();
+    drop(ring);
+    assert!(start.elapsed() < CANCEL_PATIENCE);
 }
 
 #[test]

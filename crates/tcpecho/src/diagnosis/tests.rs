@@ -325,8 +325,34 @@ fn every_icmp_code_has_a_case_of_its_kind() {
         let (symptom, evidence) = icmp(kind, code, errno, from);
         let diagnosis = Diagnosis::of(&symptom, &evidence);
         assert_eq!(diagnosis.case, case, "{kind}/{code} from {from}");
-        assert!(diagnosis.seen.contains(&format!("({kind}/{code}) came from {from}")));
+        let protocol = if from == v6 { "ICMPv6 " } else { "ICMP " };
+        let (_, told) = diagnosis.seen.split_once(protocol).expect(&diagnosis.seen);
+        let (name, _) = told.split_once(&format!(" ({kind}/{code}) came from {from}")).expect(told);
+        assert!(name.len() > 5 && !name.contains("error"), "{name}");
     }
+}
+
+/// It stays nameless, and its numbers say what it is.
+#[test]
+fn an_icmp_error_of_no_row_is_told_by_its_numbers() {
+    for (from, protocol) in [(ROUTER, "ICMP"), ("2001:db8::1", "ICMPv6")] {
+        let (symptom, evidence) = icmp(77, 6, Errno::HOSTUNREACH, from);
+        let seen = Diagnosis::of(&symptom, &evidence).seen;
+        assert!(seen.contains(&format!(" {protocol} error (77/6) came from {from}")), "{seen}");
+    }
+}
+
+/// RFC 9293 3.10.7.4: an end of file and then a reset, or nothing after the end of file.
+#[test]
+fn a_reset_after_the_fin_is_told_where_there_was_one() {
+    let told = |symptom: Symptom, state, send_error| {
+        let evidence = Evidence { send_error, ..talk(state, 9, 4, |_| ()) };
+        Diagnosis::of(&symptom, &evidence).seen.contains("RST came after the FIN")
+    };
+    assert!(told(Symptom::EndOfFile, TcpState::Close, None));
+    assert!(told(Symptom::EndOfFile, TcpState::CloseWait, Some(Errno::PIPE)));
+    assert!(!told(Symptom::EndOfFile, TcpState::CloseWait, None));
+    assert!(!told(failed("recv", Errno::CONNRESET), TcpState::Close, None));
 }
 
 #[test]

@@ -323,13 +323,68 @@ mod tests {
         time::Instant,
     };
 
-    use rustix::net::sockopt::set_socket_send_buffer_size;
+    use rustix::{
+        event::{PollFd, PollFlags, poll},
+        net::sockopt::set_socket_send_buffer_size,
+    };
 
     use super::*;
 
     #[test]
     fn an_idle_session_is_a_small_slab_entry() {
         assert!(size_of::<Option<Slot>>() <= 56, "{}", size_of::<Option<Slot>>());
+    }
+
+    /// A connection in bulk both ways keeps its pipe for as long as it moves much.
+    #[test]
+    fn bulk_keeps_its_pipe_and_gives_it_back_after_small_moves() {
+        use std::net::{TcpListener, TcpStream};
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let mut client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let server = listener.accept().unwrap().0;
+        server.set_nonblocking(true).unwrap();
+        let session = Session::new(client.peer_addr().unwrap(), Instant::now());
+        let mut slot = Slot { session, work: None, fd: server.into(), stamp: 0 };
+        let mut buffer = vec![MaybeUninit::uninit(); BUFFER];
+        let mut pipes = Pipes::new(1);
+        let has_pipe = |slot: &Slot| matches!(slot.work.as_deref(), Some(Work::Bulk(_)));
+        // One message there and back, in as many turns as it takes; whether there was a pipe after each turn.
+        let mut exchange = |slot: &mut Slot, size: usize| {
+            let message = vec![7; size];
+            client.write_all(&message).unwrap();
+            let (before, mut had_pipe) = (slot.session.bytes, Vec::new());
+            while slot.session.bytes < before + size as u64 {
+                let either = PollFlags::IN | PollFlags::OUT;
+                poll(&mut [PollFd::new(&slot.fd, either)], None).unwrap();
+                let next = match slot.work.as_deref() {
+                    None => slot.echo(&mut buffer, &mut pipes),
+                    Some(Work::Bulk(_)) => slot.move_bulk(&mut pipes),
+                    _ => slot.flush(),
+                };
+                assert!(!matches!(next, Next::End(_)));
+                had_pipe.push(has_pipe(slot));
+            }
+            let mut back = vec![0; size];
+            client.read_exact(&mut back).unwrap();
+            assert!(back == message);
+            had_pipe
+        };
+        for _ in 0..50 {
+            if has_pipe(&slot) {
+                break;
+            }
+            exchange(&mut slot, 64 << 10);
+        }
+        assert!(has_pipe(&slot), "no pipe after 50 large messages");
+        // A message may come in parts that are small, but not many in a row.
+        for _ in 0..5 {
+            let had_pipe = exchange(&mut slot, 64 << 10);
+            assert!(had_pipe.iter().all(|had| *had), "{had_pipe:?}");
+        }
+        for _ in 0..32 {
+            exchange(&mut slot, 10);
+        }
+        assert!(!has_pipe(&slot), "small messages keep the pipe");
     }
 
     /// What the socket takes of a message comes in many parts, and every one of them must begin where the last one ended.

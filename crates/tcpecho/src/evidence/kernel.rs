@@ -249,6 +249,48 @@ mod tests {
         assert_eq!(Kernel::default().syn_wait(None), None);
     }
 
+    /// In a namespace where no two of them are alike.
+    #[test]
+    fn each_setting_is_read_from_its_own_file() {
+        let settings = [
+            ("tcp_syn_retries", "3"),
+            ("tcp_syn_linear_timeouts", "5"),
+            ("tcp_retries2", "7"),
+            ("tcp_rto_max_ms", "11000"),
+            ("tcp_keepalive_time", "13"),
+            ("tcp_keepalive_intvl", "17"),
+            ("tcp_keepalive_probes", "19"),
+            ("ip_local_port_range", "40001 50003"),
+        ];
+        let read = || {
+            if let Err(failed) = tcpecho_lab_os::netns::enter_new() {
+                println!("SKIP: {failed}");
+                return;
+            }
+            let mut old = Vec::new();
+            for (key, value) in settings {
+                match tcpecho_os::sysctl::write(&format!("net.ipv4.{key}"), value) {
+                    Ok(()) => {}
+                    Err(failed) if failed.errno == rustix::io::Errno::NOENT => old.push(key),
+                    Err(failed) => panic!("{failed}"),
+                }
+            }
+            let wanted = Kernel {
+                syn_retries: Some(3),
+                syn_linear_timeouts: (!old.contains(&"tcp_syn_linear_timeouts")).then_some(5),
+                retries2: Some(7),
+                rto_max: (!old.contains(&"tcp_rto_max_ms")).then_some(11 * SECOND),
+                keepalive: Some(Keepalive { idle: 13 * SECOND, interval: 17 * SECOND, count: 19 }),
+                port_range: Some((40001, 50003)),
+            };
+            assert_eq!(Kernel::read(), wanted);
+            let Kernel { retries2, rto_max, .. } = wanted;
+            let retransmission = Kernel { retries2, rto_max, ..Kernel::default() };
+            assert_eq!(Kernel::read_retransmission(), retransmission);
+        };
+        std::thread::scope(|scope| scope.spawn(read).join()).unwrap();
+    }
+
     #[test]
     fn this_kernel_can_be_read() {
         let kernel = Kernel::read();

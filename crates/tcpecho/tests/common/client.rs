@@ -203,8 +203,13 @@ impl Client {
 
     /// Writes without reading, until the server reads no more or `most` bytes are written. Gives how many were.
     pub fn writes_until_stuck(&mut self, most: usize) -> usize {
+        self.writes_until_stuck_from(0, most)
+    }
+
+    /// The same when the first `from` bytes of the pattern have been written before.
+    pub fn writes_until_stuck_from(&mut self, from: usize, most: usize) -> usize {
         self.stream.set_nonblocking(true).unwrap();
-        let (mut written, mut before) = (0usize, most);
+        let (mut written, mut before) = (from, most);
         // Probes of the full window keep squeezing a little in.
         while written.abs_diff(before) > HEADWAY && written < most {
             before = written;
@@ -220,7 +225,7 @@ impl Client {
             }
         }
         self.stream.set_nonblocking(false).unwrap();
-        written
+        written - from
     }
 
     /// Writes the pattern without reading, until the server cuts the connection with RST; what came before it is right.

@@ -219,3 +219,29 @@ impl Summary {
         }
     }
 }
+
+#[cfg(test)]
+impl Summary {
+    /// A result of ten seconds in which each second had a thousand messages, and as few other figures as there can be.
+    pub(in crate::bench) fn example() -> Self {
+        let result = serde_json::json!({
+            "unit": Unit::Messages.words(), "throughput_per_s": 1000.0, "seconds": 10.0,
+            "messages": 10_000, "sent_bytes": 640_000, "received_bytes": 640_000,
+            "connections_made": 1, "connections_open": 1, "messages_lost": 0,
+            "messages_unanswered": 0,
+        });
+        let order = serde_json::json!({
+            "words": "rr", "workload": "rr", "connections": 1, "threads": 1, "driver": "epoll",
+            "sizes_bytes": [64], "depth": 1, "duration_s": 10.0, "warmup_s": 0.0, "timeout_s": 1.0,
+            "checked": true, "close": "fin", "shard": 1, "shards": 1,
+        });
+        serde_json::from_value(serde_json::json!({
+            "schema": SCHEMA, "version": "0", "started": "2026-01-01T00:00:00Z", "parts": 1,
+            "order": order, "machine": {}, "server": {"words": "a server"},
+            "client": {"threads": [], "late_max_ns": 0}, "result": result, "latency": {},
+            "tcp": {"connections_asked": 0, "segments_retransmitted": 0},
+            "errors": [], "intervals": [], "notes": [],
+        }))
+        .expect("a result")
+    }
+}

@@ -247,3 +247,47 @@ fn baseline(page: &mut String, summary: &Summary) {
         let _ = writeln!(page, "             not the same kind of run: {difference}");
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The line of a page that begins with this word.
+    fn line<'a>(page: &'a str, word: &str) -> &'a str {
+        page.lines().find(|line| line.starts_with(word)).unwrap_or_default()
+    }
+
+    #[test]
+    fn costs_are_told_of_each_side() {
+        let mut summary = Summary::example();
+        summary.server.cpu_ns_per_unit = Some(1500.0);
+        summary.server.cpu_share = Some(0.5);
+        summary.client.cpu_ns_per_unit = Some(2000.0);
+        let used = |busy_ns, delayed_ns| ClientUse { elapsed_ns: 1000, busy_ns, delayed_ns };
+        summary.client.threads = vec![used(100, 25), used(400, 5)];
+        summary.tcp.rtt_mean_us = Some(120.0);
+        summary.tcp.rtt_min_us = Some(50);
+        summary.tcp.segments_retransmitted = 3;
+        let page = page(&summary, false);
+        assert_eq!(
+            line(&page, "server "),
+            "server       1.50 µs of processor time per echo; 50 % of a processor"
+        );
+        assert_eq!(
+            line(&page, "client "),
+            "client       2.00 µs per echo; busiest thread 40 %, waited for a processor 2.5 %"
+        );
+        assert_eq!(
+            line(&page, "TCP "),
+            "TCP          round trip 120 µs on average, 50.0 µs at least; 3 segments retransmitted"
+        );
+    }
+
+    #[test]
+    fn what_was_not_measured_is_not_told() {
+        let page = page(&Summary::example(), false);
+        assert!(
+            !page.contains("\nserver  ") && !page.contains("client ") && !page.contains("TCP ")
+        );
+    }
+}

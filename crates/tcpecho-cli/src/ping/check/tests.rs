@@ -120,6 +120,23 @@ fn bytes_that_are_missing_do_not_cost_the_next_probe() {
     }
 }
 
+/// The byte of the next probe's mark that is where the pattern has the same one belongs to the mark.
+#[test]
+fn a_mark_that_begins_where_the_pattern_has_its_first_byte_is_found() {
+    let size = 4096;
+    let pattern = probe(2, size);
+    let mark = RUN.mark();
+    let places: Vec<usize> = (100..size - 100)
+        .filter(|at| pattern[*at] == mark[0] && pattern[at + 1] != mark[1])
+        .collect();
+    assert!(places.len() > 3, "{places:?}");
+    for at in places {
+        let bytes = [&probe(1, size), &pattern[..at], &probe(3, size)].concat();
+        let expected = [whole(1), Found::Damaged { seq: 2, at }, whole(3)];
+        assert_eq!(found(&bytes, size, 3, &[700]), expected, "cut at {at}");
+    }
+}
+
 #[test]
 fn half_an_answer_is_no_answer() {
     assert_eq!(found(&probe(1, 64)[..40], 64, 1, &[7]), []);

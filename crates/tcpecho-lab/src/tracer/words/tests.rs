@@ -101,6 +101,13 @@ fn data_is_shown_in_part_and_escaped() {
     assert_eq!(detail("recvmsg", [4, base, 0, 0, 0, 0], &header, 2), "\"he\"");
 }
 
+/// From a file or a pipe to a socket: the memory of the program does not see the bytes.
+#[test]
+fn bytes_that_the_kernel_moves_itself() {
+    assert_eq!(entered("sendfile", [3, 5, 0, 100, 0, 0], &[]), "3, from 5, 100");
+    assert_eq!(entered("splice", [4, 0, 6, 0, 200, 0], &[]), "4, to 6, 200");
+}
+
 #[test]
 fn options_have_names_and_values() {
     let set = |level: i32, option: i32, length: u64, memory: &[u8]| {

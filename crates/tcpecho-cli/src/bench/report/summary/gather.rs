@@ -65,8 +65,7 @@ impl Summary {
             },
             tcp: TcpPart {
                 connections_asked: wire.connections,
-                rtt_mean_us: (wire.connections > 0)
-                    .then(|| wire.rtt_us as f64 / wire.connections as f64),
+                rtt_mean_us: wire.rtt_mean_us(),
                 rtt_min_us: wire.min_rtt_us,
                 segments_retransmitted: wire.retransmits,
             },

@@ -113,3 +113,44 @@ fn merge_tagged(mine: &mut Latency, more: &Latency) {
 fn add(sum: &mut u64, more: u64) {
     *sum = sum.saturating_add(more);
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::bench::watch::ClientUse;
+
+    fn asked(connections_asked: u64, rtt_mean_us: Option<f64>, rtt_min_us: Option<u32>) -> Summary {
+        let tcp = TcpPart { connections_asked, rtt_mean_us, rtt_min_us, segments_retransmitted: 5 };
+        Summary { tcp, ..Summary::example() }
+    }
+
+    #[test]
+    fn a_mean_round_trip_is_that_of_all_connections() {
+        for (one, two, asked, mean, least) in [
+            (asked(1, Some(100.0), Some(90)), asked(3, Some(300.0), Some(80)), 4, Some(250.0), 80),
+            (asked(2, Some(100.0), Some(90)), asked(0, None, None), 2, Some(100.0), 90),
+            (asked(0, None, Some(90)), asked(0, None, None), 0, None, 90),
+        ] {
+            let mut sum = one;
+            sum.merge(&two);
+            assert_eq!((sum.tcp.connections_asked, sum.tcp.rtt_mean_us), (asked, mean));
+            assert_eq!((sum.tcp.rtt_min_us, sum.tcp.segments_retransmitted), (Some(least), 10));
+        }
+    }
+
+    #[test]
+    fn parts_of_one_run_add_up_as_of_one_time() {
+        let mut part = Summary::example();
+        part.client.threads = vec![ClientUse { busy_ns: 1_000_000, ..ClientUse::default() }];
+        let mut sum = part.clone();
+        sum.merge(&part);
+        // Of two threads that were busy for a millisecond each, for 20,000 messages.
+        assert_eq!(sum.client.cpu_ns_per_unit, Some(100.0));
+        assert_eq!(
+            (sum.parts, sum.result.messages, sum.result.received_bytes),
+            (2, 20_000, 1_280_000)
+        );
+        assert!((sum.result.throughput_per_s - 2000.0).abs() < 1e-9);
+        assert!((sum.result.seconds - 10.0).abs() < 1e-9);
+    }
+}
