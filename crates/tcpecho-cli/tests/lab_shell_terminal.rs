@@ -13,6 +13,7 @@ use std::{
 };
 
 use rustix::process::{Pid, Signal, kill_process};
+use tcpecho_os::signal::{Disposition, dispose};
 
 const PATIENCE: Duration = Duration::from_secs(60);
 const PROMPT: &str = "sh-says$ ";
@@ -34,6 +35,10 @@ impl Terminal {
         if doctor.unwrap().status.code() == Some(77) {
             println!("SKIP: no hosts can be made here");
             return None;
+        }
+        // As at a terminal, whatever this test was started from: what is ignored stays so.
+        for signal in [Signal::INT, Signal::QUIT, Signal::HUP, Signal::TSTP] {
+            dispose(signal.as_raw(), Disposition::Default).unwrap();
         }
         let started = Command::new("script")
             .args(["-qec", "sh -i", "/dev/null"])

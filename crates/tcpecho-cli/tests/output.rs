@@ -115,16 +115,16 @@ fn rows() -> Vec<Row> {
         row(Text, 0, format!("ping --size-sweep=256 {addr}")),
         row(Lines, 0, format!("ping --json-stream --size-sweep=256 {addr}")),
         row(Lines, 3, format!("ping --json --size-sweep=64 nosuch.invalid {addr}")),
-        row(Text, 0, format!("bench -q -d 0.1 {addr}")),
-        row(Json, 0, format!("bench -q -d 0.1 --json {addr}")),
-        row(Lines, 0, format!("bench -q -d 0.2 --interval 50ms --json-stream {addr}")),
+        row(Text, 0, format!("bench -q -n 200 {addr}")),
+        row(Json, 0, format!("bench -q -n 200 --json {addr}")),
+        row(Lines, 0, format!("bench -q -d 1 --interval 50ms --json-stream {addr}")),
         row(Json, 3, format!("bench -q -d 0.1 --json {nobody}")),
         row(Lines, 3, format!("bench -q -d 0.1 --json-stream {nobody}")),
         row(Json, 3, "bench --json nosuch.invalid"),
         row(Json, 2, "bench --json -W nonsense"),
         row(Json, 2, "bench --json --nonsense"),
-        row(Text, 0, "bench -q -d 0.1 --rounds 1 --engines epoll,thread"),
-        row(Json, 0, "bench -q -d 0.1 --rounds 1 --engines epoll,thread --json"),
+        row(Text, 0, "bench -q -n 200 --rounds 1 --engines epoll,thread"),
+        row(Json, 0, "bench -q -n 200 --rounds 1 --engines epoll,thread --json"),
         row(Json, 2, "report --json /nonexistent"),
         row(Json, 2, "report --json"),
         row(Json, 2, "lab test --format json"),
@@ -494,13 +494,13 @@ fn a_file_on_a_full_disk_is_exit_status_2() {
     std::fs::create_dir_all(&folder).unwrap();
     let result = folder.join("result.json");
     let result = result.to_str().unwrap();
-    let made = start(&format!("bench -q -d 0.1 --json {addr}"), File::create(result).unwrap());
+    let made = start(&format!("bench -q -n 200 --json {addr}"), File::create(result).unwrap());
     assert_eq!(made.ends().status, Some(0));
     let mut rows = vec![
-        format!("bench -q -d 0.1 --html /dev/full {addr}"),
-        format!("bench -q -d 0.1 --json --html /dev/full {addr}"),
-        format!("bench -q -d 0.1 --rounds 1 --engines epoll,thread --html /dev/full"),
-        format!("bench -q -d 0.3 --interval 50ms --hdr /dev/full {addr}"),
+        format!("bench -q -n 200 --html /dev/full {addr}"),
+        format!("bench -q -n 200 --json --html /dev/full {addr}"),
+        format!("bench -q -n 200 --rounds 1 --engines epoll,thread --html /dev/full"),
+        format!("bench -q -d 1 --interval 50ms --hdr /dev/full {addr}"),
         format!("report --html /dev/full {result}"),
     ];
     if lab_is_possible() {
