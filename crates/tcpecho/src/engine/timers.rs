@@ -154,4 +154,24 @@ mod tests {
         timers.began();
         assert!(timers.deadline().is_some());
     }
+
+    #[test]
+    fn an_idle_limit_is_looked_at_when_it_is_over_and_not_later() {
+        let idle = Duration::from_millis(200);
+        let shared = Shared::new(1, 1, Some(idle), None).unwrap();
+        let mut timers = Timers::new(&shared);
+        timers.tick(Phase::Serving);
+        timers.began();
+        let looks = timers.deadline().unwrap();
+        assert!(looks >= shared.origin + idle, "too early");
+        assert!(looks <= Instant::now() + idle, "too late");
+        let (client, server) = std::os::unix::net::UnixStream::pair().unwrap();
+        drop(client);
+        let fd = std::os::fd::AsFd::as_fd(&server);
+        let begun = timers.stamp();
+        timers.now += 199;
+        assert_eq!(timers.judge(fd, begun, &Activity::Idle), Verdict::Stay);
+        timers.now += 1;
+        assert_eq!(timers.judge(fd, begun, &Activity::Idle), Verdict::Linger(Ending::Idle));
+    }
 }
