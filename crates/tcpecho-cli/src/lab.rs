@@ -10,9 +10,11 @@ mod mermaid;
 mod pace;
 mod page;
 mod playing;
+mod programs;
 mod report;
 mod shell;
 mod test;
+mod verdict;
 mod verdicts;
 
 use std::{
@@ -27,14 +29,16 @@ use nix::sys::signal::Signal;
 use tcpecho_lab::{
     Family, Place, Side, agent, doctor,
     host::Cable,
-    scenario::{Run, SCENARIOS, Scenario, Verdict},
+    run::{Run, Verdict},
+    scenario::{SCENARIOS, Scenario},
     stage::Stage,
-    trial::{Trial, pairs, trials},
+    text::Text,
+    trial::{self, Trial},
 };
 
 use tcpecho_os::signal::{Disposition, dispose};
 
-use self::playing::{Drawing, Plan, Played};
+use self::playing::{Drawing, Plan, Playable, Played};
 use crate::{
     exit, input,
     output::{self, OutputBuffer, lost_as_text},
@@ -111,7 +115,7 @@ struct RunArgs {
     slow: bool,
 
     #[command(flatten)]
-    program: test::ProgramArgs,
+    program: programs::ProgramArgs,
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
@@ -163,22 +167,18 @@ fn obey() -> ExitCode {
 
 fn list() -> ExitCode {
     let mut out = OutputBuffer::stdout(lost_as_text);
-    let own: Vec<_> = trials()
-        .into_iter()
-        .map(|trial| trial.scenario)
-        .filter(|trial| Scenario::named(trial.name).is_none())
-        .collect();
-    for scenario in SCENARIOS.iter().copied().chain(own) {
-        let takes = |role| Trial::named(scenario.name, role).is_some();
-        let takes = match (takes(Side::Client), takes(Side::Server)) {
+    let own = trial::all().map(|trial| &trial.text);
+    let own = own.filter(|text| Scenario::named(text.name).is_none());
+    for text in SCENARIOS.iter().map(|scenario| &scenario.text).chain(own) {
+        let takes = |sides: &[Side]| Trial::named(text.name, sides).is_some();
+        let both = if takes(&Side::BOTH) { ", or both together" } else { "" };
+        let takes = match (takes(&[Side::Client]), takes(&[Side::Server])) {
             (true, true) => "  takes your client or server",
             (true, false) => "  takes your client",
             (false, true) => "  takes your server",
             (false, false) => "",
         };
-        let is_pair = pairs().iter().any(|pair| pair.name == scenario.name);
-        let both = if is_pair { ", or both together" } else { "" };
-        let Scenario { name, title, source, .. } = scenario;
+        let Text { name, title, source, .. } = text;
         let _ = writeln!(out, "{name:<32} {title} ({source}){takes}{both}");
     }
     ExitCode::from(out.end(0))
@@ -190,13 +190,12 @@ fn explain(name: &str) -> ExitCode {
         None if name == "all" => SCENARIOS.to_vec(),
         None => Vec::new(),
     };
-    let mut pages: Vec<String> = scenarios.into_iter().map(report::explanation).collect();
-    for trial in trials().into_iter().filter(|trial| trial.scenario.name == name) {
-        let page = report::explanation(trial.scenario);
-        pages.push(page.replacen(": ", &format!(": your {}: ", trial.role), 1));
-    }
-    for pair in pairs().iter().filter(|pair| pair.name == name) {
-        pages.push(report::explanation(pair).replacen(": ", ": your client and server: ", 1));
+    let texts = scenarios.iter().map(|scenario| &scenario.text);
+    let mut pages: Vec<String> = texts.map(report::explanation).collect();
+    for trial in trial::all().filter(|trial| trial.text.name == name) {
+        let page = report::explanation(&trial.text);
+        let sides: Vec<&str> = trial.sides.iter().map(|side| side.word()).collect();
+        pages.push(page.replacen(": ", &format!(": your {}: ", sides.join(" and ")), 1));
     }
     if pages.is_empty() {
         return unknown(name);
@@ -221,23 +220,24 @@ fn skip(sentence: impl Into<String>) -> ExitCode {
 /// The scenarios asked for, each with the families it is to be played over.
 fn asked_for(
     args: &RunArgs,
-    invitations: &[test::Invitation],
-) -> Result<Vec<(&'static Scenario, Family)>, ExitCode> {
+    invitations: &[programs::Invitation],
+) -> Result<Vec<(Playable, Family)>, ExitCode> {
     let families = args.family.list();
     let mut wanted = Vec::new();
     for name in &args.names {
-        let scenarios = match (invitations, Scenario::named(name)) {
-            ([], _) if name == "all" => SCENARIOS.to_vec(),
-            ([], Some(scenario)) => vec![scenario],
-            ([], None) => return Err(test::needs_a_program(name).unwrap_or_else(|| unknown(name))),
-            ([alone], _) => test::trial_named(name, alone.role)?,
-            (_, _) => test::pair_named(name)?,
+        let found: Vec<Playable> = if !invitations.is_empty() {
+            let trials = programs::trials_named(name, &programs::sides(invitations))?;
+            trials.into_iter().map(Playable::Trial).collect()
+        } else if name == "all" {
+            SCENARIOS.iter().copied().map(Playable::Scenario).collect()
+        } else if let Some(scenario) = Scenario::named(name) {
+            vec![Playable::Scenario(scenario)]
+        } else {
+            return Err(programs::needs_a_program(name).unwrap_or_else(|| unknown(name)));
         };
-        wanted.extend(
-            scenarios
-                .into_iter()
-                .flat_map(|scenario| families.iter().map(move |family| (scenario, *family))),
-        );
+        for playable in found {
+            wanted.extend(families.iter().map(|family| (playable, *family)));
+        }
     }
     Ok(wanted)
 }
@@ -261,11 +261,12 @@ fn play(args: &RunArgs) -> ExitCode {
     }
     if args.real_time {
         let mut told: Vec<&str> = Vec::new();
-        for (scenario, _) in &wanted {
-            if let Some(warning) = pace::warning(scenario)
-                && !told.contains(&scenario.name)
+        for (playable, _) in &wanted {
+            let text = playable.text();
+            if let Some(warning) = pace::warning(text)
+                && !told.contains(&text.name)
             {
-                told.push(scenario.name);
+                told.push(text.name);
                 say(&warning);
             }
         }
@@ -290,12 +291,12 @@ fn play(args: &RunArgs) -> ExitCode {
         _ => Drawing::Nothing,
     };
     let jobs = if drawing == Drawing::Nothing { args.jobs.into() } else { 1 };
-    let prepare = args.preparation(invitations);
-    let Played { runs, interrupted_by } =
-        match playing::play(Plan { wanted, cable, jobs, drawing, prepare }, signals) {
-            Ok(played) => played,
-            Err(status) => return status,
-        };
+    let programs = invitations.into_iter().map(|one| (one.role, one.command)).collect();
+    let plan = Plan { wanted, programs, cable, jobs, drawing, prepare: args.preparation() };
+    let Played { runs, interrupted_by } = match playing::play(plan, signals) {
+        Ok(played) => played,
+        Err(status) => return status,
+    };
     let mut status = interrupted_by.map_or_else(|| status(&runs), exit::interrupted_by);
     if interrupted_by == Some(Signal::SIGPIPE) {
         return ExitCode::from(status);
@@ -335,7 +336,7 @@ fn enter() -> Result<Cable, ExitCode> {
 /// Step by step, as it was: a kernel's timers would not wait for whoever looks.
 fn slowly(run: &Run) {
     let mut out = OutputBuffer::stdout(lost_as_text);
-    for moment in report::shown(run) {
+    for moment in calls::shown(run) {
         if let (Place::Lab, tcpecho_lab::What::Step(sentence)) = (moment.place, &moment.what) {
             wait_for_enter(sentence);
         }
@@ -356,10 +357,7 @@ fn agent_command() -> Vec<OsString> {
 }
 
 impl RunArgs {
-    fn preparation(
-        &self,
-        invitations: Vec<test::Invitation>,
-    ) -> Box<dyn Fn(&mut Stage) + Send + Sync> {
+    fn preparation(&self) -> Box<dyn Fn(&mut Stage) + Send + Sync> {
         let RunArgs { seed, real_time, calls, .. } = *self;
         Box::new(move |stage| {
             stage.two().wire.seed(seed);
@@ -368,9 +366,6 @@ impl RunArgs {
             }
             if calls {
                 stage.observe_calls();
-            }
-            for guest in &invitations {
-                stage.invite(guest.role, guest.command.clone());
             }
         })
     }

@@ -13,10 +13,9 @@ fn played(args: &[&str]) -> Option<String> {
 #[test]
 fn the_list_has_every_scenario_and_each_is_explained() {
     let list = text(&lab(&["list"]).stdout);
-    let trials = tcpecho_lab::trial::trials();
     let only = |name: &str| tcpecho_lab::scenario::Scenario::named(name).is_none();
     let own: std::collections::BTreeSet<_> =
-        trials.iter().map(|trial| trial.scenario.name).filter(|name| only(name)).collect();
+        tcpecho_lab::trial::all().map(|trial| trial.text.name).filter(|name| only(name)).collect();
     assert_eq!(list.lines().count(), tcpecho_lab::scenario::SCENARIOS.len() + own.len());
     for line in list.lines() {
         let name = line.split(' ').next().unwrap();

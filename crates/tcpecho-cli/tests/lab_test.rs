@@ -2,17 +2,13 @@
 
 #[path = "common/lab.rs"]
 mod support;
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    path::PathBuf,
-    process::Command,
-};
+use std::{collections::BTreeSet, path::PathBuf, process::Command};
 use support::{lab, text};
 
 use tcpecho_lab::{
     Side,
-    scenario::{Scenario, Sentence},
-    trial::{Fault, Trial, pairs, trials},
+    text::Text,
+    trial::{Fault, trials},
 };
 
 const TCPECHO: &str = env!("CARGO_BIN_EXE_tcpecho");
@@ -58,7 +54,7 @@ fn all_right(role: Side, command: &str, family: &str) {
     let Some((status, report)) = tested(&args) else { return };
     let report: serde_json::Value = serde_json::from_str(&report).unwrap();
     let rows = report["trials"].as_array().unwrap();
-    let wanted = trials().iter().filter(|trial| trial.role == role).count();
+    let wanted = trials(&[role]).len();
     assert_eq!(rows.len(), wanted * if family == "both" { 2 } else { 1 });
     let wrong: Vec<_> = rows.iter().filter(|row| row["verdict"] != "right").collect();
     assert!(wrong.is_empty() && status == Some(0), "{command}: {wrong:#?}");
@@ -77,12 +73,10 @@ fn the_claims_that_are_made_are_those_of_the_page_that_explains_them() {
     let (client, server) = (&our_client(), &our_server("epoll"));
     std::thread::scope(|scope| {
         scope.spawn(|| {
-            let of = |name: &str| Trial::named(name, Side::Client).unwrap().scenario;
-            every_claim_holds_and_is_written(&["--client", client], 60, of);
+            every_claim_holds_and_is_written(&["--client", client], 60, &[Side::Client]);
         });
         scope.spawn(|| {
-            let of = |name: &str| Trial::named(name, Side::Server).unwrap().scenario;
-            every_claim_holds_and_is_written(&["--server", server], 60, of);
+            every_claim_holds_and_is_written(&["--server", server], 60, &[Side::Server]);
         });
     });
 }
@@ -91,42 +85,44 @@ fn the_claims_that_are_made_are_those_of_the_page_that_explains_them() {
 fn our_client_and_our_server_behave_with_each_other() {
     let (client, server) = (our_client(), our_server("auto"));
     let options = ["--client", &client, "--server", &server, "--family", "both"];
-    every_claim_holds_and_is_written(&options, 120, |name| {
-        pairs().iter().copied().find(|pair| pair.name == name).unwrap()
-    });
+    every_claim_holds_and_is_written(&options, 120, &Side::BOTH);
 }
 
-fn every_claim_holds_and_is_written(
-    options: &[&str],
-    at_least: usize,
-    scenario: impl Fn(&str) -> &'static Scenario,
-) {
+fn every_claim_holds_and_is_written(options: &[&str], at_least: usize, sides: &[Side]) {
     let args = [&["run", "all", "--jobs", "4", "--format", "ndjson"], options].concat();
     let Some((status, moments)) = tested(&args) else { return };
-    let mut claims = 0;
-    let mut made = BTreeMap::<String, BTreeSet<String>>::new();
+    let (mut claims, mut step) = (0, String::new());
+    let mut made = BTreeSet::new();
     for moment in moments.lines() {
         let moment: serde_json::Value = serde_json::from_str(moment).expect(moment);
-        if moment["what"] != "claim" {
-            continue;
-        }
-        claims += 1;
-        let (name, sentence) = (moment["scenario"].as_str().unwrap(), &moment["text"]);
-        assert_eq!(moment["verdict"], "holds", "{options:?} {name}: {sentence}");
-        let written = scenario(name).sentences();
-        let text = sentence.as_str().unwrap().to_owned();
-        let sentence = Sentence::Claim(text.clone());
-        assert!(written.contains(&sentence), "{name}: {sentence:?}");
-        made.entry(name.to_owned()).or_default().insert(text);
-    }
-    for (name, made) in &made {
-        for sentence in scenario(name).sentences() {
-            if let Sentence::Claim(text) = sentence {
-                assert!(made.contains(&text), "{name}: nobody claims that {text}");
+        let name = moment["scenario"].as_str().unwrap();
+        let sentence = || moment["text"].as_str().unwrap().to_string();
+        match moment["what"].as_str().unwrap() {
+            "step" if moment["place"] == "Lab" => {
+                step = sentence();
+                made.insert((name.to_string(), step.clone(), None));
             }
+            "claim" => {
+                claims += 1;
+                assert_eq!(moment["verdict"], "holds", "{options:?} {name}: {}", sentence());
+                made.insert((name.to_string(), step.clone(), Some(sentence())));
+            }
+            _ => {}
         }
     }
+    let declared: BTreeSet<_> =
+        trials(sides).iter().flat_map(|trial| declared(&trial.text)).collect();
+    let differences: Vec<_> = declared.symmetric_difference(&made).collect();
+    assert!(differences.is_empty(), "declared or made, not both: {differences:#?}");
     assert!(status == Some(0) && claims >= at_least, "{options:?}: {claims} claims");
+}
+
+/// The steps and claims of a text, each with its name and its step.
+fn declared(text: &Text) -> Vec<(String, String, Option<String>)> {
+    let row =
+        |does: &str, claim: Option<&str>| (text.name.into(), does.into(), claim.map(Into::into));
+    let steps = text.steps.iter().map(|step| row(step.does, None));
+    steps.chain(text.claims().map(|(step, claim)| row(step.does, Some(claim)))).collect()
 }
 
 #[test]

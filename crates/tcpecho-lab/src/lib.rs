@@ -17,15 +17,18 @@ pub mod packet;
 pub mod pcapng;
 pub mod program;
 pub mod quiz;
+pub mod run;
 pub mod scenario;
 pub mod stage;
 pub mod states;
+pub mod text;
 pub mod timeline;
 pub mod trial;
 pub mod two_hosts;
 pub mod wire;
 
 mod attendant;
+mod conduct;
 mod ends;
 mod glances;
 mod middlebox;

@@ -48,13 +48,6 @@ const RTO_MIN: Duration = Duration::from_millis(200);
 const FIRST: Duration = Duration::from_secs(1);
 
 impl Timer {
-    /// Every timer and how a scenario's text names it.
-    const ALL: [(Timer, &'static str); 3] = [
-        (Timer::Syn, "Timer::Syn"),
-        (Timer::Retransmission, "Timer::Retransmission"),
-        (Timer::Keepalive, "Timer::Keepalive"),
-    ];
-
     /// The sysctls that decide.
     #[must_use]
     pub fn keys(self) -> &'static [&'static str] {
@@ -86,12 +79,6 @@ impl Timer {
         };
         let values = self.keys().iter().map(value).collect::<Result<_, _>>()?;
         Ok(Setting { timer: self, values })
-    }
-
-    /// Those that a scenario names in its text.
-    pub(crate) fn named_in(text: &str) -> Vec<Timer> {
-        let named = Self::ALL.iter().filter(|(_, name)| text.contains(name));
-        named.map(|(timer, _)| *timer).collect()
     }
 }
 
@@ -206,12 +193,5 @@ mod tests {
             changed,
             [("net.ipv4.tcp_keepalive_time", 7200, 1), ("net.ipv4.tcp_keepalive_intvl", 75, 1)]
         );
-    }
-
-    #[test]
-    fn timers_are_found_in_a_text() {
-        let text = "stage.shorten(Side::Client, Timer::Retransmission, &[1])?;";
-        assert_eq!(Timer::named_in(text), [Timer::Retransmission]);
-        assert_eq!(Timer::named_in("Timer::None"), []);
     }
 }

@@ -22,7 +22,6 @@ use crate::pace::{Setting, Shortened, Timer};
 use crate::program::{Launch, Program};
 use crate::side::{Family, Side};
 use crate::timeline::{Fact, PacketMoment, Place, TimedOut, Verdict, What};
-use crate::trial::Guest;
 use crate::two_hosts::{Options, TwoHosts};
 use crate::wire::RuleId;
 use tcpecho_os::tcp_state::TcpState;
@@ -101,8 +100,6 @@ pub struct Stage {
     impossible: Option<String>,
     /// Where the timeline was before the last step.
     step: AtomicUsize,
-    /// Somebody's program, in a trial.
-    pub(crate) guest: Guest,
 }
 
 /// How long what has to happen may take: [`PATIENCE`], and more while the kernel's timers are those of this machine.
@@ -130,7 +127,6 @@ impl Stage {
     /// As [`Stage::new`].
     pub fn on(options: &Options, agent: Vec<OsString>) -> Result<Self, Failed> {
         let (two, family) = (TwoHosts::new(options)?, options.family);
-        let guest = Guest::default();
         let patience = Patience(Arc::new(Mutex::new(PATIENCE)));
         let (claims, failed, shortened) = (0, Vec::new(), Vec::new());
         let (real_time, impossible) = (false, None);
@@ -145,7 +141,6 @@ impl Stage {
             patience,
             impossible,
             step: AtomicUsize::new(0),
-            guest,
         })
     }
 
@@ -267,9 +262,14 @@ impl Stage {
 
     /// As [`Stage::claim_packet`], of packets since the mark ([`crate::Timeline::mark`]).
     pub fn claim_packet_since(&mut self, sentence: &str, mark: usize, matcher: &Matcher) {
-        let seen = self.delivered(matcher, mark, self.patience());
-        let note = seen.as_ref().err().map(ToString::to_string).unwrap_or_default();
-        let fact = seen.as_ref().ok().map(|seen| {
+        let seen = self.two.wire.wait_delivered(matcher, mark, self.patience());
+        self.record_packet(sentence, seen.as_ref());
+    }
+
+    /// A sentence that holds if this packet was seen.
+    pub(crate) fn record_packet(&mut self, sentence: &str, seen: Result<&PacketMoment, &TimedOut>) {
+        let note = seen.err().map(ToString::to_string).unwrap_or_default();
+        let fact = seen.ok().map(|seen| {
             let icmp = || seen.packet.icmp().map(|icmp| format!("ICMP {}", icmp.words()));
             let kind = seen.packet.tcp().map(|tcp| tcp.kind().into()).or_else(icmp);
             Fact::Packet { from: seen.from, kind: kind.unwrap_or_default() }
@@ -368,7 +368,7 @@ impl Stage {
     /// # Errors
     /// None came.
     pub fn let_go(&self, kept: &Kept) -> Played {
-        let first = self.sent(&kept.matcher, kept.mark, PATIENCE)?;
+        let first = self.two.wire.wait_for(&kept.matcher, kept.mark, PATIENCE)?;
         self.two.wire.remove(kept.rule);
         self.two.wire.release(first.number);
         self.two.wire.discard(&kept.matcher);
@@ -381,7 +381,7 @@ impl Stage {
     /// # Errors
     /// None came.
     pub fn let_one_go(&self, kept: &Kept) -> Played {
-        let first = self.sent(&kept.matcher, kept.mark, PATIENCE)?;
+        let first = self.two.wire.wait_for(&kept.matcher, kept.mark, PATIENCE)?;
         self.two.wire.release(first.number);
         self.two.wire.discard(&kept.matcher);
         Ok(())
@@ -392,7 +392,7 @@ impl Stage {
     /// # Errors
     /// None came.
     pub fn forget(&self, kept: &Kept) -> Played {
-        self.sent(&kept.matcher, kept.mark, PATIENCE)?;
+        self.two.wire.wait_for(&kept.matcher, kept.mark, PATIENCE)?;
         self.two.wire.remove(kept.rule);
         self.two.wire.discard(&kept.matcher);
         Ok(())

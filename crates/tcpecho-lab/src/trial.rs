@@ -1,82 +1,103 @@
-//! The table of trials: the scenarios' boundary conditions for anybody's own program.
+//! The table of trials: the scenarios' boundary conditions for any program.
 //!
-//! A scenario is played with programs that make one call when they are told to; a stranger makes its own. So beside the
-//! scenario stands a trial with the stranger in the client's or the server's place, and a program on strings opposite. A client
-//! is given lines on standard input and has to print what comes back; a server has to echo. What they do is seen on
-//! the wire, in the kernel's tables, in `/proc`, on their streams and in their end.
+//! A scenario is played with agents, which make one call when they are asked to; a program under test makes its own calls. So each
+//! scenario may have a trial, in which the program takes the client's or the server's place, opposite an agent. A client gets
+//! lines on standard input and must print what comes back; a server must echo. They are judged by the wire, the kernel's
+//! tables, `/proc`, their streams and their exit status.
 //!
-//! A *pair* has a stranger at either end, and only the hosts and the wire act: it shows what becomes of two programs with
-//! each other.
+//! A *pair* has a program under test at either end, and only the hosts and the wire act: it shows how two programs behave
+//! with each other.
 //!
-//! In a trial each claim on the program has a [`Fault`] for its contrary; the gravest is the verdict.
+//! Each claim on the program has a [`Fault`] for its contrary; the gravest is the verdict.
 
-use crate::scenario::Scenario;
+use std::ffi::OsString;
+
+use crate::run::Run;
 use crate::side::Side;
+use crate::stage::{Played, Stage};
+use crate::text::Text;
+use crate::two_hosts::Options;
 
-/// What a trial's page is made of.
-macro_rules! trial {
-    ($name:literal, $title:literal, $source:literal, $question:literal, $file:literal) => {
-        pub(super) static SCENARIO: crate::scenario::Scenario = crate::scenario::Scenario {
-            name: $name,
-            title: $title,
-            source: $source,
-            question: $question,
-            book: "",
-            linux: "",
-            play,
-            text: include_str!($file),
-        };
-    };
-}
+use self::harness::Harness;
 
-/// A file and a row for each condition.
+/// Declares the modules of conditions, and a table of their rows. The rows of [`segments`] stand where it is named.
 macro_rules! table {
-    ($($file:ident)*) => {
-        $(mod $file;)*
-        pub(super) static TABLE: &[&crate::scenario::Scenario] = &[$(&$file::SCENARIO),*];
+    ($($before:ident)* ; segments::$role:ident ; $($after:ident)*) => {
+        $(mod $before;)*
+        $(mod $after;)*
+        pub(super) static TABLE: &[&crate::trial::Trial] = &[
+            $(&$before::TRIAL,)*
+            &crate::trial::segments::LOST.$role,
+            &crate::trial::segments::DOUBLED.$role,
+            &crate::trial::segments::REORDERED.$role,
+            &crate::trial::segments::CORRUPTED.$role,
+            $(&$after::TRIAL,)*
+        ];
     };
 }
 
 mod client;
 mod command;
-mod conduct;
+mod harness;
 mod pair;
+mod segments;
 mod server;
-mod stranger;
 
+pub use crate::conduct::{Conduct, Fault};
 pub use command::CommandLine;
-pub use conduct::{Conduct, Fault};
-pub(crate) use stranger::Guest;
 
 /// How the reason begins if a server under test never listened.
 pub const NOT_LISTENING: &str = "the program does not listen";
 
-/// A boundary condition for a program of somebody's.
+/// A boundary condition for a program under test, or for two.
 pub struct Trial {
-    /// Whose place the program takes.
-    pub role: Side,
-    /// What is played; its name is the scenario's where there is one.
-    pub scenario: &'static Scenario,
+    /// The sides that programs under test take.
+    pub sides: &'static [Side],
+    /// What it says; the name is the scenario's where there is one.
+    pub text: Text,
+    /// Makes the steps and claims of the text.
+    play: fn(&mut Harness) -> Played,
 }
 
-/// Every trial, in the order of the book.
+/// The trials in which programs under test take these sides, in the order of the book.
 #[must_use]
-pub fn trials() -> Vec<Trial> {
-    let of = |role| move |scenario: &&'static Scenario| Trial { role, scenario };
-    let clients = client::TABLE.iter().map(of(Side::Client));
-    clients.chain(server::TABLE.iter().map(of(Side::Server))).collect()
+pub fn trials(sides: &[Side]) -> &'static [&'static Trial] {
+    match sides {
+        [Side::Client] => client::TABLE,
+        [Side::Server] => server::TABLE,
+        [_, ..] => pair::TABLE,
+        [] => &[],
+    }
 }
 
-/// What is played with a client and a server of somebody's, in the order of the book.
-#[must_use]
-pub fn pairs() -> &'static [&'static Scenario] {
-    pair::TABLE
+/// Every trial: of clients, of servers, of both together.
+pub fn all() -> impl Iterator<Item = &'static Trial> {
+    [client::TABLE, server::TABLE, pair::TABLE].into_iter().flatten().copied()
 }
 
 impl Trial {
-    /// The trial of that name for that role.
+    /// The trial of that name for programs that take these sides.
     #[must_use]
-    pub fn named(name: &str, role: Side) -> Option<Trial> {
-        trials().into_iter().find(|trial| trial.role == role && trial.scenario.name == name)
+    pub fn named(name: &str, sides: &[Side]) -> Option<&'static Trial> {
+        trials(sides).iter().copied().find(|trial| trial.text.name == name)
+    }
+
+    /// Plays it with these programs, between hosts with these options. `agent` is the command that starts a
+    /// [`crate::agent`]; `prepare` may change the stage first.
+    pub fn run_on(
+        &'static self,
+        options: &Options,
+        agent: Vec<OsString>,
+        programs: &[(Side, CommandLine)],
+        prepare: impl FnOnce(&mut Stage),
+    ) -> Run {
+        let mut harness = match Stage::on(options, agent) {
+            Ok(stage) => Harness::new(stage, programs),
+            Err(failed) => return Run::skipped(&self.text, options.family, &failed),
+        };
+        prepare(&mut harness.stage);
+        let played = (self.play)(&mut harness);
+        let conduct = harness.dismiss(&played);
+        Run::over(&self.text, &harness.stage, played, Some(conduct))
     }
 }

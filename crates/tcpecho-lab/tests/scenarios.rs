@@ -1,5 +1,7 @@
 //! Every scenario, over IPv4 and IPv6: its claims hold.
 
+use std::collections::HashSet;
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
 use std::time::Duration;
 
@@ -7,10 +9,11 @@ use tcpecho_lab::{
     Action, Dice, Family, Matcher, Options, Packet, Rule, Side, TcpState, TwoHosts,
     host::Cable,
     quiz::questions,
-    scenario::{SCENARIOS, Scenario, Sentence, Verdict},
+    run::{Run, Verdict},
+    scenario::{SCENARIOS, Scenario},
     stage::Stage,
 };
-use tcpecho_lab::{What, scenario::Run};
+use tcpecho_lab::{Place, What};
 
 /// How often each is played; the environment may ask for more.
 fn rounds() -> usize {
@@ -100,7 +103,8 @@ fn play(scenarios: &[&'static Scenario], prepare: impl Fn(&mut Stage) + Sync) {
         })
         .collect();
     let (next, held) = (AtomicUsize::new(0), AtomicUsize::new(0));
-    let failures = std::thread::scope(|scope| {
+    let all_made = Mutex::new(HashSet::new());
+    let mut failures = std::thread::scope(|scope| {
         let players: Vec<_> = (0..8)
             .map(|_| {
                 scope.spawn(|| {
@@ -112,6 +116,9 @@ fn play(scenarios: &[&'static Scenario], prepare: impl Fn(&mut Stage) + Sync) {
                             Relaxed,
                         );
                         failures.extend(complaint(&run));
+                        if matches!(run.verdict, Verdict::Held(_)) {
+                            all_made.lock().unwrap().extend(made(&run));
+                        }
                     }
                     failures
                 })
@@ -119,6 +126,9 @@ fn play(scenarios: &[&'static Scenario], prepare: impl Fn(&mut Stage) + Sync) {
             .collect();
         players.into_iter().flat_map(|player| player.join().unwrap()).collect::<Vec<_>>()
     });
+    if failures.is_empty() {
+        failures = unmade(scenarios, &all_made.into_inner().unwrap());
+    }
     assert!(failures.is_empty(), "{} of {}:\n{}", failures.len(), plays.len(), failures.join("\n"));
     assert!(!plays.is_empty() && held.load(Relaxed) > 0, "nothing was played");
     println!("{} of {} plays held", held.load(Relaxed), plays.len());
@@ -126,20 +136,19 @@ fn play(scenarios: &[&'static Scenario], prepare: impl Fn(&mut Stage) + Sync) {
 
 /// What is wrong with a run; that nothing could be played is said, and is no failure.
 fn complaint(run: &Run) -> Option<String> {
-    let name = format!("{} {}", run.scenario.name, run.family);
+    let name = format!("{} {}", run.text.name, run.family);
     match &run.verdict {
         Verdict::Skipped(why) => {
             println!("SKIP {name}: {why}");
             None
         }
         Verdict::Held(_) => {
-            let unwritten = unwritten(run);
             let unwritten =
-                unwritten.map(|sentence| format!("{name}: not in the text: {sentence}"));
+                unwritten(run).map(|sentence| format!("{name}: not in the text: {sentence}"));
             let unasked = || unasked(run).then(|| format!("{name}: nothing to ask"));
             let waited: Vec<_> =
                 run.shortened.iter().map(|shortened| shortened.own.timer).collect();
-            let told = (waited != run.scenario.timers())
+            let told = (waited != run.text.timers)
                 .then(|| format!("{name}: shortens {waited:?}, which its text does not say"));
             let impossible =
                 || impossible(run).map(|change| format!("{name}: never happens: {change}"));
@@ -187,17 +196,44 @@ fn unasked(run: &Run) -> bool {
     questions(&moments, &mut Dice::new(0)).is_empty()
 }
 
-/// A claim that was made and that the explanation does not show.
-fn unwritten(run: &Run) -> Option<String> {
-    let written = run.scenario.sentences();
-    run.timeline.iter().flat_map(|timeline| timeline.since(0)).find_map(|moment| {
-        match moment.what {
-            What::Claim { sentence, .. }
-                if !written.contains(&Sentence::Claim(sentence.clone())) =>
-            {
-                Some(sentence)
-            }
-            _ => None,
+/// A sentence of a scenario: its name, a step, and a claim that belongs to the step.
+type Sentence = (&'static str, String, Option<String>);
+
+/// Every step and claim that was made.
+fn made(run: &Run) -> Vec<Sentence> {
+    let mut step = String::new();
+    let moments = run.moments().into_iter().filter(|moment| moment.place == Place::Lab);
+    let made = moments.filter_map(|moment| match moment.what {
+        What::Step(does) => {
+            step = does;
+            Some((run.text.name, step.clone(), None))
         }
-    })
+        What::Claim { sentence, .. } => Some((run.text.name, step.clone(), Some(sentence))),
+        _ => None,
+    });
+    made.collect()
+}
+
+/// Every step and claim that the text of a scenario declares.
+fn declared(scenario: &Scenario) -> Vec<Sentence> {
+    let (name, steps) = (scenario.text.name, scenario.text.steps.iter());
+    let steps = steps.map(|step| (name, step.does.into(), None));
+    let claims = scenario.text.claims();
+    steps.chain(claims.map(|(step, claim)| (name, step.does.into(), Some(claim.into())))).collect()
+}
+
+/// A step or claim that was made and that the text does not declare, or not there.
+fn unwritten(run: &Run) -> Option<String> {
+    let declared = declared(Scenario::named(run.text.name)?);
+    let found = made(run).into_iter().find(|sentence| !declared.contains(sentence));
+    found.map(|(_, step, claim)| claim.unwrap_or(step))
+}
+
+/// The steps and claims that are declared and that no run has made, over IPv4 or IPv6.
+fn unmade(scenarios: &[&'static Scenario], made: &HashSet<Sentence>) -> Vec<String> {
+    let played: HashSet<&str> = made.iter().map(|(name, ..)| *name).collect();
+    let scenarios = scenarios.iter().filter(|scenario| played.contains(scenario.text.name));
+    let unmade = scenarios.flat_map(|scenario| declared(scenario));
+    let unmade = unmade.filter(|sentence| !made.contains(sentence));
+    unmade.map(|sentence| format!("declared and never made: {sentence:?}")).collect()
 }

@@ -2,7 +2,7 @@
 
 use std::{collections::HashSet, sync::Arc, time::Duration};
 
-use tcpecho_lab::{Moment, Place, What, timeline::Follower};
+use tcpecho_lab::{Moment, Place, What, run::Run, timeline::Follower};
 
 /// Leaves out the lines that an observed program reads and writes, since the calls that it makes say the same, and tells a
 /// call in one moment if nothing happened while it was made.
@@ -69,8 +69,13 @@ impl Tidy {
     }
 }
 
+/// What happened in a run, without what would be told twice.
+pub(super) fn shown(run: &Run) -> Vec<Moment> {
+    tidied(run.moments())
+}
+
 /// A timeline that is complete.
-pub(super) fn tidied(moments: Vec<Moment>) -> Vec<Moment> {
+fn tidied(moments: Vec<Moment>) -> Vec<Moment> {
     let mut tidy = Tidy::default();
     let mut shown: Vec<Moment> = Vec::new();
     for moment in moments {

@@ -2,8 +2,9 @@
 
 use std::{collections::BTreeMap, path::Path};
 
-use tcpecho_lab::trial::Fault;
 use tcpecho_os::errno::io_words;
+
+use super::verdict::{RIGHT, may_be_expected};
 
 /// Verdicts by the trial's name; `right` where nothing is said.
 #[derive(Debug, Default)]
@@ -30,7 +31,7 @@ impl Expectations {
             if !known.contains(&name) {
                 return Err(format!("line {number}: no trial is called '{}'", name.escape_debug()));
             }
-            if !is_verdict(verdict) {
+            if !may_be_expected(verdict) {
                 return Err(format!("line {number}: no verdict: '{}'", verdict.escape_debug()));
             }
             if all.insert(name.to_string(), verdict.to_string()).is_some() {
@@ -41,13 +42,8 @@ impl Expectations {
     }
 
     pub(super) fn of(&self, name: &str) -> &str {
-        self.0.get(name).map_or(super::test::RIGHT, String::as_str)
+        self.0.get(name).map_or(RIGHT, String::as_str)
     }
-}
-
-fn is_verdict(word: &str) -> bool {
-    [super::test::RIGHT, super::test::BROKEN].contains(&word)
-        || Fault::ALL.iter().any(|(fault, _)| fault.word() == word)
 }
 
 #[cfg(test)]

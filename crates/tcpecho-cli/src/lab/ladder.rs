@@ -10,11 +10,11 @@ use std::{
 
 use tcpecho_lab::{
     Exit, Moment, Place, Side, TcpState, Timeline, What,
-    scenario::{Run, Verdict},
+    run::{Run, Verdict},
     timeline::{PacketMoment, Verdict as Fate},
 };
 
-use super::{calls, report::shown};
+use super::calls;
 use crate::output::{OutputBuffer, lost_as_text};
 
 /// Where a line's text begins, behind the time.
@@ -184,8 +184,8 @@ impl Drop for Ladder {
 
 /// A run that is over, without colour.
 pub(super) fn draw(out: &mut impl Write, run: &Run) -> io::Result<()> {
-    writeln!(out, "{} over {}", run.scenario.name, run.family)?;
-    for moment in shown(run) {
+    writeln!(out, "{} over {}", run.text.name, run.family)?;
+    for moment in calls::shown(run) {
         if let Some(line) = line(&moment, Look::default()) {
             writeln!(out, "{line}")?;
         }
@@ -274,7 +274,7 @@ pub(super) fn change(before: Option<TcpState>, now: Option<TcpState>, sampled: b
     format!("{} {arrow} {}", word(before), word(now))
 }
 
-/// What a stranger's program writes must not steer our terminal.
+/// What a program writes must not steer our terminal.
 fn printable(text: &str) -> String {
     if !text.contains(|letter: char| letter.is_control()) {
         return text.into();

@@ -14,7 +14,8 @@ use clap::Args;
 use tcpecho_lab::{
     Dice, Family, Moment, Place,
     quiz::{self, Question},
-    scenario::{Run, Scenario, Verdict},
+    run::{Run, Verdict},
+    scenario::Scenario,
 };
 use tcpecho_os::errno::io_words;
 
@@ -71,8 +72,9 @@ pub(super) fn run(args: &LearnArgs) -> ExitCode {
         Err(status) => return status,
     };
     let _watch = ExitWithReader::start();
-    show(&format!("{}: {} ({})", scenario.name, scenario.title, scenario.source));
-    show(scenario.question);
+    let text = &scenario.text;
+    show(&format!("{}: {} ({})", text.name, text.title, text.source));
+    show(text.question);
     let run = scenario.run(family, cable, agent_command(), |stage| stage.two().wire.seed(seed));
     if !matches!(run.verdict, Verdict::Held(_)) {
         // What did not go as it should is no lesson.
@@ -83,8 +85,8 @@ pub(super) fn run(args: &LearnArgs) -> ExitCode {
     }
     let class = teach(&run, seed);
     show("");
-    show(&format!("The book: {}", scenario.book));
-    show(&format!("This Linux: {}", scenario.linux));
+    show(&format!("The book: {}", text.book));
+    show(&format!("This Linux: {}", text.kernel));
     show(&format!("{} of {} right (--seed {seed})", class.right, class.asked));
     match class.failed {
         None => ExitCode::SUCCESS,
@@ -102,7 +104,7 @@ fn any_seed() -> u64 {
 
 /// Step after step: its sentence, the questions, what happened, and how it compares.
 fn teach(run: &Run, seed: u64) -> Class {
-    let moments = experiment(report::moments(run));
+    let moments = experiment(run.moments());
     let questions = quiz::questions(&moments, &mut Dice::new(seed));
     let count = if questions.len() == 1 { "question" } else { "questions" };
     show(&format!(

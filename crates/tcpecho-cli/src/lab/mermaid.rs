@@ -3,24 +3,23 @@
 use std::io;
 
 use tcpecho_lab::{
-    Exit, Moment, Place, Side, What, scenario::Run, timeline::PacketMoment,
-    timeline::Verdict as Fate,
+    Exit, Moment, Place, Side, What, run::Run, timeline::PacketMoment, timeline::Verdict as Fate,
 };
 
 use super::{
     ladder::change,
-    report::{begun, moments, words},
+    report::{begun, words},
 };
 
 /// A diagram for each run, with a comment that says which.
 pub(super) fn mermaid(out: &mut impl io::Write, runs: &[Run]) -> io::Result<()> {
     for run in begun(runs) {
-        let (name, family) = (run.scenario.name, run.family);
+        let (name, family) = (run.text.name, run.family);
         // Mermaid takes this block for the title; a comment may stand anywhere behind it.
         writeln!(out, "---\ntitle: \"{name} over {family}\"\n---\nsequenceDiagram")?;
         writeln!(out, "    %% {}", one_line(&words(&run.verdict)))?;
         writeln!(out, "    participant c as client\n    participant s as server")?;
-        for moment in moments(run) {
+        for moment in run.moments() {
             if let Some(line) = line(&moment) {
                 writeln!(out, "    {line}")?;
             }

@@ -3,10 +3,7 @@
 use std::{io, time::Duration};
 
 use serde::Serialize;
-use tcpecho_lab::{
-    pace::Shortened,
-    scenario::{Run, Scenario},
-};
+use tcpecho_lab::{pace::Shortened, run::Run, text::Text};
 
 /// A sentence for each timer that was shortened, or waited for as it is.
 pub(super) fn sentences(run: &Run) -> Vec<String> {
@@ -44,7 +41,7 @@ pub(super) fn ndjson(out: &mut impl io::Write, run: &Run, seed: u64) -> io::Resu
         what: &'a str,
         seed: u64,
     }
-    let (scenario, family) = (run.scenario.name, run.family.to_string());
+    let (scenario, family) = (run.text.name, run.family.to_string());
     let line = Chance { scenario, family: family.clone(), what: "seed", seed };
     serde_json::to_writer(&mut *out, &line)?;
     writeln!(out)?;
@@ -75,13 +72,12 @@ pub(super) fn ndjson(out: &mut impl io::Write, run: &Run, seed: u64) -> io::Resu
 }
 
 /// What a scenario takes with this host's own settings, if it waits for any.
-pub(super) fn warning(scenario: &Scenario) -> Option<String> {
-    let timers = scenario.timers();
-    let times = timers.iter().filter_map(|timer| timer.own().ok()).map(|own| own.time());
+pub(super) fn warning(text: &Text) -> Option<String> {
+    let times = text.timers.iter().filter_map(|timer| timer.own().ok()).map(|own| own.time());
     let whole: Duration = times.sum();
     // What the kernel tries at least is told; it looks only when a timer expires.
-    (!timers.is_empty())
-        .then(|| format!("{}: this will take {} or more", scenario.name, words(whole)))
+    (!text.timers.is_empty())
+        .then(|| format!("{}: this will take {} or more", text.name, words(whole)))
 }
 
 /// `15 min 25 s`, `2 h 11 min 15 s`, `0.6 s`.

@@ -4,21 +4,22 @@ use std::{collections::BTreeMap, io, net::SocketAddr};
 
 use tcpecho_lab::{
     Exit, Moment, Place, Side, TcpState, What,
-    scenario::{Run, Verdict},
+    run::{Run, Verdict},
     timeline::{PacketMoment, Verdict as Fate},
 };
 
 use super::{
+    calls,
     ladder::change,
     pace,
-    report::{begun, escaped, shown, words},
+    report::{begun, escaped, words},
 };
 
 const STYLE: &str = include_str!("page.css");
 
 pub(super) fn html(out: &mut impl io::Write, runs: &[Run], seed: u64) -> io::Result<()> {
     let title = match runs {
-        [run] => run.scenario.name,
+        [run] => run.text.name,
         _ => "tcpecho lab",
     };
     writeln!(out, "<!DOCTYPE html>\n<html lang=\"en\"><head><meta charset=\"utf-8\">")?;
@@ -34,7 +35,7 @@ pub(super) fn html(out: &mut impl io::Write, runs: &[Run], seed: u64) -> io::Res
 }
 
 fn anchor(run: &Run) -> String {
-    format!("{}-{}", run.scenario.name, run.family)
+    format!("{}-{}", run.text.name, run.family)
 }
 
 fn class(verdict: &Verdict) -> &'static str {
@@ -49,7 +50,7 @@ fn contents(out: &mut impl io::Write, runs: &[Run]) -> io::Result<()> {
     writeln!(out, "<nav><h1>tcpecho lab</h1><ol>")?;
     for run in begun(runs) {
         let (link, kind, verdict) = (anchor(run), class(&run.verdict), words(&run.verdict));
-        let title = escaped(run.scenario.title);
+        let title = escaped(run.text.title);
         let verdict = escaped(&verdict);
         writeln!(
             out,
@@ -60,27 +61,24 @@ fn contents(out: &mut impl io::Write, runs: &[Run]) -> io::Result<()> {
 }
 
 fn section(out: &mut impl io::Write, run: &Run, seed: u64) -> io::Result<()> {
-    let scenario = run.scenario;
+    let text = run.text;
     writeln!(
         out,
         "<section id=\"{}\"><h2>{} <small>{}</small></h2>",
         anchor(run),
-        scenario.name,
+        text.name,
         run.family
     )?;
     writeln!(
         out,
         "<p class=\"title\">{} <cite>{}</cite></p>",
-        escaped(scenario.title),
-        escaped(scenario.source)
+        escaped(text.title),
+        escaped(text.source)
     )?;
-    for (word, text) in [
-        ("Question", scenario.question),
-        ("The book", scenario.book),
-        ("This Linux", scenario.linux),
-    ]
-    .into_iter()
-    .filter(|(_, text)| !text.is_empty())
+    for (word, text) in
+        [("Question", text.question), ("The book", text.book), ("This Linux", text.kernel)]
+            .into_iter()
+            .filter(|(_, text)| !text.is_empty())
     {
         writeln!(out, "<p><b>{word}</b> {}</p>", escaped(text))?;
     }
@@ -99,7 +97,7 @@ fn section(out: &mut impl io::Write, run: &Run, seed: u64) -> io::Result<()> {
         "<table><thead><tr><th>ms</th><th class=\"lane\"></th><th>client</th><th>wire</th><th>server</th><th class=\"lane\"></th></tr></thead><tbody>"
     )?;
     let mut lanes = Lanes::default();
-    for moment in shown(run) {
+    for moment in calls::shown(run) {
         lanes.take(&moment);
         row(out, &moment, &lanes)?;
     }

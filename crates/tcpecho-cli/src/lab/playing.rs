@@ -20,10 +20,13 @@ use rustix::{
     pipe::{PipeFlags, pipe_with},
 };
 use tcpecho_lab::{
-    Family, Options, Timeline,
+    Family, Options, Side, Timeline,
     host::{Cable, Power},
-    scenario::{Run, Scenario},
+    run::Run,
+    scenario::Scenario,
     stage::Stage,
+    text::Text,
+    trial::{CommandLine, Trial},
 };
 
 use super::{agent_command, ladder::Ladder, refuse, slowly};
@@ -31,13 +34,44 @@ use crate::signals::Signals;
 
 /// What is to be played, and how.
 pub(super) struct Plan {
-    pub(super) wanted: Vec<(&'static Scenario, Family)>,
+    pub(super) wanted: Vec<(Playable, Family)>,
+    /// The programs under test, for trials.
+    pub(super) programs: Vec<(Side, CommandLine)>,
     pub(super) cable: Cable,
     /// How many at a time; each has hosts of its own.
     pub(super) jobs: usize,
     pub(super) drawing: Drawing,
     /// Changes a stage before its scenario is played.
     pub(super) prepare: Box<dyn Fn(&mut Stage) + Send + Sync>,
+}
+
+/// What can be played.
+#[derive(Clone, Copy)]
+pub(super) enum Playable {
+    Scenario(&'static Scenario),
+    Trial(&'static Trial),
+}
+
+impl Playable {
+    pub(super) fn text(self) -> &'static Text {
+        match self {
+            Playable::Scenario(scenario) => &scenario.text,
+            Playable::Trial(trial) => &trial.text,
+        }
+    }
+
+    fn run_on(
+        self,
+        options: &Options,
+        programs: &[(Side, CommandLine)],
+        prepare: impl FnOnce(&mut Stage),
+    ) -> Run {
+        let agent = agent_command();
+        match self {
+            Playable::Scenario(scenario) => scenario.run_on(options, agent, prepare),
+            Playable::Trial(trial) => trial.run_on(options, agent, programs, prepare),
+        }
+    }
 }
 
 /// What is drawn before the report.
@@ -158,13 +192,13 @@ impl Shared {
     fn work(&self) {
         loop {
             let place = self.next.fetch_add(1, Relaxed);
-            let Some((scenario, family)) = self.plan.wanted.get(place) else { return };
+            let Some((playable, family)) = self.plan.wanted.get(place) else { return };
             if self.progress().is_interrupted {
                 return;
             }
             let (family, cable, power) = (*family, self.plan.cable, self.power.clone());
             let options = Options { family, cable, power, ..Options::default() };
-            let run = scenario.run_on(&options, agent_command(), |stage| {
+            let run = playable.run_on(&options, &self.plan.programs, |stage| {
                 (self.plan.prepare)(stage);
                 self.begin(place, stage);
             });
@@ -218,13 +252,13 @@ impl Shared {
             under_way.finish_drawing();
         }
         let mut runs = std::mem::take(&mut self.progress().finished);
-        for (place, (scenario, family)) in self.plan.wanted.iter().enumerate() {
+        for (place, (playable, family)) in self.plan.wanted.iter().enumerate() {
             if runs.iter().any(|(other, _)| *other == place) {
                 continue;
             }
             let begun = under_way.iter().find(|(other, _)| *other == place);
             let timeline = begun.map(|(_, under_way)| under_way.timeline.clone());
-            runs.push((place, Run::interrupted(scenario, *family, timeline)));
+            runs.push((place, Run::interrupted(playable.text(), *family, timeline)));
         }
         in_order(runs)
     }

@@ -5,26 +5,27 @@ use std::{fmt::Write as _, io, path::Path};
 use serde::Serialize;
 use tcpecho_lab::{
     Moment, Place, What, pcapng,
-    scenario::{Run, Scenario, Sentence, Verdict},
+    run::{Run, Verdict},
+    text::Text,
 };
 use tcpecho_os::errno::io_words;
 
-use super::{calls::tidied, ladder, pace};
+use super::{calls::shown, ladder, pace};
 use crate::{output::write_file, tell::say};
 
 /// The page of `lab explain`, in Markdown that reads well as it is.
-pub(super) fn explanation(scenario: &Scenario) -> String {
-    let Scenario { name, title, source, question, book, linux, .. } = scenario;
+pub(super) fn explanation(text: &Text) -> String {
+    let Text { name, title, source, question, book, kernel, .. } = text;
     let mut page = format!("# {name}: {title} ({source})\n\n{question}\n\n");
-    // A trial of somebody's program has neither: its scenario has.
+    // A trial has neither: its scenario has.
     if !book.is_empty() {
-        let _ = write!(page, "The book: {book}\n\nThis Linux: {linux}\n\n");
+        let _ = write!(page, "The book: {book}\n\nThis Linux: {kernel}\n\n");
     }
-    for sentence in scenario.sentences() {
-        let _ = match sentence {
-            Sentence::Step(text) => writeln!(page, "- {text}"),
-            Sentence::Claim(text) => writeln!(page, "  - claim: {text}"),
-        };
+    for step in text.steps {
+        let _ = writeln!(page, "- {}", step.does);
+        for claim in step.claims {
+            let _ = writeln!(page, "  - claim: {claim}");
+        }
     }
     page
 }
@@ -34,7 +35,7 @@ pub(super) fn summary(out: &mut impl io::Write, runs: &[Run], seed: u64) -> io::
     let mut held = 0;
     for run in begun(runs) {
         let verdict = words(&run.verdict);
-        writeln!(out, "{:<32} {}  {verdict}", run.scenario.name, run.family)?;
+        writeln!(out, "{:<32} {}  {verdict}", run.text.name, run.family)?;
         for sentence in pace::sentences(run) {
             let width =
                 ladder::Look::of_stdout().width.map_or(usize::MAX, |width| width.max(24) - 4);
@@ -70,7 +71,7 @@ pub(super) fn markdown(out: &mut impl io::Write, runs: &[Run], seed: u64) -> io:
         writeln!(
             out,
             "{}\nOver {}, seed {seed}: {}\n",
-            explanation(run.scenario),
+            explanation(run.text),
             run.family,
             words(&run.verdict)
         )?;
@@ -88,15 +89,6 @@ pub(super) fn markdown(out: &mut impl io::Write, runs: &[Run], seed: u64) -> io:
     Ok(())
 }
 
-pub(super) fn moments(run: &Run) -> Vec<Moment> {
-    run.timeline.as_ref().map(|timeline| timeline.since(0)).unwrap_or_default()
-}
-
-/// The same without what would be told twice, for people.
-pub(super) fn shown(run: &Run) -> Vec<Moment> {
-    tidied(moments(run))
-}
-
 #[derive(Serialize)]
 struct Line<'a> {
     scenario: &'a str,
@@ -112,10 +104,10 @@ struct Line<'a> {
 pub(super) fn ndjson(out: &mut impl io::Write, runs: &[Run], seed: u64) -> io::Result<()> {
     for run in runs {
         pace::ndjson(out, run, seed)?;
-        for moment in moments(run) {
+        for moment in run.moments() {
             let (what, text, verdict) = facts(&moment);
             let line = Line {
-                scenario: run.scenario.name,
+                scenario: run.text.name,
                 family: run.family.to_string(),
                 at_us: moment.at.as_micros(),
                 place: format!("{:?}", moment.place),
@@ -127,9 +119,9 @@ pub(super) fn ndjson(out: &mut impl io::Write, runs: &[Run], seed: u64) -> io::R
             writeln!(out)?;
         }
         if let Verdict::Interrupted(held) = run.verdict {
-            let last = moments(run).last().map_or(0, |moment| moment.at.as_micros());
+            let last = run.moments().last().map_or(0, |moment| moment.at.as_micros());
             let line = Line {
-                scenario: run.scenario.name,
+                scenario: run.text.name,
                 family: run.family.to_string(),
                 at_us: last,
                 place: format!("{:?}", Place::Lab),
@@ -187,11 +179,11 @@ pub(super) fn junit(out: &mut impl io::Write, runs: &[Run]) -> io::Result<()> {
         runs.len()
     )?;
     for run in runs {
-        let seconds = moments(run).last().map_or(0.0, |moment| moment.at.as_secs_f64());
+        let seconds = run.moments().last().map_or(0.0, |moment| moment.at.as_secs_f64());
         write!(
             out,
             "  <testcase classname=\"{}\" name=\"{}\" time=\"{seconds:.3}\"",
-            run.family, run.scenario.name
+            run.family, run.text.name
         )?;
         let element = match &run.verdict {
             Verdict::Held(_) => {

@@ -6,15 +6,16 @@ use clap::{Args, ValueEnum};
 use nix::sys::signal::Signal;
 use tcpecho_lab::{
     Family, Side,
-    scenario::{Run, Scenario, Verdict},
+    run::{Run, Verdict},
     stage::Stage,
-    trial::{CommandLine, NOT_LISTENING, Trial, pairs, trials},
+    trial::{NOT_LISTENING, trials},
 };
 
 use super::{
     Families, enter,
     expect::Expectations,
-    playing::{self, Drawing, Plan, Played},
+    playing::{self, Drawing, Plan, Playable, Played},
+    programs::{ProgramArgs, trials_named},
     refuse, verdicts,
 };
 use crate::{
@@ -57,18 +58,6 @@ pub(super) struct TestArgs {
     expect: Option<PathBuf>,
 }
 
-/// Whose place is taken by what.
-#[derive(Debug, Args)]
-pub(super) struct ProgramArgs {
-    /// A client to put in our client's place, such as 'nc -N {host} {port}'; `lab run` takes a server beside it
-    #[arg(long, value_name = "COMMAND")]
-    client: Option<String>,
-
-    /// A server to put in our server's place, such as 'socat TCP6-LISTEN:{port},fork EXEC:cat'; `lab run` takes a client beside it
-    #[arg(long, value_name = "COMMAND")]
-    server: Option<String>,
-}
-
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum TableFormat {
     /// A line for each trial
@@ -80,11 +69,6 @@ enum TableFormat {
     /// A table in Markdown
     Markdown,
 }
-
-pub(super) const RIGHT: &str = "right";
-pub(super) const BROKEN: &str = "broken";
-pub(super) const INTERRUPTED: &str = "interrupted";
-const SKIPPED: &str = "skipped";
 
 /// Bytes that are kept of the beginning and of the end of each trial: there are many, and all are over before the table.
 const KEPT: usize = 1 << 20;
@@ -122,81 +106,6 @@ first line on standard error after the decisive event), last_output, last_error,
 Exit status: 0 every verdict is as expected; 1 one is not; 2 usage, or the program cannot be started;
 77 the lab cannot be used on this host; 129, 130, 143 a signal ended it (SIGHUP, SIGINT, SIGTERM): the table has the trials so far.";
 
-/// A program and whose place it takes.
-pub(super) struct Invitation {
-    pub(super) role: Side,
-    pub(super) text: String,
-    pub(super) command: CommandLine,
-}
-
-impl ProgramArgs {
-    /// Whoever was given: nobody, one or both, the client first.
-    pub(super) fn invitations(&self) -> Result<Vec<Invitation>, ExitCode> {
-        let given = [(Side::Client, &self.client), (Side::Server, &self.server)];
-        given
-            .into_iter()
-            .filter_map(|(role, text)| Some(invitation(role, text.as_ref()?)))
-            .collect()
-    }
-}
-
-fn invitation(role: Side, text: &str) -> Result<Invitation, ExitCode> {
-    let command = CommandLine::parse(text).map_err(|why| refuse(format!("--{role}: {why}")))?;
-    if role == Side::Client && !text.contains("{port}") && !text.contains("{address}") {
-        return Err(refuse("--client: the command has no {port}; it would connect elsewhere"));
-    }
-    Ok(Invitation { role, text: text.to_string(), command })
-}
-
-/// Trials of this name for a client and a server together; `all` is every one.
-pub(super) fn pair_named(name: &str) -> Result<Vec<&'static Scenario>, ExitCode> {
-    let wanted = |pair: &&&Scenario| name == "all" || pair.name == name;
-    let found: Vec<_> = pairs().iter().filter(wanted).copied().collect();
-    if found.is_empty() {
-        let names: Vec<&str> = pairs().iter().map(|pair| pair.name).collect();
-        return Err(refuse(format!(
-            "'{}' is no trial for a client and a server together; there are: {}",
-            name.escape_debug(),
-            names.join(", ")
-        )));
-    }
-    Ok(found)
-}
-
-/// What to say of a name that exists for somebody's program only, if it does.
-pub(super) fn needs_a_program(name: &str) -> Option<ExitCode> {
-    let roles: Vec<&str> = Side::BOTH
-        .iter()
-        .filter(|role| Trial::named(name, **role).is_some())
-        .map(|role| match role {
-            Side::Client => "--client 'COMMAND {host} {port}'",
-            Side::Server => "--server 'COMMAND {port}'",
-        })
-        .collect();
-    if roles.is_empty() {
-        return None;
-    }
-    let how = roles.join(" or ");
-    Some(refuse(format!("'{name}' tests a program of yours: give it with {how}")))
-}
-
-/// Trials of this name for this role; `all` is every one.
-pub(super) fn trial_named(name: &str, role: Side) -> Result<Vec<&'static Scenario>, ExitCode> {
-    let ours: Vec<_> = trials().into_iter().filter(|trial| trial.role == role).collect();
-    if name == "all" {
-        return Ok(ours.into_iter().map(|trial| trial.scenario).collect());
-    }
-    if let Some(trial) = Trial::named(name, role) {
-        return Ok(vec![trial.scenario]);
-    }
-    let names: Vec<&str> = ours.iter().map(|trial| trial.scenario.name).collect();
-    Err(refuse(format!(
-        "'{}' is no trial for a {role}; there are: {}",
-        name.escape_debug(),
-        names.join(", ")
-    )))
-}
-
 pub(super) fn test(args: &TestArgs) -> ExitCode {
     match judge(args) {
         Ok(status) | Err(status) => status,
@@ -219,25 +128,24 @@ fn judge(args: &TestArgs) -> Result<ExitCode, ExitCode> {
     let names = if args.names.is_empty() { &all } else { &args.names };
     let mut wanted = Vec::new();
     for name in names {
-        for scenario in trial_named(name, invitation.role)? {
-            wanted.extend(args.family.list().iter().map(|family| (scenario, *family)));
+        for trial in trials_named(name, &[invitation.role])? {
+            let families = args.family.list().iter();
+            wanted.extend(families.map(|family| (Playable::Trial(trial), *family)));
         }
     }
     let expectations = expectations(args, invitation.role)?;
     let signals = playing::catch_signals()?;
     let cable = enter()?;
     let begun = std::time::Instant::now();
-    let command = invitation.command.clone();
     let processors = std::thread::available_parallelism().map_or(2, usize::from);
     let jobs = args.jobs.map_or(processors * 2, usize::from);
-    let role = invitation.role;
-    let prepare = Box::new(move |stage: &mut Stage| {
-        stage.invite(role, command.clone());
+    let programs = vec![(invitation.role, invitation.command.clone())];
+    let prepare = Box::new(|stage: &mut Stage| {
         // Nobody will look at a ladder, and looking at states is most of the work.
         stage.two().watch_states(false);
         stage.two().timeline.keep(KEPT);
     });
-    let plan = Plan { wanted, cable, jobs, drawing: Drawing::Nothing, prepare };
+    let plan = Plan { wanted, programs, cable, jobs, drawing: Drawing::Nothing, prepare };
     let Played { runs, interrupted_by } = playing::play(plan, signals)?;
     if interrupted_by == Some(Signal::SIGPIPE) {
         return Ok(ExitCode::from(exit::interrupted_by(Signal::SIGPIPE)));
@@ -264,9 +172,7 @@ fn judge(args: &TestArgs) -> Result<ExitCode, ExitCode> {
 
 fn expectations(args: &TestArgs, role: Side) -> Result<Expectations, ExitCode> {
     let Some(file) = &args.expect else { return Ok(Expectations::default()) };
-    let all = trials();
-    let known: Vec<&str> =
-        all.iter().filter(|trial| trial.role == role).map(|trial| trial.scenario.name).collect();
+    let known: Vec<&str> = trials(&[role]).iter().map(|trial| trial.text.name).collect();
     Expectations::read(file, &known).map_err(refuse)
 }
 
@@ -286,22 +192,6 @@ fn cannot_start(runs: &[Run]) -> Option<String> {
     let reasons: Vec<String> = runs.iter().filter_map(reason).collect();
     let first = reasons.first()?;
     (reasons.len() == runs.len()).then(|| first.clone())
-}
-
-/// The verdict in one word.
-pub(super) fn word(run: &Run) -> &'static str {
-    let worst = run.conduct.as_ref().and_then(tcpecho_lab::trial::Conduct::worst);
-    match (&run.verdict, worst) {
-        (Verdict::Skipped(_), _) => SKIPPED,
-        (Verdict::Interrupted(_), _) => INTERRUPTED,
-        (_, Some(fault)) => fault.word(),
-        (Verdict::Held(_), None) => RIGHT,
-        _ => BROKEN,
-    }
-}
-
-pub(super) fn is_skipped(word: &str) -> bool {
-    word == SKIPPED
 }
 
 impl Families {

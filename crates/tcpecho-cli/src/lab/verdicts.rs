@@ -8,14 +8,15 @@ use std::{
 use serde::Serialize;
 use tcpecho_lab::{
     Exit,
-    scenario::{Run, Verdict},
+    run::{Run, Verdict},
     trial::Conduct,
 };
 
 use super::{
     expect::Expectations,
+    programs::Invitation,
     report::{begun, escaped},
-    test::{BROKEN, INTERRUPTED, Invitation, RIGHT, is_skipped, word},
+    verdict::{BROKEN, INTERRUPTED, RIGHT, SKIPPED, word},
 };
 use crate::exit;
 
@@ -60,7 +61,7 @@ struct Row {
 
 impl Row {
     fn new(run: &Run, expectations: &Expectations) -> Self {
-        let name = run.scenario.name;
+        let name = run.text.name;
         let conduct = run.conduct.clone().unwrap_or_default();
         let (exit_status, signal) = match conduct.exit {
             Some(Exit::Exited(status)) => (Some(status), None),
@@ -97,7 +98,7 @@ impl Row {
             notes: conduct.notes,
             failed,
             duration_ms: milliseconds(
-                super::report::moments(run).last().map_or(Duration::ZERO, |moment| moment.at),
+                run.moments().last().map_or(Duration::ZERO, |moment| moment.at),
             ),
         }
     }
@@ -169,7 +170,7 @@ impl Table {
 
     /// 0 all as expected, 1 one is not, 77 the lab could play none.
     pub(super) fn status(&self) -> u8 {
-        if !self.trials.is_empty() && self.trials.iter().all(|row| is_skipped(row.verdict)) {
+        if !self.trials.is_empty() && self.trials.iter().all(|row| row.verdict == SKIPPED) {
             exit::SKIPPED
         } else {
             u8::from(!self.trials.iter().all(Row::is_as_expected))
@@ -245,7 +246,7 @@ impl Table {
         let is_failure = |row: &Row| {
             !row.is_as_expected()
                 && ![BROKEN, INTERRUPTED].contains(&row.verdict)
-                && !is_skipped(row.verdict)
+                && row.verdict != SKIPPED
         };
         writeln!(out, "<?xml version=\"1.0\" encoding=\"UTF-8\"?>")?;
         writeln!(
@@ -256,7 +257,7 @@ impl Table {
             self.trials.len(),
             count(is_failure),
             count(is_error),
-            count(|row| is_skipped(row.verdict) || row.verdict == INTERRUPTED),
+            count(|row| row.verdict == SKIPPED || row.verdict == INTERRUPTED),
             self.seconds
         )?;
         for row in &self.trials {
@@ -268,7 +269,7 @@ impl Table {
                 row.duration_ms / 1000.0
             )?;
             let message = escaped(&format!("{}: {}", row.verdict, row.remarks(200)));
-            if is_skipped(row.verdict) || row.verdict == INTERRUPTED {
+            if row.verdict == SKIPPED || row.verdict == INTERRUPTED {
                 writeln!(out, "><skipped message=\"{message}\"/></testcase>")?;
             } else if row.is_as_expected() {
                 writeln!(out, "/>")?;

@@ -3,20 +3,69 @@
 use super::Scenario;
 use crate::impairment::Matcher;
 use crate::stage::{Broken, PATIENCE, Played, Stage};
+use crate::text::{Step, Text};
 use tcpecho_os::tcp_state::TcpState;
 
 pub(super) static SCENARIO: Scenario = Scenario {
-    name: "abort-before-accept",
-    title: "a client resets its connection before it is accepted",
-    source: "UNP 5.11",
-    question: "What does accept return for a connection that its client has already reset?",
-    book: "That depends: Berkeley kernels take it out of the queue and the server never learns of it, SVR4 lets accept \
-           return EPROTO, POSIX asks for ECONNABORTED, and the server may just call accept again.",
-    linux: "None of these: accept returns the dead connection as a good one, with its peer's address. What came before \
-            the RST can still be read, then read gives ECONNRESET once, and end of file from then on; getpeername \
-            says ENOTCONN.",
+    text: Text {
+        name: "abort-before-accept",
+        title: "a client resets its connection before it is accepted",
+        source: "UNP 5.11",
+        question: "What does accept return for a connection that its client has already reset?",
+        book: "That depends: Berkeley kernels take it out of the queue and the server never learns \
+               of it, SVR4 lets accept return EPROTO, POSIX asks for ECONNABORTED, and the server \
+               may just call accept again.",
+        kernel: "None of these: accept returns the dead connection as a good one, with its peer's \
+                 address. What came before the RST can still be read, then read gives ECONNRESET \
+                 once, and end of file from then on; getpeername says ENOTCONN.",
+        timers: &[],
+        steps: &[
+            Step {
+                does: "a client connects and, with SO_LINGER at zero, closes; the server is not in \
+                       accept",
+                claims: &[
+                    "an RST ended the connection, no FIN",
+                    "the server host has no socket left but the listening one",
+                    "it waits in the accept queue all the same",
+                ],
+            },
+            Step {
+                does: "the server calls accept, and reads",
+                claims: &[
+                    "accept returns a connection, without an error",
+                    "it gives the client's address",
+                    "getpeername says that there is no peer",
+                    "the first read gives ECONNRESET",
+                    "the second gives end of file",
+                    "and so does the third",
+                ],
+            },
+            Step {
+                does: "a second client does the same, and the server writes first",
+                claims: &[
+                    "the first write gives ECONNRESET",
+                    "without SIGPIPE",
+                    "the second write gives EPIPE",
+                    "and raises SIGPIPE",
+                ],
+            },
+            Step {
+                does: "a third client sends something before it resets the connection",
+                claims: &[
+                    "the server reads it as if nothing had happened",
+                    "then comes ECONNRESET",
+                    "and end of file for ever after",
+                ],
+            },
+            Step {
+                does: "a fourth client is an honest one",
+                claims: &[
+                    "the listening socket has taken no harm",
+                ],
+            },
+        ],
+    },
     play,
-    text: include_str!("abort_before_accept.rs"),
 };
 
 fn play(stage: &mut Stage) -> Played {

@@ -5,22 +5,73 @@ use crate::impairment::Matcher;
 use crate::tracer::When;
 use crate::side::Side;
 use crate::stage::{Actor, Broken, PATIENCE, PORT, Played, Stage};
+use crate::text::{Step, Text};
 use rustix::io::Errno;
 use tcpecho_os::process::Exit;
 use tcpecho_os::tcp_state::TcpState;
 
 pub(super) static SCENARIO: Scenario = Scenario {
-    name: "abort-before-accept-posix",
-    title: "accept fails with ECONNABORTED, as POSIX has it",
-    source: "UNP 5.11",
-    question: "What becomes of a server that is told by accept that a client has reset its connection?",
-    book: "POSIX wants ECONNABORTED for it: EPROTO is what fatal errors of the protocol give as well, and a server must \
-           be able to tell that this one is no reason to stop. It can just call accept again.",
-    linux: "Linux does not return this error for it (see abort-before-accept); here the lab answers the first accept in the \
-            kernel's place. A server that ends at any error of accept can then be ended by any client. One that calls \
-            accept again serves the next client as if nothing had happened.",
+    text: Text {
+        name: "abort-before-accept-posix",
+        title: "accept fails with ECONNABORTED, as POSIX has it",
+        source: "UNP 5.11",
+        question: "What becomes of a server that is told by accept that a client has reset its \
+                   connection?",
+        book: "POSIX wants ECONNABORTED for it: EPROTO is what fatal errors of the protocol give \
+               as well, and a server must be able to tell that this one is no reason to stop. It \
+               can just call accept again.",
+        kernel: "Linux does not return this error for it (see abort-before-accept); here the lab \
+                 answers the first accept in the kernel's place. A server that ends at any error \
+                 of accept can then be ended by any client. One that calls accept again serves the \
+                 next client as if nothing had happened.",
+        timers: &[],
+        steps: &[
+            Step {
+                does: "a client connects; the wire keeps its last ACK, so that the server's kernel \
+                       has nothing to accept yet",
+                claims: &[
+                    "for the client the connection is made",
+                ],
+            },
+            Step {
+                does: "the client closes with SO_LINGER at zero",
+                claims: &[
+                    "an RST arrives at the server's host",
+                    "where nothing is left of the connection",
+                    "no connection waits for accept",
+                ],
+            },
+            Step {
+                does: "the server, for which any error of accept is the end, calls accept; the lab \
+                       answers it",
+                claims: &[
+                    "accept fails with ECONNABORTED",
+                    "the server has ended with status 1",
+                ],
+            },
+            Step {
+                does: "an honest client connects",
+                claims: &[
+                    "it is refused, because of what another one did",
+                ],
+            },
+            Step {
+                does: "another server, which calls accept again after ECONNABORTED, is told the \
+                       same",
+                claims: &[
+                    "it waits in its second accept",
+                ],
+            },
+            Step {
+                does: "an honest client connects",
+                claims: &[
+                    "the second accept gives its connection",
+                    "and the server serves it",
+                ],
+            },
+        ],
+    },
     play,
-    text: include_str!("abort_before_accept_posix.rs"),
 };
 
 fn play(stage: &mut Stage) -> Played {

@@ -4,19 +4,59 @@ use super::Scenario;
 use super::third_ack_dropped::pass;
 use crate::impairment::{Matcher, Rule};
 use crate::stage::{PATIENCE, Played, Stage};
+use crate::text::{Step, Text};
 
 pub(super) static SCENARIO: Scenario = Scenario {
-    name: "abort-on-overflow",
-    title: "a full accept queue answers with RST",
-    source: "UNP 4.5, tcp(7)",
-    question: "Should a server with a full queue not rather refuse its clients?",
-    book: "No: with an RST connect would fail at once, and the client could not tell \"there is no server\" from \"the \
-           server's queue is full\"; so TCP sends none.",
-    linux: "With net.ipv4.tcp_abort_on_overflow it sends one, but only for the third packet of a handshake: connect \
-            has succeeded by then, and it is the next call that says ECONNRESET. A SYN is dropped without a word, \
-            as ever.",
+    text: Text {
+        name: "abort-on-overflow",
+        title: "a full accept queue answers with RST",
+        source: "UNP 4.5, tcp(7)",
+        question: "Should a server with a full queue not rather refuse its clients?",
+        book: "No: with an RST connect would fail at once, and the client could not tell \"there \
+               is no server\" from \"the server's queue is full\"; so TCP sends none.",
+        kernel: "With net.ipv4.tcp_abort_on_overflow it sends one, but only for the third packet \
+                 of a handshake: connect has succeeded by then, and it is the next call that says \
+                 ECONNRESET. A SYN is dropped without a word, as ever.",
+        timers: &[],
+        steps: &[
+            Step {
+                does: "a server listens with backlog 2, which makes three places, and two clients \
+                       take two of them",
+                claims: &[],
+            },
+            Step {
+                does: "two more clients connect, and the wire keeps the last packet of their \
+                       handshakes",
+                claims: &[
+                    "connect returns for one",
+                    "and for the other",
+                ],
+            },
+            Step {
+                does: "the last packet of the first goes on and gets the last place",
+                claims: &[
+                    "nobody has been reset",
+                ],
+            },
+            Step {
+                does: "the last packet of the second goes on",
+                claims: &[
+                    "the server answers with RST",
+                    "the client, which had connected, reads ECONNRESET",
+                    "the server has forgotten it",
+                ],
+            },
+            Step {
+                does: "one more client sends a SYN, and the queue is still full",
+                claims: &[
+                    "the SYN is dropped",
+                    "and sent again, because no RST has come for it",
+                    "there has been one RST in all",
+                ],
+            },
+        ],
+    },
     play,
-    text: include_str!("abort_on_overflow.rs"),
 };
 
 fn play(stage: &mut Stage) -> Played {

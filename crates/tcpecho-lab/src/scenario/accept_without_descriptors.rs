@@ -4,23 +4,64 @@ use super::Scenario;
 use crate::impairment::Matcher;
 use crate::side::Side;
 use crate::stage::{Played, Stage};
+use crate::text::{Step, Text};
 use tcpecho_os::tcp_state::TcpState;
 
 /// Any number will do: each round says the same.
 const ROUNDS: usize = 3;
 
 pub(super) static SCENARIO: Scenario = Scenario {
-    name: "accept-without-descriptors",
-    title: "the server has no descriptor left for a connection",
-    source: "accept(2), UNP 6.3 and 30.3",
-    question: "What happens to a client that connects to a server whose descriptors are used up?",
-    book: "The number of a process's descriptors is limited, and a server that runs into the limit can serve nobody else; \
-           of what accept, select and the waiting client do then, the book says nothing.",
-    linux: "accept fails with EMFILE before it takes anything out of the queue: the connection stays there, made and able \
-            to receive, and its client cannot tell. The listening socket stays readable, so a loop over poll or \
-            level-triggered epoll that merely tries again spins. Closing one descriptor lets the connection in.",
+    text: Text {
+        name: "accept-without-descriptors",
+        title: "the server has no descriptor left for a connection",
+        source: "accept(2), UNP 6.3 and 30.3",
+        question: "What happens to a client that connects to a server whose descriptors are used \
+                   up?",
+        book: "The number of a process's descriptors is limited, and a server that runs into the \
+               limit can serve nobody else; of what accept, select and the waiting client do then, \
+               the book says nothing.",
+        kernel: "accept fails with EMFILE before it takes anything out of the queue: the \
+                 connection stays there, made and able to receive, and its client cannot tell. The \
+                 listening socket stays readable, so a loop over poll or level-triggered epoll \
+                 that merely tries again spins. Closing one descriptor lets the connection in.",
+        timers: &[],
+        steps: &[
+            Step {
+                does: "a server may have one connection at a time (RLIMIT_NOFILE), and has one",
+                claims: &[
+                    "accept has given it its last descriptor",
+                ],
+            },
+            Step {
+                does: "a second client connects, and says something",
+                claims: &[
+                    "it is connected",
+                    "and may send",
+                    "what it sends arrives",
+                ],
+            },
+            Step {
+                does: "the server asks poll about its listening socket, and calls accept, over and \
+                       over",
+                claims: &[
+                    "poll says each time, and at once, that somebody waits",
+                    "accept says each time EMFILE",
+                    "the connection is where it was, in the queue",
+                    "its client knows of nothing",
+                    "no RST was sent to anybody",
+                ],
+            },
+            Step {
+                does: "the server closes its connection with the first client, and calls accept",
+                claims: &[
+                    "accept gives it the second client's",
+                    "and what that has said",
+                    "poll finds nobody else",
+                ],
+            },
+        ],
+    },
     play,
-    text: include_str!("accept_without_descriptors.rs"),
 };
 
 fn play(stage: &mut Stage) -> Played {

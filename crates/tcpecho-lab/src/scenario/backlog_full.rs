@@ -4,23 +4,67 @@ use super::Scenario;
 use crate::impairment::{Matcher, Rule};
 use crate::side::Side;
 use crate::stage::{Broken, PATIENCE, Played, Stage};
+use crate::text::{Step, Text};
 use tcpecho_os::sock_diag::TcpSocket;
 use tcpecho_os::tcp_state::TcpState;
 
 const BACKLOG: u32 = 1;
 
 pub(super) static SCENARIO: Scenario = Scenario {
-    name: "backlog-full",
-    title: "the accept queue is full",
-    source: "UNP 4.5",
-    question: "What happens to a client if the server's queue of completed connections is full?",
-    book: "The backlog bounds the queues, by a number that differs from system to system. When they are full, TCP \
-           ignores the SYN and sends no RST: the condition is temporary, and the client's TCP sends the SYN again.",
-    linux: "The backlog bounds the completed connections, of which one more than it says are taken, and by themselves \
-            the half-open ones. A further SYN is dropped and counted as ListenOverflows and ListenDrops; once accept \
-            has made a place, the next SYN of the same client gets in, and its connect only took a second longer.",
+    text: Text {
+        name: "backlog-full",
+        title: "the accept queue is full",
+        source: "UNP 4.5",
+        question: "What happens to a client if the server's queue of completed connections is \
+                   full?",
+        book: "The backlog bounds the queues, by a number that differs from system to system. When \
+               they are full, TCP ignores the SYN and sends no RST: the condition is temporary, \
+               and the client's TCP sends the SYN again.",
+        kernel: "The backlog bounds the completed connections, of which one more than it says are \
+                 taken, and by themselves the half-open ones. A further SYN is dropped and counted \
+                 as ListenOverflows and ListenDrops; once accept has made a place, the next SYN of \
+                 the same client gets in, and its connect only took a second longer.",
+        timers: &[],
+        steps: &[
+            Step {
+                does: "a server listens with backlog 1 and does not call accept; two clients \
+                       connect",
+                claims: &[
+                    "the first is connected",
+                    "the second, too: the queue takes one more",
+                    "two connections wait, and the backlog is 1",
+                    "nothing has been dropped so far",
+                ],
+            },
+            Step {
+                does: "a third client connects; the wire lets its first SYN pass and keeps the \
+                       others",
+                claims: &[
+                    "the server's kernel dropped the SYN, and counted it twice",
+                    "the third client is in SYN_SENT",
+                    "the server knows nothing of it",
+                ],
+            },
+            Step {
+                does: "the third client's TCP sends the SYN again, and before it arrives, the \
+                       server calls accept",
+                claims: &[
+                    "the third client is connected",
+                    "no RST was sent to anybody",
+                ],
+            },
+            Step {
+                does: "the server calls accept twice more",
+                claims: &[
+                    "the second client is next",
+                    "the third comes last",
+                    "and can talk with the server",
+                    "as if nothing had happened",
+                ],
+            },
+        ],
+    },
     play,
-    text: include_str!("backlog_full.rs"),
 };
 
 fn play(stage: &mut Stage) -> Played {

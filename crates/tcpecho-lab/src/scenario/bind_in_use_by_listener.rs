@@ -3,20 +3,87 @@
 use super::Scenario;
 use crate::side::{Family, Side};
 use crate::stage::{Actor, Broken, PORT, Played, Stage};
+use crate::text::{Step, Text};
 
 pub(super) static SCENARIO: Scenario = Scenario {
-    name: "bind-in-use-by-listener",
-    title: "the port belongs to another server",
-    source: "UNP 4.4, 7.5",
-    question: "A server listens on a port; which other program may bind the same port?",
-    book: "Without an option none may (EADDRINUSE). With SO_REUSEADDR several servers may share a port if each binds \
-           another address, the wildcard counting as one of them; the very same address and port only with \
-           SO_REUSEPORT.",
-    linux: "Stricter: while one of them listens, the wildcard excludes every specific address and is excluded by it, \
-            SO_REUSEADDR or not. [::] includes IPv4 unless IPV6_V6ONLY is set. With SO_REUSEADDR two may bind the \
-            same, but only one can listen. With SO_REUSEPORT on both, both can.",
+    text: Text {
+        name: "bind-in-use-by-listener",
+        title: "the port belongs to another server",
+        source: "UNP 4.4, 7.5",
+        question: "A server listens on a port; which other program may bind the same port?",
+        book: "Without an option none may (EADDRINUSE). With SO_REUSEADDR several servers may \
+               share a port if each binds another address, the wildcard counting as one of them; \
+               the very same address and port only with SO_REUSEPORT.",
+        kernel: "Stricter: while one of them listens, the wildcard excludes every specific address \
+                 and is excluded by it, SO_REUSEADDR or not. [::] includes IPv4 unless IPV6_V6ONLY \
+                 is set. With SO_REUSEADDR two may bind the same, but only one can listen. With \
+                 SO_REUSEPORT on both, both can.",
+        timers: &[],
+        steps: &[
+            Step {
+                does: "a server listens on the wildcard address, SO_REUSEADDR set; another program \
+                       wants the port",
+                claims: &[
+                    "it does not get the wildcard address",
+                    "nor the address of the interface",
+                    "nor the loopback address",
+                ],
+            },
+            Step {
+                does: "the other program sets SO_REUSEADDR, as the first has",
+                claims: &[
+                    "it still does not get the wildcard address",
+                    "nor, unlike in the book, a specific one",
+                ],
+            },
+            Step {
+                does: "the first server closes its socket, and the second binds the address of the \
+                       interface and listens",
+                claims: &[
+                    "the port is free at once",
+                ],
+            },
+            Step {
+                does: "a third program wants the port, SO_REUSEADDR set",
+                claims: &[
+                    "it does not get the wildcard address",
+                    "it gets the loopback address",
+                    "and may listen there",
+                ],
+            },
+            Step {
+                does: "two programs set SO_REUSEADDR and bind before either listens",
+                claims: &[
+                    "the first gets the wildcard address",
+                    "the second gets it, too",
+                    "the second may listen",
+                    "now the first may not",
+                ],
+            },
+            Step {
+                does: "two programs set SO_REUSEPORT",
+                claims: &[
+                    "the second gets the address the first listens on",
+                    "and may listen there as well",
+                ],
+            },
+            Step {
+                does: "a server listens on the wildcard address of one family, another program \
+                       wants that of the other",
+                claims: &[
+                    "[::] means IPv4, too: they collide",
+                ],
+            },
+            Step {
+                does: "the same again, but whoever has the IPv6 socket sets IPV6_V6ONLY",
+                claims: &[
+                    "each gets the wildcard address of its family",
+                    "and both listen",
+                ],
+            },
+        ],
+    },
     play,
-    text: include_str!("bind_in_use_by_listener.rs"),
 };
 
 fn play(stage: &mut Stage) -> Played {

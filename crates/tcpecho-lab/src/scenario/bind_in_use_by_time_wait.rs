@@ -4,20 +4,73 @@ use super::Scenario;
 use crate::impairment::Matcher;
 use crate::side::Side;
 use crate::stage::{Actor, Broken, PATIENCE, PORT, Played, Stage};
+use crate::text::{Step, Text};
 use tcpecho_os::tcp_state::TcpState;
 
 pub(super) static SCENARIO: Scenario = Scenario {
-    name: "bind-in-use-by-time-wait",
-    title: "a server is started again",
-    source: "UNP 2.7, 7.5",
-    question: "The server has ended, and a connection of its port is in TIME_WAIT; can it be started again?",
-    book: "Without SO_REUSEADDR bind fails with EADDRINUSE as long as connections of the port exist, in TIME_WAIT or \
-           in the hands of a child; a server sets the option before bind, and then it can be started again.",
-    linux: "It is not enough that the new server sets it: the old one must have had it as well, because its \
-            connections inherit it. With the option on both, bind works; in the other three cases it does not. If the \
-            client closed first, the server has no TIME_WAIT, and nothing is needed.",
+    text: Text {
+        name: "bind-in-use-by-time-wait",
+        title: "a server is started again",
+        source: "UNP 2.7, 7.5",
+        question: "The server has ended, and a connection of its port is in TIME_WAIT; can it be \
+                   started again?",
+        book: "Without SO_REUSEADDR bind fails with EADDRINUSE as long as connections of the port \
+               exist, in TIME_WAIT or in the hands of a child; a server sets the option before \
+               bind, and then it can be started again.",
+        kernel: "It is not enough that the new server sets it: the old one must have had it as \
+                 well, because its connections inherit it. With the option on both, bind works; in \
+                 the other three cases it does not. If the client closed first, the server has no \
+                 TIME_WAIT, and nothing is needed.",
+        timers: &[],
+        steps: &[
+            Step {
+                does: "a server without SO_REUSEADDR closes a connection first, and ends",
+                claims: &[
+                    "its end of the connection is in TIME_WAIT",
+                    "a new server without the option cannot bind",
+                    "nor can one with the option",
+                ],
+            },
+            Step {
+                does: "the TIME_WAIT is over (the lab removes it)",
+                claims: &[
+                    "now bind works, without any option",
+                ],
+            },
+            Step {
+                does: "a server with SO_REUSEADDR closes a connection first, and ends",
+                claims: &[
+                    "its end of the connection is in TIME_WAIT, too",
+                    "a new server without the option still cannot bind",
+                    "one with the option can, and listens",
+                    "all the while the connection is in TIME_WAIT",
+                ],
+            },
+            Step {
+                does: "a server without SO_REUSEADDR closes its listening socket, and goes on to \
+                       serve a client",
+                claims: &[
+                    "a new server with the option cannot bind",
+                ],
+            },
+            Step {
+                does: "the same, all with SO_REUSEADDR",
+                claims: &[
+                    "a new server with the option gets the port",
+                    "and the old one still has its client",
+                ],
+            },
+            Step {
+                does: "a server without SO_REUSEADDR ends, and its client has closed first",
+                claims: &[
+                    "the server reads the end",
+                    "TIME_WAIT is with the client",
+                    "a new server needs no option",
+                ],
+            },
+        ],
+    },
     play,
-    text: include_str!("bind_in_use_by_time_wait.rs"),
 };
 
 fn play(stage: &mut Stage) -> Played {

@@ -3,18 +3,57 @@
 use super::Scenario;
 use crate::side::{Family, Side};
 use crate::stage::{Actor, Broken, PORT, Played, Stage};
+use crate::text::{Step, Text};
 
 pub(super) static SCENARIO: Scenario = Scenario {
-    name: "bind-not-ours",
-    title: "an address of another host",
-    source: "UNP 4.4",
-    question: "What happens if a server binds an address that its host does not have?",
-    book: "A process may bind a specific address, but it must belong to an interface of the host.",
-    linux: "Otherwise bind fails with EADDRNOTAVAIL, unless net.ipv4.ip_nonlocal_bind (or net.ipv6's) allows it. A \
-            socket is bound once: a second bind is EINVAL. So is a link-local IPv6 address without its interface, \
-            because there may be one such network on each.",
+    text: Text {
+        name: "bind-not-ours",
+        title: "an address of another host",
+        source: "UNP 4.4",
+        question: "What happens if a server binds an address that its host does not have?",
+        book: "A process may bind a specific address, but it must belong to an interface of the \
+               host.",
+        kernel: "Otherwise bind fails with EADDRNOTAVAIL, unless net.ipv4.ip_nonlocal_bind (or \
+                 net.ipv6's) allows it. A socket is bound once: a second bind is EINVAL. So is a \
+                 link-local IPv6 address without its interface, because there may be one such \
+                 network on each.",
+        timers: &[],
+        steps: &[
+            Step {
+                does: "a server binds the address of the client's host",
+                claims: &[
+                    "there is no such address here",
+                ],
+            },
+            Step {
+                does: "it binds its own host's address with the same socket",
+                claims: &[
+                    "a failed bind leaves the socket unbound: it works",
+                ],
+            },
+            Step {
+                does: "it binds the socket a second time",
+                claims: &[
+                    "a socket keeps its name",
+                    "it is still the first one",
+                ],
+            },
+            Step {
+                does: "the operator allows addresses that are not there yet",
+                claims: &[
+                    "the address of the client's host is taken",
+                    "even to listen",
+                ],
+            },
+            Step {
+                does: "a server binds a link-local IPv6 address without saying of which interface",
+                claims: &[
+                    "it is not even looked for",
+                ],
+            },
+        ],
+    },
     play,
-    text: include_str!("bind_not_ours.rs"),
 };
 
 fn play(stage: &mut Stage) -> Played {

@@ -3,19 +3,58 @@
 use super::Scenario;
 use crate::side::Side;
 use crate::stage::{Actor, Broken, PORT, Played, Stage};
+use crate::text::{Step, Text};
 
 const START: &str = "net.ipv4.ip_unprivileged_port_start";
 
 pub(super) static SCENARIO: Scenario = Scenario {
-    name: "bind-privileged",
-    title: "a port below 1024",
-    source: "UNP 2.9, 4.4",
-    question: "Who may bind a well-known port, such as 7, the echo service's?",
-    book: "Only a process with the privileges of the superuser may bind a port below 1024.",
-    linux: "A process with CAP_NET_BIND_SERVICE may; others get EACCES. Where the privileged ports end is a setting of \
-            the network namespace, net.ipv4.ip_unprivileged_port_start, for IPv6 as well.",
+    text: Text {
+        name: "bind-privileged",
+        title: "a port below 1024",
+        source: "UNP 2.9, 4.4",
+        question: "Who may bind a well-known port, such as 7, the echo service's?",
+        book: "Only a process with the privileges of the superuser may bind a port below 1024.",
+        kernel: "A process with CAP_NET_BIND_SERVICE may; others get EACCES. Where the privileged \
+                 ports end is a setting of the network namespace, \
+                 net.ipv4.ip_unprivileged_port_start, for IPv6 as well.",
+        timers: &[],
+        steps: &[
+            Step {
+                does: "a program without the privilege wants the port of the echo service",
+                claims: &[
+                    "it is refused",
+                ],
+            },
+            Step {
+                does: "it tries the last port below 1024, and the first above",
+                claims: &[
+                    "1023 is refused as well",
+                    "1024 is not",
+                ],
+            },
+            Step {
+                does: "a program with the privilege wants the port of the echo service",
+                claims: &[
+                    "it gets it",
+                ],
+            },
+            Step {
+                does: "while it has it, the other asks again",
+                claims: &[
+                    "the privilege is looked at first: permission denied, not in use",
+                ],
+            },
+            Step {
+                does: "the operator lets everybody have ports from 7 on",
+                claims: &[
+                    "the program without the privilege gets the port",
+                    "and listens",
+                    "the port before is still refused",
+                ],
+            },
+        ],
+    },
     play,
-    text: include_str!("bind_privileged.rs"),
 };
 
 fn play(stage: &mut Stage) -> Played {

@@ -4,24 +4,60 @@ use super::Scenario;
 use crate::impairment::Matcher;
 use crate::side::Side;
 use crate::stage::{Actor, Broken, Played, Stage};
+use crate::text::{Step, Text};
 use tcpecho_os::tcp_state::TcpState;
 
 /// The port that the client comes from, both times.
 const FROM: u16 = 40000;
 
 pub(super) static SCENARIO: Scenario = Scenario {
-    name: "client-host-crashes-and-returns",
-    title: "the client's host crashes and connects again from the same port",
-    source: "UNP 5.15 from the other end, 7.5 (SO_KEEPALIVE), RFC 9293 3.5.1, RFC 5961 4",
-    question: "A server holds a connection whose client's host has crashed. What if that client calls again from the same \
-               address and port?",
-    book: "A server that only reads does not learn that its client's host has crashed: the connection stays half-open, \
-           which is what SO_KEEPALIVE is for (7.5). A SYN for the half-open connection is not treated there.",
-    linux: "The server's kernel answers the SYN with a challenge ACK for the old connection. The client's kernel does not \
-            know it and sends RST, which ends the old connection: its server reads ECONNRESET. The SYN sent again makes \
-            the new one, within milliseconds.",
+    text: Text {
+        name: "client-host-crashes-and-returns",
+        title: "the client's host crashes and connects again from the same port",
+        source: "UNP 5.15 from the other end, 7.5 (SO_KEEPALIVE), RFC 9293 3.5.1, RFC 5961 4",
+        question: "A server holds a connection whose client's host has crashed. What if that \
+                   client calls again from the same address and port?",
+        book: "A server that only reads does not learn that its client's host has crashed: the \
+               connection stays half-open, which is what SO_KEEPALIVE is for (7.5). A SYN for the \
+               half-open connection is not treated there.",
+        kernel: "The server's kernel answers the SYN with a challenge ACK for the old connection. \
+                 The client's kernel does not know it and sends RST, which ends the old \
+                 connection: its server reads ECONNRESET. The SYN sent again makes the new one, \
+                 within milliseconds.",
+        timers: &[],
+        steps: &[
+            Step {
+                does: "a client connects from a port of its choice, and the server reads",
+                claims: &[],
+            },
+            Step {
+                does: "the client's host loses power and boots again",
+                claims: &[
+                    "it knows no connection",
+                    "the server is ESTABLISHED",
+                ],
+            },
+            Step {
+                does: "the client connects again from the same port",
+                claims: &[
+                    "its SYN arrives",
+                    "the answer is no SYN-ACK but ACK",
+                    "to which the client sends RST",
+                    "the server's old connection: ECONNRESET",
+                ],
+            },
+            Step {
+                does: "the client's kernel sends its SYN again",
+                claims: &[
+                    "connect returns, the program has noticed nothing",
+                    "it took two SYNs, besides the old connection's",
+                    "the server accepts the new connection",
+                    "which works",
+                ],
+            },
+        ],
+    },
     play,
-    text: include_str!("client_host_crashes_and_returns.rs"),
 };
 
 fn play(stage: &mut Stage) -> Played {

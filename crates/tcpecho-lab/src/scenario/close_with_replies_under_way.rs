@@ -4,19 +4,49 @@ use super::Scenario;
 use crate::impairment::Matcher;
 use crate::side::Side;
 use crate::stage::{Played, Stage};
+use crate::text::{Step, Text};
 use tcpecho_os::tcp_state::TcpState;
 
 pub(super) static SCENARIO: Scenario = Scenario {
-    name: "close-with-replies-under-way",
-    title: "the client closes before the replies are there",
-    source: "UNP 5.13, 6.2, 6.6",
-    question: "What happens to replies that arrive after the client has closed its socket?",
-    book: "A client in batch mode that ends at the end of its input may have requests and replies on the way still; \
-           close ends both directions, so that replies are refused with a RST. That is what shutdown is for.",
-    linux: "The same. The first write of the server works, since it only fills a buffer; the RST that it provokes \
-            makes the next one EPIPE. Reading still says end of file and never ECONNRESET: the FIN came first.",
+    text: Text {
+        name: "close-with-replies-under-way",
+        title: "the client closes before the replies are there",
+        source: "UNP 5.13, 6.2, 6.6",
+        question: "What happens to replies that arrive after the client has closed its socket?",
+        book: "A client in batch mode that ends at the end of its input may have requests and \
+               replies on the way still; close ends both directions, so that replies are refused \
+               with a RST. That is what shutdown is for.",
+        kernel: "The same. The first write of the server works, since it only fills a buffer; the \
+                 RST that it provokes makes the next one EPIPE. Reading still says end of file and \
+                 never ECONNRESET: the FIN came first.",
+        timers: &[],
+        steps: &[
+            Step {
+                does: "the client sends a question and closes",
+                claims: &[
+                    "the client's kernel goes to FIN_WAIT_2",
+                    "the server is in CLOSE_WAIT",
+                    "the server reads the question",
+                ],
+            },
+            Step {
+                does: "the server answers",
+                claims: &[
+                    "its first write works: nothing tells it that nobody will read",
+                    "the client's kernel answers the answer with a RST",
+                ],
+            },
+            Step {
+                does: "the server goes on",
+                claims: &[
+                    "its next write is EPIPE",
+                    "its read still says end of file",
+                    "the second answer was never on the wire",
+                ],
+            },
+        ],
+    },
     play,
-    text: include_str!("close_with_replies_under_way.rs"),
 };
 
 fn play(stage: &mut Stage) -> Played {

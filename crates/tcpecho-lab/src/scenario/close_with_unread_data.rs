@@ -4,20 +4,46 @@ use super::Scenario;
 use crate::impairment::Matcher;
 use crate::side::Side;
 use crate::stage::{PATIENCE, Played, Stage};
+use crate::text::{Step, Text};
 use tcpecho_os::tcp_state::TcpState;
 
 pub(super) static SCENARIO: Scenario = Scenario {
-    name: "close-with-unread-data",
-    title: "close without having read everything",
-    source: "UNP 7.5, RFC 2525 2.17, RFC 1122 4.2.2.13",
-    question: "Does close always end a connection in the orderly way, with a FIN?",
-    book: "close puts a FIN behind what was written, and the orderly end follows, unless SO_LINGER asks for a RST; \
-           a RST sent, there is no TIME_WAIT.",
-    linux: "With data in the receive buffer that was never read, close sends a RST without SO_LINGER, since the data \
-            is lost and the peer should know. The peer reads what had arrived before it, then ECONNRESET, then end \
-            of file. There is no TIME_WAIT at either end.",
+    text: Text {
+        name: "close-with-unread-data",
+        title: "close without having read everything",
+        source: "UNP 7.5, RFC 2525 2.17, RFC 1122 4.2.2.13",
+        question: "Does close always end a connection in the orderly way, with a FIN?",
+        book: "close puts a FIN behind what was written, and the orderly end follows, unless \
+               SO_LINGER asks for a RST; a RST sent, there is no TIME_WAIT.",
+        kernel: "With data in the receive buffer that was never read, close sends a RST without \
+                 SO_LINGER, since the data is lost and the peer should know. The peer reads what \
+                 had arrived before it, then ECONNRESET, then end of file. There is no TIME_WAIT \
+                 at either end.",
+        timers: &[],
+        steps: &[
+            Step {
+                does: "the client sends what the server does not read; the server sends a greeting",
+                claims: &[],
+            },
+            Step {
+                does: "the server closes",
+                claims: &[
+                    "a RST goes out",
+                    "and no FIN",
+                ],
+            },
+            Step {
+                does: "the client reads",
+                claims: &[
+                    "it reads what had arrived before the RST",
+                    "then it is told of the RST",
+                    "once: afterwards it is end of file",
+                    "neither end is in TIME_WAIT, or anywhere else",
+                ],
+            },
+        ],
+    },
     play,
-    text: include_str!("close_with_unread_data.rs"),
 };
 
 fn play(stage: &mut Stage) -> Played {

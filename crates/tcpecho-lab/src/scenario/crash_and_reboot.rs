@@ -4,18 +4,70 @@ use super::Scenario;
 use crate::impairment::Matcher;
 use crate::side::Side;
 use crate::stage::{PORT, Played, Stage};
+use crate::text::{Step, Text};
 use tcpecho_os::tcp_state::TcpState;
 
 pub(super) static SCENARIO: Scenario = Scenario {
-    name: "crash-and-reboot",
-    title: "the server's host crashes and reboots",
-    source: "UNP 5.15, RFC 9293 3.5.1",
-    question: "What does a client see whose server's host has crashed and come back meanwhile?",
-    book: "Nothing, as long as it sends nothing. The rebooted host knows nothing of the connection and answers the next \
-           segment with RST; the client, blocked in read, gets ECONNRESET.",
-    linux: "The same; writing afterwards gives EPIPE. It makes no difference that a new server listens on the port by then.",
+    text: Text {
+        name: "crash-and-reboot",
+        title: "the server's host crashes and reboots",
+        source: "UNP 5.15, RFC 9293 3.5.1",
+        question: "What does a client see whose server's host has crashed and come back meanwhile?",
+        book: "Nothing, as long as it sends nothing. The rebooted host knows nothing of the \
+               connection and answers the next segment with RST; the client, blocked in read, gets \
+               ECONNRESET.",
+        kernel: "The same; writing afterwards gives EPIPE. It makes no difference that a new \
+                 server listens on the port by then.",
+        timers: &[],
+        steps: &[
+            Step {
+                does: "a client and a server have talked",
+                claims: &[
+                    "the server has read a line",
+                    "and its kernel has acknowledged it",
+                ],
+            },
+            Step {
+                does: "the server's host loses power",
+                claims: &[
+                    "no packet told of it",
+                    "the client is ESTABLISHED",
+                ],
+            },
+            Step {
+                does: "it boots again, and a new server listens on the old port",
+                claims: &[
+                    "still no packet has passed",
+                    "its kernel knows no connection",
+                    "the client is ESTABLISHED all the same",
+                ],
+            },
+            Step {
+                does: "the client writes and reads",
+                claims: &[
+                    "write succeeds",
+                    "the server's host answers with RST",
+                    "read fails with ECONNRESET",
+                    "the client's kernel forgets the connection",
+                ],
+            },
+            Step {
+                does: "the client goes on in spite of it",
+                claims: &[
+                    "write fails with EPIPE",
+                    "read gives end of file",
+                ],
+            },
+            Step {
+                does: "a new client connects",
+                claims: &[
+                    "the new server's host lets it in",
+                    "and the server accepts it",
+                ],
+            },
+        ],
+    },
     play,
-    text: include_str!("crash_and_reboot.rs"),
 };
 
 fn play(stage: &mut Stage) -> Played {

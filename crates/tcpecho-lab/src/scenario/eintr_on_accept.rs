@@ -2,19 +2,77 @@
 
 use super::Scenario;
 use crate::stage::{Actor, Broken, PATIENCE, Played, Stage};
+use crate::text::{Step, Text};
 use tcpecho_lab_os::system_call::ACCEPT4;
 
 pub(super) static SCENARIO: Scenario = Scenario {
-    name: "eintr-on-accept",
-    title: "a child ends while its parent waits in accept",
-    source: "UNP 5.9",
-    question: "What does accept do when SIGCHLD interrupts it?",
-    book: "A slow system call may return EINTR when a signal has been caught; some kernels restart it by themselves, and \
-           with SA_RESTART more of them do, so a portable server is prepared for EINTR and calls accept again.",
-    linux: "Without SA_RESTART accept returns EINTR; with it, it goes on, but not if the listening socket has \
-            SO_RCVTIMEO: then it returns EINTR all the same. A signal that nobody catches interrupts nothing.",
+    text: Text {
+        name: "eintr-on-accept",
+        title: "a child ends while its parent waits in accept",
+        source: "UNP 5.9",
+        question: "What does accept do when SIGCHLD interrupts it?",
+        book: "A slow system call may return EINTR when a signal has been caught; some kernels \
+               restart it by themselves, and with SA_RESTART more of them do, so a portable server \
+               is prepared for EINTR and calls accept again.",
+        kernel: "Without SA_RESTART accept returns EINTR; with it, it goes on, but not if the \
+                 listening socket has SO_RCVTIMEO: then it returns EINTR all the same. A signal \
+                 that nobody catches interrupts nothing.",
+        timers: &[],
+        steps: &[
+            Step {
+                does: "a server with one child catches SIGCHLD without SA_RESTART, and waits in \
+                       accept",
+                claims: &[],
+            },
+            Step {
+                does: "the client ends, so the child does",
+                claims: &[
+                    "accept returns EINTR",
+                    "the handler has been called",
+                ],
+            },
+            Step {
+                does: "the server calls accept again, and somebody connects",
+                claims: &[
+                    "accept returns a connection",
+                ],
+            },
+            Step {
+                does: "another server catches SIGCHLD with SA_RESTART, waits for the child in the \
+                       handler, and is in accept",
+                claims: &[],
+            },
+            Step {
+                does: "this client ends, too",
+                claims: &[
+                    "the handler fetches the child",
+                    "accept waits on, although the handler has run",
+                ],
+            },
+            Step {
+                does: "a client connects",
+                claims: &[
+                    "the same accept returns its connection",
+                    "one signal was caught",
+                ],
+            },
+            Step {
+                does: "a server does not handle SIGCHLD, and its child ends",
+                claims: &[
+                    "the child is a zombie",
+                    "accept has not been interrupted",
+                ],
+            },
+            Step {
+                does: "a server catches SIGCHLD with SA_RESTART, but its listening socket has \
+                       SO_RCVTIMEO",
+                claims: &[
+                    "its accept returns EINTR, long before its time is over",
+                ],
+            },
+        ],
+    },
     play,
-    text: include_str!("eintr_on_accept.rs"),
 };
 
 fn play(stage: &mut Stage) -> Played {

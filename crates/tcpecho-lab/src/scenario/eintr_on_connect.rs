@@ -4,22 +4,73 @@ use super::Scenario;
 use crate::impairment::{Matcher, Rule};
 use crate::side::Side;
 use crate::stage::{Actor, Broken, PATIENCE, Played, Stage};
+use crate::text::{Step, Text};
 use rustix::process::Signal;
 use tcpecho_lab_os::system_call::CONNECT;
 use tcpecho_os::tcp_state::TcpState;
 
 pub(super) static SCENARIO: Scenario = Scenario {
-    name: "eintr-on-connect",
-    title: "a signal comes while connect waits",
-    source: "UNP 5.9, 16.4",
-    question: "May connect be called again after a signal has interrupted it?",
-    book: "No: unlike accept and read it must not be called again after EINTR, it would fail at once; one has to wait \
-           with select until the socket is writable and ask SO_ERROR how it went.",
-    linux: "It may. The handshake goes on by itself; a second connect waits for it and returns 0, a third one gives \
-            EISCONN. The book's way with poll and SO_ERROR works as well, and SA_RESTART makes both unnecessary, \
-            unless the socket has SO_SNDTIMEO.",
+    text: Text {
+        name: "eintr-on-connect",
+        title: "a signal comes while connect waits",
+        source: "UNP 5.9, 16.4",
+        question: "May connect be called again after a signal has interrupted it?",
+        book: "No: unlike accept and read it must not be called again after EINTR, it would fail \
+               at once; one has to wait with select until the socket is writable and ask SO_ERROR \
+               how it went.",
+        kernel: "It may. The handshake goes on by itself; a second connect waits for it and \
+                 returns 0, a third one gives EISCONN. The book's way with poll and SO_ERROR works \
+                 as well, and SA_RESTART makes both unnecessary, unless the socket has \
+                 SO_SNDTIMEO.",
+        timers: &[],
+        steps: &[
+            Step {
+                does: "a client connects, the wire keeps the server's SYN-ACK, and the client \
+                       catches a signal",
+                claims: &[
+                    "connect returns EINTR",
+                    "the socket is still in SYN_SENT",
+                ],
+            },
+            Step {
+                does: "the client calls connect again, against the book's advice",
+                claims: &[
+                    "it waits, and its socket is in SYN_SENT",
+                ],
+            },
+            Step {
+                does: "the SYN-ACK goes on",
+                claims: &[
+                    "the second connect returns 0",
+                    "a third gives EISCONN",
+                ],
+            },
+            Step {
+                does: "another client is interrupted so, and the SYN-ACK goes on before it does \
+                       anything",
+                claims: &[
+                    "its connect returns EINTR",
+                    "poll waits until the socket is writable",
+                    "SO_ERROR says that all is well",
+                    "its connection can be used",
+                ],
+            },
+            Step {
+                does: "a client catches its signal with SA_RESTART",
+                claims: &[
+                    "its connect is restarted and returns 0",
+                    "although it has caught the signal",
+                ],
+            },
+            Step {
+                does: "a client does the same with SO_SNDTIMEO",
+                claims: &[
+                    "its connect is not restarted",
+                ],
+            },
+        ],
+    },
     play,
-    text: include_str!("eintr_on_connect.rs"),
 };
 
 fn play(stage: &mut Stage) -> Played {

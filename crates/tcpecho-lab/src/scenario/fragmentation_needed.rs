@@ -6,18 +6,40 @@ use super::Scenario;
 use crate::impairment::{Matcher, Rule};
 use crate::packet::IcmpError;
 use crate::stage::{Played, Stage};
+use crate::text::{Step, Text};
 
 pub(super) static SCENARIO: Scenario = Scenario {
-    name: "fragmentation-needed",
-    title: "a router says that packets are too long",
-    source: "UNP 2.11, RFC 1191, RFC 8201",
-    question: "What does a program notice when a link on the way takes only shorter packets?",
-    book: "The router answers with an ICMP message that names its MTU (path MTU discovery; packets carry the \
-           don't-fragment bit), and TCP sends shorter segments. The program notices nothing.",
-    linux: "The same, and at once: the message makes the kernel cut what is under way to the new size and send it \
-            again, without waiting for any timer. What it has learned is kept with the route, not the connection.",
+    text: Text {
+        name: "fragmentation-needed",
+        title: "a router says that packets are too long",
+        source: "UNP 2.11, RFC 1191, RFC 8201",
+        question: "What does a program notice when a link on the way takes only shorter packets?",
+        book: "The router answers with an ICMP message that names its MTU (path MTU discovery; \
+               packets carry the don't-fragment bit), and TCP sends shorter segments. The program \
+               notices nothing.",
+        kernel: "The same, and at once: the message makes the kernel cut what is under way to the \
+                 new size and send it again, without waiting for any timer. What it has learned is \
+                 kept with the route, not the connection.",
+        timers: &[],
+        steps: &[
+            Step {
+                does: "the client sends 5000 bytes, and a router on the way takes packets up to \
+                       1400 bytes",
+                claims: &[
+                    "the router says that a packet is too big",
+                    "the server reads everything",
+                    "no timer had to expire for it",
+                ],
+            },
+            Step {
+                does: "the client connects anew and sends as much again",
+                claims: &[
+                    "no packet is too long: the route has kept the MTU",
+                ],
+            },
+        ],
+    },
     play,
-    text: include_str!("fragmentation_needed.rs"),
 };
 
 const BYTES: usize = 5000;

@@ -4,19 +4,58 @@ use super::Scenario;
 use crate::impairment::Matcher;
 use crate::side::Side;
 use crate::stage::{Played, Stage};
+use crate::text::{Step, Text};
 use tcpecho_os::tcp_state::TcpState;
 
 pub(super) static SCENARIO: Scenario = Scenario {
-    name: "half-close",
-    title: "one direction ends, replies still arrive",
-    source: "UNP 6.6, RFC 9293 3.6",
-    question: "How does a client say that it has no more requests, and still read every reply?",
-    book: "shutdown with SHUT_WR sends a FIN behind everything that was written and closes only the writing half; \
-           the server reads end of file when it has read the last request, and what it answers is still received.",
-    linux: "The same: FIN_WAIT_2 and CLOSE_WAIT can last as long as the server has something to say, and data \
-            passes between them. Writing after the shutdown is EPIPE.",
+    text: Text {
+        name: "half-close",
+        title: "one direction ends, replies still arrive",
+        source: "UNP 6.6, RFC 9293 3.6",
+        question: "How does a client say that it has no more requests, and still read every reply?",
+        book: "shutdown with SHUT_WR sends a FIN behind everything that was written and closes \
+               only the writing half; the server reads end of file when it has read the last \
+               request, and what it answers is still received.",
+        kernel: "The same: FIN_WAIT_2 and CLOSE_WAIT can last as long as the server has something \
+                 to say, and data passes between them. Writing after the shutdown is EPIPE.",
+        timers: &[],
+        steps: &[
+            Step {
+                does: "the client sends a question and shuts down its writing half",
+                claims: &[
+                    "a FIN goes out",
+                    "the server is in CLOSE_WAIT",
+                    "the client is in FIN_WAIT_2",
+                    "the client can write no more",
+                ],
+            },
+            Step {
+                does: "the server reads to the end",
+                claims: &[
+                    "it reads the question",
+                    "and then end of file",
+                ],
+            },
+            Step {
+                does: "the server answers, twice",
+                claims: &[
+                    "it may write one answer",
+                    "the client reads it",
+                    "it may write another",
+                    "the client reads that too",
+                ],
+            },
+            Step {
+                does: "the server closes",
+                claims: &[
+                    "now the client reads end of file",
+                    "and its end is in TIME_WAIT",
+                    "nobody sent a RST",
+                ],
+            },
+        ],
+    },
     play,
-    text: include_str!("half_close.rs"),
 };
 
 fn play(stage: &mut Stage) -> Played {

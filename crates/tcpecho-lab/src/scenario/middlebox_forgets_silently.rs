@@ -7,19 +7,53 @@ use crate::impairment::{Matcher, Rule};
 use crate::pace::Timer;
 use crate::side::Side;
 use crate::stage::{Played, Stage};
+use crate::text::{Step, Text};
 use tcpecho_os::tcp_state::TcpState;
 
 pub(super) static SCENARIO: Scenario = Scenario {
-    name: "middlebox-forgets-silently",
-    title: "a middlebox forgets the connection",
-    source: "RFC 5382 5, after UNP 5.14",
-    question: "An address translator or a firewall forgets a connection that was idle for long and drops what belongs \
-               to it. What do client and server see?",
-    book: "Of middleboxes the book says nothing; to the client this is a host that crashed (5.14).",
-    linux: "ETIMEDOUT when retransmission gives up, as after a crash; but a new connection works at once. The server \
-            keeps the old one for ever, unless it sends or has SO_KEEPALIVE on.",
+    text: Text {
+        name: "middlebox-forgets-silently",
+        title: "a middlebox forgets the connection",
+        source: "RFC 5382 5, after UNP 5.14",
+        question: "An address translator or a firewall forgets a connection that was idle for long \
+                   and drops what belongs to it. What do client and server see?",
+        book: "Of middleboxes the book says nothing; to the client this is a host that crashed \
+               (5.14).",
+        kernel: "ETIMEDOUT when retransmission gives up, as after a crash; but a new connection \
+                 works at once. The server keeps the old one for ever, unless it sends or has \
+                 SO_KEEPALIVE on.",
+        timers: &[Timer::Retransmission],
+        steps: &[
+            Step {
+                does: "a client and a server talk",
+                claims: &[
+                    "the server reads what the client sent",
+                    "and acknowledges it",
+                ],
+            },
+            Step {
+                does: "the connection is idle for so long that the middlebox forgets it",
+                claims: &[],
+            },
+            Step {
+                does: "the client sends and waits for an answer",
+                claims: &[
+                    "send succeeds",
+                    "recv fails with ETIMEDOUT",
+                    "it had sent more than once",
+                    "the server is ESTABLISHED",
+                    "and waits for data that will not come",
+                ],
+            },
+            Step {
+                does: "another client connects through the same middlebox",
+                claims: &[
+                    "that works: the host was never away",
+                ],
+            },
+        ],
+    },
     play,
-    text: include_str!("middlebox_forgets_silently.rs"),
 };
 
 fn play(stage: &mut Stage) -> Played {

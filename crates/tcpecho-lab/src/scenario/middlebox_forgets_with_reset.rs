@@ -5,19 +5,50 @@ use crate::impairment::{Matcher, Rule};
 use crate::packet::reset_sender;
 use crate::side::Side;
 use crate::stage::{Broken, PATIENCE, Played, Stage};
+use crate::text::{Step, Text};
 use tcpecho_os::tcp_state::TcpState;
 
 pub(super) static SCENARIO: Scenario = Scenario {
-    name: "middlebox-forgets-with-reset",
-    title: "a middlebox forgets the connection and resets",
-    source: "RFC 5382 5, after UNP 5.15",
-    question: "A firewall forgets an idle connection and answers what comes of it with an RST. What do client and server \
-               see?",
-    book: "Of middleboxes the book says nothing; to the client this is a host that crashed and rebooted (5.15): \
-           ECONNRESET.",
-    linux: "ECONNRESET for whoever sends, at once. The other side learns nothing until it sends something itself.",
+    text: Text {
+        name: "middlebox-forgets-with-reset",
+        title: "a middlebox forgets the connection and resets",
+        source: "RFC 5382 5, after UNP 5.15",
+        question: "A firewall forgets an idle connection and answers what comes of it with an RST. \
+                   What do client and server see?",
+        book: "Of middleboxes the book says nothing; to the client this is a host that crashed and \
+               rebooted (5.15): ECONNRESET.",
+        kernel: "ECONNRESET for whoever sends, at once. The other side learns nothing until it \
+                 sends something itself.",
+        timers: &[],
+        steps: &[
+            Step {
+                does: "a client and a server talk",
+                claims: &[
+                    "the server reads what the client sent",
+                    "and acknowledges it",
+                ],
+            },
+            Step {
+                does: "the middlebox forgets the connection, and the client sends",
+                claims: &[
+                    "send succeeds",
+                    "recv fails with ECONNRESET",
+                    "recv now says end of stream",
+                    "send fails with EPIPE",
+                    "the client's kernel has forgotten the connection, too",
+                ],
+            },
+            Step {
+                does: "the server",
+                claims: &[
+                    "is ESTABLISHED: it knows nothing",
+                    "send succeeds at the server, too",
+                    "and only then it learns: ECONNRESET",
+                ],
+            },
+        ],
+    },
     play,
-    text: include_str!("middlebox_forgets_with_reset.rs"),
 };
 
 fn play(stage: &mut Stage) -> Played {

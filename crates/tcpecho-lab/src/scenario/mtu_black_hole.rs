@@ -6,19 +6,50 @@ use super::Scenario;
 use crate::impairment::{Matcher, Rule};
 use crate::side::Side;
 use crate::stage::{PATIENCE, Played, Stage};
+use crate::text::{Step, Text};
 use tcpecho_os::tcp_state::TcpState;
 
 pub(super) static SCENARIO: Scenario = Scenario {
-    name: "mtu-black-hole",
-    title: "long packets vanish on the way",
-    source: "UNP 2.11, RFC 2923, RFC 4821",
-    question: "Why does a connection come about, answer short requests, and hang with long ones?",
-    book: "A router that cannot pass a packet on, and may not cut it to pieces, tells the sender with an ICMP \
-           message; TCP then sends shorter segments. The book has no word for a path on which the message is lost.",
-    linux: "Without the message the same long segments are sent again and again. With tcp_mtu_probing=1 Linux \
-            suspects the path after a few timeouts (tcp_retries1) and tries segments of tcp_base_mss, 1024 bytes.",
+    text: Text {
+        name: "mtu-black-hole",
+        title: "long packets vanish on the way",
+        source: "UNP 2.11, RFC 2923, RFC 4821",
+        question: "Why does a connection come about, answer short requests, and hang with long \
+                   ones?",
+        book: "A router that cannot pass a packet on, and may not cut it to pieces, tells the \
+               sender with an ICMP message; TCP then sends shorter segments. The book has no word \
+               for a path on which the message is lost.",
+        kernel: "Without the message the same long segments are sent again and again. With \
+                 tcp_mtu_probing=1 Linux suspects the path after a few timeouts (tcp_retries1) and \
+                 tries segments of tcp_base_mss, 1024 bytes.",
+        timers: &[],
+        steps: &[
+            Step {
+                does: "a router on the way loses all packets longer than 1400 bytes and says \
+                       nothing",
+                claims: &[
+                    "the client is connected",
+                    "a short message arrives",
+                ],
+            },
+            Step {
+                does: "the client sends a long message",
+                claims: &[
+                    "send works: it only fills the buffer",
+                    "what is lost is sent again and again, and lost again",
+                    "there is nothing to read",
+                ],
+            },
+            Step {
+                does: "the client's kernel is told to suspect the path (tcp_mtu_probing)",
+                claims: &[
+                    "the server reads the whole message",
+                    "what was lost arrived in segments of 1024 bytes at most",
+                ],
+            },
+        ],
+    },
     play,
-    text: include_str!("mtu_black_hole.rs"),
 };
 
 const BYTES: usize = 5000;

@@ -4,19 +4,66 @@ use super::Scenario;
 use crate::impairment::Matcher;
 use crate::side::Side;
 use crate::stage::{PORT, Played, Stage};
+use crate::text::{Step, Text};
 use tcpecho_os::tcp_state::TcpState;
 
 pub(super) static SCENARIO: Scenario = Scenario {
-    name: "no-local-port",
-    title: "no local port is left",
-    source: "UNP 2.9, 4.3, connect(2)",
-    question: "A client host has very many connections to one server. What happens when it has no port left for another?",
-    book: "connect chooses an ephemeral port, and a connection is known by both addresses and both ports (2.9, 2.10). \
-           What happens when there is no such port any more is not said; TIME_WAIT keeps a pair of ports for 2 MSL (2.7).",
-    linux: "connect fails with EADDRNOTAVAIL and sends nothing. Only this destination is exhausted: the same local \
-            port goes to another port of the server. A connection in TIME_WAIT still keeps its port.",
+    text: Text {
+        name: "no-local-port",
+        title: "no local port is left",
+        source: "UNP 2.9, 4.3, connect(2)",
+        question: "A client host has very many connections to one server. What happens when it has \
+                   no port left for another?",
+        book: "connect chooses an ephemeral port, and a connection is known by both addresses and \
+               both ports (2.9, 2.10). What happens when there is no such port any more is not \
+               said; TIME_WAIT keeps a pair of ports for 2 MSL (2.7).",
+        kernel: "connect fails with EADDRNOTAVAIL and sends nothing. Only this destination is \
+                 exhausted: the same local port goes to another port of the server. A connection \
+                 in TIME_WAIT still keeps its port.",
+        timers: &[],
+        steps: &[
+            Step {
+                does: "the client's kernel may choose among four ports only",
+                claims: &[],
+            },
+            Step {
+                does: "the client makes four connections",
+                claims: &[
+                    "they have the four ports",
+                ],
+            },
+            Step {
+                does: "it wants a fifth",
+                claims: &[
+                    "connect fails with EADDRNOTAVAIL",
+                    "and has sent no SYN",
+                ],
+            },
+            Step {
+                does: "it connects to another port of the same server instead",
+                claims: &[
+                    "for that there is a port",
+                    "one of the four, used twice",
+                ],
+            },
+            Step {
+                does: "it closes one of the four, and so does the server",
+                claims: &[
+                    "the server reads the end",
+                    "the client's end goes to TIME_WAIT",
+                    "TIME_WAIT keeps the port: EADDRNOTAVAIL again",
+                ],
+            },
+            Step {
+                does: "the server closes another one first",
+                claims: &[
+                    "the client reads the end",
+                    "TIME_WAIT is the server's",
+                ],
+            },
+        ],
+    },
     play,
-    text: include_str!("no_local_port.rs"),
 };
 
 /// Another port of the server.

@@ -4,19 +4,60 @@ use super::Scenario;
 use crate::impairment::Matcher;
 use crate::side::Side;
 use crate::stage::{PATIENCE, PORT, Played, Stage};
+use crate::text::{Step, Text};
 use tcpecho_os::tcp_state::TcpState;
 
 pub(super) static SCENARIO: Scenario = Scenario {
-    name: "normal-startup",
-    title: "a connection is made",
-    source: "UNP 5.6, RFC 9293 3.5",
-    question: "Which packets make a connection, and when do connect and accept return?",
-    book: "The client is done with the second of three segments, the server only with the third: accept comes back \
-           half a round trip after connect.",
-    linux: "The same; and the kernel, not accept, completes the handshake: the connection is ESTABLISHED and waits \
-            in the accept queue before anybody calls accept.",
+    text: Text {
+        name: "normal-startup",
+        title: "a connection is made",
+        source: "UNP 5.6, RFC 9293 3.5",
+        question: "Which packets make a connection, and when do connect and accept return?",
+        book: "The client is done with the second of three segments, the server only with the \
+               third: accept comes back half a round trip after connect.",
+        kernel: "The same; and the kernel, not accept, completes the handshake: the connection is \
+                 ESTABLISHED and waits in the accept queue before anybody calls accept.",
+        timers: &[],
+        steps: &[
+            Step {
+                does: "the server listens",
+                claims: &[
+                    "its socket is in LISTEN",
+                ],
+            },
+            Step {
+                does: "the client connects, and the wire keeps the server's SYN-ACK",
+                claims: &[
+                    "a SYN goes out",
+                    "the client is in SYN_SENT",
+                    "the server is in SYN_RECV",
+                ],
+            },
+            Step {
+                does: "the SYN-ACK goes on, and the wire keeps the client's ACK",
+                claims: &[
+                    "connect returns although the server has not heard of it yet",
+                    "the client is ESTABLISHED",
+                    "the server is still in SYN_RECV",
+                ],
+            },
+            Step {
+                does: "the ACK goes on; nobody has called accept",
+                claims: &[
+                    "the server's connection is ESTABLISHED all the same",
+                    "one connection waits in the accept queue",
+                ],
+            },
+            Step {
+                does: "the server calls accept",
+                claims: &[
+                    "accept returns at once",
+                    "three packets made the connection",
+                ],
+            },
+        ],
+    },
     play,
-    text: include_str!("normal_startup.rs"),
 };
 
 fn play(stage: &mut Stage) -> Played {

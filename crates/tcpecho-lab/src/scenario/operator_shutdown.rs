@@ -4,21 +4,60 @@ use super::Scenario;
 use crate::impairment::Matcher;
 use crate::side::Side;
 use crate::stage::{Actor, Broken, PATIENCE, Played, Stage};
+use crate::text::{Step, Text};
 use rustix::process::Signal;
 use tcpecho_os::process::Exit;
 use tcpecho_os::tcp_state::TcpState;
 
 pub(super) static SCENARIO: Scenario = Scenario {
-    name: "operator-shutdown",
-    title: "the operator shuts the server down",
-    source: "UNP 5.16",
-    question: "What does a client see when the server's host is shut down in good order?",
-    book: "init sends SIGTERM to all processes, waits for some seconds and kills with SIGKILL what still runs. A server's \
-           sockets are closed as it ends, so the client sees what it sees when the server's process is killed (5.12).",
-    linux: "The same. To the client both signals are one: the kernel closes the sockets and sends FIN. New clients are \
-            refused as soon as the listener is gone, and the server's host keeps TIME_WAIT.",
+    text: Text {
+        name: "operator-shutdown",
+        title: "the operator shuts the server down",
+        source: "UNP 5.16",
+        question: "What does a client see when the server's host is shut down in good order?",
+        book: "init sends SIGTERM to all processes, waits for some seconds and kills with SIGKILL \
+               what still runs. A server's sockets are closed as it ends, so the client sees what \
+               it sees when the server's process is killed (5.12).",
+        kernel: "The same. To the client both signals are one: the kernel closes the sockets and \
+                 sends FIN. New clients are refused as soon as the listener is gone, and the \
+                 server's host keeps TIME_WAIT.",
+        timers: &[],
+        steps: &[
+            Step {
+                does: "a server that leaves SIGTERM as it is gets SIGTERM",
+                claims: &[
+                    "it ends, by that signal",
+                    "its kernel sends FIN",
+                    "the client reads end of file",
+                    "a new client is refused",
+                ],
+            },
+            Step {
+                does: "the client closes",
+                claims: &[
+                    "its kernel is done",
+                    "TIME_WAIT stays with the server's host",
+                ],
+            },
+            Step {
+                does: "another server, which ignores SIGTERM, gets SIGTERM",
+                claims: &[
+                    "it goes on and echoes",
+                    "new clients get in",
+                    "no FIN has been sent",
+                ],
+            },
+            Step {
+                does: "the time is up: SIGKILL",
+                claims: &[
+                    "now it ends",
+                    "its kernel sends the same FIN",
+                    "the client reads end of file again",
+                ],
+            },
+        ],
+    },
     play,
-    text: include_str!("operator_shutdown.rs"),
 };
 
 fn play(stage: &mut Stage) -> Played {

@@ -5,18 +5,44 @@ use crate::impairment::Matcher;
 use crate::packet::Flags;
 use crate::side::Side;
 use crate::stage::{Played, Stage};
+use crate::text::{Step, Text};
 use tcpecho_os::tcp_state::TcpState;
 
 pub(super) static SCENARIO: Scenario = Scenario {
-    name: "refused",
-    title: "nobody listens on the port",
-    source: "UNP 4.3, RFC 9293 3.10.7.1",
-    question: "What does connect say when the host is there and the server is not, and can the socket be used again?",
-    book: "The server's host answers the SYN with an RST, and connect fails with ECONNREFUSED as soon as that has \
-           arrived. A socket whose connect has failed is of no use any more and has to be closed before the next try.",
-    linux: "The same error; there is no second SYN. But the socket stays usable: the next connect on it starts anew.",
+    text: Text {
+        name: "refused",
+        title: "nobody listens on the port",
+        source: "UNP 4.3, RFC 9293 3.10.7.1",
+        question: "What does connect say when the host is there and the server is not, and can the \
+                   socket be used again?",
+        book: "The server's host answers the SYN with an RST, and connect fails with ECONNREFUSED \
+               as soon as that has arrived. A socket whose connect has failed is of no use any \
+               more and has to be closed before the next try.",
+        kernel: "The same error; there is no second SYN. But the socket stays usable: the next \
+                 connect on it starts anew.",
+        timers: &[],
+        steps: &[
+            Step {
+                does: "the client connects to a port on which nobody listens",
+                claims: &[
+                    "connect fails with ECONNREFUSED",
+                    "an RST with ACK has answered the SYN",
+                    "nothing else was on the wire",
+                    "nothing of the attempt is left",
+                    "no SYN follows the RST",
+                ],
+            },
+            Step {
+                does: "a server comes up, and the client connects with the same socket",
+                claims: &[
+                    "on Linux that works; the book would have us make a new socket",
+                    "the server accepts it",
+                    "the client is ESTABLISHED",
+                ],
+            },
+        ],
+    },
     play,
-    text: include_str!("refused.rs"),
 };
 
 fn play(stage: &mut Stage) -> Played {

@@ -5,19 +5,43 @@ use std::time::Duration;
 use super::Scenario;
 use crate::impairment::{Action, Matcher, Rule};
 use crate::stage::{Played, Stage};
+use crate::text::{Step, Text};
 use crate::timeline::Verdict;
 
 pub(super) static SCENARIO: Scenario = Scenario {
-    name: "segment-corrupted",
-    title: "a bit falls over on the way",
-    source: "UNP 2.4, RFC 9293 3.1, RFC 1071",
-    question: "Can wrong data arrive over TCP?",
-    book: "Every segment has a checksum, and one that does not fit is dropped without a word; the sender's timer \
-           sends it again.",
-    linux: "The same; the kernel counts it (Tcp InCsumErrors). But the checksum is a sum of 16 bits that anything \
-            on the way may compute anew: what breaks inside a router or an address translator arrives as good data.",
+    text: Text {
+        name: "segment-corrupted",
+        title: "a bit falls over on the way",
+        source: "UNP 2.4, RFC 9293 3.1, RFC 1071",
+        question: "Can wrong data arrive over TCP?",
+        book: "Every segment has a checksum, and one that does not fit is dropped without a word; \
+               the sender's timer sends it again.",
+        kernel: "The same; the kernel counts it (Tcp InCsumErrors). But the checksum is a sum of \
+                 16 bits that anything on the way may compute anew: what breaks inside a router or \
+                 an address translator arrives as good data.",
+        timers: &[],
+        steps: &[
+            Step {
+                does: "a bit of a segment falls over on the wire; the smallest timeout is 200 ms",
+                claims: &[
+                    "the server reads what was sent",
+                    "although it was wrong when it arrived",
+                    "for it was sent again",
+                    "the server's kernel counts a wrong checksum",
+                    "nobody sent a RST",
+                ],
+            },
+            Step {
+                does: "a bit falls over in a router, which then computes the checksum of what it \
+                       has",
+                claims: &[
+                    "the server reads wrong data, and nobody notices",
+                    "nothing more is counted",
+                ],
+            },
+        ],
+    },
     play,
-    text: include_str!("segment_corrupted.rs"),
 };
 
 fn play(stage: &mut Stage) -> Played {

@@ -3,18 +3,38 @@
 use super::Scenario;
 use crate::impairment::{Action, Matcher, Rule};
 use crate::stage::{Played, Stage};
+use crate::text::{Step, Text};
 use crate::timeline::Verdict;
 
 pub(super) static SCENARIO: Scenario = Scenario {
-    name: "segment-doubled",
-    title: "a segment arrives twice",
-    source: "UNP 2.4, RFC 2883",
-    question: "Does a program see data twice when the network delivers it twice?",
-    book: "TCP numbers every byte; the receiver discards what it has already.",
-    linux: "The same, and the receiver tells the sender of it: an acknowledgment whose SACK block lies below its \
-            acknowledgment number (D-SACK).",
+    text: Text {
+        name: "segment-doubled",
+        title: "a segment arrives twice",
+        source: "UNP 2.4, RFC 2883",
+        question: "Does a program see data twice when the network delivers it twice?",
+        book: "TCP numbers every byte; the receiver discards what it has already.",
+        kernel: "The same, and the receiver tells the sender of it: an acknowledgment whose SACK \
+                 block lies below its acknowledgment number (D-SACK).",
+        timers: &[],
+        steps: &[
+            Step {
+                does: "the client sends a segment, and the wire delivers it twice",
+                claims: &[
+                    "the server's kernel tells the client's of it with a D-SACK",
+                    "it was sent once and arrived twice",
+                    "the server's kernel counts it",
+                ],
+            },
+            Step {
+                does: "the client sends another, and the server reads",
+                claims: &[
+                    "it reads the first",
+                    "what comes next is the other",
+                ],
+            },
+        ],
+    },
     play,
-    text: include_str!("segment_doubled.rs"),
 };
 
 fn play(stage: &mut Stage) -> Played {

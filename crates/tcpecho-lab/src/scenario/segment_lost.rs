@@ -5,21 +5,48 @@ use std::time::Duration;
 use super::Scenario;
 use crate::impairment::{Matcher, Rule};
 use crate::stage::{PATIENCE, Played, Stage};
+use crate::text::{Step, Text};
 use crate::timeline::What;
 use tcpecho_os::tcp_state::TcpState;
 
 pub(super) static SCENARIO: Scenario = Scenario {
-    name: "segment-lost",
-    title: "a segment is lost",
-    source: "UNP 2.4, RFC 6298, RFC 6675",
-    question: "What does a program notice of a lost segment, and when is it sent again?",
-    book: "TCP waits for the acknowledgment, and sends the segment again when none comes in the time that it \
-           estimates from the RTT; the program notices nothing but the time.",
-    linux: "A segment that was alone is sent again when the timer expires, after 200 ms at least (the smallest \
-            timeout, rto_min of the route; the tail loss probe is off here). When later segments arrive, the receiver \
-            says so with SACK and the lost one is sent again at once, without any timer.",
+    text: Text {
+        name: "segment-lost",
+        title: "a segment is lost",
+        source: "UNP 2.4, RFC 6298, RFC 6675",
+        question: "What does a program notice of a lost segment, and when is it sent again?",
+        book: "TCP waits for the acknowledgment, and sends the segment again when none comes in \
+               the time that it estimates from the RTT; the program notices nothing but the time.",
+        kernel: "A segment that was alone is sent again when the timer expires, after 200 ms at \
+                 least (the smallest timeout, rto_min of the route; the tail loss probe is off \
+                 here). When later segments arrive, the receiver says so with SACK and the lost \
+                 one is sent again at once, without any timer.",
+        timers: &[],
+        steps: &[
+            Step {
+                does: "the wire loses the only segment that is under way; the smallest timeout is \
+                       200 ms",
+                claims: &[
+                    "send works: it only fills the buffer",
+                    "the server reads it all the same",
+                    "it was sent again",
+                    "200 ms after the call, or later",
+                    "the client's kernel counts a timeout",
+                ],
+            },
+            Step {
+                does: "of five segments the wire loses the first; the smallest timeout is 30 s",
+                claims: &[
+                    "the server's kernel tells with SACK what came after it",
+                    "the lost one is sent again",
+                    "the server reads all five in order",
+                    "the client's kernel counts a fast retransmission",
+                    "and no further timeout",
+                ],
+            },
+        ],
+    },
     play,
-    text: include_str!("segment_lost.rs"),
 };
 
 const SMALLEST: Duration = Duration::from_millis(200);

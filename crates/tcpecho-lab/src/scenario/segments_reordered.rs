@@ -5,17 +5,41 @@ use std::time::Duration;
 use super::Scenario;
 use crate::impairment::{Matcher, Rule};
 use crate::stage::{PATIENCE, Played, Stage};
+use crate::text::{Step, Text};
 
 pub(super) static SCENARIO: Scenario = Scenario {
-    name: "segments-reordered",
-    title: "the second segment arrives first",
-    source: "UNP 2.4, RFC 2018",
-    question: "Does a program read data in the order of arrival, or in the order of sending?",
-    book: "TCP puts segments into the order of their sequence numbers before it passes data to the application.",
-    linux: "The same: what came early is acknowledged with SACK and stays unreadable until the gap is filled. The \
-            sender cannot tell a late segment from a lost one: RACK sends it again after a fraction of the RTT.",
+    text: Text {
+        name: "segments-reordered",
+        title: "the second segment arrives first",
+        source: "UNP 2.4, RFC 2018",
+        question: "Does a program read data in the order of arrival, or in the order of sending?",
+        book: "TCP puts segments into the order of their sequence numbers before it passes data to \
+               the application.",
+        kernel: "The same: what came early is acknowledged with SACK and stays unreadable until \
+                 the gap is filled. The sender cannot tell a late segment from a lost one: RACK \
+                 sends it again after a fraction of the RTT.",
+        timers: &[],
+        steps: &[
+            Step {
+                does: "the client sends two segments, and the wire keeps the first",
+                claims: &[
+                    "the second arrives",
+                    "the server's kernel acknowledges it with SACK",
+                    "the client's kernel takes the first for lost and sends it again",
+                    "but there is nothing to read yet",
+                ],
+            },
+            Step {
+                does: "the first goes on",
+                claims: &[
+                    "the first arrives",
+                    "both are read, in the order of sending",
+                    "and what came twice is read once",
+                ],
+            },
+        ],
+    },
     play,
-    text: include_str!("segments_reordered.rs"),
 };
 
 fn play(stage: &mut Stage) -> Played {

@@ -7,21 +7,67 @@ use crate::impairment::Matcher;
 use crate::pace::Timer;
 use crate::side::Side;
 use crate::stage::{Played, Stage};
+use crate::text::{Step, Text};
 use crate::timeline::{PacketMoment, Verdict};
 use tcpecho_os::tcp_state::TcpState;
 
 pub(super) static SCENARIO: Scenario = Scenario {
-    name: "server-host-crashes",
-    title: "the server's host crashes",
-    source: "UNP 5.14, RFC 6298 5",
-    question: "The server's host loses power while a client waits for its answer. What does the client see, and when?",
-    book: "write succeeds, and the client blocks in read. Its TCP sends the data again and again, in BSD 12 times in 9 \
-           minutes, and gives up: read fails with ETIMEDOUT; or with EHOSTUNREACH if a router had something to say.",
-    linux: "The same, after about 15 minutes. net.ipv4.tcp_retries2 is no count of packets but a time, reckoned as if \
-            the first wait were 200 ms; it is 1 here instead of 15, and the first wait 20 ms. At the end no RST is sent; \
-            after the error read returns 0 and write fails with EPIPE.",
+    text: Text {
+        name: "server-host-crashes",
+        title: "the server's host crashes",
+        source: "UNP 5.14, RFC 6298 5",
+        question: "The server's host loses power while a client waits for its answer. What does \
+                   the client see, and when?",
+        book: "write succeeds, and the client blocks in read. Its TCP sends the data again and \
+               again, in BSD 12 times in 9 minutes, and gives up: read fails with ETIMEDOUT; or \
+               with EHOSTUNREACH if a router had something to say.",
+        kernel: "The same, after about 15 minutes. net.ipv4.tcp_retries2 is no count of packets \
+                 but a time, reckoned as if the first wait were 200 ms; it is 1 here instead of \
+                 15, and the first wait 20 ms. At the end no RST is sent; after the error read \
+                 returns 0 and write fails with EPIPE.",
+        timers: &[Timer::Retransmission],
+        steps: &[
+            Step {
+                does: "a client and a server talk; the client's kernel is told to be impatient",
+                claims: &[
+                    "the server reads what the client sent",
+                    "and the client reads the echo",
+                ],
+            },
+            Step {
+                does: "the server's host loses power",
+                claims: &[
+                    "the client's kernel knows nothing",
+                ],
+            },
+            Step {
+                does: "the client sends, and waits for an answer",
+                claims: &[
+                    "send succeeds: the kernel has taken the bytes",
+                    "recv fails with ETIMEDOUT",
+                    "not before the time that tcp_retries2 stands for",
+                ],
+            },
+            Step {
+                does: "what was on the wire meanwhile",
+                claims: &[
+                    "all data that was sent is the same three bytes",
+                    "with the same number each time",
+                    "twice or more",
+                    "each wait twice as long as the one before, or longer",
+                ],
+            },
+            Step {
+                does: "the program goes on with the dead connection",
+                claims: &[
+                    "recv now says end of stream",
+                    "send fails with EPIPE",
+                    "and not even an RST goes out",
+                ],
+            },
+        ],
+    },
     play,
-    text: include_str!("server_host_crashes.rs"),
 };
 
 /// The shortest first wait, and the longest (`TCP_RTO_MAX`).

@@ -8,21 +8,55 @@ use crate::packet::Flags;
 use crate::pace::Timer;
 use crate::side::Side;
 use crate::stage::{PATIENCE, Played, Stage};
+use crate::text::{Step, Text};
 use crate::timeline::Verdict;
 use tcpecho_os::tcp_state::TcpState;
 
 pub(super) static SCENARIO: Scenario = Scenario {
-    name: "server-host-crashes-keepalive",
-    title: "the server's host crashes, SO_KEEPALIVE",
-    source: "UNP 5.14, 7.5, RFC 9293 3.8.4",
-    question: "The server's host dies while the connection is idle. Does the client ever notice?",
-    book: "Not without sending something (5.14). With SO_KEEPALIVE its TCP asks after two hours of silence, and if nothing \
-           answers eight more probes, 75 seconds apart, the socket gets ETIMEDOUT (7.5).",
-    linux: "The same times unless TCP_KEEPIDLE, TCP_KEEPINTVL and TCP_KEEPCNT or the sysctls net.ipv4.tcp_keepalive_* say \
-            otherwise; here 1 s, 1 s and one probe. A probe is an ACK for a byte already acknowledged. Unlike after lost \
-            data, an RST goes out at the end.",
+    text: Text {
+        name: "server-host-crashes-keepalive",
+        title: "the server's host crashes, SO_KEEPALIVE",
+        source: "UNP 5.14, 7.5, RFC 9293 3.8.4",
+        question: "The server's host dies while the connection is idle. Does the client ever \
+                   notice?",
+        book: "Not without sending something (5.14). With SO_KEEPALIVE its TCP asks after two \
+               hours of silence, and if nothing answers eight more probes, 75 seconds apart, the \
+               socket gets ETIMEDOUT (7.5).",
+        kernel: "The same times unless TCP_KEEPIDLE, TCP_KEEPINTVL and TCP_KEEPCNT or the sysctls \
+                 net.ipv4.tcp_keepalive_* say otherwise; here 1 s, 1 s and one probe. A probe is \
+                 an ACK for a byte already acknowledged. Unlike after lost data, an RST goes out \
+                 at the end.",
+        timers: &[Timer::Keepalive],
+        steps: &[
+            Step {
+                does: "two idle clients are connected",
+                claims: &[],
+            },
+            Step {
+                does: "the server's host loses power",
+                claims: &[],
+            },
+            Step {
+                does: "the first client turns keepalive on and waits for data",
+                claims: &[
+                    "its recv fails with ETIMEDOUT",
+                    "when the time for silence and probe is over, one second each",
+                    "one probe was sent: an ACK without data",
+                    "then an RST, which nobody gets",
+                    "the probe's number is that of a byte acknowledged long ago",
+                ],
+            },
+            Step {
+                does: "the second client, without keepalive",
+                claims: &[
+                    "has sent nothing since its handshake",
+                    "is ESTABLISHED",
+                    "and knows of nothing: it waits in recv",
+                ],
+            },
+        ],
+    },
     play,
-    text: include_str!("server_host_crashes_keepalive.rs"),
 };
 
 fn play(stage: &mut Stage) -> Played {

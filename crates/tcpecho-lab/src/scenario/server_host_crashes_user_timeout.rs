@@ -6,19 +6,47 @@ use super::Scenario;
 use crate::impairment::Matcher;
 use crate::side::Side;
 use crate::stage::{Actor, PATIENCE, Played, Stage};
+use crate::text::{Step, Text};
 use tcpecho_os::tcp_state::TcpState;
 
 pub(super) static SCENARIO: Scenario = Scenario {
-    name: "server-host-crashes-user-timeout",
-    title: "the server's host crashes, TCP_USER_TIMEOUT",
-    source: "UNP 5.14, RFC 5482, tcp(7)",
-    question: "Can a client learn sooner than after minutes that the server's host does not answer its data?",
-    book: "5.14 puts a timeout on read (14.2); the connection itself goes on trying. RFC 793's user timeout is no socket \
-           option in the book.",
-    linux: "TCP_USER_TIMEOUT is that user timeout, in milliseconds: data that stays unacknowledged for so long ends the \
-            connection with ETIMEDOUT. It is this socket's alone, and needs no privilege.",
+    text: Text {
+        name: "server-host-crashes-user-timeout",
+        title: "the server's host crashes, TCP_USER_TIMEOUT",
+        source: "UNP 5.14, RFC 5482, tcp(7)",
+        question: "Can a client learn sooner than after minutes that the server's host does not \
+                   answer its data?",
+        book: "5.14 puts a timeout on read (14.2); the connection itself goes on trying. RFC 793's \
+               user timeout is no socket option in the book.",
+        kernel: "TCP_USER_TIMEOUT is that user timeout, in milliseconds: data that stays \
+                 unacknowledged for so long ends the connection with ETIMEDOUT. It is this \
+                 socket's alone, and needs no privilege.",
+        timers: &[],
+        steps: &[
+            Step {
+                does: "two clients are connected; the first sets TCP_USER_TIMEOUT to 300 ms, or to \
+                       more on a slow path",
+                claims: &[],
+            },
+            Step {
+                does: "the server's host loses power, and both clients send and wait for an answer",
+                claims: &[
+                    "the first client's recv fails with ETIMEDOUT",
+                    "not before that time is over, and not after minutes",
+                    "it had tried more than once",
+                ],
+            },
+            Step {
+                does: "the second client",
+                claims: &[
+                    "still sends its data again",
+                    "it is still ESTABLISHED",
+                    "and blocked in recv",
+                ],
+            },
+        ],
+    },
     play,
-    text: include_str!("server_host_crashes_user_timeout.rs"),
 };
 
 /// What the impatient client sets at least.

@@ -4,20 +4,73 @@ use super::Scenario;
 use crate::impairment::Matcher;
 use crate::side::Side;
 use crate::stage::{Actor, Broken, Played, Stage};
+use crate::text::{Step, Text};
 use tcpecho_os::tcp_state::TcpState;
 
 pub(super) static SCENARIO: Scenario = Scenario {
-    name: "server-process-killed",
-    title: "the server's process is killed",
-    source: "UNP 5.12, 6.2 and 6.4",
-    question: "When does a client learn that its server's process is gone, and what does it read then?",
-    book: "The dead process's kernel sends FIN, which a client blocked at the keyboard does not see. Its next write works \
-           and is answered with RST; then it reads end of file or ECONNRESET, whichever came first. A client that waits \
-           for socket and keyboard at once (chapter 6) learns of the FIN immediately.",
-    linux: "The same, but for the race: after FIN, RST never makes read fail. It leaves EPIPE as the pending error, and \
-            read returns 0 before and after the RST alike.",
+    text: Text {
+        name: "server-process-killed",
+        title: "the server's process is killed",
+        source: "UNP 5.12, 6.2 and 6.4",
+        question: "When does a client learn that its server's process is gone, and what does it \
+                   read then?",
+        book: "The dead process's kernel sends FIN, which a client blocked at the keyboard does \
+               not see. Its next write works and is answered with RST; then it reads end of file \
+               or ECONNRESET, whichever came first. A client that waits for socket and keyboard at \
+               once (chapter 6) learns of the FIN immediately.",
+        kernel: "The same, but for the race: after FIN, RST never makes read fail. It leaves EPIPE \
+                 as the pending error, and read returns 0 before and after the RST alike.",
+        timers: &[],
+        steps: &[
+            Step {
+                does: "a server accepts two clients: one will wait at the keyboard, one polls its \
+                       socket",
+                claims: &[],
+            },
+            Step {
+                does: "the server's process is killed",
+                claims: &[
+                    "its kernel ends the first connection with FIN",
+                    "and the second",
+                ],
+            },
+            Step {
+                does: "the client that polls wakes up",
+                claims: &[
+                    "poll tells POLLIN and POLLRDHUP",
+                    "it reads end of file",
+                    "it closes, and its kernel is done with it",
+                    "TIME_WAIT stays with the server's host",
+                ],
+            },
+            Step {
+                does: "the client at the keyboard makes no call: only its kernel knows",
+                claims: &[
+                    "its connection is in CLOSE_WAIT",
+                    "the server's kernel waits in FIN_WAIT_2",
+                ],
+            },
+            Step {
+                does: "a line is typed, the client writes it, and the wire keeps the answer",
+                claims: &[
+                    "write succeeds",
+                    "the answer is RST, from the server's kernel",
+                    "before it arrives, read gives end of file",
+                ],
+            },
+            Step {
+                does: "the RST goes on",
+                claims: &[
+                    "neither the client's host",
+                    "nor the server's knows the connection now",
+                    "poll tells POLLERR and POLLHUP besides",
+                    "read gives end of file, not ECONNRESET",
+                    "the pending error is EPIPE",
+                ],
+            },
+        ],
+    },
     play,
-    text: include_str!("server_process_killed.rs"),
 };
 
 fn play(stage: &mut Stage) -> Played {

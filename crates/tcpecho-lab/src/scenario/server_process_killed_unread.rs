@@ -4,20 +4,62 @@ use super::Scenario;
 use crate::impairment::Matcher;
 use crate::side::Side;
 use crate::stage::{Actor, Broken, PORT, Played, Stage};
+use crate::text::{Step, Text};
 use tcpecho_os::process::Exit;
 
 pub(super) static SCENARIO: Scenario = Scenario {
-    name: "server-process-killed-unread",
-    title: "the server's process is killed before it has read everything",
-    source: "UNP 5.12 and 5.13, RFC 2525 2.17",
-    question: "When does a client really see ECONNRESET because its server's process was killed?",
-    book: "Section 5.12 expects ECONNRESET from read if RST arrives before the client reads; that data unread by a dying \
-           process matters is not said there.",
-    linux: "A process that ends with unread data has lost data, so its kernel sends RST and no FIN. A blocked read gives \
-            ECONNRESET at once. A client that does not read gets it from its first write, without SIGPIPE; the second \
-            write raises SIGPIPE.",
+    text: Text {
+        name: "server-process-killed-unread",
+        title: "the server's process is killed before it has read everything",
+        source: "UNP 5.12 and 5.13, RFC 2525 2.17",
+        question: "When does a client really see ECONNRESET because its server's process was \
+                   killed?",
+        book: "Section 5.12 expects ECONNRESET from read if RST arrives before the client reads; \
+               that data unread by a dying process matters is not said there.",
+        kernel: "A process that ends with unread data has lost data, so its kernel sends RST and \
+                 no FIN. A blocked read gives ECONNRESET at once. A client that does not read gets \
+                 it from its first write, without SIGPIPE; the second write raises SIGPIPE.",
+        timers: &[],
+        steps: &[
+            Step {
+                does: "two clients send a line each, which the server does not read",
+                claims: &[
+                    "the first line arrives",
+                    "and the second",
+                ],
+            },
+            Step {
+                does: "one client waits for its reply; the other, SIGPIPE as by default, at the \
+                       keyboard",
+                claims: &[],
+            },
+            Step {
+                does: "the server's process is killed",
+                claims: &[
+                    "its kernel sends RST",
+                    "the client that reads gets ECONNRESET",
+                    "so does the other's kernel",
+                    "no TIME_WAIT, nothing: the client's host",
+                    "and the server's have forgotten both connections",
+                    "nobody has sent FIN",
+                ],
+            },
+            Step {
+                does: "the client at the keyboard writes its next line",
+                claims: &[
+                    "write fails with ECONNRESET",
+                    "which raised no signal",
+                ],
+            },
+            Step {
+                does: "it writes once more",
+                claims: &[
+                    "SIGPIPE kills it",
+                ],
+            },
+        ],
+    },
     play,
-    text: include_str!("server_process_killed_unread.rs"),
 };
 
 fn play(stage: &mut Stage) -> Played {

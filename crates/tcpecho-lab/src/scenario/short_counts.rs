@@ -3,18 +3,59 @@
 use super::Scenario;
 use crate::impairment::{Matcher, Rule};
 use crate::stage::{PATIENCE, Played, Stage, count};
+use crate::text::{Step, Text};
 
 pub(super) static SCENARIO: Scenario = Scenario {
-    name: "short-counts",
-    title: "messages arrive in pieces, or together",
-    source: "UNP 3.9",
-    question: "Does one recv give what one send was given?",
-    book: "read and write on a stream may take or give less than was asked for, and this is no error; the buffers \
-           in the kernel may be full or not yet filled. readn and writen call again until all is done.",
-    linux: "The same. A blocking send waits until it has taken everything; a non-blocking one takes what fits and \
-            says EAGAIN when nothing does. recv gives what is there: a part of a message, or several messages.",
+    text: Text {
+        name: "short-counts",
+        title: "messages arrive in pieces, or together",
+        source: "UNP 3.9",
+        question: "Does one recv give what one send was given?",
+        book: "read and write on a stream may take or give less than was asked for, and this is no \
+               error; the buffers in the kernel may be full or not yet filled. readn and writen \
+               call again until all is done.",
+        kernel: "The same. A blocking send waits until it has taken everything; a non-blocking one \
+                 takes what fits and says EAGAIN when nothing does. recv gives what is there: a \
+                 part of a message, or several messages.",
+        timers: &[],
+        steps: &[
+            Step {
+                does: "the client sends 4000 bytes with one send; the wire keeps all but the first \
+                       segment",
+                claims: &[
+                    "one send takes all of it",
+                    "one recv gives a part, and it is no error",
+                ],
+            },
+            Step {
+                does: "the rest goes on",
+                claims: &[
+                    "calling again until all is there gives the rest",
+                ],
+            },
+            Step {
+                does: "the client sends two messages, and the server reads when both are there",
+                claims: &[
+                    "one recv gives both as if they were one",
+                ],
+            },
+            Step {
+                does: "a client with small buffers sends 1000000 bytes without blocking, and \
+                       nobody reads",
+                claims: &[
+                    "one send takes a part, and it is no error",
+                    "in the end it takes nothing: EAGAIN",
+                ],
+            },
+            Step {
+                does: "the server reads",
+                claims: &[
+                    "it gets as many bytes as the counts said, and no more",
+                ],
+            },
+        ],
+    },
     play,
-    text: include_str!("short_counts.rs"),
 };
 
 const MESSAGE: usize = 4000;

@@ -4,18 +4,62 @@ use super::Scenario;
 use crate::impairment::Matcher;
 use crate::side::Side;
 use crate::stage::{Actor, Broken, PATIENCE, Played, Stage};
+use crate::text::{Step, Text};
 use tcpecho_os::process::Exit;
 
 pub(super) static SCENARIO: Scenario = Scenario {
-    name: "sigpipe",
-    title: "write after RST",
-    source: "UNP 5.13",
-    question: "What happens to a client that ignores end of file and goes on writing?",
-    book: "The first write after FIN works and elicits RST; writing to a socket that has got RST raises SIGPIPE, which \
-           kills the process unless it is caught or ignored, and then write fails with EPIPE.",
-    linux: "The same. It is the RST that counts, not how many writes there were: until it arrives, every one succeeds.",
+    text: Text {
+        name: "sigpipe",
+        title: "write after RST",
+        source: "UNP 5.13",
+        question: "What happens to a client that ignores end of file and goes on writing?",
+        book: "The first write after FIN works and elicits RST; writing to a socket that has got \
+               RST raises SIGPIPE, which kills the process unless it is caught or ignored, and \
+               then write fails with EPIPE.",
+        kernel: "The same. It is the RST that counts, not how many writes there were: until it \
+                 arrives, every one succeeds.",
+        timers: &[],
+        steps: &[
+            Step {
+                does: "the server's process is killed; one of its two clients ignores SIGPIPE",
+                claims: &[
+                    "the client that ignores SIGPIPE gets FIN",
+                    "the usual client gets FIN",
+                ],
+            },
+            Step {
+                does: "the client that ignores SIGPIPE writes, and the wire keeps the RST",
+                claims: &[
+                    "the first write succeeds",
+                    "the second succeeds: RST is under way",
+                    "so does the third",
+                ],
+            },
+            Step {
+                does: "the RST arrives",
+                claims: &[
+                    "the connection is gone",
+                    "write fails with EPIPE",
+                    "and again",
+                ],
+            },
+            Step {
+                does: "the usual client writes",
+                claims: &[
+                    "its first write succeeds",
+                    "RST arrives",
+                    "the client is alive",
+                ],
+            },
+            Step {
+                does: "it writes again",
+                claims: &[
+                    "SIGPIPE kills it",
+                ],
+            },
+        ],
+    },
     play,
-    text: include_str!("sigpipe.rs"),
 };
 
 fn play(stage: &mut Stage) -> Played {

@@ -4,18 +4,46 @@ use super::Scenario;
 use crate::impairment::{Matcher, Rule};
 use crate::side::Side;
 use crate::stage::{PATIENCE, Played, Stage};
+use crate::text::{Step, Text};
 use tcpecho_os::tcp_state::TcpState;
 
 pub(super) static SCENARIO: Scenario = Scenario {
-    name: "simultaneous-close",
-    title: "both ends close at the same time",
-    source: "UNP 2.6, 2.7, RFC 9293 3.6",
-    question: "Which end is in TIME_WAIT when both close first?",
-    book: "The end that closes actively goes to TIME_WAIT. When two FINs cross, both ends are the active one: both \
-           go from FIN_WAIT_1 to CLOSING and from there to TIME_WAIT.",
-    linux: "The same.",
+    text: Text {
+        name: "simultaneous-close",
+        title: "both ends close at the same time",
+        source: "UNP 2.6, 2.7, RFC 9293 3.6",
+        question: "Which end is in TIME_WAIT when both close first?",
+        book: "The end that closes actively goes to TIME_WAIT. When two FINs cross, both ends are \
+               the active one: both go from FIN_WAIT_1 to CLOSING and from there to TIME_WAIT.",
+        kernel: "The same.",
+        timers: &[],
+        steps: &[
+            Step {
+                does: "both ends end their direction, and the wire keeps the FINs",
+                claims: &[
+                    "the client is in FIN_WAIT_1",
+                    "the server is in FIN_WAIT_1",
+                ],
+            },
+            Step {
+                does: "the FINs cross, and the wire keeps what acknowledges them",
+                claims: &[
+                    "the client is in CLOSING",
+                    "the server is in CLOSING",
+                    "the client reads end of file",
+                    "the server reads end of file",
+                ],
+            },
+            Step {
+                does: "the acknowledgments cross",
+                claims: &[
+                    "the client is in TIME_WAIT",
+                    "the server is in TIME_WAIT",
+                ],
+            },
+        ],
+    },
     play,
-    text: include_str!("simultaneous_close.rs"),
 };
 
 fn play(stage: &mut Stage) -> Played {

@@ -4,19 +4,55 @@ use super::Scenario;
 use crate::impairment::{Matcher, Rule};
 use crate::side::Side;
 use crate::stage::{PATIENCE, PORT, Played, Stage};
+use crate::text::{Step, Text};
 use tcpecho_os::tcp_state::TcpState;
 
 pub(super) static SCENARIO: Scenario = Scenario {
-    name: "simultaneous-open",
-    title: "both ends connect to each other",
-    source: "UNP 2.6, RFC 9293 3.5",
-    question: "Can there be a connection without anybody listening?",
-    book: "Two SYNs may cross; then both ends go through SYN_RCVD, and one connection comes of it, not two. It is \
-           possible and rare.",
-    linux: "It works: both calls of connect return 0, both ends were in SYN_SENT and in SYN_RECV, four segments \
-            are exchanged, and no socket ever listened.",
+    text: Text {
+        name: "simultaneous-open",
+        title: "both ends connect to each other",
+        source: "UNP 2.6, RFC 9293 3.5",
+        question: "Can there be a connection without anybody listening?",
+        book: "Two SYNs may cross; then both ends go through SYN_RCVD, and one connection comes of \
+               it, not two. It is possible and rare.",
+        kernel: "It works: both calls of connect return 0, both ends were in SYN_SENT and in \
+                 SYN_RECV, four segments are exchanged, and no socket ever listened.",
+        timers: &[],
+        steps: &[
+            Step {
+                does: "both ends connect to the port of the other, and the wire keeps the SYNs",
+                claims: &[
+                    "one end is in SYN_SENT",
+                    "so is the other",
+                ],
+            },
+            Step {
+                does: "the SYNs cross, and the wire keeps what answers them",
+                claims: &[
+                    "one end is in SYN_RECV",
+                    "so is the other",
+                ],
+            },
+            Step {
+                does: "the SYN-ACKs cross",
+                claims: &[
+                    "connect returns at one end",
+                    "and at the other",
+                    "one end is ESTABLISHED",
+                    "so is the other",
+                ],
+            },
+            Step {
+                does: "each says something",
+                claims: &[
+                    "one end reads what the other wrote",
+                    "and the other what the one wrote",
+                    "nobody sent a RST",
+                ],
+            },
+        ],
+    },
     play,
-    text: include_str!("simultaneous_open.rs"),
 };
 
 /// The port at the client's end; both have to be known beforehand.

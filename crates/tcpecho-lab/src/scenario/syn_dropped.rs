@@ -7,19 +7,46 @@ use crate::impairment::{Matcher, Rule};
 use crate::pace::Timer;
 use crate::side::Side;
 use crate::stage::{PATIENCE, Played, Stage};
+use crate::text::{Step, Text};
 use tcpecho_os::tcp_state::TcpState;
 
 pub(super) static SCENARIO: Scenario = Scenario {
-    name: "syn-dropped",
-    title: "nothing answers the SYN",
-    source: "UNP 4.3, RFC 6298 2",
-    question: "How long does connect try when no answer comes at all?",
-    book: "The SYN is sent again after a while, and again, each wait longer than the one before; 4.4BSD gives up after \
-           75 seconds, and connect fails with ETIMEDOUT.",
-    linux: "Also ETIMEDOUT. The waits are 1, 2, 4 … seconds; net.ipv4.tcp_syn_retries says how many SYNs follow the \
-            first. Here it is 1 instead of the usual 6, which makes 3 seconds of more than two minutes.",
+    text: Text {
+        name: "syn-dropped",
+        title: "nothing answers the SYN",
+        source: "UNP 4.3, RFC 6298 2",
+        question: "How long does connect try when no answer comes at all?",
+        book: "The SYN is sent again after a while, and again, each wait longer than the one \
+               before; 4.4BSD gives up after 75 seconds, and connect fails with ETIMEDOUT.",
+        kernel: "Also ETIMEDOUT. The waits are 1, 2, 4 … seconds; net.ipv4.tcp_syn_retries says \
+                 how many SYNs follow the first. Here it is 1 instead of the usual 6, which makes \
+                 3 seconds of more than two minutes.",
+        timers: &[Timer::Syn],
+        steps: &[
+            Step {
+                does: "the server listens, but the wire loses every SYN",
+                claims: &[],
+            },
+            Step {
+                does: "the client connects",
+                claims: &[
+                    "it waits in SYN_SENT",
+                ],
+            },
+            Step {
+                does: "nothing comes, and the kernel tries again",
+                claims: &[
+                    "connect fails with ETIMEDOUT",
+                    "it took all the waits, 1 and 2 seconds",
+                    "nothing else was sent meanwhile",
+                    "it was sent twice",
+                    "each is the same SYN",
+                    "the server's host knows of nothing but its listener",
+                ],
+            },
+        ],
+    },
     play,
-    text: include_str!("syn_dropped.rs"),
 };
 
 fn play(stage: &mut Stage) -> Played {

@@ -5,19 +5,59 @@ use super::syn_flood_without_cookies::{BACKLOG, FLOOD, address, flood, half_open
 use crate::impairment::Matcher;
 use crate::packet::{Flags, Segment};
 use crate::stage::{Broken, PATIENCE, Played, Stage};
+use crate::text::{Step, Text};
 
 pub(super) static SCENARIO: Scenario = Scenario {
-    name: "syn-flood-with-cookies",
-    title: "SYN cookies let an honest client through a flood",
-    source: "UNP 4.5, RFC 4987",
-    question: "Can a server answer a SYN without remembering it, and so survive a flood of them?",
-    book: "The backlog had better count completed connections only: then the kernel deals with many half-open ones by \
-           itself, bogus or not, and no application needs a huge backlog.",
-    linux: "With net.ipv4.tcp_syncookies=1, the default, a SYN that finds the queue of half-open connections full is \
-            answered all the same: what has to be remembered is in the sequence number of the SYN-ACK, and the \
-            third packet brings it back.",
+    text: Text {
+        name: "syn-flood-with-cookies",
+        title: "SYN cookies let an honest client through a flood",
+        source: "UNP 4.5, RFC 4987",
+        question: "Can a server answer a SYN without remembering it, and so survive a flood of \
+                   them?",
+        book: "The backlog had better count completed connections only: then the kernel deals with \
+               many half-open ones by itself, bogus or not, and no application needs a huge \
+               backlog.",
+        kernel: "With net.ipv4.tcp_syncookies=1, the default, a SYN that finds the queue of \
+                 half-open connections full is answered all the same: what has to be remembered is \
+                 in the sequence number of the SYN-ACK, and the third packet brings it back.",
+        timers: &[],
+        steps: &[
+            Step {
+                does: "a server listens with backlog 3; twenty SYNs come from addresses that never \
+                       answer",
+                claims: &[
+                    "about as many as the backlog are in SYN_RECV",
+                    "the others got a cookie",
+                    "no SYN was dropped",
+                ],
+            },
+            Step {
+                does: "an honest client connects",
+                claims: &[
+                    "connect returns",
+                    "so does accept",
+                    "the client had got a cookie",
+                    "and brought it back",
+                    "the half-open connections are still there",
+                ],
+            },
+            Step {
+                does: "the two talk",
+                claims: &[
+                    "the client sends",
+                    "the server receives",
+                ],
+            },
+            Step {
+                does: "somebody brings a cookie that the server has not baked",
+                claims: &[
+                    "it is refused and counted",
+                    "and answered with RST",
+                ],
+            },
+        ],
+    },
     play,
-    text: include_str!("syn_flood_with_cookies.rs"),
 };
 
 fn play(stage: &mut Stage) -> Played {

@@ -8,6 +8,7 @@ use crate::packet::{Flags, Segment, segment};
 use crate::pace::Timer;
 use crate::side::{Family, Side};
 use crate::stage::{Broken, PORT, Played, Stage};
+use crate::text::{Step, Text};
 use tcpecho_os::tcp_state::TcpState;
 
 /// Of the server. With more than four half-open connections the kernel drops those that have waited for some seconds, before
@@ -17,16 +18,40 @@ pub(super) const BACKLOG: u32 = 3;
 pub(super) const FLOOD: u64 = 20;
 
 pub(super) static SCENARIO: Scenario = Scenario {
-    name: "syn-flood-without-cookies",
-    title: "a SYN flood shuts out an honest client",
-    source: "UNP 4.5, RFC 4987",
-    question: "Somebody sends SYNs from addresses that never answer; what becomes of an honest client?",
-    book: "The flood fills the incomplete queue of the port with bogus SYNs, so that a legitimate SYN is not queued: a \
-           denial of service.",
-    linux: "So it is with net.ipv4.tcp_syncookies=0: as many half-open connections as the backlog says, every further \
-            SYN is dropped, and connect of the honest client fails with ETIMEDOUT.",
+    text: Text {
+        name: "syn-flood-without-cookies",
+        title: "a SYN flood shuts out an honest client",
+        source: "UNP 4.5, RFC 4987",
+        question: "Somebody sends SYNs from addresses that never answer; what becomes of an honest \
+                   client?",
+        book: "The flood fills the incomplete queue of the port with bogus SYNs, so that a \
+               legitimate SYN is not queued: a denial of service.",
+        kernel: "So it is with net.ipv4.tcp_syncookies=0: as many half-open connections as the \
+                 backlog says, every further SYN is dropped, and connect of the honest client \
+                 fails with ETIMEDOUT.",
+        timers: &[Timer::Syn],
+        steps: &[
+            Step {
+                does: "a server listens with backlog 3; twenty SYNs come from addresses that never \
+                       answer",
+                claims: &[
+                    "about as many as the backlog are in SYN_RECV",
+                    "the other SYNs are dropped",
+                ],
+            },
+            Step {
+                does: "an honest client connects",
+                claims: &[
+                    "it waits in vain",
+                    "its TCP has sent the SYN again",
+                    "all of them were dropped, too",
+                    "the half-open connections are still there",
+                    "nobody was told by RST",
+                ],
+            },
+        ],
+    },
     play,
-    text: include_str!("syn_flood_without_cookies.rs"),
 };
 
 fn play(stage: &mut Stage) -> Played {

@@ -4,20 +4,80 @@ use super::Scenario;
 use crate::impairment::{Matcher, Rule};
 use crate::side::Side;
 use crate::stage::{Broken, PATIENCE, Played, Stage};
+use crate::text::{Step, Text};
 use tcpecho_os::tcp_state::TcpState;
 
 pub(super) static SCENARIO: Scenario = Scenario {
-    name: "third-ack-dropped",
-    title: "the accept queue fills up during a handshake",
-    source: "UNP 4.5",
-    question: "The queue had a place when the SYN came, and has none when the third packet comes; who notices?",
-    book: "An entry stays on the incomplete queue until the third segment arrives and then moves to the completed \
-           queue; data that arrive before accept wait in the socket's receive buffer.",
-    linux: "The third packet is dropped: the client is ESTABLISHED and the server in SYN_RECV. What the client sends \
-            is dropped, too, without an answer. As soon as accept has made a place, the next packet of the client, \
-            data sent again or an ACK, completes the handshake.",
+    text: Text {
+        name: "third-ack-dropped",
+        title: "the accept queue fills up during a handshake",
+        source: "UNP 4.5",
+        question: "The queue had a place when the SYN came, and has none when the third packet \
+                   comes; who notices?",
+        book: "An entry stays on the incomplete queue until the third segment arrives and then \
+               moves to the completed queue; data that arrive before accept wait in the socket's \
+               receive buffer.",
+        kernel: "The third packet is dropped: the client is ESTABLISHED and the server in \
+                 SYN_RECV. What the client sends is dropped, too, without an answer. As soon as \
+                 accept has made a place, the next packet of the client, data sent again or an \
+                 ACK, completes the handshake.",
+        timers: &[],
+        steps: &[
+            Step {
+                does: "a server listens with backlog 2, which makes three places, and two clients \
+                       take two of them",
+                claims: &[],
+            },
+            Step {
+                does: "two more clients connect, and the wire keeps the last packet of their \
+                       handshakes",
+                claims: &[
+                    "connect returns for one",
+                    "and for the other",
+                    "the server has the one in SYN_RECV",
+                    "and the other",
+                ],
+            },
+            Step {
+                does: "the last packet of the first goes on: it gets the last place",
+                claims: &[
+                    "the server has it as ESTABLISHED",
+                    "nothing has been dropped so far",
+                ],
+            },
+            Step {
+                does: "the last packet of the second goes on",
+                claims: &[
+                    "the server's kernel counts an overflow of the queue",
+                    "the server still has it in SYN_RECV",
+                    "and the client is ESTABLISHED",
+                ],
+            },
+            Step {
+                does: "the client, in good faith, sends data",
+                claims: &[
+                    "its kernel takes them",
+                    "they arrive",
+                    "and are dropped like the ACK",
+                    "no RST tells the client",
+                    "the server has still not moved",
+                ],
+            },
+            Step {
+                does: "the server calls accept, which makes a place; the client's TCP sends again",
+                claims: &[
+                    "the server has it as ESTABLISHED",
+                ],
+            },
+            Step {
+                does: "the server accepts the other three",
+                claims: &[
+                    "the last one's data have survived it all",
+                ],
+            },
+        ],
+    },
     play,
-    text: include_str!("third_ack_dropped.rs"),
 };
 
 fn play(stage: &mut Stage) -> Played {

@@ -5,19 +5,45 @@ use crate::impairment::{Matcher, Rule};
 use crate::packet::IcmpError;
 use crate::side::Family;
 use crate::stage::{Broken, PATIENCE, Played, Stage};
+use crate::text::{Step, Text};
 use crate::timeline::PacketMoment;
 
 pub(super) static SCENARIO: Scenario = Scenario {
-    name: "unreachable-during-connect",
-    title: "a router refuses the SYN",
-    source: "UNP 4.3, figure A.15, A.16, RFC 9293 3.9.2.2",
-    question: "A router answers the client's SYN with an ICMP error. What does connect say, and when?",
-    book: "Destination unreachable is a soft error: the kernel keeps it in mind and goes on sending SYNs; only when 75 \
-           seconds are over connect fails with EHOSTUNREACH or ENETUNREACH instead of ETIMEDOUT.",
-    linux: "Every such error is hard during connect: it fails at once, after one SYN, with an errno for each code. It is \
-            soft only if it comes while the kernel still is busy with that socket, as from a local firewall.",
+    text: Text {
+        name: "unreachable-during-connect",
+        title: "a router refuses the SYN",
+        source: "UNP 4.3, figure A.15, A.16, RFC 9293 3.9.2.2",
+        question: "A router answers the client's SYN with an ICMP error. What does connect say, \
+                   and when?",
+        book: "Destination unreachable is a soft error: the kernel keeps it in mind and goes on \
+               sending SYNs; only when 75 seconds are over connect fails with EHOSTUNREACH or \
+               ENETUNREACH instead of ETIMEDOUT.",
+        kernel: "Every such error is hard during connect: it fails at once, after one SYN, with an \
+                 errno for each code. It is soft only if it comes while the kernel still is busy \
+                 with that socket, as from a local firewall.",
+        timers: &[],
+        steps: &[
+            Step {
+                does: "the client connects several times; a router answers each SYN with another \
+                       error",
+                claims: &[
+                    "network unreachable is ENETUNREACH",
+                    "host unreachable is EHOSTUNREACH",
+                    "port unreachable is ECONNREFUSED, as an RST is",
+                    "time exceeded (a routing loop) is EHOSTUNREACH",
+                    "a firewall's prohibition is EHOSTUNREACH, in IPv6 EACCES",
+                ],
+            },
+            Step {
+                does: "the rarer codes",
+                claims: &[
+                    "have an errno each",
+                    "and no connect sends a SYN after its error",
+                ],
+            },
+        ],
+    },
     play,
-    text: include_str!("unreachable_during_connect.rs"),
 };
 
 /// The codes of type 3 (destination unreachable) and others, each with the errno it becomes.

@@ -10,20 +10,63 @@ use crate::packet::IcmpError;
 use crate::pace::Timer;
 use crate::side::Side;
 use crate::stage::{PATIENCE, Played, Stage};
+use crate::text::{Step, Text};
 use tcpecho_os::tcp_state::TcpState;
 
 pub(super) static SCENARIO: Scenario = Scenario {
-    name: "unreachable-while-established",
-    title: "a router refuses a connection's data",
-    source: "UNP 5.14, A.5, RFC 9293 3.9.2.2, ip(7)",
-    question: "A router says that the server's host cannot be reached, in the middle of a connection. What does the client \
-               see, and when?",
-    book: "Nothing yet: the error is soft. TCP sends again, and only if it gives up read fails, with EHOSTUNREACH instead \
-           of ETIMEDOUT (5.14).",
-    linux: "The same; an acknowledgement makes the error forgotten, and so does asking for it with SO_ERROR. A program that would know at once sets IP_RECVERR (IPV6_RECVERR): the next call on the socket fails \
-            with EHOSTUNREACH, and the connection lives on all the same.",
+    text: Text {
+        name: "unreachable-while-established",
+        title: "a router refuses a connection's data",
+        source: "UNP 5.14, A.5, RFC 9293 3.9.2.2, ip(7)",
+        question: "A router says that the server's host cannot be reached, in the middle of a \
+                   connection. What does the client see, and when?",
+        book: "Nothing yet: the error is soft. TCP sends again, and only if it gives up read \
+               fails, with EHOSTUNREACH instead of ETIMEDOUT (5.14).",
+        kernel: "The same; an acknowledgement makes the error forgotten, and so does asking for it \
+                 with SO_ERROR. A program that would know at once sets IP_RECVERR (IPV6_RECVERR): \
+                 the next call on the socket fails with EHOSTUNREACH, and the connection lives on \
+                 all the same.",
+        timers: &[Timer::Retransmission],
+        steps: &[
+            Step {
+                does: "a client and a server are connected; a router cannot reach the server's \
+                       host for a while",
+                claims: &[
+                    "the client's data is answered with host unreachable",
+                    "the client is ESTABLISHED all the same",
+                    "recv does not fail for it; there just is no data",
+                    "SO_ERROR tells of it all the same",
+                ],
+            },
+            Step {
+                does: "the host can be reached again",
+                claims: &[
+                    "the data, sent again, arrives",
+                    "and is acknowledged",
+                    "with that the later errors are forgotten, too",
+                ],
+            },
+            Step {
+                does: "the host is unreachable for good, and the client's kernel impatient",
+                claims: &[
+                    "send succeeds",
+                    "recv fails with EHOSTUNREACH, not ETIMEDOUT",
+                    "but not before retransmission has given up",
+                    "each of several tries was answered so",
+                ],
+            },
+            Step {
+                does: "another client wants to know at once: IP_RECVERR",
+                claims: &[
+                    "its next call fails with EHOSTUNREACH",
+                    "after one try",
+                    "its connection is ESTABLISHED",
+                    "and the data, sent again, arrives",
+                ],
+            },
+        ],
+    },
     play,
-    text: include_str!("unreachable_while_established.rs"),
 };
 
 fn play(stage: &mut Stage) -> Played {

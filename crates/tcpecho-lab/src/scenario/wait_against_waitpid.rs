@@ -2,18 +2,54 @@
 
 use super::Scenario;
 use crate::stage::{Actor, Broken, PATIENCE, Played, Stage};
+use crate::text::{Step, Text};
 
 pub(super) static SCENARIO: Scenario = Scenario {
-    name: "wait-against-waitpid",
-    title: "five children end at once",
-    source: "UNP 5.10",
-    question: "Why is it not enough to call wait in the handler of SIGCHLD?",
-    book: "Unix signals are not queued: five children that end at the same time may raise the handler once only, or a \
-           few times, so wait leaves zombies, how many depends on timing. A loop around waitpid with WNOHANG leaves none.",
-    linux: "The same. Here the server stands still while the children end, which takes timing out of it: of five \
-            SIGCHLD one is delivered, so wait leaves four zombies, every time.",
+    text: Text {
+        name: "wait-against-waitpid",
+        title: "five children end at once",
+        source: "UNP 5.10",
+        question: "Why is it not enough to call wait in the handler of SIGCHLD?",
+        book: "Unix signals are not queued: five children that end at the same time may raise the \
+               handler once only, or a few times, so wait leaves zombies, how many depends on \
+               timing. A loop around waitpid with WNOHANG leaves none.",
+        kernel: "The same. Here the server stands still while the children end, which takes timing \
+                 out of it: of five SIGCHLD one is delivered, so wait leaves four zombies, every \
+                 time.",
+        timers: &[],
+        steps: &[
+            Step {
+                does: "a server with five children calls wait once for each SIGCHLD; it is \
+                       stopped, and its client ends",
+                claims: &[
+                    "all five are zombies, as nobody has waited for them yet",
+                ],
+            },
+            Step {
+                does: "the server goes on",
+                claims: &[
+                    "its handler has been called once",
+                    "four zombies are left",
+                    "it can still wait for them itself",
+                ],
+            },
+            Step {
+                does: "another server calls waitpid in a loop; it is stopped, and its client ends",
+                claims: &[
+                    "five zombies again",
+                ],
+            },
+            Step {
+                does: "this server goes on",
+                claims: &[
+                    "its handler has been called once, too",
+                    "no zombie is left",
+                    "there is nothing to wait for",
+                ],
+            },
+        ],
+    },
     play,
-    text: include_str!("wait_against_waitpid.rs"),
 };
 
 fn play(stage: &mut Stage) -> Played {

@@ -6,19 +6,50 @@ use super::Scenario;
 use crate::impairment::Matcher;
 use crate::side::Side;
 use crate::stage::{PATIENCE, Played, Stage};
+use crate::text::{Step, Text};
 use tcpecho_os::tcp_state::TcpState;
 
 pub(super) static SCENARIO: Scenario = Scenario {
-    name: "zero-window",
-    title: "the reader does not read",
-    source: "UNP 2.4, 2.11, RFC 9293 3.8.6.1",
-    question: "What stops a sender whose receiver does not read, and what makes it go on?",
-    book: "The receiver advertises a window: the room in its buffer. When it is zero nothing more may be sent, and \
-           write blocks once the send buffer is full too, until the application at the other end reads.",
-    linux: "The same. The window is probed with empty segments one byte below it, ever more rarely; each is \
-            answered. While answers come the connection never ends, however small tcp_retries2 is.",
+    text: Text {
+        name: "zero-window",
+        title: "the reader does not read",
+        source: "UNP 2.4, 2.11, RFC 9293 3.8.6.1",
+        question: "What stops a sender whose receiver does not read, and what makes it go on?",
+        book: "The receiver advertises a window: the room in its buffer. When it is zero nothing \
+               more may be sent, and write blocks once the send buffer is full too, until the \
+               application at the other end reads.",
+        kernel: "The same. The window is probed with empty segments one byte below it, ever more \
+                 rarely; each is answered. While answers come the connection never ends, however \
+                 small tcp_retries2 is.",
+        timers: &[],
+        steps: &[
+            Step {
+                does: "the client sends 40000 bytes through small buffers, and the server does not \
+                       read",
+                claims: &[
+                    "the server's kernel says that its window is 0",
+                ],
+            },
+            Step {
+                does: "the client's kernel asks, five times",
+                claims: &[
+                    "each question is an empty segment one byte below the window",
+                    "each was answered: the window is still 0",
+                    "the client's call has not returned",
+                    "the connection is ESTABLISHED, although tcp_retries2 is 3",
+                ],
+            },
+            Step {
+                does: "the server reads",
+                claims: &[
+                    "it gets everything, in many pieces",
+                    "the server's kernel has opened the window again",
+                    "the client's one call has sent it all",
+                ],
+            },
+        ],
+    },
     play,
-    text: include_str!("zero_window.rs"),
 };
 
 const BYTES: usize = 40_000;

@@ -2,18 +2,66 @@
 
 use super::Scenario;
 use crate::stage::{PATIENCE, Played, Stage};
+use crate::text::{Step, Text};
 
 pub(super) static SCENARIO: Scenario = Scenario {
-    name: "zombies-without-handler",
-    title: "children end and nobody waits for them",
-    source: "UNP 5.7, 5.8, 5.9",
-    question: "What is left of a server's children when their connections are over and SIGCHLD is not handled?",
-    book: "SIGCHLD is ignored by default, but each child stays a zombie until its parent fetches its status; ignoring \
-           the signal by SIG_IGN prevents zombies on some systems only, so a server has to catch it and wait.",
-    linux: "By default the same: a zombie for each child. SIG_IGN does prevent them, as POSIX has asked since 2001; \
-            there is nothing to wait for then, and waitpid says ECHILD.",
+    text: Text {
+        name: "zombies-without-handler",
+        title: "children end and nobody waits for them",
+        source: "UNP 5.7, 5.8, 5.9",
+        question: "What is left of a server's children when their connections are over and SIGCHLD \
+                   is not handled?",
+        book: "SIGCHLD is ignored by default, but each child stays a zombie until its parent \
+               fetches its status; ignoring the signal by SIG_IGN prevents zombies on some systems \
+               only, so a server has to catch it and wait.",
+        kernel: "By default the same: a zombie for each child. SIG_IGN does prevent them, as POSIX \
+                 has asked since 2001; there is nothing to wait for then, and waitpid says ECHILD.",
+        timers: &[],
+        steps: &[
+            Step {
+                does: "a server gives each of a client's five connections to a child, and leaves \
+                       SIGCHLD alone",
+                claims: &[
+                    "it has five children",
+                    "waitpid finds none that has ended",
+                ],
+            },
+            Step {
+                does: "the client ends, and with it its five connections",
+                claims: &[
+                    "the children read the end of their streams, exit, and are five zombies",
+                ],
+            },
+            Step {
+                does: "the server calls waitpid once",
+                claims: &[
+                    "it gets a child's number at once",
+                    "that zombie is gone, and four are left",
+                ],
+            },
+            Step {
+                does: "it calls waitpid until there is nothing to wait for",
+                claims: &[
+                    "it gets the other four",
+                    "now it has no children",
+                ],
+            },
+            Step {
+                does: "another server has five children, and ignores SIGCHLD by SIG_IGN",
+                claims: &[
+                    "they still run",
+                ],
+            },
+            Step {
+                does: "its client ends, too",
+                claims: &[
+                    "the children are gone without becoming zombies",
+                    "there is nothing to wait for",
+                ],
+            },
+        ],
+    },
     play,
-    text: include_str!("zombies_without_handler.rs"),
 };
 
 fn play(stage: &mut Stage) -> Played {

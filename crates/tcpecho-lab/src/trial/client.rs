@@ -5,10 +5,10 @@ use std::fmt::Write as _;
 use std::time::Duration;
 
 use super::Fault;
-use super::stranger::{END, NOTICE, Stranger};
+use super::harness::{END, Harness, NOTICE, ProgramUnderTest};
 use crate::impairment::{Matcher, Rule};
 use crate::side::Side;
-use crate::stage::{Actor, Broken, PATIENCE, Played, Stage};
+use crate::stage::{Actor, Broken, PATIENCE, Played};
 
 table! {
     normal_startup
@@ -28,10 +28,9 @@ table! {
     abort_on_overflow
     half_close
     close_with_unread_data
-    segment_lost
-    segment_doubled
-    segments_reordered
-    segment_corrupted
+    ;
+    segments::client
+    ;
     zero_window
     mtu_black_hole
     fragmentation_needed
@@ -41,37 +40,42 @@ table! {
 }
 
 /// A server of ours listens, the program is started and connects.
-fn meet(stage: &mut Stage) -> Result<(Stranger, Actor), Broken> {
-    let server = stage.listening(10)?;
+fn meet(harness: &mut Harness) -> Result<(ProgramUnderTest, Actor), Broken> {
+    let server = harness.stage.listening(10)?;
     server.must("sigpipe ignore")?;
-    let stranger = stage.stranger(Side::Client)?;
+    let program = harness.start(Side::Client)?;
     server.begin("accept")?;
-    if stage.hears(&server, END).is_err() {
-        return Err(stage.stuck("the program does not connect"));
+    if harness.hears(&server, END).is_err() {
+        return Err(harness.stuck("the program does not connect"));
     }
-    Ok((stranger, server))
+    Ok((program, server))
 }
 
 /// A line goes there and back; when this returns, the program has read it.
-fn exchange(stage: &mut Stage, stranger: &Stranger, server: &Actor, line: &str) -> Played {
-    let mark = stage.two().timeline.mark();
-    stranger.types(line);
-    answer(stage, server, line)?;
-    stage.delivered(&Matcher::data().from_server(), mark, PATIENCE)?;
-    if stage.wait_until_read(Side::Client).is_err() {
-        return Err(stage.stuck("the program does not read the reply before it gets more input"));
+fn exchange(
+    harness: &mut Harness,
+    program: &ProgramUnderTest,
+    server: &Actor,
+    line: &str,
+) -> Played {
+    let mark = harness.stage.two().timeline.mark();
+    program.types(line);
+    answer(harness, server, line)?;
+    harness.delivered(&Matcher::data().from_server(), mark, PATIENCE)?;
+    if harness.wait_until_read(Side::Client).is_err() {
+        return Err(harness.stuck("the program does not read the reply before it gets more input"));
     }
-    stage.wait_until_acknowledged()
+    harness.wait_until_acknowledged()
 }
 
 /// The server gets the line and sends it back.
-fn answer(stage: &mut Stage, server: &Actor, line: &str) -> Played {
+fn answer(harness: &mut Harness, server: &Actor, line: &str) -> Played {
     let length = line.len() + 1;
-    let said = echoed(stage, server, length)?;
+    let said = echoed(harness, server, length)?;
     if said == format!("ok {length}") {
         Ok(())
     } else {
-        Err(stage.stuck(&format!("the program does not send the line {line:?}: {said}")))
+        Err(harness.stuck(&format!("the program does not send the line {line:?}: {said}")))
     }
 }
 
@@ -79,13 +83,13 @@ fn answer(stage: &mut Stage, server: &Actor, line: &str) -> Played {
 const NOTHING_CAME: &str = "not all of it came";
 
 /// What echoing so many bytes came to.
-fn echoed(stage: &Stage, server: &Actor, bytes: usize) -> Result<String, Broken> {
+fn echoed(harness: &Harness, server: &Actor, bytes: usize) -> Result<String, Broken> {
     server.begin(&format!("echo {bytes}"))?;
-    let said = stage.hears(server, END);
+    let said = harness.hears(server, END);
     Ok(said.unwrap_or_else(|_| NOTHING_CAME.into()))
 }
 
-impl Stage {
+impl Harness {
     /// The server got so many bytes from the program and could send them back.
     fn claim_echoed(&mut self, sentence: &str, said: &str, bytes: usize) {
         let fault = if said == NOTHING_CAME { Fault::Hung } else { Fault::Lost };
@@ -108,22 +112,41 @@ pub(super) fn many_lines(count: usize) -> Vec<String> {
 }
 
 /// Twenty lines go there and back over a wire that does this to them; tells what the echo came to.
-fn through(stage: &mut Stage, rules: Vec<Rule>) -> Result<(Stranger, Vec<String>, String), Broken> {
+fn through(
+    harness: &mut Harness,
+    rules: Vec<Rule>,
+) -> Result<(ProgramUnderTest, Vec<String>, String), Broken> {
     // With many packets, looking at states after each is what takes the time.
-    stage.two().watch_states(false);
-    stage.two().set_rto_min(Duration::from_millis(20))?;
+    harness.stage.two().watch_states(false);
+    harness.stage.two().set_rto_min(Duration::from_millis(20))?;
     // Whoever has closed still has much to send; 0 means 8.
-    stage.two().set_sysctl("net.ipv4.tcp_orphan_retries", "0")?;
-    let (stranger, server) = meet(stage)?;
+    harness.stage.two().set_sysctl("net.ipv4.tcp_orphan_retries", "0")?;
+    let (program, server) = meet(harness)?;
     for rule in rules {
-        stage.wire_rule(rule);
+        harness.stage.wire_rule(rule);
     }
     let lines = many_lines(20);
     for line in &lines {
-        stranger.types(line);
+        program.types(line);
     }
-    stranger.ends_input();
-    let said = echoed(stage, &server, 20_000)?;
+    program.ends_input();
+    let said = echoed(harness, &server, 20_000)?;
     server.call("close")?;
-    Ok((stranger, lines, said))
+    Ok((program, lines, said))
+}
+
+/// The claims of [`twenty_lines`].
+pub(super) const THROUGH: &[&str] = &[
+    "the server got everything and could send it back",
+    "the program ends with status 0",
+    "every line came back, in order, once",
+];
+
+/// Twenty lines go there and back over a wire that does this to them.
+pub(super) fn twenty_lines(harness: &mut Harness, rules: Vec<Rule>) -> Played {
+    let (program, lines, said) = through(harness, rules)?;
+    harness.claim_echoed("the server got everything and could send it back", &said, 20000);
+    harness.claim_ends_well("the program ends with status 0", &program);
+    harness.claim_output("every line came back, in order, once", &program, &lines);
+    Ok(())
 }

@@ -8,11 +8,13 @@ use rustix::process::{Signal, pidfd_send_signal};
 
 use super::Fault;
 use super::client::many_lines;
+use super::harness::{END, Harness, ProgramUnderTest};
 use super::server::open;
-use super::stranger::{END, Stranger};
+use crate::glances::until;
 use crate::impairment::{Matcher, Rule};
 use crate::side::Side;
-use crate::stage::{Broken, PORT, Played, Stage};
+use crate::stage::{Broken, PORT, Played};
+use crate::timeline::{Place, What};
 use tcpecho_os::tcp_state::TcpState;
 
 table! {
@@ -23,63 +25,62 @@ table! {
     crash_and_reboot
     operator_shutdown
     half_close
-    segment_lost
-    segment_doubled
-    segments_reordered
-    segment_corrupted
+    ;
+    segments::pair
+    ;
     middlebox_forgets_silently
     middlebox_forgets_with_reset
 }
 
 /// A client and a server, both somebody's.
 struct Pair {
-    client: Stranger,
-    server: Stranger,
+    client: ProgramUnderTest,
+    server: ProgramUnderTest,
 }
 
 /// The server is started and listens, the client is started and connects.
-fn meet(stage: &mut Stage) -> Result<Pair, Broken> {
-    let server = open(stage)?;
-    let client = stage.stranger(Side::Client)?;
+fn meet(harness: &mut Harness) -> Result<Pair, Broken> {
+    let server = open(harness)?;
+    let client = harness.start(Side::Client)?;
     let connected = || {
-        let sockets = stage.connections(Side::Client, PORT);
+        let sockets = harness.stage.connections(Side::Client, PORT);
         sockets.iter().any(|socket| socket.state == TcpState::Established)
     };
-    if stage.comes(END, || connected() || client.program.exit().is_some()) && connected() {
+    if harness.comes(END, || connected() || client.process.exit().is_some()) && connected() {
         Ok(Pair { client, server })
     } else {
-        Err(stage.stuck("the client does not connect"))
+        Err(harness.stuck("the client does not connect"))
     }
 }
 
 /// A line goes there and back; when this returns, the client has read it.
-fn exchange(stage: &mut Stage, pair: &Pair, line: &str) -> Played {
-    let mark = stage.two().timeline.mark();
+fn exchange(harness: &mut Harness, pair: &Pair, line: &str) -> Played {
+    let mark = harness.stage.two().timeline.mark();
     pair.client.types(line);
     let there = Matcher::data().from_client().containing(line);
-    if stage.delivered(&there, mark, END).is_err() {
-        return Err(stage.stuck(&format!("the client does not send the line {line:?}")));
+    if harness.delivered(&there, mark, END).is_err() {
+        return Err(harness.stuck(&format!("the client does not send the line {line:?}")));
     }
     let back = Matcher::data().from_server().containing(line);
-    if stage.delivered(&back, mark, END).is_err() {
-        return Err(stage.stuck(&format!("the server does not send the line {line:?} back")));
+    if harness.delivered(&back, mark, END).is_err() {
+        return Err(harness.stuck(&format!("the server does not send the line {line:?} back")));
     }
-    if stage.wait_until_read(Side::Client).is_err() {
-        return Err(stage.stuck("the client does not read the reply before it gets more input"));
+    if harness.wait_until_read(Side::Client).is_err() {
+        return Err(harness.stuck("the client does not read the reply before it gets more input"));
     }
-    stage.wait_until_acknowledged()
+    harness.wait_until_acknowledged()
 }
 
 /// Twenty lines are typed and the input ends, over a wire that does this to them.
-fn through(stage: &mut Stage, rules: Vec<Rule>) -> Result<(Pair, Vec<String>), Broken> {
+fn through(harness: &mut Harness, rules: Vec<Rule>) -> Result<(Pair, Vec<String>), Broken> {
     // With many packets, looking at states after each is what takes the time.
-    stage.two().watch_states(false);
-    stage.two().set_rto_min(Duration::from_millis(20))?;
+    harness.stage.two().watch_states(false);
+    harness.stage.two().set_rto_min(Duration::from_millis(20))?;
     // Whoever has closed still has much to send; 0 means 8.
-    stage.two().set_sysctl("net.ipv4.tcp_orphan_retries", "0")?;
-    let pair = meet(stage)?;
+    harness.stage.two().set_sysctl("net.ipv4.tcp_orphan_retries", "0")?;
+    let pair = meet(harness)?;
     for rule in rules {
-        stage.wire_rule(rule);
+        harness.stage.wire_rule(rule);
     }
     let lines = many_lines(20);
     for line in &lines {
@@ -90,15 +91,15 @@ fn through(stage: &mut Stage, rules: Vec<Rule>) -> Result<(Pair, Vec<String>), B
 }
 
 /// Kills the server's process and what it has started (`Program::descendants`): one of those may hold the connection.
-fn kill_all(server: &Stranger, descendants: Vec<OwnedFd>) {
-    server.program.kill();
+fn kill_all(server: &ProgramUnderTest, descendants: Vec<OwnedFd>) {
+    server.process.kill();
     for descendant in descendants {
         // One that has ended meanwhile needs no killing.
         let _ = pidfd_send_signal(&descendant, Signal::KILL);
     }
 }
 
-impl Stage {
+impl Harness {
     /// That end has a connection, and it is established.
     fn claim_established(&mut self, sentence: &str, side: Side) {
         let established = self.comes(END, || {
@@ -121,15 +122,35 @@ impl Stage {
             sockets.iter().any(|socket| socket.state == TcpState::TimeWait)
         };
         // The last ACK may be under way.
-        Stage::until(Duration::from_secs(1), || Side::BOTH.into_iter().any(waits));
-        let keeper = match Side::BOTH.map(waits) {
-            [true, false] => "the client keeps TIME_WAIT",
-            [false, true] => "the server keeps TIME_WAIT",
-            [false, false] => "nobody keeps TIME_WAIT",
-            [true, true] => "both keep TIME_WAIT",
-        };
-        self.claim(sentence, keeper != "both keep TIME_WAIT");
-        self.step(keeper);
-        self.note(keeper);
+        until(Duration::from_secs(1), || Side::BOTH.into_iter().any(waits));
+        let keepers: Vec<Side> = Side::BOTH.into_iter().filter(|side| waits(*side)).collect();
+        self.claim(sentence, keepers.len() < 2);
+        for side in &keepers {
+            let timeline = &self.stage.two().timeline;
+            timeline.record(Place::Host(*side), What::Step("keeps TIME_WAIT".into()));
+        }
+        self.note(match keepers.as_slice() {
+            [] => "nobody keeps TIME_WAIT".into(),
+            [side] => format!("the {side} keeps TIME_WAIT"),
+            _ => "both keep TIME_WAIT".into(),
+        });
     }
+}
+
+/// The claims of [`twenty_lines`].
+pub(super) const THROUGH: &[&str] = &[
+    "the client ends with status 0",
+    "every line came back, in order, once",
+    "the server leaves no socket in CLOSE_WAIT",
+    "the server goes on",
+];
+
+/// Twenty lines go there and back over a wire that does this to them.
+pub(super) fn twenty_lines(harness: &mut Harness, rules: Vec<Rule>) -> Played {
+    let (pair, lines) = through(harness, rules)?;
+    harness.claim_ends_well("the client ends with status 0", &pair.client);
+    harness.claim_output("every line came back, in order, once", &pair.client, &lines);
+    harness.claim_no_close_wait("the server leaves no socket in CLOSE_WAIT");
+    harness.claim_runs("the server goes on", &pair.server);
+    Ok(())
 }

@@ -1,12 +1,13 @@
 //! What echo servers go through, and the words for it.
 
-use super::stranger::{END, NOTICE, Stranger, words};
+use super::harness::{END, Harness, NOTICE, ProgramUnderTest, words};
 use super::{Fault, NOT_LISTENING};
 use std::time::Duration;
 
+use crate::glances::until;
 use crate::impairment::Rule;
 use crate::side::{Family, Side};
-use crate::stage::{Actor, Broken, PATIENCE, PORT, Played, Stage};
+use crate::stage::{Actor, Broken, PATIENCE, PORT, Played};
 use tcpecho_os::tcp_state::TcpState;
 
 table! {
@@ -21,10 +22,9 @@ table! {
     bind_in_use_by_time_wait
     half_close
     close_with_unread_data
-    segment_lost
-    segment_doubled
-    segments_reordered
-    segment_corrupted
+    ;
+    segments::server
+    ;
     zero_window
     mtu_black_hole
     fragmentation_needed
@@ -35,44 +35,49 @@ table! {
 }
 
 /// The program is started; it listens when this returns.
-pub(super) fn open(stage: &mut Stage) -> Result<Stranger, Broken> {
-    let mut stranger = stage.stranger(Side::Server)?;
-    if stage.comes(PATIENCE, || listens(stage) || stranger.program.exit().is_some())
-        && listens(stage)
+pub(super) fn open(harness: &mut Harness) -> Result<ProgramUnderTest, Broken> {
+    let mut program = harness.start(Side::Server)?;
+    if harness.comes(PATIENCE, || listens(harness) || program.process.exit().is_some())
+        && listens(harness)
     {
-        stranger.children = stranger.program.children().len();
-        Ok(stranger)
+        program.children = program.process.children().len();
+        Ok(program)
     } else {
-        let end = stranger.program.exit().map_or("it still runs".into(), words);
+        let end = program.process.exit().map_or("it still runs".into(), words);
         Err(Broken::new(format!("{NOT_LISTENING} on port {PORT}: {end}")))
     }
 }
 
 /// Whether anything listens on the port, be it for both families.
-fn listens(stage: &Stage) -> bool {
-    let families: &[Family] = match stage.family() {
+fn listens(harness: &Harness) -> bool {
+    let families: &[Family] = match harness.stage.family() {
         Family::V4 => &Family::BOTH,
         Family::V6 => &[Family::V6],
     };
-    let mut sockets = families.iter().flat_map(|family| stage.two().server.sockets(*family));
+    let mut sockets =
+        families.iter().flat_map(|family| harness.stage.two().server.sockets(*family));
     sockets.any(|socket| socket.state == TcpState::Listen && socket.local.port() == PORT)
 }
 
 /// A client of ours, connected.
-fn customer(stage: &Stage) -> Result<Actor, Broken> {
-    let client = stage.client()?;
+fn customer(harness: &Harness) -> Result<Actor, Broken> {
+    let client = harness.stage.client()?;
     client.must("sigpipe ignore")?;
-    client.must(&stage.connect_line())?;
+    client.must(&harness.stage.connect_line())?;
     Ok(client)
 }
 
 /// What is wrong if a line does not come back to this client.
-fn served(stage: &Stage, client: &Actor, line: &str) -> Result<Option<(Fault, String)>, Broken> {
-    served_within(stage, END, client, line)
+fn served(
+    harness: &Harness,
+    client: &Actor,
+    line: &str,
+) -> Result<Option<(Fault, String)>, Broken> {
+    served_within(harness, END, client, line)
 }
 
 fn served_within(
-    stage: &Stage,
+    harness: &Harness,
     patience: Duration,
     client: &Actor,
     line: &str,
@@ -82,7 +87,7 @@ fn served_within(
         return Ok(Some((Fault::Lost, format!("sending it: {sent}"))));
     }
     client.begin("recv 1000")?;
-    let Ok(said) = stage.hears(client, patience) else {
+    let Ok(said) = harness.hears(client, patience) else {
         return Ok(Some((Fault::Hung, "no answer".into())));
     };
     let wanted = format!("ok {} {line}\\n", line.len() + 1);
@@ -93,38 +98,43 @@ fn served_within(
     })
 }
 
-impl Stage {
+impl Harness {
     /// A line comes back to this client.
-    fn claim_serves(&mut self, sentence: &str, stranger: &Stranger, client: &Actor) -> Played {
+    fn claim_serves(
+        &mut self,
+        sentence: &str,
+        program: &ProgramUnderTest,
+        client: &Actor,
+    ) -> Played {
         let fault = served(self, client, "hello")?;
-        let died = stranger.program.exit().map(|exit| (Fault::Died, words(exit)));
+        let died = program.process.exit().map(|exit| (Fault::Died, words(exit)));
         self.claim_without(sentence, fault.map(|fault| died.unwrap_or(fault)));
         Ok(())
     }
 
     /// A new client gets in, and a line comes back to it.
-    fn claim_serves_another(&mut self, sentence: &str, stranger: &Stranger) -> Played {
-        let client = self.client()?;
+    fn claim_serves_another(&mut self, sentence: &str, program: &ProgramUnderTest) -> Played {
+        let client = self.stage.client()?;
         client.must("sigpipe ignore")?;
-        client.begin(&self.connect_line())?;
+        client.begin(&self.stage.connect_line())?;
         let said = self.hears(&client, END).unwrap_or_else(|_| "no answer".into());
         if said == "ok" {
-            return self.claim_serves(sentence, stranger, &client);
+            return self.claim_serves(sentence, program, &client);
         }
-        let fault = stranger.program.exit().map(|exit| (Fault::Died, words(exit)));
+        let fault = program.process.exit().map(|exit| (Fault::Died, words(exit)));
         let fault = fault.unwrap_or((Fault::Hung, format!("connecting: {said}")));
         self.claim_without(sentence, Some(fault));
         Ok(())
     }
 
     /// No child that has ended is left, once those of clients that have gone are done.
-    fn claim_no_zombies(&mut self, sentence: &str, stranger: &Stranger) {
-        let program = &stranger.program;
-        let extra = || program.children().len().saturating_sub(stranger.children);
-        self.comes(END, || extra() <= program.zombies());
-        Stage::until(NOTICE, || program.zombies() == 0);
-        let zombies = program.zombies();
-        self.guest.conduct.zombies = Some(zombies);
+    fn claim_no_zombies(&mut self, sentence: &str, program: &ProgramUnderTest) {
+        let process = &program.process;
+        let extra = || process.children().len().saturating_sub(program.children);
+        self.comes(END, || extra() <= process.zombies());
+        until(NOTICE, || process.zombies() == 0);
+        let zombies = process.zombies();
+        self.conduct.zombies = Some(zombies);
         self.claim_without(
             sentence,
             (zombies > 0).then(|| (Fault::Zombies, format!("{zombies} left"))),
@@ -139,7 +149,7 @@ impl Stage {
             left.iter().all(|socket| socket.state == TcpState::TimeWait)
         });
         let left = left.iter().filter(|socket| socket.state == TcpState::CloseWait).count();
-        self.guest.conduct.close_wait = Some(left);
+        self.conduct.close_wait = Some(left);
         self.claim_without(
             sentence,
             (left > 0).then(|| (Fault::CloseWait, format!("{left} left"))),
@@ -147,10 +157,10 @@ impl Stage {
     }
 
     /// It has no more descriptors than it had.
-    fn claim_no_descriptors(&mut self, sentence: &str, stranger: &Stranger, before: usize) {
-        self.comes(END, || stranger.program.descriptors() <= before);
-        let more = stranger.program.descriptors().saturating_sub(before);
-        self.guest.conduct.leaked_descriptors = Some(more);
+    fn claim_no_descriptors(&mut self, sentence: &str, program: &ProgramUnderTest, before: usize) {
+        self.comes(END, || program.process.descriptors() <= before);
+        let more = program.process.descriptors().saturating_sub(before);
+        self.conduct.leaked_descriptors = Some(more);
         self.claim_without(sentence, (more > 0).then(|| (Fault::Leaked, format!("{more} more"))));
     }
 
@@ -158,7 +168,7 @@ impl Stage {
     fn claim_comes_back(
         &mut self,
         sentence: &str,
-        stranger: &Stranger,
+        program: &ProgramUnderTest,
         client: &Actor,
         bytes: usize,
     ) -> Played {
@@ -171,25 +181,36 @@ impl Stage {
             Ok(said) => Some((Fault::Lost, said)),
             Err(_) => Some((Fault::Hung, "no end of file".into())),
         };
-        let died = stranger.program.exit().map(|exit| (Fault::Died, words(exit)));
+        let died = program.process.exit().map(|exit| (Fault::Died, words(exit)));
         self.claim_without(sentence, fault.map(|fault| died.unwrap_or(fault)));
         Ok(())
     }
 }
 
 /// 20000 bytes go there over a wire that does this to them, and the client ends its half.
-fn through(stage: &mut Stage, rules: Vec<Rule>) -> Result<(Stranger, Actor), Broken> {
+fn through(harness: &mut Harness, rules: Vec<Rule>) -> Result<(ProgramUnderTest, Actor), Broken> {
     // With many packets, looking at states after each is what takes the time.
-    stage.two().watch_states(false);
-    stage.two().set_rto_min(Duration::from_millis(20))?;
+    harness.stage.two().watch_states(false);
+    harness.stage.two().set_rto_min(Duration::from_millis(20))?;
     // Whoever has closed still has much to send; 0 means 8.
-    stage.two().set_sysctl("net.ipv4.tcp_orphan_retries", "0")?;
-    let stranger = open(stage)?;
-    let client = customer(stage)?;
+    harness.stage.two().set_sysctl("net.ipv4.tcp_orphan_retries", "0")?;
+    let program = open(harness)?;
+    let client = customer(harness)?;
     for rule in rules {
-        stage.wire_rule(rule);
+        harness.stage.wire_rule(rule);
     }
     client.must("send 20000 lines")?;
     client.must("shutdown wr")?;
-    Ok((stranger, client))
+    Ok((program, client))
+}
+
+/// The claims of [`twenty_kilobytes`].
+pub(super) const THROUGH: &[&str] = &["all bytes come back, in order, once", "the program goes on"];
+
+/// 20000 bytes go there and back over a wire that does this to them.
+pub(super) fn twenty_kilobytes(harness: &mut Harness, rules: Vec<Rule>) -> Played {
+    let (program, client) = through(harness, rules)?;
+    harness.claim_comes_back("all bytes come back, in order, once", &program, &client, 20_000)?;
+    harness.claim_runs("the program goes on", &program);
+    Ok(())
 }

@@ -3,32 +3,59 @@
 use crate::impairment::{Matcher, Rule};
 use crate::packet::reset_sender;
 use crate::side::Side;
-use crate::stage::{Broken, PATIENCE, Played, Stage};
+use crate::stage::{Broken, PATIENCE, Played};
+use crate::trial::Trial;
+use crate::trial::harness::Harness;
+use crate::text::{Step, Text};
 
-trial! {
-    "abort-on-overflow", "the connection is reset as soon as it is made", "UNP 4.5",
-    "connect works, and RST is already there. Does the program notice, and say that it failed?",
-    "abort_on_overflow.rs"
-}
+pub(super) static TRIAL: Trial = Trial {
+    sides: &[Side::Client],
+    text: Text {
+        name: "abort-on-overflow",
+        title: "the connection is reset as soon as it is made",
+        source: "UNP 4.5",
+        question: "connect works, and RST is already there. Does the program notice, and say that \
+                   it failed?",
+        steps: &[
+            Step {
+                does: "the wire keeps the handshake's last packet, until connect has returned, and \
+                       answers it with RST",
+                claims: &[
+                    "RST arrives",
+                    "the program notices while nobody types",
+                ],
+            },
+            Step {
+                does: "more is typed and the input ends if it runs still",
+                claims: &[
+                    "it ends, and its status is not 0",
+                    "it has written nothing to standard output",
+                ],
+            },
+        ],
+        ..Text::TRIAL
+    },
+    play,
+};
 
-fn play(stage: &mut Stage) -> Played {
-    stage.step("the wire keeps the handshake's last packet, until connect has returned, and answers it with RST");
-    let _server = stage.listening(10)?;
+fn play(harness: &mut Harness) -> Played {
+    harness.step("the wire keeps the handshake's last packet, until connect has returned, and answers it with RST");
+    let _server = harness.stage.listening(10)?;
     let last = Matcher::ack().from_client();
-    stage.wire_rule(Rule::hold(last.clone()).once());
-    let stranger = stage.stranger(Side::Client)?;
-    let seen = stage.sent(&last, 0, PATIENCE)?;
-    stranger.program.wait_asleep(PATIENCE)?;
-    stage.decisive();
-    stage.two().wire.discard(&last);
+    harness.stage.wire_rule(Rule::hold(last.clone()).once());
+    let program = harness.start(Side::Client)?;
+    let seen = harness.sent(&last, 0, PATIENCE)?;
+    program.process.wait_asleep(PATIENCE)?;
+    harness.decisive();
+    harness.stage.two().wire.discard(&last);
     let reset = reset_sender(&seen.packet).ok_or_else(|| Broken::new("no segment to answer"))?;
-    stage.two().wire.inject(Side::Client, &reset, "the accept queue is full");
-    stage.claim_packet("RST arrives", &Matcher::rst().from_server());
-    stage.claim_notices("the program notices while nobody types", &stranger);
+    harness.stage.two().wire.inject(Side::Client, &reset, "the accept queue is full");
+    harness.claim_packet("RST arrives", &Matcher::rst().from_server());
+    harness.claim_notices("the program notices while nobody types", &program);
 
-    stage.step("more is typed and the input ends if it runs still");
-    stranger.gets_more();
-    stage.claim_fails("it ends, and its status is not 0", &stranger);
-    stage.claim_output("it has written nothing to standard output", &stranger, &[]);
+    harness.step("more is typed and the input ends if it runs still");
+    program.gets_more();
+    harness.claim_fails("it ends, and its status is not 0", &program);
+    harness.claim_output("it has written nothing to standard output", &program, &[]);
     Ok(())
 }

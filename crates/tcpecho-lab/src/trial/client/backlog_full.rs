@@ -3,36 +3,62 @@
 use super::echoed;
 use crate::impairment::Matcher;
 use crate::side::Side;
-use crate::stage::{PATIENCE, Played, Stage};
+use crate::stage::{PATIENCE, Played};
+use crate::trial::Trial;
+use crate::trial::harness::Harness;
+use crate::text::{Step, Text};
 
-trial! {
-    "backlog-full", "the server's accept queue is full for a while", "UNP 4.5",
-    "The first SYN is ignored, the second answered. Does the program wait for it?",
-    "backlog_full.rs"
-}
+pub(super) static TRIAL: Trial = Trial {
+    sides: &[Side::Client],
+    text: Text {
+        name: "backlog-full",
+        title: "the server's accept queue is full for a while",
+        source: "UNP 4.5",
+        question: "The first SYN is ignored, the second answered. Does the program wait for it?",
+        steps: &[
+            Step {
+                does: "a backlog of 0, which another client fills; the program connects, and its \
+                       SYN is ignored",
+                claims: &[
+                    "the program waits",
+                ],
+            },
+            Step {
+                does: "the server accepts the other client: there is room",
+                claims: &[
+                    "the program's line arrives",
+                    "it ends with status 0",
+                    "the line has come back",
+                ],
+            },
+        ],
+        ..Text::TRIAL
+    },
+    play,
+};
 
-fn play(stage: &mut Stage) -> Played {
-    stage.step("a backlog of 0, which another client fills; the program connects, and its SYN is ignored");
-    let server = stage.listening(0)?;
+fn play(harness: &mut Harness) -> Played {
+    harness.step("a backlog of 0, which another client fills; the program connects, and its SYN is ignored");
+    let server = harness.stage.listening(0)?;
     server.must("sigpipe ignore")?;
-    let other = stage.client()?;
-    other.must(&stage.connect_line())?;
-    stage.wait_for_queue(1)?;
-    let mark = stage.two().timeline.mark();
-    stage.decisive();
-    let stranger = stage.stranger(Side::Client)?;
-    stage.delivered(&Matcher::syn(), mark, PATIENCE)?;
-    stage.claim_runs("the program waits", &stranger);
+    let other = harness.stage.client()?;
+    other.must(&harness.stage.connect_line())?;
+    harness.stage.wait_for_queue(1)?;
+    let mark = harness.stage.two().timeline.mark();
+    harness.decisive();
+    let program = harness.start(Side::Client)?;
+    harness.delivered(&Matcher::syn(), mark, PATIENCE)?;
+    harness.claim_runs("the program waits", &program);
 
-    stage.step("the server accepts the other client: there is room");
+    harness.step("the server accepts the other client: there is room");
     server.must("accept")?;
     server.must("0: accept")?;
-    stranger.types("one");
-    stranger.ends_input();
-    let said = echoed(stage, &server, 4)?;
-    stage.claim_echoed("the program's line arrives", &said, 4);
+    program.types("one");
+    program.ends_input();
+    let said = echoed(harness, &server, 4)?;
+    harness.claim_echoed("the program's line arrives", &said, 4);
     server.call("close")?;
-    stage.claim_ends_well("it ends with status 0", &stranger);
-    stage.claim_output("the line has come back", &stranger, &["one".into()]);
+    harness.claim_ends_well("it ends with status 0", &program);
+    harness.claim_output("the line has come back", &program, &["one".into()]);
     Ok(())
 }

@@ -2,26 +2,47 @@
 
 use super::{exchange, meet};
 use crate::impairment::Matcher;
-use crate::stage::{PATIENCE, Played, Stage};
+use crate::stage::{PATIENCE, Played};
+use crate::trial::Trial;
+use crate::trial::harness::Harness;
+use crate::text::{Step, Text};
+use crate::side::Side;
 
-trial! {
-    "close-with-unread-data", "the server closes with a line unread", "RFC 1122 4.2.2.13, RFC 2525 2.17",
-    "One reply comes, then RST, and the input has ended. Does the program say that a line is lost?",
-    "close_with_unread_data.rs"
-}
+pub(super) static TRIAL: Trial = Trial {
+    sides: &[Side::Client],
+    text: Text {
+        name: "close-with-unread-data",
+        title: "the server closes with a line unread",
+        source: "RFC 1122 4.2.2.13, RFC 2525 2.17",
+        question: "One reply comes, then RST, and the input has ended. Does the program say that a \
+                   line is lost?",
+        steps: &[
+            Step {
+                does: "two lines are typed and the input ends; the server answers one and closes",
+                claims: &[
+                    "RST comes",
+                    "the program ends, and its status is not 0",
+                    "the reply was written, and nothing else",
+                ],
+            },
+        ],
+        ..Text::TRIAL
+    },
+    play,
+};
 
-fn play(stage: &mut Stage) -> Played {
-    stage.step("two lines are typed and the input ends; the server answers one and closes");
-    let (stranger, server) = meet(stage)?;
-    exchange(stage, &stranger, &server, "one")?;
-    let mark = stage.two().timeline.mark();
-    stranger.types("two");
-    stage.delivered(&Matcher::data().from_client(), mark, PATIENCE)?;
-    stranger.ends_input();
-    stage.decisive();
+fn play(harness: &mut Harness) -> Played {
+    harness.step("two lines are typed and the input ends; the server answers one and closes");
+    let (program, server) = meet(harness)?;
+    exchange(harness, &program, &server, "one")?;
+    let mark = harness.stage.two().timeline.mark();
+    program.types("two");
+    harness.delivered(&Matcher::data().from_client(), mark, PATIENCE)?;
+    program.ends_input();
+    harness.decisive();
     server.must("close")?;
-    stage.claim_packet("RST comes", &Matcher::rst().from_server());
-    stage.claim_fails("the program ends, and its status is not 0", &stranger);
-    stage.claim_output("the reply was written, and nothing else", &stranger, &["one".into()]);
+    harness.claim_packet("RST comes", &Matcher::rst().from_server());
+    harness.claim_fails("the program ends, and its status is not 0", &program);
+    harness.claim_output("the reply was written, and nothing else", &program, &["one".into()]);
     Ok(())
 }

@@ -2,26 +2,51 @@
 
 use super::{exchange, meet};
 use crate::impairment::{Action, Matcher, Rule};
-use crate::stage::{Played, Stage};
+use crate::stage::Played;
+use crate::trial::Trial;
+use crate::trial::harness::Harness;
+use crate::text::{Step, Text};
+use crate::side::Side;
 
-trial! {
-    "middlebox-forgets-with-reset", "a middlebox forgets the connection and answers with RST", "RFC 5382 5",
-    "The next line is answered with RST, and the input has ended. Does the program say that the line is lost?",
-    "middlebox_forgets_with_reset.rs"
-}
+pub(super) static TRIAL: Trial = Trial {
+    sides: &[Side::Client],
+    text: Text {
+        name: "middlebox-forgets-with-reset",
+        title: "a middlebox forgets the connection and answers with RST",
+        source: "RFC 5382 5",
+        question: "The next line is answered with RST, and the input has ended. Does the program \
+                   say that the line is lost?",
+        steps: &[
+            Step {
+                does: "a line goes there and back; from now on data is answered with RST",
+                claims: &[],
+            },
+            Step {
+                does: "a line is typed and the input ends",
+                claims: &[
+                    "RST comes",
+                    "the program ends, and its status is not 0",
+                    "the line that came back was written, and nothing else",
+                ],
+            },
+        ],
+        ..Text::TRIAL
+    },
+    play,
+};
 
-fn play(stage: &mut Stage) -> Played {
-    stage.step("a line goes there and back; from now on data is answered with RST");
-    let (stranger, server) = meet(stage)?;
-    exchange(stage, &stranger, &server, "one")?;
-    stage.wire_rule(Rule::new(Matcher::data().from_client(), Action::ResetSender));
+fn play(harness: &mut Harness) -> Played {
+    harness.step("a line goes there and back; from now on data is answered with RST");
+    let (program, server) = meet(harness)?;
+    exchange(harness, &program, &server, "one")?;
+    harness.stage.wire_rule(Rule::new(Matcher::data().from_client(), Action::ResetSender));
 
-    stage.step("a line is typed and the input ends");
-    stage.decisive();
-    stranger.types("two");
-    stranger.ends_input();
-    stage.claim_packet("RST comes", &Matcher::rst().from_server());
-    stage.claim_fails("the program ends, and its status is not 0", &stranger);
-    stage.claim_output("the line that came back was written, and nothing else", &stranger, &["one".into()]);
+    harness.step("a line is typed and the input ends");
+    harness.decisive();
+    program.types("two");
+    program.ends_input();
+    harness.claim_packet("RST comes", &Matcher::rst().from_server());
+    harness.claim_fails("the program ends, and its status is not 0", &program);
+    harness.claim_output("the line that came back was written, and nothing else", &program, &["one".into()]);
     Ok(())
 }

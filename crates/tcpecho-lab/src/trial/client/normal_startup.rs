@@ -3,31 +3,62 @@
 use super::meet;
 use crate::impairment::Matcher;
 use crate::side::Side;
-use crate::stage::{Played, Stage};
-use crate::trial::Fault;
+use crate::stage::Played;
+use crate::trial::{Fault, Trial};
 use tcpecho_os::tcp_state::TcpState;
+use crate::trial::harness::Harness;
+use crate::text::{Step, Text};
 
-trial! {
-    "normal-startup", "the program connects", "UNP 5.6",
-    "Does the program connect when it is started, wait for input, and end well when there is none?",
-    "normal_startup.rs"
-}
+pub(super) static TRIAL: Trial = Trial {
+    sides: &[Side::Client],
+    text: Text {
+        name: "normal-startup",
+        title: "the program connects",
+        source: "UNP 5.6",
+        question: "Does the program connect when it is started, wait for input, and end well when \
+                   there is none?",
+        steps: &[
+            Step {
+                does: "the program is started and connects to a server of the lab's",
+                claims: &[
+                    "it is ESTABLISHED",
+                    "it waits for input",
+                ],
+            },
+            Step {
+                does: "its input ends, with nothing in it",
+                claims: &[
+                    "it tells the server so: FIN",
+                ],
+            },
+            Step {
+                does: "the server closes too",
+                claims: &[
+                    "the program ends with status 0",
+                    "it has written nothing to standard output",
+                ],
+            },
+        ],
+        ..Text::TRIAL
+    },
+    play,
+};
 
-fn play(stage: &mut Stage) -> Played {
-    stage.step("the program is started and connects to a server of the lab's");
-    let (stranger, server) = meet(stage)?;
-    stage.claim_state("it is ESTABLISHED", Side::Client, TcpState::Established);
-    stage.claim_runs("it waits for input", &stranger);
+fn play(harness: &mut Harness) -> Played {
+    harness.step("the program is started and connects to a server of the lab's");
+    let (program, server) = meet(harness)?;
+    harness.stage.claim_state("it is ESTABLISHED", Side::Client, TcpState::Established);
+    harness.claim_runs("it waits for input", &program);
 
-    stage.step("its input ends, with nothing in it");
-    stage.decisive();
-    stranger.ends_input();
-    let fin = stage.delivered(&Matcher::fin().from_client(), 0, super::END);
-    stage.claim_or("it tells the server so: FIN", Fault::Hung, fin.is_ok());
+    harness.step("its input ends, with nothing in it");
+    harness.decisive();
+    program.ends_input();
+    let fin = harness.delivered(&Matcher::fin().from_client(), 0, super::END);
+    harness.claim_or("it tells the server so: FIN", Fault::Hung, fin.is_ok());
 
-    stage.step("the server closes too");
+    harness.step("the server closes too");
     server.must("close")?;
-    stage.claim_ends_well("the program ends with status 0", &stranger);
-    stage.claim_output("it has written nothing to standard output", &stranger, &[]);
+    harness.claim_ends_well("the program ends with status 0", &program);
+    harness.claim_output("it has written nothing to standard output", &program, &[]);
     Ok(())
 }

@@ -3,21 +3,40 @@
 use crate::impairment::{Matcher, Rule};
 use crate::packet::IcmpError;
 use crate::side::Side;
-use crate::stage::{Played, Stage};
+use crate::stage::Played;
+use crate::trial::Trial;
+use crate::trial::harness::Harness;
+use crate::text::{Step, Text};
 
-trial! {
-    "prohibited-during-connect", "a firewall refuses the SYN", "UNP 4.3, RFC 1812 5.2.7.1",
-    "A firewall says that this is prohibited. Does the program say that it failed?",
-    "prohibited_during_connect.rs"
-}
+pub(super) static TRIAL: Trial = Trial {
+    sides: &[Side::Client],
+    text: Text {
+        name: "prohibited-during-connect",
+        title: "a firewall refuses the SYN",
+        source: "UNP 4.3, RFC 1812 5.2.7.1",
+        question: "A firewall says that this is prohibited. Does the program say that it failed?",
+        steps: &[
+            Step {
+                does: "a router answers every SYN: communication administratively prohibited",
+                claims: &[
+                    "the error arrives",
+                    "the program ends, and its status is not 0",
+                    "it has written nothing to standard output",
+                ],
+            },
+        ],
+        ..Text::TRIAL
+    },
+    play,
+};
 
-fn play(stage: &mut Stage) -> Played {
-    stage.step("a router answers every SYN: communication administratively prohibited");
-    stage.wire_rule(Rule::answer(Matcher::syn(), IcmpError::Prohibited));
-    stage.decisive();
-    let stranger = stage.stranger(Side::Client)?;
-    stage.claim_packet("the error arrives", &Matcher::icmp().from_server());
-    stage.claim_fails("the program ends, and its status is not 0", &stranger);
-    stage.claim_output("it has written nothing to standard output", &stranger, &[]);
+fn play(harness: &mut Harness) -> Played {
+    harness.step("a router answers every SYN: communication administratively prohibited");
+    harness.stage.wire_rule(Rule::answer(Matcher::syn(), IcmpError::Prohibited));
+    harness.decisive();
+    let program = harness.start(Side::Client)?;
+    harness.claim_packet("the error arrives", &Matcher::icmp().from_server());
+    harness.claim_fails("the program ends, and its status is not 0", &program);
+    harness.claim_output("it has written nothing to standard output", &program, &[]);
     Ok(())
 }

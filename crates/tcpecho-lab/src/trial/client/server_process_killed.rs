@@ -3,31 +3,57 @@
 use super::{exchange, meet};
 use crate::impairment::Matcher;
 use crate::side::Side;
-use crate::stage::{PORT, Played, Stage};
+use crate::stage::{PORT, Played};
 use tcpecho_os::tcp_state::TcpState;
+use crate::trial::Trial;
+use crate::trial::harness::Harness;
+use crate::text::{Step, Text};
 
-trial! {
-    "server-process-killed", "the server's process is killed", "UNP 5.12, 6.2",
-    "The server's FIN comes while nobody types. Does the program notice, or only when the next line is typed?",
-    "server_process_killed.rs"
-}
+pub(super) static TRIAL: Trial = Trial {
+    sides: &[Side::Client],
+    text: Text {
+        name: "server-process-killed",
+        title: "the server's process is killed",
+        source: "UNP 5.12, 6.2",
+        question: "The server's FIN comes while nobody types. Does the program notice, or only \
+                   when the next line is typed?",
+        steps: &[
+            Step {
+                does: "a line goes there and back, then the server's process is killed",
+                claims: &[
+                    "its kernel sends FIN",
+                    "the program notices while nobody types",
+                ],
+            },
+            Step {
+                does: "more is typed and the input ends if it runs still",
+                claims: &[
+                    "it ends, and not by a signal",
+                    "the line that came back was written, and nothing else",
+                ],
+            },
+        ],
+        ..Text::TRIAL
+    },
+    play,
+};
 
-fn play(stage: &mut Stage) -> Played {
-    stage.step("a line goes there and back, then the server's process is killed");
-    let (stranger, server) = meet(stage)?;
-    exchange(stage, &stranger, &server, "one")?;
-    stage.decisive();
+fn play(harness: &mut Harness) -> Played {
+    harness.step("a line goes there and back, then the server's process is killed");
+    let (program, server) = meet(harness)?;
+    exchange(harness, &program, &server, "one")?;
+    harness.decisive();
     server.program().kill();
-    stage.claim_packet("its kernel sends FIN", &Matcher::fin().from_server());
-    stage.claim_notices("the program notices while nobody types", &stranger);
+    harness.claim_packet("its kernel sends FIN", &Matcher::fin().from_server());
+    harness.claim_notices("the program notices while nobody types", &program);
 
-    stage.step("more is typed and the input ends if it runs still");
-    let held = stage.connections(Side::Client, PORT);
+    harness.step("more is typed and the input ends if it runs still");
+    let held = harness.stage.connections(Side::Client, PORT);
     if held.iter().any(|socket| socket.state == TcpState::CloseWait) {
-        stage.note("held the socket in CLOSE_WAIT while nobody typed");
+        harness.note("held the socket in CLOSE_WAIT while nobody typed");
     }
-    stranger.gets_more();
-    stage.claim_ends("it ends, and not by a signal", &stranger);
-    stage.claim_output("the line that came back was written, and nothing else", &stranger, &["one".into()]);
+    program.gets_more();
+    harness.claim_ends("it ends, and not by a signal", &program);
+    harness.claim_output("the line that came back was written, and nothing else", &program, &["one".into()]);
     Ok(())
 }

@@ -2,29 +2,57 @@
 
 use super::{exchange, meet};
 use crate::impairment::Matcher;
-use crate::stage::{PATIENCE, Played, Stage};
+use crate::stage::{PATIENCE, Played};
+use crate::trial::Trial;
+use crate::trial::harness::Harness;
+use crate::text::{Step, Text};
+use crate::side::Side;
 
-trial! {
-    "server-process-killed-unread", "the server's process is killed before it has read a line", "UNP 5.12, RFC 1122 4.2.2.13",
-    "A line was sent and not read when the server dies. Does the program say that its line is lost?",
-    "server_process_killed_unread.rs"
-}
+pub(super) static TRIAL: Trial = Trial {
+    sides: &[Side::Client],
+    text: Text {
+        name: "server-process-killed-unread",
+        title: "the server's process is killed before it has read a line",
+        source: "UNP 5.12, RFC 1122 4.2.2.13",
+        question: "A line was sent and not read when the server dies. Does the program say that \
+                   its line is lost?",
+        steps: &[
+            Step {
+                does: "a line goes there and back, the next is not read, and the server's process \
+                       is killed",
+                claims: &[
+                    "its kernel sends RST",
+                    "the program notices while nobody types",
+                ],
+            },
+            Step {
+                does: "more is typed and the input ends if it runs still",
+                claims: &[
+                    "it ends, and its status is not 0: a line is lost",
+                    "the line that came back was written, and nothing else",
+                ],
+            },
+        ],
+        ..Text::TRIAL
+    },
+    play,
+};
 
-fn play(stage: &mut Stage) -> Played {
-    stage.step("a line goes there and back, the next is not read, and the server's process is killed");
-    let (stranger, server) = meet(stage)?;
-    exchange(stage, &stranger, &server, "one")?;
-    let mark = stage.two().timeline.mark();
-    stranger.types("two");
-    stage.delivered(&Matcher::data().from_client(), mark, PATIENCE)?;
-    stage.decisive();
+fn play(harness: &mut Harness) -> Played {
+    harness.step("a line goes there and back, the next is not read, and the server's process is killed");
+    let (program, server) = meet(harness)?;
+    exchange(harness, &program, &server, "one")?;
+    let mark = harness.stage.two().timeline.mark();
+    program.types("two");
+    harness.delivered(&Matcher::data().from_client(), mark, PATIENCE)?;
+    harness.decisive();
     server.program().kill();
-    stage.claim_packet("its kernel sends RST", &Matcher::rst().from_server());
-    stage.claim_notices("the program notices while nobody types", &stranger);
+    harness.claim_packet("its kernel sends RST", &Matcher::rst().from_server());
+    harness.claim_notices("the program notices while nobody types", &program);
 
-    stage.step("more is typed and the input ends if it runs still");
-    stranger.gets_more();
-    stage.claim_fails("it ends, and its status is not 0: a line is lost", &stranger);
-    stage.claim_output("the line that came back was written, and nothing else", &stranger, &["one".into()]);
+    harness.step("more is typed and the input ends if it runs still");
+    program.gets_more();
+    harness.claim_fails("it ends, and its status is not 0: a line is lost", &program);
+    harness.claim_output("the line that came back was written, and nothing else", &program, &["one".into()]);
     Ok(())
 }

@@ -3,25 +3,46 @@
 use crate::impairment::{Matcher, Rule};
 use crate::pace::Timer;
 use crate::side::Side;
-use crate::stage::{Played, Stage};
+use crate::stage::Played;
+use crate::trial::Trial;
+use crate::trial::harness::Harness;
+use crate::text::{Step, Text};
 
-trial! {
-    "syn-dropped", "nothing answers the SYN", "UNP 4.3",
-    "The kernel gives up after two SYNs and three seconds. Does the program end then, and say that it failed?",
-    "syn_dropped.rs"
-}
+pub(super) static TRIAL: Trial = Trial {
+    sides: &[Side::Client],
+    text: Text {
+        name: "syn-dropped",
+        title: "nothing answers the SYN",
+        source: "UNP 4.3",
+        question: "The kernel gives up after two SYNs and three seconds. Does the program end \
+                   then, and say that it failed?",
+        timers: &[Timer::Syn],
+        steps: &[
+            Step {
+                does: "every SYN is lost",
+                claims: &[
+                    "the program asks for a connection",
+                    "it ends, and its status is not 0",
+                    "it has written nothing to standard output",
+                ],
+            },
+        ],
+        ..Text::TRIAL
+    },
+    play,
+};
 
-fn play(stage: &mut Stage) -> Played {
-    stage.step("every SYN is lost");
-    stage.shorten(Side::Client, Timer::Syn, &[1, 0])?;
-    stage.wire_rule(Rule::drop(Matcher::syn()));
-    stage.decisive();
-    let stranger = stage.stranger(Side::Client)?;
-    let again = stage.sent(&Matcher::syn(), 0, crate::stage::PATIENCE);
-    stage.claim("the program asks for a connection", again.is_ok());
+fn play(harness: &mut Harness) -> Played {
+    harness.step("every SYN is lost");
+    harness.stage.shorten(Side::Client, Timer::Syn, &[1, 0])?;
+    harness.stage.wire_rule(Rule::drop(Matcher::syn()));
+    harness.decisive();
+    let program = harness.start(Side::Client)?;
+    let again = harness.sent(&Matcher::syn(), 0, crate::stage::PATIENCE);
+    harness.claim("the program asks for a connection", again.is_ok());
     // The kernel's own time, on top of what the program may take.
-    let _ = stranger.program.wait(super::NOTICE);
-    stage.claim_fails("it ends, and its status is not 0", &stranger);
-    stage.claim_output("it has written nothing to standard output", &stranger, &[]);
+    let _ = program.process.wait(super::NOTICE);
+    harness.claim_fails("it ends, and its status is not 0", &program);
+    harness.claim_output("it has written nothing to standard output", &program, &[]);
     Ok(())
 }

@@ -5,31 +5,55 @@ use std::time::Duration;
 use super::{exchange, meet};
 use crate::impairment::{Matcher, Rule};
 use crate::side::Side;
-use crate::stage::{Played, Stage};
+use crate::stage::Played;
+use crate::trial::Trial;
+use crate::trial::harness::Harness;
+use crate::text::{Step, Text};
 
-trial! {
-    "middlebox-forgets-silently", "a middlebox forgets the connection and says nothing", "RFC 5382 5",
-    "After a pause nothing passes any more. Does the client end and say that it failed, and what is left at the server?",
-    "middlebox_forgets_silently.rs"
-}
+pub(super) static TRIAL: Trial = Trial {
+    sides: &Side::BOTH,
+    text: Text {
+        name: "middlebox-forgets-silently",
+        title: "a middlebox forgets the connection and says nothing",
+        source: "RFC 5382 5",
+        question: "After a pause nothing passes any more. Does the client end and say that it \
+                   failed, and what is left at the server?",
+        steps: &[
+            Step {
+                does: "a line goes there and back; from now on every segment vanishes",
+                claims: &[],
+            },
+            Step {
+                does: "a line is typed and the input ends",
+                claims: &[
+                    "the client ends, and its status is not 0",
+                    "the client has written the line that came back, and nothing else",
+                    "the server, which cannot know, goes on",
+                ],
+            },
+        ],
+        ..Text::TRIAL
+    },
+    play,
+};
 
-fn play(stage: &mut Stage) -> Played {
-    stage.step("a line goes there and back; from now on every segment vanishes");
-    stage.two().client.set_rto_min(Duration::from_millis(20))?;
-    stage.two().client.set_sysctl("net.ipv4.tcp_retries2", "1")?;
-    let pair = meet(stage)?;
-    exchange(stage, &pair, "one")?;
-    stage.wire_rule(Rule::drop(Matcher::any_tcp()).because("no such flow"));
+fn play(harness: &mut Harness) -> Played {
+    harness.step("a line goes there and back; from now on every segment vanishes");
+    harness.stage.two().client.set_rto_min(Duration::from_millis(20))?;
+    harness.stage.two().client.set_sysctl("net.ipv4.tcp_retries2", "1")?;
+    let pair = meet(harness)?;
+    exchange(harness, &pair, "one")?;
+    harness.stage.wire_rule(Rule::drop(Matcher::any_tcp()).because("no such flow"));
 
-    stage.step("a line is typed and the input ends");
-    stage.decisive();
+    harness.step("a line is typed and the input ends");
+    harness.decisive();
     pair.client.types("two");
     pair.client.ends_input();
-    stage.claim_fails("the client ends, and its status is not 0", &pair.client);
-    stage.claim_output("the client has written the line that came back, and nothing else", &pair.client, &["one".into()]);
-    stage.claim_runs("the server, which cannot know, goes on", &pair.server);
-    if !stage.connections_of_any_family(Side::Server).is_empty() {
-        stage.note("the server still has the connection");
+    harness.claim_fails("the client ends, and its status is not 0", &pair.client);
+    harness.claim_output("the client has written the line that came back, and nothing else", &pair.client, &["one".into()]);
+    harness.claim_runs("the server, which cannot know, goes on", &pair.server);
+    if !harness.connections_of_any_family(Side::Server).is_empty() {
+        harness.note("the server still has the connection");
     }
     Ok(())
 }

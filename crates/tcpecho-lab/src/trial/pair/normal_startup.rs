@@ -2,29 +2,57 @@
 
 use super::{Pair, meet};
 use crate::side::Side;
-use crate::stage::{Played, Stage};
-use crate::trial::Fault;
+use crate::stage::Played;
+use crate::trial::{Fault, Trial};
+use crate::trial::harness::Harness;
+use crate::text::{Step, Text};
 
-trial! {
-    "normal-startup", "the client connects to the server", "UNP 5.6",
-    "Do the two come together, wait for input, and part well when there is none?",
-    "normal_startup.rs"
-}
+pub(super) static TRIAL: Trial = Trial {
+    sides: &Side::BOTH,
+    text: Text {
+        name: "normal-startup",
+        title: "the client connects to the server",
+        source: "UNP 5.6",
+        question: "Do the two come together, wait for input, and part well when there is none?",
+        steps: &[
+            Step {
+                does: "the server is started and listens, the client is started and connects",
+                claims: &[
+                    "the client is ESTABLISHED",
+                    "the server is ESTABLISHED",
+                    "the client waits for input",
+                ],
+            },
+            Step {
+                does: "the client's input ends, with nothing in it",
+                claims: &[
+                    "the client tells the server so: FIN",
+                    "the server closes too: FIN",
+                    "the client ends with status 0",
+                    "the client has written nothing to standard output",
+                    "the server goes on",
+                ],
+            },
+        ],
+        ..Text::TRIAL
+    },
+    play,
+};
 
-fn play(stage: &mut Stage) -> Played {
-    stage.step("the server is started and listens, the client is started and connects");
-    let Pair { client, server } = meet(stage)?;
-    stage.claim_established("the client is ESTABLISHED", Side::Client);
-    stage.claim_established("the server is ESTABLISHED", Side::Server);
-    stage.claim_runs("the client waits for input", &client);
+fn play(harness: &mut Harness) -> Played {
+    harness.step("the server is started and listens, the client is started and connects");
+    let Pair { client, server } = meet(harness)?;
+    harness.claim_established("the client is ESTABLISHED", Side::Client);
+    harness.claim_established("the server is ESTABLISHED", Side::Server);
+    harness.claim_runs("the client waits for input", &client);
 
-    stage.step("the client's input ends, with nothing in it");
-    stage.decisive();
+    harness.step("the client's input ends, with nothing in it");
+    harness.decisive();
     client.ends_input();
-    stage.claim_closes("the client tells the server so: FIN", Side::Client, Fault::Hung);
-    stage.claim_closes("the server closes too: FIN", Side::Server, Fault::CloseWait);
-    stage.claim_ends_well("the client ends with status 0", &client);
-    stage.claim_output("the client has written nothing to standard output", &client, &[]);
-    stage.claim_runs("the server goes on", &server);
+    harness.claim_closes("the client tells the server so: FIN", Side::Client, Fault::Hung);
+    harness.claim_closes("the server closes too: FIN", Side::Server, Fault::CloseWait);
+    harness.claim_ends_well("the client ends with status 0", &client);
+    harness.claim_output("the client has written nothing to standard output", &client, &[]);
+    harness.claim_runs("the server goes on", &server);
     Ok(())
 }

@@ -2,34 +2,62 @@
 
 use super::{END, exchange, kill_all, meet};
 use crate::impairment::Matcher;
-use crate::stage::{Played, Stage};
-use crate::trial::Fault;
+use crate::stage::Played;
+use crate::trial::{Fault, Trial};
 use rustix::process::Signal;
+use crate::trial::harness::Harness;
+use crate::text::{Step, Text};
+use crate::side::Side;
 
-trial! {
-    "operator-shutdown", "the operator sends the server SIGTERM", "UNP 5.16",
-    "A client is connected and idle. Does the server end on SIGTERM, and does the client notice?",
-    "operator_shutdown.rs"
-}
+pub(super) static TRIAL: Trial = Trial {
+    sides: &Side::BOTH,
+    text: Text {
+        name: "operator-shutdown",
+        title: "the operator sends the server SIGTERM",
+        source: "UNP 5.16",
+        question: "A client is connected and idle. Does the server end on SIGTERM, and does the \
+                   client notice?",
+        steps: &[
+            Step {
+                does: "a line goes there and back; the server gets SIGTERM, and what is left of it \
+                       SIGKILL",
+                claims: &[
+                    "the server ends on SIGTERM",
+                    "the client's kernel is told: FIN, or RST",
+                    "the client notices while nobody types",
+                ],
+            },
+            Step {
+                does: "more is typed and the input ends if the client runs still",
+                claims: &[
+                    "the client ends, and not by a signal",
+                    "the client has written the line that came back, and nothing else",
+                ],
+            },
+        ],
+        ..Text::TRIAL
+    },
+    play,
+};
 
-fn play(stage: &mut Stage) -> Played {
-    stage.step("a line goes there and back; the server gets SIGTERM, and what is left of it SIGKILL");
-    let pair = meet(stage)?;
-    exchange(stage, &pair, "one")?;
-    let descendants = pair.server.program.descendants()?;
-    stage.decisive();
-    pair.server.program.signal(Signal::TERM)?;
-    let ended = pair.server.program.wait(END);
-    stage.claim_or("the server ends on SIGTERM", Fault::Hung, ended.is_ok());
+fn play(harness: &mut Harness) -> Played {
+    harness.step("a line goes there and back; the server gets SIGTERM, and what is left of it SIGKILL");
+    let pair = meet(harness)?;
+    exchange(harness, &pair, "one")?;
+    let descendants = pair.server.process.descendants()?;
+    harness.decisive();
+    pair.server.process.signal(Signal::TERM)?;
+    let ended = pair.server.process.wait(END);
+    harness.claim_or("the server ends on SIGTERM", Fault::Hung, ended.is_ok());
     kill_all(&pair.server, descendants);
     let ends = [Matcher::fin().from_server(), Matcher::rst().from_server()];
-    let closed = stage.comes(END, || ends.iter().any(|end| stage.count(end) > 0));
-    stage.claim("the client's kernel is told: FIN, or RST", closed);
-    stage.claim_notices("the client notices while nobody types", &pair.client);
+    let closed = harness.comes(END, || ends.iter().any(|end| harness.stage.count(end) > 0));
+    harness.claim("the client's kernel is told: FIN, or RST", closed);
+    harness.claim_notices("the client notices while nobody types", &pair.client);
 
-    stage.step("more is typed and the input ends if the client runs still");
+    harness.step("more is typed and the input ends if the client runs still");
     pair.client.gets_more();
-    stage.claim_ends("the client ends, and not by a signal", &pair.client);
-    stage.claim_output("the client has written the line that came back, and nothing else", &pair.client, &["one".into()]);
+    harness.claim_ends("the client ends, and not by a signal", &pair.client);
+    harness.claim_output("the client has written the line that came back, and nothing else", &pair.client, &["one".into()]);
     Ok(())
 }

@@ -4,30 +4,59 @@ use std::time::Duration;
 
 use super::{exchange, meet};
 use crate::impairment::Matcher;
-use crate::stage::{Played, Stage};
+use crate::stage::Played;
+use crate::trial::Trial;
+use crate::trial::harness::Harness;
+use crate::text::{Step, Text};
+use crate::side::Side;
 
-trial! {
-    "server-host-crashes", "the server's host crashes", "UNP 5.14, RFC 6298 5",
-    "Nothing answers any more. Does the client end once its kernel has given up, and say that it failed?",
-    "server_host_crashes.rs"
-}
+pub(super) static TRIAL: Trial = Trial {
+    sides: &Side::BOTH,
+    text: Text {
+        name: "server-host-crashes",
+        title: "the server's host crashes",
+        source: "UNP 5.14, RFC 6298 5",
+        question: "Nothing answers any more. Does the client end once its kernel has given up, and \
+                   say that it failed?",
+        steps: &[
+            Step {
+                does: "a line goes there and back; the client's kernel is told to give up soon; \
+                       the server's host loses power",
+                claims: &[
+                    "the server served until then",
+                    "the client cannot know yet",
+                ],
+            },
+            Step {
+                does: "a line is typed, and nothing answers",
+                claims: &[
+                    "the client ends, and its status is not 0",
+                    "the client's kernel had tried several times",
+                    "the client has written the line that came back, and nothing else",
+                ],
+            },
+        ],
+        ..Text::TRIAL
+    },
+    play,
+};
 
-fn play(stage: &mut Stage) -> Played {
-    stage.step("a line goes there and back; the client's kernel is told to give up soon; the server's host loses power");
-    stage.two().client.set_rto_min(Duration::from_millis(20))?;
-    stage.two().client.set_sysctl("net.ipv4.tcp_retries2", "1")?;
-    let pair = meet(stage)?;
-    exchange(stage, &pair, "one")?;
-    stage.claim_runs("the server served until then", &pair.server);
-    stage.two_mut().server.power_off();
-    stage.claim_runs("the client cannot know yet", &pair.client);
+fn play(harness: &mut Harness) -> Played {
+    harness.step("a line goes there and back; the client's kernel is told to give up soon; the server's host loses power");
+    harness.stage.two().client.set_rto_min(Duration::from_millis(20))?;
+    harness.stage.two().client.set_sysctl("net.ipv4.tcp_retries2", "1")?;
+    let pair = meet(harness)?;
+    exchange(harness, &pair, "one")?;
+    harness.claim_runs("the server served until then", &pair.server);
+    harness.stage.two_mut().server.power_off();
+    harness.claim_runs("the client cannot know yet", &pair.client);
 
-    stage.step("a line is typed, and nothing answers");
-    stage.decisive();
+    harness.step("a line is typed, and nothing answers");
+    harness.decisive();
     pair.client.types("two");
-    stage.claim_fails("the client ends, and its status is not 0", &pair.client);
-    let sent = stage.count(&Matcher::data().from_client().containing("two"));
-    stage.claim("the client's kernel had tried several times", sent > 1);
-    stage.claim_output("the client has written the line that came back, and nothing else", &pair.client, &["one".into()]);
+    harness.claim_fails("the client ends, and its status is not 0", &pair.client);
+    let sent = harness.stage.count(&Matcher::data().from_client().containing("two"));
+    harness.claim("the client's kernel had tried several times", sent > 1);
+    harness.claim_output("the client has written the line that came back, and nothing else", &pair.client, &["one".into()]);
     Ok(())
 }

@@ -2,34 +2,60 @@
 
 use super::{customer, open};
 use crate::impairment::Matcher;
-use crate::stage::{PATIENCE, Played, Stage};
+use crate::stage::{PATIENCE, Played};
+use crate::trial::Trial;
+use crate::trial::harness::Harness;
+use crate::text::{Step, Text};
+use crate::side::Side;
 
-trial! {
-    "abort-before-accept", "a client resets its connection before it is accepted", "UNP 5.11",
-    "Linux gives the program a connection that is dead already. Does it survive that, and serve the next client?",
-    "abort_before_accept.rs"
-}
+pub(super) static TRIAL: Trial = Trial {
+    sides: &[Side::Server],
+    text: Text {
+        name: "abort-before-accept",
+        title: "a client resets its connection before it is accepted",
+        source: "UNP 5.11",
+        question: "Linux gives the program a connection that is dead already. Does it survive \
+                   that, and serve the next client?",
+        steps: &[
+            Step {
+                does: "the program is stopped; one client resets its connection at once, another \
+                       after it sent a line",
+                claims: &[],
+            },
+            Step {
+                does: "the program goes on, and a third client comes",
+                claims: &[
+                    "the line comes back to it",
+                    "the program goes on",
+                    "no zombie is left",
+                ],
+            },
+        ],
+        ..Text::TRIAL
+    },
+    play,
+};
 
-fn play(stage: &mut Stage) -> Played {
-    stage.step("the program is stopped; one client resets its connection at once, another after it sent a line");
-    let stranger = open(stage)?;
-    stranger.program.stop()?;
+fn play(harness: &mut Harness) -> Played {
+    harness.step("the program is stopped; one client resets its connection at once, another after it sent a line");
+    let program = open(harness)?;
+    program.process.stop()?;
     for line in [None, Some("line hello")] {
-        let client = customer(stage)?;
-        let mark = stage.two().timeline.mark();
+        let client = customer(harness)?;
+        let mark = harness.stage.two().timeline.mark();
         if let Some(line) = line {
             client.must(line)?;
-            stage.delivered(&Matcher::data().from_client(), mark, PATIENCE)?;
+            harness.delivered(&Matcher::data().from_client(), mark, PATIENCE)?;
         }
         client.must("setsockopt linger 0")?;
         client.must("close")?;
-        stage.delivered(&Matcher::rst().from_client(), mark, PATIENCE)?;
+        harness.delivered(&Matcher::rst().from_client(), mark, PATIENCE)?;
     }
 
-    stage.step("the program goes on, and a third client comes");
-    stranger.program.go_on()?;
-    stage.claim_serves_another("the line comes back to it", &stranger)?;
-    stage.claim_runs("the program goes on", &stranger);
-    stage.claim_no_zombies("no zombie is left", &stranger);
+    harness.step("the program goes on, and a third client comes");
+    program.process.go_on()?;
+    harness.claim_serves_another("the line comes back to it", &program)?;
+    harness.claim_runs("the program goes on", &program);
+    harness.claim_no_zombies("no zombie is left", &program);
     Ok(())
 }

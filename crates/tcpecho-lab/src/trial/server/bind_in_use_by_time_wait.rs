@@ -2,43 +2,68 @@
 
 use super::{customer, listens, open};
 use crate::side::Side;
-use crate::stage::{PATIENCE, Played, Stage};
-use crate::trial::Fault;
+use crate::stage::{PATIENCE, Played};
+use crate::trial::{Fault, Trial};
 use rustix::process::Signal;
+use crate::trial::harness::Harness;
+use crate::text::{Step, Text};
 
-trial! {
-    "bind-in-use-by-time-wait", "the program is started again at once", "UNP 7.5",
-    "The program ends first, so TIME_WAIT stays with its host. Can it listen on the same port again?",
-    "bind_in_use_by_time_wait.rs"
-}
+pub(super) static TRIAL: Trial = Trial {
+    sides: &[Side::Server],
+    text: Text {
+        name: "bind-in-use-by-time-wait",
+        title: "the program is started again at once",
+        source: "UNP 7.5",
+        question: "The program ends first, so TIME_WAIT stays with its host. Can it listen on the \
+                   same port again?",
+        steps: &[
+            Step {
+                does: "a client gets a line back; the program gets SIGTERM, then the client closes",
+                claims: &[
+                    "the line comes back",
+                    "nobody listens any more",
+                ],
+            },
+            Step {
+                does: "the program is started again",
+                claims: &[
+                    "it listens again",
+                    "a line comes back",
+                ],
+            },
+        ],
+        ..Text::TRIAL
+    },
+    play,
+};
 
-fn play(stage: &mut Stage) -> Played {
-    stage.step("a client gets a line back; the program gets SIGTERM, then the client closes");
-    let stranger = open(stage)?;
-    let client = customer(stage)?;
-    stage.claim_serves("the line comes back", &stranger, &client)?;
-    let _ = stranger.program.signal(Signal::TERM);
+fn play(harness: &mut Harness) -> Played {
+    harness.step("a client gets a line back; the program gets SIGTERM, then the client closes");
+    let program = open(harness)?;
+    let client = customer(harness)?;
+    harness.claim_serves("the line comes back", &program, &client)?;
+    let _ = program.process.signal(Signal::TERM);
     let fin = crate::impairment::Matcher::fin().from_server();
     // A child may have kept the connection; then it closes second, and nothing stays.
-    let _ = stage.delivered(&fin, 0, std::time::Duration::from_millis(500));
+    let _ = harness.delivered(&fin, 0, std::time::Duration::from_millis(500));
     client.must("close")?;
-    if stranger.program.wait(super::END).is_err() {
-        stranger.program.kill();
-        stage.note("had to be killed");
+    if program.process.wait(super::END).is_err() {
+        program.process.kill();
+        harness.note("had to be killed");
     }
-    let closed = stage.comes(PATIENCE, || !listens(stage));
-    stage.claim("nobody listens any more", closed);
-    let left = stage.connections_of_any_family(Side::Server);
+    let closed = harness.comes(PATIENCE, || !listens(harness));
+    harness.claim("nobody listens any more", closed);
+    let left = harness.connections_of_any_family(Side::Server);
     if left.is_empty() {
-        stage.note("nothing was left in TIME_WAIT");
+        harness.note("nothing was left in TIME_WAIT");
     }
 
-    stage.step("the program is started again");
-    let again = stage.stranger(Side::Server)?;
-    let up = stage.comes(super::END, || listens(stage) || again.program.exit().is_some());
-    stage.claim_or("it listens again", Fault::InUse, up && listens(stage));
-    if listens(stage) {
-        stage.claim_serves_another("a line comes back", &again)?;
+    harness.step("the program is started again");
+    let again = harness.start(Side::Server)?;
+    let up = harness.comes(super::END, || listens(harness) || again.process.exit().is_some());
+    harness.claim_or("it listens again", Fault::InUse, up && listens(harness));
+    if listens(harness) {
+        harness.claim_serves_another("a line comes back", &again)?;
     }
     Ok(())
 }

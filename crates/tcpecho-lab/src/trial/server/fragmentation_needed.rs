@@ -3,21 +3,42 @@
 use super::through;
 use crate::impairment::{Matcher, Rule};
 use crate::packet::IcmpError;
-use crate::stage::{Played, Stage};
+use crate::stage::Played;
+use crate::trial::Trial;
+use crate::trial::harness::Harness;
+use crate::text::{Step, Text};
+use crate::side::Side;
 
-trial! {
-    "fragmentation-needed", "a router cannot pass long packets on and says so", "UNP 2.11, RFC 1191",
-    "A client sends 20000 bytes over such a path and ends its half. Do they all come back, in order, once?",
-    "fragmentation_needed.rs"
-}
+pub(super) static TRIAL: Trial = Trial {
+    sides: &[Side::Server],
+    text: Text {
+        name: "fragmentation-needed",
+        title: "a router cannot pass long packets on and says so",
+        source: "UNP 2.11, RFC 1191",
+        question: "A client sends 20000 bytes over such a path and ends its half. Do they all come \
+                   back, in order, once?",
+        steps: &[
+            Step {
+                does: "a client sends 20000 bytes and ends its half; packets longer than 1400 \
+                       bytes are answered with packet too big",
+                claims: &[
+                    "all bytes come back, in order, once",
+                    "the program goes on",
+                ],
+            },
+        ],
+        ..Text::TRIAL
+    },
+    play,
+};
 
-fn play(stage: &mut Stage) -> Played {
-    stage.step("a client sends 20000 bytes and ends its half; packets longer than 1400 bytes are answered with packet too big");
+fn play(harness: &mut Harness) -> Played {
+    harness.step("a client sends 20000 bytes and ends its half; packets longer than 1400 bytes are answered with packet too big");
     let rules = vec![
         Rule::answer(Matcher::any_tcp().longer_than(1400), IcmpError::TooBig(1400)),
     ];
-    let (stranger, client) = through(stage, rules)?;
-    stage.claim_comes_back("all bytes come back, in order, once", &stranger, &client, 20_000)?;
-    stage.claim_runs("the program goes on", &stranger);
+    let (program, client) = through(harness, rules)?;
+    harness.claim_comes_back("all bytes come back, in order, once", &program, &client, 20_000)?;
+    harness.claim_runs("the program goes on", &program);
     Ok(())
 }

@@ -2,24 +2,46 @@
 
 use super::{customer, open};
 use crate::impairment::Matcher;
-use crate::stage::{Played, Stage};
+use crate::stage::Played;
+use crate::trial::Trial;
+use crate::trial::harness::Harness;
+use crate::text::{Step, Text};
+use crate::side::Side;
 
-trial! {
-    "half-close", "a client ends its half and then reads", "UNP 6.6",
-    "100000 bytes and FIN are there before the client reads anything. Does it get all of them, and then the program's FIN?",
-    "half_close.rs"
-}
+pub(super) static TRIAL: Trial = Trial {
+    sides: &[Side::Server],
+    text: Text {
+        name: "half-close",
+        title: "a client ends its half and then reads",
+        source: "UNP 6.6",
+        question: "100000 bytes and FIN are there before the client reads anything. Does it get \
+                   all of them, and then the program's FIN?",
+        steps: &[
+            Step {
+                does: "a client sends 100000 bytes and ends its half",
+                claims: &[
+                    "all bytes come back, then end of file",
+                    "nobody sent RST",
+                    "no socket is left in CLOSE_WAIT",
+                    "the program goes on",
+                ],
+            },
+        ],
+        ..Text::TRIAL
+    },
+    play,
+};
 
-fn play(stage: &mut Stage) -> Played {
-    stage.two().watch_states(false);
-    stage.step("a client sends 100000 bytes and ends its half");
-    let stranger = open(stage)?;
-    let client = customer(stage)?;
+fn play(harness: &mut Harness) -> Played {
+    harness.stage.two().watch_states(false);
+    harness.step("a client sends 100000 bytes and ends its half");
+    let program = open(harness)?;
+    let client = customer(harness)?;
     client.must("send 100000 lines")?;
     client.must("shutdown wr")?;
-    stage.claim_comes_back("all bytes come back, then end of file", &stranger, &client, 100_000)?;
-    stage.claim("nobody sent RST", stage.count(&Matcher::rst()) == 0);
-    stage.claim_no_close_wait("no socket is left in CLOSE_WAIT");
-    stage.claim_runs("the program goes on", &stranger);
+    harness.claim_comes_back("all bytes come back, then end of file", &program, &client, 100_000)?;
+    harness.claim("nobody sent RST", harness.stage.count(&Matcher::rst()) == 0);
+    harness.claim_no_close_wait("no socket is left in CLOSE_WAIT");
+    harness.claim_runs("the program goes on", &program);
     Ok(())
 }

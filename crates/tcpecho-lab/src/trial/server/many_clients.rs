@@ -1,44 +1,74 @@
 //! Fifty clients come and go; nothing of them may stay.
 
 use super::{customer, open, served};
-use crate::stage::{Played, Stage};
+use crate::stage::Played;
+use crate::trial::Trial;
+use crate::trial::harness::Harness;
+use crate::text::{Step, Text};
+use crate::side::Side;
+use crate::glances::until;
 
-trial! {
-    "many-clients", "fifty clients come and go", "UNP 5.9, 30",
-    "Is there a descriptor, a zombie or a socket in CLOSE_WAIT more than before?",
-    "many_clients.rs"
-}
+pub(super) static TRIAL: Trial = Trial {
+    sides: &[Side::Server],
+    text: Text {
+        name: "many-clients",
+        title: "fifty clients come and go",
+        source: "UNP 5.9, 30",
+        question: "Is there a descriptor, a zombie or a socket in CLOSE_WAIT more than before?",
+        steps: &[
+            Step {
+                does: "two clients come and go, then the program's descriptors are counted",
+                claims: &[
+                    "no socket is left in CLOSE_WAIT",
+                    "no zombie is left",
+                ],
+            },
+            Step {
+                does: "fifty more come and go",
+                claims: &[
+                    "every one got its line back",
+                    "no socket is left in CLOSE_WAIT now",
+                    "no zombie is left now",
+                    "no descriptor is left",
+                    "the program goes on",
+                ],
+            },
+        ],
+        ..Text::TRIAL
+    },
+    play,
+};
 
-fn play(stage: &mut Stage) -> Played {
-    stage.step("two clients come and go, then the program's descriptors are counted");
-    let stranger = open(stage)?;
+fn play(harness: &mut Harness) -> Played {
+    harness.step("two clients come and go, then the program's descriptors are counted");
+    let program = open(harness)?;
     for _ in 0..2 {
-        come_and_go(stage)?;
+        come_and_go(harness)?;
     }
-    stage.claim_no_close_wait("no socket is left in CLOSE_WAIT");
-    stage.claim_no_zombies("no zombie is left", &stranger);
-    let mut before = stranger.program.descriptors();
-    Stage::until(std::time::Duration::from_millis(200), || {
-        before = before.min(stranger.program.descriptors());
+    harness.claim_no_close_wait("no socket is left in CLOSE_WAIT");
+    harness.claim_no_zombies("no zombie is left", &program);
+    let mut before = program.process.descriptors();
+    until(std::time::Duration::from_millis(200), || {
+        before = before.min(program.process.descriptors());
         false
     });
 
-    stage.step("fifty more come and go");
+    harness.step("fifty more come and go");
     let mut unserved = None;
     for _ in 0..50 {
-        unserved = unserved.or(come_and_go(stage)?);
+        unserved = unserved.or(come_and_go(harness)?);
     }
-    stage.claim_without("every one got its line back", unserved);
-    stage.claim_no_close_wait("no socket is left in CLOSE_WAIT now");
-    stage.claim_no_zombies("no zombie is left now", &stranger);
-    stage.claim_no_descriptors("no descriptor is left", &stranger, before);
-    stage.claim_runs("the program goes on", &stranger);
+    harness.claim_without("every one got its line back", unserved);
+    harness.claim_no_close_wait("no socket is left in CLOSE_WAIT now");
+    harness.claim_no_zombies("no zombie is left now", &program);
+    harness.claim_no_descriptors("no descriptor is left", &program, before);
+    harness.claim_runs("the program goes on", &program);
     Ok(())
 }
 
-fn come_and_go(stage: &Stage) -> Result<Option<(crate::trial::Fault, String)>, crate::stage::Broken> {
-    let client = customer(stage)?;
-    let fault = served(stage, &client, "hello")?;
+fn come_and_go(harness: &Harness) -> Result<Option<(crate::trial::Fault, String)>, crate::stage::Broken> {
+    let client = customer(harness)?;
+    let fault = served(harness, &client, "hello")?;
     client.end()?;
     Ok(fault)
 }

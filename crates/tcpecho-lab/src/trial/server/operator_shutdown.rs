@@ -2,29 +2,48 @@
 
 use super::{customer, open};
 use crate::impairment::Matcher;
-use crate::stage::{Played, Stage};
-use crate::trial::Fault;
+use crate::stage::Played;
+use crate::trial::{Fault, Trial};
 use rustix::process::Signal;
+use crate::trial::harness::Harness;
+use crate::text::{Step, Text};
+use crate::side::Side;
 
-trial! {
-    "operator-shutdown", "the operator sends SIGTERM", "UNP 5.16",
-    "A client is connected and idle. Does the program end on SIGTERM, and how does the client learn of it?",
-    "operator_shutdown.rs"
-}
+pub(super) static TRIAL: Trial = Trial {
+    sides: &[Side::Server],
+    text: Text {
+        name: "operator-shutdown",
+        title: "the operator sends SIGTERM",
+        source: "UNP 5.16",
+        question: "A client is connected and idle. Does the program end on SIGTERM, and how does \
+                   the client learn of it?",
+        steps: &[
+            Step {
+                does: "a client gets a line back and stays; the program gets SIGTERM",
+                claims: &[
+                    "the line comes back",
+                    "the program ends",
+                ],
+            },
+        ],
+        ..Text::TRIAL
+    },
+    play,
+};
 
-fn play(stage: &mut Stage) -> Played {
-    stage.step("a client gets a line back and stays; the program gets SIGTERM");
-    let stranger = open(stage)?;
-    let client = customer(stage)?;
-    stage.claim_serves("the line comes back", &stranger, &client)?;
-    stage.decisive();
-    stranger.program.signal(Signal::TERM)?;
-    let ended = stranger.program.wait(super::END);
-    stage.claim_or("the program ends", Fault::Hung, ended.is_ok());
+fn play(harness: &mut Harness) -> Played {
+    harness.step("a client gets a line back and stays; the program gets SIGTERM");
+    let program = open(harness)?;
+    let client = customer(harness)?;
+    harness.claim_serves("the line comes back", &program, &client)?;
+    harness.decisive();
+    program.process.signal(Signal::TERM)?;
+    let ended = program.process.wait(super::END);
+    harness.claim_or("the program ends", Fault::Hung, ended.is_ok());
     client.begin("poll 1000 in")?;
     let said = client.outcome()?;
-    let reset = stage.count(&Matcher::rst().from_server()) > 0;
-    stage.note(match said.as_str() {
+    let reset = harness.stage.count(&Matcher::rst().from_server()) > 0;
+    harness.note(match said.as_str() {
         "ok 0x0" => "the idle client stays connected to a child",
         _ if reset => "the idle client got RST",
         _ => "the idle client got FIN",

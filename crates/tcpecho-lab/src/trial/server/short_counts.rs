@@ -1,18 +1,37 @@
 //! A line comes in small pieces (UNP 3.9).
 
 use super::{customer, open};
-use crate::stage::{Played, Stage};
+use crate::stage::Played;
+use crate::trial::Trial;
+use crate::trial::harness::Harness;
+use crate::text::{Step, Text};
+use crate::side::Side;
 
-trial! {
-    "short-counts", "a line comes in small pieces", "UNP 3.9",
-    "A client sends a line a few bytes at a time. Does it come back whole?",
-    "short_counts.rs"
-}
+pub(super) static TRIAL: Trial = Trial {
+    sides: &[Side::Server],
+    text: Text {
+        name: "short-counts",
+        title: "a line comes in small pieces",
+        source: "UNP 3.9",
+        question: "A client sends a line a few bytes at a time. Does it come back whole?",
+        steps: &[
+            Step {
+                does: "a client sends a line byte by byte",
+                claims: &[
+                    "all of it comes back, in order",
+                    "the program goes on",
+                ],
+            },
+        ],
+        ..Text::TRIAL
+    },
+    play,
+};
 
-fn play(stage: &mut Stage) -> Played {
-    stage.step("a client sends a line byte by byte");
-    let stranger = open(stage)?;
-    let client = customer(stage)?;
+fn play(harness: &mut Harness) -> Played {
+    harness.step("a client sends a line byte by byte");
+    let program = open(harness)?;
+    let client = customer(harness)?;
     client.must("setsockopt nodelay on")?;
     for byte in b'a'..=b'z' {
         client.must(&format!("send {}", char::from(byte)))?;
@@ -24,7 +43,7 @@ fn play(stage: &mut Stage) -> Played {
     client.must("send abcdefghi")?;
     client.must("line ab")?;
     client.must("shutdown wr")?;
-    stage.claim_comes_back("all of it comes back, in order", &stranger, &client, 64)?;
-    stage.claim_runs("the program goes on", &stranger);
+    harness.claim_comes_back("all of it comes back, in order", &program, &client, 64)?;
+    harness.claim_runs("the program goes on", &program);
     Ok(())
 }

@@ -3,32 +3,60 @@
 use super::{customer, open};
 use crate::impairment::{Action, Matcher, Rule};
 use crate::side::Side;
-use crate::stage::{PORT, Played, Stage};
+use crate::stage::{PORT, Played};
+use crate::trial::Trial;
+use crate::trial::harness::Harness;
+use crate::text::{Step, Text};
 
-trial! {
-    "sigpipe", "the program writes to a client that has gone", "UNP 5.13",
-    "A client sends a line, closes, and resets. Does SIGPIPE kill the program when it writes?",
-    "sigpipe.rs"
-}
+pub(super) static TRIAL: Trial = Trial {
+    sides: &[Side::Server],
+    text: Text {
+        name: "sigpipe",
+        title: "the program writes to a client that has gone",
+        source: "UNP 5.13",
+        question: "A client sends a line, closes, and resets. Does SIGPIPE kill the program when \
+                   it writes?",
+        steps: &[
+            Step {
+                does: "the program is stopped; a client sends a line and closes, and RST follows \
+                       its FIN",
+                claims: &[
+                    "FIN and RST have arrived",
+                    "the server's kernel has no connection left",
+                ],
+            },
+            Step {
+                does: "the program goes on, and another client comes",
+                claims: &[
+                    "the line comes back to it",
+                    "the program goes on",
+                    "no zombie is left",
+                ],
+            },
+        ],
+        ..Text::TRIAL
+    },
+    play,
+};
 
-fn play(stage: &mut Stage) -> Played {
-    stage.step("the program is stopped; a client sends a line and closes, and RST follows its FIN");
-    let stranger = open(stage)?;
-    stranger.program.stop()?;
-    let client = customer(stage)?;
-    stage.wire_rule(Rule::new(Matcher::fin().from_client(), Action::ResetReceiver).once());
+fn play(harness: &mut Harness) -> Played {
+    harness.step("the program is stopped; a client sends a line and closes, and RST follows its FIN");
+    let program = open(harness)?;
+    program.process.stop()?;
+    let client = customer(harness)?;
+    harness.stage.wire_rule(Rule::new(Matcher::fin().from_client(), Action::ResetReceiver).once());
     client.must("line hello")?;
     client.must("close")?;
-    stage.claim_packet("FIN and RST have arrived", &Matcher::rst().from_client());
-    let gone = stage.comes(super::PATIENCE, || {
-        stage.connections_of_any_family(Side::Server).iter().all(|socket| socket.local.port() != PORT)
+    harness.claim_packet("FIN and RST have arrived", &Matcher::rst().from_client());
+    let gone = harness.comes(super::PATIENCE, || {
+        harness.connections_of_any_family(Side::Server).iter().all(|socket| socket.local.port() != PORT)
     });
-    stage.claim("the server's kernel has no connection left", gone);
+    harness.claim("the server's kernel has no connection left", gone);
 
-    stage.step("the program goes on, and another client comes");
-    stranger.program.go_on()?;
-    stage.claim_serves_another("the line comes back to it", &stranger)?;
-    stage.claim_runs("the program goes on", &stranger);
-    stage.claim_no_zombies("no zombie is left", &stranger);
+    harness.step("the program goes on, and another client comes");
+    program.process.go_on()?;
+    harness.claim_serves_another("the line comes back to it", &program)?;
+    harness.claim_runs("the program goes on", &program);
+    harness.claim_no_zombies("no zombie is left", &program);
     Ok(())
 }

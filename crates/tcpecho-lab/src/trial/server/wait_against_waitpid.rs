@@ -1,43 +1,77 @@
 //! Five clients end at once: one SIGCHLD for five children (UNP 5.10).
 
 use super::{customer, open};
-use crate::stage::{Played, Stage};
+use crate::stage::Played;
 use std::time::Duration;
+use crate::trial::Trial;
+use crate::trial::harness::Harness;
+use crate::text::{Step, Text};
+use crate::side::Side;
+use crate::glances::until;
 
-trial! {
-    "wait-against-waitpid", "five clients end at once", "UNP 5.10",
-    "Five children end while the program is stopped, and it gets one SIGCHLD. Does it wait for all five?",
-    "wait_against_waitpid.rs"
-}
+pub(super) static TRIAL: Trial = Trial {
+    sides: &[Side::Server],
+    text: Text {
+        name: "wait-against-waitpid",
+        title: "five clients end at once",
+        source: "UNP 5.10",
+        question: "Five children end while the program is stopped, and it gets one SIGCHLD. Does \
+                   it wait for all five?",
+        steps: &[
+            Step {
+                does: "five clients connect, and the first gets a line back",
+                claims: &[
+                    "the line comes back",
+                ],
+            },
+            Step {
+                does: "the program is stopped while all five close, and goes on",
+                claims: &[
+                    "no zombie is left",
+                    "no socket is left in CLOSE_WAIT",
+                ],
+            },
+            Step {
+                does: "another client comes",
+                claims: &[
+                    "the line comes back to it",
+                    "the program goes on",
+                ],
+            },
+        ],
+        ..Text::TRIAL
+    },
+    play,
+};
 
 const CLIENTS: usize = 5;
 
-fn play(stage: &mut Stage) -> Played {
-    stage.step("five clients connect, and the first gets a line back");
-    let stranger = open(stage)?;
-    let clients = (0..CLIENTS).map(|_| customer(stage)).collect::<Result<Vec<_>, _>>()?;
-    stage.claim_serves("the line comes back", &stranger, &clients[0])?;
-    let program = &stranger.program;
-    let children = program.children().len();
+fn play(harness: &mut Harness) -> Played {
+    harness.step("five clients connect, and the first gets a line back");
+    let program = open(harness)?;
+    let clients = (0..CLIENTS).map(|_| customer(harness)).collect::<Result<Vec<_>, _>>()?;
+    harness.claim_serves("the line comes back", &program, &clients[0])?;
+    let process = &program.process;
+    let children = process.children().len();
     if children > 0 {
-        Stage::until(Duration::from_secs(2), || program.children().len() >= CLIENTS);
+        until(Duration::from_secs(2), || process.children().len() >= CLIENTS);
     }
-    let children = program.children().len();
+    let children = process.children().len();
 
-    stage.step("the program is stopped while all five close, and goes on");
-    program.stop()?;
+    harness.step("the program is stopped while all five close, and goes on");
+    process.stop()?;
     for client in &clients {
         client.must("close")?;
     }
     if children > 0 {
-        Stage::until(Duration::from_secs(2), || program.zombies() >= children);
+        until(Duration::from_secs(2), || process.zombies() >= children);
     }
-    program.go_on()?;
-    stage.claim_no_zombies("no zombie is left", &stranger);
-    stage.claim_no_close_wait("no socket is left in CLOSE_WAIT");
+    process.go_on()?;
+    harness.claim_no_zombies("no zombie is left", &program);
+    harness.claim_no_close_wait("no socket is left in CLOSE_WAIT");
 
-    stage.step("another client comes");
-    stage.claim_serves_another("the line comes back to it", &stranger)?;
-    stage.claim_runs("the program goes on", &stranger);
+    harness.step("another client comes");
+    harness.claim_serves_another("the line comes back to it", &program)?;
+    harness.claim_runs("the program goes on", &program);
     Ok(())
 }

@@ -1,28 +1,49 @@
 //! A client ends, and with it the child that served it, if there is one (UNP 5.8).
 
 use super::{customer, open};
-use crate::stage::{Played, Stage};
+use crate::stage::Played;
+use crate::trial::Trial;
+use crate::trial::harness::Harness;
+use crate::text::{Step, Text};
+use crate::side::Side;
 
-trial! {
-    "zombies-without-handler", "a client's child ends", "UNP 5.8",
-    "If the program has a child for each client, does it wait for those that have ended?",
-    "zombies_without_handler.rs"
-}
+pub(super) static TRIAL: Trial = Trial {
+    sides: &[Side::Server],
+    text: Text {
+        name: "zombies-without-handler",
+        title: "a client's child ends",
+        source: "UNP 5.8",
+        question: "If the program has a child for each client, does it wait for those that have \
+                   ended?",
+        steps: &[
+            Step {
+                does: "two clients come and go, one after the other",
+                claims: &[
+                    "the line comes back",
+                    "the connection is closed at the server, too",
+                    "no zombie is left",
+                ],
+            },
+        ],
+        ..Text::TRIAL
+    },
+    play,
+};
 
-fn play(stage: &mut Stage) -> Played {
-    stage.step("two clients come and go, one after the other");
-    let stranger = open(stage)?;
+fn play(harness: &mut Harness) -> Played {
+    harness.step("two clients come and go, one after the other");
+    let program = open(harness)?;
     let mut childless = true;
     for _ in 0..2 {
-        let client = customer(stage)?;
-        stage.claim_serves("the line comes back", &stranger, &client)?;
-        childless &= stranger.program.children().is_empty();
+        let client = customer(harness)?;
+        harness.claim_serves("the line comes back", &program, &client)?;
+        childless &= program.process.children().is_empty();
         client.must("close")?;
-        stage.claim_no_close_wait("the connection is closed at the server, too");
+        harness.claim_no_close_wait("the connection is closed at the server, too");
     }
     if childless {
-        stage.note("has no child for a client");
+        harness.note("has no child for a client");
     }
-    stage.claim_no_zombies("no zombie is left", &stranger);
+    harness.claim_no_zombies("no zombie is left", &program);
     Ok(())
 }

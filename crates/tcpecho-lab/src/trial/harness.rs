@@ -8,7 +8,8 @@ use std::time::{Duration, Instant};
 use tcpecho_os::process::Exit;
 
 use super::command::CommandLine;
-use super::conduct::{Conduct, Fault};
+use crate::conduct::{Conduct, Fault};
+use crate::glances::until;
 use crate::impairment::Matcher;
 use crate::program::{Launch, LeftOut, Program};
 use crate::side::{Family, Side};
@@ -26,45 +27,45 @@ const TURN: Duration = Duration::from_millis(50);
 /// How many turns are waited when nothing can come any more: for what is under way in the wire and in the opposite host.
 const LAST_TURNS: u32 = 8;
 
-/// What a stage knows of the program under test, or of both.
-#[derive(Default)]
-pub(crate) struct Guest {
+/// The stage of a trial, with the program under test, or both, and what was observed of them.
+pub(crate) struct Harness {
+    pub(crate) stage: Stage,
     /// By [`Side::index`].
     commands: [Option<CommandLine>; 2],
     programs: Vec<(Side, Arc<Program>)>,
-    /// Where the timeline was when the decisive thing happened.
+    /// Where the timeline was when the decisive event happened.
     mark: usize,
-    /// Where it was when the program was started.
+    /// Where the timeline was when the program was started.
     started: usize,
     /// The connections that its host had then: they are not its own.
     others: Vec<(SocketAddr, SocketAddr)>,
     pub(crate) conduct: Conduct,
 }
 
-/// The program under test, running.
-pub(crate) struct Stranger {
+/// A program under test that is running.
+pub(crate) struct ProgramUnderTest {
     side: Side,
-    pub(crate) program: Arc<Program>,
-    /// How many children it had before anybody came.
+    pub(crate) process: Arc<Program>,
+    /// How many children it had before the first client connected.
     pub(crate) children: usize,
 }
 
-impl Stranger {
+impl ProgramUnderTest {
     /// Types a line at it. One that has ended does not hear it; the claims will tell.
     pub(crate) fn types(&self, line: &str) {
-        let _ = self.program.say(line);
+        let _ = self.process.say(line);
     }
 
     /// The keyboard's end of file.
     pub(crate) fn ends_input(&self) {
-        self.program.close_input();
+        self.process.close_input();
     }
 
     /// If it has not ended, gives it more to do: two lines, then the end of its input.
     pub(crate) fn gets_more(&self) {
-        if self.program.exit().is_none() {
+        if self.process.exit().is_none() {
             self.types("two");
-            if self.program.wait(NOTICE).is_err() {
+            if self.process.wait(NOTICE).is_err() {
                 self.types("three");
                 self.ends_input();
             }
@@ -73,55 +74,83 @@ impl Stranger {
 
     /// The lines of its standard output, each with a newline.
     fn output(&self) -> String {
-        let lines = self.program.lines().into_iter();
+        let lines = self.process.lines().into_iter();
         lines
             .filter(|(stream, _)| *stream == Stream::Out)
             .fold(String::new(), |all, (_, line)| all + &line + "\n")
     }
 }
 
-impl Stage {
-    /// Puts somebody's program in the place of ours, for [`super::Trial`]s and [`super::pairs`].
-    pub fn invite(&mut self, side: Side, command: CommandLine) {
-        self.guest.commands[side.index()] = Some(command);
+impl Harness {
+    /// Puts these programs in the place of agents.
+    pub(crate) fn new(stage: Stage, programs: &[(Side, CommandLine)]) -> Self {
+        let mut commands = [None, None];
+        for (side, command) in programs {
+            commands[side.index()] = Some(command.clone());
+        }
+        Harness {
+            stage,
+            commands,
+            programs: Vec::new(),
+            mark: 0,
+            started: 0,
+            others: Vec::new(),
+            conduct: Conduct::default(),
+        }
     }
 
-    /// Starts it.
-    pub(crate) fn stranger(&mut self, side: Side) -> Result<Stranger, Broken> {
-        let command = self.guest.commands[side.index()].as_ref();
+    /// Tells what is done next.
+    pub(crate) fn step(&self, sentence: &str) {
+        self.stage.step(sentence);
+    }
+
+    /// A sentence that must hold, and has nothing to do with the program.
+    pub(crate) fn claim(&mut self, sentence: &str, holds: bool) {
+        self.stage.claim(sentence, holds);
+    }
+
+    /// A sentence that holds once such a packet has arrived; the end of the program ends the waiting.
+    pub(crate) fn claim_packet(&mut self, sentence: &str, matcher: &Matcher) {
+        let seen = self.delivered(matcher, 0, self.stage.patience());
+        self.stage.record_packet(sentence, seen.as_ref());
+    }
+
+    /// Starts the program on that side.
+    pub(crate) fn start(&mut self, side: Side) -> Result<ProgramUnderTest, Broken> {
+        let command = self.commands[side.index()].as_ref();
         let command = command.ok_or_else(|| Broken::new("no program was given to put there"))?;
-        let words = command.words(self.family(), PORT);
-        let is_pair = self.guest.commands.iter().all(Option::is_some);
+        let words = command.words(self.stage.family(), PORT);
+        let is_pair = self.commands.iter().all(Option::is_some);
         let launch = Launch::new(&words).named(if is_pair { side.word() } else { "program" });
-        self.guest.started = self.two().timeline.mark();
+        self.started = self.stage.two().timeline.mark();
         let others = self.connections_of_any_family(side).into_iter();
-        self.guest.others = others.map(|socket| (socket.local, socket.remote)).collect();
-        let program = self.two().host(side).launch(&launch);
+        self.others = others.map(|socket| (socket.local, socket.remote)).collect();
+        let program = self.stage.two().host(side).launch(&launch);
         // A program that does not exist is no reason to skip, as a setting that this kernel lacks is.
         let program = Arc::new(program.map_err(|failed| Broken::new(failed.to_string()))?);
-        self.guest.programs.push((side, Arc::clone(&program)));
-        Ok(Stranger { side, program, children: 0 })
+        self.programs.push((side, Arc::clone(&program)));
+        Ok(ProgramUnderTest { side, process: program, children: 0 })
     }
 
     /// What comes next is what the program should notice.
     pub(crate) fn decisive(&mut self) {
-        self.guest.mark = self.two().timeline.mark();
-        self.guest.conduct.event = Some(self.two().timeline.elapsed());
+        self.mark = self.stage.two().timeline.mark();
+        self.conduct.event = Some(self.stage.two().timeline.elapsed());
     }
 
     /// The trial cannot go on, because the program does not: it has ended, or hangs.
     pub(crate) fn stuck(&mut self, why: &str) -> Broken {
-        let running = self.guest.programs.iter().any(|(_, it)| it.exit().is_none());
+        let running = self.programs.iter().any(|(_, it)| it.exit().is_none());
         if running {
-            self.guest.conduct.ended_by_lab = true;
-            self.guest.conduct.faults.push(Fault::Hung);
+            self.conduct.ended_by_lab = true;
+            self.conduct.faults.push(Fault::Hung);
         }
         Broken::new(why)
     }
 
     /// Worth knowing, and no fault.
     pub(crate) fn note(&mut self, note: impl Into<String>) {
-        self.guest.conduct.notes.push(note.into());
+        self.conduct.notes.push(note.into());
     }
 
     /// A sentence about the program that holds unless there is a fault.
@@ -129,8 +158,8 @@ impl Stage {
         let note = fault.as_ref().map(|(fault, seen)| {
             if seen.is_empty() { fault.word().into() } else { format!("{fault}: {seen}") }
         });
-        self.record(sentence, fault.is_none(), note.unwrap_or_default(), None);
-        self.guest.conduct.faults.extend(fault.map(|(fault, _)| fault));
+        self.stage.record(sentence, fault.is_none(), note.unwrap_or_default(), None);
+        self.conduct.faults.extend(fault.map(|(fault, _)| fault));
     }
 
     /// A sentence about the program whose contrary is this fault.
@@ -139,13 +168,13 @@ impl Stage {
     }
 
     /// It ends, or says something that was not typed, because of the decisive event alone.
-    pub(crate) fn claim_notices(&mut self, sentence: &str, stranger: &Stranger) {
-        let name = stranger.program.name();
+    pub(crate) fn claim_notices(&mut self, sentence: &str, program: &ProgramUnderTest) {
+        let name = program.process.name();
         let typed: Vec<String> =
-            self.two().timeline.since(0).into_iter().filter_map(typed).collect();
+            self.stage.two().timeline.since(0).into_iter().filter_map(typed).collect();
         let noticed = self.while_it_can_come(NOTICE, |patience| {
-            let timeline = &self.two().timeline;
-            timeline.wait_for(self.guest.mark, patience, sentence, |moment| match &moment.what {
+            let timeline = &self.stage.two().timeline;
+            timeline.wait_for(self.mark, patience, sentence, |moment| match &moment.what {
                 What::Exit { program, .. } => (**program == *name).then_some(()),
                 What::Output { program, line, .. } => {
                     (**program == *name && !typed.contains(line)).then_some(())
@@ -157,18 +186,18 @@ impl Stage {
     }
 
     /// How it ends within the time it may take; if it does not, the lab ends it.
-    fn end_of(&mut self, stranger: &Stranger) -> Option<Exit> {
-        if let Ok((_, exit)) = stranger.program.wait(END) {
+    fn end_of(&mut self, program: &ProgramUnderTest) -> Option<Exit> {
+        if let Ok((_, exit)) = program.process.wait(END) {
             return Some(exit);
         }
-        self.guest.conduct.ended_by_lab = true;
-        stranger.program.kill();
+        self.conduct.ended_by_lab = true;
+        program.process.kill();
         None
     }
 
     /// It ends, and its exit status says that something was wrong.
-    pub(crate) fn claim_fails(&mut self, sentence: &str, stranger: &Stranger) {
-        let fault = match self.end_of(stranger) {
+    pub(crate) fn claim_fails(&mut self, sentence: &str, program: &ProgramUnderTest) {
+        let fault = match self.end_of(program) {
             Some(Exit::Exited(0)) => Some((Fault::Silent, "it exited with 0".into())),
             exit => unnatural(exit),
         };
@@ -176,8 +205,8 @@ impl Stage {
     }
 
     /// It ends, and its exit status says that all is well.
-    pub(crate) fn claim_ends_well(&mut self, sentence: &str, stranger: &Stranger) {
-        let fault = match self.end_of(stranger) {
+    pub(crate) fn claim_ends_well(&mut self, sentence: &str, program: &ProgramUnderTest) {
+        let fault = match self.end_of(program) {
             Some(Exit::Exited(0)) => None,
             Some(Exit::Exited(status)) if status != BROKEN_PIPE => {
                 Some((Fault::Quit, format!("it exited with {status}")))
@@ -188,29 +217,34 @@ impl Stage {
     }
 
     /// It ends by itself; nobody outside can know whether something was wrong.
-    pub(crate) fn claim_ends(&mut self, sentence: &str, stranger: &Stranger) {
-        let end = self.end_of(stranger);
+    pub(crate) fn claim_ends(&mut self, sentence: &str, program: &ProgramUnderTest) {
+        let end = self.end_of(program);
         self.claim_without(sentence, unnatural(end));
     }
 
     /// It has not ended.
-    pub(crate) fn claim_runs(&mut self, sentence: &str, stranger: &Stranger) {
-        let fault = stranger.program.exit().map(|exit| {
-            unnatural(Some(exit)).unwrap_or_else(|| (uncalled_for(stranger.side), words(exit)))
+    pub(crate) fn claim_runs(&mut self, sentence: &str, program: &ProgramUnderTest) {
+        let fault = program.process.exit().map(|exit| {
+            unnatural(Some(exit)).unwrap_or_else(|| (uncalled_for(program.side), words(exit)))
         });
         self.claim_without(sentence, fault);
     }
 
     /// Its standard output is these lines. What a program that the lab had to end kept in its buffer is not its loss.
-    pub(crate) fn claim_output(&mut self, sentence: &str, stranger: &Stranger, lines: &[String]) {
+    pub(crate) fn claim_output(
+        &mut self,
+        sentence: &str,
+        program: &ProgramUnderTest,
+        lines: &[String],
+    ) {
         let wanted = lines.iter().fold(String::new(), |all, line| all + line + "\n");
-        let seen = stranger.output();
+        let seen = program.output();
         let fault = if seen == wanted {
             None
         } else if is_part(&seen, &wanted) {
             let lost = wanted.len() - seen.len();
-            let ours = self.guest.conduct.ended_by_lab;
-            self.guest.conduct.lost_bytes = if ours { 0 } else { lost as u64 };
+            let ours = self.conduct.ended_by_lab;
+            self.conduct.lost_bytes = if ours { 0 } else { lost as u64 };
             (!ours).then(|| (Fault::Lost, format!("{lost} of {} bytes", wanted.len())))
         } else {
             let same = seen.bytes().zip(wanted.bytes()).take_while(|(a, b)| a == b).count();
@@ -226,16 +260,12 @@ impl Stage {
         side: Side,
     ) -> Vec<tcpecho_os::sock_diag::TcpSocket> {
         use tcpecho_os::tcp_state::TcpState::Listen;
-        let sockets = Family::BOTH.map(|family| self.two().host(side).sockets(family)).concat();
+        let sockets =
+            Family::BOTH.map(|family| self.stage.two().host(side).sockets(family)).concat();
         let ours = |socket: &tcpecho_os::sock_diag::TcpSocket| {
             socket.local.port() == PORT || socket.remote.port() == PORT
         };
         sockets.into_iter().filter(|socket| socket.state != Listen && ours(socket)).collect()
-    }
-
-    /// Looks until `done`, for so long; false if it never was.
-    pub(crate) fn until(patience: Duration, done: impl FnMut() -> bool) -> bool {
-        crate::glances::until(patience, done)
     }
 
     /// The same of what the program under test has to bring about: its end ends the waiting.
@@ -243,7 +273,7 @@ impl Stage {
         let waited = self.while_it_can_come(patience, |patience| {
             let after = patience;
             let what = String::new();
-            if Stage::until(patience, &mut done) { Ok(()) } else { Err(TimedOut { what, after }) }
+            if until(patience, &mut done) { Ok(()) } else { Err(TimedOut { what, after }) }
         });
         waited.is_ok()
     }
@@ -272,7 +302,7 @@ impl Stage {
         patience: Duration,
     ) -> Result<PacketMoment, TimedOut> {
         self.while_it_can_come(patience, |patience| {
-            self.two().wire.wait_delivered(matcher, mark, patience)
+            self.stage.two().wire.wait_delivered(matcher, mark, patience)
         })
     }
 
@@ -284,7 +314,7 @@ impl Stage {
         patience: Duration,
     ) -> Result<PacketMoment, TimedOut> {
         self.while_it_can_come(patience, |patience| {
-            self.two().wire.wait_for(matcher, mark, patience)
+            self.stage.two().wire.wait_for(matcher, mark, patience)
         })
     }
 
@@ -294,7 +324,7 @@ impl Stage {
         patience: Duration,
         mut wait: impl FnMut(Duration) -> Result<T, TimedOut>,
     ) -> Result<T, TimedOut> {
-        if self.guest.programs.is_empty() {
+        if self.programs.is_empty() {
             return wait(patience);
         }
         let begun = Instant::now();
@@ -320,26 +350,22 @@ impl Stage {
     /// Every program under test has ended, with all that it had started, and its kernel has nothing left to send for it.
     fn nothing_can_come(&self) -> bool {
         use tcpecho_os::tcp_state::TcpState::{FinWait2, TimeWait};
-        let programs = &self.guest.programs;
+        let programs = &self.programs;
         !programs.is_empty()
             && programs.iter().all(|(_, program)| program.exit().is_some())
             && programs.iter().all(|(side, _)| {
                 let mut sockets = self.connections_of_any_family(*side).into_iter();
-                !self.two().host(*side).has_orphans()
+                !self.stage.two().host(*side).has_orphans()
                     && sockets.all(|socket| {
                         matches!(socket.state, TimeWait | FinWait2)
-                            || self.guest.others.contains(&(socket.local, socket.remote))
+                            || self.others.contains(&(socket.local, socket.remote))
                     })
             })
     }
 
-    /// Ends the program, or both, and tells what was seen: of a pair, its faults and notes. `None` if nobody was invited.
-    pub(crate) fn dismiss(&mut self, played: &Played) -> Option<Conduct> {
-        let commands = std::mem::take(&mut self.guest.commands);
-        if commands.iter().all(Option::is_none) {
-            return None;
-        }
-        let programs = std::mem::take(&mut self.guest.programs);
+    /// Ends the program, or both, and returns what was observed: of a pair, its faults and notes.
+    pub(crate) fn dismiss(&mut self, played: &Played) -> Conduct {
+        let programs = std::mem::take(&mut self.programs);
         let exits: Vec<_> = programs.iter().map(|(_, program)| program.exit()).collect();
         for ((side, program), exit) in programs.iter().zip(&exits) {
             let Some(exit) = *exit else {
@@ -348,11 +374,11 @@ impl Stage {
             };
             if played.is_err() {
                 let fault = unnatural(Some(exit)).map(|(fault, _)| fault);
-                self.guest.conduct.faults.push(fault.unwrap_or(uncalled_for(*side)));
+                self.conduct.faults.push(fault.unwrap_or(uncalled_for(*side)));
             }
         }
         let ([(side, program)], [exit]) = (programs.as_slice(), exits.as_slice()) else {
-            return Some(std::mem::take(&mut self.guest.conduct));
+            return std::mem::take(&mut self.conduct);
         };
         let (side, exit) = (*side, *exit);
         let left_out = program.left_out();
@@ -363,7 +389,7 @@ impl Stage {
         let noticed = self.noticed(program);
         let said = self.said(program);
         let syns = self.connections_asked_for();
-        let conduct = &mut self.guest.conduct;
+        let conduct = &mut self.conduct;
         conduct.exit = if conduct.ended_by_lab { None } else { exit };
         if side == Side::Client && syns == 0 && conduct.exit.is_some() && conduct.faults.is_empty()
         {
@@ -378,19 +404,19 @@ impl Stage {
         };
         conduct.last_output = last(Stream::Out);
         conduct.last_error = last(Stream::Err);
-        Some(std::mem::take(conduct))
+        std::mem::take(conduct)
     }
 
     /// From the decisive event to the program's end or to its first words on standard error.
     fn noticed(&self, program: &Program) -> Option<Duration> {
-        let event = self.guest.conduct.event?;
-        if self.guest.conduct.ended_by_lab && program.lines().is_empty() {
+        let event = self.conduct.event?;
+        if self.conduct.ended_by_lab && program.lines().is_empty() {
             return None;
         }
-        let first = self.two().timeline.since(self.guest.mark).into_iter().find(|moment| {
+        let first = self.stage.two().timeline.since(self.mark).into_iter().find(|moment| {
             match &moment.what {
                 What::Exit { program: name, .. } => {
-                    **name == *program.name() && !self.guest.conduct.ended_by_lab
+                    **name == *program.name() && !self.conduct.ended_by_lab
                 }
                 What::Output { program: name, stream: Stream::Err, .. } => {
                     **name == *program.name()
@@ -402,7 +428,7 @@ impl Stage {
     }
 
     fn said(&self, program: &Program) -> Option<String> {
-        let moments = self.two().timeline.since(self.guest.mark).into_iter();
+        let moments = self.stage.two().timeline.since(self.mark).into_iter();
         let mut lines = moments.filter_map(|moment| match moment.what {
             What::Output { program: name, stream: Stream::Err, line }
                 if *name == *program.name() =>
@@ -415,7 +441,7 @@ impl Stage {
     }
 
     fn connections_asked_for(&self) -> usize {
-        let moments = self.two().timeline.since(self.guest.started).into_iter();
+        let moments = self.stage.two().timeline.since(self.started).into_iter();
         let ports = moments.filter_map(|moment| match moment.what {
             What::Packet(seen)
                 if seen.from == Side::Client && Matcher::syn().matches(seen.from, &seen.packet) =>
@@ -444,8 +470,8 @@ impl Stage {
     /// Waits until the client's program has read all that has arrived.
     pub(crate) fn wait_until_read(&self, side: Side) -> Played {
         self.while_it_can_come(PATIENCE, |patience| {
-            self.two().host(side).wait_for_socket(
-                self.family(),
+            self.stage.two().host(side).wait_for_socket(
+                self.stage.family(),
                 "a connection with nothing to read",
                 patience,
                 |socket| socket.remote.port() == PORT && socket.rqueue == 0,
