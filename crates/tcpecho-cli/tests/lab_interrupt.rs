@@ -90,7 +90,8 @@ fn text_has_the_ladder_so_far_and_the_sum() {
             let args = [&["run", "--real-time", "--jobs", "2"], names].concat();
             let Some(playing) = Playing::start(&args, "agent") else { return };
             let shown = text(&playing.gets(signal).stdout);
-            for part in ["== a client and a server talk", "INTERRUPTED: ", "(--seed 0)\n"] {
+            for part in ["== a client and a server exchange data", "INTERRUPTED: ", "(--seed 0)\n"]
+            {
                 assert!(shown.contains(part), "missing {part:?} in:\n{shown}");
             }
         }

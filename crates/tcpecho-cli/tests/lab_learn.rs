@@ -75,7 +75,7 @@ fn nonsense_is_asked_again_and_who_has_enough_sees_the_rest() {
     };
     assert!(shown.contains("\"perhaps\" is none of them: a number from 1 to 4"), "{shown}");
     assert!(shown.contains("\"17\" is none of them"), "{shown}");
-    assert!(shown.contains("✓ a RST goes out"), "{shown}");
+    assert!(shown.contains("✓ an RST is sent"), "{shown}");
     assert!(shown.contains("0 of 0 right"), "{shown}");
 }
 

@@ -196,7 +196,7 @@ fn what_is_wrong_between_two_programs_is_a_claim_that_fails() {
     let options = ["--client", &client, "--server", &server, "--format", "junit"];
     let args = [&["run", "crash-and-reboot"], &options[..]].concat();
     let Some((status, report)) = tested(&args) else { return };
-    let wanted = "FAILED: the client ends, and its status is not 0 (silent: it exited with 0)\"";
+    let wanted = "FAILED: the client exits with a status other than 0 (silent: it exited with 0)\"";
     assert!(status == Some(1) && report.contains(wanted), "{report}");
 }
 
@@ -227,7 +227,8 @@ fn a_trial_is_drawn_like_any_scenario() {
     let args = ["run", "normal-termination", "--client", &client];
     let Some((status, ladder)) = tested(&args) else { return };
     assert_eq!(status, Some(0), "{ladder}");
-    for part in ["SYN seq=0", "> three", "✓ the three lines have come back", "1 of 1 held"] {
+    for part in ["SYN seq=0", "> three", "✓ the program has written the three lines", "1 of 1 held"]
+    {
         assert!(ladder.contains(part), "{part}: {ladder}");
     }
 }

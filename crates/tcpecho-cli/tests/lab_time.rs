@@ -91,7 +91,7 @@ fn mermaid_has_packets_states_and_claims() {
         }
         assert_eq!(text.matches('#').count(), text.matches(';').count(), "{line}");
     }
-    for part in ["c->>s: SYN seq=0", "Note right of s: ", "✓ a RST goes out", "s->>c: RST-ACK"] {
+    for part in ["c->>s: SYN seq=0", "Note right of s: ", "✓ an RST is sent", "s->>c: RST-ACK"] {
         assert!(diagram.contains(part), "{part}: {diagram}");
     }
 }

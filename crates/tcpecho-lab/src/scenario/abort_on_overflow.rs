@@ -1,4 +1,4 @@
-//! The accept queue fills up during a handshake, and the server says so (UNP 4.5, tcp(7)).
+//! The accept queue fills up during a handshake, and the server answers with RST (UNP 4.5, tcp(7)).
 
 use super::Scenario;
 use super::third_ack_dropped::pass;
@@ -9,49 +9,49 @@ use crate::text::{Step, Text};
 pub(super) static SCENARIO: Scenario = Scenario {
     text: Text {
         name: "abort-on-overflow",
-        title: "a full accept queue answers with RST",
+        title: "a full accept queue is answered with RST",
         source: "UNP 4.5, tcp(7)",
-        question: "Should a server with a full queue not rather refuse its clients?",
-        book: "No: with an RST connect would fail at once, and the client could not tell \"there \
-               is no server\" from \"the server's queue is full\"; so TCP sends none.",
-        kernel: "With net.ipv4.tcp_abort_on_overflow it sends one, but only for the third packet \
-                 of a handshake: connect has succeeded by then, and it is the next call that says \
-                 ECONNRESET. A SYN is dropped without a word, as ever.",
+        question: "Should a server with a full accept queue refuse clients instead of ignoring \
+                   them?",
+        book: "No. With an RST, connect would fail at once, and the client could not tell \"there \
+               is no server on this port\" from \"the server's queue is full\". So TCP sends none.",
+        kernel: "With net.ipv4.tcp_abort_on_overflow the kernel sends an RST, but only in answer \
+                 to the third packet of a handshake. connect has already succeeded by then, and \
+                 the client's next call returns ECONNRESET. A SYN is still dropped silently.",
         timers: &[],
         steps: &[
             Step {
-                does: "a server listens with backlog 2, which makes three places, and two clients \
-                       take two of them",
+                does: "a server listens with backlog 2, which leaves room for three connections, \
+                       and two clients connect",
                 claims: &[],
             },
             Step {
-                does: "two more clients connect, and the wire keeps the last packet of their \
-                       handshakes",
+                does: "two more clients connect, and the wire holds the last ACK of each handshake",
                 claims: &[
-                    "connect returns for one",
-                    "and for the other",
+                    "connect returns for the first of them",
+                    "connect returns for the second",
                 ],
             },
             Step {
-                does: "the last packet of the first goes on and gets the last place",
+                does: "the first ACK is released and takes the last place",
                 claims: &[
-                    "nobody has been reset",
+                    "no connection has been reset",
                 ],
             },
             Step {
-                does: "the last packet of the second goes on",
+                does: "the second ACK is released",
                 claims: &[
                     "the server answers with RST",
-                    "the client, which had connected, reads ECONNRESET",
-                    "the server has forgotten it",
+                    "the client, whose connect had succeeded, reads ECONNRESET",
+                    "the server's kernel has removed the connection",
                 ],
             },
             Step {
-                does: "one more client sends a SYN, and the queue is still full",
+                does: "one more client sends a SYN while the queue is still full",
                 claims: &[
                     "the SYN is dropped",
-                    "and sent again, because no RST has come for it",
-                    "there has been one RST in all",
+                    "the SYN is retransmitted, because no RST answered it",
+                    "only one RST was sent in all",
                 ],
             },
         ],
@@ -62,31 +62,31 @@ pub(super) static SCENARIO: Scenario = Scenario {
 fn play(stage: &mut Stage) -> Played {
     stage.two().server.set_sysctl("net.ipv4.tcp_abort_on_overflow", "1")?;
 
-    stage.step("a server listens with backlog 2, which makes three places, and two clients take two of them");
+    stage.step("a server listens with backlog 2, which leaves room for three connections, and two clients connect");
     let _server = stage.listening(2)?;
     let _queued = stage.queued_clients(2)?;
 
-    stage.step("two more clients connect, and the wire keeps the last packet of their handshakes");
+    stage.step("two more clients connect, and the wire holds the last ACK of each handshake");
     stage.wire_rule(Rule::hold(Matcher::ack().from_client()));
     let (lucky, unlucky) = (stage.client()?, stage.client()?);
-    stage.claim_is("connect returns for one", &lucky.call(&stage.connect_line())?, "ok");
-    stage.claim_is("and for the other", &unlucky.call(&stage.connect_line())?, "ok");
+    stage.claim_is("connect returns for the first of them", &lucky.call(&stage.connect_line())?, "ok");
+    stage.claim_is("connect returns for the second", &unlucky.call(&stage.connect_line())?, "ok");
 
-    stage.step("the last packet of the first goes on and gets the last place");
+    stage.step("the first ACK is released and takes the last place");
     pass(stage, lucky.port()?)?;
-    stage.claim("nobody has been reset", stage.count(&Matcher::rst()) == 0);
+    stage.claim("no connection has been reset", stage.count(&Matcher::rst()) == 0);
 
-    stage.step("the last packet of the second goes on");
+    stage.step("the second ACK is released");
     let port = unlucky.port()?;
     pass(stage, port)?;
     stage.claim_packet("the server answers with RST", &Matcher::rst().from_server().port(port));
-    stage.claim_is("the client, which had connected, reads ECONNRESET", &unlucky.call("recv 10")?, "ECONNRESET");
+    stage.claim_is("the client, whose connect had succeeded, reads ECONNRESET", &unlucky.call("recv 10")?, "ECONNRESET");
     let knows = stage.two().server.sockets(stage.family());
     let knows = knows.iter().any(|socket| socket.remote.port() == port);
-    stage.claim("the server has forgotten it", !knows);
+    stage.claim("the server's kernel has removed the connection", !knows);
     stage.two().wire.clear();
 
-    stage.step("one more client sends a SYN, and the queue is still full");
+    stage.step("one more client sends a SYN while the queue is still full");
     let before = stage.two().server.counter("TcpExt.ListenOverflows")?;
     let mark = stage.two().timeline.mark();
     let late = stage.client()?;
@@ -96,7 +96,7 @@ fn play(stage: &mut Stage) -> Played {
     let after = stage.two().server.counter("TcpExt.ListenOverflows")?;
     stage.claim("the SYN is dropped", after > before);
     let again = stage.two().wire.wait_delivered(&Matcher::syn().from_client(), mark, PATIENCE);
-    stage.claim("and sent again, because no RST has come for it", again.is_ok());
-    stage.claim("there has been one RST in all", stage.count(&Matcher::rst()) == 1);
+    stage.claim("the SYN is retransmitted, because no RST answered it", again.is_ok());
+    stage.claim("only one RST was sent in all", stage.count(&Matcher::rst()) == 1);
     Ok(())
 }

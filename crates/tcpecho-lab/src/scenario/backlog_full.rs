@@ -1,4 +1,4 @@
-//! Nobody calls accept, and clients keep coming (UNP 4.5).
+//! The server does not call accept, and clients keep connecting (UNP 4.5).
 
 use super::Scenario;
 use crate::impairment::{Matcher, Rule};
@@ -15,51 +15,50 @@ pub(super) static SCENARIO: Scenario = Scenario {
         name: "backlog-full",
         title: "the accept queue is full",
         source: "UNP 4.5",
-        question: "What happens to a client if the server's queue of completed connections is \
+        question: "What happens to a client when the server's queue of completed connections is \
                    full?",
-        book: "The backlog bounds the queues, by a number that differs from system to system. When \
+        book: "The backlog limits the queues, in a way that differs from system to system. When \
                they are full, TCP ignores the SYN and sends no RST: the condition is temporary, \
-               and the client's TCP sends the SYN again.",
-        kernel: "The backlog bounds the completed connections, of which one more than it says are \
-                 taken, and by themselves the half-open ones. A further SYN is dropped and counted \
-                 as ListenOverflows and ListenDrops; once accept has made a place, the next SYN of \
-                 the same client gets in, and its connect only took a second longer.",
+               and the client's TCP retransmits the SYN.",
+        kernel: "The backlog limits the queue of completed connections, which holds one more than \
+                 the backlog says, and separately the half-open ones. A further SYN is dropped and \
+                 counted in ListenOverflows and ListenDrops. Once accept has made room, the next \
+                 SYN of the same client is accepted; its connect only takes a second longer.",
         timers: &[],
         steps: &[
             Step {
                 does: "a server listens with backlog 1 and does not call accept; two clients \
                        connect",
                 claims: &[
-                    "the first is connected",
-                    "the second, too: the queue takes one more",
-                    "two connections wait, and the backlog is 1",
-                    "nothing has been dropped so far",
+                    "the first client is connected",
+                    "the second client is connected: the queue holds one more than the backlog",
+                    "two connections wait in the queue, and the backlog is 1",
+                    "nothing has been dropped yet",
                 ],
             },
             Step {
-                does: "a third client connects; the wire lets its first SYN pass and keeps the \
-                       others",
+                does: "a third client connects; the wire passes its first SYN and holds the others",
                 claims: &[
-                    "the server's kernel dropped the SYN, and counted it twice",
+                    "the server's kernel drops the SYN and increments both counters",
                     "the third client is in SYN_SENT",
-                    "the server knows nothing of it",
+                    "the server's kernel has no socket for it",
                 ],
             },
             Step {
-                does: "the third client's TCP sends the SYN again, and before it arrives, the \
-                       server calls accept",
+                does: "the third client's TCP retransmits the SYN, and the server calls accept \
+                       before it arrives",
                 claims: &[
                     "the third client is connected",
-                    "no RST was sent to anybody",
+                    "no RST was sent",
                 ],
             },
             Step {
-                does: "the server calls accept twice more",
+                does: "the server calls accept two more times",
                 claims: &[
-                    "the second client is next",
-                    "the third comes last",
-                    "and can talk with the server",
-                    "as if nothing had happened",
+                    "the second client is accepted next",
+                    "the third client is accepted last",
+                    "the third client can send to the server",
+                    "the server reads what the third client sent",
                 ],
             },
         ],
@@ -71,43 +70,43 @@ fn play(stage: &mut Stage) -> Played {
     stage.step("a server listens with backlog 1 and does not call accept; two clients connect");
     let server = stage.listening(BACKLOG)?;
     let (first, second) = (stage.client()?, stage.client()?);
-    stage.claim_is("the first is connected", &first.call(&stage.connect_line())?, "ok");
-    stage.claim_is("the second, too: the queue takes one more", &second.call(&stage.connect_line())?, "ok");
+    stage.claim_is("the first client is connected", &first.call(&stage.connect_line())?, "ok");
+    stage.claim_is("the second client is connected: the queue holds one more than the backlog", &second.call(&stage.connect_line())?, "ok");
     let full = |socket: &TcpSocket| {
         socket.state == TcpState::Listen && (socket.rqueue, socket.wqueue) == (2, BACKLOG)
     };
     let host = &stage.two().server;
     let waiting = host.wait_for_socket(stage.family(), "two in the queue", PATIENCE, full).is_ok();
-    stage.claim("two connections wait, and the backlog is 1", waiting);
-    stage.claim("nothing has been dropped so far", drops(stage)? == (0, 0));
+    stage.claim("two connections wait in the queue, and the backlog is 1", waiting);
+    stage.claim("nothing has been dropped yet", drops(stage)? == (0, 0));
 
-    stage.step("a third client connects; the wire lets its first SYN pass and keeps the others");
+    stage.step("a third client connects; the wire passes its first SYN and holds the others");
     let mark = stage.two().timeline.mark();
     stage.wire_rule(Rule::hold(Matcher::syn().from_client()).after(1));
     let third = stage.client()?;
     third.begin(&stage.connect_line())?;
     stage.two().wire.wait_delivered(&Matcher::syn().from_client(), mark, PATIENCE)?;
     let dropped = stage.two().timeline.mark();
-    stage.claim("the server's kernel dropped the SYN, and counted it twice", drops(stage)? == (1, 1));
+    stage.claim("the server's kernel drops the SYN and increments both counters", drops(stage)? == (1, 1));
     stage.claim_state("the third client is in SYN_SENT", Side::Client, TcpState::SynSent);
     let half_open = stage.two().server.sockets(stage.family());
     let half_open = half_open.iter().any(|socket| socket.state == TcpState::SynRecv);
-    stage.claim("the server knows nothing of it", !half_open);
+    stage.claim("the server's kernel has no socket for it", !half_open);
 
-    stage.step("the third client's TCP sends the SYN again, and before it arrives, the server calls accept");
+    stage.step("the third client's TCP retransmits the SYN, and the server calls accept before it arrives");
     stage.two().wire.wait_for(&Matcher::syn().from_client(), dropped, PATIENCE)?;
     server.must("0: accept")?;
     stage.two().wire.clear();
     stage.two().wire.release_all(&Matcher::syn());
     stage.claim_is("the third client is connected", &third.outcome()?, "ok");
-    stage.claim("no RST was sent to anybody", stage.count(&Matcher::rst()) == 0);
+    stage.claim("no RST was sent", stage.count(&Matcher::rst()) == 0);
 
-    stage.step("the server calls accept twice more");
-    stage.claim("the second client is next", server.call("0: accept")?.starts_with("ok"));
+    stage.step("the server calls accept two more times");
+    stage.claim("the second client is accepted next", server.call("0: accept")?.starts_with("ok"));
     let last = server.call("0: accept")?;
-    stage.claim("the third comes last", last.starts_with("ok"));
-    stage.claim_is("and can talk with the server", &third.call("send hello")?, "ok 5");
-    stage.claim_is("as if nothing had happened", &server.call("recv 100")?, "ok 5 hello");
+    stage.claim("the third client is accepted last", last.starts_with("ok"));
+    stage.claim_is("the third client can send to the server", &third.call("send hello")?, "ok 5");
+    stage.claim_is("the server reads what the third client sent", &server.call("recv 100")?, "ok 5 hello");
     Ok(())
 }
 

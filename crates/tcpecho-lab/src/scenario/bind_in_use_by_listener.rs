@@ -1,4 +1,4 @@
-//! Who may share a port with a listener (UNP 4.4, 7.5).
+//! Which programs can share a port with a listener (UNP 4.4, 7.5).
 
 use super::Scenario;
 use crate::side::{Family, Side};
@@ -8,77 +8,78 @@ use crate::text::{Step, Text};
 pub(super) static SCENARIO: Scenario = Scenario {
     text: Text {
         name: "bind-in-use-by-listener",
-        title: "the port belongs to another server",
+        title: "another server listens on the port",
         source: "UNP 4.4, 7.5",
-        question: "A server listens on a port; which other program may bind the same port?",
-        book: "Without an option none may (EADDRINUSE). With SO_REUSEADDR several servers may \
-               share a port if each binds another address, the wildcard counting as one of them; \
-               the very same address and port only with SO_REUSEPORT.",
-        kernel: "Stricter: while one of them listens, the wildcard excludes every specific address \
-                 and is excluded by it, SO_REUSEADDR or not. [::] includes IPv4 unless IPV6_V6ONLY \
-                 is set. With SO_REUSEADDR two may bind the same, but only one can listen. With \
-                 SO_REUSEPORT on both, both can.",
+        question: "A server listens on a port. Which other program can bind the same port?",
+        book: "Without an option, none can (EADDRINUSE). With SO_REUSEADDR several servers can \
+               share a port if each binds a different address, the wildcard counting as one of \
+               them. The same address and port can be shared only with SO_REUSEPORT.",
+        kernel: "Linux is stricter. While one of the sockets listens, the wildcard conflicts with \
+                 every specific address, with or without SO_REUSEADDR. [::] includes IPv4 unless \
+                 IPV6_V6ONLY is set. With SO_REUSEADDR two sockets can bind the same address, but \
+                 only one can listen. With SO_REUSEPORT on both, both can.",
         timers: &[],
         steps: &[
             Step {
-                does: "a server listens on the wildcard address, SO_REUSEADDR set; another program \
-                       wants the port",
+                does: "a server listens on the wildcard address with SO_REUSEADDR; another program \
+                       tries to bind the port",
                 claims: &[
-                    "it does not get the wildcard address",
-                    "nor the address of the interface",
-                    "nor the loopback address",
+                    "the program cannot bind the wildcard address",
+                    "the program cannot bind the interface's address",
+                    "the program cannot bind the loopback address",
                 ],
             },
             Step {
-                does: "the other program sets SO_REUSEADDR, as the first has",
+                does: "the other program sets SO_REUSEADDR, as the server did",
                 claims: &[
-                    "it still does not get the wildcard address",
-                    "nor, unlike in the book, a specific one",
+                    "the program still cannot bind the wildcard address",
+                    "the program cannot bind a specific address either, although the book says it \
+                     can",
                 ],
             },
             Step {
-                does: "the first server closes its socket, and the second binds the address of the \
-                       interface and listens",
+                does: "the server closes its socket; the other program binds the interface's \
+                       address and listens",
                 claims: &[
                     "the port is free at once",
                 ],
             },
             Step {
-                does: "a third program wants the port, SO_REUSEADDR set",
+                does: "a third program with SO_REUSEADDR tries to bind the port",
                 claims: &[
-                    "it does not get the wildcard address",
-                    "it gets the loopback address",
-                    "and may listen there",
+                    "the program cannot bind the wildcard address",
+                    "it can bind the loopback address",
+                    "it can listen there",
                 ],
             },
             Step {
-                does: "two programs set SO_REUSEADDR and bind before either listens",
+                does: "two programs set SO_REUSEADDR and bind before either of them listens",
                 claims: &[
-                    "the first gets the wildcard address",
-                    "the second gets it, too",
-                    "the second may listen",
-                    "now the first may not",
+                    "the first binds the wildcard address",
+                    "the second binds it, too",
+                    "the second can listen",
+                    "now the first cannot listen",
                 ],
             },
             Step {
                 does: "two programs set SO_REUSEPORT",
                 claims: &[
-                    "the second gets the address the first listens on",
-                    "and may listen there as well",
+                    "the second binds the address that the first listens on",
+                    "the second can listen there as well",
                 ],
             },
             Step {
-                does: "a server listens on the wildcard address of one family, another program \
-                       wants that of the other",
+                does: "a server listens on the wildcard address of one family; another program \
+                       binds that of the other",
                 claims: &[
-                    "[::] means IPv4, too: they collide",
+                    "the two conflict, because [::] includes IPv4",
                 ],
             },
             Step {
-                does: "the same again, but whoever has the IPv6 socket sets IPV6_V6ONLY",
+                does: "the same again, with IPV6_V6ONLY on the IPv6 socket",
                 claims: &[
-                    "each gets the wildcard address of its family",
-                    "and both listen",
+                    "each binds the wildcard address of its own family",
+                    "both listen",
                 ],
             },
         ],
@@ -92,40 +93,40 @@ fn play(stage: &mut Stage) -> Played {
     let [any, own, loopback] = [any.to_string(), own.to_string(), loopback.into()]
         .map(|address: String| format!("bind {address} {PORT}"));
 
-    stage.step("a server listens on the wildcard address, SO_REUSEADDR set; another program wants the port");
+    stage.step("a server listens on the wildcard address with SO_REUSEADDR; another program tries to bind the port");
     let first = stage.listening(10)?;
     let second = fresh(stage)?;
-    stage.claim_is("it does not get the wildcard address", &second.call(&any)?, "EADDRINUSE");
-    stage.claim_is("nor the address of the interface", &second.call(&own)?, "EADDRINUSE");
-    stage.claim_is("nor the loopback address", &second.call(&loopback)?, "EADDRINUSE");
+    stage.claim_is("the program cannot bind the wildcard address", &second.call(&any)?, "EADDRINUSE");
+    stage.claim_is("the program cannot bind the interface's address", &second.call(&own)?, "EADDRINUSE");
+    stage.claim_is("the program cannot bind the loopback address", &second.call(&loopback)?, "EADDRINUSE");
 
-    stage.step("the other program sets SO_REUSEADDR, as the first has");
+    stage.step("the other program sets SO_REUSEADDR, as the server did");
     second.must("setsockopt reuseaddr on")?;
-    stage.claim_is("it still does not get the wildcard address", &second.call(&any)?, "EADDRINUSE");
-    stage.claim_is("nor, unlike in the book, a specific one", &second.call(&own)?, "EADDRINUSE");
+    stage.claim_is("the program still cannot bind the wildcard address", &second.call(&any)?, "EADDRINUSE");
+    stage.claim_is("the program cannot bind a specific address either, although the book says it can", &second.call(&own)?, "EADDRINUSE");
 
-    stage.step("the first server closes its socket, and the second binds the address of the interface and listens");
+    stage.step("the server closes its socket; the other program binds the interface's address and listens");
     first.must("close")?;
     stage.claim_is("the port is free at once", &second.call(&own)?, "ok");
     second.must("listen 10")?;
 
-    stage.step("a third program wants the port, SO_REUSEADDR set");
+    stage.step("a third program with SO_REUSEADDR tries to bind the port");
     let third = fresh(stage)?;
     third.must("setsockopt reuseaddr on")?;
-    stage.claim_is("it does not get the wildcard address", &third.call(&any)?, "EADDRINUSE");
-    stage.claim_is("it gets the loopback address", &third.call(&loopback)?, "ok");
-    stage.claim_is("and may listen there", &third.call("listen 10")?, "ok");
+    stage.claim_is("the program cannot bind the wildcard address", &third.call(&any)?, "EADDRINUSE");
+    stage.claim_is("it can bind the loopback address", &third.call(&loopback)?, "ok");
+    stage.claim_is("it can listen there", &third.call("listen 10")?, "ok");
     second.must("close")?;
     third.must("close")?;
 
-    stage.step("two programs set SO_REUSEADDR and bind before either listens");
+    stage.step("two programs set SO_REUSEADDR and bind before either of them listens");
     let (first, second) = (fresh(stage)?, fresh(stage)?);
     first.must("setsockopt reuseaddr on")?;
     second.must("setsockopt reuseaddr on")?;
-    stage.claim_is("the first gets the wildcard address", &first.call(&any)?, "ok");
-    stage.claim_is("the second gets it, too", &second.call(&any)?, "ok");
-    stage.claim_is("the second may listen", &second.call("listen 10")?, "ok");
-    stage.claim_is("now the first may not", &first.call("listen 10")?, "EADDRINUSE");
+    stage.claim_is("the first binds the wildcard address", &first.call(&any)?, "ok");
+    stage.claim_is("the second binds it, too", &second.call(&any)?, "ok");
+    stage.claim_is("the second can listen", &second.call("listen 10")?, "ok");
+    stage.claim_is("now the first cannot listen", &first.call("listen 10")?, "EADDRINUSE");
     first.must("close")?;
     second.must("close")?;
 
@@ -135,8 +136,8 @@ fn play(stage: &mut Stage) -> Played {
     second.must("setsockopt reuseport on")?;
     first.must(&any)?;
     first.must("listen 10")?;
-    stage.claim_is("the second gets the address the first listens on", &second.call(&any)?, "ok");
-    stage.claim_is("and may listen there as well", &second.call("listen 10")?, "ok");
+    stage.claim_is("the second binds the address that the first listens on", &second.call(&any)?, "ok");
+    stage.claim_is("the second can listen there as well", &second.call("listen 10")?, "ok");
     first.must("close")?;
     second.must("close")?;
 
@@ -148,23 +149,23 @@ fn both_families(stage: &mut Stage) -> Played {
         Family::V4 => (Family::V4, Family::V6),
         Family::V6 => (Family::V6, Family::V4),
     };
-    stage.step("a server listens on the wildcard address of one family, another program wants that of the other");
+    stage.step("a server listens on the wildcard address of one family; another program binds that of the other");
     let first = socket_of(stage, mine)?;
     let line = |family: Family| format!("bind {} {PORT}", family.any());
     first.must(&line(mine))?;
     first.must("listen 10")?;
     let second = socket_of(stage, other)?;
-    stage.claim_is("[::] means IPv4, too: they collide", &second.call(&line(other))?, "EADDRINUSE");
+    stage.claim_is("the two conflict, because [::] includes IPv4", &second.call(&line(other))?, "EADDRINUSE");
     first.must("close")?;
 
-    stage.step("the same again, but whoever has the IPv6 socket sets IPV6_V6ONLY");
+    stage.step("the same again, with IPV6_V6ONLY on the IPv6 socket");
     let (first, second) = (socket_of(stage, mine)?, socket_of(stage, other)?);
     let six = if mine == Family::V6 { &first } else { &second };
     six.must("setsockopt v6only on")?;
     first.must(&line(mine))?;
     first.must("listen 10")?;
-    stage.claim_is("each gets the wildcard address of its family", &second.call(&line(other))?, "ok");
-    stage.claim_is("and both listen", &second.call("listen 10")?, "ok");
+    stage.claim_is("each binds the wildcard address of its own family", &second.call(&line(other))?, "ok");
+    stage.claim_is("both listen", &second.call("listen 10")?, "ok");
     Ok(())
 }
 

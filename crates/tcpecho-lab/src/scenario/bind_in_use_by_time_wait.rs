@@ -1,4 +1,4 @@
-//! A server is started again while old connections still have its port (UNP 2.7, 7.5).
+//! A server is restarted while old connections still use its port (UNP 2.7, 7.5).
 
 use super::Scenario;
 use crate::impairment::Matcher;
@@ -10,61 +10,61 @@ use tcpecho_os::tcp_state::TcpState;
 pub(super) static SCENARIO: Scenario = Scenario {
     text: Text {
         name: "bind-in-use-by-time-wait",
-        title: "a server is started again",
+        title: "a server is restarted",
         source: "UNP 2.7, 7.5",
-        question: "The server has ended, and a connection of its port is in TIME_WAIT; can it be \
-                   started again?",
-        book: "Without SO_REUSEADDR bind fails with EADDRINUSE as long as connections of the port \
-               exist, in TIME_WAIT or in the hands of a child; a server sets the option before \
-               bind, and then it can be started again.",
-        kernel: "It is not enough that the new server sets it: the old one must have had it as \
-                 well, because its connections inherit it. With the option on both, bind works; in \
-                 the other three cases it does not. If the client closed first, the server has no \
-                 TIME_WAIT, and nothing is needed.",
+        question: "The server has exited, and a connection on its port is in TIME_WAIT. Can the \
+                   server be restarted?",
+        book: "Without SO_REUSEADDR, bind fails with EADDRINUSE while connections on the port \
+               exist, in TIME_WAIT or in a child process. A server sets the option before bind and \
+               can then be restarted.",
+        kernel: "It is not enough that the new server sets the option: the old one must have set \
+                 it as well, because its connections inherit it. bind works when both have it and \
+                 fails in the other three cases. If the client closed first, the server has no \
+                 TIME_WAIT and needs no option.",
         timers: &[],
         steps: &[
             Step {
-                does: "a server without SO_REUSEADDR closes a connection first, and ends",
+                does: "a server without SO_REUSEADDR closes a connection first and exits",
                 claims: &[
-                    "its end of the connection is in TIME_WAIT",
+                    "the server's end of the connection is in TIME_WAIT",
                     "a new server without the option cannot bind",
-                    "nor can one with the option",
+                    "a new server with the option cannot bind either",
                 ],
             },
             Step {
-                does: "the TIME_WAIT is over (the lab removes it)",
+                does: "TIME_WAIT ends (the lab removes the socket)",
                 claims: &[
-                    "now bind works, without any option",
+                    "now bind works without any option",
                 ],
             },
             Step {
-                does: "a server with SO_REUSEADDR closes a connection first, and ends",
+                does: "a server with SO_REUSEADDR closes a connection first and exits",
                 claims: &[
-                    "its end of the connection is in TIME_WAIT, too",
+                    "the server's end of this connection is in TIME_WAIT, too",
                     "a new server without the option still cannot bind",
-                    "one with the option can, and listens",
-                    "all the while the connection is in TIME_WAIT",
+                    "a new server with the option can bind and listen",
+                    "the connection is in TIME_WAIT all the while",
                 ],
             },
             Step {
-                does: "a server without SO_REUSEADDR closes its listening socket, and goes on to \
-                       serve a client",
+                does: "a server without SO_REUSEADDR closes its listening socket and keeps serving \
+                       a client",
                 claims: &[
                     "a new server with the option cannot bind",
                 ],
             },
             Step {
-                does: "the same, all with SO_REUSEADDR",
+                does: "the same, with SO_REUSEADDR on every socket",
                 claims: &[
-                    "a new server with the option gets the port",
-                    "and the old one still has its client",
+                    "a new server with the option can bind",
+                    "the old server can still send to its client",
                 ],
             },
             Step {
-                does: "a server without SO_REUSEADDR ends, and its client has closed first",
+                does: "a server without SO_REUSEADDR exits after its client has closed first",
                 claims: &[
-                    "the server reads the end",
-                    "TIME_WAIT is with the client",
+                    "the server reads end of file",
+                    "the client's end of the connection is in TIME_WAIT",
                     "a new server needs no option",
                 ],
             },
@@ -74,44 +74,44 @@ pub(super) static SCENARIO: Scenario = Scenario {
 };
 
 fn play(stage: &mut Stage) -> Played {
-    stage.step("a server without SO_REUSEADDR closes a connection first, and ends");
+    stage.step("a server without SO_REUSEADDR closes a connection first and exits");
     leave_time_wait(stage, "off")?;
-    stage.claim_state("its end of the connection is in TIME_WAIT", Side::Server, TcpState::TimeWait);
+    stage.claim_state("the server's end of the connection is in TIME_WAIT", Side::Server, TcpState::TimeWait);
     stage.claim_is("a new server without the option cannot bind", &restart(stage, "off")?, "EADDRINUSE");
-    stage.claim_is("nor can one with the option", &restart(stage, "on")?, "EADDRINUSE");
+    stage.claim_is("a new server with the option cannot bind either", &restart(stage, "on")?, "EADDRINUSE");
 
-    stage.step("the TIME_WAIT is over (the lab removes it)");
+    stage.step("TIME_WAIT ends (the lab removes the socket)");
     forget(stage)?;
-    stage.claim_is("now bind works, without any option", &restart(stage, "off")?, "ok");
+    stage.claim_is("now bind works without any option", &restart(stage, "off")?, "ok");
 
-    stage.step("a server with SO_REUSEADDR closes a connection first, and ends");
+    stage.step("a server with SO_REUSEADDR closes a connection first and exits");
     leave_time_wait(stage, "on")?;
-    stage.claim_state("its end of the connection is in TIME_WAIT, too", Side::Server, TcpState::TimeWait);
+    stage.claim_state("the server's end of this connection is in TIME_WAIT, too", Side::Server, TcpState::TimeWait);
     stage.claim_is("a new server without the option still cannot bind", &restart(stage, "off")?, "EADDRINUSE");
-    stage.claim_is("one with the option can, and listens", &restart(stage, "on")?, "ok");
-    stage.claim_state("all the while the connection is in TIME_WAIT", Side::Server, TcpState::TimeWait);
+    stage.claim_is("a new server with the option can bind and listen", &restart(stage, "on")?, "ok");
+    stage.claim_state("the connection is in TIME_WAIT all the while", Side::Server, TcpState::TimeWait);
     forget(stage)?;
 
-    stage.step("a server without SO_REUSEADDR closes its listening socket, and goes on to serve a client");
+    stage.step("a server without SO_REUSEADDR closes its listening socket and keeps serving a client");
     let (_client, serving) = still_serving(stage, "off")?;
     stage.claim_is("a new server with the option cannot bind", &restart(stage, "on")?, "EADDRINUSE");
     abort(&serving)?;
 
-    stage.step("the same, all with SO_REUSEADDR");
+    stage.step("the same, with SO_REUSEADDR on every socket");
     let (_client, serving) = still_serving(stage, "on")?;
-    stage.claim_is("a new server with the option gets the port", &restart(stage, "on")?, "ok");
-    stage.claim_is("and the old one still has its client", &serving.call("send hello")?, "ok 5");
+    stage.claim_is("a new server with the option can bind", &restart(stage, "on")?, "ok");
+    stage.claim_is("the old server can still send to its client", &serving.call("send hello")?, "ok 5");
     abort(&serving)?;
 
-    stage.step("a server without SO_REUSEADDR ends, and its client has closed first");
+    stage.step("a server without SO_REUSEADDR exits after its client has closed first");
     let (client, server) = made(stage, "off")?;
     client.must("close")?;
-    stage.claim_is("the server reads the end", &server.call("recv 10")?, "ok 0");
+    stage.claim_is("the server reads end of file", &server.call("recv 10")?, "ok 0");
     let mark = stage.two().timeline.mark();
     server.must("close")?;
     server.must("0: close")?;
     stage.two().wire.wait_delivered(&Matcher::ack().from_client(), mark, PATIENCE)?;
-    stage.claim_state("TIME_WAIT is with the client", Side::Client, TcpState::TimeWait);
+    stage.claim_state("the client's end of the connection is in TIME_WAIT", Side::Client, TcpState::TimeWait);
     stage.claim_is("a new server needs no option", &restart(stage, "off")?, "ok");
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! Addresses that bind does not take (UNP 4.4).
+//! Addresses that bind rejects (UNP 4.4).
 
 use super::Scenario;
 use crate::side::{Family, Side};
@@ -8,47 +8,47 @@ use crate::text::{Step, Text};
 pub(super) static SCENARIO: Scenario = Scenario {
     text: Text {
         name: "bind-not-ours",
-        title: "an address of another host",
+        title: "the address belongs to another host",
         source: "UNP 4.4",
-        question: "What happens if a server binds an address that its host does not have?",
-        book: "A process may bind a specific address, but it must belong to an interface of the \
-               host.",
-        kernel: "Otherwise bind fails with EADDRNOTAVAIL, unless net.ipv4.ip_nonlocal_bind (or \
-                 net.ipv6's) allows it. A socket is bound once: a second bind is EINVAL. So is a \
-                 link-local IPv6 address without its interface, because there may be one such \
-                 network on each.",
+        question: "What happens when a server binds an address that its host does not have?",
+        book: "A process may bind a specific address, but the address must belong to an interface \
+               of the host.",
+        kernel: "bind fails with EADDRNOTAVAIL, unless net.ipv4.ip_nonlocal_bind (or its IPv6 \
+                 counterpart) allows it. A socket can be bound once: a second bind returns EINVAL. \
+                 So does a link-local IPv6 address without an interface, because each link has its \
+                 own.",
         timers: &[],
         steps: &[
             Step {
                 does: "a server binds the address of the client's host",
                 claims: &[
-                    "there is no such address here",
+                    "bind fails: the address is not available here",
                 ],
             },
             Step {
-                does: "it binds its own host's address with the same socket",
+                does: "the server binds an address of its own host with the same socket",
                 claims: &[
-                    "a failed bind leaves the socket unbound: it works",
+                    "bind works: the failed call left the socket unbound",
                 ],
             },
             Step {
-                does: "it binds the socket a second time",
+                does: "the server binds the socket a second time",
                 claims: &[
-                    "a socket keeps its name",
-                    "it is still the first one",
+                    "bind fails: the socket already has an address",
+                    "the address has not changed",
                 ],
             },
             Step {
-                does: "the operator allows addresses that are not there yet",
+                does: "the administrator allows addresses that are not local",
                 claims: &[
-                    "the address of the client's host is taken",
-                    "even to listen",
+                    "the server can bind the address of the client's host",
+                    "the server can listen on it",
                 ],
             },
             Step {
-                does: "a server binds a link-local IPv6 address without saying of which interface",
+                does: "a server binds a link-local IPv6 address without an interface",
                 claims: &[
-                    "it is not even looked for",
+                    "bind fails before it looks for the address",
                 ],
             },
         ],
@@ -63,30 +63,30 @@ fn play(stage: &mut Stage) -> Played {
 
     stage.step("a server binds the address of the client's host");
     let server = fresh(stage)?;
-    stage.claim_is("there is no such address here", &server.call(&clients)?, "EADDRNOTAVAIL");
+    stage.claim_is("bind fails: the address is not available here", &server.call(&clients)?, "EADDRNOTAVAIL");
 
-    stage.step("it binds its own host's address with the same socket");
-    stage.claim_is("a failed bind leaves the socket unbound: it works", &server.call(&own)?, "ok");
+    stage.step("the server binds an address of its own host with the same socket");
+    stage.claim_is("bind works: the failed call left the socket unbound", &server.call(&own)?, "ok");
 
-    stage.step("it binds the socket a second time");
+    stage.step("the server binds the socket a second time");
     let other = format!("bind {} 8", Side::Server.address(family));
-    stage.claim_is("a socket keeps its name", &server.call(&other)?, "EINVAL");
+    stage.claim_is("bind fails: the socket already has an address", &server.call(&other)?, "EINVAL");
     let name = server.must("getsockname")?;
-    stage.claim("it is still the first one", name.ends_with(&format!(":{PORT}")));
+    stage.claim("the address has not changed", name.ends_with(&format!(":{PORT}")));
     server.must("close")?;
 
-    stage.step("the operator allows addresses that are not there yet");
+    stage.step("the administrator allows addresses that are not local");
     let key = if family == Family::V4 { "ipv4" } else { "ipv6" };
     stage.two().server.set_sysctl(&format!("net.{key}.ip_nonlocal_bind"), "1")?;
     let server = fresh(stage)?;
-    stage.claim_is("the address of the client's host is taken", &server.call(&clients)?, "ok");
-    stage.claim_is("even to listen", &server.call("listen 10")?, "ok");
+    stage.claim_is("the server can bind the address of the client's host", &server.call(&clients)?, "ok");
+    stage.claim_is("the server can listen on it", &server.call("listen 10")?, "ok");
     server.must("close")?;
 
-    stage.step("a server binds a link-local IPv6 address without saying of which interface");
+    stage.step("a server binds a link-local IPv6 address without an interface");
     let server = stage.actor(Side::Server)?;
     server.must("socket 6")?;
-    stage.claim_is("it is not even looked for", &server.call(&format!("bind fe80::1 {PORT}"))?, "EINVAL");
+    stage.claim_is("bind fails before it looks for the address", &server.call(&format!("bind fe80::1 {PORT}"))?, "EINVAL");
     Ok(())
 }
 

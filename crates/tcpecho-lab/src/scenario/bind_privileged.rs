@@ -1,4 +1,4 @@
-//! Ports that not everybody may have (UNP 2.9).
+//! Ports that need a privilege (UNP 2.9).
 
 use super::Scenario;
 use crate::side::Side;
@@ -10,46 +10,46 @@ const START: &str = "net.ipv4.ip_unprivileged_port_start";
 pub(super) static SCENARIO: Scenario = Scenario {
     text: Text {
         name: "bind-privileged",
-        title: "a port below 1024",
+        title: "the port is below 1024",
         source: "UNP 2.9, 4.4",
-        question: "Who may bind a well-known port, such as 7, the echo service's?",
-        book: "Only a process with the privileges of the superuser may bind a port below 1024.",
-        kernel: "A process with CAP_NET_BIND_SERVICE may; others get EACCES. Where the privileged \
-                 ports end is a setting of the network namespace, \
-                 net.ipv4.ip_unprivileged_port_start, for IPv6 as well.",
+        question: "Who can bind a well-known port, such as port 7 of the echo service?",
+        book: "Only a process with superuser privileges can bind a port below 1024.",
+        kernel: "A process with CAP_NET_BIND_SERVICE can; others get EACCES. The first \
+                 unprivileged port is a setting of the network namespace, \
+                 net.ipv4.ip_unprivileged_port_start, which also applies to IPv6.",
         timers: &[],
         steps: &[
             Step {
-                does: "a program without the privilege wants the port of the echo service",
+                does: "a program without the privilege binds the port of the echo service",
                 claims: &[
-                    "it is refused",
+                    "bind fails with EACCES",
                 ],
             },
             Step {
-                does: "it tries the last port below 1024, and the first above",
+                does: "the program tries the last port below 1024 and the first one above",
                 claims: &[
-                    "1023 is refused as well",
-                    "1024 is not",
+                    "bind of port 1023 fails as well",
+                    "bind of port 1024 works",
                 ],
             },
             Step {
-                does: "a program with the privilege wants the port of the echo service",
+                does: "a program with the privilege binds the port of the echo service",
                 claims: &[
-                    "it gets it",
+                    "bind works",
                 ],
             },
             Step {
-                does: "while it has it, the other asks again",
+                does: "the unprivileged program binds the port that is now in use",
                 claims: &[
-                    "the privilege is looked at first: permission denied, not in use",
+                    "the privilege is checked first: bind fails with EACCES, not EADDRINUSE",
                 ],
             },
             Step {
-                does: "the operator lets everybody have ports from 7 on",
+                does: "the administrator makes port 7 the first unprivileged port",
                 claims: &[
-                    "the program without the privilege gets the port",
-                    "and listens",
-                    "the port before is still refused",
+                    "the unprivileged program can bind the port",
+                    "it can listen",
+                    "bind of port 6 still fails",
                 ],
             },
         ],
@@ -59,27 +59,27 @@ pub(super) static SCENARIO: Scenario = Scenario {
 
 fn play(stage: &mut Stage) -> Played {
     stage.two().server.set_sysctl(START, "1024")?;
-    stage.step("a program without the privilege wants the port of the echo service");
+    stage.step("a program without the privilege binds the port of the echo service");
     let ordinary = stage.ordinary_actor(Side::Server)?;
-    stage.claim_is("it is refused", &bind(stage, &ordinary, PORT)?, "EACCES");
+    stage.claim_is("bind fails with EACCES", &bind(stage, &ordinary, PORT)?, "EACCES");
 
-    stage.step("it tries the last port below 1024, and the first above");
-    stage.claim_is("1023 is refused as well", &bind(stage, &ordinary, 1023)?, "EACCES");
-    stage.claim_is("1024 is not", &bind(stage, &ordinary, 1024)?, "ok");
+    stage.step("the program tries the last port below 1024 and the first one above");
+    stage.claim_is("bind of port 1023 fails as well", &bind(stage, &ordinary, 1023)?, "EACCES");
+    stage.claim_is("bind of port 1024 works", &bind(stage, &ordinary, 1024)?, "ok");
 
-    stage.step("a program with the privilege wants the port of the echo service");
+    stage.step("a program with the privilege binds the port of the echo service");
     let privileged = stage.actor(Side::Server)?;
-    stage.claim_is("it gets it", &bind(stage, &privileged, PORT)?, "ok");
-    stage.step("while it has it, the other asks again");
+    stage.claim_is("bind works", &bind(stage, &privileged, PORT)?, "ok");
+    stage.step("the unprivileged program binds the port that is now in use");
     let again = bind(stage, &ordinary, PORT)?;
-    stage.claim_is("the privilege is looked at first: permission denied, not in use", &again, "EACCES");
+    stage.claim_is("the privilege is checked first: bind fails with EACCES, not EADDRINUSE", &again, "EACCES");
     privileged.must("close")?;
 
-    stage.step("the operator lets everybody have ports from 7 on");
+    stage.step("the administrator makes port 7 the first unprivileged port");
     stage.two().server.set_sysctl(START, &PORT.to_string())?;
-    stage.claim_is("the program without the privilege gets the port", &bind(stage, &ordinary, PORT)?, "ok");
-    stage.claim_is("and listens", &ordinary.call("listen 10")?, "ok");
-    stage.claim_is("the port before is still refused", &bind(stage, &ordinary, PORT - 1)?, "EACCES");
+    stage.claim_is("the unprivileged program can bind the port", &bind(stage, &ordinary, PORT)?, "ok");
+    stage.claim_is("it can listen", &ordinary.call("listen 10")?, "ok");
+    stage.claim_is("bind of port 6 still fails", &bind(stage, &ordinary, PORT - 1)?, "EACCES");
     Ok(())
 }
 

@@ -1,4 +1,4 @@
-//! The server's host crashes and is back before the client writes (UNP 5.15, RFC 9293 3.5.1).
+//! The server's host crashes and reboots before the client writes (UNP 5.15, RFC 9293 3.5.1).
 
 use super::Scenario;
 use crate::impairment::Matcher;
@@ -12,34 +12,34 @@ pub(super) static SCENARIO: Scenario = Scenario {
         name: "crash-and-reboot",
         title: "the server's host crashes and reboots",
         source: "UNP 5.15, RFC 9293 3.5.1",
-        question: "What does a client see whose server's host has crashed and come back meanwhile?",
-        book: "Nothing, as long as it sends nothing. The rebooted host knows nothing of the \
-               connection and answers the next segment with RST; the client, blocked in read, gets \
-               ECONNRESET.",
-        kernel: "The same; writing afterwards gives EPIPE. It makes no difference that a new \
-                 server listens on the port by then.",
+        question: "The server's host has crashed and rebooted. What does the client see?",
+        book: "Nothing, as long as it sends nothing. The rebooted host does not know the \
+               connection and answers the next segment with an RST. The client, blocked in read, \
+               gets ECONNRESET.",
+        kernel: "The same; a later write returns EPIPE. It makes no difference that a new server \
+                 already listens on the port.",
         timers: &[],
         steps: &[
             Step {
-                does: "a client and a server have talked",
+                does: "a client and a server exchange a line",
                 claims: &[
-                    "the server has read a line",
-                    "and its kernel has acknowledged it",
+                    "the server reads the line",
+                    "the server's kernel acknowledges it",
                 ],
             },
             Step {
                 does: "the server's host loses power",
                 claims: &[
-                    "no packet told of it",
+                    "no packet reports the crash",
                     "the client is ESTABLISHED",
                 ],
             },
             Step {
-                does: "it boots again, and a new server listens on the old port",
+                does: "the host boots, and a new server listens on the old port",
                 claims: &[
-                    "still no packet has passed",
-                    "its kernel knows no connection",
-                    "the client is ESTABLISHED all the same",
+                    "still no packet is sent",
+                    "the server's kernel has no connection",
+                    "the client is still ESTABLISHED",
                 ],
             },
             Step {
@@ -48,21 +48,21 @@ pub(super) static SCENARIO: Scenario = Scenario {
                     "write succeeds",
                     "the server's host answers with RST",
                     "read fails with ECONNRESET",
-                    "the client's kernel forgets the connection",
+                    "the client's kernel removes the connection",
                 ],
             },
             Step {
-                does: "the client goes on in spite of it",
+                does: "the client writes and reads again",
                 claims: &[
                     "write fails with EPIPE",
-                    "read gives end of file",
+                    "read returns end of file",
                 ],
             },
             Step {
                 does: "a new client connects",
                 claims: &[
-                    "the new server's host lets it in",
-                    "and the server accepts it",
+                    "connect succeeds",
+                    "the new server accepts the connection",
                 ],
             },
         ],
@@ -71,40 +71,40 @@ pub(super) static SCENARIO: Scenario = Scenario {
 };
 
 fn play(stage: &mut Stage) -> Played {
-    stage.step("a client and a server have talked");
+    stage.step("a client and a server exchange a line");
     let (client, server) = stage.connected()?;
     client.must("send before")?;
-    stage.claim_is("the server has read a line", &server.call("recv 100")?, "ok 6 before");
+    stage.claim_is("the server reads the line", &server.call("recv 100")?, "ok 6 before");
     // Nothing is under way any more after this.
-    stage.claim_packet("and its kernel has acknowledged it", &Matcher::ack().from_server());
+    stage.claim_packet("the server's kernel acknowledges it", &Matcher::ack().from_server());
 
     stage.step("the server's host loses power");
     let crash = stage.two().timeline.mark();
     stage.two_mut().server.power_off();
-    stage.claim("no packet told of it", packets_since(stage, crash) == 0);
+    stage.claim("no packet reports the crash", packets_since(stage, crash) == 0);
     stage.claim_state("the client is ESTABLISHED", Side::Client, TcpState::Established);
 
-    stage.step("it boots again, and a new server listens on the old port");
+    stage.step("the host boots, and a new server listens on the old port");
     stage.two_mut().server.reboot()?;
     let server = stage.listening(10)?;
-    stage.claim("still no packet has passed", packets_since(stage, crash) == 0);
-    stage.claim_none_left("its kernel knows no connection", Side::Server, PORT);
-    stage.claim_state("the client is ESTABLISHED all the same", Side::Client, TcpState::Established);
+    stage.claim("still no packet is sent", packets_since(stage, crash) == 0);
+    stage.claim_none_left("the server's kernel has no connection", Side::Server, PORT);
+    stage.claim_state("the client is still ESTABLISHED", Side::Client, TcpState::Established);
 
     stage.step("the client writes and reads");
     stage.claim_is("write succeeds", &client.call("send after")?, "ok 5");
     stage.claim_packet("the server's host answers with RST", &Matcher::rst().from_server());
     stage.claim_is("read fails with ECONNRESET", &client.call("recv 100")?, "ECONNRESET");
-    stage.claim_none_left("the client's kernel forgets the connection", Side::Client, PORT);
+    stage.claim_none_left("the client's kernel removes the connection", Side::Client, PORT);
 
-    stage.step("the client goes on in spite of it");
+    stage.step("the client writes and reads again");
     stage.claim_is("write fails with EPIPE", &client.call("send after")?, "EPIPE");
-    stage.claim_is("read gives end of file", &client.call("recv 100")?, "ok 0");
+    stage.claim_is("read returns end of file", &client.call("recv 100")?, "ok 0");
 
     stage.step("a new client connects");
     let client = stage.client()?;
-    stage.claim_is("the new server's host lets it in", &client.call(&stage.connect_line())?, "ok");
-    stage.claim("and the server accepts it", server.must("accept").is_ok());
+    stage.claim_is("connect succeeds", &client.call(&stage.connect_line())?, "ok");
+    stage.claim("the new server accepts the connection", server.must("accept").is_ok());
     Ok(())
 }
 

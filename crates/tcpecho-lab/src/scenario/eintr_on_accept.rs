@@ -1,4 +1,4 @@
-//! A signal while accept waits (UNP 5.9).
+//! A signal interrupts accept (UNP 5.9).
 
 use super::Scenario;
 use crate::stage::{Actor, Broken, PATIENCE, Played, Stage};
@@ -8,66 +8,66 @@ use tcpecho_lab_os::system_call::ACCEPT4;
 pub(super) static SCENARIO: Scenario = Scenario {
     text: Text {
         name: "eintr-on-accept",
-        title: "a child ends while its parent waits in accept",
+        title: "a child exits while its parent waits in accept",
         source: "UNP 5.9",
         question: "What does accept do when SIGCHLD interrupts it?",
-        book: "A slow system call may return EINTR when a signal has been caught; some kernels \
-               restart it by themselves, and with SA_RESTART more of them do, so a portable server \
-               is prepared for EINTR and calls accept again.",
-        kernel: "Without SA_RESTART accept returns EINTR; with it, it goes on, but not if the \
+        book: "A slow system call may return EINTR when a signal is caught. Some kernels restart \
+               it automatically, and SA_RESTART requests that, so a portable server handles EINTR \
+               and calls accept again.",
+        kernel: "Without SA_RESTART accept returns EINTR. With it, accept is restarted, unless the \
                  listening socket has SO_RCVTIMEO: then it returns EINTR all the same. A signal \
-                 that nobody catches interrupts nothing.",
+                 without a handler interrupts nothing.",
         timers: &[],
         steps: &[
             Step {
-                does: "a server with one child catches SIGCHLD without SA_RESTART, and waits in \
+                does: "a server with one child catches SIGCHLD without SA_RESTART and waits in \
                        accept",
                 claims: &[],
             },
             Step {
-                does: "the client ends, so the child does",
+                does: "the client exits, and so does the child",
                 claims: &[
                     "accept returns EINTR",
-                    "the handler has been called",
+                    "the handler has run",
                 ],
             },
             Step {
-                does: "the server calls accept again, and somebody connects",
+                does: "the server calls accept again, and a client connects",
                 claims: &[
                     "accept returns a connection",
                 ],
             },
             Step {
-                does: "another server catches SIGCHLD with SA_RESTART, waits for the child in the \
-                       handler, and is in accept",
+                does: "another server catches SIGCHLD with SA_RESTART, reaps the child in the \
+                       handler, and waits in accept",
                 claims: &[],
             },
             Step {
-                does: "this client ends, too",
+                does: "this client exits, too",
                 claims: &[
-                    "the handler fetches the child",
-                    "accept waits on, although the handler has run",
+                    "the handler reaps the child",
+                    "accept keeps waiting after the handler has run",
                 ],
             },
             Step {
                 does: "a client connects",
                 claims: &[
-                    "the same accept returns its connection",
+                    "the same accept returns the connection",
                     "one signal was caught",
                 ],
             },
             Step {
-                does: "a server does not handle SIGCHLD, and its child ends",
+                does: "a server has no handler for SIGCHLD, and its child exits",
                 claims: &[
                     "the child is a zombie",
-                    "accept has not been interrupted",
+                    "accept was not interrupted",
                 ],
             },
             Step {
-                does: "a server catches SIGCHLD with SA_RESTART, but its listening socket has \
+                does: "a server catches SIGCHLD with SA_RESTART, and its listening socket has \
                        SO_RCVTIMEO",
                 claims: &[
-                    "its accept returns EINTR, long before its time is over",
+                    "accept returns EINTR long before the timeout",
                 ],
             },
         ],
@@ -76,46 +76,46 @@ pub(super) static SCENARIO: Scenario = Scenario {
 };
 
 fn play(stage: &mut Stage) -> Played {
-    stage.step("a server with one child catches SIGCHLD without SA_RESTART, and waits in accept");
+    stage.step("a server with one child catches SIGCHLD without SA_RESTART and waits in accept");
     let (client, server) = serving(stage, "norestart")?;
-    stage.step("the client ends, so the child does");
+    stage.step("the client exits, and so does the child");
     client.end()?;
     stage.claim_is("accept returns EINTR", &server.outcome()?, "EINTR");
-    stage.claim_is("the handler has been called", &server.call("caught")?, "ok 1");
+    stage.claim_is("the handler has run", &server.call("caught")?, "ok 1");
 
-    stage.step("the server calls accept again, and somebody connects");
+    stage.step("the server calls accept again, and a client connects");
     server.begin("0: accept")?;
     stage.claim("accept returns a connection", accepted(stage, &server)?);
     server.end()?;
 
-    stage.step("another server catches SIGCHLD with SA_RESTART, waits for the child in the handler, and is in accept");
+    stage.step("another server catches SIGCHLD with SA_RESTART, reaps the child in the handler, and waits in accept");
     let (client, server) = serving(stage, "waitpid-loop")?;
-    stage.step("this client ends, too");
+    stage.step("this client exits, too");
     client.end()?;
     let fetched = server.program().wait_for_zombies(0, PATIENCE);
-    stage.claim("the handler fetches the child", fetched.is_ok());
+    stage.claim("the handler reaps the child", fetched.is_ok());
     let waits = server.program().wait_asleep_in(ACCEPT4, PATIENCE);
-    stage.claim("accept waits on, although the handler has run", waits.is_ok());
+    stage.claim("accept keeps waiting after the handler has run", waits.is_ok());
     stage.step("a client connects");
-    stage.claim("the same accept returns its connection", accepted(stage, &server)?);
+    stage.claim("the same accept returns the connection", accepted(stage, &server)?);
     stage.claim_is("one signal was caught", &server.call("caught")?, "ok 1");
     server.end()?;
 
-    stage.step("a server does not handle SIGCHLD, and its child ends");
+    stage.step("a server has no handler for SIGCHLD, and its child exits");
     let (client, server) = serving(stage, "default")?;
     client.end()?;
     let ended = server.program().wait_for_zombies(1, PATIENCE);
     stage.claim("the child is a zombie", ended.is_ok());
-    stage.claim("accept has not been interrupted", accepted(stage, &server)?);
+    stage.claim("accept was not interrupted", accepted(stage, &server)?);
     server.end()?;
 
-    stage.step("a server catches SIGCHLD with SA_RESTART, but its listening socket has SO_RCVTIMEO");
+    stage.step("a server catches SIGCHLD with SA_RESTART, and its listening socket has SO_RCVTIMEO");
     let (client, server) = stage.forked(1)?;
     server.must("handler SIGCHLD restart")?;
     server.must("0: setsockopt rcvtimeo 60000")?;
     wait_in_accept(&server)?;
     client.end()?;
-    stage.claim_is("its accept returns EINTR, long before its time is over", &server.outcome()?, "EINTR");
+    stage.claim_is("accept returns EINTR long before the timeout", &server.outcome()?, "EINTR");
     Ok(())
 }
 

@@ -1,4 +1,4 @@
-//! A signal while connect waits (UNP 5.9, 16.4).
+//! A signal interrupts connect (UNP 5.9, 16.4).
 
 use super::Scenario;
 use crate::impairment::{Matcher, Rule};
@@ -12,20 +12,20 @@ use tcpecho_os::tcp_state::TcpState;
 pub(super) static SCENARIO: Scenario = Scenario {
     text: Text {
         name: "eintr-on-connect",
-        title: "a signal comes while connect waits",
+        title: "a signal arrives while connect waits",
         source: "UNP 5.9, 16.4",
-        question: "May connect be called again after a signal has interrupted it?",
-        book: "No: unlike accept and read it must not be called again after EINTR, it would fail \
-               at once; one has to wait with select until the socket is writable and ask SO_ERROR \
-               how it went.",
-        kernel: "It may. The handshake goes on by itself; a second connect waits for it and \
-                 returns 0, a third one gives EISCONN. The book's way with poll and SO_ERROR works \
-                 as well, and SA_RESTART makes both unnecessary, unless the socket has \
+        question: "Can connect be called again after a signal has interrupted it?",
+        book: "No. Unlike accept and read, connect must not be called again after EINTR; it would \
+               fail at once. The program has to wait with select until the socket is writable and \
+               then read SO_ERROR.",
+        kernel: "Yes. The handshake continues in the kernel; a second connect waits for it and \
+                 returns 0, and a third returns EISCONN. The book's way with poll and SO_ERROR \
+                 works as well, and SA_RESTART makes both unnecessary, unless the socket has \
                  SO_SNDTIMEO.",
         timers: &[],
         steps: &[
             Step {
-                does: "a client connects, the wire keeps the server's SYN-ACK, and the client \
+                does: "a client connects, the wire holds the server's SYN-ACK, and the client \
                        catches a signal",
                 claims: &[
                     "connect returns EINTR",
@@ -35,35 +35,35 @@ pub(super) static SCENARIO: Scenario = Scenario {
             Step {
                 does: "the client calls connect again, against the book's advice",
                 claims: &[
-                    "it waits, and its socket is in SYN_SENT",
+                    "the second connect waits, and the socket is in SYN_SENT",
                 ],
             },
             Step {
-                does: "the SYN-ACK goes on",
+                does: "the SYN-ACK is released",
                 claims: &[
                     "the second connect returns 0",
-                    "a third gives EISCONN",
+                    "a third connect returns EISCONN",
                 ],
             },
             Step {
-                does: "another client is interrupted so, and the SYN-ACK goes on before it does \
-                       anything",
+                does: "another client is interrupted in the same way, and the SYN-ACK is released \
+                       before it makes another call",
                 claims: &[
                     "its connect returns EINTR",
                     "poll waits until the socket is writable",
-                    "SO_ERROR says that all is well",
-                    "its connection can be used",
+                    "SO_ERROR reports no error",
+                    "the connection can be used",
                 ],
             },
             Step {
                 does: "a client catches its signal with SA_RESTART",
                 claims: &[
                     "its connect is restarted and returns 0",
-                    "although it has caught the signal",
+                    "the handler has run all the same",
                 ],
             },
             Step {
-                does: "a client does the same with SO_SNDTIMEO",
+                does: "a client does the same with SO_SNDTIMEO set",
                 claims: &[
                     "its connect is not restarted",
                 ],
@@ -76,7 +76,7 @@ pub(super) static SCENARIO: Scenario = Scenario {
 fn play(stage: &mut Stage) -> Played {
     // Retransmissions for longer than anybody's patience, so that connect never gives up while packets are held.
 
-    stage.step("a client connects, the wire keeps the server's SYN-ACK, and the client catches a signal");
+    stage.step("a client connects, the wire holds the server's SYN-ACK, and the client catches a signal");
     let _server = stage.listening(10)?;
     stage.wire_rule(Rule::hold(Matcher::syn_ack()));
     let client = interrupted(stage, "norestart", None)?;
@@ -85,21 +85,21 @@ fn play(stage: &mut Stage) -> Played {
 
     stage.step("the client calls connect again, against the book's advice");
     connect_and_sleep(stage, &client)?;
-    stage.claim_state("it waits, and its socket is in SYN_SENT", Side::Client, TcpState::SynSent);
-    stage.step("the SYN-ACK goes on");
+    stage.claim_state("the second connect waits, and the socket is in SYN_SENT", Side::Client, TcpState::SynSent);
+    stage.step("the SYN-ACK is released");
     let_go_on(stage);
     stage.claim_is("the second connect returns 0", &client.outcome()?, "ok");
-    stage.claim_is("a third gives EISCONN", &client.call(&stage.connect_line())?, "EISCONN");
+    stage.claim_is("a third connect returns EISCONN", &client.call(&stage.connect_line())?, "EISCONN");
     client.end()?;
 
-    stage.step("another client is interrupted so, and the SYN-ACK goes on before it does anything");
+    stage.step("another client is interrupted in the same way, and the SYN-ACK is released before it makes another call");
     stage.wire_rule(Rule::hold(Matcher::syn_ack()));
     let client = interrupted(stage, "norestart", None)?;
     stage.claim_is("its connect returns EINTR", &client.outcome()?, "EINTR");
     let_go_on(stage);
     stage.claim_is("poll waits until the socket is writable", &client.call("poll 10000")?, "ok 0x4");
-    stage.claim_is("SO_ERROR says that all is well", &client.call("getsockopt error")?, "ok 0");
-    stage.claim_is("its connection can be used", &client.call("send hello")?, "ok 5");
+    stage.claim_is("SO_ERROR reports no error", &client.call("getsockopt error")?, "ok 0");
+    stage.claim_is("the connection can be used", &client.call("send hello")?, "ok 5");
     client.end()?;
 
     stage.step("a client catches its signal with SA_RESTART");
@@ -107,10 +107,10 @@ fn play(stage: &mut Stage) -> Played {
     let client = interrupted(stage, "restart", None)?;
     let_go_on(stage);
     stage.claim_is("its connect is restarted and returns 0", &client.outcome()?, "ok");
-    stage.claim_is("although it has caught the signal", &client.call("caught")?, "ok 1");
+    stage.claim_is("the handler has run all the same", &client.call("caught")?, "ok 1");
     client.end()?;
 
-    stage.step("a client does the same with SO_SNDTIMEO");
+    stage.step("a client does the same with SO_SNDTIMEO set");
     stage.wire_rule(Rule::hold(Matcher::syn_ack()));
     let client = interrupted(stage, "restart", Some("setsockopt sndtimeo 60000"))?;
     stage.claim_is("its connect is not restarted", &client.outcome()?, "EINTR");

@@ -1,4 +1,4 @@
-//! A middlebox between the hosts forgets an idle connection, and answers with an RST what belongs to none (RFC 5382).
+//! A middlebox forgets an idle connection and answers the segments that follow with RST (RFC 5382).
 
 use super::Scenario;
 use crate::impairment::{Matcher, Rule};
@@ -11,21 +11,21 @@ use tcpecho_os::tcp_state::TcpState;
 pub(super) static SCENARIO: Scenario = Scenario {
     text: Text {
         name: "middlebox-forgets-with-reset",
-        title: "a middlebox forgets the connection and resets",
+        title: "a middlebox forgets the connection and sends RST",
         source: "RFC 5382 5, after UNP 5.15",
-        question: "A firewall forgets an idle connection and answers what comes of it with an RST. \
-                   What do client and server see?",
-        book: "Of middleboxes the book says nothing; to the client this is a host that crashed and \
-               rebooted (5.15): ECONNRESET.",
-        kernel: "ECONNRESET for whoever sends, at once. The other side learns nothing until it \
-                 sends something itself.",
+        question: "A firewall forgets an idle connection and answers its segments with RST. What \
+                   do client and server see?",
+        book: "The book does not discuss middleboxes. To the client this looks like a host that \
+               has crashed and rebooted (5.15): ECONNRESET.",
+        kernel: "The side that sends gets ECONNRESET at once. The other side learns nothing until \
+                 it sends data itself.",
         timers: &[],
         steps: &[
             Step {
-                does: "a client and a server talk",
+                does: "a client and a server exchange data",
                 claims: &[
                     "the server reads what the client sent",
-                    "and acknowledges it",
+                    "the server's kernel acknowledges it",
                 ],
             },
             Step {
@@ -33,17 +33,17 @@ pub(super) static SCENARIO: Scenario = Scenario {
                 claims: &[
                     "send succeeds",
                     "recv fails with ECONNRESET",
-                    "recv now says end of stream",
-                    "send fails with EPIPE",
-                    "the client's kernel has forgotten the connection, too",
+                    "the next recv returns end of file",
+                    "a further send fails with EPIPE",
+                    "the client's kernel has removed the connection",
                 ],
             },
             Step {
-                does: "the server",
+                does: "the server sends",
                 claims: &[
-                    "is ESTABLISHED: it knows nothing",
-                    "send succeeds at the server, too",
-                    "and only then it learns: ECONNRESET",
+                    "the server is ESTABLISHED: it has learned nothing",
+                    "its send succeeds, too",
+                    "its recv then fails with ECONNRESET",
                 ],
             },
         ],
@@ -52,28 +52,28 @@ pub(super) static SCENARIO: Scenario = Scenario {
 };
 
 fn play(stage: &mut Stage) -> Played {
-    stage.step("a client and a server talk");
+    stage.step("a client and a server exchange data");
     let (client, server) = stage.connected()?;
     client.must("send before")?;
     let read = server.call("recv 100")?;
     stage.claim_is("the server reads what the client sent", &read, "ok 6 before");
-    stage.claim_packet("and acknowledges it", &Matcher::ack().from_server());
+    stage.claim_packet("the server's kernel acknowledges it", &Matcher::ack().from_server());
 
     stage.step("the middlebox forgets the connection, and the client sends");
     stage.wire_rule(Rule::hold(Matcher::data()).because("no such connection"));
     stage.claim_is("send succeeds", &client.call("send after")?, "ok 5");
     reset_sender_of(stage, &Matcher::data().from_client())?;
     stage.claim_is("recv fails with ECONNRESET", &client.call("recv 100")?, "ECONNRESET");
-    stage.claim_is("recv now says end of stream", &client.call("recv 100")?, "ok 0");
-    stage.claim_is("send fails with EPIPE", &client.call("send more")?, "EPIPE");
+    stage.claim_is("the next recv returns end of file", &client.call("recv 100")?, "ok 0");
+    stage.claim_is("a further send fails with EPIPE", &client.call("send more")?, "EPIPE");
     let left = stage.two().client.sockets(stage.family()).len();
-    stage.claim("the client's kernel has forgotten the connection, too", left == 0);
+    stage.claim("the client's kernel has removed the connection", left == 0);
 
-    stage.step("the server");
-    stage.claim_state("is ESTABLISHED: it knows nothing", Side::Server, TcpState::Established);
-    stage.claim_is("send succeeds at the server, too", &server.call("send after")?, "ok 5");
+    stage.step("the server sends");
+    stage.claim_state("the server is ESTABLISHED: it has learned nothing", Side::Server, TcpState::Established);
+    stage.claim_is("its send succeeds, too", &server.call("send after")?, "ok 5");
     reset_sender_of(stage, &Matcher::data().from_server())?;
-    stage.claim_is("and only then it learns: ECONNRESET", &server.call("recv 100")?, "ECONNRESET");
+    stage.claim_is("its recv then fails with ECONNRESET", &server.call("recv 100")?, "ECONNRESET");
     Ok(())
 }
 

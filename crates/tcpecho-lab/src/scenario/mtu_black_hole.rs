@@ -1,4 +1,4 @@
-//! Long packets vanish without a word (RFC 2923, RFC 4821).
+//! Large packets disappear without an ICMP message (RFC 2923, RFC 4821).
 
 use std::time::Duration;
 
@@ -12,21 +12,19 @@ use tcpecho_os::tcp_state::TcpState;
 pub(super) static SCENARIO: Scenario = Scenario {
     text: Text {
         name: "mtu-black-hole",
-        title: "long packets vanish on the way",
+        title: "large packets disappear on the path",
         source: "UNP 2.11, RFC 2923, RFC 4821",
-        question: "Why does a connection come about, answer short requests, and hang with long \
-                   ones?",
-        book: "A router that cannot pass a packet on, and may not cut it to pieces, tells the \
-               sender with an ICMP message; TCP then sends shorter segments. The book has no word \
-               for a path on which the message is lost.",
-        kernel: "Without the message the same long segments are sent again and again. With \
-                 tcp_mtu_probing=1 Linux suspects the path after a few timeouts (tcp_retries1) and \
-                 tries segments of tcp_base_mss, 1024 bytes.",
+        question: "Why does a connection open, carry short messages, and hang on long ones?",
+        book: "A router that cannot forward a packet and must not fragment it tells the sender \
+               with an ICMP message, and TCP then sends smaller segments. The book does not \
+               discuss a path on which this message is lost.",
+        kernel: "Without the message the same large segments are retransmitted again and again. \
+                 With tcp_mtu_probing=1 Linux suspects the path after a few timeouts \
+                 (tcp_retries1) and tries segments of tcp_base_mss, 1024 bytes.",
         timers: &[],
         steps: &[
             Step {
-                does: "a router on the way loses all packets longer than 1400 bytes and says \
-                       nothing",
+                does: "a router on the path drops all packets larger than 1400 bytes silently",
                 claims: &[
                     "the client is connected",
                     "a short message arrives",
@@ -35,16 +33,16 @@ pub(super) static SCENARIO: Scenario = Scenario {
             Step {
                 does: "the client sends a long message",
                 claims: &[
-                    "send works: it only fills the buffer",
-                    "what is lost is sent again and again, and lost again",
-                    "there is nothing to read",
+                    "send succeeds: it only fills the buffer",
+                    "the lost data is retransmitted again and again, and lost again",
+                    "the server has nothing to read",
                 ],
             },
             Step {
-                does: "the client's kernel is told to suspect the path (tcp_mtu_probing)",
+                does: "the administrator turns on tcp_mtu_probing on the client's host",
                 claims: &[
                     "the server reads the whole message",
-                    "what was lost arrived in segments of 1024 bytes at most",
+                    "the lost data arrives in segments of at most 1024 bytes",
                 ],
             },
         ],
@@ -55,7 +53,7 @@ pub(super) static SCENARIO: Scenario = Scenario {
 const BYTES: usize = 5000;
 
 fn play(stage: &mut Stage) -> Played {
-    stage.step("a router on the way loses all packets longer than 1400 bytes and says nothing");
+    stage.step("a router on the path drops all packets larger than 1400 bytes silently");
     let client_host = &stage.two().client;
     client_host.set_sysctl("net.ipv4.tcp_mtu_probing", "0")?;
     client_host.set_sysctl("net.ipv4.tcp_retries1", "1")?;
@@ -70,7 +68,7 @@ fn play(stage: &mut Stage) -> Played {
 
     stage.step("the client sends a long message");
     let sent = client.call(&format!("send {BYTES} bytes"))?;
-    stage.claim_is("send works: it only fills the buffer", &sent, "ok 5000");
+    stage.claim_is("send succeeds: it only fills the buffer", &sent, "ok 5000");
     let lost = stage.two().wire.wait_for(&long, 0, PATIENCE)?;
     let seq = lost.packet.tcp().map(|tcp| tcp.seq);
     let first = Matcher::data().from_client().matching("with the lost number", move |_, packet| {
@@ -84,17 +82,17 @@ fn play(stage: &mut Stage) -> Played {
     let arrived = stage.packets().iter().any(|seen| {
         seen.verdict.has_arrived() && first.matches(seen.from, &seen.packet)
     });
-    stage.claim("what is lost is sent again and again, and lost again", !arrived);
+    stage.claim("the lost data is retransmitted again and again, and lost again", !arrived);
     server.must("nonblocking on")?;
-    stage.claim_is("there is nothing to read", &server.call("recv 100")?, "EAGAIN");
+    stage.claim_is("the server has nothing to read", &server.call("recv 100")?, "EAGAIN");
 
-    stage.step("the client's kernel is told to suspect the path (tcp_mtu_probing)");
+    stage.step("the administrator turns on tcp_mtu_probing on the client's host");
     stage.two().client.set_sysctl("net.ipv4.tcp_mtu_probing", "1")?;
     server.must("nonblocking off")?;
     let pieces = server.receive_all(BYTES)?;
     let all = pieces.iter().sum::<usize>().to_string();
     stage.claim_is("the server reads the whole message", &all, "5000");
     let short = first.matching("of 1024 bytes at most", |_, packet| packet.payload().len() <= 1024);
-    stage.claim_packet("what was lost arrived in segments of 1024 bytes at most", &short);
+    stage.claim_packet("the lost data arrives in segments of at most 1024 bytes", &short);
     Ok(())
 }

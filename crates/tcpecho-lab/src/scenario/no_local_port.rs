@@ -1,4 +1,4 @@
-//! Every port that the kernel may choose for connect is taken (connect(2), ip(7)).
+//! Every port that the kernel may choose for connect is in use (connect(2), ip(7)).
 
 use super::Scenario;
 use crate::impairment::Matcher;
@@ -12,52 +12,52 @@ pub(super) static SCENARIO: Scenario = Scenario {
         name: "no-local-port",
         title: "no local port is left",
         source: "UNP 2.9, 4.3, connect(2)",
-        question: "A client host has very many connections to one server. What happens when it has \
-                   no port left for another?",
-        book: "connect chooses an ephemeral port, and a connection is known by both addresses and \
-               both ports (2.9, 2.10). What happens when there is no such port any more is not \
-               said; TIME_WAIT keeps a pair of ports for 2 MSL (2.7).",
+        question: "A client's host has very many connections to one server. What happens when no \
+                   local port is left for another?",
+        book: "connect chooses an ephemeral port, and a connection is identified by both addresses \
+               and both ports (2.9, 2.10). TIME_WAIT keeps the pair of ports for 2 MSL (2.7). The \
+               book does not say what happens when no port is left.",
         kernel: "connect fails with EADDRNOTAVAIL and sends nothing. Only this destination is \
-                 exhausted: the same local port goes to another port of the server. A connection \
-                 in TIME_WAIT still keeps its port.",
+                 exhausted: the same local port can be used for another port of the server. A \
+                 connection in TIME_WAIT still occupies its port.",
         timers: &[],
         steps: &[
             Step {
-                does: "the client's kernel may choose among four ports only",
+                does: "the client's kernel may choose among only four ports",
                 claims: &[],
             },
             Step {
-                does: "the client makes four connections",
+                does: "the client opens four connections",
                 claims: &[
-                    "they have the four ports",
+                    "they use the four ports",
                 ],
             },
             Step {
-                does: "it wants a fifth",
+                does: "the client opens a fifth",
                 claims: &[
                     "connect fails with EADDRNOTAVAIL",
-                    "and has sent no SYN",
+                    "no SYN is sent",
                 ],
             },
             Step {
-                does: "it connects to another port of the same server instead",
+                does: "the client connects to another port of the same server",
                 claims: &[
-                    "for that there is a port",
-                    "one of the four, used twice",
+                    "connect succeeds",
+                    "it uses one of the four ports a second time",
                 ],
             },
             Step {
-                does: "it closes one of the four, and so does the server",
+                does: "the client closes one of the four, and then the server does",
                 claims: &[
-                    "the server reads the end",
-                    "the client's end goes to TIME_WAIT",
-                    "TIME_WAIT keeps the port: EADDRNOTAVAIL again",
+                    "the server reads end of file",
+                    "the client's end is in TIME_WAIT",
+                    "TIME_WAIT occupies the port: connect fails with EADDRNOTAVAIL again",
                 ],
             },
             Step {
-                does: "the server closes another one first",
+                does: "the server closes another connection first",
                 claims: &[
-                    "the client reads the end",
+                    "the client reads end of file",
                     "TIME_WAIT is the server's",
                 ],
             },
@@ -70,7 +70,7 @@ pub(super) static SCENARIO: Scenario = Scenario {
 const OTHER: u16 = PORT + 1;
 
 fn play(stage: &mut Stage) -> Played {
-    stage.step("the client's kernel may choose among four ports only");
+    stage.step("the client's kernel may choose among only four ports");
     stage.two().client.set_sysctl("net.ipv4.ip_local_port_range", "50000 50003")?;
     stage.two().client.set_sysctl("net.ipv4.tcp_tw_reuse", "0")?;
     let server = stage.listening(10)?;
@@ -79,7 +79,7 @@ fn play(stage: &mut Stage) -> Played {
     elsewhere.must(&format!("bind {} {OTHER}", stage.family().any()))?;
     elsewhere.must("listen 10")?;
 
-    stage.step("the client makes four connections");
+    stage.step("the client opens four connections");
     let client = stage.actor(Side::Client)?;
     let new_socket = format!("socket {}", stage.number());
     let mut peers = Vec::new();
@@ -91,33 +91,33 @@ fn play(stage: &mut Stage) -> Played {
     let ports = |peer: &String| (50000..=50003).find(|port| peer.ends_with(&format!(":{port}")));
     let mut used: Vec<u16> = peers.iter().filter_map(ports).collect();
     used.sort_unstable();
-    stage.claim("they have the four ports", used == [50000, 50001, 50002, 50003]);
+    stage.claim("they use the four ports", used == [50000, 50001, 50002, 50003]);
 
-    stage.step("it wants a fifth");
+    stage.step("the client opens a fifth");
     let syns = stage.count(&Matcher::syn());
     client.must(&new_socket)?;
     let fifth = client.call(&stage.connect_line())?;
     stage.claim_is("connect fails with EADDRNOTAVAIL", &fifth, "EADDRNOTAVAIL");
-    stage.claim("and has sent no SYN", syns == 4 && stage.count(&Matcher::syn()) == 4);
+    stage.claim("no SYN is sent", syns == 4 && stage.count(&Matcher::syn()) == 4);
 
-    stage.step("it connects to another port of the same server instead");
+    stage.step("the client connects to another port of the same server");
     let line = format!("connect {} {OTHER}", Side::Server.address(stage.family()));
-    stage.claim_is("for that there is a port", &client.call(&line)?, "ok");
+    stage.claim_is("connect succeeds", &client.call(&line)?, "ok");
     let peer = elsewhere.must("accept")?;
-    stage.claim("one of the four, used twice", ports(&peer).is_some());
+    stage.claim("it uses one of the four ports a second time", ports(&peer).is_some());
 
-    stage.step("it closes one of the four, and so does the server");
+    stage.step("the client closes one of the four, and then the server does");
     client.must("0: close")?;
-    stage.claim_is("the server reads the end", &server.call("1: recv 1")?, "ok 0");
+    stage.claim_is("the server reads end of file", &server.call("1: recv 1")?, "ok 0");
     server.must("1: close")?;
-    stage.claim_state("the client's end goes to TIME_WAIT", Side::Client, TcpState::TimeWait);
+    stage.claim_state("the client's end is in TIME_WAIT", Side::Client, TcpState::TimeWait);
     client.must(&new_socket)?;
     let kept = client.call(&stage.connect_line())?;
-    stage.claim_is("TIME_WAIT keeps the port: EADDRNOTAVAIL again", &kept, "EADDRNOTAVAIL");
+    stage.claim_is("TIME_WAIT occupies the port: connect fails with EADDRNOTAVAIL again", &kept, "EADDRNOTAVAIL");
 
-    stage.step("the server closes another one first");
+    stage.step("the server closes another connection first");
     server.must("2: close")?;
-    stage.claim_is("the client reads the end", &client.call("1: recv 1")?, "ok 0");
+    stage.claim_is("the client reads end of file", &client.call("1: recv 1")?, "ok 0");
     client.must("1: close")?;
     stage.claim_state("TIME_WAIT is the server's", Side::Server, TcpState::TimeWait);
     Ok(())

@@ -1,4 +1,4 @@
-//! Four segments end a connection, and who sends the first keeps a memory of it (UNP 5.7, RFC 9293 3.6).
+//! Four segments end a connection, and the end that sends the first FIN keeps TIME_WAIT (UNP 5.7, RFC 9293 3.6).
 
 use super::Scenario;
 use crate::impairment::Matcher;
@@ -14,61 +14,61 @@ pub(super) static SCENARIO: Scenario = Scenario {
         source: "UNP 5.7, 2.6 and 2.7, RFC 9293 3.6",
         question: "Which states does a connection pass through when it ends, and on which host \
                    does TIME_WAIT stay?",
-        book: "The end that closes first goes from FIN_WAIT_1 over FIN_WAIT_2 to TIME_WAIT and \
-               stays there for twice the maximum segment lifetime (2.7); the other goes from \
-               CLOSE_WAIT to LAST_ACK and is gone. With the client of chapter 5 it is the client \
-               that keeps TIME_WAIT.",
-        kernel: "The same, with TIME_WAIT for 60 s whatever the segment lifetime; it stays with \
-                 the host that closed first, so a server that closes first keeps it, one for each \
-                 client.",
+        book: "The end that closes first goes through FIN_WAIT_1 and FIN_WAIT_2 to TIME_WAIT and \
+               stays there for twice the maximum segment lifetime (2.7). The other end goes \
+               through CLOSE_WAIT and LAST_ACK to CLOSED. With the client of chapter 5, the client \
+               keeps TIME_WAIT.",
+        kernel: "The same, with TIME_WAIT for 60 s regardless of the segment lifetime. TIME_WAIT \
+                 stays on the host that closed first, so a server that closes first keeps one for \
+                 each client.",
         timers: &[],
         steps: &[
             Step {
-                does: "a client and a server are connected; the client closes, and the wire keeps \
+                does: "a client and a server are connected; the client closes, and the wire holds \
                        its FIN",
                 claims: &[
-                    "close returns at once, although nobody has answered",
-                    "the client's kernel is in FIN_WAIT_1",
-                    "the server has not heard of it",
+                    "close returns at once, although no reply has arrived",
+                    "the client is in FIN_WAIT_1",
+                    "the server is still ESTABLISHED",
                 ],
             },
             Step {
-                does: "the FIN goes on",
+                does: "the FIN is released",
                 claims: &[
-                    "it arrives at the server",
+                    "the FIN arrives at the server",
                     "the server is in CLOSE_WAIT",
                     "the server reads end of file",
-                    "its ACK brings the client to FIN_WAIT_2",
+                    "the server's ACK brings the client to FIN_WAIT_2",
                 ],
             },
             Step {
-                does: "the server closes, and the wire keeps its FIN",
+                does: "the server closes, and the wire holds its FIN",
                 claims: &[
-                    "the server's kernel is in LAST_ACK",
-                    "the client waits in FIN_WAIT_2",
+                    "the server is in LAST_ACK",
+                    "the client is still in FIN_WAIT_2",
                 ],
             },
             Step {
-                does: "the server's FIN goes on, and the wire keeps the client's last ACK",
+                does: "the server's FIN is released, and the wire holds the client's last ACK",
                 claims: &[
                     "the client is in TIME_WAIT",
                     "the server is still in LAST_ACK",
                 ],
             },
             Step {
-                does: "the last ACK goes on",
+                does: "the last ACK is released",
                 claims: &[
-                    "the server's host has forgotten the connection",
+                    "the server's kernel has removed the connection",
                     "the client's host, which closed first, keeps it in TIME_WAIT",
-                    "nobody has sent RST",
+                    "no RST was sent",
                 ],
             },
             Step {
                 does: "a second client connects, and this time the server closes first",
                 claims: &[
                     "the client reads end of file",
-                    "now the server's host has TIME_WAIT",
-                    "and the client's host has forgotten the connection",
+                    "now the server's host keeps TIME_WAIT",
+                    "the client's kernel has removed the connection",
                 ],
             },
         ],
@@ -77,37 +77,37 @@ pub(super) static SCENARIO: Scenario = Scenario {
 };
 
 fn play(stage: &mut Stage) -> Played {
-    stage.step("a client and a server are connected; the client closes, and the wire keeps its FIN");
+    stage.step("a client and a server are connected; the client closes, and the wire holds its FIN");
     let (client, server) = stage.connected()?;
     let fin = stage.keep(Matcher::fin().from_client());
-    stage.claim("close returns at once, although nobody has answered", client.must("close").is_ok());
-    stage.claim_state("the client's kernel is in FIN_WAIT_1", Side::Client, TcpState::FinWait1);
-    stage.claim_state("the server has not heard of it", Side::Server, TcpState::Established);
+    stage.claim("close returns at once, although no reply has arrived", client.must("close").is_ok());
+    stage.claim_state("the client is in FIN_WAIT_1", Side::Client, TcpState::FinWait1);
+    stage.claim_state("the server is still ESTABLISHED", Side::Server, TcpState::Established);
 
-    stage.step("the FIN goes on");
+    stage.step("the FIN is released");
     stage.let_go(&fin)?;
-    stage.claim_packet("it arrives at the server", &Matcher::fin().from_client());
+    stage.claim_packet("the FIN arrives at the server", &Matcher::fin().from_client());
     stage.claim_state("the server is in CLOSE_WAIT", Side::Server, TcpState::CloseWait);
     stage.claim_is("the server reads end of file", &server.call("recv 100")?, "ok 0");
-    stage.claim_state("its ACK brings the client to FIN_WAIT_2", Side::Client, TcpState::FinWait2);
+    stage.claim_state("the server's ACK brings the client to FIN_WAIT_2", Side::Client, TcpState::FinWait2);
 
-    stage.step("the server closes, and the wire keeps its FIN");
+    stage.step("the server closes, and the wire holds its FIN");
     let fin = stage.keep(Matcher::fin().from_server());
     server.must("close")?;
-    stage.claim_state("the server's kernel is in LAST_ACK", Side::Server, TcpState::LastAck);
-    stage.claim_state("the client waits in FIN_WAIT_2", Side::Client, TcpState::FinWait2);
+    stage.claim_state("the server is in LAST_ACK", Side::Server, TcpState::LastAck);
+    stage.claim_state("the client is still in FIN_WAIT_2", Side::Client, TcpState::FinWait2);
 
-    stage.step("the server's FIN goes on, and the wire keeps the client's last ACK");
+    stage.step("the server's FIN is released, and the wire holds the client's last ACK");
     let ack = stage.keep(Matcher::ack().from_client());
     stage.let_go(&fin)?;
     stage.claim_state("the client is in TIME_WAIT", Side::Client, TcpState::TimeWait);
     stage.claim_state("the server is still in LAST_ACK", Side::Server, TcpState::LastAck);
 
-    stage.step("the last ACK goes on");
+    stage.step("the last ACK is released");
     stage.let_one_go(&ack)?;
-    stage.claim_none_left("the server's host has forgotten the connection", Side::Server, PORT);
+    stage.claim_none_left("the server's kernel has removed the connection", Side::Server, PORT);
     stage.claim("the client's host, which closed first, keeps it in TIME_WAIT", only_time_wait(stage, Side::Client));
-    stage.claim("nobody has sent RST", stage.count(&Matcher::rst()) == 0);
+    stage.claim("no RST was sent", stage.count(&Matcher::rst()) == 0);
     stage.forget(&ack)?;
 
     stage.step("a second client connects, and this time the server closes first");
@@ -118,8 +118,8 @@ fn play(stage: &mut Stage) -> Played {
     server.must("close")?;
     stage.claim_is("the client reads end of file", &client.call("recv 100")?, "ok 0");
     client.must("close")?;
-    stage.claim_state("now the server's host has TIME_WAIT", Side::Server, TcpState::TimeWait);
-    stage.claim_none_left("and the client's host has forgotten the connection", Side::Client, port);
+    stage.claim_state("now the server's host keeps TIME_WAIT", Side::Server, TcpState::TimeWait);
+    stage.claim_none_left("the client's kernel has removed the connection", Side::Client, port);
     Ok(())
 }
 

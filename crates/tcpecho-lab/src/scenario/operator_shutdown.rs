@@ -1,4 +1,4 @@
-//! The operator shuts the server's host down: SIGTERM, then SIGKILL (UNP 5.16).
+//! An administrator shuts down the server's host: SIGTERM, then SIGKILL (UNP 5.16).
 
 use super::Scenario;
 use crate::impairment::Matcher;
@@ -12,22 +12,22 @@ use tcpecho_os::tcp_state::TcpState;
 pub(super) static SCENARIO: Scenario = Scenario {
     text: Text {
         name: "operator-shutdown",
-        title: "the operator shuts the server down",
+        title: "the server's host is shut down",
         source: "UNP 5.16",
-        question: "What does a client see when the server's host is shut down in good order?",
-        book: "init sends SIGTERM to all processes, waits for some seconds and kills with SIGKILL \
-               what still runs. A server's sockets are closed as it ends, so the client sees what \
-               it sees when the server's process is killed (5.12).",
-        kernel: "The same. To the client both signals are one: the kernel closes the sockets and \
-                 sends FIN. New clients are refused as soon as the listener is gone, and the \
-                 server's host keeps TIME_WAIT.",
+        question: "What does a client see when the server's host is shut down in an orderly way?",
+        book: "init sends SIGTERM to all processes, waits for some seconds, and sends SIGKILL to \
+               those that still run. A server's sockets are closed when it exits, so the client \
+               sees what it sees when the server's process is killed (5.12).",
+        kernel: "The same. The client cannot tell the two signals apart: the kernel closes the \
+                 sockets and sends FIN. New clients are refused as soon as the listening socket is \
+                 closed, and the server's host keeps TIME_WAIT.",
         timers: &[],
         steps: &[
             Step {
-                does: "a server that leaves SIGTERM as it is gets SIGTERM",
+                does: "a server with the default action for SIGTERM gets SIGTERM",
                 claims: &[
-                    "it ends, by that signal",
-                    "its kernel sends FIN",
+                    "the signal terminates it",
+                    "the server's kernel sends FIN",
                     "the client reads end of file",
                     "a new client is refused",
                 ],
@@ -35,23 +35,23 @@ pub(super) static SCENARIO: Scenario = Scenario {
             Step {
                 does: "the client closes",
                 claims: &[
-                    "its kernel is done",
-                    "TIME_WAIT stays with the server's host",
+                    "the client's kernel has removed the connection",
+                    "TIME_WAIT stays on the server's host",
                 ],
             },
             Step {
-                does: "another server, which ignores SIGTERM, gets SIGTERM",
+                does: "another server ignores SIGTERM and gets SIGTERM",
                 claims: &[
-                    "it goes on and echoes",
-                    "new clients get in",
-                    "no FIN has been sent",
+                    "it continues to echo",
+                    "new clients can connect",
+                    "no FIN is sent",
                 ],
             },
             Step {
-                does: "the time is up: SIGKILL",
+                does: "the server gets SIGKILL",
                 claims: &[
-                    "now it ends",
-                    "its kernel sends the same FIN",
+                    "the signal terminates the server",
+                    "the server's kernel sends FIN again",
                     "the client reads end of file again",
                 ],
             },
@@ -61,12 +61,12 @@ pub(super) static SCENARIO: Scenario = Scenario {
 };
 
 fn play(stage: &mut Stage) -> Played {
-    stage.step("a server that leaves SIGTERM as it is gets SIGTERM");
+    stage.step("a server with the default action for SIGTERM gets SIGTERM");
     let (client, server) = stage.connected()?;
     server.program().signal(Signal::TERM)?;
     let (_, exit) = server.program().wait(PATIENCE)?;
-    stage.claim("it ends, by that signal", exit == Exit::Killed(15));
-    stage.claim_packet("its kernel sends FIN", &Matcher::fin().from_server());
+    stage.claim("the signal terminates it", exit == Exit::Killed(15));
+    stage.claim_packet("the server's kernel sends FIN", &Matcher::fin().from_server());
     stage.claim_is("the client reads end of file", &client.call("recv 100")?, "ok 0");
     let late = stage.client()?;
     let refused = late.call(&stage.connect_line())?;
@@ -75,25 +75,25 @@ fn play(stage: &mut Stage) -> Played {
     stage.step("the client closes");
     let port = client.port()?;
     client.must("close")?;
-    stage.claim_none_left("its kernel is done", Side::Client, port);
-    stage.claim_state("TIME_WAIT stays with the server's host", Side::Server, TcpState::TimeWait);
+    stage.claim_none_left("the client's kernel has removed the connection", Side::Client, port);
+    stage.claim_state("TIME_WAIT stays on the server's host", Side::Server, TcpState::TimeWait);
 
-    stage.step("another server, which ignores SIGTERM, gets SIGTERM");
+    stage.step("another server ignores SIGTERM and gets SIGTERM");
     let (client, server) = stage.connected()?;
     let port = client.port()?;
     server.must("handler SIGTERM ignore")?;
     server.program().signal(Signal::TERM)?;
-    stage.claim("it goes on and echoes", echoes(&client, &server)?);
+    stage.claim("it continues to echo", echoes(&client, &server)?);
     let second = stage.client()?;
-    stage.claim_is("new clients get in", &second.call(&stage.connect_line())?, "ok");
+    stage.claim_is("new clients can connect", &second.call(&stage.connect_line())?, "ok");
     let fin = Matcher::fin().from_server().port(port);
-    stage.claim("no FIN has been sent", stage.count(&fin) == 0);
+    stage.claim("no FIN is sent", stage.count(&fin) == 0);
 
-    stage.step("the time is up: SIGKILL");
+    stage.step("the server gets SIGKILL");
     server.program().signal(Signal::KILL)?;
     let (_, exit) = server.program().wait(PATIENCE)?;
-    stage.claim("now it ends", exit == Exit::Killed(9));
-    stage.claim_packet("its kernel sends the same FIN", &fin);
+    stage.claim("the signal terminates the server", exit == Exit::Killed(9));
+    stage.claim_packet("the server's kernel sends FIN again", &fin);
     stage.claim_is("the client reads end of file again", &client.call("recv 100")?, "ok 0");
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! Nobody listens on the port: an RST answers the SYN (UNP 4.3, RFC 9293 3.10.7.1).
+//! No server listens on the port, and an RST answers the SYN (UNP 4.3, RFC 9293 3.10.7.1).
 
 use super::Scenario;
 use crate::impairment::Matcher;
@@ -11,32 +11,32 @@ use tcpecho_os::tcp_state::TcpState;
 pub(super) static SCENARIO: Scenario = Scenario {
     text: Text {
         name: "refused",
-        title: "nobody listens on the port",
+        title: "no server listens on the port",
         source: "UNP 4.3, RFC 9293 3.10.7.1",
-        question: "What does connect say when the host is there and the server is not, and can the \
+        question: "What does connect return when the host is up and no server listens, and can the \
                    socket be used again?",
         book: "The server's host answers the SYN with an RST, and connect fails with ECONNREFUSED \
-               as soon as that has arrived. A socket whose connect has failed is of no use any \
-               more and has to be closed before the next try.",
-        kernel: "The same error; there is no second SYN. But the socket stays usable: the next \
-                 connect on it starts anew.",
+               as soon as the RST arrives. A socket whose connect has failed cannot be used any \
+               more and must be closed before the next attempt.",
+        kernel: "The same error, without a second SYN. But the socket remains usable: the next \
+                 connect on it starts again.",
         timers: &[],
         steps: &[
             Step {
-                does: "the client connects to a port on which nobody listens",
+                does: "the client connects to a port on which no server listens",
                 claims: &[
                     "connect fails with ECONNREFUSED",
-                    "an RST with ACK has answered the SYN",
-                    "nothing else was on the wire",
-                    "nothing of the attempt is left",
+                    "an RST with ACK answers the SYN",
+                    "no other packet was sent",
+                    "no socket of the attempt is left",
                     "no SYN follows the RST",
                 ],
             },
             Step {
-                does: "a server comes up, and the client connects with the same socket",
+                does: "a server starts, and the client connects with the same socket",
                 claims: &[
-                    "on Linux that works; the book would have us make a new socket",
-                    "the server accepts it",
+                    "connect succeeds on Linux, although the book requires a new socket",
+                    "the server accepts the connection",
                     "the client is ESTABLISHED",
                 ],
             },
@@ -46,27 +46,27 @@ pub(super) static SCENARIO: Scenario = Scenario {
 };
 
 fn play(stage: &mut Stage) -> Played {
-    stage.step("the client connects to a port on which nobody listens");
+    stage.step("the client connects to a port on which no server listens");
     let client = stage.client()?;
     let refused = client.call(&stage.connect_line())?;
     stage.claim_is("connect fails with ECONNREFUSED", &refused, "ECONNREFUSED");
     let reset = Matcher::rst().from_server().with_flags(Flags::ACK);
-    stage.claim_packet("an RST with ACK has answered the SYN", &reset);
+    stage.claim_packet("an RST with ACK answers the SYN", &reset);
     // On a busy machine the answer may take so long that the SYN is sent again before it comes.
     let syns = stage.count(&Matcher::syn());
     let resets = stage.count(&reset);
-    stage.claim("nothing else was on the wire", stage.packets().len() == syns + resets);
+    stage.claim("no other packet was sent", stage.packets().len() == syns + resets);
     let none_left = stage.two().client.sockets(stage.family()).iter().all(|socket| {
         ![TcpState::SynSent, TcpState::TimeWait].contains(&socket.state)
     });
-    stage.claim("nothing of the attempt is left", none_left);
+    stage.claim("no socket of the attempt is left", none_left);
     stage.claim("no SYN follows the RST", stage.count(&Matcher::syn()) == syns);
 
-    stage.step("a server comes up, and the client connects with the same socket");
+    stage.step("a server starts, and the client connects with the same socket");
     let server = stage.listening(10)?;
     let again = client.call(&stage.connect_line())?;
-    stage.claim_is("on Linux that works; the book would have us make a new socket", &again, "ok");
-    stage.claim("the server accepts it", server.must("accept").is_ok());
+    stage.claim_is("connect succeeds on Linux, although the book requires a new socket", &again, "ok");
+    stage.claim("the server accepts the connection", server.must("accept").is_ok());
     stage.claim_state("the client is ESTABLISHED", Side::Client, TcpState::Established);
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! What the checksum notices, and what it does not (RFC 9293 3.1).
+//! What the checksum detects, and what it does not (RFC 9293 3.1).
 
 use std::time::Duration;
 
@@ -11,32 +11,32 @@ use crate::timeline::Verdict;
 pub(super) static SCENARIO: Scenario = Scenario {
     text: Text {
         name: "segment-corrupted",
-        title: "a bit falls over on the way",
+        title: "a bit flips on the path",
         source: "UNP 2.4, RFC 9293 3.1, RFC 1071",
         question: "Can wrong data arrive over TCP?",
-        book: "Every segment has a checksum, and one that does not fit is dropped without a word; \
-               the sender's timer sends it again.",
-        kernel: "The same; the kernel counts it (Tcp InCsumErrors). But the checksum is a sum of \
-                 16 bits that anything on the way may compute anew: what breaks inside a router or \
-                 an address translator arrives as good data.",
+        book: "Every segment has a checksum. A segment whose checksum is wrong is dropped \
+               silently, and the sender's timer retransmits it.",
+        kernel: "The same; the kernel counts it (Tcp InCsumErrors). But the checksum is a 16-bit \
+                 sum that any router or NAT may compute again: data damaged inside such a device \
+                 arrives with a right checksum.",
         timers: &[],
         steps: &[
             Step {
-                does: "a bit of a segment falls over on the wire; the smallest timeout is 200 ms",
+                does: "a bit of a segment flips on the wire; the minimum RTO is 200 ms",
                 claims: &[
-                    "the server reads what was sent",
-                    "although it was wrong when it arrived",
-                    "for it was sent again",
+                    "the server reads the right data",
+                    "the data was damaged when it first arrived",
+                    "the segment was retransmitted",
                     "the server's kernel counts a wrong checksum",
-                    "nobody sent a RST",
+                    "no RST was sent",
                 ],
             },
             Step {
-                does: "a bit falls over in a router, which then computes the checksum of what it \
-                       has",
+                does: "a bit flips inside a router, which then computes the checksum of the \
+                       damaged segment",
                 claims: &[
-                    "the server reads wrong data, and nobody notices",
-                    "nothing more is counted",
+                    "the server reads wrong data without an error",
+                    "no further checksum error is counted",
                 ],
             },
         ],
@@ -45,28 +45,28 @@ pub(super) static SCENARIO: Scenario = Scenario {
 };
 
 fn play(stage: &mut Stage) -> Played {
-    stage.step("a bit of a segment falls over on the wire; the smallest timeout is 200 ms");
+    stage.step("a bit of a segment flips on the wire; the minimum RTO is 200 ms");
     stage.two().client.set_rto_min(Duration::from_millis(200))?;
     let (client, server) = stage.connected()?;
     let message = Matcher::data().from_client().containing("hello");
     stage.wire_rule(Rule::new(message.clone(), Action::Corrupt).once());
     client.must("send hello")?;
     let read = server.call("recv 100")?;
-    stage.claim_is("the server reads what was sent", &read, "ok 5 hello");
+    stage.claim_is("the server reads the right data", &read, "ok 5 hello");
     let corrupted = stage.any_verdict(Verdict::Corrupted);
-    stage.claim("although it was wrong when it arrived", corrupted);
-    stage.claim("for it was sent again", stage.count(&message) >= 2);
+    stage.claim("the data was damaged when it first arrived", corrupted);
+    stage.claim("the segment was retransmitted", stage.count(&message) >= 2);
     let errors = stage.two().server.counter("Tcp.InCsumErrors")?;
     stage.claim_is("the server's kernel counts a wrong checksum", &errors.to_string(), "1");
-    stage.claim("nobody sent a RST", stage.count(&Matcher::rst()) == 0);
+    stage.claim("no RST was sent", stage.count(&Matcher::rst()) == 0);
 
-    stage.step("a bit falls over in a router, which then computes the checksum of what it has");
+    stage.step("a bit flips inside a router, which then computes the checksum of the damaged segment");
     let message = Matcher::data().from_client().containing("money");
     stage.wire_rule(Rule::new(message, Action::CorruptUnnoticed).once());
     client.must("send money: 9")?;
     let read = server.call("recv 100")?;
-    stage.claim_is("the server reads wrong data, and nobody notices", &read, "ok 8 money: 8");
+    stage.claim_is("the server reads wrong data without an error", &read, "ok 8 money: 8");
     let errors = stage.two().server.counter("Tcp.InCsumErrors")?;
-    stage.claim_is("nothing more is counted", &errors.to_string(), "1");
+    stage.claim_is("no further checksum error is counted", &errors.to_string(), "1");
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! A segment that arrives twice is read once (RFC 9293 3.4, RFC 2883).
+//! A segment that arrives twice is delivered once (RFC 9293 3.4, RFC 2883).
 
 use super::Scenario;
 use crate::impairment::{Action, Matcher, Rule};
@@ -11,25 +11,25 @@ pub(super) static SCENARIO: Scenario = Scenario {
         name: "segment-doubled",
         title: "a segment arrives twice",
         source: "UNP 2.4, RFC 2883",
-        question: "Does a program see data twice when the network delivers it twice?",
-        book: "TCP numbers every byte; the receiver discards what it has already.",
-        kernel: "The same, and the receiver tells the sender of it: an acknowledgment whose SACK \
-                 block lies below its acknowledgment number (D-SACK).",
+        question: "Does a program read data twice when the network delivers it twice?",
+        book: "TCP numbers every byte, and the receiver discards data that it already has.",
+        kernel: "The same, and the receiver reports it to the sender: an acknowledgment with a \
+                 SACK block below its acknowledgment number (D-SACK).",
         timers: &[],
         steps: &[
             Step {
                 does: "the client sends a segment, and the wire delivers it twice",
                 claims: &[
-                    "the server's kernel tells the client's of it with a D-SACK",
-                    "it was sent once and arrived twice",
-                    "the server's kernel counts it",
+                    "the server's kernel reports the duplicate with a D-SACK",
+                    "the segment was sent once and arrived twice",
+                    "the server's kernel counts the D-SACK",
                 ],
             },
             Step {
-                does: "the client sends another, and the server reads",
+                does: "the client sends another segment, and the server reads",
                 claims: &[
-                    "it reads the first",
-                    "what comes next is the other",
+                    "the server reads the first segment",
+                    "the next bytes are those of the other segment",
                 ],
             },
         ],
@@ -47,14 +47,14 @@ fn play(stage: &mut Stage) -> Played {
             tcp.sack.first().is_some_and(|(_, right)| tcp.ack.wrapping_sub(*right) < 1 << 31)
         })
     });
-    stage.claim_packet("the server's kernel tells the client's of it with a D-SACK", &below);
-    stage.claim("it was sent once and arrived twice", stage.any_verdict(Verdict::Duplicated));
+    stage.claim_packet("the server's kernel reports the duplicate with a D-SACK", &below);
+    stage.claim("the segment was sent once and arrived twice", stage.any_verdict(Verdict::Duplicated));
     let told = stage.two().server.counter("TcpExt.TCPDSACKOldSent")?;
-    stage.claim("the server's kernel counts it", told >= 1);
+    stage.claim("the server's kernel counts the D-SACK", told >= 1);
 
-    stage.step("the client sends another, and the server reads");
-    stage.claim_is("it reads the first", &server.call("recv 100")?, "ok 4 once");
+    stage.step("the client sends another segment, and the server reads");
+    stage.claim_is("the server reads the first segment", &server.call("recv 100")?, "ok 4 once");
     client.must("send another")?;
-    stage.claim_is("what comes next is the other", &server.call("recv 100")?, "ok 7 another");
+    stage.claim_is("the next bytes are those of the other segment", &server.call("recv 100")?, "ok 7 another");
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! A lost segment is sent again: after a while if it was alone, at once if others arrive (RFC 6298, 6675).
+//! A lost segment is retransmitted: after a timeout if it was alone, at once if later ones arrive (RFC 6298, RFC 6675).
 
 use std::time::Duration;
 
@@ -14,34 +14,33 @@ pub(super) static SCENARIO: Scenario = Scenario {
         name: "segment-lost",
         title: "a segment is lost",
         source: "UNP 2.4, RFC 6298, RFC 6675",
-        question: "What does a program notice of a lost segment, and when is it sent again?",
-        book: "TCP waits for the acknowledgment, and sends the segment again when none comes in \
-               the time that it estimates from the RTT; the program notices nothing but the time.",
-        kernel: "A segment that was alone is sent again when the timer expires, after 200 ms at \
-                 least (the smallest timeout, rto_min of the route; the tail loss probe is off \
-                 here). When later segments arrive, the receiver says so with SACK and the lost \
-                 one is sent again at once, without any timer.",
+        question: "What does a program notice of a lost segment, and when is it retransmitted?",
+        book: "TCP waits for the acknowledgment and retransmits the segment when none arrives \
+               within a time estimated from the RTT. The program notices only the delay.",
+        kernel: "A single segment is retransmitted when the timer expires, after at least 200 ms \
+                 (the minimum RTO, rto_min of the route; the tail loss probe is off here). When \
+                 later segments arrive, the receiver reports them with SACK and the lost one is \
+                 retransmitted at once, without a timer.",
         timers: &[],
         steps: &[
             Step {
-                does: "the wire loses the only segment that is under way; the smallest timeout is \
-                       200 ms",
+                does: "the wire drops the only segment in flight; the minimum RTO is 200 ms",
                 claims: &[
-                    "send works: it only fills the buffer",
-                    "the server reads it all the same",
-                    "it was sent again",
-                    "200 ms after the call, or later",
+                    "send succeeds: it only fills the buffer",
+                    "the server reads the data all the same",
+                    "the segment was retransmitted",
+                    "the retransmission came 200 ms after the call, or later",
                     "the client's kernel counts a timeout",
                 ],
             },
             Step {
-                does: "of five segments the wire loses the first; the smallest timeout is 30 s",
+                does: "the wire drops the first of five segments; the minimum RTO is 30 s",
                 claims: &[
-                    "the server's kernel tells with SACK what came after it",
-                    "the lost one is sent again",
+                    "the server's kernel reports the later segments with SACK",
+                    "the lost segment is retransmitted",
                     "the server reads all five in order",
                     "the client's kernel counts a fast retransmission",
-                    "and no further timeout",
+                    "the client's kernel counts no further timeout",
                 ],
             },
         ],
@@ -52,7 +51,7 @@ pub(super) static SCENARIO: Scenario = Scenario {
 const SMALLEST: Duration = Duration::from_millis(200);
 
 fn play(stage: &mut Stage) -> Played {
-    stage.step("the wire loses the only segment that is under way; the smallest timeout is 200 ms");
+    stage.step("the wire drops the only segment in flight; the minimum RTO is 200 ms");
     stage.two().client.set_rto_min(SMALLEST)?;
     let (client, server) = stage.connected()?;
     let alone = Matcher::data().from_client().containing("single");
@@ -60,13 +59,13 @@ fn play(stage: &mut Stage) -> Played {
     // The wire may be late to see the first time, so it is counted from before the call.
     let asked = stage.two().timeline.elapsed();
     let sent = client.call("send single")?;
-    stage.claim_is("send works: it only fills the buffer", &sent, "ok 6");
+    stage.claim_is("send succeeds: it only fills the buffer", &sent, "ok 6");
     let read = server.call("recv 100")?;
-    stage.claim_is("the server reads it all the same", &read, "ok 6 single");
+    stage.claim_is("the server reads the data all the same", &read, "ok 6 single");
     let times = times(stage, &alone);
-    stage.claim("it was sent again", times.len() >= 2);
+    stage.claim("the segment was retransmitted", times.len() >= 2);
     let waited = times.get(1).is_some_and(|second| second.saturating_sub(asked) >= SMALLEST);
-    stage.claim("200 ms after the call, or later", waited);
+    stage.claim("the retransmission came 200 ms after the call, or later", waited);
     // Until its acknowledgment is there, a busy machine may well add another timeout.
     stage.two().client.wait_for_socket(stage.family(), "all acknowledged", PATIENCE, |socket| {
         socket.state == TcpState::Established && socket.wqueue == 0
@@ -74,7 +73,7 @@ fn play(stage: &mut Stage) -> Played {
     let timeouts = stage.two().client.counter("TcpExt.TCPTimeouts")?;
     stage.claim("the client's kernel counts a timeout", timeouts >= 1);
 
-    stage.step("of five segments the wire loses the first; the smallest timeout is 30 s");
+    stage.step("the wire drops the first of five segments; the minimum RTO is 30 s");
     // So far that no busy machine brings it near.
     stage.two().client.set_rto_min(Duration::from_secs(30))?;
     let client = stage.client()?;
@@ -90,8 +89,8 @@ fn play(stage: &mut Stage) -> Played {
     let told = Matcher::ack().from_server().matching("with SACK", |_, packet| {
         packet.tcp().is_some_and(|tcp| !tcp.sack.is_empty())
     });
-    stage.claim_packet("the server's kernel tells with SACK what came after it", &told);
-    stage.claim_packet("the lost one is sent again", &lost);
+    stage.claim_packet("the server's kernel reports the later segments with SACK", &told);
+    stage.claim_packet("the lost segment is retransmitted", &lost);
     let last = Matcher::data().from_client().containing("five");
     stage.two().wire.wait_delivered(&last, 0, PATIENCE)?;
     let read = server.call("recv 100")?;
@@ -99,7 +98,7 @@ fn play(stage: &mut Stage) -> Played {
     let fast = stage.two().client.counter("TcpExt.TCPFastRetrans")?;
     stage.claim("the client's kernel counts a fast retransmission", fast >= 1);
     let after = stage.two().client.counter("TcpExt.TCPTimeouts")?;
-    stage.claim("and no further timeout", after == before);
+    stage.claim("the client's kernel counts no further timeout", after == before);
     Ok(())
 }
 

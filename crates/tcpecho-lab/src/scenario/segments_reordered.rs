@@ -1,4 +1,4 @@
-//! What arrives out of order waits for what is missing (RFC 9293 3.10.7.4, RFC 2018).
+//! Data that arrives out of order waits for the missing data (RFC 9293 3.10.7.4, RFC 2018).
 
 use std::time::Duration;
 
@@ -12,29 +12,29 @@ pub(super) static SCENARIO: Scenario = Scenario {
         name: "segments-reordered",
         title: "the second segment arrives first",
         source: "UNP 2.4, RFC 2018",
-        question: "Does a program read data in the order of arrival, or in the order of sending?",
-        book: "TCP puts segments into the order of their sequence numbers before it passes data to \
-               the application.",
-        kernel: "The same: what came early is acknowledged with SACK and stays unreadable until \
+        question: "Does a program read data in the order of arrival or in the order of sending?",
+        book: "TCP sorts segments by their sequence numbers before it passes data to the \
+               application.",
+        kernel: "The same: the early segment is acknowledged with SACK and stays unreadable until \
                  the gap is filled. The sender cannot tell a late segment from a lost one: RACK \
-                 sends it again after a fraction of the RTT.",
+                 retransmits it after a fraction of the RTT.",
         timers: &[],
         steps: &[
             Step {
-                does: "the client sends two segments, and the wire keeps the first",
+                does: "the client sends two segments, and the wire holds the first",
                 claims: &[
-                    "the second arrives",
+                    "the second segment arrives",
                     "the server's kernel acknowledges it with SACK",
-                    "the client's kernel takes the first for lost and sends it again",
-                    "but there is nothing to read yet",
+                    "the client's kernel takes the first segment for lost and retransmits it",
+                    "the server has nothing to read yet",
                 ],
             },
             Step {
-                does: "the first goes on",
+                does: "the first segment is released",
                 claims: &[
-                    "the first arrives",
-                    "both are read, in the order of sending",
-                    "and what came twice is read once",
+                    "the first segment arrives",
+                    "both segments are read in the order of sending",
+                    "the data that arrived twice is read once",
                 ],
             },
         ],
@@ -43,7 +43,7 @@ pub(super) static SCENARIO: Scenario = Scenario {
 };
 
 fn play(stage: &mut Stage) -> Played {
-    stage.step("the client sends two segments, and the wire keeps the first");
+    stage.step("the client sends two segments, and the wire holds the first");
     // No timer comes near; whatever is sent again is sent because of what the server's kernel said.
     stage.two().client.set_rto_min(Duration::from_secs(30))?;
     let (client, server) = stage.connected()?;
@@ -54,23 +54,23 @@ fn play(stage: &mut Stage) -> Played {
     stage.two().wire.wait_for(&first, 0, PATIENCE)?;
     let mark = stage.two().timeline.mark();
     client.must("send second")?;
-    stage.claim_packet("the second arrives", &Matcher::data().from_client().containing("second"));
+    stage.claim_packet("the second segment arrives", &Matcher::data().from_client().containing("second"));
     let early = Matcher::ack().from_server().matching("with SACK", |_, packet| {
         packet.tcp().is_some_and(|tcp| !tcp.sack.is_empty())
     });
     stage.claim_packet("the server's kernel acknowledges it with SACK", &early);
     let again = stage.two().wire.wait_for(&first, mark, PATIENCE);
-    stage.claim("the client's kernel takes the first for lost and sends it again", again.is_ok());
+    stage.claim("the client's kernel takes the first segment for lost and retransmits it", again.is_ok());
     server.must("nonblocking on")?;
     let nothing = server.call("recv 100")?;
-    stage.claim_is("but there is nothing to read yet", &nothing, "EAGAIN");
+    stage.claim_is("the server has nothing to read yet", &nothing, "EAGAIN");
 
-    stage.step("the first goes on");
+    stage.step("the first segment is released");
     stage.two().wire.release_all(&first);
-    stage.claim_packet("the first arrives", &first);
+    stage.claim_packet("the first segment arrives", &first);
     let read = server.call("recv 100")?;
-    stage.claim_is("both are read, in the order of sending", &read, "ok 13 first, second");
+    stage.claim_is("both segments are read in the order of sending", &read, "ok 13 first, second");
     let none = server.call("recv 100")?;
-    stage.claim_is("and what came twice is read once", &none, "EAGAIN");
+    stage.claim_is("the data that arrived twice is read once", &none, "EAGAIN");
     Ok(())
 }

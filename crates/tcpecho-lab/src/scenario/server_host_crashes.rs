@@ -1,4 +1,4 @@
-//! The server's host dies and nobody tells: the client sends into the void (UNP 5.14, RFC 6298 5).
+//! The server's host crashes, and the client's retransmissions get no answer (UNP 5.14, RFC 6298 5).
 
 use std::time::{Duration, Instant};
 
@@ -16,53 +16,54 @@ pub(super) static SCENARIO: Scenario = Scenario {
         name: "server-host-crashes",
         title: "the server's host crashes",
         source: "UNP 5.14, RFC 6298 5",
-        question: "The server's host loses power while a client waits for its answer. What does \
-                   the client see, and when?",
-        book: "write succeeds, and the client blocks in read. Its TCP sends the data again and \
-               again, in BSD 12 times in 9 minutes, and gives up: read fails with ETIMEDOUT; or \
-               with EHOSTUNREACH if a router had something to say.",
-        kernel: "The same, after about 15 minutes. net.ipv4.tcp_retries2 is no count of packets \
-                 but a time, reckoned as if the first wait were 200 ms; it is 1 here instead of \
-                 15, and the first wait 20 ms. At the end no RST is sent; after the error read \
-                 returns 0 and write fails with EPIPE.",
+        question: "The server's host loses power while a client waits for a reply. What does the \
+                   client see, and when?",
+        book: "write succeeds, and the client blocks in read. Its TCP retransmits the data, in BSD \
+               12 times in 9 minutes, and gives up: read fails with ETIMEDOUT, or with \
+               EHOSTUNREACH if a router sent an ICMP error.",
+        kernel: "The same, after about 15 minutes. net.ipv4.tcp_retries2 is not a number of \
+                 packets but a time, computed as if the first RTO were 200 ms; it is 1 here \
+                 instead of 15, and the first RTO is 20 ms. No RST is sent at the end. After the \
+                 error, read returns 0 and write fails with EPIPE.",
         timers: &[Timer::Retransmission],
         steps: &[
             Step {
-                does: "a client and a server talk; the client's kernel is told to be impatient",
+                does: "a client and a server exchange data; the retransmission timeout of the \
+                       client's kernel is short",
                 claims: &[
                     "the server reads what the client sent",
-                    "and the client reads the echo",
+                    "the client reads the echo",
                 ],
             },
             Step {
                 does: "the server's host loses power",
                 claims: &[
-                    "the client's kernel knows nothing",
+                    "the client is still ESTABLISHED",
                 ],
             },
             Step {
-                does: "the client sends, and waits for an answer",
+                does: "the client sends and waits for a reply",
                 claims: &[
                     "send succeeds: the kernel has taken the bytes",
                     "recv fails with ETIMEDOUT",
-                    "not before the time that tcp_retries2 stands for",
+                    "it fails no earlier than tcp_retries2 says",
                 ],
             },
             Step {
-                does: "what was on the wire meanwhile",
+                does: "the packets that were sent meanwhile",
                 claims: &[
-                    "all data that was sent is the same three bytes",
-                    "with the same number each time",
-                    "twice or more",
-                    "each wait twice as long as the one before, or longer",
+                    "every data segment has the same three bytes",
+                    "every data segment has the same sequence number",
+                    "the segment was sent at least twice",
+                    "each wait was at least twice as long as the one before",
                 ],
             },
             Step {
-                does: "the program goes on with the dead connection",
+                does: "the program continues to use the dead connection",
                 claims: &[
-                    "recv now says end of stream",
+                    "the next recv returns end of file",
                     "send fails with EPIPE",
-                    "and not even an RST goes out",
+                    "no RST is sent",
                 ],
             },
         ],
@@ -75,46 +76,46 @@ const FIRST_WAIT: Duration = Duration::from_millis(20);
 const LAST_WAIT: Duration = Duration::from_secs(120);
 
 fn play(stage: &mut Stage) -> Played {
-    stage.step("a client and a server talk; the client's kernel is told to be impatient");
+    stage.step("a client and a server exchange data; the retransmission timeout of the client's kernel is short");
     stage.two().client.set_rto_min(Duration::from_millis(20))?;
     let tries = stage.shorten(Side::Client, Timer::Retransmission, &[1])?;
     let (client, server) = stage.connected()?;
     client.must("send one")?;
     stage.claim_is("the server reads what the client sent", &server.call("recv 100")?, "ok 3 one");
     server.must("send one")?;
-    stage.claim_is("and the client reads the echo", &client.call("recv 100")?, "ok 3 one");
+    stage.claim_is("the client reads the echo", &client.call("recv 100")?, "ok 3 one");
 
     stage.step("the server's host loses power");
     stage.two_mut().server.power_off();
-    stage.claim_state("the client's kernel knows nothing", Side::Client, TcpState::Established);
+    stage.claim_state("the client is still ESTABLISHED", Side::Client, TcpState::Established);
 
-    stage.step("the client sends, and waits for an answer");
+    stage.step("the client sends and waits for a reply");
     let begun = Instant::now();
     stage.claim_is("send succeeds: the kernel has taken the bytes", &client.call("send two")?, "ok 3");
     stage.claim_is("recv fails with ETIMEDOUT", &client.call("recv 100")?, "ETIMEDOUT");
     let took = begun.elapsed();
-    stage.claim("not before the time that tcp_retries2 stands for", took >= tries);
+    stage.claim("it fails no earlier than tcp_retries2 says", took >= tries);
 
-    stage.step("what was on the wire meanwhile");
+    stage.step("the packets that were sent meanwhile");
     let packets = stage.packets();
     // Of what came before, a busy machine may have sent a second copy.
     let before = Matcher::data().containing("one");
     let is_after = |seen: &&PacketMoment| !before.matches(seen.from, &seen.packet);
     let lost = packets.iter().filter(|seen| seen.verdict == Verdict::HostOff).filter(is_after);
     let sent: Vec<_> = lost.filter_map(|seen| seen.packet.tcp()).filter(|tcp| tcp.payload > 0).collect();
-    stage.claim("all data that was sent is the same three bytes", {
+    stage.claim("every data segment has the same three bytes", {
         stage.count(&Matcher::data().containing("two")) == sent.len()
     });
-    stage.claim("with the same number each time", sent.windows(2).all(|two| two[0].seq == two[1].seq));
+    stage.claim("every data segment has the same sequence number", sent.windows(2).all(|two| two[0].seq == two[1].seq));
     // How often depends on the round trip that it measured; a busy machine's may be long.
-    stage.claim("twice or more", sent.len() >= 2);
+    stage.claim("the segment was sent at least twice", sent.len() >= 2);
     let clock: Vec<u32> = sent.iter().filter_map(|tcp| Some(tcp.timestamps?.0)).collect();
-    stage.claim("each wait twice as long as the one before, or longer", waits_double(&clock));
+    stage.claim("each wait was at least twice as long as the one before", waits_double(&clock));
 
-    stage.step("the program goes on with the dead connection");
-    stage.claim_is("recv now says end of stream", &client.call("recv 100")?, "ok 0");
+    stage.step("the program continues to use the dead connection");
+    stage.claim_is("the next recv returns end of file", &client.call("recv 100")?, "ok 0");
     stage.claim_is("send fails with EPIPE", &client.call("send three")?, "EPIPE");
-    stage.claim("and not even an RST goes out", stage.count(&Matcher::rst()) == 0);
+    stage.claim("no RST is sent", stage.count(&Matcher::rst()) == 0);
     Ok(())
 }
 

@@ -1,4 +1,4 @@
-//! The server's host dies while nobody has anything to say (UNP 5.14, 7.5, RFC 9293 3.8.4).
+//! The server's host crashes while the connection is idle (UNP 5.14, 7.5, RFC 9293 3.8.4).
 
 use std::time::{Duration, Instant};
 
@@ -15,17 +15,17 @@ use tcpecho_os::tcp_state::TcpState;
 pub(super) static SCENARIO: Scenario = Scenario {
     text: Text {
         name: "server-host-crashes-keepalive",
-        title: "the server's host crashes, SO_KEEPALIVE",
+        title: "the server's host crashes, and the client has SO_KEEPALIVE",
         source: "UNP 5.14, 7.5, RFC 9293 3.8.4",
-        question: "The server's host dies while the connection is idle. Does the client ever \
+        question: "The server's host crashes while the connection is idle. Does the client ever \
                    notice?",
-        book: "Not without sending something (5.14). With SO_KEEPALIVE its TCP asks after two \
-               hours of silence, and if nothing answers eight more probes, 75 seconds apart, the \
-               socket gets ETIMEDOUT (7.5).",
-        kernel: "The same times unless TCP_KEEPIDLE, TCP_KEEPINTVL and TCP_KEEPCNT or the sysctls \
-                 net.ipv4.tcp_keepalive_* say otherwise; here 1 s, 1 s and one probe. A probe is \
-                 an ACK for a byte already acknowledged. Unlike after lost data, an RST goes out \
-                 at the end.",
+        book: "Not without sending something (5.14). With SO_KEEPALIVE its TCP sends a probe after \
+               two hours of silence, and if eight more probes, 75 seconds apart, get no answer \
+               either, the socket gets ETIMEDOUT (7.5).",
+        kernel: "The same times, unless TCP_KEEPIDLE, TCP_KEEPINTVL and TCP_KEEPCNT or the sysctls \
+                 net.ipv4.tcp_keepalive_* say otherwise; here 1 s, 1 s and one probe. A keepalive \
+                 probe is an ACK for a byte already acknowledged. Unlike after lost data, an RST \
+                 is sent at the end.",
         timers: &[Timer::Keepalive],
         steps: &[
             Step {
@@ -37,21 +37,21 @@ pub(super) static SCENARIO: Scenario = Scenario {
                 claims: &[],
             },
             Step {
-                does: "the first client turns keepalive on and waits for data",
+                does: "the first client sets SO_KEEPALIVE and waits for data",
                 claims: &[
                     "its recv fails with ETIMEDOUT",
-                    "when the time for silence and probe is over, one second each",
-                    "one probe was sent: an ACK without data",
-                    "then an RST, which nobody gets",
-                    "the probe's number is that of a byte acknowledged long ago",
+                    "it fails after the idle time and the probe interval, one second each",
+                    "one keepalive probe was sent: an ACK without data",
+                    "then an RST is sent, which never arrives",
+                    "the probe's sequence number is that of a byte acknowledged before",
                 ],
             },
             Step {
-                does: "the second client, without keepalive",
+                does: "the second client has no SO_KEEPALIVE",
                 claims: &[
-                    "has sent nothing since its handshake",
-                    "is ESTABLISHED",
-                    "and knows of nothing: it waits in recv",
+                    "it has sent nothing since its handshake",
+                    "it is ESTABLISHED",
+                    "it still waits in recv",
                 ],
             },
         ],
@@ -71,7 +71,7 @@ fn play(stage: &mut Stage) -> Played {
     stage.two_mut().server.power_off();
     second.begin("recv 100")?;
 
-    stage.step("the first client turns keepalive on and waits for data");
+    stage.step("the first client sets SO_KEEPALIVE and waits for data");
     let begun = Instant::now();
     let asks = stage.shorten(Side::Client, Timer::Keepalive, &[1, 1, 1])?;
     first.must("setsockopt keepalive on")?;
@@ -79,7 +79,7 @@ fn play(stage: &mut Stage) -> Played {
     let took = begun.elapsed();
     stage.claim_is("its recv fails with ETIMEDOUT", &outcome, "ETIMEDOUT");
     // Idle since its handshake, which was a moment before.
-    stage.claim("when the time for silence and probe is over, one second each", {
+    stage.claim("it fails after the idle time and the probe interval, one second each", {
         took + Duration::from_secs(1) >= asks * 9 / 10 && took < asks * 2 + Duration::from_secs(30)
     });
     stage.two().wire.wait_for(&Matcher::rst(), 0, PATIENCE)?;
@@ -91,22 +91,22 @@ fn play(stage: &mut Stage) -> Played {
         .collect();
     let (last, probes) = lost.split_last().map_or((None, &[][..]), |(rst, probes)| (Some(rst), probes));
     let one = probes.len() == 1 || (stage.is_in_real_time() && !probes.is_empty());
-    stage.claim("one probe was sent: an ACK without data", {
+    stage.claim("one keepalive probe was sent: an ACK without data", {
         one && probes.iter().all(|tcp| tcp.is_bare_ack() && tcp.source_port == asking)
     });
-    stage.claim("then an RST, which nobody gets", {
+    stage.claim("then an RST is sent, which never arrives", {
         last.is_some_and(|tcp| tcp.flags.has(Flags::RST) && tcp.source_port == asking)
     });
-    stage.claim("the probe's number is that of a byte acknowledged long ago", {
+    stage.claim("the probe's sequence number is that of a byte acknowledged before", {
         last.is_some_and(|rst| probes.iter().all(|probe| probe.seq == rst.seq.wrapping_sub(1)))
     });
 
-    stage.step("the second client, without keepalive");
+    stage.step("the second client has no SO_KEEPALIVE");
     let its = Matcher::any_tcp().port(silent);
-    stage.claim("has sent nothing since its handshake", stage.count(&its) == 3);
-    stage.claim_state("is ESTABLISHED", Side::Client, TcpState::Established);
+    stage.claim("it has sent nothing since its handshake", stage.count(&its) == 3);
+    stage.claim_state("it is ESTABLISHED", Side::Client, TcpState::Established);
     let answers = second.program().lines().len();
-    stage.claim("and knows of nothing: it waits in recv", answers == 3);
+    stage.claim("it still waits in recv", answers == 3);
     Ok(())
 }
 

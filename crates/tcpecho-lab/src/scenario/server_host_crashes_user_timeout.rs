@@ -1,4 +1,4 @@
-//! The server's host dies; one client has said how long it will wait (RFC 5482, tcp(7)).
+//! The server's host crashes, and one client has limited its wait (RFC 5482, tcp(7)).
 
 use std::time::{Duration, Instant};
 
@@ -12,15 +12,15 @@ use tcpecho_os::tcp_state::TcpState;
 pub(super) static SCENARIO: Scenario = Scenario {
     text: Text {
         name: "server-host-crashes-user-timeout",
-        title: "the server's host crashes, TCP_USER_TIMEOUT",
+        title: "the server's host crashes, and the client has TCP_USER_TIMEOUT",
         source: "UNP 5.14, RFC 5482, tcp(7)",
-        question: "Can a client learn sooner than after minutes that the server's host does not \
-                   answer its data?",
-        book: "5.14 puts a timeout on read (14.2); the connection itself goes on trying. RFC 793's \
-               user timeout is no socket option in the book.",
+        question: "Can a client learn within less than minutes that the server's host does not \
+                   answer?",
+        book: "Section 5.14 puts a timeout on read (14.2), while the connection keeps \
+               retransmitting. The user timeout of RFC 793 is not a socket option in the book.",
         kernel: "TCP_USER_TIMEOUT is that user timeout, in milliseconds: data that stays \
-                 unacknowledged for so long ends the connection with ETIMEDOUT. It is this \
-                 socket's alone, and needs no privilege.",
+                 unacknowledged for this time ends the connection with ETIMEDOUT. It applies to \
+                 this socket only and needs no privilege.",
         timers: &[],
         steps: &[
             Step {
@@ -29,19 +29,19 @@ pub(super) static SCENARIO: Scenario = Scenario {
                 claims: &[],
             },
             Step {
-                does: "the server's host loses power, and both clients send and wait for an answer",
+                does: "the server's host loses power, and both clients send and wait for a reply",
                 claims: &[
                     "the first client's recv fails with ETIMEDOUT",
-                    "not before that time is over, and not after minutes",
-                    "it had tried more than once",
+                    "it fails after that time, not after minutes",
+                    "the data was sent more than once",
                 ],
             },
             Step {
-                does: "the second client",
+                does: "the second client has no user timeout",
                 claims: &[
-                    "still sends its data again",
+                    "it still retransmits its data",
                     "it is still ESTABLISHED",
-                    "and blocked in recv",
+                    "it is still blocked in recv",
                 ],
             },
         ],
@@ -65,7 +65,7 @@ fn play(stage: &mut Stage) -> Played {
     let user_timeout = USER_TIMEOUT.max(rto * TRIES);
     impatient.must(&format!("setsockopt user_timeout {}", user_timeout.as_millis()))?;
 
-    stage.step("the server's host loses power, and both clients send and wait for an answer");
+    stage.step("the server's host loses power, and both clients send and wait for a reply");
     stage.two_mut().server.power_off();
     patient.must("send patient")?;
     patient.begin("recv 100")?;
@@ -74,22 +74,22 @@ fn play(stage: &mut Stage) -> Played {
     let outcome = impatient.call("recv 100")?;
     let took = begun.elapsed();
     stage.claim_is("the first client's recv fails with ETIMEDOUT", &outcome, "ETIMEDOUT");
-    stage.claim("not before that time is over, and not after minutes", {
+    stage.claim("it fails after that time, not after minutes", {
         took >= user_timeout && took < Duration::from_secs(60)
     });
     let sent = stage.count(&Matcher::data().from_client().containing("impatient"));
-    stage.claim("it had tried more than once", sent > 1);
+    stage.claim("the data was sent more than once", sent > 1);
 
-    stage.step("the second client");
+    stage.step("the second client has no user timeout");
     let twice = Matcher::data().from_client().containing("patient").matching(
         "not of the impatient",
         |_, packet| !packet.payload().starts_with(b"im"),
     );
     let mark = stage.two().timeline.mark();
     let again = stage.two().wire.wait_for(&twice, mark, PATIENCE);
-    stage.claim("still sends its data again", again.is_ok());
+    stage.claim("it still retransmits its data", again.is_ok());
     stage.claim_state("it is still ESTABLISHED", Side::Client, TcpState::Established);
-    stage.claim("and blocked in recv", patient.program().lines().len() == 3);
+    stage.claim("it is still blocked in recv", patient.program().lines().len() == 3);
     Ok(())
 }
 

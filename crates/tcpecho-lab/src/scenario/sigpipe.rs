@@ -1,4 +1,4 @@
-//! Writing to a connection that has got RST: SIGPIPE or EPIPE (UNP 5.13).
+//! A write to a connection that has received RST: SIGPIPE or EPIPE (UNP 5.13).
 
 use super::Scenario;
 use crate::impairment::Matcher;
@@ -10,49 +10,49 @@ use tcpecho_os::process::Exit;
 pub(super) static SCENARIO: Scenario = Scenario {
     text: Text {
         name: "sigpipe",
-        title: "write after RST",
+        title: "the client writes after RST",
         source: "UNP 5.13",
-        question: "What happens to a client that ignores end of file and goes on writing?",
-        book: "The first write after FIN works and elicits RST; writing to a socket that has got \
-               RST raises SIGPIPE, which kills the process unless it is caught or ignored, and \
-               then write fails with EPIPE.",
-        kernel: "The same. It is the RST that counts, not how many writes there were: until it \
-                 arrives, every one succeeds.",
+        question: "What happens to a client that ignores end of file and keeps writing?",
+        book: "The first write after FIN succeeds and provokes an RST. Writing to a socket that \
+               has received RST raises SIGPIPE, which kills the process unless it is caught or \
+               ignored; then write fails with EPIPE.",
+        kernel: "The same. The RST matters, not the number of writes: until it arrives, every \
+                 write succeeds.",
         timers: &[],
         steps: &[
             Step {
                 does: "the server's process is killed; one of its two clients ignores SIGPIPE",
                 claims: &[
-                    "the client that ignores SIGPIPE gets FIN",
-                    "the usual client gets FIN",
+                    "the client that ignores SIGPIPE receives FIN",
+                    "the other client receives FIN",
                 ],
             },
             Step {
-                does: "the client that ignores SIGPIPE writes, and the wire keeps the RST",
+                does: "the client that ignores SIGPIPE writes, and the wire holds the RST",
                 claims: &[
                     "the first write succeeds",
-                    "the second succeeds: RST is under way",
-                    "so does the third",
+                    "the second write succeeds: the RST has not arrived",
+                    "the third write succeeds, too",
                 ],
             },
             Step {
                 does: "the RST arrives",
                 claims: &[
-                    "the connection is gone",
+                    "the client's kernel has removed the connection",
                     "write fails with EPIPE",
-                    "and again",
+                    "a further write fails with EPIPE, too",
                 ],
             },
             Step {
-                does: "the usual client writes",
+                does: "the other client writes",
                 claims: &[
                     "its first write succeeds",
-                    "RST arrives",
-                    "the client is alive",
+                    "the RST arrives",
+                    "the client is still running",
                 ],
             },
             Step {
-                does: "it writes again",
+                does: "the other client writes again",
                 claims: &[
                     "SIGPIPE kills it",
                 ],
@@ -70,28 +70,28 @@ fn play(stage: &mut Stage) -> Played {
     let (ignoring_port, usual_port) = (ignoring.port()?, usual.port()?);
     server.program().kill();
     let fin = |port| Matcher::fin().from_server().port(port);
-    stage.claim_packet("the client that ignores SIGPIPE gets FIN", &fin(ignoring_port));
-    stage.claim_packet("the usual client gets FIN", &fin(usual_port));
+    stage.claim_packet("the client that ignores SIGPIPE receives FIN", &fin(ignoring_port));
+    stage.claim_packet("the other client receives FIN", &fin(usual_port));
 
-    stage.step("the client that ignores SIGPIPE writes, and the wire keeps the RST");
+    stage.step("the client that ignores SIGPIPE writes, and the wire holds the RST");
     let rst = stage.keep(Matcher::rst().from_server().port(ignoring_port));
     stage.claim_is("the first write succeeds", &ignoring.call("send one")?, "ok 3");
     stage.two().wire.wait_for(&Matcher::rst(), 0, PATIENCE)?;
-    stage.claim_is("the second succeeds: RST is under way", &ignoring.call("send two")?, "ok 3");
-    stage.claim_is("so does the third", &ignoring.call("send three")?, "ok 5");
+    stage.claim_is("the second write succeeds: the RST has not arrived", &ignoring.call("send two")?, "ok 3");
+    stage.claim_is("the third write succeeds, too", &ignoring.call("send three")?, "ok 5");
 
     stage.step("the RST arrives");
     stage.let_go(&rst)?;
-    stage.claim_none_left("the connection is gone", Side::Client, ignoring_port);
+    stage.claim_none_left("the client's kernel has removed the connection", Side::Client, ignoring_port);
     stage.claim_is("write fails with EPIPE", &ignoring.call("send four")?, "EPIPE");
-    stage.claim_is("and again", &ignoring.call("send five")?, "EPIPE");
+    stage.claim_is("a further write fails with EPIPE, too", &ignoring.call("send five")?, "EPIPE");
 
-    stage.step("the usual client writes");
+    stage.step("the other client writes");
     stage.claim_is("its first write succeeds", &usual.call("send one")?, "ok 3");
-    stage.claim_packet("RST arrives", &Matcher::rst().from_server().port(usual_port));
-    stage.claim("the client is alive", usual.program().exit().is_none());
+    stage.claim_packet("the RST arrives", &Matcher::rst().from_server().port(usual_port));
+    stage.claim("the client is still running", usual.program().exit().is_none());
 
-    stage.step("it writes again");
+    stage.step("the other client writes again");
     usual.begin("send two")?;
     let (_, exit) = usual.program().wait(PATIENCE)?;
     stage.claim("SIGPIPE kills it", exit == Exit::Killed(13));

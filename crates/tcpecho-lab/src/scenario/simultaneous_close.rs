@@ -1,4 +1,4 @@
-//! Both ends send a FIN before they have seen the other's (RFC 9293 3.6, figure 13).
+//! Both ends send a FIN before they have received the other's (RFC 9293 3.6, figure 13).
 
 use super::Scenario;
 use crate::impairment::{Matcher, Rule};
@@ -12,21 +12,21 @@ pub(super) static SCENARIO: Scenario = Scenario {
         name: "simultaneous-close",
         title: "both ends close at the same time",
         source: "UNP 2.6, 2.7, RFC 9293 3.6",
-        question: "Which end is in TIME_WAIT when both close first?",
-        book: "The end that closes actively goes to TIME_WAIT. When two FINs cross, both ends are \
-               the active one: both go from FIN_WAIT_1 to CLOSING and from there to TIME_WAIT.",
+        question: "Which end is in TIME_WAIT when both close at the same time?",
+        book: "The end that closes actively goes to TIME_WAIT. When the FINs cross, both ends are \
+               active: both go from FIN_WAIT_1 to CLOSING and then to TIME_WAIT.",
         kernel: "The same.",
         timers: &[],
         steps: &[
             Step {
-                does: "both ends end their direction, and the wire keeps the FINs",
+                does: "both ends shut down their direction, and the wire holds the FINs",
                 claims: &[
                     "the client is in FIN_WAIT_1",
                     "the server is in FIN_WAIT_1",
                 ],
             },
             Step {
-                does: "the FINs cross, and the wire keeps what acknowledges them",
+                does: "the FINs are released, and the wire holds the acknowledgments",
                 claims: &[
                     "the client is in CLOSING",
                     "the server is in CLOSING",
@@ -35,7 +35,7 @@ pub(super) static SCENARIO: Scenario = Scenario {
                 ],
             },
             Step {
-                does: "the acknowledgments cross",
+                does: "the acknowledgments are released",
                 claims: &[
                     "the client is in TIME_WAIT",
                     "the server is in TIME_WAIT",
@@ -47,7 +47,7 @@ pub(super) static SCENARIO: Scenario = Scenario {
 };
 
 fn play(stage: &mut Stage) -> Played {
-    stage.step("both ends end their direction, and the wire keeps the FINs");
+    stage.step("both ends shut down their direction, and the wire holds the FINs");
     let (client, server) = stage.connected()?;
     stage.wire_rule(Rule::hold(Matcher::fin()));
     for (actor, side) in [(&client, Side::Client), (&server, Side::Server)] {
@@ -58,7 +58,7 @@ fn play(stage: &mut Stage) -> Played {
     stage.claim_state("the client is in FIN_WAIT_1", Side::Client, TcpState::FinWait1);
     stage.claim_state("the server is in FIN_WAIT_1", Side::Server, TcpState::FinWait1);
 
-    stage.step("the FINs cross, and the wire keeps what acknowledges them");
+    stage.step("the FINs are released, and the wire holds the acknowledgments");
     let mark = stage.two().timeline.mark();
     stage.wire_rule(Rule::hold(Matcher::ack()));
     stage.two().wire.release_all(&Matcher::fin());
@@ -70,7 +70,7 @@ fn play(stage: &mut Stage) -> Played {
     stage.claim_is("the client reads end of file", &client.call("recv 100")?, "ok 0");
     stage.claim_is("the server reads end of file", &server.call("recv 100")?, "ok 0");
 
-    stage.step("the acknowledgments cross");
+    stage.step("the acknowledgments are released");
     stage.two().wire.release_all(&Matcher::ack());
     stage.claim_state("the client is in TIME_WAIT", Side::Client, TcpState::TimeWait);
     stage.claim_state("the server is in TIME_WAIT", Side::Server, TcpState::TimeWait);

@@ -1,4 +1,4 @@
-//! Both ends connect, and nobody listens (RFC 9293 3.5, figure 8).
+//! Both ends connect, and neither listens (RFC 9293 3.5, figure 8).
 
 use super::Scenario;
 use crate::impairment::{Matcher, Rule};
@@ -12,42 +12,42 @@ pub(super) static SCENARIO: Scenario = Scenario {
         name: "simultaneous-open",
         title: "both ends connect to each other",
         source: "UNP 2.6, RFC 9293 3.5",
-        question: "Can there be a connection without anybody listening?",
-        book: "Two SYNs may cross; then both ends go through SYN_RCVD, and one connection comes of \
-               it, not two. It is possible and rare.",
-        kernel: "It works: both calls of connect return 0, both ends were in SYN_SENT and in \
-                 SYN_RECV, four segments are exchanged, and no socket ever listened.",
+        question: "Can a connection be established without a listening socket?",
+        book: "Two SYNs may cross; then both ends go through SYN_RCVD, and one connection results, \
+               not two. This is possible and rare.",
+        kernel: "Yes. Both calls of connect return 0, both ends go through SYN_SENT and SYN_RECV, \
+                 four segments are exchanged, and no socket listens.",
         timers: &[],
         steps: &[
             Step {
-                does: "both ends connect to the port of the other, and the wire keeps the SYNs",
+                does: "both ends connect to the port of the other, and the wire holds the SYNs",
                 claims: &[
-                    "one end is in SYN_SENT",
-                    "so is the other",
+                    "the client is in SYN_SENT",
+                    "the server is in SYN_SENT",
                 ],
             },
             Step {
-                does: "the SYNs cross, and the wire keeps what answers them",
+                does: "the SYNs are released, and the wire holds the answers",
                 claims: &[
-                    "one end is in SYN_RECV",
-                    "so is the other",
+                    "the client is in SYN_RECV",
+                    "the server is in SYN_RECV",
                 ],
             },
             Step {
-                does: "the SYN-ACKs cross",
+                does: "the SYN-ACKs are released",
                 claims: &[
-                    "connect returns at one end",
-                    "and at the other",
-                    "one end is ESTABLISHED",
-                    "so is the other",
+                    "connect returns at the client",
+                    "connect returns at the server",
+                    "the client is ESTABLISHED",
+                    "the server is ESTABLISHED",
                 ],
             },
             Step {
-                does: "each says something",
+                does: "each end sends data",
                 claims: &[
-                    "one end reads what the other wrote",
-                    "and the other what the one wrote",
-                    "nobody sent a RST",
+                    "the client reads what the server wrote",
+                    "the server reads what the client wrote",
+                    "no RST was sent",
                 ],
             },
         ],
@@ -59,7 +59,7 @@ pub(super) static SCENARIO: Scenario = Scenario {
 const OTHER_PORT: u16 = 7000;
 
 fn play(stage: &mut Stage) -> Played {
-    stage.step("both ends connect to the port of the other, and the wire keeps the SYNs");
+    stage.step("both ends connect to the port of the other, and the wire holds the SYNs");
     let ports = [OTHER_PORT, PORT];
     stage.wire_rule(Rule::hold(Matcher::syn()));
     let [left, right] = [Side::Client, Side::Server];
@@ -72,10 +72,10 @@ fn play(stage: &mut Stage) -> Played {
         stage.two().wire.wait_for(&Matcher::syn().from(side), 0, PATIENCE)?;
         actors.push(actor);
     }
-    stage.claim_state("one end is in SYN_SENT", left, TcpState::SynSent);
-    stage.claim_state("so is the other", right, TcpState::SynSent);
+    stage.claim_state("the client is in SYN_SENT", left, TcpState::SynSent);
+    stage.claim_state("the server is in SYN_SENT", right, TcpState::SynSent);
 
-    stage.step("the SYNs cross, and the wire keeps what answers them");
+    stage.step("the SYNs are released, and the wire holds the answers");
     // All of it: a SYN that was sent twice would be answered by an ACK, which completes the handshake.
     stage.wire_rule(Rule::hold(Matcher::any()));
     for side in [left, right] {
@@ -86,23 +86,23 @@ fn play(stage: &mut Stage) -> Played {
     for side in [left, right] {
         stage.two().wire.wait_for(&Matcher::syn_ack().from(side), 0, PATIENCE)?;
     }
-    stage.claim_state("one end is in SYN_RECV", left, TcpState::SynRecv);
-    stage.claim_state("so is the other", right, TcpState::SynRecv);
+    stage.claim_state("the client is in SYN_RECV", left, TcpState::SynRecv);
+    stage.claim_state("the server is in SYN_RECV", right, TcpState::SynRecv);
 
-    stage.step("the SYN-ACKs cross");
+    stage.step("the SYN-ACKs are released");
     stage.two().wire.clear();
     stage.two().wire.release_all(&Matcher::any());
-    stage.claim_is("connect returns at one end", &actors[0].outcome()?, "ok");
-    stage.claim_is("and at the other", &actors[1].outcome()?, "ok");
-    stage.claim_state("one end is ESTABLISHED", left, TcpState::Established);
-    stage.claim_state("so is the other", right, TcpState::Established);
+    stage.claim_is("connect returns at the client", &actors[0].outcome()?, "ok");
+    stage.claim_is("connect returns at the server", &actors[1].outcome()?, "ok");
+    stage.claim_state("the client is ESTABLISHED", left, TcpState::Established);
+    stage.claim_state("the server is ESTABLISHED", right, TcpState::Established);
 
-    stage.step("each says something");
+    stage.step("each end sends data");
     for actor in &actors {
         actor.must("send hello")?;
     }
-    stage.claim_is("one end reads what the other wrote", &actors[0].call("recv 100")?, "ok 5 hello");
-    stage.claim_is("and the other what the one wrote", &actors[1].call("recv 100")?, "ok 5 hello");
-    stage.claim("nobody sent a RST", stage.count(&Matcher::rst()) == 0);
+    stage.claim_is("the client reads what the server wrote", &actors[0].call("recv 100")?, "ok 5 hello");
+    stage.claim_is("the server reads what the client wrote", &actors[1].call("recv 100")?, "ok 5 hello");
+    stage.claim("no RST was sent", stage.count(&Matcher::rst()) == 0);
     Ok(())
 }

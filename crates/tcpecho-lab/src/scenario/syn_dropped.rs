@@ -1,4 +1,4 @@
-//! Nothing answers the SYN: the kernel repeats it and gives up (UNP 4.3, RFC 6298 2).
+//! Nothing answers the SYN: the kernel retransmits it and gives up (UNP 4.3, RFC 6298 2).
 
 use std::time::{Duration, Instant};
 
@@ -15,33 +15,33 @@ pub(super) static SCENARIO: Scenario = Scenario {
         name: "syn-dropped",
         title: "nothing answers the SYN",
         source: "UNP 4.3, RFC 6298 2",
-        question: "How long does connect try when no answer comes at all?",
-        book: "The SYN is sent again after a while, and again, each wait longer than the one \
-               before; 4.4BSD gives up after 75 seconds, and connect fails with ETIMEDOUT.",
-        kernel: "Also ETIMEDOUT. The waits are 1, 2, 4 … seconds; net.ipv4.tcp_syn_retries says \
-                 how many SYNs follow the first. Here it is 1 instead of the usual 6, which makes \
-                 3 seconds of more than two minutes.",
+        question: "How long does connect try when no answer arrives?",
+        book: "The SYN is retransmitted several times, each time after a longer wait. 4.4BSD gives \
+               up after 75 seconds, and connect fails with ETIMEDOUT.",
+        kernel: "The same error. The waits are 1, 2, 4 … seconds; net.ipv4.tcp_syn_retries is the \
+                 number of retransmissions. Here it is 1 instead of the usual 6, which makes 3 \
+                 seconds instead of more than two minutes.",
         timers: &[Timer::Syn],
         steps: &[
             Step {
-                does: "the server listens, but the wire loses every SYN",
+                does: "the server listens, and the wire drops every SYN",
                 claims: &[],
             },
             Step {
                 does: "the client connects",
                 claims: &[
-                    "it waits in SYN_SENT",
+                    "the client is in SYN_SENT",
                 ],
             },
             Step {
-                does: "nothing comes, and the kernel tries again",
+                does: "no answer arrives, and the kernel retransmits the SYN",
                 claims: &[
                     "connect fails with ETIMEDOUT",
                     "it took all the waits, 1 and 2 seconds",
-                    "nothing else was sent meanwhile",
-                    "it was sent twice",
-                    "each is the same SYN",
-                    "the server's host knows of nothing but its listener",
+                    "no other packet was sent",
+                    "the SYN was sent twice",
+                    "both are the same SYN",
+                    "the server's host has no socket except its listening one",
                 ],
             },
         ],
@@ -50,7 +50,7 @@ pub(super) static SCENARIO: Scenario = Scenario {
 };
 
 fn play(stage: &mut Stage) -> Played {
-    stage.step("the server listens, but the wire loses every SYN");
+    stage.step("the server listens, and the wire drops every SYN");
     let waits = stage.shorten(Side::Client, Timer::Syn, &[1, 0])?;
     let _server = stage.listening(10)?;
     stage.wire_rule(Rule::drop(Matcher::syn()));
@@ -60,9 +60,9 @@ fn play(stage: &mut Stage) -> Played {
     let begun = Instant::now();
     client.begin(&stage.connect_line())?;
     stage.two().wire.wait_for(&Matcher::syn(), 0, PATIENCE)?;
-    stage.claim_state("it waits in SYN_SENT", Side::Client, TcpState::SynSent);
+    stage.claim_state("the client is in SYN_SENT", Side::Client, TcpState::SynSent);
 
-    stage.step("nothing comes, and the kernel tries again");
+    stage.step("no answer arrives, and the kernel retransmits the SYN");
     stage.claim_is("connect fails with ETIMEDOUT", &client.outcome()?, "ETIMEDOUT");
     let took = begun.elapsed();
     stage.claim("it took all the waits, 1 and 2 seconds", {
@@ -70,10 +70,10 @@ fn play(stage: &mut Stage) -> Played {
     });
     let syns: Vec<u32> =
         stage.packets().iter().filter_map(|seen| Some(seen.packet.tcp()?.seq)).collect();
-    stage.claim("nothing else was sent meanwhile", syns.len() == stage.count(&Matcher::syn()));
-    stage.claim("it was sent twice", syns.len() == 2 || stage.is_in_real_time());
-    stage.claim("each is the same SYN", syns.windows(2).all(|two| two[0] == two[1]));
+    stage.claim("no other packet was sent", syns.len() == stage.count(&Matcher::syn()));
+    stage.claim("the SYN was sent twice", syns.len() == 2 || stage.is_in_real_time());
+    stage.claim("both are the same SYN", syns.windows(2).all(|two| two[0] == two[1]));
     let knows = stage.two().server.sockets(stage.family()).len();
-    stage.claim("the server's host knows of nothing but its listener", knows == 1);
+    stage.claim("the server's host has no socket except its listening one", knows == 1);
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! SYNs from nowhere, and the server needs no memory for them (UNP 4.5, RFC 4987).
+//! SYNs from forged addresses, and a server that stores nothing for them (UNP 4.5, RFC 4987).
 
 use super::Scenario;
 use super::syn_flood_without_cookies::{BACKLOG, FLOOD, address, flood, half_open, inject};
@@ -10,16 +10,14 @@ use crate::text::{Step, Text};
 pub(super) static SCENARIO: Scenario = Scenario {
     text: Text {
         name: "syn-flood-with-cookies",
-        title: "SYN cookies let an honest client through a flood",
+        title: "SYN cookies let a legitimate client through a flood",
         source: "UNP 4.5, RFC 4987",
-        question: "Can a server answer a SYN without remembering it, and so survive a flood of \
-                   them?",
-        book: "The backlog had better count completed connections only: then the kernel deals with \
-               many half-open ones by itself, bogus or not, and no application needs a huge \
-               backlog.",
+        question: "Can a server answer a SYN without storing it, and so survive a SYN flood?",
+        book: "The backlog should count only completed connections: then the kernel handles many \
+               half-open ones by itself, forged or not, and no application needs a huge backlog.",
         kernel: "With net.ipv4.tcp_syncookies=1, the default, a SYN that finds the queue of \
-                 half-open connections full is answered all the same: what has to be remembered is \
-                 in the sequence number of the SYN-ACK, and the third packet brings it back.",
+                 half-open connections full is answered all the same: the sequence number of the \
+                 SYN-ACK encodes what the server must remember, and the third packet returns it.",
         timers: &[],
         steps: &[
             Step {
@@ -27,32 +25,32 @@ pub(super) static SCENARIO: Scenario = Scenario {
                        answer",
                 claims: &[
                     "about as many as the backlog are in SYN_RECV",
-                    "the others got a cookie",
-                    "no SYN was dropped",
+                    "the other SYNs are answered with a cookie",
+                    "no SYN is dropped",
                 ],
             },
             Step {
-                does: "an honest client connects",
+                does: "a legitimate client connects",
                 claims: &[
                     "connect returns",
-                    "so does accept",
-                    "the client had got a cookie",
-                    "and brought it back",
+                    "accept returns the connection",
+                    "the client's SYN was answered with a cookie",
+                    "the client's ACK returned the cookie",
                     "the half-open connections are still there",
                 ],
             },
             Step {
-                does: "the two talk",
+                does: "the client sends data",
                 claims: &[
-                    "the client sends",
-                    "the server receives",
+                    "send succeeds",
+                    "the server reads the data",
                 ],
             },
             Step {
-                does: "somebody brings a cookie that the server has not baked",
+                does: "an ACK arrives with a cookie that the server has not issued",
                 claims: &[
-                    "it is refused and counted",
-                    "and answered with RST",
+                    "the server's kernel rejects it and counts it",
+                    "the server's kernel answers with RST",
                 ],
             },
         ],
@@ -70,32 +68,32 @@ fn play(stage: &mut Stage) -> Played {
     flood(stage);
     let half_open = half_open(stage);
     stage.claim("about as many as the backlog are in SYN_RECV", (3..=4).contains(&half_open));
-    stage.claim("the others got a cookie", cookies(stage, "Sent")? == FLOOD - half_open);
-    stage.claim("no SYN was dropped", stage.two().server.counter("TcpExt.ListenDrops")? == 0);
+    stage.claim("the other SYNs are answered with a cookie", cookies(stage, "Sent")? == FLOOD - half_open);
+    stage.claim("no SYN is dropped", stage.two().server.counter("TcpExt.ListenDrops")? == 0);
 
-    stage.step("an honest client connects");
+    stage.step("a legitimate client connects");
     let client = stage.client()?;
     stage.claim_is("connect returns", &client.call(&stage.connect_line())?, "ok");
     let accepted = server.call("accept")?;
-    stage.claim("so does accept", accepted.starts_with("ok"));
-    stage.claim("the client had got a cookie", cookies(stage, "Sent")? > FLOOD - half_open);
-    stage.claim("and brought it back", cookies(stage, "Recv")? == 1);
+    stage.claim("accept returns the connection", accepted.starts_with("ok"));
+    stage.claim("the client's SYN was answered with a cookie", cookies(stage, "Sent")? > FLOOD - half_open);
+    stage.claim("the client's ACK returned the cookie", cookies(stage, "Recv")? == 1);
     stage.claim("the half-open connections are still there", self::half_open(stage) == half_open);
 
-    stage.step("the two talk");
-    stage.claim_is("the client sends", &client.call("send hello")?, "ok 5");
-    stage.claim_is("the server receives", &server.call("recv 100")?, "ok 5 hello");
+    stage.step("the client sends data");
+    stage.claim_is("send succeeds", &client.call("send hello")?, "ok 5");
+    stage.claim_is("the server reads the data", &server.call("recv 100")?, "ok 5 hello");
 
-    stage.step("somebody brings a cookie that the server has not baked");
+    stage.step("an ACK arrives with a cookie that the server has not issued");
     let stranger = address(stage.family(), 200);
     let forged = Segment { seq: 2, ack: 12345, flags: Flags::ACK, window: 1000, ..Segment::default() };
     inject(stage, stranger, &forged, "forged");
-    stage.claim("it is refused and counted", cookies(stage, "Failed")? == 1);
+    stage.claim("the server's kernel rejects it and counts it", cookies(stage, "Failed")? == 1);
     let mine = Matcher::rst().from_server().matching("to the stranger", move |_, packet| {
         packet.destination == stranger
     });
     let told = stage.two().wire.wait_for(&mine, 0, PATIENCE);
-    stage.claim("and answered with RST", told.is_ok());
+    stage.claim("the server's kernel answers with RST", told.is_ok());
     Ok(())
 }
 

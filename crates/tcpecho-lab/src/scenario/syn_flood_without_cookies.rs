@@ -1,4 +1,4 @@
-//! SYNs from nowhere, until there is no room for an honest one (UNP 4.5, RFC 4987).
+//! SYNs from forged addresses, until there is no room for a legitimate one (UNP 4.5, RFC 4987).
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -20,15 +20,15 @@ pub(super) const FLOOD: u64 = 20;
 pub(super) static SCENARIO: Scenario = Scenario {
     text: Text {
         name: "syn-flood-without-cookies",
-        title: "a SYN flood shuts out an honest client",
+        title: "a SYN flood shuts out a legitimate client",
         source: "UNP 4.5, RFC 4987",
-        question: "Somebody sends SYNs from addresses that never answer; what becomes of an honest \
+        question: "SYNs arrive from addresses that never answer. What happens to a legitimate \
                    client?",
-        book: "The flood fills the incomplete queue of the port with bogus SYNs, so that a \
+        book: "The flood fills the queue of incomplete connections with forged SYNs, so that a \
                legitimate SYN is not queued: a denial of service.",
-        kernel: "So it is with net.ipv4.tcp_syncookies=0: as many half-open connections as the \
-                 backlog says, every further SYN is dropped, and connect of the honest client \
-                 fails with ETIMEDOUT.",
+        kernel: "The same with net.ipv4.tcp_syncookies=0: there are as many half-open connections \
+                 as the backlog says, every further SYN is dropped, and connect of the legitimate \
+                 client fails with ETIMEDOUT.",
         timers: &[Timer::Syn],
         steps: &[
             Step {
@@ -40,13 +40,13 @@ pub(super) static SCENARIO: Scenario = Scenario {
                 ],
             },
             Step {
-                does: "an honest client connects",
+                does: "a legitimate client connects",
                 claims: &[
-                    "it waits in vain",
-                    "its TCP has sent the SYN again",
-                    "all of them were dropped, too",
+                    "its connect fails with ETIMEDOUT",
+                    "its TCP retransmitted the SYN",
+                    "all of its SYNs were dropped",
                     "the half-open connections are still there",
-                    "nobody was told by RST",
+                    "no RST was sent",
                 ],
             },
         ],
@@ -68,14 +68,14 @@ fn play(stage: &mut Stage) -> Played {
     stage.claim("about as many as the backlog are in SYN_RECV", (3..=4).contains(&half_open));
     stage.claim("the other SYNs are dropped", drops(stage)? == FLOOD - half_open);
 
-    stage.step("an honest client connects");
+    stage.step("a legitimate client connects");
     let client = stage.client()?;
-    stage.claim_is("it waits in vain", &client.call(&stage.connect_line())?, "ETIMEDOUT");
+    stage.claim_is("its connect fails with ETIMEDOUT", &client.call(&stage.connect_line())?, "ETIMEDOUT");
     let syns = stage.count(&Matcher::syn().matching("honest", |_, packet| honest(packet.source)));
-    stage.claim("its TCP has sent the SYN again", syns >= 2);
-    stage.claim("all of them were dropped, too", drops(stage)? == FLOOD - half_open + syns as u64);
+    stage.claim("its TCP retransmitted the SYN", syns >= 2);
+    stage.claim("all of its SYNs were dropped", drops(stage)? == FLOOD - half_open + syns as u64);
     stage.claim("the half-open connections are still there", self::half_open(stage) == half_open);
-    stage.claim("nobody was told by RST", stage.count(&Matcher::rst()) == 0);
+    stage.claim("no RST was sent", stage.count(&Matcher::rst()) == 0);
     Ok(())
 }
 

@@ -11,16 +11,16 @@ use crate::timeline::PacketMoment;
 pub(super) static SCENARIO: Scenario = Scenario {
     text: Text {
         name: "unreachable-during-connect",
-        title: "a router refuses the SYN",
+        title: "a router answers the SYN with an ICMP error",
         source: "UNP 4.3, figure A.15, A.16, RFC 9293 3.9.2.2",
-        question: "A router answers the client's SYN with an ICMP error. What does connect say, \
+        question: "A router answers the client's SYN with an ICMP error. What does connect return, \
                    and when?",
-        book: "Destination unreachable is a soft error: the kernel keeps it in mind and goes on \
-               sending SYNs; only when 75 seconds are over connect fails with EHOSTUNREACH or \
-               ENETUNREACH instead of ETIMEDOUT.",
-        kernel: "Every such error is hard during connect: it fails at once, after one SYN, with an \
-                 errno for each code. It is soft only if it comes while the kernel still is busy \
-                 with that socket, as from a local firewall.",
+        book: "Destination unreachable is a soft error: the kernel remembers it and keeps sending \
+               SYNs. Only after 75 seconds does connect fail, with EHOSTUNREACH or ENETUNREACH \
+               instead of ETIMEDOUT.",
+        kernel: "Every such error is hard during connect: connect fails at once, after one SYN, \
+                 with an errno for each code. The error is soft only if it arrives while the \
+                 kernel still holds the socket's lock, as from a local firewall.",
         timers: &[],
         steps: &[
             Step {
@@ -31,14 +31,14 @@ pub(super) static SCENARIO: Scenario = Scenario {
                     "host unreachable is EHOSTUNREACH",
                     "port unreachable is ECONNREFUSED, as an RST is",
                     "time exceeded (a routing loop) is EHOSTUNREACH",
-                    "a firewall's prohibition is EHOSTUNREACH, in IPv6 EACCES",
+                    "administratively prohibited is EHOSTUNREACH, in IPv6 EACCES",
                 ],
             },
             Step {
-                does: "the rarer codes",
+                does: "the router answers with the rarer codes",
                 claims: &[
-                    "have an errno each",
-                    "and no connect sends a SYN after its error",
+                    "each code has its errno",
+                    "no connect sends a SYN after its error",
                 ],
             },
         ],
@@ -88,20 +88,20 @@ fn play(stage: &mut Stage) -> Played {
     stage.claim_is("time exceeded (a routing loop) is EHOSTUNREACH", &said, "EHOSTUNREACH");
     let said = refused(stage, Prohibited)?;
     let wanted = if v4 { "EHOSTUNREACH" } else { "EACCES" };
-    stage.claim_is("a firewall's prohibition is EHOSTUNREACH, in IPv6 EACCES", &said, wanted);
+    stage.claim_is("administratively prohibited is EHOSTUNREACH, in IPv6 EACCES", &said, wanted);
 
-    stage.step("the rarer codes");
+    stage.step("the router answers with the rarer codes");
     let table = if v4 { V4 } else { V6 };
     let (mut said, mut wanted) = (Vec::new(), Vec::new());
     for ((kind, code), errno) in table {
         said.push(refused(stage, IcmpError::Exact { kind: *kind, code: *code })?);
         wanted.push(*errno);
     }
-    stage.claim_is("have an errno each", &said.join(" "), &wanted.join(" "));
+    stage.claim_is("each code has its errno", &said.join(" "), &wanted.join(" "));
     // One connect after the other: a SYN that is sent again after the error would come between those of later ones.
     let mut ports: Vec<u16> = stage.packets().iter().filter_map(port_of_syn).collect();
     ports.dedup();
-    stage.claim("and no connect sends a SYN after its error", ports.len() == 5 + table.len());
+    stage.claim("no connect sends a SYN after its error", ports.len() == 5 + table.len());
     Ok(())
 }
 

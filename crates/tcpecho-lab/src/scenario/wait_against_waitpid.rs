@@ -1,4 +1,4 @@
-//! Five children, one signal (UNP 5.10).
+//! Five children exit, and one SIGCHLD is delivered (UNP 5.10).
 
 use super::Scenario;
 use crate::stage::{Actor, Broken, PATIENCE, Played, Stage};
@@ -7,44 +7,44 @@ use crate::text::{Step, Text};
 pub(super) static SCENARIO: Scenario = Scenario {
     text: Text {
         name: "wait-against-waitpid",
-        title: "five children end at once",
+        title: "five children exit at once",
         source: "UNP 5.10",
-        question: "Why is it not enough to call wait in the handler of SIGCHLD?",
-        book: "Unix signals are not queued: five children that end at the same time may raise the \
-               handler once only, or a few times, so wait leaves zombies, how many depends on \
+        question: "Why is it not enough to call wait once in the handler of SIGCHLD?",
+        book: "Unix signals are not queued: when five children exit at the same time, the handler \
+               may run once or a few times, so wait leaves zombies, and their number depends on \
                timing. A loop around waitpid with WNOHANG leaves none.",
-        kernel: "The same. Here the server stands still while the children end, which takes timing \
-                 out of it: of five SIGCHLD one is delivered, so wait leaves four zombies, every \
+        kernel: "The same. Here the server is stopped while the children exit, which removes the \
+                 timing: one of five SIGCHLDs is delivered, so wait leaves four zombies every \
                  time.",
         timers: &[],
         steps: &[
             Step {
                 does: "a server with five children calls wait once for each SIGCHLD; it is \
-                       stopped, and its client ends",
+                       stopped, and its client exits",
                 claims: &[
-                    "all five are zombies, as nobody has waited for them yet",
+                    "all five are zombies",
                 ],
             },
             Step {
-                does: "the server goes on",
+                does: "the server continues",
                 claims: &[
-                    "its handler has been called once",
+                    "its handler has run once",
                     "four zombies are left",
-                    "it can still wait for them itself",
+                    "it can still reap them itself",
                 ],
             },
             Step {
-                does: "another server calls waitpid in a loop; it is stopped, and its client ends",
+                does: "another server calls waitpid in a loop; it is stopped, and its client exits",
                 claims: &[
-                    "five zombies again",
+                    "all five children are zombies again",
                 ],
             },
             Step {
-                does: "this server goes on",
+                does: "this server continues",
                 claims: &[
-                    "its handler has been called once, too",
+                    "its handler has run once, too",
                     "no zombie is left",
-                    "there is nothing to wait for",
+                    "no child is left to wait for",
                 ],
             },
         ],
@@ -53,26 +53,26 @@ pub(super) static SCENARIO: Scenario = Scenario {
 };
 
 fn play(stage: &mut Stage) -> Played {
-    stage.step("a server with five children calls wait once for each SIGCHLD; it is stopped, and its client ends");
+    stage.step("a server with five children calls wait once for each SIGCHLD; it is stopped, and its client exits");
     let (server, zombies) = five_end_at_once(stage, "wait")?;
-    stage.claim_is("all five are zombies, as nobody has waited for them yet", &zombies, "5");
+    stage.claim_is("all five are zombies", &zombies, "5");
 
-    stage.step("the server goes on");
+    stage.step("the server continues");
     server.program().go_on()?;
-    stage.claim_is("its handler has been called once", &server.call("caught")?, "ok 1");
+    stage.claim_is("its handler has run once", &server.call("caught")?, "ok 1");
     stage.claim_is("four zombies are left", &server.program().zombies().to_string(), "4");
-    stage.claim("it can still wait for them itself", server.must("wait")? != "ok 0");
+    stage.claim("it can still reap them itself", server.must("wait")? != "ok 0");
     server.end()?;
 
-    stage.step("another server calls waitpid in a loop; it is stopped, and its client ends");
+    stage.step("another server calls waitpid in a loop; it is stopped, and its client exits");
     let (server, zombies) = five_end_at_once(stage, "waitpid-loop")?;
-    stage.claim_is("five zombies again", &zombies, "5");
+    stage.claim_is("all five children are zombies again", &zombies, "5");
 
-    stage.step("this server goes on");
+    stage.step("this server continues");
     server.program().go_on()?;
-    stage.claim_is("its handler has been called once, too", &server.call("caught")?, "ok 1");
+    stage.claim_is("its handler has run once, too", &server.call("caught")?, "ok 1");
     stage.claim_is("no zombie is left", &server.program().zombies().to_string(), "0");
-    stage.claim_is("there is nothing to wait for", &server.call("wait")?, "ECHILD");
+    stage.claim_is("no child is left to wait for", &server.call("wait")?, "ECHILD");
     Ok(())
 }
 

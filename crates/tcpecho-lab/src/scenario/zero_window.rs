@@ -1,4 +1,4 @@
-//! A reader that does not read stops the writer, and a lost window update cannot stop both for ever (RFC 9293 3.8.6.1).
+//! A receiver that does not read stops the sender, and a lost window update cannot stop both forever (RFC 9293 3.8.6.1).
 
 use std::time::Duration;
 
@@ -12,39 +12,39 @@ use tcpecho_os::tcp_state::TcpState;
 pub(super) static SCENARIO: Scenario = Scenario {
     text: Text {
         name: "zero-window",
-        title: "the reader does not read",
+        title: "the receiver does not read",
         source: "UNP 2.4, 2.11, RFC 9293 3.8.6.1",
-        question: "What stops a sender whose receiver does not read, and what makes it go on?",
-        book: "The receiver advertises a window: the room in its buffer. When it is zero nothing \
-               more may be sent, and write blocks once the send buffer is full too, until the \
-               application at the other end reads.",
-        kernel: "The same. The window is probed with empty segments one byte below it, ever more \
-                 rarely; each is answered. While answers come the connection never ends, however \
-                 small tcp_retries2 is.",
+        question: "What stops a sender whose receiver does not read, and what makes it continue?",
+        book: "The receiver advertises a window, the room in its buffer. When the window is zero, \
+               nothing more may be sent, and write blocks once the send buffer is full, too, until \
+               the application at the other end reads.",
+        kernel: "The same. The sender probes the window with empty segments one byte below it, at \
+                 growing intervals, and each probe is answered. As long as answers arrive the \
+                 connection never ends, however small tcp_retries2 is.",
         timers: &[],
         steps: &[
             Step {
                 does: "the client sends 40000 bytes through small buffers, and the server does not \
                        read",
                 claims: &[
-                    "the server's kernel says that its window is 0",
+                    "the server's kernel advertises a window of 0",
                 ],
             },
             Step {
-                does: "the client's kernel asks, five times",
+                does: "the client's kernel sends five window probes",
                 claims: &[
-                    "each question is an empty segment one byte below the window",
-                    "each was answered: the window is still 0",
-                    "the client's call has not returned",
+                    "each probe is an empty segment one byte below the window",
+                    "each probe is answered: the window is still 0",
+                    "the client's send has not returned",
                     "the connection is ESTABLISHED, although tcp_retries2 is 3",
                 ],
             },
             Step {
                 does: "the server reads",
                 claims: &[
-                    "it gets everything, in many pieces",
+                    "it reads everything, in many pieces",
                     "the server's kernel has opened the window again",
-                    "the client's one call has sent it all",
+                    "the client's one send has sent everything",
                 ],
             },
         ],
@@ -74,9 +74,9 @@ fn play(stage: &mut Stage) -> Played {
     let zero = Matcher::any_tcp().from_server().matching("with window 0", |_, packet| {
         packet.tcp().is_some_and(|tcp| tcp.window == 0)
     });
-    stage.claim_packet("the server's kernel says that its window is 0", &zero);
+    stage.claim_packet("the server's kernel advertises a window of 0", &zero);
 
-    stage.step("the client's kernel asks, five times");
+    stage.step("the client's kernel sends five window probes");
     // Only now, and no longer than for this: data that a busy machine delivers late must not end the connection.
     stage.two().client.set_sysctl("net.ipv4.tcp_retries2", &RETRIES.to_string())?;
     let question = Matcher::ack().from_client();
@@ -90,10 +90,10 @@ fn play(stage: &mut Stage) -> Played {
         places.extend(asked.packet.tcp().zip(answer.packet.tcp()).map(|(q, a)| a.ack.wrapping_sub(q.seq)));
     }
     let below = places == [1; QUESTIONS];
-    stage.claim("each question is an empty segment one byte below the window", below);
-    stage.claim("each was answered: the window is still 0", places.len() == QUESTIONS);
+    stage.claim("each probe is an empty segment one byte below the window", below);
+    stage.claim("each probe is answered: the window is still 0", places.len() == QUESTIONS);
     let blocked = client.program().lines().len() == said;
-    stage.claim("the client's call has not returned", blocked);
+    stage.claim("the client's send has not returned", blocked);
     stage.claim_state(
         "the connection is ESTABLISHED, although tcp_retries2 is 3",
         Side::Client,
@@ -103,12 +103,12 @@ fn play(stage: &mut Stage) -> Played {
     stage.step("the server reads");
     stage.two().client.set_sysctl("net.ipv4.tcp_retries2", "15")?;
     let pieces = server.receive_all(BYTES)?;
-    stage.claim("it gets everything, in many pieces", pieces.len() > 1);
+    stage.claim("it reads everything, in many pieces", pieces.len() > 1);
     let open = Matcher::any_tcp().from_server().matching("with a window", |_, packet| {
         packet.tcp().is_some_and(|tcp| tcp.window > 0)
     });
     let opened = stage.two().wire.wait_delivered(&open, mark, PATIENCE);
     stage.claim("the server's kernel has opened the window again", opened.is_ok());
-    stage.claim_is("the client's one call has sent it all", &client.outcome()?, "ok 40000");
+    stage.claim_is("the client's one send has sent everything", &client.outcome()?, "ok 40000");
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! Children that nobody waits for (UNP 5.7 to 5.9).
+//! Children that their parent does not wait for (UNP 5.7 to 5.9).
 
 use super::Scenario;
 use crate::stage::{PATIENCE, Played, Stage};
@@ -7,56 +7,57 @@ use crate::text::{Step, Text};
 pub(super) static SCENARIO: Scenario = Scenario {
     text: Text {
         name: "zombies-without-handler",
-        title: "children end and nobody waits for them",
+        title: "children exit, and their parent does not wait for them",
         source: "UNP 5.7, 5.8, 5.9",
-        question: "What is left of a server's children when their connections are over and SIGCHLD \
-                   is not handled?",
-        book: "SIGCHLD is ignored by default, but each child stays a zombie until its parent \
-               fetches its status; ignoring the signal by SIG_IGN prevents zombies on some systems \
-               only, so a server has to catch it and wait.",
-        kernel: "By default the same: a zombie for each child. SIG_IGN does prevent them, as POSIX \
-                 has asked since 2001; there is nothing to wait for then, and waitpid says ECHILD.",
+        question: "What is left of a server's children when their connections have ended and \
+                   SIGCHLD is not handled?",
+        book: "SIGCHLD is ignored by default, but each child stays a zombie until its parent reads \
+               its status. Setting the action to SIG_IGN prevents zombies on some systems only, so \
+               a server must catch the signal and wait.",
+        kernel: "By default the same: one zombie for each child. SIG_IGN does prevent them, as \
+                 POSIX has required since 2001; then there is no child to wait for, and waitpid \
+                 fails with ECHILD.",
         timers: &[],
         steps: &[
             Step {
-                does: "a server gives each of a client's five connections to a child, and leaves \
-                       SIGCHLD alone",
+                does: "a server gives each of a client's five connections to a child and leaves \
+                       SIGCHLD at its default",
                 claims: &[
-                    "it has five children",
-                    "waitpid finds none that has ended",
+                    "the server has five children",
+                    "waitpid finds no child that has exited",
                 ],
             },
             Step {
-                does: "the client ends, and with it its five connections",
+                does: "the client exits, which ends its five connections",
                 claims: &[
-                    "the children read the end of their streams, exit, and are five zombies",
+                    "the children read end of file, exit, and are five zombies",
                 ],
             },
             Step {
                 does: "the server calls waitpid once",
                 claims: &[
-                    "it gets a child's number at once",
+                    "it returns a child's number at once",
                     "that zombie is gone, and four are left",
                 ],
             },
             Step {
-                does: "it calls waitpid until there is nothing to wait for",
+                does: "the server calls waitpid until no child is left",
                 claims: &[
-                    "it gets the other four",
-                    "now it has no children",
+                    "it reaps the other four",
+                    "the server has no children",
                 ],
             },
             Step {
-                does: "another server has five children, and ignores SIGCHLD by SIG_IGN",
+                does: "another server has five children and sets SIGCHLD to SIG_IGN",
                 claims: &[
-                    "they still run",
+                    "the children are running",
                 ],
             },
             Step {
-                does: "its client ends, too",
+                does: "its client exits, too",
                 claims: &[
-                    "the children are gone without becoming zombies",
-                    "there is nothing to wait for",
+                    "the children are gone without having become zombies",
+                    "no child is left to wait for",
                 ],
             },
         ],
@@ -65,35 +66,35 @@ pub(super) static SCENARIO: Scenario = Scenario {
 };
 
 fn play(stage: &mut Stage) -> Played {
-    stage.step("a server gives each of a client's five connections to a child, and leaves SIGCHLD alone");
+    stage.step("a server gives each of a client's five connections to a child and leaves SIGCHLD at its default");
     let (client, server) = stage.forked(5)?;
-    stage.claim("it has five children", server.program().children().len() == 5);
-    stage.claim_is("waitpid finds none that has ended", &server.call("wait")?, "ok 0");
+    stage.claim("the server has five children", server.program().children().len() == 5);
+    stage.claim_is("waitpid finds no child that has exited", &server.call("wait")?, "ok 0");
 
-    stage.step("the client ends, and with it its five connections");
+    stage.step("the client exits, which ends its five connections");
     client.end()?;
     let ended = server.program().wait_for_zombies(5, PATIENCE);
-    stage.claim("the children read the end of their streams, exit, and are five zombies", ended.is_ok());
+    stage.claim("the children read end of file, exit, and are five zombies", ended.is_ok());
 
     stage.step("the server calls waitpid once");
-    stage.claim("it gets a child's number at once", server.must("wait")? != "ok 0");
+    stage.claim("it returns a child's number at once", server.must("wait")? != "ok 0");
     stage.claim("that zombie is gone, and four are left", server.program().children().len() == 4);
 
-    stage.step("it calls waitpid until there is nothing to wait for");
+    stage.step("the server calls waitpid until no child is left");
     let fetched = (0..4).filter(|_| server.call("wait").is_ok_and(|said| said != "ok 0")).count();
-    stage.claim("it gets the other four", fetched == 4 && server.program().children().is_empty());
-    stage.claim_is("now it has no children", &server.call("wait")?, "ECHILD");
+    stage.claim("it reaps the other four", fetched == 4 && server.program().children().is_empty());
+    stage.claim_is("the server has no children", &server.call("wait")?, "ECHILD");
     server.end()?;
 
-    stage.step("another server has five children, and ignores SIGCHLD by SIG_IGN");
+    stage.step("another server has five children and sets SIGCHLD to SIG_IGN");
     let (client, server) = stage.forked(5)?;
     server.must("handler SIGCHLD ignore")?;
-    stage.claim_is("they still run", &server.call("wait")?, "ok 0");
+    stage.claim_is("the children are running", &server.call("wait")?, "ok 0");
 
-    stage.step("its client ends, too");
+    stage.step("its client exits, too");
     client.end()?;
     let gone = server.program().wait_for_zombies(0, PATIENCE);
-    stage.claim("the children are gone without becoming zombies", gone.is_ok());
-    stage.claim_is("there is nothing to wait for", &server.call("wait")?, "ECHILD");
+    stage.claim("the children are gone without having become zombies", gone.is_ok());
+    stage.claim_is("no child is left to wait for", &server.call("wait")?, "ECHILD");
     Ok(())
 }

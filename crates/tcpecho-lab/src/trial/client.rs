@@ -137,16 +137,16 @@ fn through(
 
 /// The claims of [`twenty_lines`].
 pub(super) const THROUGH: &[&str] = &[
-    "the server got everything and could send it back",
-    "the program ends with status 0",
-    "every line came back, in order, once",
+    "the server received everything and echoed it",
+    "the program exits with status 0",
+    "the program has written every line, in order, once",
 ];
 
 /// Twenty lines go there and back over a wire that does this to them.
 pub(super) fn twenty_lines(harness: &mut Harness, rules: Vec<Rule>) -> Played {
     let (program, lines, said) = through(harness, rules)?;
-    harness.claim_echoed("the server got everything and could send it back", &said, 20000);
-    harness.claim_ends_well("the program ends with status 0", &program);
-    harness.claim_output("every line came back, in order, once", &program, &lines);
+    harness.claim_echoed("the server received everything and echoed it", &said, 20000);
+    harness.claim_ends_well("the program exits with status 0", &program);
+    harness.claim_output("the program has written every line, in order, once", &program, &lines);
     Ok(())
 }

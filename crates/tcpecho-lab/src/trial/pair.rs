@@ -139,18 +139,18 @@ impl Harness {
 
 /// The claims of [`twenty_lines`].
 pub(super) const THROUGH: &[&str] = &[
-    "the client ends with status 0",
-    "every line came back, in order, once",
+    "the client exits with status 0",
+    "the client has written every line, in order, once",
     "the server leaves no socket in CLOSE_WAIT",
-    "the server goes on",
+    "the server still runs",
 ];
 
 /// Twenty lines go there and back over a wire that does this to them.
 pub(super) fn twenty_lines(harness: &mut Harness, rules: Vec<Rule>) -> Played {
     let (pair, lines) = through(harness, rules)?;
-    harness.claim_ends_well("the client ends with status 0", &pair.client);
-    harness.claim_output("every line came back, in order, once", &pair.client, &lines);
+    harness.claim_ends_well("the client exits with status 0", &pair.client);
+    harness.claim_output("the client has written every line, in order, once", &pair.client, &lines);
     harness.claim_no_close_wait("the server leaves no socket in CLOSE_WAIT");
-    harness.claim_runs("the server goes on", &pair.server);
+    harness.claim_runs("the server still runs", &pair.server);
     Ok(())
 }

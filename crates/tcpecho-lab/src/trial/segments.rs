@@ -14,67 +14,54 @@ pub(super) struct Row {
     pub(super) pair: Trial,
 }
 
-/// The sentences of a row differ in what happens to the segments only.
-macro_rules! row {
-    ($name:literal, $title:literal, $source:literal, $happens:literal, $rules:expr) => {
-        Row {
-            client: Trial {
-                sides: &[Side::Client],
-                text: Text {
-                    name: $name,
-                    title: $title,
-                    source: $source,
-                    question: "Twenty lines go there and back over such a path. Are they all there, in order, once?",
-                    steps: &[Step {
-                        does: concat!("twenty lines of 1000 bytes are typed and the input ends; ", $happens),
-                        claims: client::THROUGH,
-                    }],
-                    ..Text::TRIAL
-                },
-                play: |harness| {
-                    harness.step(concat!("twenty lines of 1000 bytes are typed and the input ends; ", $happens));
-                    client::twenty_lines(harness, $rules)
-                },
+/// A trial with one step.
+macro_rules! trial {
+    ($name:expr, $title:expr, $source:expr, $sides:expr, $question:expr, $does:expr, $claims:expr, $play:expr) => {
+        Trial {
+            sides: $sides,
+            text: Text {
+                name: $name,
+                title: $title,
+                source: $source,
+                question: $question,
+                steps: &[Step { does: $does, claims: $claims }],
+                ..Text::TRIAL
             },
-            server: Trial {
-                sides: &[Side::Server],
-                text: Text {
-                    name: $name,
-                    title: $title,
-                    source: $source,
-                    question: "A client sends 20000 bytes over such a path and ends its half. Do they all come back, in order, once?",
-                    steps: &[Step {
-                        does: concat!("a client sends 20000 bytes and ends its half; ", $happens),
-                        claims: server::THROUGH,
-                    }],
-                    ..Text::TRIAL
-                },
-                play: |harness| {
-                    harness.step(concat!("a client sends 20000 bytes and ends its half; ", $happens));
-                    server::twenty_kilobytes(harness, $rules)
-                },
-            },
-            pair: Trial {
-                sides: &Side::BOTH,
-                text: Text {
-                    name: $name,
-                    title: $title,
-                    source: $source,
-                    question: "Twenty lines go there and back over such a path. Are they all there, in order, once?",
-                    steps: &[Step {
-                        does: concat!("twenty lines of 1000 bytes are typed at the client and the input ends; ", $happens),
-                        claims: pair::THROUGH,
-                    }],
-                    ..Text::TRIAL
-                },
-                play: |harness| {
-                    harness.step(concat!("twenty lines of 1000 bytes are typed at the client and the input ends; ", $happens));
-                    pair::twenty_lines(harness, $rules)
-                },
+            play: |harness| {
+                harness.step($does);
+                $play(harness)
             },
         }
     };
 }
+
+/// The sentences of a row differ only in what happens to the segments.
+macro_rules! row {
+    ($name:literal, $title:literal, $source:literal, $happens:literal, $rules:expr) => {
+        Row {
+            client: trial! {
+                $name, $title, $source, &[Side::Client], LINES,
+                concat!("twenty lines of 1000 bytes are typed and the input ends; ", $happens),
+                client::THROUGH, |harness| client::twenty_lines(harness, $rules)
+            },
+            server: trial! {
+                $name, $title, $source, &[Side::Server], BYTES,
+                concat!("a client sends 20000 bytes and shuts down its writing half; ", $happens),
+                server::THROUGH, |harness| server::twenty_kilobytes(harness, $rules)
+            },
+            pair: trial! {
+                $name, $title, $source, &Side::BOTH, LINES,
+                concat!("twenty lines of 1000 bytes are typed at the client and the input ends; ", $happens),
+                pair::THROUGH, |harness| pair::twenty_lines(harness, $rules)
+            },
+        }
+    };
+}
+
+const LINES: &str =
+    "Twenty lines are echoed over such a path. Are all of them written, in order, once?";
+const BYTES: &str = "A client sends 20000 bytes over such a path and shuts down its writing half. \
+                     Are all of them echoed, in order, once?";
 
 pub(super) static LOST: Row = row! {
     "segment-lost", "segments are lost", "RFC 6298, RFC 5681",
@@ -89,14 +76,14 @@ pub(super) static DOUBLED: Row = row! {
 };
 
 pub(super) static REORDERED: Row = row! {
-    "segments-reordered", "segments overtake each other", "RFC 9293 3.10.7.4",
-    "some segments are overtaken by the next",
+    "segments-reordered", "segments are reordered", "RFC 9293 3.10.7.4",
+    "some segments arrive after the next one",
     [both(|data| Rule::new(data, Action::Reorder).nth(2)), both(|data| Rule::new(data, Action::Reorder).nth(3))].concat()
 };
 
 pub(super) static CORRUPTED: Row = row! {
     "segment-corrupted", "segments are corrupted", "RFC 9293 3.1",
-    "a bit of the second data segment of each side is flipped",
+    "a bit of each side's second data segment flips",
     both(|data| Rule::new(data, Action::Corrupt).nth(2))
 };
 

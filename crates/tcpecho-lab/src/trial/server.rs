@@ -205,12 +205,13 @@ fn through(harness: &mut Harness, rules: Vec<Rule>) -> Result<(ProgramUnderTest,
 }
 
 /// The claims of [`twenty_kilobytes`].
-pub(super) const THROUGH: &[&str] = &["all bytes come back, in order, once", "the program goes on"];
+pub(super) const THROUGH: &[&str] =
+    &["all bytes are echoed, in order, once", "the program still runs"];
 
 /// 20000 bytes go there and back over a wire that does this to them.
 pub(super) fn twenty_kilobytes(harness: &mut Harness, rules: Vec<Rule>) -> Played {
     let (program, client) = through(harness, rules)?;
-    harness.claim_comes_back("all bytes come back, in order, once", &program, &client, 20_000)?;
-    harness.claim_runs("the program goes on", &program);
+    harness.claim_comes_back("all bytes are echoed, in order, once", &program, &client, 20_000)?;
+    harness.claim_runs("the program still runs", &program);
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! The connection is reset as soon as it is made (UNP 4.5, tcp_abort_on_overflow).
+//! The connection is reset as soon as it is established (UNP 4.5, tcp_abort_on_overflow).
 
 use crate::impairment::{Matcher, Rule};
 use crate::packet::reset_sender;
@@ -12,24 +12,24 @@ pub(super) static TRIAL: Trial = Trial {
     sides: &[Side::Client],
     text: Text {
         name: "abort-on-overflow",
-        title: "the connection is reset as soon as it is made",
+        title: "the connection is reset as soon as it is established",
         source: "UNP 4.5",
-        question: "connect works, and RST is already there. Does the program notice, and say that \
-                   it failed?",
+        question: "connect succeeds, and an RST has already arrived. Does the program notice and \
+                   report an error?",
         steps: &[
             Step {
-                does: "the wire keeps the handshake's last packet, until connect has returned, and \
-                       answers it with RST",
+                does: "the wire holds the last ACK of the handshake until connect has returned, \
+                       and answers it with RST",
                 claims: &[
-                    "RST arrives",
-                    "the program notices while nobody types",
+                    "the RST arrives",
+                    "the program notices it without further input",
                 ],
             },
             Step {
-                does: "more is typed and the input ends if it runs still",
+                does: "more is typed and the input ends, if the program still runs",
                 claims: &[
-                    "it ends, and its status is not 0",
-                    "it has written nothing to standard output",
+                    "the program exits with a status other than 0",
+                    "the program has written nothing to stdout",
                 ],
             },
         ],
@@ -39,7 +39,7 @@ pub(super) static TRIAL: Trial = Trial {
 };
 
 fn play(harness: &mut Harness) -> Played {
-    harness.step("the wire keeps the handshake's last packet, until connect has returned, and answers it with RST");
+    harness.step("the wire holds the last ACK of the handshake until connect has returned, and answers it with RST");
     let _server = harness.stage.listening(10)?;
     let last = Matcher::ack().from_client();
     harness.stage.wire_rule(Rule::hold(last.clone()).once());
@@ -50,12 +50,12 @@ fn play(harness: &mut Harness) -> Played {
     harness.stage.two().wire.discard(&last);
     let reset = reset_sender(&seen.packet).ok_or_else(|| Broken::new("no segment to answer"))?;
     harness.stage.two().wire.inject(Side::Client, &reset, "the accept queue is full");
-    harness.claim_packet("RST arrives", &Matcher::rst().from_server());
-    harness.claim_notices("the program notices while nobody types", &program);
+    harness.claim_packet("the RST arrives", &Matcher::rst().from_server());
+    harness.claim_notices("the program notices it without further input", &program);
 
-    harness.step("more is typed and the input ends if it runs still");
+    harness.step("more is typed and the input ends, if the program still runs");
     program.gets_more();
-    harness.claim_fails("it ends, and its status is not 0", &program);
-    harness.claim_output("it has written nothing to standard output", &program, &[]);
+    harness.claim_fails("the program exits with a status other than 0", &program);
+    harness.claim_output("the program has written nothing to stdout", &program, &[]);
     Ok(())
 }

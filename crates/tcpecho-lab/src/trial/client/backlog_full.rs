@@ -1,4 +1,4 @@
-//! The accept queue is full for a while (UNP 4.5).
+//! The server's accept queue is full for a while (UNP 4.5).
 
 use super::echoed;
 use crate::impairment::Matcher;
@@ -14,21 +14,22 @@ pub(super) static TRIAL: Trial = Trial {
         name: "backlog-full",
         title: "the server's accept queue is full for a while",
         source: "UNP 4.5",
-        question: "The first SYN is ignored, the second answered. Does the program wait for it?",
+        question: "The first SYN is ignored, and the second is answered. Does the program wait for \
+                   it?",
         steps: &[
             Step {
-                does: "a backlog of 0, which another client fills; the program connects, and its \
-                       SYN is ignored",
+                does: "another client fills the queue of a server with backlog 0; the program \
+                       connects, and its SYN is ignored",
                 claims: &[
                     "the program waits",
                 ],
             },
             Step {
-                does: "the server accepts the other client: there is room",
+                does: "the server accepts the other client, which makes room",
                 claims: &[
-                    "the program's line arrives",
-                    "it ends with status 0",
-                    "the line has come back",
+                    "the program's line arrives at the server",
+                    "the program exits with status 0",
+                    "the program has written the line",
                 ],
             },
         ],
@@ -38,7 +39,7 @@ pub(super) static TRIAL: Trial = Trial {
 };
 
 fn play(harness: &mut Harness) -> Played {
-    harness.step("a backlog of 0, which another client fills; the program connects, and its SYN is ignored");
+    harness.step("another client fills the queue of a server with backlog 0; the program connects, and its SYN is ignored");
     let server = harness.stage.listening(0)?;
     server.must("sigpipe ignore")?;
     let other = harness.stage.client()?;
@@ -50,15 +51,15 @@ fn play(harness: &mut Harness) -> Played {
     harness.delivered(&Matcher::syn(), mark, PATIENCE)?;
     harness.claim_runs("the program waits", &program);
 
-    harness.step("the server accepts the other client: there is room");
+    harness.step("the server accepts the other client, which makes room");
     server.must("accept")?;
     server.must("0: accept")?;
     program.types("one");
     program.ends_input();
     let said = echoed(harness, &server, 4)?;
-    harness.claim_echoed("the program's line arrives", &said, 4);
+    harness.claim_echoed("the program's line arrives at the server", &said, 4);
     server.call("close")?;
-    harness.claim_ends_well("it ends with status 0", &program);
-    harness.claim_output("the line has come back", &program, &["one".into()]);
+    harness.claim_ends_well("the program exits with status 0", &program);
+    harness.claim_output("the program has written the line", &program, &["one".into()]);
     Ok(())
 }

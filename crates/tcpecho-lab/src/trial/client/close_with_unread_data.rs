@@ -1,4 +1,4 @@
-//! The server answers one line and closes with another unread: data, then RST (RFC 1122 4.2.2.13).
+//! The server answers one line and closes with another one unread: data, then RST (RFC 1122 4.2.2.13).
 
 use super::{exchange, meet};
 use crate::impairment::Matcher;
@@ -14,15 +14,15 @@ pub(super) static TRIAL: Trial = Trial {
         name: "close-with-unread-data",
         title: "the server closes with a line unread",
         source: "RFC 1122 4.2.2.13, RFC 2525 2.17",
-        question: "One reply comes, then RST, and the input has ended. Does the program say that a \
-                   line is lost?",
+        question: "One reply arrives, then RST, and the input has ended. Does the program report \
+                   that a line is lost?",
         steps: &[
             Step {
                 does: "two lines are typed and the input ends; the server answers one and closes",
                 claims: &[
-                    "RST comes",
-                    "the program ends, and its status is not 0",
-                    "the reply was written, and nothing else",
+                    "the server's kernel sends RST",
+                    "the program exits with a status other than 0",
+                    "the program has written the reply and nothing else",
                 ],
             },
         ],
@@ -41,8 +41,8 @@ fn play(harness: &mut Harness) -> Played {
     program.ends_input();
     harness.decisive();
     server.must("close")?;
-    harness.claim_packet("RST comes", &Matcher::rst().from_server());
-    harness.claim_fails("the program ends, and its status is not 0", &program);
-    harness.claim_output("the reply was written, and nothing else", &program, &["one".into()]);
+    harness.claim_packet("the server's kernel sends RST", &Matcher::rst().from_server());
+    harness.claim_fails("the program exits with a status other than 0", &program);
+    harness.claim_output("the program has written the reply and nothing else", &program, &["one".into()]);
     Ok(())
 }

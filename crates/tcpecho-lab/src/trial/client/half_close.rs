@@ -1,4 +1,4 @@
-//! The input ends while replies are owed (UNP 6.6).
+//! The input ends while replies are outstanding (UNP 6.6).
 
 use super::{echoed, meet};
 use crate::impairment::Matcher;
@@ -13,27 +13,27 @@ pub(super) static TRIAL: Trial = Trial {
     sides: &[Side::Client],
     text: Text {
         name: "half-close",
-        title: "the input ends while replies are owed",
+        title: "the input ends while replies are outstanding",
         source: "UNP 6.6",
-        question: "Ten lines are typed and the input ends before the first reply. Does every reply \
-                   come out, and does the server learn of the end?",
+        question: "Ten lines are typed, and the input ends before the first reply. Is every reply \
+                   written, and does the server receive FIN?",
         steps: &[
             Step {
                 does: "ten lines are typed and the input ends; the server reads nothing yet",
                 claims: &[],
             },
             Step {
-                does: "now the server echoes",
+                does: "the server echoes",
                 claims: &[
-                    "the server got everything and could send it back",
-                    "the program says that it is done: FIN",
+                    "the server received everything and echoed it",
+                    "the program sends FIN",
                 ],
             },
             Step {
                 does: "the server closes",
                 claims: &[
-                    "the program ends with status 0",
-                    "every line came back",
+                    "the program exits with status 0",
+                    "the program has written every line",
                 ],
             },
         ],
@@ -59,16 +59,16 @@ fn play(harness: &mut Harness) -> Played {
         harness.note("sends no FIN before it has every reply");
     }
 
-    harness.step("now the server echoes");
+    harness.step("the server echoes");
     let bytes = lines.iter().map(|line| line.len() + 1).sum();
     let said = echoed(harness, &server, bytes)?;
-    harness.claim_echoed("the server got everything and could send it back", &said, bytes);
+    harness.claim_echoed("the server received everything and echoed it", &said, bytes);
     let told = harness.delivered(&fin, 0, super::END);
-    harness.claim_or("the program says that it is done: FIN", Fault::Hung, told.is_ok());
+    harness.claim_or("the program sends FIN", Fault::Hung, told.is_ok());
 
     harness.step("the server closes");
     server.call("close")?;
-    harness.claim_ends_well("the program ends with status 0", &program);
-    harness.claim_output("every line came back", &program, &lines);
+    harness.claim_ends_well("the program exits with status 0", &program);
+    harness.claim_output("the program has written every line", &program, &lines);
     Ok(())
 }

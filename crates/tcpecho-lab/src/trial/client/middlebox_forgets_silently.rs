@@ -1,4 +1,4 @@
-//! A middlebox has forgotten the connection and swallows its segments (RFC 5382 5).
+//! A middlebox has forgotten the connection and drops its segments (RFC 5382 5).
 
 use std::time::Duration;
 
@@ -16,18 +16,18 @@ pub(super) static TRIAL: Trial = Trial {
         name: "middlebox-forgets-silently",
         title: "a middlebox forgets the connection and says nothing",
         source: "RFC 5382 5",
-        question: "After a pause nothing passes any more. Does the program end once its kernel has \
-                   given up, and say that it failed?",
+        question: "After a pause nothing passes any more. Does the program exit when its kernel \
+                   gives up, and report an error?",
         steps: &[
             Step {
-                does: "a line goes there and back; from now on every segment vanishes",
+                does: "a line is echoed; from now on every segment is dropped",
                 claims: &[],
             },
             Step {
                 does: "a line is typed and the input ends",
                 claims: &[
-                    "the program ends, and its status is not 0",
-                    "the line that came back was written, and nothing else",
+                    "the program exits with a status other than 0",
+                    "the program has written the first line and nothing else",
                 ],
             },
         ],
@@ -37,7 +37,7 @@ pub(super) static TRIAL: Trial = Trial {
 };
 
 fn play(harness: &mut Harness) -> Played {
-    harness.step("a line goes there and back; from now on every segment vanishes");
+    harness.step("a line is echoed; from now on every segment is dropped");
     harness.stage.two().client.set_rto_min(Duration::from_millis(20))?;
     harness.stage.two().client.set_sysctl("net.ipv4.tcp_retries2", "1")?;
     let (program, server) = meet(harness)?;
@@ -48,7 +48,7 @@ fn play(harness: &mut Harness) -> Played {
     harness.decisive();
     program.types("two");
     program.ends_input();
-    harness.claim_fails("the program ends, and its status is not 0", &program);
-    harness.claim_output("the line that came back was written, and nothing else", &program, &["one".into()]);
+    harness.claim_fails("the program exits with a status other than 0", &program);
+    harness.claim_output("the program has written the first line and nothing else", &program, &["one".into()]);
     Ok(())
 }

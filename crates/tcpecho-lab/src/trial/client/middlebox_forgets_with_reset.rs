@@ -12,21 +12,21 @@ pub(super) static TRIAL: Trial = Trial {
     sides: &[Side::Client],
     text: Text {
         name: "middlebox-forgets-with-reset",
-        title: "a middlebox forgets the connection and answers with RST",
+        title: "a middlebox forgets the connection and sends RST",
         source: "RFC 5382 5",
         question: "The next line is answered with RST, and the input has ended. Does the program \
-                   say that the line is lost?",
+                   report that the line is lost?",
         steps: &[
             Step {
-                does: "a line goes there and back; from now on data is answered with RST",
+                does: "a line is echoed; from now on data is answered with RST",
                 claims: &[],
             },
             Step {
                 does: "a line is typed and the input ends",
                 claims: &[
-                    "RST comes",
-                    "the program ends, and its status is not 0",
-                    "the line that came back was written, and nothing else",
+                    "the RST arrives",
+                    "the program exits with a status other than 0",
+                    "the program has written the first line and nothing else",
                 ],
             },
         ],
@@ -36,7 +36,7 @@ pub(super) static TRIAL: Trial = Trial {
 };
 
 fn play(harness: &mut Harness) -> Played {
-    harness.step("a line goes there and back; from now on data is answered with RST");
+    harness.step("a line is echoed; from now on data is answered with RST");
     let (program, server) = meet(harness)?;
     exchange(harness, &program, &server, "one")?;
     harness.stage.wire_rule(Rule::new(Matcher::data().from_client(), Action::ResetSender));
@@ -45,8 +45,8 @@ fn play(harness: &mut Harness) -> Played {
     harness.decisive();
     program.types("two");
     program.ends_input();
-    harness.claim_packet("RST comes", &Matcher::rst().from_server());
-    harness.claim_fails("the program ends, and its status is not 0", &program);
-    harness.claim_output("the line that came back was written, and nothing else", &program, &["one".into()]);
+    harness.claim_packet("the RST arrives", &Matcher::rst().from_server());
+    harness.claim_fails("the program exits with a status other than 0", &program);
+    harness.claim_output("the program has written the first line and nothing else", &program, &["one".into()]);
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! long packets vanish on the way: the stream is right all the same (RFC 2923, RFC 4821).
+//! Large packets disappear on the path, and the stream is still right (RFC 2923, RFC 4821).
 
 use super::through;
 use crate::impairment::{Matcher, Rule};
@@ -12,18 +12,18 @@ pub(super) static TRIAL: Trial = Trial {
     sides: &[Side::Client],
     text: Text {
         name: "mtu-black-hole",
-        title: "long packets vanish on the way",
+        title: "large packets disappear on the path",
         source: "RFC 2923, RFC 4821",
-        question: "Twenty lines go there and back over such a path. Are they all there, in order, \
+        question: "Twenty lines are echoed over such a path. Are all of them written, in order, \
                    once?",
         steps: &[
             Step {
-                does: "twenty lines of 1000 bytes are typed and the input ends; packets longer \
-                       than 1400 bytes vanish, and the kernels probe",
+                does: "twenty lines of 1000 bytes are typed and the input ends; packets larger \
+                       than 1400 bytes are dropped, and the kernels probe the MTU",
                 claims: &[
-                    "the server got everything and could send it back",
-                    "the program ends with status 0",
-                    "every line came back, in order, once",
+                    "the server received everything and echoed it",
+                    "the program exits with status 0",
+                    "the program has written every line, in order, once",
                 ],
             },
         ],
@@ -33,15 +33,15 @@ pub(super) static TRIAL: Trial = Trial {
 };
 
 fn play(harness: &mut Harness) -> Played {
-    harness.step("twenty lines of 1000 bytes are typed and the input ends; packets longer than 1400 bytes vanish, and the kernels probe");
+    harness.step("twenty lines of 1000 bytes are typed and the input ends; packets larger than 1400 bytes are dropped, and the kernels probe the MTU");
     harness.stage.two().set_sysctl("net.ipv4.tcp_mtu_probing", "1")?;
     harness.stage.two().set_sysctl("net.ipv4.tcp_retries1", "1")?;
     let rules = vec![
         Rule::drop(Matcher::any_tcp().longer_than(1400)),
     ];
     let (program, lines, said) = through(harness, rules)?;
-    harness.claim_echoed("the server got everything and could send it back", &said, 20000);
-    harness.claim_ends_well("the program ends with status 0", &program);
-    harness.claim_output("every line came back, in order, once", &program, &lines);
+    harness.claim_echoed("the server received everything and echoed it", &said, 20000);
+    harness.claim_ends_well("the program exits with status 0", &program);
+    harness.claim_output("the program has written every line, in order, once", &program, &lines);
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! A connection comes about, and nothing else happens (UNP 5.6).
+//! A connection is established and carries no data (UNP 5.6).
 
 use super::meet;
 use crate::impairment::Matcher;
@@ -15,27 +15,27 @@ pub(super) static TRIAL: Trial = Trial {
         name: "normal-startup",
         title: "the program connects",
         source: "UNP 5.6",
-        question: "Does the program connect when it is started, wait for input, and end well when \
-                   there is none?",
+        question: "Does the program connect when it starts, wait for input, and exit with 0 when \
+                   the input ends?",
         steps: &[
             Step {
-                does: "the program is started and connects to a server of the lab's",
+                does: "the program is started and connects to a server of the lab",
                 claims: &[
-                    "it is ESTABLISHED",
-                    "it waits for input",
+                    "the program's connection is ESTABLISHED",
+                    "the program waits for input",
                 ],
             },
             Step {
-                does: "its input ends, with nothing in it",
+                does: "its input ends without a line",
                 claims: &[
-                    "it tells the server so: FIN",
+                    "the program sends FIN",
                 ],
             },
             Step {
                 does: "the server closes too",
                 claims: &[
-                    "the program ends with status 0",
-                    "it has written nothing to standard output",
+                    "the program exits with status 0",
+                    "the program has written nothing to stdout",
                 ],
             },
         ],
@@ -45,20 +45,20 @@ pub(super) static TRIAL: Trial = Trial {
 };
 
 fn play(harness: &mut Harness) -> Played {
-    harness.step("the program is started and connects to a server of the lab's");
+    harness.step("the program is started and connects to a server of the lab");
     let (program, server) = meet(harness)?;
-    harness.stage.claim_state("it is ESTABLISHED", Side::Client, TcpState::Established);
-    harness.claim_runs("it waits for input", &program);
+    harness.stage.claim_state("the program's connection is ESTABLISHED", Side::Client, TcpState::Established);
+    harness.claim_runs("the program waits for input", &program);
 
-    harness.step("its input ends, with nothing in it");
+    harness.step("its input ends without a line");
     harness.decisive();
     program.ends_input();
     let fin = harness.delivered(&Matcher::fin().from_client(), 0, super::END);
-    harness.claim_or("it tells the server so: FIN", Fault::Hung, fin.is_ok());
+    harness.claim_or("the program sends FIN", Fault::Hung, fin.is_ok());
 
     harness.step("the server closes too");
     server.must("close")?;
-    harness.claim_ends_well("the program ends with status 0", &program);
-    harness.claim_output("it has written nothing to standard output", &program, &[]);
+    harness.claim_ends_well("the program exits with status 0", &program);
+    harness.claim_output("the program has written nothing to stdout", &program, &[]);
     Ok(())
 }

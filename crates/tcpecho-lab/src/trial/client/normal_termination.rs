@@ -1,4 +1,4 @@
-//! Lines go there and back, then the input ends (UNP 5.7).
+//! Lines are echoed, then the input ends (UNP 5.7).
 
 use super::{exchange, meet};
 use crate::impairment::Matcher;
@@ -12,25 +12,25 @@ pub(super) static TRIAL: Trial = Trial {
     sides: &[Side::Client],
     text: Text {
         name: "normal-termination",
-        title: "lines go there and back",
+        title: "lines are echoed",
         source: "UNP 5.7",
-        question: "Does every line come back, and does the program end well?",
+        question: "Is every line written, and does the program exit with 0?",
         steps: &[
             Step {
-                does: "three lines are typed, each when the one before has come back",
+                does: "three lines are typed, each after the one before has been echoed",
                 claims: &[],
             },
             Step {
                 does: "the input ends",
                 claims: &[
-                    "the program tells the server so: FIN",
+                    "the program sends FIN",
                 ],
             },
             Step {
                 does: "the server closes too",
                 claims: &[
-                    "the program ends with status 0",
-                    "the three lines have come back, and nothing else",
+                    "the program exits with status 0",
+                    "the program has written the three lines and nothing else",
                 ],
             },
         ],
@@ -40,7 +40,7 @@ pub(super) static TRIAL: Trial = Trial {
 };
 
 fn play(harness: &mut Harness) -> Played {
-    harness.step("three lines are typed, each when the one before has come back");
+    harness.step("three lines are typed, each after the one before has been echoed");
     let (program, server) = meet(harness)?;
     for line in ["one", "", "three"] {
         exchange(harness, &program, &server, line)?;
@@ -50,12 +50,12 @@ fn play(harness: &mut Harness) -> Played {
     harness.decisive();
     program.ends_input();
     let fin = harness.delivered(&Matcher::fin().from_client(), 0, super::END);
-    harness.claim_or("the program tells the server so: FIN", Fault::Hung, fin.is_ok());
+    harness.claim_or("the program sends FIN", Fault::Hung, fin.is_ok());
 
     harness.step("the server closes too");
     server.must("close")?;
-    harness.claim_ends_well("the program ends with status 0", &program);
+    harness.claim_ends_well("the program exits with status 0", &program);
     let lines = ["one", "", "three"].map(String::from);
-    harness.claim_output("the three lines have come back, and nothing else", &program, &lines);
+    harness.claim_output("the program has written the three lines and nothing else", &program, &lines);
     Ok(())
 }

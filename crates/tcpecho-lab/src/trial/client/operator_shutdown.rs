@@ -1,4 +1,4 @@
-//! The server answers and ends at once, as on SIGTERM: the last reply and FIN come together (UNP 5.16).
+//! The server answers and exits at once, as on SIGTERM: the last reply and FIN arrive together (UNP 5.16).
 
 use super::{answer, meet};
 use crate::impairment::Matcher;
@@ -13,28 +13,29 @@ pub(super) static TRIAL: Trial = Trial {
     sides: &[Side::Client],
     text: Text {
         name: "operator-shutdown",
-        title: "the last reply comes together with the server's end",
+        title: "the last reply and the server's FIN arrive together",
         source: "UNP 5.16",
         question: "SIGTERM ends the server right after its last reply. Is the reply written before \
-                   the end is noticed?",
+                   the program exits?",
         steps: &[
             Step {
-                does: "a line is typed; the program is stopped until the reply and FIN have come",
+                does: "a line is typed; the program is stopped until the reply and FIN have \
+                       arrived",
                 claims: &[
                     "the server's kernel sends FIN",
                 ],
             },
             Step {
-                does: "the program goes on",
+                does: "the program continues",
                 claims: &[
-                    "it notices while nobody types",
+                    "the program notices it without further input",
                 ],
             },
             Step {
-                does: "more is typed and the input ends if it runs still",
+                does: "more is typed and the input ends, if the program still runs",
                 claims: &[
-                    "it ends, and not by a signal",
-                    "the last reply was written, and nothing else",
+                    "the program exits without being killed by a signal",
+                    "the program has written the last reply and nothing else",
                 ],
             },
         ],
@@ -44,7 +45,7 @@ pub(super) static TRIAL: Trial = Trial {
 };
 
 fn play(harness: &mut Harness) -> Played {
-    harness.step("a line is typed; the program is stopped until the reply and FIN have come");
+    harness.step("a line is typed; the program is stopped until the reply and FIN have arrived");
     let (program, server) = meet(harness)?;
     let mark = harness.stage.two().timeline.mark();
     program.types("one");
@@ -55,14 +56,14 @@ fn play(harness: &mut Harness) -> Played {
     server.program().wait(PATIENCE)?;
     harness.claim_packet("the server's kernel sends FIN", &Matcher::fin().from_server());
 
-    harness.step("the program goes on");
+    harness.step("the program continues");
     harness.decisive();
     program.process.go_on()?;
-    harness.claim_notices("it notices while nobody types", &program);
+    harness.claim_notices("the program notices it without further input", &program);
 
-    harness.step("more is typed and the input ends if it runs still");
+    harness.step("more is typed and the input ends, if the program still runs");
     program.gets_more();
-    harness.claim_ends("it ends, and not by a signal", &program);
-    harness.claim_output("the last reply was written, and nothing else", &program, &["one".into()]);
+    harness.claim_ends("the program exits without being killed by a signal", &program);
+    harness.claim_output("the program has written the last reply and nothing else", &program, &["one".into()]);
     Ok(())
 }

@@ -14,14 +14,15 @@ pub(super) static TRIAL: Trial = Trial {
         name: "prohibited-during-connect",
         title: "a firewall refuses the SYN",
         source: "UNP 4.3, RFC 1812 5.2.7.1",
-        question: "A firewall says that this is prohibited. Does the program say that it failed?",
+        question: "A firewall reports that the connection is prohibited. Does the program report \
+                   an error?",
         steps: &[
             Step {
                 does: "a router answers every SYN: communication administratively prohibited",
                 claims: &[
-                    "the error arrives",
-                    "the program ends, and its status is not 0",
-                    "it has written nothing to standard output",
+                    "the ICMP error arrives",
+                    "the program exits with a status other than 0",
+                    "the program has written nothing to stdout",
                 ],
             },
         ],
@@ -35,8 +36,8 @@ fn play(harness: &mut Harness) -> Played {
     harness.stage.wire_rule(Rule::answer(Matcher::syn(), IcmpError::Prohibited));
     harness.decisive();
     let program = harness.start(Side::Client)?;
-    harness.claim_packet("the error arrives", &Matcher::icmp().from_server());
-    harness.claim_fails("the program ends, and its status is not 0", &program);
-    harness.claim_output("it has written nothing to standard output", &program, &[]);
+    harness.claim_packet("the ICMP error arrives", &Matcher::icmp().from_server());
+    harness.claim_fails("the program exits with a status other than 0", &program);
+    harness.claim_output("the program has written nothing to stdout", &program, &[]);
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! Nobody listens (UNP 4.3).
+//! No server listens (UNP 4.3).
 
 use crate::impairment::Matcher;
 use crate::side::Side;
@@ -11,16 +11,16 @@ pub(super) static TRIAL: Trial = Trial {
     sides: &[Side::Client],
     text: Text {
         name: "refused",
-        title: "nobody listens",
+        title: "no server listens",
         source: "UNP 4.3",
-        question: "RST answers the SYN. Does the program say that it failed?",
+        question: "RST answers the SYN. Does the program report an error?",
         steps: &[
             Step {
-                does: "the program is started; nobody listens on the port",
+                does: "the program is started, and no server listens on the port",
                 claims: &[
-                    "RST answers",
-                    "the program ends, and its status is not 0",
-                    "it has written nothing to standard output",
+                    "RST answers the SYN",
+                    "the program exits with a status other than 0",
+                    "the program has written nothing to stdout",
                 ],
             },
         ],
@@ -30,11 +30,11 @@ pub(super) static TRIAL: Trial = Trial {
 };
 
 fn play(harness: &mut Harness) -> Played {
-    harness.step("the program is started; nobody listens on the port");
+    harness.step("the program is started, and no server listens on the port");
     harness.decisive();
     let program = harness.start(Side::Client)?;
-    harness.claim_packet("RST answers", &Matcher::rst().from_server());
-    harness.claim_fails("the program ends, and its status is not 0", &program);
-    harness.claim_output("it has written nothing to standard output", &program, &[]);
+    harness.claim_packet("RST answers the SYN", &Matcher::rst().from_server());
+    harness.claim_fails("the program exits with a status other than 0", &program);
+    harness.claim_output("the program has written nothing to stdout", &program, &[]);
     Ok(())
 }

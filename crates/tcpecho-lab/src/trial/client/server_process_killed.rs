@@ -1,4 +1,4 @@
-//! The server's process is killed while the program waits at the keyboard (UNP 5.12, 6.2).
+//! The server's process is killed while the program waits for the keyboard (UNP 5.12, 6.2).
 
 use super::{exchange, meet};
 use crate::impairment::Matcher;
@@ -15,21 +15,21 @@ pub(super) static TRIAL: Trial = Trial {
         name: "server-process-killed",
         title: "the server's process is killed",
         source: "UNP 5.12, 6.2",
-        question: "The server's FIN comes while nobody types. Does the program notice, or only \
-                   when the next line is typed?",
+        question: "The server's FIN arrives while no line is typed. Does the program notice at \
+                   once, or only when the next line is typed?",
         steps: &[
             Step {
-                does: "a line goes there and back, then the server's process is killed",
+                does: "a line is echoed, then the server's process is killed",
                 claims: &[
-                    "its kernel sends FIN",
-                    "the program notices while nobody types",
+                    "the server's kernel sends FIN",
+                    "the program notices it without further input",
                 ],
             },
             Step {
-                does: "more is typed and the input ends if it runs still",
+                does: "more is typed and the input ends, if the program still runs",
                 claims: &[
-                    "it ends, and not by a signal",
-                    "the line that came back was written, and nothing else",
+                    "the program exits without being killed by a signal",
+                    "the program has written the first line and nothing else",
                 ],
             },
         ],
@@ -39,21 +39,21 @@ pub(super) static TRIAL: Trial = Trial {
 };
 
 fn play(harness: &mut Harness) -> Played {
-    harness.step("a line goes there and back, then the server's process is killed");
+    harness.step("a line is echoed, then the server's process is killed");
     let (program, server) = meet(harness)?;
     exchange(harness, &program, &server, "one")?;
     harness.decisive();
     server.program().kill();
-    harness.claim_packet("its kernel sends FIN", &Matcher::fin().from_server());
-    harness.claim_notices("the program notices while nobody types", &program);
+    harness.claim_packet("the server's kernel sends FIN", &Matcher::fin().from_server());
+    harness.claim_notices("the program notices it without further input", &program);
 
-    harness.step("more is typed and the input ends if it runs still");
+    harness.step("more is typed and the input ends, if the program still runs");
     let held = harness.stage.connections(Side::Client, PORT);
     if held.iter().any(|socket| socket.state == TcpState::CloseWait) {
         harness.note("held the socket in CLOSE_WAIT while nobody typed");
     }
     program.gets_more();
-    harness.claim_ends("it ends, and not by a signal", &program);
-    harness.claim_output("the line that came back was written, and nothing else", &program, &["one".into()]);
+    harness.claim_ends("the program exits without being killed by a signal", &program);
+    harness.claim_output("the program has written the first line and nothing else", &program, &["one".into()]);
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! The server's process is killed with something unread: RST instead of FIN (UNP 5.12, RFC 1122 4.2.2.13).
+//! The server's process is killed with unread data: RST instead of FIN (UNP 5.12, RFC 1122 4.2.2.13).
 
 use super::{exchange, meet};
 use crate::impairment::Matcher;
@@ -14,22 +14,21 @@ pub(super) static TRIAL: Trial = Trial {
         name: "server-process-killed-unread",
         title: "the server's process is killed before it has read a line",
         source: "UNP 5.12, RFC 1122 4.2.2.13",
-        question: "A line was sent and not read when the server dies. Does the program say that \
-                   its line is lost?",
+        question: "The server is killed before it has read a line. Does the program report that \
+                   the line is lost?",
         steps: &[
             Step {
-                does: "a line goes there and back, the next is not read, and the server's process \
-                       is killed",
+                does: "a line is echoed, the next is not read, and the server's process is killed",
                 claims: &[
-                    "its kernel sends RST",
-                    "the program notices while nobody types",
+                    "the server's kernel sends RST",
+                    "the program notices it without further input",
                 ],
             },
             Step {
-                does: "more is typed and the input ends if it runs still",
+                does: "more is typed and the input ends, if the program still runs",
                 claims: &[
-                    "it ends, and its status is not 0: a line is lost",
-                    "the line that came back was written, and nothing else",
+                    "the program exits with a status other than 0, because a line is lost",
+                    "the program has written the first line and nothing else",
                 ],
             },
         ],
@@ -39,7 +38,7 @@ pub(super) static TRIAL: Trial = Trial {
 };
 
 fn play(harness: &mut Harness) -> Played {
-    harness.step("a line goes there and back, the next is not read, and the server's process is killed");
+    harness.step("a line is echoed, the next is not read, and the server's process is killed");
     let (program, server) = meet(harness)?;
     exchange(harness, &program, &server, "one")?;
     let mark = harness.stage.two().timeline.mark();
@@ -47,12 +46,12 @@ fn play(harness: &mut Harness) -> Played {
     harness.delivered(&Matcher::data().from_client(), mark, PATIENCE)?;
     harness.decisive();
     server.program().kill();
-    harness.claim_packet("its kernel sends RST", &Matcher::rst().from_server());
-    harness.claim_notices("the program notices while nobody types", &program);
+    harness.claim_packet("the server's kernel sends RST", &Matcher::rst().from_server());
+    harness.claim_notices("the program notices it without further input", &program);
 
-    harness.step("more is typed and the input ends if it runs still");
+    harness.step("more is typed and the input ends, if the program still runs");
     program.gets_more();
-    harness.claim_fails("it ends, and its status is not 0: a line is lost", &program);
-    harness.claim_output("the line that came back was written, and nothing else", &program, &["one".into()]);
+    harness.claim_fails("the program exits with a status other than 0, because a line is lost", &program);
+    harness.claim_output("the program has written the first line and nothing else", &program, &["one".into()]);
     Ok(())
 }

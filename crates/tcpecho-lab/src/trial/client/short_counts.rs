@@ -1,4 +1,4 @@
-//! A long line comes back in small pieces (UNP 3.9).
+//! A long line is echoed in small pieces (UNP 3.9).
 
 use super::meet;
 use crate::stage::Played;
@@ -11,17 +11,17 @@ pub(super) static TRIAL: Trial = Trial {
     sides: &[Side::Client],
     text: Text {
         name: "short-counts",
-        title: "a long line comes back in small pieces",
+        title: "a long line is echoed in small pieces",
         source: "UNP 3.9",
-        question: "A line of 20000 bytes comes back 97 bytes at a time. Is it written whole?",
+        question: "A line of 20000 bytes is echoed 97 bytes at a time. Is it written whole?",
         steps: &[
             Step {
-                does: "a line of 20000 bytes is typed and the input ends; the server sends it back \
-                       in pieces of 97 bytes",
+                does: "a line of 20000 bytes is typed and the input ends; the server echoes it in \
+                       pieces of 97 bytes",
                 claims: &[
-                    "the server got everything and could send it back",
-                    "the program ends with status 0",
-                    "the line came back, whole",
+                    "the server received everything and echoed it",
+                    "the program exits with status 0",
+                    "the program has written the whole line",
                 ],
             },
         ],
@@ -32,7 +32,7 @@ pub(super) static TRIAL: Trial = Trial {
 
 fn play(harness: &mut Harness) -> Played {
     harness.stage.two().watch_states(false);
-    harness.step("a line of 20000 bytes is typed and the input ends; the server sends it back in pieces of 97 bytes");
+    harness.step("a line of 20000 bytes is typed and the input ends; the server echoes it in pieces of 97 bytes");
     let (program, server) = meet(harness)?;
     server.must("setsockopt nodelay on")?;
     let line: String = ('a'..='z').cycle().take(19_999).collect();
@@ -41,9 +41,9 @@ fn play(harness: &mut Harness) -> Played {
     server.begin("echo 20000 in 97")?;
     let said = harness.hears(&server, super::END);
     let said = said.unwrap_or_else(|_| super::NOTHING_CAME.into());
-    harness.claim_echoed("the server got everything and could send it back", &said, 20000);
+    harness.claim_echoed("the server received everything and echoed it", &said, 20000);
     server.call("close")?;
-    harness.claim_ends_well("the program ends with status 0", &program);
-    harness.claim_output("the line came back, whole", &program, &[line]);
+    harness.claim_ends_well("the program exits with status 0", &program);
+    harness.claim_output("the program has written the whole line", &program, &[line]);
     Ok(())
 }

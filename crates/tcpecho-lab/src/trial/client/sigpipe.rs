@@ -12,27 +12,27 @@ pub(super) static TRIAL: Trial = Trial {
     sides: &[Side::Client],
     text: Text {
         name: "sigpipe",
-        title: "the program writes when the connection is already reset",
+        title: "the program writes after the connection was reset",
         source: "UNP 5.13",
-        question: "FIN and RST have come and the program is still to learn of them when it has a \
+        question: "FIN and RST have arrived, and the program has not noticed them when it has a \
                    line to send. Does SIGPIPE kill it?",
         steps: &[
             Step {
-                does: "a line goes there and back, then the program is stopped",
+                does: "a line is echoed, then the program is stopped",
                 claims: &[],
             },
             Step {
                 does: "the server closes, and RST follows its FIN; two lines are typed",
                 claims: &[
                     "FIN and RST have arrived",
-                    "the client's kernel has no connection left",
+                    "the client's kernel has removed the connection",
                 ],
             },
             Step {
-                does: "the program goes on",
+                does: "the program continues",
                 claims: &[
-                    "it ends, and not by SIGPIPE",
-                    "the line that came back was written, and nothing else",
+                    "the program exits without being killed by SIGPIPE",
+                    "the program has written the first line and nothing else",
                 ],
             },
         ],
@@ -42,7 +42,7 @@ pub(super) static TRIAL: Trial = Trial {
 };
 
 fn play(harness: &mut Harness) -> Played {
-    harness.step("a line goes there and back, then the program is stopped");
+    harness.step("a line is echoed, then the program is stopped");
     let (program, server) = meet(harness)?;
     exchange(harness, &program, &server, "one")?;
     program.process.wait_asleep(PATIENCE)?;
@@ -52,14 +52,14 @@ fn play(harness: &mut Harness) -> Played {
     harness.stage.wire_rule(Rule::new(Matcher::fin().from_server(), Action::ResetReceiver));
     server.must("close")?;
     harness.claim_packet("FIN and RST have arrived", &Matcher::rst().from_server());
-    harness.stage.claim_none_left("the client's kernel has no connection left", Side::Client, crate::stage::PORT);
+    harness.stage.claim_none_left("the client's kernel has removed the connection", Side::Client, crate::stage::PORT);
     program.types("two");
     program.types("three");
 
-    harness.step("the program goes on");
+    harness.step("the program continues");
     harness.decisive();
     program.process.go_on()?;
-    harness.claim_ends("it ends, and not by SIGPIPE", &program);
-    harness.claim_output("the line that came back was written, and nothing else", &program, &["one".into()]);
+    harness.claim_ends("the program exits without being killed by SIGPIPE", &program);
+    harness.claim_output("the program has written the first line and nothing else", &program, &["one".into()]);
     Ok(())
 }

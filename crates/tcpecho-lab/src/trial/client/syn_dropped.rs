@@ -14,16 +14,16 @@ pub(super) static TRIAL: Trial = Trial {
         name: "syn-dropped",
         title: "nothing answers the SYN",
         source: "UNP 4.3",
-        question: "The kernel gives up after two SYNs and three seconds. Does the program end \
-                   then, and say that it failed?",
+        question: "The kernel gives up after two SYNs and three seconds. Does the program exit \
+                   then, and report an error?",
         timers: &[Timer::Syn],
         steps: &[
             Step {
-                does: "every SYN is lost",
+                does: "the wire drops every SYN",
                 claims: &[
-                    "the program asks for a connection",
-                    "it ends, and its status is not 0",
-                    "it has written nothing to standard output",
+                    "the program sends a SYN",
+                    "the program exits with a status other than 0",
+                    "the program has written nothing to stdout",
                 ],
             },
         ],
@@ -33,16 +33,16 @@ pub(super) static TRIAL: Trial = Trial {
 };
 
 fn play(harness: &mut Harness) -> Played {
-    harness.step("every SYN is lost");
+    harness.step("the wire drops every SYN");
     harness.stage.shorten(Side::Client, Timer::Syn, &[1, 0])?;
     harness.stage.wire_rule(Rule::drop(Matcher::syn()));
     harness.decisive();
     let program = harness.start(Side::Client)?;
     let again = harness.sent(&Matcher::syn(), 0, crate::stage::PATIENCE);
-    harness.claim("the program asks for a connection", again.is_ok());
+    harness.claim("the program sends a SYN", again.is_ok());
     // The kernel's own time, on top of what the program may take.
     let _ = program.process.wait(super::NOTICE);
-    harness.claim_fails("it ends, and its status is not 0", &program);
-    harness.claim_output("it has written nothing to standard output", &program, &[]);
+    harness.claim_fails("the program exits with a status other than 0", &program);
+    harness.claim_output("the program has written nothing to stdout", &program, &[]);
     Ok(())
 }

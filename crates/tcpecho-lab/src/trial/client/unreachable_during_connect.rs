@@ -12,17 +12,17 @@ pub(super) static TRIAL: Trial = Trial {
     sides: &[Side::Client],
     text: Text {
         name: "unreachable-during-connect",
-        title: "a router refuses the SYN",
+        title: "a router answers the SYN with an ICMP error",
         source: "UNP 4.3, RFC 9293 3.9.2.2",
-        question: "A router says that the host cannot be reached. Does the program say that it \
-                   failed?",
+        question: "A router reports that the host is unreachable. Does the program report an \
+                   error?",
         steps: &[
             Step {
                 does: "a router answers every SYN: host unreachable",
                 claims: &[
-                    "the error arrives",
-                    "the program ends, and its status is not 0",
-                    "it has written nothing to standard output",
+                    "the ICMP error arrives",
+                    "the program exits with a status other than 0",
+                    "the program has written nothing to stdout",
                 ],
             },
         ],
@@ -36,8 +36,8 @@ fn play(harness: &mut Harness) -> Played {
     harness.stage.wire_rule(Rule::answer(Matcher::syn(), IcmpError::HostUnreachable));
     harness.decisive();
     let program = harness.start(Side::Client)?;
-    harness.claim_packet("the error arrives", &Matcher::icmp().from_server());
-    harness.claim_fails("the program ends, and its status is not 0", &program);
-    harness.claim_output("it has written nothing to standard output", &program, &[]);
+    harness.claim_packet("the ICMP error arrives", &Matcher::icmp().from_server());
+    harness.claim_fails("the program exits with a status other than 0", &program);
+    harness.claim_output("the program has written nothing to stdout", &program, &[]);
     Ok(())
 }

@@ -15,23 +15,23 @@ pub(super) static TRIAL: Trial = Trial {
     sides: &[Side::Client],
     text: Text {
         name: "unreachable-while-established",
-        title: "a router refuses a connection's data",
+        title: "a router answers a connection's data with an ICMP error",
         source: "UNP 5.14, A.5",
-        question: "A router says for a while, then for good, that the host cannot be reached. Does \
-                   the program bear the one and notice the other?",
+        question: "A router reports that the host is unreachable, first for a moment, then \
+                   permanently. Does the program survive the first and notice the second?",
         steps: &[
             Step {
-                does: "a line goes there and back; a router cannot reach the server's host for one \
-                       packet",
+                does: "a line is echoed; for one packet a router cannot reach the server's host",
                 claims: &[
-                    "the program goes on: the error is soft",
+                    "the program continues, because the error is soft",
                 ],
             },
             Step {
-                does: "now it is for good, and the kernel is told to give up soon",
+                does: "the host stays unreachable, and the retransmission timeout of the client's \
+                       kernel is short",
                 claims: &[
-                    "the program ends, and its status is not 0",
-                    "the lines that came back were written, and nothing else",
+                    "the program exits with a status other than 0",
+                    "the program has written the echoed lines and nothing else",
                 ],
             },
         ],
@@ -41,22 +41,22 @@ pub(super) static TRIAL: Trial = Trial {
 };
 
 fn play(harness: &mut Harness) -> Played {
-    harness.step("a line goes there and back; a router cannot reach the server's host for one packet");
+    harness.step("a line is echoed; for one packet a router cannot reach the server's host");
     harness.stage.two().client.set_rto_min(Duration::from_millis(20))?;
     let (program, server) = meet(harness)?;
     exchange(harness, &program, &server, "one")?;
     let data = Matcher::data().from_client();
     harness.stage.wire_rule(Rule::answer(data.clone(), IcmpError::HostUnreachable).once());
     exchange(harness, &program, &server, "two")?;
-    harness.claim_runs("the program goes on: the error is soft", &program);
+    harness.claim_runs("the program continues, because the error is soft", &program);
 
-    harness.step("now it is for good, and the kernel is told to give up soon");
+    harness.step("the host stays unreachable, and the retransmission timeout of the client's kernel is short");
     harness.stage.two().client.set_sysctl("net.ipv4.tcp_retries2", "1")?;
     harness.stage.wire_rule(Rule::answer(data, IcmpError::HostUnreachable));
     harness.decisive();
     program.types("three");
-    harness.claim_fails("the program ends, and its status is not 0", &program);
+    harness.claim_fails("the program exits with a status other than 0", &program);
     let lines = ["one", "two"].map(String::from);
-    harness.claim_output("the lines that came back were written, and nothing else", &program, &lines);
+    harness.claim_output("the program has written the echoed lines and nothing else", &program, &lines);
     Ok(())
 }

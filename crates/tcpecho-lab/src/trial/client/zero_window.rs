@@ -17,23 +17,23 @@ pub(super) static TRIAL: Trial = Trial {
         name: "zero-window",
         title: "the server does not read for a while",
         source: "UNP 6.2, RFC 9293 3.8.6",
-        question: "Two megabytes wait on standard input and the server takes none. Does the \
-                   program stop reading, and lose nothing afterwards?",
+        question: "Two megabytes wait on stdin and the server reads none. Does the program stop \
+                   reading stdin, and does it lose nothing afterwards?",
         steps: &[
             Step {
                 does: "2000 lines of 1000 bytes are offered to the program; buffers are small and \
                        the server does not read",
                 claims: &[
-                    "the program's memory does not grow with what is offered",
-                    "it waits",
+                    "the program's memory does not grow with the input",
+                    "the program still runs",
                 ],
             },
             Step {
                 does: "the server echoes",
                 claims: &[
-                    "the server got everything and could send it back",
-                    "the program ends with status 0",
-                    "every line came back",
+                    "the server received everything and echoed it",
+                    "the program exits with status 0",
+                    "the program has written every line",
                 ],
             },
         ],
@@ -71,19 +71,19 @@ fn play(harness: &mut Harness) -> Played {
     settle(&taken);
     let grown = program.process.memory().saturating_sub(before);
     harness.conduct.memory_growth = Some(grown);
-    harness.claim_or("the program's memory does not grow with what is offered", Fault::Grew, grown < GROWTH);
-    harness.claim_runs("it waits", &program);
+    harness.claim_or("the program's memory does not grow with the input", Fault::Grew, grown < GROWTH);
+    harness.claim_runs("the program still runs", &program);
 
     harness.step("the server echoes");
     let said = echoed(harness, &server, LINES * 1000)?;
     harness.decisive();
-    harness.claim_echoed("the server got everything and could send it back", &said, LINES * 1000);
+    harness.claim_echoed("the server received everything and echoed it", &said, LINES * 1000);
     if said.starts_with("ok") {
         server.call("close")?;
     }
-    harness.claim_ends_well("the program ends with status 0", &program);
+    harness.claim_ends_well("the program exits with status 0", &program);
     let _ = typing.join();
-    harness.claim_output("every line came back", &program, &lines);
+    harness.claim_output("the program has written every line", &program, &lines);
     Ok(())
 }
 

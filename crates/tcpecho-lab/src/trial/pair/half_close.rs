@@ -1,4 +1,4 @@
-//! The input ends while replies are owed (UNP 6.6).
+//! The input ends while replies are outstanding (UNP 6.6).
 
 use super::{END, many_lines, meet};
 use crate::impairment::{Matcher, Rule};
@@ -13,26 +13,26 @@ pub(super) static TRIAL: Trial = Trial {
     sides: &Side::BOTH,
     text: Text {
         name: "half-close",
-        title: "the client's input ends while replies are owed",
+        title: "the client's input ends while replies are outstanding",
         source: "UNP 6.6",
-        question: "Much is typed and the input ends before the first reply arrives. Does every \
-                   reply come out, and do both ends learn of the end?",
+        question: "Many lines are typed, and the input ends before the first reply arrives. Is \
+                   every reply written, and do both ends close?",
         steps: &[
             Step {
-                does: "ten lines of 1000 bytes are typed and the input ends; the wire keeps every \
+                does: "ten lines of 1000 bytes are typed and the input ends; the wire holds every \
                        reply",
                 claims: &[],
             },
             Step {
-                does: "the wire lets the replies go on",
+                does: "the wire releases the replies",
                 claims: &[
-                    "the client says that it is done: FIN",
-                    "the server closes too: FIN",
-                    "the client ends with status 0",
-                    "every line came back",
-                    "nobody sent RST",
+                    "the client sends FIN",
+                    "the server sends FIN",
+                    "the client exits with status 0",
+                    "the client has written every line",
+                    "no RST was sent",
                     "the server leaves no socket in CLOSE_WAIT",
-                    "the server goes on",
+                    "the server still runs",
                 ],
             },
         ],
@@ -45,7 +45,7 @@ pub(super) static TRIAL: Trial = Trial {
 const FIN_FIRST: Duration = Duration::from_secs(1);
 
 fn play(harness: &mut Harness) -> Played {
-    harness.step("ten lines of 1000 bytes are typed and the input ends; the wire keeps every reply");
+    harness.step("ten lines of 1000 bytes are typed and the input ends; the wire holds every reply");
     harness.stage.two().watch_states(false);
     // What is kept is not sent again: a copy that comes when all is over would be answered with RST.
     harness.stage.two().set_rto_min(Duration::from_secs(10))?;
@@ -64,7 +64,7 @@ fn play(harness: &mut Harness) -> Played {
         harness.note("the client sends no FIN before it has every reply");
     }
 
-    harness.step("the wire lets the replies go on");
+    harness.step("the wire releases the replies");
     let all: usize = lines.iter().map(|line| line.len() + 1).sum();
     // Else what comes last would overtake, and the kernel send the others again.
     harness.comes(END, || {
@@ -78,12 +78,12 @@ fn play(harness: &mut Harness) -> Played {
         harness.stage.two().wire.remove(rule);
     }
     harness.stage.two().wire.release_all(&kept);
-    harness.claim_closes("the client says that it is done: FIN", Side::Client, Fault::Hung);
-    harness.claim_closes("the server closes too: FIN", Side::Server, Fault::CloseWait);
-    harness.claim_ends_well("the client ends with status 0", &pair.client);
-    harness.claim_output("every line came back", &pair.client, &lines);
-    harness.claim("nobody sent RST", harness.stage.count(&Matcher::rst()) == 0);
+    harness.claim_closes("the client sends FIN", Side::Client, Fault::Hung);
+    harness.claim_closes("the server sends FIN", Side::Server, Fault::CloseWait);
+    harness.claim_ends_well("the client exits with status 0", &pair.client);
+    harness.claim_output("the client has written every line", &pair.client, &lines);
+    harness.claim("no RST was sent", harness.stage.count(&Matcher::rst()) == 0);
     harness.claim_no_close_wait("the server leaves no socket in CLOSE_WAIT");
-    harness.claim_runs("the server goes on", &pair.server);
+    harness.claim_runs("the server still runs", &pair.server);
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! A middlebox has forgotten the connection and swallows its segments (RFC 5382 5).
+//! A middlebox has forgotten the connection and drops its segments (RFC 5382 5).
 
 use std::time::Duration;
 
@@ -16,19 +16,19 @@ pub(super) static TRIAL: Trial = Trial {
         name: "middlebox-forgets-silently",
         title: "a middlebox forgets the connection and says nothing",
         source: "RFC 5382 5",
-        question: "After a pause nothing passes any more. Does the client end and say that it \
-                   failed, and what is left at the server?",
+        question: "After a pause nothing passes any more. Does the client exit and report an \
+                   error, and does the server keep running?",
         steps: &[
             Step {
-                does: "a line goes there and back; from now on every segment vanishes",
+                does: "a line is echoed; from now on every segment is dropped",
                 claims: &[],
             },
             Step {
                 does: "a line is typed and the input ends",
                 claims: &[
-                    "the client ends, and its status is not 0",
-                    "the client has written the line that came back, and nothing else",
-                    "the server, which cannot know, goes on",
+                    "the client exits with a status other than 0",
+                    "the client has written the first line and nothing else",
+                    "the server still runs, because it cannot know",
                 ],
             },
         ],
@@ -38,7 +38,7 @@ pub(super) static TRIAL: Trial = Trial {
 };
 
 fn play(harness: &mut Harness) -> Played {
-    harness.step("a line goes there and back; from now on every segment vanishes");
+    harness.step("a line is echoed; from now on every segment is dropped");
     harness.stage.two().client.set_rto_min(Duration::from_millis(20))?;
     harness.stage.two().client.set_sysctl("net.ipv4.tcp_retries2", "1")?;
     let pair = meet(harness)?;
@@ -49,9 +49,9 @@ fn play(harness: &mut Harness) -> Played {
     harness.decisive();
     pair.client.types("two");
     pair.client.ends_input();
-    harness.claim_fails("the client ends, and its status is not 0", &pair.client);
-    harness.claim_output("the client has written the line that came back, and nothing else", &pair.client, &["one".into()]);
-    harness.claim_runs("the server, which cannot know, goes on", &pair.server);
+    harness.claim_fails("the client exits with a status other than 0", &pair.client);
+    harness.claim_output("the client has written the first line and nothing else", &pair.client, &["one".into()]);
+    harness.claim_runs("the server still runs, because it cannot know", &pair.server);
     if !harness.connections_of_any_family(Side::Server).is_empty() {
         harness.note("the server still has the connection");
     }

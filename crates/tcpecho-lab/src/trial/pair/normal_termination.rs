@@ -1,4 +1,4 @@
-//! Lines go there and back, then the input ends (UNP 5.7).
+//! Lines are echoed, then the input ends (UNP 5.7).
 
 use super::{exchange, meet};
 use crate::side::Side;
@@ -11,24 +11,25 @@ pub(super) static TRIAL: Trial = Trial {
     sides: &Side::BOTH,
     text: Text {
         name: "normal-termination",
-        title: "lines go there and back between the two",
+        title: "lines are echoed between client and server",
         source: "UNP 5.7",
-        question: "Does every line come back, and do both ends part well? Who keeps TIME_WAIT?",
+        question: "Is every line written, and do both ends close? Which end keeps TIME_WAIT?",
         steps: &[
             Step {
-                does: "three lines are typed at the client, each when the one before has come back",
+                does: "three lines are typed at the client, each after the one before has been \
+                       echoed",
                 claims: &[],
             },
             Step {
                 does: "the client's input ends",
                 claims: &[
-                    "the client tells the server so: FIN",
-                    "the server closes too: FIN",
-                    "the client ends with status 0",
-                    "the client has written the three lines, and nothing else",
+                    "the client sends FIN",
+                    "the server sends FIN",
+                    "the client exits with status 0",
+                    "the client has written the three lines and nothing else",
                     "the server leaves no socket in CLOSE_WAIT",
-                    "one end at most keeps TIME_WAIT",
-                    "the server goes on",
+                    "at most one end keeps TIME_WAIT",
+                    "the server still runs",
                 ],
             },
         ],
@@ -38,7 +39,7 @@ pub(super) static TRIAL: Trial = Trial {
 };
 
 fn play(harness: &mut Harness) -> Played {
-    harness.step("three lines are typed at the client, each when the one before has come back");
+    harness.step("three lines are typed at the client, each after the one before has been echoed");
     let pair = meet(harness)?;
     for line in ["one", "", "three"] {
         exchange(harness, &pair, line)?;
@@ -47,13 +48,13 @@ fn play(harness: &mut Harness) -> Played {
     harness.step("the client's input ends");
     harness.decisive();
     pair.client.ends_input();
-    harness.claim_closes("the client tells the server so: FIN", Side::Client, Fault::Hung);
-    harness.claim_closes("the server closes too: FIN", Side::Server, Fault::CloseWait);
-    harness.claim_ends_well("the client ends with status 0", &pair.client);
+    harness.claim_closes("the client sends FIN", Side::Client, Fault::Hung);
+    harness.claim_closes("the server sends FIN", Side::Server, Fault::CloseWait);
+    harness.claim_ends_well("the client exits with status 0", &pair.client);
     let lines = ["one", "", "three"].map(String::from);
-    harness.claim_output("the client has written the three lines, and nothing else", &pair.client, &lines);
+    harness.claim_output("the client has written the three lines and nothing else", &pair.client, &lines);
     harness.claim_no_close_wait("the server leaves no socket in CLOSE_WAIT");
-    harness.claim_time_wait("one end at most keeps TIME_WAIT");
-    harness.claim_runs("the server goes on", &pair.server);
+    harness.claim_time_wait("at most one end keeps TIME_WAIT");
+    harness.claim_runs("the server still runs", &pair.server);
     Ok(())
 }

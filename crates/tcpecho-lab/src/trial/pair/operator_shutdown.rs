@@ -1,4 +1,4 @@
-//! The operator shuts the server's host down: SIGTERM, later SIGKILL (UNP 5.16).
+//! An administrator shuts down the server's host: SIGTERM, later SIGKILL (UNP 5.16).
 
 use super::{END, exchange, kill_all, meet};
 use crate::impairment::Matcher;
@@ -13,25 +13,25 @@ pub(super) static TRIAL: Trial = Trial {
     sides: &Side::BOTH,
     text: Text {
         name: "operator-shutdown",
-        title: "the operator sends the server SIGTERM",
+        title: "the server gets SIGTERM",
         source: "UNP 5.16",
-        question: "A client is connected and idle. Does the server end on SIGTERM, and does the \
+        question: "A client is connected and idle. Does the server exit on SIGTERM, and does the \
                    client notice?",
         steps: &[
             Step {
-                does: "a line goes there and back; the server gets SIGTERM, and what is left of it \
+                does: "a line is echoed; the server gets SIGTERM, and processes that are left get \
                        SIGKILL",
                 claims: &[
-                    "the server ends on SIGTERM",
-                    "the client's kernel is told: FIN, or RST",
-                    "the client notices while nobody types",
+                    "the server exits on SIGTERM",
+                    "the client's kernel receives FIN or RST",
+                    "the client notices it without further input",
                 ],
             },
             Step {
-                does: "more is typed and the input ends if the client runs still",
+                does: "more is typed and the input ends, if the client still runs",
                 claims: &[
-                    "the client ends, and not by a signal",
-                    "the client has written the line that came back, and nothing else",
+                    "the client exits without being killed by a signal",
+                    "the client has written the first line and nothing else",
                 ],
             },
         ],
@@ -41,23 +41,23 @@ pub(super) static TRIAL: Trial = Trial {
 };
 
 fn play(harness: &mut Harness) -> Played {
-    harness.step("a line goes there and back; the server gets SIGTERM, and what is left of it SIGKILL");
+    harness.step("a line is echoed; the server gets SIGTERM, and processes that are left get SIGKILL");
     let pair = meet(harness)?;
     exchange(harness, &pair, "one")?;
     let descendants = pair.server.process.descendants()?;
     harness.decisive();
     pair.server.process.signal(Signal::TERM)?;
     let ended = pair.server.process.wait(END);
-    harness.claim_or("the server ends on SIGTERM", Fault::Hung, ended.is_ok());
+    harness.claim_or("the server exits on SIGTERM", Fault::Hung, ended.is_ok());
     kill_all(&pair.server, descendants);
     let ends = [Matcher::fin().from_server(), Matcher::rst().from_server()];
     let closed = harness.comes(END, || ends.iter().any(|end| harness.stage.count(end) > 0));
-    harness.claim("the client's kernel is told: FIN, or RST", closed);
-    harness.claim_notices("the client notices while nobody types", &pair.client);
+    harness.claim("the client's kernel receives FIN or RST", closed);
+    harness.claim_notices("the client notices it without further input", &pair.client);
 
-    harness.step("more is typed and the input ends if the client runs still");
+    harness.step("more is typed and the input ends, if the client still runs");
     pair.client.gets_more();
-    harness.claim_ends("the client ends, and not by a signal", &pair.client);
-    harness.claim_output("the client has written the line that came back, and nothing else", &pair.client, &["one".into()]);
+    harness.claim_ends("the client exits without being killed by a signal", &pair.client);
+    harness.claim_output("the client has written the first line and nothing else", &pair.client, &["one".into()]);
     Ok(())
 }

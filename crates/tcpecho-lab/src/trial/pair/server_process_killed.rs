@@ -1,4 +1,4 @@
-//! The server's process is killed while the client waits at the keyboard (UNP 5.12, 6.2).
+//! The server's process is killed while the client waits for the keyboard (UNP 5.12, 6.2).
 
 use super::{exchange, kill_all, meet};
 use crate::impairment::Matcher;
@@ -14,22 +14,21 @@ pub(super) static TRIAL: Trial = Trial {
         name: "server-process-killed",
         title: "the server's process is killed",
         source: "UNP 5.12, 6.2",
-        question: "The server's kernel closes for it while nobody types. Does the client notice, \
-                   or only when the next line is typed?",
+        question: "The server's kernel closes the connection while no line is typed. Does the \
+                   client notice at once, or only when the next line is typed?",
         steps: &[
             Step {
-                does: "a line goes there and back, then the server's process and its children are \
-                       killed",
+                does: "a line is echoed, then the server's process and its children are killed",
                 claims: &[
                     "the server's kernel sends FIN",
-                    "the client notices while nobody types",
+                    "the client notices it without further input",
                 ],
             },
             Step {
-                does: "more is typed and the input ends if the client runs still",
+                does: "more is typed and the input ends, if the client still runs",
                 claims: &[
-                    "the client ends, and not by a signal",
-                    "the client has written the line that came back, and nothing else",
+                    "the client exits without being killed by a signal",
+                    "the client has written the first line and nothing else",
                 ],
             },
         ],
@@ -39,18 +38,18 @@ pub(super) static TRIAL: Trial = Trial {
 };
 
 fn play(harness: &mut Harness) -> Played {
-    harness.step("a line goes there and back, then the server's process and its children are killed");
+    harness.step("a line is echoed, then the server's process and its children are killed");
     let pair = meet(harness)?;
     exchange(harness, &pair, "one")?;
     let descendants = pair.server.process.descendants()?;
     harness.decisive();
     kill_all(&pair.server, descendants);
     harness.claim_packet("the server's kernel sends FIN", &Matcher::fin().from_server());
-    harness.claim_notices("the client notices while nobody types", &pair.client);
+    harness.claim_notices("the client notices it without further input", &pair.client);
 
-    harness.step("more is typed and the input ends if the client runs still");
+    harness.step("more is typed and the input ends, if the client still runs");
     pair.client.gets_more();
-    harness.claim_ends("the client ends, and not by a signal", &pair.client);
-    harness.claim_output("the client has written the line that came back, and nothing else", &pair.client, &["one".into()]);
+    harness.claim_ends("the client exits without being killed by a signal", &pair.client);
+    harness.claim_output("the client has written the first line and nothing else", &pair.client, &["one".into()]);
     Ok(())
 }

@@ -12,21 +12,21 @@ pub(super) static TRIAL: Trial = Trial {
     sides: &[Side::Server],
     text: Text {
         name: "abort-before-accept",
-        title: "a client resets its connection before it is accepted",
+        title: "a client resets its connection before the server accepts it",
         source: "UNP 5.11",
-        question: "Linux gives the program a connection that is dead already. Does it survive \
-                   that, and serve the next client?",
+        question: "Linux returns a connection from accept that has already been reset. Does the \
+                   program survive that and serve the next client?",
         steps: &[
             Step {
                 does: "the program is stopped; one client resets its connection at once, another \
-                       after it sent a line",
+                       after it has sent a line",
                 claims: &[],
             },
             Step {
-                does: "the program goes on, and a third client comes",
+                does: "the program continues, and a third client connects",
                 claims: &[
-                    "the line comes back to it",
-                    "the program goes on",
+                    "the client's line is echoed",
+                    "the program still runs",
                     "no zombie is left",
                 ],
             },
@@ -37,7 +37,7 @@ pub(super) static TRIAL: Trial = Trial {
 };
 
 fn play(harness: &mut Harness) -> Played {
-    harness.step("the program is stopped; one client resets its connection at once, another after it sent a line");
+    harness.step("the program is stopped; one client resets its connection at once, another after it has sent a line");
     let program = open(harness)?;
     program.process.stop()?;
     for line in [None, Some("line hello")] {
@@ -52,10 +52,10 @@ fn play(harness: &mut Harness) -> Played {
         harness.delivered(&Matcher::rst().from_client(), mark, PATIENCE)?;
     }
 
-    harness.step("the program goes on, and a third client comes");
+    harness.step("the program continues, and a third client connects");
     program.process.go_on()?;
-    harness.claim_serves_another("the line comes back to it", &program)?;
-    harness.claim_runs("the program goes on", &program);
+    harness.claim_serves_another("the client's line is echoed", &program)?;
+    harness.claim_runs("the program still runs", &program);
     harness.claim_no_zombies("no zombie is left", &program);
     Ok(())
 }

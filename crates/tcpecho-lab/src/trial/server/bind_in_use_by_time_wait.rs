@@ -1,4 +1,4 @@
-//! The program is started again while connections of the old one are in TIME_WAIT (UNP 7.5, SO_REUSEADDR).
+//! The program is restarted while connections of the old process are in TIME_WAIT (UNP 7.5, SO_REUSEADDR).
 
 use super::{customer, listens, open};
 use crate::side::Side;
@@ -12,23 +12,23 @@ pub(super) static TRIAL: Trial = Trial {
     sides: &[Side::Server],
     text: Text {
         name: "bind-in-use-by-time-wait",
-        title: "the program is started again at once",
+        title: "the program is restarted at once",
         source: "UNP 7.5",
-        question: "The program ends first, so TIME_WAIT stays with its host. Can it listen on the \
-                   same port again?",
+        question: "The program exits first, so its host keeps TIME_WAIT. Can it listen on the same \
+                   port again?",
         steps: &[
             Step {
-                does: "a client gets a line back; the program gets SIGTERM, then the client closes",
+                does: "a client's line is echoed; the program gets SIGTERM, then the client closes",
                 claims: &[
-                    "the line comes back",
-                    "nobody listens any more",
+                    "the client's line is echoed",
+                    "no socket listens any more",
                 ],
             },
             Step {
                 does: "the program is started again",
                 claims: &[
-                    "it listens again",
-                    "a line comes back",
+                    "the program listens again",
+                    "a line is echoed",
                 ],
             },
         ],
@@ -38,10 +38,10 @@ pub(super) static TRIAL: Trial = Trial {
 };
 
 fn play(harness: &mut Harness) -> Played {
-    harness.step("a client gets a line back; the program gets SIGTERM, then the client closes");
+    harness.step("a client's line is echoed; the program gets SIGTERM, then the client closes");
     let program = open(harness)?;
     let client = customer(harness)?;
-    harness.claim_serves("the line comes back", &program, &client)?;
+    harness.claim_serves("the client's line is echoed", &program, &client)?;
     let _ = program.process.signal(Signal::TERM);
     let fin = crate::impairment::Matcher::fin().from_server();
     // A child may have kept the connection; then it closes second, and nothing stays.
@@ -52,7 +52,7 @@ fn play(harness: &mut Harness) -> Played {
         harness.note("had to be killed");
     }
     let closed = harness.comes(PATIENCE, || !listens(harness));
-    harness.claim("nobody listens any more", closed);
+    harness.claim("no socket listens any more", closed);
     let left = harness.connections_of_any_family(Side::Server);
     if left.is_empty() {
         harness.note("nothing was left in TIME_WAIT");
@@ -61,9 +61,9 @@ fn play(harness: &mut Harness) -> Played {
     harness.step("the program is started again");
     let again = harness.start(Side::Server)?;
     let up = harness.comes(super::END, || listens(harness) || again.process.exit().is_some());
-    harness.claim_or("it listens again", Fault::InUse, up && listens(harness));
+    harness.claim_or("the program listens again", Fault::InUse, up && listens(harness));
     if listens(harness) {
-        harness.claim_serves_another("a line comes back", &again)?;
+        harness.claim_serves_another("a line is echoed", &again)?;
     }
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! A client sends much, ends its half, and then reads (UNP 6.6).
+//! A client sends much data, shuts down its writing half, and then reads (UNP 6.6).
 
 use super::{customer, open};
 use crate::impairment::Matcher;
@@ -12,18 +12,18 @@ pub(super) static TRIAL: Trial = Trial {
     sides: &[Side::Server],
     text: Text {
         name: "half-close",
-        title: "a client ends its half and then reads",
+        title: "a client shuts down its writing half and then reads",
         source: "UNP 6.6",
-        question: "100000 bytes and FIN are there before the client reads anything. Does it get \
-                   all of them, and then the program's FIN?",
+        question: "100000 bytes and FIN arrive before the client reads anything. Does the client \
+                   get all of them, and then the program's FIN?",
         steps: &[
             Step {
-                does: "a client sends 100000 bytes and ends its half",
+                does: "a client sends 100000 bytes and shuts down its writing half",
                 claims: &[
-                    "all bytes come back, then end of file",
-                    "nobody sent RST",
+                    "all bytes are echoed, then end of file",
+                    "no RST was sent",
                     "no socket is left in CLOSE_WAIT",
-                    "the program goes on",
+                    "the program still runs",
                 ],
             },
         ],
@@ -34,14 +34,14 @@ pub(super) static TRIAL: Trial = Trial {
 
 fn play(harness: &mut Harness) -> Played {
     harness.stage.two().watch_states(false);
-    harness.step("a client sends 100000 bytes and ends its half");
+    harness.step("a client sends 100000 bytes and shuts down its writing half");
     let program = open(harness)?;
     let client = customer(harness)?;
     client.must("send 100000 lines")?;
     client.must("shutdown wr")?;
-    harness.claim_comes_back("all bytes come back, then end of file", &program, &client, 100_000)?;
-    harness.claim("nobody sent RST", harness.stage.count(&Matcher::rst()) == 0);
+    harness.claim_comes_back("all bytes are echoed, then end of file", &program, &client, 100_000)?;
+    harness.claim("no RST was sent", harness.stage.count(&Matcher::rst()) == 0);
     harness.claim_no_close_wait("no socket is left in CLOSE_WAIT");
-    harness.claim_runs("the program goes on", &program);
+    harness.claim_runs("the program still runs", &program);
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! Fifty clients come and go; nothing of them may stay.
+//! Fifty clients connect and close, and the program must keep nothing of them.
 
 use super::{customer, open, served};
 use crate::stage::Played;
@@ -12,25 +12,26 @@ pub(super) static TRIAL: Trial = Trial {
     sides: &[Side::Server],
     text: Text {
         name: "many-clients",
-        title: "fifty clients come and go",
+        title: "fifty clients connect and close",
         source: "UNP 5.9, 30",
-        question: "Is there a descriptor, a zombie or a socket in CLOSE_WAIT more than before?",
+        question: "Does the program have more descriptors, zombies or sockets in CLOSE_WAIT than \
+                   before?",
         steps: &[
             Step {
-                does: "two clients come and go, then the program's descriptors are counted",
+                does: "two clients connect and close, then the program's descriptors are counted",
                 claims: &[
                     "no socket is left in CLOSE_WAIT",
                     "no zombie is left",
                 ],
             },
             Step {
-                does: "fifty more come and go",
+                does: "fifty more clients connect and close",
                 claims: &[
-                    "every one got its line back",
-                    "no socket is left in CLOSE_WAIT now",
-                    "no zombie is left now",
+                    "every client's line is echoed",
+                    "no socket is left in CLOSE_WAIT after them",
+                    "no zombie is left after them",
                     "no descriptor is left",
-                    "the program goes on",
+                    "the program still runs",
                 ],
             },
         ],
@@ -40,7 +41,7 @@ pub(super) static TRIAL: Trial = Trial {
 };
 
 fn play(harness: &mut Harness) -> Played {
-    harness.step("two clients come and go, then the program's descriptors are counted");
+    harness.step("two clients connect and close, then the program's descriptors are counted");
     let program = open(harness)?;
     for _ in 0..2 {
         come_and_go(harness)?;
@@ -53,16 +54,16 @@ fn play(harness: &mut Harness) -> Played {
         false
     });
 
-    harness.step("fifty more come and go");
+    harness.step("fifty more clients connect and close");
     let mut unserved = None;
     for _ in 0..50 {
         unserved = unserved.or(come_and_go(harness)?);
     }
-    harness.claim_without("every one got its line back", unserved);
-    harness.claim_no_close_wait("no socket is left in CLOSE_WAIT now");
-    harness.claim_no_zombies("no zombie is left now", &program);
+    harness.claim_without("every client's line is echoed", unserved);
+    harness.claim_no_close_wait("no socket is left in CLOSE_WAIT after them");
+    harness.claim_no_zombies("no zombie is left after them", &program);
     harness.claim_no_descriptors("no descriptor is left", &program, before);
-    harness.claim_runs("the program goes on", &program);
+    harness.claim_runs("the program still runs", &program);
     Ok(())
 }
 

@@ -15,25 +15,25 @@ pub(super) static TRIAL: Trial = Trial {
         name: "middlebox-forgets-with-reset",
         title: "a middlebox resets an idle connection",
         source: "RFC 5382 5",
-        question: "RST comes while the program waits for a client's next line. Does it survive, \
-                   and let go of the connection?",
+        question: "RST arrives while the program waits for a client's next line. Does the program \
+                   survive and close the connection?",
         steps: &[
             Step {
-                does: "a client gets a line back; its next packet is followed by RST",
+                does: "a client's line is echoed; its next packet is followed by RST",
                 claims: &[
-                    "a line comes back",
-                    "nothing is left of that",
-                    "the line comes back",
-                    "RST arrives",
+                    "the line of a client before it is echoed",
+                    "no socket is left of that client",
+                    "the client's line is echoed",
+                    "the RST arrives",
                 ],
             },
             Step {
-                does: "another client comes",
+                does: "another client connects",
                 claims: &[
-                    "the line comes back to it",
-                    "the program goes on",
+                    "the other client's line is echoed",
+                    "the program still runs",
                     "no zombie is left",
-                    "the dead connection's descriptor is closed",
+                    "the descriptor of the reset connection is closed",
                 ],
             },
         ],
@@ -43,26 +43,26 @@ pub(super) static TRIAL: Trial = Trial {
 };
 
 fn play(harness: &mut Harness) -> Played {
-    harness.step("a client gets a line back; its next packet is followed by RST");
+    harness.step("a client's line is echoed; its next packet is followed by RST");
     let program = open(harness)?;
     let warm = customer(harness)?;
-    harness.claim_serves("a line comes back", &program, &warm)?;
+    harness.claim_serves("the line of a client before it is echoed", &program, &warm)?;
     warm.must("close")?;
-    harness.claim_no_close_wait("nothing is left of that");
+    harness.claim_no_close_wait("no socket is left of that client");
     let before = settled(&program);
     let client = customer(harness)?;
-    harness.claim_serves("the line comes back", &program, &client)?;
+    harness.claim_serves("the client's line is echoed", &program, &client)?;
     harness.stage.wire_rule(Rule::new(Matcher::data().from_client(), Action::ResetReceiver).once());
     harness.decisive();
     client.must("line again")?;
-    harness.claim_packet("RST arrives", &Matcher::rst().from_client());
+    harness.claim_packet("the RST arrives", &Matcher::rst().from_client());
 
-    harness.step("another client comes");
-    harness.claim_serves_another("the line comes back to it", &program)?;
-    harness.claim_runs("the program goes on", &program);
+    harness.step("another client connects");
+    harness.claim_serves_another("the other client's line is echoed", &program)?;
+    harness.claim_runs("the program still runs", &program);
     harness.claim_no_zombies("no zombie is left", &program);
     let closed = harness.comes(super::END, || program.process.descriptors() <= before + 1);
-    harness.claim_or("the dead connection's descriptor is closed", Fault::Leaked, closed);
+    harness.claim_or("the descriptor of the reset connection is closed", Fault::Leaked, closed);
     Ok(())
 }
 

@@ -1,4 +1,4 @@
-//! long packets vanish on the way: the stream is right all the same (RFC 2923, RFC 4821).
+//! Large packets disappear on the path, and the stream is still right (RFC 2923, RFC 4821).
 
 use super::through;
 use crate::impairment::{Matcher, Rule};
@@ -12,17 +12,17 @@ pub(super) static TRIAL: Trial = Trial {
     sides: &[Side::Server],
     text: Text {
         name: "mtu-black-hole",
-        title: "long packets vanish on the way",
+        title: "large packets disappear on the path",
         source: "RFC 2923, RFC 4821",
-        question: "A client sends 20000 bytes over such a path and ends its half. Do they all come \
-                   back, in order, once?",
+        question: "A client sends 20000 bytes over such a path and shuts down its writing half. \
+                   Are all of them echoed, in order, once?",
         steps: &[
             Step {
-                does: "a client sends 20000 bytes and ends its half; packets longer than 1400 \
-                       bytes vanish, and the kernels probe",
+                does: "a client sends 20000 bytes and shuts down its writing half; packets larger \
+                       than 1400 bytes are dropped, and the kernels probe the MTU",
                 claims: &[
-                    "all bytes come back, in order, once",
-                    "the program goes on",
+                    "all bytes are echoed, in order, once",
+                    "the program still runs",
                 ],
             },
         ],
@@ -32,14 +32,14 @@ pub(super) static TRIAL: Trial = Trial {
 };
 
 fn play(harness: &mut Harness) -> Played {
-    harness.step("a client sends 20000 bytes and ends its half; packets longer than 1400 bytes vanish, and the kernels probe");
+    harness.step("a client sends 20000 bytes and shuts down its writing half; packets larger than 1400 bytes are dropped, and the kernels probe the MTU");
     harness.stage.two().set_sysctl("net.ipv4.tcp_mtu_probing", "1")?;
     harness.stage.two().set_sysctl("net.ipv4.tcp_retries1", "1")?;
     let rules = vec![
         Rule::drop(Matcher::any_tcp().longer_than(1400)),
     ];
     let (program, client) = through(harness, rules)?;
-    harness.claim_comes_back("all bytes come back, in order, once", &program, &client, 20_000)?;
-    harness.claim_runs("the program goes on", &program);
+    harness.claim_comes_back("all bytes are echoed, in order, once", &program, &client, 20_000)?;
+    harness.claim_runs("the program still runs", &program);
     Ok(())
 }

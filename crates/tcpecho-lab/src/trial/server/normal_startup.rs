@@ -1,4 +1,4 @@
-//! Two clients come, the second while the first is there (UNP 5.6).
+//! Two clients connect, the second while the first is connected (UNP 5.6).
 
 use super::{NOTICE, customer, open, served_within};
 use crate::stage::Played;
@@ -11,14 +11,14 @@ pub(super) static TRIAL: Trial = Trial {
     sides: &[Side::Server],
     text: Text {
         name: "normal-startup",
-        title: "clients come",
+        title: "clients connect",
         source: "UNP 5.6",
-        question: "Does the program serve a client, and another one beside it?",
+        question: "Does the program serve a client, and another one that connects meanwhile?",
         steps: &[
             Step {
                 does: "a client connects and sends a line",
                 claims: &[
-                    "the line comes back",
+                    "the client's line is echoed",
                 ],
             },
             Step {
@@ -26,10 +26,10 @@ pub(super) static TRIAL: Trial = Trial {
                 claims: &[],
             },
             Step {
-                does: "the first closes, and a third comes when the second has gone",
+                does: "the first closes, and a third connects after the second has closed",
                 claims: &[
-                    "the line comes back to the third",
-                    "the program goes on",
+                    "the third client's line is echoed",
+                    "the program still runs",
                 ],
             },
         ],
@@ -42,7 +42,7 @@ fn play(harness: &mut Harness) -> Played {
     harness.step("a client connects and sends a line");
     let program = open(harness)?;
     let first = customer(harness)?;
-    harness.claim_serves("the line comes back", &program, &first)?;
+    harness.claim_serves("the client's line is echoed", &program, &first)?;
 
     harness.step("a second client does the same while the first is connected");
     let second = customer(harness)?;
@@ -50,10 +50,10 @@ fn play(harness: &mut Harness) -> Played {
         harness.note("serves one client at a time");
     }
 
-    harness.step("the first closes, and a third comes when the second has gone");
+    harness.step("the first closes, and a third connects after the second has closed");
     first.must("close")?;
     second.program().kill();
-    harness.claim_serves_another("the line comes back to the third", &program)?;
-    harness.claim_runs("the program goes on", &program);
+    harness.claim_serves_another("the third client's line is echoed", &program)?;
+    harness.claim_runs("the program still runs", &program);
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! A client comes and goes (UNP 5.7).
+//! A client connects and closes (UNP 5.7).
 
 use super::{customer, open};
 use crate::impairment::Matcher;
@@ -12,24 +12,23 @@ pub(super) static TRIAL: Trial = Trial {
     sides: &[Side::Server],
     text: Text {
         name: "normal-termination",
-        title: "a client comes and goes",
+        title: "a client connects and closes",
         source: "UNP 5.7",
-        question: "The client ends the connection first. Does the program close its end, and is \
-                   nothing left?",
+        question: "The client closes first. Does the program close its end, and is nothing left?",
         steps: &[
             Step {
-                does: "a client connects, sends a line, gets it back and closes",
+                does: "a client connects, sends a line, reads the echo, and closes",
                 claims: &[
-                    "the line comes back",
-                    "the program closes too: FIN",
+                    "the client's line is echoed",
+                    "the program sends FIN",
                     "no socket is left in CLOSE_WAIT",
                 ],
             },
             Step {
-                does: "another client comes",
+                does: "another client connects",
                 claims: &[
-                    "the line comes back to it",
-                    "the program goes on",
+                    "the other client's line is echoed",
+                    "the program still runs",
                 ],
             },
         ],
@@ -39,21 +38,21 @@ pub(super) static TRIAL: Trial = Trial {
 };
 
 fn play(harness: &mut Harness) -> Played {
-    harness.step("a client connects, sends a line, gets it back and closes");
+    harness.step("a client connects, sends a line, reads the echo, and closes");
     let program = open(harness)?;
     let client = customer(harness)?;
-    harness.claim_serves("the line comes back", &program, &client)?;
+    harness.claim_serves("the client's line is echoed", &program, &client)?;
     client.must("close")?;
     let fin = harness.delivered(&Matcher::fin().from_server(), 0, super::END);
-    harness.claim_or("the program closes too: FIN", Fault::CloseWait, fin.is_ok());
+    harness.claim_or("the program sends FIN", Fault::CloseWait, fin.is_ok());
     harness.claim_no_close_wait("no socket is left in CLOSE_WAIT");
     let reset = harness.stage.count(&Matcher::rst().from(Side::Server));
     if reset > 0 {
         harness.note("ended the connection with RST");
     }
 
-    harness.step("another client comes");
-    harness.claim_serves_another("the line comes back to it", &program)?;
-    harness.claim_runs("the program goes on", &program);
+    harness.step("another client connects");
+    harness.claim_serves_another("the other client's line is echoed", &program)?;
+    harness.claim_runs("the program still runs", &program);
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! The operator sends SIGTERM (UNP 5.16).
+//! The program gets SIGTERM while a client is connected (UNP 5.16).
 
 use super::{customer, open};
 use crate::impairment::Matcher;
@@ -13,16 +13,16 @@ pub(super) static TRIAL: Trial = Trial {
     sides: &[Side::Server],
     text: Text {
         name: "operator-shutdown",
-        title: "the operator sends SIGTERM",
+        title: "the program gets SIGTERM",
         source: "UNP 5.16",
-        question: "A client is connected and idle. Does the program end on SIGTERM, and how does \
-                   the client learn of it?",
+        question: "A client is connected and idle. Does the program exit on SIGTERM, and what does \
+                   the client see?",
         steps: &[
             Step {
-                does: "a client gets a line back and stays; the program gets SIGTERM",
+                does: "a client's line is echoed, and the client stays; the program gets SIGTERM",
                 claims: &[
-                    "the line comes back",
-                    "the program ends",
+                    "the client's line is echoed",
+                    "the program exits",
                 ],
             },
         ],
@@ -32,14 +32,14 @@ pub(super) static TRIAL: Trial = Trial {
 };
 
 fn play(harness: &mut Harness) -> Played {
-    harness.step("a client gets a line back and stays; the program gets SIGTERM");
+    harness.step("a client's line is echoed, and the client stays; the program gets SIGTERM");
     let program = open(harness)?;
     let client = customer(harness)?;
-    harness.claim_serves("the line comes back", &program, &client)?;
+    harness.claim_serves("the client's line is echoed", &program, &client)?;
     harness.decisive();
     program.process.signal(Signal::TERM)?;
     let ended = program.process.wait(super::END);
-    harness.claim_or("the program ends", Fault::Hung, ended.is_ok());
+    harness.claim_or("the program exits", Fault::Hung, ended.is_ok());
     client.begin("poll 1000 in")?;
     let said = client.outcome()?;
     let reset = harness.stage.count(&Matcher::rst().from_server()) > 0;

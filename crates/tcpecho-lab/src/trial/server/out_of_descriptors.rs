@@ -12,25 +12,25 @@ pub(super) static TRIAL: Trial = Trial {
     sides: &[Side::Server],
     text: Text {
         name: "out-of-descriptors",
-        title: "more clients come than the program has descriptors",
+        title: "more clients connect than the program has descriptors",
         source: "accept(2), EMFILE",
-        question: "accept fails while clients wait in the queue. Does the program survive, without \
-                   spinning, and serve again?",
+        question: "accept fails while clients wait in the queue. Does the program survive without \
+                   spinning, and serve clients again?",
         steps: &[
             Step {
-                does: "the program may have one descriptor more than it has; five clients connect",
+                does: "the program may open one more descriptor than it has; five clients connect",
                 claims: &[
-                    "before, a line comes back",
-                    "nothing is left of that client",
-                    "it waits, and keeps no processor busy",
-                    "it has not ended",
+                    "a line of a client before them is echoed",
+                    "no socket is left of that client",
+                    "the program waits without keeping a processor busy",
+                    "the program still runs",
                 ],
             },
             Step {
-                does: "the clients go, the limit is lifted, and another comes",
+                does: "the clients close, the limit is lifted, and another client connects",
                 claims: &[
-                    "the line comes back to it",
-                    "the program goes on",
+                    "the client's line is echoed",
+                    "the program still runs afterwards",
                 ],
             },
         ],
@@ -43,10 +43,10 @@ pub(super) static TRIAL: Trial = Trial {
 const LOOKS: usize = 50;
 
 fn play(harness: &mut Harness) -> Played {
-    harness.step("the program may have one descriptor more than it has; five clients connect");
+    harness.step("the program may open one more descriptor than it has; five clients connect");
     let program = open(harness)?;
-    harness.claim_serves_another("before, a line comes back", &program)?;
-    harness.claim_no_close_wait("nothing is left of that client");
+    harness.claim_serves_another("a line of a client before them is echoed", &program)?;
+    harness.claim_no_close_wait("no socket is left of that client");
     program.process.allow_descriptors(Some(1))?;
     let clients = (0..5).map(|_| customer(harness)).collect::<Result<Vec<_>, _>>()?;
     let mut busy = 0;
@@ -54,15 +54,15 @@ fn play(harness: &mut Harness) -> Played {
         std::thread::sleep(Duration::from_millis(10));
         busy += usize::from(program.process.is_busy());
     }
-    harness.claim_or("it waits, and keeps no processor busy", Fault::Spins, busy < LOOKS / 2);
-    harness.claim_runs("it has not ended", &program);
+    harness.claim_or("the program waits without keeping a processor busy", Fault::Spins, busy < LOOKS / 2);
+    harness.claim_runs("the program still runs", &program);
 
-    harness.step("the clients go, the limit is lifted, and another comes");
+    harness.step("the clients close, the limit is lifted, and another client connects");
     for client in &clients {
         client.must("close")?;
     }
     program.process.allow_descriptors(None)?;
-    harness.claim_serves_another("the line comes back to it", &program)?;
-    harness.claim_runs("the program goes on", &program);
+    harness.claim_serves_another("the client's line is echoed", &program)?;
+    harness.claim_runs("the program still runs afterwards", &program);
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! A line comes in small pieces (UNP 3.9).
+//! A line arrives in small pieces (UNP 3.9).
 
 use super::{customer, open};
 use crate::stage::Played;
@@ -11,15 +11,15 @@ pub(super) static TRIAL: Trial = Trial {
     sides: &[Side::Server],
     text: Text {
         name: "short-counts",
-        title: "a line comes in small pieces",
+        title: "a line arrives in small pieces",
         source: "UNP 3.9",
-        question: "A client sends a line a few bytes at a time. Does it come back whole?",
+        question: "A client sends a line a few bytes at a time. Is it echoed whole?",
         steps: &[
             Step {
                 does: "a client sends a line byte by byte",
                 claims: &[
-                    "all of it comes back, in order",
-                    "the program goes on",
+                    "all of it is echoed, in order",
+                    "the program still runs",
                 ],
             },
         ],
@@ -43,7 +43,7 @@ fn play(harness: &mut Harness) -> Played {
     client.must("send abcdefghi")?;
     client.must("line ab")?;
     client.must("shutdown wr")?;
-    harness.claim_comes_back("all of it comes back, in order", &program, &client, 64)?;
-    harness.claim_runs("the program goes on", &program);
+    harness.claim_comes_back("all of it is echoed, in order", &program, &client, 64)?;
+    harness.claim_runs("the program still runs", &program);
     Ok(())
 }

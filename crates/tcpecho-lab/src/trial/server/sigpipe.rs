@@ -1,4 +1,4 @@
-//! A client's FIN and RST are there when the program writes (UNP 5.13).
+//! A client's FIN and RST have arrived when the program writes (UNP 5.13).
 
 use super::{customer, open};
 use crate::impairment::{Action, Matcher, Rule};
@@ -12,24 +12,24 @@ pub(super) static TRIAL: Trial = Trial {
     sides: &[Side::Server],
     text: Text {
         name: "sigpipe",
-        title: "the program writes to a client that has gone",
+        title: "the program writes to a client that has closed",
         source: "UNP 5.13",
-        question: "A client sends a line, closes, and resets. Does SIGPIPE kill the program when \
-                   it writes?",
+        question: "A client sends a line, closes, and resets the connection. Does SIGPIPE kill the \
+                   program when it writes?",
         steps: &[
             Step {
                 does: "the program is stopped; a client sends a line and closes, and RST follows \
                        its FIN",
                 claims: &[
                     "FIN and RST have arrived",
-                    "the server's kernel has no connection left",
+                    "the server's kernel has removed the connection",
                 ],
             },
             Step {
-                does: "the program goes on, and another client comes",
+                does: "the program continues, and another client connects",
                 claims: &[
-                    "the line comes back to it",
-                    "the program goes on",
+                    "the other client's line is echoed",
+                    "the program still runs",
                     "no zombie is left",
                 ],
             },
@@ -51,12 +51,12 @@ fn play(harness: &mut Harness) -> Played {
     let gone = harness.comes(super::PATIENCE, || {
         harness.connections_of_any_family(Side::Server).iter().all(|socket| socket.local.port() != PORT)
     });
-    harness.claim("the server's kernel has no connection left", gone);
+    harness.claim("the server's kernel has removed the connection", gone);
 
-    harness.step("the program goes on, and another client comes");
+    harness.step("the program continues, and another client connects");
     program.process.go_on()?;
-    harness.claim_serves_another("the line comes back to it", &program)?;
-    harness.claim_runs("the program goes on", &program);
+    harness.claim_serves_another("the other client's line is echoed", &program)?;
+    harness.claim_runs("the program still runs", &program);
     harness.claim_no_zombies("no zombie is left", &program);
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! Five clients end at once: one SIGCHLD for five children (UNP 5.10).
+//! Five clients close at once: one SIGCHLD for five children (UNP 5.10).
 
 use super::{customer, open};
 use crate::stage::Played;
@@ -13,29 +13,29 @@ pub(super) static TRIAL: Trial = Trial {
     sides: &[Side::Server],
     text: Text {
         name: "wait-against-waitpid",
-        title: "five clients end at once",
+        title: "five clients close at once",
         source: "UNP 5.10",
-        question: "Five children end while the program is stopped, and it gets one SIGCHLD. Does \
+        question: "Five children exit while the program is stopped, and it gets one SIGCHLD. Does \
                    it wait for all five?",
         steps: &[
             Step {
-                does: "five clients connect, and the first gets a line back",
+                does: "five clients connect, and the first one's line is echoed",
                 claims: &[
-                    "the line comes back",
+                    "the first client's line is echoed",
                 ],
             },
             Step {
-                does: "the program is stopped while all five close, and goes on",
+                does: "the program is stopped while all five close, and continues",
                 claims: &[
                     "no zombie is left",
                     "no socket is left in CLOSE_WAIT",
                 ],
             },
             Step {
-                does: "another client comes",
+                does: "another client connects",
                 claims: &[
-                    "the line comes back to it",
-                    "the program goes on",
+                    "the other client's line is echoed",
+                    "the program still runs",
                 ],
             },
         ],
@@ -47,10 +47,10 @@ pub(super) static TRIAL: Trial = Trial {
 const CLIENTS: usize = 5;
 
 fn play(harness: &mut Harness) -> Played {
-    harness.step("five clients connect, and the first gets a line back");
+    harness.step("five clients connect, and the first one's line is echoed");
     let program = open(harness)?;
     let clients = (0..CLIENTS).map(|_| customer(harness)).collect::<Result<Vec<_>, _>>()?;
-    harness.claim_serves("the line comes back", &program, &clients[0])?;
+    harness.claim_serves("the first client's line is echoed", &program, &clients[0])?;
     let process = &program.process;
     let children = process.children().len();
     if children > 0 {
@@ -58,7 +58,7 @@ fn play(harness: &mut Harness) -> Played {
     }
     let children = process.children().len();
 
-    harness.step("the program is stopped while all five close, and goes on");
+    harness.step("the program is stopped while all five close, and continues");
     process.stop()?;
     for client in &clients {
         client.must("close")?;
@@ -70,8 +70,8 @@ fn play(harness: &mut Harness) -> Played {
     harness.claim_no_zombies("no zombie is left", &program);
     harness.claim_no_close_wait("no socket is left in CLOSE_WAIT");
 
-    harness.step("another client comes");
-    harness.claim_serves_another("the line comes back to it", &program)?;
-    harness.claim_runs("the program goes on", &program);
+    harness.step("another client connects");
+    harness.claim_serves_another("the other client's line is echoed", &program)?;
+    harness.claim_runs("the program still runs", &program);
     Ok(())
 }

@@ -15,26 +15,26 @@ pub(super) static TRIAL: Trial = Trial {
         name: "zero-window",
         title: "a client does not read",
         source: "UNP 6.8, RFC 9293 3.8.6",
-        question: "A client would send four megabytes and reads no reply. Does the program stop \
-                   reading instead of growing, and is nothing lost?",
+        question: "A client sends four megabytes and reads no reply. Does the program stop reading \
+                   instead of growing, and is nothing lost?",
         steps: &[
             Step {
-                does: "a client sends as much of 4000000 bytes as is taken, and reads nothing; the \
-                       kernels' buffers are small",
+                does: "a client sends as many of 4000000 bytes as the program takes and reads \
+                       nothing; the kernels' buffers are small",
                 claims: &[
-                    "a line comes back",
+                    "a line is echoed",
                     "the program's memory does not grow with what it cannot send",
                 ],
             },
             Step {
-                does: "another client comes",
+                does: "another client connects",
                 claims: &[],
             },
             Step {
-                does: "the first ends its half and reads",
+                does: "the first client shuts down its writing half and reads",
                 claims: &[
-                    "all that was taken comes back, then end of file",
-                    "the program goes on",
+                    "everything that was taken is echoed, then end of file",
+                    "the program still runs",
                 ],
             },
         ],
@@ -48,14 +48,14 @@ const BYTES: usize = 4_000_000;
 const GROWTH: u64 = 2 << 20;
 
 fn play(harness: &mut Harness) -> Played {
-    harness.step("a client sends as much of 4000000 bytes as is taken, and reads nothing; the kernels' buffers are small");
+    harness.step("a client sends as many of 4000000 bytes as the program takes and reads nothing; the kernels' buffers are small");
     harness.stage.two().watch_states(false);
     harness.stage.two().set_sysctl("net.ipv4.tcp_rmem", "4096 65536 65536")?;
     harness.stage.two().set_sysctl("net.ipv4.tcp_wmem", "4096 65536 65536")?;
     harness.stage.two().set_rto_min(Duration::from_millis(20))?;
     let program = open(harness)?;
     let first = customer(harness)?;
-    harness.claim_serves("a line comes back", &program, &first)?;
+    harness.claim_serves("a line is echoed", &program, &first)?;
     first.must("close")?;
     let before = program.process.memory();
     let client = customer(harness)?;
@@ -64,16 +64,16 @@ fn play(harness: &mut Harness) -> Played {
     harness.conduct.memory_growth = Some(grown);
     harness.claim_or("the program's memory does not grow with what it cannot send", Fault::Grew, grown < GROWTH);
 
-    harness.step("another client comes");
+    harness.step("another client connects");
     let other = customer(harness)?;
     if served_within(harness, NOTICE, &other, "hello")?.is_some() {
         harness.note("serves nobody while one client does not read");
     }
     other.program().kill();
 
-    harness.step("the first ends its half and reads");
+    harness.step("the first client shuts down its writing half and reads");
     client.must("shutdown wr")?;
-    harness.claim_comes_back("all that was taken comes back, then end of file", &program, &client, taken)?;
-    harness.claim_runs("the program goes on", &program);
+    harness.claim_comes_back("everything that was taken is echoed, then end of file", &program, &client, taken)?;
+    harness.claim_runs("the program still runs", &program);
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! A client ends, and with it the child that served it, if there is one (UNP 5.8).
+//! A client closes, and the child that served it, if there is one, exits (UNP 5.8).
 
 use super::{customer, open};
 use crate::stage::Played;
@@ -11,15 +11,15 @@ pub(super) static TRIAL: Trial = Trial {
     sides: &[Side::Server],
     text: Text {
         name: "zombies-without-handler",
-        title: "a client's child ends",
+        title: "a client's child exits",
         source: "UNP 5.8",
         question: "If the program has a child for each client, does it wait for those that have \
-                   ended?",
+                   exited?",
         steps: &[
             Step {
-                does: "two clients come and go, one after the other",
+                does: "two clients connect and close, one after the other",
                 claims: &[
-                    "the line comes back",
+                    "the client's line is echoed",
                     "the connection is closed at the server, too",
                     "no zombie is left",
                 ],
@@ -31,12 +31,12 @@ pub(super) static TRIAL: Trial = Trial {
 };
 
 fn play(harness: &mut Harness) -> Played {
-    harness.step("two clients come and go, one after the other");
+    harness.step("two clients connect and close, one after the other");
     let program = open(harness)?;
     let mut childless = true;
     for _ in 0..2 {
         let client = customer(harness)?;
-        harness.claim_serves("the line comes back", &program, &client)?;
+        harness.claim_serves("the client's line is echoed", &program, &client)?;
         childless &= program.process.children().is_empty();
         client.must("close")?;
         harness.claim_no_close_wait("the connection is closed at the server, too");
