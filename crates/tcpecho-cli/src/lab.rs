@@ -1,4 +1,4 @@
-//! `tcpecho lab`: boundary conditions of TCP, executed between two hosts on a wire of our own.
+//! `tcpecho lab`: boundary conditions of TCP, played between two hosts on a wire of our own.
 
 mod calls;
 mod expect;
@@ -45,7 +45,7 @@ use crate::{
     tell::{Failure, say},
 };
 
-/// Watch what TCP does at its boundaries: two hosts, a wire between them, every packet and state.
+/// Watch TCP at its boundaries: two hosts, a wire between them, every packet and state.
 #[derive(Debug, Args)]
 pub(crate) struct LabArgs {
     #[command(subcommand)]
@@ -54,24 +54,24 @@ pub(crate) struct LabArgs {
 
 #[derive(Debug, Subcommand)]
 enum What {
-    /// Name every scenario
+    /// List all scenarios
     List,
-    /// Say what a scenario asks, what the book says, what Linux does, and its steps and claims
+    /// Explain a scenario: the question, what the book says, what Linux does, its steps and claims
     Explain {
         /// The scenario's name, or `all`
         name: String,
     },
     /// Play scenarios and show what happens
     Run(RunArgs),
-    /// Be asked what will happen, and see it
+    /// Interactive quiz: predict each step, then watch it happen
     Learn(learn::LearnArgs),
-    /// Two hosts, a wire and a command line
+    /// Open a shell with two hosts and a wire
     Shell(shell::ShellArgs),
-    /// Put a program of yours through every boundary condition, and say how it behaved
+    /// Test a program of yours under every boundary condition
     Test(test::TestArgs),
-    /// Say whether this host can play them, and if not, what is missing
+    /// Check whether this host can play scenarios, and report what is missing
     Doctor,
-    /// Make a system call for each line of standard input; what scenarios are played with
+    /// Make one system call for each line of stdin; scenarios are played with it
     #[command(hide = true)]
     Agent,
 }
@@ -82,35 +82,37 @@ struct RunArgs {
     #[arg(required = true, value_name = "NAME")]
     names: Vec<String>,
 
-    /// IPv4, IPv6 or both
+    /// Address family
     #[arg(long, value_enum, default_value = "4")]
     family: Families,
 
-    /// How to show it
+    /// Output format
     #[arg(long, value_enum, default_value = "text")]
     format: Format,
 
-    /// Also write every packet to this file, for Wireshark and tcpdump; with one scenario only
+    /// Also write every packet to this file, for Wireshark and tcpdump; one scenario only
     #[arg(long, value_name = "FILE")]
     pcapng: Option<PathBuf>,
 
-    /// Scenarios at a time; 1 draws while it happens
+    /// Scenarios played in parallel; 1 draws the ladder live
     #[arg(long, value_name = "N", default_value_t = 8, value_parser = clap::value_parser!(u8).range(1..=64))]
     jobs: u8,
 
-    /// What the wire decides by chance is decided by this; the kernel's own choice of ports and sequence numbers is not
+    /// Seed of the wire's random decisions; the kernel still chooses ports and sequence numbers
+    /// itself
     #[arg(long, value_name = "N", default_value_t = 0)]
     seed: u64,
 
-    /// Leave the kernel's timers as this host has them, and wait for them; it is said first how long
+    /// Use this host's own timer settings instead of shorter ones; prints the expected duration
+    /// first
     #[arg(long)]
     real_time: bool,
 
-    /// Also show the system calls that the programs make, and what they come to
+    /// Also show the system calls of the programs, with their results
     #[arg(long)]
     calls: bool,
 
-    /// Shown step by step, with Enter before each
+    /// Show it step by step; press Enter before each step
     #[arg(long, conflicts_with = "jobs")]
     slow: bool,
 
@@ -129,22 +131,23 @@ enum Families {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Format {
-    /// A ladder: time, both hosts, the packet between them, claims ticked
+    /// A ladder: time, both hosts, the packets between them, checked claims
     Text,
-    /// The same in Markdown
+    /// The ladder in Markdown
     Markdown,
     /// A Mermaid sequence diagram
     Mermaid,
     /// One JSON object for each moment
     Ndjson,
-    /// One page that needs nothing else, with a lane for each host's state
+    /// One self-contained page, with a lane for each host's states
     Html,
     /// A JUnit report
     Junit,
 }
 
 pub(crate) fn run(args: &LabArgs) -> ExitCode {
-    // Whoever started us may have ignored it; then the kernel would reap those that are waited for here.
+    // The parent may have ignored SIGCHLD; then the kernel would reap the children that are waited
+    // for here.
     let _ = dispose(Signal::SIGCHLD as i32, Disposition::Default);
     match &args.what {
         What::List => list(),
@@ -207,17 +210,17 @@ fn unknown(name: &str) -> ExitCode {
     refuse(format!("no scenario is called '{}'; see tcpecho lab list", name.escape_debug()))
 }
 
-/// What was asked for cannot be done.
+/// Reports a request that cannot be fulfilled.
 fn refuse(sentence: impl Into<String>) -> ExitCode {
     ExitCode::from(Failure::usage(sentence).tell(exit::NOT_POSSIBLE))
 }
 
-/// This host cannot do it.
+/// Reports what this host lacks.
 fn skip(sentence: impl Into<String>) -> ExitCode {
     ExitCode::from(Failure::new("lab", sentence).tell(exit::SKIPPED))
 }
 
-/// The scenarios asked for, each with the families it is to be played over.
+/// The scenarios or trials that were requested, each with its address families.
 fn asked_for(
     args: &RunArgs,
     invitations: &[programs::Invitation],
@@ -308,7 +311,7 @@ fn play(args: &RunArgs) -> ExitCode {
         status = exit::NOT_POSSIBLE;
     }
     let mut out = OutputBuffer::stdout(lost_as_text);
-    // Its failure is the writer's, which tells it.
+    // The writer reports its failure itself.
     let _ = show(&mut out, args, drawing, &runs);
     let status = out.end(status);
     if let Some(signal) = interrupted_by {
@@ -317,8 +320,8 @@ fn play(args: &RunArgs) -> ExitCode {
     ExitCode::from(status)
 }
 
-/// Becomes able to make hosts, by the best way there is: first of all, because a user namespace can only be entered while
-/// there is one thread.
+/// Enters the best way to make hosts. Called first, because a process can only enter a user
+/// namespace while it has one thread.
 fn enter() -> Result<Cable, ExitCode> {
     let skipped =
         |why: &dyn std::fmt::Display| skip(format!("SKIP: {why}; tcpecho lab doctor says more"));
@@ -333,7 +336,7 @@ fn enter() -> Result<Cable, ExitCode> {
     Ok(way.cable())
 }
 
-/// Step by step, as it was: a kernel's timers would not wait for whoever looks.
+/// Shows a finished run step by step: the kernel's timers do not wait for a reader.
 fn slowly(run: &Run) {
     let mut out = OutputBuffer::stdout(lost_as_text);
     for moment in calls::shown(run) {
@@ -389,7 +392,7 @@ fn show(out: &mut impl Write, args: &RunArgs, drawing: Drawing, runs: &[Run]) ->
     }
 }
 
-/// 0 all held, 1 a claim did not, 2 one broke down, 77 none could be played here.
+/// The exit status: 0 all held, 1 a claim failed, 2 a scenario broke, 77 none could be played here.
 fn status(runs: &[Run]) -> u8 {
     let any = |test: fn(&Verdict) -> bool| runs.iter().any(|run| test(&run.verdict));
     if any(|verdict| matches!(verdict, Verdict::Failed(_))) {

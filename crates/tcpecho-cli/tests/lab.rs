@@ -5,7 +5,7 @@ mod support;
 use std::process::Command;
 use support::{lab, shown, text};
 
-/// Plays the first scenario; nothing, with the reason, where there can be no hosts.
+/// Plays the first scenario; prints SKIP and returns nothing where no hosts can be made.
 fn played(args: &[&str]) -> Option<String> {
     shown(&lab(&[&["run", "normal-startup"], args].concat()))
 }
@@ -28,7 +28,7 @@ fn the_list_has_every_scenario_and_each_is_explained() {
 }
 
 #[test]
-fn the_chapter_in_docs_is_what_explain_says() {
+fn docs_scenarios_md_is_the_output_of_explain_all() {
     let chapter = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/scenarios.md");
     let written = std::fs::read_to_string(chapter).unwrap();
     let said = text(&lab(&["explain", "all"]).stdout);
@@ -36,7 +36,7 @@ fn the_chapter_in_docs_is_what_explain_says() {
 }
 
 #[test]
-fn what_does_not_exist_is_said_to() {
+fn an_unknown_scenario_is_an_error() {
     for args in [&["run", "nonsense"][..], &["explain", "non\x1bsense"]] {
         let output = lab(args);
         let said = text(&output.stderr);
@@ -46,7 +46,7 @@ fn what_does_not_exist_is_said_to() {
 }
 
 #[test]
-fn a_name_that_needs_a_program_of_yours_is_said_to() {
+fn a_trial_without_a_program_is_an_error_that_says_which_option() {
     for (name, option) in [
         ("many-clients", "--server 'COMMAND {port}'"),
         ("prohibited-during-connect", "--client 'COMMAND {host} {port}'"),
@@ -70,7 +70,7 @@ fn a_ladder_has_packets_states_and_claims() {
 }
 
 #[test]
-fn the_forms_for_machines_can_be_read() {
+fn machine_readable_formats_can_be_parsed() {
     let Some(moments) = played(&["--format", "ndjson"]) else { return };
     let moments: Vec<serde_json::Value> =
         moments.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
@@ -104,7 +104,7 @@ fn tcpdump_reads_the_capture() {
 }
 
 #[test]
-fn the_doctor_has_an_opinion_of_every_way() {
+fn the_doctor_reports_every_way() {
     let output = lab(&["doctor"]);
     let said = text(&output.stdout);
     assert!(matches!(output.status.code(), Some(0 | 77)), "{said}");
@@ -112,13 +112,13 @@ fn the_doctor_has_an_opinion_of_every_way() {
     assert!(said.contains("system calls (--calls): "), "{said}");
 }
 
-/// Nothing, with the reason, where calls cannot be observed.
+/// Prints SKIP and returns nothing where calls cannot be traced.
 fn with_calls(args: &[&str]) -> Option<String> {
     played(&[&["--calls"], args].concat())
 }
 
 #[test]
-fn with_calls_a_ladder_has_them_and_nothing_twice() {
+fn with_calls_a_ladder_shows_them_and_nothing_twice() {
     let Some(ladder) = with_calls(&[]) else { return };
     for part in ["connect(3, 198.51.100.20:7)", "accept4(3, SOCK_CLOEXEC) = 4 from 192.0.2.10:"] {
         assert!(ladder.contains(part), "{ladder}");
@@ -134,8 +134,8 @@ fn with_calls_a_ladder_has_them_and_nothing_twice() {
 }
 
 #[test]
-fn where_nobody_may_trace_calls_are_skipped_with_the_reason() {
-    // A process can have one tracer: strace is it, of the lab and of all that it starts.
+fn where_tracing_is_forbidden_calls_are_skipped_with_the_reason() {
+    // A process can have one tracer: here strace traces the lab and everything that it starts.
     let traced = Command::new("strace")
         .args(["-f", "-o", "/dev/null", "-e", "trace=none", env!("CARGO_BIN_EXE_tcpecho")])
         .args(["lab", "run", "normal-startup", "--calls"])

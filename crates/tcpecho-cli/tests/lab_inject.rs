@@ -1,8 +1,8 @@
-//! The lab when system calls fail: it neither spins nor crashes, says that it did not succeed, and nothing outlives it, not
-//! its inits and not the programs in its hosts.
+//! The lab when system calls fail: it neither spins nor crashes, reports the failure, and nothing
+//! outlives it, neither its inits nor the programs in its hosts.
 //!
-//! The first and the last call of each kind fail in every thread of the lab, its inits and their programs; with
-//! `TCPECHO_TEST_INJECT=all` in the environment many more, which takes minutes.
+//! The first and the last call of each kind fail in every thread of the lab, its inits and their
+//! programs; with `TCPECHO_TEST_INJECT=all` in the environment many more do, which takes minutes.
 
 #[path = "common/inject.rs"]
 mod inject;
@@ -23,13 +23,15 @@ use rustix::process::{Pid, Signal, kill_process};
 
 const TCPECHO: &str = env!("CARGO_BIN_EXE_tcpecho");
 
-/// Hosts are made, lose power and boot; programs start, end and are killed with their host.
+/// Hosts are made, lose power and boot; programs start, exit and are killed with their host.
 const RUN: [&str; 3] = ["lab", "run", "crash-and-reboot"];
-/// What a failure has prevented is waited for by the lab for a minute. It is watched for so long here, and then killed.
+/// The lab waits a minute for what a failure has prevented. It is watched for this time here, and
+/// then killed.
 const WATCHED: Duration = Duration::from_secs(6);
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// The calls of a run in which nothing fails; nothing, with the reason, where they cannot be seen.
+/// The calls of a run without failures; prints SKIP and returns nothing where they cannot be
+/// traced.
 fn calls() -> Option<String> {
     let tried = Command::new("strace").args(["-D", "-f", "-o", "/dev/null", "true"]).output();
     if !tried.as_ref().is_ok_and(|tried| tried.status.success()) {
@@ -50,7 +52,7 @@ fn nothing_outlives_the_lab_when_one_call_fails() {
     let Some(calls) = calls() else { return };
     let census = census(&calls);
     assert!(census.contains_key("recvmsg") && census.contains_key("waitid"), "{census:?}");
-    // std has nothing to say to who has no random numbers: it panics.
+    // std panics without random numbers.
     let mut injections = injections(&census);
     injections.retain(|injection| injection.call != "getrandom");
     try_all(&injections, one_call_fails);
@@ -71,14 +73,15 @@ fn one_call_fails(injection: &Injection) -> Result<(), String> {
         return Err(format!("{:?}: {:#?}", ended.status, ended.lines));
     }
     let held = ended.lines.iter().any(|line| line.contains("1 of 1 held"));
-    // What cannot be written is not seen here.
+    // Failed writes do not show here.
     if is_over && ended.status.success() && !held && injection.call != "write" {
         return Err(format!("status 0, but: {:#?}", ended.lines));
     }
     Ok(())
 }
 
-/// Not one call, but each of the kind, as a seccomp filter would have it: the lab is killed meanwhile, or ends by itself.
+/// Not one call but each of the kind, as with a seccomp filter: the lab is killed meanwhile, or
+/// exits by itself.
 #[test]
 fn nothing_outlives_the_lab_where_calls_are_refused() {
     let Some(_) = calls() else { return };
@@ -142,7 +145,7 @@ struct Marked {
 }
 
 impl Marked {
-    /// Its processes that live, without strace(1).
+    /// Its living processes, without strace(1).
     fn family(&self) -> Vec<Pid> {
         let entries = fs::read_dir("/proc").unwrap().flatten();
         let pids = entries.filter_map(|entry| entry.file_name().to_str()?.parse::<i32>().ok());
@@ -167,7 +170,7 @@ impl Drop for Marked {
     }
 }
 
-/// Looks every few milliseconds, for so long.
+/// Polls every few milliseconds, for this time.
 fn until(patience: Duration, mut done: impl FnMut() -> bool) -> bool {
     let start = Instant::now();
     while !done() {

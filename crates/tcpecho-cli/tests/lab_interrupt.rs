@@ -1,4 +1,5 @@
-//! What a signal leaves of `tcpecho lab run` and `tcpecho lab test`: everything that was seen, and no process.
+//! What a signal leaves of `tcpecho lab run` and `tcpecho lab test`: everything that was seen, and
+//! no process.
 
 #[path = "common/process.rs"]
 #[allow(dead_code, reason = "every test program uses its own part of it")]
@@ -20,20 +21,20 @@ use tcpecho_os::signal::{Disposition, dispose};
 
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// `tcpecho lab` while it plays, and the processes in its hosts.
+/// A running `tcpecho lab`, and the processes in its hosts.
 struct Playing {
     lab: Child,
     hosts: Vec<Pid>,
 }
 
 impl Playing {
-    /// Starts it, and returns when a program with this word in its command line runs in a host; nothing, with the
-    /// reason, where there can be no hosts.
+    /// Starts it, and returns when a program with this word in its command line runs in a host;
+    /// prints SKIP and returns nothing where no hosts can be made.
     fn start(args: &[&str], program: &str) -> Option<Self> {
         let mut command = Command::new(env!("CARGO_BIN_EXE_tcpecho"));
         command.arg("lab").args(args);
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        // A shell starts what it runs in the background with SIGINT ignored, which is inherited and respected.
+        // A shell starts background commands with SIGINT ignored, which is inherited and respected.
         for signal in [Signal::INT, Signal::HUP] {
             dispose(signal.as_raw(), Disposition::Default).unwrap();
         }
@@ -57,7 +58,7 @@ impl Playing {
         }
     }
 
-    /// What it says when this signal ends it; when it has ended, so has everything in its hosts.
+    /// Its output when this signal ends it; after its exit, everything in its hosts has ended, too.
     fn gets(self, signal: Signal) -> Output {
         kill_process(Pid::from_child(&self.lab), signal).unwrap();
         let output = self.lab.wait_with_output().unwrap();
@@ -83,8 +84,8 @@ fn arguments(pid: Pid) -> String {
 const LONG: &str = "server-host-crashes";
 
 #[test]
-fn text_has_the_ladder_so_far_and_the_sum() {
-    // Drawn while it happens, or afterwards.
+fn text_has_the_ladder_so_far_and_the_total() {
+    // Drawn live, or afterwards.
     for names in [&[LONG][..], &[LONG, LONG]] {
         for signal in [Signal::TERM, Signal::INT] {
             let args = [&["run", "--real-time", "--jobs", "2"], names].concat();
@@ -99,7 +100,7 @@ fn text_has_the_ladder_so_far_and_the_sum() {
 }
 
 #[test]
-fn machine_formats_mark_what_was_interrupted() {
+fn machine_readable_formats_mark_interrupted_runs() {
     for signal in [Signal::TERM, Signal::INT] {
         let args = |format| ["run", LONG, "all", "--real-time", "--jobs", "1", "--format", format];
         let Some(playing) = Playing::start(&args("ndjson"), "agent") else { return };
@@ -135,7 +136,7 @@ fn a_capture_has_the_packets_so_far() {
 }
 
 #[test]
-fn the_table_of_verdicts_has_those_so_far() {
+fn the_table_of_verdicts_has_the_trials_so_far() {
     let args = ["test", "--client", "sleep 1000{port}", "--jobs", "1", "--format", "json"];
     let Some(playing) = Playing::start(&args, "sleep") else { return };
     let shown = text(&playing.gets(Signal::TERM).stdout);

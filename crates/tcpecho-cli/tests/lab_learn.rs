@@ -12,12 +12,12 @@ fn learn(args: &[&str], answers: &str) -> Output {
     typed(&[&["learn"], args].concat(), answers)
 }
 
-/// What is shown; nothing, with the reason, where there can be no hosts.
+/// The output; prints SKIP and returns nothing where no hosts can be made.
 fn shown(args: &[&str], answers: &str) -> Option<String> {
     support::shown(&learn(args, answers))
 }
 
-/// The questions with their alternatives, as they were asked.
+/// The questions with their alternatives, in order.
 fn questions(shown: &str) -> Vec<Vec<String>> {
     let mut questions: Vec<Vec<String>> = Vec::new();
     for line in shown.lines() {
@@ -33,12 +33,12 @@ fn questions(shown: &str) -> Vec<Vec<String>> {
     questions
 }
 
-/// What was right, as it is told to who always answers 1.
+/// The right answers, as they are shown to a student who always answers 1.
 fn told(shown: &str) -> Vec<String> {
     let lines = shown.lines();
     lines
         .filter_map(|line| {
-            let right = line.strip_prefix("+ right: ").or(line.strip_prefix("- no, it was: "))?;
+            let right = line.strip_prefix("+ right: ").or(line.strip_prefix("- wrong, it was: "))?;
             Some(right.split(" (").next().unwrap().to_string())
         })
         .collect()
@@ -46,7 +46,8 @@ fn told(shown: &str) -> Vec<String> {
 
 #[test]
 fn right_and_wrong_answers_are_told_apart() {
-    // The same seed asks the same: the first time tells what is right, the second is the proof.
+    // The same seed asks the same questions: the first run shows the right answers, the second
+    // proves it.
     let args = ["close-with-unread-data", "--seed", "5"];
     let Some(first) = shown(&args, &"1\n".repeat(20)) else { return };
     let (asked, right) = (questions(&first), told(&first));
@@ -69,12 +70,15 @@ fn right_and_wrong_answers_are_told_apart() {
 }
 
 #[test]
-fn nonsense_is_asked_again_and_who_has_enough_sees_the_rest() {
+fn an_invalid_answer_is_asked_again_and_q_shows_the_rest() {
     let Some(shown) = shown(&["close-with-unread-data", "--seed", "1"], "perhaps\n17\nq\n") else {
         return;
     };
-    assert!(shown.contains("\"perhaps\" is none of them: a number from 1 to 4"), "{shown}");
-    assert!(shown.contains("\"17\" is none of them"), "{shown}");
+    assert!(
+        shown.contains("\"perhaps\" is not an answer: expected a number from 1 to 4"),
+        "{shown}"
+    );
+    assert!(shown.contains("\"17\" is not an answer"), "{shown}");
     assert!(shown.contains("✓ an RST is sent"), "{shown}");
     assert!(shown.contains("0 of 0 right"), "{shown}");
 }
@@ -89,7 +93,7 @@ fn the_end_of_the_input_ends_the_questions() {
 }
 
 #[test]
-fn what_cannot_be_learnt_is_said() {
+fn an_unknown_lesson_is_an_error() {
     for args in [&["nonsense"][..], &["refused", "--family", "both"]] {
         let output = learn(args, "");
         assert_eq!(output.status.code(), Some(2), "{}", text(&output.stderr));

@@ -1,12 +1,14 @@
-//! The lab as an ordinary user runs it: in a user namespace, with a TUN device that users may open and without one.
+//! The lab run by an ordinary user: in a user namespace, with a TUN device that users can open and
+//! without one.
 //!
-//! The tests have to be root to become somebody else, and to show that somebody a device node of another mode.
+//! The tests must be root to become another user, and to show that user a device node with another
+//! mode.
 
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
-/// A folder that everybody may read, with a copy of the program in it.
+/// A folder that all users can read, with a copy of the program in it.
 struct Folder(PathBuf);
 
 impl Folder {
@@ -35,7 +37,8 @@ fn readable(path: &Path) -> std::io::Result<()> {
     std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o755))
 }
 
-/// Runs `tcpecho lab` with those words as uid 65534; `before` is done by root, in a mount namespace of its own.
+/// Runs `tcpecho lab` with these arguments as uid 65534; root runs `before` first, in a mount
+/// namespace of its own.
 fn as_nobody(folder: &Folder, before: &str, words: &str) -> Option<Output> {
     let program = folder.program();
     let become_nobody = "exec setpriv --reuid=65534 --regid=65534 --clear-groups";
@@ -47,7 +50,7 @@ fn said(output: &Output) -> String {
     [&output.stdout, &output.stderr].map(|text| String::from_utf8_lossy(text)).concat()
 }
 
-/// Some scenarios held by an ordinary user whose doctor finds that way open.
+/// Some scenarios hold for an ordinary user whose doctor reports this way as working.
 fn plays(name: &str, before: &str, way: &str) {
     if !rustix::process::geteuid().is_root() {
         return println!("SKIP: only root can become somebody else");

@@ -1,4 +1,4 @@
-//! `tcpecho lab shell`, with scripts as its user would write them.
+//! `tcpecho lab shell`, with scripts as a user would write them.
 
 #[path = "common/lab.rs"]
 mod support;
@@ -12,12 +12,13 @@ fn shell(args: &[&str], script: &str) -> Output {
     typed(&[&["shell"], args].concat(), script)
 }
 
-/// What a script that has to work shows; nothing, with the reason, where there can be no hosts.
+/// The output of a script that must succeed; prints SKIP and returns nothing where no hosts can be
+/// made.
 fn played(args: &[&str], script: &str) -> Option<String> {
     support::shown(&shell(args, script))
 }
 
-/// These parts, in this order.
+/// The output contains these parts in this order.
 fn has_in_order(shown: &str, parts: &[&str]) {
     let mut rest = shown;
     for part in parts {
@@ -64,11 +65,11 @@ fn a_conversation_with_a_lost_syn_and_a_middlebox() {
     );
 }
 
-/// The pause is what a busy machine may make of it: the server's kernel has sent another SYN-ACK when the state is asked
-/// for, and SYN_RECV is over. The router answers every SYN, because an error that arrives while connect(2) still holds the
-/// socket is not reported to it.
+/// The pause imitates a busy machine: the server's kernel has retransmitted the SYN-ACK when the
+/// state is read, and SYN_RECV is over. The router answers every SYN, because an error that arrives
+/// while connect(2) still holds the socket is not reported to it.
 #[test]
-fn hosts_crash_and_come_back_and_the_wire_holds_and_answers() {
+fn hosts_crash_and_reboot_and_the_wire_holds_and_answers() {
     let script = "hold next SYN-ACK\n\
                   client tcpecho connect [{server6}]:8\n\
                   expect packet SYN-ACK from server\n\
@@ -107,8 +108,8 @@ fn hosts_crash_and_come_back_and_the_wire_holds_and_answers() {
 }
 
 #[test]
-fn chance_comes_from_the_seed() {
-    // Datagrams, because nobody sends them again.
+fn random_decisions_come_from_the_seed() {
+    // Datagrams, because they are not retransmitted.
     let script = "drop 50% of packets from client\n\
                   client bash -c 'for i in {1..24}; do echo > /dev/udp/{server}/9; done'\n\
                   wait 1\n";
@@ -128,17 +129,17 @@ fn chance_comes_from_the_seed() {
 }
 
 #[test]
-fn a_script_ends_at_what_it_does_not_understand_or_get() {
+fn a_script_ends_at_the_first_error() {
     for (script, status, why) in [
-        ("cut\nexplode\nquit\n", 2, "line 2: \"explode\" is no command"),
-        ("drop next SYM\n", 2, "line 1: \"SYM\" is no packet"),
+        ("cut\nexplode\nquit\n", 2, "line 2: \"explode\" is not a command"),
+        ("drop next SYM\n", 2, "line 1: \"SYM\" is neither a packet"),
         ("wait 7\n", 2, "there is no program 7"),
         ("client /no/such/program\n", 1, "start /no/such/program"),
         ("crash client\nclient true\n", 1, "EHOSTDOWN"),
         ("sysctl client net.ipv4.nonsense 1\n", 1, "ENOENT"),
         ("client true\nwait 1\n> 1 hello\n", 1, "EPIPE"),
         ("reset\n", 1, "no connection"),
-        // Nothing that looks like a packet is waited for as a text.
+        // A word that looks like a packet is not taken for a text.
         ("expect RST within 100ms\n", 1, "RST did not happen within 100ms"),
         ("expect RTS within 100ms\n", 2, "put it in quotes: expect \"RTS\""),
         ("expect \"RST\" within 100ms\n", 1, "a line with \"RST\" did not happen within 100ms"),
@@ -153,7 +154,7 @@ fn a_script_ends_at_what_it_does_not_understand_or_get() {
     }
 }
 
-/// As root it would change this machine, and stay changed.
+/// As root it would change this machine permanently.
 #[test]
 fn only_the_host_s_own_settings_are_read_and_set() {
     let read = |key: &str| std::fs::read_to_string(format!("/proc/sys/{key}")).unwrap();
@@ -180,7 +181,8 @@ fn only_the_host_s_own_settings_are_read_and_set() {
     assert_eq!(before, (read("vm/stat_interval"), read("net/ipv4/tcp_retries2")));
 }
 
-/// No packet tells that a program listens; it is seen all the same, while nothing else happens.
+/// No packet tells that a program listens; the state is recorded all the same, while nothing else
+/// happens.
 #[test]
 fn a_listener_is_shown_when_it_listens() {
     let program = env!("CARGO_BIN_EXE_tcpecho");
@@ -193,7 +195,7 @@ fn a_listener_is_shown_when_it_listens() {
         .unwrap();
     let mut keyboard = shell.stdin.take().unwrap();
     let mut shown = BufReader::new(shell.stdout.take().unwrap()).lines().map(Result::unwrap);
-    // The host shares the file system: a FIFO says when to listen, and no command does.
+    // The host shares the file system: a FIFO says when to listen, not a command.
     let gate = std::env::temp_dir().join(format!("tcpecho-gate-{}", std::process::id()));
     assert!(Command::new("mkfifo").arg(&gate).status().unwrap().success());
     let fifo = gate.display();
@@ -211,10 +213,10 @@ fn a_listener_is_shown_when_it_listens() {
     assert!(support::shown(&output).is_none() || is_ready, "{}", text(&output.stderr));
 }
 
-/// Whoever starts the lab may ignore signals or hold them back. The programs in its hosts begin as usual, and their ends
-/// are heard of.
+/// The parent of the lab may ignore or block signals. The programs in its hosts start with the
+/// defaults, and their exits are reported.
 #[test]
-fn programs_begin_with_signals_as_they_usually_are() {
+fn programs_start_with_default_signal_dispositions() {
     let ignoring =
         ["env", "--ignore-signal=CHLD,PIPE,INT,HUP,QUIT,USR1", "--block-signal=TERM,USR2"];
     let works = Command::new(ignoring[0]).args(&ignoring[1..]).arg("true").status();
@@ -240,8 +242,8 @@ fn programs_begin_with_signals_as_they_usually_are() {
 }
 
 #[test]
-fn nothing_is_left_when_it_ends() {
-    // Recognized by its argument, which is nobody else's.
+fn nothing_is_left_when_the_shell_exits() {
+    // Recognized by its unique argument.
     let length = format!("{}.5", 100_000 + std::process::id());
     let alive = || {
         std::fs::read_dir("/proc").unwrap().any(|entry| {
@@ -259,7 +261,7 @@ fn nothing_is_left_when_it_ends() {
 }
 
 #[test]
-fn help_names_every_command_and_verb() {
+fn help_lists_every_command_and_verb() {
     let Some(shown) = played(&[], "help\n# a comment\n\n") else { return };
     for word in ["client [CMD...]", "sysctl", "expect [packet] PACKET", "forge", "reorder", "quit"]
     {

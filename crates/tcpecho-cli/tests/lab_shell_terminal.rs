@@ -1,4 +1,4 @@
-//! `tcpecho lab shell` at a terminal, started from a shell with job control.
+//! `tcpecho lab shell` on a terminal, started from a shell with job control.
 
 #[path = "common/process.rs"]
 #[allow(dead_code, reason = "every test program uses its own part of it")]
@@ -20,7 +20,7 @@ const PROMPT: &str = "sh-says$ ";
 const CTRL_D: &str = "\x04";
 const CTRL_Z: &str = "\x1a";
 
-/// A terminal with a shell: script(1) makes it, and copies our bytes to it and its bytes to us.
+/// A terminal with a shell: script(1) makes it and copies bytes in both directions.
 struct Terminal {
     script: Child,
     keyboard: ChildStdin,
@@ -29,7 +29,7 @@ struct Terminal {
 }
 
 impl Terminal {
-    /// Nothing, with the reason, where there is no script(1) or no lab.
+    /// Prints SKIP and returns nothing without script(1) or without a lab.
     fn new() -> Option<Self> {
         let doctor = Command::new(env!("CARGO_BIN_EXE_tcpecho")).args(["lab", "doctor"]).output();
         if doctor.unwrap().status.code() == Some(77) {
@@ -72,7 +72,7 @@ impl Terminal {
         self.keyboard.write_all(keys.as_bytes()).unwrap();
     }
 
-    /// Waits for this text behind what was seen before, and gives what came before it.
+    /// Waits for this text after what was seen before, and returns what came before it.
     fn sees(&mut self, text: &str) -> String {
         let end = Instant::now() + PATIENCE;
         loop {
@@ -102,8 +102,8 @@ impl Terminal {
         self.sees("lab> ");
     }
 
-    /// The process of `lab shell`, below that of script(1) and of a shell or two; the first processes of its hosts have the same
-    /// command line, and are further below.
+    /// The process of `lab shell`, below that of script(1) and of one or two shells; the first
+    /// processes of its hosts have the same command line, and are further below.
     fn lab(&self) -> Pid {
         let mut generation = vec![Pid::from_child(&self.script)];
         loop {
@@ -143,7 +143,7 @@ fn ctrl_z_suspends_and_fg_draws_the_prompt_again() {
     terminal.types("tes\r");
     terminal.sees("no sockets");
     terminal.sees("lab> ");
-    // Twice, and by a signal from elsewhere.
+    // Twice, and by a signal from another process.
     kill_process(terminal.lab(), Signal::TSTP).unwrap();
     terminal.sees("Stopped");
     terminal.sees(PROMPT);
@@ -156,7 +156,7 @@ fn ctrl_z_suspends_and_fg_draws_the_prompt_again() {
     assert_eq!(terminal.runs("stty -g"), modes);
 }
 
-/// SIGSTOP leaves no time to give the terminal back; the shell sets it up for itself.
+/// SIGSTOP leaves no time to restore the terminal; the shell sets it up for itself.
 #[test]
 fn after_sigstop_the_prompt_takes_the_terminal_again() {
     let Some(mut terminal) = Terminal::new() else { return };
@@ -166,13 +166,13 @@ fn after_sigstop_the_prompt_takes_the_terminal_again() {
     terminal.runs("stty sane");
     terminal.types("fg\n");
     terminal.sees("lab> ");
-    // Ctrl-C would end it if the terminal still made a signal of it.
+    // Ctrl-C would end it if the terminal still turned it into a signal.
     terminal.types("x\x03states\r");
     terminal.sees("no sockets");
 }
 
 #[test]
-fn a_signal_at_the_prompt_gives_the_terminal_back() {
+fn a_signal_at_the_prompt_restores_the_terminal() {
     let Some(mut terminal) = Terminal::new() else { return };
     let modes = terminal.runs("stty -g");
     for signal in [Signal::TERM, Signal::INT, Signal::HUP] {
@@ -185,7 +185,7 @@ fn a_signal_at_the_prompt_gives_the_terminal_back() {
 }
 
 #[test]
-fn a_command_that_waits_can_be_suspended_and_ended() {
+fn a_waiting_command_can_be_suspended_and_ended() {
     let Some(mut terminal) = Terminal::new() else { return };
     terminal.starts_lab_shell();
     terminal.types("pause 1h\r");

@@ -1,11 +1,11 @@
-//! What `tcpecho lab run` says of time and chance, its real time, and its Mermaid diagrams.
+//! What `tcpecho lab run` reports about time and chance, its real time, and its Mermaid diagrams.
 
 #[path = "common/lab.rs"]
 mod support;
 use std::process::Command;
 use support::{lab, shown, text};
 
-/// What a run that has to hold shows; nothing, with the reason, where there can be no hosts.
+/// The output of a run that must hold; prints SKIP and returns nothing where no hosts can be made.
 fn run(args: &[&str]) -> Option<String> {
     shown(&lab(&[&["run"], args].concat()))
 }
@@ -40,12 +40,12 @@ fn the_report_states_what_was_shortened_and_the_seed() {
 }
 
 #[test]
-fn a_scenario_that_shortens_nothing_says_nothing_of_it() {
+fn a_scenario_that_shortens_nothing_does_not_mention_it() {
     let Some(shown) = run(&["close-with-unread-data"]) else { return };
     assert!(!shown.contains("instead of"), "{shown}");
 }
 
-/// In a network of its own, whose settings are this host's as far as the program can see.
+/// In a network of its own, whose settings the program takes for this host's.
 #[test]
 fn real_time_takes_what_the_hosts_settings_say() {
     let program = env!("CARGO_BIN_EXE_tcpecho");

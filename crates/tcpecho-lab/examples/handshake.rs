@@ -1,4 +1,4 @@
-//! A handshake between two hosts, without being root where the system allows it.
+//! A handshake between two hosts, without root where the system allows it.
 
 #![forbid(unsafe_code)]
 
@@ -10,7 +10,7 @@ use std::time::Duration;
 use tcpecho_lab::{Failed, Family, Options, Side, TwoHosts, What, doctor};
 
 fn main() -> ExitCode {
-    // First of all: a user namespace can only be entered while there is one thread.
+    // First of all: a process can only enter a user namespace while it has one thread.
     match make() {
         Ok(two) => match talk(&two) {
             Ok(()) => ExitCode::SUCCESS,

@@ -1,4 +1,5 @@
-//! The agent: a program inside a host that makes one system call for each line that it reads, and writes one line with the result.
+//! The agent: a program inside a host that makes one system call for each command line and writes
+//! one line with the result.
 //!
 //! ```text
 //! socket 4              ok 0 fd=3          the socket's number here, and its descriptor
@@ -14,27 +15,28 @@
 //! | `socket 4\|6` | socket(2) |
 //! | `bind ADDRESS PORT`, `connect ADDRESS PORT`, `listen BACKLOG` | |
 //! | `accept` | `ok NUMBER fd=FD peer=ADDRESS`, as accept(2) gives it; the new socket becomes the newest |
-//! | `accept or exit` | an error is said, and then it ends with status 1, as the book's servers do |
-//! | `accept again` | accept(2) until it neither says ECONNABORTED nor EINTR |
-//! | `limit descriptors N` | setrlimit(2): it may have N more than it has |
-//! | `send TEXT`, `send N bytes`, `recv N`, `peek N` | a text is sent as it stands, without a newline |
+//! | `accept or exit` | on an error it writes it and exits with status 1, as the book's servers do |
+//! | `accept again` | accept(2), again after ECONNABORTED and EINTR |
+//! | `limit descriptors N` | setrlimit(2): allows N descriptors more than are open |
+//! | `send TEXT`, `send N bytes`, `recv N`, `peek N` | the text is sent without a newline |
 //! | `line TEXT`, `send N lines` | the same with a newline; N bytes of a pattern in lines of 64 |
-//! | `echo N\|end`, `echo N in M` | sends back what comes, until it was N bytes or the peer's end, in pieces of M; `ok N` |
-//! | `stuff N` | sends N bytes of the pattern and reads nothing, until nothing more goes for half a second; `ok N` |
-//! | `drain N\|end` | reads N bytes, or to the end, and compares them with the pattern; `ok N right\|changed` |
+//! | `echo N\|end`, `echo N in M` | echoes N bytes, or until the peer's FIN, in pieces of M; `ok N` |
+//! | `stuff N` | sends at most N bytes of the pattern without reading, until the peer has taken nothing for half a second; `ok N` |
+//! | `drain N\|end` | reads N bytes, or until end of file, and compares them with the pattern; `ok N right\|changed` |
 //! | `shutdown rd\|wr\|rdwr`, `close` | |
 //! | `nonblocking on\|off` | fcntl(2) |
-//! | `poll MS` | POLLIN, POLLOUT, POLLPRI and POLLRDHUP are asked for; `ok 0x5`, `ok 0x0` after MS milliseconds |
-//! | `poll MS in` | the same without POLLOUT, which a socket that can be written to has at once |
+//! | `poll MS` | waits for POLLIN, POLLOUT, POLLPRI or POLLRDHUP; `ok 0x5`, `ok 0x0` after MS milliseconds |
+//! | `poll MS in` | the same without POLLOUT, which a writable socket has at once |
 //! | `getsockopt error`, `getsockname`, `getpeername` | |
 //! | `setsockopt NAME VALUE…` | see `agent/options.rs` |
 //! | `sigpipe default\|ignore`, `handler SIGNAL restart\|norestart\|default\|ignore`, `caught` | |
-//! | `handler SIGCHLD wait\|waitpid-loop` | a handler that calls wait(2) once, or waitpid(2) until nobody is left |
-//! | `fork` | a child echoes on this socket to its end and exits; the socket is closed here; `ok PID` |
+//! | `handler SIGCHLD wait\|waitpid-loop` | a handler that calls wait(2) once, or waitpid(2) until no child is left |
+//! | `fork` | a child echoes on this socket until end of file and exits; the parent closes the socket; `ok PID` |
 //! | `wait` | waitpid(-1, WNOHANG); `ok PID`, `ok 0` if all children still run |
 //! | `exit STATUS` | |
 //!
-//! What is not understood is answered with `? ` and the line. At the end of its input it exits.
+//! An unknown command is answered with `? ` and the command. At the end of its input the agent
+//! exits.
 
 use std::io::{BufRead, Write};
 use std::net::{IpAddr, SocketAddr};
@@ -53,14 +55,14 @@ mod echo;
 mod options;
 mod signals;
 
-/// What a line came to: what stands behind `ok`, an errno, or nonsense.
+/// The result of a command: the text after `ok`, an errno, or an unknown command.
 type Answer = Result<String, Refusal>;
 
 enum Refusal {
     Errno(Errno),
-    /// Said, and then the agent ends.
+    /// The text is written, and then the agent exits.
     Fatal(Errno),
-    NotUnderstood,
+    Unknown,
 }
 
 impl From<Errno> for Refusal {
@@ -69,10 +71,10 @@ impl From<Errno> for Refusal {
     }
 }
 
-/// Obeys until the input ends; returns the exit status.
+/// Executes commands until the input ends; returns the exit status.
 ///
 /// # Errors
-/// Those of reading commands and writing answers.
+/// Those of reading commands and writing results.
 pub fn main_loop(input: impl BufRead, mut output: impl Write) -> std::io::Result<u8> {
     let mut agent = Agent::default();
     for line in input.lines() {
@@ -89,7 +91,7 @@ pub fn main_loop(input: impl BufRead, mut output: impl Write) -> std::io::Result
                 Some(name) => writeln!(output, "{name}")?,
                 None => writeln!(output, "errno {}", errno.raw_os_error())?,
             },
-            Err(Refusal::NotUnderstood) => writeln!(output, "? {line}")?,
+            Err(Refusal::Unknown) => writeln!(output, "? {line}")?,
         }
         output.flush()?;
         if is_last {
@@ -154,7 +156,7 @@ impl Agent {
         let family = match family {
             "4" => AddressFamily::INET,
             "6" => AddressFamily::INET6,
-            _ => return Err(Refusal::NotUnderstood),
+            _ => return Err(Refusal::Unknown),
         };
         let socket = socket_with(family, SocketType::STREAM, SocketFlags::CLOEXEC, None)?;
         Ok(self.keep(socket))
@@ -204,7 +206,7 @@ fn on_socket(socket: &OwnedFd, verb: &str, rest: &str, words: &[&str]) -> Answer
             Err(errno) => Ok(name_of(errno)),
         },
         ("setsockopt", [name, values @ ..]) => options::set(socket, name, values),
-        _ => Err(Refusal::NotUnderstood),
+        _ => Err(Refusal::Unknown),
     }
 }
 
@@ -218,7 +220,7 @@ fn name_of(errno: Errno) -> String {
 }
 
 fn number<T: std::str::FromStr>(text: &str) -> Result<T, Refusal> {
-    text.parse().map_err(|_| Refusal::NotUnderstood)
+    text.parse().map_err(|_| Refusal::Unknown)
 }
 
 fn address(ip: &str, port: &str) -> Result<SocketAddr, Refusal> {
@@ -229,7 +231,7 @@ fn shown(address: Result<SocketAddr, Errno>) -> Answer {
     Ok(address?.to_string())
 }
 
-/// A connection that was aborted before accept(2) has no peer any more.
+/// A connection that was reset before accept(2) has no peer any more.
 fn peer_of(socket: &OwnedFd) -> Result<SocketAddr, Errno> {
     rustix::net::getpeername(socket)?.ok_or(Errno::NOTCONN)?.try_into()
 }
@@ -238,7 +240,7 @@ fn alphabet(count: usize) -> Vec<u8> {
     (b'a'..=b'z').cycle().take(count).collect()
 }
 
-/// Plain write(2) in effect: a broken pipe raises SIGPIPE, unless that is ignored.
+/// Behaves like write(2): a broken pipe raises SIGPIPE, unless that is ignored.
 fn sent(socket: &OwnedFd, bytes: &[u8]) -> Answer {
     Ok(send(socket, bytes, SendFlags::empty())?.to_string())
 }

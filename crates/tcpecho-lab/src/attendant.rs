@@ -1,4 +1,5 @@
-//! One thread for each host: it hears the host's init and reads what the host's programs write.
+//! One thread for each host: it receives reports from the host's init and reads what the host's
+//! programs write.
 
 use std::collections::{HashMap, HashSet};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -17,7 +18,7 @@ use crate::side::Side;
 use crate::timeline::{Place, Stream, Timeline, What};
 use crate::tracer::{Still, Tracer};
 
-/// A host's init and the thread that listens to it. Dropping it powers the host off.
+/// A host's init and the thread that reads from it. Dropping it powers the host off.
 pub(crate) struct Attendant {
     init: Arc<HostInit>,
     expected: Arc<Mutex<Expected>>,
@@ -26,10 +27,10 @@ pub(crate) struct Attendant {
     programs: Pids,
 }
 
-/// The programs that run, by their process numbers as the lab sees them.
+/// The running programs, by their process numbers in the lab's PID namespace.
 type Pids = Arc<Mutex<HashSet<i32>>>;
 
-/// Programs that were asked for and have not been reported yet.
+/// Programs that were requested and have not been reported yet.
 #[derive(Default)]
 struct Expected {
     last: u32,
@@ -85,11 +86,11 @@ impl Attendant {
             self.expected.lock().unwrap_or_else(PoisonError::into_inner).programs.remove(&id);
             return Err(errno.into());
         }
-        // The sender is dropped unused when the host is switched off meanwhile.
+        // The sender is dropped unused if the host is switched off meanwhile.
         told.recv().unwrap_or(Err(Errno::HOSTDOWN.into()))
     }
 
-    /// Keeps a tracer until the host is off; those that have nothing left to observe go.
+    /// Keeps a tracer until the host is off; removes those with nothing left to trace.
     pub(crate) fn keep(&self, tracer: Tracer) {
         let mut tracers = self.tracers.lock().unwrap_or_else(PoisonError::into_inner);
         for finished in tracers.extract_if(.., |tracer| tracer.is_finished()) {
@@ -103,8 +104,8 @@ impl Attendant {
         Arc::clone(&self.init)
     }
 
-    /// Whether a process is left in the host whose parent, a program, has ended; where the kernel does not list children,
-    /// none is.
+    /// Whether the host has a process whose parent, a program, has exited; `false` where the kernel
+    /// does not list children.
     pub(crate) fn has_orphans(&self) -> bool {
         let children = crate::program::children_of(self.init.pid());
         let programs = self.programs.lock().unwrap_or_else(PoisonError::into_inner);
@@ -133,7 +134,7 @@ fn pipe() -> Result<(OwnedFd, OwnedFd), Errno> {
     rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC)
 }
 
-/// The thread's own.
+/// The state of the thread.
 struct Ear {
     init: Arc<HostInit>,
     expected: Arc<Mutex<Expected>>,
@@ -155,8 +156,8 @@ struct Mouth {
 }
 
 impl Ear {
-    /// Ends when the host is off and all that its programs wrote has been read. What can no longer be listened to is
-    /// switched off.
+    /// Ends when the host is off and everything that its programs wrote has been read. A host whose
+    /// init cannot be read from any more is switched off.
     fn listen(mut self) {
         tcpecho_os::thread::block_signals();
         if let Err(errno) = self.listen_until_off() {
@@ -164,7 +165,7 @@ impl Ear {
             self.timeline.record(self.place, What::Trouble(trouble));
             self.init.kill();
         }
-        // Every process of the host is dead: what is in the pipes is all that will ever be.
+        // Every process of the host has exited: the pipes hold all that will ever arrive.
         for mouth in 0..self.mouths.len() {
             while self.mouths[mouth].read(self.place, &self.timeline) {}
         }
@@ -184,7 +185,7 @@ impl Ear {
         }
     }
 
-    /// Which can be read: the init's socket first, then each mouth.
+    /// Returns what is readable: the init's socket first, then each stream.
     fn wait(&self, timeout: Option<&Timespec>) -> Result<Vec<bool>, Errno> {
         let init: &HostInit = &self.init;
         let mut wanted = vec![PollFd::new(init, PollFlags::IN)];
@@ -203,7 +204,7 @@ impl Ear {
             .retain_mut(|mouth| !ready.next().is_some_and(|is| *is) || mouth.read(place, timeline));
     }
 
-    /// False when the host is off.
+    /// Returns false when the host is off.
     fn obey_report(&mut self) -> Result<bool, Errno> {
         match self.init.report()? {
             Some(Report::Started { id, pid, pidfd }) => self.started(id, pid, pidfd),
@@ -244,7 +245,7 @@ impl Ear {
         let _ = started.send(Ok(process));
     }
 
-    /// What a program wrote before it ended is recorded before its end.
+    /// What a program wrote before its exit is recorded before its exit.
     fn hear_last_words(&mut self, process: &Arc<Process>) -> Result<(), Errno> {
         loop {
             let mut ready = self.wait(Some(&Timespec { tv_sec: 0, tv_nsec: 0 }))?;
@@ -268,7 +269,7 @@ impl Ear {
 }
 
 impl Mouth {
-    /// Reads once; false at the end of the stream.
+    /// Reads once; returns false at the end of the stream.
     fn read(&mut self, place: Place, timeline: &Timeline) -> bool {
         let mut buffer = [0; 16 * 1024];
         match rustix::io::read(&self.pipe, &mut buffer) {
@@ -293,7 +294,7 @@ impl Mouth {
         }
     }
 
-    /// A line that does not end is cut: memory must not grow with what a program does.
+    /// A line that does not end is cut: memory must not grow with what a program writes.
     fn split(&mut self, bytes: &[u8], place: Place, timeline: &Timeline) {
         const LONGEST: usize = 64 * 1024;
         for part in bytes.split_inclusive(|byte| *byte == b'\n') {

@@ -1,63 +1,66 @@
-//! How a program behaved: what can be wrong with it, in one word, and what was seen of it.
+//! The behaviour of a program under test: its faults, and what was observed of it.
 
 use std::fmt;
 use std::time::Duration;
 
 use tcpecho_os::process::Exit;
 
-/// What is wrong with a program that was put through a boundary condition, the gravest last.
+/// A fault of a program under test, the gravest last.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Fault {
-    /// It noticed what it could have known only when it was given more to do.
+    /// It noticed an event only after more input, although it could have known before.
     Late,
-    /// It has zombies that nobody waits for.
+    /// It left zombies.
     Zombies,
-    /// It holds descriptors of connections that are over.
+    /// It kept descriptors of connections that have ended.
     Leaked,
-    /// It holds sockets in `CLOSE_WAIT`: it has read the peer's end and does not close.
+    /// It kept sockets in `CLOSE_WAIT`: it has read the peer's FIN and does not close.
     CloseWait,
-    /// Its memory grows with what a peer does.
+    /// Its memory grew with what its peer did.
     Grew,
-    /// It keeps a processor busy while it can do nothing.
+    /// It kept a processor busy while it could do nothing.
     Spins,
-    /// It cannot be started again at once on its port.
+    /// It could not be restarted at once on its port.
     InUse,
-    /// It gave up though nothing was wrong.
+    /// It gave up although nothing was wrong.
     Quit,
-    /// It ended with status 0 although something was wrong.
+    /// It exited with status 0 although something was wrong.
     Silent,
-    /// It did not end, or did not answer, and would be waiting still.
+    /// It did not exit, or did not answer, until the lab ended it.
     Hung,
     /// Bytes are missing.
     Lost,
-    /// Bytes came out that were not sent.
+    /// It wrote bytes that were not sent.
     Invented,
     /// SIGPIPE killed it.
     Killed,
-    /// A server that ended, or a program killed by any other signal.
+    /// A server exited, or any other signal killed the program.
     Died,
 }
 
 impl Fault {
-    /// All of them, with their sentence.
+    /// All faults, with the sentences that describe them.
     pub const ALL: [(Fault, &'static str); 14] = [
-        (Fault::Late, "noticed only when given more to do what it could have known before"),
-        (Fault::Zombies, "left children that nobody waits for"),
-        (Fault::Leaked, "kept descriptors of connections that are over"),
+        (
+            Fault::Late,
+            "noticed an event only after more input, although it could have known before",
+        ),
+        (Fault::Zombies, "left zombies: children that it did not wait for"),
+        (Fault::Leaked, "kept descriptors of connections that have ended"),
         (Fault::CloseWait, "kept sockets in CLOSE_WAIT"),
         (Fault::Grew, "its memory grew with what its peer did"),
-        (Fault::Spins, "kept a processor busy while there was nothing to do"),
-        (Fault::InUse, "could not be started again at once"),
-        (Fault::Quit, "gave up though nothing was wrong"),
-        (Fault::Silent, "ended with status 0 although something was wrong"),
-        (Fault::Hung, "did not end, or did not answer, until the lab ended it"),
-        (Fault::Lost, "bytes are missing in what came back"),
-        (Fault::Invented, "bytes came out that had not been sent"),
+        (Fault::Spins, "kept a processor busy while it could do nothing"),
+        (Fault::InUse, "could not be restarted at once"),
+        (Fault::Quit, "gave up although nothing was wrong"),
+        (Fault::Silent, "exited with status 0 although something was wrong"),
+        (Fault::Hung, "did not exit, or did not answer, until the lab ended it"),
+        (Fault::Lost, "bytes are missing in the echo"),
+        (Fault::Invented, "wrote bytes that were not sent"),
         (Fault::Killed, "was killed by SIGPIPE"),
-        (Fault::Died, "was killed by a signal, or is a server that ended"),
+        (Fault::Died, "was killed by another signal, or is a server that exited"),
     ];
 
-    /// The word.
+    /// The fault in one word.
     #[must_use]
     pub fn word(self) -> &'static str {
         match self {
@@ -85,38 +88,39 @@ impl fmt::Display for Fault {
     }
 }
 
-/// What was seen of a program.
+/// What was observed of a program under test.
 #[derive(Debug, Clone, Default)]
 pub struct Conduct {
-    /// How it ended; `None` if it did not before the lab ended it.
+    /// How it exited; `None` if the lab had to end it.
     pub exit: Option<Exit>,
-    /// It would be running still.
+    /// Whether the lab had to end it.
     pub ended_by_lab: bool,
-    /// When the decisive thing happened, on the timeline.
+    /// When the decisive event happened, on the timeline.
     pub event: Option<Duration>,
-    /// How long after that it ended or wrote to standard error.
+    /// The time from the decisive event to its exit or its first line on stderr.
     pub noticed: Option<Duration>,
-    /// The first line that it wrote to standard error after the decisive event, or at all if there was none.
+    /// The first line that it wrote to stderr after the decisive event, or at all if there was no
+    /// event.
     pub said: Option<String>,
-    /// The last line of its standard output.
+    /// The last line that it wrote to stdout.
     pub last_output: Option<String>,
-    /// The last line of its standard error.
+    /// The last line that it wrote to stderr.
     pub last_error: Option<String>,
-    /// How many connections it asked for (SYNs from different ports); of a client only.
+    /// The number of connections that a client tried to open (SYNs from different ports).
     pub connections: Option<usize>,
-    /// Bytes that should have come out of it and did not.
+    /// The number of bytes that it should have written and did not.
     pub lost_bytes: u64,
-    /// Descriptors that it has and had not before.
+    /// The number of descriptors that it has more than before.
     pub leaked_descriptors: Option<usize>,
-    /// Children that have ended and were not waited for.
+    /// The number of children that have exited and were not waited for.
     pub zombies: Option<usize>,
-    /// Sockets in `CLOSE_WAIT` on its port.
+    /// The number of sockets in `CLOSE_WAIT` on its port.
     pub close_wait: Option<usize>,
-    /// By how much its memory grew, in bytes.
+    /// The growth of its memory in bytes.
     pub memory_growth: Option<u64>,
-    /// What else is worth knowing, and no fault.
+    /// Observations that are not faults.
     pub notes: Vec<String>,
-    /// What was wrong with it, in the order in which it was seen.
+    /// Its faults, in the order in which they were seen.
     pub faults: Vec<Fault>,
 }
 

@@ -1,6 +1,7 @@
-//! Can there be a laboratory here? Tries each way, the best first, and says what is missing and the way out.
+//! Finds out whether a laboratory can be made here: tries each way, the best first, and reports
+//! what is missing and what to try.
 //!
-//! Everything is tried in a child process that ends afterwards, so the caller stays what it is.
+//! Everything is tried in a child process that exits afterwards, so the caller does not change.
 
 use std::fs::read_to_string;
 
@@ -12,10 +13,10 @@ use tcpecho_os::sysctl;
 
 use crate::host::Cable;
 
-/// A way to have a laboratory.
+/// A way to make a laboratory.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Way {
-    /// With the rights the process has, and TUN devices.
+    /// With the privileges the process has, and TUN devices.
     RootTun,
     /// In a user namespace, with TUN devices.
     UserTun,
@@ -23,22 +24,22 @@ pub enum Way {
     UserVeth,
 }
 
-/// One way, and what stands in it.
+/// The result of trying one way.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Finding {
-    /// Which way.
+    /// The way.
     pub way: Way,
-    /// The operation that failed and its errno; `None`: this way is open.
+    /// The operation that failed, and its errno; `None` if this way works.
     pub failed: Option<Failed>,
-    /// What to try, if it failed.
+    /// What to try if it failed.
     pub ways_out: Vec<String>,
 }
 
 impl Way {
-    /// All, the best first.
+    /// All ways, the best first.
     pub const ALL: [Way; 3] = [Way::RootTun, Way::UserTun, Way::UserVeth];
 
-    /// In words.
+    /// The way in words.
     #[must_use]
     pub fn words(self) -> &'static str {
         match self {
@@ -48,8 +49,8 @@ impl Way {
         }
     }
 
-    /// Goes this way: enters a user namespace if it needs one. To be called at the beginning of `main`, while the process
-    /// has one thread.
+    /// Prepares the process for this way: enters a user namespace if it needs one. Call it at the
+    /// beginning of `main`, while the process has one thread.
     ///
     /// # Errors
     /// As [`enter_user_namespace`].
@@ -63,7 +64,7 @@ impl Way {
         self != Way::RootTun
     }
 
-    /// What the wire is made of then.
+    /// The kind of cable of this way.
     #[must_use]
     pub fn cable(self) -> Cable {
         if self == Way::UserVeth { Cable::Veth } else { Cable::Tun }
@@ -82,10 +83,10 @@ pub fn examine() -> Vec<Finding> {
     Way::ALL.map(examine_one).into()
 }
 
-/// The best way that is open.
+/// Returns the best way that works.
 ///
 /// # Errors
-/// All findings, if none is.
+/// All findings, if no way works.
 pub fn best() -> Result<Way, Vec<Finding>> {
     let findings = examine();
     let open = findings.iter().find(|finding| finding.failed.is_none()).map(|finding| finding.way);
@@ -138,7 +139,7 @@ fn tun_ways_out(way: Way, errno: Errno) -> Vec<String> {
     }
 }
 
-/// A setting of the system that forbids user namespaces.
+/// A system setting that forbids user namespaces.
 struct Switch {
     key: &'static str,
     forbids: fn(u64) -> bool,
@@ -170,10 +171,10 @@ impl Switch {
     }
 }
 
-/// Whether system calls can be observed here ([`crate::Launch::observed`]).
+/// Checks whether system calls can be traced here ([`crate::Launch::observed`]).
 ///
 /// # Errors
-/// What stands in the way; [`observing_ways_out`] says what to do about it.
+/// The operation that failed; [`observing_ways_out`] says what to try.
 pub fn try_observing() -> Result<(), Failed> {
     let actions = sysctl::read("kernel.seccomp.actions_avail").unwrap_or_default();
     if !actions.split_whitespace().any(|action| action == "trace") {

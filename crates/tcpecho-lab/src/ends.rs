@@ -1,19 +1,21 @@
-//! A list that keeps its beginning and its end, so that what a program does takes no memory without limit.
+//! A list that keeps its beginning and its end, so that its memory has a limit whatever a program
+//! does.
 
 use std::collections::VecDeque;
 
-/// How many bytes of the beginning and of the end are kept.
+/// The number of bytes kept of the beginning and of the end.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Limits {
     pub(crate) first: usize,
     pub(crate) last: usize,
 }
 
-/// Items numbered from 0 in the order in which they came; those in the middle are left out when there are too many.
+/// Items numbered from 0 in the order of arrival; items in the middle are dropped when there are
+/// too many.
 #[derive(Debug)]
 pub(crate) struct Ends<T> {
     limits: Limits,
-    /// The beginning, and what must be kept of the middle.
+    /// The beginning, and the items of the middle that must be kept.
     first: Vec<(usize, T)>,
     last: VecDeque<Last<T>>,
     first_bytes: usize,
@@ -26,7 +28,7 @@ struct Last<T> {
     number: usize,
     item: T,
     bytes: usize,
-    /// It may be left out.
+    /// Whether it may be dropped.
     dispensable: bool,
 }
 
@@ -36,13 +38,13 @@ impl<T> Ends<T> {
         Ends { limits, first, last, first_bytes: 0, last_bytes: 0, count: 0 }
     }
 
-    /// Changes how much is kept of what comes from now on.
+    /// Changes the limits for items that arrive from now on.
     pub(crate) fn limit(&mut self, limits: Limits) {
         self.limits = limits;
     }
 
-    /// Adds an item that takes so many bytes. `left_out` gets those that are forgotten for it; what is not `dispensable` is
-    /// not forgotten, and does not count.
+    /// Adds an item of this size in bytes. `left_out` gets the items that are dropped for it; an
+    /// item that is not `dispensable` is never dropped and does not count.
     pub(crate) fn push(
         &mut self,
         item: T,
@@ -72,12 +74,12 @@ impl<T> Ends<T> {
         }
     }
 
-    /// How many there ever were: the number of the next.
+    /// The number of items that ever arrived, which is the number of the next.
     pub(crate) fn count(&self) -> usize {
         self.count
     }
 
-    /// Those that are kept, from this number on, with their numbers.
+    /// The kept items from this number on, with their numbers.
     pub(crate) fn since(&self, number: usize) -> impl Iterator<Item = (usize, &T)> {
         let first = self.first.partition_point(|(other, _)| *other < number);
         let last = self.last.partition_point(|last| last.number < number);

@@ -1,9 +1,9 @@
-//! Looking again and again at what the kernel has no event for.
+//! Polls what the kernel has no event for.
 
 use std::time::{Duration, Instant};
 
-/// Looks one millisecond apart, or four times as long as a look takes: whoever looks must not keep those from running who are
-/// looked at.
+/// Looks at intervals of one millisecond, or of four times as long as a look takes, so that looking
+/// does not keep others from running.
 #[derive(Debug)]
 pub(crate) struct Glances {
     begun: Instant,
@@ -11,13 +11,13 @@ pub(crate) struct Glances {
 }
 
 impl Glances {
-    /// The first look begins now; there is time for looking until `patience` is over.
+    /// The first look is due now, the last when `patience` has passed.
     pub(crate) fn within(patience: Duration) -> Self {
         let begun = Instant::now();
         Glances { begun, end: begun + patience }
     }
 
-    /// Waits for the time of the next look; `false` if there is no time left.
+    /// Waits until the next look is due; `false` if there is no time left.
     pub(crate) fn again(&mut self) -> bool {
         let now = Instant::now();
         if now > self.end {
@@ -30,7 +30,7 @@ impl Glances {
     }
 }
 
-/// Whether it is `done` within that time.
+/// Polls until `done`, for at most `patience`; returns whether it was.
 pub(crate) fn until(patience: Duration, mut done: impl FnMut() -> bool) -> bool {
     let mut glances = Glances::within(patience);
     while !done() {

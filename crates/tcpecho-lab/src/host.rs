@@ -1,4 +1,4 @@
-//! A host: a network of its own, processes of its own, a name, and one interface, whose other end is the wire.
+//! A host: its own network, processes and name, and one interface, whose other end is the wire.
 
 use std::ffi::OsStr;
 use std::net::{IpAddr, SocketAddr};
@@ -31,14 +31,14 @@ pub use cable::Cable;
 pub use power::Power;
 use power::Supplied;
 
-/// One of the two hosts. Dropping it leaves nothing of it.
+/// One of the two hosts. Dropping it leaves nothing behind.
 pub struct Host {
     side: Side,
     parts: Parts,
     on: Option<On>,
 }
 
-/// What a host is made with, every time it is switched on.
+/// What a host is made of each time it is switched on.
 #[derive(Clone)]
 pub(crate) struct Parts {
     pub(crate) wire: Wire,
@@ -46,12 +46,12 @@ pub(crate) struct Parts {
     pub(crate) timeline: Timeline,
     pub(crate) cable: Cable,
     pub(crate) mtu: u32,
-    /// Every program's system calls go to the timeline.
+    /// Whether every program's system calls go to the timeline.
     pub(crate) observed: Arc<AtomicBool>,
     pub(crate) power: Power,
 }
 
-/// What exists while a host is on. The processes go first, then what they used.
+/// What exists while a host is on. The processes end first, then what they used.
 struct On {
     attendant: Attendant,
     states: Arc<States>,
@@ -74,14 +74,14 @@ impl Host {
             let attendant = Attendant::new(init, self.side, &self.parts.timeline)?;
             Ok((Supplied { init: attendant.init(), states }, attendant))
         })?;
-        // A look of its own: the wire's thread must not wait for somebody else's.
+        // A socket of its own, so that the wire's thread does not wait for another thread.
         self.parts.watch.set(self.side, Some(States::of(&netns)?));
         self.parts.wire.plug(self.side, device);
         self.on = Some(On { attendant, states, netns });
         Ok(())
     }
 
-    /// On a thread inside the new network: interface, settings, addresses, routes.
+    /// Sets up interface, settings, addresses and routes. Runs on a thread inside the new network.
     fn furnish(&self, netns: &NetNs) -> Result<WireDevice, Failed> {
         let links = Links::open()?;
         let device = self.parts.cable.lay(netns, &links)?;
@@ -105,8 +105,9 @@ impl Host {
         Ok(device)
     }
 
-    /// An IPv6 address is the host's own only once a worker of the kernel has routed it, some time after it was added; a
-    /// packet that comes before is lost. Without IPv6 there is no such file, and nothing to wait for.
+    /// An IPv6 address belongs to the host only after a kernel worker has added its route, some
+    /// time after the address was added; a packet that arrives before is lost. Without IPv6 there
+    /// is no such file, and nothing to wait for.
     fn wait_for_ipv6(&self) {
         let IpAddr::V6(address) = self.address(Family::V6) else { return };
         let own = format!("{:032x} 80 ", u128::from(address));
@@ -120,33 +121,34 @@ impl Host {
         }
     }
 
-    /// Which end of the wire it is.
+    /// The side of the wire it is on.
     #[must_use]
     pub fn side(&self) -> Side {
         self.side
     }
 
-    /// Its address, the same after every reboot.
+    /// Its address, which a reboot does not change.
     #[must_use]
     pub fn address(&self, family: Family) -> IpAddr {
         self.side.address(family)
     }
 
-    /// Its network namespace; `None` when it is off.
+    /// Its network namespace; `None` while it is off.
     #[must_use]
     pub fn netns(&self) -> Option<&NetNs> {
         self.on.as_ref().map(|on| &on.netns)
     }
 
-    /// Runs `body` on a thread inside the host's network: sockets that it makes belong to the host and work anywhere.
+    /// Runs `body` on a thread inside the host's network: sockets that it makes belong to the host
+    /// and work on any thread.
     ///
     /// # Errors
-    /// `EHOSTDOWN` when the host is off.
+    /// `EHOSTDOWN` if the host is off.
     pub fn run<T: Send>(&self, body: impl FnOnce() -> T + Send) -> Result<T, Failed> {
         self.on()?.netns.run(body)
     }
 
-    /// Sets one of the host's sysctls, and notes it.
+    /// Sets one of the host's sysctls and records it.
     ///
     /// # Errors
     /// `ENOENT` if this kernel has no such key, `EINVAL` for a value out of range, `EHOSTDOWN`.
@@ -161,8 +163,8 @@ impl Host {
         }
     }
 
-    /// Sets the smallest retransmission timeout of connections that the host makes or accepts from now on, in whole
-    /// milliseconds, and notes it. The default is one second.
+    /// Sets the minimum retransmission timeout of connections that the host makes or accepts from
+    /// now on, in whole milliseconds, and records it. The default is one second.
     ///
     /// # Errors
     /// Those of rtnetlink(7); `EHOSTDOWN`.
@@ -170,7 +172,7 @@ impl Host {
         self.run(|| self.rto_min(&Links::open()?, least))?
     }
 
-    /// On a thread inside the host's network.
+    /// Runs on a thread inside the host's network.
     fn rto_min(&self, links: &Links, least: Duration) -> Result<(), Failed> {
         let route = Route::Device(links.index(WIRE)?);
         for family in Family::BOTH {
@@ -193,7 +195,8 @@ impl Host {
         self.on()?.netns.sysctl(key)
     }
 
-    /// A counter of the host's kernel, such as `Tcp.InCsumErrors` or `TcpExt.ListenDrops` (`/proc/net/snmp`, `netstat`).
+    /// Reads a counter of the host's kernel, such as `Tcp.InCsumErrors` or `TcpExt.ListenDrops`
+    /// (`/proc/net/snmp`, `netstat`).
     ///
     /// # Errors
     /// `ENOENT` if this kernel has no such counter, `EHOSTDOWN`.
@@ -204,7 +207,7 @@ impl Host {
     /// Starts a program in the host; it runs when this returns.
     ///
     /// # Errors
-    /// execve(2): `ENOENT`, `EACCES`; `EHOSTDOWN` when the host is off.
+    /// Those of execve(2): `ENOENT`, `EACCES`; `EHOSTDOWN` if the host is off.
     pub fn program<S: AsRef<OsStr>>(
         &self,
         argv: impl IntoIterator<Item = S>,
@@ -212,10 +215,10 @@ impl Host {
         self.launch(&Launch::new(argv))
     }
 
-    /// As [`Host::program`], with everything that can be said about it.
+    /// Starts a program with these options.
     ///
     /// # Errors
-    /// As [`Host::program`], and chdir(2)'s.
+    /// As [`Host::program`], and those of chdir(2).
     pub fn launch(&self, launch: &Launch) -> Result<Program, Failed> {
         let attendant = &self.on()?.attendant;
         let name: Arc<str> = launch.name.as_str().into();
@@ -232,7 +235,8 @@ impl Host {
             let gate = gate.as_ref().map(AsFd::as_fd);
             launch.with(id, stdio, gate, |start| attendant.ask(start))
         });
-        // With the last copy of this end gone, a tracer of a program that never was has nothing to wait for.
+        // Without another copy of this end, the tracer of a program that was never started has
+        // nothing to wait for.
         drop(gate);
         match tracer {
             Some(tracer) if process.is_ok() => attendant.keep(tracer),
@@ -243,26 +247,26 @@ impl Host {
         Ok(Program::new(process, self.place(), self.parts.timeline.clone()))
     }
 
-    /// A look at its sockets, for any thread.
+    /// Its socket table, for any thread.
     ///
     /// # Errors
-    /// `EHOSTDOWN` when it is off.
+    /// `EHOSTDOWN` if the host is off.
     pub fn states(&self) -> Result<&Arc<States>, Failed> {
         self.on().map(|on| &on.states)
     }
 
-    /// Its TCP sockets of one family; none when it is off.
+    /// Its TCP sockets of one family; empty if it is off.
     #[must_use]
     pub fn sockets(&self, family: Family) -> Vec<TcpSocket> {
         let states = self.on.as_ref().map(|on| &on.states);
         states.and_then(|states| states.sockets(family).ok()).unwrap_or_default()
     }
 
-    /// Waits until it has a socket for which `wanted` holds. There is no event for it; the table is looked at again and
-    /// again.
+    /// Waits until it has a socket for which `wanted` holds. The kernel has no event for this, so
+    /// the socket table is polled.
     ///
     /// # Errors
-    /// [`TimedOut`] after `patience`, telling which sockets there are.
+    /// [`TimedOut`] after `patience`, with the sockets that exist.
     pub fn wait_for_socket(
         &self,
         family: Family,
@@ -279,7 +283,7 @@ impl Host {
             }
             if !glances.again() {
                 let there: Vec<String> = sockets.iter().map(words).collect();
-                let what = format!("{}: {what}; there is [{}]", self.side, there.join(", "));
+                let what = format!("{}: {what}; the sockets are [{}]", self.side, there.join(", "));
                 return Err(TimedOut { what, after: patience });
             }
         }
@@ -301,7 +305,7 @@ impl Host {
         })
     }
 
-    /// Whether a process is left in it whose parent, a program, has ended.
+    /// Whether it has a process whose parent, a program, has exited.
     #[must_use]
     pub fn has_orphans(&self) -> bool {
         self.on.as_ref().is_some_and(|on| on.attendant.has_orphans())
@@ -313,23 +317,25 @@ impl Host {
         self.on.is_some()
     }
 
-    /// Cuts its power: its interface goes dead and all its processes are gone when this returns. No packet tells of it.
+    /// Cuts its power: when this returns, its interface is dead and all its processes are gone. No
+    /// packet tells of it.
     pub fn power_off(&mut self) {
         let Some(on) = self.on.take() else { return };
-        // Nobody looks at it any more: what its kernel does until its processes are gone is no part of the experiment.
+        // The states are not sampled any more: what its kernel does until its processes are gone is
+        // not part of the experiment.
         self.parts.watch.set(self.side, None);
         self.parts.timeline.record(self.place(), What::Step("power off".into()));
         self.parts.wire.unplug(self.side);
         self.parts.power.forget(&on.states);
         let On { attendant, states, netns } = on;
         drop(attendant);
-        // A socket that still has something to say would keep the network alive.
+        // A socket with unsent data would keep the network alive.
         states.destroy_all();
         drop(netns);
     }
 
-    /// Powers it off and on again: a fresh kernel, as far as TCP can tell, at the same addresses. Sysctls are those that
-    /// every host starts with.
+    /// Powers it off and on again: a fresh kernel, as far as TCP can tell, with the same addresses.
+    /// The sysctls are those that every host starts with.
     ///
     /// # Errors
     /// Those of making a host.

@@ -1,4 +1,5 @@
-//! What befalls a packet: which packets ([`Matcher`]), what ([`Action`]), how often ([`Rule`]).
+//! What the wire does to packets: which packets ([`Matcher`]), what ([`Action`]), how often
+//! ([`Rule`]).
 
 use std::fmt;
 use std::sync::Arc;
@@ -11,9 +12,9 @@ mod chance;
 mod grammar;
 
 pub use chance::{Chance, Dice};
-pub use grammar::{NotUnderstood, VERBS};
+pub use grammar::{ParseError, VERBS};
 
-/// Tells packets apart. Every condition added narrows it; the conditions are its words.
+/// Selects packets. Every further condition narrows it; its words are the conditions.
 #[derive(Clone, Default)]
 pub struct Matcher {
     tests: Vec<Test>,
@@ -41,7 +42,7 @@ impl Matcher {
         Self::tcp("SYN-ACK", |tcp| tcp.flags.has(Flags::SYN | Flags::ACK))
     }
 
-    /// A segment that only acknowledges.
+    /// A segment that only carries an acknowledgment.
     #[must_use]
     pub fn ack() -> Self {
         Self::tcp("ACK", Tcp::is_bare_ack)
@@ -81,25 +82,25 @@ impl Matcher {
         Matcher::any().matching(word, move |_, packet| packet.tcp().is_some_and(&test))
     }
 
-    /// … that comes from this side.
+    /// … sent by this side.
     #[must_use]
     pub fn from(self, side: Side) -> Self {
         self.matching(format!("from {side}"), move |from, _| from == side)
     }
 
-    /// … that comes from the client.
+    /// … sent by the client.
     #[must_use]
     pub fn from_client(self) -> Self {
         self.from(Side::Client)
     }
 
-    /// … that comes from the server.
+    /// … sent by the server.
     #[must_use]
     pub fn from_server(self) -> Self {
         self.from(Side::Server)
     }
 
-    /// … with all of these flags, whatever else it has.
+    /// … with all of these flags, and any others.
     #[must_use]
     pub fn with_flags(self, flags: Flags) -> Self {
         let test = move |packet: &Packet| packet.tcp().is_some_and(|tcp| tcp.flags.has(flags));
@@ -116,7 +117,7 @@ impl Matcher {
         })
     }
 
-    /// … longer than so many bytes, IP header included.
+    /// … longer than this number of bytes, IP header included.
     #[must_use]
     pub fn longer_than(self, bytes: usize) -> Self {
         let words = format!("longer than {bytes}");
@@ -131,7 +132,7 @@ impl Matcher {
         })
     }
 
-    /// … for which `test` holds; `words` say what it is.
+    /// … for which `test` holds; `words` describe the condition.
     #[must_use]
     pub fn matching(
         mut self,
@@ -143,7 +144,7 @@ impl Matcher {
         self
     }
 
-    /// Whether it is such a packet.
+    /// Whether it selects this packet.
     #[must_use]
     pub fn matches(&self, from: Side, packet: &Packet) -> bool {
         self.tests.iter().all(|test| test(from, packet))
@@ -168,38 +169,39 @@ impl fmt::Debug for Matcher {
 /// How [`Action::Rewrite`] changes a packet's bytes, from the IP header on.
 pub type Change = Arc<dyn Fn(&mut Vec<u8>) + Send + Sync>;
 
-/// What is done with a packet.
+/// What the wire does with a packet.
 #[derive(Clone)]
 pub enum Action {
-    /// Let it pass: an exception from later rules.
+    /// Passes it: an exception from later rules.
     Deliver,
-    /// Swallow it.
+    /// Drops it.
     Drop,
-    /// Keep it until [`crate::Wire::release`].
+    /// Holds it until [`crate::Wire::release`].
     Hold,
-    /// Let it arrive later.
+    /// Delivers it later.
     Delay(Duration),
-    /// Let it arrive twice.
+    /// Delivers it twice.
     Duplicate,
-    /// Let the next packet of its direction go first.
+    /// Delivers the next packet of its direction first.
     Reorder,
-    /// Flip a bit and leave the checksums: the receiver notices.
+    /// Flips a bit and leaves the checksums as they are: the receiver notices.
     Corrupt,
-    /// Flip a bit of the last byte and make the checksums right: nobody notices.
+    /// Flips a bit of the last byte and corrects the checksums: the receiver does not notice.
     CorruptUnnoticed,
-    /// Change it in any way; the checksums are made right afterwards.
+    /// Changes it in any way; the checksums are corrected afterwards.
     Rewrite(Change),
-    /// Answer with a router's error, and do not pass it on. Where the family has no such error it is only swallowed.
+    /// Answers with a router's ICMP error instead of passing it. Where the family has no such
+    /// error, it is only dropped.
     Answer(IcmpError),
-    /// Pass it on, then end the connection for its receiver as if the sender had.
+    /// Passes it, then resets the connection of its receiver, as if the sender had.
     ResetReceiver,
-    /// Pass it on, then end the connection for its sender as if the receiver had.
+    /// Passes it, then resets the connection of its sender, as if the receiver had.
     ResetSender,
-    /// Both.
+    /// Passes it, then resets both.
     ResetBoth,
 }
 
-/// Which packets, what, how often. Of a wire's rules, the first that applies decides.
+/// Which packets, what, and how often. Of a wire's rules, the first that matches decides.
 #[derive(Clone)]
 pub struct Rule {
     pub(crate) matcher: Matcher,
@@ -211,61 +213,63 @@ pub struct Rule {
 }
 
 impl Rule {
-    /// Does this with every such packet.
+    /// Applies an action to every matching packet.
     #[must_use]
     pub fn new(matcher: Matcher, action: Action) -> Self {
         Rule { matcher, action, note: String::new(), skip: 0, left: None, chance: None }
     }
 
-    /// Swallows them.
+    /// Drops matching packets.
     #[must_use]
     pub fn drop(matcher: Matcher) -> Self {
         Self::new(matcher, Action::Drop)
     }
 
-    /// Keeps them until they are released.
+    /// Holds matching packets until they are released.
     #[must_use]
     pub fn hold(matcher: Matcher) -> Self {
         Self::new(matcher, Action::Hold)
     }
 
-    /// Lets them arrive later.
+    /// Delivers matching packets later.
     #[must_use]
     pub fn delay(matcher: Matcher, by: Duration) -> Self {
         Self::new(matcher, Action::Delay(by))
     }
 
-    /// Answers them with a router's error.
+    /// Answers matching packets with a router's ICMP error.
     #[must_use]
     pub fn answer(matcher: Matcher, error: IcmpError) -> Self {
         Self::new(matcher, Action::Answer(error))
     }
 
-    /// Only the first of them.
+    /// Limits the rule to the first matching packet.
     #[must_use]
     pub fn once(self) -> Self {
         self.times(1)
     }
 
-    /// Only so many of them.
+    /// Limits the rule to this number of matching packets.
     #[must_use]
     pub fn times(self, times: u32) -> Self {
         Rule { left: Some(times), ..self }
     }
 
-    /// Only the `nth`, counted from 1 among those that no earlier rule took.
+    /// Limits the rule to the `nth` matching packet, counted from 1 among those that no earlier
+    /// rule took.
     #[must_use]
     pub fn nth(self, nth: u32) -> Self {
         Rule { skip: nth.saturating_sub(1), ..self }.once()
     }
 
-    /// Leaves the first `skip` of them alone.
+    /// Skips the first `skip` matching packets.
     #[must_use]
     pub fn after(self, skip: u32) -> Self {
         Rule { skip, ..self }
     }
 
-    /// Only a share of them, as chance will have it; the wire seeds it ([`crate::Wire::seed`]).
+    /// Limits the rule to a random share of the matching packets; the wire sets the seed
+    /// ([`crate::Wire::seed`]).
     #[must_use]
     pub fn by_chance(self, chance: Chance) -> Self {
         Rule { chance: Some(chance), ..self }
@@ -277,19 +281,19 @@ impl Rule {
         }
     }
 
-    /// Whether it has befallen all that it was for.
+    /// Whether it has been applied as often as its limit says.
     #[must_use]
     pub fn is_spent(&self) -> bool {
         self.left == Some(0)
     }
 
-    /// Why: stands beside the packets it befell.
+    /// Sets the reason that is recorded with the packets it was applied to.
     #[must_use]
     pub fn because(self, note: impl Into<String>) -> Self {
         Rule { note: note.into(), ..self }
     }
 
-    /// Whether the rule takes this packet, which it then counts.
+    /// Whether the rule applies to this packet, which it then counts.
     pub(crate) fn applies(&mut self, from: Side, packet: &Packet) -> bool {
         if self.left == Some(0) || !self.matcher.matches(from, packet) {
             return false;
@@ -318,7 +322,7 @@ mod tests {
     }
 
     #[test]
-    fn matchers_say_and_do_what_they_are() {
+    fn a_matcher_selects_what_its_words_say() {
         let matcher = Matcher::data().from_client().port(7).longer_than(40).containing("ell");
         let words = "data from client of port 7 longer than 40 containing \"ell\"";
         assert_eq!(matcher.to_string(), words);
@@ -333,7 +337,7 @@ mod tests {
     }
 
     #[test]
-    fn rules_count() {
+    fn rules_count_matching_packets() {
         let syn = packet(Flags::SYN, b"");
         let taken = |mut rule: Rule| {
             let taken = (1..=5).filter(|_| rule.applies(Side::Client, &syn));

@@ -1,10 +1,12 @@
-//! Two hosts and a wire between them, on one machine: what TCP does at its boundaries, on a real kernel.
+//! A TCP laboratory on one machine: two hosts, a wire between them, and real kernels.
 //!
-//! A [`Host`] is a network, a PID and a UTS namespace; the [`Wire`] ferries packets between their only interfaces and
-//! does to them what [`Rule`]s say; a [`Program`] is any executable, run in a host and talked with through its standard
-//! streams. Everything that happens becomes a [`Moment`] of one [`Timeline`]. [`TwoHosts::new`] makes it all.
+//! A [`Host`] has its own network, PID and UTS namespace. The [`Wire`] carries packets between the
+//! hosts' only interfaces and applies [`Rule`]s to them. A [`Program`] is any executable, run in a
+//! host and controlled through its standard streams. Everything that happens becomes a [`Moment`]
+//! of one [`Timeline`]. [`TwoHosts::new`] makes all of it.
 //!
-//! It needs `CAP_SYS_ADMIN` and `CAP_NET_ADMIN`, as root or in a user namespace; [`doctor`] tells what is missing.
+//! The laboratory needs `CAP_SYS_ADMIN` and `CAP_NET_ADMIN`, as root or in a user namespace;
+//! [`doctor`] reports what is missing.
 
 #![forbid(unsafe_code)]
 
@@ -37,7 +39,7 @@ mod sysctls;
 mod tracer;
 
 pub use host::Host;
-pub use impairment::{Action, Chance, Dice, Matcher, NotUnderstood, Rule};
+pub use impairment::{Action, Chance, Dice, Matcher, ParseError, Rule};
 pub use packet::{Flags, IcmpError, Packet};
 pub use program::{Launch, LeftOut, Program};
 pub use side::{Family, Side};

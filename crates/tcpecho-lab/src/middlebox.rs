@@ -1,4 +1,4 @@
-//! A middlebox that has watched all connections and ends them with resets, in each peer's name to the other.
+//! A middlebox that has watched all connections and resets them, in each peer's name to the other.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -10,7 +10,7 @@ use crate::side::{Family, Side};
 use crate::timeline::{Moment, What};
 use crate::two_hosts::TwoHosts;
 
-/// The last packet that arrived of each direction, by numbers, not by time.
+/// The last packet of each direction that arrived, by sequence number, not by time.
 #[derive(Default)]
 struct Watched {
     arrived: BTreeMap<(SocketAddr, SocketAddr), (Side, Packet)>,
@@ -25,7 +25,7 @@ impl Watched {
                 && let (Some(ends), Some(tcp)) = (seen.packet.ends(), seen.packet.tcp())
             {
                 let later = watched.arrived.get(&ends).and_then(|(_, last)| last.tcp());
-                // Numbers go round; and a port that is used again begins with another SYN.
+                // Sequence numbers wrap; and a port that is used again begins with another SYN.
                 let is_new = tcp.flags.has(crate::Flags::SYN)
                     || later.is_none_or(|last| tcp.end().wrapping_sub(last.end()) < 1 << 31);
                 if is_new {
@@ -36,7 +36,7 @@ impl Watched {
         watched
     }
 
-    /// The reset that this end believes, if anything has been seen of the connection.
+    /// The RST that this end accepts, if any packet of the connection was seen.
     fn reset_for(&self, own: SocketAddr, peer: SocketAddr) -> Option<Vec<u8>> {
         let has_got = self.arrived.get(&(peer, own)).map(|(_, packet)| packet);
         let has_sent = self.arrived.get(&(own, peer)).map(|(_, packet)| packet);
@@ -45,7 +45,7 @@ impl Watched {
 }
 
 impl TwoHosts {
-    /// Ends every connection that has been made and seen, with an RST for each of its ends; tells how many were given.
+    /// Resets every connection that was seen, with an RST for each end; returns the number of RSTs.
     #[allow(clippy::must_use_candidate, reason = "the number is often not wanted")]
     pub fn reset_connections(&self, family: Family) -> usize {
         let watched = Watched::of(&self.timeline.since(0));

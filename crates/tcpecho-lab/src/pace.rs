@@ -1,6 +1,8 @@
-//! How long the kernel waits before it gives up, by its settings; and what a scenario has made shorter.
+//! How long the kernel tries before it gives up, computed from its settings; and the timers that a
+//! scenario has shortened.
 //!
-//! The formulas are those of the kernel's timers (tcp_timer.c); where documentation states a total, the tests have it.
+//! The formulas are those of the kernel's timers (tcp_timer.c); the tests contain the totals that
+//! the documentation states.
 
 use std::time::Duration;
 
@@ -14,7 +16,7 @@ use crate::side::Side;
 pub enum Timer {
     /// Until connect gives up: `tcp_syn_retries` and `tcp_syn_linear_timeouts`.
     Syn,
-    /// Until a connection gives up whose data are not acknowledged: `tcp_retries2`.
+    /// Until a connection with unacknowledged data gives up: `tcp_retries2`.
     Retransmission,
     /// Until an idle connection gives up whose peer is silent: `tcp_keepalive_time`, `_intvl`, `_probes`.
     Keepalive,
@@ -23,32 +25,33 @@ pub enum Timer {
 /// A timer and the values of its settings.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Setting {
-    /// Which timer.
+    /// The timer.
     pub timer: Timer,
-    /// The values of [`Timer::keys`], in their order.
+    /// The values of [`Timer::keys`], in the same order.
     pub values: Vec<u64>,
 }
 
-/// What a scenario made shorter.
+/// A timer that a scenario has shortened.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Shortened {
-    /// In which host.
+    /// The host.
     pub side: Side,
-    /// As this machine has it.
+    /// This machine's own setting.
     pub own: Setting,
-    /// As it was in the run.
+    /// The setting in the run.
     pub here: Setting,
 }
 
 /// The longest wait between two retransmissions, unless `tcp_rto_max_ms` says otherwise.
 const RTO_MAX: Duration = Duration::from_secs(120);
-/// The wait that `tcp_retries2` is reckoned with, whatever the connection's own is (`TCP_RTO_MIN`).
+/// The first RTO that `tcp_retries2` is computed with, whatever the connection's own is
+/// (`TCP_RTO_MIN`).
 const RTO_MIN: Duration = Duration::from_millis(200);
-/// The first wait for a SYN's answer (`TCP_TIMEOUT_INIT`).
+/// The first wait for the answer to a SYN (`TCP_TIMEOUT_INIT`).
 const FIRST: Duration = Duration::from_secs(1);
 
 impl Timer {
-    /// The sysctls that decide.
+    /// The sysctls of this timer.
     #[must_use]
     pub fn keys(self) -> &'static [&'static str] {
         match self {
@@ -62,10 +65,11 @@ impl Timer {
         }
     }
 
-    /// As this machine has it: the settings of the network that the calling thread is in.
+    /// This machine's own setting: that of the network namespace of the calling thread.
     ///
     /// # Errors
-    /// `ENOENT` if the kernel has no such setting; a younger one, that it does not have, counts as 0.
+    /// `ENOENT` if the kernel has no such setting; a newer one, which it does not have, counts as
+    /// 0.
     pub fn own(self) -> Result<Setting, Failed> {
         let value = |key: &&str| match sysctl::read(key) {
             Ok(value) => Ok(value.parse().unwrap_or(0)),
@@ -83,7 +87,7 @@ impl Timer {
 }
 
 impl Setting {
-    /// How long the kernel tries at least before it gives up.
+    /// The minimum time that the kernel tries before it gives up.
     #[must_use]
     pub fn time(&self) -> Duration {
         match (self.timer, self.values.as_slice()) {
@@ -98,13 +102,13 @@ impl Setting {
 }
 
 impl Shortened {
-    /// How much shorter it was.
+    /// The factor by which it was shortened.
     #[must_use]
     pub fn factor(&self) -> f64 {
         self.own.time().as_secs_f64() / self.here.time().as_secs_f64().max(0.001)
     }
 
-    /// Each setting that was changed: its name, this machine's value, the run's.
+    /// Each setting that was changed: its name, this machine's value, and the run's.
     pub fn changed(&self) -> impl Iterator<Item = (&'static str, u64, u64)> + '_ {
         let values = self.own.values.iter().zip(&self.here.values);
         let rows = self.own.timer.keys().iter().zip(values);
@@ -117,11 +121,11 @@ fn rto_max() -> Duration {
     own.map_or(RTO_MAX, Duration::from_millis)
 }
 
-/// `tcp_model_timeout`: the waits double from `base` up to `longest`; all of them, retries + 1.
+/// `tcp_model_timeout`: retries + 1 waits, which double from `base` up to `longest`.
 fn model(retries: u64, base: Duration, longest: Duration) -> Duration {
     let mut wait = base;
     let mut whole = Duration::ZERO;
-    // The kernel takes no more than 255.
+    // The kernel accepts at most 255.
     for _ in 0..=retries.min(255) {
         whole += wait;
         wait = (wait * 2).min(longest.max(base));
@@ -129,8 +133,9 @@ fn model(retries: u64, base: Duration, longest: Duration) -> Duration {
     whole
 }
 
-/// Until connect gives up: a timer expires after 1 s, as often again as `linear` says, and then after ever doubled waits. It
-/// is over at the first expiry at which the SYN was sent again often enough, or for long enough.
+/// The time until connect gives up: the timer expires after 1 s, then as often as `linear` says
+/// after 1 s, then after doubling waits. connect fails at the first expiry at which the SYN was
+/// retransmitted often enough, or for long enough.
 fn connect_time(retries: u64, linear: u64, longest: Duration) -> Duration {
     let (retries, linear) = (retries.min(255), linear.min(255));
     let enough = model(retries, FIRST, longest);
@@ -169,7 +174,8 @@ mod tests {
 
     #[test]
     fn connecting_takes_what_the_documentation_says() {
-        // The same: 67 s until the last SYN and 131 s in all, with 6 retries and 4 linear timeouts; 127 s without.
+        // The same document: 67 s until the last SYN and 131 s in all, with 6 retries and 4 linear
+        // timeouts; 127 s without.
         assert_eq!(connect_time(6, 4, RTO_MAX), seconds(131.0));
         assert_eq!(connect_time(6, 0, RTO_MAX), seconds(127.0));
         // Measured: SYNs at 0, 1 (and 2 with linear timeouts), and the end after 3 s.
@@ -179,7 +185,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_shorter_is_told_by_its_settings() {
+    fn a_shortened_timer_reports_its_settings() {
         let setting = |values: &[u64]| Setting { timer: Timer::Keepalive, values: values.into() };
         let shortened = Shortened {
             side: Side::Client,

@@ -1,6 +1,7 @@
-//! Packets: what an IP packet says, read from bytes that anybody may have made.
+//! Packets: parses IP packets from bytes that nobody vouches for.
 //!
-//! No bytes make this panic. What is not understood is named and left alone. RFC 791, 8200, 9293, 792, 4443.
+//! No bytes make this panic. What it does not understand is named and left unchanged. RFC 791,
+//! 8200, 9293, 792, 4443.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::ops::Range;
@@ -43,22 +44,22 @@ pub enum Transport {
     Other(u8),
 }
 
-/// Where the parts of a packet are.
+/// The offsets of a packet's parts.
 pub(crate) struct Layout {
     pub(crate) source: IpAddr,
     pub(crate) destination: IpAddr,
     pub(crate) protocol: u8,
-    /// The transport's part.
+    /// The transport header and payload.
     pub(crate) body: Range<usize>,
-    /// It is one of several fragments: its body cannot be read alone.
+    /// Whether it is a fragment: its body cannot be read alone.
     pub(crate) fragment: bool,
 }
 
 impl Packet {
-    /// Reads a packet as it came from an interface.
+    /// Parses a packet as an interface delivers it.
     ///
     /// # Errors
-    /// What is wrong with the bytes, in words.
+    /// The error in the bytes, in words.
     pub fn parse(bytes: &[u8]) -> Result<Self, &'static str> {
         let layout = Layout::of(bytes)?;
         let body = &bytes[layout.body.clone()];
@@ -97,7 +98,7 @@ impl Packet {
         }
     }
 
-    /// Sender and receiver of a TCP segment.
+    /// The sender and receiver of a TCP segment.
     #[must_use]
     pub fn ends(&self) -> Option<(SocketAddr, SocketAddr)> {
         let tcp = self.tcp()?;
@@ -113,7 +114,8 @@ impl Packet {
         self.bytes.get(end.saturating_sub(length)..end).unwrap_or_default()
     }
 
-    /// What an IPv6 host sends of its own accord: neighbour and router discovery, and multicast reports.
+    /// Whether it is a packet that an IPv6 host sends by itself: neighbour and router discovery,
+    /// and multicast reports.
     #[must_use]
     pub fn is_noise(&self) -> bool {
         match &self.transport {
@@ -134,7 +136,7 @@ impl Layout {
     }
 
     fn ipv4(bytes: &[u8]) -> Result<Self, &'static str> {
-        let header: &[u8; 20] = bytes.first_chunk().ok_or("IPv4 header is cut")?;
+        let header: &[u8; 20] = bytes.first_chunk().ok_or("IPv4 header is truncated")?;
         let start = usize::from(header[0] & 15) * 4;
         let end = usize::from(u16::from_be_bytes([header[2], header[3]]));
         if start < 20 || end < start || end > bytes.len() {
@@ -153,10 +155,10 @@ impl Layout {
     }
 
     fn ipv6(bytes: &[u8]) -> Result<Self, &'static str> {
-        let header: &[u8; 40] = bytes.first_chunk().ok_or("IPv6 header is cut")?;
+        let header: &[u8; 40] = bytes.first_chunk().ok_or("IPv6 header is truncated")?;
         let end = 40 + usize::from(u16::from_be_bytes([header[4], header[5]]));
         if end > bytes.len() {
-            return Err("IPv6 payload is cut");
+            return Err("IPv6 payload is truncated");
         }
         let address = |at: usize| {
             let octets: [u8; 16] = std::array::from_fn(|byte| header[at + byte]);
@@ -172,12 +174,12 @@ impl Layout {
     }
 }
 
-/// Reads a big-endian number, if it is there.
+/// Reads a big-endian number, if the bytes exist.
 pub(crate) fn u16_at(bytes: &[u8], at: usize) -> Option<u16> {
     bytes.get(at..)?.first_chunk().map(|chunk| u16::from_be_bytes(*chunk))
 }
 
-/// Reads a big-endian number, if it is there.
+/// Reads a big-endian number, if the bytes exist.
 pub(crate) fn u32_at(bytes: &[u8], at: usize) -> Option<u32> {
     bytes.get(at..)?.first_chunk().map(|chunk| u32::from_be_bytes(*chunk))
 }

@@ -1,7 +1,7 @@
 //! The wire's packets as a capture file for Wireshark and tcpdump (draft-ietf-opsawg-pcapng).
 //!
-//! One interface of raw IP (tcpdump refuses two), nanoseconds, the direction in each packet's flags, and what the wire did
-//! with a packet as its comment.
+//! One interface of raw IP (tcpdump rejects two), times in nanoseconds, the direction in each
+//! packet's flags, and what the wire did with a packet as its comment.
 
 use std::io::{self, Write};
 use std::time::{Duration, SystemTime};
@@ -15,7 +15,8 @@ const IF_NAME: u16 = 2;
 const IF_TSRESOL: u16 = 9;
 const EPB_FLAGS: u16 = 2;
 
-/// Writes all packets that the timeline has: each when the wire first saw it, and once more when it went on later.
+/// Writes all packets of the timeline: each when the wire first saw it, and again if it was
+/// released later.
 ///
 /// # Errors
 /// Those of `output`.
@@ -59,7 +60,7 @@ fn enhanced_packet(at: Duration, moment: &PacketMoment) -> Vec<u8> {
         body.extend(word.to_ne_bytes());
     }
     padded(&mut body, bytes);
-    // Outbound is what the client sends: the capture is taken at its side.
+    // Outbound is what the client sends: the capture is taken on its side.
     let direction: u32 = if moment.from == Side::Client { 2 } else { 1 };
     option(&mut body, EPB_FLAGS, &direction.to_ne_bytes());
     if moment.verdict.is_touched() {

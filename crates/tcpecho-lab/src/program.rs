@@ -1,4 +1,4 @@
-//! A program in a host: any executable, talked with as a stranger, through its standard streams and signals.
+//! A program in a host: any executable, controlled through its standard streams and signals.
 
 use std::ffi::{CString, OsStr, OsString};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -27,7 +27,8 @@ mod weight;
 pub(crate) use asleep::children as children_of;
 pub use launch::Launch;
 
-/// A program that runs in a host, or did. Dropping it kills it; what it has forked lives until the host is off.
+/// A program in a host, running or not. Dropping it kills it; processes that it has forked live
+/// until the host is off.
 #[derive(Debug)]
 pub struct Program {
     process: Arc<Process>,
@@ -35,14 +36,14 @@ pub struct Program {
     timeline: Timeline,
 }
 
-/// What program, attendant and timeline know of one process.
+/// What program, attendant and timeline share about one process.
 #[derive(Debug)]
 pub(crate) struct Process {
     pub(crate) name: Arc<str>,
-    /// As the lab sees it.
+    /// In the lab's PID namespace.
     pub(crate) pid: i32,
     pidfd: OwnedFd,
-    /// What its tracer knows of who stands still.
+    /// What its tracer knows about stopped threads.
     still: Option<Arc<Still>>,
     input: Mutex<Option<OwnedFd>>,
     said: Mutex<Said>,
@@ -52,23 +53,23 @@ pub(crate) struct Process {
 #[derive(Debug)]
 struct Said {
     lines: Ends<(Stream, String)>,
-    /// What was written and not kept: lines and bytes.
+    /// The lines and bytes that were written and not kept.
     left_out: LeftOut,
-    /// How many lines the conversation has consumed.
+    /// The number of lines that were consumed.
     heard: usize,
     exit: Option<(Duration, Exit)>,
 }
 
-/// How much a program wrote that was not kept: what came between the first and the last.
+/// The amount of output that was not kept, between the first and the last.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 pub struct LeftOut {
-    /// Lines; one that is very long counts as several.
+    /// Lines; a very long line counts as several.
     pub lines: usize,
     /// Their bytes, newlines included.
     pub bytes: usize,
 }
 
-/// What is kept of what a program writes: more of the beginning than any trial compares.
+/// The output that is kept of a program: more of the beginning than any trial compares.
 const KEPT: Limits = Limits { first: 4 << 20, last: 64 << 10 };
 
 impl Process {
@@ -106,7 +107,7 @@ impl Process {
         self.said.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Waits until `find` finds something; at the program's end it is asked a last time.
+    /// Waits until `find` returns something; it is called a last time when the program has exited.
     fn wait<T>(
         &self,
         patience: Duration,
@@ -121,7 +122,7 @@ impl Process {
             }
             let left = end.saturating_duration_since(Instant::now());
             if left.is_zero() || said.exit.is_some() {
-                let ended = said.exit.map(|(_, exit)| format!(", which ended: {exit:?}"));
+                let ended = said.exit.map(|(_, exit)| format!(", which exited: {exit:?}"));
                 let what = format!("{}: {}{}", self.name, what(), ended.unwrap_or_default());
                 return Err(TimedOut { what, after: patience });
             }
@@ -136,29 +137,29 @@ impl Program {
         Program { process, place, timeline }
     }
 
-    /// What it is called on the timeline.
+    /// Its name on the timeline.
     #[must_use]
     pub fn name(&self) -> &str {
         &self.process.name
     }
 
-    /// Its process number as the lab sees it (`/proc/PID`).
+    /// Its process number in the lab's PID namespace (`/proc/PID`).
     #[must_use]
     pub fn pid(&self) -> i32 {
         self.process.pid
     }
 
-    /// Types a line at it.
+    /// Types a line on its stdin.
     ///
     /// # Errors
-    /// `EPIPE` if it has closed its standard input or ended, `EBADF` if the lab has.
+    /// `EPIPE` if it has closed its stdin or exited, `EBADF` if the lab has closed it.
     pub fn say(&self, line: &str) -> Result<(), Errno> {
         let (program, text) = (Arc::clone(&self.process.name), line.to_string());
         self.timeline.record(self.place, What::Input { program, line: text });
         self.write(format!("{line}\n").as_bytes())
     }
 
-    /// Writes bytes to its standard input; waits while the pipe is full.
+    /// Writes bytes to its stdin; blocks while the pipe is full.
     ///
     /// # Errors
     /// As [`Program::say`].
@@ -172,20 +173,20 @@ impl Program {
         Ok(())
     }
 
-    /// Ends its standard input: it reads end of file.
+    /// Closes its stdin: it reads end of file.
     pub fn close_input(&self) {
         self.process.input.lock().unwrap_or_else(PoisonError::into_inner).take();
     }
 
-    /// The next line it writes on either stream, that no earlier call has returned or passed over.
+    /// Returns the next line on either stream that no earlier call has returned or skipped.
     ///
     /// # Errors
-    /// [`TimedOut`] after `patience`, or at once if it has ended.
+    /// [`TimedOut`] after `patience`, or at once if it has exited.
     pub fn next_line(&self, patience: Duration) -> Result<String, TimedOut> {
         self.wait_for_line("a line", patience, |_| true)
     }
 
-    /// The next such line; lines before it are passed over. `what` is what the error calls it.
+    /// Returns the next such line and skips the lines before it. The error calls it `what`.
     ///
     /// # Errors
     /// As [`Program::next_line`].
@@ -210,40 +211,40 @@ impl Program {
         )
     }
 
-    /// Says a line and waits for the next one in answer, as befits an [agent](crate::agent).
+    /// Types a line and waits for the next line of output, as suits an [agent](crate::agent).
     ///
     /// # Errors
-    /// As [`Program::next_line`], and if nothing can be said.
+    /// As [`Program::next_line`], and if the line cannot be written.
     pub fn ask(&self, line: &str, patience: Duration) -> Result<String, TimedOut> {
-        // A program that cannot be told anything has ended or will not answer; which one, the waiting tells.
+        // A program whose stdin is closed has exited or will not answer; the wait tells which.
         let _ = self.say(line);
         self.wait_for_line(&format!("an answer to {line:?}"), patience, |_| true)
     }
 
-    /// All lines so far; of very many the first and the last ([`Program::left_out`]).
+    /// All lines so far; of very many, the first and the last ([`Program::left_out`]).
     #[must_use]
     pub fn lines(&self) -> Vec<(Stream, String)> {
         self.process.said().lines.since(0).map(|(_, line)| line.clone()).collect()
     }
 
-    /// How much it wrote that was not kept.
+    /// The amount of output that was not kept.
     #[must_use]
     pub fn left_out(&self) -> LeftOut {
         self.process.said().left_out
     }
 
-    /// How it ended, if it has.
+    /// Its exit, if it has exited.
     #[must_use]
     pub fn exit(&self) -> Option<Exit> {
         self.process.said().exit.map(|(_, exit)| exit)
     }
 
-    /// Waits until it has ended; tells when that was on the timeline, and how.
+    /// Waits until it has exited; returns when, on the timeline, and how.
     ///
     /// # Errors
     /// [`TimedOut`] after `patience`.
     pub fn wait(&self, patience: Duration) -> Result<(Duration, Exit), TimedOut> {
-        self.process.wait(patience, || "its end".into(), |said| said.exit)
+        self.process.wait(patience, || "its exit".into(), |said| said.exit)
     }
 
     /// Sends it a signal.
@@ -258,32 +259,34 @@ impl Program {
         pidfd_send_signal(&self.process.pidfd, signal)
     }
 
-    /// Kills it (SIGKILL). Returns when it has ended; harmless if it has already.
+    /// Kills it (SIGKILL). Returns when it has exited; does nothing if it already has.
     pub fn kill(&self) {
         let _ = self.signal(Signal::KILL);
         let _ = self.wait(Duration::from_secs(10));
     }
 
-    /// Stops it (SIGSTOP) and returns when it stands still: it makes no system call until [`Program::go_on`].
+    /// Stops it (SIGSTOP) and returns when it is stopped: it makes no system call until
+    /// [`Program::go_on`].
     ///
     /// # Errors
-    /// `ESRCH` if it has ended, `ETIME` if it does not stop within ten seconds.
+    /// `ESRCH` if it has exited, `ETIME` if it does not stop within ten seconds.
     pub fn stop(&self) -> Result<(), Errno> {
         self.signal(Signal::STOP)?;
         self.until(Duration::from_secs(10), || self.state() == Some('T'))
     }
 
-    /// Lets a stopped program go on (SIGCONT).
+    /// Continues a stopped program (SIGCONT).
     ///
     /// # Errors
-    /// `ESRCH` if it has ended, `ETIME` if it is observed and does not go on within ten seconds.
+    /// `ESRCH` if it has exited, `ETIME` if it is traced and does not continue within ten seconds.
     pub fn go_on(&self) -> Result<(), Errno> {
         self.signal(Signal::CONT)?;
-        // A tracer hears of it a moment later; who stops it again may not be told of the first time.
+        // A tracer learns of it a moment later; if it is stopped again meanwhile, the tracer may
+        // miss the first stop.
         self.until(Duration::from_secs(10), || !self.stands_still())
     }
 
-    /// Looks again and again, until it is `done` or the program has ended.
+    /// Polls until it is `done` or the program has exited.
     fn until(&self, patience: Duration, mut done: impl FnMut() -> bool) -> Result<(), Errno> {
         let mut is_done = false;
         let over = crate::glances::until(patience, || {
@@ -297,34 +300,35 @@ impl Program {
         }
     }
 
-    /// Whether it sleeps in a system call other than read(2): an [agent](crate::agent) that has answered reads on.
+    /// Whether it sleeps in a system call other than read(2): an [agent](crate::agent) that has
+    /// answered sleeps in read.
     pub(crate) fn is_blocked(&self) -> bool {
         asleep::system_call(self.pid()).is_some_and(|call| call != libc::SYS_read)
     }
 
-    /// Whether it is observed, and stopped by a signal.
+    /// Whether it is traced and stopped by a signal.
     fn stands_still(&self) -> bool {
         self.process.still.as_ref().is_some_and(|still| still.has(self.pid()))
     }
 
-    /// Waits until it sleeps in the system call with this number (`libc::SYS_accept4`), so that a signal interrupts
-    /// just that. For programs with one thread.
+    /// Waits until it sleeps in the system call with this number (`libc::SYS_accept4`), so that a
+    /// signal interrupts exactly this call. For programs with one thread.
     ///
     /// # Errors
-    /// `ETIME` after `patience`, `ESRCH` if it has ended.
+    /// `ETIME` after `patience`, `ESRCH` if it has exited.
     pub fn wait_asleep_in(&self, call: i64, patience: Duration) -> Result<(), Errno> {
         self.until(patience, || asleep::system_call(self.pid()) == Some(call))
     }
 
-    /// Waits until it sleeps, in whatever system call: it holds no lock of the kernel's then.
+    /// Waits until it sleeps, in any system call: then it holds no lock of the kernel.
     ///
     /// # Errors
-    /// `ETIME` after `patience`, `ESRCH` if it has ended.
+    /// `ETIME` after `patience`, `ESRCH` if it has exited.
     pub fn wait_asleep(&self, patience: Duration) -> Result<(), Errno> {
         self.until(patience, || self.state() == Some('S'))
     }
 
-    /// Its state as `/proc` shows it: `R`, `S`, `T`, `Z` …; `None` when it is gone.
+    /// Its state in `/proc`: `R`, `S`, `T`, `Z` …; `None` when it is gone.
     #[must_use]
     pub fn state(&self) -> Option<char> {
         match asleep::state(self.pid()) {
@@ -333,13 +337,15 @@ impl Program {
         }
     }
 
-    /// Its children as the lab sees them, and their states; those that have ended and were not waited for are in `Z`.
+    /// Its children, by their process numbers in the lab's PID namespace, and their states; those
+    /// that have exited and were not waited for are in `Z`.
     #[must_use]
     pub fn children(&self) -> Vec<(i32, char)> {
         asleep::children(self.pid())
     }
 
-    /// Its children and theirs, whoever will be their parent later. What ends meanwhile is left out.
+    /// Its children and their descendants, even those that will get another parent. Processes that
+    /// exit meanwhile are omitted.
     ///
     /// # Errors
     /// `EMFILE` or `ENFILE`: no descriptor is left.
@@ -359,16 +365,16 @@ impl Program {
         Ok(found)
     }
 
-    /// How many of its children are zombies.
+    /// The number of its children that are zombies.
     #[must_use]
     pub fn zombies(&self) -> usize {
         self.children().iter().filter(|(_, state)| *state == 'Z').count()
     }
 
-    /// Waits until it has so many children, all of them zombies.
+    /// Waits until it has this number of children, all of them zombies.
     ///
     /// # Errors
-    /// `ETIME` after `patience`, `ESRCH` if it has ended.
+    /// `ETIME` after `patience`, `ESRCH` if it has exited.
     pub fn wait_for_zombies(&self, count: usize, patience: Duration) -> Result<(), Errno> {
         self.until(patience, || {
             let children = self.children();
@@ -379,15 +385,16 @@ impl Program {
     /// A copy of one of its descriptors (`pidfd_getfd`(2)): the same open file.
     ///
     /// # Errors
-    /// `EBADF` if it has none of this number, `ESRCH` if it has ended, `EPERM` where tracing is forbidden.
+    /// `EBADF` if it has no such descriptor, `ESRCH` if it has exited, `EPERM` where tracing is
+    /// forbidden.
     pub fn descriptor(&self, number: i32) -> Result<OwnedFd, Errno> {
         pidfd_getfd(&self.process.pidfd, number, PidfdGetfdFlags::empty())
     }
 
-    /// What the kernel knows of one of its TCP sockets, even when no table shows it any more. Touches nothing.
+    /// TCP_INFO of one of its sockets, even one that no table lists any more. Changes nothing.
     ///
     /// # Errors
-    /// As [`Program::descriptor`], and `EOPNOTSUPP` or `ENOTSOCK` for what is no TCP socket.
+    /// As [`Program::descriptor`], and `EOPNOTSUPP` or `ENOTSOCK` if it is not a TCP socket.
     pub fn tcp_info(&self, number: i32) -> Result<TcpInfo, Errno> {
         tcp_info(self.descriptor(number)?)
     }

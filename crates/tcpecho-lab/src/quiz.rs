@@ -1,8 +1,8 @@
-//! Questions about a scenario, made of what happened when it was played.
+//! Questions about a scenario, generated from what happened when it was played.
 //!
-//! A claim that says what was seen ([`Fact`]) becomes a question, and what was seen its answer; wrong answers come from
-//! the other claims of the run and from what such a call, packet or state may be. So no answer is written down anywhere,
-//! and none can be out of date.
+//! A claim with an observed [`Fact`] becomes a question, and the fact is its answer; wrong answers
+//! come from the other claims of the run and from the possible results of such a call, packet or
+//! state. So no answer is written down anywhere, and none can become outdated.
 
 use std::sync::Arc;
 
@@ -18,28 +18,29 @@ mod outcome;
 
 use outcome::{call_of, outcome, verb_of};
 
-/// A question and what may be answered.
+/// A question and its possible answers.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Question {
-    /// Asked before this step, counted from 0.
+    /// The number of the step that it is asked before, from 0.
     pub step: usize,
     /// The question.
     pub text: String,
-    /// What may be answered.
+    /// The possible answers.
     pub alternatives: Vec<String>,
-    /// Which of them was seen.
+    /// The index of the right answer.
     pub right: usize,
-    /// The claim that says so.
+    /// The claim that states the answer.
     pub sentence: String,
     interest: u8,
 }
 
-/// As many alternatives as there are to a question, and questions to a step and to a scenario.
+/// The limits: alternatives per question, questions per step and per scenario.
 const ALTERNATIVES: usize = 4;
 const A_STEP: usize = 2;
 const ALL: usize = 8;
 
-/// The questions of a run, in the order of its steps; `dice` choose and order the alternatives.
+/// Returns the questions of a run, in the order of its steps; `dice` choose and order the
+/// alternatives.
 #[must_use]
 pub fn questions(moments: &[Moment], dice: &mut Dice) -> Vec<Question> {
     let steps = steps(moments);
@@ -61,7 +62,7 @@ pub fn questions(moments: &[Moment], dice: &mut Dice) -> Vec<Question> {
     all
 }
 
-/// Where each step of a scenario begins and ends among the moments.
+/// The range of each step of a scenario among the moments.
 #[must_use]
 pub fn steps(moments: &[Moment]) -> Vec<std::ops::Range<usize>> {
     let is_step =
@@ -72,7 +73,7 @@ pub fn steps(moments: &[Moment]) -> Vec<std::ops::Range<usize>> {
     begins.iter().copied().zip(ends).map(|(begin, end)| begin..end).collect()
 }
 
-/// The most interesting, in the order they were in.
+/// Keeps the most interesting questions in their order.
 fn keep_best(questions: &mut Vec<Question>, most: usize) {
     while questions.len() > most {
         let dullest = (0..questions.len()).rev().min_by_key(|at| questions[*at].interest);
@@ -80,7 +81,7 @@ fn keep_best(questions: &mut Vec<Question>, most: usize) {
     }
 }
 
-/// A claim, and where it stands.
+/// A claim and its place.
 struct Asked<'a> {
     moments: &'a [Moment],
     step: std::ops::Range<usize>,
@@ -110,7 +111,7 @@ impl Asked<'_> {
         Some(Question { step, text, alternatives, right, sentence, interest })
     }
 
-    /// The call is the last one in whose answer the claim's stands.
+    /// Asks about the last call whose result is the claim's.
     fn about_call(&self, seen: &str) -> Option<(String, String, Vec<String>, u8)> {
         let before = self.moments.get(..self.at)?;
         let (answered, program) =
@@ -131,12 +132,12 @@ impl Asked<'_> {
         let who = self.name_of(program, side);
         let call = call_of(&line);
         let text = if called < self.step.start {
-            format!("{who} still waits in {verb}. What does the call come to?")
+            format!("{who} still waits in {verb}. What is the result of the call?")
         } else if earlier == 0 {
-            format!("{who} calls {call}. What does it come to?")
+            format!("{who} calls {call}. What is the result?")
         } else {
             let time = nth(earlier + 1);
-            format!("{who} calls {call} again, for the {time} time. What does it come to?")
+            format!("{who} calls {call} again, for the {time} time. What is the result?")
         };
         let (answer, interest) = outcome(verb, seen);
         let mut pool = self.other_outcomes(verb);
@@ -144,7 +145,7 @@ impl Asked<'_> {
         Some((text, answer, pool, interest))
     }
 
-    /// `The client`, or `Client 2` where there are several in that host.
+    /// `The client`, or `Client 2` if there are several in that host.
     fn name_of(&self, program: &Arc<str>, side: Side) -> String {
         let mut known: Vec<&Arc<str>> = Vec::new();
         for moment in self.moments {
@@ -163,7 +164,7 @@ impl Asked<'_> {
         }
     }
 
-    /// What the same call came to elsewhere in the run.
+    /// The results of the same call elsewhere in the run.
     fn other_outcomes(&self, verb: &str) -> Vec<String> {
         let mut calls: Vec<(&Arc<str>, &str)> = Vec::new();
         let mut outcomes = Vec::new();
@@ -185,7 +186,7 @@ impl Asked<'_> {
         outcomes
     }
 
-    /// Who has it is seen in the tables, not in the claim.
+    /// The socket table tells which end has it, not the claim.
     fn about_time_wait(&self) -> (String, String, Vec<String>, u8) {
         let entered = |side| {
             self.moments[self.step.clone()].iter().any(|moment| {
@@ -200,7 +201,7 @@ impl Asked<'_> {
             (false, false) => "neither",
         };
         let pool = ["the client's host", "the server's host", "both", "neither"].map(String::from);
-        ("Who comes to be in TIME_WAIT in this step?".into(), answer.into(), pool.into(), 5)
+        ("Which end goes to TIME_WAIT in this step?".into(), answer.into(), pool.into(), 5)
     }
 }
 
@@ -221,18 +222,18 @@ fn about_packet(
         pool = vec!["RST".into(), "FIN".into()];
         pool.extend(errors.map(|error| format!("ICMP {error}")));
         let to = from.other();
-        return Some((format!("Which packet comes to the {to}?"), kind.into(), pool, 4));
+        return Some((format!("Which packet arrives at the {to}?"), kind.into(), pool, 4));
     }
-    // Half a sentence is none to ask about.
+    // A sentence that continues another one cannot be asked about.
     let goes_on = ["and ", "nor ", "but "].iter().any(|word| sentence.starts_with(word));
     let text = blanked(sentence, kind).or_else(|| {
-        (!goes_on).then(|| format!("Which packet comes from the {from} ({sentence})?"))
+        (!goes_on).then(|| format!("Which packet does the {from} send ({sentence})?"))
     })?;
     let interest = if matches!(kind, "RST" | "FIN") { 4 } else { 2 };
     Some((text, kind.into(), pool, interest))
 }
 
-/// Where a state was read by the scenario itself.
+/// Asks about a state that the scenario read itself.
 fn about_state_word(sentence: &str, seen: &str) -> Option<(String, String, Vec<String>, u8)> {
     let state = (1..=11).map(TcpState::from_number).find(|state| state.word() == seen)?;
     blanked(sentence, seen).map(|_| about_state(sentence, Side::Client, state))
@@ -240,12 +241,12 @@ fn about_state_word(sentence: &str, seen: &str) -> Option<(String, String, Vec<S
 
 fn about_state(sentence: &str, side: Side, state: TcpState) -> (String, String, Vec<String>, u8) {
     let text = blanked(sentence, state.word())
-        .unwrap_or_else(|| format!("In which state is the {side}'s socket then ({sentence})?"));
+        .unwrap_or_else(|| format!("In which state is the {side}'s socket ({sentence})?"));
     let pool = (1..=11).map(TcpState::from_number).filter(|state| *state != TcpState::Close);
     (text, state.word().into(), pool.map(|state| state.word().into()).collect(), 3)
 }
 
-/// The sentence with a gap for that word, if it has the word.
+/// The sentence with a gap for that word, if it contains the word.
 fn blanked(sentence: &str, word: &str) -> Option<String> {
     let is_part = |letter: char| letter.is_alphanumeric() || matches!(letter, '_' | '-');
     let (at, _) = sentence.match_indices(word).find(|(at, _)| {
@@ -258,7 +259,7 @@ fn blanked(sentence: &str, word: &str) -> Option<String> {
     Some(format!("Fill in: {before}____{}", &sentence[at + word.len()..]))
 }
 
-/// The answer and wrong ones, those from the run itself first.
+/// The answer and wrong answers, those from the run itself first.
 fn choose(answer: &str, pool: Vec<String>, dice: &mut Dice) -> Vec<String> {
     let mut chosen = vec![answer.to_string()];
     let mut rest: Vec<String> = Vec::new();
@@ -268,7 +269,7 @@ fn choose(answer: &str, pool: Vec<String>, dice: &mut Dice) -> Vec<String> {
         }
     }
     while chosen.len() < ALTERNATIVES && !rest.is_empty() {
-        // The nearer to the front, the likelier: what the run has shown confuses most.
+        // An answer nearer to the front is chosen more often: what the run has shown confuses most.
         let at = dice.below(rest.len()).min(dice.below(rest.len()));
         chosen.push(rest.remove(at));
     }

@@ -1,4 +1,4 @@
-//! A scenario or a trial that was played, and how it went.
+//! The result of playing a scenario or a trial.
 
 use tcpecho_os::failed::Failed;
 
@@ -9,7 +9,7 @@ use crate::stage::{Played, Stage};
 use crate::text::Text;
 use crate::timeline::{Moment, Timeline, What};
 
-/// How a scenario went.
+/// The verdict on a scenario.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Verdict {
     /// Every claim held; their number.
@@ -26,11 +26,11 @@ pub enum Verdict {
 
 /// A scenario or a trial that was played, with everything that happened.
 pub struct Run {
-    /// What it says.
+    /// The text of the scenario or trial.
     pub text: &'static Text,
     /// The address family it was played over.
     pub family: Family,
-    /// How it went.
+    /// The verdict.
     pub verdict: Verdict,
     /// What happened; `None` if it was skipped.
     pub timeline: Option<Timeline>,
@@ -41,7 +41,8 @@ pub struct Run {
 }
 
 impl Run {
-    /// A run that was interrupted, with what had happened by then; `None` if it had not begun.
+    /// Makes the run of a scenario that was interrupted, with what had happened by then; `None` if
+    /// it had not begun.
     #[must_use]
     pub fn interrupted(text: &'static Text, family: Family, timeline: Option<Timeline>) -> Self {
         let held = timeline.as_ref().map(|timeline| {
@@ -54,7 +55,7 @@ impl Run {
         Run { timeline, ..Run::unplayed(text, family, Verdict::Interrupted(held)) }
     }
 
-    /// A run that this host cannot make.
+    /// Makes a run that this host cannot play.
     pub(crate) fn skipped(text: &'static Text, family: Family, why: &Failed) -> Self {
         Run::unplayed(text, family, Verdict::Skipped(why.to_string()))
     }
@@ -63,7 +64,7 @@ impl Run {
         Run { text, family, verdict, timeline: None, shortened: Vec::new(), conduct: None }
     }
 
-    /// A run that is over.
+    /// Makes a run that has ended.
     pub(crate) fn over(
         text: &'static Text,
         stage: &Stage,

@@ -20,7 +20,7 @@ pub struct Scenario {
 macro_rules! scenarios {
     ($($file:ident)*) => {
         $(mod $file;)*
-        /// Every scenario, in the order in which the book comes to them.
+        /// All scenarios, in the order of the book.
         pub static SCENARIOS: &[&Scenario] = &[$(&$file::SCENARIO),*];
     };
 }
@@ -76,7 +76,7 @@ scenarios! {
 }
 
 impl Scenario {
-    /// The scenario of that name.
+    /// Returns the scenario of that name.
     #[must_use]
     pub fn named(name: &str) -> Option<&'static Scenario> {
         SCENARIOS.iter().copied().find(|scenario| scenario.text.name == name)

@@ -1,4 +1,4 @@
-//! The two ends of the wire, and what they are called on it.
+//! The two ends of the wire, and their names and addresses.
 
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -12,7 +12,7 @@ pub enum Side {
     Server,
 }
 
-/// IPv4 or IPv6; the hosts always have an address of each.
+/// The address family; the hosts always have an address of each.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Family {
     /// IPv4.
@@ -34,7 +34,7 @@ impl Side {
         }
     }
 
-    /// 0 or 1, for a table with a row for each.
+    /// 0 or 1, to index a table with a row for each side.
     #[must_use]
     pub fn index(self) -> usize {
         self as usize
@@ -71,7 +71,7 @@ impl Family {
     /// Both.
     pub const BOTH: [Family; 2] = [Family::V4, Family::V6];
 
-    /// Length of the prefix of a host's network.
+    /// The prefix length of a host's network.
     #[must_use]
     pub fn prefix(self) -> u8 {
         match self {
@@ -80,7 +80,8 @@ impl Family {
         }
     }
 
-    /// The unspecified address: what a server binds to for all of this family, and a default route's destination.
+    /// The unspecified address: a server binds it for every address of this family, and it is the
+    /// destination of the default route.
     #[must_use]
     pub fn any(self) -> IpAddr {
         match self {
@@ -89,7 +90,7 @@ impl Family {
         }
     }
 
-    /// The router between the hosts, whose errors the wire sends.
+    /// The address of the router between the hosts, which the wire's ICMP errors come from.
     #[must_use]
     pub fn router(self) -> IpAddr {
         match self {

@@ -1,8 +1,7 @@
-//! The vocabulary of scenarios: two hosts, programs on strings in them, steps, and claims that have to hold.
+//! What scenarios are written with: two hosts, agents in them, steps, and claims that must hold.
 //!
-//! A scenario is written as steps and claims in reading order; what it says here is at once the test, the page that
-//! `explain` shows, and the chapter in the documentation. Nothing here sleeps to let something happen: packets are held,
-//! programs stopped, and events waited for.
+//! Nothing here sleeps to give an event time to happen: packets are held, programs are stopped, and
+//! events are waited for.
 
 use std::ffi::OsString;
 use std::fmt;
@@ -26,11 +25,12 @@ use crate::two_hosts::{Options, TwoHosts};
 use crate::wire::RuleId;
 use tcpecho_os::tcp_state::TcpState;
 
-/// How long anything that has to happen may take. Generous: it is only waited out by what fails.
+/// How long an expected event may take. Only a failing claim waits this long.
 pub const PATIENCE: Duration = Duration::from_secs(60);
-/// How long the wire may take to come to what was sent before; only waited out where somebody sends without a pause.
+/// How long the wire may take to process the packets that were sent; the full time passes only
+/// while a host sends without a pause.
 const SETTLES: Duration = Duration::from_secs(5);
-/// The port that servers listen on; there is nobody else in the host.
+/// The port that servers listen on; the host has no other servers.
 pub const PORT: u16 = 7;
 
 /// Why a scenario could not be played to its end.
@@ -45,7 +45,7 @@ impl Broken {
         Broken { why: why.into(), missing: false }
     }
 
-    /// Whether this kernel lacks what the scenario is about, a sysctl or a counter.
+    /// Whether this kernel lacks what the scenario needs, a sysctl or a counter.
     #[must_use]
     pub fn is_missing(&self) -> bool {
         self.missing
@@ -65,7 +65,7 @@ impl From<TimedOut> for Broken {
 }
 
 impl From<Failed> for Broken {
-    /// Programs aside, only a sysctl or a counter that is looked for can be missing.
+    /// Apart from programs, only a sysctl or a counter can be missing.
     fn from(error: Failed) -> Self {
         Broken { why: error.to_string(), missing: error.errno == Errno::NOENT }
     }
@@ -77,17 +77,17 @@ impl From<Errno> for Broken {
     }
 }
 
-/// What playing a scenario came to.
+/// The result of playing a scenario.
 pub type Played = Result<(), Broken>;
 
-/// Packets that the wire keeps ([`Stage::keep`]).
+/// Packets that the wire holds ([`Stage::keep`]).
 pub struct Kept {
     rule: RuleId,
     mark: usize,
     matcher: Matcher,
 }
 
-/// Where a scenario is played.
+/// The place where a scenario is played, and the record of its claims.
 pub struct Stage {
     two: TwoHosts,
     family: Family,
@@ -98,11 +98,12 @@ pub struct Stage {
     shortened: Vec<Shortened>,
     patience: Patience,
     impossible: Option<String>,
-    /// Where the timeline was before the last step.
+    /// The mark of the timeline before the last step.
     step: AtomicUsize,
 }
 
-/// How long what has to happen may take: [`PATIENCE`], and more while the kernel's timers are those of this machine.
+/// How long an expected event may take: [`PATIENCE`], and longer while this machine's own timers
+/// are used.
 #[derive(Clone)]
 struct Patience(Arc<Mutex<Duration>>);
 
@@ -113,7 +114,7 @@ impl Patience {
 }
 
 impl Stage {
-    /// Two hosts, and the command that starts an [agent](crate::agent).
+    /// Makes two hosts. `agent` is the command that starts an [agent](crate::agent).
     ///
     /// # Errors
     /// Whatever [`TwoHosts::new`] needs and this system refuses.
@@ -121,7 +122,7 @@ impl Stage {
         Stage::on(&Options { family, cable, ..Options::default() }, agent)
     }
 
-    /// The same, with everything that can be said about the hosts.
+    /// Makes two hosts with these options.
     ///
     /// # Errors
     /// As [`Stage::new`].
@@ -144,7 +145,7 @@ impl Stage {
         })
     }
 
-    /// Leaves the kernel's timers as this machine has them, and waits for them.
+    /// Keeps the kernel's timers as this machine has them and waits for them.
     pub fn in_real_time(&mut self) {
         self.real_time = true;
     }
@@ -155,8 +156,8 @@ impl Stage {
         self.real_time
     }
 
-    /// Shortens a timer of that host's kernel to these values of its settings; in real time it is set to this machine's
-    /// own instead. Tells how long the kernel tries at least.
+    /// Shortens a timer of that host's kernel to these values of its settings; in real time, sets
+    /// it to this machine's own values instead. Returns the minimum time that the kernel tries.
     ///
     /// # Errors
     /// As [`crate::Host::set_sysctl`].
@@ -165,7 +166,7 @@ impl Stage {
         let here = if self.real_time { own.values.clone() } else { to.to_vec() };
         for (key, value) in timer.keys().iter().zip(&here) {
             match self.two.host(side).set_sysctl(key, &value.to_string()) {
-                // A younger setting that this kernel does not have.
+                // A newer setting, which this kernel does not have.
                 Err(failed) if tcpecho_lab_os::netns::is_missing(failed.errno) => {}
                 set => set?,
             }
@@ -173,20 +174,22 @@ impl Stage {
         let here = Setting { timer, values: here };
         let time = here.time();
         if self.real_time {
-            // The kernel looks when a timer expires: it may be nearly twice as long, and timers are late by an eighth.
+            // The kernel checks the limit when a timer expires: it may take nearly twice as long,
+            // and timers are late by up to an eighth.
             *self.patience.0.lock().unwrap_or_else(PoisonError::into_inner) += time * 5 / 2;
         }
         self.shortened.push(Shortened { side, own, here });
         Ok(time)
     }
 
-    /// What was shortened; in real time, what would have been.
+    /// The timers that were shortened; in real time, those that would have been.
     #[must_use]
     pub fn shortened(&self) -> &[Shortened] {
         &self.shortened
     }
 
-    /// How long anything that has to happen may take: [`PATIENCE`], and in real time as much longer as the kernel.
+    /// How long an expected event may take: [`PATIENCE`], and in real time the kernel's time on
+    /// top.
     #[must_use]
     pub fn patience(&self) -> Duration {
         self.patience.get()
@@ -198,53 +201,53 @@ impl Stage {
         &self.two
     }
 
-    /// The same, to switch hosts off and on.
+    /// The hosts and the wire, to switch hosts off and on.
     pub fn two_mut(&mut self) -> &mut TwoHosts {
         &mut self.two
     }
 
-    /// IPv4 or IPv6.
+    /// The address family of the scenario.
     #[must_use]
     pub fn family(&self) -> Family {
         self.family
     }
 
-    /// For a scenario that makes up results of calls: skips it where calls cannot be observed.
+    /// Skips a scenario that injects results of system calls where calls cannot be traced.
     ///
     /// # Errors
-    /// They cannot.
+    /// System calls cannot be traced here.
     pub fn need_injection(&mut self) -> Played {
         doctor::try_observing().map_err(|failed| {
-            self.impossible = Some(format!("system calls cannot be observed here: {failed}"));
+            self.impossible = Some(format!("system calls cannot be traced here: {failed}"));
             Broken::from(failed)
         })
     }
 
-    /// Why the scenario cannot be played here, if that is so.
+    /// Why the scenario cannot be played on this host, if it cannot.
     #[must_use]
     pub fn impossible(&self) -> Option<&str> {
         self.impossible.as_deref()
     }
 
-    /// Says what is done next.
+    /// Records the next step.
     pub fn step(&self, sentence: &str) {
         self.step.store(self.two.timeline.mark(), Relaxed);
         self.two.timeline.step(sentence);
     }
 
-    /// A sentence that has to hold.
+    /// Records a claim.
     pub fn claim(&mut self, sentence: &str, holds: bool) {
         self.record(sentence, holds, String::new(), None);
     }
 
-    /// A sentence that holds if `seen` is what is `wanted`; if not, what was seen stands beside it.
+    /// Claims that `seen` is `wanted`; if not, the note says what was seen.
     pub fn claim_is(&mut self, sentence: &str, seen: &str, wanted: &str) {
         let note =
             if seen == wanted { String::new() } else { format!("seen: {seen}; wanted: {wanted}") };
         self.record(sentence, seen == wanted, note, Some(Fact::Answer(seen.into())));
     }
 
-    /// A sentence that holds if `seen` is one of those; for what the kernel leaves open.
+    /// Claims that `seen` is one of `wanted`, where the kernel leaves the outcome open.
     pub fn claim_is_one_of(&mut self, sentence: &str, seen: &str, wanted: &[&str]) {
         let holds = wanted.contains(&seen);
         let note = if holds {
@@ -255,18 +258,19 @@ impl Stage {
         self.record(sentence, holds, note, None);
     }
 
-    /// A sentence that holds once such a packet has arrived, at the latest after [`PATIENCE`].
+    /// Claims that such a packet arrives within [`PATIENCE`].
     pub fn claim_packet(&mut self, sentence: &str, matcher: &Matcher) {
         self.claim_packet_since(sentence, 0, matcher);
     }
 
-    /// As [`Stage::claim_packet`], of packets since the mark ([`crate::Timeline::mark`]).
+    /// Claims that such a packet arrives after the mark ([`crate::Timeline::mark`]), within
+    /// [`PATIENCE`].
     pub fn claim_packet_since(&mut self, sentence: &str, mark: usize, matcher: &Matcher) {
         let seen = self.two.wire.wait_delivered(matcher, mark, self.patience());
         self.record_packet(sentence, seen.as_ref());
     }
 
-    /// A sentence that holds if this packet was seen.
+    /// Records a claim that holds if the packet was seen.
     pub(crate) fn record_packet(&mut self, sentence: &str, seen: Result<&PacketMoment, &TimedOut>) {
         let note = seen.err().map(ToString::to_string).unwrap_or_default();
         let fact = seen.ok().map(|seen| {
@@ -277,8 +281,8 @@ impl Stage {
         self.record(sentence, seen.is_ok(), note, fact);
     }
 
-    /// A sentence that holds once a socket with our port in that host has this state, or has had it since the last step, as
-    /// a look or the packets prove; at the latest after [`PATIENCE`].
+    /// Claims that a socket with our port in that host has this state, or has had it since the last
+    /// step, as the socket table or the packets prove; within [`PATIENCE`].
     pub fn claim_state(&mut self, sentence: &str, side: Side, state: TcpState) {
         let seen = self.wait_for_state(side, state);
         let note = seen.as_ref().err().map(ToString::to_string).unwrap_or_default();
@@ -317,8 +321,8 @@ impl Stage {
         has_been
     }
 
-    /// A sentence that holds once no connection with this port is left in that host, `TIME_WAIT` included, at the latest
-    /// after [`PATIENCE`]. There is no event for it; the table is looked at again and again.
+    /// Claims that no connection with this port is left in that host, `TIME_WAIT` included, within
+    /// [`PATIENCE`]. The kernel has no event for this, so the socket table is polled.
     pub fn claim_none_left(&mut self, sentence: &str, side: Side, port: u16) {
         let mut glances = Glances::within(self.patience());
         let mut left = self.connections(side, port);
@@ -344,7 +348,7 @@ impl Stage {
             .record(Place::Lab, What::Claim { sentence: sentence.into(), holds, note, fact });
     }
 
-    /// How many claims were made, and those that did not hold.
+    /// The number of claims that were made, and the claims that failed.
     #[must_use]
     pub fn verdict(&self) -> (usize, &[String]) {
         (self.claims, &self.failed)
@@ -355,18 +359,18 @@ impl Stage {
         self.two.wire.add(rule);
     }
 
-    /// From now on the wire keeps such packets.
+    /// Holds such packets on the wire from now on.
     #[must_use]
     pub fn keep(&self, matcher: Matcher) -> Kept {
         let mark = self.two.timeline.mark();
         Kept { rule: self.two.wire.add(Rule::hold(matcher.clone())), mark, matcher }
     }
 
-    /// Waits until the wire has kept one of those, and lets it go on; what came after it was the same again, sent by an
-    /// impatient kernel, and is thrown away. None are kept any more.
+    /// Waits until the wire holds such a packet, releases it, and discards the retransmissions of
+    /// it that came later. Further packets are not held.
     ///
     /// # Errors
-    /// None came.
+    /// No such packet was sent.
     pub fn let_go(&self, kept: &Kept) -> Played {
         let first = self.two.wire.wait_for(&kept.matcher, kept.mark, PATIENCE)?;
         self.two.wire.remove(kept.rule);
@@ -375,11 +379,11 @@ impl Stage {
         Ok(())
     }
 
-    /// As [`Stage::let_go`], and what comes after it is kept as before, until [`Stage::forget`]: where the same again would be
-    /// answered with RST.
+    /// As [`Stage::let_go`], but later packets are held until [`Stage::forget`], where a
+    /// retransmission would be answered with RST.
     ///
     /// # Errors
-    /// None came.
+    /// No such packet was sent.
     pub fn let_one_go(&self, kept: &Kept) -> Played {
         let first = self.two.wire.wait_for(&kept.matcher, kept.mark, PATIENCE)?;
         self.two.wire.release(first.number);
@@ -387,10 +391,11 @@ impl Stage {
         Ok(())
     }
 
-    /// Waits until the wire has kept one of those, and throws away all that it has. None are kept any more.
+    /// Waits until the wire holds such a packet, and discards all that it holds. Further packets
+    /// are not held.
     ///
     /// # Errors
-    /// None came.
+    /// No such packet was sent.
     pub fn forget(&self, kept: &Kept) -> Played {
         self.two.wire.wait_for(&kept.matcher, kept.mark, PATIENCE)?;
         self.two.wire.remove(kept.rule);
@@ -398,7 +403,7 @@ impl Stage {
         Ok(())
     }
 
-    /// The connections with this port at either end in that host; what listens is none.
+    /// The connections in that host with this port at either end, without listening sockets.
     #[must_use]
     pub fn connections(&self, side: Side, port: u16) -> Vec<TcpSocket> {
         let mut sockets = self.two.host(side).sockets(self.family);
@@ -409,26 +414,27 @@ impl Stage {
         sockets
     }
 
-    /// A program on strings in that host.
+    /// Starts an agent in that host.
     ///
     /// # Errors
-    /// It could not be started.
+    /// The agent could not be started.
     pub fn actor(&self, side: Side) -> Result<Actor, Broken> {
         self.actor_with(side, |launch| launch)
     }
 
-    /// A program on strings that may not have ports below 1024, as an ordinary user's may not.
+    /// Starts an agent without the privilege to bind ports below 1024, like an ordinary user's
+    /// program.
     ///
     /// # Errors
-    /// It could not be started.
+    /// The agent could not be started.
     pub fn ordinary_actor(&self, side: Side) -> Result<Actor, Broken> {
         self.actor_with(side, Launch::with_ordinary_ports)
     }
 
-    /// A program on strings that is started in a special way.
+    /// Starts an agent with a modified [`Launch`].
     ///
     /// # Errors
-    /// It could not be started.
+    /// The agent could not be started.
     pub fn actor_with(
         &self,
         side: Side,
@@ -440,12 +446,12 @@ impl Stage {
         Ok(Actor { program, patience: self.patience.clone() })
     }
 
-    /// From now on every program that starts is observed.
+    /// Traces the system calls of every program that starts from now on.
     pub fn observe_calls(&self) {
         self.two.observe_calls();
     }
 
-    /// A server that listens with this backlog, SO_REUSEADDR set.
+    /// Starts a server that listens with this backlog, with SO_REUSEADDR set.
     ///
     /// # Errors
     /// One of its calls failed.
@@ -453,7 +459,7 @@ impl Stage {
         self.listening_with(backlog, |launch| launch)
     }
 
-    /// The same, started in a special way.
+    /// Starts such a server with a modified [`Launch`].
     ///
     /// # Errors
     /// One of its calls failed.
@@ -467,16 +473,16 @@ impl Stage {
         server.must("setsockopt reuseaddr on")?;
         server.must(&format!("bind {} {PORT}", self.family.any()))?;
         server.must(&format!("listen {backlog}"))?;
-        // No packet tells of it, after which the states would be looked at.
+        // listen sends no packet, after which the states would be sampled.
         self.two.look_at_states();
         Ok(server)
     }
 
-    /// Waits until so many connections wait for the server's accept: the last packet of a handshake arrives after
-    /// connect has returned.
+    /// Waits until this number of connections is in the server's accept queue: the last packet of a
+    /// handshake arrives after connect has returned.
     ///
     /// # Errors
-    /// There never were so many.
+    /// The queue never reached that length.
     pub fn wait_for_queue(&self, length: u32) -> Played {
         let what = format!("{length} connections in the accept queue");
         let wanted =
@@ -485,7 +491,7 @@ impl Stage {
         Ok(())
     }
 
-    /// A client with a socket that has not been connected.
+    /// Starts a client with an unconnected socket.
     ///
     /// # Errors
     /// One of its calls failed.
@@ -495,10 +501,10 @@ impl Stage {
         Ok(client)
     }
 
-    /// So many clients that have connected and are the server's whole accept queue.
+    /// Starts this number of connected clients, which fill the server's accept queue.
     ///
     /// # Errors
-    /// One of their calls failed, or there never were so many.
+    /// One of their calls failed, or the queue never reached that length.
     pub fn queued_clients(&self, count: u32) -> Result<Vec<Actor>, Broken> {
         let mut clients = Vec::new();
         for _ in 0..count {
@@ -510,13 +516,13 @@ impl Stage {
         Ok(clients)
     }
 
-    /// What a client says to connect to the server.
+    /// The agent's command that connects to the server.
     #[must_use]
     pub fn connect_line(&self) -> String {
         format!("connect {} {PORT}", Side::Server.address(self.family))
     }
 
-    /// A client and a server that has accepted it.
+    /// Starts a client and a server that has accepted it.
     ///
     /// # Errors
     /// One of their calls failed.
@@ -527,8 +533,8 @@ impl Stage {
         Ok((client, server))
     }
 
-    /// A client with so many connections, and a server that has given each to a child (UNP 5.10). The server's listening
-    /// socket is its number 0.
+    /// Starts a client with this number of connections, and a server that has given each to a child
+    /// (UNP 5.10). The server's listening socket is its number 0.
     ///
     /// # Errors
     /// One of their calls failed.
@@ -549,8 +555,8 @@ impl Stage {
         if self.family == Family::V4 { '4' } else { '6' }
     }
 
-    /// Every packet that was sent so far, in the order in which the wire first saw them. On a busy machine the wire comes
-    /// to it later than the program whose call sent it returns, so that is waited for.
+    /// All packets that were sent so far, in the order in which the wire first saw them. Waits for
+    /// the wire: on a busy machine it processes a packet after the call that sent it has returned.
     #[must_use]
     pub fn packets(&self) -> Vec<PacketMoment> {
         self.two.wire.settle(SETTLES);
@@ -563,27 +569,27 @@ impl Stage {
             .collect()
     }
 
-    /// How many such packets the wire has seen, whatever became of them.
+    /// The number of such packets that the wire has seen, delivered or not.
     #[must_use]
     pub fn count(&self, matcher: &Matcher) -> usize {
         self.packets().iter().filter(|seen| matcher.matches(seen.from, &seen.packet)).count()
     }
 
-    /// Whether any packet was treated so.
+    /// Whether the wire has given any packet this verdict.
     #[must_use]
     pub fn any_verdict(&self, verdict: Verdict) -> bool {
         self.packets().iter().any(|seen| seen.verdict == verdict)
     }
 }
 
-/// A program that makes one system call for each line it is told ([`crate::agent`]).
+/// A program that makes one system call for each command ([`crate::agent`]).
 pub struct Actor {
     program: Program,
     patience: Patience,
 }
 
 impl Actor {
-    /// The program itself: signals, exit, descriptors.
+    /// The program itself: signals, exit status, descriptors.
     #[must_use]
     pub fn program(&self) -> &Program {
         &self.program
@@ -592,25 +598,25 @@ impl Actor {
     /// The local port of its newest socket.
     ///
     /// # Errors
-    /// It has none.
+    /// The socket has no local port.
     pub fn port(&self) -> Result<u16, Broken> {
         let name = self.must("getsockname")?;
         let port = name.rsplit(':').next().and_then(|port| port.parse().ok());
         port.ok_or_else(|| Broken::new(format!("no port in: {name}")))
     }
 
-    /// Makes a call and gives what it came to: `ok …` or an errno's name.
+    /// Makes a call and returns the result: `ok …` or the name of an errno.
     ///
     /// # Errors
-    /// No answer within [`PATIENCE`].
+    /// The agent does not answer within [`PATIENCE`].
     pub fn call(&self, line: &str) -> Result<String, Broken> {
         Ok(self.program.ask(line, self.patience.get())?)
     }
 
-    /// Makes a call that has to work.
+    /// Makes a call that must succeed.
     ///
     /// # Errors
-    /// It did not.
+    /// The call failed.
     pub fn must(&self, line: &str) -> Result<String, Broken> {
         let answer = self.call(line)?;
         if answer.starts_with("ok") {
@@ -620,36 +626,36 @@ impl Actor {
         }
     }
 
-    /// Ends it; when this returns, all its descriptors are closed.
+    /// Ends the agent; when this returns, all its descriptors are closed.
     ///
     /// # Errors
-    /// It has not ended within [`PATIENCE`].
+    /// It has not exited within [`PATIENCE`].
     pub fn end(&self) -> Result<(), Broken> {
         self.begin("exit 0")?;
         self.program.wait(self.patience.get())?;
         Ok(())
     }
 
-    /// Makes a call that will block; [`Actor::outcome`] tells what it came to.
+    /// Starts a call that will block; [`Actor::outcome`] returns its result.
     ///
     /// # Errors
-    /// The program is gone.
+    /// The agent has exited.
     pub fn begin(&self, line: &str) -> Result<(), Broken> {
         Ok(self.program.say(line)?)
     }
 
-    /// What the call that was begun came to.
+    /// The result of the call that was started.
     ///
     /// # Errors
-    /// Nothing within [`PATIENCE`].
+    /// No result within [`PATIENCE`].
     pub fn outcome(&self) -> Result<String, Broken> {
         Ok(self.program.next_line(self.patience.get())?)
     }
 
-    /// Receives until it has so many bytes, as the book's readn does; tells how many each recv gave.
+    /// Receives this number of bytes, as the book's readn does; returns the size of each recv.
     ///
     /// # Errors
-    /// A recv failed, or the stream ended before.
+    /// A recv failed, or the stream ended early.
     pub fn receive_all(&self, bytes: usize) -> Result<Vec<usize>, Broken> {
         let mut pieces = Vec::new();
         while let missing @ 1.. = bytes - pieces.iter().sum::<usize>() {

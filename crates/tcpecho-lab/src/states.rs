@@ -18,7 +18,7 @@ mod proof;
 
 use proof::Proof;
 
-/// A look at one host's sockets, from any thread.
+/// The socket table of one host, readable from any thread.
 #[derive(Debug)]
 pub struct States {
     door: Mutex<SockDiag>,
@@ -31,7 +31,7 @@ impl States {
     }
 
     /// All TCP sockets of one family. A socket that was reset and is still open is in no table:
-    /// [`crate::Program::tcp_info`] sees it.
+    /// [`crate::Program::tcp_info`] reads it.
     ///
     /// # Errors
     /// Those of netlink; in practice none.
@@ -39,14 +39,14 @@ impl States {
         self.door().tcp_sockets(family == Family::V6)
     }
 
-    /// Ends all sockets from outside, `TIME_WAIT` included; tells how many.
+    /// Destroys all sockets, `TIME_WAIT` included; returns their number.
     pub fn destroy_all(&self) -> usize {
         let mut door = self.door();
         let both = [false, true].map(|ipv6| door.tcp_sockets(ipv6).unwrap_or_default());
         both.iter().flatten().filter(|socket| door.destroy(socket).is_ok()).count()
     }
 
-    /// Ends one socket from outside.
+    /// Destroys one socket.
     ///
     /// # Errors
     /// `ENOENT` if it has gone, `EOPNOTSUPP` if this kernel cannot (`CONFIG_INET_DIAG_DESTROY`).
@@ -59,10 +59,10 @@ impl States {
     }
 }
 
-/// Writes every change of a state to the timeline, whenever it is told to look.
+/// Records every change of a state on the timeline, each time the table is sampled.
 ///
-/// A look is a sample: programs and packets may have brought a socket through several states since the last one. What TCP's
-/// state machine and the packets prove is filled in; what they leave open is marked.
+/// Programs and packets may have brought a socket through several states since the last sample.
+/// What TCP's state machine and the packets prove is filled in; what they leave open is marked.
 pub(crate) struct Watch {
     timeline: Timeline,
     families: Vec<Family>,
@@ -83,10 +83,10 @@ struct Sockets {
     last: BTreeMap<(SocketAddr, SocketAddr), TcpState>,
 }
 
-/// An end of a connection: in which host, its own address and the other's.
+/// An end of a connection: the host, its own address and the peer's.
 type Ends = (usize, SocketAddr, SocketAddr);
 
-/// Connections that proofs are kept of; a program can make as many as it likes.
+/// The number of connections for which proofs are kept; a program can make any number.
 const MOST_PROOFS: usize = 8192;
 
 impl Watch {
@@ -94,7 +94,7 @@ impl Watch {
         Watch { timeline: timeline.clone(), families: families.into(), seen: Mutex::default() }
     }
 
-    /// Looks at this host from now on, or no more.
+    /// Watches this host from now on, or no longer.
     pub(crate) fn set(&self, side: Side, states: Option<States>) {
         let mut seen = self.seen();
         seen.hosts[side.index()] = Sockets { states, last: BTreeMap::new() };
@@ -112,7 +112,7 @@ impl Watch {
 }
 
 impl Seen {
-    /// The tables come first: then no change is seen before the packet that brought it about.
+    /// The tables come first: then no change is seen before the packet that caused it.
     fn look(&mut self, families: &[Family], timeline: &Timeline) {
         let now = Side::BOTH.map(|side| self.hosts[side.index()].table(families));
         let proofs = &mut self.proofs;
@@ -166,7 +166,7 @@ impl Sockets {
     }
 }
 
-/// What this packet proves about the end that sent it and about the end that it arrived at.
+/// What this packet proves about the end that sent it and the end that it arrived at.
 fn learn(proofs: &mut HashMap<Ends, Proof>, seen: &PacketMoment) {
     let (Some((source, destination)), Some(tcp)) = (seen.packet.ends(), seen.packet.tcp()) else {
         return;
@@ -177,7 +177,7 @@ fn learn(proofs: &mut HashMap<Ends, Proof>, seen: &PacketMoment) {
     if seen.verdict.is_first_sight() && seen.verdict != Verdict::Injected {
         proofs.entry((seen.from.index(), source, destination)).or_default().sends(tcp);
     }
-    // What arrives changed is not known here.
+    // The content of a packet that arrives changed is not known here.
     if seen.verdict.has_arrived()
         && !matches!(seen.verdict, Verdict::Corrupted | Verdict::Rewritten)
     {
@@ -186,7 +186,7 @@ fn learn(proofs: &mut HashMap<Ends, Proof>, seen: &PacketMoment) {
     }
 }
 
-/// A socket of IPv6 that has a connection over IPv4 says so in its addresses.
+/// An IPv6 socket with a connection over IPv4 has mapped addresses.
 fn canonical(address: SocketAddr) -> SocketAddr {
     SocketAddr::new(address.ip().to_canonical(), address.port())
 }

@@ -1,11 +1,13 @@
-//! The settings that every host starts with: what would otherwise leak in from this machine, or differ from run to run.
+//! The settings that every host starts with: those that this machine would otherwise determine, or
+//! that differ from run to run.
 
 use std::time::Duration;
 
-/// The smallest retransmission timeout: nothing is sent again because the machine is busy. It is a metric of the host's
-/// routes, which every kernel has; the sysctl `tcp_rto_min_us` came with Linux 6.11.
+/// The minimum retransmission timeout: a busy machine must not cause retransmissions. It is a
+/// metric of the host's routes, which every kernel has; the sysctl `tcp_rto_min_us` came with Linux
+/// 6.11.
 pub(crate) const RTO_MIN: Duration = Duration::from_secs(1);
-/// The sysctl with the same meaning. A locked metric of the route goes before it.
+/// The sysctl with the same meaning. A locked metric of the route takes precedence.
 pub(crate) const RTO_MIN_KEY: &str = "net.ipv4.tcp_rto_min_us";
 
 /// Key, value and why. A key that this kernel does not have is skipped.

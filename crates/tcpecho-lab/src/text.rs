@@ -1,10 +1,11 @@
-//! What a scenario says, as data: the page of `lab explain`, and what its play function must make come true.
+//! What a scenario says, as data: the page of `lab explain`, and the steps and claims that its play
+//! function makes.
 
 use crate::pace::Timer;
 
 /// The text of a scenario or a trial.
 ///
-/// The play function makes the same steps and claims; tests compare what it made with what stands here.
+/// The play function makes the same steps and claims; the tests compare both.
 #[derive(Debug)]
 pub struct Text {
     /// Its name on the command line.

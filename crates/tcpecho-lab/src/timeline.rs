@@ -1,4 +1,5 @@
-//! All that happened, in one order: packets, states, lines, exits, steps and claims, each a moment.
+//! The timeline: everything that happened, in one order. Packets, states, lines, exits, steps and
+//! claims are moments of it.
 
 use std::fmt;
 use std::net::SocketAddr;
@@ -19,8 +20,9 @@ pub use verdict::Verdict;
 
 /// Everything that happened in a lab; copies are the same timeline.
 ///
-/// What programs and their packets do has no limit, and what is kept of it has one: the first and the last moments, some
-/// megabytes of each, and a [`What::Omitted`] that counts those between. What the experiment itself does is all kept.
+/// Programs and packets have no limit, and what is kept of them has one: some megabytes of the
+/// first and of the last moments, and a [`What::Omitted`] that counts those between. What the
+/// experiment itself does is kept completely.
 #[derive(Debug, Clone)]
 pub struct Timeline(Arc<Inner>);
 
@@ -39,10 +41,10 @@ struct State {
     is_frozen: bool,
 }
 
-/// What is kept of a timeline: far more than any scenario makes.
+/// The limits of a timeline: far more than any scenario makes.
 const KEPT: Limits = Limits { first: 8 << 20, last: 8 << 20 };
 
-/// How many moments of a timeline were not kept.
+/// The number of moments that were not kept.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 pub struct Omitted {
     /// Packets.
@@ -75,11 +77,11 @@ impl Omitted {
 /// Something that happened, where and when.
 #[derive(Debug, Clone)]
 pub struct Moment {
-    /// Since the timeline began. Never less than that of the moment before.
+    /// The time since the timeline began. Never less than that of the moment before.
     pub at: Duration,
-    /// Where.
+    /// Where it happened.
     pub place: Place,
-    /// What.
+    /// What happened.
     pub what: What,
 }
 
@@ -88,83 +90,84 @@ pub struct Moment {
 pub enum Place {
     /// In a host.
     Host(Side),
-    /// Between them.
+    /// On the wire between them.
     Wire,
-    /// In whoever conducts the experiment.
+    /// In the program that conducts the experiment.
     Lab,
 }
 
 /// What happened.
 #[derive(Debug, Clone)]
 pub enum What {
-    /// A packet was seen by the wire, or left it later.
+    /// The wire saw a packet, or released it later.
     Packet(PacketMoment),
-    /// Bytes passed that are no packet which the lab understands; they were delivered.
+    /// Bytes passed that are not a packet the lab understands; they were delivered.
     Unparsed {
-        /// Who sent them.
+        /// The side that sent them.
         from: Side,
-        /// How many.
+        /// Their number.
         length: usize,
-        /// What is wrong with them.
+        /// The error in them.
         why: &'static str,
     },
-    /// A socket entered, changed or left the kernel's table.
+    /// A socket entered, changed in or left the kernel's table.
     State {
         /// The host's own end.
         local: SocketAddr,
-        /// The other end; unspecified for a listener.
+        /// The peer's end; unspecified for a listening socket.
         remote: SocketAddr,
-        /// `None`: it was not there.
+        /// `None` if it was not there.
         before: Option<TcpState>,
-        /// `None`: it is gone.
+        /// `None` if it is gone.
         now: Option<TcpState>,
-        /// Between two looks; whether there was another state between, nothing proves. Else the one followed the other.
+        /// Whether this is a sample: nothing proves that there was no other state between.
+        /// Otherwise the one state followed the other.
         sampled: bool,
     },
-    /// A program runs.
+    /// A program was started.
     Started {
-        /// Which one.
+        /// Its name.
         program: Arc<str>,
-        /// Its process number as the lab sees it.
+        /// Its process number in the lab's PID namespace.
         pid: i32,
     },
     /// Every system call of a program will be on the timeline, from its first on.
     Observed {
-        /// Which one.
+        /// Its name.
         program: Arc<str>,
     },
-    /// An observed program enters or leaves a system call.
+    /// A traced program enters or leaves a system call.
     Call(CallMoment),
-    /// A signal reaches an observed program.
+    /// A signal reaches a traced program.
     Signal {
-        /// Which one.
+        /// Its name.
         program: Arc<str>,
-        /// Which of its processes or threads, by its number inside the host; `None`: the program's first.
+        /// The process or thread, by its number inside the host; `None` for the program's first.
         task: Option<i32>,
         /// The signal's name.
         signal: String,
     },
-    /// A program was told something on its standard input.
+    /// A line was typed on a program's stdin.
     Input {
-        /// Which one.
+        /// Its name.
         program: Arc<str>,
-        /// What, without the newline.
+        /// The line, without the newline.
         line: String,
     },
     /// A program wrote a line.
     Output {
-        /// Which one.
+        /// Its name.
         program: Arc<str>,
-        /// Where.
+        /// The stream.
         stream: Stream,
-        /// What, without the newline; bytes that are no UTF-8 are replaced.
+        /// The line, without the newline; invalid UTF-8 is replaced.
         line: String,
     },
-    /// A program ended.
+    /// A program exited.
     Exit {
-        /// Which one.
+        /// Its name.
         program: Arc<str>,
-        /// How.
+        /// How it exited.
         exit: Exit,
     },
     /// A setting of a host's kernel was changed.
@@ -174,32 +177,34 @@ pub enum What {
         /// Its new value.
         value: String,
     },
-    /// The smallest retransmission timeout of a host's connections was set (its routes' `rto_min`).
+    /// The minimum retransmission timeout of a host's connections was set (`rto_min` of its
+    /// routes).
     RtoMin(Duration),
-    /// Something was done to the experiment: cable cut, host powered off, signal sent.
+    /// A step of the experiment: cable cut, host powered off, signal sent.
     Step(String),
-    /// A sentence that had to hold.
+    /// A claim was checked.
     Claim {
         /// The sentence.
         sentence: String,
-        /// Whether it did.
+        /// Whether it holds.
         holds: bool,
         /// What was seen instead, or where the claim comes from.
         note: String,
-        /// What was seen, where it can be asked for ([`crate::quiz`]).
+        /// What was seen, if it can be asked for ([`crate::quiz`]).
         fact: Option<Fact>,
     },
-    /// The lab itself could not do something.
+    /// The lab itself failed to do something.
     Trouble(String),
-    /// So many moments between the one before and the one after were not kept: there were too many.
+    /// This number of moments between the one before and the one after was not kept: there were too
+    /// many.
     Omitted {
-        /// How many.
+        /// Their number.
         moments: usize,
     },
 }
 
 impl What {
-    /// Whether a program or its packets can make as many of it as they like.
+    /// Whether a program or its packets can make any number of them.
     fn is_dispensable(&self) -> bool {
         matches!(
             self,
@@ -212,7 +217,7 @@ impl What {
         )
     }
 
-    /// About how much memory it takes beside its own structure.
+    /// The approximate memory it takes beside its own structure.
     fn heap(&self) -> usize {
         match self {
             What::Packet(seen) => seen.packet.bytes().len() + seen.line.len() + seen.note.len(),
@@ -224,28 +229,28 @@ impl What {
     }
 }
 
-/// What a claim is about, as it was seen.
+/// The observation that a claim is about.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Fact {
-    /// What a call came to, in an agent's words.
+    /// The result of a call, in an agent's words.
     Answer(String),
     /// A packet that arrived.
     Packet {
-        /// Who sent it.
+        /// The side that sent it.
         from: Side,
-        /// What it was: `SYN`, `SYN-ACK`, `FIN`, `RST`, `data`, `ACK`, or `ICMP` and what it says.
+        /// Its kind: `SYN`, `SYN-ACK`, `FIN`, `RST`, `data`, `ACK`, or `ICMP` and the message.
         kind: String,
     },
     /// The state of a socket.
     State {
-        /// In which host.
+        /// The host.
         side: Side,
         /// Its state.
         state: TcpState,
     },
 }
 
-/// Which stream a line came from.
+/// The stream of a line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Stream {
     /// Standard output.
@@ -254,27 +259,28 @@ pub enum Stream {
     Err,
 }
 
-/// A packet and what became of it.
+/// A packet and what happened to it.
 #[derive(Debug, Clone)]
 pub struct PacketMoment {
-    /// The packet's own number; a packet that waits in the wire has a second moment with the same number.
+    /// The packet's number; a packet that waited in the wire has a second moment with the same
+    /// number.
     pub number: u64,
-    /// Which side it comes from, or would come from if the wire had not made it.
+    /// The side it comes from, or would come from if the wire had not made it.
     pub from: Side,
-    /// The packet as the wire got it (or made it), before anything was done to it.
+    /// The packet as the wire received it (or made it), before any change.
     pub packet: Packet,
-    /// In one line, numbers relative to the connection's first: `SYN seq=0 win=64240 mss=1460`.
+    /// The packet in one line, with relative sequence numbers: `SYN seq=0 win=64240 mss=1460`.
     pub line: String,
-    /// What was done with it.
+    /// What the wire did with it.
     pub verdict: Verdict,
-    /// Why, in the words of the rule, or empty.
+    /// The reason, in the words of the rule, or empty.
     pub note: String,
 }
 
-/// What was waited for did not happen in time.
+/// An expected event did not happen in time.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TimedOut {
-    /// What should have happened.
+    /// The expected event.
     pub what: String,
     /// How long it was waited for.
     pub after: Duration,
@@ -289,7 +295,7 @@ impl fmt::Display for TimedOut {
 impl std::error::Error for TimedOut {}
 
 impl Timeline {
-    /// An empty timeline that begins now.
+    /// Makes an empty timeline that begins now.
     #[must_use]
     pub fn new() -> Self {
         Timeline(Arc::new(Inner {
@@ -304,23 +310,23 @@ impl Timeline {
         }))
     }
 
-    /// Since it began.
+    /// The time since it began.
     #[must_use]
     pub fn elapsed(&self) -> Duration {
         self.0.start.elapsed()
     }
 
-    /// When it began, by the clock on the wall.
+    /// When it began, by the wall clock.
     #[must_use]
     pub fn began(&self) -> SystemTime {
         self.0.epoch
     }
 
-    /// Adds what happens now, and returns its time.
+    /// Records a moment now, and returns its time.
     #[allow(clippy::must_use_candidate, reason = "the time is rarely wanted")]
     pub fn record(&self, place: Place, what: What) -> Duration {
         let mut state = self.lock();
-        // The clock is read under the lock: the order of the moments is that of their times.
+        // The clock is read under the lock: the moments are in the order of their times.
         let moment = Moment { at: self.elapsed(), place, what };
         let at = moment.at;
         let (bytes, dispensable) =
@@ -334,18 +340,19 @@ impl Timeline {
         at
     }
 
-    /// Adds a step of the experiment.
+    /// Records a step of the experiment.
     pub fn step(&self, text: impl Into<String>) {
         self.record(Place::Lab, What::Step(text.into()));
     }
 
-    /// How many moments there were: a mark to look for later ones from.
+    /// The number of moments so far: a mark to look for later ones from.
     #[must_use]
     pub fn mark(&self) -> usize {
         self.lock().moments.count()
     }
 
-    /// All moments from the mark on, 0 for all; where some were not kept, [`What::Omitted`] counts them.
+    /// All moments from the mark on, 0 for all; where some were not kept, [`What::Omitted`] counts
+    /// them.
     #[must_use]
     pub fn since(&self, mark: usize) -> Vec<Moment> {
         let state = self.lock();
@@ -359,30 +366,30 @@ impl Timeline {
         moments
     }
 
-    /// Calls `body` with every moment that is kept from the mark on, and returns the mark behind the last. Nobody can add
-    /// one meanwhile.
+    /// Calls `body` with every kept moment from the mark on, and returns the mark after the last.
+    /// No moment can be added meanwhile.
     pub(crate) fn each_since(&self, mark: usize, body: impl FnMut(&Moment)) -> usize {
         let state = self.lock();
         state.moments.since(mark).map(|(_, moment)| moment).for_each(body);
         state.moments.count()
     }
 
-    /// What was not kept of it.
+    /// The number of moments that were not kept.
     #[must_use]
     pub fn omitted(&self) -> Omitted {
         self.lock().omitted
     }
 
-    /// Everything from now on, as it happens.
+    /// Follows everything that happens from now on.
     #[must_use]
     pub fn follow(&self) -> Follower {
         Follower { next: self.mark(), timeline: self.clone() }
     }
 
-    /// Waits until a moment from the mark on is what `wanted` looks for, past or future.
+    /// Waits until `wanted` finds a moment from the mark on, past or future.
     ///
     /// # Errors
-    /// [`TimedOut`], which says `what`, if it has not happened within `patience`.
+    /// [`TimedOut`] after `patience`; the error calls it `what`.
     pub fn wait_for<T>(
         &self,
         mark: usize,
@@ -393,7 +400,7 @@ impl Timeline {
         self.find(mark, patience, what, wanted).map(|(_, found)| found)
     }
 
-    /// The same, with the mark behind that moment.
+    /// As [`Timeline::wait_for`], and returns the mark after that moment.
     ///
     /// # Errors
     /// As [`Timeline::wait_for`].
@@ -423,14 +430,14 @@ impl Timeline {
         }
     }
 
-    /// Keeps what has happened so far and records nothing from now on: an experiment that is interrupted stays as it was.
-    /// Followers reach its end.
+    /// Keeps what has happened so far and records nothing from now on: an interrupted experiment
+    /// stays as it was. Followers reach its end.
     pub fn freeze(&self) {
         self.lock().is_frozen = true;
         self.0.grown.notify_all();
     }
 
-    /// Keeps no more of the beginning and of the end than so many bytes each, of what comes from now on.
+    /// Keeps at most this number of bytes each of the beginning and of the end, from now on.
     pub fn keep(&self, bytes: usize) {
         self.lock().moments.limit(Limits { first: bytes, last: bytes });
     }
@@ -440,7 +447,8 @@ impl Timeline {
     }
 }
 
-/// Reads a timeline while it grows. Whoever reads it slower than it grows misses what is not kept.
+/// Reads a timeline while it grows. A reader that is slower than the timeline misses what is not
+/// kept.
 #[derive(Debug)]
 pub struct Follower {
     timeline: Timeline,
@@ -448,13 +456,14 @@ pub struct Follower {
 }
 
 impl Follower {
-    /// The mark behind the last moment that was read.
+    /// The mark after the last moment that was read.
     #[must_use]
     pub fn mark(&self) -> usize {
         self.next
     }
 
-    /// The next moment; `None` if there is none within `patience`, which may be without end, or if the timeline is frozen.
+    /// The next moment; `None` if there is none within `patience`, which may be unlimited, or if
+    /// the timeline is frozen.
     pub fn next(&mut self, patience: Option<Duration>) -> Option<Moment> {
         let end = patience.map(|patience| Instant::now() + patience);
         let grown = &self.timeline.0.grown;
@@ -550,9 +559,10 @@ mod tests {
         assert!(follower.next(None).is_some() && follower.next(None).is_none());
     }
 
-    /// A gigabyte of lines is not kept, and what is missing is counted; the experiment's own moments are all there.
+    /// A gigabyte of lines is not kept, the missing lines are counted, and the experiment's own
+    /// moments are complete.
     #[test]
-    fn what_programs_write_without_end_is_not_kept() {
+    fn endless_output_is_not_kept() {
         let timeline = Timeline::new();
         let mut slow = timeline.follow();
         timeline.step("before");

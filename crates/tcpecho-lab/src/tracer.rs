@@ -1,8 +1,10 @@
-//! Sees the system calls of a program, of its threads and of its children, and can make one fail that would not.
+//! Traces the system calls of a program, of its threads and of its children, and can inject
+//! failures.
 //!
-//! Each observed program has a thread that traces it (ptrace(2)) from its first instruction to the end of its last child.
-//! What the program sees stays the same, but for time: an interrupted call starts again or fails as its handler says,
-//! and a signal that nobody handles, which tracing makes the kernel deliver all the same, interrupts nothing.
+//! Each traced program has a thread that traces it (ptrace(2)) from its first instruction to the
+//! exit of its last child. The program notices only the time: an interrupted call is restarted or
+//! fails as its handler says, and a signal without a handler, which the kernel delivers only
+//! because of the tracing, interrupts nothing.
 
 use std::collections::HashSet;
 use std::os::fd::OwnedFd;
@@ -23,7 +25,7 @@ mod words;
 
 use watch::{Log, Watch};
 
-/// A result that is made up: the call is not executed.
+/// An injected result: the call is not executed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Injection {
     call: String,
@@ -34,18 +36,18 @@ pub struct Injection {
 /// Which of the calls of a name fail.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum When {
-    /// The nth of the whole program, counted from 1.
+    /// The nth call of the whole program, counted from 1.
     Nth(u32),
-    /// Every one.
+    /// Every call.
     Every,
 }
 
-/// What is wanted of a tracer.
+/// The task of a tracer.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Wanted {
-    /// All calls on the timeline; else only those that were injected.
+    /// Whether all calls are recorded; otherwise only the injected ones are.
     pub(crate) calls: bool,
-    /// Reading and writing the standard streams, too.
+    /// Whether reads and writes of the standard streams are recorded, too.
     pub(crate) streams: bool,
     pub(crate) injections: Vec<Injection>,
 }
@@ -55,7 +57,7 @@ impl Injection {
         Injection { call: call.into(), when, errno }
     }
 
-    /// `accept` is also accept4(2), and so on: a library may say the one for the other.
+    /// `accept` is also accept4(2), and so on: a library may use the one for the other.
     fn is_of(&self, name: &str) -> bool {
         let kin: &[&str] = match self.call.as_str() {
             "accept" => &["accept", "accept4"],
@@ -72,8 +74,8 @@ impl Injection {
     }
 }
 
-/// Which threads of a program stand still because of SIGSTOP. `/proc` calls a traced thread's state `t`, whatever the
-/// reason.
+/// The threads of a program that SIGSTOP has stopped. `/proc` reports a stopped tracee as `t`,
+/// whatever the reason.
 #[derive(Debug, Default)]
 pub(crate) struct Still(Mutex<HashSet<i32>>);
 
@@ -94,7 +96,7 @@ pub(crate) struct Tracer {
 }
 
 impl Tracer {
-    /// Waits for the program that is to start on the other end of the gate, which goes with
+    /// Waits for the program that will start at the other end of the gate, which is passed with
     /// [`tcpecho_lab_os::host_init::Start`].
     pub(crate) fn begin(
         program: Arc<str>,
@@ -103,7 +105,7 @@ impl Tracer {
         timeline: &Timeline,
     ) -> Result<(Self, OwnedFd), Failed> {
         if tcpecho_os::signal::is_ignored(rustix::process::Signal::CHILD.as_raw()) {
-            // The kernel would reap the tracees before the tracer hears of their end.
+            // The kernel would reap the tracees before the tracer learns of their exits.
             let operation = "trace system calls while SIGCHLD is ignored here".into();
             return Err(Failed { operation, errno: Errno::CHILD });
         }
@@ -121,7 +123,8 @@ impl Tracer {
         self.thread.is_finished()
     }
 
-    /// Waits until the last of the program's processes is gone; what stood in the way of tracing it, if anything.
+    /// Waits until the last of the program's processes has exited; returns the error that prevented
+    /// the tracing, if any.
     pub(crate) fn join(self) -> Result<(), Failed> {
         self.thread.join().unwrap_or_else(|_| {
             Err(Failed { operation: "the tracer's thread".into(), errno: Errno::IO })

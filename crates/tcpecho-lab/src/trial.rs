@@ -8,7 +8,8 @@
 //! A *pair* has a program under test at either end, and only the hosts and the wire act: it shows how two programs behave
 //! with each other.
 //!
-//! Each claim on the program has a [`Fault`] for its contrary; the gravest is the verdict.
+//! Each claim about the program names the [`Fault`] that its failure proves; the gravest fault is
+//! the verdict.
 
 use std::ffi::OsString;
 
@@ -46,7 +47,7 @@ mod server;
 pub use crate::conduct::{Conduct, Fault};
 pub use command::CommandLine;
 
-/// How the reason begins if a server under test never listened.
+/// The beginning of the reason if a server under test never listened.
 pub const NOT_LISTENING: &str = "the program does not listen";
 
 /// A boundary condition for a program under test, or for two.
@@ -76,7 +77,7 @@ pub fn all() -> impl Iterator<Item = &'static Trial> {
 }
 
 impl Trial {
-    /// The trial of that name for programs that take these sides.
+    /// Returns the trial of that name for programs that take these sides.
     #[must_use]
     pub fn named(name: &str, sides: &[Side]) -> Option<&'static Trial> {
         trials(sides).iter().copied().find(|trial| trial.text.name == name)

@@ -1,4 +1,4 @@
-//! The whole laboratory: a client host, a server host, the wire between them and the timeline of it all.
+//! The whole laboratory: a client host, a server host, the wire between them, and their timeline.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
@@ -14,38 +14,38 @@ use crate::states::Watch;
 use crate::timeline::Timeline;
 use crate::wire::{Ferry, Wire};
 
-/// How a laboratory is to be made.
+/// Configures a laboratory.
 #[derive(Debug, Clone)]
 pub struct Options {
-    /// Whose sockets are watched; the hosts have addresses of both.
+    /// The address family whose sockets are watched; the hosts have addresses of both.
     pub family: Family,
-    /// Watch the sockets of the other family, too.
+    /// Whether the sockets of the other family are watched, too.
     pub both_families: bool,
-    /// Write every change of a socket's state to the timeline, looked for after each packet. It costs about a
-    /// millisecond for each, so bulk data may want it off.
+    /// Whether every change of a socket's state is recorded, sampled after each packet. It costs
+    /// about a millisecond per packet, so bulk data may want it off.
     pub watch_states: bool,
-    /// Largest packet of the hosts' interfaces, in bytes.
+    /// The MTU of the hosts' interfaces, in bytes.
     pub mtu: u32,
     /// What the wire is made of.
     pub cable: Cable,
-    /// What supplies the hosts, to end them from another thread.
+    /// Supplies the hosts, so that another thread can end them.
     pub power: Power,
 }
 
-/// Two hosts and the wire between them. Dropping it ends all programs and leaves nothing behind; so does the death of the
-/// process that made it.
+/// Two hosts and the wire between them. Dropping it ends all programs and leaves nothing behind; so
+/// does the exit of the process that made it.
 pub struct TwoHosts {
     /// The host that connects.
     pub client: Host,
     /// The host that listens.
     pub server: Host,
-    /// What is between them.
+    /// The wire between them.
     pub wire: Wire,
-    /// All that happens.
+    /// The record of everything that happens.
     pub timeline: Timeline,
     watch: Arc<Watch>,
     observed: Arc<AtomicBool>,
-    // Last: the wire's thread outlives the hosts.
+    // Last, because the wire's thread outlives the hosts.
     _ferry: Ferry,
 }
 
@@ -63,7 +63,7 @@ impl Default for Options {
 }
 
 impl TwoHosts {
-    /// Makes it. Both hosts are up, and packets pass untouched.
+    /// Makes the laboratory. Both hosts are up, and the wire passes packets unchanged.
     ///
     /// # Errors
     /// The first operation that this system refuses; [`crate::doctor`] says what to do about it.
@@ -90,7 +90,7 @@ impl TwoHosts {
         Ok(lab)
     }
 
-    /// The host at this end.
+    /// The host on this side.
     #[must_use]
     pub fn host(&self, side: Side) -> &Host {
         match side {
@@ -99,7 +99,7 @@ impl TwoHosts {
         }
     }
 
-    /// The host at this end, to switch off or on.
+    /// The host on this side, to switch it off or on.
     pub fn host_mut(&mut self, side: Side) -> &mut Host {
         match side {
             Side::Client => &mut self.client,
@@ -107,28 +107,29 @@ impl TwoHosts {
         }
     }
 
-    /// Whether states are looked at after each packet.
+    /// Sets whether states are sampled after each packet.
     pub fn watch_states(&self, on: bool) {
         let watch = Arc::clone(&self.watch);
         let look: Arc<dyn Fn() + Send + Sync> = Arc::new(move || watch.look());
         self.wire.after_each_packet(on.then_some(look));
     }
 
-    /// From now on every program that starts is observed: its system calls go to the timeline ([`crate::Launch::observed`]).
+    /// Traces every program that starts from now on: its system calls go to the timeline
+    /// ([`crate::Launch::observed`]).
     pub fn observe_calls(&self) {
         self.observed.store(true, Relaxed);
     }
 
-    /// Looks at the states of all sockets now, and writes what has changed to the timeline.
+    /// Samples the states of all sockets now and records the changes.
     pub fn look_at_states(&self) {
         self.watch.look();
     }
 
-    /// Has the states of all sockets looked at again and again from now on, packets or not: no packet tells that a program
-    /// listens. Dropping what this returns ends it.
+    /// Samples the states of all sockets repeatedly from now on, also without packets: no packet
+    /// tells that a program listens. Dropping the returned value ends it.
     ///
     /// # Errors
-    /// `EAGAIN` when no thread can be started.
+    /// `EAGAIN` if no thread can be started.
     pub fn keep_looking(&self) -> Result<Looking, Failed> {
         let (stop, stopped) = channel::<()>();
         let watch = Arc::clone(&self.watch);
@@ -152,7 +153,7 @@ impl TwoHosts {
         self.server.set_sysctl(key, value)
     }
 
-    /// Sets the smallest retransmission timeout of both hosts' connections.
+    /// Sets the minimum retransmission timeout of both hosts' connections.
     ///
     /// # Errors
     /// As [`Host::set_rto_min`].
@@ -162,10 +163,10 @@ impl TwoHosts {
     }
 }
 
-/// How long until the next look: soon for whoever reads it, and seldom for a processor.
+/// The interval of the samples: short for a reader, long for a processor.
 const BETWEEN_LOOKS: Duration = Duration::from_millis(25);
 
-/// A thread that looks at the states of all sockets ([`TwoHosts::keep_looking`]).
+/// A thread that samples the states of all sockets ([`TwoHosts::keep_looking`]).
 #[derive(Debug)]
 pub struct Looking {
     stop: Option<Sender<()>>,

@@ -1,7 +1,8 @@
-//! The wire: a thread of our own carries packets between the hosts' interfaces, and does to them what the rules say.
+//! The wire: a thread that carries packets between the hosts' interfaces and applies the rules to
+//! them.
 //!
-//! Every packet is parsed, judged and recorded before it goes on. What changes the wire ([`Wire::add`], [`Wire::cut`],
-//! [`Wire::release`]) is in force when the call returns.
+//! Every packet is parsed, judged and recorded before it is delivered. A change of the wire
+//! ([`Wire::add`], [`Wire::cut`], [`Wire::release`]) is in force when the call returns.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
@@ -40,13 +41,13 @@ pub(crate) struct Ferry {
     thread: Option<JoinHandle<()>>,
 }
 
-/// A rule's name on its wire, to take it away with.
+/// Identifies a rule of a wire, to remove it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RuleId(u64);
 
-#[allow(clippy::must_use_candidate, reason = "what they tell is often not wanted")]
+#[allow(clippy::must_use_candidate, reason = "their results are often not needed")]
 impl Wire {
-    /// A wire that nothing is plugged into yet.
+    /// Makes a wire without hosts.
     pub(crate) fn new(timeline: &Timeline) -> Result<(Wire, Ferry), Failed> {
         let wake = EventFd::new().map_err(Failed::at("eventfd"))?;
         let switch = Mutex::new(Switch::new(timeline.clone()));
@@ -58,7 +59,7 @@ impl Wire {
         Ok((wire.clone(), Ferry { wire, thread }))
     }
 
-    /// Adds a rule behind the others; of all rules, the first that applies to a packet decides.
+    /// Adds a rule after the others; the first rule that matches a packet decides.
     pub fn add(&self, rule: Rule) -> RuleId {
         RuleId(self.lock().add(rule, false))
     }
@@ -68,12 +69,12 @@ impl Wire {
         RuleId(self.lock().add(rule, true))
     }
 
-    /// Takes a rule away; packets that it holds stay held.
+    /// Removes a rule; packets that it holds stay held.
     pub fn remove(&self, rule: RuleId) {
         self.lock().rules.retain(|(id, _)| *id != rule.0);
     }
 
-    /// The rules that still befall packets, in the order in which they are asked.
+    /// The rules that can still apply to packets, in the order in which they are tried.
     #[must_use]
     pub fn rules(&self) -> Vec<(RuleId, Rule)> {
         let switch = self.lock();
@@ -81,12 +82,12 @@ impl Wire {
         alive.map(|(id, rule)| (RuleId(*id), rule.clone())).collect()
     }
 
-    /// What the chance of rules added from now on comes from; 0 if nobody says so.
+    /// Sets the seed of the rules that are added from now on; the default is 0.
     pub fn seed(&self, seed: u64) {
         self.lock().seed = seed;
     }
 
-    /// Takes all rules away.
+    /// Removes all rules.
     pub fn clear(&self) {
         self.lock().rules.clear();
     }
@@ -103,39 +104,40 @@ impl Wire {
         self.lock().cut = false;
     }
 
-    /// The packets that wait to be released, the oldest first, as they were when they came.
+    /// The held packets, the oldest first, as they arrived.
     #[must_use]
     pub fn held(&self) -> Vec<PacketMoment> {
         self.lock().held.iter().map(|waiting| waiting.moment.clone()).collect()
     }
 
-    /// Lets a held packet go on, by its number. False if it is not held.
+    /// Releases a held packet by its number; false if it is not held.
     pub fn release(&self, number: u64) -> bool {
         self.lock().release(|moment| moment.number == number) > 0
     }
 
-    /// Lets every held packet go on that is such a one, in the order they came; tells how many.
+    /// Releases every held packet that matches, in the order of arrival; returns their number.
     pub fn release_all(&self, matcher: &Matcher) -> usize {
         self.lock().release(|moment| matcher.matches(moment.from, &moment.packet))
     }
 
-    /// Answers every held packet that is such a one with a router's error, and throws it away; tells how many.
+    /// Answers every held packet that matches with a router's ICMP error and discards it; returns
+    /// their number.
     pub fn answer(&self, matcher: &Matcher, error: IcmpError) -> usize {
         self.lock().answer(|moment| matcher.matches(moment.from, &moment.packet), error)
     }
 
-    /// Throws held packets away; tells how many.
+    /// Discards every held packet that matches; returns their number.
     pub fn discard(&self, matcher: &Matcher) -> usize {
         self.lock().discard(|moment| matcher.matches(moment.from, &moment.packet))
     }
 
-    /// Gives a host a packet of our own, as if it came from the other side. It is not judged.
+    /// Delivers a packet to a host, as if it came from the other side. No rule applies to it.
     pub fn inject(&self, to: Side, bytes: &[u8], note: &str) {
         self.lock().inject(to, bytes, note);
     }
 
-    /// Waits until such a packet has been seen, whatever became of it, since the mark ([`Timeline::mark`]; 0 for the
-    /// beginning).
+    /// Waits until the wire has seen such a packet, whatever happened to it, since the mark
+    /// ([`Timeline::mark`]; 0 for the beginning).
     ///
     /// # Errors
     /// [`TimedOut`] after `patience`.
@@ -148,7 +150,7 @@ impl Wire {
         self.wait(matcher, mark, patience, "", |moment| moment.verdict.is_first_sight())
     }
 
-    /// As [`Wire::wait_for`], until such a packet has arrived: the receiving kernel has dealt with it by then.
+    /// Waits until such a packet has been delivered: the receiving kernel has processed it by then.
     ///
     /// # Errors
     /// [`TimedOut`] after `patience`.
@@ -160,7 +162,8 @@ impl Wire {
     ) -> Result<PacketMoment, TimedOut> {
         let found =
             self.wait(matcher, mark, patience, " delivered", |moment| moment.verdict.has_arrived());
-        // A packet is recorded and delivered under one lock; who has it after the record comes after the delivery.
+        // A packet is recorded and delivered under one lock; whoever takes the lock after the
+        // record comes after the delivery.
         drop(self.lock());
         found
     }
@@ -182,7 +185,8 @@ impl Wire {
         })
     }
 
-    /// Waits until it has seen every packet that a host has sent so far; at most for `patience`.
+    /// Waits until the wire has seen every packet that a host has sent so far, for at most
+    /// `patience`.
     pub fn settle(&self, patience: Duration) {
         let settled = || {
             let switch = self.lock();
@@ -195,7 +199,8 @@ impl Wire {
         crate::glances::until(patience, settled);
     }
 
-    /// Has `look` called by the wire's thread after each packet, before the next is taken: the moment to look at states.
+    /// Sets a function that the wire's thread calls after each packet, before the next one: the
+    /// moment to sample states.
     pub(crate) fn after_each_packet(&self, look: Option<Arc<dyn Fn() + Send + Sync>>) {
         self.lock().look = look;
     }
@@ -205,7 +210,7 @@ impl Wire {
         self.wake();
     }
 
-    /// Takes a host's plug out; its interface goes with it.
+    /// Unplugs a host; its interface is removed.
     pub(crate) fn unplug(&self, side: Side) {
         self.lock().ends[side.index()] = None;
         self.wake();

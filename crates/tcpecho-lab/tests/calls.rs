@@ -1,4 +1,5 @@
-//! System calls are seen as they are made, changed where that was asked for, and nothing else changes.
+//! Traced system calls: they are recorded as they are made, injected results are the only change,
+//! and the program notices nothing else.
 
 use tcpecho_lab::timeline::{CallMoment, Outcome, Phase};
 use tcpecho_lab::{Launch, When};
@@ -6,7 +7,7 @@ use tcpecho_lab::{Launch, When};
 mod common;
 use common::*;
 
-/// Why nothing can be observed here, if so.
+/// Whether calls cannot be traced here; prints why.
 fn cannot_observe() -> bool {
     let failed = tcpecho_lab::doctor::try_observing().err();
     if let Some(failed) = &failed {
@@ -15,7 +16,7 @@ fn cannot_observe() -> bool {
     failed.is_some()
 }
 
-/// Two hosts in which every program is observed.
+/// Two hosts in which every program is traced.
 fn observed(family: Family, body: impl FnOnce(Lab)) {
     if !cannot_observe() {
         Lab::with(family, |lab| {
@@ -34,7 +35,7 @@ fn calls(lab: &Lab) -> Vec<(Place, CallMoment)> {
     calls.collect()
 }
 
-/// What a side's calls on sockets came to, as an agent would say it.
+/// The results of a side's calls on sockets, in an agent's words.
 fn results(lab: &Lab, side: Side) -> Vec<(&'static str, String)> {
     let of_side = calls(lab).into_iter().filter(|(place, _)| *place == Place::Host(side));
     let results = of_side.filter_map(|(_, call)| {
@@ -50,7 +51,7 @@ fn results(lab: &Lab, side: Side) -> Vec<(&'static str, String)> {
 }
 
 #[test]
-fn what_is_observed_is_what_the_program_says() {
+fn traced_calls_match_the_agents_answers() {
     for family in Family::BOTH {
         observed(family, |lab| {
             let (client, server) = lab.connected();
@@ -85,7 +86,7 @@ fn what_is_observed_is_what_the_program_says() {
             assert_eq!(results(&lab, Side::Client), client_s);
             let mut server_s = ok(&["socket", "setsockopt", "bind", "listen", "accept4"]);
             server_s.extend(heard);
-            // What a program does when it ends.
+            // The calls of a program's exit.
             server_s.extend(ok(&["close", "close"]));
             assert_eq!(results(&lab, Side::Server), server_s);
             let text: Vec<String> = calls(&lab).iter().map(|(_, call)| call.to_string()).collect();
@@ -109,7 +110,7 @@ fn what_is_observed_is_what_the_program_says() {
 }
 
 #[test]
-fn an_interrupted_call_starts_again_or_fails_as_its_handler_says() {
+fn an_interrupted_call_is_restarted_or_fails_as_its_handler_says() {
     observed(Family::V4, |lab| {
         let server = lab.listening();
         for (handler, answer) in [("norestart", "EINTR"), ("restart", "ok")] {
@@ -119,7 +120,7 @@ fn an_interrupted_call_starts_again_or_fails_as_its_handler_says() {
             server.wait_asleep_in(tcpecho_lab_os::system_call::ACCEPT4, PATIENCE).unwrap();
             server.signal(Signal::USR1).unwrap();
             if answer == "ok" {
-                // It is asleep in the same call again, once the handler has run.
+                // It sleeps in the same call again after the handler has run.
                 let again = |moment: &tcpecho_lab::Moment| match &moment.what {
                     What::Call(call) if call.phase == Phase::EntersAgain => Some(()),
                     _ => None,
@@ -154,10 +155,11 @@ fn an_interrupted_call_starts_again_or_fails_as_its_handler_says() {
 }
 
 #[test]
-fn a_signal_that_nobody_handles_interrupts_nothing() {
+fn a_signal_without_a_handler_interrupts_nothing() {
     observed(Family::V4, |lab| {
         let server = lab.listening();
-        // With a time limit the kernel does not restart accept, it fails; but only if there is something to deliver.
+        // With a timeout the kernel does not restart accept, which fails; but only if a signal is
+        // delivered.
         assert_eq!(server.ask("setsockopt rcvtimeo 60000", PATIENCE).unwrap(), "ok");
         server.say("0: accept").unwrap();
         server.wait_asleep_in(tcpecho_lab_os::system_call::ACCEPT4, PATIENCE).unwrap();
@@ -175,7 +177,7 @@ fn a_signal_that_nobody_handles_interrupts_nothing() {
 }
 
 #[test]
-fn an_injected_call_is_not_made_and_says_so() {
+fn an_injected_call_is_not_executed_and_is_marked() {
     if cannot_observe() {
         return;
     }
@@ -191,7 +193,7 @@ fn an_injected_call_is_not_made_and_says_so() {
             ("bind 0.0.0.0 7", "ok"),
             ("listen 1", "EOPNOTSUPP"),
             ("accept", "ECONNABORTED"),
-            // This one is real: the socket does not listen.
+            // This error is real: the socket does not listen.
             ("accept", "EINVAL"),
         ] {
             let said = server.ask(line, PATIENCE).unwrap();
@@ -207,7 +209,7 @@ fn an_injected_call_is_not_made_and_says_so() {
 }
 
 #[test]
-fn children_and_threads_are_observed_and_stay_their_parents_to_wait_for() {
+fn children_and_threads_are_traced_and_their_parents_can_wait_for_them() {
     observed(Family::V4, |lab| {
         let (client, server) = lab.connected();
         assert!(server.ask("fork", PATIENCE).unwrap().starts_with("ok"));
@@ -234,7 +236,7 @@ fn children_and_threads_are_observed_and_stay_their_parents_to_wait_for() {
 }
 
 #[test]
-fn an_observed_program_stops_goes_on_and_ends_as_any_other() {
+fn a_traced_program_stops_continues_and_exits_like_any_other() {
     observed(Family::V4, |lab| {
         let agent = lab.agent(Side::Client);
         for _ in 0..20 {
@@ -259,7 +261,7 @@ fn an_observed_program_stops_goes_on_and_ends_as_any_other() {
 }
 
 #[test]
-fn any_program_is_observed_with_its_streams_and_threads() {
+fn any_program_is_traced_with_its_streams_and_threads() {
     observed(Family::V4, |lab| {
         let script =
             "import threading\nthreading.Thread(target=lambda: print('there', flush=True)).start()";
@@ -267,7 +269,7 @@ fn any_program_is_observed_with_its_streams_and_threads() {
             Ok(program) => program,
             Err(failed) => return eprintln!("SKIP: {failed}"),
         };
-        // Nothing is waited for but a slow start.
+        // Only a slow start takes this time.
         assert_eq!(threaded.wait(6 * PATIENCE).unwrap().1, Exit::Exited(0));
         let told: Vec<_> = calls(&lab).into_iter().map(|(_, call)| call).collect();
         let wrote = told.iter().find(|call| call.arguments.starts_with("1, \"there"));

@@ -1,4 +1,4 @@
-//! Nothing is left: not after an orderly end, not after the lab itself is killed.
+//! Nothing is left after a normal exit, nor after the lab itself is killed.
 
 use std::collections::BTreeSet;
 use std::io::{BufRead, BufReader};
@@ -14,7 +14,7 @@ use common::*;
 
 const ROLE: &str = "TCPECHO_LAB_TEST_ROLE";
 
-/// Not a test: what the tests below run in a process of its own.
+/// Not a test: the tests below run it in a process of its own.
 #[test]
 fn victim() {
     match std::env::var(ROLE).as_deref() {
@@ -24,7 +24,7 @@ fn victim() {
             }
             let _alive = (busy(&lab, Side::Client), busy(&lab, Side::Server), lab.connected());
             println!("pids {}", numbers(&lab));
-            // Until it is killed, or whoever wants to kill it has gone.
+            // Until it is killed, or the test that would kill it has gone.
             let _ = std::io::stdin().read_line(&mut String::new());
         }),
         Ok("ends well") => Lab::with(Family::V4, |lab| {
@@ -40,7 +40,7 @@ fn victim() {
             drop(inner);
             println!("pids {pids}");
             drop(programs);
-            // A thread that has been joined is still in /proc for a moment.
+            // A joined thread is still in /proc for a moment.
             let end = Instant::now() + PATIENCE;
             while (threads(), descriptors()) != before && Instant::now() < end {
                 std::thread::sleep(Duration::from_millis(1));
@@ -52,7 +52,7 @@ fn victim() {
     }
 }
 
-/// A program with a child and a grandchild that nobody waits for.
+/// A program with a child and a grandchild that it does not wait for.
 fn busy(lab: &Lab, side: Side) -> Program {
     let script = "(sh -c 'sleep 1000 & echo up; sleep 1000' &) ; sleep 1000";
     let program = lab.two.host(side).program(["/bin/sh", "-c", script]).unwrap();
@@ -85,7 +85,7 @@ fn descriptors() -> usize {
     std::fs::read_dir("/proc/self/fd").unwrap().count()
 }
 
-/// The process, what it goes on to say, and the processes of its hosts.
+/// The process, its further output, and the processes of its hosts.
 fn victim_that(role: &str) -> (Child, impl Iterator<Item = String>, Option<Vec<String>>) {
     let mut child = Command::new(std::env::current_exe().unwrap())
         .args(["--exact", "victim", "--nocapture", "--test-threads", "1"])
@@ -103,7 +103,8 @@ fn victim_that(role: &str) -> (Child, impl Iterator<Item = String>, Option<Vec<S
     (child, lines, pids)
 }
 
-/// A descriptor for each, readable when the process has ended; what is gone already has none.
+/// A descriptor for each, readable when the process has exited; none for those that have gone
+/// already.
 fn opened(pids: &[String]) -> Vec<OwnedFd> {
     let number = |pid: &String| Pid::from_raw(pid.parse().unwrap()).unwrap();
     let opened = pids.iter().map(|pid| pidfd_open(number(pid), PidfdFlags::empty()));
@@ -111,7 +112,7 @@ fn opened(pids: &[String]) -> Vec<OwnedFd> {
 }
 
 fn all_gone(pids: &[String]) -> bool {
-    // A zombie of somebody else's is not ours to reap, and no process any more.
+    // A zombie of another parent is not ours to reap, and does not count as a process.
     let alive = |pid: &String| {
         let stat = std::fs::read_to_string(format!("/proc/{pid}/stat"));
         stat.is_ok_and(|stat| !stat.contains(") Z "))
@@ -124,9 +125,9 @@ fn after_sigkill_of_the_lab_all_its_processes_are_gone() {
     all_are_gone_when_it("is killed");
 }
 
-/// Those that it traces, too: nothing stands still for ever because the one who would let it go on is gone.
+/// Its tracees, too: no process stays stopped because its tracer is gone.
 #[test]
-fn after_sigkill_of_an_observing_lab_as_well() {
+fn after_sigkill_of_a_tracing_lab_all_its_processes_are_gone() {
     match tcpecho_lab::doctor::try_observing() {
         Ok(()) => all_are_gone_when_it("is killed while it observes"),
         Err(failed) => eprintln!("SKIP: {failed}"),
@@ -152,13 +153,13 @@ fn all_are_gone_when_it(role: &str) {
 }
 
 #[test]
-fn after_an_orderly_end_too_and_no_thread_or_descriptor_stays() {
+fn after_a_normal_exit_no_process_thread_or_descriptor_is_left() {
     let (mut lab, lines, pids) = victim_that("ends well");
     let Some(pids) = pids else {
         lab.wait().unwrap();
         return eprintln!("SKIP: no laboratory here");
     };
-    // Printed after the end, so no waiting is needed.
+    // Printed after the exit, so no waiting is needed.
     assert!(all_gone(&pids), "{pids:?}");
     let rest: Vec<_> = lines.collect();
     assert!(lab.wait().unwrap().success(), "{rest:?}");

@@ -1,4 +1,4 @@
-//! The laboratory itself: each of its means, on a real kernel, with IPv4 and IPv6.
+//! The laboratory itself: each of its functions, on a real kernel, with IPv4 and IPv6.
 
 mod common;
 use common::*;
@@ -42,7 +42,7 @@ both!(a_lost_syn_is_sent_again, |lab: Lab| {
 });
 
 both!(a_held_syn_ack_shows_the_states_between, |lab: Lab| {
-    // Should it take long, the server's kernel sends it again.
+    // If this takes long, the server's kernel retransmits it.
     lab.two.wire.add(Rule::hold(Matcher::syn_ack()));
     let (_server, client) = (lab.listening(), lab.agent(Side::Client));
     lab.starts_connecting(&client);
@@ -68,13 +68,14 @@ both!(a_cut_cable_ends_in_a_timeout, |lab: Lab| {
     assert_eq!(client.ask("send hello", PATIENCE).unwrap(), "ok 5");
     assert_eq!(client.ask("recv 1", PATIENCE).unwrap(), "ETIMEDOUT");
     assert!(lab.packets().iter().filter(|moment| moment.verdict == Verdict::Cut).count() >= 2);
-    // No table has the socket any more, but the program's own descriptor still tells.
+    // No table lists the socket any more, but the program's descriptor still reports it.
     assert!(lab.two.client.sockets(lab.family).is_empty());
     let socket = client.sockets()[0];
     assert_eq!(client.tcp_info(socket).unwrap().state, TcpState::Close);
 });
 
-// A metric of the route, which every kernel has, and not the sysctl tcp_rto_min_us, which only new ones have.
+// A metric of the route, which every kernel has, not the sysctl tcp_rto_min_us, which only newer
+// ones have.
 both!(the_smallest_retransmission_timeout_is_the_hosts, |lab: Lab| {
     let _server = lab.listening();
     let least_of_a_new_connection = || {
@@ -82,7 +83,7 @@ both!(the_smallest_retransmission_timeout_is_the_hosts, |lab: Lab| {
         lab.starts_connecting(&client);
         assert_eq!(client.next_line(PATIENCE).unwrap(), "ok");
         let info = client.tcp_info(client.sockets()[0]).unwrap();
-        // Before there is a second round trip, the variance counts as half of the first, and four times.
+        // Before the second round trip, the variance is half of the first, and counts four times.
         let [rto, round_trip] =
             [info.rto_us, info.rtt_us].map(u64::from).map(Duration::from_micros);
         (rto, rto.saturating_sub(round_trip * 3))
@@ -96,7 +97,7 @@ both!(the_smallest_retransmission_timeout_is_the_hosts, |lab: Lab| {
     client.set_rto_min(Duration::from_millis(20)).unwrap();
     let (rto, least) = least_of_a_new_connection();
     assert!(rto >= Duration::from_millis(20) && least < Duration::from_millis(100), "{rto:?}");
-    // Where there is the sysctl, it means the same.
+    // Where the sysctl exists, it means the same.
     match client.set_sysctl("net.ipv4.tcp_rto_min_us", "5000000") {
         Ok(()) => {
             let (rto, _) = least_of_a_new_connection();
@@ -171,7 +172,7 @@ both!(a_host_that_reboots_knows_nothing, |lab: Lab| {
     lab.two.server.reboot().unwrap();
     assert_eq!(client.ask("send hello", PATIENCE).unwrap(), "ok 5");
     assert_eq!(client.ask("recv 1", PATIENCE).unwrap(), "ECONNRESET");
-    // Its packets never tell of a power cut.
+    // No packet of it reports a power cut.
     assert!(lab.packets().iter().all(|moment| !moment.packet.tcp().unwrap().flags.has(Flags::FIN)));
 });
 

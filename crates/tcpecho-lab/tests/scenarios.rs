@@ -1,4 +1,4 @@
-//! Every scenario, over IPv4 and IPv6: its claims hold.
+//! The claims of every scenario hold, over IPv4 and IPv6.
 
 use std::collections::HashSet;
 use std::sync::Mutex;
@@ -15,7 +15,7 @@ use tcpecho_lab::{
 };
 use tcpecho_lab::{Place, What};
 
-/// How often each is played; the environment may ask for more.
+/// The number of rounds; the environment may ask for more.
 fn rounds() -> usize {
     std::env::var("TCPECHO_LAB_ROUNDS").ok().and_then(|rounds| rounds.parse().ok()).unwrap_or(1)
 }
@@ -25,7 +25,8 @@ fn every_scenario_holds() {
     play(SCENARIOS, |_| ());
 }
 
-/// Those in which being observed could change something: signals, children, interrupted calls, stopped programs.
+/// The scenarios in which tracing could change something: signals, children, interrupted calls,
+/// stopped programs.
 const DELICATE: &[&str] = &[
     "zombies-without-handler",
     "wait-against-waitpid",
@@ -39,9 +40,9 @@ const DELICATE: &[&str] = &[
     "short-counts",
 ];
 
-/// Being observed changes nothing of what a program does. With more than one round, every scenario is played.
+/// Tracing does not change what a program does. With more than one round, every scenario is played.
 #[test]
-fn scenarios_hold_with_their_calls_observed() {
+fn scenarios_hold_while_their_calls_are_traced() {
     let scenarios: Vec<_> = match rounds() {
         1 => DELICATE.iter().map(|name| Scenario::named(name).unwrap()).collect(),
         _ => SCENARIOS.to_vec(),
@@ -52,7 +53,7 @@ fn scenarios_hold_with_their_calls_observed() {
     }
 }
 
-/// As on a busy machine, where the wire comes to a packet late.
+/// Like a busy machine, on which the wire processes a packet late.
 #[test]
 fn answers_to_window_probes_may_be_late() {
     play(&[Scenario::named("zero-window").unwrap()], |stage| {
@@ -74,8 +75,9 @@ fn answers_to_window_probes_may_be_late() {
     });
 }
 
-/// As on a busy machine, where a FIN is sent again before the wire comes to the first one: the copy is answered from
-/// TIME_WAIT, and the answer finds a socket that is gone, which is an RST (RFC 1337).
+/// Like a busy machine, on which a FIN is retransmitted before the wire processes the first one:
+/// the copy is answered from TIME_WAIT, and the answer finds no socket, which causes an RST (RFC
+/// 1337).
 #[test]
 fn a_late_copy_of_a_fin_does_not_end_time_wait() {
     play(&[Scenario::named("no-local-port").unwrap()], |stage| {
@@ -83,7 +85,8 @@ fn a_late_copy_of_a_fin_does_not_end_time_wait() {
     });
 }
 
-/// As on a busy machine, where an answer takes longer than the kernel waits before it sends the SYN again.
+/// Like a busy machine, on which an answer takes longer than the kernel waits before it retransmits
+/// the SYN.
 #[test]
 fn the_answer_to_a_syn_may_be_late() {
     play(&[Scenario::named("refused").unwrap()], |stage| {
@@ -91,7 +94,7 @@ fn the_answer_to_a_syn_may_be_late() {
     });
 }
 
-/// Where there can be hosts, something has to be played: a table in which everything was skipped proves nothing.
+/// Where hosts can be made, something must be played: a run that skips everything proves nothing.
 fn play(scenarios: &[&'static Scenario], prepare: impl Fn(&mut Stage) + Sync) {
     if let Err(failed) = TwoHosts::new(&Options::default()) {
         return println!("SKIP no hosts: {failed}");
@@ -134,7 +137,7 @@ fn play(scenarios: &[&'static Scenario], prepare: impl Fn(&mut Stage) + Sync) {
     println!("{} of {} plays held", held.load(Relaxed), plays.len());
 }
 
-/// What is wrong with a run; that nothing could be played is said, and is no failure.
+/// What is wrong with a run; a skipped run is printed and is not a failure.
 fn complaint(run: &Run) -> Option<String> {
     let name = format!("{} {}", run.text.name, run.family);
     match &run.verdict {
@@ -164,7 +167,8 @@ fn complaint(run: &Run) -> Option<String> {
     }
 }
 
-/// Every change of a state that TCP has (RFC 9293 3.3.2, figure 5), a socket's beginning and end being `-`.
+/// Every state transition of TCP (RFC 9293 3.3.2, figure 5); `-` stands before a socket's beginning
+/// and after its end.
 const CHANGES: &str = "
     - CLOSED, - LISTEN, - SYN_SENT, - SYN_RECV, - ESTABLISHED, CLOSED LISTEN, CLOSED SYN_SENT, CLOSED -,
     LISTEN CLOSED, LISTEN -, SYN_SENT SYN_RECV, SYN_SENT ESTABLISHED, SYN_SENT CLOSED, SYN_SENT -,
@@ -173,7 +177,8 @@ const CHANGES: &str = "
     FIN_WAIT_2 TIME_WAIT, FIN_WAIT_2 -, CLOSING TIME_WAIT, CLOSING -, CLOSE_WAIT LAST_ACK,
     CLOSE_WAIT -, LAST_ACK -, TIME_WAIT -";
 
-/// A change of a state that is shown and never happens, or that does not go on where the one before ended.
+/// A recorded change of state that TCP does not have, or that does not begin where the one before
+/// ended.
 fn impossible(run: &Run) -> Option<String> {
     let word = |state: Option<TcpState>| state.map_or("-", TcpState::word);
     let known: Vec<&str> = CHANGES.split(',').map(str::trim).collect();
@@ -190,7 +195,7 @@ fn impossible(run: &Run) -> Option<String> {
     })
 }
 
-/// Nothing of it can be asked for.
+/// Whether the run gives no question.
 fn unasked(run: &Run) -> bool {
     let moments = run.timeline.as_ref().map(|timeline| timeline.since(0)).unwrap_or_default();
     questions(&moments, &mut Dice::new(0)).is_empty()

@@ -1,4 +1,4 @@
-//! The ways to have a laboratory, captures of it, made again and again.
+//! The ways to make a laboratory, its captures, and making it repeatedly.
 
 use std::process::Command;
 
@@ -8,7 +8,7 @@ use tcpecho_lab::doctor::{self, Way};
 use tcpecho_lab::host::Cable;
 
 #[test]
-fn the_doctor_finds_each_way_open_or_says_why_not() {
+fn the_doctor_reports_each_way_as_working_or_why_not() {
     for finding in doctor::examine() {
         match &finding.failed {
             None => eprintln!("{}: open", finding.way.words()),
@@ -51,11 +51,11 @@ fn a_wire_of_veth_pairs_carries_whole_packets() {
 }
 
 #[test]
-fn an_ordinary_user_can_have_a_laboratory() {
+fn an_ordinary_user_can_make_a_laboratory() {
     use std::os::unix::process::CommandExt;
     let tests = std::env::current_exe().unwrap();
     let example = tests.parent().unwrap().with_file_name("examples").join("handshake");
-    // Where that user may read it, whatever the mode of our own directories.
+    // In a place that the user can read, whatever the mode of our own directories.
     let copy = std::env::temp_dir().join(format!("tcpecho-lab-handshake-{}", std::process::id()));
     if !rustix::process::geteuid().is_root() || std::fs::copy(example, &copy).is_err() {
         return eprintln!("SKIP: not root, or the example is not built");
@@ -81,7 +81,7 @@ fn tcpdump_reads_the_capture() {
         lab.two.wire.add(Rule::drop(Matcher::syn()).once().because("on purpose"));
         let _connected = lab.connected();
         let file = std::env::temp_dir().join(format!("tcpecho-lab-{}.pcapng", std::process::id()));
-        // A late packet may come while it is written.
+        // A late packet may arrive while the capture is written.
         let before = lab.packets().len();
         let output = std::fs::File::create(&file).unwrap();
         tcpecho_lab::pcapng::write(&lab.two.timeline, output).unwrap();
@@ -100,9 +100,9 @@ fn tcpdump_reads_the_capture() {
     });
 }
 
-/// How quickly is printed, and the machine's business.
+/// The speed is printed only; it depends on the machine.
 #[test]
-fn two_hosts_are_made_again_and_again() {
+fn two_hosts_can_be_made_repeatedly() {
     Lab::with(Family::V4, |_| {
         let mut times: Vec<_> = (0..10)
             .map(|_| {

@@ -1,20 +1,20 @@
-//! What a reader is shown of a timeline on which programs are observed: nothing twice.
+//! What a reader is shown of a timeline with traced programs: nothing twice.
 
 use std::{collections::HashSet, sync::Arc, time::Duration};
 
 use tcpecho_lab::{Moment, Place, What, run::Run, timeline::Follower};
 
-/// Leaves out the lines that an observed program reads and writes, since the calls that it makes say the same, and tells a
-/// call in one moment if nothing happened while it was made.
+/// Omits the lines that a traced program reads and writes, because its calls show them, and joins
+/// the beginning and the end of a call if nothing happened between.
 #[derive(Default)]
 pub(super) struct Tidy {
     observed: HashSet<(Place, Arc<str>)>,
-    /// A call that has begun, and nothing has happened since.
+    /// A call that has begun, with nothing since.
     begun: Option<Moment>,
 }
 
 impl Tidy {
-    /// What is to be shown now that this has happened, in its order.
+    /// Returns what to show after this moment, in order.
     pub(super) fn push(&mut self, moment: Moment) -> impl Iterator<Item = Moment> + use<> {
         if !self.is_shown(&moment) {
             return None.into_iter().chain(None);
@@ -50,7 +50,7 @@ impl Tidy {
         before.into_iter().chain(now)
     }
 
-    /// The call that has begun, if nothing is to be waited for any more.
+    /// Returns the call that has begun, if nothing more is to be waited for.
     pub(super) fn rest(&mut self) -> Option<Moment> {
         self.begun.take()
     }
@@ -69,12 +69,12 @@ impl Tidy {
     }
 }
 
-/// What happened in a run, without what would be told twice.
+/// The moments of a run, without duplicates.
 pub(super) fn shown(run: &Run) -> Vec<Moment> {
     tidied(run.moments())
 }
 
-/// A timeline that is complete.
+/// The moments of a complete timeline, without duplicates.
 fn tidied(moments: Vec<Moment>) -> Vec<Moment> {
     let mut tidy = Tidy::default();
     let mut shown: Vec<Moment> = Vec::new();
@@ -85,8 +85,9 @@ fn tidied(moments: Vec<Moment>) -> Vec<Moment> {
     shown
 }
 
-/// A timeline that grows: a call that has not returned within some milliseconds is shown as one that waits. `processed` is
-/// called after each moment, with the mark behind it, whether it was shown, left out or kept to be joined with the next.
+/// Follows a growing timeline: a call that has not returned after some milliseconds is shown as
+/// waiting. `processed` is called after each moment, with the mark after it, whether it was shown,
+/// omitted, or kept to be joined with the next.
 pub(super) fn follow(
     mut moments: Follower,
     mut processed: impl FnMut(usize),
@@ -147,7 +148,7 @@ mod tests {
     }
 
     #[test]
-    fn a_call_is_told_in_one_if_nothing_comes_between() {
+    fn a_call_is_shown_as_one_if_nothing_comes_between() {
         let (client, server) = (Side::Client, Side::Server);
         let both = vec![call(server, Phase::Enters), call(server, returns())];
         assert_eq!(texts(both), ["accept4(3) = 4"]);
@@ -160,7 +161,7 @@ mod tests {
     }
 
     #[test]
-    fn what_an_observed_program_says_is_left_out() {
+    fn lines_of_a_traced_program_are_omitted() {
         let line = |side| {
             let (program, stream, line) = (Arc::from("x"), Stream::Out, "said".into());
             at(side, What::Output { program, stream, line })

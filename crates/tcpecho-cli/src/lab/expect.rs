@@ -1,4 +1,4 @@
-//! What a project knows of its program: a verdict for each trial that is not `right`.
+//! The known verdicts of a program: one for each trial that is not `right`.
 
 use std::{collections::BTreeMap, path::Path};
 
@@ -6,12 +6,12 @@ use tcpecho_os::errno::io_words;
 
 use super::verdict::{RIGHT, may_be_expected};
 
-/// Verdicts by the trial's name; `right` where nothing is said.
+/// The expected verdicts by the trial's name; the default is `right`.
 #[derive(Debug, Default)]
 pub(super) struct Expectations(BTreeMap<String, String>);
 
 impl Expectations {
-    /// Reads lines of `NAME VERDICT`; what follows a `#` is a comment.
+    /// Reads lines of `NAME VERDICT`; `#` begins a comment.
     pub(super) fn read(file: &Path, known: &[&str]) -> Result<Self, String> {
         let text = std::fs::read_to_string(file)
             .map_err(|error| format!("read {}: {}", file.display(), io_words(&error)))?;
@@ -26,16 +26,16 @@ impl Expectations {
             let (name, verdict) = match words.as_slice() {
                 [] => continue,
                 [name, verdict] => (*name, *verdict),
-                _ => return Err(format!("line {number}: wanted: NAME VERDICT")),
+                _ => return Err(format!("line {number}: expected: NAME VERDICT")),
             };
             if !known.contains(&name) {
-                return Err(format!("line {number}: no trial is called '{}'", name.escape_debug()));
+                return Err(format!("line {number}: unknown trial '{}'", name.escape_debug()));
             }
             if !may_be_expected(verdict) {
-                return Err(format!("line {number}: no verdict: '{}'", verdict.escape_debug()));
+                return Err(format!("line {number}: not a verdict: '{}'", verdict.escape_debug()));
             }
             if all.insert(name.to_string(), verdict.to_string()).is_some() {
-                return Err(format!("line {number}: {name} again"));
+                return Err(format!("line {number}: {name} is given twice"));
             }
         }
         Ok(Expectations(all))
@@ -51,15 +51,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn lines_comments_and_mistakes() {
+    fn expectations_are_parsed_and_errors_name_the_line() {
         let known = ["refused", "half-close"];
         let all = Expectations::parse("# ours\n\nhalf-close hung # nc\n", &known).unwrap();
         assert_eq!((all.of("half-close"), all.of("refused")), ("hung", "right"));
         for (text, wanted) in [
-            ("refused", "line 1: wanted"),
-            ("\nrefus hung", "line 2: no trial is called 'refus'"),
-            ("refused hangs", "line 1: no verdict: 'hangs'"),
-            ("refused hung\nrefused late", "line 2: refused again"),
+            ("refused", "line 1: expected"),
+            ("\nrefus hung", "line 2: unknown trial 'refus'"),
+            ("refused hangs", "line 1: not a verdict: 'hangs'"),
+            ("refused hung\nrefused late", "line 2: refused is given twice"),
         ] {
             assert!(Expectations::parse(text, &known).unwrap_err().starts_with(wanted), "{text}");
         }

@@ -1,4 +1,4 @@
-//! The parsers of the lab's verbs, as the fuzz targets call them.
+//! The parsers of the lab's verbs, for the fuzz targets.
 #![allow(clippy::missing_errors_doc, reason = "each returns the parser's own sentence")]
 
 use super::{
@@ -6,7 +6,7 @@ use super::{
     shell::command::{self, Command},
 };
 
-/// A line of the lab's shell that was understood.
+/// A command of the lab's shell.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Line {
     /// A rule, as it is listed.
@@ -15,7 +15,7 @@ pub enum Line {
     Other(String),
 }
 
-/// Reads a line of the lab's shell.
+/// Parses a command of the lab's shell.
 pub fn shell_line(line: &str) -> Result<Line, String> {
     command::parse(line).map(|command| match command {
         Command::Rule(rule) => Line::Rule(rule.to_string()),
@@ -23,7 +23,7 @@ pub fn shell_line(line: &str) -> Result<Line, String> {
     })
 }
 
-/// Reads expected verdicts; returns the verdict of each known trial.
+/// Parses expected verdicts; returns the verdict of each known trial.
 pub fn expectations(text: &str, known: &[&str]) -> Result<Vec<(String, String)>, String> {
     let all = Expectations::parse(text, known)?;
     Ok(known.iter().map(|name| ((*name).to_owned(), all.of(name).to_owned())).collect())

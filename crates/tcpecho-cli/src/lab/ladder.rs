@@ -1,4 +1,4 @@
-//! A run as a ladder: time, the client's side, the packet between, the server's side.
+//! A run as a ladder: time, the client's side, the packets between, the server's side.
 
 use std::{
     fmt::Write as _,
@@ -17,27 +17,27 @@ use tcpecho_lab::{
 use super::calls;
 use crate::output::{OutputBuffer, lost_as_text};
 
-/// Where a line's text begins, behind the time.
+/// The column of the text, after the time.
 const MARGIN: usize = 14;
-/// Columns of a side, and of what is between them, where there is room.
+/// The columns of a side and of the middle, where there is room.
 const SIDE: usize = 30;
 const MIDDLE: usize = 52;
-/// Narrower than this, what is between the sides keeps its width and is wrapped.
+/// In a narrower terminal, the middle keeps this width and is wrapped.
 const NARROWEST: usize = 44;
 
-/// How lines are drawn.
+/// The style of the lines.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Look {
-    /// With the colours of a terminal.
+    /// Whether to use the colours of a terminal.
     pub(super) colour: bool,
-    /// No line is wider than so many columns; `None` for no limit.
+    /// The maximum width of a line in columns; `None` for no limit.
     pub(super) width: Option<usize>,
-    /// With the programs' names before what they write: `client 1| hello`.
+    /// Whether to show the programs' names before what they write: `client 1| hello`.
     pub(super) names: bool,
 }
 
 impl Look {
-    /// As befits standard output as it is now.
+    /// The style that suits stdout now.
     pub(super) fn of_stdout() -> Self {
         let terminal = io::stdout().is_terminal();
         let colour = terminal && std::env::var_os("NO_COLOR").is_none();
@@ -46,7 +46,7 @@ impl Look {
         Look { colour, width: width.filter(|_| terminal), names: false }
     }
 
-    /// How wide sides and middle are.
+    /// The widths of sides and middle.
     fn columns(self) -> (usize, usize) {
         let Some(width) = self.width else { return (SIDE, MIDDLE) };
         let room = width.saturating_sub(MARGIN);
@@ -54,7 +54,7 @@ impl Look {
         (SIDE.min(room.saturating_sub(middle) / 2), middle)
     }
 
-    /// Text that would best begin at this column, moved to the left or wrapped where it does not fit.
+    /// Places text at this column, further left or wrapped where it does not fit.
     fn place(self, time: &str, column: usize, text: &str) -> String {
         let length = columns_of(text);
         let Some(width) = self.width else {
@@ -74,12 +74,12 @@ impl Look {
     }
 }
 
-/// Columns that a text takes; a letter of East Asia takes two.
+/// The columns of a text; an East Asian character takes two.
 fn columns_of(text: &str) -> usize {
     unicode_width::UnicodeWidthStr::width(text)
 }
 
-/// Lines of at most so many columns, broken between words where there are any.
+/// Wraps text at this width, between words where there are any.
 pub(super) fn wrap(text: &str, width: usize) -> Vec<String> {
     let mut lines = vec![String::new()];
     let mut used = 0;
@@ -103,7 +103,7 @@ pub(super) fn wrap(text: &str, width: usize) -> Vec<String> {
     lines.iter().map(|line| line.trim_end().into()).collect()
 }
 
-/// Where lines go; each is written whole.
+/// The destination of the lines; each is written whole.
 pub(super) type Sink = Box<dyn FnMut(&str) + Send>;
 
 /// Draws a timeline while it grows; dropping it waits until everything is drawn.
@@ -113,7 +113,7 @@ pub(super) struct Ladder {
     thread: Option<JoinHandle<()>>,
 }
 
-/// How many moments have been drawn.
+/// The number of moments that have been drawn.
 #[derive(Default)]
 struct Drawn {
     moments: Mutex<usize>,
@@ -127,14 +127,14 @@ impl Drawn {
 }
 
 impl Ladder {
-    /// To standard output, as it suits it.
+    /// Draws to stdout, in the style that suits it.
     pub(super) fn follow(timeline: &Timeline) -> Self {
         let mut stdout = OutputBuffer::stdout(lost_as_text);
         let print = move |line: &str| stdout.line_or_exit(line);
         Self::draw_to(timeline, Look::of_stdout, Box::new(print))
     }
 
-    /// To wherever; `look` is asked before each line, since terminals change.
+    /// Draws to `sink`; `look` is called before each line, since terminals change.
     pub(super) fn draw_to(
         timeline: &Timeline,
         look: impl Fn() -> Look + Send + 'static,
@@ -162,7 +162,7 @@ impl Ladder {
         Ladder { timeline: timeline.clone(), drawn, thread }
     }
 
-    /// Returns when all that has happened so far is drawn, at the latest after `patience`.
+    /// Waits until everything that has happened so far is drawn, for at most `patience`.
     pub(super) fn catch_up(&self, patience: Duration) {
         let wanted = self.timeline.mark();
         let behind = |drawn: &mut usize| *drawn < wanted;
@@ -170,7 +170,7 @@ impl Ladder {
     }
 }
 
-/// What ends the drawing.
+/// The step that ends the drawing.
 const THE_END: &str = "the end";
 
 impl Drop for Ladder {
@@ -182,7 +182,7 @@ impl Drop for Ladder {
     }
 }
 
-/// A run that is over, without colour.
+/// Draws a run that has ended, without colours.
 pub(super) fn draw(out: &mut impl Write, run: &Run) -> io::Result<()> {
     writeln!(out, "{} over {}", run.text.name, run.family)?;
     for moment in calls::shown(run) {
@@ -196,7 +196,7 @@ pub(super) fn draw(out: &mut impl Write, run: &Run) -> io::Result<()> {
     Ok(())
 }
 
-/// A moment as a line, or several where it has to be wrapped; settings and starts are left out.
+/// A moment as one line, or several if it must be wrapped; settings and starts are omitted.
 pub(super) fn line(moment: &Moment, look: Look) -> Option<String> {
     let time = format!("{:>9.1} ms", moment.at.as_secs_f64() * 1000.0);
     let (side, middle) = look.columns();
@@ -267,14 +267,14 @@ pub(super) fn line(moment: &Moment, look: Look) -> Option<String> {
     })
 }
 
-/// A change of state in words; with an ellipsis where others may have come between.
+/// A change of state in words, with an ellipsis where other states may have come between.
 pub(super) fn change(before: Option<TcpState>, now: Option<TcpState>, sampled: bool) -> String {
     let word = |state: Option<TcpState>| state.map_or("-", TcpState::word);
     let arrow = if sampled { "→ … →" } else { "→" };
     format!("{} {arrow} {}", word(before), word(now))
 }
 
-/// What a program writes must not steer our terminal.
+/// Escapes what a program writes: it must not control our terminal.
 fn printable(text: &str) -> String {
     if !text.contains(|letter: char| letter.is_control()) {
         return text.into();
@@ -289,7 +289,7 @@ fn printable(text: &str) -> String {
     })
 }
 
-/// The packet on its way, or what became of it.
+/// A packet as an arrow, with what happened to it.
 fn arrow(packet: &PacketMoment, middle: usize) -> String {
     let mut text = packet.line.clone();
     if !packet.note.is_empty() {
@@ -313,7 +313,7 @@ const GREEN: &str = "32";
 const YELLOW: &str = "33";
 const BLUE: &str = "34";
 
-/// Colours all but the time.
+/// Colours everything but the time.
 fn paint_text(line: &str, time: &str, code: &str) -> String {
     let text = line.strip_prefix(time).unwrap_or(line);
     let painted: Vec<_> =
@@ -364,7 +364,7 @@ mod tests {
     }
 
     #[test]
-    fn what_programs_write_does_not_steer_the_terminal() {
+    fn output_of_programs_does_not_control_the_terminal() {
         let what = What::Output {
             program: "client 1".into(),
             stream: tcpecho_lab::timeline::Stream::Out,

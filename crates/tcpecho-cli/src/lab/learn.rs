@@ -1,8 +1,8 @@
 //! `tcpecho lab learn`: a scenario with questions before its steps.
 //!
-//! It is played first, unseen, and shown step by step afterwards: a kernel's timers do not wait for somebody who thinks,
-//! and a run that is stopped before each step would be another run. Questions and answers come from what happened
-//! ([`tcpecho_lab::quiz`]).
+//! The scenario is played first, unseen, and shown step by step afterwards: the kernel's timers do
+//! not wait for a reader, and a run that stops before each step would be a different run. Questions
+//! and answers come from what happened ([`tcpecho_lab::quiz`]).
 
 use std::{
     io::{self, IsTerminal, Write},
@@ -39,16 +39,16 @@ pub(super) struct LearnArgs {
     #[arg(long, value_enum, default_value = "4")]
     family: Families,
 
-    /// Chooses and orders the alternatives; the same number asks the same. Without it each time is another
+    /// Seed that chooses and orders the alternatives; random by default
     #[arg(long, value_name = "N")]
     seed: Option<u64>,
 }
 
-/// Asks, and keeps the score.
+/// Asks the questions and keeps the score.
 struct Class {
     asked: usize,
     right: usize,
-    /// Nobody answers any more.
+    /// Whether the user has stopped answering.
     over: bool,
     /// Stdin failed.
     failed: Option<io::Error>,
@@ -77,7 +77,7 @@ pub(super) fn run(args: &LearnArgs) -> ExitCode {
     show(text.question);
     let run = scenario.run(family, cable, agent_command(), |stage| stage.two().wire.seed(seed));
     if !matches!(run.verdict, Verdict::Held(_)) {
-        // What did not go as it should is no lesson.
+        // A scenario that fails teaches nothing.
         let mut out = OutputBuffer::stdout(lost_as_text);
         let runs = std::slice::from_ref(&run);
         let _ = ladder::draw(&mut out, &run).and_then(|()| report::summary(&mut out, runs, seed));
@@ -102,7 +102,7 @@ fn any_seed() -> u64 {
     u64::from(now.subsec_nanos()) ^ u64::from(std::process::id())
 }
 
-/// Step after step: its sentence, the questions, what happened, and how it compares.
+/// Shows each step: its sentence, the questions, what happened, and whether the answers were right.
 fn teach(run: &Run, seed: u64) -> Class {
     let moments = experiment(run.moments());
     let questions = quiz::questions(&moments, &mut Dice::new(seed));
@@ -153,7 +153,7 @@ fn show(text: &str) {
 }
 
 impl Class {
-    /// Which alternative was chosen; `None` if nobody answers.
+    /// Returns the chosen alternative; `None` if the user has stopped answering.
     fn ask(&mut self, question: &Question) -> Option<usize> {
         if self.over {
             return None;
@@ -174,7 +174,9 @@ impl Class {
                 return Some(chosen);
             }
             let most = question.alternatives.len();
-            show(&format!("{said:?} is none of them: a number from 1 to {most}, or the word"));
+            show(&format!(
+                "{said:?} is not an answer: expected a number from 1 to {most}, or the word"
+            ));
         }
     }
 
@@ -186,11 +188,11 @@ impl Class {
             self.right += 1;
             show(&format!("+ right: {right}"));
         } else {
-            show(&format!("- no, it was: {right} ({})", question.sentence));
+            show(&format!("- wrong, it was: {right} ({})", question.sentence));
         }
     }
 
-    /// At the end of the input nobody answers any more.
+    /// The end of the input ends the answers.
     fn next_line(&mut self) -> Option<String> {
         let mut line = String::new();
         match io::stdin().read_line(&mut line) {
@@ -210,7 +212,7 @@ impl Class {
     }
 }
 
-/// Only where somebody types behind it.
+/// Prints the prompt only on a terminal.
 fn print_prompt(prompt: &str) {
     if io::stdin().is_terminal() {
         let mut out = OutputBuffer::stdout(lost_as_text);

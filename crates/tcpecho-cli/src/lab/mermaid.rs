@@ -11,11 +11,11 @@ use super::{
     report::{begun, words},
 };
 
-/// A diagram for each run, with a comment that says which.
+/// Writes a diagram for each run, with a comment that names it.
 pub(super) fn mermaid(out: &mut impl io::Write, runs: &[Run]) -> io::Result<()> {
     for run in begun(runs) {
         let (name, family) = (run.text.name, run.family);
-        // Mermaid takes this block for the title; a comment may stand anywhere behind it.
+        // Mermaid takes this block for the title; a comment may stand anywhere after it.
         writeln!(out, "---\ntitle: \"{name} over {family}\"\n---\nsequenceDiagram")?;
         writeln!(out, "    %% {}", one_line(&words(&run.verdict)))?;
         writeln!(out, "    participant c as client\n    participant s as server")?;
@@ -74,8 +74,9 @@ fn one_line(text: &str) -> String {
     text.chars().map(|letter| if letter.is_control() { ' ' } else { letter }).collect()
 }
 
-/// Text behind a colon goes to the end of the line, but a semicolon would end it and `#` begin an entity; both are
-/// written as entities, as are the angle brackets that would be HTML, and the percent signs of a comment.
+/// Text after a colon extends to the end of the line, but a semicolon would end it and `#` begin an
+/// entity; both are written as entities, as are angle brackets, which would be HTML, and the
+/// percent signs of a comment.
 fn escaped(text: &str) -> String {
     let text: String = one_line(text).chars().fold(String::new(), |mut escaped, letter| {
         match letter {
@@ -89,7 +90,7 @@ fn escaped(text: &str) -> String {
         }
         escaped
     });
-    // A message needs some text.
+    // A message must have some text.
     if text.trim().is_empty() { "#160;".into() } else { text }
 }
 
@@ -98,7 +99,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn no_text_ends_a_line_or_begins_something_else() {
+    fn no_text_ends_a_line_or_begins_an_entity() {
         let shown = escaped("a; b: #1 <i> 50%%\n--x");
         assert_eq!(shown, "a#59; b#58; #35;1 #60;i#62; 50#37;#37; --x");
         assert_eq!(escaped(" \n"), "#160;");

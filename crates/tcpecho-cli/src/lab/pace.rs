@@ -1,11 +1,12 @@
-//! What the report says of time: which of the kernel's timers a run has shortened, and what they are on this machine.
+//! What the report says about time: the kernel timers that a run has shortened, and their values on
+//! this machine.
 
 use std::{io, time::Duration};
 
 use serde::Serialize;
 use tcpecho_lab::{pace::Shortened, run::Run, text::Text};
 
-/// A sentence for each timer that was shortened, or waited for as it is.
+/// One sentence for each timer that was shortened, or waited for as it is.
 pub(super) fn sentences(run: &Run) -> Vec<String> {
     run.shortened.iter().map(sentence).collect()
 }
@@ -32,7 +33,7 @@ fn sentence(shortened: &Shortened) -> String {
     )
 }
 
-/// One JSON object for each.
+/// Writes one JSON object for each timer.
 pub(super) fn ndjson(out: &mut impl io::Write, run: &Run, seed: u64) -> io::Result<()> {
     #[derive(Serialize)]
     struct Chance<'a> {
@@ -71,11 +72,11 @@ pub(super) fn ndjson(out: &mut impl io::Write, run: &Run, seed: u64) -> io::Resu
     Ok(())
 }
 
-/// What a scenario takes with this host's own settings, if it waits for any.
+/// How long a scenario takes with this host's own settings, if it waits for any timer.
 pub(super) fn warning(text: &Text) -> Option<String> {
     let times = text.timers.iter().filter_map(|timer| timer.own().ok()).map(|own| own.time());
     let whole: Duration = times.sum();
-    // What the kernel tries at least is told; it looks only when a timer expires.
+    // This is the minimum: the kernel checks the limit only when a timer expires.
     (!text.timers.is_empty())
         .then(|| format!("{}: this will take {} or more", text.name, words(whole)))
 }
@@ -97,7 +98,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn durations_are_said_as_people_do() {
+    fn durations_are_readable() {
         for (milliseconds, said) in [
             (600, "0.6 s"),
             (3000, "3 s"),

@@ -1,4 +1,4 @@
-//! A run as one HTML page that needs nothing else: a ladder between two lanes that show each host's state.
+//! A run as one self-contained HTML page: a ladder between two lanes that show each host's states.
 
 use std::{collections::BTreeMap, io, net::SocketAddr};
 
@@ -163,7 +163,7 @@ fn arrow(packet: &PacketMoment) -> String {
     )
 }
 
-/// What state each host's sockets are in at the moment.
+/// The current states of each host's sockets.
 #[derive(Default)]
 struct Lanes {
     sockets: [BTreeMap<(SocketAddr, SocketAddr), TcpState>; 2],
@@ -182,7 +182,7 @@ impl Lanes {
         }
     }
 
-    /// A connection says more than a listener.
+    /// A connection is shown rather than a listening socket.
     fn cell(&self, side: Side) -> String {
         let states = || self.sockets[side.index()].values().copied();
         let shown = states().find(|state| *state != TcpState::Listen).or_else(|| states().next());

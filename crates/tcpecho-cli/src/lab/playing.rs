@@ -1,6 +1,7 @@
-//! Plays scenarios on threads of their own, while the main thread waits for their end or for a signal.
+//! Plays scenarios on their own threads, while the main thread waits for their end or for a signal.
 //!
-//! A signal freezes what was seen so far, ends the hosts, and makes interrupted runs of what was being played.
+//! A signal freezes what was seen so far, ends the hosts, and makes interrupted runs of the
+//! scenarios in progress.
 
 use std::{
     fmt::Display,
@@ -32,20 +33,20 @@ use tcpecho_lab::{
 use super::{agent_command, ladder::Ladder, refuse, slowly};
 use crate::signals::Signals;
 
-/// What is to be played, and how.
+/// What to play, and how.
 pub(super) struct Plan {
     pub(super) wanted: Vec<(Playable, Family)>,
     /// The programs under test, for trials.
     pub(super) programs: Vec<(Side, CommandLine)>,
     pub(super) cable: Cable,
-    /// How many at a time; each has hosts of its own.
+    /// The number of scenarios played in parallel; each has its own hosts.
     pub(super) jobs: usize,
     pub(super) drawing: Drawing,
     /// Changes a stage before its scenario is played.
     pub(super) prepare: Box<dyn Fn(&mut Stage) + Send + Sync>,
 }
 
-/// What can be played.
+/// A scenario or a trial.
 #[derive(Clone, Copy)]
 pub(super) enum Playable {
     Scenario(&'static Scenario),
@@ -78,20 +79,21 @@ impl Playable {
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Drawing {
     Nothing,
-    /// Every moment, when it happens.
+    /// Every moment as it happens.
     Live,
-    /// Every moment once the run is over, with Enter before each step.
+    /// Every moment after the run has ended, with Enter before each step.
     StepByStep,
 }
 
-/// Every run in the order in which it was wanted, and the signal that ended them early.
+/// Every run in the requested order, and the signal that ended them early.
 pub(super) struct Played {
     pub(super) runs: Vec<Run>,
     pub(super) interrupted_by: Option<Signal>,
 }
 
-/// Catches what ends a run. Called before any other thread is started, because a thread that does not block a signal would be
-/// ended by it, and before any host is made, which would outlive us for a moment.
+/// Catches the signals that end a run. Called before any other thread is started, because a signal
+/// would end a thread that does not block it, and before any host is made, which would outlive the
+/// program for a moment.
 pub(super) fn catch_signals() -> Result<Signals, ExitCode> {
     let signals = Signals::catch(&[Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP])
         .map_err(|errno| impossible("signalfd", &errno))?;
@@ -102,8 +104,8 @@ fn impossible(what: &str, why: &dyn Display) -> ExitCode {
     refuse(format!("{what}: {why}"))
 }
 
-/// Plays everything, unless a signal comes first or the reader of stdout leaves, which counts as SIGPIPE. When this returns
-/// signals act as usual: the next one ends the program, whatever it waits for.
+/// Plays everything, unless a signal arrives first or the reader of stdout leaves, which counts as
+/// SIGPIPE. After this returns, signals act as usual: the next one ends the program.
 pub(super) fn play(plan: Plan, signals: Signals) -> Result<Played, ExitCode> {
     let (over, playing) =
         pipe_with(PipeFlags::CLOEXEC).map_err(|errno| impossible("pipe", &errno))?;
@@ -119,7 +121,7 @@ pub(super) fn play(plan: Plan, signals: Signals) -> Result<Played, ExitCode> {
         let (shared, playing) = (Arc::clone(&shared), Arc::clone(&playing));
         let work = move || {
             shared.work();
-            // Closes the pipe with the last thread, also when one panics.
+            // The last thread closes the pipe, even if one panics.
             drop::<Arc<OwnedFd>>(playing);
         };
         let thread = thread::Builder::new().name("scenario".into()).spawn(work);
@@ -159,9 +161,9 @@ fn wait(over: &OwnedFd, signals: &Signals) -> Option<Signal> {
 
 struct Shared {
     plan: Plan,
-    /// Supplies all hosts.
+    /// The power supply of all hosts.
     power: Power,
-    /// Which of the wanted is played next.
+    /// The index of the next one to play.
     next: AtomicUsize,
     progress: Mutex<Progress>,
 }
@@ -169,16 +171,16 @@ struct Shared {
 #[derive(Default)]
 struct Progress {
     is_interrupted: bool,
-    /// With their places in what is wanted.
+    /// With their indexes in the requested order.
     finished: Vec<(usize, Run)>,
     under_way: Vec<(usize, UnderWay)>,
 }
 
-/// A scenario that is being played.
+/// A scenario in progress.
 #[derive(Clone)]
 struct UnderWay {
     timeline: Timeline,
-    /// What draws it; taken when the run is over, and the lock is held until everything is drawn.
+    /// Draws the run; taken when it has ended, and the lock is held until everything is drawn.
     ladder: Arc<Mutex<Option<Ladder>>>,
 }
 
@@ -232,7 +234,7 @@ impl Shared {
         }
     }
 
-    /// Freezes what was seen of what is being played, and ends all hosts.
+    /// Freezes the runs in progress and ends all hosts.
     fn interrupt(&self) -> Vec<(usize, UnderWay)> {
         let under_way = {
             let mut progress = self.progress();
@@ -246,7 +248,7 @@ impl Shared {
         under_way
     }
 
-    /// Every run once all is drawn: finished ones, interrupted ones, and those that had not begun.
+    /// Every run, once everything is drawn: finished, interrupted, and not begun.
     fn interrupted_runs(&self, under_way: &[(usize, UnderWay)]) -> Vec<Run> {
         for (_, under_way) in under_way {
             under_way.finish_drawing();

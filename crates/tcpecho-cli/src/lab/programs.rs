@@ -1,4 +1,4 @@
-//! The programs under test that `lab run` and `lab test` take, and the trials there are for them.
+//! The programs under test of `lab run` and `lab test`, and their trials.
 
 use std::process::ExitCode;
 
@@ -10,19 +10,20 @@ use tcpecho_lab::{
 
 use super::refuse;
 
-/// Whose place is taken by what.
+/// The programs under test.
 #[derive(Debug, Args)]
 pub(super) struct ProgramArgs {
-    /// A client to put in our client's place, such as 'nc -N {host} {port}'; `lab run` takes a server beside it
+    /// Client to test, such as 'nc -N {host} {port}'; `lab run` also accepts a server with it
     #[arg(long, value_name = "COMMAND")]
     client: Option<String>,
 
-    /// A server to put in our server's place, such as 'socat TCP6-LISTEN:{port},fork EXEC:cat'; `lab run` takes a client beside it
+    /// Server to test, such as 'socat TCP6-LISTEN:{port},fork EXEC:cat'; `lab run` also accepts a
+    /// client with it
     #[arg(long, value_name = "COMMAND")]
     server: Option<String>,
 }
 
-/// A program and whose place it takes.
+/// A program under test and the side it takes.
 pub(super) struct Invitation {
     pub(super) role: Side,
     pub(super) text: String,
@@ -30,7 +31,7 @@ pub(super) struct Invitation {
 }
 
 impl ProgramArgs {
-    /// Whoever was given: nobody, one or both, the client first.
+    /// The programs that were given: none, one or both, the client first.
     pub(super) fn invitations(&self) -> Result<Vec<Invitation>, ExitCode> {
         let given = [(Side::Client, &self.client), (Side::Server, &self.server)];
         given
@@ -53,7 +54,7 @@ pub(super) fn sides(invitations: &[Invitation]) -> Vec<Side> {
     invitations.iter().map(|invitation| invitation.role).collect()
 }
 
-/// What to say of a name that exists for a program under test only, if it does.
+/// The error for a name that exists only for a program under test, if it does.
 pub(super) fn needs_a_program(name: &str) -> Option<ExitCode> {
     let roles: Vec<&str> = Side::BOTH
         .iter()
@@ -84,7 +85,7 @@ pub(super) fn trials_named(name: &str, sides: &[Side]) -> Result<Vec<&'static Tr
     };
     let names: Vec<&str> = trials(sides).iter().map(|trial| trial.text.name).collect();
     Err(refuse(format!(
-        "'{}' is no trial for a {role}; there are: {}",
+        "'{}' is not a trial for a {role}; trials: {}",
         name.escape_debug(),
         names.join(", ")
     )))

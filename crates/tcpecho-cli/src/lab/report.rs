@@ -1,4 +1,4 @@
-//! What is left when the ladder is drawn: explanations, summaries, and the forms that machines read.
+//! Explanations, summaries, and the machine-readable formats.
 
 use std::{fmt::Write as _, io, path::Path};
 
@@ -13,7 +13,7 @@ use tcpecho_os::errno::io_words;
 use super::{calls::shown, ladder, pace};
 use crate::{output::write_file, tell::say};
 
-/// The page of `lab explain`, in Markdown that reads well as it is.
+/// The page of `lab explain`, in Markdown that is readable as text.
 pub(super) fn explanation(text: &Text) -> String {
     let Text { name, title, source, question, book, kernel, .. } = text;
     let mut page = format!("# {name}: {title} ({source})\n\n{question}\n\n");
@@ -30,7 +30,7 @@ pub(super) fn explanation(text: &Text) -> String {
     page
 }
 
-/// One line for each run, and the sum.
+/// Writes one line for each run, and the total.
 pub(super) fn summary(out: &mut impl io::Write, runs: &[Run], seed: u64) -> io::Result<()> {
     let mut held = 0;
     for run in begun(runs) {
@@ -50,7 +50,7 @@ pub(super) fn summary(out: &mut impl io::Write, runs: &[Run], seed: u64) -> io::
     writeln!(out, "{held} of {} held{rest} (--seed {seed})", runs.len())
 }
 
-/// Those of which there is something to show.
+/// The runs of which there is something to show.
 pub(super) fn begun(runs: &[Run]) -> impl Iterator<Item = &Run> {
     runs.iter().filter(|run| run.has_begun())
 }
@@ -200,7 +200,7 @@ pub(super) fn junit(out: &mut impl io::Write, runs: &[Run]) -> io::Result<()> {
     writeln!(out, "</testsuite>")
 }
 
-/// Text as it may stand in HTML or XML; control characters are not allowed there at all.
+/// Escapes text for HTML or XML; control characters are not allowed there at all.
 pub(super) fn escaped(text: &str) -> String {
     text.chars().fold(String::new(), |mut escaped, letter| {
         match letter {
@@ -215,7 +215,7 @@ pub(super) fn escaped(text: &str) -> String {
     })
 }
 
-/// Every packet of a run, for Wireshark.
+/// Writes every packet of a run, for Wireshark.
 pub(super) fn write_pcapng(run: &Run, file: &Path) -> Result<(), String> {
     let Some(timeline) = &run.timeline else {
         return Err(format!("{}: not written: nothing was captured", file.display()));

@@ -1,7 +1,7 @@
 //! `tcpecho lab shell`: two hosts, a wire between them, and a command line for all three.
 //!
-//! On a terminal it has a prompt, and what happens is drawn above it; a script on standard input is obeyed line by line
-//! and ends at the first thing that is not understood or does not come.
+//! On a terminal it has a prompt, and what happens is drawn above it. A script on stdin is executed
+//! line by line and ends at the first command that is rejected or fails.
 
 pub(super) mod command;
 mod desk;
@@ -31,16 +31,17 @@ use crate::{exit, input, output::ExitWithReader, tell::say};
 
 #[derive(Debug, Args)]
 pub(super) struct ShellArgs {
-    /// Whose sockets are shown; the hosts have addresses of both
+    /// Address family whose sockets are shown; the hosts have addresses of both
     #[arg(long, value_enum, default_value = "4")]
     family: Families,
 
-    /// What rules such as `drop 10% of data` are decided by; the kernel's own choice of ports and sequence numbers is not
+    /// Seed of random rules such as `drop 10% of data`; the kernel still chooses ports and sequence
+    /// numbers itself
     #[arg(long, value_name = "N", default_value_t = 0)]
     seed: u64,
 }
 
-/// What is on the screen: what happens, and what the commands answer; never two things in one line.
+/// The screen: events and the results of commands, never two in one line.
 #[derive(Clone)]
 struct Screen {
     sink: Arc<Mutex<Sink>>,
@@ -85,7 +86,7 @@ pub(super) fn run(args: &ShellArgs) -> ExitCode {
     };
     two.wire.seed(args.seed);
     let (mut prompt, sink) = Prompt::new(signals);
-    // A script may wait for long before it shows something.
+    // A script may wait for a long time before it shows something.
     let _watch = (!prompt.is_interactive()).then(ExitWithReader::start);
     let screen = Screen { sink: Arc::new(Mutex::new(sink)), look };
     let drawn = screen.clone();
@@ -105,7 +106,7 @@ pub(super) fn run(args: &ShellArgs) -> ExitCode {
     ExitCode::from(status)
 }
 
-/// Ends at `quit`, at the end of the input, and, in a script, at the first trouble.
+/// Ends at `quit`, at the end of the input, and, in a script, at the first error.
 fn obey(prompt: &mut Prompt, desk: &mut Desk, ladder: &Ladder) -> u8 {
     let interactive = prompt.is_interactive();
     let patience = Duration::from_secs(10);
@@ -124,7 +125,7 @@ fn obey(prompt: &mut Prompt, desk: &mut Desk, ladder: &Ladder) -> u8 {
         let (complaint, status) = match desk.obey(&line, ladder, patience) {
             Outcome::Done => continue,
             Outcome::Quit => return 0,
-            Outcome::NotUnderstood(why) => (why, exit::NOT_POSSIBLE),
+            Outcome::Rejected(why) => (why, exit::NOT_POSSIBLE),
             Outcome::Failed(why) => (why, 1),
         };
         if interactive {

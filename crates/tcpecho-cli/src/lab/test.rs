@@ -1,4 +1,4 @@
-//! `tcpecho lab test`: somebody's program through every trial, and a table of verdicts.
+//! `tcpecho lab test`: puts a program through every trial and shows a table of verdicts.
 
 use std::{path::PathBuf, process::ExitCode};
 
@@ -24,36 +24,36 @@ use crate::{
     tell::say,
 };
 
-/// Put a program through every boundary condition that applies to it, and say how it behaved.
+/// Test a program under every boundary condition that applies to it.
 ///
-/// The program runs in a host of its own, opposite a program of the lab's. It finds {host} and
-/// {port} in its command replaced; {address} is both, with brackets around an IPv6 address, and
-/// {any} the address that a server binds to. A client is given lines on standard input and has to
-/// print what comes back; a server has to echo. What only a shell can do (pipes, variables) is done by
-/// /bin/sh, and signals then go to the shell.
+/// The program runs in a host of its own, opposite a program of the lab. In its command, {host} and
+/// {port} are replaced; {address} is both, with brackets around an IPv6 address, and {any} is the
+/// address that a server binds. A client gets lines on stdin and must print what comes back; a
+/// server must echo. A command that needs a shell (pipes, variables) is run by /bin/sh, and signals
+/// then go to the shell.
 #[derive(Debug, Args)]
 #[command(after_help = HELP)]
 pub(super) struct TestArgs {
     #[command(flatten)]
     program: ProgramArgs,
 
-    /// Trials; all of them without
+    /// Trials (default: all)
     #[arg(value_name = "NAME")]
     names: Vec<String>,
 
-    /// IPv4, IPv6 or both
+    /// Address family
     #[arg(long, value_enum, default_value = "4")]
     family: Families,
 
-    /// Trials at a time; twice the processors without
+    /// Trials in parallel (default: twice the number of processors)
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(1..=64))]
     jobs: Option<u8>,
 
-    /// How to show the verdicts
+    /// Output format
     #[arg(long, value_enum, default_value = "text")]
     format: TableFormat,
 
-    /// What is known of the program: exit 1 exactly when a verdict differs
+    /// File with known verdicts: exit 1 exactly if a verdict differs
     #[arg(long, value_name = "FILE")]
     expect: Option<PathBuf>,
 }
@@ -62,7 +62,7 @@ pub(super) struct TestArgs {
 enum TableFormat {
     /// A line for each trial
     Text,
-    /// One JSON object: every trial with all that was seen
+    /// One JSON object: every trial with everything that was observed
     Json,
     /// A JUnit report: a test case for each trial and protocol
     Junit,
@@ -70,25 +70,26 @@ enum TableFormat {
     Markdown,
 }
 
-/// Bytes that are kept of the beginning and of the end of each trial: there are many, and all are over before the table.
+/// The bytes kept of the beginning and of the end of each trial's timeline; there are many, and all
+/// have ended before the table.
 const KEPT: usize = 1 << 20;
 
 const HELP: &str = "\
 Verdicts: right; or the gravest fault:
-  late        noticed only when given more to do what it could have known before
-  zombies     left children that nobody waits for
-  leaked      kept descriptors of connections that are over
+  late        noticed an event only after more input, although it could have known before
+  zombies     left zombies: children that it did not wait for
+  leaked      kept descriptors of connections that have ended
   close-wait  kept sockets in CLOSE_WAIT
   grew        its memory grew with what its peer did
-  spins       kept a processor busy while there was nothing to do
-  in-use      could not be started again at once
-  quit        gave up though nothing was wrong
-  silent      ended with status 0 although something was wrong
-  hung        did not end, or did not answer, until the lab ended it
-  lost        bytes are missing in what came back
-  invented    bytes came out that had not been sent
+  spins       kept a processor busy while it could do nothing
+  in-use      could not be restarted at once
+  quit        gave up although nothing was wrong
+  silent      exited with status 0 although something was wrong
+  hung        did not exit, or did not answer, until the lab ended it
+  lost        bytes are missing in the echo
+  invented    wrote bytes that were not sent
   killed      was killed by SIGPIPE
-  died        was killed by a signal, or is a server that ended
+  died        was killed by another signal, or is a server that exited
   broken      the trial could not be played to its end with this program
   interrupted a signal ended lab test meanwhile
 
@@ -121,7 +122,7 @@ fn judge(args: &TestArgs) -> Result<ExitCode, ExitCode> {
     }
     let Some(invitation) = invitations.pop() else {
         return Err(refuse(
-            "which program? --client 'COMMAND {host} {port}' or --server 'COMMAND {port}'",
+            "give a program: --client 'COMMAND {host} {port}' or --server 'COMMAND {port}'",
         ));
     };
     let all = vec!["all".to_string()];
@@ -141,7 +142,7 @@ fn judge(args: &TestArgs) -> Result<ExitCode, ExitCode> {
     let jobs = args.jobs.map_or(processors * 2, usize::from);
     let programs = vec![(invitation.role, invitation.command.clone())];
     let prepare = Box::new(|stage: &mut Stage| {
-        // Nobody will look at a ladder, and looking at states is most of the work.
+        // No ladder is shown, and sampling the states is most of the work.
         stage.two().watch_states(false);
         stage.two().timeline.keep(KEPT);
     });
@@ -155,7 +156,7 @@ fn judge(args: &TestArgs) -> Result<ExitCode, ExitCode> {
     }
     let table = verdicts::Table::new(&invitation, &expectations, &runs, begun.elapsed());
     let mut out = OutputBuffer::stdout(lost_as_text);
-    // Its failure is the writer's, which tells it.
+    // The writer reports its failure itself.
     let _ = match args.format {
         TableFormat::Text => table.text(&mut out),
         TableFormat::Json => table.json(&mut out),
@@ -176,7 +177,7 @@ fn expectations(args: &TestArgs, role: Side) -> Result<Expectations, ExitCode> {
     Expectations::read(file, &known).map_err(refuse)
 }
 
-/// If no trial at all could start it, that is no verdict on the program.
+/// If no trial could start the program, that is not a verdict on it.
 fn cannot_start(runs: &[Run]) -> Option<String> {
     let reason = |run: &Run| {
         let why = match &run.verdict {

@@ -107,7 +107,7 @@ impl Row {
         self.verdict == self.expected
     }
 
-    /// How it ended, in two words.
+    /// Its exit, in two words.
     fn end(&self) -> String {
         match (self.exit_status, self.signal) {
             _ if self.ended_by_lab => "hung".into(),
@@ -129,7 +129,7 @@ impl Row {
         })
     }
 
-    /// What it said last, and what else is worth knowing.
+    /// Its last words, and other observations.
     fn remarks(&self, said: usize) -> String {
         let mut remarks = Vec::new();
         if !self.is_as_expected() && self.expected != RIGHT {
@@ -140,7 +140,7 @@ impl Row {
         }
         remarks.extend(self.failed.iter().map(|claim| format!("not: {claim}")));
         remarks.extend(self.notes.iter().cloned());
-        // A server's log is long, and of interest only where something is wrong.
+        // A server's log is long, and interesting only if something is wrong.
         if let Some(line) = &self.said
             && (self.is_client || self.verdict != RIGHT)
         {
@@ -168,7 +168,7 @@ impl Table {
         }
     }
 
-    /// 0 all as expected, 1 one is not, 77 the lab could play none.
+    /// The exit status: 0 all as expected, 1 one is not, 77 the lab could play none.
     pub(super) fn status(&self) -> u8 {
         if !self.trials.is_empty() && self.trials.iter().all(|row| row.verdict == SKIPPED) {
             exit::SKIPPED
@@ -290,7 +290,7 @@ fn milliseconds(time: Duration) -> f64 {
     (time.as_secs_f64() * 1_000_000.0).round() / 1000.0
 }
 
-/// Somebody's line as it may be shown: no control characters, not too long.
+/// Cleans a line of a program for display: no control characters, limited length.
 fn shortened(line: &str, longest: usize) -> String {
     let clean: String =
         line.trim().chars().map(|letter| if letter.is_control() { ' ' } else { letter }).collect();
@@ -301,7 +301,7 @@ fn shortened(line: &str, longest: usize) -> String {
     }
 }
 
-/// Text as it may stand in a cell of a Markdown table.
+/// Escapes text for a cell of a Markdown table.
 fn cell(text: &str) -> String {
     text.replace('\\', "\\\\").replace('|', "\\|").replace('<', "&lt;").replace('\n', " ")
 }

@@ -1,4 +1,4 @@
-//! `fork` and `wait`, as a server with a child for each connection uses them (UNP 5.7 to 5.10).
+//! `fork` and `wait`, as a server with one child per connection uses them (UNP 5.7 to 5.10).
 
 use std::os::fd::OwnedFd;
 
@@ -6,12 +6,12 @@ use rustix::process::{WaitOptions, wait};
 
 use super::Answer;
 
-/// The child's process number.
+/// Returns the child's process number.
 pub(super) fn fork(socket: OwnedFd) -> Answer {
     Ok(tcpecho_lab_os::fork_echo::fork_echo(socket)?.to_string())
 }
 
-/// The number of a child that had ended, and 0 if all of them still run.
+/// Returns the number of a child that has exited, or 0 if all of them still run.
 pub(super) fn wait_for_any() -> Answer {
     let ended = wait(WaitOptions::NOHANG)?;
     Ok(ended.map_or(0, |(pid, _)| pid.as_raw_pid()).to_string())

@@ -1,4 +1,5 @@
-//! Calls in a loop, for a peer that makes its own: whoever echoes or reads a stranger's stream cannot be told each call.
+//! Calls in a loop, for a peer that makes its own calls: an agent that echoes or reads such a
+//! stream cannot get a command for each call.
 
 use std::os::fd::OwnedFd;
 
@@ -8,7 +9,7 @@ use rustix::net::{RecvFlags, SendFlags, recv, send};
 
 use super::Answer;
 
-/// A stream that can be typed, and told apart from any other of its length: lines of 64 bytes.
+/// A test pattern in lines of 64 bytes, each different.
 pub(super) fn lines(count: usize) -> Vec<u8> {
     (0..count).map(pattern).collect()
 }
@@ -17,7 +18,7 @@ fn pattern(at: usize) -> u8 {
     if at % 64 == 63 { b'\n' } else { b'a' + (at % 61 % 26) as u8 }
 }
 
-/// Sends back what comes, in pieces of so many bytes, until it was so much or the peer's end.
+/// Echoes in pieces of this size, until this number of bytes or the peer's FIN.
 pub(super) fn echo(socket: &OwnedFd, until: usize, piece: usize) -> Answer {
     let mut buffer = vec![0; 64 * 1024];
     let mut total = 0;
@@ -43,7 +44,7 @@ pub(super) fn send_all(socket: &OwnedFd, mut bytes: &[u8]) -> Result<(), Errno> 
     Ok(())
 }
 
-/// Sends as much of [`lines`] as is taken without reading anything: until nothing more has gone for half a second.
+/// Sends [`lines`] without reading, until the peer has taken nothing for half a second.
 pub(super) fn stuff(socket: &OwnedFd, count: usize) -> Answer {
     let bytes = lines(count);
     let mut total = 0;
@@ -62,7 +63,7 @@ pub(super) fn stuff(socket: &OwnedFd, count: usize) -> Answer {
     Ok(total.to_string())
 }
 
-/// Reads until it was so much or the peer's end, and compares it with [`lines`].
+/// Reads this number of bytes, or until the peer's FIN, and compares them with [`lines`].
 pub(super) fn drain(socket: &OwnedFd, until: usize) -> Answer {
     let mut buffer = vec![0; 64 * 1024];
     let (mut total, mut right) = (0, true);

@@ -1,4 +1,4 @@
-//! `setsockopt NAME VALUE…`: `on` and `off`, or numbers in the units of the option.
+//! `setsockopt NAME VALUE…`: `on`, `off`, or numbers in the units of the option.
 
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::time::Duration;
@@ -24,7 +24,7 @@ pub(super) fn set(socket: &OwnedFd, name: &str, values: &[&str]) -> Answer {
         ("rcvtimeo", [time]) => timeout(socket, Timeout::Recv, millis(time)?),
         ("sndtimeo", [time]) => timeout(socket, Timeout::Send, millis(time)?),
         ("keepalive", ["off"]) => call(sockopt::set_socket_keepalive(socket, false)),
-        // Idle seconds, seconds between probes, how many.
+        // Idle time, probe interval (both in seconds), number of probes.
         ("keepalive", [idle, interval, count]) => {
             sockopt::set_socket_keepalive(socket, true)?;
             sockopt::set_tcp_keepidle(socket, seconds(idle)?)?;
@@ -32,14 +32,14 @@ pub(super) fn set(socket: &OwnedFd, name: &str, values: &[&str]) -> Answer {
             call(sockopt::set_tcp_keepcnt(socket, number(count)?))
         }
         ("keepalive", ["on"]) => call(sockopt::set_socket_keepalive(socket, true)),
-        _ => Err(Refusal::NotUnderstood),
+        _ => Err(Refusal::Unknown),
     }
 }
 
-/// How many more descriptors the process may have.
+/// Allows the process this number of further descriptors.
 pub(super) fn limit_descriptors(more: u64) -> Answer {
     use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-    // New descriptors get the lowest free number, and the limit is on numbers.
+    // New descriptors get the lowest free number, and the limit applies to the number.
     let next = rustix::io::fcntl_dupfd_cloexec(std::io::stdin(), 0)?;
     let current = Some(u64::from(next.as_raw_fd().unsigned_abs()).saturating_add(more));
     let maximum = getrlimit(Resource::Nofile).maximum;
@@ -50,7 +50,7 @@ fn switch(text: &str) -> Result<bool, Refusal> {
     match text {
         "on" => Ok(true),
         "off" => Ok(false),
-        _ => Err(Refusal::NotUnderstood),
+        _ => Err(Refusal::Unknown),
     }
 }
 

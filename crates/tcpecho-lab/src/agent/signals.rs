@@ -15,7 +15,7 @@ pub(super) fn handle(signal: &str, what: &str) -> Answer {
         "SIGHUP" => Signal::HUP,
         "SIGALRM" => Signal::ALARM,
         "SIGPIPE" => Signal::PIPE,
-        _ => return Err(Refusal::NotUnderstood),
+        _ => return Err(Refusal::Unknown),
     };
     let disposition = match what {
         "restart" => Disposition::CatchAndRestart,
@@ -24,7 +24,7 @@ pub(super) fn handle(signal: &str, what: &str) -> Answer {
         "waitpid-loop" => Disposition::CatchAndWaitpid,
         "default" => Disposition::Default,
         "ignore" => Disposition::Ignore,
-        _ => return Err(Refusal::NotUnderstood),
+        _ => return Err(Refusal::Unknown),
     };
     call(dispose(signal.as_raw(), disposition))
 }

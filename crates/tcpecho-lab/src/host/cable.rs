@@ -1,4 +1,4 @@
-//! How a host's interface and the wire's end of it are made, and the kernel's counters.
+//! Makes a host's interface and the wire's end of it, and reads the kernel's counters.
 
 use rustix::io::Errno;
 use tcpecho_lab_os::link::Links;
@@ -7,7 +7,7 @@ use tcpecho_lab_os::packet_socket::{PacketSocket, mac_of, without_offload};
 use tcpecho_lab_os::wire_device::{WIRE, WireDevice};
 use tcpecho_os::failed::Failed;
 
-/// What the wire is made of.
+/// The kind of devices that the wire uses.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Cable {
     /// A TUN device in each host.
@@ -18,12 +18,13 @@ pub enum Cable {
 }
 
 impl Cable {
-    /// On a thread inside the host's network: makes the interface, down and without addresses.
+    /// Makes the interface, down and without addresses. Runs on a thread inside the host's network.
     pub(super) fn lay(self, host: &NetNs, links: &Links) -> Result<WireDevice, Failed> {
         match self {
             Cable::Tun => WireDevice::tun(),
             Cable::Veth => {
-                // The far end lives in a network of its own, which the socket keeps alive.
+                // The far end lives in a network namespace of its own, which the socket keeps
+                // alive.
                 let far = NetNs::new()?;
                 far.run(|| pair(host))??;
                 without_offload(WIRE)?;
@@ -43,7 +44,8 @@ fn pair(host: &NetNs) -> Result<(), Failed> {
     let links = Links::open()?;
     links.add_veth(FAR, WIRE, host.as_fd())?;
     let far = links.index(FAR)?;
-    // The wire itself has nothing to say. A kernel without IPv6 has no such key, and nothing to silence.
+    // The wire itself must send nothing. A kernel without IPv6 has no such key, and nothing to
+    // disable.
     let _ = tcpecho_os::sysctl::write(&format!("net.ipv6.conf.{FAR}.disable_ipv6"), "1");
     links.without_arp(far)?;
     links.set_mtu(far, 65535)?;

@@ -1,4 +1,4 @@
-//! The power supply of hosts, for whoever has to end experiments that other threads are playing.
+//! The power supply of hosts, to end experiments that other threads are playing.
 
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
@@ -15,12 +15,12 @@ pub struct Power(Arc<Supply>);
 
 #[derive(Default)]
 struct Supply {
-    /// Read while a host is being made, so that a cut finds it.
+    /// Locked for reading while a host is being made, so that a cut finds it.
     is_cut: RwLock<bool>,
     hosts: Mutex<Vec<Supplied>>,
 }
 
-/// What has to end when a host does.
+/// What must end with a host.
 #[derive(Clone)]
 pub(crate) struct Supplied {
     pub(crate) init: Arc<HostInit>,
@@ -28,9 +28,9 @@ pub(crate) struct Supplied {
 }
 
 impl Power {
-    /// Ends all hosts for good: returns when all their processes are gone and no socket keeps their networks alive. No
-    /// host can be switched on again. Their timelines record the ends of programs unless they are frozen before
-    /// ([`crate::Timeline::freeze`]).
+    /// Ends all hosts for good: when this returns, all their processes are gone and no socket keeps
+    /// their networks alive. No host can be switched on again. Their timelines record the exits of
+    /// programs unless they are frozen first ([`crate::Timeline::freeze`]).
     pub fn cut(&self) {
         *self.0.is_cut.write().unwrap_or_else(PoisonError::into_inner) = true;
         for Supplied { init, states } in std::mem::take(&mut *self.hosts()) {
@@ -56,7 +56,7 @@ impl Power {
         Ok((supplied, made))
     }
 
-    /// Forgets a host that is switched off.
+    /// Removes a host that is switched off.
     pub(crate) fn forget(&self, states: &Arc<States>) {
         self.hosts().retain(|supplied| !Arc::ptr_eq(&supplied.states, states));
     }

@@ -1,6 +1,6 @@
-//! Chance that can be had again: the same seed decides the same.
+//! Repeatable random decisions: the same seed gives the same result.
 
-/// Takes a share of what it is asked about, decided by its seed and how often it was asked.
+/// Takes a random share of packets; the decisions depend only on the seed and on their number.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Chance {
     percent: f64,
@@ -8,37 +8,37 @@ pub struct Chance {
 }
 
 impl Chance {
-    /// So many of a hundred.
+    /// This percentage of packets.
     #[must_use]
     pub fn new(percent: f64, seed: u64) -> Self {
         Chance { percent, dice: Dice::new(seed) }
     }
 
-    /// So many of a hundred.
+    /// The percentage.
     #[must_use]
     pub fn percent(&self) -> f64 {
         self.percent
     }
 
-    /// Begins again, from this seed.
+    /// Starts again with this seed.
     pub(crate) fn seed(&mut self, seed: u64) {
         self.dice = Dice::new(seed);
     }
 
-    /// Whether the next one is taken.
+    /// Decides about the next packet.
     pub fn takes(&mut self) -> bool {
-        // 53 bits are what a double holds.
+        // A double has 53 bits of precision.
         let share = (self.dice.roll() >> 11) as f64 / (1_u64 << 53) as f64;
         share * 100.0 < self.percent
     }
 }
 
-/// Numbers that look like chance and follow from a seed: SplitMix64 (Steele, Lea, Flood, 2014).
+/// Pseudo-random numbers from a seed: SplitMix64 (Steele, Lea, Flood, 2014).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Dice(u64);
 
 impl Dice {
-    /// From a seed.
+    /// Starts with this seed.
     #[must_use]
     pub fn new(seed: u64) -> Self {
         Dice(seed)
@@ -53,12 +53,12 @@ impl Dice {
         mixed ^ (mixed >> 31)
     }
 
-    /// A number below `end`; 0 if that is 0.
+    /// Returns a number below `end`; 0 if `end` is 0.
     pub fn below(&mut self, end: usize) -> usize {
         (self.roll() % (end.max(1) as u64)) as usize
     }
 
-    /// Puts things into another order (Fisher and Yates).
+    /// Shuffles a slice (Fisher and Yates).
     pub fn shuffle<T>(&mut self, things: &mut [T]) {
         for last in (1..things.len()).rev() {
             things.swap(last, self.below(last + 1));
@@ -71,7 +71,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_same_seed_decides_the_same_and_the_share_is_kept() {
+    fn the_same_seed_gives_the_same_decisions_and_the_share_is_kept() {
         let taken = |seed| {
             let mut chance = Chance::new(10.0, seed);
             (0..10_000).filter(|_| chance.takes()).collect::<Vec<_>>()
@@ -84,7 +84,7 @@ mod tests {
     }
 
     #[test]
-    fn dice_roll_as_published() {
+    fn dice_match_the_reference_implementation() {
         // The first numbers of the reference implementation for seed 1234567.
         let mut dice = Dice::new(1_234_567);
         assert_eq!(dice.roll(), 6_457_827_717_110_365_317);

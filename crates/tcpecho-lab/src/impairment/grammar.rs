@@ -1,4 +1,4 @@
-//! Rules as a person says them: `drop next SYN-ACK`, `delay all 50ms`, `answer next SYN from client with icmp
+//! Rules as text: `drop next SYN-ACK`, `delay all 50ms`, `answer next SYN from client with icmp
 //! host-unreachable`.
 //!
 //! ```text
@@ -13,7 +13,7 @@
 //!             source-quench | TYPE/CODE                           of answer
 //! ```
 //!
-//! A rule is written ([`fmt::Display`]) as it is read ([`FromStr`]).
+//! A rule is written ([`fmt::Display`]) in the form in which it is read ([`FromStr`]).
 
 use std::borrow::Cow;
 use std::fmt;
@@ -24,38 +24,38 @@ use super::{Action, Chance, Matcher, Rule};
 use crate::packet::IcmpError;
 use crate::side::Side;
 
-/// What was not understood of a rule, and what could have stood there.
+/// A parse error: the part of a rule that was not understood, and what is accepted there.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct NotUnderstood(String);
+pub struct ParseError(String);
 
-impl fmt::Display for NotUnderstood {
+impl fmt::Display for ParseError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
     }
 }
 
-impl std::error::Error for NotUnderstood {}
+impl std::error::Error for ParseError {}
 
-type Parsed<T> = Result<T, NotUnderstood>;
+type Parsed<T> = Result<T, ParseError>;
 
-/// Every verb, and what becomes of the packet.
+/// Every verb and its action.
 pub const VERBS: &[(&str, &str)] = &[
     ("pass", "delivered, whatever later rules say"),
     ("drop", "swallowed"),
-    ("hold", "kept until `release`"),
+    ("hold", "held until `release`"),
     ("delay", "delivered later: delay all 50ms"),
     ("double", "delivered twice"),
     ("reorder", "delivered after the next of its direction"),
-    ("corrupt", "delivered with a bit flipped; the checksum tells"),
-    ("forge", "delivered with a bit flipped and the checksum made right"),
-    ("answer", "swallowed and answered by a router: answer next SYN with icmp host-unreachable"),
+    ("corrupt", "delivered with a bit flipped; the checksum is wrong"),
+    ("forge", "delivered with a bit flipped and a correct checksum"),
+    ("answer", "dropped and answered by a router: answer next SYN with icmp host-unreachable"),
     ("reset", "delivered, and then both ends get an RST"),
 ];
 
-/// A word for a packet, and how it is told.
+/// A word for a packet, and its matcher.
 type Named = (&'static str, fn() -> Matcher);
 
-/// The words of a packet, in capitals or not, one or several.
+/// The words for a packet, in any case, one or several.
 const PACKETS: &[Named] = &[
     ("SYN", Matcher::syn),
     ("SYN-ACK", Matcher::syn_ack),
@@ -78,13 +78,13 @@ const ERRORS: &[(&str, IcmpError)] = &[
 ];
 
 impl FromStr for Rule {
-    type Err = NotUnderstood;
+    type Err = ParseError;
 
     fn from_str(text: &str) -> Parsed<Rule> {
         let mut words = Words::of(text);
         let verb = words.must("what to do: drop, hold, delay …")?;
         if !VERBS.iter().any(|(known, _)| *known == verb) {
-            return Err(NotUnderstood(format!("{verb:?} is nothing a wire can do")));
+            return Err(ParseError(format!("{verb:?} is not an action of the wire")));
         }
         let how_often = how_often(&mut words)?;
         let (matcher, rest) = conditions(&mut words)?;
@@ -100,13 +100,13 @@ impl FromStr for Rule {
 }
 
 impl FromStr for Matcher {
-    type Err = NotUnderstood;
+    type Err = ParseError;
 
-    /// `RST from server`: the packet and its conditions alone.
+    /// `RST from server`: only the packet and its conditions.
     fn from_str(text: &str) -> Parsed<Matcher> {
         match conditions(&mut Words::of(text))? {
             (matcher, Rest { by: None, error: None }) => Ok(matcher),
-            _ => Err(NotUnderstood("a packet has neither a duration nor an answer".into())),
+            _ => Err(ParseError("a packet takes neither a duration nor an answer".into())),
         }
     }
 }
@@ -124,7 +124,7 @@ fn how_often(words: &mut Words<'_>) -> Parsed<HowOften> {
         words.next();
         let percent = number::<f64>(percent, "a percentage")?;
         if !(0.0..=100.0).contains(&percent) {
-            return Err(NotUnderstood(format!("{percent}% is no share: 0% to 100%")));
+            return Err(ParseError(format!("{percent}% is not a share: expected 0% to 100%")));
         }
         words.take_if(&["of"]);
         return Ok(HowOften::Percent(percent));
@@ -133,7 +133,7 @@ fn how_often(words: &mut Words<'_>) -> Parsed<HowOften> {
     if let Some(nth) = nth.and_then(|nth| nth.parse().ok()) {
         words.next();
         return if nth == 0 {
-            Err(NotUnderstood("there is no 0th packet".into()))
+            Err(ParseError("0th: packets are counted from 1".into()))
         } else {
             Ok(HowOften::Nth(nth))
         };
@@ -149,7 +149,7 @@ fn how_often(words: &mut Words<'_>) -> Parsed<HowOften> {
     Ok(HowOften::All)
 }
 
-/// What may stand behind the conditions.
+/// What may follow the conditions.
 #[derive(Clone, Copy, Default)]
 struct Rest {
     by: Option<Duration>,
@@ -185,7 +185,9 @@ fn conditions(words: &mut Words<'_>) -> Parsed<(Matcher, Rest)> {
                     narrower
                 }
                 None => {
-                    return Err(NotUnderstood(format!("{word:?} is no packet and no condition")));
+                    return Err(ParseError(format!(
+                        "{word:?} is neither a packet nor a condition"
+                    )));
                 }
             },
         });
@@ -196,17 +198,17 @@ fn conditions(words: &mut Words<'_>) -> Parsed<(Matcher, Rest)> {
 fn action(verb: &str, rest: Rest) -> Parsed<Action> {
     let Rest { by, error } = rest;
     if by.is_some() && verb != "delay" {
-        return Err(NotUnderstood(format!("{verb} takes no duration")));
+        return Err(ParseError(format!("{verb} takes no duration")));
     }
     if error.is_some() && verb != "answer" {
-        return Err(NotUnderstood(format!("{verb} takes no answer")));
+        return Err(ParseError(format!("{verb} takes no answer")));
     }
     Ok(match verb {
         "pass" => Action::Deliver,
         "drop" => Action::Drop,
         "hold" => Action::Hold,
         "delay" => {
-            Action::Delay(by.ok_or_else(|| NotUnderstood("delay by how long: 50ms".into()))?)
+            Action::Delay(by.ok_or_else(|| ParseError("delay takes a duration: 50ms".into()))?)
         }
         "double" => Action::Duplicate,
         "reorder" => Action::Reorder,
@@ -214,7 +216,7 @@ fn action(verb: &str, rest: Rest) -> Parsed<Action> {
         "forge" => Action::CorruptUnnoticed,
         "reset" => Action::ResetBoth,
         _ => Action::Answer(error.ok_or_else(|| {
-            NotUnderstood("answer with which error: with icmp host-unreachable".into())
+            ParseError("answer takes an error: with icmp host-unreachable".into())
         })?),
     })
 }
@@ -230,10 +232,10 @@ fn packet(word: &str) -> Option<Matcher> {
 
 fn side(word: &str) -> Parsed<Side> {
     let side = Side::BOTH.into_iter().find(|side| side.word() == word);
-    side.ok_or_else(|| NotUnderstood(format!("{word:?} is no side: client or server")))
+    side.ok_or_else(|| ParseError(format!("{word:?} is not a side: expected client or server")))
 }
 
-/// `300us`, `50ms`, `2s`, `1.5s`; no longer than a day.
+/// `300us`, `50ms`, `2s`, `1.5s`; at most a day.
 fn duration(word: &str) -> Option<Duration> {
     let (number, unit) = [("us", 1e-6), ("ms", 1e-3), ("s", 1.0)]
         .iter()
@@ -255,18 +257,18 @@ fn icmp_error(words: &mut Words<'_>) -> Parsed<IcmpError> {
     });
     exact.ok_or_else(|| {
         let known: Vec<&str> = ERRORS.iter().map(|(known, _)| *known).collect();
-        NotUnderstood(format!(
-            "{word:?} is no ICMP error: {}, too-big N, TYPE/CODE",
+        ParseError(format!(
+            "{word:?} is not an ICMP error: expected {}, too-big N or TYPE/CODE",
             known.join(", ")
         ))
     })
 }
 
 fn number<T: FromStr>(word: &str, what: &str) -> Parsed<T> {
-    word.parse().map_err(|_| NotUnderstood(format!("{word:?} is not {what}")))
+    word.parse().map_err(|_| ParseError(format!("{word:?} is not {what}")))
 }
 
-/// Words one after the other; a text in quotes is one.
+/// The words of a rule; a text in quotes is one word.
 struct Words<'a> {
     rest: &'a str,
 }
@@ -295,7 +297,7 @@ impl<'a> Words<'a> {
     }
 
     fn must(&mut self, what: &str) -> Parsed<&'a str> {
-        self.next().ok_or_else(|| NotUnderstood(format!("here is missing: {what}")))
+        self.next().ok_or_else(|| ParseError(format!("missing: {what}")))
     }
 
     fn take_if(&mut self, words: &[&str]) -> bool {
@@ -306,7 +308,7 @@ impl<'a> Words<'a> {
         is
     }
 
-    /// A word, or what stands in quotes, with the escapes that [`Matcher::containing`] writes.
+    /// A word, or a text in quotes with the escapes that [`Matcher::containing`] writes.
     fn text(&mut self) -> Parsed<Cow<'a, str>> {
         let Some(quoted) = self.rest.strip_prefix('"') else {
             return self.must("a text").map(Cow::Borrowed);
@@ -315,7 +317,7 @@ impl<'a> Words<'a> {
         let mut letters = quoted.chars();
         loop {
             match letters.next() {
-                None => return Err(NotUnderstood("the quotes do not end".into())),
+                None => return Err(ParseError("a quote is not closed".into())),
                 Some('"') => break,
                 Some('\\') => text.push(escaped(&mut letters)?),
                 Some(letter) => text.push(letter),
@@ -326,7 +328,7 @@ impl<'a> Words<'a> {
     }
 }
 
-/// The character that stands behind a backslash.
+/// The character after a backslash.
 fn escaped(letters: &mut Chars<'_>) -> Parsed<char> {
     let letter = match letters.next() {
         Some('n') => Some('\n'),
@@ -342,7 +344,9 @@ fn escaped(letters: &mut Chars<'_>) -> Parsed<char> {
         _ => None,
     };
     letter.ok_or_else(|| {
-        NotUnderstood("after a backslash comes n, r, t, 0, a quote, a backslash or u{N}".into())
+        ParseError(
+            "a backslash must be followed by n, r, t, 0, a quote, a backslash or u{N}".into(),
+        )
     })
 }
 
@@ -410,7 +414,7 @@ mod tests {
     use proptest::prelude::*;
 
     #[test]
-    fn rules_are_read_and_written() {
+    fn rules_are_parsed_and_written() {
         for (said, written) in [
             ("drop next SYN-ACK", "drop next 1 SYN-ACK"),
             ("drop next 3 data from client", "drop next 3 data from client"),
@@ -442,25 +446,25 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_understood_is_named() {
+    fn a_parse_error_names_what_was_not_understood() {
         for (said, named) in [
             ("", "missing: what to do"),
-            ("eat next SYN", "\"eat\" is nothing a wire can do"),
-            ("drop next SYM", "\"SYM\" is no packet"),
-            ("drop SYN from mars", "\"mars\" is no side"),
+            ("eat next SYN", "\"eat\" is not an action"),
+            ("drop next SYM", "\"SYM\" is neither a packet"),
+            ("drop SYN from mars", "\"mars\" is not a side"),
             ("drop SYN from", "missing: client or server"),
-            ("drop 101% of data", "no share"),
-            ("drop NaN% of data", "no share"),
-            ("drop 0th data", "no 0th"),
-            ("delay all", "how long"),
+            ("drop 101% of data", "not a share"),
+            ("drop NaN% of data", "not a share"),
+            ("drop 0th data", "0th"),
+            ("delay all", "takes a duration"),
             ("drop all 50ms", "takes no duration"),
             ("delay all 50ms with icmp prohibited", "takes no answer"),
-            ("answer next SYN", "which error"),
-            ("answer next SYN with icmp rudeness", "\"rudeness\" is no ICMP error"),
+            ("answer next SYN", "takes an error"),
+            ("answer next SYN with icmp rudeness", "\"rudeness\" is not an ICMP error"),
             ("answer next SYN with icmp too-big", "missing: the next link's MTU"),
-            ("drop data containing \"x", "do not end"),
-            (r#"drop data containing "\x""#, "after a backslash"),
-            (r#"drop data containing "\u{d800}""#, "after a backslash"),
+            ("drop data containing \"x", "not closed"),
+            (r#"drop data containing "\x""#, "a backslash must be"),
+            (r#"drop data containing "\u{d800}""#, "a backslash must be"),
         ] {
             let error = said.parse::<Rule>().map(|rule| rule.to_string()).unwrap_err();
             assert!(error.to_string().contains(named), "{said}: {error}");

@@ -1,4 +1,5 @@
-//! Packets that the wire makes itself: segments, resets that the receiver believes, and a router's errors.
+//! Packets that the wire makes itself: segments, RSTs that the receiver accepts, and a router's
+//! ICMP errors.
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -7,9 +8,9 @@ use super::{Flags, IcmpError, Packet, Tcp, checksum};
 /// A TCP segment to make.
 #[derive(Debug, Clone, Default)]
 pub struct Segment {
-    /// Number of its first byte.
+    /// Its sequence number.
     pub seq: u32,
-    /// Acknowledgement number.
+    /// Its acknowledgment number.
     pub ack: u32,
     /// Control bits.
     pub flags: Flags,
@@ -19,7 +20,8 @@ pub struct Segment {
     pub payload: Vec<u8>,
 }
 
-/// A packet with a TCP segment, without options, its checksums right. Both ends have to be of one family.
+/// Makes a packet with a TCP segment without options and with correct checksums. Both ends must
+/// have the same family.
 #[must_use]
 pub fn segment(source: SocketAddr, destination: SocketAddr, segment: &Segment) -> Vec<u8> {
     let mut body = Vec::with_capacity(20 + segment.payload.len());
@@ -34,16 +36,17 @@ pub fn segment(source: SocketAddr, destination: SocketAddr, segment: &Segment) -
     packet(source.ip(), destination.ip(), 6, &body)
 }
 
-/// The reset with which the sender of `seen` seems to end the connection, right for a receiver that has got `seen`: its
-/// number has to be exactly the one expected next (RFC 5961 3.2).
+/// Makes the RST with which the sender of `seen` seems to reset the connection, acceptable to a
+/// receiver that has got `seen`: its sequence number must be exactly the next one expected (RFC
+/// 5961 3.2).
 #[must_use]
 pub fn reset_receiver(seen: &Packet) -> Option<Vec<u8>> {
     let ((source, destination), tcp) = (seen.ends()?, seen.tcp()?);
     Some(reset(source, destination, tcp.end(), tcp.ack, tcp.flags.has(Flags::ACK)))
 }
 
-/// The reset with which the receiver of `seen` seems to end the connection, right for the sender's state when it sent
-/// `seen`.
+/// Makes the RST with which the receiver of `seen` seems to reset the connection, acceptable in the
+/// sender's state when it sent `seen`.
 #[must_use]
 pub fn reset_sender(seen: &Packet) -> Option<Vec<u8>> {
     let ((source, destination), tcp) = (seen.ends()?, seen.tcp()?);
@@ -63,12 +66,13 @@ fn reset(
     segment(source, destination, &Segment { seq, ack, flags, ..Segment::default() })
 }
 
-/// A router's error about `offender`, which it quotes; `None` if the family has no such error.
+/// Makes a router's ICMP error about `offender`, which it quotes; `None` if the family has no such
+/// error.
 #[must_use]
 pub fn icmp_error(router: IpAddr, offender: &Packet, error: IcmpError) -> Option<Vec<u8>> {
     let ipv6 = offender.source.is_ipv6();
     let (kind, code) = error.numbers(ipv6)?;
-    // RFC 1812 4.3.2.3 and RFC 4443 2.4: as much as keeps the error within the smallest MTU.
+    // RFC 1812 4.3.2.3 and RFC 4443 2.4: as many bytes as keep the error within the minimum MTU.
     let (protocol, room) = if ipv6 { (58, 1280 - 48) } else { (1, 576 - 28) };
     let quote = offender.bytes();
     let mut body = vec![kind, code, 0, 0];

@@ -4,7 +4,7 @@ use std::net::IpAddr;
 
 use super::Layout;
 
-/// Whether all checksums of the packet are right. Bytes that are no packet have none that could be.
+/// Whether all checksums of the packet are correct; false for bytes that are not a packet.
 #[must_use]
 pub fn are_right(bytes: &[u8]) -> bool {
     let Ok(layout) = Layout::of(bytes) else { return false };
@@ -12,7 +12,7 @@ pub fn are_right(bytes: &[u8]) -> bool {
     header_right && (field(&layout).is_none() || body_sum(&layout, bytes) == 0xffff)
 }
 
-/// Makes all checksums of the packet right again. Leaves bytes that are no packet.
+/// Corrects all checksums of the packet. Bytes that are not a packet stay as they are.
 pub fn repair(bytes: &mut [u8]) {
     let Ok(layout) = Layout::of(bytes) else { return };
     if layout.source.is_ipv4() {
@@ -27,7 +27,7 @@ pub fn repair(bytes: &mut [u8]) {
     }
 }
 
-/// Where the transport's checksum is, for the transports that the lab knows.
+/// The offset of the transport's checksum, for the transports that the lab knows.
 fn field(layout: &Layout) -> Option<usize> {
     let at = match layout.protocol {
         _ if layout.fragment => return None,

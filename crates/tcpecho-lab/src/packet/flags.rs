@@ -8,17 +8,17 @@ use std::ops::BitOr;
 pub struct Flags(pub u8);
 
 impl Flags {
-    /// The sender has finished.
+    /// The sender has no more data.
     pub const FIN: Flags = Flags(1);
     /// Opens a connection.
     pub const SYN: Flags = Flags(2);
-    /// Ends a connection at once.
+    /// Resets the connection.
     pub const RST: Flags = Flags(4);
-    /// Hand over what has come.
+    /// Push: the receiver should deliver the data.
     pub const PSH: Flags = Flags(8);
-    /// The acknowledgement number counts.
+    /// The acknowledgment number is valid.
     pub const ACK: Flags = Flags(16);
-    /// The urgent pointer counts.
+    /// The urgent pointer is valid.
     pub const URG: Flags = Flags(32);
     /// Congestion was experienced.
     pub const ECE: Flags = Flags(64);

@@ -1,4 +1,4 @@
-//! A packet in one line, its numbers counted from the beginning of its connection.
+//! A packet in one line, with numbers relative to the beginning of its connection.
 
 use std::collections::HashMap;
 use std::fmt::Write as _;
@@ -6,10 +6,11 @@ use std::net::SocketAddr;
 
 use super::{Flags, Icmp, Packet, Tcp, Transport};
 
-/// Directions that are remembered, since a program can make as many as it likes; with more, counting begins anew.
+/// The number of directions that are remembered; a program can make any number, and with more the
+/// counting starts again.
 const MOST: usize = 100_000;
 
-/// The first sequence number of every direction that was seen.
+/// The first sequence number of each direction.
 #[derive(Debug, Default)]
 pub struct Flows {
     first: HashMap<(SocketAddr, SocketAddr), u32>,
@@ -57,7 +58,7 @@ impl Flows {
         }
         match self.first.get(&ends) {
             Some(first) => tcp.seq.wrapping_sub(*first),
-            // A reset of something unheard of counts from nothing, by RFC 9293 3.5.2.
+            // An RST of an unknown connection has the sequence number 0 (RFC 9293 3.5.2).
             None if tcp.flags.has(Flags::RST) => tcp.seq,
             None => {
                 self.first.insert(ends, tcp.seq.wrapping_sub(1));

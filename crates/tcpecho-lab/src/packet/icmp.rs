@@ -7,21 +7,21 @@ use super::{u16_at, u32_at};
 /// What an ICMP or `ICMPv6` message says.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Icmp {
-    /// It is `ICMPv6`, whose numbers differ.
+    /// Whether it is `ICMPv6`, whose numbers differ.
     pub ipv6: bool,
     /// Its type.
     pub kind: u8,
     /// Its code.
     pub code: u8,
-    /// The word behind the checksum: the MTU of a packet-too-big.
+    /// The word after the checksum: the MTU of a packet-too-big.
     pub value: u32,
-    /// Of an error about a TCP segment: its source port, destination port and sequence number.
+    /// For an error about a TCP segment: its source port, destination port and sequence number.
     pub about: Option<(u16, u16, u32)>,
 }
 
 impl Icmp {
     pub(super) fn parse(message: &[u8], ipv6: bool) -> Result<Self, &'static str> {
-        let header: &[u8; 8] = message.first_chunk().ok_or("ICMP header is cut")?;
+        let header: &[u8; 8] = message.first_chunk().ok_or("ICMP header is truncated")?;
         let value = u32_at(header, 4).unwrap_or_default();
         let mut icmp = Icmp { ipv6, kind: header[0], code: header[1], value, about: None };
         if icmp.is_error() {
@@ -36,7 +36,7 @@ impl Icmp {
         if self.ipv6 { self.kind < 128 } else { matches!(self.kind, 3 | 4 | 5 | 11 | 12) }
     }
 
-    /// In words: `host unreachable`, or the bare numbers.
+    /// The message in words: `host unreachable`, or the bare numbers.
     #[must_use]
     pub fn words(&self) -> String {
         let known = IcmpError::NAMED.iter().find(|error| {
@@ -56,7 +56,8 @@ impl Icmp {
     }
 }
 
-/// The quoted packet is cut on purpose, so only what RFC 792 promises is read: the IP header and 8 bytes.
+/// The quoted packet is truncated, so only what RFC 792 promises is read: the IP header and 8
+/// bytes.
 fn quoted(packet: &[u8]) -> Option<(u16, u16, u32)> {
     let (protocol, start) = match packet.first()? >> 4 {
         4 => (packet.get(9)?, usize::from(packet[0] & 15) * 4),
@@ -78,7 +79,7 @@ pub enum IcmpError {
     PortUnreachable,
     /// 3/13; `ICMPv6` 1/1.
     Prohibited,
-    /// 3/4; `ICMPv6` 2/0: the next link takes this many bytes.
+    /// 3/4; `ICMPv6` 2/0: the MTU of the next link, in bytes.
     TooBig(u32),
     /// 11/0; `ICMPv6` 3/0.
     TimeExceeded,
@@ -120,7 +121,7 @@ impl IcmpError {
         if ipv6 { v6 } else { Some(v4) }
     }
 
-    /// The word behind the checksum.
+    /// The word after the checksum.
     pub(super) fn value(self) -> u32 {
         if let IcmpError::TooBig(mtu) = self { mtu } else { 0 }
     }

@@ -9,21 +9,21 @@ pub struct Tcp {
     pub source_port: u16,
     /// The receiver's port.
     pub destination_port: u16,
-    /// Number of its first byte.
+    /// The sequence number of its first byte.
     pub seq: u32,
-    /// Number of the byte that is expected next; it counts with ACK only.
+    /// The sequence number expected next; valid with ACK only.
     pub ack: u32,
     /// Control bits.
     pub flags: Flags,
-    /// Receive window as it stands in the header, not scaled.
+    /// The receive window as the header has it, not scaled.
     pub window: u16,
     /// Length of the payload, in bytes.
     pub payload: usize,
-    /// Largest segment the sender takes, in bytes (a SYN's option).
+    /// The largest segment that the sender accepts, in bytes (an option of a SYN).
     pub mss: Option<u16>,
-    /// How far windows are shifted (a SYN's option).
+    /// The window scale (an option of a SYN).
     pub window_scale: Option<u8>,
-    /// Blocks that came out of order, as `(left, right)` edges.
+    /// The SACK blocks, as `(left, right)` edges.
     pub sack: Vec<(u32, u32)>,
     /// Value and echo of the timestamp option.
     pub timestamps: Option<(u32, u32)>,
@@ -31,7 +31,7 @@ pub struct Tcp {
 
 impl Tcp {
     pub(super) fn parse(segment: &[u8]) -> Result<Self, &'static str> {
-        let header: &[u8; 20] = segment.first_chunk().ok_or("TCP header is cut")?;
+        let header: &[u8; 20] = segment.first_chunk().ok_or("TCP header is truncated")?;
         let length = usize::from(header[12] >> 4) * 4;
         let options = segment.get(20..length).ok_or("TCP header length is wrong")?;
         let number = |at| u32_at(header, at).unwrap_or_default();
@@ -50,7 +50,7 @@ impl Tcp {
         Ok(tcp)
     }
 
-    /// Kind, length, value; options that make no sense end the reading, as in every kernel.
+    /// Kind, length, value; an invalid option ends the parsing, as in every kernel.
     fn read_options(&mut self, mut options: &[u8]) {
         while let Some((&kind, rest)) = options.split_first() {
             match kind {
@@ -79,7 +79,7 @@ impl Tcp {
         }
     }
 
-    /// What it is for, in a word: `SYN`, `SYN-ACK`, `RST`, `FIN`, `data` or `ACK`.
+    /// The kind of the segment in one word: `SYN`, `SYN-ACK`, `RST`, `FIN`, `data` or `ACK`.
     #[must_use]
     pub fn kind(&self) -> &'static str {
         let has = |flag| self.flags.has(flag);
@@ -93,7 +93,7 @@ impl Tcp {
         }
     }
 
-    /// The number after its last byte; SYN and FIN count one each.
+    /// The sequence number after its last byte; SYN and FIN count one each.
     #[must_use]
     pub fn end(&self) -> u32 {
         let flags = u32::from(self.flags.has(Flags::SYN)) + u32::from(self.flags.has(Flags::FIN));

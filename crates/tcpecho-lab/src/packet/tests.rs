@@ -18,7 +18,7 @@ fn made(v6: bool, flags: Flags, seq: u32, ack: u32, payload: &[u8]) -> Packet {
 }
 
 #[test]
-fn what_is_built_is_read_back_and_right() {
+fn built_packets_are_parsed_and_have_correct_checksums() {
     for v6 in [false, true] {
         let packet = made(v6, Flags::PSH | Flags::ACK, 7, 9, b"odd");
         assert_eq!(packet.ends(), Some(ends(v6)));
@@ -27,8 +27,8 @@ fn what_is_built_is_read_back_and_right() {
         for position in 0..packet.bytes().len() {
             let mut hurt = packet.bytes().to_vec();
             hurt[position] ^= 1;
-            // The IPv6 header has no checksum; its flow label, traffic class and hop limit are not protected, and
-            // with another next header nobody knows where a checksum would be.
+            // The IPv6 header has no checksum: its flow label, traffic class and hop limit are not
+            // protected, and with an unknown next header the checksum's place is unknown.
             let unprotected = v6 && matches!(position, 0..=3 | 6 | 7);
             assert!(unprotected || !are_right(&hurt), "byte {position}");
         }
@@ -127,7 +127,7 @@ fn errors_have_the_family_s_numbers() {
 }
 
 #[test]
-fn cut_packets_are_named_not_read() {
+fn truncated_packets_are_reported_not_parsed() {
     for v6 in [false, true] {
         let packet = made(v6, Flags::SYN, 1, 0, b"payload");
         for length in 0..packet.bytes().len() {

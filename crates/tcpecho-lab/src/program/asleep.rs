@@ -1,20 +1,21 @@
-//! What `/proc` shows of a process. There is no event for "it sleeps now", so it is looked at until it does.
+//! What `/proc` shows of a process. The kernel has no event for "it sleeps now", so this is polled.
 
 use std::os::fd::{AsRawFd, BorrowedFd};
 
-/// The process number behind a pidfd, as `/proc` here counts.
+/// The process number of a pidfd in this PID namespace.
 pub(super) fn pid_of(pidfd: BorrowedFd<'_>) -> Option<i32> {
     let info = std::fs::read_to_string(format!("/proc/self/fdinfo/{}", pidfd.as_raw_fd())).ok()?;
     info.lines().find_map(|line| line.strip_prefix("Pid:"))?.trim().parse().ok()
 }
 
-/// The letter behind the name in `/proc/PID/stat`; the name may contain anything.
+/// The letter after the name in `/proc/PID/stat`; the name may contain any character.
 pub(super) fn state(pid: i32) -> Option<char> {
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
     stat.rsplit_once(") ")?.1.chars().next()
 }
 
-/// The same, but no zombie as long as its tracer has not let go of it: its parent cannot wait for it before.
+/// The state of a process for its parent: a zombie only once its tracer has let go of it, because
+/// its parent cannot wait for it before.
 fn state_for_parent(pid: i32) -> Option<char> {
     let state = state(pid)?;
     let status = || std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
@@ -25,14 +26,14 @@ fn state_for_parent(pid: i32) -> Option<char> {
     if state == 'Z' && is_traced(status()) { Some('t') } else { Some(state) }
 }
 
-/// The system call that a sleeping process is in. One that is traced may also stand before or behind it.
+/// The system call in which a process sleeps. A traced process may also stand before or after it.
 pub(super) fn system_call(pid: i32) -> Option<i64> {
     let call = std::fs::read_to_string(format!("/proc/{pid}/syscall")).ok()?;
     let call = call.split_whitespace().next()?.parse().ok()?;
     (state(pid) == Some('S')).then_some(call)
 }
 
-/// The children of all its threads. The list is exact while none of them comes or goes.
+/// The children of all its threads. The list is exact while no child is started or exits.
 pub(crate) fn children(pid: i32) -> Vec<(i32, char)> {
     let Ok(threads) = std::fs::read_dir(format!("/proc/{pid}/task")) else { return Vec::new() };
     let lists = threads

@@ -1,4 +1,4 @@
-//! How a program is to be started.
+//! How to start a program.
 
 use crate::tracer::{Injection, Wanted, When};
 
@@ -7,7 +7,7 @@ use std::os::fd::BorrowedFd;
 
 use tcpecho_lab_os::host_init::NotStarted;
 
-/// A program to start: what to run, and how it differs from what the lab itself would see.
+/// A program to start, and how its environment differs from that of the lab.
 #[derive(Debug, Clone)]
 pub struct Launch {
     pub(crate) name: String,
@@ -21,7 +21,8 @@ pub struct Launch {
 }
 
 impl Launch {
-    /// A program and its arguments. Without a slash it is looked for in `PATH`; on the timeline it has its file's name.
+    /// A program and its arguments. A name without a slash is looked up in `PATH`; the timeline
+    /// calls it by its file name.
     #[must_use]
     pub fn new<S: AsRef<OsStr>>(argv: impl IntoIterator<Item = S>) -> Self {
         let argv: Vec<OsString> = argv.into_iter().map(|arg| arg.as_ref().into()).collect();
@@ -39,53 +40,54 @@ impl Launch {
         }
     }
 
-    /// What it is called on the timeline.
+    /// Sets its name on the timeline.
     #[must_use]
     pub fn named(self, name: impl Into<String>) -> Self {
         Launch { name: name.into(), ..self }
     }
 
-    /// Sets an environment variable; the others are the lab's.
+    /// Sets an environment variable; all others are the lab's.
     #[must_use]
     pub fn env(mut self, key: impl Into<OsString>, value: impl Into<OsString>) -> Self {
         self.env.push((key.into(), value.into()));
         self
     }
 
-    /// Where it starts; else where the lab is.
+    /// Sets its working directory; the default is the lab's.
     #[must_use]
     pub fn directory(self, directory: impl Into<PathBuf>) -> Self {
         Launch { directory: Some(directory.into()), ..self }
     }
 
-    /// Refuse it ports below 1024, as to an ordinary user.
+    /// Removes the privilege to bind ports below 1024, as for an ordinary user.
     #[must_use]
     pub fn with_ordinary_ports(self) -> Self {
         Launch { ordinary_ports: true, ..self }
     }
 
-    /// Write its system calls to the timeline, and those of its threads and children: all that concern sockets, standard
-    /// streams, waiting and processes. At each of these it stops twice for the tracer; all others run at full speed.
+    /// Records its system calls, and those of its threads and children: all that concern sockets,
+    /// standard streams, waiting and processes. It stops twice for the tracer at each of these; all
+    /// others run at full speed.
     #[must_use]
     pub fn observed(self) -> Self {
         Launch { observed: true, ..self }
     }
 
-    /// Should it be observed: leave out what it reads and writes on its standard streams.
+    /// Does not record its reads and writes of the standard streams.
     #[must_use]
     pub fn without_streams(self) -> Self {
         Launch { without_streams: true, ..self }
     }
 
-    /// Makes a call fail that is not even executed; what only the libraries tell apart, such as accept(2) and accept4(2),
-    /// is one name. Whatever is made up is marked so on the timeline.
+    /// Injects a result into a call, which is not executed; names that only libraries distinguish,
+    /// such as accept(2) and accept4(2), are one. An injected result is marked on the timeline.
     #[must_use]
     pub fn inject(mut self, call: &str, when: When, errno: Errno) -> Self {
         self.injections.push(Injection::new(call, when, errno));
         self
     }
 
-    /// What a tracer has to do, if there has to be one.
+    /// What a tracer must do, if one is needed.
     pub(crate) fn wanted(&self, everybody_is: bool) -> Option<Wanted> {
         let calls = self.observed || everybody_is;
         let (streams, injections) = (!self.without_streams, self.injections.clone());
@@ -93,7 +95,7 @@ impl Launch {
         is_any.then_some(Wanted { calls, streams, injections })
     }
 
-    /// Hands everything to `start`, in the form that the init wants.
+    /// Passes everything to `start`, in the form that the init needs.
     pub(crate) fn with(
         &self,
         id: u32,
@@ -122,7 +124,7 @@ impl Launch {
         variables.collect()
     }
 
-    /// The attempt, for an error.
+    /// The operation, for an error.
     pub(crate) fn failed(&self, why: NotStarted) -> Failed {
         let program =
             self.argv.first().map_or("nothing".into(), |program| program.to_string_lossy());
@@ -130,7 +132,7 @@ impl Launch {
             NotStarted::Failed(errno) => {
                 Failed { operation: format!("start {program}").into(), errno }
             }
-            // No errno says so; this is the one of the usual reason.
+            // No errno tells the reason; this is the one of the usual reason.
             NotStarted::DescriptorsLost => Failed {
                 operation: format!("start {program}: pass its standard streams to the host").into(),
                 errno: Errno::MFILE,
@@ -143,7 +145,7 @@ fn text(text: &OsStr) -> Result<CString, Errno> {
     CString::new(text.as_bytes()).map_err(|_| Errno::INVAL)
 }
 
-/// As execvp(3) looks for it.
+/// Looks it up as execvp(3) does.
 fn find(program: &OsStr) -> Option<PathBuf> {
     use rustix::fs::{Access, access};
     if program.as_bytes().contains(&b'/') {

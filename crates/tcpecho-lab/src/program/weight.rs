@@ -1,12 +1,13 @@
-//! What a program weighs: memory, descriptors and whether it runs, from `/proc`.
+//! The resources of a program: memory, descriptors and processor, from `/proc`.
 
 use super::{Program, asleep};
 use rustix::io::Errno;
 use rustix::process::{Pid, Resource, Rlimit, prlimit};
 
 impl Program {
-    /// Memory of its own that it and its descendants hold, in bytes: what they share by fork(2) counts once (`Pss_Anon`), where
-    /// the kernel tells; else once for each (`RssAnon`).
+    /// The private memory of the program and its descendants, in bytes. Memory that they share by
+    /// fork(2) counts once (`Pss_Anon`) where the kernel reports it, else once for each
+    /// (`RssAnon`).
     #[must_use]
     pub fn memory(&self) -> u64 {
         let field = |pid: i32, file: &str, name: &str| -> Option<u64> {
@@ -22,7 +23,7 @@ impl Program {
         family(self.pid()).into_iter().map(anonymous).sum::<u64>()
     }
 
-    /// How many descriptors it has; 0 when it is gone.
+    /// The number of its descriptors; 0 when it is gone.
     #[must_use]
     pub fn descriptors(&self) -> usize {
         self.numbers().count()
@@ -34,11 +35,11 @@ impl Program {
         entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok())
     }
 
-    /// Allows it so many descriptors more than it has, or as many as it may have (the soft `RLIMIT_NOFILE`, which counts up to
-    /// the highest number).
+    /// Allows it this number of further descriptors, or all that it may have (the soft
+    /// `RLIMIT_NOFILE`, which limits the highest number).
     ///
     /// # Errors
-    /// `ESRCH` if it has ended.
+    /// `ESRCH` if it has exited.
     pub fn allow_descriptors(&self, more: Option<u64>) -> Result<(), Errno> {
         let pid = Pid::from_raw(self.pid());
         let hard = std::fs::read_to_string(format!("/proc/{}/limits", self.pid()))
@@ -51,7 +52,7 @@ impl Program {
         prlimit(pid, Resource::Nofile, Rlimit { current: soft, maximum: hard }).map(drop)
     }
 
-    /// Whether any of its threads runs or would run if there were a processor for it.
+    /// Whether any of its threads runs or is ready to run.
     #[must_use]
     pub fn is_busy(&self) -> bool {
         let threads = std::fs::read_dir(format!("/proc/{}/task", self.pid()));

@@ -1,14 +1,14 @@
-//! What calls come to, in words that can be chosen from.
+//! The results of calls in words, for multiple choice.
 
 use rustix::io::Errno;
 use tcpecho_os::errno;
 
 use super::poll_bits;
 
-/// What a call usually comes to, good or bad: where wrong alternatives come from.
+/// The usual results of a call, good and bad: the source of wrong alternatives.
 struct Usual {
     verb: &'static str,
-    /// What an agent says.
+    /// An agent's answers.
     answers: &'static [&'static str],
 }
 
@@ -42,13 +42,13 @@ const USUAL: &[Usual] = &[
     Usual { verb: "shutdown", answers: &["ok", "ENOTCONN", "EPIPE", "ECONNRESET"] },
 ];
 
-/// The call in an agent's line, if it is one to ask about.
+/// The call in an agent's command, if it is one to ask about.
 pub(super) fn verb_of(line: &str) -> Option<&'static str> {
     let verb = call_of(line).split(' ').next()?;
     USUAL.iter().map(|usual| usual.verb).find(|known| *known == verb)
 }
 
-/// An agent's line without the number of the socket.
+/// An agent's command without the number of the socket.
 pub(super) fn call_of(line: &str) -> &str {
     match line.split_once(": ") {
         Some((number, rest)) if number.parse::<usize>().is_ok() => rest,
@@ -61,7 +61,7 @@ pub(super) fn usual(verb: &str) -> impl Iterator<Item = String> + '_ {
     row.flat_map(|usual| usual.answers).map(move |answer| outcome(verb, answer).0)
 }
 
-/// An agent's answer in words, and how much it is worth asking for.
+/// An agent's answer in words, and how interesting it is to ask for.
 pub(super) fn outcome(verb: &str, answer: &str) -> (String, u8) {
     let Some(said) = answer.strip_prefix("ok") else { return (with_words(answer), 5) };
     let said = said.trim_start();
@@ -81,7 +81,7 @@ pub(super) fn outcome(verb: &str, answer: &str) -> (String, u8) {
     }
 }
 
-/// `5 hello` as `5 bytes: hello`, cut where it is long.
+/// `5 hello` as `5 bytes: hello`; a long text is truncated.
 fn received(said: &str) -> String {
     let (count, text) = said.split_once(' ').unwrap_or((said, ""));
     let short: String = text.chars().take(20).collect();
@@ -94,7 +94,7 @@ fn with_words(name: &str) -> String {
     let numbers = (1..=133).map(Errno::from_raw_os_error);
     let known = numbers.into_iter().find(|known| errno::name(*known) == Some(name));
     match known.map(errno::words) {
-        // `Broken pipe (EPIPE)`, with the name first, since that is what one chooses by.
+        // `Broken pipe (EPIPE)`, with the name first, because readers choose by the name.
         Some(words) => {
             let words = words.strip_suffix(&format!(" ({name})")).unwrap_or(&words).to_string();
             format!("{name}: {words}")

@@ -67,16 +67,16 @@ fn claims_become_questions_whose_answers_were_seen() {
         [
             (
                 0,
-                "Client 1 calls recv 100. What does it come to?",
+                "Client 1 calls recv 100. What is the result?",
                 "ECONNRESET: Connection reset by peer"
             ),
             (
                 0,
-                "Client 1 calls recv 100 again, for the second time. What does it come to?",
+                "Client 1 calls recv 100 again, for the second time. What is the result?",
                 "end of file"
             ),
             (1, "Fill in: a ____ goes out", "RST"),
-            (1, "Who comes to be in TIME_WAIT in this step?", "the server's host"),
+            (1, "Which end goes to TIME_WAIT in this step?", "the server's host"),
             (2, "Fill in: it is in ____, not FIN", "FIN_WAIT_2"),
         ]
     );
@@ -100,7 +100,7 @@ fn the_seed_orders_the_alternatives() {
 }
 
 #[test]
-fn what_did_not_hold_is_not_asked() {
+fn a_claim_that_failed_is_not_asked_about() {
     let mut moments = run();
     for moment in &mut moments {
         if let What::Claim { holds, .. } = &mut moment.what {

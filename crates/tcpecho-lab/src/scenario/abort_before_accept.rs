@@ -111,7 +111,7 @@ fn play(stage: &mut Stage) -> Played {
     Ok(())
 }
 
-/// A client that resets its connection: its address, when the RST has arrived.
+/// A client that resets its connection; returns its address when the RST has arrived.
 fn aborted(stage: &Stage, before: Option<&str>) -> Result<String, Broken> {
     let mark = stage.two().timeline.mark();
     let client = stage.client()?;
@@ -127,13 +127,13 @@ fn aborted(stage: &Stage, before: Option<&str>) -> Result<String, Broken> {
     Ok(address)
 }
 
-/// How many sockets the server host has that do not listen.
+/// The number of sockets in the server's host that do not listen.
 fn others(stage: &Stage) -> usize {
     let sockets = stage.two().server.sockets(stage.family());
     sockets.iter().filter(|socket| socket.state != TcpState::Listen).count()
 }
 
-/// How long the accept queue is.
+/// The length of the accept queue.
 fn waiting(stage: &Stage) -> u32 {
     let sockets = stage.two().server.sockets(stage.family());
     let listening = sockets.iter().find(|socket| socket.state == TcpState::Listen);

@@ -115,7 +115,7 @@ fn listening(stage: &Stage) -> Result<Actor, Broken> {
     stage.listening_with(10, |launch| launch.inject("accept", When::Nth(1), Errno::CONNABORTED))
 }
 
-/// How many connections wait for accept.
+/// The number of connections that wait for accept.
 fn waiting(stage: &Stage) -> u32 {
     let sockets = stage.two().server.sockets(stage.family());
     let listening = sockets.iter().find(|socket| socket.state == TcpState::Listen);

@@ -7,7 +7,7 @@ use crate::stage::{Played, Stage};
 use crate::text::{Step, Text};
 use tcpecho_os::tcp_state::TcpState;
 
-/// Any number will do: each round says the same.
+/// The number does not matter: each round gives the same result.
 const ROUNDS: usize = 3;
 
 pub(super) static SCENARIO: Scenario = Scenario {

@@ -169,7 +169,7 @@ fn both_families(stage: &mut Stage) -> Played {
     Ok(())
 }
 
-/// A program in the server's host with a socket that is not bound.
+/// A program in the server's host with an unbound socket.
 fn fresh(stage: &Stage) -> Result<Actor, Broken> {
     socket_of(stage, stage.family())
 }

@@ -116,7 +116,7 @@ fn play(stage: &mut Stage) -> Played {
     Ok(())
 }
 
-/// A server with or without the option, and a client that it has accepted.
+/// A server with or without the option, and a client whose connection it has accepted.
 fn made(stage: &Stage, option: &str) -> Result<(Actor, Actor), Broken> {
     let server = socket_with(stage, option)?;
     server.must(&bind_line(stage))?;
@@ -138,14 +138,14 @@ fn leave_time_wait(stage: &Stage, option: &str) -> Played {
     Ok(())
 }
 
-/// As a parent that ends and leaves a child: the listening socket goes, the connection stays.
+/// Like a parent that exits and leaves a child: the listening socket goes, the connection stays.
 fn still_serving(stage: &Stage, option: &str) -> Result<(Actor, Actor), Broken> {
     let (client, server) = made(stage, option)?;
     server.must("0: close")?;
     Ok((client, server))
 }
 
-/// What a new server's bind comes to; it listens if it can, and is gone afterwards.
+/// The result of a new server's bind; the server listens if it can, and is closed afterwards.
 fn restart(stage: &Stage, option: &str) -> Result<String, Broken> {
     let server = socket_with(stage, option)?;
     let answer = server.call(&bind_line(stage))?;
@@ -167,13 +167,13 @@ fn bind_line(stage: &Stage) -> String {
     format!("bind {} {PORT}", stage.family().any())
 }
 
-/// Without waiting the minute.
+/// Removes TIME_WAIT without waiting a minute.
 fn forget(stage: &Stage) -> Played {
     stage.two().server.states()?.destroy_all();
     Ok(())
 }
 
-/// Ends its connection so that nothing of it remains.
+/// Resets its connection, so that nothing of it remains.
 fn abort(server: &Actor) -> Played {
     server.must("setsockopt linger 0")?;
     server.must("close")?;

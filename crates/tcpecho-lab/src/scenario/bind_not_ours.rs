@@ -90,7 +90,7 @@ fn play(stage: &mut Stage) -> Played {
     Ok(())
 }
 
-/// A program in the server's host with a socket that is not bound.
+/// A program in the server's host with an unbound socket.
 fn fresh(stage: &Stage) -> Result<Actor, Broken> {
     let server = stage.actor(Side::Server)?;
     server.must(&format!("socket {}", stage.number()))?;

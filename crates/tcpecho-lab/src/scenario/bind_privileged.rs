@@ -83,7 +83,7 @@ fn play(stage: &mut Stage) -> Played {
     Ok(())
 }
 
-/// What bind of a new socket comes to.
+/// The result of bind on a new socket.
 fn bind(stage: &Stage, actor: &Actor, port: u16) -> Result<String, Broken> {
     actor.must(&format!("socket {}", stage.number()))?;
     actor.call(&format!("bind {} {port}", stage.family().any()))

@@ -7,7 +7,7 @@ use crate::stage::{Actor, Broken, Played, Stage};
 use crate::text::{Step, Text};
 use tcpecho_os::tcp_state::TcpState;
 
-/// The port that the client comes from, both times.
+/// The client's port, both times.
 const FROM: u16 = 40000;
 
 pub(super) static SCENARIO: Scenario = Scenario {

@@ -75,7 +75,7 @@ fn play(stage: &mut Stage) -> Played {
     let (client, server) = stage.connected()?;
     client.must("send before")?;
     stage.claim_is("the server reads the line", &server.call("recv 100")?, "ok 6 before");
-    // Nothing is under way any more after this.
+    // After this, no packet is in flight.
     stage.claim_packet("the server's kernel acknowledges it", &Matcher::ack().from_server());
 
     stage.step("the server's host loses power");

@@ -132,7 +132,7 @@ fn wait_in_accept(server: &Actor) -> Result<(), Broken> {
     Ok(server.program().wait_asleep_in(ACCEPT4, PATIENCE)?)
 }
 
-/// Whether the accept that the server is in gives it a new client's connection.
+/// Whether the accept that the server is in returns a new client's connection.
 fn accepted(stage: &Stage, server: &Actor) -> Result<bool, Broken> {
     let client = stage.client()?;
     client.must(&stage.connect_line())?;

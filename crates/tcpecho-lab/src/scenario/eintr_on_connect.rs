@@ -74,7 +74,8 @@ pub(super) static SCENARIO: Scenario = Scenario {
 };
 
 fn play(stage: &mut Stage) -> Played {
-    // Retransmissions for longer than anybody's patience, so that connect never gives up while packets are held.
+    // connect retransmits for longer than the test waits, so it never gives up while packets are
+    // held.
 
     stage.step("a client connects, the wire holds the server's SYN-ACK, and the client catches a signal");
     let _server = stage.listening(10)?;
@@ -135,7 +136,7 @@ fn connect_and_sleep(stage: &Stage, client: &Actor) -> Result<(), Broken> {
     Ok(client.program().wait_asleep_in(CONNECT, PATIENCE)?)
 }
 
-/// Packets that come from now on are not held either.
+/// Packets that are sent from now on are not held either.
 fn let_go_on(stage: &Stage) {
     stage.two().wire.clear();
     stage.two().wire.release_all(&Matcher::syn_ack());

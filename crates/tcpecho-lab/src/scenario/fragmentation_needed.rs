@@ -48,7 +48,7 @@ const MTU: usize = 1400;
 
 fn play(stage: &mut Stage) -> Played {
     stage.step("the client sends 5000 bytes, and a router on the path forwards packets up to 1400 bytes");
-    // No timer comes near; what is sent again is sent because of what the router said.
+    // No timer expires; retransmissions are caused by the ICMP message.
     stage.two().client.set_rto_min(Duration::from_secs(30))?;
     let long = Matcher::any_tcp().longer_than(MTU);
     stage.wire_rule(Rule::answer(long.clone(), IcmpError::TooBig(MTU as u32)));

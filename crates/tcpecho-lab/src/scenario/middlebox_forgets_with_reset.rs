@@ -77,7 +77,7 @@ fn play(stage: &mut Stage) -> Played {
     Ok(())
 }
 
-/// The middlebox answers what it holds in the receiver's name, and throws it away.
+/// The middlebox answers the packets that it holds in the receiver's name and discards them.
 fn reset_sender_of(stage: &Stage, data: &Matcher) -> Result<(), Broken> {
     let wire = &stage.two().wire;
     let seen = wire.wait_for(data, 0, PATIENCE)?;

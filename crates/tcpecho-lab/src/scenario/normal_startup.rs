@@ -92,7 +92,7 @@ fn play(stage: &mut Stage) -> Played {
 
     stage.step("the server calls accept");
     stage.claim("accept returns at once", server.must("accept").is_ok());
-    // The same packet again is one that a busy machine was late to answer.
+    // A packet that is sent twice was answered late by a busy machine.
     let packets = stage.packets();
     let different: std::collections::BTreeSet<_> = packets.iter().map(|seen| &seen.line).collect();
     stage.claim("three packets opened the connection", different.len() == 3);

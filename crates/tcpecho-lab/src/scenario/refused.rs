@@ -52,7 +52,7 @@ fn play(stage: &mut Stage) -> Played {
     stage.claim_is("connect fails with ECONNREFUSED", &refused, "ECONNREFUSED");
     let reset = Matcher::rst().from_server().with_flags(Flags::ACK);
     stage.claim_packet("an RST with ACK answers the SYN", &reset);
-    // On a busy machine the answer may take so long that the SYN is sent again before it comes.
+    // On a busy machine the answer may take so long that the SYN is retransmitted first.
     let syns = stage.count(&Matcher::syn());
     let resets = stage.count(&reset);
     stage.claim("no other packet was sent", stage.packets().len() == syns + resets);

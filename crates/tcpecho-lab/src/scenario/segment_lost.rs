@@ -56,7 +56,7 @@ fn play(stage: &mut Stage) -> Played {
     let (client, server) = stage.connected()?;
     let alone = Matcher::data().from_client().containing("single");
     stage.wire_rule(Rule::drop(alone.clone()).once());
-    // The wire may be late to see the first time, so it is counted from before the call.
+    // The wire may see the first transmission late, so the time counts from before the call.
     let asked = stage.two().timeline.elapsed();
     let sent = client.call("send single")?;
     stage.claim_is("send succeeds: it only fills the buffer", &sent, "ok 6");
@@ -66,7 +66,7 @@ fn play(stage: &mut Stage) -> Played {
     stage.claim("the segment was retransmitted", times.len() >= 2);
     let waited = times.get(1).is_some_and(|second| second.saturating_sub(asked) >= SMALLEST);
     stage.claim("the retransmission came 200 ms after the call, or later", waited);
-    // Until its acknowledgment is there, a busy machine may well add another timeout.
+    // Until its acknowledgment has arrived, a busy machine may add another timeout.
     stage.two().client.wait_for_socket(stage.family(), "all acknowledged", PATIENCE, |socket| {
         socket.state == TcpState::Established && socket.wqueue == 0
     })?;
@@ -74,7 +74,7 @@ fn play(stage: &mut Stage) -> Played {
     stage.claim("the client's kernel counts a timeout", timeouts >= 1);
 
     stage.step("the wire drops the first of five segments; the minimum RTO is 30 s");
-    // So far that no busy machine brings it near.
+    // Long enough that it expires on no busy machine.
     stage.two().client.set_rto_min(Duration::from_secs(30))?;
     let client = stage.client()?;
     client.must(&stage.connect_line())?;

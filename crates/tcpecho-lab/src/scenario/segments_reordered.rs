@@ -44,7 +44,7 @@ pub(super) static SCENARIO: Scenario = Scenario {
 
 fn play(stage: &mut Stage) -> Played {
     stage.step("the client sends two segments, and the wire holds the first");
-    // No timer comes near; whatever is sent again is sent because of what the server's kernel said.
+    // No timer expires; retransmissions are caused by the SACK of the server's kernel.
     stage.two().client.set_rto_min(Duration::from_secs(30))?;
     let (client, server) = stage.connected()?;
     client.must("setsockopt nodelay on")?;

@@ -71,7 +71,7 @@ pub(super) static SCENARIO: Scenario = Scenario {
     play,
 };
 
-/// The shortest first wait, and the longest (`TCP_RTO_MAX`).
+/// The minimum RTO, and the maximum (`TCP_RTO_MAX`).
 const FIRST_WAIT: Duration = Duration::from_millis(20);
 const LAST_WAIT: Duration = Duration::from_secs(120);
 
@@ -98,7 +98,7 @@ fn play(stage: &mut Stage) -> Played {
 
     stage.step("the packets that were sent meanwhile");
     let packets = stage.packets();
-    // Of what came before, a busy machine may have sent a second copy.
+    // A busy machine may have retransmitted packets that were sent before.
     let before = Matcher::data().containing("one");
     let is_after = |seen: &&PacketMoment| !before.matches(seen.from, &seen.packet);
     let lost = packets.iter().filter(|seen| seen.verdict == Verdict::HostOff).filter(is_after);
@@ -107,7 +107,7 @@ fn play(stage: &mut Stage) -> Played {
         stage.count(&Matcher::data().containing("two")) == sent.len()
     });
     stage.claim("every data segment has the same sequence number", sent.windows(2).all(|two| two[0].seq == two[1].seq));
-    // How often depends on the round trip that it measured; a busy machine's may be long.
+    // The number depends on the measured round trip, which may be long on a busy machine.
     stage.claim("the segment was sent at least twice", sent.len() >= 2);
     let clock: Vec<u32> = sent.iter().filter_map(|tcp| Some(tcp.timestamps?.0)).collect();
     stage.claim("each wait was at least twice as long as the one before", waits_double(&clock));
@@ -119,8 +119,8 @@ fn play(stage: &mut Stage) -> Played {
     Ok(())
 }
 
-/// By the sender's own clock in milliseconds, which no busy machine between delays: the waits add up to 1 + 2 + 4 … times
-/// the first at least.
+/// In milliseconds of the sender's own clock, which a busy machine does not delay: the waits add up
+/// to at least 1 + 2 + 4 … times the first.
 fn waits_double(clock: &[u32]) -> bool {
     let (Some(first), Some(last)) = (clock.first(), clock.last()) else { return false };
     let waits = (0..clock.len() - 1).map(|nth| FIRST_WAIT * (1 << nth.min(16)));

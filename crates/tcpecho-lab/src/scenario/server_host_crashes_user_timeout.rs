@@ -49,10 +49,10 @@ pub(super) static SCENARIO: Scenario = Scenario {
     play,
 };
 
-/// What the impatient client sets at least.
+/// The minimum user timeout of the first client.
 const USER_TIMEOUT: Duration = Duration::from_millis(300);
-/// How many retransmission timeouts it is at least. The kernel measures the path, so on a busy machine its timeout may be
-/// longer than 300 ms, and nothing would be sent twice.
+/// The user timeout in retransmission timeouts. The kernel measures the path, so on a busy machine
+/// its RTO may be longer than 300 ms, and nothing would be retransmitted.
 const TRIES: u32 = 8;
 
 fn play(stage: &mut Stage) -> Played {

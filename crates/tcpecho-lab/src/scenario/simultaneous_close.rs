@@ -51,7 +51,8 @@ fn play(stage: &mut Stage) -> Played {
     let (client, server) = stage.connected()?;
     stage.wire_rule(Rule::hold(Matcher::fin()));
     for (actor, side) in [(&client, Side::Client), (&server, Side::Server)] {
-        // Not close: a socket without an owner would not wait for a busy machine.
+        // Not close: the kernel would remove a socket without an owner before a busy machine
+        // continues.
         actor.must("shutdown wr")?;
         stage.two().wire.wait_for(&Matcher::fin().from(side), 0, PATIENCE)?;
     }

@@ -55,7 +55,7 @@ pub(super) static SCENARIO: Scenario = Scenario {
     play,
 };
 
-/// The port at the client's end; both have to be known beforehand.
+/// The client's port; both ports must be known in advance.
 const OTHER_PORT: u16 = 7000;
 
 fn play(stage: &mut Stage) -> Played {
@@ -76,7 +76,7 @@ fn play(stage: &mut Stage) -> Played {
     stage.claim_state("the server is in SYN_SENT", right, TcpState::SynSent);
 
     stage.step("the SYNs are released, and the wire holds the answers");
-    // All of it: a SYN that was sent twice would be answered by an ACK, which completes the handshake.
+    // Everything: a retransmitted SYN would be answered by an ACK, which completes the handshake.
     stage.wire_rule(Rule::hold(Matcher::any()));
     for side in [left, right] {
         let syn = stage.two().wire.wait_for(&Matcher::syn().from(side), 0, PATIENCE)?;

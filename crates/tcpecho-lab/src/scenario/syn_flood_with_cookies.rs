@@ -61,7 +61,7 @@ pub(super) static SCENARIO: Scenario = Scenario {
 fn play(stage: &mut Stage) -> Played {
     let server_host = &stage.two().server;
     server_host.set_sysctl("net.ipv4.tcp_syncookies", "1")?;
-    // Half-open connections are to be there until the end.
+    // The half-open connections must exist until the end.
 
     stage.step("a server listens with backlog 3; twenty SYNs come from addresses that never answer");
     let server = stage.listening(BACKLOG)?;

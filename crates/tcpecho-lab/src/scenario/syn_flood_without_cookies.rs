@@ -11,10 +11,11 @@ use crate::stage::{Broken, PORT, Played, Stage};
 use crate::text::{Step, Text};
 use tcpecho_os::tcp_state::TcpState;
 
-/// Of the server. With more than four half-open connections the kernel drops those that have waited for some seconds, before
-/// all answers to them are sent (`reqsk_timer_handler`), and a busy machine takes some seconds.
+/// The backlog of the server. With more than four half-open connections the kernel drops those that
+/// have waited for some seconds, before all answers to them are sent (`reqsk_timer_handler`), and a
+/// busy machine takes some seconds.
 pub(super) const BACKLOG: u32 = 3;
-/// How many SYNs.
+/// The number of SYNs.
 pub(super) const FLOOD: u64 = 20;
 
 pub(super) static SCENARIO: Scenario = Scenario {
@@ -58,7 +59,7 @@ fn play(stage: &mut Stage) -> Played {
     stage.shorten(Side::Client, Timer::Syn, &[1, 0])?;
     let server_host = &stage.two().server;
     server_host.set_sysctl("net.ipv4.tcp_syncookies", "0")?;
-    // Half-open connections are to outlast the honest client's patience.
+    // The half-open connections must outlast the legitimate client's connect.
     server_host.set_sysctl("net.ipv4.tcp_synack_retries", "8")?;
 
     stage.step("a server listens with backlog 3; twenty SYNs come from addresses that never answer");
@@ -79,7 +80,7 @@ fn play(stage: &mut Stage) -> Played {
     Ok(())
 }
 
-/// SYNs from addresses that nobody has; the answers to them go nowhere.
+/// SYNs from addresses that no host has; the answers to them are lost.
 pub(super) fn flood(stage: &Stage) {
     let nowhere = Matcher::any_tcp().from_server();
     let nowhere = nowhere.matching("to nobody", |_, packet| !honest(packet.destination));
@@ -90,14 +91,14 @@ pub(super) fn flood(stage: &Stage) {
     }
 }
 
-/// Gives the server a segment from that address.
+/// Delivers a segment from that address to the server.
 pub(super) fn inject(stage: &Stage, from: IpAddr, what: &Segment, note: &str) {
     let server = SocketAddr::new(Side::Server.address(stage.family()), PORT);
     let bytes = segment(SocketAddr::new(from, 1024), server, what);
     stage.two().wire.inject(Side::Server, &bytes, note);
 }
 
-/// An address in the network of the router, which has no other hosts.
+/// An address in the router's network, which has no other hosts.
 pub(super) fn address(family: Family, host: u8) -> IpAddr {
     match family.router() {
         IpAddr::V4(router) => {
@@ -116,7 +117,7 @@ fn honest(address: IpAddr) -> bool {
     Family::BOTH.map(|family| Side::Client.address(family)).contains(&address)
 }
 
-/// How many connections the server has in `SYN_RECV`.
+/// The number of connections that the server has in `SYN_RECV`.
 pub(super) fn half_open(stage: &Stage) -> u64 {
     let sockets = stage.two().server.sockets(stage.family());
     sockets.iter().filter(|socket| socket.state == TcpState::SynRecv).count() as u64

@@ -80,7 +80,7 @@ pub(super) static SCENARIO: Scenario = Scenario {
 };
 
 fn play(stage: &mut Stage) -> Played {
-    // The server's patience with half-open connections is not the question.
+    // The server must not give up half-open connections during the scenario.
 
     stage.step("a server listens with backlog 2, which leaves room for three connections, and two clients connect");
     let server = stage.listening(2)?;
@@ -133,17 +133,17 @@ fn play(stage: &mut Stage) -> Played {
     Ok(())
 }
 
-/// Lets the held packets of this client go on, once there are any.
+/// Releases the held packets of this client, once there are any.
 pub(super) fn pass(stage: &Stage, port: u16) -> Played {
     let held = Matcher::ack().from_client().port(port);
     let first = stage.two().wire.wait_for(&held, 0, PATIENCE)?;
     stage.two().wire.release(first.number);
-    // A SYN-ACK that was sent again was acknowledged again.
+    // A retransmitted SYN-ACK was acknowledged again.
     stage.two().wire.discard(&held);
     Ok(())
 }
 
-/// The state of the connection of the client with this port, as this side has it.
+/// The state of the connection of the client with this port on this side.
 fn state(stage: &Stage, side: Side, port: u16) -> String {
     let sockets = stage.two().host(side).sockets(stage.family());
     let mut ours = sockets.iter().filter(|s| [s.local.port(), s.remote.port()].contains(&port));

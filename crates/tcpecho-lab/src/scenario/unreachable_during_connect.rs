@@ -46,7 +46,7 @@ pub(super) static SCENARIO: Scenario = Scenario {
     play,
 };
 
-/// The codes of type 3 (destination unreachable) and others, each with the errno it becomes.
+/// The codes of type 3 (destination unreachable) and others, with the errno of each.
 const V4: &[((u8, u8), &str)] = &[
     ((3, 2), "ENOPROTOOPT"),
     ((3, 5), "EOPNOTSUPP"),
@@ -98,7 +98,8 @@ fn play(stage: &mut Stage) -> Played {
         wanted.push(*errno);
     }
     stage.claim_is("each code has its errno", &said.join(" "), &wanted.join(" "));
-    // One connect after the other: a SYN that is sent again after the error would come between those of later ones.
+    // One connect after the other: a SYN that is retransmitted after the error would come between
+    // those of later ones.
     let mut ports: Vec<u16> = stage.packets().iter().filter_map(port_of_syn).collect();
     ports.dedup();
     stage.claim("no connect sends a SYN after its error", ports.len() == 5 + table.len());
@@ -110,7 +111,8 @@ fn port_of_syn(seen: &PacketMoment) -> Option<u16> {
     seen.packet.tcp().filter(|_| is_syn).map(|tcp| tcp.source_port)
 }
 
-/// What connect says if its SYN is answered so. The error comes when the client sleeps in connect: it is hard then.
+/// The result of connect if its SYN is answered with this error. The error arrives while the client
+/// sleeps in connect: it is hard then.
 fn refused(stage: &Stage, error: IcmpError) -> Result<String, Broken> {
     let client = stage.client()?;
     let mark = stage.two().timeline.mark();

@@ -76,7 +76,7 @@ fn play(stage: &mut Stage) -> Played {
     Ok(())
 }
 
-/// A stopped server whose five children have ended, and how many of them are zombies.
+/// A stopped server whose five children have exited, and the number of zombies among them.
 fn five_end_at_once(stage: &Stage, handler: &str) -> Result<(Actor, String), Broken> {
     let (client, server) = stage.forked(5)?;
     server.must(&format!("handler SIGCHLD {handler}"))?;

@@ -53,8 +53,8 @@ pub(super) static SCENARIO: Scenario = Scenario {
 };
 
 const BYTES: usize = 40_000;
-/// Probes before the client's kernel gives up if none is answered. An answer that a busy machine delivers late, after the next
-/// probe or the one after it, does not end the connection.
+/// The number of unanswered probes after which the client's kernel gives up. An answer that a busy
+/// machine delivers late, after one or two further probes, does not end the connection.
 const RETRIES: usize = 3;
 /// More than [`RETRIES`].
 const QUESTIONS: usize = 5;
@@ -77,10 +77,10 @@ fn play(stage: &mut Stage) -> Played {
     stage.claim_packet("the server's kernel advertises a window of 0", &zero);
 
     stage.step("the client's kernel sends five window probes");
-    // Only now, and no longer than for this: data that a busy machine delivers late must not end the connection.
+    // Set only now: data that a busy machine delivers late must not end the connection.
     stage.two().client.set_sysctl("net.ipv4.tcp_retries2", &RETRIES.to_string())?;
     let question = Matcher::ack().from_client();
-    // Every empty segment from now on is a question; the one of the handshake came before.
+    // Every empty segment from now on is a probe; that of the handshake came before.
     let mut mark = stage.two().timeline.mark();
     let mut places = Vec::new();
     for _ in 0..QUESTIONS {

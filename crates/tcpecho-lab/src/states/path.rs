@@ -1,4 +1,5 @@
-//! Which states a socket went through between two looks at it: what TCP's state machine leaves open, the packets decide.
+//! The states of a socket between two samples: the packets decide what TCP's state machine leaves
+//! open.
 
 use tcpecho_os::tcp_state::TcpState::{
     self, Close, CloseWait, Closing, Established, FinWait1, FinWait2, LastAck, Listen, SynRecv,
@@ -7,7 +8,7 @@ use tcpecho_os::tcp_state::TcpState::{
 
 use super::proof::Proof;
 
-/// A state, or none: the socket is not in the kernel's table.
+/// A state, or none if the socket is not in the kernel's table.
 pub(super) type Node = Option<TcpState>;
 
 /// A change of state.
@@ -15,11 +16,13 @@ pub(super) type Node = Option<TcpState>;
 pub(super) struct Hop {
     pub(super) before: Node,
     pub(super) now: Node,
-    /// Other states may have come between: neither the state machine nor the packets say so or not.
+    /// Whether other states may have come between: neither the state machine nor the packets
+    /// decide.
     pub(super) sampled: bool,
 }
 
-/// Every transition of a socket in Linux (RFC 9293 3.3.2, figure 5; a SYN cookie makes a connection of nothing).
+/// Every transition of a socket in Linux (RFC 9293 3.3.2, figure 5; a SYN cookie makes a connection
+/// without a socket before).
 const TRANSITIONS: &[(Node, &[Node])] = &[
     (None, &[Some(Close), Some(Listen), Some(SynSent), Some(SynRecv), Some(Established)]),
     (Some(Close), &[Some(Listen), Some(SynSent), None]),
@@ -39,12 +42,12 @@ fn followers(node: Node) -> &'static [Node] {
     TRANSITIONS.iter().find(|(from, _)| *from == node).map_or(&[], |(_, to)| to)
 }
 
-/// The changes between two looks that are certain, in their order. With the least that is known that is one.
+/// The certain changes between two samples, in order. If nothing else is known, that is one.
 pub(super) fn between(before: Node, now: Node, proof: &Proof) -> Vec<Hop> {
     let mut paths = Vec::new();
     walk(&mut vec![before], now, proof, &mut paths);
     if paths.is_empty() && before.is_some() && now.is_some() {
-        // Not one connection: the first has gone, and another has the same ports.
+        // These are two connections: the first has gone, and another has the same ports.
         let mut hops = between(before, None, &Proof::default());
         hops.extend(between(None, now, proof));
         return hops;
@@ -68,12 +71,13 @@ pub(super) fn between(before: Node, now: Node, proof: &Proof) -> Vec<Hop> {
         .collect()
 }
 
-/// Every way to `now` that the packets allow, without going through a state twice.
+/// Every path to `now` that the packets allow, without a state twice.
 fn walk(path: &mut Vec<Node>, now: Node, proof: &Proof, paths: &mut Vec<Vec<Node>>) {
     let Some(here) = path.last().copied() else { return };
     for next in followers(here).iter().copied() {
         let is_end = next == now;
-        // A socket without a connection is between two, or before the first: nothing that is gone through unseen.
+        // A socket without a connection is between two connections, or before the first: no path
+        // goes through it.
         let is_idle = matches!(next, None | Some(Close));
         if path.contains(&next) || (is_idle && !is_end) {
             continue;
@@ -108,7 +112,8 @@ impl Proof {
                 _ => true,
             };
         };
-        // What a socket that has gone went through has to be seen; for one that is there, its state is a proof of its own.
+        // A socket that has gone must have been seen in each state; the state of a socket that
+        // exists proves itself.
         let is_end = Some(next) == now;
         let needs_proof = now.is_none();
         match (here, next) {
@@ -116,12 +121,12 @@ impl Proof {
             (SynRecv, Established) => !needs_proof || self.sent_fin(),
             (SynSent, SynRecv) => self.got_syn && self.sent_syn,
             (SynSent, Established) => !(self.got_syn && self.sent_syn),
-            // Only a socket that has an owner can be closed; a request for a connection has none.
+            // Only a socket with an owner can be closed; a request for a connection has none.
             (SynRecv, FinWait1) => self.sent_syn,
             (Established, CloseWait) if self.sent_fin() => self.is_fin_an_answer(),
             (Established, CloseWait) => !needs_proof || self.has_their_fin(),
             (Established, FinWait1) if self.sent_fin() => !self.is_fin_an_answer(),
-            // A FIN that the wire has not come to yet is no proof against it.
+            // A FIN that the wire has not processed yet proves nothing.
             (Established, FinWait1) => !needs_proof,
             (CloseWait, LastAck) => is_end || self.sent_fin(),
             (FinWait1, FinWait2) => is_end || self.is_fin_acknowledged_alone(),
@@ -145,7 +150,7 @@ mod tests {
     use super::*;
     use crate::packet::{Flags, Tcp};
 
-    /// A conversation as one end sees it: `>` what it sends, `<` what arrives.
+    /// A conversation as one end sees it: `>` it sends, `<` arrives.
     fn proof(packets: &[(char, Flags, u32, u32)]) -> Proof {
         let mut proof = Proof::default();
         for (direction, flags, seq, ack) in packets {
@@ -176,7 +181,7 @@ mod tests {
         Flags::SYN | Flags::ACK
     }
 
-    /// The server's side of a handshake; its numbers begin at 500, the client's at 100.
+    /// The server's side of a handshake; its sequence numbers begin at 500, the client's at 100.
     fn accepted() -> Vec<(char, Flags, u32, u32)> {
         vec![('<', SYN, 100, 0), ('>', syn_ack(), 500, 101), ('<', ACK, 101, 501)]
     }
@@ -202,12 +207,12 @@ mod tests {
     }
 
     #[test]
-    fn packets_decide_between_the_ways() {
+    fn packets_decide_between_the_paths() {
         let with = |mut packets: Vec<_>, more: &[_]| {
             packets.extend_from_slice(more);
             proof(&packets)
         };
-        // Closed first, and everything was seen on the wire: the FIN acknowledged, then the other's.
+        // It closed first, and the wire saw everything: its FIN acknowledged, then the peer's FIN.
         let in_order = with(
             connected(),
             &[('>', fin(), 501, 101), ('<', ACK, 101, 502), ('<', fin(), 101, 502)],
@@ -216,7 +221,7 @@ mod tests {
             shown(&between(Some(Established), Some(TimeWait), &in_order)),
             "ESTABLISHED FIN_WAIT_1 FIN_WAIT_2 TIME_WAIT"
         );
-        // The other's FIN acknowledges ours.
+        // The peer's FIN acknowledges its FIN.
         let at_once = with(connected(), &[('>', fin(), 501, 101), ('<', fin(), 101, 502)]);
         assert_eq!(
             shown(&between(Some(Established), Some(TimeWait), &at_once)),
@@ -236,7 +241,7 @@ mod tests {
             shown(&between(Some(Established), Some(TimeWait), &crossed)),
             "ESTABLISHED FIN_WAIT_1 CLOSING TIME_WAIT"
         );
-        // The other closed first.
+        // The peer closed first.
         let passive = with(
             accepted(),
             &[('<', fin(), 101, 501), ('>', fin(), 501, 102), ('<', ACK, 102, 502)],
@@ -267,7 +272,7 @@ mod tests {
     }
 
     #[test]
-    fn both_ends_opening_is_told_by_the_syn_that_arrived() {
+    fn a_simultaneous_open_is_recognized_by_the_syn_that_arrived() {
         let both = proof(&[
             ('>', SYN, 500, 0),
             ('<', SYN, 100, 0),
@@ -279,25 +284,25 @@ mod tests {
     }
 
     #[test]
-    fn what_nobody_can_know_is_marked() {
+    fn unknown_transitions_are_marked() {
         let nothing = Proof::default();
         assert_eq!(
             shown(&between(Some(Established), Some(TimeWait), &nothing)),
             "ESTABLISHED FIN_WAIT_1 TIME_WAIT"
         );
-        // A cookie makes a connection without SYN_RECV; without one there was that state.
+        // A cookie makes a connection without SYN_RECV; without a cookie there was that state.
         let passive = proof(&accepted());
         assert_eq!(shown(&between(None, Some(Established), &passive)), "- .. ESTABLISHED");
-        // No way leads there.
+        // No path leads there.
         assert_eq!(shown(&between(Some(Listen), Some(TcpState::Other(99)), &nothing)), {
             "LISTEN - .. ?"
         });
     }
 
-    /// Whatever was seen: the hops begin and end as the looks did, each one begins where the one before ended, and every hop
-    /// that is not marked is a transition that TCP has.
+    /// Whatever was seen: the hops begin and end as the samples did, each begins where the one
+    /// before ended, and every unmarked hop is a transition of TCP.
     #[test]
-    fn every_pair_of_looks_gives_a_chain_of_transitions() {
+    fn every_pair_of_samples_gives_a_chain_of_transitions() {
         let states = TRANSITIONS.iter().map(|(node, _)| *node).collect::<Vec<_>>();
         let conversations = [
             vec![],

@@ -5,52 +5,52 @@ use crate::packet::{Flags, Tcp};
 /// Collected from what this end sent and what arrived at it, in order.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Proof {
-    /// It sent a SYN that acknowledged nothing: it opened actively.
+    /// It sent a SYN without ACK: it opened actively.
     pub(super) sent_syn: bool,
     /// Such a SYN arrived.
     pub(super) got_syn: bool,
-    /// What answers its own SYN arrived.
+    /// The answer to its own SYN arrived.
     pub(super) got_syn_ack: bool,
-    /// The numbers of its first SYN and of the other end's.
+    /// The sequence numbers of its first SYN and of the peer's.
     own_first: Option<u32>,
     their_first: Option<u32>,
     /// The FIN that it sent.
     fin: Option<Fin>,
-    /// What acknowledged its FIN, if anything.
+    /// The kind of segment that acknowledged its FIN, if any.
     acknowledged: Option<By>,
-    /// What it has received without a gap, up to this number.
+    /// Everything before this sequence number has arrived.
     received: Option<u32>,
-    /// The number behind the other's FIN.
+    /// The sequence number after the peer's FIN.
     their_fin: Option<u32>,
 }
 
 /// A FIN.
 #[derive(Debug, Clone, Copy)]
 struct Fin {
-    /// The number behind it.
+    /// The sequence number after it.
     end: u32,
-    /// It acknowledges the other's: its sender closed second.
+    /// It acknowledges the peer's FIN: its sender closed second.
     is_an_answer: bool,
 }
 
-/// What acknowledged a FIN first.
+/// The first segment that acknowledged a FIN.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum By {
-    /// A segment before the other's FIN.
+    /// A segment before the peer's FIN.
     Alone,
-    /// The other's FIN itself.
+    /// The peer's FIN itself.
     TheirFin,
-    /// A segment behind the other's FIN.
+    /// A segment after the peer's FIN.
     Late,
 }
 
-/// Whether number `a` is not behind `b`; they go round.
+/// Whether sequence number `a` is not after `b`; the numbers wrap.
 fn is_at_most(a: u32, b: u32) -> bool {
     b.wrapping_sub(a) < 1 << 31
 }
 
 impl Proof {
-    /// It has sent this.
+    /// It sent this segment.
     pub(super) fn sends(&mut self, tcp: &Tcp) {
         if tcp.flags.has(Flags::SYN) {
             if self.own_first.is_some_and(|first| first != tcp.seq) {
@@ -60,7 +60,7 @@ impl Proof {
             self.sent_syn |= !tcp.flags.has(Flags::ACK);
         }
         if tcp.flags.has(Flags::ACK) && !tcp.flags.has(Flags::RST) {
-            // It acknowledges what it has.
+            // It acknowledges what it has received.
             let known = self.received.is_some_and(|received| is_at_most(tcp.ack, received));
             if !known {
                 self.received = Some(tcp.ack);
@@ -72,7 +72,7 @@ impl Proof {
         }
     }
 
-    /// This has arrived at it.
+    /// This segment arrived at it.
     pub(super) fn gets(&mut self, tcp: &Tcp) {
         if tcp.flags.has(Flags::SYN) {
             if self.their_first.is_some_and(|first| first != tcp.seq) {
@@ -116,13 +116,13 @@ impl Proof {
         self.fin.is_some()
     }
 
-    /// The other's FIN has arrived, and all before it.
+    /// The peer's FIN has arrived, and everything before it.
     pub(super) fn has_their_fin(&self) -> bool {
         let received = self.received;
         self.their_fin.is_some_and(|end| received.is_some_and(|it| is_at_most(end, it)))
     }
 
-    /// It has sent its FIN when it had the other's.
+    /// It sent its FIN after the peer's FIN had arrived.
     pub(super) fn is_fin_an_answer(&self) -> bool {
         self.fin.is_some_and(|fin| fin.is_an_answer)
     }
@@ -131,17 +131,17 @@ impl Proof {
         self.acknowledged.is_some()
     }
 
-    /// Its FIN was acknowledged before the other's FIN arrived.
+    /// Its FIN was acknowledged before the peer's FIN arrived.
     pub(super) fn is_fin_acknowledged_alone(&self) -> bool {
         self.acknowledged == Some(By::Alone)
     }
 
-    /// Its FIN was acknowledged at the latest by the other's FIN.
+    /// Its FIN was acknowledged by the peer's FIN, or before.
     pub(super) fn is_fin_acknowledged_before_theirs(&self) -> bool {
         matches!(self.acknowledged, Some(By::Alone | By::TheirFin))
     }
 
-    /// Its FIN was acknowledged only after the other's FIN had arrived: they crossed.
+    /// Its FIN was acknowledged only after the peer's FIN had arrived: the FINs crossed.
     pub(super) fn is_fin_acknowledged_late(&self) -> bool {
         self.acknowledged == Some(By::Late)
     }

@@ -1,4 +1,4 @@
-//! A system call of a program, as seen from outside.
+//! A system call of a traced program.
 
 use std::fmt;
 use std::sync::Arc;
@@ -8,49 +8,49 @@ use rustix::io::Errno;
 /// A program enters or leaves a system call.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CallMoment {
-    /// Which program.
+    /// The program's name.
     pub program: Arc<str>,
-    /// Which of its processes or threads, by its number inside the host; `None`: the program's first.
+    /// The process or thread, by its number inside the host; `None` for the program's first.
     pub task: Option<i32>,
-    /// The call's name in section 2 of the manual, of its kernel form: `accept4`, `recvfrom`.
+    /// The name of the kernel's call in section 2 of the manual: `accept4`, `recvfrom`.
     pub name: &'static str,
-    /// What it was given, in words, without parentheses.
+    /// Its arguments in words, without parentheses.
     pub arguments: String,
-    /// Whether it begins or ends.
+    /// Whether it begins or ends, and the result.
     pub phase: Phase,
-    /// Whether the result was made up: the call was not executed.
+    /// Whether the result was injected: the call was not executed.
     pub injected: bool,
 }
 
 /// Whether a call begins or ends.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Phase {
-    /// It begins. A later moment of the same call tells the rest.
+    /// It begins. A later moment of the same call has the rest.
     Enters,
-    /// It begins a second time, after a signal.
+    /// It is restarted after a signal.
     EntersAgain,
-    /// It ends, and had a moment when it began.
+    /// It ends; its beginning was a moment of its own.
     Returns(Outcome),
     /// It begins and ends.
     Whole(Outcome),
 }
 
-/// What a call came to.
+/// The result of a call.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Outcome {
     /// It returned this; what it wrote elsewhere, in words, or nothing.
     Value(i64, String),
     /// It failed.
     Failed(Errno),
-    /// A signal interrupted it. Whether it starts again or fails with EINTR depends on the signal's handler, and comes
-    /// to light later.
+    /// A signal interrupted it. Whether it is restarted or fails with EINTR depends on the signal's
+    /// handler, and is known later.
     Interrupted,
     /// It does not return.
     Never,
 }
 
 impl CallMoment {
-    /// What it came to; `None` when it begins.
+    /// The result; `None` when it begins.
     #[must_use]
     pub fn outcome(&self) -> Option<&Outcome> {
         match &self.phase {
@@ -59,7 +59,7 @@ impl CallMoment {
         }
     }
 
-    /// If `self` begins the call that `next` ends: both in one.
+    /// Joins the beginning of a call with its end, if `next` is its end.
     #[must_use]
     pub fn joined_with(&self, next: &CallMoment) -> Option<CallMoment> {
         let same = (&self.program, self.task, self.name, &self.arguments)
@@ -117,7 +117,7 @@ mod tests {
     }
 
     #[test]
-    fn a_call_that_waits_has_two_moments_and_one_that_does_not_can_be_told_in_one() {
+    fn a_blocking_call_has_two_moments_and_others_can_be_joined_into_one() {
         let outcome = || Outcome::Value(4, "from 192.0.2.10:7".into());
         let (begins, ends) = (accept(Phase::Enters), accept(Phase::Returns(outcome())));
         assert_eq!(begins.to_string(), "accept4(3) …");
@@ -129,7 +129,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_injected_is_said_to_be() {
+    fn an_injected_call_is_marked() {
         let failed = Phase::Whole(Outcome::Failed(Errno::CONNABORTED));
         let call = CallMoment { injected: true, task: Some(2), ..accept(failed) };
         assert_eq!(call.to_string(), "[2] accept4(3) = ECONNABORTED (injected)");

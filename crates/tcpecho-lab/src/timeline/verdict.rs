@@ -7,24 +7,24 @@ use rustix::io::Errno;
 
 use crate::packet::IcmpError;
 
-/// What the wire did with a packet, in one word.
+/// What the wire did with a packet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Verdict {
-    /// It passed untouched.
+    /// It passed unchanged.
     Delivered,
-    /// A rule swallowed it.
+    /// A rule dropped it.
     Dropped,
     /// The cable is cut.
     Cut,
-    /// The host it was for is off.
+    /// The destination host is off.
     HostOff,
     /// It waits in the wire until it is released.
     Held,
-    /// It waited, and goes on now.
+    /// It waited, and is released now.
     Released,
-    /// It waited, and will never arrive.
+    /// It waited, and is discarded.
     Discarded,
-    /// It arrives this much later.
+    /// It will arrive this much later.
     Delayed(Duration),
     /// It was delayed, and arrives now.
     Arrived,
@@ -34,18 +34,18 @@ pub enum Verdict {
     Overtaken,
     /// It arrived with a wrong checksum.
     Corrupted,
-    /// It arrived changed, its checksums right.
+    /// It arrived changed, with correct checksums.
     Rewritten,
     /// The router answered with this error instead of passing it on.
     Answered(IcmpError),
     /// The wire made it.
     Injected,
-    /// The host's kernel did not take it.
+    /// The host's kernel rejected it.
     Refused(Errno),
 }
 
 impl Verdict {
-    /// Whether the packet has been given to the host it was for, at this moment.
+    /// Whether the packet was delivered to the destination host at this moment.
     #[must_use]
     pub fn has_arrived(self) -> bool {
         use Verdict::{Arrived, Corrupted, Delivered, Duplicated, Injected, Released, Rewritten};
@@ -55,7 +55,8 @@ impl Verdict {
         )
     }
 
-    /// Whether this is the packet's first moment; the second is when a waiting packet goes on, or never will.
+    /// Whether this is the packet's first moment; the second is when a waiting packet is released
+    /// or discarded.
     #[must_use]
     pub fn is_first_sight(self) -> bool {
         !matches!(
@@ -64,7 +65,7 @@ impl Verdict {
         )
     }
 
-    /// Whether anything was done that a plain cable does not do.
+    /// Whether the wire did anything that a plain cable does not.
     #[must_use]
     pub fn is_touched(self) -> bool {
         self != Verdict::Delivered

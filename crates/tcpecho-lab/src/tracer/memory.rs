@@ -1,8 +1,8 @@
-//! What the tracer may look at in a program: its memory, and what its descriptors are.
+//! What the tracer reads of a program: its memory, and the kinds of its descriptors.
 
 /// A stopped process, or a picture of one for a test.
 pub(super) trait Subject {
-    /// So many bytes of its memory, or as many of the first of them as can be read.
+    /// Reads this number of bytes, or as many of them as are readable.
     fn bytes(&self, address: u64, length: usize) -> Vec<u8>;
 
     /// Whether this descriptor is a socket.
@@ -23,7 +23,7 @@ pub(super) trait Subject {
         self.array(address).map(u64::from_ne_bytes)
     }
 
-    /// Exactly so many bytes, from anywhere but the beginning of the address space.
+    /// Reads exactly this number of bytes, from anywhere except the beginning of the address space.
     fn array<const LENGTH: usize>(&self, address: u64) -> Option<[u8; LENGTH]> {
         if address == 0 {
             return None;
@@ -32,7 +32,7 @@ pub(super) trait Subject {
     }
 }
 
-/// A live one, by the number of one of its threads.
+/// A stopped process, by the number of one of its threads.
 pub(super) struct Live(pub(super) i32);
 
 impl Subject for Live {

@@ -1,6 +1,6 @@
-//! Numbers that mean something, and their names.
+//! Constants and their names.
 
-/// One of several.
+/// One of several values.
 type Names = &'static [(i32, &'static str)];
 
 pub(super) const FAMILIES: Names = &[
@@ -44,7 +44,7 @@ pub(super) const POLL_FLAGS: Names = &[
     (libc::POLLNVAL as i32, "NVAL"),
     (libc::POLLRDHUP as i32, "RDHUP"),
 ];
-/// The same bits as those of poll(2), and how they are reported.
+/// The same bits as those of poll(2), and the flags of their reporting.
 pub(super) const EPOLL_FLAGS: Names = &[
     (libc::EPOLLIN, "IN"),
     (libc::EPOLLPRI, "PRI"),
@@ -170,7 +170,7 @@ pub(super) fn one(value: i32, names: Names) -> String {
     name.map_or_else(|| value.to_string(), |(_, name)| (*name).into())
 }
 
-/// The names of these bits, and what is left of them as a number; empty for none.
+/// The names of these bits, and the rest as a number; empty for none.
 pub(super) fn several(value: i32, names: Names) -> String {
     let mut left = value;
     let mut found = Vec::new();

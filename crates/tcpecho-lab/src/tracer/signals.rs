@@ -1,6 +1,6 @@
-//! Whether a signal would have done anything to a program that is not traced.
+//! Whether a signal would have any effect on a program that is not traced.
 
-/// What `/proc/PID/status` says of a thread's signals: bit N - 1 is signal N.
+/// The signals of a thread in `/proc/PID/status`: bit N - 1 is signal N.
 #[derive(Debug, Default, Clone, Copy)]
 struct Masks {
     pending: u64,
@@ -9,8 +9,8 @@ struct Masks {
     caught: u64,
 }
 
-/// Whether the kernel would have thrown this signal away at once, had nobody traced the thread, and no other one waits
-/// that has a handler.
+/// Whether the kernel would have discarded this signal if the thread were not traced, and no signal
+/// with a handler is pending.
 pub(super) fn is_idle(tid: i32, signal: i32) -> bool {
     let status = std::fs::read_to_string(format!("/proc/{tid}/status"));
     status.is_ok_and(|status| masks(&status).is_idle(signal))

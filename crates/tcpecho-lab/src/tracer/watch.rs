@@ -1,4 +1,4 @@
-//! The tracing thread: what each stop of each thread of the program means.
+//! The tracing thread: handles each stop of each thread of the program.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -14,24 +14,24 @@ use super::words::Call;
 use super::{Still, Wanted, When, names, signals};
 use crate::timeline::{CallMoment, Outcome, Phase, Place, Timeline, What};
 
-/// Where everything is written.
+/// The destination of all records.
 pub(super) struct Log {
     pub(super) program: Arc<str>,
     pub(super) place: Place,
     pub(super) timeline: Timeline,
 }
 
-/// What the thread works with.
+/// The state of the tracing thread.
 pub(super) struct Watch {
     log: Log,
     wanted: Wanted,
     still: Arc<Still>,
     /// The program's first process.
     first: i32,
-    /// It has become the program: what came before were the lab's own calls.
+    /// Whether execve has happened: the calls before were the lab's own.
     runs: bool,
     tasks: HashMap<i32, Task>,
-    /// How often each injection has met its call.
+    /// The number of times that each injection has met its call.
     met: Vec<u32>,
 }
 
@@ -39,13 +39,13 @@ pub(super) struct Watch {
 #[derive(Default)]
 struct Task {
     label: Option<i32>,
-    /// The call it is in.
+    /// The call that it is in.
     call: Option<Entered>,
-    /// The call that a signal interrupted and that may start again.
+    /// The call that a signal interrupted and that may be restarted.
     interrupted: Option<Entered>,
-    /// The call that has just failed with EINTR, and where the program goes on.
+    /// The call that has just failed with EINTR, and the address where the program continues.
     failed: Option<(Entered, u64)>,
-    /// It returns from a signal handler.
+    /// Whether it returns from a signal handler.
     leaves_handler: bool,
 }
 
@@ -54,9 +54,9 @@ struct Entered {
     number: i64,
     call: Call,
     text: String,
-    /// It is to be seen on the timeline.
+    /// Whether it is recorded.
     shown: bool,
-    /// And its beginning was.
+    /// Whether its beginning was recorded.
     begun: bool,
     injected: Option<Errno>,
 }
@@ -84,7 +84,7 @@ impl Watch {
         Watch { log, wanted, still, first: 0, runs: false, tasks: HashMap::new(), met }
     }
 
-    /// From before the program's first instruction to the end of the last of its processes.
+    /// Runs from before the program's first instruction to the exit of the last of its processes.
     pub(super) fn run(mut self, gate: ExecGate) -> Result<(), Failed> {
         tcpecho_os::thread::block_signals();
         let tracees = Tracees::new();
@@ -113,8 +113,8 @@ impl Watch {
         Task { label, ..Task::default() }
     }
 
-    /// Learns what there is to learn, and lets the thread go on. That it has been killed meanwhile is the only reason why
-    /// a request fails, and no matter: its end is the next thing that is heard of it.
+    /// Handles a stop and continues the thread. A request fails only if the thread has been killed
+    /// meanwhile, which does not matter: its exit is reported next.
     fn obey(&mut self, tracees: &Tracees, tid: i32, task: &mut Task, event: Event) {
         let mut signal = 0;
         match event {
@@ -139,7 +139,8 @@ impl Watch {
                 let _ = tracees.stay(tid);
                 return;
             }
-            // A thread other than the first has become the whole process, and has the first one's number now.
+            // A thread other than the first has become the whole process and now has the first
+            // one's number.
             Event::Executed if task.call.as_ref().is_some_and(|it| it.call.name != "execve") => {
                 *task = Task { label: task.label, ..Task::default() };
             }
@@ -190,7 +191,7 @@ impl Watch {
 
     fn leaves(&mut self, tracees: &Tracees, tid: i32, task: &mut Task, value: i64, at: u64) {
         if std::mem::take(&mut task.leaves_handler) && value == interrupted() {
-            // What the program sees of a call that its handler keeps from starting again.
+            // What the program sees of a call that its handler does not restart.
             if let Some(entered) = task.interrupted.take() {
                 self.log.outcome(task.label, &entered, Outcome::Failed(Errno::INTR));
             }
@@ -211,12 +212,13 @@ impl Watch {
         }
     }
 
-    /// Which signal the thread is to get: this one, or none.
+    /// The signal that the thread gets: this one, or none.
     fn signalled(&mut self, tracees: &Tracees, tid: i32, task: &mut Task, signal: i32) -> i32 {
         let mut delivered = signal;
         if let Some((entered, at)) = task.failed.take() {
             let made = (entered.number, entered.call.arguments);
-            // Without us the kernel would have thrown it away and the call would still be waiting.
+            // Without tracing the kernel would have discarded it, and the call would still be
+            // waiting.
             let again =
                 signals::is_idle(tid, signal) && tracees.make_again(tid, made, at) == Ok(true);
             if again {
@@ -244,7 +246,7 @@ impl Watch {
         }
     }
 
-    /// The errno that this call is to fail with.
+    /// The errno that this call fails with.
     fn injection(&mut self, name: &str) -> Option<Errno> {
         let mut chosen = None;
         for (injection, met) in self.wanted.injections.iter().zip(&mut self.met) {
@@ -269,7 +271,7 @@ fn outcome(call: &Call, tid: i32, value: i64) -> Outcome {
     Outcome::Value(value, call.detail(&Live(tid), value))
 }
 
-/// A thread's number in the innermost PID namespace that it is in.
+/// A thread's number in its innermost PID namespace.
 fn number_inside(tid: i32) -> Option<i32> {
     let status = std::fs::read_to_string(format!("/proc/{tid}/status")).ok()?;
     let numbers = status.lines().find_map(|line| line.strip_prefix("NSpid:"))?;

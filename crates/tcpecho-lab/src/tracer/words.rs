@@ -1,4 +1,4 @@
-//! The arguments and results of system calls in words, as section 2 of the manual has them.
+//! The arguments and results of system calls in words, as in section 2 of the manual.
 
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddrV4, SocketAddrV6};
 
@@ -12,11 +12,11 @@ pub(super) struct Call {
     pub(super) arguments: [u64; 6],
 }
 
-/// How many bytes of data are shown.
+/// The number of bytes of data that are shown.
 const SHOWN: usize = 20;
 /// Its type differs between C libraries.
 const FIONBIO: u64 = 0x5421;
-/// How many rows of a list are shown.
+/// The number of rows of a list that are shown.
 const ROWS: usize = 16;
 
 impl Call {
@@ -24,7 +24,8 @@ impl Call {
         self.arguments[index] as i32
     }
 
-    /// Whether it concerns sockets or processes. `streams`: also reading and writing the standard streams.
+    /// Whether it concerns sockets or processes, or, with `streams`, reads or writes the standard
+    /// streams.
     pub(super) fn is_of_interest(&self, subject: &impl Subject, streams: bool) -> bool {
         let shown = |descriptor| (streams && descriptor <= 2) || subject.is_socket(descriptor);
         match self.name {
@@ -41,7 +42,7 @@ impl Call {
         }
     }
 
-    /// Of fcntl(2) and ioctl(2) only what makes a call block or not.
+    /// Of fcntl(2) and ioctl(2), only what makes a call block or not.
     fn is_known_request(&self) -> bool {
         match self.name {
             "fcntl" => self.int(1) == libc::F_SETFL,
@@ -50,7 +51,7 @@ impl Call {
         }
     }
 
-    /// Whether it may wait, or send a packet: then it has a moment when it begins, too.
+    /// Whether it may block or send a packet: then its beginning is a moment, too.
     pub(super) fn takes_time(&self) -> bool {
         !matches!(
             self.name,
@@ -72,7 +73,7 @@ impl Call {
         )
     }
 
-    /// What it was given.
+    /// Its arguments.
     pub(super) fn arguments(&self, subject: &impl Subject) -> String {
         let [first, second, third, ..] = self.arguments;
         let fd = self.int(0);
@@ -167,7 +168,7 @@ impl Call {
         }
     }
 
-    /// What a call that succeeded wrote elsewhere.
+    /// What a successful call wrote elsewhere.
     pub(super) fn detail(&self, subject: &impl Subject, value: i64) -> String {
         let [_, second, third, ..] = self.arguments;
         let length = usize::try_from(value).unwrap_or(0);
@@ -260,7 +261,7 @@ impl Call {
         joined(", ", [in_brackets(rows), self.limit(subject)])
     }
 
-    /// How long it waits at most; nothing for as long as it takes.
+    /// Its timeout; empty for none.
     fn limit(&self, subject: &impl Subject) -> String {
         let milliseconds = match self.name {
             "poll" => Some(self.int(2)),
@@ -282,7 +283,7 @@ impl Call {
     }
 }
 
-/// Those that are not empty, with something between.
+/// Joins those that are not empty.
 fn joined(between: &str, parts: impl IntoIterator<Item = String>) -> String {
     let parts: Vec<String> = parts.into_iter().filter(|part| !part.is_empty()).collect();
     parts.join(between)
@@ -295,7 +296,7 @@ fn in_brackets(parts: impl Iterator<Item = String>) -> String {
     }
 }
 
-/// A number behind a pointer.
+/// The number that a pointer points to.
 fn int(subject: &impl Subject, address: u64) -> String {
     subject.int(address).map_or_else(|| "?".into(), |value| value.to_string())
 }
@@ -311,7 +312,7 @@ fn shown(bytes: &[u8], length: usize) -> String {
     format!("\"{}\"{more}", part.escape_ascii())
 }
 
-/// The first bytes of a struct iovec array, and how many there are in all.
+/// The first bytes of an array of struct iovec, and their total.
 fn vectors(subject: &impl Subject, address: u64, count: usize) -> (Vec<u8>, usize) {
     let (mut bytes, mut total) = (Vec::new(), 0_usize);
     for row in 0..count.min(1024) as u64 {
@@ -332,7 +333,7 @@ fn message(subject: &impl Subject, address: u64) -> (Vec<u8>, usize) {
     vectors(subject, vector, count as usize)
 }
 
-/// Descriptors, events asked for and events found of a struct pollfd array.
+/// The descriptors, requested events and returned events of an array of struct pollfd.
 fn rows(call: &Call, subject: &impl Subject) -> Vec<(i32, i16, i16)> {
     let [address, count, ..] = call.arguments;
     let rows = (0..count.min(ROWS as u64)).filter_map(|row| {
@@ -344,7 +345,7 @@ fn rows(call: &Call, subject: &impl Subject) -> Vec<(i32, i16, i16)> {
     rows.collect()
 }
 
-/// The descriptors of one set of select(2), none above `limit`.
+/// The descriptors of one set of select(2), below `limit`.
 fn set_in(subject: &impl Subject, word: &str, address: u64, limit: i32) -> String {
     let Some(set): Option<[u8; 128]> = subject.array(address) else { return String::new() };
     let is_in = |fd: &i32| set[*fd as usize / 8] & 1 << (fd % 8) != 0;
@@ -363,7 +364,7 @@ fn address(subject: &impl Subject, at: u64, length: usize) -> String {
     address_in(&bytes)
 }
 
-/// A struct sockaddr. One that is cut is shown as far as it goes.
+/// A struct sockaddr. A truncated one is shown as far as it goes.
 fn address_in(bytes: &[u8]) -> String {
     let Some(([low, high], rest)) = bytes.split_first_chunk() else { return String::new() };
     let family = i32::from(u16::from_ne_bytes([*low, *high]));
@@ -384,7 +385,7 @@ fn address_in(bytes: &[u8]) -> String {
             }
         }
         libc::AF_UNIX => {
-            // An abstract name begins with NUL and may have more of them.
+            // An abstract name begins with NUL and may contain others.
             let from = usize::from(rest.first() == Some(&0));
             let end =
                 rest[from..].iter().position(|byte| *byte == 0).map_or(rest.len(), |at| at + from);
@@ -396,7 +397,7 @@ fn address_in(bytes: &[u8]) -> String {
     one(family, names::FAMILIES)
 }
 
-/// An option's value: a number, or what its structure means.
+/// The value of an option: a number, or the meaning of its structure.
 fn value_of(subject: &impl Subject, name: &str, address: u64, length: usize) -> String {
     match (name, length) {
         ("SO_LINGER", 8) => match (subject.int(address), subject.int(address.wrapping_add(4))) {
@@ -423,7 +424,7 @@ fn value_of(subject: &impl Subject, name: &str, address: u64, length: usize) -> 
     }
 }
 
-/// What wait(2) tells of a child.
+/// The status of a child from wait(2).
 fn ended(status: i32) -> String {
     if libc::WIFEXITED(status) {
         format!("exited with {}", libc::WEXITSTATUS(status))

@@ -1,4 +1,4 @@
-//! What line clients go through, and the words for it.
+//! Trials of line clients, and what they have in common.
 
 use std::fmt::Write as _;
 
@@ -39,7 +39,7 @@ table! {
     short_counts
 }
 
-/// A server of ours listens, the program is started and connects.
+/// Starts a server of the lab, then the program, and waits until it has connected.
 fn meet(harness: &mut Harness) -> Result<(ProgramUnderTest, Actor), Broken> {
     let server = harness.stage.listening(10)?;
     server.must("sigpipe ignore")?;
@@ -51,7 +51,7 @@ fn meet(harness: &mut Harness) -> Result<(ProgramUnderTest, Actor), Broken> {
     Ok((program, server))
 }
 
-/// A line goes there and back; when this returns, the program has read it.
+/// Types a line and echoes it; when this returns, the program has read it.
 fn exchange(
     harness: &mut Harness,
     program: &ProgramUnderTest,
@@ -68,7 +68,7 @@ fn exchange(
     harness.wait_until_acknowledged()
 }
 
-/// The server gets the line and sends it back.
+/// The server receives the line and sends it back.
 fn answer(harness: &mut Harness, server: &Actor, line: &str) -> Played {
     let length = line.len() + 1;
     let said = echoed(harness, server, length)?;
@@ -79,10 +79,10 @@ fn answer(harness: &mut Harness, server: &Actor, line: &str) -> Played {
     }
 }
 
-/// What is said if echoing never came to an end.
-const NOTHING_CAME: &str = "not all of it came";
+/// The result of an echo that did not end.
+const NOTHING_CAME: &str = "incomplete";
 
-/// What echoing so many bytes came to.
+/// Echoes this number of bytes and returns the result.
 fn echoed(harness: &Harness, server: &Actor, bytes: usize) -> Result<String, Broken> {
     server.begin(&format!("echo {bytes}"))?;
     let said = harness.hears(server, END);
@@ -90,7 +90,8 @@ fn echoed(harness: &Harness, server: &Actor, bytes: usize) -> Result<String, Bro
 }
 
 impl Harness {
-    /// The server got so many bytes from the program and could send them back.
+    /// Claims that the server received this number of bytes from the program and could send them
+    /// back.
     fn claim_echoed(&mut self, sentence: &str, said: &str, bytes: usize) {
         let fault = if said == NOTHING_CAME { Fault::Hung } else { Fault::Lost };
         let wrong = said != format!("ok {bytes}");
@@ -98,7 +99,7 @@ impl Harness {
     }
 }
 
-/// So many lines of 1000 bytes, newline included, all different.
+/// This number of lines of 1000 bytes, newline included, all different.
 pub(super) fn many_lines(count: usize) -> Vec<String> {
     let line = |number: usize| {
         let mut line = String::new();
@@ -111,15 +112,15 @@ pub(super) fn many_lines(count: usize) -> Vec<String> {
     (0..count).map(line).collect()
 }
 
-/// Twenty lines go there and back over a wire that does this to them; tells what the echo came to.
+/// Echoes twenty lines over a wire with these rules; returns the result of the echo.
 fn through(
     harness: &mut Harness,
     rules: Vec<Rule>,
 ) -> Result<(ProgramUnderTest, Vec<String>, String), Broken> {
-    // With many packets, looking at states after each is what takes the time.
+    // With this many packets, sampling the states after each would take most of the time.
     harness.stage.two().watch_states(false);
     harness.stage.two().set_rto_min(Duration::from_millis(20))?;
-    // Whoever has closed still has much to send; 0 means 8.
+    // After its close, the server still has much to send; 0 means 8.
     harness.stage.two().set_sysctl("net.ipv4.tcp_orphan_retries", "0")?;
     let (program, server) = meet(harness)?;
     for rule in rules {
@@ -142,7 +143,7 @@ pub(super) const THROUGH: &[&str] = &[
     "the program has written every line, in order, once",
 ];
 
-/// Twenty lines go there and back over a wire that does this to them.
+/// Twenty lines are echoed over a wire with these rules.
 pub(super) fn twenty_lines(harness: &mut Harness, rules: Vec<Rule>) -> Played {
     let (program, lines, said) = through(harness, rules)?;
     harness.claim_echoed("the server received everything and echoed it", &said, 20000);

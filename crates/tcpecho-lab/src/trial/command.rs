@@ -1,4 +1,4 @@
-//! The command line of somebody's program, with the places where host and port belong.
+//! The command line of a program under test, with placeholders for host and port.
 
 use std::net::IpAddr;
 
@@ -11,10 +11,11 @@ pub struct CommandLine {
 }
 
 impl CommandLine {
-    /// Splits it as a shell would. What only a shell can do (pipes, variables, redirections) is left to one.
+    /// Splits it like a shell. A command that needs a shell (pipes, variables, redirections) is
+    /// given to `/bin/sh`.
     ///
     /// # Errors
-    /// Nothing in it, or a quote that is not closed, in words.
+    /// The command is empty, or a quote is not closed; the error says so.
     pub fn parse(text: &str) -> Result<Self, String> {
         let words = shell_words::split(text)
             .map_err(|error| format!("{}: {error}", text.escape_debug()))?;
@@ -44,7 +45,7 @@ impl CommandLine {
     }
 }
 
-/// Whether it has a character that means something to a shell, outside of quotes.
+/// Whether it contains a character that is special to a shell, outside quotes.
 fn needs_a_shell(text: &str) -> bool {
     let (mut quote, mut escaped) = (None, false);
     for letter in text.chars() {
@@ -68,7 +69,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn words_are_filled_in_and_a_shell_is_used_only_where_it_is_needed() {
+    fn placeholders_are_replaced_and_a_shell_is_used_only_where_needed() {
         let words = |text: &str| CommandLine::parse(text).unwrap().words(Family::V6, 7);
         assert_eq!(words("nc -N {host} {port}"), ["nc", "-N", "2001:db8:2::20", "7"]);
         assert_eq!(words("curl 'telnet://{address}'"), ["curl", "telnet://[2001:db8:2::20]:7"]);

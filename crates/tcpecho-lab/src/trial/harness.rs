@@ -1,5 +1,5 @@
-//! Somebody's program on the stage: it makes its own calls, so it is judged by what the wire, the kernel's tables, its
-//! streams and its end show.
+//! The harness of a program under test. The program makes its own calls, so it is judged by the
+//! wire, the kernel's tables, its streams and its exit status.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -16,15 +16,18 @@ use crate::side::{Family, Side};
 use crate::stage::{Actor, Broken, PATIENCE, PORT, Played, Stage};
 use crate::timeline::{PacketMoment, Stream, TimedOut, What};
 
-/// How long a program may take to notice what has happened. It is only waited out by those that never do.
+/// How long a program may take to notice an event. Only a program that never does takes the whole
+/// time.
 pub(crate) const NOTICE: Duration = Duration::from_secs(4);
-/// How long a program may take to come to an end, or to get a stream through. Long, because the machine may be busy and a
-/// wrong verdict is worse than a late one; only waited out by those that hang.
+/// How long a program may take to exit or to transfer a stream. Long, because the machine may be
+/// busy, and a wrong verdict is worse than a late one; only a program that hangs takes the whole
+/// time.
 pub(crate) const END: Duration = Duration::from_secs(12);
 
-/// One turn of waiting for what only the program under test can bring about.
+/// One turn of waiting for an event that only the program under test can cause.
 const TURN: Duration = Duration::from_millis(50);
-/// How many turns are waited when nothing can come any more: for what is under way in the wire and in the opposite host.
+/// The number of turns that are still waited when the event has become impossible, for packets in
+/// the wire and work in the opposite host.
 const LAST_TURNS: u32 = 8;
 
 /// The stage of a trial, with the program under test, or both, and what was observed of them.
@@ -37,7 +40,7 @@ pub(crate) struct Harness {
     mark: usize,
     /// Where the timeline was when the program was started.
     started: usize,
-    /// The connections that its host had then: they are not its own.
+    /// The connections that its host had at that time: they are not the program's own.
     others: Vec<(SocketAddr, SocketAddr)>,
     pub(crate) conduct: Conduct,
 }
@@ -51,17 +54,17 @@ pub(crate) struct ProgramUnderTest {
 }
 
 impl ProgramUnderTest {
-    /// Types a line at it. One that has ended does not hear it; the claims will tell.
+    /// Types a line on its stdin. A program that has exited does not get it; the claims will tell.
     pub(crate) fn types(&self, line: &str) {
         let _ = self.process.say(line);
     }
 
-    /// The keyboard's end of file.
+    /// Closes its stdin.
     pub(crate) fn ends_input(&self) {
         self.process.close_input();
     }
 
-    /// If it has not ended, gives it more to do: two lines, then the end of its input.
+    /// Gives it more input if it has not exited: two lines, then end of file.
     pub(crate) fn gets_more(&self) {
         if self.process.exit().is_none() {
             self.types("two");
@@ -72,7 +75,7 @@ impl ProgramUnderTest {
         }
     }
 
-    /// The lines of its standard output, each with a newline.
+    /// The lines of its stdout, each with a newline.
     fn output(&self) -> String {
         let lines = self.process.lines().into_iter();
         lines
@@ -99,26 +102,26 @@ impl Harness {
         }
     }
 
-    /// Tells what is done next.
+    /// Records the next step.
     pub(crate) fn step(&self, sentence: &str) {
         self.stage.step(sentence);
     }
 
-    /// A sentence that must hold, and has nothing to do with the program.
+    /// Records a claim that does not concern the program.
     pub(crate) fn claim(&mut self, sentence: &str, holds: bool) {
         self.stage.claim(sentence, holds);
     }
 
-    /// A sentence that holds once such a packet has arrived; the end of the program ends the waiting.
+    /// Claims that such a packet arrives; the program's exit ends the wait.
     pub(crate) fn claim_packet(&mut self, sentence: &str, matcher: &Matcher) {
         let seen = self.delivered(matcher, 0, self.stage.patience());
         self.stage.record_packet(sentence, seen.as_ref());
     }
 
-    /// Starts the program on that side.
+    /// Starts the program under test on that side.
     pub(crate) fn start(&mut self, side: Side) -> Result<ProgramUnderTest, Broken> {
         let command = self.commands[side.index()].as_ref();
-        let command = command.ok_or_else(|| Broken::new("no program was given to put there"))?;
+        let command = command.ok_or_else(|| Broken::new("no program under test was given"))?;
         let words = command.words(self.stage.family(), PORT);
         let is_pair = self.commands.iter().all(Option::is_some);
         let launch = Launch::new(&words).named(if is_pair { side.word() } else { "program" });
@@ -126,19 +129,20 @@ impl Harness {
         let others = self.connections_of_any_family(side).into_iter();
         self.others = others.map(|socket| (socket.local, socket.remote)).collect();
         let program = self.stage.two().host(side).launch(&launch);
-        // A program that does not exist is no reason to skip, as a setting that this kernel lacks is.
+        // A program that does not exist is not a reason to skip, as a setting that this kernel
+        // lacks is.
         let program = Arc::new(program.map_err(|failed| Broken::new(failed.to_string()))?);
         self.programs.push((side, Arc::clone(&program)));
         Ok(ProgramUnderTest { side, process: program, children: 0 })
     }
 
-    /// What comes next is what the program should notice.
+    /// Marks the decisive event: the program should notice what happens from now on.
     pub(crate) fn decisive(&mut self) {
         self.mark = self.stage.two().timeline.mark();
         self.conduct.event = Some(self.stage.two().timeline.elapsed());
     }
 
-    /// The trial cannot go on, because the program does not: it has ended, or hangs.
+    /// Ends a trial that cannot continue, because the program has exited or hangs.
     pub(crate) fn stuck(&mut self, why: &str) -> Broken {
         let running = self.programs.iter().any(|(_, it)| it.exit().is_none());
         if running {
@@ -148,12 +152,12 @@ impl Harness {
         Broken::new(why)
     }
 
-    /// Worth knowing, and no fault.
+    /// Records an observation that is not a fault.
     pub(crate) fn note(&mut self, note: impl Into<String>) {
         self.conduct.notes.push(note.into());
     }
 
-    /// A sentence about the program that holds unless there is a fault.
+    /// Claims something about the program; the claim holds unless there is a fault.
     pub(crate) fn claim_without(&mut self, sentence: &str, fault: Option<(Fault, String)>) {
         let note = fault.as_ref().map(|(fault, seen)| {
             if seen.is_empty() { fault.word().into() } else { format!("{fault}: {seen}") }
@@ -162,12 +166,13 @@ impl Harness {
         self.conduct.faults.extend(fault.map(|(fault, _)| fault));
     }
 
-    /// A sentence about the program whose contrary is this fault.
+    /// Claims something about the program whose failure proves this fault.
     pub(crate) fn claim_or(&mut self, sentence: &str, fault: Fault, holds: bool) {
         self.claim_without(sentence, (!holds).then(|| (fault, String::new())));
     }
 
-    /// It ends, or says something that was not typed, because of the decisive event alone.
+    /// Claims that it exits, or writes a line that was not typed, because of the decisive event
+    /// alone.
     pub(crate) fn claim_notices(&mut self, sentence: &str, program: &ProgramUnderTest) {
         let name = program.process.name();
         let typed: Vec<String> =
@@ -185,7 +190,7 @@ impl Harness {
         self.claim_or(sentence, Fault::Late, noticed.is_ok());
     }
 
-    /// How it ends within the time it may take; if it does not, the lab ends it.
+    /// Waits for its exit; ends the program if that takes too long.
     fn end_of(&mut self, program: &ProgramUnderTest) -> Option<Exit> {
         if let Ok((_, exit)) = program.process.wait(END) {
             return Some(exit);
@@ -195,7 +200,7 @@ impl Harness {
         None
     }
 
-    /// It ends, and its exit status says that something was wrong.
+    /// Claims that it exits with a status that reports an error.
     pub(crate) fn claim_fails(&mut self, sentence: &str, program: &ProgramUnderTest) {
         let fault = match self.end_of(program) {
             Some(Exit::Exited(0)) => Some((Fault::Silent, "it exited with 0".into())),
@@ -204,7 +209,7 @@ impl Harness {
         self.claim_without(sentence, fault);
     }
 
-    /// It ends, and its exit status says that all is well.
+    /// Claims that it exits with status 0.
     pub(crate) fn claim_ends_well(&mut self, sentence: &str, program: &ProgramUnderTest) {
         let fault = match self.end_of(program) {
             Some(Exit::Exited(0)) => None,
@@ -216,13 +221,13 @@ impl Harness {
         self.claim_without(sentence, fault);
     }
 
-    /// It ends by itself; nobody outside can know whether something was wrong.
+    /// Claims that it exits by itself; from outside nothing tells whether something was wrong.
     pub(crate) fn claim_ends(&mut self, sentence: &str, program: &ProgramUnderTest) {
         let end = self.end_of(program);
         self.claim_without(sentence, unnatural(end));
     }
 
-    /// It has not ended.
+    /// Claims that it still runs.
     pub(crate) fn claim_runs(&mut self, sentence: &str, program: &ProgramUnderTest) {
         let fault = program.process.exit().map(|exit| {
             unnatural(Some(exit)).unwrap_or_else(|| (uncalled_for(program.side), words(exit)))
@@ -230,7 +235,8 @@ impl Harness {
         self.claim_without(sentence, fault);
     }
 
-    /// Its standard output is these lines. What a program that the lab had to end kept in its buffer is not its loss.
+    /// Claims that its stdout is these lines. Lines that remain in the buffer of a program that the
+    /// lab had to end are not lost.
     pub(crate) fn claim_output(
         &mut self,
         sentence: &str,
@@ -253,8 +259,8 @@ impl Harness {
         self.claim_without(sentence, fault);
     }
 
-    /// The connections of either family with this port at either end in that host: a server may take IPv4 on an IPv6
-    /// socket.
+    /// The connections of either family in that host with this port at either end: a server may
+    /// accept IPv4 on an IPv6 socket.
     pub(crate) fn connections_of_any_family(
         &self,
         side: Side,
@@ -268,7 +274,7 @@ impl Harness {
         sockets.into_iter().filter(|socket| socket.state != Listen && ours(socket)).collect()
     }
 
-    /// The same of what the program under test has to bring about: its end ends the waiting.
+    /// Waits for an event that the program under test must cause; the program's exit ends the wait.
     pub(crate) fn comes(&self, patience: Duration, mut done: impl FnMut() -> bool) -> bool {
         let waited = self.while_it_can_come(patience, |patience| {
             let after = patience;
@@ -278,13 +284,14 @@ impl Harness {
         waited.is_ok()
     }
 
-    /// The next answer of a program on strings, which waits for what the program under test does.
+    /// Waits for the next answer of an agent, which depends on what the program under test does.
     pub(crate) fn hears(&self, actor: &Actor, patience: Duration) -> Result<String, TimedOut> {
         self.while_it_can_come(patience, |turn| {
             let begun = Instant::now();
             loop {
                 let heard = actor.program().next_line(turn);
-                // If it does not sleep in its call, what it waited for has come; a busy machine lets it say so later.
+                // An agent that does not sleep in its call has got its result; a busy machine only
+                // delays the answer.
                 let is_stuck = actor.program().is_blocked() || actor.program().exit().is_some();
                 let is_over = begun.elapsed() > patience || !self.nothing_can_come();
                 if heard.is_ok() || is_stuck || is_over {
@@ -294,7 +301,7 @@ impl Harness {
         })
     }
 
-    /// As [`crate::Wire::wait_delivered`]; in a trial the end of the program ends the waiting.
+    /// As [`crate::Wire::wait_delivered`]; the program's exit ends the wait.
     pub(crate) fn delivered(
         &self,
         matcher: &Matcher,
@@ -306,7 +313,7 @@ impl Harness {
         })
     }
 
-    /// As [`crate::Wire::wait_for`]; in a trial the end of the program ends the waiting.
+    /// As [`crate::Wire::wait_for`]; the program's exit ends the wait.
     pub(crate) fn sent(
         &self,
         matcher: &Matcher,
@@ -318,7 +325,7 @@ impl Harness {
         })
     }
 
-    /// Waits in short turns, and no longer once nothing can come.
+    /// Waits in short turns until the event has become impossible.
     fn while_it_can_come<T>(
         &self,
         patience: Duration,
@@ -340,14 +347,15 @@ impl Harness {
                 return Err(TimedOut { after: patience, ..timed_out });
             }
             if turns_left == 0 {
-                let what = format!("{}, and the program has ended", timed_out.what);
+                let what = format!("{}, and the program has exited", timed_out.what);
                 let after = Duration::from_millis(begun.elapsed().as_millis() as u64);
                 return Err(TimedOut { what, after });
             }
         }
     }
 
-    /// Every program under test has ended, with all that it had started, and its kernel has nothing left to send for it.
+    /// Whether every program under test has exited, with all processes that it has started, and its
+    /// kernel has nothing left to send for it.
     fn nothing_can_come(&self) -> bool {
         use tcpecho_os::tcp_state::TcpState::{FinWait2, TimeWait};
         let programs = &self.programs;
@@ -363,7 +371,7 @@ impl Harness {
             })
     }
 
-    /// Ends the program, or both, and returns what was observed: of a pair, its faults and notes.
+    /// Ends the programs under test and returns what was observed: of a pair, the faults and notes.
     pub(crate) fn dismiss(&mut self, played: &Played) -> Conduct {
         let programs = std::mem::take(&mut self.programs);
         let exits: Vec<_> = programs.iter().map(|(_, program)| program.exit()).collect();
@@ -407,7 +415,7 @@ impl Harness {
         std::mem::take(conduct)
     }
 
-    /// From the decisive event to the program's end or to its first words on standard error.
+    /// The time from the decisive event to the program's exit or its first line on stderr.
     fn noticed(&self, program: &Program) -> Option<Duration> {
         let event = self.conduct.event?;
         if self.conduct.ended_by_lab && program.lines().is_empty() {
@@ -453,8 +461,8 @@ impl Harness {
         ports.collect::<std::collections::BTreeSet<_>>().len()
     }
 
-    /// Waits until all that the server has sent is acknowledged: an acknowledgement that its kernel delays would tell a host
-    /// that has booted meanwhile of the connection, and be answered with RST.
+    /// Waits until everything that the server has sent is acknowledged: after a reboot, a delayed
+    /// acknowledgment would reach the rebooted host and be answered with RST.
     pub(crate) fn wait_until_acknowledged(&self) -> Played {
         let acknowledged = || {
             let sockets = self.connections_of_any_family(Side::Server);
@@ -467,7 +475,7 @@ impl Harness {
         }
     }
 
-    /// Waits until the client's program has read all that has arrived.
+    /// Waits until the client's program has read everything that has arrived.
     pub(crate) fn wait_until_read(&self, side: Side) -> Played {
         self.while_it_can_come(PATIENCE, |patience| {
             self.stage.two().host(side).wait_for_socket(
@@ -485,15 +493,15 @@ fn typed(moment: crate::timeline::Moment) -> Option<String> {
     if let What::Input { line, .. } = moment.what { Some(line) } else { None }
 }
 
-/// What a shell makes of SIGPIPE.
+/// The exit status that a shell reports for SIGPIPE.
 const BROKEN_PIPE: i32 = 128 + 13;
 
-/// What it is to end by itself when nothing is wrong.
+/// The fault of a program that exits although nothing is wrong.
 fn uncalled_for(side: Side) -> Fault {
     if side == Side::Server { Fault::Died } else { Fault::Quit }
 }
 
-/// An end that no program should have, and none at all.
+/// The fault of a program that was killed or did not exit.
 fn unnatural(exit: Option<Exit>) -> Option<(Fault, String)> {
     match exit {
         None => Some((Fault::Hung, format!("nothing within {END:?}"))),
@@ -513,7 +521,7 @@ pub(crate) fn words(exit: Exit) -> String {
     }
 }
 
-/// Whether `seen` is `wanted` with lines missing, or its last line cut.
+/// Whether `seen` is `wanted` with lines missing or the last line cut.
 fn is_part(seen: &str, wanted: &str) -> bool {
     let mut rest = wanted.lines();
     let mut lines = seen.lines().peekable();

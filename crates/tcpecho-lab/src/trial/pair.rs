@@ -1,5 +1,5 @@
-//! What a client and a server of somebody's go through together, and the words for it. Nobody is on strings: the keyboard is
-//! typed at, hosts and the wire act.
+//! Trials of a client and a server together, and what they have in common. There is no agent: only
+//! the keyboard, the hosts and the wire act.
 
 use std::os::fd::OwnedFd;
 use std::time::Duration;
@@ -32,13 +32,13 @@ table! {
     middlebox_forgets_with_reset
 }
 
-/// A client and a server, both somebody's.
+/// A client and a server under test.
 struct Pair {
     client: ProgramUnderTest,
     server: ProgramUnderTest,
 }
 
-/// The server is started and listens, the client is started and connects.
+/// Starts the server, waits until it listens, starts the client, and waits until it has connected.
 fn meet(harness: &mut Harness) -> Result<Pair, Broken> {
     let server = open(harness)?;
     let client = harness.start(Side::Client)?;
@@ -53,7 +53,7 @@ fn meet(harness: &mut Harness) -> Result<Pair, Broken> {
     }
 }
 
-/// A line goes there and back; when this returns, the client has read it.
+/// Types a line and waits for the echo; when this returns, the client has read it.
 fn exchange(harness: &mut Harness, pair: &Pair, line: &str) -> Played {
     let mark = harness.stage.two().timeline.mark();
     pair.client.types(line);
@@ -71,12 +71,12 @@ fn exchange(harness: &mut Harness, pair: &Pair, line: &str) -> Played {
     harness.wait_until_acknowledged()
 }
 
-/// Twenty lines are typed and the input ends, over a wire that does this to them.
+/// Types twenty lines and ends the input, over a wire with these rules.
 fn through(harness: &mut Harness, rules: Vec<Rule>) -> Result<(Pair, Vec<String>), Broken> {
-    // With many packets, looking at states after each is what takes the time.
+    // With this many packets, sampling the states after each would take most of the time.
     harness.stage.two().watch_states(false);
     harness.stage.two().set_rto_min(Duration::from_millis(20))?;
-    // Whoever has closed still has much to send; 0 means 8.
+    // After its close, a host still has much to send; 0 means 8.
     harness.stage.two().set_sysctl("net.ipv4.tcp_orphan_retries", "0")?;
     let pair = meet(harness)?;
     for rule in rules {
@@ -90,17 +90,18 @@ fn through(harness: &mut Harness, rules: Vec<Rule>) -> Result<(Pair, Vec<String>
     Ok((pair, lines))
 }
 
-/// Kills the server's process and what it has started (`Program::descendants`): one of those may hold the connection.
+/// Kills the server's process and its descendants (`Program::descendants`): one of those may hold
+/// the connection.
 fn kill_all(server: &ProgramUnderTest, descendants: Vec<OwnedFd>) {
     server.process.kill();
     for descendant in descendants {
-        // One that has ended meanwhile needs no killing.
+        // A descendant that has exited meanwhile need not be killed.
         let _ = pidfd_send_signal(&descendant, Signal::KILL);
     }
 }
 
 impl Harness {
-    /// That end has a connection, and it is established.
+    /// Claims that this end has an ESTABLISHED connection.
     fn claim_established(&mut self, sentence: &str, side: Side) {
         let established = self.comes(END, || {
             let sockets = self.connections_of_any_family(side);
@@ -109,19 +110,19 @@ impl Harness {
         self.claim_or(sentence, Fault::Hung, established);
     }
 
-    /// That end sends FIN.
+    /// Claims that this end sends FIN.
     fn claim_closes(&mut self, sentence: &str, side: Side, fault: Fault) {
         let fin = self.delivered(&Matcher::fin().from(side), 0, END);
         self.claim_or(sentence, fault, fin.is_ok());
     }
 
-    /// One end at most keeps TIME_WAIT; which, is shown and noted.
+    /// Claims that at most one end keeps TIME_WAIT, and records which.
     fn claim_time_wait(&mut self, sentence: &str) {
         let waits = |side| {
             let sockets = self.connections_of_any_family(side);
             sockets.iter().any(|socket| socket.state == TcpState::TimeWait)
         };
-        // The last ACK may be under way.
+        // The last ACK may be in flight.
         until(Duration::from_secs(1), || Side::BOTH.into_iter().any(waits));
         let keepers: Vec<Side> = Side::BOTH.into_iter().filter(|side| waits(*side)).collect();
         self.claim(sentence, keepers.len() < 2);
@@ -130,9 +131,9 @@ impl Harness {
             timeline.record(Place::Host(*side), What::Step("keeps TIME_WAIT".into()));
         }
         self.note(match keepers.as_slice() {
-            [] => "nobody keeps TIME_WAIT".into(),
+            [] => "neither end keeps TIME_WAIT".into(),
             [side] => format!("the {side} keeps TIME_WAIT"),
-            _ => "both keep TIME_WAIT".into(),
+            _ => "both ends keep TIME_WAIT".into(),
         });
     }
 }
@@ -145,7 +146,7 @@ pub(super) const THROUGH: &[&str] = &[
     "the server still runs",
 ];
 
-/// Twenty lines go there and back over a wire that does this to them.
+/// Twenty lines are echoed over a wire with these rules.
 pub(super) fn twenty_lines(harness: &mut Harness, rules: Vec<Rule>) -> Played {
     let (pair, lines) = through(harness, rules)?;
     harness.claim_ends_well("the client exits with status 0", &pair.client);

@@ -1,6 +1,6 @@
 //! Damage that TCP repairs (RFC 9293 3.1, RFC 5681, RFC 6298): a row for each kind, with a trial for each role.
 //!
-//! Whatever happens to segments on the way, every byte must come back, in order, once.
+//! Every byte must come back, in order, once.
 
 use super::{Trial, client, pair, server};
 use crate::impairment::{Action, Matcher, Rule};

@@ -1,4 +1,4 @@
-//! What echo servers go through, and the words for it.
+//! Trials of echo servers, and what they have in common.
 
 use super::harness::{END, Harness, NOTICE, ProgramUnderTest, words};
 use super::{Fault, NOT_LISTENING};
@@ -34,7 +34,7 @@ table! {
     out_of_descriptors
 }
 
-/// The program is started; it listens when this returns.
+/// Starts the program; it listens when this returns.
 pub(super) fn open(harness: &mut Harness) -> Result<ProgramUnderTest, Broken> {
     let mut program = harness.start(Side::Server)?;
     if harness.comes(PATIENCE, || listens(harness) || program.process.exit().is_some())
@@ -48,7 +48,7 @@ pub(super) fn open(harness: &mut Harness) -> Result<ProgramUnderTest, Broken> {
     }
 }
 
-/// Whether anything listens on the port, be it for both families.
+/// Whether a socket listens on the port, for this family or for both.
 fn listens(harness: &Harness) -> bool {
     let families: &[Family] = match harness.stage.family() {
         Family::V4 => &Family::BOTH,
@@ -59,7 +59,7 @@ fn listens(harness: &Harness) -> bool {
     sockets.any(|socket| socket.state == TcpState::Listen && socket.local.port() == PORT)
 }
 
-/// A client of ours, connected.
+/// Starts a connected client of the lab.
 fn customer(harness: &Harness) -> Result<Actor, Broken> {
     let client = harness.stage.client()?;
     client.must("sigpipe ignore")?;
@@ -67,7 +67,7 @@ fn customer(harness: &Harness) -> Result<Actor, Broken> {
     Ok(client)
 }
 
-/// What is wrong if a line does not come back to this client.
+/// The fault if a line of this client is not echoed.
 fn served(
     harness: &Harness,
     client: &Actor,
@@ -84,7 +84,7 @@ fn served_within(
 ) -> Result<Option<(Fault, String)>, Broken> {
     let sent = client.call(&format!("line {line}"))?;
     if !sent.starts_with("ok") {
-        return Ok(Some((Fault::Lost, format!("sending it: {sent}"))));
+        return Ok(Some((Fault::Lost, format!("sending the line: {sent}"))));
     }
     client.begin("recv 1000")?;
     let Ok(said) = harness.hears(client, patience) else {
@@ -99,7 +99,7 @@ fn served_within(
 }
 
 impl Harness {
-    /// A line comes back to this client.
+    /// Claims that a line of this client is echoed.
     fn claim_serves(
         &mut self,
         sentence: &str,
@@ -112,7 +112,7 @@ impl Harness {
         Ok(())
     }
 
-    /// A new client gets in, and a line comes back to it.
+    /// Claims that a new client can connect and its line is echoed.
     fn claim_serves_another(&mut self, sentence: &str, program: &ProgramUnderTest) -> Played {
         let client = self.stage.client()?;
         client.must("sigpipe ignore")?;
@@ -127,7 +127,7 @@ impl Harness {
         Ok(())
     }
 
-    /// No child that has ended is left, once those of clients that have gone are done.
+    /// Claims that no zombie is left once the children of closed connections have exited.
     fn claim_no_zombies(&mut self, sentence: &str, program: &ProgramUnderTest) {
         let process = &program.process;
         let extra = || process.children().len().saturating_sub(program.children);
@@ -141,7 +141,7 @@ impl Harness {
         );
     }
 
-    /// All clients have closed, and no socket waits for the program to do the same.
+    /// Claims that no socket waits for the program to close, after all clients have closed.
     pub(super) fn claim_no_close_wait(&mut self, sentence: &str) {
         let mut left = Vec::new();
         self.comes(END, || {
@@ -156,7 +156,7 @@ impl Harness {
         );
     }
 
-    /// It has no more descriptors than it had.
+    /// Claims that it has no more descriptors than before.
     fn claim_no_descriptors(&mut self, sentence: &str, program: &ProgramUnderTest, before: usize) {
         self.comes(END, || program.process.descriptors() <= before);
         let more = program.process.descriptors().saturating_sub(before);
@@ -164,7 +164,7 @@ impl Harness {
         self.claim_without(sentence, (more > 0).then(|| (Fault::Leaked, format!("{more} more"))));
     }
 
-    /// What this client gets back to the end of the stream is what was sent.
+    /// Claims that this client receives exactly what it sent, up to the end of the stream.
     fn claim_comes_back(
         &mut self,
         sentence: &str,
@@ -187,12 +187,12 @@ impl Harness {
     }
 }
 
-/// 20000 bytes go there over a wire that does this to them, and the client ends its half.
+/// Sends 20000 bytes over a wire with these rules and shuts down the writing half.
 fn through(harness: &mut Harness, rules: Vec<Rule>) -> Result<(ProgramUnderTest, Actor), Broken> {
-    // With many packets, looking at states after each is what takes the time.
+    // With this many packets, sampling the states after each would take most of the time.
     harness.stage.two().watch_states(false);
     harness.stage.two().set_rto_min(Duration::from_millis(20))?;
-    // Whoever has closed still has much to send; 0 means 8.
+    // After its close, the program's kernel still has much to send; 0 means 8.
     harness.stage.two().set_sysctl("net.ipv4.tcp_orphan_retries", "0")?;
     let program = open(harness)?;
     let client = customer(harness)?;
@@ -208,7 +208,7 @@ fn through(harness: &mut Harness, rules: Vec<Rule>) -> Result<(ProgramUnderTest,
 pub(super) const THROUGH: &[&str] =
     &["all bytes are echoed, in order, once", "the program still runs"];
 
-/// 20000 bytes go there and back over a wire that does this to them.
+/// 20000 bytes are echoed over a wire with these rules.
 pub(super) fn twenty_kilobytes(harness: &mut Harness, rules: Vec<Rule>) -> Played {
     let (program, client) = through(harness, rules)?;
     harness.claim_comes_back("all bytes are echoed, in order, once", &program, &client, 20_000)?;

@@ -1,4 +1,4 @@
-//! The wire's thread: waits for packets and for the hour of delayed ones.
+//! The wire's thread: waits for packets and for the time of delayed ones.
 
 use std::os::fd::AsFd;
 use std::sync::Arc;
@@ -12,20 +12,21 @@ use super::{Shared, Switch};
 use crate::side::Side;
 use crate::timeline::{Place, Timeline, What};
 
-/// Longer than any packet that an interface lets out.
+/// More than any packet of an interface.
 const LONGEST: usize = 65536;
 
-/// A wire does not wait for a processor: where it may, its thread comes before others (setpriority(2)). On a machine with more
-/// to do than it can, packets would else take long enough for kernels to send them again.
+/// The wire must not wait for a processor: where it may, its thread gets a higher priority
+/// (setpriority(2)). On an overloaded machine, packets would otherwise be late enough for kernels
+/// to retransmit them.
 const NICENESS: i32 = -10;
 
-/// As many packets of one host as are taken before the other gets its turn.
+/// The number of packets of one host that are processed before the other host's turn.
 const TURN: usize = 16;
 
-/// Ends when the wire is stopping.
+/// Returns when the wire is stopping.
 pub(super) fn carry(wire: &Shared) {
     tcpecho_os::thread::block_signals();
-    // Of this thread alone. An ordinary user may not; then packets take as long as they take.
+    // Affects this thread only. An ordinary user may not; then packets take longer.
     let _ = rustix::process::setpriority_process(None, NICENESS);
     let mut buffer = vec![0; LONGEST];
     loop {
@@ -49,7 +50,7 @@ pub(super) fn carry(wire: &Shared) {
     }
 }
 
-/// The sides that have something to say.
+/// The sides that have sent packets.
 fn wait(
     wire: &Shared,
     ends: &[Option<Arc<WireDevice>>; 2],
@@ -74,7 +75,7 @@ fn wait(
     Ok(ready.map(|((side, _), _)| *side).collect())
 }
 
-/// Nothing can be waited for: trying again would be trying for ever, at full speed. No packet passes any more.
+/// No event can be waited for, and trying again would spin. No packet passes any more.
 fn out_of_order(wire: &Shared, errno: Errno) {
     let mut switch = wire.lock();
     switch.ends = [None, None];
@@ -85,7 +86,8 @@ fn out_of_order(wire: &Shared, errno: Errno) {
 fn take(wire: &Shared, side: Side, device: &Arc<WireDevice>, buffer: &mut [u8]) {
     for _ in 0..TURN {
         let look = {
-            // Read under the lock, too: whoever has it knows that a packet is either recorded or still in the device.
+            // Read under the lock, too: whoever holds it knows that a packet is either recorded or
+            // still in the device.
             let mut switch = wire.lock();
             // The host may have been switched off since the packet was sent.
             if !is_plugged(&switch.ends, side, device) {
@@ -109,7 +111,7 @@ fn is_plugged(ends: &[Option<Arc<WireDevice>>; 2], side: Side, device: &Arc<Wire
     ends[side.index()].as_ref().is_some_and(|now| Arc::ptr_eq(now, device))
 }
 
-/// The interface is gone: without its plug taken out the thread would spin.
+/// The interface is gone: unless the host is unplugged, the thread would spin.
 fn lost(switch: &mut Switch, side: Side, errno: Errno, timeline: &Timeline) {
     switch.ends[side.index()] = None;
     let trouble = format!("{side}: the interface is lost: {}", tcpecho_os::errno::words(errno));

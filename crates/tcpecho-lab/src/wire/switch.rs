@@ -1,4 +1,5 @@
-//! What happens to one packet: judged by the rules, recorded, and then passed on, kept, changed or answered.
+//! The path of one packet: judged by the rules, recorded, and then delivered, held, changed or
+//! answered.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -20,16 +21,17 @@ pub(super) struct Switch {
     pub(super) held: VecDeque<Waiting>,
     /// Delayed packets, the earliest first.
     delayed: VecDeque<(Instant, Waiting)>,
-    /// One packet of each direction that lets the next go first.
+    /// One packet of each direction that waits for the next to go first.
     overtaken: [Option<Waiting>; 2],
     flows: Flows,
     timeline: Timeline,
     next: u64,
-    /// Of the next rule that leaves something to chance.
+    /// The seed of the next rule with a random share.
     pub(super) seed: u64,
 }
 
-/// Packets that wait in the wire, held or delayed. More are lost, as in any queue.
+/// The number of packets that can wait in the wire, held or delayed. More are dropped, as in any
+/// queue.
 const MOST_WAITING: usize = 16_384;
 
 /// A packet in the wire.
@@ -69,7 +71,7 @@ impl Switch {
         self.next
     }
 
-    /// Deals with what a host has sent.
+    /// Processes a packet that a host has sent.
     pub(super) fn take(&mut self, from: Side, bytes: &[u8]) {
         match Packet::parse(bytes) {
             Ok(packet) if packet.is_noise() => {}
@@ -106,7 +108,7 @@ impl Switch {
         }
     }
 
-    /// Why nothing gets through to this side, if nothing does.
+    /// Why no packet reaches this side, if that is so.
     fn impassable(&self, to: Side) -> Option<Verdict> {
         if self.cut {
             return Some(Verdict::Cut);
@@ -120,7 +122,7 @@ impl Switch {
             Action::Deliver => self.pass(moment, Verdict::Delivered),
             Action::Drop => self.record(moment, Verdict::Dropped),
             Action::Hold | Action::Delay(_) if self.is_full() => {
-                let note = format!("{MOST_WAITING} packets wait in the wire: it keeps no more");
+                let note = format!("{MOST_WAITING} packets wait in the wire, which is its limit");
                 self.record(PacketMoment { note, ..moment }, Verdict::Dropped);
             }
             Action::Hold => {
@@ -158,7 +160,7 @@ impl Switch {
         }
     }
 
-    /// The router between the hosts tells the sender what is wrong.
+    /// The router between the hosts reports the error to the sender.
     fn complain(&mut self, to: Side, about: &Packet, error: IcmpError) {
         let family = if about.source.is_ipv4() { Family::V4 } else { Family::V6 };
         if let Some(answer) = icmp_error(family.router(), about, error) {
@@ -180,7 +182,7 @@ impl Switch {
         }
     }
 
-    /// What a host sends has no limit, and the wire's memory has one.
+    /// A host can send any number of packets; the wire's memory is limited.
     fn is_full(&self) -> bool {
         self.held.len() + self.delayed.len() >= MOST_WAITING
     }
@@ -192,7 +194,7 @@ impl Switch {
         self.record(moment, Verdict::Delayed(by));
     }
 
-    /// Tells how long until the next delayed packet is due.
+    /// Returns the time until the next delayed packet is due.
     pub(super) fn deliver_what_is_due(&mut self, now: Instant) -> Option<Duration> {
         while let Some((due, waiting)) = self.delayed.pop_front() {
             if due > now {
@@ -255,7 +257,7 @@ impl Switch {
         self.pass(PacketMoment { number, from, packet, line, verdict, note }, verdict);
     }
 
-    /// Records the packet with this verdict and gives it to its receiver.
+    /// Records the packet with this verdict and delivers it.
     fn pass(&mut self, moment: PacketMoment, verdict: Verdict) {
         self.change(PacketMoment { verdict, ..moment }, verdict, |_| {});
     }
@@ -283,7 +285,7 @@ impl Switch {
     }
 }
 
-/// Of the last byte, which is payload where there is any.
+/// A bit of the last byte, which is payload if there is any.
 fn flip_last_bit(bytes: &mut [u8]) {
     if let Some(last) = bytes.last_mut() {
         *last ^= 1;

@@ -1,4 +1,4 @@
-//! What the tests of the laboratory share: two hosts, agents in them, and a reason where there can be none.
+//! What the tests of the laboratory share: two hosts with agents, or the reason for a SKIP.
 
 #![allow(dead_code, unused_imports, reason = "every test file uses a part of it")]
 #![allow(unreachable_pub, reason = "shared by several test files")]
@@ -20,7 +20,7 @@ pub struct Lab {
     pub family: Family,
 }
 
-/// A test for each family; it says SKIP and why where there can be no hosts.
+/// Runs a test for each family; prints SKIP and the reason where no hosts can be made.
 #[macro_export]
 macro_rules! both {
     ($name:ident, $body:expr) => {
@@ -58,7 +58,7 @@ impl Lab {
         if self.family == Family::V4 { '4' } else { '6' }
     }
 
-    /// An agent in the server host that listens.
+    /// A listening agent in the server's host.
     pub fn listening(&self) -> Program {
         let server = self.agent(Side::Server);
         for line in [
@@ -80,7 +80,7 @@ impl Lab {
         client.say(&format!("connect {address} {PORT}")).unwrap();
     }
 
-    /// An agent in each host, connected: client and server.
+    /// A connected agent in each host: client and server.
     pub fn connected(&self) -> (Program, Program) {
         let (server, client) = (self.listening(), self.agent(Side::Client));
         self.starts_connecting(&client);

@@ -1,11 +1,11 @@
-//! What can be said at the prompt, read without doing anything.
+//! The commands of the shell, parsed without executing them.
 
 use std::time::Duration;
 
 use nix::sys::signal::Signal;
 use tcpecho_lab::{Matcher, Rule, Side, TcpState, impairment::VERBS};
 
-/// A line that was understood.
+/// A parsed command.
 #[derive(Debug)]
 pub(in crate::lab) enum Command {
     /// An empty line, or a comment.
@@ -38,12 +38,12 @@ pub(in crate::lab) enum Command {
     States,
     Counter(Side, String),
     Expect(Expected, Duration),
-    /// For so long, or until Enter.
+    /// For this time, or until Enter.
     Pause(Option<Duration>),
 }
 
 impl Command {
-    /// Whether it does something to the hosts, their programs or the wire.
+    /// Whether it changes the hosts, their programs or the wire.
     pub(super) fn changes_something(&self) -> bool {
         !matches!(
             self,
@@ -62,7 +62,7 @@ impl Command {
     }
 }
 
-/// What is waited for.
+/// What `wait` and `expect` wait for.
 #[derive(Debug)]
 pub(in crate::lab) enum Expected {
     Text(String),
@@ -70,51 +70,55 @@ pub(in crate::lab) enum Expected {
     State(Side, TcpState),
 }
 
-/// How long `wait` and `expect` do so, unless `expect` is told.
+/// The default time limit of `wait` and `expect`.
 pub(super) const PATIENCE: Duration = Duration::from_secs(30);
 
-/// Name, what stands behind it, what it does; for `help`.
+/// Name, arguments and effect, for `help`.
 pub(super) const COMMANDS: &[(&str, &str, &str)] = &[
     ("client", "[CMD...]", "start a program in the client's host, or list its programs; also: c"),
     (
         "server",
         "[CMD...]",
-        "the same in the server's host; {client} and {server} are addresses; also: s",
+        "start a program in the server's host, or list its programs; {client} and {server} are addresses; also: s",
     ),
     ("say", "N TEXT", "type a line at program N; also: > N TEXT"),
-    ("close", "N", "end program N's standard input"),
-    ("signal", "N NAME", "send it a signal: signal 1 TERM"),
-    ("kill", "N", "send it SIGKILL"),
-    ("wait", "N", "until it has ended"),
+    ("close", "N", "close program N's stdin"),
+    ("signal", "N NAME", "send a signal to program N: signal 1 TERM"),
+    ("kill", "N", "send SIGKILL to program N"),
+    ("wait", "N", "wait until program N has exited"),
     ("cut", "", "cut the wire: no packet arrives"),
-    ("mend", "", "mend it"),
-    ("release", "[PACKET]", "let held packets go on: release SYN-ACK"),
-    ("discard", "[PACKET]", "throw held packets away"),
-    ("reset", "", "end all connections with RST, as a middlebox does"),
-    ("rules", "", "what befalls packets; the first rule that applies decides"),
-    ("remove", "N", "take rule N away"),
-    ("clear", "", "take all rules away"),
+    ("mend", "", "mend the wire"),
+    ("release", "[PACKET]", "release held packets: release SYN-ACK"),
+    ("discard", "[PACKET]", "discard held packets"),
+    ("reset", "", "reset all connections, as a middlebox does"),
+    ("rules", "", "list the rules; the first that matches a packet decides"),
+    ("remove", "N", "remove rule N"),
+    ("clear", "", "remove all rules"),
     ("crash", "client|server", "cut a host's power"),
-    ("boot", "client|server", "power it off and on"),
-    ("sysctl", "client|server KEY [VALUE]", "read or set: sysctl server tcp_retries2 3"),
+    ("boot", "client|server", "power a host off and on"),
+    ("sysctl", "client|server KEY [VALUE]", "read or set a sysctl: sysctl server tcp_retries2 3"),
     ("counter", "client|server NAME", "read a counter: counter server TcpExt.ListenDrops"),
-    ("states", "", "both hosts' sockets"),
-    ("expect", "\"TEXT\"", "wait until a program writes that, after what was expected before"),
-    ("expect", "[packet] PACKET", "wait until the wire has seen one: expect RST from server"),
+    ("states", "", "list both hosts' sockets"),
+    ("expect", "\"TEXT\"", "wait until a program writes this text, after the text expected before"),
+    (
+        "expect",
+        "[packet] PACKET",
+        "wait until the wire has seen such a packet: expect RST from server",
+    ),
     (
         "expect",
         "state SIDE STATE",
-        "wait until a socket has that state, or has had it since the last change: expect state client TIME_WAIT",
+        "wait until a socket has this state, or has had it since the last change: expect state client TIME_WAIT",
     ),
-    ("expect", "... within TIME", "wait so long instead of 30s: expect RST within 1s"),
-    ("pause", "[500ms]", "wait for Enter, or so long"),
-    ("help", "", "this"),
-    ("quit", "", "end it all; nothing is left behind"),
+    ("expect", "... within TIME", "wait this long instead of 30s: expect RST within 1s"),
+    ("pause", "[500ms]", "wait for Enter, or for this time"),
+    ("help", "", "show this list"),
+    ("quit", "", "end the laboratory; nothing is left behind"),
 ];
 
 type Understood<T> = Result<T, String>;
 
-/// Understands a line, or says what of it cannot be understood.
+/// Parses a line; the error names what was not understood.
 pub(in crate::lab) fn parse(line: &str) -> Understood<Command> {
     let line = line.trim();
     let (word, rest) = line.split_once(char::is_whitespace).unwrap_or((line, ""));
@@ -157,7 +161,7 @@ pub(in crate::lab) fn parse(line: &str) -> Understood<Command> {
     }
 }
 
-/// Commands that nothing stands behind.
+/// Commands without arguments.
 fn alone(word: &str, rest: &str) -> Understood<Command> {
     let command = match word {
         "cut" => Command::Cut,
@@ -168,7 +172,7 @@ fn alone(word: &str, rest: &str) -> Understood<Command> {
         "states" => Command::States,
         "help" | "?" => Command::Help,
         "quit" | "exit" => Command::Quit,
-        _ => return Err(format!("{word:?} is no command; help names them")),
+        _ => return Err(format!("{word:?} is not a command; help lists them")),
     };
     if rest.is_empty() { Ok(command) } else { Err(format!("{word} takes nothing: {rest:?}")) }
 }
@@ -195,11 +199,11 @@ fn sysctl(rest: &str) -> Understood<Command> {
         Some((key, value)) => (key, Some(value.trim().to_string())),
         None => (rest, None),
     };
-    // A key is a path below /proc/sys, and stays there.
+    // A key is a path below /proc/sys and must stay there.
     if !key.chars().all(|letter| letter.is_ascii_alphanumeric() || "._-".contains(letter))
         || key.contains("..")
     {
-        return Err(format!("{key:?} is no key"));
+        return Err(format!("{key:?} is not a key below /proc/sys"));
     }
     let key = if key.contains('.') { key.into() } else { format!("net.ipv4.{key}") };
     Ok(Command::Sysctl { side, key, value })
@@ -207,18 +211,18 @@ fn sysctl(rest: &str) -> Understood<Command> {
 
 fn expect(rest: &str) -> Understood<Command> {
     let (rest, patience) = match rest.rsplit_once(" within ") {
-        // Within the quotes it is text.
+        // Quoted text.
         Some((before, time)) if !time.ends_with('"') => (before.trim(), duration(time.trim())?),
         _ => (rest, PATIENCE),
     };
     Ok(Command::Expect(expected(rest)?, patience))
 }
 
-/// Text needs its quotes: without them, a packet that is misspelt would be waited for in vain.
+/// Text must be quoted: otherwise a misspelt packet would be waited for in vain.
 fn expected(rest: &str) -> Understood<Expected> {
     some(rest, "a \"text\", a packet or a state to expect")?;
     if let Some(quoted) = rest.strip_prefix('"') {
-        let text = quoted.strip_suffix('"').ok_or("the quotes do not end")?;
+        let text = quoted.strip_suffix('"').ok_or("a quote is not closed")?;
         some(text, "a text between the quotes")?;
         return Ok(Expected::Text(text.into()));
     }
@@ -235,32 +239,32 @@ fn expected(rest: &str) -> Understood<Expected> {
 }
 
 fn some(text: &str, what: &str) -> Understood<()> {
-    if text.is_empty() { Err(format!("here is missing: {what}")) } else { Ok(()) }
+    if text.is_empty() { Err(format!("missing: {what}")) } else { Ok(()) }
 }
 
 fn numbered(word: &str) -> Understood<usize> {
     some(word, "a number")?;
-    word.parse().map_err(|_| format!("{word:?} is no number"))
+    word.parse().map_err(|_| format!("{word:?} is not a number"))
 }
 
 fn side(word: &str) -> Understood<Side> {
     match word {
         "client" | "c" => Ok(Side::Client),
         "server" | "s" => Ok(Side::Server),
-        "" => Err("here is missing: client or server".into()),
-        word => Err(format!("{word:?} is no host: client or server")),
+        "" => Err("missing: client or server".into()),
+        word => Err(format!("{word:?} is not a host: expected client or server")),
     }
 }
 
 fn packet(text: &str) -> Understood<Matcher> {
-    text.parse().map_err(|error: tcpecho_lab::NotUnderstood| error.to_string())
+    text.parse().map_err(|error: tcpecho_lab::ParseError| error.to_string())
 }
 
 fn signal(name: &str) -> Understood<Signal> {
     some(name, "a signal: TERM")?;
     let name = name.to_ascii_uppercase();
     let full = if name.starts_with("SIG") { name.clone() } else { format!("SIG{name}") };
-    full.parse().map_err(|_| format!("{name:?} is no signal"))
+    full.parse().map_err(|_| format!("{name:?} is not a signal"))
 }
 
 fn tcp_state(word: &str) -> Understood<TcpState> {
@@ -268,12 +272,12 @@ fn tcp_state(word: &str) -> Understood<TcpState> {
     let known = (1..=11).map(TcpState::from_number);
     let names = known.clone().map(TcpState::word).collect::<Vec<_>>().join(", ");
     let found = known.into_iter().find(|state| state.word().eq_ignore_ascii_case(word));
-    found.ok_or_else(|| format!("{word:?} is no state: {names}"))
+    found.ok_or_else(|| format!("{word:?} is not a state: expected {names}"))
 }
 
 fn duration(text: &str) -> Understood<Duration> {
-    let duration: Duration =
-        humantime::parse_duration(text).map_err(|_| format!("{text:?} is no duration: 500ms"))?;
+    let duration: Duration = humantime::parse_duration(text)
+        .map_err(|_| format!("{text:?} is not a duration (examples: 500ms, 2s)"))?;
     if duration > Duration::from_secs(86_400) {
         return Err("no longer than a day".into());
     }
@@ -289,7 +293,7 @@ mod tests {
     }
 
     #[test]
-    fn commands_are_understood() {
+    fn commands_are_parsed() {
         for (line, understood) in [
             ("", "Nothing"),
             ("  # a comment", "Nothing"),
@@ -326,29 +330,29 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_understood_is_said() {
+    fn parse_errors_name_what_was_not_understood() {
         for (line, why) in [
-            ("explode", "\"explode\" is no command"),
+            ("explode", "\"explode\" is not a command"),
             ("cut it", "cut takes nothing"),
             ("client sh -c 'x", "has no end"),
             ("client # nothing", "missing: a program"),
             ("wait", "missing: a number"),
-            ("wait x", "\"x\" is no number"),
+            ("wait x", "\"x\" is not a number"),
             ("signal 1", "missing: a signal"),
-            ("signal 1 LOUD", "\"LOUD\" is no signal"),
+            ("signal 1 LOUD", "\"LOUD\" is not a signal"),
             ("crash", "missing: client or server"),
-            ("crash router", "\"router\" is no host"),
+            ("crash router", "\"router\" is not a host"),
             ("sysctl server", "missing: a key"),
-            ("sysctl server ../../etc/passwd x", "is no key"),
+            ("sysctl server ../../etc/passwd x", "is not a key below /proc/sys"),
             ("counter client", "missing: a counter"),
             ("expect", "missing: a \"text\""),
             ("expect \"\"", "missing: a text"),
             ("expect RTS within 1s", "in quotes: expect \"RTS\""),
             ("expect listening", "in quotes: expect \"listening\""),
-            ("expect RST within reason", "\"reason\" is no duration"),
-            ("expect \"x", "do not end"),
-            ("expect state client LIMBO", "\"LIMBO\" is no state"),
-            ("drop next SYM", "\"SYM\" is no packet"),
+            ("expect RST within reason", "\"reason\" is not a duration"),
+            ("expect \"x", "not closed"),
+            ("expect state client LIMBO", "\"LIMBO\" is not a state"),
+            ("drop next SYM", "\"SYM\" is neither a packet"),
             ("pause longer", "no duration"),
         ] {
             assert!(shown(line).contains(why), "{line}: {}", shown(line));
@@ -356,11 +360,11 @@ mod tests {
     }
 
     #[test]
-    fn help_knows_what_there_is() {
+    fn help_lists_every_command() {
         for (name, arguments, _) in COMMANDS {
             let line =
                 if arguments.contains('N') { format!("{name} 1 TERM") } else { (*name).into() };
-            assert!(!shown(&line).contains("is no command"), "{name}");
+            assert!(!shown(&line).contains("is not a command"), "{name}");
         }
     }
 

@@ -1,4 +1,4 @@
-//! The two hosts and the wire on a desk: each command is carried out here.
+//! Executes the commands of the shell on two hosts and the wire.
 
 use std::{
     fmt::Write as _,
@@ -23,28 +23,28 @@ pub(super) enum Outcome {
     Done,
     Quit,
     /// Nothing was done.
-    NotUnderstood(String),
-    /// It was tried, and did not work or did not come.
+    Rejected(String),
+    /// The command was executed and failed.
     Failed(String),
 }
 
-/// What a command says when it worked; nothing for most.
+/// The output of a successful command; empty for most.
 type Carried = Result<Option<String>, Outcome>;
 
 pub(super) struct Desk {
     programs: Vec<Started>,
     rules: Vec<(usize, RuleId)>,
-    /// How many rules there ever were.
+    /// The number of rules that were ever added.
     numbered: usize,
     /// How far `expect` has read: lines, packets.
     heard: usize,
     seen: usize,
-    /// Where the timeline was before the last command that changed something.
+    /// The mark of the timeline before the last command that changed something.
     changed: usize,
     families: Vec<Family>,
     screen: Screen,
     interactive: bool,
-    // Last: programs and rules are of these.
+    // Last, because programs and rules refer to them.
     two: TwoHosts,
 }
 
@@ -74,7 +74,7 @@ impl Desk {
         }
     }
 
-    /// Who there is.
+    /// The programs.
     pub(super) fn introduce(&self) {
         for side in Side::BOTH {
             let addresses = Family::BOTH.map(|family| side.address(family).to_string());
@@ -85,7 +85,7 @@ impl Desk {
         }
     }
 
-    /// Shows what a command has to say, behind all that has happened.
+    /// Shows the output of a command, after everything that has happened.
     pub(super) fn answer(&self, text: &str, ladder: &Ladder, patience: Duration) {
         ladder.catch_up(patience);
         let width = (self.screen.look)().width.unwrap_or(usize::MAX);
@@ -97,7 +97,7 @@ impl Desk {
     pub(super) fn obey(&mut self, line: &str, ladder: &Ladder, patience: Duration) -> Outcome {
         let command = match command::parse(line) {
             Ok(command) => command,
-            Err(why) => return Outcome::NotUnderstood(why),
+            Err(why) => return Outcome::Rejected(why),
         };
         if !self.interactive && !matches!(command, Command::Nothing) {
             self.two.timeline.step(line.trim());
@@ -197,7 +197,8 @@ impl Desk {
         Ok(())
     }
 
-    /// `{server}` is the server's address, of IPv4 if both are shown; `{server6}` its IPv6 address.
+    /// Replaces `{server}` by the server's address, IPv4 if both are shown, and `{server6}` by its
+    /// IPv6 address.
     fn with_addresses(&self, word: &str) -> String {
         let first = self.families.first().copied().unwrap_or(Family::V4);
         let mut word = word.to_string();
@@ -211,14 +212,14 @@ impl Desk {
 
     fn program(&self, number: usize) -> Result<&Program, Outcome> {
         let started = number.checked_sub(1).and_then(|index| self.programs.get(index));
-        let none = || Outcome::NotUnderstood(format!("there is no program {number}"));
+        let none = || Outcome::Rejected(format!("there is no program {number}"));
         Ok(&started.ok_or_else(none)?.program)
     }
 
     fn signal(&self, number: usize, signal: Signal) -> Result<(), Outcome> {
         let program = self.program(number)?;
         let raw = rustix::process::Signal::from_named_raw(signal as i32);
-        let raw = raw.ok_or_else(|| Outcome::NotUnderstood(format!("{signal} cannot be sent")))?;
+        let raw = raw.ok_or_else(|| Outcome::Rejected(format!("{signal} cannot be sent")))?;
         program.signal(raw).map_err(|errno| at(number, errno))
     }
 
@@ -263,7 +264,7 @@ impl Desk {
 
     fn remove(&mut self, number: usize) -> Result<(), Outcome> {
         let at = self.rules.iter().position(|(known, _)| *known == number);
-        let at = at.ok_or_else(|| Outcome::NotUnderstood(format!("there is no rule {number}")))?;
+        let at = at.ok_or_else(|| Outcome::Rejected(format!("there is no rule {number}")))?;
         let (_, id) = self.rules.remove(at);
         self.two.wire.remove(id);
         Ok(())
@@ -313,8 +314,9 @@ impl Desk {
         Ok(())
     }
 
-    /// A socket has the state, or has had it since the last command that changed something: on a busy machine it may be over
-    /// before it is asked for. There is no event for it; the tables are looked at every few milliseconds.
+    /// Waits until a socket has the state, or has had it since the last command that changed
+    /// something: on a busy machine the state may have passed already. The kernel has no event for
+    /// it; the tables are polled every few milliseconds.
     fn expect_state(&self, side: Side, state: TcpState, patience: Duration) -> Result<(), Outcome> {
         let end = Instant::now() + patience;
         let host = self.two.host(side);
@@ -368,7 +370,8 @@ fn help() -> String {
     text
 }
 
-/// From the terminal, even if the commands come from a file; without one there is nobody to wait for.
+/// Reads from the terminal, even if the commands come from a file; without a terminal it does not
+/// wait.
 fn wait_for_enter() {
     if let Ok(terminal) = File::open("/dev/tty") {
         eprint!("[Enter] ");

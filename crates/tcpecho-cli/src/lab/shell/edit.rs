@@ -1,18 +1,18 @@
-//! A line that is being typed: keys in, text and cursor out. Knows nothing of terminals, so it can be tested.
+//! The line editor: keys in, text and cursor out. Independent of terminals, so it can be tested.
 //!
-//! Written here because the editors that were tried either drop behind when several keys come at once while somebody else
-//! prints above the prompt, or bring dozens of crates.
+//! Written here because the editors that were tried either lag when several keys arrive at once
+//! while other threads print above the prompt, or bring dozens of crates.
 
-/// What a key came to.
+/// The effect of a key.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Event {
-    /// Nothing but another look.
+    /// Only the display changes.
     Changed,
     /// Enter: this line.
     Line(String),
     /// Ctrl-D on an empty line.
     End,
-    /// Ctrl-Z; the line stays as it is.
+    /// Ctrl-Z; the line does not change.
     Suspend,
 }
 
@@ -21,13 +21,13 @@ pub(super) struct Edit {
     line: Vec<char>,
     cursor: usize,
     history: Vec<String>,
-    /// Which line of the history is shown; past the last one is the new line.
+    /// The shown line of the history; past the last one is the new line.
     place: usize,
-    /// The beginning of a letter or of an escape sequence.
+    /// The beginning of a character or of an escape sequence.
     begun: Vec<u8>,
 }
 
-/// Longer lines are no commands.
+/// Longer lines are not commands.
 const LONGEST: usize = 4096;
 
 impl Edit {
@@ -41,7 +41,7 @@ impl Edit {
             b'\r' | b'\n' => return Event::Line(self.take()),
             4 if self.line.is_empty() => return Event::End,
             26 => return Event::Suspend,
-            // Ctrl-C gives up the line, not the laboratory.
+            // Ctrl-C discards the line, not the laboratory.
             3 => {
                 self.line.clear();
                 self.cursor = 0;
@@ -66,7 +66,7 @@ impl Edit {
         Event::Changed
     }
 
-    /// The text, and how much of it is before the cursor.
+    /// The text, and the number of bytes before the cursor.
     pub(super) fn shown(&self) -> (&[char], usize) {
         (&self.line, self.cursor)
     }
@@ -81,7 +81,7 @@ impl Edit {
         line
     }
 
-    /// Another byte of what was begun.
+    /// Another byte of an incomplete sequence.
     fn go_on(&mut self) {
         if self.begun.first() == Some(&0x1b) {
             return self.escape();
@@ -94,7 +94,7 @@ impl Edit {
                     self.insert(letter);
                 }
             }
-            // No end in sight, or none possible.
+            // Incomplete or invalid.
             Err(error) if error.error_len().is_some() || self.begun.len() > 4 => self.begun.clear(),
             Err(_) => {}
         }
@@ -142,7 +142,7 @@ impl Edit {
         self.cursor = start;
     }
 
-    /// Of the word before the cursor, with the blanks behind it.
+    /// The start of the word before the cursor, with the blanks after it.
     fn length_of_word(&self) -> usize {
         let before = self.line[..self.cursor].iter().rev();
         let blanks = before.clone().take_while(|letter| letter.is_whitespace()).count();
@@ -161,7 +161,7 @@ impl Edit {
 mod tests {
     use super::*;
 
-    /// What the keys make of the line, `|` for the cursor.
+    /// The line after these keys, with `|` for the cursor.
     fn typed(edit: &mut Edit, keys: &str) -> String {
         keys.bytes().for_each(|byte| assert_eq!(edit.feed(byte), Event::Changed));
         let (line, cursor) = edit.shown();
@@ -170,7 +170,7 @@ mod tests {
     }
 
     #[test]
-    fn keys_do_what_they_do_everywhere() {
+    fn keys_edit_the_line_as_usual() {
         for (keys, shown) in [
             ("abc", "abc|"),
             ("abc\x7f\x08d", "ad|"),
@@ -189,7 +189,7 @@ mod tests {
     }
 
     #[test]
-    fn lines_are_remembered() {
+    fn the_history_keeps_lines() {
         let mut edit = Edit::default();
         for line in ["first", "second"] {
             typed(&mut edit, line);

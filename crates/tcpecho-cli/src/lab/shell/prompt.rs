@@ -1,4 +1,5 @@
-//! Where commands come from: a line that is edited on a terminal, below all that happens; else plain lines.
+//! The source of commands: a line that is edited on a terminal, below everything that happens;
+//! otherwise plain lines.
 
 use std::{
     io::{self, BufRead, IsTerminal, Read},
@@ -26,15 +27,16 @@ pub(super) enum Prompt {
     Lines,
 }
 
-/// What was typed, or what came instead.
+/// A command line, or another event.
 pub(super) enum Typed {
     Line(String),
     End,
-    /// A signal that ends the program; the terminal is as it was before.
+    /// A signal that ends the program; the terminal is restored.
     Signal(Signal),
 }
 
-/// What a prompt on a terminal has to know of: the first ones end the program, the others change the screen.
+/// The signals that a prompt on a terminal handles: the first ones end the program, the others
+/// change the screen.
 const SIGNALS: [Signal; 6] = [
     Signal::SIGINT,
     Signal::SIGTERM,
@@ -44,7 +46,8 @@ const SIGNALS: [Signal; 6] = [
     Signal::SIGWINCH,
 ];
 
-/// Catches the signals that a prompt needs, if there will be one. Called before any thread is started.
+/// Catches the signals that a prompt needs, if there will be one. Called before any thread is
+/// started.
 pub(super) fn catch_signals() -> Result<Option<Signals>, Errno> {
     if io::stdin().is_terminal() && io::stdout().is_terminal() {
         Signals::catch(&SIGNALS).map(Some)
@@ -53,14 +56,14 @@ pub(super) fn catch_signals() -> Result<Option<Signals>, Errno> {
     }
 }
 
-/// Longer lines are no commands; memory must not grow with them.
+/// Longer lines are not commands; memory must not grow with them.
 const LONGEST: u64 = 64 * 1024;
 
 const PROMPT: &str = "lab> ";
 
 impl Prompt {
-    /// And where everything that is shown goes, so that it does not tear the line that is being typed. There is a prompt if
-    /// there are signals for it.
+    /// Also the destination of everything that is shown, so that the edited line stays intact.
+    /// There is a prompt if there are signals for it.
     pub(super) fn new(signals: Option<Signals>) -> (Self, Sink) {
         let Some(signals) = signals else {
             let mut stdout = OutputBuffer::stdout(lost_as_text);
@@ -86,7 +89,7 @@ impl Prompt {
     }
 }
 
-/// Bytes that are no UTF-8 are replaced.
+/// Invalid UTF-8 is replaced.
 fn plain_line() -> io::Result<Option<String>> {
     let mut bytes = Vec::new();
     Read::take(io::stdin().lock(), LONGEST).read_until(b'\n', &mut bytes)?;
@@ -98,10 +101,10 @@ fn plain_line() -> io::Result<Option<String>> {
 
 pub(super) struct Terminal {
     typing: Arc<Mutex<Typing>>,
-    /// Keys that came with others and were not needed yet, the next one last.
+    /// Keys that arrived with others and are not used yet, the next one last.
     read: Vec<u8>,
     signals: Signals,
-    /// While a line is typed.
+    /// The state while a line is edited.
     raw: Option<Raw>,
 }
 
@@ -112,11 +115,11 @@ enum Input {
     Signal(Signal),
 }
 
-/// What stands in the lowest line.
+/// The content of the lowest line.
 #[derive(Default)]
 struct Typing {
     edit: Edit,
-    /// Whether the line is there at all: not while a command is carried out.
+    /// Whether the line is shown: not while a command is executed.
     on: bool,
 }
 
@@ -125,8 +128,8 @@ fn lock(typing: &Mutex<Typing>) -> MutexGuard<'_, Typing> {
 }
 
 impl Terminal {
-    /// Signals are caught while a line is typed. Otherwise they act as usual: Ctrl-C ends a command that waits, and with it
-    /// the program.
+    /// Signals are caught while a line is edited. Otherwise they act as usual: Ctrl-C ends a
+    /// waiting command, and with it the program.
     fn next_line(&mut self) -> io::Result<Typed> {
         self.signals.hold();
         let typed = self.take_terminal().and_then(|()| self.edited());
@@ -136,7 +139,8 @@ impl Terminal {
         typed
     }
 
-    /// Sets the terminal up and draws the prompt. Somebody else may have had the terminal before.
+    /// Sets up the terminal and draws the prompt. Another program may have used the terminal
+    /// before.
     fn take_terminal(&mut self) -> io::Result<()> {
         self.raw = None;
         self.raw = Some(Raw::enter()?);
@@ -149,7 +153,7 @@ impl Terminal {
             let event = match self.next_input()? {
                 Input::Key(key) => lock(&self.typing).edit.feed(key),
                 Input::Signal(Signal::SIGTSTP) => Event::Suspend,
-                // After SIGSTOP the shell has set the terminal up for itself.
+                // After SIGSTOP the shell has set up the terminal for itself.
                 Input::Signal(Signal::SIGCONT) => {
                     self.take_terminal()?;
                     Event::Changed
@@ -177,16 +181,16 @@ impl Terminal {
         }
     }
 
-    /// Gives the terminal back and stops this program and those beside it, as Ctrl-Z does elsewhere; returns when the shell lets
-    /// them go on.
+    /// Restores the terminal and stops the process group, as Ctrl-Z does elsewhere; returns when
+    /// the shell continues it.
     fn suspend(&mut self) -> io::Result<()> {
         self.give_terminal_back(None);
         Signals::suspend_group()?;
         self.take_terminal()
     }
 
-    /// Sets the terminal up as it was, and then shows the whole line, or what was typed of it: whoever sees that can use Ctrl-C and
-    /// Ctrl-Z as usual.
+    /// Sets up the terminal as it was, then shows the line: from then on Ctrl-C and Ctrl-Z act as
+    /// usual.
     fn give_terminal_back(&mut self, line: Option<&str>) {
         self.raw = None;
         let mut typing = lock(&self.typing);
@@ -236,7 +240,7 @@ impl Typing {
         }
     }
 
-    /// The line stays as far as it was typed, and the cursor goes below it.
+    /// The line stays as it was edited, and the cursor moves below it.
     fn leave(&mut self) {
         let line: String = self.edit.shown().0.iter().collect();
         self.leave_line(&line);
@@ -247,7 +251,8 @@ impl Typing {
         write(&format!("\r\x1b[J{PROMPT}{line}\n"));
     }
 
-    /// One write, so that nothing comes between. Of a line too long for the terminal the part around the cursor is shown.
+    /// One write, so that nothing comes between. Of a line that is too long for the terminal, the
+    /// part around the cursor is shown.
     fn redraw(&self, above: &str) {
         let width = Look::of_stdout().width.unwrap_or(80);
         let room = width.saturating_sub(PROMPT.len() + 1).max(1);
@@ -271,7 +276,7 @@ impl Typing {
                 fits
             })
             .collect();
-        // Saves the cursor behind what is before it, writes the rest, and comes back.
+        // Saves the cursor after the text before it, writes the rest, and restores the cursor.
         write(&format!("\r\x1b[J{above}{PROMPT}{before}\x1b7{after}\x1b8"));
     }
 }
@@ -281,7 +286,7 @@ fn write(text: &str) {
     let _ = output::print(text, None);
 }
 
-/// The terminal hands over each key; dropping it makes it as it was.
+/// Puts the terminal into raw mode; dropping it restores the old mode.
 struct Raw(Termios);
 
 impl Raw {
@@ -289,7 +294,7 @@ impl Raw {
         let before = tcgetattr(io::stdin())?;
         let mut raw = before.clone();
         raw.make_raw();
-        // Others print while a line is typed, with plain newlines.
+        // Other threads print while a line is edited, with plain newlines.
         raw.output_modes |= OutputModes::OPOST | OutputModes::ONLCR;
         raw.local_modes.remove(LocalModes::ISIG);
         raw.special_codes[SpecialCodeIndex::VMIN] = 1;

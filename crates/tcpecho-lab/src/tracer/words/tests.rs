@@ -17,7 +17,7 @@ impl Subject for Picture {
     }
 }
 
-/// A call as it stands on the timeline when nothing but its arguments is known.
+/// A call on the timeline when only its arguments are known.
 fn entered(name: &'static str, arguments: [u64; 6], memory: &[u8]) -> String {
     Call { name, arguments }.arguments(&Picture(memory.to_vec()))
 }
@@ -26,7 +26,7 @@ fn detail(name: &'static str, arguments: [u64; 6], memory: &[u8], value: i64) ->
     Call { name, arguments }.detail(&Picture(memory.to_vec()), value)
 }
 
-/// 192.0.2.10:7, and its length behind it.
+/// 192.0.2.10:7, followed by its length.
 fn v4() -> Vec<u8> {
     let mut bytes = (libc::AF_INET as u16).to_ne_bytes().to_vec();
     bytes.extend([0, 7, 192, 0, 2, 10, 0, 0, 0, 0, 0, 0, 0, 0]);
@@ -61,7 +61,7 @@ fn sockets_and_addresses() {
     assert_eq!(entered("socket", [99, 5, 0, 0, 0, 0], &[]), "99, SOCK_SEQPACKET");
     assert_eq!(entered("connect", [3, base, 16, 0, 0, 0], &v4()), "3, 192.0.2.10:7");
     assert_eq!(entered("bind", [3, base, 28, 0, 0, 0], &v6()), "3, [2001:db8::1%2]:7");
-    // Cut, unreadable, unknown: nothing is made up.
+    // Truncated, unreadable, unknown: nothing is invented.
     assert_eq!(entered("bind", [3, base, 5, 0, 0, 0], &v4()), "3, AF_INET");
     assert_eq!(entered("bind", [3, 8, 16, 0, 0, 0], &v4()), "3, ");
     assert_eq!(address_in(&[1]), "");
@@ -166,7 +166,7 @@ fn waiting() {
 }
 
 #[test]
-fn what_is_neither_a_socket_nor_a_stream_is_of_no_interest() {
+fn calls_on_other_descriptors_are_not_recorded() {
     let picture = Picture(ints(&[0, 1, 1, 1]));
     let is = |name, first: u64, streams| {
         let call = Call { name, arguments: [first, libc::F_SETFL as u64, 0, 0, 0, 0] };
@@ -181,7 +181,7 @@ fn what_is_neither_a_socket_nor_a_stream_is_of_no_interest() {
 }
 
 #[test]
-fn nothing_that_a_program_passes_does_harm() {
+fn no_argument_of_a_program_does_harm() {
     let picture = Picture(vec![0xff; 64]);
     let names = (0..512).filter_map(tcpecho_lab_os::system_call::name);
     for name in names {

@@ -42,7 +42,7 @@ pub(super) static TRIAL: Trial = Trial {
     play,
 };
 
-/// How long the replies wait for FIN; a program that sends it only after them is no worse.
+/// How long the replies wait for FIN; a program that sends it only after them is not worse.
 const FIN_FIRST: Duration = Duration::from_secs(1);
 
 fn play(harness: &mut Harness) -> Played {

@@ -40,7 +40,7 @@ fn play(harness: &mut Harness) -> Played {
     let program = harness.start(Side::Client)?;
     let again = harness.sent(&Matcher::syn(), 0, crate::stage::PATIENCE);
     harness.claim("the program sends a SYN", again.is_ok());
-    // The kernel's own time, on top of what the program may take.
+    // The kernel's own time comes on top of the program's.
     let _ = program.process.wait(super::NOTICE);
     harness.claim_fails("the program exits with a status other than 0", &program);
     harness.claim_output("the program has written nothing to stdout", &program, &[]);

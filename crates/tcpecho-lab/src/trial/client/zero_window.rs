@@ -43,7 +43,7 @@ pub(super) static TRIAL: Trial = Trial {
 };
 
 const LINES: usize = 2000;
-/// Far above what a bounded buffer needs, far below what is offered.
+/// Far more than a bounded buffer needs, far less than the input.
 const GROWTH: u64 = 1 << 20;
 
 fn play(harness: &mut Harness) -> Played {
@@ -87,7 +87,7 @@ fn play(harness: &mut Harness) -> Played {
     Ok(())
 }
 
-/// Until no line has been taken for 300 ms.
+/// Waits until no line has been taken for 300 ms.
 fn settle(taken: &AtomicUsize) {
     let mut before = usize::MAX;
     loop {

@@ -41,19 +41,20 @@ pub(super) static TRIAL: Trial = Trial {
     play,
 };
 
-/// How long the replies wait for FIN; a client that sends it only after them is no worse.
+/// How long the replies wait for FIN; a client that sends it only after them is not worse.
 const FIN_FIRST: Duration = Duration::from_secs(1);
 
 fn play(harness: &mut Harness) -> Played {
     harness.step("ten lines of 1000 bytes are typed and the input ends; the wire holds every reply");
     harness.stage.two().watch_states(false);
-    // What is kept is not sent again: a copy that comes when all is over would be answered with RST.
+    // Held packets must not be retransmitted: a copy that arrives after the end would be answered
+    // with RST.
     harness.stage.two().set_rto_min(Duration::from_secs(10))?;
     harness.stage.two().set_sysctl("net.ipv4.tcp_early_retrans", "0")?;
     let pair = meet(harness)?;
     let replies = [Matcher::data().from_server(), Matcher::fin().from_server()];
     let rules = replies.map(|reply| harness.stage.two().wire.add(Rule::hold(reply)));
-    // No more than a kernel sends before the first acknowledgement, which the replies carry.
+    // No more than a kernel sends before the first acknowledgment, which the replies carry.
     let lines = many_lines(10);
     for line in &lines {
         pair.client.types(line);
@@ -66,7 +67,7 @@ fn play(harness: &mut Harness) -> Played {
 
     harness.step("the wire releases the replies");
     let all: usize = lines.iter().map(|line| line.len() + 1).sum();
-    // Else what comes last would overtake, and the kernel send the others again.
+    // Otherwise the last packet would overtake the others, and the kernel would retransmit them.
     harness.comes(END, || {
         let held = harness.stage.two().wire.held();
         pair.server.process.exit().is_some()

@@ -44,7 +44,7 @@ fn play(harness: &mut Harness) -> Played {
     harness.claim_serves("the client's line is echoed", &program, &client)?;
     let _ = program.process.signal(Signal::TERM);
     let fin = crate::impairment::Matcher::fin().from_server();
-    // A child may have kept the connection; then it closes second, and nothing stays.
+    // A child may have kept the connection; then it closes second, and no TIME_WAIT stays.
     let _ = harness.delivered(&fin, 0, std::time::Duration::from_millis(500));
     client.must("close")?;
     if program.process.wait(super::END).is_err() {

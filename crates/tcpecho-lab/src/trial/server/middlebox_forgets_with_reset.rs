@@ -66,7 +66,7 @@ fn play(harness: &mut Harness) -> Played {
     Ok(())
 }
 
-/// How many descriptors it has between two clients.
+/// The number of its descriptors between two clients.
 fn settled(program: &super::ProgramUnderTest) -> usize {
     let mut least = program.process.descriptors();
     until(std::time::Duration::from_millis(200), || {

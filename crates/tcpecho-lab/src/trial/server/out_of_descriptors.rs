@@ -39,7 +39,8 @@ pub(super) static TRIAL: Trial = Trial {
     play,
 };
 
-/// How often it is looked at. Who spins is found running or waiting for a processor, however busy the machine is.
+/// The number of samples. A program that spins runs or waits for a processor in each, however busy
+/// the machine is.
 const LOOKS: usize = 50;
 
 fn play(harness: &mut Harness) -> Played {

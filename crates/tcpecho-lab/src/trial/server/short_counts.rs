@@ -39,7 +39,8 @@ fn play(harness: &mut Harness) -> Played {
     for byte in b'a'..=b'z' {
         client.must(&format!("send {}", char::from(byte)))?;
     }
-    // The pattern's first 52 bytes are twice the alphabet; the next are its beginning again.
+    // The pattern's first 52 bytes are twice the alphabet; the following ones are its beginning
+    // again.
     client.must("send abcdefghi")?;
     client.must("line ab")?;
     client.must("shutdown wr")?;

@@ -44,7 +44,7 @@ pub(super) static TRIAL: Trial = Trial {
 };
 
 const BYTES: usize = 4_000_000;
-/// Far above what a bounded buffer needs, far below what is offered.
+/// Far more than a bounded buffer needs, far less than what is offered.
 const GROWTH: u64 = 2 << 20;
 
 fn play(harness: &mut Harness) -> Played {
