@@ -42,7 +42,7 @@ def matrix(role):
     for name in names:
         words = [word(by_trial(table)[name]) for _, table in programs]
         print(f"| {name} | " + " | ".join("·" if w == "right" else f"**{w}**" for w in words) + " |")
-    print("| right, of both families | " + " | ".join(f"{t['right']} of {t['of']}" for _, t in programs) + " |\n")
+    print("| right, both families | " + " | ".join(f"{t['right']} of {t['of']}" for _, t in programs) + " |\n")
 
 
 def end(row):
@@ -50,7 +50,7 @@ def end(row):
         return "ended by the lab"
     if row["signal"] is not None:
         return "SIGPIPE" if row["signal"] == 13 else f"signal {row['signal']}"
-    return "runs on" if row["exit_status"] is None else f"exit {row['exit_status']}"
+    return "still runs" if row["exit_status"] is None else f"exit {row['exit_status']}"
 
 
 def noticed(row):
@@ -63,10 +63,10 @@ def details(role):
         print(f"### {title}\n\n`{table['command']}`: {table['right']} of {table['of']} right, {table['seconds']:.0f} s\n")
         notes = sorted({note for row in table["trials"] for note in row["notes"]})
         if notes:
-            print("Seen, and no fault: " + "; ".join(notes) + ".\n")
+            print("Observed, not a fault: " + "; ".join(notes) + ".\n")
         if not wrong:
             continue
-        print("| trial | verdict | noticed after | end | what was not so | it says |\n|---|---|---|---|---|---|")
+        print("| trial | verdict | noticed after | exit | failed claims | stderr |\n|---|---|---|---|---|---|")
         for name, rows in wrong.items():
             row = next(row for row in rows if row["verdict"] != "right")
             failed, said = cell("; ".join(row["failed"])), cell(row["said"] or "")
@@ -76,24 +76,24 @@ def details(role):
 
 print(f"""# Verdicts
 
-Made by `docs/verdicts.sh`; do not edit. Every program was put through every trial that applies to it, over IPv4 and IPv6, by
-`tcpecho lab test --client 'COMMAND' --family both`, or `--server`. `tcpecho lab test --help` says what the words mean, and
-`tcpecho lab run NAME --client 'COMMAND'` shows what happened. A dot is `right`; two words are IPv4's and IPv6's.
+Made by `docs/verdicts.sh`; do not edit. Every program went through every trial that applies to it, over IPv4 and IPv6, with
+`tcpecho lab test --client 'COMMAND' --family both`, or `--server`. `tcpecho lab test --help` explains the verdicts, and
+`tcpecho lab run NAME --client 'COMMAND'` shows what happened. A dot is `right`; two words are the verdicts over IPv4 and IPv6.
 
-The verdicts judge one use: standard input to an echo server and back. Some of these programs were made for others, and
-a word here says what happened in this one, with these versions:
+The verdicts judge one use: stdin to an echo server and back. Some of these programs were made for other uses.
+The versions were:
 
 {VERSIONS}
 
-All scenarios of `tcpecho lab run all --family both`, in the same place: {TIMES}.
+All scenarios of `tcpecho lab run all --family both`, on the same machine: {TIMES}.
 """)
 for line in SKIPPED:
-    print(f"Not here: {cell(line)}.\n")
+    print(f"Skipped: {cell(line)}.\n")
 print("## Clients\n")
 matrix("client")
 print("## Servers\n")
 matrix("server")
-print("## Clients, in detail\n\nThe first line that the program wrote to standard error after the decisive event is what \"it says\".\n")
+print("## Clients, in detail\n\nThe last column has the first line that the program wrote to stderr after the decisive event.\n")
 details("client")
 print("## Servers, in detail\n")
 details("server")

@@ -138,7 +138,7 @@ impl Row {
         if let Some(connections @ 2..) = self.connections {
             remarks.push(format!("connected {connections} times"));
         }
-        remarks.extend(self.failed.iter().map(|claim| format!("not: {claim}")));
+        remarks.extend(self.failed.iter().map(|claim| format!("FAILED: {claim}")));
         remarks.extend(self.notes.iter().cloned());
         // A server's log is long, and interesting only if something is wrong.
         if let Some(line) = &self.said

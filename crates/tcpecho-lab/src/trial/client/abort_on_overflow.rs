@@ -22,7 +22,7 @@ pub(super) static TRIAL: Trial = Trial {
                        and answers it with RST",
                 claims: &[
                     "the RST arrives",
-                    "the program notices it without further input",
+                    "the program notices the RST without further input",
                 ],
             },
             Step {
@@ -51,7 +51,7 @@ fn play(harness: &mut Harness) -> Played {
     let reset = reset_sender(&seen.packet).ok_or_else(|| Broken::new("no segment to answer"))?;
     harness.stage.two().wire.inject(Side::Client, &reset, "the accept queue is full");
     harness.claim_packet("the RST arrives", &Matcher::rst().from_server());
-    harness.claim_notices("the program notices it without further input", &program);
+    harness.claim_notices("the program notices the RST without further input", &program);
 
     harness.step("more is typed and the input ends, if the program still runs");
     program.gets_more();

@@ -28,7 +28,7 @@ pub(super) static TRIAL: Trial = Trial {
             Step {
                 does: "the program continues",
                 claims: &[
-                    "the program notices it without further input",
+                    "the program notices the FIN without further input",
                 ],
             },
             Step {
@@ -59,7 +59,7 @@ fn play(harness: &mut Harness) -> Played {
     harness.step("the program continues");
     harness.decisive();
     program.process.go_on()?;
-    harness.claim_notices("the program notices it without further input", &program);
+    harness.claim_notices("the program notices the FIN without further input", &program);
 
     harness.step("more is typed and the input ends, if the program still runs");
     program.gets_more();

@@ -22,7 +22,7 @@ pub(super) static TRIAL: Trial = Trial {
                 does: "a line is echoed, then the server's process is killed",
                 claims: &[
                     "the server's kernel sends FIN",
-                    "the program notices it without further input",
+                    "the program notices the FIN without further input",
                 ],
             },
             Step {
@@ -45,12 +45,12 @@ fn play(harness: &mut Harness) -> Played {
     harness.decisive();
     server.program().kill();
     harness.claim_packet("the server's kernel sends FIN", &Matcher::fin().from_server());
-    harness.claim_notices("the program notices it without further input", &program);
+    harness.claim_notices("the program notices the FIN without further input", &program);
 
     harness.step("more is typed and the input ends, if the program still runs");
     let held = harness.stage.connections(Side::Client, PORT);
     if held.iter().any(|socket| socket.state == TcpState::CloseWait) {
-        harness.note("held the socket in CLOSE_WAIT while nobody typed");
+        harness.note("kept the socket in CLOSE_WAIT until more input");
     }
     program.gets_more();
     harness.claim_ends("the program exits without being killed by a signal", &program);

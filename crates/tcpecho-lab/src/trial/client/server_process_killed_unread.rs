@@ -21,7 +21,7 @@ pub(super) static TRIAL: Trial = Trial {
                 does: "a line is echoed, the next is not read, and the server's process is killed",
                 claims: &[
                     "the server's kernel sends RST",
-                    "the program notices it without further input",
+                    "the program notices the RST without further input",
                 ],
             },
             Step {
@@ -47,7 +47,7 @@ fn play(harness: &mut Harness) -> Played {
     harness.decisive();
     server.program().kill();
     harness.claim_packet("the server's kernel sends RST", &Matcher::rst().from_server());
-    harness.claim_notices("the program notices it without further input", &program);
+    harness.claim_notices("the program notices the RST without further input", &program);
 
     harness.step("more is typed and the input ends, if the program still runs");
     program.gets_more();

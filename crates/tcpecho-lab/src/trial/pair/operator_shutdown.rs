@@ -24,7 +24,7 @@ pub(super) static TRIAL: Trial = Trial {
                 claims: &[
                     "the server exits on SIGTERM",
                     "the client's kernel receives FIN or RST",
-                    "the client notices it without further input",
+                    "the client notices the FIN or RST without further input",
                 ],
             },
             Step {
@@ -53,7 +53,7 @@ fn play(harness: &mut Harness) -> Played {
     let ends = [Matcher::fin().from_server(), Matcher::rst().from_server()];
     let closed = harness.comes(END, || ends.iter().any(|end| harness.stage.count(end) > 0));
     harness.claim("the client's kernel receives FIN or RST", closed);
-    harness.claim_notices("the client notices it without further input", &pair.client);
+    harness.claim_notices("the client notices the FIN or RST without further input", &pair.client);
 
     harness.step("more is typed and the input ends, if the client still runs");
     pair.client.gets_more();

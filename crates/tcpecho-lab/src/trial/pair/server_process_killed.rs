@@ -21,7 +21,7 @@ pub(super) static TRIAL: Trial = Trial {
                 does: "a line is echoed, then the server's process and its children are killed",
                 claims: &[
                     "the server's kernel sends FIN",
-                    "the client notices it without further input",
+                    "the client notices the FIN without further input",
                 ],
             },
             Step {
@@ -45,7 +45,7 @@ fn play(harness: &mut Harness) -> Played {
     harness.decisive();
     kill_all(&pair.server, descendants);
     harness.claim_packet("the server's kernel sends FIN", &Matcher::fin().from_server());
-    harness.claim_notices("the client notices it without further input", &pair.client);
+    harness.claim_notices("the client notices the FIN without further input", &pair.client);
 
     harness.step("more is typed and the input ends, if the client still runs");
     pair.client.gets_more();

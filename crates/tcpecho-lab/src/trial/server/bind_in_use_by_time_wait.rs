@@ -49,13 +49,13 @@ fn play(harness: &mut Harness) -> Played {
     client.must("close")?;
     if program.process.wait(super::END).is_err() {
         program.process.kill();
-        harness.note("had to be killed");
+        harness.note("did not exit on SIGTERM and was killed");
     }
     let closed = harness.comes(PATIENCE, || !listens(harness));
     harness.claim("no socket listens any more", closed);
     let left = harness.connections_of_any_family(Side::Server);
     if left.is_empty() {
-        harness.note("nothing was left in TIME_WAIT");
+        harness.note("left no connection in TIME_WAIT");
     }
 
     harness.step("the program is started again");

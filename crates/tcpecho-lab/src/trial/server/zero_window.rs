@@ -67,7 +67,7 @@ fn play(harness: &mut Harness) -> Played {
     harness.step("another client connects");
     let other = customer(harness)?;
     if served_within(harness, NOTICE, &other, "hello")?.is_some() {
-        harness.note("serves nobody while one client does not read");
+        harness.note("serves no other client while one does not read");
     }
     other.program().kill();
 
