@@ -80,8 +80,8 @@ impl From<Errno> for Broken {
 /// The result of playing a scenario.
 pub type Played = Result<(), Broken>;
 
-/// Packets that the wire holds ([`Stage::keep`]).
-pub struct Kept {
+/// Packets that the wire holds ([`Stage::hold`]).
+pub struct Held {
     rule: RuleId,
     mark: usize,
     matcher: Matcher,
@@ -361,9 +361,9 @@ impl Stage {
 
     /// Holds such packets on the wire from now on.
     #[must_use]
-    pub fn keep(&self, matcher: Matcher) -> Kept {
+    pub fn hold(&self, matcher: Matcher) -> Held {
         let mark = self.two.timeline.mark();
-        Kept { rule: self.two.wire.add(Rule::hold(matcher.clone())), mark, matcher }
+        Held { rule: self.two.wire.add(Rule::hold(matcher.clone())), mark, matcher }
     }
 
     /// Waits until the wire holds such a packet, releases it, and discards the retransmissions of
@@ -371,23 +371,23 @@ impl Stage {
     ///
     /// # Errors
     /// No such packet was sent.
-    pub fn let_go(&self, kept: &Kept) -> Played {
-        let first = self.two.wire.wait_for(&kept.matcher, kept.mark, PATIENCE)?;
-        self.two.wire.remove(kept.rule);
+    pub fn release(&self, held: &Held) -> Played {
+        let first = self.two.wire.wait_for(&held.matcher, held.mark, PATIENCE)?;
+        self.two.wire.remove(held.rule);
         self.two.wire.release(first.number);
-        self.two.wire.discard(&kept.matcher);
+        self.two.wire.discard(&held.matcher);
         Ok(())
     }
 
-    /// As [`Stage::let_go`], but later packets are held until [`Stage::forget`], where a
+    /// As [`Stage::release`], but later packets are held until [`Stage::discard`], where a
     /// retransmission would be answered with RST.
     ///
     /// # Errors
     /// No such packet was sent.
-    pub fn let_one_go(&self, kept: &Kept) -> Played {
-        let first = self.two.wire.wait_for(&kept.matcher, kept.mark, PATIENCE)?;
+    pub fn release_one(&self, held: &Held) -> Played {
+        let first = self.two.wire.wait_for(&held.matcher, held.mark, PATIENCE)?;
         self.two.wire.release(first.number);
-        self.two.wire.discard(&kept.matcher);
+        self.two.wire.discard(&held.matcher);
         Ok(())
     }
 
@@ -396,10 +396,10 @@ impl Stage {
     ///
     /// # Errors
     /// No such packet was sent.
-    pub fn forget(&self, kept: &Kept) -> Played {
-        self.two.wire.wait_for(&kept.matcher, kept.mark, PATIENCE)?;
-        self.two.wire.remove(kept.rule);
-        self.two.wire.discard(&kept.matcher);
+    pub fn discard(&self, held: &Held) -> Played {
+        self.two.wire.wait_for(&held.matcher, held.mark, PATIENCE)?;
+        self.two.wire.remove(held.rule);
+        self.two.wire.discard(&held.matcher);
         Ok(())
     }
 
@@ -418,8 +418,8 @@ impl Stage {
     ///
     /// # Errors
     /// The agent could not be started.
-    pub fn actor(&self, side: Side) -> Result<Actor, Broken> {
-        self.actor_with(side, |launch| launch)
+    pub fn agent(&self, side: Side) -> Result<Agent, Broken> {
+        self.agent_with(side, |launch| launch)
     }
 
     /// Starts an agent without the privilege to bind ports below 1024, like an ordinary user's
@@ -427,23 +427,23 @@ impl Stage {
     ///
     /// # Errors
     /// The agent could not be started.
-    pub fn ordinary_actor(&self, side: Side) -> Result<Actor, Broken> {
-        self.actor_with(side, Launch::with_ordinary_ports)
+    pub fn ordinary_agent(&self, side: Side) -> Result<Agent, Broken> {
+        self.agent_with(side, Launch::with_ordinary_ports)
     }
 
     /// Starts an agent with a modified [`Launch`].
     ///
     /// # Errors
     /// The agent could not be started.
-    pub fn actor_with(
+    pub fn agent_with(
         &self,
         side: Side,
         special: impl FnOnce(Launch) -> Launch,
-    ) -> Result<Actor, Broken> {
+    ) -> Result<Agent, Broken> {
         let launch = special(Launch::new(&self.agent).without_streams());
         let program = self.two.host(side).launch(&launch);
         let program = program.map_err(|failed| Broken::new(failed.to_string()))?;
-        Ok(Actor { program, patience: self.patience.clone() })
+        Ok(Agent { program, patience: self.patience.clone() })
     }
 
     /// Traces the system calls of every program that starts from now on.
@@ -455,7 +455,7 @@ impl Stage {
     ///
     /// # Errors
     /// One of its calls failed.
-    pub fn listening(&self, backlog: u32) -> Result<Actor, Broken> {
+    pub fn listening(&self, backlog: u32) -> Result<Agent, Broken> {
         self.listening_with(backlog, |launch| launch)
     }
 
@@ -467,8 +467,8 @@ impl Stage {
         &self,
         backlog: u32,
         special: impl FnOnce(Launch) -> Launch,
-    ) -> Result<Actor, Broken> {
-        let server = self.actor_with(Side::Server, special)?;
+    ) -> Result<Agent, Broken> {
+        let server = self.agent_with(Side::Server, special)?;
         server.must(&format!("socket {}", self.number()))?;
         server.must("setsockopt reuseaddr on")?;
         server.must(&format!("bind {} {PORT}", self.family.any()))?;
@@ -495,8 +495,8 @@ impl Stage {
     ///
     /// # Errors
     /// One of its calls failed.
-    pub fn client(&self) -> Result<Actor, Broken> {
-        let client = self.actor(Side::Client)?;
+    pub fn client(&self) -> Result<Agent, Broken> {
+        let client = self.agent(Side::Client)?;
         client.must(&format!("socket {}", self.number()))?;
         Ok(client)
     }
@@ -505,7 +505,7 @@ impl Stage {
     ///
     /// # Errors
     /// One of their calls failed, or the queue never reached that length.
-    pub fn queued_clients(&self, count: u32) -> Result<Vec<Actor>, Broken> {
+    pub fn queued_clients(&self, count: u32) -> Result<Vec<Agent>, Broken> {
         let mut clients = Vec::new();
         for _ in 0..count {
             let client = self.client()?;
@@ -526,7 +526,7 @@ impl Stage {
     ///
     /// # Errors
     /// One of their calls failed.
-    pub fn connected(&self) -> Result<(Actor, Actor), Broken> {
+    pub fn connected(&self) -> Result<(Agent, Agent), Broken> {
         let (server, client) = (self.listening(10)?, self.client()?);
         client.must(&self.connect_line())?;
         server.must("accept")?;
@@ -538,8 +538,8 @@ impl Stage {
     ///
     /// # Errors
     /// One of their calls failed.
-    pub fn forked(&self, children: usize) -> Result<(Actor, Actor), Broken> {
-        let (server, client) = (self.listening(10)?, self.actor(Side::Client)?);
+    pub fn forked(&self, children: usize) -> Result<(Agent, Agent), Broken> {
+        let (server, client) = (self.listening(10)?, self.agent(Side::Client)?);
         for _ in 0..children {
             client.must(&format!("socket {}", self.number()))?;
             client.must(&self.connect_line())?;
@@ -583,12 +583,12 @@ impl Stage {
 }
 
 /// A program that makes one system call for each command ([`crate::agent`]).
-pub struct Actor {
+pub struct Agent {
     program: Program,
     patience: Patience,
 }
 
-impl Actor {
+impl Agent {
     /// The program itself: signals, exit status, descriptors.
     #[must_use]
     pub fn program(&self) -> &Program {
@@ -636,7 +636,7 @@ impl Actor {
         Ok(())
     }
 
-    /// Starts a call that will block; [`Actor::outcome`] returns its result.
+    /// Starts a call that will block; [`Agent::outcome`] returns its result.
     ///
     /// # Errors
     /// The agent has exited.

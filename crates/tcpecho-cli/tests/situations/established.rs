@@ -75,13 +75,13 @@ pub(super) const SITUATIONS: &[Situation] = &[
         |scene| {
             let server = scene.stage.listening(10)?;
             scene.talks(&server)?;
-            let late = scene.stage.keep(Matcher::data().from_client());
+            let late = scene.stage.hold(Matcher::data().from_client());
             scene.types("late")?;
             scene.stage.two().wire.wait_for(&Matcher::data().containing("late"), 0, PATIENCE)?;
             scene.client()?.stop()?;
             server.must("close")?;
             scene.stage.two().wire.wait_delivered(&Matcher::fin().from_server(), 0, PATIENCE)?;
-            scene.stage.let_go(&late)?;
+            scene.stage.release(&late)?;
             scene.stage.two().wire.wait_delivered(&Matcher::rst().from_server(), 0, PATIENCE)?;
             scene.now();
             scene.client()?.go_on()?;

@@ -22,7 +22,7 @@ use std::{
 use tcpecho_lab::{
     Exit, Family, Launch, Matcher, Program, Side,
     host::Cable,
-    stage::{Actor, Broken, PATIENCE, PORT, Stage},
+    stage::{Agent, Broken, PATIENCE, PORT, Stage},
     timeline::Stream,
 };
 
@@ -127,7 +127,7 @@ pub(crate) struct Scene<'a> {
     /// The client may not have ports below 1024.
     ordinary: bool,
     /// What only exists while the situation is played.
-    kept: Vec<Actor>,
+    kept: Vec<Agent>,
     files: Vec<PathBuf>,
 }
 
@@ -161,7 +161,7 @@ impl Scene<'_> {
     }
 
     /// The client has connected, and the server has accepted it.
-    pub(crate) fn meets(&mut self, server: &Actor) -> Result<(), Broken> {
+    pub(crate) fn meets(&mut self, server: &Agent) -> Result<(), Broken> {
         self.connects()?;
         server.must("0: accept")?;
         // The SYN-ACK has woken it; once it sleeps again it knows that it is connected.
@@ -169,13 +169,13 @@ impl Scene<'_> {
     }
 
     /// As [`Scene::meets`], and five bytes have gone there and back.
-    pub(crate) fn talks(&mut self, server: &Actor) -> Result<(), Broken> {
+    pub(crate) fn talks(&mut self, server: &Agent) -> Result<(), Broken> {
         self.meets(server)?;
         self.echoes(server, "hello")
     }
 
     /// Bytes go there and back, and the client has read them.
-    pub(crate) fn echoes(&mut self, server: &Actor, text: &str) -> Result<(), Broken> {
+    pub(crate) fn echoes(&mut self, server: &Agent, text: &str) -> Result<(), Broken> {
         let mark = self.stage.two().timeline.mark();
         self.types(text)?;
         server.receive_all(text.len())?;
@@ -208,9 +208,9 @@ impl Scene<'_> {
         self.ordinary = true;
     }
 
-    /// Keeps an actor until the end.
-    pub(crate) fn keeps(&mut self, actor: Actor) {
-        self.kept.push(actor);
+    /// Keeps an agent until the end.
+    pub(crate) fn keeps(&mut self, agent: Agent) {
+        self.kept.push(agent);
     }
 
     /// How many descriptors leave the client none for its socket.

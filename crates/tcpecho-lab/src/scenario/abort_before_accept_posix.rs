@@ -4,7 +4,7 @@ use super::Scenario;
 use crate::impairment::Matcher;
 use crate::tracer::When;
 use crate::side::Side;
-use crate::stage::{Actor, Broken, PATIENCE, PORT, Played, Stage};
+use crate::stage::{Agent, Broken, PATIENCE, PORT, Played, Stage};
 use crate::text::{Step, Text};
 use rustix::io::Errno;
 use tcpecho_os::process::Exit;
@@ -78,13 +78,13 @@ fn play(stage: &mut Stage) -> Played {
 
     stage.step("a client connects; the wire holds its last ACK, so that the server's kernel has nothing to accept yet");
     let server = listening(stage)?;
-    let (client, kept) = (stage.client()?, stage.keep(Matcher::ack().from_client()));
+    let (client, held) = (stage.client()?, stage.hold(Matcher::ack().from_client()));
     stage.claim_is("the client's side of the connection is established", &client.call(&stage.connect_line())?, "ok");
     stage.step("the client closes with SO_LINGER set to zero");
     client.must("setsockopt linger 0")?;
     client.must("close")?;
     stage.claim_packet("an RST arrives at the server's host", &Matcher::rst().from_client());
-    stage.forget(&kept)?;
+    stage.discard(&held)?;
     stage.claim_none_left("the server's host keeps nothing of the connection", Side::Server, PORT);
     stage.claim("no connection waits for accept", waiting(stage) == 0);
 
@@ -111,7 +111,7 @@ fn play(stage: &mut Stage) -> Played {
 }
 
 /// A server whose first accept will fail.
-fn listening(stage: &Stage) -> Result<Actor, Broken> {
+fn listening(stage: &Stage) -> Result<Agent, Broken> {
     stage.listening_with(10, |launch| launch.inject("accept", When::Nth(1), Errno::CONNABORTED))
 }
 

@@ -2,7 +2,7 @@
 
 use super::Scenario;
 use crate::side::{Family, Side};
-use crate::stage::{Actor, Broken, PORT, Played, Stage};
+use crate::stage::{Agent, Broken, PORT, Played, Stage};
 use crate::text::{Step, Text};
 
 pub(super) static SCENARIO: Scenario = Scenario {
@@ -170,12 +170,12 @@ fn both_families(stage: &mut Stage) -> Played {
 }
 
 /// A program in the server's host with an unbound socket.
-fn fresh(stage: &Stage) -> Result<Actor, Broken> {
+fn fresh(stage: &Stage) -> Result<Agent, Broken> {
     socket_of(stage, stage.family())
 }
 
-fn socket_of(stage: &Stage, family: Family) -> Result<Actor, Broken> {
-    let actor = stage.actor(Side::Server)?;
-    actor.must(if family == Family::V4 { "socket 4" } else { "socket 6" })?;
-    Ok(actor)
+fn socket_of(stage: &Stage, family: Family) -> Result<Agent, Broken> {
+    let agent = stage.agent(Side::Server)?;
+    agent.must(if family == Family::V4 { "socket 4" } else { "socket 6" })?;
+    Ok(agent)
 }

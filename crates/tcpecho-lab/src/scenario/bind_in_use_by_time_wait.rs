@@ -3,7 +3,7 @@
 use super::Scenario;
 use crate::impairment::Matcher;
 use crate::side::Side;
-use crate::stage::{Actor, Broken, PATIENCE, PORT, Played, Stage};
+use crate::stage::{Agent, Broken, PATIENCE, PORT, Played, Stage};
 use crate::text::{Step, Text};
 use tcpecho_os::tcp_state::TcpState;
 
@@ -117,7 +117,7 @@ fn play(stage: &mut Stage) -> Played {
 }
 
 /// A server with or without the option, and a client whose connection it has accepted.
-fn made(stage: &Stage, option: &str) -> Result<(Actor, Actor), Broken> {
+fn made(stage: &Stage, option: &str) -> Result<(Agent, Agent), Broken> {
     let server = socket_with(stage, option)?;
     server.must(&bind_line(stage))?;
     server.must("listen 10")?;
@@ -139,7 +139,7 @@ fn leave_time_wait(stage: &Stage, option: &str) -> Played {
 }
 
 /// Like a parent that exits and leaves a child: the listening socket goes, the connection stays.
-fn still_serving(stage: &Stage, option: &str) -> Result<(Actor, Actor), Broken> {
+fn still_serving(stage: &Stage, option: &str) -> Result<(Agent, Agent), Broken> {
     let (client, server) = made(stage, option)?;
     server.must("0: close")?;
     Ok((client, server))
@@ -156,8 +156,8 @@ fn restart(stage: &Stage, option: &str) -> Result<String, Broken> {
     Ok(answer)
 }
 
-fn socket_with(stage: &Stage, option: &str) -> Result<Actor, Broken> {
-    let server = stage.actor(Side::Server)?;
+fn socket_with(stage: &Stage, option: &str) -> Result<Agent, Broken> {
+    let server = stage.agent(Side::Server)?;
     server.must(&format!("socket {}", stage.number()))?;
     server.must(&format!("setsockopt reuseaddr {option}"))?;
     Ok(server)
@@ -174,7 +174,7 @@ fn forget(stage: &Stage) -> Played {
 }
 
 /// Resets its connection, so that nothing of it remains.
-fn abort(server: &Actor) -> Played {
+fn abort(server: &Agent) -> Played {
     server.must("setsockopt linger 0")?;
     server.must("close")?;
     Ok(())

@@ -2,7 +2,7 @@
 
 use super::Scenario;
 use crate::side::{Family, Side};
-use crate::stage::{Actor, Broken, PORT, Played, Stage};
+use crate::stage::{Agent, Broken, PORT, Played, Stage};
 use crate::text::{Step, Text};
 
 pub(super) static SCENARIO: Scenario = Scenario {
@@ -84,15 +84,15 @@ fn play(stage: &mut Stage) -> Played {
     server.must("close")?;
 
     stage.step("a server binds a link-local IPv6 address without an interface");
-    let server = stage.actor(Side::Server)?;
+    let server = stage.agent(Side::Server)?;
     server.must("socket 6")?;
     stage.claim_is("bind fails before it looks for the address", &server.call(&format!("bind fe80::1 {PORT}"))?, "EINVAL");
     Ok(())
 }
 
 /// A program in the server's host with an unbound socket.
-fn fresh(stage: &Stage) -> Result<Actor, Broken> {
-    let server = stage.actor(Side::Server)?;
+fn fresh(stage: &Stage) -> Result<Agent, Broken> {
+    let server = stage.agent(Side::Server)?;
     server.must(&format!("socket {}", stage.number()))?;
     Ok(server)
 }

@@ -2,7 +2,7 @@
 
 use super::Scenario;
 use crate::side::Side;
-use crate::stage::{Actor, Broken, PORT, Played, Stage};
+use crate::stage::{Agent, Broken, PORT, Played, Stage};
 use crate::text::{Step, Text};
 
 const START: &str = "net.ipv4.ip_unprivileged_port_start";
@@ -60,7 +60,7 @@ pub(super) static SCENARIO: Scenario = Scenario {
 fn play(stage: &mut Stage) -> Played {
     stage.two().server.set_sysctl(START, "1024")?;
     stage.step("a program without the privilege binds the port of the echo service");
-    let ordinary = stage.ordinary_actor(Side::Server)?;
+    let ordinary = stage.ordinary_agent(Side::Server)?;
     stage.claim_is("bind fails with EACCES", &bind(stage, &ordinary, PORT)?, "EACCES");
 
     stage.step("the program tries the last port below 1024 and the first one above");
@@ -68,7 +68,7 @@ fn play(stage: &mut Stage) -> Played {
     stage.claim_is("bind of port 1024 works", &bind(stage, &ordinary, 1024)?, "ok");
 
     stage.step("a program with the privilege binds the port of the echo service");
-    let privileged = stage.actor(Side::Server)?;
+    let privileged = stage.agent(Side::Server)?;
     stage.claim_is("bind works", &bind(stage, &privileged, PORT)?, "ok");
     stage.step("the unprivileged program binds the port that is now in use");
     let again = bind(stage, &ordinary, PORT)?;
@@ -84,7 +84,7 @@ fn play(stage: &mut Stage) -> Played {
 }
 
 /// The result of bind on a new socket.
-fn bind(stage: &Stage, actor: &Actor, port: u16) -> Result<String, Broken> {
-    actor.must(&format!("socket {}", stage.number()))?;
-    actor.call(&format!("bind {} {port}", stage.family().any()))
+fn bind(stage: &Stage, agent: &Agent, port: u16) -> Result<String, Broken> {
+    agent.must(&format!("socket {}", stage.number()))?;
+    agent.call(&format!("bind {} {port}", stage.family().any()))
 }

@@ -3,7 +3,7 @@
 use super::Scenario;
 use crate::impairment::Matcher;
 use crate::side::Side;
-use crate::stage::{Actor, Broken, Played, Stage};
+use crate::stage::{Agent, Broken, Played, Stage};
 use crate::text::{Step, Text};
 use tcpecho_os::tcp_state::TcpState;
 
@@ -93,7 +93,7 @@ fn play(stage: &mut Stage) -> Played {
     Ok(())
 }
 
-fn binds(stage: &Stage) -> Result<Actor, Broken> {
+fn binds(stage: &Stage) -> Result<Agent, Broken> {
     let client = stage.client()?;
     client.must(&format!("bind {} {FROM}", Side::Client.address(stage.family())))?;
     Ok(client)

@@ -1,7 +1,7 @@
 //! A signal interrupts accept (UNP 5.9).
 
 use super::Scenario;
-use crate::stage::{Actor, Broken, PATIENCE, Played, Stage};
+use crate::stage::{Agent, Broken, PATIENCE, Played, Stage};
 use crate::text::{Step, Text};
 use tcpecho_lab_os::system_call::ACCEPT4;
 
@@ -120,20 +120,20 @@ fn play(stage: &mut Stage) -> Played {
 }
 
 /// A client, and a server with one child that sleeps in accept.
-fn serving(stage: &Stage, handler: &str) -> Result<(Actor, Actor), Broken> {
+fn serving(stage: &Stage, handler: &str) -> Result<(Agent, Agent), Broken> {
     let (client, server) = stage.forked(1)?;
     server.must(&format!("handler SIGCHLD {handler}"))?;
     wait_in_accept(&server)?;
     Ok((client, server))
 }
 
-fn wait_in_accept(server: &Actor) -> Result<(), Broken> {
+fn wait_in_accept(server: &Agent) -> Result<(), Broken> {
     server.begin("0: accept")?;
     Ok(server.program().wait_asleep_in(ACCEPT4, PATIENCE)?)
 }
 
 /// Whether the accept that the server is in returns a new client's connection.
-fn accepted(stage: &Stage, server: &Actor) -> Result<bool, Broken> {
+fn accepted(stage: &Stage, server: &Agent) -> Result<bool, Broken> {
     let client = stage.client()?;
     client.must(&stage.connect_line())?;
     let local = client.must("getsockname")?;

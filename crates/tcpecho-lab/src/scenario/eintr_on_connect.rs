@@ -3,7 +3,7 @@
 use super::Scenario;
 use crate::impairment::{Matcher, Rule};
 use crate::side::Side;
-use crate::stage::{Actor, Broken, PATIENCE, Played, Stage};
+use crate::stage::{Agent, Broken, PATIENCE, Played, Stage};
 use crate::text::{Step, Text};
 use rustix::process::Signal;
 use tcpecho_lab_os::system_call::CONNECT;
@@ -120,7 +120,7 @@ fn play(stage: &mut Stage) -> Played {
 }
 
 /// A client that got a signal while it slept in connect.
-fn interrupted(stage: &Stage, handler: &str, option: Option<&str>) -> Result<Actor, Broken> {
+fn interrupted(stage: &Stage, handler: &str, option: Option<&str>) -> Result<Agent, Broken> {
     let client = stage.client()?;
     client.must(&format!("handler SIGUSR1 {handler}"))?;
     if let Some(option) = option {
@@ -131,7 +131,7 @@ fn interrupted(stage: &Stage, handler: &str, option: Option<&str>) -> Result<Act
     Ok(client)
 }
 
-fn connect_and_sleep(stage: &Stage, client: &Actor) -> Result<(), Broken> {
+fn connect_and_sleep(stage: &Stage, client: &Agent) -> Result<(), Broken> {
     client.begin(&stage.connect_line())?;
     Ok(client.program().wait_asleep_in(CONNECT, PATIENCE)?)
 }

@@ -74,13 +74,13 @@ fn play(stage: &mut Stage) -> Played {
     stage.two().client.set_sysctl("net.ipv4.ip_local_port_range", "50000 50003")?;
     stage.two().client.set_sysctl("net.ipv4.tcp_tw_reuse", "0")?;
     let server = stage.listening(10)?;
-    let elsewhere = stage.actor(Side::Server)?;
+    let elsewhere = stage.agent(Side::Server)?;
     elsewhere.must(&format!("socket {}", stage.number()))?;
     elsewhere.must(&format!("bind {} {OTHER}", stage.family().any()))?;
     elsewhere.must("listen 10")?;
 
     stage.step("the client opens four connections");
-    let client = stage.actor(Side::Client)?;
+    let client = stage.agent(Side::Client)?;
     let new_socket = format!("socket {}", stage.number());
     let mut peers = Vec::new();
     for _ in 0..4 {
@@ -112,8 +112,8 @@ fn play(stage: &mut Stage) -> Played {
     server.must("1: close")?;
     stage.claim_state("the client's end is in TIME_WAIT", Side::Client, TcpState::TimeWait);
     client.must(&new_socket)?;
-    let kept = client.call(&stage.connect_line())?;
-    stage.claim_is("TIME_WAIT occupies the port: connect fails with EADDRNOTAVAIL again", &kept, "EADDRNOTAVAIL");
+    let occupied = client.call(&stage.connect_line())?;
+    stage.claim_is("TIME_WAIT occupies the port: connect fails with EADDRNOTAVAIL again", &occupied, "EADDRNOTAVAIL");
 
     stage.step("the server closes another connection first");
     server.must("2: close")?;

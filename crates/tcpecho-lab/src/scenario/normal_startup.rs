@@ -66,7 +66,7 @@ fn play(stage: &mut Stage) -> Played {
     stage.claim_state("the server's socket is in LISTEN", Side::Server, TcpState::Listen);
 
     stage.step("the client connects, and the wire holds the server's SYN-ACK");
-    let syn_ack = stage.keep(Matcher::syn_ack());
+    let syn_ack = stage.hold(Matcher::syn_ack());
     let client = stage.client()?;
     client.begin(&stage.connect_line())?;
     stage.claim_packet("a SYN is sent", &Matcher::syn().from_client());
@@ -75,14 +75,14 @@ fn play(stage: &mut Stage) -> Played {
     stage.claim_state("the server is in SYN_RECV", Side::Server, TcpState::SynRecv);
 
     stage.step("the SYN-ACK is released, and the wire holds the client's ACK");
-    let ack = stage.keep(Matcher::ack().from_client());
-    stage.let_go(&syn_ack)?;
+    let ack = stage.hold(Matcher::ack().from_client());
+    stage.release(&syn_ack)?;
     stage.claim_is("connect returns, although the ACK has not reached the server", &client.outcome()?, "ok");
     stage.claim_state("the client is ESTABLISHED", Side::Client, TcpState::Established);
     stage.claim_state("the server is still in SYN_RECV", Side::Server, TcpState::SynRecv);
 
     stage.step("the ACK is released; the server has not called accept");
-    stage.let_go(&ack)?;
+    stage.release(&ack)?;
     stage.claim_state("the server's connection is ESTABLISHED", Side::Server, TcpState::Established);
     let queue = stage.two().server.sockets(stage.family());
     let waiting = queue.iter().any(|socket| {

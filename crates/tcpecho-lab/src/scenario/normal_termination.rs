@@ -79,36 +79,36 @@ pub(super) static SCENARIO: Scenario = Scenario {
 fn play(stage: &mut Stage) -> Played {
     stage.step("a client and a server are connected; the client closes, and the wire holds its FIN");
     let (client, server) = stage.connected()?;
-    let fin = stage.keep(Matcher::fin().from_client());
+    let fin = stage.hold(Matcher::fin().from_client());
     stage.claim("close returns at once, although no reply has arrived", client.must("close").is_ok());
     stage.claim_state("the client is in FIN_WAIT_1", Side::Client, TcpState::FinWait1);
     stage.claim_state("the server is still ESTABLISHED", Side::Server, TcpState::Established);
 
     stage.step("the FIN is released");
-    stage.let_go(&fin)?;
+    stage.release(&fin)?;
     stage.claim_packet("the FIN arrives at the server", &Matcher::fin().from_client());
     stage.claim_state("the server is in CLOSE_WAIT", Side::Server, TcpState::CloseWait);
     stage.claim_is("the server reads end of file", &server.call("recv 100")?, "ok 0");
     stage.claim_state("the server's ACK brings the client to FIN_WAIT_2", Side::Client, TcpState::FinWait2);
 
     stage.step("the server closes, and the wire holds its FIN");
-    let fin = stage.keep(Matcher::fin().from_server());
+    let fin = stage.hold(Matcher::fin().from_server());
     server.must("close")?;
     stage.claim_state("the server is in LAST_ACK", Side::Server, TcpState::LastAck);
     stage.claim_state("the client is still in FIN_WAIT_2", Side::Client, TcpState::FinWait2);
 
     stage.step("the server's FIN is released, and the wire holds the client's last ACK");
-    let ack = stage.keep(Matcher::ack().from_client());
-    stage.let_go(&fin)?;
+    let ack = stage.hold(Matcher::ack().from_client());
+    stage.release(&fin)?;
     stage.claim_state("the client is in TIME_WAIT", Side::Client, TcpState::TimeWait);
     stage.claim_state("the server is still in LAST_ACK", Side::Server, TcpState::LastAck);
 
     stage.step("the last ACK is released");
-    stage.let_one_go(&ack)?;
+    stage.release_one(&ack)?;
     stage.claim_none_left("the server's kernel has removed the connection", Side::Server, PORT);
     stage.claim("the client's host, which closed first, keeps it in TIME_WAIT", only_time_wait(stage, Side::Client));
     stage.claim("no RST was sent", stage.count(&Matcher::rst()) == 0);
-    stage.forget(&ack)?;
+    stage.discard(&ack)?;
 
     stage.step("a second client connects, and this time the server closes first");
     let client = stage.client()?;

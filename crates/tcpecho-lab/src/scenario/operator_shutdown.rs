@@ -3,7 +3,7 @@
 use super::Scenario;
 use crate::impairment::Matcher;
 use crate::side::Side;
-use crate::stage::{Actor, Broken, PATIENCE, Played, Stage};
+use crate::stage::{Agent, Broken, PATIENCE, Played, Stage};
 use crate::text::{Step, Text};
 use rustix::process::Signal;
 use tcpecho_os::process::Exit;
@@ -98,7 +98,7 @@ fn play(stage: &mut Stage) -> Played {
     Ok(())
 }
 
-fn echoes(client: &Actor, server: &Actor) -> Result<bool, Broken> {
+fn echoes(client: &Agent, server: &Agent) -> Result<bool, Broken> {
     client.must("send hello")?;
     server.must("recv 5")?;
     server.must("send hello")?;

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use super::Scenario;
 use crate::impairment::Matcher;
 use crate::side::Side;
-use crate::stage::{Actor, PATIENCE, Played, Stage};
+use crate::stage::{Agent, PATIENCE, Played, Stage};
 use crate::text::{Step, Text};
 use tcpecho_os::tcp_state::TcpState;
 
@@ -93,7 +93,7 @@ fn play(stage: &mut Stage) -> Played {
     Ok(())
 }
 
-fn connected(stage: &Stage, server: &Actor) -> Result<Actor, crate::stage::Broken> {
+fn connected(stage: &Stage, server: &Agent) -> Result<Agent, crate::stage::Broken> {
     let client = stage.client()?;
     client.must(&stage.connect_line())?;
     server.must("0: accept")?;

@@ -3,7 +3,7 @@
 use super::Scenario;
 use crate::impairment::Matcher;
 use crate::side::Side;
-use crate::stage::{Actor, Broken, Played, Stage};
+use crate::stage::{Agent, Broken, Played, Stage};
 use crate::text::{Step, Text};
 use tcpecho_os::tcp_state::TcpState;
 
@@ -99,14 +99,14 @@ fn play(stage: &mut Stage) -> Played {
     stage.claim_state("the server's end is in FIN_WAIT_2", Side::Server, TcpState::FinWait2);
 
     stage.step("a line is typed, the client writes it, and the wire holds the answer");
-    let rst = stage.keep(Matcher::rst().from_server().port(keyboard_port));
+    let rst = stage.hold(Matcher::rst().from_server().port(keyboard_port));
     stage.claim_is("write succeeds", &keyboard.call("send hello")?, "ok 5");
     let answer = stage.two().wire.wait_for(&Matcher::rst(), 0, crate::stage::PATIENCE)?;
     stage.claim("the answer is an RST from the server's kernel", answer.from == Side::Server);
     stage.claim_is("before the RST arrives, read returns end of file", &keyboard.call("recv 9")?, "ok 0");
 
     stage.step("the RST is released");
-    stage.let_go(&rst)?;
+    stage.release(&rst)?;
     stage.claim_none_left("the client's kernel has removed the connection", Side::Client, keyboard_port);
     stage.claim_none_left("the server's kernel has removed it, too", Side::Server, keyboard_port);
     let events = keyboard.call("poll 0")?;
@@ -117,7 +117,7 @@ fn play(stage: &mut Stage) -> Played {
     Ok(())
 }
 
-fn joins(stage: &Stage, server: &Actor) -> Result<Actor, Broken> {
+fn joins(stage: &Stage, server: &Agent) -> Result<Agent, Broken> {
     let client = stage.client()?;
     client.must(&stage.connect_line())?;
     server.must("0: accept")?;

@@ -3,7 +3,7 @@
 use super::Scenario;
 use crate::impairment::Matcher;
 use crate::side::Side;
-use crate::stage::{Actor, Broken, PORT, Played, Stage};
+use crate::stage::{Agent, Broken, PORT, Played, Stage};
 use crate::text::{Step, Text};
 use tcpecho_os::process::Exit;
 
@@ -95,7 +95,7 @@ fn play(stage: &mut Stage) -> Played {
     Ok(())
 }
 
-fn writes(stage: &Stage, server: &Actor, line: &str) -> Result<Actor, Broken> {
+fn writes(stage: &Stage, server: &Agent, line: &str) -> Result<Agent, Broken> {
     let client = stage.client()?;
     client.must(&stage.connect_line())?;
     server.must("0: accept")?;

@@ -3,7 +3,7 @@
 use super::Scenario;
 use crate::impairment::Matcher;
 use crate::side::Side;
-use crate::stage::{Actor, Broken, PATIENCE, Played, Stage};
+use crate::stage::{Agent, Broken, PATIENCE, Played, Stage};
 use crate::text::{Step, Text};
 use tcpecho_os::process::Exit;
 
@@ -74,14 +74,14 @@ fn play(stage: &mut Stage) -> Played {
     stage.claim_packet("the other client receives FIN", &fin(usual_port));
 
     stage.step("the client that ignores SIGPIPE writes, and the wire holds the RST");
-    let rst = stage.keep(Matcher::rst().from_server().port(ignoring_port));
+    let rst = stage.hold(Matcher::rst().from_server().port(ignoring_port));
     stage.claim_is("the first write succeeds", &ignoring.call("send one")?, "ok 3");
     stage.two().wire.wait_for(&Matcher::rst(), 0, PATIENCE)?;
     stage.claim_is("the second write succeeds: the RST has not arrived", &ignoring.call("send two")?, "ok 3");
     stage.claim_is("the third write succeeds, too", &ignoring.call("send three")?, "ok 5");
 
     stage.step("the RST arrives");
-    stage.let_go(&rst)?;
+    stage.release(&rst)?;
     stage.claim_none_left("the client's kernel has removed the connection", Side::Client, ignoring_port);
     stage.claim_is("write fails with EPIPE", &ignoring.call("send four")?, "EPIPE");
     stage.claim_is("a further write fails with EPIPE, too", &ignoring.call("send five")?, "EPIPE");
@@ -98,7 +98,7 @@ fn play(stage: &mut Stage) -> Played {
     Ok(())
 }
 
-fn joins(stage: &Stage, server: &Actor, signal: &str) -> Result<Actor, Broken> {
+fn joins(stage: &Stage, server: &Agent, signal: &str) -> Result<Agent, Broken> {
     let client = stage.client()?;
     client.must(signal)?;
     client.must(&stage.connect_line())?;

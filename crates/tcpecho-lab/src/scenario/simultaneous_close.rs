@@ -50,10 +50,10 @@ fn play(stage: &mut Stage) -> Played {
     stage.step("both ends shut down their direction, and the wire holds the FINs");
     let (client, server) = stage.connected()?;
     stage.wire_rule(Rule::hold(Matcher::fin()));
-    for (actor, side) in [(&client, Side::Client), (&server, Side::Server)] {
+    for (agent, side) in [(&client, Side::Client), (&server, Side::Server)] {
         // Not close: the kernel would remove a socket without an owner before a busy machine
         // continues.
-        actor.must("shutdown wr")?;
+        agent.must("shutdown wr")?;
         stage.two().wire.wait_for(&Matcher::fin().from(side), 0, PATIENCE)?;
     }
     stage.claim_state("the client is in FIN_WAIT_1", Side::Client, TcpState::FinWait1);

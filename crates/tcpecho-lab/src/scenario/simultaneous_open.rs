@@ -63,14 +63,14 @@ fn play(stage: &mut Stage) -> Played {
     let ports = [OTHER_PORT, PORT];
     stage.wire_rule(Rule::hold(Matcher::syn()));
     let [left, right] = [Side::Client, Side::Server];
-    let mut actors = Vec::new();
+    let mut agents = Vec::new();
     for (side, port, other) in [(left, ports[0], ports[1]), (right, ports[1], ports[0])] {
-        let actor = stage.actor(side)?;
-        actor.must(&format!("socket {}", stage.number()))?;
-        actor.must(&format!("bind {} {port}", stage.family().any()))?;
-        actor.begin(&format!("connect {} {other}", side.other().address(stage.family())))?;
+        let agent = stage.agent(side)?;
+        agent.must(&format!("socket {}", stage.number()))?;
+        agent.must(&format!("bind {} {port}", stage.family().any()))?;
+        agent.begin(&format!("connect {} {other}", side.other().address(stage.family())))?;
         stage.two().wire.wait_for(&Matcher::syn().from(side), 0, PATIENCE)?;
-        actors.push(actor);
+        agents.push(agent);
     }
     stage.claim_state("the client is in SYN_SENT", left, TcpState::SynSent);
     stage.claim_state("the server is in SYN_SENT", right, TcpState::SynSent);
@@ -92,17 +92,17 @@ fn play(stage: &mut Stage) -> Played {
     stage.step("the SYN-ACKs are released");
     stage.two().wire.clear();
     stage.two().wire.release_all(&Matcher::any());
-    stage.claim_is("connect returns at the client", &actors[0].outcome()?, "ok");
-    stage.claim_is("connect returns at the server", &actors[1].outcome()?, "ok");
+    stage.claim_is("connect returns at the client", &agents[0].outcome()?, "ok");
+    stage.claim_is("connect returns at the server", &agents[1].outcome()?, "ok");
     stage.claim_state("the client is ESTABLISHED", left, TcpState::Established);
     stage.claim_state("the server is ESTABLISHED", right, TcpState::Established);
 
     stage.step("each end sends data");
-    for actor in &actors {
-        actor.must("send hello")?;
+    for agent in &agents {
+        agent.must("send hello")?;
     }
-    stage.claim_is("the client reads what the server wrote", &actors[0].call("recv 100")?, "ok 5 hello");
-    stage.claim_is("the server reads what the client wrote", &actors[1].call("recv 100")?, "ok 5 hello");
+    stage.claim_is("the client reads what the server wrote", &agents[0].call("recv 100")?, "ok 5 hello");
+    stage.claim_is("the server reads what the client wrote", &agents[1].call("recv 100")?, "ok 5 hello");
     stage.claim("no RST was sent", stage.count(&Matcher::rst()) == 0);
     Ok(())
 }

@@ -1,7 +1,7 @@
 //! Five children exit, and one SIGCHLD is delivered (UNP 5.10).
 
 use super::Scenario;
-use crate::stage::{Actor, Broken, PATIENCE, Played, Stage};
+use crate::stage::{Agent, Broken, PATIENCE, Played, Stage};
 use crate::text::{Step, Text};
 
 pub(super) static SCENARIO: Scenario = Scenario {
@@ -77,7 +77,7 @@ fn play(stage: &mut Stage) -> Played {
 }
 
 /// A stopped server whose five children have exited, and the number of zombies among them.
-fn five_end_at_once(stage: &Stage, handler: &str) -> Result<(Actor, String), Broken> {
+fn five_end_at_once(stage: &Stage, handler: &str) -> Result<(Agent, String), Broken> {
     let (client, server) = stage.forked(5)?;
     server.must(&format!("handler SIGCHLD {handler}"))?;
     server.program().stop()?;

@@ -8,7 +8,7 @@ use super::Fault;
 use super::harness::{END, Harness, NOTICE, ProgramUnderTest};
 use crate::impairment::{Matcher, Rule};
 use crate::side::Side;
-use crate::stage::{Actor, Broken, PATIENCE, Played};
+use crate::stage::{Agent, Broken, PATIENCE, Played};
 
 table! {
     normal_startup
@@ -40,7 +40,7 @@ table! {
 }
 
 /// Starts a server of the lab, then the program, and waits until it has connected.
-fn meet(harness: &mut Harness) -> Result<(ProgramUnderTest, Actor), Broken> {
+fn meet(harness: &mut Harness) -> Result<(ProgramUnderTest, Agent), Broken> {
     let server = harness.stage.listening(10)?;
     server.must("sigpipe ignore")?;
     let program = harness.start(Side::Client)?;
@@ -55,7 +55,7 @@ fn meet(harness: &mut Harness) -> Result<(ProgramUnderTest, Actor), Broken> {
 fn exchange(
     harness: &mut Harness,
     program: &ProgramUnderTest,
-    server: &Actor,
+    server: &Agent,
     line: &str,
 ) -> Played {
     let mark = harness.stage.two().timeline.mark();
@@ -69,7 +69,7 @@ fn exchange(
 }
 
 /// The server receives the line and sends it back.
-fn answer(harness: &mut Harness, server: &Actor, line: &str) -> Played {
+fn answer(harness: &mut Harness, server: &Agent, line: &str) -> Played {
     let length = line.len() + 1;
     let said = echoed(harness, server, length)?;
     if said == format!("ok {length}") {
@@ -83,7 +83,7 @@ fn answer(harness: &mut Harness, server: &Actor, line: &str) -> Played {
 const NOTHING_CAME: &str = "incomplete";
 
 /// Echoes this number of bytes and returns the result.
-fn echoed(harness: &Harness, server: &Actor, bytes: usize) -> Result<String, Broken> {
+fn echoed(harness: &Harness, server: &Agent, bytes: usize) -> Result<String, Broken> {
     server.begin(&format!("echo {bytes}"))?;
     let said = harness.hears(server, END);
     Ok(said.unwrap_or_else(|_| NOTHING_CAME.into()))

@@ -13,7 +13,7 @@ use crate::glances::until;
 use crate::impairment::Matcher;
 use crate::program::{Launch, LeftOut, Program};
 use crate::side::{Family, Side};
-use crate::stage::{Actor, Broken, PATIENCE, PORT, Played, Stage};
+use crate::stage::{Agent, Broken, PATIENCE, PORT, Played, Stage};
 use crate::timeline::{PacketMoment, Stream, TimedOut, What};
 
 /// How long a program may take to notice an event. Only a program that never does takes the whole
@@ -285,14 +285,14 @@ impl Harness {
     }
 
     /// Waits for the next answer of an agent, which depends on what the program under test does.
-    pub(crate) fn hears(&self, actor: &Actor, patience: Duration) -> Result<String, TimedOut> {
+    pub(crate) fn hears(&self, agent: &Agent, patience: Duration) -> Result<String, TimedOut> {
         self.while_it_can_come(patience, |turn| {
             let begun = Instant::now();
             loop {
-                let heard = actor.program().next_line(turn);
+                let heard = agent.program().next_line(turn);
                 // An agent that does not sleep in its call has got its result; a busy machine only
                 // delays the answer.
-                let is_stuck = actor.program().is_blocked() || actor.program().exit().is_some();
+                let is_stuck = agent.program().is_blocked() || agent.program().exit().is_some();
                 let is_over = begun.elapsed() > patience || !self.nothing_can_come();
                 if heard.is_ok() || is_stuck || is_over {
                     return heard;

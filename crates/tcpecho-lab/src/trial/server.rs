@@ -7,7 +7,7 @@ use std::time::Duration;
 use crate::glances::until;
 use crate::impairment::Rule;
 use crate::side::{Family, Side};
-use crate::stage::{Actor, Broken, PATIENCE, PORT, Played};
+use crate::stage::{Agent, Broken, PATIENCE, PORT, Played};
 use tcpecho_os::tcp_state::TcpState;
 
 table! {
@@ -60,7 +60,7 @@ fn listens(harness: &Harness) -> bool {
 }
 
 /// Starts a connected client of the lab.
-fn customer(harness: &Harness) -> Result<Actor, Broken> {
+fn customer(harness: &Harness) -> Result<Agent, Broken> {
     let client = harness.stage.client()?;
     client.must("sigpipe ignore")?;
     client.must(&harness.stage.connect_line())?;
@@ -70,7 +70,7 @@ fn customer(harness: &Harness) -> Result<Actor, Broken> {
 /// The fault if a line of this client is not echoed.
 fn served(
     harness: &Harness,
-    client: &Actor,
+    client: &Agent,
     line: &str,
 ) -> Result<Option<(Fault, String)>, Broken> {
     served_within(harness, END, client, line)
@@ -79,7 +79,7 @@ fn served(
 fn served_within(
     harness: &Harness,
     patience: Duration,
-    client: &Actor,
+    client: &Agent,
     line: &str,
 ) -> Result<Option<(Fault, String)>, Broken> {
     let sent = client.call(&format!("line {line}"))?;
@@ -104,7 +104,7 @@ impl Harness {
         &mut self,
         sentence: &str,
         program: &ProgramUnderTest,
-        client: &Actor,
+        client: &Agent,
     ) -> Played {
         let fault = served(self, client, "hello")?;
         let died = program.process.exit().map(|exit| (Fault::Died, words(exit)));
@@ -169,7 +169,7 @@ impl Harness {
         &mut self,
         sentence: &str,
         program: &ProgramUnderTest,
-        client: &Actor,
+        client: &Agent,
         bytes: usize,
     ) -> Played {
         client.begin("drain end")?;
@@ -188,7 +188,7 @@ impl Harness {
 }
 
 /// Sends 20000 bytes over a wire with these rules and shuts down the writing half.
-fn through(harness: &mut Harness, rules: Vec<Rule>) -> Result<(ProgramUnderTest, Actor), Broken> {
+fn through(harness: &mut Harness, rules: Vec<Rule>) -> Result<(ProgramUnderTest, Agent), Broken> {
     // With this many packets, sampling the states after each would take most of the time.
     harness.stage.two().watch_states(false);
     harness.stage.two().set_rto_min(Duration::from_millis(20))?;

@@ -73,12 +73,12 @@ fn play(harness: &mut Harness) -> Played {
         pair.server.process.exit().is_some()
             || held.iter().map(|held| held.packet.payload().len()).sum::<usize>() >= all
     });
-    let kept = Matcher::any_tcp().from_server();
-    harness.stage.two().wire.release_all(&kept);
+    let replies = Matcher::any_tcp().from_server();
+    harness.stage.two().wire.release_all(&replies);
     for rule in rules {
         harness.stage.two().wire.remove(rule);
     }
-    harness.stage.two().wire.release_all(&kept);
+    harness.stage.two().wire.release_all(&replies);
     harness.claim_closes("the client sends FIN", Side::Client, Fault::Hung);
     harness.claim_closes("the server sends FIN", Side::Server, Fault::CloseWait);
     harness.claim_ends_well("the client exits with status 0", &pair.client);

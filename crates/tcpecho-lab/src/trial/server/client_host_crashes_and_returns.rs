@@ -2,7 +2,7 @@
 
 use super::open;
 use crate::side::Side;
-use crate::stage::{Actor, Broken, Played};
+use crate::stage::{Agent, Broken, Played};
 use crate::trial::Trial;
 use crate::trial::harness::Harness;
 use crate::text::{Step, Text};
@@ -56,7 +56,7 @@ fn play(harness: &mut Harness) -> Played {
     Ok(())
 }
 
-fn from_the_same_port(harness: &Harness) -> Result<Actor, Broken> {
+fn from_the_same_port(harness: &Harness) -> Result<Agent, Broken> {
     let client = harness.stage.client()?;
     client.must(&format!("bind {} 40000", Side::Client.address(harness.stage.family())))?;
     client.must(&harness.stage.connect_line())?;
