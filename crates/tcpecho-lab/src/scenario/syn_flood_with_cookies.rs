@@ -85,12 +85,12 @@ fn play(stage: &mut Stage) -> Played {
     stage.claim_is("the server reads the data", &server.call("recv 100")?, "ok 5 hello");
 
     stage.step("an ACK arrives with a cookie that the server has not issued");
-    let stranger = address(stage.family(), 200);
+    let sender = address(stage.family(), 200);
     let forged = Segment { seq: 2, ack: 12345, flags: Flags::ACK, window: 1000, ..Segment::default() };
-    inject(stage, stranger, &forged, "forged");
+    inject(stage, sender, &forged, "forged");
     stage.claim("the server's kernel rejects it and counts it", cookies(stage, "Failed")? == 1);
-    let mine = Matcher::rst().from_server().matching("to the stranger", move |_, packet| {
-        packet.destination == stranger
+    let mine = Matcher::rst().from_server().matching("to the sender of the cookie", move |_, packet| {
+        packet.destination == sender
     });
     let told = stage.two().wire.wait_for(&mine, 0, PATIENCE);
     stage.claim("the server's kernel answers with RST", told.is_ok());
