@@ -165,6 +165,12 @@ mod tests {
     const NEXT: Action = Action::SetTimer(ATTEMPT_DELAY);
 
     #[test]
+    fn delays_are_those_that_rfc_8305_recommends() {
+        assert_eq!(RESOLUTION_DELAY.as_millis(), 50, "section 3");
+        assert_eq!(ATTEMPT_DELAY.as_millis(), 250, "section 5");
+    }
+
+    #[test]
     fn families_alternate_as_failures_and_the_timer_go_on() {
         let mut race = Race::overlapping();
         let addrs = [v6(1), v6(2), v6(3), v4(1), v4(2)];
