@@ -1,46 +1,32 @@
 //! `tcpecho ping`: an echo round trip over an established connection, at a pace, with what the kernel knows beside it.
 
 mod args;
-mod check;
-mod course;
+mod console;
 mod descriptors;
-mod event;
 mod histogram;
 mod json;
 mod lines;
-mod link;
 mod plot;
-mod probe;
-mod schedule;
 mod size;
-mod stats;
 mod summary;
 mod sweep;
-mod target;
 mod tell;
 mod words;
 
 use std::{
-    hash::{DefaultHasher, Hash, Hasher},
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
-    os::fd::OwnedFd,
     process::ExitCode,
-    time::{Duration, Instant, SystemTime},
+    time::{Duration, Instant},
 };
 
 use nix::sys::signal::Signal;
-use rustix::net::{AddressFamily, SocketFlags, SocketType, socket_with};
 use tcpecho::{Diagnosis, Endpoint, Family, Server};
-use tcpecho_os::timestamping;
+use tcpecho_probe::{Destination, End, KernelTimestamps, Name, Outcome, Target};
 
 pub(crate) use self::args::PingArgs;
 use self::{
     args::{Clock, Manner, Plan},
-    course::End,
-    descriptors::Room,
-    link::Way,
-    probe::Run,
-    target::{Name, Rules, Target},
+    console::{Console, Stopped},
     tell::Teller,
 };
 use crate::{
@@ -62,8 +48,6 @@ const SIGNALS: [Signal; 7] = [
 ];
 /// Nothing was answered, or not enough; as ping(8).
 const NO_ANSWER: u8 = 1;
-/// What is read at once when it is over.
-const LAST_READ: usize = 64 << 10;
 /// Looking up a name may take so long.
 const LOOKUP: Duration = Duration::from_secs(10);
 
@@ -87,8 +71,9 @@ fn probe(plan: &Plan) -> u8 {
             return failure.tell(exit::NOT_POSSIBLE);
         }
     };
-    let awake = keep_stamps_on(plan.clock);
-    if plan.clock == Clock::Kernel && awake.is_none() {
+    // Held until the end.
+    let stamps = (plan.clock != Clock::User).then(KernelTimestamps::keep_on);
+    if plan.clock == Clock::Kernel && !matches!(stamps, Some(Ok(_))) {
         let message = "--timestamps kernel: SO_TIMESTAMPING is not to be had here";
         return Failure::new("setsockopt", message).tell(exit::NOT_POSSIBLE);
     }
@@ -112,8 +97,9 @@ fn probe(plan: &Plan) -> u8 {
             let in_stream = plan.manner == Manner::JsonStream;
             let spent = start.elapsed();
             let status = exit::NOT_CONNECTED;
-            let none = (0, Duration::ZERO);
-            let report = json::report(&[], &unresolved, plan, none, spent, status, in_stream);
+            let none =
+                Outcome { end: End::Done, targets: vec![], pauses: 0, paused: Duration::ZERO };
+            let report = json::report(&none, &unresolved, plan, spent, status, in_stream);
             paper.report_line(&report);
         }
         return match paper.finish(Some(&signals)) {
@@ -130,47 +116,39 @@ fn probe(plan: &Plan) -> u8 {
             return Failure::new("socket", sentence).tell(exit::NOT_POSSIBLE);
         }
     };
-    let rules = rules(plan, &room, start);
+    let probing = plan.probing(&room);
     if let Some(sweep) = plan.sweep {
-        let (way, run) = (&rules.way, rules.run);
-        let status = sweep::run(plan, sweep, found, way, run, &signals, &mut paper);
+        let status = sweep::run(plan, sweep, &probing, found, &signals, &mut paper);
         return match status {
             0 | NO_ANSWER if any_unresolved => exit::NOT_CONNECTED,
             status => status,
         };
     }
-    let new = |Found { name, looked_up, addrs }| Target::new(name, looked_up, addrs, &rules, start);
-    let mut targets: Vec<Target> = found.into_iter().map(new).collect();
-    let mut teller = Teller::new(plan, targets.len(), &mut paper);
-    let deadline = plan.deadline.and_then(|limit| start.checked_add(limit));
-    let end = course::run(&mut targets, &signals, &mut paper, &mut teller, deadline);
-    let is_read = !matches!(end, End::Unwritten(_) | End::Signal(Signal::SIGPIPE));
-    let mut buffer = vec![0; LAST_READ];
-    for target in targets.iter_mut().filter(|_| is_read) {
-        target.finish(&mut buffer);
-        for event in std::mem::take(&mut target.events) {
-            teller.tell(&target.name, &event, &mut paper);
-        }
-    }
-    let well = targets.iter().all(|target| is_well(target, plan));
-    let status = match end {
+    let teller = Teller::new(plan, found.len(), &mut paper);
+    let mut console = Console::new(&signals, &mut paper, teller);
+    let outcome = tcpecho_probe::probe(&probing, found, &mut console);
+    let Console { teller: mut told, stopped, .. } = console;
+    let well = outcome.targets.iter().all(|target| is_well(target, plan));
+    let status = match (stopped, outcome.end) {
         // As other filters do.
-        End::Signal(Signal::SIGPIPE) => return 0,
-        End::Unwritten(why) => return why.status(0),
-        End::Failed(op, errno) => {
+        (Some(Stopped::Signal(Signal::SIGPIPE)), _) => return 0,
+        (Some(Stopped::Unwritten(why)), _) => return why.status(0),
+        (_, End::Failed(op, errno)) => {
             say(&format!("{op}: {}", tcpecho::words(errno)));
             exit::NOT_POSSIBLE
         }
-        End::Signal(signal) if signal != Signal::SIGINT => exit::interrupted_by(signal),
+        (Some(Stopped::Signal(signal)), _) if signal != Signal::SIGINT => {
+            exit::interrupted_by(signal)
+        }
         _ if any_unresolved => exit::NOT_CONNECTED,
         _ if well => 0,
         _ => NO_ANSWER,
     };
-    teller.summary(&targets, &unresolved, start.elapsed(), status, &mut paper);
+    told.summary(&outcome, &unresolved, start.elapsed(), status, &mut paper);
     let written = paper.finish(Some(&signals));
-    teller.explain_rest();
+    told.explain_rest();
     if plan.fping {
-        tell_fping(&targets);
+        tell_fping(&outcome.targets);
     }
     match written {
         Ok(()) => status,
@@ -197,51 +175,7 @@ fn tell_fping(targets: &[Target]) {
     }
 }
 
-/// Another number for each run. It needs no secret, and so no random number generator, which could fail.
-fn run_number() -> u32 {
-    let mut hasher = DefaultHasher::new();
-    (SystemTime::now(), std::process::id()).hash(&mut hasher);
-    hasher.finish() as u32
-}
-
-fn rules(plan: &Plan, room: &Room, origin: Instant) -> Rules {
-    Rules {
-        mode: plan.mode,
-        pace: plan.pace,
-        count: plan.count,
-        until_answered: plan.deadline.is_some(),
-        timeout: plan.timeout,
-        size: plan.size,
-        way: way(plan, room),
-        run: Run(run_number()),
-        origin,
-        keep_times: plan.fping,
-        links: room.links,
-    }
-}
-
-fn way(plan: &Plan, room: &Room) -> Way {
-    let stamps = plan.clock != Clock::User;
-    Way::new(plan.source, plan.device.clone(), plan.timeout, room.overlap, stamps)
-}
-
-/// The kernel stamps packets that come in while some socket wants it, and takes a moment to begin: with this one it need
-/// not begin anew for each connection.
-fn keep_stamps_on(clock: Clock) -> Option<OwnedFd> {
-    let flags = SocketFlags::CLOEXEC;
-    let fd = socket_with(AddressFamily::INET, SocketType::DGRAM, flags, None).ok()?;
-    (clock != Clock::User && timestamping::enable(&fd).is_ok()).then_some(fd)
-}
-
-/// A target with its addresses.
-pub(super) struct Found {
-    name: String,
-    /// What it was looked up as; none for a server of our own.
-    looked_up: Option<Name>,
-    addrs: Vec<SocketAddr>,
-}
-
-type All = (Vec<Found>, Vec<(String, Diagnosis)>, Option<Server>);
+type All = (Vec<Destination>, Vec<(String, Diagnosis)>, Option<Server>);
 
 /// Every target with its addresses; the names that had none, and why; and our own server if no target was named.
 fn addresses(plan: &Plan, signals: &Signals) -> Result<All, u8> {
@@ -250,7 +184,7 @@ fn addresses(plan: &Plan, signals: &Signals) -> Result<All, u8> {
             Failure::new("listen", format!("listen: {error}")).tell(exit::NOT_POSSIBLE)
         })?;
         let addr = server.addr();
-        let found = Found { name: addr.to_string(), looked_up: None, addrs: vec![addr] };
+        let found = Destination { name: addr.to_string(), looked_up: None, addrs: vec![addr] };
         return Ok((vec![found], Vec::new(), Some(server)));
     }
     let (mut found, mut unresolved) = (Vec::new(), Vec::new());
@@ -259,7 +193,7 @@ fn addresses(plan: &Plan, signals: &Signals) -> Result<All, u8> {
             Ok(addrs) => {
                 let (endpoint, family) = (endpoint.clone(), plan.family);
                 let looked_up = Some(Name { endpoint, family });
-                found.push(Found { name: name.clone(), looked_up, addrs });
+                found.push(Destination { name: name.clone(), looked_up, addrs });
             }
             Err(Nowhere::Unresolved(diagnosis)) => unresolved.push((name.clone(), *diagnosis)),
             Err(Nowhere::Interrupted(status)) => return Err(status),

@@ -15,7 +15,8 @@ use modules::Modules;
 
 /// Which crates of the workspace a crate may depend on, tests aside. The order is from the top down.
 const ARROWS: &[(&str, &[&str])] = &[
-    ("tcpecho-cli", &["tcpecho", "tcpecho-lab", "tcpecho-os"]),
+    ("tcpecho-cli", &["tcpecho", "tcpecho-lab", "tcpecho-os", "tcpecho-probe"]),
+    ("tcpecho-probe", &["tcpecho", "tcpecho-os"]),
     ("tcpecho", &["tcpecho-os"]),
     ("tcpecho-lab", &["tcpecho-lab-os", "tcpecho-os"]),
     ("tcpecho-lab-os", &["tcpecho-os"]),

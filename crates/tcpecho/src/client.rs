@@ -3,6 +3,7 @@
 mod handshake;
 mod happy_eyeballs;
 mod host_facts;
+pub mod lookup;
 
 use std::{
     fmt,

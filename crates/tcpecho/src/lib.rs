@@ -30,6 +30,8 @@ mod stop;
 mod table;
 
 pub use bind::explain_bind;
+#[doc(hidden)]
+pub use client::lookup;
 pub use client::{
     Attempt, Call, ConnectOptions, Connection, Handshake, HappyEyeballs, HostFacts, Progress,
     Tracer,

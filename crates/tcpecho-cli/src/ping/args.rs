@@ -11,12 +11,9 @@ use rustix::io::Errno;
 use tcpecho::{
     Endpoint, Family, NotUnderstood, interface_index, parse_duration, parse_source, words,
 };
+use tcpecho_probe::{LARGEST_PROBE, Mode, Pace, Sweep};
 
-use super::{
-    schedule::Pace,
-    size::{LARGEST, parse_size},
-    target::Mode,
-};
+use super::{descriptors::Room, size::parse_size};
 
 /// Times that are kept for the line of `-C`.
 const MOST_TIMES: u64 = 1_000_000;
@@ -200,13 +197,6 @@ pub(super) enum Manner {
     JsonStream,
 }
 
-/// What is looked for instead of probing at a pace.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Sweep {
-    Idle(Duration),
-    Size(usize),
-}
-
 /// What was asked for, checked.
 #[derive(Debug)]
 pub(super) struct Plan {
@@ -227,6 +217,26 @@ pub(super) struct Plan {
     pub(super) histogram: bool,
     pub(super) fping: bool,
     pub(super) sweep: Option<Sweep>,
+}
+
+impl Plan {
+    /// What is probed, and how, with so many descriptors.
+    pub(super) fn probing(&self, room: &Room) -> tcpecho_probe::Plan {
+        tcpecho_probe::Plan {
+            mode: self.mode,
+            pace: self.pace,
+            count: self.count,
+            deadline: self.deadline,
+            timeout: self.timeout,
+            size: self.size,
+            source: self.source,
+            device: self.device.clone(),
+            kernel_timestamps: self.clock != Clock::User,
+            keep_times: self.fping,
+            connections: room.links,
+            overlap: room.overlap,
+        }
+    }
 }
 
 impl PingArgs {
@@ -266,7 +276,7 @@ impl PingArgs {
             count: self.count.or(self.fping),
             deadline: self.deadline,
             timeout,
-            size: self.size.unwrap_or(64).min(LARGEST),
+            size: self.size.unwrap_or(64).min(LARGEST_PROBE),
             clock: self.timestamps,
             manner: self.manner()?,
             date: self.date,

@@ -3,8 +3,7 @@
 use std::fs;
 
 use tcpecho_os::limits::raise_descriptors;
-
-use super::target::{LINKS, Mode};
+use tcpecho_probe::{MOST_CONNECTIONS, Mode};
 
 /// Descriptors that come and go beside connections: a lookup and its pipe, /proc, the resolver's files.
 const SPARE: u64 = 24;
@@ -51,9 +50,9 @@ pub(super) fn room(
     let each = if overlap { addrs.div_ceil(targets) } else { 1 };
     let links = match mode {
         Mode::Stay => 1,
-        Mode::Reconnect | Mode::Connect => {
-            usize::try_from(left / targets / each).unwrap_or(LINKS).clamp(1, LINKS)
-        }
+        Mode::Reconnect | Mode::Connect => usize::try_from(left / targets / each)
+            .unwrap_or(MOST_CONNECTIONS)
+            .clamp(1, MOST_CONNECTIONS),
     };
     Ok(Room { links, overlap })
 }
@@ -68,7 +67,7 @@ mod tests {
         let fits = |links, overlap| Ok(Room { links, overlap });
         assert_eq!(room(Mode::Stay, 1000, 2000, 4096), fits(1, true));
         assert_eq!(room(Mode::Stay, 1000, 2000, 1032), fits(1, false));
-        assert_eq!(room(Mode::Connect, 1, 2, 1 << 20), fits(LINKS, true));
+        assert_eq!(room(Mode::Connect, 1, 2, 1 << 20), fits(MOST_CONNECTIONS, true));
         assert_eq!(room(Mode::Connect, 10, 20, 132), fits(5, true));
         assert_eq!(room(Mode::Reconnect, 100, 100, 132), fits(1, true));
         let why = room(Mode::Stay, 1100, 1100, 1024).unwrap_err();

@@ -2,7 +2,9 @@
 
 use std::{fmt::Write, time::Duration};
 
-use super::{stats::Series, words::ms};
+use tcpecho_probe::Series;
+
+use super::words::ms;
 
 /// The longest bar.
 const WIDTH: u64 = 40;

@@ -7,14 +7,12 @@ use std::{
 
 use serde::Serialize;
 use tcpecho::{Attempt, Diagnosis};
-
-use super::{
-    args::Plan,
-    event::{Answer, Broken, Cause, Connected, Event, Kernel, Loss},
-    schedule::Pace,
-    stats::{Series, Stats},
-    target::{Mode, Target},
+use tcpecho_probe::{
+    Answer, Broken, Cause, Connected, Event, Kernel, Loss, Mode, Outcome, Pace, Series, Stats,
+    Target,
 };
+
+use super::args::Plan;
 use crate::tell::{ErrorObject, Meaning};
 
 /// One thing that happened, in one line.
@@ -40,10 +38,9 @@ pub(super) fn paused(span: Duration, message: &str) -> String {
 
 /// The whole run, in one line; with a tag where it is the last of a stream.
 pub(super) fn report(
-    targets: &[Target],
+    outcome: &Outcome,
     unresolved: &[(String, Diagnosis)],
     plan: &Plan,
-    (pauses, paused): (u64, Duration),
     spent: Duration,
     exit_status: u8,
     in_stream: bool,
@@ -51,13 +48,14 @@ pub(super) fn report(
     let row = ReportRow {
         event: in_stream.then_some("report"),
         settings: Settings::of(plan),
-        targets: targets
+        targets: outcome
+            .targets
             .iter()
             .map(TargetRow::of)
             .chain(unresolved.iter().map(|(name, why)| TargetRow::of_unresolved(name, why)))
             .collect(),
-        pauses,
-        paused_us: us(paused),
+        pauses: outcome.pauses,
+        paused_us: us(outcome.paused),
         duration_us: us(spent),
         exit_status,
     };

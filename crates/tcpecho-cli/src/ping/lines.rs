@@ -6,12 +6,9 @@ use std::{
 };
 
 use tcpecho::{Attempt, words};
+use tcpecho_probe::{Answer, Connected, Event, Kernel, Loss, Mode};
 
-use super::{
-    event::{Answer, Connected, Event, Kernel, Loss},
-    target::Mode,
-    words::{counted, ms},
-};
+use super::words::{counted, ms};
 
 /// Writes the lines of one target.
 #[derive(Debug, Clone)]

@@ -6,11 +6,9 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::{
-    event::Event,
-    target::Target,
-    words::{counted, ms, percent},
-};
+use tcpecho_probe::{Event, Target};
+
+use super::words::{counted, ms, percent};
 
 /// Drawn at most so often.
 const FRAME: Duration = Duration::from_millis(100);

@@ -1,11 +1,10 @@
-//! How large a probe may be.
+//! Reads the size of a probe.
 
 use tcpecho::NotUnderstood;
+use tcpecho_probe::LARGEST_PROBE;
 
-/// The largest size understood. A probe is held in memory whole.
-pub(super) const LARGEST: usize = 16 << 20;
-
-/// Reads the size of a probe, from one byte to [`LARGEST`].
+/// Reads the size of a probe, from one byte to [`LARGEST_PROBE`].
 pub(super) fn parse_size(text: &str) -> Result<usize, NotUnderstood> {
-    Ok(usize::try_from(crate::size::parse_size(text, LARGEST as u64)?).unwrap_or(LARGEST))
+    let size = crate::size::parse_size(text, LARGEST_PROBE as u64)?;
+    Ok(usize::try_from(size).unwrap_or(LARGEST_PROBE))
 }

@@ -5,11 +5,9 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::{
-    stats::Series,
-    target::{Mode, Target},
-    words::{counted, exact_ms, ms, percent},
-};
+use tcpecho_probe::{Mode, Series, Target};
+
+use super::words::{counted, exact_ms, ms, percent};
 
 /// The summary of one target.
 pub(super) fn lines(target: &Target, mode: Mode) -> Vec<String> {

@@ -1,24 +1,23 @@
-//! Looking for a limit instead of probing at a pace: how long a connection may be idle, how large a probe may be.
+//! Prints a sweep: its steps, and what it found.
 
-mod idle;
-mod search;
-mod size;
-mod trial;
-
-use std::time::{Duration, Instant};
+use std::{
+    ops::ControlFlow,
+    os::fd::{AsFd, BorrowedFd},
+    time::{Duration, Instant},
+};
 
 use nix::sys::signal::Signal;
+use rustix::event::PollFlags;
 use serde::Serialize;
 use tcpecho::Attempt;
+use tcpecho_probe::{
+    Broken, Command, Control, Destination, Fate, Finding, Seen, Step, Stop, Sweep, SweepObserver,
+    Sweeper, Tried,
+};
 
-use self::trial::{Fate, Stop, Trial};
 use super::{
-    Found,
-    args::{Manner, Plan, Sweep},
-    event::Broken,
+    args::{Manner, Plan},
     json,
-    link::Way,
-    probe::Run,
     words::{counted, ms},
 };
 use crate::{
@@ -28,107 +27,81 @@ use crate::{
     tell::{ErrorObject, Meaning, explain, say},
 };
 
-/// Room for what is read at once.
-const BUFFER: usize = 256 << 10;
-
-/// What a sweep came to.
-#[derive(Debug)]
-enum Finding {
-    /// Alive after being idle for so long; dead, and how, after so long, if it was found to die at all.
-    Idle { alive: Duration, dead: Option<Duration>, how: Option<&'static str> },
-    /// So many bytes pass; so many do not, if any do not. Whether what did not pass was acknowledged, and what headers
-    /// add to it.
-    Size { passes: u64, fails: Option<u64>, acknowledged: Option<bool>, overhead: Option<u32> },
-    /// Not even the first probe was answered.
-    Dead(Fate),
-}
-
 /// Sweeps one target after the other. The exit status: 0 no limit was found, 1 one was.
 pub(super) fn run(
     plan: &Plan,
     sweep: Sweep,
-    targets: Vec<Found>,
-    way: &Way,
-    run: Run,
+    probing: &tcpecho_probe::Plan,
+    targets: Vec<Destination>,
     signals: &Signals,
     paper: &mut OutputBuffer,
 ) -> u8 {
     let start = Instant::now();
-    let deadline = plan.deadline.and_then(|limit| start.checked_add(limit));
+    let sweeper = Sweeper::new(probing, sweep);
     let mut status = 0;
-    for Found { name, addrs, .. } in targets {
-        let buffer = vec![0; BUFFER];
-        let (timeout, origin) = (plan.timeout, start);
-        let mut trial =
-            Trial { addrs, way, run, timeout, signals, deadline, origin, seq: 0, buffer };
+    for Destination { name, addrs, .. } in targets {
         let manner = plan.manner;
-        let mut writer = Writer { target: &name, sweep, manner, paper, signals, written: Ok(()) };
-        let found = match sweep {
-            Sweep::Idle(most) => idle::sweep(&mut trial, most, plan.size, &mut writer),
-            Sweep::Size(most) => size::sweep(&mut trial, most, &mut writer),
-        };
-        let this = match &found {
-            Ok(finding) => finding.exit_status(),
-            Err(Stop::Signal(signal)) if *signal != Signal::SIGINT => exit::interrupted_by(*signal),
-            Err(Stop::Signal(_) | Stop::Deadline | Stop::Unconnected(_) | Stop::Unwritten) => 1,
-            Err(Stop::Failed(..)) => exit::NOT_POSSIBLE,
+        let mut writer =
+            Writer { target: &name, sweep, manner, paper, signals, written: Ok(()), signal: None };
+        let found = sweeper.run(addrs, &mut writer);
+        let this = match (&found, writer.signal) {
+            (Ok(finding), _) => exit_status(finding),
+            (Err(Stop::Caller), Some(signal)) if signal != Signal::SIGINT => {
+                exit::interrupted_by(signal)
+            }
+            (Err(Stop::Caller | Stop::Deadline | Stop::Unconnected(_)), _) => 1,
+            (Err(Stop::Failed(..)), _) => exit::NOT_POSSIBLE,
         };
         status = status.max(this);
         writer.end(&found, start.elapsed(), this);
-        match (writer.written, &found) {
-            (Ok(()), Err(Stop::Signal(Signal::SIGPIPE))) | (Err(Unwritten::ReaderLeft), _) => {
-                return 0;
-            }
+        match (writer.written, writer.signal) {
+            (Ok(()), Some(Signal::SIGPIPE)) | (Err(Unwritten::ReaderLeft), _) => return 0,
             (Ok(()), _) => {}
             (Err(why), _) => return why.status(status),
         }
-        if matches!(found, Err(Stop::Signal(_) | Stop::Deadline | Stop::Failed(..))) {
+        if matches!(found, Err(Stop::Caller | Stop::Deadline | Stop::Failed(..))) {
             return status;
         }
     }
     status
 }
 
-impl Finding {
-    fn exit_status(&self) -> u8 {
-        match self {
-            Finding::Idle { dead: None, .. } | Finding::Size { fails: None, .. } => 0,
-            _ => 1,
-        }
+fn exit_status(finding: &Finding) -> u8 {
+    match finding {
+        Finding::Idle { dead: None, .. } | Finding::Size { fails: None, .. } => 0,
+        _ => 1,
     }
+}
 
-    fn sentence(&self) -> String {
-        match self {
-            Finding::Idle { alive, dead: None, .. } => {
-                format!("an idle connection is alive after {} ms, the longest tried", ms(*alive))
-            }
-            Finding::Idle { alive, dead: Some(dead), how } => {
-                let how = how.unwrap_or("silent");
-                let (alive, dead) = (ms(*alive), ms(*dead));
-                if alive == dead {
-                    return format!("an idle connection is ended by {how} after {dead} ms");
-                }
-                format!(
-                    "an idle connection is alive after {alive} ms and dead after {dead} ms: {how}"
-                )
-            }
-            Finding::Size { passes, fails: None, .. } => {
-                format!("{} pass, the most tried", counted(*passes, "byte", "bytes"))
-            }
-            Finding::Size { passes, fails: Some(_), acknowledged, overhead } => {
-                let packet = overhead.map(|overhead| {
-                    format!(" (in one packet of {} bytes)", passes + u64::from(overhead))
-                });
-                let way = match acknowledged {
-                    Some(true) => ": what is longer is acknowledged, but does not come back",
-                    Some(false) => ": what is longer does not arrive",
-                    None => "",
-                };
-                let passes = counted(*passes, "byte", "bytes");
-                format!("at most {passes} pass{}{way}", packet.unwrap_or_default())
-            }
-            Finding::Dead(fate) => format!("no limit can be looked for: {}", words(fate)),
+fn sentence(finding: &Finding) -> String {
+    match finding {
+        Finding::Idle { alive, dead: None, .. } => {
+            format!("an idle connection is alive after {} ms, the longest tried", ms(*alive))
         }
+        Finding::Idle { alive, dead: Some(dead), how } => {
+            let how = how.unwrap_or("silent");
+            let (alive, dead) = (ms(*alive), ms(*dead));
+            if alive == dead {
+                return format!("an idle connection is ended by {how} after {dead} ms");
+            }
+            format!("an idle connection is alive after {alive} ms and dead after {dead} ms: {how}")
+        }
+        Finding::Size { passes, fails: None, .. } => {
+            format!("{} pass, the most tried", counted(*passes, "byte", "bytes"))
+        }
+        Finding::Size { passes, fails: Some(_), acknowledged, overhead } => {
+            let packet = overhead.map(|overhead| {
+                format!(" (in one packet of {} bytes)", passes + u64::from(overhead))
+            });
+            let way = match acknowledged {
+                Some(true) => ": what is longer is acknowledged, but does not come back",
+                Some(false) => ": what is longer does not arrive",
+                None => "",
+            };
+            let passes = counted(*passes, "byte", "bytes");
+            format!("at most {passes} pass{}{way}", packet.unwrap_or_default())
+        }
+        Finding::Dead(fate) => format!("no limit can be looked for: {}", words(fate)),
     }
 }
 
@@ -149,6 +122,31 @@ fn words(fate: &Fate) -> String {
     }
 }
 
+/// What was seen in a step.
+fn step_words(step: &Step<'_>) -> String {
+    match (step.tried, &step.seen) {
+        (_, Seen::EndedIdle { after, broken }) => {
+            let (ending, op, said) = (broken.ending(), broken.op, broken.said());
+            format!("{ending} after {} ms: {op}: {said}", ms(*after))
+        }
+        (Tried::Idle(_), Seen::Probe(Fate::Back { time, .. })) => {
+            format!("alive, time={} ms", ms(*time))
+        }
+        (Tried::Idle(_), Seen::Probe(fate)) => format!("dead: {}", words(fate)),
+        (Tried::Size(_), Seen::Probe(Fate::Back { time, retransmits })) => {
+            let again = match retransmits {
+                0 => String::new(),
+                count => {
+                    let count = counted(u64::from(*count), "retransmit", "retransmits");
+                    format!(" after {count}")
+                }
+            };
+            format!("passes, time={} ms{again}", ms(*time))
+        }
+        (Tried::Size(_), Seen::Probe(fate)) => format!("does not pass: {}", words(fate)),
+    }
+}
+
 /// Writes the steps and the end of the sweep of one target.
 struct Writer<'a> {
     target: &'a str,
@@ -158,28 +156,70 @@ struct Writer<'a> {
     signals: &'a Signals,
     /// Whether all lines have been written.
     written: Result<(), Unwritten>,
+    /// The signal that ended the sweep.
+    signal: Option<Signal>,
+}
+
+impl Control for Writer<'_> {
+    fn watched(&self) -> Vec<(BorrowedFd<'_>, PollFlags)> {
+        vec![(self.signals.as_fd(), PollFlags::IN)]
+    }
+
+    fn on_ready(&mut self, _: &[bool]) {}
+
+    fn next_command(&mut self) -> Option<Command> {
+        loop {
+            match self.signals.next()? {
+                Signal::SIGQUIT | Signal::SIGWINCH | Signal::SIGCONT => {}
+                Signal::SIGTSTP => return Some(Command::Suspend),
+                signal => {
+                    self.signal = Some(signal);
+                    return Some(Command::Stop);
+                }
+            }
+        }
+    }
+
+    fn suspend(&mut self) -> bool {
+        Signals::suspend().is_ok()
+    }
+}
+
+impl SweepObserver for Writer<'_> {
+    fn step(&mut self, step: &Step<'_>) -> ControlFlow<()> {
+        self.write_step(step);
+        if self.written.is_ok() { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+    }
 }
 
 impl<'a> Writer<'a> {
-    /// What came of idling for so many milliseconds, or of so many bytes.
-    fn step(&mut self, number: u64, holds: bool, words: &str) -> Result<(), Stop> {
-        let what = match self.sweep {
-            Sweep::Idle(_) => format!("idle {} ms", ms(Duration::from_millis(number))),
-            Sweep::Size(_) => counted(number, "byte", "bytes"),
+    fn write_step(&mut self, step: &Step<'_>) {
+        let words = step_words(step);
+        let what = match step.tried {
+            Tried::Idle(span) => format!("idle {} ms", ms(span)),
+            Tried::Size(bytes) => counted(bytes, "byte", "bytes"),
         };
         match self.manner {
             Manner::Lines => self.line(&format!("{}: {what}: {words}", self.target)),
             Manner::JsonStream => {
-                let (idle_us, size_bytes) = match self.sweep {
-                    Sweep::Idle(_) => (Some(number * 1000), None),
-                    Sweep::Size(_) => (None, Some(number)),
+                let (idle_us, size_bytes) = match step.tried {
+                    Tried::Idle(span) => {
+                        (Some(u64::try_from(span.as_micros()).unwrap_or(u64::MAX)), None)
+                    }
+                    Tried::Size(bytes) => (None, Some(bytes)),
                 };
-                let (event, target) = ("step", self.target);
-                self.object(&StepRow { event, target, idle_us, size_bytes, holds, message: words });
+                let (event, target, holds) = ("step", self.target, step.holds);
+                self.object(&StepRow {
+                    event,
+                    target,
+                    idle_us,
+                    size_bytes,
+                    holds,
+                    message: &words,
+                });
             }
             _ => {}
         }
-        self.written.map_err(|_| Stop::Unwritten)
     }
 
     fn end(&mut self, found: &Result<Finding, Stop>, spent: Duration, exit_status: u8) {
@@ -187,10 +227,13 @@ impl<'a> Writer<'a> {
             explain(&broken.diagnosis);
         }
         let sentence = match found {
-            Ok(finding) => finding.sentence(),
-            Err(Stop::Signal(signal)) => format!("interrupted ({})", signal.as_str()),
+            Ok(finding) => sentence(finding),
+            Err(Stop::Caller) => match self.signal {
+                Some(signal) => format!("interrupted ({})", signal.as_str()),
+                // Stdout takes nothing any more.
+                None => return,
+            },
             Err(Stop::Deadline) => "the deadline came first".into(),
-            Err(Stop::Unwritten) => return,
             Err(Stop::Unconnected(failures)) => {
                 for failure in failures {
                     explain(&failure.diagnosis);

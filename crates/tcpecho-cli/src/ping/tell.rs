@@ -6,16 +6,15 @@ use std::{
 };
 
 use rustix::termios::tcgetwinsize;
-use tcpecho::Diagnosis;
+use tcpecho::{Diagnosis, show_duration};
+use tcpecho_probe::{Event, Outcome, Pause, Target};
 
 use super::{
     args::{Manner, Plan},
-    event::Event,
     histogram, json,
     lines::Lines,
     plot::{ENTER, LEAVE, Plot},
     summary,
-    target::Target,
     words::{counted, ms},
 };
 use crate::{
@@ -38,9 +37,6 @@ pub(super) struct Teller<'a> {
     explained: Vec<(String, &'static str)>,
     /// To be explained once the screen is free.
     held_back: Vec<Diagnosis>,
-    /// How often this program did not run, and how long in all.
-    pauses: u64,
-    paused: Duration,
 }
 
 impl<'a> Teller<'a> {
@@ -64,19 +60,15 @@ impl<'a> Teller<'a> {
             plot,
             explained: Vec::new(),
             held_back: Vec::new(),
-            pauses: 0,
-            paused: Duration::ZERO,
         }
     }
 
     /// This program itself did not run for so long: what was under way has no time.
-    pub(super) fn paused(&mut self, span: Duration, words: &str, paper: &mut OutputBuffer) {
-        self.pauses += 1;
-        self.paused = self.paused.saturating_add(span);
-        let words = format!("{words}: probes under way are not timed");
+    pub(super) fn paused(&mut self, pause: Pause, paper: &mut OutputBuffer) {
+        let words = format!("{}: probes under way are not timed", pause_words(pause));
         match self.plan.manner {
             Manner::Lines => paper.line(&self.lines.dated(&words)),
-            Manner::JsonStream => paper.line(&json::paused(span, &words)),
+            Manner::JsonStream => paper.line(&json::paused(pause.length(), &words)),
             Manner::Plot => {
                 if let Some(plot) = &mut self.plot {
                     plot.note(vec![words]);
@@ -202,7 +194,7 @@ impl<'a> Teller<'a> {
     /// How it went, at the end.
     pub(super) fn summary(
         &mut self,
-        targets: &[Target],
+        outcome: &Outcome,
         unresolved: &[(String, Diagnosis)],
         spent: Duration,
         exit_status: u8,
@@ -215,18 +207,17 @@ impl<'a> Teller<'a> {
         match self.plan.manner {
             Manner::Silent => {}
             Manner::Json | Manner::JsonStream => {
-                let (plan, pauses) = (self.plan, (self.pauses, self.paused));
                 let report =
-                    json::report(targets, unresolved, plan, pauses, spent, exit_status, in_stream);
+                    json::report(outcome, unresolved, self.plan, spent, exit_status, in_stream);
                 paper.report_line(&report);
             }
             Manner::Lines | Manner::Quiet | Manner::Dots | Manner::Plot => {
-                for target in targets {
+                for target in &outcome.targets {
                     self.summary_of(target, paper);
                 }
-                if self.pauses > 0 {
-                    let times = counted(self.pauses, "time", "times");
-                    let all = ms(self.paused);
+                if outcome.pauses > 0 {
+                    let times = counted(outcome.pauses, "time", "times");
+                    let all = ms(outcome.paused);
                     paper.report_line(&format!(
                         "this program itself did not run {times}, {all} ms in all"
                     ));
@@ -250,6 +241,21 @@ impl<'a> Teller<'a> {
         for diagnosis in self.held_back.drain(..) {
             explain(&diagnosis);
         }
+    }
+}
+
+/// What is said of a pause.
+fn pause_words(pause: Pause) -> String {
+    let length = show_duration(pause.length());
+    match pause {
+        Pause::Noticed(pause) if pause.suspended >= pause.stopped => {
+            format!("this machine was suspended for {length}")
+        }
+        Pause::Noticed(_) => {
+            format!("this program did not run for {length} (stopped, or no processor was free)")
+        }
+        Pause::Suspended(_) => format!("this program was stopped for {length}"),
+        Pause::Stopped(_) => format!("this program was stopped, for {length} at most"),
     }
 }
 

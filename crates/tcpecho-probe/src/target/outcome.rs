@@ -5,10 +5,11 @@ use std::time::{Duration, Instant};
 use rustix::io::Errno;
 use tcpecho::{Attempt, Ending};
 
-use super::{FRESH_IF_DEAD, Missing, Mode, Target};
-use crate::ping::{
+use super::{FRESH_IF_DEAD, Missing, Target};
+use crate::{
     event::{Answer, Broken, Cause, Connected, Event, Loss},
     link::{Brought, Flight, Link},
+    plan::Mode,
 };
 
 /// Waits between attempts to connect: doubled each time.

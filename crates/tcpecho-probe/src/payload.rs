@@ -8,33 +8,44 @@
 //!
 //! The pattern confirms number and time. A probe that has no room for eight bytes of it is pattern only. Such probes are told apart by their order alone.
 
-use std::iter;
+use std::{
+    hash::{DefaultHasher, Hash, Hasher},
+    iter,
+    time::SystemTime,
+};
 
 /// The first bytes of every probe.
 const MAGIC: [u8; 4] = *b"TPNG";
 /// What tells the probes of this run from everything else.
-pub(super) const MARK: usize = 8;
+pub(crate) const MARK: usize = 8;
 /// Mark, number and time.
 const HEAD: usize = 24;
 /// A probe of this size or more says who it is.
-pub(super) const SPEAKS: usize = HEAD + 8;
+pub(crate) const SPEAKS: usize = HEAD + 8;
 
 /// The number of a run, so that its own probes are told from another prober's.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Run(pub(super) u32);
+pub(crate) struct Run(pub(crate) u32);
 
 /// What a probe says of itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Stamp {
+pub(crate) struct Stamp {
     /// From 1 on.
-    pub(super) seq: u64,
+    pub(crate) seq: u64,
     /// When it was due, in nanoseconds since the run began.
-    pub(super) due_ns: u64,
+    pub(crate) due_ns: u64,
 }
 
 impl Run {
+    /// Creates a number. It needs no secret, and so no random number generator, which could fail.
+    pub(crate) fn new() -> Self {
+        let mut hasher = DefaultHasher::new();
+        (SystemTime::now(), std::process::id()).hash(&mut hasher);
+        Run(hasher.finish() as u32)
+    }
+
     /// The first bytes of all its probes.
-    pub(super) fn mark(self) -> [u8; MARK] {
+    pub(crate) fn mark(self) -> [u8; MARK] {
         let mut mark = [0; MARK];
         mark[..4].copy_from_slice(&MAGIC);
         mark[4..].copy_from_slice(&self.0.to_be_bytes());
@@ -43,12 +54,12 @@ impl Run {
 
     /// Writes the probe with this stamp, as long as the slice is.
     #[cfg(test)]
-    pub(super) fn write(self, stamp: Stamp, probe: &mut [u8]) {
+    pub(crate) fn write(self, stamp: Stamp, probe: &mut [u8]) {
         self.write_part(stamp, probe.len(), 0, probe);
     }
 
     /// Writes a part of the probe with this stamp and of `size` bytes: what stands from `offset` on.
-    pub(super) fn write_part(self, stamp: Stamp, size: usize, offset: usize, part: &mut [u8]) {
+    pub(crate) fn write_part(self, stamp: Stamp, size: usize, offset: usize, part: &mut [u8]) {
         let head = if size >= SPEAKS { HEAD } else { 0 };
         let (in_head, pattern) = part.split_at_mut(head.saturating_sub(offset).min(part.len()));
         let fields = [self.mark(), stamp.seq.to_be_bytes(), stamp.due_ns.to_be_bytes()];
@@ -71,7 +82,7 @@ impl Run {
     }
 
     /// The stamp that these bytes begin with, if they begin like a probe of this run.
-    pub(super) fn read(self, bytes: &[u8]) -> Option<Stamp> {
+    pub(crate) fn read(self, bytes: &[u8]) -> Option<Stamp> {
         let head: &[u8; HEAD] = bytes.first_chunk()?;
         let number = |at: usize| Some(u64::from_be_bytes(*head.get(at..)?.first_chunk()?));
         if !head.starts_with(&self.mark()) {

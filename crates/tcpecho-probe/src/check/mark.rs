@@ -1,7 +1,7 @@
 //! The mark that all probes of a run begin with, and finding it in a stream that is seen one byte at a time (Knuth,
 //! Morris, Pratt 1977).
 
-use crate::ping::probe::{MARK, Run};
+use crate::payload::{MARK, Run};
 
 #[derive(Debug)]
 pub(super) struct Mark {

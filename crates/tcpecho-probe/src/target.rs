@@ -12,23 +12,20 @@ use std::{
 };
 
 use rustix::event::PollFlags;
-use tcpecho::{Attempt, Ending};
+use tcpecho::{Attempt, Diagnosis, Ending, Evidence, ResolveError, Symptom, evidence::Phase};
 
-pub(super) use self::names::Name;
 use self::names::Names;
 use super::{
     event::{Cause, Event, Loss},
-    link::{Flight, Link, Way},
-    probe::{Run, Stamp},
+    link::{Flight, Link, LinkOptions},
+    payload::{Run, Stamp},
+    plan::{Destination, LARGEST_PROBE, MOST_CONNECTIONS, Mode, Plan},
     schedule::{Pace, Schedule},
     stats::{Outages, Stats},
 };
-use crate::tell::of_unresolved;
 
 /// Probes that may be under way at once, over one connection; then the next ones wait, and their time runs.
 const WINDOW: usize = 16384;
-/// Connections that may be under way at once, where each probe has its own.
-pub(super) const LINKS: usize = 256;
 /// Probes that become due in one turn of the loop; then the other targets have theirs.
 const TURN: usize = 256;
 /// Reads in one turn, over all connections.
@@ -37,41 +34,48 @@ const READS: usize = 4;
 const LAST_READS: usize = 64;
 /// What takes longer than this did not run: it was stopped, or no processor was free for it. Less than that is what a busy
 /// machine does to every program.
-pub(super) const TOLERANCE: Duration = Duration::from_millis(250);
+pub(crate) const TOLERANCE: Duration = Duration::from_millis(250);
 /// A name is looked up again when a connection is made and its addresses are older than this; or, where they do not
 /// answer, than the second.
 const FRESH: Duration = Duration::from_secs(5);
 const FRESH_IF_DEAD: Duration = Duration::from_secs(1);
 
-/// Which connection a probe goes over.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Mode {
-    /// One for all, made again when it breaks.
-    Stay,
-    /// Each has one of its own.
-    Reconnect,
-    /// The handshake is the probe.
-    Connect,
-}
-
 /// What all targets of a run share.
 #[derive(Debug, Clone)]
-pub(super) struct Rules {
-    pub(super) mode: Mode,
-    pub(super) pace: Pace,
-    pub(super) count: Option<u64>,
+pub(crate) struct Rules {
+    pub(crate) mode: Mode,
+    pub(crate) pace: Pace,
+    pub(crate) count: Option<u64>,
     /// Go on until so many are answered, not sent.
-    pub(super) until_answered: bool,
-    pub(super) timeout: Duration,
-    pub(super) size: usize,
-    pub(super) way: Way,
-    pub(super) run: Run,
+    pub(crate) until_answered: bool,
+    pub(crate) timeout: Duration,
+    pub(crate) size: usize,
+    pub(crate) link: LinkOptions,
+    pub(crate) run: Run,
     /// When the run began: what probes count their time from.
-    pub(super) origin: Instant,
+    pub(crate) origin: Instant,
     /// Keep the time of each probe.
-    pub(super) keep_times: bool,
+    pub(crate) keep_times: bool,
     /// Connections that may be under way at once, where each probe has its own.
-    pub(super) links: usize,
+    pub(crate) links: usize,
+}
+
+impl Rules {
+    pub(crate) fn new(plan: &Plan, origin: Instant) -> Self {
+        Rules {
+            mode: plan.mode,
+            pace: plan.pace,
+            count: plan.count,
+            until_answered: plan.deadline.is_some(),
+            timeout: plan.timeout,
+            size: plan.size.clamp(1, LARGEST_PROBE),
+            link: LinkOptions::of(plan),
+            run: Run::new(),
+            origin,
+            keep_times: plan.keep_times,
+            links: plan.connections.clamp(1, MOST_CONNECTIONS),
+        }
+    }
 }
 
 /// Probes that were lost since the last answer.
@@ -83,14 +87,14 @@ struct Missing {
 }
 
 #[derive(Debug)]
-pub(super) struct Target {
+pub struct Target {
     /// As it was typed.
-    pub(super) name: String,
-    pub(super) stats: Stats,
+    pub name: String,
+    pub stats: Stats,
     /// The time of each probe, where they are kept.
-    pub(super) times: Vec<Option<Duration>>,
-    /// What happened since somebody looked.
-    pub(super) events: Vec<Event>,
+    pub times: Vec<Option<Duration>>,
+    /// What happened since they were taken.
+    events: Vec<Event>,
     rules: Rules,
     names: Names,
     addrs: Vec<SocketAddr>,
@@ -115,14 +119,9 @@ pub(super) struct Target {
 }
 
 impl Target {
-    /// A target at these addresses, the first of which to answer is used; `looked_up` is what they were found by.
-    pub(super) fn new(
-        name: String,
-        looked_up: Option<Name>,
-        addrs: Vec<SocketAddr>,
-        rules: &Rules,
-        now: Instant,
-    ) -> Self {
+    /// Creates a target whose first probe is due when it is connected, or now.
+    pub(crate) fn new(destination: Destination, rules: &Rules, now: Instant) -> Self {
+        let Destination { name, looked_up, addrs } = destination;
         let most = rules.count.filter(|_| !rules.until_answered);
         let mut schedule = Schedule::new(rules.pace, most);
         if rules.mode != Mode::Stay {
@@ -151,22 +150,26 @@ impl Target {
     }
 
     /// The address in use, or to be tried next.
-    pub(super) fn addr(&self) -> Option<SocketAddr> {
+    #[must_use]
+    pub fn addr(&self) -> Option<SocketAddr> {
         self.addrs.first().copied()
     }
 
     /// Probes that are neither answered nor given up.
-    pub(super) fn under_way(&self) -> u64 {
+    #[must_use]
+    pub fn under_way(&self) -> u64 {
         self.links.iter().map(|link| link.under_way() as u64).sum()
     }
 
     /// Why nothing was answered.
-    pub(super) fn cause(&self) -> Option<&Cause> {
+    #[must_use]
+    pub fn cause(&self) -> Option<&Cause> {
         self.cause.as_ref().filter(|_| self.stats.received() == 0)
     }
 
     /// The outages so far, with one that goes on.
-    pub(super) fn outages(&self, now: Instant) -> Outages {
+    #[must_use]
+    pub fn outages(&self, now: Instant) -> Outages {
         let mut outages = self.stats.outages;
         if let Some(missing) = self.missing.as_ref().filter(|_| self.broken) {
             outages.add_unended(now.saturating_duration_since(missing.since));
@@ -175,12 +178,18 @@ impl Target {
     }
 
     /// When the first probe was due.
-    pub(super) fn start(&self) -> Option<Instant> {
+    #[must_use]
+    pub fn start(&self) -> Option<Instant> {
         self.schedule.start()
     }
 
+    /// Returns what happened since the last call.
+    pub(crate) fn take_events(&mut self) -> Vec<Event> {
+        std::mem::take(&mut self.events)
+    }
+
     /// All that was asked for is done.
-    pub(super) fn is_done(&self) -> bool {
+    pub(crate) fn is_done(&self) -> bool {
         let enough = self.rules.until_answered
             && self.rules.count.is_some_and(|count| self.stats.received() >= count);
         let settled = self.schedule.has_begun()
@@ -198,13 +207,13 @@ impl Target {
     }
 
     /// What to wait for.
-    pub(super) fn watched(&self) -> impl Iterator<Item = (BorrowedFd<'_>, PollFlags)> {
+    pub(crate) fn watched(&self) -> impl Iterator<Item = (BorrowedFd<'_>, PollFlags)> {
         let name = self.names.watched().map(|fd| (fd, PollFlags::IN));
         self.links.iter().flat_map(Link::watched).chain(name)
     }
 
     /// What poll said of those, in their order: it takes as many as there are.
-    pub(super) fn note_ready(&mut self, ready: &mut impl Iterator<Item = bool>) {
+    pub(crate) fn note_ready(&mut self, ready: &mut impl Iterator<Item = bool>) {
         for link in &mut self.links {
             link.note_ready(ready);
         }
@@ -213,7 +222,7 @@ impl Target {
     }
 
     /// When it has to be looked at, whatever the descriptors do.
-    pub(super) fn deadline(&self) -> Option<Instant> {
+    pub(crate) fn deadline(&self) -> Option<Instant> {
         let due = self.schedule.due().filter(|_| self.has_room());
         let links = self.links.iter().flat_map(|link| {
             let oldest = link.oldest().map(Flight::waited_for_from);
@@ -231,7 +240,7 @@ impl Target {
 
     /// This program did not run for `late` after it had something to do, and for `span` at most: that time is nobody
     /// else's.
-    pub(super) fn postpone(&mut self, span: Duration, late: Duration) {
+    pub(crate) fn postpone(&mut self, span: Duration, late: Duration) {
         self.schedule.postpone(late);
         for link in &mut self.links {
             link.postpone(span);
@@ -251,7 +260,7 @@ impl Target {
     }
 
     /// One turn: what came, what is due, what took too long.
-    pub(super) fn turn(&mut self, buffer: &mut [u8]) {
+    pub(crate) fn turn(&mut self, buffer: &mut [u8]) {
         self.began = Instant::now();
         self.look_up();
         self.proceed();
@@ -276,7 +285,7 @@ impl Target {
         while let Some(link) = self.links.get_mut(index) {
             let was_open = link.is_open();
             let now = Instant::now();
-            match link.proceed(&self.rules.way, now) {
+            match link.proceed(&self.rules.link, now) {
                 Ok(true) if !was_open => {
                     if self.opened(index) {
                         index += 1;
@@ -304,7 +313,7 @@ impl Target {
                 self.addrs = addrs;
             }
             Some(Err(error)) => {
-                self.events.push(Event::Unresolved(Box::new(of_unresolved(error))));
+                self.events.push(Event::Unresolved(Box::new(unresolved(error))));
             }
             None => {}
         }
@@ -414,8 +423,8 @@ impl Target {
         if self.rules.mode != Mode::Stay {
             self.names.ask(if self.broken { FRESH_IF_DEAD } else { FRESH }, now);
         }
-        let Rules { way, run, size, .. } = &self.rules;
-        Link::open(self.addrs.clone(), way, *run, *size, now)
+        let Rules { link: options, run, size, .. } = &self.rules;
+        Link::open(self.addrs.clone(), options, *run, *size, now)
     }
 
     /// Probes that are due.
@@ -486,6 +495,11 @@ impl Target {
             }
         }
     }
+}
+
+fn unresolved(error: ResolveError) -> Diagnosis {
+    let evidence = Evidence { phase: Phase::Resolve, ..Evidence::default() };
+    Diagnosis::of(&Symptom::Unresolved(error), &evidence)
 }
 
 /// Why a probe that has not been answered is lost, and how often something was sent again since somebody looked.

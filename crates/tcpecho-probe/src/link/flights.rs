@@ -7,34 +7,34 @@ use std::{
 
 use tcpecho_os::timestamping::{Report, Sent};
 
-use crate::ping::probe::Stamp;
+use crate::payload::Stamp;
 
 /// Lost probes that are remembered, so that a late answer is known for what it is.
 const REMEMBERED: usize = 4096;
 
 /// A probe under way.
 #[derive(Debug, Clone, Copy)]
-pub(in crate::ping) struct Flight {
-    pub(in crate::ping) stamp: Stamp,
-    pub(in crate::ping) due: Instant,
+pub(crate) struct Flight {
+    pub(crate) stamp: Stamp,
+    pub(crate) due: Instant,
     /// When it had its turn, which may be later.
-    pub(in crate::ping) begun: Instant,
+    pub(crate) begun: Instant,
     /// When the first of it was handed to the socket, and how many bytes had then been handed over in all.
     begun_sending: Option<(Instant, u64)>,
     /// When the last of it was.
-    pub(in crate::ping) sent: Option<Instant>,
+    pub(crate) sent: Option<Instant>,
     /// How many bytes had then been handed over in all.
     end: u64,
     /// When the kernel saw the first of it leave, and the last acknowledged; since the epoch.
     left: Option<Duration>,
     acknowledged: Option<Duration>,
     /// How long this program did not run while it was under way.
-    pub(in crate::ping) paused: Duration,
+    pub(crate) paused: Duration,
 }
 
 impl Flight {
     /// From when on it is waited for: when it was due, but for our own pauses.
-    pub(in crate::ping) fn waited_for_from(&self) -> Instant {
+    pub(crate) fn waited_for_from(&self) -> Instant {
         self.due.checked_add(self.paused).unwrap_or(self.due)
     }
 
@@ -44,7 +44,7 @@ impl Flight {
     }
 
     /// From when its first byte was sent to when its last came back; true if by the kernel's stamps.
-    pub(in crate::ping) fn rtt(&self, at: Instant, came: Option<Duration>) -> (Duration, bool) {
+    pub(crate) fn rtt(&self, at: Instant, came: Option<Duration>) -> (Duration, bool) {
         // The clock of the day may have been set between the two.
         let by_kernel = self.left.zip(came).and_then(|(left, came)| came.checked_sub(left));
         let by_us = || {
@@ -55,7 +55,7 @@ impl Flight {
     }
 
     /// From when the first of it left to when the last was acknowledged.
-    pub(in crate::ping) fn ack(&self) -> Option<Duration> {
+    pub(crate) fn ack(&self) -> Option<Duration> {
         self.acknowledged?.checked_sub(self.left?)
     }
 }

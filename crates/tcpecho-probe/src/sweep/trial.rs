@@ -2,61 +2,35 @@
 
 use std::{
     net::SocketAddr,
-    os::fd::AsFd,
     time::{Duration, Instant},
 };
 
-use nix::sys::signal::Signal;
 use rustix::{
-    event::{PollFd, PollFlags, Timespec, poll},
+    event::{PollFd, Timespec, poll},
     io::Errno,
 };
-use tcpecho::Attempt;
 use tcpecho_os::pause::Clocks;
 
-use super::super::{
+use super::Stop;
+use crate::{
+    control::{Command, SweepObserver},
     event::Broken,
-    link::{Brought, Link, Way},
-    probe::{Run, Stamp},
+    link::{Brought, Link, LinkOptions},
+    payload::{Run, Stamp},
+    step::{Fate, Step},
     target::TOLERANCE,
 };
-use crate::signals::Signals;
 
-/// Reads in one turn; then signals have theirs.
+/// Reads in one turn; then commands have theirs.
 const READS: usize = 4;
-
-/// What became of a probe.
-#[derive(Debug)]
-pub(super) enum Fate {
-    /// It came back whole.
-    Back { time: Duration, retransmits: u32 },
-    /// Nothing came in time.
-    Silence { acknowledged: Option<bool>, retransmits: u32 },
-    /// Something else came back.
-    Changed,
-    /// The connection ended.
-    Ended(Broken),
-}
-
-/// Why a sweep cannot go on.
-#[derive(Debug)]
-pub(super) enum Stop {
-    Signal(Signal),
-    /// The user's own deadline.
-    Deadline,
-    Unconnected(Vec<Attempt>),
-    /// Stdout takes nothing any more.
-    Unwritten,
-    Failed(&'static str, Errno),
-}
 
 /// How trials are made.
 pub(super) struct Trial<'a> {
     pub(super) addrs: Vec<SocketAddr>,
-    pub(super) way: &'a Way,
+    pub(super) options: &'a LinkOptions,
     pub(super) run: Run,
     pub(super) timeout: Duration,
-    pub(super) signals: &'a Signals,
+    pub(super) observer: &'a mut dyn SweepObserver,
     pub(super) deadline: Option<Instant>,
     pub(super) origin: Instant,
     pub(super) seq: u64,
@@ -67,10 +41,10 @@ impl Trial<'_> {
     /// A new connection for probes of this size.
     pub(super) fn connect(&mut self, size: usize) -> Result<Link, Stop> {
         let now = Instant::now();
-        let mut link = Link::open(self.addrs.clone(), self.way, self.run, size, now)
+        let mut link = Link::open(self.addrs.clone(), self.options, self.run, size, now)
             .map_err(Stop::Unconnected)?;
         loop {
-            if link.proceed(self.way, Instant::now()).map_err(Stop::Unconnected)? {
+            if link.proceed(self.options, Instant::now()).map_err(Stop::Unconnected)? {
                 return Ok(link);
             }
             let deadline = link.deadline();
@@ -137,28 +111,36 @@ impl Trial<'_> {
         Ok((if rested > span.saturating_add(TOLERANCE) { rested } else { span }, None))
     }
 
+    /// Reports a step.
+    pub(super) fn report(&mut self, step: &Step<'_>) -> Result<(), Stop> {
+        if self.observer.step(step).is_break() { Err(Stop::Caller) } else { Ok(()) }
+    }
+
     /// Until the connection has something to say, or the time has come.
-    fn wait(&self, link: &mut Link, until: Option<Instant>) -> Result<(), Stop> {
+    fn wait(&mut self, link: &mut Link, until: Option<Instant>) -> Result<(), Stop> {
         let until = until.into_iter().chain(self.deadline).min();
         let left = until.map(|until| until.saturating_duration_since(Instant::now()));
         let left = left.and_then(|left| Timespec::try_from(left).ok());
-        let signals = self.signals.as_fd();
-        let mut watched = vec![PollFd::new(&signals, PollFlags::IN)];
-        let of_link = link.watched();
-        watched.extend(of_link.map(|(fd, flags)| PollFd::from_borrowed_fd(fd, flags)));
+        let of_caller = self.observer.watched();
+        let callers = of_caller.len();
+        let all = of_caller.into_iter().chain(link.watched());
+        let mut watched: Vec<PollFd<'_>> =
+            all.map(|(fd, flags)| PollFd::from_borrowed_fd(fd, flags)).collect();
         match poll(&mut watched, left.as_ref()) {
             Ok(_) | Err(Errno::INTR) => {}
             Err(errno) => return Err(Stop::Failed("poll", errno)),
         }
         let ready: Vec<bool> = watched.iter().map(|fd| !fd.revents().is_empty()).collect();
-        link.note_ready(&mut ready.into_iter().skip(1));
-        while let Some(signal) = self.signals.next() {
-            match signal {
-                Signal::SIGQUIT | Signal::SIGWINCH | Signal::SIGCONT => {}
-                Signal::SIGTSTP => {
-                    let _ = Signals::suspend();
+        let (of_caller, of_link) = ready.split_at(callers);
+        self.observer.on_ready(of_caller);
+        link.note_ready(&mut of_link.iter().copied());
+        while let Some(command) = self.observer.next_command() {
+            match command {
+                Command::Interim | Command::Continued => {}
+                Command::Suspend => {
+                    let _ = self.observer.suspend();
                 }
-                signal => return Err(Stop::Signal(signal)),
+                Command::Stop => return Err(Stop::Caller),
             }
         }
         match self.deadline {

@@ -10,7 +10,7 @@ use tcpecho::{Attempt, Diagnosis, Ending};
 
 /// One thing that happened.
 #[derive(Debug)]
-pub(super) enum Event {
+pub enum Event {
     /// A connection came about; `again` if there had been one before.
     Connected(Connected),
     /// No address could be connected to.
@@ -38,67 +38,89 @@ pub(super) enum Event {
     Outage { first: u64, lost: u64, span: Duration, end: Option<Instant> },
 }
 
+/// Why this process did not run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Pause {
+    /// A timer was late, or the clocks show that the machine was suspended.
+    Noticed(tcpecho_os::pause::Pause),
+    /// The caller suspended the process.
+    Suspended(Duration),
+    /// Others stopped the process, for at most this time.
+    Stopped(Duration),
+}
+
+impl Pause {
+    /// Returns how long it was; for [`Pause::Stopped`], at most.
+    #[must_use]
+    pub fn length(&self) -> Duration {
+        match self {
+            Pause::Noticed(pause) => pause.length(),
+            Pause::Suspended(span) | Pause::Stopped(span) => *span,
+        }
+    }
+}
+
 /// Why nothing is answered: the call that showed it, and what it means.
 #[derive(Debug, Clone)]
-pub(super) struct Cause {
-    pub(super) op: &'static str,
-    pub(super) addr: Option<SocketAddr>,
-    pub(super) errno: Option<Errno>,
-    pub(super) diagnosis: Diagnosis,
+pub struct Cause {
+    pub op: &'static str,
+    pub addr: Option<SocketAddr>,
+    pub errno: Option<Errno>,
+    pub diagnosis: Diagnosis,
 }
 
 #[derive(Debug)]
-pub(super) struct Connected {
-    pub(super) peer: SocketAddr,
-    pub(super) local: SocketAddr,
-    pub(super) took: Duration,
+pub struct Connected {
+    pub peer: SocketAddr,
+    pub local: SocketAddr,
+    pub took: Duration,
     /// How often the SYN was sent again.
-    pub(super) retransmits: u32,
-    pub(super) again: bool,
+    pub retransmits: u32,
+    pub again: bool,
     /// Addresses tried before.
-    pub(super) failures: Vec<Attempt>,
+    pub failures: Vec<Attempt>,
     /// Why the kernel's stamps are not to be had, if they were wanted.
-    pub(super) no_stamps: Option<Errno>,
+    pub no_stamps: Option<Errno>,
     /// The kernel's stamps are on.
-    pub(super) stamps: bool,
+    pub stamps: bool,
 }
 
 #[derive(Debug)]
-pub(super) struct Answer {
-    pub(super) seq: u64,
-    pub(super) bytes: usize,
-    pub(super) peer: SocketAddr,
+pub struct Answer {
+    pub seq: u64,
+    pub bytes: usize,
+    pub peer: SocketAddr,
     /// It came after the reply timeout.
-    pub(super) late: bool,
+    pub late: bool,
     /// From when it was due, by our clock.
-    pub(super) time: Duration,
+    pub time: Duration,
     /// From when its first byte was sent to when its last came back.
-    pub(super) rtt: Duration,
+    pub rtt: Duration,
     /// `rtt` is from its first packet's leaving to its last one's coming in, by the kernel's stamps.
-    pub(super) by_kernel: bool,
+    pub by_kernel: bool,
     /// From its first packet's leaving to the acknowledgement of its last byte by the peer's kernel.
-    pub(super) ack: Option<Duration>,
+    pub ack: Option<Duration>,
     /// The handshake, where the probe had one of its own.
-    pub(super) connect: Option<Duration>,
+    pub connect: Option<Duration>,
     /// What the kernel knows of the connection.
-    pub(super) kernel: Option<Kernel>,
+    pub kernel: Option<Kernel>,
     /// How long this program did not run while it was under way: its times tell nothing of the server.
-    pub(super) paused: Duration,
+    pub paused: Duration,
 }
 
 /// TCP_INFO at the answer.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Kernel {
-    pub(super) srtt: Duration,
+pub struct Kernel {
+    pub srtt: Duration,
     /// None before its first sample, and where the kernel does not tell.
-    pub(super) min_rtt: Option<Duration>,
+    pub min_rtt: Option<Duration>,
     /// Segments sent again since the last time somebody looked.
-    pub(super) retransmits: u32,
+    pub retransmits: u32,
 }
 
 /// Why a probe is lost.
 #[derive(Debug, Clone, Copy)]
-pub(super) enum Loss {
+pub enum Loss {
     /// No answer for so long. Whether the peer's kernel has acknowledged it, where that is known, and how often something was sent again.
     Silence { waited: Duration, acknowledged: Option<bool>, retransmits: u32 },
     /// The connection ended so, or could not be made.
@@ -110,29 +132,29 @@ pub(super) enum Loss {
 }
 
 #[derive(Debug)]
-pub(super) struct Broken {
-    pub(super) peer: SocketAddr,
+pub struct Broken {
+    pub peer: SocketAddr,
     /// What that means, in the light of what was known.
-    pub(super) diagnosis: Box<Diagnosis>,
-    pub(super) op: &'static str,
+    pub diagnosis: Box<Diagnosis>,
+    pub op: &'static str,
     /// None for end of file.
-    pub(super) errno: Option<Errno>,
+    pub errno: Option<Errno>,
     /// How long it had lasted.
-    pub(super) lasted: Duration,
+    pub lasted: Duration,
 }
 
 impl Broken {
-    pub(super) fn ending(&self) -> Ending {
+    pub fn ending(&self) -> Ending {
         self.diagnosis.ending
     }
 
     /// What the call said.
-    pub(super) fn said(&self) -> String {
+    pub fn said(&self) -> String {
         self.errno.map_or("end of file".into(), tcpecho::words)
     }
 
     /// What was seen, in few words.
-    pub(super) fn seen(&self) -> String {
+    pub fn seen(&self) -> String {
         let Broken { peer, op, lasted, .. } = self;
         format!("{op} {peer}: {} after {}", self.said(), tcpecho::show_duration(*lasted))
     }

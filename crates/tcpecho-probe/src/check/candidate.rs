@@ -1,7 +1,7 @@
 //! Bytes that may be the answer to one probe, compared with it as they come.
 
 use super::{Found, mark::Mark};
-use crate::ping::probe::{MARK, Run, Stamp};
+use crate::payload::{MARK, Run, Stamp};
 
 /// Compared at once, at most.
 const PIECE: usize = 4096;

@@ -9,45 +9,45 @@ const DIGITS: u8 = 3;
 
 /// Everything counted of one target. Each probe has one fate: answered, late, corrupted, refused or lost.
 #[derive(Debug, Default)]
-pub(super) struct Stats {
+pub struct Stats {
     /// Probes that were due and had their turn.
-    pub(super) transmitted: u64,
+    pub transmitted: u64,
     /// Came back whole and in time.
-    pub(super) answered: u64,
+    pub answered: u64,
     /// Came back whole, but after the reply timeout.
-    pub(super) late: u64,
+    pub late: u64,
     /// Came back with a byte changed or missing.
-    pub(super) corrupted: u64,
+    pub corrupted: u64,
     /// RST answered the SYN (`--connect`).
-    pub(super) refused: u64,
+    pub refused: u64,
     /// Never came back, as far as is known.
-    pub(super) lost: u64,
+    pub lost: u64,
     /// Came back once more.
-    pub(super) doubled: u64,
+    pub doubled: u64,
     /// Bytes that belonged to no probe.
-    pub(super) foreign_bytes: u64,
+    pub foreign_bytes: u64,
     /// Segments that the kernel sent again.
-    pub(super) retransmits: u64,
+    pub retransmits: u64,
     /// Connections that came about.
-    pub(super) connections: u64,
+    pub connections: u64,
     /// Connections that broke.
-    pub(super) breaks: u64,
-    pub(super) outages: Outages,
+    pub breaks: u64,
+    pub outages: Outages,
     /// From when a probe was due to its answer.
-    pub(super) time: Series,
+    pub time: Series,
     /// From when its first byte was sent to when its last came back; by the kernel's stamps where they are known.
-    pub(super) rtt: Series,
+    pub rtt: Series,
     /// Of those, how many by the kernel's.
-    pub(super) by_kernel: u64,
+    pub by_kernel: u64,
     /// Handshakes.
-    pub(super) connect: Series,
+    pub connect: Series,
     jitter_ns: f64,
     previous: Option<Duration>,
 }
 
 impl Stats {
     /// The answer to a probe, in time or late.
-    pub(super) fn answer(&mut self, time: Duration, rtt: Duration, by_kernel: bool) {
+    pub(crate) fn answer(&mut self, time: Duration, rtt: Duration, by_kernel: bool) {
         self.time.record(time);
         self.rtt.record(rtt);
         self.by_kernel += u64::from(by_kernel);
@@ -59,17 +59,17 @@ impl Stats {
     }
 
     /// Interarrival jitter (RFC 3550, 6.4.1) of the round trips.
-    pub(super) fn jitter(&self) -> Duration {
+    pub fn jitter(&self) -> Duration {
         Duration::from_nanos(self.jitter_ns as u64)
     }
 
     /// Answers of which no time is known, because this program did not run while they were under way.
-    pub(super) fn untimed(&self) -> u64 {
+    pub fn untimed(&self) -> u64 {
         self.received().saturating_sub(self.time.count())
     }
 
     /// Came back whole, whenever.
-    pub(super) fn received(&self) -> u64 {
+    pub fn received(&self) -> u64 {
         self.answered + self.late
     }
 
@@ -79,7 +79,7 @@ impl Stats {
     }
 
     /// Of the probes that are settled, how many percent did not come back whole.
-    pub(super) fn loss_percent(&self) -> f64 {
+    pub fn loss_percent(&self) -> f64 {
         match self.settled() {
             0 => 0.0,
             settled => (settled - self.received()) as f64 * 100.0 / settled as f64,
@@ -89,24 +89,24 @@ impl Stats {
 
 /// Times without an answer around a broken connection or a failed attempt.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Outages {
-    pub(super) count: u64,
-    pub(super) all: Duration,
-    pub(super) longest: Duration,
+pub struct Outages {
+    pub count: u64,
+    pub all: Duration,
+    pub longest: Duration,
     /// The last of them, where no answer has ended it.
-    pub(super) unended: Option<Duration>,
+    pub unended: Option<Duration>,
 }
 
 impl Outages {
     /// One that an answer has ended.
-    pub(super) fn add(&mut self, span: Duration) {
+    pub(crate) fn add(&mut self, span: Duration) {
         self.count += 1;
         self.all = self.all.saturating_add(span);
         self.longest = self.longest.max(span);
     }
 
     /// One that goes on.
-    pub(super) fn add_unended(&mut self, span: Duration) {
+    pub(crate) fn add_unended(&mut self, span: Duration) {
         self.add(span);
         self.unended = Some(span);
     }
@@ -114,7 +114,7 @@ impl Outages {
 
 /// Times of one kind.
 #[derive(Debug)]
-pub(super) struct Series {
+pub struct Series {
     histogram: Option<Histogram<u64>>,
     sum: f64,
     squares: f64,
@@ -132,7 +132,7 @@ impl Default for Series {
 }
 
 impl Series {
-    pub(super) fn record(&mut self, span: Duration) {
+    pub fn record(&mut self, span: Duration) {
         let nanos = u64::try_from(span.as_nanos()).unwrap_or(u64::MAX);
         if let Some(histogram) = &mut self.histogram {
             // Memory may be short; sums and extremes are kept all the same.
@@ -145,38 +145,38 @@ impl Series {
         self.most = Some(self.most.map_or(span, |most| most.max(span)));
     }
 
-    pub(super) fn count(&self) -> u64 {
+    pub fn count(&self) -> u64 {
         self.count
     }
 
-    pub(super) fn min(&self) -> Duration {
+    pub fn min(&self) -> Duration {
         self.least.unwrap_or_default()
     }
 
-    pub(super) fn max(&self) -> Duration {
+    pub fn max(&self) -> Duration {
         self.most.unwrap_or_default()
     }
 
-    pub(super) fn mean(&self) -> Duration {
+    pub fn mean(&self) -> Duration {
         Duration::from_nanos((self.sum / self.count.max(1) as f64) as u64)
     }
 
     /// The root of the mean of the squares less the square of the mean, which ping(8) calls `mdev`.
-    pub(super) fn deviation(&self) -> Duration {
+    pub fn deviation(&self) -> Duration {
         let count = self.count.max(1) as f64;
         let mean = self.sum / count;
         Duration::from_nanos((self.squares / count - mean * mean).max(0.0).sqrt() as u64)
     }
 
     /// The time that so many percent did not exceed, within a thousandth.
-    pub(super) fn percentile(&self, percent: f64) -> Duration {
+    pub fn percentile(&self, percent: f64) -> Duration {
         let Some(histogram) = &self.histogram else { return Duration::default() };
         let nanos = histogram.value_at_percentile(percent);
         Duration::from_nanos(nanos).clamp(self.min(), self.max().max(self.min()))
     }
 
     /// How many were from `low` on and below `high`.
-    pub(super) fn between(&self, low: Duration, high: Duration) -> u64 {
+    pub fn between(&self, low: Duration, high: Duration) -> u64 {
         let nanos = |span: Duration| u64::try_from(span.as_nanos()).unwrap_or(u64::MAX);
         let (low, high) = (nanos(low), nanos(high).saturating_sub(1));
         let Some(histogram) = &self.histogram else { return 0 };

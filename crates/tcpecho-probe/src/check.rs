@@ -12,11 +12,11 @@ use self::{
     candidate::{Candidate, Kind},
     mark::{Mark, is_beginning},
 };
-use super::probe::{MARK, Run, SPEAKS, Stamp};
+use super::payload::{MARK, Run, SPEAKS, Stamp};
 
 /// What was found next.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Found {
+pub(crate) enum Found {
     /// A probe, every byte as it was sent.
     Whole(Stamp),
     /// A probe of which a byte was changed or is missing; the offset of the first such byte.
@@ -27,7 +27,7 @@ pub(super) enum Found {
 
 /// Takes apart what one connection brings.
 #[derive(Debug)]
-pub(super) struct Checker {
+pub(crate) struct Checker {
     run: Run,
     size: usize,
     mark: Mark,
@@ -62,7 +62,7 @@ enum Step {
 
 impl Checker {
     /// For probes of this size, at least one byte.
-    pub(super) fn new(run: Run, size: usize) -> Self {
+    pub(crate) fn new(run: Run, size: usize) -> Self {
         Checker {
             run,
             size: size.max(1),
@@ -78,7 +78,7 @@ impl Checker {
 
     /// The next thing found in `bytes`, from which what was looked at is taken away; `oldest` is the probe whose answer
     /// is due next. Call it until it finds nothing more.
-    pub(super) fn next(&mut self, bytes: &mut &[u8], oldest: Option<Stamp>) -> Option<Found> {
+    pub(crate) fn next(&mut self, bytes: &mut &[u8], oldest: Option<Stamp>) -> Option<Found> {
         if let Some(next) = self.next.take() {
             return Some(next);
         }
@@ -101,7 +101,7 @@ impl Checker {
     }
 
     /// What is left cannot become a probe any more: the connection has ended.
-    pub(super) fn rest(&mut self) -> Option<Found> {
+    pub(crate) fn rest(&mut self) -> Option<Found> {
         let left = std::mem::take(&mut self.kept);
         // The beginning of an answer is a loss, which is told elsewhere.
         let foreign = match std::mem::replace(&mut self.state, State::Start) {

@@ -1,7 +1,7 @@
 //! One connection, made and used without blocking: its probes under way, and what the kernel says of them.
 
 mod flights;
-mod way;
+mod options;
 
 use std::{
     collections::VecDeque,
@@ -26,11 +26,11 @@ use tcpecho_os::{
 };
 
 use self::flights::Flights;
-pub(super) use self::{flights::Flight, way::Way};
+pub(crate) use self::{flights::Flight, options::LinkOptions};
 use super::{
     check::{Checker, Found},
     event::{Broken, Kernel},
-    probe::{Run, Stamp},
+    payload::{Run, Stamp},
 };
 
 /// Bytes that are made at once to be sent.
@@ -55,7 +55,7 @@ enum Stage {
 
 /// What a connection brought.
 #[derive(Debug)]
-pub(super) enum Brought {
+pub(crate) enum Brought {
     /// A probe of which every byte is right, when it was read, and when the kernel saw its last segment come.
     Whole {
         flight: Option<Flight>,
@@ -74,20 +74,20 @@ pub(super) enum Brought {
 }
 
 #[derive(Debug)]
-pub(super) struct Link {
+pub(crate) struct Link {
     stage: Stage,
     /// The address connected to; before, the first that is tried.
-    pub(super) peer: SocketAddr,
-    pub(super) local: Option<SocketAddr>,
+    pub(crate) peer: SocketAddr,
+    pub(crate) local: Option<SocketAddr>,
     /// The handshake's time, once there was one; and whether this program was stopped during it.
-    pub(super) connect_time: Duration,
-    pub(super) paused: bool,
+    pub(crate) connect_time: Duration,
+    pub(crate) paused: bool,
     /// What was tried before.
-    pub(super) failures: Vec<Attempt>,
+    pub(crate) failures: Vec<Attempt>,
     /// Whether the kernel's stamps are on, or why not.
-    pub(super) stamps: Result<bool, Errno>,
+    pub(crate) stamps: Result<bool, Errno>,
     /// An answer came over it.
-    pub(super) has_answered: bool,
+    pub(crate) has_answered: bool,
     /// When it was connected, and when a byte last moved.
     since: Instant,
     moved: Instant,
@@ -110,15 +110,15 @@ pub(super) struct Link {
 
 impl Link {
     /// Begins to connect to one of these addresses; an error where all of them fail at once.
-    pub(super) fn open(
+    pub(crate) fn open(
         addrs: Vec<SocketAddr>,
-        way: &Way,
+        options: &LinkOptions,
         run: Run,
         size: usize,
         now: Instant,
     ) -> Result<Self, Vec<Attempt>> {
         let peer = *addrs.first().ok_or_else(Vec::new)?;
-        let stage = match HappyEyeballs::new(addrs, way.options.clone()).on_ready(now) {
+        let stage = match HappyEyeballs::new(addrs, options.connect.clone()).on_ready(now) {
             Progress::Pending(attempts) => Stage::Connecting(Box::new(attempts)),
             Progress::Connected(connection) => Stage::Connected(connection),
             Progress::Failed(failures) => return Err(failures),
@@ -145,21 +145,21 @@ impl Link {
             checker: Checker::new(run, size),
             run,
             retransmits: 0,
-            user_timeout: way.options.user_timeout.unwrap_or_default(),
-            facts: Arc::clone(&way.facts),
+            user_timeout: options.connect.user_timeout.unwrap_or_default(),
+            facts: Arc::clone(&options.facts),
         })
     }
 
-    pub(super) fn is_open(&self) -> bool {
+    pub(crate) fn is_open(&self) -> bool {
         matches!(self.stage, Stage::Open(_))
     }
 
-    pub(super) fn is_connecting(&self) -> bool {
+    pub(crate) fn is_connecting(&self) -> bool {
         matches!(self.stage, Stage::Connecting(_) | Stage::Connected(_))
     }
 
     /// When the attempts to connect have to be looked at.
-    pub(super) fn deadline(&self) -> Option<Instant> {
+    pub(crate) fn deadline(&self) -> Option<Instant> {
         match &self.stage {
             Stage::Connecting(attempts) => attempts.deadline(),
             Stage::Connected(_) => Some(self.since),
@@ -168,7 +168,7 @@ impl Link {
     }
 
     /// What to wait for.
-    pub(super) fn watched(&self) -> impl Iterator<Item = (BorrowedFd<'_>, PollFlags)> {
+    pub(crate) fn watched(&self) -> impl Iterator<Item = (BorrowedFd<'_>, PollFlags)> {
         let (attempts, open) = match &self.stage {
             Stage::Connecting(attempts) => (Some(attempts), None),
             Stage::Open(fd) => (None, Some(fd.as_fd())),
@@ -182,24 +182,24 @@ impl Link {
     }
 
     /// What poll said of those, in their order: it takes as many as there are.
-    pub(super) fn note_ready(&mut self, ready: &mut impl Iterator<Item = bool>) {
+    pub(crate) fn note_ready(&mut self, ready: &mut impl Iterator<Item = bool>) {
         let count = self.watched().count();
         let ready = ready.by_ref().take(count).fold(false, |any, ready| any | ready);
         self.ready |= ready;
     }
 
     /// Something may have come, although poll has not said so yet.
-    pub(super) fn look_again(&mut self) {
+    pub(crate) fn look_again(&mut self) {
         self.ready = true;
     }
 
     /// Whether it has something to bring.
-    pub(super) fn is_ready(&self) -> bool {
+    pub(crate) fn is_ready(&self) -> bool {
         self.ready && self.is_open()
     }
 
     /// This program did not run for so long: that time is nobody else's.
-    pub(super) fn postpone(&mut self, span: Duration) {
+    pub(crate) fn postpone(&mut self, span: Duration) {
         self.flights.postpone(span);
         if let Stage::Connecting(attempts) = &mut self.stage {
             attempts.postpone(span);
@@ -208,7 +208,11 @@ impl Link {
     }
 
     /// True when it is connected; an error when no address is left.
-    pub(super) fn proceed(&mut self, way: &Way, now: Instant) -> Result<bool, Vec<Attempt>> {
+    pub(crate) fn proceed(
+        &mut self,
+        options: &LinkOptions,
+        now: Instant,
+    ) -> Result<bool, Vec<Attempt>> {
         if !self.is_connecting() {
             return Ok(self.is_open());
         }
@@ -228,7 +232,7 @@ impl Link {
                 self.connect_time = connection.connect_time;
                 self.failures = std::mem::take(&mut connection.failed);
                 (self.since, self.moved, self.ready) = (now, now, true);
-                if way.stamps {
+                if options.stamps {
                     self.stamps = timestamping::enable(&connection).map(|()| true);
                 }
                 self.stage = Stage::Open(connection.into());
@@ -238,7 +242,7 @@ impl Link {
     }
 
     /// No address is waited for any longer.
-    pub(super) fn give_up(&mut self, now: Instant) -> Vec<Attempt> {
+    pub(crate) fn give_up(&mut self, now: Instant) -> Vec<Attempt> {
         match std::mem::replace(&mut self.stage, Stage::Failed) {
             Stage::Connecting(attempts) => attempts.give_up(now),
             _ => Vec::new(),
@@ -254,28 +258,28 @@ impl Link {
     }
 
     /// A probe is due.
-    pub(super) fn add(&mut self, stamp: Stamp, due: Instant) {
+    pub(crate) fn add(&mut self, stamp: Stamp, due: Instant) {
         self.flights.add(stamp, due);
     }
 
     /// Probes under way.
-    pub(super) fn under_way(&self) -> usize {
+    pub(crate) fn under_way(&self) -> usize {
         self.flights.under_way()
     }
 
     /// The oldest of them.
-    pub(super) fn oldest(&self) -> Option<&Flight> {
+    pub(crate) fn oldest(&self) -> Option<&Flight> {
         self.flights.oldest()
     }
 
     /// The same; from now on it is missed.
-    pub(super) fn miss(&mut self) -> Option<Flight> {
+    pub(crate) fn miss(&mut self) -> Option<Flight> {
         let begun = self.sending.map(|(stamp, _)| stamp.seq);
         self.flights.miss(begun)
     }
 
     /// All that were under way.
-    pub(super) fn take_under_way(&mut self) -> VecDeque<Flight> {
+    pub(crate) fn take_under_way(&mut self) -> VecDeque<Flight> {
         self.flights.take_under_way()
     }
 
@@ -284,7 +288,7 @@ impl Link {
     }
 
     /// Sends what is due, as far as the socket takes it, or about a turn of it.
-    pub(super) fn send(&mut self) -> Result<(), Broken> {
+    pub(crate) fn send(&mut self) -> Result<(), Broken> {
         let Stage::Open(fd) = &self.stage else { return Ok(()) };
         let end = self.written.saturating_add(TURN as u64);
         while self.written < end {
@@ -335,7 +339,7 @@ impl Link {
 
     /// Reads what has come, `reads` times at most. An error is the end of the connection; what it brought before stands
     /// in `brought`.
-    pub(super) fn receive(
+    pub(crate) fn receive(
         &mut self,
         buffer: &mut [u8],
         brought: &mut Vec<Brought>,
@@ -417,7 +421,7 @@ impl Link {
     }
 
     /// TCP_INFO, and retransmissions since this was last asked.
-    pub(super) fn kernel(&mut self) -> Option<Kernel> {
+    pub(crate) fn kernel(&mut self) -> Option<Kernel> {
         let info = self.info()?;
         let before = std::mem::replace(&mut self.retransmits, info.total_retrans);
         let min = info.min_rtt_us.filter(|&us| us != u32::MAX);
@@ -428,12 +432,12 @@ impl Link {
         })
     }
 
-    pub(super) fn info(&self) -> Option<TcpInfo> {
+    pub(crate) fn info(&self) -> Option<TcpInfo> {
         tcp_info(self.fd()?).ok()
     }
 
     /// Whether the peer's kernel has acknowledged this probe, as far as the send queue tells.
-    pub(super) fn has_acknowledged(&self, flight: &Flight) -> Option<bool> {
+    pub(crate) fn has_acknowledged(&self, flight: &Flight) -> Option<bool> {
         flight.sent?;
         let queued = tcpecho_os::socket::unsent(self.fd()?).ok()?;
         Some(self.written.saturating_sub(queued.into()) >= flight.end())
@@ -453,7 +457,7 @@ impl Link {
     }
 
     /// What it means that nothing comes back.
-    pub(super) fn silence(&self, now: Instant) -> Diagnosis {
+    pub(crate) fn silence(&self, now: Instant) -> Diagnosis {
         let waited = now.saturating_duration_since(self.moved);
         self.diagnose("recv", &Symptom::Silence(waited), None)
     }

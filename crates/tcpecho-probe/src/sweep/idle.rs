@@ -4,12 +4,8 @@ use std::time::Duration;
 
 use tcpecho::Ending;
 
-use super::{
-    Finding, Writer,
-    search::Search,
-    trial::{Fate, Stop, Trial},
-};
-use crate::ping::words::ms;
+use super::{Finding, Stop, search::Search, trial::Trial};
+use crate::step::{Fate, Seen, Step, Tried};
 
 /// The first idle time, in milliseconds.
 const FIRST_MS: u64 = 1000;
@@ -18,12 +14,7 @@ const PRECISION: u64 = 20;
 const GRAIN_MS: u64 = 50;
 
 /// Tries idle times up to `most`.
-pub(super) fn sweep(
-    trial: &mut Trial<'_>,
-    most: Duration,
-    size: usize,
-    writer: &mut Writer<'_>,
-) -> Result<Finding, Stop> {
+pub(super) fn sweep(trial: &mut Trial<'_>, most: Duration, size: usize) -> Result<Finding, Stop> {
     let most = u64::try_from(most.as_millis()).unwrap_or(u64::MAX);
     let mut search = Search::new(FIRST_MS, most, PRECISION, GRAIN_MS);
     let mut how = None;
@@ -37,22 +28,21 @@ pub(super) fn sweep(
         }
         let (at, broken) = trial.rest(&mut link, idle)?;
         if let Some(broken) = broken {
-            let (word, op, said) = (broken.ending(), broken.op, broken.said());
-            writer.step(idle_ms, false, &format!("{word} after {} ms: {op}: {said}", ms(at)))?;
-            return Ok(Finding::Idle { alive: at, dead: Some(at), how: Some(word_of(word)) });
+            let seen = Seen::EndedIdle { after: at, broken: &broken };
+            trial.report(&Step { tried: Tried::Idle(idle), holds: false, seen })?;
+            let how = Some(word_of(broken.ending()));
+            return Ok(Finding::Idle { alive: at, dead: Some(at), how });
         }
         // It may have been idle for longer than was wanted.
         let idle_ms = u64::try_from(at.as_millis()).unwrap_or(u64::MAX).max(idle_ms);
         let fate = trial.probe(&mut link)?;
         match &fate {
-            Fate::Back { time, .. } => {
+            Fate::Back { .. } => {
                 search.holds(idle_ms);
-                writer.step(idle_ms, true, &format!("alive, time={} ms", ms(*time)))?;
             }
             Fate::Changed => return Ok(Finding::Dead(fate)),
             Fate::Silence { .. } | Fate::Ended(_) => {
                 search.fails(idle_ms);
-                writer.step(idle_ms, false, &format!("dead: {}", super::words(&fate)))?;
                 how = Some(match &fate {
                     Fate::Ended(broken) if broken.ending() == Ending::Reset => "reset on use",
                     Fate::Ended(broken) => broken.ending().word(),
@@ -60,6 +50,9 @@ pub(super) fn sweep(
                 });
             }
         }
+        let tried = Tried::Idle(Duration::from_millis(idle_ms));
+        let holds = matches!(fate, Fate::Back { .. });
+        trial.report(&Step { tried, holds, seen: Seen::Probe(&fate) })?;
     }
     let dead = search.bad().map(Duration::from_millis);
     Ok(Finding::Idle { alive: Duration::from_millis(search.good()), dead, how })

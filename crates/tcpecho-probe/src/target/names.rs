@@ -6,18 +6,15 @@ use std::{
     time::{Duration, Instant},
 };
 
-use tcpecho::{Endpoint, Family, ResolveError};
+use tcpecho::{
+    ResolveError,
+    lookup::{Lookup, is_address},
+};
 
-use crate::lookup::{Lookup, is_address};
+use crate::plan::Name;
 
 /// A connection waits so long for the name, and then is made to an address that is known.
 const PATIENCE: Duration = Duration::from_secs(1);
-
-#[derive(Debug, Clone)]
-pub(in crate::ping) struct Name {
-    pub(in crate::ping) endpoint: Endpoint,
-    pub(in crate::ping) family: Family,
-}
 
 #[derive(Debug)]
 pub(super) struct Names {

@@ -4,17 +4,17 @@ use std::time::Instant;
 
 use tcpecho::{Diagnosis, Ending, Evidence, Symptom, evidence::Phase};
 
-use super::{Missing, Mode, TURN, Target};
-use crate::ping::{
+use super::{Missing, TURN, Target};
+use crate::{
     event::{Cause, Event, Loss},
     link::{Flight, Link},
-    words::counted,
+    plan::Mode,
 };
 
 impl Target {
     /// Nothing more will be sent or received. A probe that has waited longer than any answer took is lost, and so is
     /// everything where there was no answer; the others are under way.
-    pub(in crate::ping) fn finish(&mut self, buffer: &mut [u8]) {
+    pub(crate) fn finish(&mut self, buffer: &mut [u8]) {
         // What has come by now is an answer, although nobody has looked yet.
         self.began = Instant::now();
         self.proceed();
@@ -78,8 +78,10 @@ impl Target {
     fn different(&self) -> Diagnosis {
         let (foreign, corrupted) = (self.stats.foreign_bytes, self.stats.corrupted);
         let words = match corrupted {
-            0 => format!("{} came that belong to no probe", counted(foreign, "byte", "bytes")),
-            _ => format!("{} came back changed", counted(corrupted, "probe", "probes")),
+            0 if foreign == 1 => "1 byte came that belongs to no probe".into(),
+            0 => format!("{foreign} bytes came that belong to no probe"),
+            1 => "1 probe came back changed".into(),
+            _ => format!("{corrupted} probes came back changed"),
         };
         let evidence = Evidence {
             phase: Phase::Receive,

@@ -8,7 +8,7 @@ const PAUSE: Duration = Duration::from_millis(10);
 
 /// What decides when the next probe is due.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Pace {
+pub enum Pace {
     /// One in each interval, whatever becomes of the others.
     Every(Duration),
     /// Once the one before is settled, but not sooner than so long after that was due.
@@ -19,7 +19,7 @@ pub(super) enum Pace {
 
 /// When the probes of one target are due.
 #[derive(Debug)]
-pub(super) struct Schedule {
+pub(crate) struct Schedule {
     pace: Pace,
     most: Option<u64>,
     taken: u64,
@@ -31,38 +31,38 @@ pub(super) struct Schedule {
 
 impl Schedule {
     /// For so many probes, or without end.
-    pub(super) fn new(pace: Pace, most: Option<u64>) -> Self {
+    pub(crate) fn new(pace: Pace, most: Option<u64>) -> Self {
         Schedule { pace, most, taken: 0, start: None, due: None, last: None }
     }
 
     /// The first is due now.
-    pub(super) fn begin(&mut self, now: Instant) {
+    pub(crate) fn begin(&mut self, now: Instant) {
         if self.start.is_none() {
             (self.start, self.due) = (Some(now), Some(now));
         }
     }
 
-    pub(super) fn has_begun(&self) -> bool {
+    pub(crate) fn has_begun(&self) -> bool {
         self.start.is_some()
     }
 
     /// When the first was due.
-    pub(super) fn start(&self) -> Option<Instant> {
+    pub(crate) fn start(&self) -> Option<Instant> {
         self.start
     }
 
     /// No more will be due.
-    pub(super) fn is_over(&self) -> bool {
+    pub(crate) fn is_over(&self) -> bool {
         self.most.is_some_and(|most| self.taken >= most)
     }
 
     /// When the next is due, as far as that is known.
-    pub(super) fn due(&self) -> Option<Instant> {
+    pub(crate) fn due(&self) -> Option<Instant> {
         if self.is_over() { None } else { self.due }
     }
 
     /// The next is on its way: its number, from 1, and when it was due.
-    pub(super) fn take(&mut self) -> Option<(u64, Instant)> {
+    pub(crate) fn take(&mut self) -> Option<(u64, Instant)> {
         let (start, due) = (self.start?, self.due()?);
         self.taken += 1;
         self.last = Some(due);
@@ -75,14 +75,14 @@ impl Schedule {
     }
 
     /// This program did not run for so long: what would have been due meanwhile is due later.
-    pub(super) fn postpone(&mut self, span: Duration) {
+    pub(crate) fn postpone(&mut self, span: Duration) {
         for at in [&mut self.start, &mut self.due, &mut self.last].into_iter().flatten() {
             *at = at.checked_add(span).unwrap_or(*at);
         }
     }
 
     /// Takes all that was due before `now`, if none was taken before; how many.
-    pub(super) fn take_overdue(&mut self, now: Instant) -> u64 {
+    pub(crate) fn take_overdue(&mut self, now: Instant) -> u64 {
         let (Some(start), Some(due)) = (self.start, self.due()) else { return 0 };
         if due >= now || self.taken > 0 {
             return 0;
@@ -100,14 +100,14 @@ impl Schedule {
     }
 
     /// The last one taken has found no connection, or lost it: that is known at once, and is no reason to hurry.
-    pub(super) fn failed(&mut self, now: Instant) {
+    pub(crate) fn failed(&mut self, now: Instant) {
         if let (Some(last), Pace::Settled(least)) = (self.last, self.pace) {
             self.due = last.checked_add(least.max(PAUSE)).map(|due| due.max(now));
         }
     }
 
     /// The last one taken has been answered, or its time is over.
-    pub(super) fn settled(&mut self, now: Instant) {
+    pub(crate) fn settled(&mut self, now: Instant) {
         let Some(last) = self.last else { return };
         match self.pace {
             Pace::Every(_) => {}

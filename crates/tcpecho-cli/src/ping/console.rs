@@ -1,0 +1,115 @@
+//! What the loop needs of a terminal: stdout and signals.
+
+use std::{
+    os::fd::{AsFd, BorrowedFd},
+    time::Instant,
+};
+
+use nix::sys::signal::Signal;
+use rustix::event::PollFlags;
+use tcpecho_probe::{Command, Control, Event, Observer, Pause, Target};
+
+use super::tell::Teller;
+use crate::{
+    output::{OutputBuffer, Unwritten},
+    signals::Signals,
+};
+
+/// Why the run was stopped before its end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Stopped {
+    Signal(Signal),
+    /// Stdout takes nothing any more.
+    Unwritten(Unwritten),
+}
+
+/// Prints what happens, and turns signals into commands.
+pub(super) struct Console<'a, 'p> {
+    signals: &'a Signals,
+    output: &'a mut OutputBuffer,
+    pub(super) teller: Teller<'p>,
+    pub(super) stopped: Option<Stopped>,
+}
+
+impl<'a, 'p> Console<'a, 'p> {
+    pub(super) fn new(
+        signals: &'a Signals,
+        output: &'a mut OutputBuffer,
+        teller: Teller<'p>,
+    ) -> Self {
+        Console { signals, output, teller, stopped: None }
+    }
+
+    fn stop(&mut self, why: Stopped) -> Option<Command> {
+        self.stopped = Some(why);
+        Some(Command::Stop)
+    }
+
+    /// Nobody reads what is printed.
+    fn is_unread(&self) -> bool {
+        matches!(self.stopped, Some(Stopped::Unwritten(_) | Stopped::Signal(Signal::SIGPIPE)))
+    }
+}
+
+impl Control for Console<'_, '_> {
+    fn watched(&self) -> Vec<(BorrowedFd<'_>, PollFlags)> {
+        vec![(self.output.as_fd(), self.output.interest()), (self.signals.as_fd(), PollFlags::IN)]
+    }
+
+    fn on_ready(&mut self, ready: &[bool]) {
+        if ready.first() == Some(&true) {
+            self.output.on_ready();
+        }
+    }
+
+    fn next_command(&mut self) -> Option<Command> {
+        if let Err(why) = self.output.check() {
+            return self.stop(Stopped::Unwritten(why));
+        }
+        loop {
+            match self.signals.next()? {
+                Signal::SIGWINCH => self.teller.resized(),
+                Signal::SIGQUIT => return Some(Command::Interim),
+                Signal::SIGTSTP => return Some(Command::Suspend),
+                Signal::SIGCONT => {
+                    self.teller.enter_screen(self.output);
+                    return Some(Command::Continued);
+                }
+                signal => return self.stop(Stopped::Signal(signal)),
+            }
+        }
+    }
+
+    /// The terminal is as it was while this program is stopped.
+    fn suspend(&mut self) -> bool {
+        self.teller.leave_screen(self.output);
+        let _ = self.output.poll_now();
+        let suspended = Signals::suspend().is_ok();
+        self.teller.enter_screen(self.output);
+        suspended
+    }
+}
+
+impl Observer for Console<'_, '_> {
+    fn event(&mut self, target: &str, event: &Event) {
+        if !self.is_unread() {
+            self.teller.tell(target, event, self.output);
+        }
+    }
+
+    fn paused(&mut self, pause: Pause) {
+        self.teller.paused(pause, self.output);
+    }
+
+    fn turn(&mut self, targets: &[Target], now: Instant) {
+        self.teller.redraw(targets, now, self.output);
+    }
+
+    fn interim(&mut self, targets: &[Target]) {
+        self.teller.interim(targets);
+    }
+
+    fn deadline(&self) -> Option<Instant> {
+        self.teller.next_drawing()
+    }
+}

@@ -1,0 +1,296 @@
+//! The loop: all targets, signals and standard output in one poll(2), with a timer for when the next of them has
+//! something to do.
+//!
+//! The timer is a descriptor because poll's own time limit is late by up to a thousandth of itself: a millisecond for a
+//! probe that is due in a second (fs/select.c).
+
+use std::{
+    os::fd::OwnedFd,
+    time::{Duration, Instant},
+};
+
+use rustix::{
+    event::{PollFd, PollFlags, Timespec, poll},
+    io::Errno,
+    time::{
+        ClockId, DynamicClockId, Itimerspec, TimerfdClockId, TimerfdFlags, TimerfdTimerFlags,
+        clock_gettime_dynamic, timerfd_create, timerfd_settime,
+    },
+};
+use tcpecho_os::pause::{self, Clocks, PauseDetector};
+
+use crate::{
+    control::{Command, Observer},
+    event::Pause,
+    plan::{Destination, Plan},
+    target::{Rules, TOLERANCE, Target},
+};
+
+/// Bytes read with one call.
+const BUFFER: usize = 64 << 10;
+/// A stop that is known of and shorter than this did not happen: the shell let this program go on at once.
+const BRIEF: Duration = Duration::from_millis(10);
+/// After so long in one round over all targets, commands are looked at.
+const ROUND: Duration = Duration::from_millis(20);
+
+/// Why a run ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum End {
+    /// All probes have their fate, or the deadline has come.
+    Done,
+    /// The caller ended it.
+    Stopped,
+    /// This call of the loop failed.
+    Failed(&'static str, Errno),
+}
+
+/// The result of a run.
+#[derive(Debug)]
+pub struct Outcome {
+    /// Why it ended.
+    pub end: End,
+    /// The targets, in the order of their destinations, with counts and times.
+    pub targets: Vec<Target>,
+    /// How often this process did not run.
+    pub pauses: u64,
+    /// How long that was in total.
+    pub paused: Duration,
+}
+
+/// Probes all destinations until all is done, the deadline comes, or the observer stops it.
+pub fn probe(plan: &Plan, destinations: Vec<Destination>, observer: &mut dyn Observer) -> Outcome {
+    let start = Instant::now();
+    let rules = Rules::new(plan, start);
+    let new = |destination| Target::new(destination, &rules, start);
+    let targets = destinations.into_iter().map(new).collect();
+    let outcome = Outcome { end: End::Done, targets, pauses: 0, paused: Duration::ZERO };
+    let timer = match Timer::new() {
+        Ok(timer) => timer,
+        Err(errno) => return Outcome { end: End::Failed("timerfd_create", errno), ..outcome },
+    };
+    let mut prober = Prober {
+        outcome,
+        observer,
+        deadline: plan.deadline.and_then(|limit| start.checked_add(limit)),
+        timer,
+        detector: PauseDetector::new(TOLERANCE, Clocks::now()),
+        since: start,
+        looked: start,
+        ran: processor_time(),
+        buffer: vec![0; BUFFER],
+    };
+    loop {
+        if let Err(end) = prober.turn() {
+            prober.finish();
+            return Outcome { end, ..prober.outcome };
+        }
+    }
+}
+
+struct Prober<'a> {
+    outcome: Outcome,
+    observer: &'a mut dyn Observer,
+    deadline: Option<Instant>,
+    timer: Timer,
+    detector: PauseDetector,
+    /// When this program was last known to run.
+    since: Instant,
+    /// When it was last looked whether it did, and the processor time that it had used in a round before.
+    looked: Instant,
+    ran: Duration,
+    buffer: Vec<u8>,
+}
+
+impl Prober<'_> {
+    /// A round over all targets, and a wait. An error is the end.
+    fn turn(&mut self) -> Result<(), End> {
+        let mut round = Instant::now();
+        for index in 0..self.outcome.targets.len() {
+            // One may be stopped anywhere, most likely after a call.
+            self.note_stall();
+            let target = self.outcome.targets.get_mut(index);
+            let Some(target) = target.filter(|target| !target.is_done()) else { continue };
+            target.turn(&mut self.buffer);
+            report_events(target, self.observer);
+            if round.elapsed() >= ROUND {
+                self.obey()?;
+                round = Instant::now();
+            }
+        }
+        self.note_stall();
+        let now = Instant::now();
+        let targets = &self.outcome.targets;
+        self.observer.turn(targets, now);
+        if targets.iter().all(Target::is_done) || self.deadline.is_some_and(|end| end <= now) {
+            return Err(End::Done);
+        }
+        let next = busy(targets).filter_map(Target::deadline).chain(self.deadline);
+        let next = next.chain(self.observer.deadline()).min();
+        self.timer.set(next).map_err(|errno| End::Failed("timerfd_settime", errno))?;
+        let left = next.map(|next| next.saturating_duration_since(now));
+        let latest = left.map(|left| Clocks::now().monotonic.saturating_add(left));
+        self.detector.expect(latest.unwrap_or(Duration::MAX));
+        self.since = now;
+        self.wait().map_err(|errno| End::Failed("poll", errno))?;
+        // Before what has come is judged.
+        if let Some(pause) = self.detector.check(Clocks::now()) {
+            self.paused(Pause::Noticed(pause));
+            self.postpone(pause.stopped);
+            self.since = Instant::now();
+        }
+        self.obey()?;
+        self.since = Instant::now();
+        (self.ran, self.looked) = (processor_time(), self.since);
+        Ok(())
+    }
+
+    /// Waits until something is ready.
+    fn wait(&mut self) -> Result<(), Errno> {
+        let of_caller = self.observer.watched();
+        let callers = of_caller.len();
+        let of_targets = busy(&self.outcome.targets).flat_map(Target::watched);
+        let mut watched = vec![PollFd::new(&self.timer.fd, PollFlags::IN)];
+        let others = of_caller.into_iter().chain(of_targets);
+        watched.extend(others.map(|(fd, flags)| PollFd::from_borrowed_fd(fd, flags)));
+        match poll(&mut watched, None) {
+            Ok(_) => {}
+            Err(Errno::INTR) => return Ok(()),
+            Err(errno) => return Err(errno),
+        }
+        let ready: Vec<bool> = watched.iter().skip(1).map(|fd| !fd.revents().is_empty()).collect();
+        let (of_caller, of_targets) = ready.split_at(callers);
+        self.observer.on_ready(of_caller);
+        let mut of_targets = of_targets.iter().copied();
+        for target in self.outcome.targets.iter_mut().filter(|target| !target.is_done()) {
+            target.note_ready(&mut of_targets);
+        }
+        Ok(())
+    }
+
+    /// Gives every probe its fate.
+    fn finish(&mut self) {
+        for target in &mut self.outcome.targets {
+            target.finish(&mut self.buffer);
+            report_events(target, self.observer);
+        }
+    }
+
+    fn paused(&mut self, pause: Pause) {
+        self.outcome.pauses += 1;
+        self.outcome.paused = self.outcome.paused.saturating_add(pause.length());
+        self.observer.paused(pause);
+    }
+
+    /// Looks whether this program did not run since it last looked, in the middle of its work: what a processor did for it
+    /// is no pause.
+    fn note_stall(&mut self) {
+        let taken = self.looked.elapsed();
+        self.looked = Instant::now();
+        let worked = || {
+            let ran = processor_time();
+            ran.saturating_sub(std::mem::replace(&mut self.ran, ran))
+        };
+        if let Some(pause) = pause::Pause::in_work(taken, TOLERANCE, worked) {
+            self.paused(Pause::Noticed(pause));
+            self.postpone(pause.stopped);
+            self.since = Instant::now();
+        }
+    }
+
+    /// What was under way has no time, and what was to be done is done so much later.
+    fn postpone(&mut self, late: Duration) {
+        // It may have begun before it was noticed.
+        let span = self.since.elapsed().max(late);
+        for target in self.outcome.targets.iter_mut().filter(|target| !target.is_done()) {
+            target.postpone(span, late);
+        }
+    }
+
+    /// Does what the caller asks for.
+    fn obey(&mut self) -> Result<(), End> {
+        while let Some(command) = self.observer.next_command() {
+            match command {
+                Command::Interim => self.observer.interim(&self.outcome.targets),
+                Command::Suspend => self.suspend(),
+                Command::Continued => self.resumed(),
+                Command::Stop => return Err(End::Stopped),
+            }
+        }
+        Ok(())
+    }
+
+    /// Ctrl-Z.
+    fn suspend(&mut self) {
+        self.note_stall();
+        self.since = Instant::now();
+        let suspended = self.observer.suspend();
+        let span = self.since.elapsed();
+        if suspended && span > BRIEF {
+            self.paused(Pause::Suspended(span));
+            self.postpone(span);
+        }
+        // This pause is told already.
+        let _ = self.detector.check(Clocks::now());
+        self.since = Instant::now();
+        self.looked = self.since;
+    }
+
+    /// Stopped by others: nothing tells since when.
+    fn resumed(&mut self) {
+        let span = self.since.elapsed();
+        if span > BRIEF {
+            self.paused(Pause::Stopped(span));
+            self.postpone(Duration::ZERO);
+        }
+        self.since = Instant::now();
+    }
+}
+
+/// Targets that have something to do.
+fn busy(targets: &[Target]) -> impl Iterator<Item = &Target> {
+    targets.iter().filter(|target| !target.is_done())
+}
+
+fn report_events(target: &mut Target, observer: &mut dyn Observer) {
+    for event in target.take_events() {
+        observer.event(&target.name, &event);
+    }
+}
+
+/// What processors did for this thread.
+fn processor_time() -> Duration {
+    let clock = DynamicClockId::Known(ClockId::ThreadCPUTime);
+    let Ok(time) = clock_gettime_dynamic(clock) else { return Duration::ZERO };
+    Duration::new(time.tv_sec.unsigned_abs(), u32::try_from(time.tv_nsec).unwrap_or(0))
+}
+
+/// A descriptor that is readable from some moment on, to the microsecond.
+struct Timer {
+    fd: OwnedFd,
+    set: Option<Instant>,
+}
+
+impl Timer {
+    fn new() -> Result<Self, Errno> {
+        let flags = TimerfdFlags::CLOEXEC | TimerfdFlags::NONBLOCK;
+        let fd = timerfd_create(TimerfdClockId::Monotonic, flags)?;
+        Ok(Timer { fd, set: None })
+    }
+
+    /// Readable from then on, or not at all.
+    fn set(&mut self, at: Option<Instant>) -> Result<(), Errno> {
+        if self.set == at {
+            return Ok(());
+        }
+        let left = at.map_or(Duration::ZERO, |at| {
+            // Nothing at all would switch it off.
+            at.saturating_duration_since(Instant::now()).max(Duration::from_nanos(1))
+        });
+        // A time that is out of range is out of anybody's patience too.
+        let value = Timespec::try_from(left).unwrap_or(Timespec { tv_sec: i64::MAX, tv_nsec: 0 });
+        let once = Itimerspec { it_interval: Timespec::default(), it_value: value };
+        timerfd_settime(&self.fd, TimerfdTimerFlags::empty(), &once)?;
+        self.set = at;
+        Ok(())
+    }
+}
