@@ -21,6 +21,7 @@ mod relay;
 mod serve;
 mod signals;
 mod size;
+mod stderr;
 mod tell;
 
 use std::{env, ffi::OsString, io, process::ExitCode};

@@ -31,7 +31,7 @@ pub(crate) use self::{
     descriptor::Output,
     file::{close, write_file},
 };
-use crate::{exit, signals::Signals, tell::say};
+use crate::{exit, signals::Signals, stderr::say};
 
 /// Bytes of live events that may wait.
 const LIVE: usize = 256 << 10;

@@ -18,9 +18,10 @@ use tcpecho::{Attempt, Diagnosis, Ending, Evidence, ResolveError, Symptom, evide
 use self::colour::Colour;
 pub(crate) use self::{
     colour::has_colour,
-    failure::{ErrorObject, Failure, write_objects_as_in},
-    object::Meaning,
+    failure::{Failure, write_objects_as_in},
+    object::{ErrorObject, Meaning},
 };
+pub(crate) use crate::stderr::{say, say_raw};
 
 /// How much is said.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -157,11 +158,6 @@ impl Report {
     }
 }
 
-/// One line on standard error.
-pub(crate) fn say(line: &str) {
-    say_raw(&format!("tcpecho: {line}\n"));
-}
-
 /// Says why a name gave no address.
 pub(crate) fn explain_unresolved(error: ResolveError) -> Diagnosis {
     let diagnosis = of_unresolved(error);
@@ -190,10 +186,4 @@ pub(crate) fn explain(diagnosis: &Diagnosis) {
         text = format!("{text}\n  {}   {advice}", label("try:"));
     }
     say(&text);
-}
-
-/// In one write, so that other programs' lines do not come between; a standard error that is closed
-/// is no reason to fail.
-pub(crate) fn say_raw(text: &str) {
-    let _ = io::stderr().write_all(text.as_bytes());
 }

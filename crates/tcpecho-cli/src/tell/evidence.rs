@@ -16,8 +16,6 @@ use tcpecho_os::{
     tcp_info::TcpInfo,
 };
 
-use super::object::micros;
-
 #[derive(Serialize)]
 pub(super) struct EvidenceObject {
     phase: &'static str,
@@ -248,4 +246,9 @@ impl KeepaliveObject {
             probes: keepalive.count,
         }
     }
+}
+
+/// Whole microseconds.
+pub(super) fn micros(span: Duration) -> u64 {
+    u64::try_from(span.as_micros()).unwrap_or(u64::MAX)
 }

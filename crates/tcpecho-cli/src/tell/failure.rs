@@ -15,10 +15,13 @@ use tcpecho_os::errno;
 
 use super::{
     explain,
-    object::{AttemptObject, Meaning},
-    say, say_raw,
+    object::{AttemptObject, ErrorObject, GETADDRINFO, Meaning},
 };
-use crate::{log::failed_as_json, output};
+use crate::{
+    log::failed_as_json,
+    output,
+    stderr::{say, say_raw},
+};
 
 /// Where objects go.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -30,8 +33,6 @@ enum Place {
     /// Stderr, as a line of the JSON log of `serve`.
     Log,
 }
-
-const GETADDRINFO: &str = "getaddrinfo";
 
 static PLACE: OnceLock<Place> = OnceLock::new();
 
@@ -178,43 +179,6 @@ impl Failure {
             errno: self.errno.and_then(errno::name),
             ending: self.ending.map(Ending::word),
             message: &self.message,
-        }
-    }
-}
-
-/// `error` in the objects of all verbs.
-#[derive(Serialize)]
-pub(crate) struct ErrorObject<'a> {
-    /// The call that showed it, or `usage`.
-    pub(crate) op: &'a str,
-    pub(crate) addr: Option<SocketAddr>,
-    pub(crate) errno: Option<&'static str>,
-    /// Null where it was not a connection that failed.
-    pub(crate) ending: Option<&'static str>,
-    pub(crate) message: &'a str,
-}
-
-impl<'a> ErrorObject<'a> {
-    /// The call `op` showed what `diagnosis` says.
-    pub(crate) fn of_diagnosis(
-        op: &'a str,
-        addr: Option<SocketAddr>,
-        errno: Option<Errno>,
-        diagnosis: &'a Diagnosis,
-    ) -> Self {
-        let errno = errno.and_then(errno::name);
-        let (ending, message) = (Some(diagnosis.ending.word()), &diagnosis.seen);
-        ErrorObject { op, addr, errno, ending, message }
-    }
-
-    /// A name has no address.
-    pub(crate) fn of_unresolved(diagnosis: &'a Diagnosis) -> Self {
-        ErrorObject {
-            op: GETADDRINFO,
-            addr: None,
-            errno: None,
-            ending: Some(diagnosis.ending.word()),
-            message: &diagnosis.seen,
         }
     }
 }

@@ -1,12 +1,19 @@
 //! The object that `--json` writes. Its schema is docs/schema/connect.schema.json.
 
-use std::{net::SocketAddr, time::Duration};
+use std::net::SocketAddr;
 
+use rustix::io::Errno;
 use serde::Serialize;
 use tcpecho::{Attempt, Diagnosis};
 use tcpecho_os::errno;
 
-use super::{Report, evidence::EvidenceObject, failure::ErrorObject};
+use super::{
+    Report,
+    evidence::{EvidenceObject, micros},
+};
+
+/// The call that failed where a name has no address.
+pub(super) const GETADDRINFO: &str = "getaddrinfo";
 
 #[derive(Serialize)]
 pub(super) struct Object<'a> {
@@ -89,6 +96,18 @@ impl<'a> Object<'a> {
     }
 }
 
+/// `error` in the objects of all verbs.
+#[derive(Serialize)]
+pub(crate) struct ErrorObject<'a> {
+    /// The call that showed it, or `usage`.
+    pub(crate) op: &'a str,
+    pub(crate) addr: Option<SocketAddr>,
+    pub(crate) errno: Option<&'static str>,
+    /// Null where it was not a connection that failed.
+    pub(crate) ending: Option<&'static str>,
+    pub(crate) message: &'a str,
+}
+
 impl<'a> ErrorObject<'a> {
     fn of(report: &'a Report) -> Self {
         ErrorObject {
@@ -97,6 +116,28 @@ impl<'a> ErrorObject<'a> {
             errno: report.errno.and_then(errno::name),
             ending: report.ending.map(tcpecho::Ending::word),
             message: &report.message,
+        }
+    }
+    /// The call `op` showed what `diagnosis` says.
+    pub(crate) fn of_diagnosis(
+        op: &'a str,
+        addr: Option<SocketAddr>,
+        errno: Option<Errno>,
+        diagnosis: &'a Diagnosis,
+    ) -> Self {
+        let errno = errno.and_then(errno::name);
+        let (ending, message) = (Some(diagnosis.ending.word()), &diagnosis.seen);
+        ErrorObject { op, addr, errno, ending, message }
+    }
+
+    /// A name has no address.
+    pub(crate) fn of_unresolved(diagnosis: &'a Diagnosis) -> Self {
+        ErrorObject {
+            op: GETADDRINFO,
+            addr: None,
+            errno: None,
+            ending: Some(diagnosis.ending.word()),
+            message: &diagnosis.seen,
         }
     }
 }
@@ -121,8 +162,4 @@ impl<'a> AttemptObject<'a> {
             evidence: EvidenceObject::of(&attempt.evidence),
         }
     }
-}
-
-pub(super) fn micros(span: Duration) -> u64 {
-    u64::try_from(span.as_micros()).unwrap_or(u64::MAX)
 }
