@@ -1,9 +1,9 @@
-//! What comes back, taken apart again: whole probes, damaged ones, and bytes that nobody sent.
+//! Takes apart what comes back: whole probes, damaged probes, and bytes of no probe.
 //!
-//! A TCP stream keeps order and loses nothing, so after an honest echo every probe stands where it is expected. After any
-//! other server the next probe is found by its mark. What is found does not depend on how the bytes are cut to pieces.
-//! Every byte is compared once as it comes and then forgotten, but for the beginning of a probe: memory and work for a
-//! byte are the same for probes of any size, whatever a server sends.
+//! A TCP stream keeps its order and loses nothing, so from a correct echo every probe arrives where it is expected. From any
+//! other server the next probe is found by its mark. The result does not depend on how the bytes are divided into reads.
+//! Every byte is compared once when it arrives and then forgotten, except for the beginning of a probe. So memory and work
+//! for a byte are the same for probes of any size, whatever a server sends.
 
 mod candidate;
 mod mark;
@@ -17,51 +17,51 @@ use super::payload::{MARK, Run, SPEAKS, Stamp};
 /// What was found next.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Found {
-    /// A probe, every byte as it was sent.
+    /// A probe with every byte as it was sent.
     Whole(Stamp),
-    /// A probe of which a byte was changed or is missing; the offset of the first such byte.
+    /// A probe with a byte changed or missing, and the offset of the first such byte.
     Damaged { seq: u64, at: usize },
-    /// So many bytes that belong to no probe.
+    /// A number of bytes that belong to no probe.
     Foreign(usize),
 }
 
-/// Takes apart what one connection brings.
+/// Takes apart what a connection receives.
 #[derive(Debug)]
 pub(crate) struct Checker {
     run: Run,
     size: usize,
     mark: Mark,
-    /// Bytes that were taken and are still to be judged: the beginning of a probe, at most.
+    /// Bytes that are not decided yet: the beginning of a probe, at most.
     kept: Vec<u8>,
     state: State,
-    /// Foreign bytes that were not told yet.
+    /// Foreign bytes that are not reported yet.
     foreign: usize,
-    /// To be told after them.
+    /// What to report after them.
     next: Option<Found>,
-    /// Bytes looked at, to test that they are no more than a few for each that came.
+    /// Bytes compared, to test that they are only a few for each byte received.
     #[cfg(test)]
     steps: usize,
 }
 
 #[derive(Debug)]
 enum State {
-    /// At the first byte of whatever comes next.
+    /// At the first byte of the next thing.
     Start,
-    /// In what may be the answer to a probe.
+    /// In bytes that may be the answer to a probe.
     Inside(Candidate),
-    /// In bytes of no probe, which end with so much of a mark.
+    /// In bytes of no probe, which end with this many bytes of a mark.
     Between(usize),
 }
 
 enum Step {
     Found(Found),
     Again,
-    /// Nothing can be said before more bytes come.
+    /// More bytes are needed.
     Starved,
 }
 
 impl Checker {
-    /// For probes of this size, at least one byte.
+    /// Creates a checker for probes of this size, at least one byte.
     pub(crate) fn new(run: Run, size: usize) -> Self {
         Checker {
             run,
@@ -76,8 +76,8 @@ impl Checker {
         }
     }
 
-    /// The next thing found in `bytes`, from which what was looked at is taken away; `oldest` is the probe whose answer
-    /// is due next. Call it until it finds nothing more.
+    /// Returns the next thing found in `bytes`, and removes from `bytes` what it has used. `oldest` is the probe whose answer is
+    /// expected next. Call it until it finds nothing more.
     pub(crate) fn next(&mut self, bytes: &mut &[u8], oldest: Option<Stamp>) -> Option<Found> {
         if let Some(next) = self.next.take() {
             return Some(next);
@@ -100,10 +100,10 @@ impl Checker {
         }
     }
 
-    /// What is left cannot become a probe any more: the connection has ended.
+    /// Returns what is left when the connection has ended.
     pub(crate) fn rest(&mut self) -> Option<Found> {
         let left = std::mem::take(&mut self.kept);
-        // The beginning of an answer is a loss, which is told elsewhere.
+        // The beginning of an answer is a loss, which is reported elsewhere.
         let foreign = match std::mem::replace(&mut self.state, State::Start) {
             State::Inside(candidate) if candidate.is_beginning() => 0,
             State::Inside(candidate) => candidate.len() + left.len(),
@@ -119,7 +119,7 @@ impl Checker {
         (foreign > 0).then_some(Found::Foreign(foreign))
     }
 
-    /// Decides what it may be that begins here.
+    /// Decides what may begin here.
     fn start(&mut self, bytes: &mut &[u8], oldest: Option<Stamp>) -> Step {
         let taken = bytes.len().min(SPEAKS.saturating_sub(self.kept.len()));
         let (taken, rest) = bytes.split_at(taken);
@@ -139,7 +139,7 @@ impl Checker {
         if self.kept.len() < SPEAKS {
             return Step::Starved;
         }
-        // Number or time may be what was changed; and a mark alone may be anybody's.
+        // The number or the time may have been changed, and a mark alone may be a coincidence.
         let stamp = self.run.read(&self.kept);
         match stamp.filter(|stamp| Some(*stamp) == oldest || self.is_confirmed(*stamp)) {
             Some(stamp) => self.enter(Some(stamp), Kind::Known),
@@ -152,7 +152,7 @@ impl Checker {
             self.state = State::Inside(Candidate::new(self.run, self.size, stamp, kind));
             return Step::Again;
         }
-        // Nothing is expected: there is nothing to compare it with, and this mark is not what is looked for.
+        // Nothing is expected, so this mark begins no probe.
         if kind == Kind::Marked {
             self.kept.remove(0);
             self.foreign += 1;
@@ -161,7 +161,7 @@ impl Checker {
         Step::Again
     }
 
-    /// The first bytes of the pattern agree with number and time, half of them at least.
+    /// Returns whether at least half of the first bytes of the pattern agree with number and time.
     fn is_confirmed(&self, stamp: Stamp) -> bool {
         let mut expected = [0; SPEAKS];
         self.run.write_part(stamp, self.size, 0, &mut expected);
@@ -169,7 +169,7 @@ impl Checker {
         pairs.filter(|(byte, expected)| **byte == *expected).count() * 2 >= MARK
     }
 
-    /// Compares what has come with the probe that it may be.
+    /// Compares bytes with the probe that they may be.
     fn go_on(&mut self, bytes: &mut &[u8]) -> Step {
         let State::Inside(candidate) = &mut self.state else { return Step::Again };
         let source = if self.kept.is_empty() { *bytes } else { &self.kept };
@@ -183,7 +183,7 @@ impl Checker {
         let Some(end) = candidate.end() else { return Step::Again };
         let (found, begun) = (candidate.verdict(end.len), end.mark);
         self.state = State::Start;
-        // The beginning of the next has been looked at already.
+        // The beginning of the next mark has been read already.
         self.kept.splice(..0, self.mark.bytes().iter().copied().take(begun));
         if let Some(found) = found {
             return Step::Found(found);
@@ -192,7 +192,7 @@ impl Checker {
         Step::Again
     }
 
-    /// Looks for the next mark.
+    /// Searches for the next mark.
     fn skip(&mut self, bytes: &mut &[u8], mut begun: usize) -> Step {
         let source = if self.kept.is_empty() { *bytes } else { &self.kept };
         if self.size < SPEAKS {
@@ -222,7 +222,7 @@ impl Checker {
         Step::Again
     }
 
-    /// These have been looked at.
+    /// Removes bytes that are used.
     fn drop_first(&mut self, used: usize, bytes: &mut &[u8]) {
         if self.kept.is_empty() {
             *bytes = bytes.get(used..).unwrap_or_default();

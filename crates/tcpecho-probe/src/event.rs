@@ -1,4 +1,4 @@
-//! What happens to a target, told to whoever writes it down.
+//! What happens to a target.
 
 use std::{
     net::SocketAddr,
@@ -8,34 +8,68 @@ use std::{
 use rustix::io::Errno;
 use tcpecho::{Attempt, Diagnosis, Ending};
 
-/// One thing that happened.
+/// Something that happened to a target. Probes are numbered from 1.
 #[derive(Debug)]
 pub enum Event {
-    /// A connection came about; `again` if there had been one before.
+    /// A connection was established.
     Connected(Connected),
     /// No address could be connected to.
-    Unconnected { failures: Vec<Attempt>, again: bool },
+    Unconnected {
+        /// The attempts, one for each address.
+        failures: Vec<Attempt>,
+        /// The attempt before failed in the same way.
+        again: bool,
+    },
     /// A probe came back whole.
     Answer(Answer),
-    /// One came back once more.
-    Doubled { seq: u64 },
-    /// One came back with a byte changed or missing, the first of them at this offset.
-    Corrupted { seq: u64, at: usize },
+    /// A probe came back once more.
+    Doubled {
+        /// The number of the probe.
+        seq: u64,
+    },
+    /// A probe came back with a byte changed or missing.
+    Corrupted {
+        /// The number of the probe.
+        seq: u64,
+        /// The offset of the first such byte.
+        at: usize,
+    },
     /// Bytes came that belong to no probe.
-    Foreign { bytes: usize },
-    /// RST answered the SYN of a probe.
-    Refused { seq: u64, time: Duration },
-    /// One has not come back.
-    Lost { seq: u64, why: Loss },
-    /// The connection ended.
+    Foreign {
+        /// How many.
+        bytes: usize,
+    },
+    /// RST answered the SYN of a probe ([`Mode::Connect`](crate::Mode::Connect)).
+    Refused {
+        /// The number of the probe.
+        seq: u64,
+        /// From when it was due to the RST.
+        time: Duration,
+    },
+    /// A probe did not come back.
+    Lost {
+        /// The number of the probe.
+        seq: u64,
+        /// Why.
+        why: Loss,
+    },
+    /// A connection ended.
     Broken(Broken),
-    /// The name, looked up again, gave no address; those found before are used.
+    /// The name was resolved again and had no address. The known addresses stay in use.
     Unresolved(Box<Diagnosis>),
-    /// Nothing has been answered until the end, and why.
+    /// The run ended and no probe was answered.
     Unanswered(Box<Cause>),
-    /// Probes were lost around a broken connection or a failed attempt. It ended with an answer at `end`; without one it
-    /// lasted until the end of the run.
-    Outage { first: u64, lost: u64, span: Duration, end: Option<Instant> },
+    /// Probes were lost around a broken connection or a failed attempt to connect.
+    Outage {
+        /// The number of the first probe that was lost.
+        first: u64,
+        /// How many probes were lost.
+        lost: u64,
+        /// How long it lasted, from when the first lost probe was due.
+        span: Duration,
+        /// When an answer ended it; `None` if it lasted until the end of the run.
+        end: Option<Instant>,
+    },
 }
 
 /// Why this process did not run.
@@ -60,100 +94,132 @@ impl Pause {
     }
 }
 
-/// Why nothing is answered: the call that showed it, and what it means.
+/// Why no probe is answered.
 #[derive(Debug, Clone)]
 pub struct Cause {
+    /// The call that showed it.
     pub op: &'static str,
+    /// The address that the call was about.
     pub addr: Option<SocketAddr>,
+    /// The error of the call; `None` if it reported none.
     pub errno: Option<Errno>,
+    /// What it means.
     pub diagnosis: Diagnosis,
 }
 
+/// A connection that was established.
 #[derive(Debug)]
 pub struct Connected {
+    /// The address of the peer.
     pub peer: SocketAddr,
+    /// The local address.
     pub local: SocketAddr,
+    /// How long the handshake took.
     pub took: Duration,
-    /// How often the SYN was sent again.
+    /// How often the SYN was retransmitted.
     pub retransmits: u32,
+    /// There was a connection to this target before.
     pub again: bool,
-    /// Addresses tried before.
+    /// Attempts at other addresses that failed.
     pub failures: Vec<Attempt>,
-    /// Why the kernel's stamps are not to be had, if they were wanted.
+    /// Why the kernel's timestamps are not on, if they were wanted.
     pub no_stamps: Option<Errno>,
-    /// The kernel's stamps are on.
+    /// The kernel's timestamps are on.
     pub stamps: bool,
 }
 
+/// A probe that came back whole.
 #[derive(Debug)]
 pub struct Answer {
+    /// The number of the probe.
     pub seq: u64,
+    /// Its size; 0 if the handshake was the probe.
     pub bytes: usize,
+    /// The address of the peer.
     pub peer: SocketAddr,
-    /// It came after the reply timeout.
+    /// It came after the timeout.
     pub late: bool,
-    /// From when it was due, by our clock.
+    /// From when it was due to when it was read.
     pub time: Duration,
     /// From when its first byte was sent to when its last came back.
     pub rtt: Duration,
-    /// `rtt` is from its first packet's leaving to its last one's coming in, by the kernel's stamps.
+    /// `rtt` is measured by the kernel's timestamps: from when its first packet left to when its last arrived.
     pub by_kernel: bool,
-    /// From its first packet's leaving to the acknowledgement of its last byte by the peer's kernel.
+    /// From when its first packet left to when the peer's kernel acknowledged its last byte.
     pub ack: Option<Duration>,
-    /// The handshake, where the probe had one of its own.
+    /// The time of the handshake, if the probe had a connection of its own.
     pub connect: Option<Duration>,
     /// What the kernel knows of the connection.
     pub kernel: Option<Kernel>,
-    /// How long this program did not run while it was under way: its times tell nothing of the server.
+    /// How long this process did not run while the probe was under way. If that is not zero, its times say nothing about the
+    /// server.
     pub paused: Duration,
 }
 
-/// TCP_INFO at the answer.
+/// Values from TCP_INFO (tcp(7)).
 #[derive(Debug, Clone, Copy)]
 pub struct Kernel {
+    /// The smoothed round-trip time.
     pub srtt: Duration,
-    /// None before its first sample, and where the kernel does not tell.
+    /// The smallest round-trip time; `None` before the first sample, and from kernels that do not report it.
     pub min_rtt: Option<Duration>,
-    /// Segments sent again since the last time somebody looked.
+    /// Segments retransmitted since the values were last read.
     pub retransmits: u32,
 }
 
 /// Why a probe is lost.
 #[derive(Debug, Clone, Copy)]
 pub enum Loss {
-    /// No answer for so long. Whether the peer's kernel has acknowledged it, where that is known, and how often something was sent again.
-    Silence { waited: Duration, acknowledged: Option<bool>, retransmits: u32 },
-    /// The connection ended so, or could not be made.
+    /// It was sent and not answered.
+    Silence {
+        /// For how long.
+        waited: Duration,
+        /// Whether the peer's kernel acknowledged it, where that is known.
+        acknowledged: Option<bool>,
+        /// Segments retransmitted since the kernel was last asked.
+        retransmits: u32,
+    },
+    /// The connection ended, or could not be made.
     Ended(Ending),
-    /// It was due between two attempts to connect: none was made for it.
+    /// It was due between two attempts to connect.
     NoConnection,
-    /// It could not be sent for so long: what is ahead of it does not get through.
-    Unsent { waited: Duration },
+    /// It could not be sent, because bytes ahead of it were not taken by the peer.
+    Unsent {
+        /// For how long.
+        waited: Duration,
+    },
 }
 
+/// A connection that ended.
 #[derive(Debug)]
 pub struct Broken {
+    /// The address of the peer.
     pub peer: SocketAddr,
-    /// What that means, in the light of what was known.
+    /// What it means.
     pub diagnosis: Box<Diagnosis>,
+    /// The call that showed it.
     pub op: &'static str,
-    /// None for end of file.
+    /// The error of the call; `None` for end of file.
     pub errno: Option<Errno>,
-    /// How long it had lasted.
+    /// How long the connection had lasted.
     pub lasted: Duration,
 }
 
 impl Broken {
+    /// Returns how it ended.
+    #[must_use]
     pub fn ending(&self) -> Ending {
         self.diagnosis.ending
     }
 
-    /// What the call said.
+    /// Returns what the call reported, in words.
+    #[must_use]
     pub fn said(&self) -> String {
         self.errno.map_or("end of file".into(), tcpecho::words)
     }
 
-    /// What was seen, in few words.
+    /// Returns the call, the address, what the call reported, and after which time.
+    #[must_use]
     pub fn seen(&self) -> String {
         let Broken { peer, op, lasted, .. } = self;
         format!("{op} {peer}: {} after {}", self.said(), tcpecho::show_duration(*lasted))

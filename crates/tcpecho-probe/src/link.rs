@@ -1,4 +1,4 @@
-//! One connection, made and used without blocking: its probes under way, and what the kernel says of them.
+//! A connection, made and used without blocking: its probes under way, and what the kernel reports of them.
 
 mod flights;
 mod options;
@@ -33,30 +33,30 @@ use super::{
     payload::{Run, Stamp},
 };
 
-/// Bytes that are made at once to be sent.
+/// Bytes of a probe written and sent at a time.
 const PIECE: usize = 64 << 10;
-/// No segment that is not the last has to be smaller (RFC 9293 3.7.1: the MSS of IPv4 without any option).
+/// Every peer takes a segment of this size (RFC 9293 3.7.1: the default MSS of IPv4).
 const SURELY_ONE_SEGMENT: usize = 536;
-/// Bytes that are sent in one turn, about; then the other connections have theirs.
+/// Bytes sent in one turn, about.
 const TURN: usize = 1 << 20;
 
-/// How far it is.
+/// The state of the connection.
 #[derive(Debug)]
 enum Stage {
     Connecting(Box<HappyEyeballs<'static>>),
-    /// Connected at once, and not told yet.
+    /// Connected at once, and not reported yet.
     Connected(Connection),
     Open(OwnedFd),
-    /// Nothing more will come of it.
+    /// Ended; the socket is still open for what it reports.
     Over(OwnedFd),
-    /// There never was a connection.
+    /// There was no connection.
     Failed,
 }
 
-/// What a connection brought.
+/// Something that a connection received.
 #[derive(Debug)]
 pub(crate) enum Brought {
-    /// A probe of which every byte is right, when it was read, and when the kernel saw its last segment come.
+    /// A whole probe, when it was read, and when the kernel received its last segment.
     Whole {
         flight: Option<Flight>,
         seq: u64,
@@ -76,26 +76,26 @@ pub(crate) enum Brought {
 #[derive(Debug)]
 pub(crate) struct Link {
     stage: Stage,
-    /// The address connected to; before, the first that is tried.
+    /// The address connected to; while connecting, the first that is tried.
     pub(crate) peer: SocketAddr,
     pub(crate) local: Option<SocketAddr>,
-    /// The handshake's time, once there was one; and whether this program was stopped during it.
+    /// How long the handshake took, and whether this process was paused during it.
     pub(crate) connect_time: Duration,
     pub(crate) paused: bool,
-    /// What was tried before.
+    /// Attempts at other addresses that failed.
     pub(crate) failures: Vec<Attempt>,
-    /// Whether the kernel's stamps are on, or why not.
+    /// Whether the kernel's timestamps are on, or why not.
     pub(crate) stamps: Result<bool, Errno>,
-    /// An answer came over it.
+    /// It has received an answer.
     pub(crate) has_answered: bool,
-    /// When it was connected, and when a byte last moved.
+    /// When it was connected, and when a byte was last sent or received.
     since: Instant,
     moved: Instant,
-    /// There may be something to do: poll said so, or it is new.
+    /// There may be something to read: poll(2) reported it, or the connection is new.
     ready: bool,
     flights: Flights,
     size: usize,
-    /// What is being sent, and how much of it is.
+    /// The probe being sent, and how many bytes of it are.
     sending: Option<(Stamp, usize)>,
     piece: Vec<u8>,
     written: u64,
@@ -109,7 +109,7 @@ pub(crate) struct Link {
 }
 
 impl Link {
-    /// Begins to connect to one of these addresses; an error where all of them fail at once.
+    /// Starts to connect to one of these addresses. Fails if all of them fail at once.
     pub(crate) fn open(
         addrs: Vec<SocketAddr>,
         options: &LinkOptions,
@@ -158,7 +158,7 @@ impl Link {
         matches!(self.stage, Stage::Connecting(_) | Stage::Connected(_))
     }
 
-    /// When the attempts to connect have to be looked at.
+    /// Returns when to continue the handshakes.
     pub(crate) fn deadline(&self) -> Option<Instant> {
         match &self.stage {
             Stage::Connecting(attempts) => attempts.deadline(),
@@ -167,7 +167,7 @@ impl Link {
         }
     }
 
-    /// What to wait for.
+    /// Returns what to poll.
     pub(crate) fn watched(&self) -> impl Iterator<Item = (BorrowedFd<'_>, PollFlags)> {
         let (attempts, open) = match &self.stage {
             Stage::Connecting(attempts) => (Some(attempts), None),
@@ -181,24 +181,24 @@ impl Link {
         attempts.chain(open.map(|fd| (fd, flags)))
     }
 
-    /// What poll said of those, in their order: it takes as many as there are.
+    /// Takes what poll(2) reported of [`Link::watched`], in that order.
     pub(crate) fn note_ready(&mut self, ready: &mut impl Iterator<Item = bool>) {
         let count = self.watched().count();
         let ready = ready.by_ref().take(count).fold(false, |any, ready| any | ready);
         self.ready |= ready;
     }
 
-    /// Something may have come, although poll has not said so yet.
+    /// Makes the next read happen without poll(2).
     pub(crate) fn look_again(&mut self) {
         self.ready = true;
     }
 
-    /// Whether it has something to bring.
+    /// Returns whether there may be something to read.
     pub(crate) fn is_ready(&self) -> bool {
         self.ready && self.is_open()
     }
 
-    /// This program did not run for so long: that time is nobody else's.
+    /// Discounts a pause of this process.
     pub(crate) fn postpone(&mut self, span: Duration) {
         self.flights.postpone(span);
         if let Stage::Connecting(attempts) = &mut self.stage {
@@ -207,7 +207,7 @@ impl Link {
         }
     }
 
-    /// True when it is connected; an error when no address is left.
+    /// Continues the handshakes. Returns whether it is connected, and fails if no address is left.
     pub(crate) fn proceed(
         &mut self,
         options: &LinkOptions,
@@ -241,7 +241,7 @@ impl Link {
         }
     }
 
-    /// No address is waited for any longer.
+    /// Ends the attempts to connect.
     pub(crate) fn give_up(&mut self, now: Instant) -> Vec<Attempt> {
         match std::mem::replace(&mut self.stage, Stage::Failed) {
             Stage::Connecting(attempts) => attempts.give_up(now),
@@ -249,7 +249,7 @@ impl Link {
         }
     }
 
-    /// The socket, once connected.
+    /// Returns the socket, once connected.
     fn fd(&self) -> Option<BorrowedFd<'_>> {
         match &self.stage {
             Stage::Open(fd) | Stage::Over(fd) => Some(fd.as_fd()),
@@ -257,28 +257,28 @@ impl Link {
         }
     }
 
-    /// A probe is due.
+    /// Adds a probe to send.
     pub(crate) fn add(&mut self, stamp: Stamp, due: Instant) {
         self.flights.add(stamp, due);
     }
 
-    /// Probes under way.
+    /// Returns how many probes are under way.
     pub(crate) fn under_way(&self) -> usize {
         self.flights.under_way()
     }
 
-    /// The oldest of them.
+    /// Returns the oldest probe under way.
     pub(crate) fn oldest(&self) -> Option<&Flight> {
         self.flights.oldest()
     }
 
-    /// The same; from now on it is missed.
+    /// Gives up the oldest probe under way. A late answer is still recognized.
     pub(crate) fn miss(&mut self) -> Option<Flight> {
         let begun = self.sending.map(|(stamp, _)| stamp.seq);
         self.flights.miss(begun)
     }
 
-    /// All that were under way.
+    /// Takes all probes that are under way.
     pub(crate) fn take_under_way(&mut self) -> VecDeque<Flight> {
         self.flights.take_under_way()
     }
@@ -287,7 +287,7 @@ impl Link {
         self.sending.is_some() || self.flights.next_unsent().is_some()
     }
 
-    /// Sends what is due, as far as the socket takes it, or about a turn of it.
+    /// Sends what is due, as far as the socket takes it and for about one turn.
     pub(crate) fn send(&mut self) -> Result<(), Broken> {
         let Stage::Open(fd) = &self.stage else { return Ok(()) };
         let end = self.written.saturating_add(TURN as u64);
@@ -317,7 +317,7 @@ impl Link {
                 }
                 Err(Errno::INTR) => {}
                 Err(Errno::AGAIN) => {
-                    // Nothing of it went out: it can still be given up.
+                    // If nothing of it was sent, it can still be given up.
                     self.sending = Some((stamp, offset)).filter(|_| offset > 0);
                     return Ok(());
                 }
@@ -327,8 +327,8 @@ impl Link {
         Ok(())
     }
 
-    /// How much of a probe the first call hands over. The kernel tells when the last byte of a call leaves, and the round trip
-    /// begins with the first byte: so that is one segment, which is sent as it would be anyway.
+    /// Returns the size of the first send(2) of a probe: one segment. The kernel reports when the last byte of a call leaves,
+    /// and the round trip begins with the first byte of the probe.
     fn first_piece(&self, fd: &OwnedFd) -> usize {
         if self.size <= SURELY_ONE_SEGMENT || self.stamps != Ok(true) {
             return PIECE;
@@ -337,8 +337,7 @@ impl Link {
         segment.clamp(SURELY_ONE_SEGMENT, PIECE)
     }
 
-    /// Reads what has come, `reads` times at most. An error is the end of the connection; what it brought before stands
-    /// in `brought`.
+    /// Reads what has come, `reads` times at most, into `brought`. An error is the end of the connection.
     pub(crate) fn receive(
         &mut self,
         buffer: &mut [u8],
@@ -347,14 +346,14 @@ impl Link {
     ) -> Result<(), Broken> {
         while *reads > 0 {
             *reads -= 1;
-            // Also of one that has ended: what it brought before may still be there.
+            // A connection that has ended may still have something to read.
             let (Stage::Open(fd) | Stage::Over(fd)) = &self.stage else { return Ok(()) };
             let read = match self.stamps {
                 Ok(true) => timestamping::receive(fd, buffer),
                 _ => net::recv(fd, &mut *buffer, net::RecvFlags::DONTWAIT).map(|(n, _)| (n, None)),
             };
             let at = Instant::now();
-            // Before what has come is judged: when it had left has been told by now.
+            // First: the kernel has reported by now when the probes left.
             self.read_reports();
             let (count, came) = match read {
                 Ok((0, _)) => {
@@ -378,7 +377,7 @@ impl Link {
             while let Some(found) = self.checker.next(&mut bytes, self.flights.expected()) {
                 let next = self.bring(found, at, came);
                 match (brought.last_mut(), &next) {
-                    // However many there are, they are one thing.
+                    // Foreign bytes in a row are one event.
                     (Some(Brought::Foreign(before)), Brought::Foreign(more)) => *before += more,
                     _ => brought.push(next),
                 }
@@ -409,7 +408,7 @@ impl Link {
         }
     }
 
-    /// What the kernel says of what was sent. Always read to the end: while something is there, poll never waits.
+    /// Reads the kernel's timestamps of what was sent, all of them: poll(2) never waits while there are some.
     fn read_reports(&mut self) {
         let (Stage::Open(fd) | Stage::Over(fd)) = &self.stage else { return };
         if self.stamps != Ok(true) {
@@ -420,7 +419,7 @@ impl Link {
         }
     }
 
-    /// TCP_INFO, and retransmissions since this was last asked.
+    /// Returns values of TCP_INFO, with the retransmissions since the last call.
     pub(crate) fn kernel(&mut self) -> Option<Kernel> {
         let info = self.info()?;
         let before = std::mem::replace(&mut self.retransmits, info.total_retrans);
@@ -436,14 +435,14 @@ impl Link {
         tcp_info(self.fd()?).ok()
     }
 
-    /// Whether the peer's kernel has acknowledged this probe, as far as the send queue tells.
+    /// Returns whether the peer's kernel has acknowledged a probe, from the size of the send queue.
     pub(crate) fn has_acknowledged(&self, flight: &Flight) -> Option<bool> {
         flight.sent?;
         let queued = tcpecho_os::socket::unsent(self.fd()?).ok()?;
         Some(self.written.saturating_sub(queued.into()) >= flight.end())
     }
 
-    /// The socket has nothing more to say: all that came is read, and something ended it.
+    /// Ends the connection, and diagnoses why.
     fn broken(&mut self, op: &'static str, errno: Option<Errno>) -> Broken {
         let (lasted, peer) = (self.since.elapsed(), self.peer);
         let failed = |errno| Symptom::Error(Error::at(op, peer, errno));
@@ -456,7 +455,7 @@ impl Link {
         Broken { peer, diagnosis, op, errno, lasted }
     }
 
-    /// What it means that nothing comes back.
+    /// Diagnoses that nothing comes back.
     pub(crate) fn silence(&self, now: Instant) -> Diagnosis {
         let waited = now.saturating_duration_since(self.moved);
         self.diagnose("recv", &Symptom::Silence(waited), None)

@@ -1,12 +1,13 @@
-//! What a probe is made of: who sent it, its number, when it was due, and bytes that depend on all of these and on
-//! where they stand.
+//! The bytes of a probe: a mark of the run, its number, when it was due, and a pattern that depends on all of these and on
+//! the position.
 //!
 //! ```text
 //! 0     4     8            16           24                    size
 //! | TPNG| run | number     | due, in ns | pattern ...          |
 //! ```
 //!
-//! The pattern confirms number and time. A probe that has no room for eight bytes of it is pattern only. Such probes are told apart by their order alone.
+//! The pattern confirms number and time. A probe without room for eight bytes of pattern is pattern only, and is known by its
+//! order alone.
 
 use std::{
     hash::{DefaultHasher, Hash, Hasher},
@@ -16,21 +17,21 @@ use std::{
 
 /// The first bytes of every probe.
 const MAGIC: [u8; 4] = *b"TPNG";
-/// What tells the probes of this run from everything else.
+/// Bytes of the mark, which only probes of this run have.
 pub(crate) const MARK: usize = 8;
 /// Mark, number and time.
 const HEAD: usize = 24;
-/// A probe of this size or more says who it is.
+/// The smallest probe with mark, number and time.
 pub(crate) const SPEAKS: usize = HEAD + 8;
 
-/// The number of a run, so that its own probes are told from another prober's.
+/// The number of a run. It tells its probes from those of other probers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Run(pub(crate) u32);
 
-/// What a probe says of itself.
+/// What a probe says about itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Stamp {
-    /// From 1 on.
+    /// The number, from 1.
     pub(crate) seq: u64,
     /// When it was due, in nanoseconds since the run began.
     pub(crate) due_ns: u64,
@@ -44,7 +45,7 @@ impl Run {
         Run(hasher.finish() as u32)
     }
 
-    /// The first bytes of all its probes.
+    /// Returns the first bytes of all its probes.
     pub(crate) fn mark(self) -> [u8; MARK] {
         let mut mark = [0; MARK];
         mark[..4].copy_from_slice(&MAGIC);
@@ -52,13 +53,13 @@ impl Run {
         mark
     }
 
-    /// Writes the probe with this stamp, as long as the slice is.
+    /// Writes the probe with this stamp and the size of the slice.
     #[cfg(test)]
     pub(crate) fn write(self, stamp: Stamp, probe: &mut [u8]) {
         self.write_part(stamp, probe.len(), 0, probe);
     }
 
-    /// Writes a part of the probe with this stamp and of `size` bytes: what stands from `offset` on.
+    /// Writes a part, from `offset` on, of the probe with this stamp and of `size` bytes.
     pub(crate) fn write_part(self, stamp: Stamp, size: usize, offset: usize, part: &mut [u8]) {
         let head = if size >= SPEAKS { HEAD } else { 0 };
         let (in_head, pattern) = part.split_at_mut(head.saturating_sub(offset).min(part.len()));
@@ -81,7 +82,7 @@ impl Run {
         }
     }
 
-    /// The stamp that these bytes begin with, if they begin like a probe of this run.
+    /// Reads the stamp, if the bytes begin with the mark of this run.
     pub(crate) fn read(self, bytes: &[u8]) -> Option<Stamp> {
         let head: &[u8; HEAD] = bytes.first_chunk()?;
         let number = |at: usize| Some(u64::from_be_bytes(*head.get(at..)?.first_chunk()?));

@@ -1,8 +1,7 @@
-//! The loop: all targets, signals and standard output in one poll(2), with a timer for when the next of them has
-//! something to do.
+//! The loop: one poll(2) for all targets and the descriptors of the caller, with a timer for what is due next.
 //!
-//! The timer is a descriptor because poll's own time limit is late by up to a thousandth of itself: a millisecond for a
-//! probe that is due in a second (fs/select.c).
+//! The timer is a descriptor because poll(2) may exceed its own time limit by a thousandth: a millisecond for a probe that is
+//! due in a second (fs/select.c).
 
 use std::{
     os::fd::OwnedFd,
@@ -28,9 +27,9 @@ use crate::{
 
 /// Bytes read with one call.
 const BUFFER: usize = 64 << 10;
-/// A stop that is known of and shorter than this did not happen: the shell let this program go on at once.
+/// A suspension shorter than this is ignored: the shell continued the process at once.
 const BRIEF: Duration = Duration::from_millis(10);
-/// After so long in one round over all targets, commands are looked at.
+/// The longest part of a turn without a look at the caller's commands.
 const ROUND: Duration = Duration::from_millis(20);
 
 /// Why a run ended.
@@ -93,20 +92,20 @@ struct Prober<'a> {
     deadline: Option<Instant>,
     timer: Timer,
     detector: PauseDetector,
-    /// When this program was last known to run.
+    /// When this process was last known to run.
     since: Instant,
-    /// When it was last looked whether it did, and the processor time that it had used in a round before.
+    /// When that was last checked, and the processor time that had been used in the turn before.
     looked: Instant,
     ran: Duration,
     buffer: Vec<u8>,
 }
 
 impl Prober<'_> {
-    /// A round over all targets, and a wait. An error is the end.
+    /// Gives each target its turn, and waits. An error is the end.
     fn turn(&mut self) -> Result<(), End> {
         let mut round = Instant::now();
         for index in 0..self.outcome.targets.len() {
-            // One may be stopped anywhere, most likely after a call.
+            // The process may be stopped anywhere, most likely after a system call.
             self.note_stall();
             let target = self.outcome.targets.get_mut(index);
             let Some(target) = target.filter(|target| !target.is_done()) else { continue };
@@ -132,7 +131,7 @@ impl Prober<'_> {
         self.detector.expect(latest.unwrap_or(Duration::MAX));
         self.since = now;
         self.wait().map_err(|errno| End::Failed("poll", errno))?;
-        // Before what has come is judged.
+        // First: limits are postponed before they are checked.
         if let Some(pause) = self.detector.check(Clocks::now()) {
             self.paused(Pause::Noticed(pause));
             self.postpone(pause.stopped);
@@ -181,8 +180,7 @@ impl Prober<'_> {
         self.observer.paused(pause);
     }
 
-    /// Looks whether this program did not run since it last looked, in the middle of its work: what a processor did for it
-    /// is no pause.
+    /// Detects a pause within a turn: time that passed without processor time for this thread.
     fn note_stall(&mut self) {
         let taken = self.looked.elapsed();
         self.looked = Instant::now();
@@ -197,9 +195,9 @@ impl Prober<'_> {
         }
     }
 
-    /// What was under way has no time, and what was to be done is done so much later.
+    /// Discounts a pause. Probes under way are not timed, and what was due is due later.
     fn postpone(&mut self, late: Duration) {
-        // It may have begun before it was noticed.
+        // It may have begun earlier.
         let span = self.since.elapsed().max(late);
         for target in self.outcome.targets.iter_mut().filter(|target| !target.is_done()) {
             target.postpone(span, late);
@@ -219,7 +217,7 @@ impl Prober<'_> {
         Ok(())
     }
 
-    /// Ctrl-Z.
+    /// Lets the caller suspend this process.
     fn suspend(&mut self) {
         self.note_stall();
         self.since = Instant::now();
@@ -229,13 +227,13 @@ impl Prober<'_> {
             self.paused(Pause::Suspended(span));
             self.postpone(span);
         }
-        // This pause is told already.
+        // This pause is reported already.
         let _ = self.detector.check(Clocks::now());
         self.since = Instant::now();
         self.looked = self.since;
     }
 
-    /// Stopped by others: nothing tells since when.
+    /// Discounts a stop by others. When it began is not known.
     fn resumed(&mut self) {
         let span = self.since.elapsed();
         if span > BRIEF {
@@ -246,7 +244,7 @@ impl Prober<'_> {
     }
 }
 
-/// Targets that have something to do.
+/// Returns the targets that are not done.
 fn busy(targets: &[Target]) -> impl Iterator<Item = &Target> {
     targets.iter().filter(|target| !target.is_done())
 }
@@ -257,14 +255,14 @@ fn report_events(target: &mut Target, observer: &mut dyn Observer) {
     }
 }
 
-/// What processors did for this thread.
+/// Returns the processor time that this thread has used.
 fn processor_time() -> Duration {
     let clock = DynamicClockId::Known(ClockId::ThreadCPUTime);
     let Ok(time) = clock_gettime_dynamic(clock) else { return Duration::ZERO };
     Duration::new(time.tv_sec.unsigned_abs(), u32::try_from(time.tv_nsec).unwrap_or(0))
 }
 
-/// A descriptor that is readable from some moment on, to the microsecond.
+/// A descriptor that becomes readable at a set time, to the microsecond.
 struct Timer {
     fd: OwnedFd,
     set: Option<Instant>,
@@ -277,16 +275,15 @@ impl Timer {
         Ok(Timer { fd, set: None })
     }
 
-    /// Readable from then on, or not at all.
+    /// Sets the time, or none.
     fn set(&mut self, at: Option<Instant>) -> Result<(), Errno> {
         if self.set == at {
             return Ok(());
         }
         let left = at.map_or(Duration::ZERO, |at| {
-            // Nothing at all would switch it off.
+            // Zero would disarm it.
             at.saturating_duration_since(Instant::now()).max(Duration::from_nanos(1))
         });
-        // A time that is out of range is out of anybody's patience too.
         let value = Timespec::try_from(left).unwrap_or(Timespec { tv_sec: i64::MAX, tv_nsec: 0 });
         let once = Itimerspec { it_interval: Timespec::default(), it_value: value };
         timerfd_settime(&self.fd, TimerfdTimerFlags::empty(), &once)?;

@@ -1,41 +1,41 @@
-//! When probes are due. Times are absolute: the nth of a steady pace is due n intervals after the first, however late its
-//! predecessors were, so that a slow answer is not hidden by the probes that waited for it ("coordinated omission").
+//! When probes are due. Due times are absolute: at a fixed pace the nth probe is due n intervals after the first, however late
+//! the ones before were. So a slow answer is not hidden by the probes that waited for it (coordinated omission).
 
 use std::time::{Duration, Instant};
 
-/// Between probes that find no connection, where the pace is that of the answers.
+/// Time between probes that find no connection, if the pace depends on answers.
 const PAUSE: Duration = Duration::from_millis(10);
 
-/// What decides when the next probe is due.
+/// When the next probe is due.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Pace {
-    /// One in each interval, whatever becomes of the others.
+    /// One interval after the one before, whether that is answered or not.
     Every(Duration),
-    /// Once the one before is settled, but not sooner than so long after that was due.
+    /// When the one before is answered or given up, but no sooner than this time after it was due.
     Settled(Duration),
-    /// Once the one before is settled, and at the latest so long after that was due.
+    /// When the one before is answered or given up, and no later than this time after it was due.
     Flood(Duration),
 }
 
-/// When the probes of one target are due.
+/// The due times of the probes of one target.
 #[derive(Debug)]
 pub(crate) struct Schedule {
     pace: Pace,
     most: Option<u64>,
     taken: u64,
     start: Option<Instant>,
-    /// None before the start, and while the next waits for the last to be settled.
+    /// `None` before the start, and while the next probe depends on the last one.
     due: Option<Instant>,
     last: Option<Instant>,
 }
 
 impl Schedule {
-    /// For so many probes, or without end.
+    /// Creates a schedule for `most` probes, or without end.
     pub(crate) fn new(pace: Pace, most: Option<u64>) -> Self {
         Schedule { pace, most, taken: 0, start: None, due: None, last: None }
     }
 
-    /// The first is due now.
+    /// Makes the first probe due now.
     pub(crate) fn begin(&mut self, now: Instant) {
         if self.start.is_none() {
             (self.start, self.due) = (Some(now), Some(now));
@@ -46,22 +46,22 @@ impl Schedule {
         self.start.is_some()
     }
 
-    /// When the first was due.
+    /// Returns when the first probe was due.
     pub(crate) fn start(&self) -> Option<Instant> {
         self.start
     }
 
-    /// No more will be due.
+    /// Returns whether no more probes will be due.
     pub(crate) fn is_over(&self) -> bool {
         self.most.is_some_and(|most| self.taken >= most)
     }
 
-    /// When the next is due, as far as that is known.
+    /// Returns when the next probe is due, if that is known.
     pub(crate) fn due(&self) -> Option<Instant> {
         if self.is_over() { None } else { self.due }
     }
 
-    /// The next is on its way: its number, from 1, and when it was due.
+    /// Takes the next probe: its number, from 1, and when it was due.
     pub(crate) fn take(&mut self) -> Option<(u64, Instant)> {
         let (start, due) = (self.start?, self.due()?);
         self.taken += 1;
@@ -74,14 +74,14 @@ impl Schedule {
         Some((self.taken, due))
     }
 
-    /// This program did not run for so long: what would have been due meanwhile is due later.
+    /// Postpones what is due by a pause of this process.
     pub(crate) fn postpone(&mut self, span: Duration) {
         for at in [&mut self.start, &mut self.due, &mut self.last].into_iter().flatten() {
             *at = at.checked_add(span).unwrap_or(*at);
         }
     }
 
-    /// Takes all that was due before `now`, if none was taken before; how many.
+    /// Takes all probes that were due before `now`, if none was taken before, and returns how many.
     pub(crate) fn take_overdue(&mut self, now: Instant) -> u64 {
         let (Some(start), Some(due)) = (self.start, self.due()) else { return 0 };
         if due >= now || self.taken > 0 {
@@ -99,14 +99,14 @@ impl Schedule {
         self.taken
     }
 
-    /// The last one taken has found no connection, or lost it: that is known at once, and is no reason to hurry.
+    /// Notes that the last probe taken had no connection, or lost it. That is known at once, so the next one waits.
     pub(crate) fn failed(&mut self, now: Instant) {
         if let (Some(last), Pace::Settled(least)) = (self.last, self.pace) {
             self.due = last.checked_add(least.max(PAUSE)).map(|due| due.max(now));
         }
     }
 
-    /// The last one taken has been answered, or its time is over.
+    /// Notes that the last probe taken is answered or given up.
     pub(crate) fn settled(&mut self, now: Instant) {
         let Some(last) = self.last else { return };
         match self.pace {

@@ -1,4 +1,4 @@
-//! What a run comes to: counts, and times in histograms whose size does not depend on how many there are.
+//! Counts and times of a target. Times are kept in histograms, whose size does not grow with the number of probes.
 
 use std::time::Duration;
 
@@ -7,46 +7,48 @@ use hdrhistogram::Histogram;
 /// Three significant digits from a nanosecond on; it grows with the largest value, to about 300 KiB at an hour.
 const DIGITS: u8 = 3;
 
-/// Everything counted of one target. Each probe has one fate: answered, late, corrupted, refused or lost.
+/// Counts and times of a target. Each probe ends in one of five ways: answered, late, corrupted, refused or lost.
 #[derive(Debug, Default)]
 pub struct Stats {
-    /// Probes that were due and had their turn.
+    /// Probes that were due and sent, or could not be sent.
     pub transmitted: u64,
-    /// Came back whole and in time.
+    /// Probes that came back whole and in time.
     pub answered: u64,
-    /// Came back whole, but after the reply timeout.
+    /// Probes that came back whole, but after the timeout.
     pub late: u64,
-    /// Came back with a byte changed or missing.
+    /// Probes that came back with a byte changed or missing.
     pub corrupted: u64,
-    /// RST answered the SYN (`--connect`).
+    /// Probes whose SYN was answered by RST ([`Mode::Connect`](crate::Mode::Connect)).
     pub refused: u64,
-    /// Never came back, as far as is known.
+    /// Probes that did not come back.
     pub lost: u64,
-    /// Came back once more.
+    /// Answers to probes that had been answered before.
     pub doubled: u64,
-    /// Bytes that belonged to no probe.
+    /// Bytes received that belong to no probe.
     pub foreign_bytes: u64,
-    /// Segments that the kernel sent again.
+    /// Segments that the kernel retransmitted.
     pub retransmits: u64,
-    /// Connections that came about.
+    /// Connections that were established.
     pub connections: u64,
-    /// Connections that broke.
+    /// Connections that ended before the run did.
     pub breaks: u64,
+    /// Times without an answer.
     pub outages: Outages,
-    /// From when a probe was due to its answer.
+    /// From when probes were due to their answers.
     pub time: Series,
-    /// From when its first byte was sent to when its last came back; by the kernel's stamps where they are known.
+    /// From when the first byte of probes was sent to when the last came back; by the kernel's timestamps where they are
+    /// known.
     pub rtt: Series,
-    /// Of those, how many by the kernel's.
+    /// How many of the round trips are measured by the kernel's timestamps.
     pub by_kernel: u64,
-    /// Handshakes.
+    /// The times of handshakes.
     pub connect: Series,
     jitter_ns: f64,
     previous: Option<Duration>,
 }
 
 impl Stats {
-    /// The answer to a probe, in time or late.
+    /// Records the answer to a probe, in time or late.
     pub(crate) fn answer(&mut self, time: Duration, rtt: Duration, by_kernel: bool) {
         self.time.record(time);
         self.rtt.record(rtt);
@@ -58,27 +60,31 @@ impl Stats {
         }
     }
 
-    /// Interarrival jitter (RFC 3550, 6.4.1) of the round trips.
+    /// Returns the interarrival jitter of the round trips (RFC 3550 6.4.1).
+    #[must_use]
     pub fn jitter(&self) -> Duration {
         Duration::from_nanos(self.jitter_ns as u64)
     }
 
-    /// Answers of which no time is known, because this program did not run while they were under way.
+    /// Returns how many answers have no time, because this process did not run while they were under way.
+    #[must_use]
     pub fn untimed(&self) -> u64 {
         self.received().saturating_sub(self.time.count())
     }
 
-    /// Came back whole, whenever.
+    /// Returns how many probes came back whole, in time or late.
+    #[must_use]
     pub fn received(&self) -> u64 {
         self.answered + self.late
     }
 
-    /// What is known of the fate of so many probes.
+    /// Returns how many probes are no longer waited for.
     fn settled(&self) -> u64 {
         self.received() + self.corrupted + self.refused + self.lost
     }
 
-    /// Of the probes that are settled, how many percent did not come back whole.
+    /// Returns how many percent of the probes that are no longer waited for did not come back whole.
+    #[must_use]
     pub fn loss_percent(&self) -> f64 {
         match self.settled() {
             0 => 0.0,
@@ -90,29 +96,32 @@ impl Stats {
 /// Times without an answer around a broken connection or a failed attempt.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 pub struct Outages {
+    /// How many there were.
     pub count: u64,
+    /// How long they were in total.
     pub all: Duration,
+    /// The longest.
     pub longest: Duration,
-    /// The last of them, where no answer has ended it.
+    /// The last, if no answer has ended it.
     pub unended: Option<Duration>,
 }
 
 impl Outages {
-    /// One that an answer has ended.
+    /// Adds one that an answer has ended.
     pub(crate) fn add(&mut self, span: Duration) {
         self.count += 1;
         self.all = self.all.saturating_add(span);
         self.longest = self.longest.max(span);
     }
 
-    /// One that goes on.
+    /// Adds one that has not ended.
     pub(crate) fn add_unended(&mut self, span: Duration) {
         self.add(span);
         self.unended = Some(span);
     }
 }
 
-/// Times of one kind.
+/// Times of one kind: extremes, mean and deviation, and a histogram of three significant digits.
 #[derive(Debug)]
 pub struct Series {
     histogram: Option<Histogram<u64>>,
@@ -132,6 +141,7 @@ impl Default for Series {
 }
 
 impl Series {
+    /// Adds a time.
     pub fn record(&mut self, span: Duration) {
         let nanos = u64::try_from(span.as_nanos()).unwrap_or(u64::MAX);
         if let Some(histogram) = &mut self.histogram {
@@ -145,37 +155,48 @@ impl Series {
         self.most = Some(self.most.map_or(span, |most| most.max(span)));
     }
 
+    /// Returns how many there are.
+    #[must_use]
     pub fn count(&self) -> u64 {
         self.count
     }
 
+    /// Returns the smallest; zero if there is none.
+    #[must_use]
     pub fn min(&self) -> Duration {
         self.least.unwrap_or_default()
     }
 
+    /// Returns the largest; zero if there is none.
+    #[must_use]
     pub fn max(&self) -> Duration {
         self.most.unwrap_or_default()
     }
 
+    /// Returns the mean; zero if there is none.
+    #[must_use]
     pub fn mean(&self) -> Duration {
         Duration::from_nanos((self.sum / self.count.max(1) as f64) as u64)
     }
 
-    /// The root of the mean of the squares less the square of the mean, which ping(8) calls `mdev`.
+    /// Returns the standard deviation, which ping(8) calls `mdev`.
+    #[must_use]
     pub fn deviation(&self) -> Duration {
         let count = self.count.max(1) as f64;
         let mean = self.sum / count;
         Duration::from_nanos((self.squares / count - mean * mean).max(0.0).sqrt() as u64)
     }
 
-    /// The time that so many percent did not exceed, within a thousandth.
+    /// Returns the time that this many percent did not exceed, within a thousandth.
+    #[must_use]
     pub fn percentile(&self, percent: f64) -> Duration {
         let Some(histogram) = &self.histogram else { return Duration::default() };
         let nanos = histogram.value_at_percentile(percent);
         Duration::from_nanos(nanos).clamp(self.min(), self.max().max(self.min()))
     }
 
-    /// How many were from `low` on and below `high`.
+    /// Returns how many were at least `low` and less than `high`.
+    #[must_use]
     pub fn between(&self, low: Duration, high: Duration) -> u64 {
         let nanos = |span: Duration| u64::try_from(span.as_nanos()).unwrap_or(u64::MAX);
         let (low, high) = (nanos(low), nanos(high).saturating_sub(1));

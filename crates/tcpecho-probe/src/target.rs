@@ -1,5 +1,5 @@
-//! One target: its schedule, its connections and what came of them. A small state machine that is told the time, makes
-//! only calls that do not block, and leaves what happened as [`Event`]s.
+//! A target: its schedule, its connections and their results. A state machine that makes only calls that do not block, and
+//! leaves what happened as [`Event`]s.
 
 mod finish;
 mod names;
@@ -24,39 +24,38 @@ use super::{
     stats::{Outages, Stats},
 };
 
-/// Probes that may be under way at once, over one connection; then the next ones wait, and their time runs.
+/// The most probes under way on one connection. The next ones wait, and their time runs.
 const WINDOW: usize = 16384;
-/// Probes that become due in one turn of the loop; then the other targets have theirs.
+/// The most probes sent in one turn of the loop.
 const TURN: usize = 256;
-/// Reads in one turn, over all connections.
+/// The most reads in one turn, over all connections.
 const READS: usize = 4;
-/// Reads after the end of a connection, which bring what the kernel still has: more than a receive buffer holds.
+/// The most reads after a connection has ended: more than a receive buffer holds.
 const LAST_READS: usize = 64;
-/// What takes longer than this did not run: it was stopped, or no processor was free for it. Less than that is what a busy
-/// machine does to every program.
+/// A delay of more than this is a pause: the process was stopped, or no processor was free. Shorter delays are normal on a
+/// busy machine.
 pub(crate) const TOLERANCE: Duration = Duration::from_millis(250);
-/// A name is looked up again when a connection is made and its addresses are older than this; or, where they do not
-/// answer, than the second.
+/// The age of addresses at which a name is resolved again before a connection is made; the second, if they do not answer.
 const FRESH: Duration = Duration::from_secs(5);
 const FRESH_IF_DEAD: Duration = Duration::from_secs(1);
 
-/// What all targets of a run share.
+/// What all targets of a run have in common.
 #[derive(Debug, Clone)]
 pub(crate) struct Rules {
     pub(crate) mode: Mode,
     pub(crate) pace: Pace,
     pub(crate) count: Option<u64>,
-    /// Go on until so many are answered, not sent.
+    /// `count` is the number of answers, not of probes.
     pub(crate) until_answered: bool,
     pub(crate) timeout: Duration,
     pub(crate) size: usize,
     pub(crate) link: LinkOptions,
     pub(crate) run: Run,
-    /// When the run began: what probes count their time from.
+    /// When the run began. Probes carry their due time relative to it.
     pub(crate) origin: Instant,
     /// Keep the time of each probe.
     pub(crate) keep_times: bool,
-    /// Connections that may be under way at once, where each probe has its own.
+    /// The most connections at the same time, in the modes that make one for each probe.
     pub(crate) links: usize,
 }
 
@@ -78,7 +77,7 @@ impl Rules {
     }
 }
 
-/// Probes that were lost since the last answer.
+/// Probes lost since the last answer.
 #[derive(Debug)]
 struct Missing {
     since: Instant,
@@ -86,35 +85,37 @@ struct Missing {
     lost: u64,
 }
 
+/// A target, with its counts and times.
 #[derive(Debug)]
 pub struct Target {
-    /// As it was typed.
+    /// The name of its destination.
     pub name: String,
+    /// Counts and times.
     pub stats: Stats,
-    /// The time of each probe, where they are kept.
+    /// The time of each probe, `None` for one without an answer in time; empty unless the plan keeps times.
     pub times: Vec<Option<Duration>>,
     /// What happened since they were taken.
     events: Vec<Event>,
     rules: Rules,
     names: Names,
     addrs: Vec<SocketAddr>,
-    /// When probing began.
+    /// When the run began.
     created: Instant,
-    /// When its turn began.
+    /// When its last turn began.
     began: Instant,
-    /// The connection whose turn to be read it is.
+    /// The connection to read next.
     next_link: usize,
-    /// Why nothing is answered, as far as that is known.
+    /// Why nothing is answered, if known.
     cause: Option<Cause>,
     schedule: Schedule,
     links: Vec<Link>,
     /// When to connect next, while there is no connection.
     next_try: Option<Instant>,
     tries: u32,
-    /// How the last connection ended, or the last attempt at one, and when.
+    /// How and when the last connection ended or the last attempt failed.
     last_ending: Option<(Ending, Instant)>,
     missing: Option<Missing>,
-    /// A connection has ended, or could not be made, since the last answer.
+    /// A connection has ended or an attempt has failed since the last answer.
     broken: bool,
 }
 
@@ -149,25 +150,25 @@ impl Target {
         }
     }
 
-    /// The address in use, or to be tried next.
+    /// Returns the address in use, or the first to be tried next.
     #[must_use]
     pub fn addr(&self) -> Option<SocketAddr> {
         self.addrs.first().copied()
     }
 
-    /// Probes that are neither answered nor given up.
+    /// Returns how many probes are neither answered nor given up.
     #[must_use]
     pub fn under_way(&self) -> u64 {
         self.links.iter().map(|link| link.under_way() as u64).sum()
     }
 
-    /// Why nothing was answered.
+    /// Returns why no probe is answered, if none is and the reason is known.
     #[must_use]
     pub fn cause(&self) -> Option<&Cause> {
         self.cause.as_ref().filter(|_| self.stats.received() == 0)
     }
 
-    /// The outages so far, with one that goes on.
+    /// Returns the outages so far, including one that has not ended.
     #[must_use]
     pub fn outages(&self, now: Instant) -> Outages {
         let mut outages = self.stats.outages;
@@ -177,7 +178,7 @@ impl Target {
         outages
     }
 
-    /// When the first probe was due.
+    /// Returns when the first probe was due.
     #[must_use]
     pub fn start(&self) -> Option<Instant> {
         self.schedule.start()
@@ -188,7 +189,7 @@ impl Target {
         std::mem::take(&mut self.events)
     }
 
-    /// All that was asked for is done.
+    /// Returns whether all probes of the plan are done.
     pub(crate) fn is_done(&self) -> bool {
         let enough = self.rules.until_answered
             && self.rules.count.is_some_and(|count| self.stats.received() >= count);
@@ -206,22 +207,22 @@ impl Target {
         }
     }
 
-    /// What to wait for.
+    /// Returns what to poll.
     pub(crate) fn watched(&self) -> impl Iterator<Item = (BorrowedFd<'_>, PollFlags)> {
         let name = self.names.watched().map(|fd| (fd, PollFlags::IN));
         self.links.iter().flat_map(Link::watched).chain(name)
     }
 
-    /// What poll said of those, in their order: it takes as many as there are.
+    /// Takes what poll(2) reported of [`Target::watched`], in that order.
     pub(crate) fn note_ready(&mut self, ready: &mut impl Iterator<Item = bool>) {
         for link in &mut self.links {
             link.note_ready(ready);
         }
-        // Whether there is an answer is looked at anyway.
+        // An answer is looked for in each turn anyway.
         ready.by_ref().take(usize::from(self.names.watched().is_some())).for_each(drop);
     }
 
-    /// When it has to be looked at, whatever the descriptors do.
+    /// Returns when the next turn is due even if no descriptor is ready.
     pub(crate) fn deadline(&self) -> Option<Instant> {
         let due = self.schedule.due().filter(|_| self.has_room());
         let links = self.links.iter().flat_map(|link| {
@@ -232,14 +233,13 @@ impl Target {
         links.flatten().chain(due).chain(self.next_connect()).min()
     }
 
-    /// When to connect, while there is no connection: once its addresses have been looked up again.
+    /// Returns when to connect, while there is no connection: once its name is resolved again.
     fn next_connect(&self) -> Option<Instant> {
         let next_try = self.next_try.filter(|_| self.links.is_empty())?;
         Some(self.names.patience_ends().map_or(next_try, |end| end.max(next_try)))
     }
 
-    /// This program did not run for `late` after it had something to do, and for `span` at most: that time is nobody
-    /// else's.
+    /// Discounts a pause of this process: `late` after it had something to do, `span` at most.
     pub(crate) fn postpone(&mut self, span: Duration, late: Duration) {
         self.schedule.postpone(late);
         for link in &mut self.links {
@@ -259,13 +259,13 @@ impl Target {
         }
     }
 
-    /// One turn: what came, what is due, what took too long.
+    /// Reads what has come, gives up what took too long, and sends what is due.
     pub(crate) fn turn(&mut self, buffer: &mut [u8]) {
         self.began = Instant::now();
         self.look_up();
         self.proceed();
         self.receive(buffer);
-        // What follows is judged anew when the loop has seen that this program did not run.
+        // After a pause the limits have to be postponed first, which the loop does.
         if self.stalled().is_zero() {
             self.expire();
             self.connect();
@@ -274,12 +274,12 @@ impl Target {
         self.send(buffer);
     }
 
-    /// How long this turn has taken, if that is more than it can.
+    /// Returns how long this turn has taken, if that is a pause.
     fn stalled(&self) -> Duration {
         Some(self.began.elapsed()).filter(|span| *span > TOLERANCE).unwrap_or_default()
     }
 
-    /// Connections that come about, or do not.
+    /// Continues handshakes.
     fn proceed(&mut self) {
         let mut index = 0;
         while let Some(link) = self.links.get_mut(index) {
@@ -302,11 +302,11 @@ impl Target {
         }
     }
 
-    /// A name that has been looked up again.
+    /// Takes the addresses of a name that was resolved again.
     fn look_up(&mut self) {
         match self.names.answer() {
             Some(Ok(mut addrs)) => {
-                // The one that has answered stays the first to be tried, if it is still one of them.
+                // The address that answered stays the first, if it is still among them.
                 if let Some(at) = addrs.iter().position(|addr| Some(*addr) == self.addr()) {
                     addrs.swap(0, at);
                 }
@@ -319,7 +319,7 @@ impl Target {
         }
     }
 
-    /// What has come, some reads of it: those connections that have had none are the first the next time.
+    /// Reads what has come. Connections that had no read in this turn are first in the next.
     fn receive(&mut self, buffer: &mut [u8]) {
         let (mut reads, mut brought) = (READS, Vec::new());
         for _ in 0..self.links.len() {
@@ -351,21 +351,21 @@ impl Target {
         }
     }
 
-    /// A connection of one probe's own has brought its answer.
+    /// Returns whether a connection for one probe has received its answer.
     fn is_over(&self, index: usize) -> bool {
         let link = self.links.get(index);
         self.rules.mode == Mode::Reconnect
             && link.is_some_and(|link| link.is_open() && link.under_way() == 0)
     }
 
-    /// Probes whose time is over.
+    /// Gives up probes whose timeout has passed.
     fn expire(&mut self) {
         if let Some(limit) = Instant::now().checked_sub(self.rules.timeout) {
             self.give_up(|flight| flight.waited_for_from() <= limit);
         }
     }
 
-    /// Probes that are not waited for any longer.
+    /// Gives up the probes for which `is_over` holds.
     fn give_up(&mut self, is_over: impl Fn(&Flight) -> bool) {
         let mut index = 0;
         while let Some(link) = self.links.get_mut(index) {
@@ -414,12 +414,12 @@ impl Target {
                 self.could_not_connect(failures, None, now);
             }
         }
-        // On loopback it is there already.
+        // On loopback the handshake may be complete already.
         self.proceed();
     }
 
     fn open(&mut self, now: Instant) -> Result<Link, Vec<Attempt>> {
-        // A connection in its place looks the name up when it has ended; one for each probe, while they go on.
+        // With one connection the name is resolved again when it ends; with many, in between.
         if self.rules.mode != Mode::Stay {
             self.names.ask(if self.broken { FRESH_IF_DEAD } else { FRESH }, now);
         }
@@ -427,7 +427,7 @@ impl Target {
         Link::open(self.addrs.clone(), options, *run, *size, now)
     }
 
-    /// Probes that are due.
+    /// Sends probes that are due.
     fn issue(&mut self) {
         for _ in 0..TURN {
             if !self.stalled().is_zero() {
@@ -452,7 +452,7 @@ impl Target {
         if self.rules.mode == Mode::Stay {
             match (self.links.first_mut(), self.last_ending) {
                 (Some(link), _) => link.add(stamp, due),
-                // It was due already when the connection ended or the attempt failed.
+                // It was due before the connection ended or the attempt failed.
                 (None, Some((ending, at))) if due <= at => {
                     self.lose(stamp.seq, due, Loss::Ended(ending));
                 }
@@ -479,7 +479,7 @@ impl Target {
         while let Some(link) = self.links.get_mut(index) {
             match link.send() {
                 Ok(()) => index += 1,
-                // What was sent to us before may still be read and knows better why; then this finds the end too.
+                // What was received before may still be read, and the read may know better why it ended.
                 Err(broken) => {
                     let (mut brought, mut reads) = (Vec::new(), LAST_READS);
                     let better = link.receive(buffer, &mut brought, &mut reads).err();
@@ -502,12 +502,12 @@ fn unresolved(error: ResolveError) -> Diagnosis {
     Diagnosis::of(&Symptom::Unresolved(error), &evidence)
 }
 
-/// Why a probe that has not been answered is lost, and how often something was sent again since somebody looked.
+/// Returns why an unanswered probe is lost, and the retransmissions since the last look.
 fn loss(link: &mut Link, flight: &Flight, now: Instant) -> (Loss, u32) {
     let retransmits = link.kernel().map_or(0, |kernel| kernel.retransmits);
     let waited = now.saturating_duration_since(flight.due).saturating_sub(flight.paused);
     let why = match flight.sent {
-        // It waited for a connection all the time.
+        // It has waited for a connection until now.
         _ if link.is_connecting() => Loss::Ended(Ending::ConnectTimeout),
         Some(_) => {
             Loss::Silence { waited, acknowledged: link.has_acknowledged(flight), retransmits }

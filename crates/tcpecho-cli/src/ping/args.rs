@@ -220,7 +220,7 @@ pub(super) struct Plan {
 }
 
 impl Plan {
-    /// What is probed, and how, with so many descriptors.
+    /// Returns the plan of the prober.
     pub(super) fn probing(&self, room: &Room) -> tcpecho_probe::Plan {
         tcpecho_probe::Plan {
             mode: self.mode,

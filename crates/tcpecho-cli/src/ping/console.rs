@@ -1,4 +1,4 @@
-//! What the loop needs of a terminal: stdout and signals.
+//! The observer of the prober: stdout and signals.
 
 use std::{
     os::fd::{AsFd, BorrowedFd},
@@ -19,11 +19,11 @@ use crate::{
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Stopped {
     Signal(Signal),
-    /// Stdout takes nothing any more.
+    /// Stdout cannot be written any more.
     Unwritten(Unwritten),
 }
 
-/// Prints what happens, and turns signals into commands.
+/// Prints events, and turns signals into commands.
 pub(super) struct Console<'a, 'p> {
     signals: &'a Signals,
     output: &'a mut OutputBuffer,
@@ -40,12 +40,12 @@ impl<'a, 'p> Console<'a, 'p> {
         Console { signals, output, teller, stopped: None }
     }
 
-    fn stop(&mut self, why: Stopped) -> Option<Command> {
+    fn stop(&mut self, why: Stopped) -> Command {
         self.stopped = Some(why);
-        Some(Command::Stop)
+        Command::Stop
     }
 
-    /// Nobody reads what is printed.
+    /// Whether nobody reads what is printed.
     fn is_unread(&self) -> bool {
         matches!(self.stopped, Some(Stopped::Unwritten(_) | Stopped::Signal(Signal::SIGPIPE)))
     }
@@ -64,7 +64,7 @@ impl Control for Console<'_, '_> {
 
     fn next_command(&mut self) -> Option<Command> {
         if let Err(why) = self.output.check() {
-            return self.stop(Stopped::Unwritten(why));
+            return Some(self.stop(Stopped::Unwritten(why)));
         }
         loop {
             match self.signals.next()? {
@@ -75,12 +75,12 @@ impl Control for Console<'_, '_> {
                     self.teller.enter_screen(self.output);
                     return Some(Command::Continued);
                 }
-                signal => return self.stop(Stopped::Signal(signal)),
+                signal => return Some(self.stop(Stopped::Signal(signal))),
             }
         }
     }
 
-    /// The terminal is as it was while this program is stopped.
+    /// Gives the terminal back while this program is stopped.
     fn suspend(&mut self) -> bool {
         self.teller.leave_screen(self.output);
         let _ = self.output.poll_now();

@@ -1,24 +1,24 @@
-//! Bytes that may be the answer to one probe, compared with it as they come.
+//! Bytes that may be the answer to a probe, compared with it as they arrive.
 
 use super::{Found, mark::Mark};
 use crate::payload::{MARK, Run, Stamp};
 
-/// Compared at once, at most.
+/// The most bytes compared at a time.
 const PIECE: usize = 4096;
 const SMALLEST_PIECE: usize = 32;
-/// So many bytes as they should be, the mark among them, are no coincidence.
+/// This many correct bytes, including the mark, are not a coincidence.
 const ENOUGH: usize = 12;
 
-/// How it is known which probe it may be.
+/// How the probe is known.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Kind {
-    /// Its beginning says so.
+    /// By its beginning.
     Known,
-    /// It begins with a mark, and it is what is expected.
+    /// It begins with a mark, and is the expected probe.
     Marked,
-    /// It is what is expected.
+    /// It is the expected probe.
     Unmarked,
-    /// The same, of probes that are too small to have a mark.
+    /// It is the expected probe, and probes are too small for a mark.
     ByOrder,
 }
 
@@ -29,17 +29,17 @@ pub(super) struct Candidate {
     stamp: Stamp,
     kind: Kind,
     len: usize,
-    /// The offset of the first byte that is not as it should be.
+    /// The offset of the first wrong byte.
     difference: Option<usize>,
-    /// Bytes that are as they should be.
+    /// The number of correct bytes.
     alike: usize,
-    /// Of these, those without a gap up to the last.
+    /// The number of correct bytes at the end.
     alike_at_end: usize,
-    /// How much of a mark the bytes end with.
+    /// With how many bytes of a mark the bytes end.
     mark: usize,
 }
 
-/// Where it ends, and how much of a mark that has been looked at follows.
+/// Where it ends, and how many bytes of a mark that follows have been read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct End {
     pub(super) len: usize,
@@ -52,19 +52,19 @@ impl Candidate {
         Candidate { run, size, stamp, kind, len, difference: None, alike, alike_at_end, mark }
     }
 
-    /// Bytes taken.
+    /// Returns the number of bytes taken.
     pub(super) fn len(&self) -> usize {
         self.len
     }
 
-    /// It might have become the answer.
+    /// Returns whether it may be the beginning of the answer.
     pub(super) fn is_beginning(&self) -> bool {
         self.difference.is_none() || matches!(self.kind, Kind::Known | Kind::Marked)
     }
 
-    /// Takes bytes up to its end, or some; how many, and how many were looked at.
+    /// Takes bytes, up to its end at most. Returns how many, and how many comparisons were made.
     pub(super) fn take(&mut self, bytes: &[u8], mark: &Mark) -> (usize, usize) {
-        // What ends soon has not cost much.
+        // Small pieces first: what ends soon costs little.
         let piece = self.len.clamp(SMALLEST_PIECE, PIECE).min(self.size - self.len);
         let bytes = bytes.get(..piece).unwrap_or(bytes);
         let mut expected = [0; PIECE];
@@ -100,9 +100,9 @@ impl Candidate {
         (used, bytes.len() + used)
     }
 
-    /// The last bytes that were as they should be may be the beginning of the next mark by chance.
+    /// The last correct bytes may be the beginning of the next mark.
     fn look_back(&mut self, mark: &Mark) {
-        // But not of the one that it begins with.
+        // The mark that it begins with does not count.
         let first = usize::from(self.kind != Kind::Unmarked);
         let from = self.len.saturating_sub(MARK - 1).max(first).min(self.len);
         let mut last = [0; MARK - 1];

@@ -1,12 +1,11 @@
-//! The mark that all probes of a run begin with, and finding it in a stream that is seen one byte at a time (Knuth,
-//! Morris, Pratt 1977).
+//! Finds the mark of a run in a stream, one byte at a time (Knuth, Morris, Pratt 1977).
 
 use crate::payload::{MARK, Run};
 
 #[derive(Debug)]
 pub(super) struct Mark {
     bytes: [u8; MARK],
-    /// For each number of bytes that agree: how many still do after one more that does not.
+    /// For each number of matched bytes: how many still match after one that does not.
     shorter: [usize; MARK],
 }
 
@@ -24,8 +23,8 @@ impl Mark {
         &self.bytes
     }
 
-    /// How much of a mark the bytes end with, if they ended with `begun` bytes of one before this byte; [`MARK`] when it
-    /// is complete, after which it begins anew.
+    /// Returns with how many bytes of a mark the stream ends after this byte, if it ended with `begun` before. [`MARK`] is a
+    /// complete mark, after which `begun` is 0.
     pub(super) fn advance(&self, mut begun: usize, byte: u8) -> usize {
         loop {
             match self.bytes.get(begun) {
@@ -37,7 +36,7 @@ impl Mark {
     }
 }
 
-/// Whether `bytes` begins with `mark`, as far as there is anything of it.
+/// Returns whether one of the two begins with the other.
 pub(super) fn is_beginning(bytes: &[u8], mark: &[u8]) -> bool {
     bytes.iter().zip(mark).all(|(a, b)| a == b)
 }
@@ -49,7 +48,7 @@ mod tests {
     use super::*;
 
     proptest! {
-        /// Also marks that overlap themselves: the magic number twice.
+        /// Includes marks that overlap themselves: the magic number twice.
         #[test]
         fn a_mark_is_found_where_it_stands(
             run in prop_oneof![any::<u32>(), Just(u32::from_be_bytes(*b"TPNG"))],

@@ -1,4 +1,4 @@
-//! The probes of one connection: under way, and missed but remembered.
+//! The probes of a connection: under way, or given up and remembered.
 
 use std::{
     collections::VecDeque,
@@ -9,7 +9,7 @@ use tcpecho_os::timestamping::{Report, Sent};
 
 use crate::payload::Stamp;
 
-/// Lost probes that are remembered, so that a late answer is known for what it is.
+/// The most lost probes remembered, so that late answers are recognized.
 const REMEMBERED: usize = 4096;
 
 /// A probe under way.
@@ -17,35 +17,35 @@ const REMEMBERED: usize = 4096;
 pub(crate) struct Flight {
     pub(crate) stamp: Stamp,
     pub(crate) due: Instant,
-    /// When it had its turn, which may be later.
+    /// When it was added, which may be later.
     pub(crate) begun: Instant,
-    /// When the first of it was handed to the socket, and how many bytes had then been handed over in all.
+    /// When its first part was sent, and how many bytes of the connection had been sent then.
     begun_sending: Option<(Instant, u64)>,
-    /// When the last of it was.
+    /// When its last part was sent.
     pub(crate) sent: Option<Instant>,
-    /// How many bytes had then been handed over in all.
+    /// How many bytes of the connection had been sent then.
     end: u64,
-    /// When the kernel saw the first of it leave, and the last acknowledged; since the epoch.
+    /// When the first part left this host and when the last was acknowledged, since the epoch, by the kernel's clock.
     left: Option<Duration>,
     acknowledged: Option<Duration>,
-    /// How long this program did not run while it was under way.
+    /// How long this process was paused while it was under way.
     pub(crate) paused: Duration,
 }
 
 impl Flight {
-    /// From when on it is waited for: when it was due, but for our own pauses.
+    /// Returns from when its timeout counts: when it was due, plus pauses of this process.
     pub(crate) fn waited_for_from(&self) -> Instant {
         self.due.checked_add(self.paused).unwrap_or(self.due)
     }
 
-    /// How many bytes the socket had been handed with the last of it.
+    /// Returns how many bytes of the connection had been sent with its last part.
     pub(super) fn end(&self) -> u64 {
         self.end
     }
 
-    /// From when its first byte was sent to when its last came back; true if by the kernel's stamps.
+    /// Returns the time from its first byte sent to its last byte received, and whether it is by the kernel's timestamps.
     pub(crate) fn rtt(&self, at: Instant, came: Option<Duration>) -> (Duration, bool) {
-        // The clock of the day may have been set between the two.
+        // The wall clock may have been set in between.
         let by_kernel = self.left.zip(came).and_then(|(left, came)| came.checked_sub(left));
         let by_us = || {
             let begun = self.begun_sending.map(|(begun, _)| begun);
@@ -54,13 +54,13 @@ impl Flight {
         by_kernel.map_or_else(|| (by_us(), false), |rtt| (rtt, true))
     }
 
-    /// From when the first of it left to when the last was acknowledged.
+    /// Returns the time from when its first part left to when its last was acknowledged.
     pub(crate) fn ack(&self) -> Option<Duration> {
         self.acknowledged?.checked_sub(self.left?)
     }
 }
 
-/// All of them, by number.
+/// All probes of a connection, by number.
 #[derive(Debug, Default)]
 pub(super) struct Flights {
     waiting: VecDeque<Flight>,
@@ -70,7 +70,7 @@ pub(super) struct Flights {
 }
 
 impl Flights {
-    /// One is due; its number is above all others.
+    /// Adds a probe. Its number is above all others.
     pub(super) fn add(&mut self, stamp: Stamp, due: Instant) {
         self.waiting.push_back(Flight {
             stamp,
@@ -93,17 +93,17 @@ impl Flights {
         self.waiting.front()
     }
 
-    /// This program did not run for so long.
+    /// Discounts a pause of this process.
     pub(super) fn postpone(&mut self, span: Duration) {
         for flight in self.waiting.iter_mut().chain(&mut self.missed) {
             flight.paused = flight.paused.saturating_add(span);
         }
     }
 
-    /// The oldest; from now on it is missed. `begun` is the number of the one that is being sent.
+    /// Gives up the oldest. `begun` is the number of the probe that is being sent.
     pub(super) fn miss(&mut self, begun: Option<u64>) -> Option<Flight> {
         let flight = self.waiting.pop_front()?;
-        // What was not even begun will not be sent any more.
+        // A probe not begun is not sent any more.
         if flight.sent.is_some() || begun == Some(flight.stamp.seq) {
             if self.missed.len() >= REMEMBERED {
                 self.missed.pop_front();
@@ -117,25 +117,25 @@ impl Flights {
         std::mem::take(&mut self.waiting)
     }
 
-    /// The first that was not sent.
+    /// Returns the first that is not sent.
     pub(super) fn next_unsent(&self) -> Option<Stamp> {
         let index = self.waiting.partition_point(|flight| flight.sent.is_some());
         self.waiting.get(index).map(|flight| flight.stamp)
     }
 
-    /// How many were not sent, or not wholly.
+    /// Returns how many are not sent, or not completely.
     pub(super) fn unsent(&self) -> usize {
         self.waiting.len() - self.waiting.partition_point(|flight| flight.sent.is_some())
     }
 
-    /// The first of it is handed to the socket, which now has had so many bytes.
+    /// Notes that its first part is sent, with which the connection has sent `end` bytes.
     pub(super) fn note_begun(&mut self, seq: u64, at: Instant, end: u64) {
         if let Some(flight) = self.find(seq) {
             flight.begun_sending = Some((at, end));
         }
     }
 
-    /// The last of it is.
+    /// Notes the same of its last part.
     pub(super) fn note_sent(&mut self, seq: u64, at: Instant, end: u64) {
         if let Some(flight) = self.find(seq) {
             (flight.sent, flight.end) = (Some(at), end);
@@ -150,9 +150,9 @@ impl Flights {
         self.waiting.get_mut(index)
     }
 
-    /// The kernel's word on one that was sent.
+    /// Takes a timestamp of the kernel.
     pub(super) fn note_report(&mut self, report: Report) {
-        // Reports name the last byte that was handed over with one call.
+        // Reports name the last byte of a send(2).
         let about = |flight: &&mut Flight| {
             let end = match report.what {
                 Sent::Left => flight.begun_sending.map(|(_, end)| end),
@@ -160,31 +160,31 @@ impl Flights {
             };
             end.is_some_and(|end| (end as u32).wrapping_sub(1) == report.offset)
         };
-        // The newest are what reports are about.
+        // Reports are about the newest.
         let mut all = self.missed.iter_mut().chain(&mut self.waiting).rev();
         if let Some(flight) = all.find(about) {
             let slot = match report.what {
                 Sent::Left => &mut flight.left,
                 Sent::Acknowledged => &mut flight.acknowledged,
             };
-            // The first counts; a retransmission is reported once more.
+            // The first report counts. A retransmission is reported again.
             slot.get_or_insert(report.at);
         }
     }
 
-    /// It came back, and is forgotten; true if it had been missed. None if it is not known, or not known any more.
+    /// Removes a probe that came back. Returns it and whether it had been given up; `None` if it is not known.
     pub(super) fn settle(&mut self, seq: u64) -> Option<(Flight, bool)> {
         self.last_seen = seq;
         if let Ok(index) = self.missed.binary_search_by_key(&seq, number) {
             return self.missed.remove(index).map(|flight| (flight, true));
         }
         let index = self.waiting.binary_search_by_key(&seq, number).ok()?;
-        // What was not sent cannot have come back.
+        // A probe that was not sent cannot come back.
         self.waiting.get(index)?.sent?;
         self.waiting.remove(index).map(|flight| (flight, false))
     }
 
-    /// The probe that an honest echo would bring next.
+    /// Returns the probe that a correct echo would return next.
     pub(super) fn expected(&self) -> Option<Stamp> {
         let next = |flights: &VecDeque<Flight>| {
             let index = flights.partition_point(|flight| flight.stamp.seq <= self.last_seen);
@@ -206,7 +206,7 @@ mod tests {
         Stamp { seq, due_ns: 0 }
     }
 
-    /// So many probes of ten bytes, one due in each second, all sent at once.
+    /// Probes of ten bytes, one due in each second, all sent at once.
     fn sent(count: u64) -> (Flights, Instant) {
         let (mut flights, start) = (Flights::default(), Instant::now());
         for seq in 1..=count {

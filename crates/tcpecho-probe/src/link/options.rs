@@ -1,4 +1,4 @@
-//! How a run makes its connections.
+//! The options of connections.
 
 use std::{sync::Arc, time::Duration};
 
@@ -6,19 +6,20 @@ use tcpecho::{ConnectOptions, HostFacts, LONGEST_USER_TIMEOUT};
 
 use crate::plan::Plan;
 
+/// The options of all connections of a run.
 #[derive(Debug, Clone)]
 pub(crate) struct LinkOptions {
     pub(super) connect: ConnectOptions<'static>,
-    /// What this host says of failures, shared by all connections of the run.
+    /// What this host reports about failures, shared by all connections.
     pub(super) facts: Arc<HostFacts>,
     /// Use the kernel's timestamps.
     pub(crate) stamps: bool,
 }
 
 impl LinkOptions {
-    /// Takes from a plan what is about connections.
+    /// Takes the options from a plan.
     pub(crate) fn of(plan: &Plan) -> Self {
-        // A host that does not acknowledge for so long is given up by the kernel, which then says why.
+        // After this time without an acknowledgement the kernel ends the connection, and reports why.
         let user_timeout =
             plan.timeout.saturating_mul(2).clamp(Duration::from_secs(1), LONGEST_USER_TIMEOUT);
         let facts = Arc::new(HostFacts::default());

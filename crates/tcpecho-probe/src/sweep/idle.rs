@@ -1,4 +1,4 @@
-//! After how long an idle connection dies, and how (RFC 5382: what translators and balancers forget).
+//! Finds how long a connection may be idle (RFC 5382: translators and load balancers drop idle connections).
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use crate::step::{Fate, Seen, Step, Tried};
 
 /// The first idle time, in milliseconds.
 const FIRST_MS: u64 = 1000;
-/// Within a twentieth, and not closer than this.
+/// The result is right to a twentieth, or to the grain.
 const PRECISION: u64 = 20;
 const GRAIN_MS: u64 = 50;
 
@@ -21,7 +21,7 @@ pub(super) fn sweep(trial: &mut Trial<'_>, most: Duration, size: usize) -> Resul
     while let Some(idle_ms) = search.next() {
         let idle = Duration::from_millis(idle_ms);
         let mut link = trial.connect(size)?;
-        // What does not answer even before it was idle cannot be blamed on idleness.
+        // A server that does not answer at once says nothing about idleness.
         let fate = trial.probe(&mut link)?;
         if !matches!(fate, Fate::Back { .. }) {
             return Ok(Finding::Dead(fate));
@@ -33,7 +33,7 @@ pub(super) fn sweep(trial: &mut Trial<'_>, most: Duration, size: usize) -> Resul
             let how = Some(word_of(broken.ending()));
             return Ok(Finding::Idle { alive: at, dead: Some(at), how });
         }
-        // It may have been idle for longer than was wanted.
+        // It may have been idle for longer than intended.
         let idle_ms = u64::try_from(at.as_millis()).unwrap_or(u64::MAX).max(idle_ms);
         let fate = trial.probe(&mut link)?;
         match &fate {

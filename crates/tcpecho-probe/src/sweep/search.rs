@@ -1,12 +1,11 @@
-//! The largest number for which something holds, if it holds up to some number and not above: by doubling, then by
-//! bisection.
+//! Finds the largest number for which something holds, by doubling and then bisection.
 
-/// The search: a number to try, and what came of it, in turn.
+/// A search: it names a number to try and takes the result, in turn.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Search {
     first: u64,
     most: u64,
-    /// Within one in so many of the result, and never closer than `grain`.
+    /// The result is right to one part in this many, or to `grain` if that is more.
     precision: u64,
     grain: u64,
     good: u64,
@@ -14,14 +13,14 @@ pub(super) struct Search {
 }
 
 impl Search {
-    /// From `first` on, up to `most`; the result is right to one part in `precision`, or to `grain` if that is more.
+    /// Creates a search from `first` to `most`. The result is right to one part in `precision`, or to `grain` if that is more.
     pub(super) fn new(first: u64, most: u64, precision: u64, grain: u64) -> Self {
         let (most, grain) = (most.max(1), grain.max(1));
         let first = first.clamp(1, most);
         Search { first, most, precision: precision.max(1), grain, good: 0, bad: None }
     }
 
-    /// What to try next; none when the search is over.
+    /// Returns what to try next; `None` when the search is over.
     pub(super) fn next(&self) -> Option<u64> {
         match self.bad {
             None if self.good >= self.most => None,
@@ -34,23 +33,23 @@ impl Search {
         }
     }
 
-    /// It held for this number.
+    /// Notes that it holds for this number.
     pub(super) fn holds(&mut self, number: u64) {
         self.good = self.good.max(number.min(self.bad.map_or(self.most, |bad| bad - 1)));
     }
 
-    /// It did not hold for this number, which is above all for which it did.
+    /// Notes that it does not hold for this number.
     pub(super) fn fails(&mut self, number: u64) {
         let number = number.max(self.good.saturating_add(1));
         self.bad = Some(self.bad.map_or(number, |bad| bad.min(number)));
     }
 
-    /// The largest number for which it was seen to hold; 0 if there is none.
+    /// Returns the largest number for which it holds; 0 if there is none.
     pub(super) fn good(&self) -> u64 {
         self.good
     }
 
-    /// The smallest for which it was seen not to.
+    /// Returns the smallest number for which it does not hold.
     pub(super) fn bad(&self) -> Option<u64> {
         self.bad
     }
@@ -62,7 +61,7 @@ mod tests {
 
     use super::*;
 
-    /// Tries until the search is over; gives how many tries that took.
+    /// Searches to the end, and returns the number of tries.
     fn play(search: &mut Search, limit: u64) -> usize {
         let mut tries = 0;
         while let Some(number) = search.next() {

@@ -1,4 +1,4 @@
-//! The largest probe that comes back: where the path loses long packets without a word, short ones still pass (RFC 2923).
+//! Finds the largest probe that is echoed: a path may lose long packets silently (RFC 2923, PMTU black holes).
 
 use super::{Finding, Stop, search::Search, trial::Trial};
 use crate::step::{Fate, Seen, Step, Tried};
@@ -34,7 +34,7 @@ pub(super) fn sweep(trial: &mut Trial<'_>, most: usize) -> Result<Finding, Stop>
     Ok(finding)
 }
 
-/// IP and TCP headers with their options; on loopback segments are smaller than packets might be, for other reasons.
+/// Returns whether this may be the size of IP and TCP headers with options. On loopback the MSS is smaller for other reasons.
 fn is_headers(bytes: u32) -> bool {
     (40..=120).contains(&bytes)
 }

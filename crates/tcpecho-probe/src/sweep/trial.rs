@@ -1,4 +1,4 @@
-//! One connection and a few probes, waited for one after the other: what a sweep is made of.
+//! A connection and a few probes, one after the other: a step of a sweep.
 
 use std::{
     net::SocketAddr,
@@ -21,10 +21,10 @@ use crate::{
     target::TOLERANCE,
 };
 
-/// Reads in one turn; then commands have theirs.
+/// The most reads before the next look at commands.
 const READS: usize = 4;
 
-/// How trials are made.
+/// Makes connections and sends probes.
 pub(super) struct Trial<'a> {
     pub(super) addrs: Vec<SocketAddr>,
     pub(super) options: &'a LinkOptions,
@@ -38,7 +38,7 @@ pub(super) struct Trial<'a> {
 }
 
 impl Trial<'_> {
-    /// A new connection for probes of this size.
+    /// Makes a new connection for probes of this size.
     pub(super) fn connect(&mut self, size: usize) -> Result<Link, Stop> {
         let now = Instant::now();
         let mut link = Link::open(self.addrs.clone(), self.options, self.run, size, now)
@@ -52,14 +52,14 @@ impl Trial<'_> {
         }
     }
 
-    /// Sends a probe and waits for what becomes of it.
+    /// Sends a probe, and waits for the result.
     pub(super) fn probe(&mut self, link: &mut Link) -> Result<Fate, Stop> {
         self.seq += 1;
         let (seq, due) = (self.seq, Instant::now());
         let since = due.saturating_duration_since(self.origin).as_nanos();
         link.add(Stamp { seq, due_ns: u64::try_from(since).unwrap_or(u64::MAX) }, due);
         let end = due.checked_add(self.timeout);
-        // What was sent again before is not this probe's.
+        // Earlier retransmissions are not this probe's.
         let _ = link.kernel();
         loop {
             let mut brought = Vec::new();
@@ -72,10 +72,10 @@ impl Trial<'_> {
                     let time = at.saturating_duration_since(due);
                     return Ok(Fate::Back { time, retransmits });
                 }
-                // Also what came behind a whole answer.
+                // Including anything after a whole answer.
                 [..] => return Ok(Fate::Changed),
             }
-            // Reading knows better why it ended.
+            // The read knows better why it ended.
             if let Some(broken) = received.err().or(sent.err()) {
                 return Ok(Fate::Ended(broken));
             }
@@ -89,20 +89,20 @@ impl Trial<'_> {
         }
     }
 
-    /// Says nothing for so long, or longer where this program did not run meanwhile: for how long. If the end of the
-    /// connection comes first, that too.
+    /// Sends nothing for this time. Returns for how long, which is longer if this process was paused, and the end of the
+    /// connection if that came first.
     pub(super) fn rest(
         &mut self,
         link: &mut Link,
         span: Duration,
     ) -> Result<(Duration, Option<Broken>), Stop> {
-        // A machine that is suspended is idle too.
+        // A suspended machine is idle too.
         let (start, begun) = (Instant::now(), Clocks::now().boottime);
         let rested = || Clocks::now().boottime.saturating_sub(begun);
         let end = start.checked_add(span);
         while end.is_some_and(|end| Instant::now() < end) {
             self.wait(link, end)?;
-            // Whatever a server says of its own accord is not idle, but nor is it an answer.
+            // What a server sends unasked is not an answer.
             if let Err(broken) = link.receive(&mut self.buffer, &mut Vec::new(), &mut { READS }) {
                 return Ok((rested(), Some(broken)));
             }
@@ -116,7 +116,7 @@ impl Trial<'_> {
         if self.observer.step(step).is_break() { Err(Stop::Caller) } else { Ok(()) }
     }
 
-    /// Until the connection has something to say, or the time has come.
+    /// Waits until the connection is ready, or until this time.
     fn wait(&mut self, link: &mut Link, until: Option<Instant>) -> Result<(), Stop> {
         let until = until.into_iter().chain(self.deadline).min();
         let left = until.map(|until| until.saturating_duration_since(Instant::now()));

@@ -1,4 +1,4 @@
-//! The end of a run: each probe that was due has its fate, and a target that has not answered has a reason.
+//! The end of a run: what became of the last probes, and why a target has not answered.
 
 use std::time::Instant;
 
@@ -12,10 +12,10 @@ use crate::{
 };
 
 impl Target {
-    /// Nothing more will be sent or received. A probe that has waited longer than any answer took is lost, and so is
-    /// everything where there was no answer; the others are under way.
+    /// Ends the run of this target. A probe that has waited longer than any answer took is lost; the others stay under way. If
+    /// there was no answer, all are lost.
     pub(crate) fn finish(&mut self, buffer: &mut [u8]) {
-        // What has come by now is an answer, although nobody has looked yet.
+        // What has arrived by now counts.
         self.began = Instant::now();
         self.proceed();
         self.links.iter_mut().for_each(Link::look_again);
@@ -42,7 +42,7 @@ impl Target {
         }
     }
 
-    /// No answer has ended it, and none will.
+    /// Reports an outage that no answer has ended.
     fn note_unended_outage(&mut self, now: Instant) {
         if !self.broken {
             return;
@@ -54,7 +54,7 @@ impl Target {
         }
     }
 
-    /// The first connection is still being made: what would have gone over it was due from the beginning on.
+    /// Counts the probes that were due while the first connection was being made.
     fn never_connected(&mut self, now: Instant) {
         self.schedule.begin(self.created);
         let mut ending = Ending::ConnectTimeout;
@@ -74,7 +74,7 @@ impl Target {
         }
     }
 
-    /// Something came back, and no probe.
+    /// Diagnoses an answer that is not what was sent.
     fn different(&self) -> Diagnosis {
         let (foreign, corrupted) = (self.stats.foreign_bytes, self.stats.corrupted);
         let words = match corrupted {

@@ -1,4 +1,4 @@
-//! The name of a target, looked up again while it is probed: a service that has moved is found where it is now.
+//! The name of a target, resolved again while it is probed, so that a service that has moved is found.
 
 use std::{
     net::SocketAddr,
@@ -13,28 +13,28 @@ use tcpecho::{
 
 use crate::plan::Name;
 
-/// A connection waits so long for the name, and then is made to an address that is known.
+/// How long a connection waits for the resolver before it uses the known addresses.
 const PATIENCE: Duration = Duration::from_secs(1);
 
 #[derive(Debug)]
 pub(super) struct Names {
-    /// None for an address, which stays what it is.
+    /// `None` for an address.
     name: Option<Name>,
     lookup: Option<Lookup>,
-    /// When it was asked last.
+    /// When the last lookup began.
     asked: Instant,
-    /// The last answer was none.
+    /// The last lookup failed.
     failed: bool,
 }
 
 impl Names {
-    /// It was looked up at `now`.
+    /// Creates it for a name that was resolved at `now`.
     pub(super) fn new(name: Option<Name>, now: Instant) -> Self {
         let name = name.filter(|name| !is_address(&name.endpoint));
         Names { name, lookup: None, asked: now, failed: false }
     }
 
-    /// Asks, unless that was done within this time.
+    /// Starts a lookup, unless the last one began within this time.
     pub(super) fn ask(&mut self, fresh: Duration, now: Instant) {
         let Some(Name { endpoint, family }) = &self.name else { return };
         if self.lookup.is_none() && now.saturating_duration_since(self.asked) >= fresh {
@@ -43,7 +43,7 @@ impl Names {
         }
     }
 
-    /// An answer that has come: the addresses, or why there are none, if that is news.
+    /// Returns the result of a lookup: the addresses, or why there are none, unless the one before failed too.
     pub(super) fn answer(&mut self) -> Option<Result<Vec<SocketAddr>, ResolveError>> {
         let answer = self.lookup.as_ref()?.answer()?;
         self.lookup = None;
@@ -54,12 +54,12 @@ impl Names {
         }
     }
 
-    /// Readable when there is an answer.
+    /// Returns the descriptor that is readable when the lookup has ended.
     pub(super) fn watched(&self) -> Option<BorrowedFd<'_>> {
         self.lookup.as_ref().map(Lookup::as_fd)
     }
 
-    /// Until when a connection waits for the answer.
+    /// Returns until when a connection waits for the lookup.
     pub(super) fn patience_ends(&self) -> Option<Instant> {
         self.lookup.as_ref().and_then(|_| self.asked.checked_add(PATIENCE))
     }

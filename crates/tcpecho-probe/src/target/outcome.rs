@@ -1,4 +1,4 @@
-//! What came of connections and probes: counted, told, and what follows from it.
+//! Counts and reports what became of connections and probes, and acts on it.
 
 use std::time::{Duration, Instant};
 
@@ -12,17 +12,17 @@ use crate::{
     plan::Mode,
 };
 
-/// Waits between attempts to connect: doubled each time.
+/// Waits between attempts to connect, doubled each time.
 const FIRST_WAIT: Duration = Duration::from_millis(100);
 const LONGEST_WAIT: Duration = Duration::from_secs(5);
 
 impl Target {
-    /// A handshake is complete. False if the connection has done its work.
+    /// Handles a complete handshake. Returns false if the connection is done.
     pub(super) fn opened(&mut self, index: usize) -> bool {
         let stalled = self.stalled();
         let Some(link) = self.links.get_mut(index) else { return false };
         let (peer, took) = (link.peer, link.connect_time);
-        // The address that answers is the first to be tried from now on.
+        // The address that answers is tried first from now on.
         if let Some(at) = self.addrs.iter().position(|&addr| addr == peer) {
             self.addrs.swap(0, at);
         }
@@ -33,7 +33,7 @@ impl Target {
         let first = self.stats.connections == 1;
         let retransmits = link.info().map_or(0, |info| info.total_retrans);
         if self.rules.mode == Mode::Stay {
-            // A probe that has a connection of its own has these too; others do not.
+            // These are not counted with a probe; where each has a connection of its own, they are.
             let _ = link.kernel();
             self.stats.retransmits += u64::from(retransmits);
         }
@@ -63,7 +63,7 @@ impl Target {
         true
     }
 
-    /// The answer is the handshake.
+    /// Handles a handshake that is the answer.
     fn shook_hands(&mut self, index: usize, flight: &Flight, took: Duration) {
         let (now, stalled) = (Instant::now(), self.stalled());
         let Some(link) = self.links.get_mut(index) else { return };
@@ -83,7 +83,7 @@ impl Target {
         self.answered(answer, now);
     }
 
-    /// That was found out at `now`; what it is called.
+    /// Handles attempts that failed at `now`. Returns the ending.
     pub(super) fn could_not_connect(
         &mut self,
         failures: Vec<Attempt>,
@@ -99,7 +99,7 @@ impl Target {
         }
         let before = self.last_ending.replace((ending, now));
         let was_down = before.is_some_and(|(before, _)| before == ending);
-        // The same again is not news.
+        // The same again is marked as such.
         let again = was_down && self.broken;
         self.broken = true;
         self.schedule.begin(now);
@@ -150,7 +150,7 @@ impl Target {
                     kernel: link.kernel(),
                     paused,
                 };
-                // It had been given up too early.
+                // It had been counted as lost.
                 self.stats.lost -= u64::from(missed);
                 self.answered(answer, at);
             }
@@ -177,7 +177,7 @@ impl Target {
     }
 
     fn answered(&mut self, answer: Answer, at: Instant) {
-        // A time during which this program did not run is not the server's.
+        // The pause is not the server's.
         if answer.paused.is_zero() {
             self.stats.answer(answer.time, answer.rtt, answer.by_kernel);
         }
@@ -244,7 +244,7 @@ impl Target {
     }
 }
 
-/// The peer itself has refused it; a router's refusal is no answer of the peer.
+/// Returns whether the peer itself refused. A router's refusal is not an answer of the peer.
 fn is_by_rst(failure: &Attempt) -> bool {
     failure.error.source == Errno::CONNREFUSED && failure.evidence.routers.is_empty()
 }
