@@ -6,9 +6,10 @@ mod findings;
 mod keepalive;
 
 use std::{
+    cell::Cell,
     io,
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
-    os::fd::AsFd,
+    os::fd::{AsFd, BorrowedFd},
     process::ExitCode,
     time::Instant,
 };
@@ -17,6 +18,7 @@ use nix::sys::signal::Signal;
 use rustix::io::Errno;
 use tcpecho::{
     ConnectOptions, Connection, Ending, Endpoint, Family, Keepalive, ResolveError, Server, Tracer,
+    relay::{Interrupt, Interrupts, relay},
 };
 
 pub(crate) use self::args::ConnectArgs;
@@ -27,7 +29,6 @@ use crate::{
     input,
     lookup::{NoAddress, lookup},
     output::Output,
-    relay::relay,
     signals::Signals,
     tell::{Failure, Report, Voice, say},
 };
@@ -87,15 +88,40 @@ fn converse(plan: &Plan, report: &mut Report) -> Result<(), Stopped> {
         tell_connection(plan, &connection);
     }
     let (input, output) = (io::stdin(), Output::stdout());
-    let relayed =
-        relay(&connection, input.as_fd(), &output, &signals, plan.rules, explain.as_ref());
+    let interrupts = Signalled { signals: &signals, last: Cell::new(None) };
+    let tracer = explain.as_ref().map(|explain| explain as &dyn Tracer);
+    let relayed = relay(&connection, input.as_fd(), &output, &interrupts, plan.rules, tracer);
     let Connection { local, peer, .. } = connection;
     drop(connection);
     if let Some(explain) = explain {
         explain.close(local, peer);
     }
-    relayed.note_in(report, plan, peer);
+    findings::note(relayed, interrupts.last.get(), report, plan, peer);
     Ok(())
+}
+
+/// The signals as the relay's interrupts.
+struct Signalled<'a> {
+    signals: &'a Signals,
+    /// The last signal.
+    last: Cell<Option<Signal>>,
+}
+
+impl AsFd for Signalled<'_> {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.signals.as_fd()
+    }
+}
+
+impl Interrupts for Signalled<'_> {
+    fn next(&self) -> Option<Interrupt> {
+        let signal = self.signals.next()?;
+        self.last.set(Some(signal));
+        Some(match signal {
+            Signal::SIGPIPE => Interrupt::OutputClosed,
+            _ => Interrupt::User,
+        })
+    }
 }
 
 fn addresses(

@@ -3,13 +3,11 @@
 use std::{
     fmt::Write,
     net::SocketAddr,
-    os::fd::AsFd,
     time::{Duration, Instant},
 };
 
-use rustix::io::Errno;
-use tcpecho::{Call, Tracer, words};
-use tcpecho_os::{sock_diag::tcp_sockets, tcp_info::tcp_info, tcp_state::TcpState};
+use tcpecho::{Call, Tracer};
+use tcpecho_os::{sock_diag::tcp_sockets, tcp_state::TcpState};
 
 use crate::tell::say_raw;
 
@@ -23,24 +21,6 @@ impl Explain {
     /// The clock starts now.
     pub(crate) fn new() -> Self {
         Explain { start: Instant::now() }
-    }
-
-    /// A call on a connected socket, whose state is looked up.
-    pub(crate) fn call(
-        &self,
-        socket: impl AsFd,
-        op: &'static str,
-        about: String,
-        result: Result<String, Errno>,
-    ) {
-        let result = result.unwrap_or_else(words);
-        let state = tcp_info(&socket).ok().map(|info| info.state);
-        // What waits out TIME_WAIT is no longer this socket, which calls itself closed.
-        let state = match state {
-            Some(TcpState::Close) => lingering(&socket).or(state),
-            state => state,
-        };
-        self.saw(&Call { op, about, result, state });
     }
 
     /// close(2), and what is left in the kernel afterwards.
@@ -73,14 +53,6 @@ impl Tracer for Explain {
 
 fn stamp(span: Duration) -> String {
     format!("{:.3} ms", span.as_secs_f64() * 1000.0)
-}
-
-fn lingering(socket: impl AsFd) -> Option<TcpState> {
-    let name = |addr: rustix::net::SocketAddrAny| SocketAddr::try_from(addr).ok();
-    let local = name(rustix::net::getsockname(&socket).ok()?)?;
-    // A socket in TIME_WAIT has lost its peer's name; its port is enough.
-    let found = tcp_sockets(local.port()).ok()?;
-    found.iter().find(|other| other.local == local).map(|other| other.state)
 }
 
 fn left_of(local: SocketAddr, peer: SocketAddr) -> Option<TcpState> {

@@ -17,7 +17,6 @@ mod log;
 mod lookup;
 mod output;
 mod ping;
-mod relay;
 mod serve;
 mod signals;
 mod size;

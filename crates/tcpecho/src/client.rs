@@ -4,6 +4,7 @@ mod handshake;
 mod happy_eyeballs;
 mod host_facts;
 pub mod lookup;
+pub mod relay;
 
 use std::{
     fmt,

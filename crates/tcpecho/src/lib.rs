@@ -30,12 +30,12 @@ mod stop;
 mod table;
 
 pub use bind::explain_bind;
-#[doc(hidden)]
-pub use client::lookup;
 pub use client::{
     Attempt, Call, ConnectOptions, Connection, Handshake, HappyEyeballs, HostFacts, Progress,
     Tracer,
 };
+#[doc(hidden)]
+pub use client::{lookup, relay};
 pub use diagnosis::{Diagnosis, Symptom};
 pub use duration::{parse_duration, show_duration};
 pub use ending::{ENDINGS, Ending, Row};

@@ -3,10 +3,12 @@
 use std::{fmt::Write, net::SocketAddr, time::Duration};
 
 use clap::Args;
-use tcpecho::{ENDINGS, Endpoint, Family, Keepalive, NotUnderstood, parse_duration, parse_source};
+use tcpecho::{
+    ENDINGS, Endpoint, Family, Keepalive, NotUnderstood, parse_duration, parse_source, relay::Rules,
+};
 
 use super::keepalive::{self, Asking, UserTimeout};
-use crate::{relay::Rules, tell::Voice};
+use crate::tell::Voice;
 
 /// Send standard input to an echo server, print what comes back, and check it.
 ///

@@ -3,18 +3,19 @@
 use std::net::SocketAddr;
 
 use nix::sys::signal::Signal;
+use rustix::io::Errno;
 use tcpecho::{
     Attempt, Diagnosis, Ending, Error, Evidence, Symptom,
     evidence::{Phase, Tried},
+    relay::{Difference, End, Relayed},
     words,
 };
 
 use super::{Stopped, args::Plan};
-use crate::{
-    exit,
-    relay::{Difference, End, Relayed},
-    tell::Report,
-};
+use crate::{exit, input, tell::Report};
+
+/// The call that writes stdout, as messages name it.
+const WRITE: &str = "write to stdout";
 
 impl Stopped {
     /// What this adds to the report.
@@ -71,61 +72,70 @@ fn note_signal(report: &mut Report, signal: Option<Signal>) {
     report.exit_status = signal.map_or(Ending::Interrupted.row().exit_status, exit::interrupted_by);
 }
 
-impl Relayed {
-    /// What this adds to the report.
-    pub(super) fn note_in(self, report: &mut Report, plan: &Plan, peer: SocketAddr) {
-        report.sent = self.sent;
-        report.received = self.received;
-        (report.unsent, report.unwritten) = (self.unsent, self.unwritten);
-        report.addr = Some(peer);
-        let evidence = Evidence {
-            user_timeout: plan.rules.user_timeout,
-            keepalive: plan.keepalive,
-            tried: report.attempts.iter().map(Tried::from).collect(),
-            ..self.evidence
-        };
-        match self.end {
-            End::Connection { ending: Ending::Finished, op, .. } => {
-                report.ending = Some(Ending::Finished);
-                report.op = op;
-                report.message = format!("{op} {peer}: end of file");
-            }
-            End::Connection { op, errno, .. } => {
-                (report.op, report.errno) = (op, errno);
-                let failed = |errno| Symptom::Error(Error::at(op, peer, errno));
-                report.broke(&errno.map_or(Symptom::EndOfFile, failed), evidence);
-            }
-            End::Silence(limit) => {
-                report.op = "poll";
-                let evidence = Evidence { deadline: Some(limit), ..evidence };
-                report.broke(&Symptom::Silence(limit), evidence);
-            }
-            End::Different(difference) => {
-                report.op = "recv";
-                report.first_difference_offset = Some(difference.offset);
-                let (words, offset) = (difference.words(), difference.offset);
-                report.conclude(&Symptom::Different { words, offset }, evidence);
-                if let Some(diagnosis) = &mut report.diagnosis {
-                    diagnosis.advice += "; --no-check is for servers that do not echo";
-                }
-                report.exit_status = Ending::Mismatch.row().exit_status;
-            }
-            End::Signal(signal) => {
-                (report.ending, report.op) = (Some(Ending::Interrupted), "poll");
-                note_signal(report, Some(signal));
-            }
-            // As other filters do.
-            End::OutputClosed => {
-                (report.ending, report.op) = (Some(Ending::Interrupted), "write to stdout");
-                report.message = format!("{}: nobody reads it any more", report.op);
-            }
-            End::Local { op, errno } => {
-                (report.op, report.errno, report.addr) = (op, Some(errno), None);
-                report.message = format!("{op}: {}{}", words(errno), report.lost());
-                report.exit_status = exit::NOT_POSSIBLE;
-            }
+/// Adds how the conversation went to the report. `signal` is the one that ended it, if one did.
+pub(super) fn note(
+    relayed: Relayed,
+    signal: Option<Signal>,
+    report: &mut Report,
+    plan: &Plan,
+    peer: SocketAddr,
+) {
+    report.sent = relayed.sent;
+    report.received = relayed.received;
+    (report.unsent, report.unwritten) = (relayed.unsent, relayed.unwritten);
+    report.addr = Some(peer);
+    let evidence = Evidence {
+        user_timeout: plan.rules.user_timeout,
+        keepalive: plan.keepalive,
+        tried: report.attempts.iter().map(Tried::from).collect(),
+        ..relayed.evidence
+    };
+    match relayed.end {
+        End::Connection { ending: Ending::Finished, op, .. } => {
+            report.ending = Some(Ending::Finished);
+            report.op = op;
+            report.message = format!("{op} {peer}: end of file");
         }
+        End::Connection { op, errno, .. } => {
+            (report.op, report.errno) = (op, errno);
+            let failed = |errno| Symptom::Error(Error::at(op, peer, errno));
+            report.broke(&errno.map_or(Symptom::EndOfFile, failed), evidence);
+        }
+        End::Silence(limit) => {
+            report.op = "poll";
+            let evidence = Evidence { deadline: Some(limit), ..evidence };
+            report.broke(&Symptom::Silence(limit), evidence);
+        }
+        End::Different(difference) => {
+            report.op = "recv";
+            report.first_difference_offset = Some(difference.offset);
+            let (words, offset) = (difference_words(&difference), difference.offset);
+            report.conclude(&Symptom::Different { words, offset }, evidence);
+            if let Some(diagnosis) = &mut report.diagnosis {
+                diagnosis.advice += "; --no-check is for servers that do not echo";
+            }
+            report.exit_status = Ending::Mismatch.row().exit_status;
+        }
+        End::Interrupted => {
+            (report.ending, report.op) = (Some(Ending::Interrupted), "poll");
+            note_signal(report, signal);
+        }
+        // As other filters do.
+        End::OutputClosed => {
+            (report.ending, report.op) = (Some(Ending::Interrupted), WRITE);
+            report.message = format!("{}: nobody reads it any more", report.op);
+        }
+        End::Input(errno) => note_local(report, input::READ, errno),
+        End::Output(errno) => note_local(report, WRITE, errno),
+        End::Poll(errno) => note_local(report, "poll", errno),
     }
+}
+
+/// Something on this side failed.
+fn note_local(report: &mut Report, op: &'static str, errno: Errno) {
+    (report.op, report.errno, report.addr) = (op, Some(errno), None);
+    report.message = format!("{op}: {}{}", words(errno), report.lost());
+    report.exit_status = exit::NOT_POSSIBLE;
 }
 
 impl Report {
@@ -136,10 +146,9 @@ impl Report {
     }
 }
 
-impl Difference {
-    fn words(&self) -> String {
-        let show = |byte: u8| format!("0x{byte:02x} '{}'", byte.escape_ascii());
-        let expected = self.expected.map_or("nothing more".into(), show);
-        format!("at offset {}: expected {expected}, got {}", self.offset, show(self.got))
-    }
+fn difference_words(difference: &Difference) -> String {
+    let show = |byte: u8| format!("0x{byte:02x} '{}'", byte.escape_ascii());
+    let expected = difference.expected.map_or("nothing more".into(), show);
+    let got = show(difference.got);
+    format!("at offset {}: expected {expected}, got {got}", difference.offset)
 }

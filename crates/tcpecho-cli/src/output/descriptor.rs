@@ -10,6 +10,7 @@ use rustix::{
     io::Errno,
     net::{self, SendFlags},
 };
+use tcpecho::relay;
 use tcpecho_os::stdio::stdout_was_closed;
 
 /// What a pipe that polls writable takes without blocking (`PIPE_BUF`, pipe(7)).
@@ -63,6 +64,12 @@ impl Output {
             }
             Way::Shared(most) => rustix::io::write(&self.stdout, &bytes[..bytes.len().min(*most)]),
         }
+    }
+}
+
+impl relay::Output for Output {
+    fn write(&self, bytes: &[u8]) -> Result<usize, Errno> {
+        self.write(bytes)
     }
 }
 

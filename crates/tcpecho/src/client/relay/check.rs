@@ -1,20 +1,19 @@
-//! What comes back, compared with what was sent.
+//! Compares what comes back with what was sent.
 
 use super::pipe::Pipe;
 
 /// The first byte of the answer that is not the one sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Difference {
-    /// How many bytes came back right before it.
-    pub(crate) offset: u64,
-    /// The byte sent there; none where the answer goes on after all that was sent.
-    pub(crate) expected: Option<u8>,
-    /// The byte that came.
-    pub(crate) got: u8,
+pub struct Difference {
+    /// Its offset: how many correct bytes came before it.
+    pub offset: u64,
+    /// The byte sent there; `None` if the answer is longer than what was sent.
+    pub expected: Option<u8>,
+    /// The byte received.
+    pub got: u8,
 }
 
-/// Compares `answer` with the oldest bytes that `sent` remembers, and releases those that came back
-/// right.
+/// Compares `answer` with the oldest bytes that `sent` remembers, and releases the correct ones.
 pub(super) fn check(sent: &mut Pipe, answer: &[u8]) -> Result<(), Difference> {
     let (front, back) = sent.remembered();
     let same = same(front, answer);
@@ -27,10 +26,10 @@ pub(super) fn check(sent: &mut Pipe, answer: &[u8]) -> Result<(), Difference> {
     }
 }
 
-/// How many bytes two slices have in common at their beginning.
+/// Returns how many bytes two slices have in common at their beginning.
 fn same(one: &[u8], other: &[u8]) -> usize {
     let shorter = one.len().min(other.len());
-    // Whole slices compare at the speed of memcmp; the place is looked for only where there is one.
+    // Whole slices compare at the speed of memcmp. The place is searched for only if they differ.
     if one[..shorter] == other[..shorter] {
         return shorter;
     }

@@ -1,21 +1,14 @@
-//! What the loop tells of itself: each call as it happens, and what is known when it is over.
+//! What is known when the loop has ended.
 
-use std::{os::fd::BorrowedFd, time::Duration};
+use std::time::Duration;
 
-use rustix::{io::Errno, net};
-use tcpecho::{Connection, Ending, Evidence, evidence::Phase};
+use rustix::net;
 
 use super::{End, Relay};
-use crate::explain::Explain;
+use crate::{Connection, Ending, Evidence, evidence::Phase};
 
 impl Relay<'_> {
-    pub(super) fn explain(&self, op: &'static str, about: String, result: Result<String, Errno>) {
-        if let Some(explain) = self.explain {
-            explain.call(self.socket, op, about, result);
-        }
-    }
-
-    /// What is known now that it is over.
+    /// Gathers the facts at the end.
     pub(super) fn evidence(
         &mut self,
         end: End,
@@ -30,7 +23,7 @@ impl Relay<'_> {
             _ => "recv",
         };
         let now = Evidence::of_connection(connection, Phase::of_call(op), connection.peer);
-        let mut routers = std::mem::take(&mut self.doubt.routers);
+        let mut routers = std::mem::take(&mut self.soft_error.routers);
         routers.extend(now.routers.iter().copied());
         Evidence {
             elapsed,
@@ -49,8 +42,8 @@ impl Relay<'_> {
         }
     }
 
-    /// Whether a line server may be waiting for the rest of a line: what is owed contains no newline, and what came back
-    /// ended with one.
+    /// Returns whether a line server may be waiting for the rest of a line: the bytes not echoed contain no newline, and those
+    /// echoed end with one.
     fn has_unfinished_line(&self) -> bool {
         let (front, back) = self.up.remembered();
         let owed = self.rules.check && !(front.is_empty() && back.is_empty());
@@ -58,24 +51,10 @@ impl Relay<'_> {
         owed && whole_lines_came && !front.contains(&b'\n') && !back.contains(&b'\n')
     }
 
-    /// A peer that may not send because we do not read, and so does not read either, is not dead; the kernel's limit would
-    /// end the connection all the same. It is lifted for good: `timeout` still watches, and knows the difference.
+    /// Lifts the user timeout for good. A peer that cannot send because we do not read, and so does not read either, is not
+    /// dead, but the kernel would end the connection. [`Rules::timeout`](super::Rules::timeout) still applies.
     pub(super) fn lift_user_timeout(&mut self) {
         let _ = net::sockopt::set_tcp_user_timeout(self.socket, 0);
         self.rules.user_timeout = None;
     }
-}
-
-pub(super) fn explain_recv(
-    explain: &Explain,
-    socket: BorrowedFd<'_>,
-    received: Result<&[u8], &Errno>,
-) {
-    let result = match received {
-        Ok([]) => Ok("0: the peer's FIN".into()),
-        Ok(bytes) => Ok(format!("{} bytes", bytes.len())),
-        Err(&(Errno::AGAIN | Errno::INTR)) => return,
-        Err(errno) => Err(*errno),
-    };
-    explain.call(socket, "recv", String::new(), result);
 }

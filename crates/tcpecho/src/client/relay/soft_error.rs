@@ -1,9 +1,8 @@
-//! What routers say against an established connection (RFC 1122 4.2.3.9, RFC 5461).
+//! Soft errors: ICMP errors about an established connection (RFC 1122 4.2.3.9, RFC 5461).
 //!
-//! An ICMP error is no reason to end a connection at once: routes come back, and TCP sends again. But it says within
-//! milliseconds what the retransmissions would take minutes to find out. So such errors are asked for (`IP_RECVERR`); on
-//! Linux the connection outlives them, and each is told once by a call. One is believed when it has stood for a second
-//! and nothing has been acknowledged since.
+//! A soft error is not a reason to end a connection at once: routes recover, and TCP retransmits. But it says within
+//! milliseconds what retransmissions would take minutes to find out. So the loop asks for them (`IP_RECVERR`). On Linux the
+//! connection survives them, and a call reports each once. One is believed after a second in which nothing was acknowledged.
 
 use std::{
     os::fd::{AsFd, BorrowedFd},
@@ -18,34 +17,35 @@ use tcpecho_os::{
     tcp_state::TcpState,
 };
 
-/// How long a router's word has to stand.
-const STANDS: Duration = Duration::from_secs(1);
-/// How many words are kept; a router may send as many as it likes.
+/// How long a soft error has to last.
+const LASTS: Duration = Duration::from_secs(1);
+/// The most errors kept. A router may send any number.
 const MOST: usize = 16;
 
-/// Words against the connection, and since when.
+/// The soft errors of a connection.
 #[derive(Debug, Default)]
-pub(super) struct Doubt {
+pub(super) struct SoftError {
+    /// The one that may end the connection: since when, the call that reported it, and its error.
     since: Option<(Instant, &'static str, Errno)>,
-    /// What was said, the oldest first.
+    /// All errors, the oldest first.
     pub(super) routers: Vec<QueuedError>,
 }
 
-impl Doubt {
-    /// Asks the kernel for them; without them the connection is as any other.
+impl SoftError {
+    /// Asks the kernel for soft errors, if it has them.
     pub(super) fn begin(socket: impl AsFd) -> Self {
         let _ = set_receive_errors(socket, true);
-        Doubt::default()
+        SoftError::default()
     }
 
-    /// Takes what is in the error queue, which would keep poll(2) awake.
+    /// Empties the error queue, which would keep poll(2) from waiting.
     pub(super) fn hear(&mut self, socket: BorrowedFd<'_>) {
         let heard = take_errors(socket).unwrap_or_default();
         let room = MOST.saturating_sub(self.routers.len());
         self.routers.extend(heard.into_iter().take(room));
     }
 
-    /// Whether this error is only a router's word, and the connection lives.
+    /// Takes an error if it is soft: the connection is still open. Returns whether it is.
     pub(super) fn takes(&mut self, op: &'static str, errno: Errno, socket: BorrowedFd<'_>) -> bool {
         let lives = tcp_info(socket).is_ok_and(|info| info.state != TcpState::Close);
         if lives {
@@ -55,13 +55,12 @@ impl Doubt {
         lives
     }
 
-    /// Something came of the peer.
+    /// Notes that the peer has sent something.
     pub(super) fn forget(&mut self) {
         self.since = None;
     }
 
-    /// The call and its errno that say best why the connection has ended: that nothing was acknowledged in time is what a
-    /// router had said would happen.
+    /// Returns the call and the error that explain best why the connection has ended. The soft error explains a timeout.
     pub(super) fn explains(&self, op: &'static str, errno: Errno) -> (&'static str, Errno) {
         match self.since {
             Some((_, op, said)) if errno == Errno::TIMEDOUT => (op, said),
@@ -69,15 +68,15 @@ impl Doubt {
         }
     }
 
-    /// How long until the doubt is settled, if there is one.
+    /// Returns how long until the soft error is believed, if there is one.
     pub(super) fn left(&self) -> Option<Duration> {
-        self.since.map(|(since, ..)| STANDS.saturating_sub(since.elapsed()))
+        self.since.map(|(since, ..)| LASTS.saturating_sub(since.elapsed()))
     }
 
-    /// The call and its errno that were right.
+    /// Returns the call and the error if the soft error is believed.
     pub(super) fn settled(&mut self, socket: BorrowedFd<'_>) -> Option<(&'static str, Errno)> {
         let (since, op, errno) = self.since?;
-        if since.elapsed() < STANDS {
+        if since.elapsed() < LASTS {
             return None;
         }
         // All has been acknowledged after all.

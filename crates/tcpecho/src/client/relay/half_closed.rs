@@ -1,4 +1,4 @@
-//! From the peer's FIN to the end, where the peer need not echo (UNP 6.6): its direction is closed, ours is not.
+//! From the peer's FIN to the end, if the peer need not echo (UNP 6.6): its direction is closed, ours is not.
 
 use std::time::{Duration, Instant};
 
@@ -7,19 +7,19 @@ use tcpecho_os::{socket::unsent, tcp_info::tcp_info, tcp_state::TcpState};
 
 use super::{CLOSED_EARLY, FINISHED, Relay, broken};
 
-/// How long after our FIN its acknowledgement is looked for. Once both directions are shut down, poll(2) reports a hang-up
-/// all the time, and nothing else.
+/// How long after our FIN its acknowledgement is checked. Once both directions are shut down, poll(2) reports only a hang-up,
+/// and that all the time.
 pub(super) const FIRST_LOOK: Duration = Duration::from_millis(1);
 /// The longest time between two looks.
 const LONGEST: Duration = Duration::from_millis(100);
 
 impl Relay<'_> {
-    /// Whether all that is left is the acknowledgement of what we sent and of our FIN.
+    /// Returns whether only the acknowledgement of our data and our FIN is missing.
     pub(super) fn is_settling(&self) -> bool {
         self.ended.is_none() && self.peer_fin && self.fin_sent
     }
 
-    /// Looks whether the run is over; `told` if poll(2) had something to say of the socket.
+    /// Checks whether the run is over. `told` says that poll(2) reported the socket.
     pub(super) fn see_to_half_close(&mut self, told: bool) {
         if !self.peer_fin || self.ended.is_some() {
             return;
@@ -34,7 +34,7 @@ impl Relay<'_> {
             Some(errno) => Some(broken("send", errno)),
             // Both FINs are acknowledged, and so is every byte before ours.
             None if settling && self.is_closed() && unsent(self.socket) == Ok(0) => Some(FINISHED),
-            // It is gone, and an earlier call has used up the reason.
+            // It is closed, and an earlier call has used up the error.
             None if (told || settling) && self.is_closed() => Some(CLOSED_EARLY),
             None => None,
         };
@@ -43,21 +43,21 @@ impl Relay<'_> {
         }
     }
 
-    /// With nothing left to read, what the socket has to say is its error.
+    /// Takes the error of the socket, since there is nothing left to read.
     fn take_socket_error(&mut self) {
         if let Ok(Err(errno)) = sockopt::socket_error(self.socket)
-            && !self.doubt.takes("send", errno, self.socket)
+            && !self.soft_error.takes("send", errno, self.socket)
         {
             self.send_error.get_or_insert(errno);
         }
     }
 
-    /// Whether nothing is left of the connection: both FINs are acknowledged, or it broke.
+    /// Returns whether the connection is closed: both FINs are acknowledged, or it broke.
     pub(super) fn is_closed(&self) -> bool {
         tcp_info(self.socket).is_ok_and(|info| info.state == TcpState::Close)
     }
 
-    /// Bytes that the peer's kernel has acknowledged have moved, if only out of our kernel.
+    /// Counts bytes that the peer's kernel has acknowledged as moved.
     pub(super) fn note_acknowledged(&mut self) {
         let (Ok(queued), Ok(tcp)) = (unsent(self.socket), tcp_info(self.socket)) else { return };
         let acknowledged = self.up.passed().saturating_sub(queued.into());

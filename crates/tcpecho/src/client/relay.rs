@@ -1,21 +1,20 @@
-//! The line client's loop: two pipes that cross, standard input to the socket and the socket to
-//! standard output (UNP 6.4, `str_cli` with poll instead of a blocking read, and half-close instead
-//! of exit).
+//! The line client's loop: two bounded pipes that cross, input to socket and socket to output (UNP 6.4, `str_cli` with poll
+//! instead of a blocking read, and half-close instead of exit).
 //!
-//! Nothing here blocks but the one poll, so that each side may be as slow as it likes: memory stays
-//! bounded, and the peer's end and the user's signals are seen whatever the other descriptors do.
-//! While standard output is blocked and a turn's worth of bytes waits for it, the socket is not
-//! read: an ending that hides behind unread bytes is told after them.
+//! Only the one poll(2) blocks. So each side may be slow: memory stays bounded, and the end of the connection and the caller's
+//! interrupts are seen whatever the other descriptors do. While the output is blocked and a turn's worth of bytes waits for
+//! it, the socket is not read: an ending behind unread bytes is reported after them.
 //!
-//! A FIN ends its sender's direction only (RFC 9293 3.6). An echo that is cut short cannot be made
-//! up for, so there the peer's FIN ends the run; a peer that need not echo is sent the rest of the
-//! input and our FIN, and the run succeeds once both are acknowledged.
+//! A FIN ends its sender's direction only (RFC 9293 3.6). An echo that is cut short cannot be completed, so with
+//! [`Rules::check`] the peer's FIN ends the run. Without it, the peer is sent the rest of the input and our FIN, and the run
+//! succeeds when both are acknowledged.
 
-mod account;
 mod check;
-mod doubt;
+mod evidence;
 mod half_closed;
 mod pipe;
+mod soft_error;
+mod trace;
 
 use std::{
     io::IsTerminal,
@@ -23,93 +22,127 @@ use std::{
     time::{Duration, Instant},
 };
 
-use nix::sys::signal::Signal;
 use rustix::{
     event::{PollFd, PollFlags, Timespec, poll},
     io::Errno,
     net::{self, RecvFlags, SendFlags, Shutdown},
 };
-use tcpecho::{Connection, Ending, Evidence};
 
-pub(crate) use self::check::Difference;
+pub use self::check::Difference;
 use self::{
-    account::explain_recv,
     check::check,
-    doubt::Doubt,
     half_closed::FIRST_LOOK,
     pipe::{Pipe, TURN},
+    soft_error::SoftError,
 };
-use crate::{explain::Explain, input, output::Output, signals::Signals};
+use super::{Connection, Tracer};
+use crate::{Ending, Evidence};
 
-/// The most that is sent ahead of the echo: what is remembered for the check. Then input waits for
-/// the echo.
+/// The most bytes sent ahead of the echo, which are remembered for the check. Then input waits for the echo.
 const WINDOW: usize = 16 << 20;
 
-/// How long our own output may keep us from reading before the kernel is told not to blame the peer.
+/// How long a blocked output may keep the loop from reading before the user timeout is lifted.
 const HELD_UP: Duration = Duration::from_millis(200);
 
-/// How often within the time allowed for silence the acknowledgements are looked at: bytes that the kernel holds may
-/// move although none passes through here.
+/// How often within the timeout the acknowledgements are checked: bytes may leave the kernel's buffer although none passes
+/// through the loop.
 const LOOKS: u32 = 4;
 
-/// What the user wants of the conversation.
+/// Where received bytes go. The descriptor is polled for writing.
+pub trait Output: AsFd {
+    /// Writes what the output takes without blocking, and returns how much that is.
+    ///
+    /// # Errors
+    ///
+    /// `EAGAIN` if it takes nothing now, `EPIPE` if its reader has left; others end the run.
+    fn write(&self, bytes: &[u8]) -> Result<usize, Errno>;
+}
+
+/// How the caller ends a run. The descriptor is polled for reading.
+pub trait Interrupts: AsFd {
+    /// Returns the interrupt that has come, if one has.
+    fn next(&self) -> Option<Interrupt>;
+}
+
+/// Why the caller ends a run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Interrupt {
+    /// The user wants it.
+    User,
+    /// The reader of the output has left.
+    OutputClosed,
+}
+
+/// What the caller expects of the conversation.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Rules {
-    /// Every byte has to come back, and nothing else.
-    pub(crate) check: bool,
-    /// How long an answer may be owed without a byte moving either way.
-    pub(crate) timeout: Option<Duration>,
+pub struct Rules {
+    /// Every byte sent has to come back, and nothing else.
+    pub check: bool,
+    /// Time limit for an expected answer while no byte moves in either direction.
+    pub timeout: Option<Duration>,
     /// The socket's TCP_USER_TIMEOUT, if it has one.
-    pub(crate) user_timeout: Option<Duration>,
+    pub user_timeout: Option<Duration>,
 }
 
 /// Why the loop ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum End {
-    /// The connection ended so; by which call, and what that said unless it was end of file.
-    Connection { ending: Ending, op: &'static str, errno: Option<Errno> },
-    /// No byte moved for the time allowed.
+pub enum End {
+    /// The connection ended.
+    Connection {
+        /// How.
+        ending: Ending,
+        /// The call that showed it.
+        op: &'static str,
+        /// The error of the call; `None` for end of file.
+        errno: Option<Errno>,
+    },
+    /// An answer was expected and no byte moved for this time.
     Silence(Duration),
-    /// Something else came back than was sent.
+    /// What came back is not what was sent.
     Different(Difference),
     /// The user ended it.
-    Signal(Signal),
-    /// Whoever read our standard output has had enough.
+    Interrupted,
+    /// The reader of the output has left.
     OutputClosed,
-    /// Standard input or output failed.
-    Local { op: &'static str, errno: Errno },
+    /// The input could not be read.
+    Input(Errno),
+    /// The output could not be written.
+    Output(Errno),
+    /// poll(2) failed.
+    Poll(Errno),
 }
 
 /// How the conversation went.
 #[derive(Debug)]
-pub(crate) struct Relayed {
-    pub(crate) end: End,
-    /// Bytes handed to the socket.
-    pub(crate) sent: u64,
+pub struct Relayed {
+    /// Why it ended.
+    pub end: End,
+    /// Bytes given to the socket.
+    pub sent: u64,
     /// Bytes read from the socket.
-    pub(crate) received: u64,
-    /// Bytes read from standard input and not handed to the socket.
-    pub(crate) unsent: u64,
-    /// Bytes read from the socket that standard output has not taken.
-    pub(crate) unwritten: u64,
-    /// What was known at the end, where that was a failure.
-    pub(crate) evidence: Evidence,
+    pub received: u64,
+    /// Bytes read from the input and not given to the socket.
+    pub unsent: u64,
+    /// Bytes read from the socket and not taken by the output.
+    pub unwritten: u64,
+    /// The facts at the end, if it was a failure.
+    pub evidence: Evidence,
 }
 
-/// Relays until the connection, the user or standard output ends it.
-pub(crate) fn relay(
+/// Relays until the connection, the caller or the output ends it.
+pub fn relay(
     connection: &Connection,
     input: BorrowedFd<'_>,
-    output: &Output,
-    signals: &Signals,
+    output: &dyn Output,
+    interrupts: &dyn Interrupts,
     rules: Rules,
-    explain: Option<&Explain>,
+    tracer: Option<&dyn Tracer>,
 ) -> Relayed {
     let mut relay = Relay {
         socket: connection.as_fd(),
         input,
         output,
-        signals,
+        interrupts,
         rules,
         up: Pipe::new(WINDOW),
         down: Pipe::new(TURN),
@@ -121,8 +154,8 @@ pub(crate) fn relay(
         acknowledged: 0,
         last_returned: None,
         settling: FIRST_LOOK,
-        doubt: Doubt::begin(connection),
-        explain,
+        soft_error: SoftError::begin(connection),
+        tracer,
     };
     let begun = Instant::now();
     let end = loop {
@@ -143,8 +176,8 @@ pub(crate) fn relay(
 struct Relay<'a> {
     socket: BorrowedFd<'a>,
     input: BorrowedFd<'a>,
-    output: &'a Output,
-    signals: &'a Signals,
+    output: &'a dyn Output,
+    interrupts: &'a dyn Interrupts,
     rules: Rules,
     /// Input to the socket; remembers what was sent until it has come back.
     up: Pipe,
@@ -165,33 +198,32 @@ struct Relay<'a> {
     last_returned: Option<u8>,
     /// How long until the acknowledgement of our FIN is looked for again.
     settling: Duration,
-    /// What routers say against the connection.
-    doubt: Doubt,
-    explain: Option<&'a Explain>,
+    /// What routers report.
+    soft_error: SoftError,
+    tracer: Option<&'a dyn Tracer>,
 }
 
-/// What poll has something to say about.
+/// What poll(2) has reported.
 // Four descriptors, each ready or not.
 #[allow(clippy::struct_excessive_bools)]
 #[derive(Debug, Default)]
 struct Ready {
-    signals: bool,
+    interrupts: bool,
     output: bool,
     input: bool,
     socket: bool,
 }
 
 impl Relay<'_> {
-    /// One wait and what it made possible. An error is the end.
+    /// Waits once and does what is possible then. An error is the end.
     fn turn(&mut self) -> Result<(), End> {
         let ready = self.wait()?;
-        // The user ended it.
-        if ready.signals
-            && let Some(signal) = self.signals.next()
+        if ready.interrupts
+            && let Some(interrupt) = self.interrupts.next()
         {
-            return Err(match signal {
-                Signal::SIGPIPE => self.output_closed(),
-                signal => End::Signal(signal),
+            return Err(match interrupt {
+                Interrupt::OutputClosed => self.output_closed(),
+                Interrupt::User => End::Interrupted,
             });
         }
         // Input goes first: its end of file decides whether the peer's is early.
@@ -224,11 +256,12 @@ impl Relay<'_> {
         let on_socket = from_socket | to_socket;
 
         // A descriptor that is not even asked about would still report its hang-up, without end: it
-        // is left out, and asking the signals for nothing stands in its place.
-        let nothing = PollFd::new(self.signals, PollFlags::empty());
+        // is left out, and the interrupts, polled for nothing, stand in its place.
+        let (interrupts, output) = (self.interrupts.as_fd(), self.output.as_fd());
+        let nothing = PollFd::new(&interrupts, PollFlags::empty());
         let mut watched = [
-            PollFd::new(self.signals, PollFlags::IN),
-            PollFd::new(self.output, to_output),
+            PollFd::new(&interrupts, PollFlags::IN),
+            PollFd::new(&output, to_output),
             nothing.clone(),
             nothing,
         ];
@@ -251,20 +284,20 @@ impl Relay<'_> {
         });
         let held_up = (blocked && self.rules.user_timeout.is_some()).then_some(HELD_UP);
         let settling = self.is_settling().then_some(self.settling);
-        let left = [left, self.doubt.left(), held_up, settling].into_iter().flatten().min();
+        let left = [left, self.soft_error.left(), held_up, settling].into_iter().flatten().min();
         let left = left.and_then(|left| Timespec::try_from(left).ok());
         let polled = poll(&mut watched, left.as_ref());
         let error = watched[3].revents().contains(PollFlags::ERR);
-        let [signals, output, input, socket] = watched.map(|fd| !fd.revents().is_empty());
+        let [interrupts, output, input, socket] = watched.map(|fd| !fd.revents().is_empty());
         if error {
-            self.doubt.hear(self.socket);
+            self.soft_error.hear(self.socket);
         }
         if polled == Ok(0) && held_up.is_some() {
             self.lift_user_timeout();
         }
-        // A router's word that has stood for a while, and nothing has got through since.
+        // A router's error has lasted for a while, and nothing has been acknowledged since.
         if self.ended.is_none()
-            && let Some((op, errno)) = self.doubt.settled(self.socket)
+            && let Some((op, errno)) = self.soft_error.settled(self.socket)
         {
             self.ended = Some(broken(op, errno));
             return Ok(Ready::default());
@@ -283,13 +316,12 @@ impl Relay<'_> {
             }
             // A signal that is not ours, or the return from being stopped.
             (Ok(0) | Err(Errno::INTR), _) => Ok(Ready::default()),
-            (Ok(_), _) => Ok(Ready { signals, output, input, socket }),
-            (Err(errno), _) => Err(End::Local { op: "poll", errno }),
+            (Ok(_), _) => Ok(Ready { interrupts, output, input, socket }),
+            (Err(errno), _) => Err(End::Poll(errno)),
         }
     }
 
-    /// Whether the peer has something to do: bytes to take or to give back, or its FIN to send
-    /// after ours, or to acknowledge.
+    /// Returns whether something is expected of the peer: to take or to return bytes, to acknowledge our FIN or to send its own.
     fn is_owed(&self) -> bool {
         !self.up.is_empty() || self.fin_sent
     }
@@ -297,12 +329,12 @@ impl Relay<'_> {
     fn take_input(&mut self) -> Result<(), End> {
         match self.up.fill(|room| rustix::io::read(self.input, room)) {
             Ok(_) | Err(Errno::AGAIN | Errno::INTR) => Ok(()),
-            // Standard input failed; what is the user's to send is not known any more.
-            Err(errno) => Err(End::Local { op: input::READ, errno }),
+            // The input failed: what there is to send is not known any more.
+            Err(errno) => Err(End::Input(errno)),
         }
     }
 
-    /// Sends what waits and, after the last of it, our FIN.
+    /// Sends what waits and, after the last byte, our FIN.
     fn send(&mut self) {
         if self.ended.is_some() || self.send_error.is_some() {
             return;
@@ -312,11 +344,11 @@ impl Relay<'_> {
                 Ok(count) => self.sent(count),
                 Err(Errno::INTR) => {}
                 Err(Errno::AGAIN) => return,
-                Err(errno) if self.doubt.takes("send", errno, self.socket) => return,
+                Err(errno) if self.soft_error.takes("send", errno, self.socket) => return,
                 Err(errno) => {
-                    self.explain("send", String::new(), Err(errno));
+                    self.trace("send", String::new(), Err(errno));
                     self.send_error = Some(errno);
-                    // The call was refused and the connection lives: nothing to read would tell more.
+                    // The call was refused and the connection is open: reading would not tell more.
                     if !self.is_closed() {
                         self.ended = Some(broken("send", errno));
                     }
@@ -325,16 +357,16 @@ impl Relay<'_> {
             }
         }
         if self.up.ended() && !self.fin_sent {
-            // It fails only where the connection is gone, which the next read says better.
+            // It fails only if the connection is gone, which the next read reports better.
             let shut = net::shutdown(self.socket, Shutdown::Write);
             self.fin_sent = true;
-            self.explain("shutdown", "SHUT_WR".into(), shut.map(|()| "FIN sent".into()));
+            self.trace("shutdown", "SHUT_WR".into(), shut.map(|()| "FIN sent".into()));
         }
     }
 
     fn sent(&mut self, count: usize) {
         self.moved = Instant::now();
-        self.explain("send", String::new(), Ok(format!("{count} bytes")));
+        self.trace("send", String::new(), Ok(format!("{count} bytes")));
         self.up.pass(count);
         if !self.rules.check {
             self.up.release(count);
@@ -348,30 +380,30 @@ impl Relay<'_> {
         let socket = self.socket;
         let read = |room: &mut [u8]| net::recv(socket, room, RecvFlags::empty()).map(|(n, _)| n);
         let filled = self.down.fill(read);
-        if let Some(explain) = self.explain {
-            explain_recv(explain, socket, filled.as_deref());
+        if let Some(tracer) = self.tracer {
+            trace::received(tracer, socket, filled.as_deref());
         }
         self.ended = match filled {
             Ok([]) => self.end_of_file(),
             Ok(answer) => {
                 self.moved = Instant::now();
                 self.last_returned = answer.last().copied();
-                self.doubt.forget();
+                self.soft_error.forget();
                 // A byte came back that was not sent there.
                 let checked = if self.rules.check { check(&mut self.up, answer) } else { Ok(()) };
                 checked.err().map(End::Different)
             }
             Err(Errno::AGAIN | Errno::INTR) => None,
-            Err(errno) if self.doubt.takes("recv", errno, socket) => None,
+            Err(errno) if self.soft_error.takes("recv", errno, socket) => None,
             // The kernel says what became of the connection.
             Err(errno) => {
-                let (op, errno) = self.doubt.explains("recv", errno);
+                let (op, errno) = self.soft_error.explains("recv", errno);
                 Some(broken(op, errno))
             }
         };
     }
 
-    /// What the peer's FIN means, where it is the end.
+    /// Returns what the peer's FIN means, if it is the end.
     fn end_of_file(&mut self) -> Option<End> {
         match self.send_error {
             // An earlier send has used up the reason, which is more than a FIN. EPIPE is no more
@@ -380,7 +412,7 @@ impl Relay<'_> {
             // A server that does not echo may end its direction when it likes; ours goes on.
             _ if !self.rules.check => {
                 self.peer_fin = true;
-                // Nobody is asked to type more for a peer that says no more.
+                // A user need not type more for a peer that has ended.
                 if self.input.is_terminal() {
                     self.up.end();
                     self.send();
@@ -394,14 +426,14 @@ impl Relay<'_> {
         }
     }
 
-    /// What it means that nobody reads our output any more: the end, which does not undo a failure that was seen before.
+    /// Ends the run because the reader of the output has left, unless a failure was seen before.
     fn output_closed(&self) -> End {
         self.ended.filter(End::is_failure).unwrap_or(End::OutputClosed)
     }
 
     fn deliver(&mut self) -> Result<(), End> {
         let bytes = self.down.waiting();
-        // Nothing was asked and still something is said: the reader is gone.
+        // Nothing was polled for and something is reported: the reader has left.
         if bytes.is_empty() {
             return Err(self.output_closed());
         }
@@ -412,10 +444,10 @@ impl Relay<'_> {
                 Ok(())
             }
             Err(Errno::AGAIN | Errno::INTR) => Ok(()),
-            // Whoever read our output has had enough, as head(1) has.
+            // Its reader has left, as head(1) does.
             Err(Errno::PIPE) => Err(self.output_closed()),
-            // The disk is full, or the like.
-            Err(errno) => Err(End::Local { op: "write to stdout", errno }),
+            // The disk is full, for example.
+            Err(errno) => Err(End::Output(errno)),
         }
     }
 }
@@ -426,7 +458,7 @@ const FINISHED: End = End::Connection { ending: Ending::Finished, op: "recv", er
 const CLOSED_EARLY: End = End::Connection { ending: Ending::ClosedEarly, op: "recv", errno: None };
 
 impl End {
-    /// Whether the conversation itself failed.
+    /// Returns whether the conversation failed.
     fn is_failure(&self) -> bool {
         matches!(self, End::Connection { .. } | End::Silence(_) | End::Different(_))
             && *self != FINISHED

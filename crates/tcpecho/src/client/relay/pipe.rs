@@ -1,19 +1,18 @@
-//! Bounded bytes on their way from a source to a sink, remembered after they went until they are
-//! released.
+//! A bounded pipe from a source to a sink, which remembers bytes that the sink has taken until they are released.
 
 use std::collections::VecDeque;
 
 use rustix::io::Errno;
 
-/// The most that is read ahead of the sink, and in one turn.
+/// The most bytes read ahead of the sink, and in one turn.
 pub(super) const TURN: usize = 64 * 1024;
 
 /// Bytes in three states: waiting for the sink, passed on but still remembered, and released.
 #[derive(Debug)]
 pub(super) struct Pipe {
-    /// What is remembered, then what waits.
+    /// The remembered bytes, then those that wait.
     bytes: VecDeque<u8>,
-    /// How many of them the sink has taken.
+    /// How many are remembered: the sink has taken them.
     remembered: usize,
     limit: usize,
     scratch: Box<[u8]>,
@@ -22,7 +21,7 @@ pub(super) struct Pipe {
 }
 
 impl Pipe {
-    /// A pipe that holds at most `limit` bytes. It grows into that only as far as it is needed.
+    /// Creates a pipe that holds at most `limit` bytes. It grows as needed.
     pub(super) fn new(limit: usize) -> Self {
         Pipe {
             bytes: VecDeque::new(),
@@ -34,8 +33,7 @@ impl Pipe {
         }
     }
 
-    /// How much may be read from the source now. While the sink is blocked this soon becomes
-    /// nothing.
+    /// Returns how many bytes may be read from the source now: soon none if the sink is blocked.
     pub(super) fn room(&self) -> usize {
         if self.ended {
             return 0;
@@ -44,7 +42,7 @@ impl Pipe {
         TURN.saturating_sub(ahead).min(self.limit - self.bytes.len())
     }
 
-    /// Reads once from the source and returns what came; nothing is its end of file.
+    /// Reads once from the source and returns the bytes; none is end of file.
     pub(super) fn fill(
         &mut self,
         read: impl FnOnce(&mut [u8]) -> Result<usize, Errno>,
@@ -56,17 +54,17 @@ impl Pipe {
         Ok(&self.scratch[..count])
     }
 
-    /// Reads no more: what is there already is all.
+    /// Ends reading from the source.
     pub(super) fn end(&mut self) {
         self.ended = true;
     }
 
-    /// Whether the source has come to its end of file, or is not read any more.
+    /// Returns whether the source has ended.
     pub(super) fn ended(&self) -> bool {
         self.ended
     }
 
-    /// What the sink shall have next; empty if nothing waits. A part of what waits, as memory lies.
+    /// Returns bytes for the sink: the first contiguous part of those that wait.
     pub(super) fn waiting(&self) -> &[u8] {
         let (front, back) = self.bytes.as_slices();
         match front.get(self.remembered..) {
@@ -75,41 +73,41 @@ impl Pipe {
         }
     }
 
-    /// The sink has taken so many of the bytes that waited.
+    /// Notes that the sink has taken bytes.
     pub(super) fn pass(&mut self, count: usize) {
         self.remembered += count;
     }
 
-    /// What the sink has taken and is not released, oldest first, in two parts.
+    /// Returns the remembered bytes, the oldest first, in two parts.
     pub(super) fn remembered(&self) -> (&[u8], &[u8]) {
         let (front, back) = self.bytes.as_slices();
         let split = self.remembered.min(front.len());
         (&front[..split], &back[..self.remembered - split])
     }
 
-    /// Forgets so many of the remembered bytes, oldest first.
+    /// Forgets remembered bytes, the oldest first.
     pub(super) fn release(&mut self, count: usize) {
         self.bytes.drain(..count);
         self.remembered -= count;
         self.released += count as u64;
     }
 
-    /// Whether nothing waits and nothing is remembered.
+    /// Returns whether nothing waits and nothing is remembered.
     pub(super) fn is_empty(&self) -> bool {
         self.bytes.is_empty()
     }
 
-    /// How many bytes have been released.
+    /// Returns how many bytes have been released.
     pub(super) fn released(&self) -> u64 {
         self.released
     }
 
-    /// How many bytes the sink has taken.
+    /// Returns how many bytes the sink has taken.
     pub(super) fn passed(&self) -> u64 {
         self.released + self.remembered as u64
     }
 
-    /// How many bytes came from the source.
+    /// Returns how many bytes came from the source.
     pub(super) fn taken(&self) -> u64 {
         self.released + self.bytes.len() as u64
     }
