@@ -4,9 +4,9 @@
 //! that the evidence admits is a guess and says so; what no row knows is a guess too.
 
 mod cases;
+mod facts;
 mod icmp;
 mod seen;
-mod sight;
 #[cfg(test)]
 mod tests;
 
@@ -15,7 +15,7 @@ use std::time::Duration;
 use rustix::io::Errno;
 
 pub use self::cases::CASES;
-use self::sight::Sight;
+use self::facts::Facts;
 use crate::{Ending, Error, Evidence, ResolveError};
 
 /// What told that something is wrong.
@@ -53,7 +53,7 @@ pub struct Case {
     /// Whether it is known; else it is the likeliest of several, and called so.
     pub certain: bool,
     /// Whether the row fits.
-    pub(crate) fits: fn(&Sight<'_>) -> bool,
+    pub(crate) fits: fn(&Facts<'_>) -> bool,
     /// What it means, as a sentence without its full stop; in braces what the evidence fills in.
     pub cause: &'static str,
     /// What to try, the same way; empty where there is nothing.
@@ -81,22 +81,22 @@ impl Diagnosis {
     /// What `symptom` means in the light of `evidence`. Pure: it looks at nothing else.
     #[must_use]
     pub fn of(symptom: &Symptom, evidence: &Evidence) -> Self {
-        let sight = Sight { symptom, evidence };
-        let seen = seen::seen(&sight);
-        let Some(case) = CASES.iter().find(|case| (case.fits)(&sight)) else {
+        let facts = Facts { symptom, evidence };
+        let seen = seen::seen(&facts);
+        let Some(case) = CASES.iter().find(|case| (case.fits)(&facts)) else {
             // An errno alone shows what usually lies behind it, and no more.
-            let ending = sight.ending();
+            let ending = facts.ending();
             let cause = format!("probably {}", ending.row().sentence);
-            let advice = sight.fill(ending.row().advice);
+            let advice = facts.fill(ending.row().advice);
             return Diagnosis { case: ending.word(), ending, seen, cause, advice, certain: false };
         };
-        let cause = sight.fill(case.cause);
+        let cause = facts.fill(case.cause);
         Diagnosis {
             case: case.word,
             ending: case.ending,
             seen,
             cause: if case.certain { cause } else { format!("probably {cause}") },
-            advice: sight.fill(case.advice),
+            advice: facts.fill(case.advice),
             certain: case.certain,
         }
     }

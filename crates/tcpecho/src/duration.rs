@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::NotUnderstood;
+use crate::ParseError;
 
 /// Nanoseconds of each unit. A bare number is seconds, as for sleep(1).
 const UNITS: &[(&str, u64)] = &[
@@ -25,23 +25,23 @@ const LONGEST: Duration = Duration::from_secs(10 * 365 * 24 * 3600);
 /// What a fraction has below a nanosecond is dropped.
 ///
 /// # Errors
-/// [`NotUnderstood`] for anything else, and for more than ten years.
+/// [`ParseError`] for anything else, and for more than ten years.
 ///
 /// ```
 /// # use std::time::Duration;
 /// assert_eq!(tcpecho::parse_duration("1.5m"), Ok(Duration::from_secs(90)));
 /// ```
-pub fn parse_duration(text: &str) -> Result<Duration, NotUnderstood> {
+pub fn parse_duration(text: &str) -> Result<Duration, ParseError> {
     let end = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
     let (number, unit) = text.split_at(end);
     let unit = UNITS.iter().find(|(name, _)| *name == unit).map(|(_, nanos)| *nanos);
     let nanos = unit.and_then(|unit| nanoseconds(number, unit)).ok_or_else(|| {
         let text = text.escape_debug();
-        NotUnderstood::new(format!("\"{text}\" is no duration; write 500ms, 2s, 1.5m or 2h"))
+        ParseError::new(format!("\"{text}\" is no duration; write 500ms, 2s, 1.5m or 2h"))
     })?;
     match u64::try_from(nanos).map(Duration::from_nanos) {
         Ok(span) if span <= LONGEST => Ok(span),
-        _ => Err(NotUnderstood::new("a duration can be ten years at most")),
+        _ => Err(ParseError::new("a duration can be ten years at most")),
     }
 }
 

@@ -13,7 +13,7 @@ use rustix::{
 };
 use tcpecho_os::resolve::{Unresolved, addresses};
 
-use crate::{NotUnderstood, error::words};
+use crate::{ParseError, error::words};
 
 /// The port of a server that names none: that of the book (UNP 5.2, `SERV_PORT`).
 pub const DEFAULT_PORT: u16 = 9877;
@@ -26,7 +26,7 @@ pub const DEFAULT_PORT: u16 = 9877;
 /// ```
 /// let endpoint: tcpecho::Endpoint = "[::1]:7".parse()?;
 /// assert_eq!((endpoint.host.as_str(), endpoint.port), ("::1", 7));
-/// # Ok::<(), tcpecho::NotUnderstood>(())
+/// # Ok::<(), tcpecho::ParseError>(())
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Endpoint {
@@ -79,11 +79,11 @@ impl Endpoint {
     /// A host and a port given apart, as two arguments are.
     ///
     /// # Errors
-    /// [`NotUnderstood`] where either is not one, or the host brings a port of its own.
-    pub fn with_port(host: &str, port: &str) -> Result<Self, NotUnderstood> {
+    /// [`ParseError`] where either is not one, or the host brings a port of its own.
+    pub fn with_port(host: &str, port: &str) -> Result<Self, ParseError> {
         match split(host)? {
             (host, None) => Ok(Endpoint { host, port: parse_port(port)? }),
-            (_, Some(_)) => Err(NotUnderstood::new("the port is given twice")),
+            (_, Some(_)) => Err(ParseError::new("the port is given twice")),
         }
     }
 
@@ -134,9 +134,9 @@ impl Family {
 }
 
 impl FromStr for Endpoint {
-    type Err = NotUnderstood;
+    type Err = ParseError;
 
-    fn from_str(text: &str) -> Result<Self, NotUnderstood> {
+    fn from_str(text: &str) -> Result<Self, ParseError> {
         let (host, port) = split(text)?;
         Ok(Endpoint { host, port: port.map_or(Ok(DEFAULT_PORT), parse_port)? })
     }
@@ -163,9 +163,9 @@ impl std::error::Error for ResolveError {}
 /// a port the kernel chooses one, which the result says with port 0.
 ///
 /// # Errors
-/// [`NotUnderstood`] for anything else; names are not looked up. A `%scope` is the name of an interface of this host, or its
+/// [`ParseError`] for anything else; names are not looked up. A `%scope` is the name of an interface of this host, or its
 /// number.
-pub fn parse_source(text: &str) -> Result<SocketAddr, NotUnderstood> {
+pub fn parse_source(text: &str) -> Result<SocketAddr, ParseError> {
     let (host, port) = split(text)?;
     let port = port.map(parse_port).transpose()?;
     parse_address(&host, text).map(|addr| with_port(addr, port.unwrap_or(0)))
@@ -175,7 +175,7 @@ pub fn parse_source(text: &str) -> Result<SocketAddr, NotUnderstood> {
 ///
 /// # Errors
 /// As [`parse_source`]. `None` beside the address is a port that was not given.
-pub fn parse_listen(text: &str) -> Result<(SocketAddr, Option<u16>), NotUnderstood> {
+pub fn parse_listen(text: &str) -> Result<(SocketAddr, Option<u16>), ParseError> {
     let (host, port) = split(text)?;
     let port = port.map(|port| if port == "0" { Ok(0) } else { parse_port(port) }).transpose()?;
     parse_address(&host, text).map(|addr| (with_port(addr, port.unwrap_or(0)), port))
@@ -187,14 +187,14 @@ fn with_port(mut addr: SocketAddr, port: u16) -> SocketAddr {
 }
 
 /// An IP address, with its scope and port 0; `text` is what it was written in.
-fn parse_address(host: &str, text: &str) -> Result<SocketAddr, NotUnderstood> {
+fn parse_address(host: &str, text: &str) -> Result<SocketAddr, ParseError> {
     if let Ok(ip) = host.parse::<IpAddr>() {
         return Ok((ip, 0).into());
     }
     let scoped = host.split_once('%').and_then(|(ip, scope)| Some((ip.parse().ok()?, scope)));
     match scoped {
         Some((ip, scope)) => Ok(SocketAddrV6::new(ip, 0, 0, parse_scope(scope)?).into()),
-        None => Err(NotUnderstood::new(format!(
+        None => Err(ParseError::new(format!(
             "\"{}\" is not an IP address of this host",
             text.escape_debug()
         ))),
@@ -202,17 +202,17 @@ fn parse_address(host: &str, text: &str) -> Result<SocketAddr, NotUnderstood> {
 }
 
 /// The index of an interface by its name, or a number that is its index (RFC 4007 11.2, `if_nametoindex(3)`).
-fn parse_scope(scope: &str) -> Result<u32, NotUnderstood> {
+fn parse_scope(scope: &str) -> Result<u32, ParseError> {
     let shown = scope.escape_debug();
     match interface_index(scope) {
         Ok(index) => Ok(index),
         Err(Errno::NODEV) => match scope.parse() {
             Ok(index @ 1..) if scope.bytes().all(|byte| byte.is_ascii_digit()) => Ok(index),
-            _ => Err(NotUnderstood::new(format!(
+            _ => Err(ParseError::new(format!(
                 "\"{shown}\" is not an interface of this host (ip link has their names)"
             ))),
         },
-        Err(errno) => Err(NotUnderstood::new(format!("interface \"{shown}\": {}", words(errno)))),
+        Err(errno) => Err(ParseError::new(format!("interface \"{shown}\": {}", words(errno)))),
     }
 }
 
@@ -232,16 +232,16 @@ pub fn interface_index(name: &str) -> Result<u32, Errno> {
 }
 
 /// The host without its brackets and the port if there is one.
-fn split(text: &str) -> Result<(String, Option<&str>), NotUnderstood> {
+fn split(text: &str) -> Result<(String, Option<&str>), ParseError> {
     let shown = text.escape_debug();
     let (host, port) = if let Some(inner) = text.strip_prefix('[') {
         let Some((host, rest)) = inner.split_once(']').filter(|(host, _)| is_v6(host)) else {
-            return Err(NotUnderstood::new(format!("\"{shown}\": brackets hold an IPv6 address")));
+            return Err(ParseError::new(format!("\"{shown}\": brackets hold an IPv6 address")));
         };
         match rest.strip_prefix(':') {
             Some(port) => (host, Some(port)),
             None if rest.is_empty() => (host, None),
-            None => return Err(NotUnderstood::new(format!("\"{shown}\": after ] comes :PORT"))),
+            None => return Err(ParseError::new(format!("\"{shown}\": after ] comes :PORT"))),
         }
     } else if is_v6(text) {
         (text, None)
@@ -252,18 +252,18 @@ fn split(text: &str) -> Result<(String, Option<&str>), NotUnderstood> {
         }
     };
     if host.is_empty() {
-        return Err(NotUnderstood::new(format!("\"{shown}\" names no host")));
+        return Err(ParseError::new(format!("\"{shown}\" names no host")));
     }
     if host.contains(|c: char| c.is_whitespace() || c.is_control() || "/@[]".contains(c)) {
-        return Err(NotUnderstood::new(format!("\"{shown}\" is no host name")));
+        return Err(ParseError::new(format!("\"{shown}\" is no host name")));
     }
     if port.is_some_and(|port| port.contains(':')) {
-        return Err(NotUnderstood::new(format!(
+        return Err(ParseError::new(format!(
             "\"{shown}\" is neither HOST:PORT nor an IPv6 address; with a port that is [ADDRESS]:PORT"
         )));
     }
     if is_short_form(host) {
-        return Err(NotUnderstood::new(format!(
+        return Err(ParseError::new(format!(
             "\"{}\" is not an IPv4 address, which has four decimal numbers, nor a host name",
             host.escape_debug()
         )));
@@ -290,11 +290,11 @@ fn is_v6(text: &str) -> bool {
     addr.parse::<Ipv6Addr>().is_ok() && !scope.is_empty()
 }
 
-fn parse_port(text: &str) -> Result<u16, NotUnderstood> {
+fn parse_port(text: &str) -> Result<u16, ParseError> {
     let digits = !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
     match text.parse() {
         Ok(port) if digits && port != 0 => Ok(port),
-        _ => Err(NotUnderstood::new(format!(
+        _ => Err(ParseError::new(format!(
             "\"{}\" is no port; ports are the numbers 1 to 65535",
             text.escape_debug()
         ))),

@@ -407,7 +407,7 @@ impl Hand<'_> {
                 });
             } else if open || shut {
                 let owed = line.flow.owed();
-                self.ended(driver, index, Ending::GaveUp, || {
+                self.ended(driver, index, Ending::TimedOut, || {
                     format!(
                         "recv {addr}: nothing came for {}; {owed} bytes are owed",
                         tcpecho::show_duration(waited)

@@ -68,7 +68,7 @@ impl Report {
 
 fn note_signal(report: &mut Report, signal: Option<Signal>) {
     report.message = signal.map_or("a signal", Signal::as_str).into();
-    report.exit_status = signal.map_or(Ending::Interrupted.row().exit_status, exit::interrupted_by);
+    report.exit_status = signal.map_or(exit::status(Ending::Interrupted), exit::interrupted_by);
 }
 
 impl Relayed {
@@ -108,7 +108,7 @@ impl Relayed {
                 if let Some(diagnosis) = &mut report.diagnosis {
                     diagnosis.advice += "; --no-check is for servers that do not echo";
                 }
-                report.exit_status = Ending::Mismatch.row().exit_status;
+                report.exit_status = exit::MISMATCH;
             }
             End::Signal(signal) => {
                 (report.ending, report.op) = (Some(Ending::Interrupted), "poll");

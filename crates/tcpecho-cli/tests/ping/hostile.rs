@@ -230,7 +230,7 @@ fn a_silent_server_is_explained_as_connect_does() {
         let ended = ping_to(silent, &[&["-c", "1", "-w", "0.3"], how].concat());
         ended.with(1).shows("1 probes transmitted, 0 received, 1 lost, 100% loss");
         ended
-            .says("tcpecho: gave-up")
+            .says("tcpecho: timed-out")
             .says("no byte moved for ")
             .says("  means: probably the server's program has not accepted this connection yet ");
         let ended =

@@ -8,8 +8,8 @@ use rustix::io::Errno;
 
 use super::{
     Case, Symptom,
+    facts::lacks_scope,
     icmp::Refusal::{Host, Loop, Malformed, Network, Port, Prohibited, Protocol},
-    sight::lacks_scope,
 };
 use crate::{Ending, NoAddress};
 
@@ -226,59 +226,59 @@ cases! {
     "broken-pipe" BrokenPipe known |s| s.broke(Errno::PIPE) =>
         "wrote after the connection had ended: by a reset, by a timeout, or by our own FIN",
         "look for the first failure before this one, here and in the server's log";
-    "never-accepted-silent" GaveUp guess |s| s.unanswered() && s.never_taken_in() && s.tcp(|tcp| tcp.segs_in > Some(1)) =>
+    "never-accepted-silent" TimedOut guess |s| s.unanswered() && s.never_taken_in() && s.tcp(|tcp| tcp.segs_in > Some(1)) =>
         "the server's accept queue is full: the handshake seems done here, yet its kernel repeats the SYN-ACK and takes no byte",
         "look at the queue of the server (ss -ltn: Recv-Q above Send-Q) and why its program does not accept";
-    "does-not-close" GaveUp guess |s| s.silence() && s.fin_acknowledged() && s.everything_came_back() && s.tcp(|tcp| tcp.probes == 0) =>
+    "does-not-close" TimedOut guess |s| s.silence() && s.fin_acknowledged() && s.everything_came_back() && s.tcp(|tcp| tcp.probes == 0) =>
         "the peer's program does not close the connection: every byte came back, and its kernel has acknowledged our FIN",
         "look what it waits for; on the server, ss -tnp shows the connection in CLOSE_WAIT and the process that holds it";
-    "still-open" GaveUp guess |s| s.silence() && s.fin_acknowledged() && !s.evidence.echo && s.tcp(|tcp| tcp.probes == 0) =>
+    "still-open" TimedOut guess |s| s.silence() && s.fin_acknowledged() && !s.evidence.echo && s.tcp(|tcp| tcp.probes == 0) =>
         "the peer's program is still at work, hangs, or does not close: its kernel has acknowledged everything and our FIN",
         "wait longer; on the server, ss -tnp shows the process and what it has not read (Recv-Q) or sent (Send-Q)";
     "silent-after-fin" ClosedEarly guess |s| s.broke(Errno::TIMEDOUT) && s.evidence.peer_fin && !s.unacknowledged() =>
         "the peer's host is down, the path is cut, or a NAT or firewall has forgotten the connection: the peer had ended its \
          direction, and keepalive probes were not answered afterwards",
         "all that was sent was acknowledged; connect again for the rest. Where nothing is to be sent, < /dev/null ends the input";
-    "keepalive-lost" KeepaliveLost guess |s| s.broke(Errno::TIMEDOUT) && !s.unacknowledged() =>
+    "keepalive-timeout" KeepaliveTimeout guess |s| s.broke(Errno::TIMEDOUT) && !s.unacknowledged() =>
         "the idle peer's host is down, the path is cut, or a NAT or firewall has forgotten the connection: keepalive probes are not answered",
         "connect again: if that works, look how long the server's host is up, and for an idle limit on the way (then probe more often)";
-    "window-closed" GaveUp known |s| s.unanswered() && s.window_is_closed() && s.tcp(|tcp| tcp.probes == 0) =>
+    "window-closed" TimedOut known |s| s.unanswered() && s.window_is_closed() && s.tcp(|tcp| tcp.probes == 0) =>
         "the peer's program does not read: its kernel has no room for what we send, and said so {acknowledged} ago",
         "look what the server's program is doing; its kernel holds our bytes (ss -tn: Recv-Q)";
-    "window-closed-silent" GaveUp guess |s| s.unanswered() && s.window_is_closed() =>
+    "window-closed-silent" TimedOut guess |s| s.unanswered() && s.window_is_closed() =>
         "the peer's program did not read, and now its host is down or the path is cut: window probes are not answered",
         "ping {host}: if it answers, connect again, as a NAT or firewall may have forgotten this connection";
-    "large-packets-lost" GaveUp guess |s| s.retransmits_in_vain() && s.large_ones_are_lost() && !s.peer_is_here() =>
+    "large-packets-lost" TimedOut guess |s| s.retransmits_in_vain() && s.large_ones_are_lost() && !s.peer_is_here() =>
         "large packets are lost on the way while small ones pass (a path MTU black hole): what was acknowledged was small, \
          what is outstanding is full-sized",
         "compare ping {host} with {large}: if only the large one fails, try a smaller MTU or net.ipv4.tcp_mtu_probing=1, and \
          look for a firewall that drops ICMP; if both fail, the path is cut";
-    "path-cut" GaveUp guess |s| s.unanswered() && s.retransmits_in_vain() =>
+    "path-cut" TimedOut guess |s| s.unanswered() && s.retransmits_in_vain() =>
         "the peer's host is down, the path is cut, or a NAT or firewall has forgotten the connection: nothing that we send is acknowledged any more",
         "connect again: if that works, it was forgotten, or the host has restarted; if not, ping {host} and {large} show whether \
          it answers at all, and to large packets";
-    "probes-unanswered" GaveUp guess |s| s.silence() && !s.unacknowledged() && s.tcp(|tcp| tcp.probes > 0) =>
+    "probes-unanswered" TimedOut guess |s| s.silence() && !s.unacknowledged() && s.tcp(|tcp| tcp.probes > 0) =>
         "the peer's host is down, the path is cut, or a NAT or firewall has forgotten the connection: all was acknowledged, and \
          then keepalive probes were not answered",
         "connect again: if that works, look how long the server's host is up, and for an idle limit on the way";
-    "answer-lost" GaveUp guess |s| s.silence() && !s.unacknowledged() && !s.nothing_owed() && s.tcp(|tcp| tcp.rcv_ooopack > Some(0)) =>
+    "answer-lost" TimedOut guess |s| s.silence() && !s.unacknowledged() && !s.nothing_owed() && s.tcp(|tcp| tcp.rcv_ooopack > Some(0)) =>
         "a part of the answer is lost on its way back: later segments came out of order, and the one before them does not come",
         "on the server, ss -tni shows it retransmitting (Send-Q, retrans); from the server, {large} towards this host shows \
          whether large packets pass";
-    "waits-for-newline" GaveUp guess |s| s.silence() && !s.unacknowledged() && !s.evidence.fin_sent && s.evidence.unfinished_line =>
+    "waits-for-newline" TimedOut guess |s| s.silence() && !s.unacknowledged() && !s.evidence.fin_sent && s.evidence.unfinished_line =>
         "the server waits for the end of the line: what has not come back contains no newline",
         "send a newline; if nothing comes then either, its program hangs, is stopped, or has not accepted this connection yet";
-    "not-served" GaveUp guess |s| s.silence() && !s.unacknowledged() && s.evidence.received == 0 =>
+    "not-served" TimedOut guess |s| s.silence() && !s.unacknowledged() && s.evidence.received == 0 =>
         "the server's program has not accepted this connection yet (it serves another client first), hangs, is stopped, or is no \
          echo server: its kernel has acknowledged everything, and not a byte came",
         "on the server, ss -tnp shows the connection: without a process it is not accepted; Recv-Q above 0 is what the program \
          has not read; Send-Q above 0 is an answer that is lost on its way";
-    "server-hangs" GaveUp guess |s| s.silence() && !s.unacknowledged() =>
+    "server-hangs" TimedOut guess |s| s.silence() && !s.unacknowledged() =>
         "the server's program hangs, is stopped, is no echo server, or its answer is lost on the way back: its kernel has \
          acknowledged everything",
         "on the server, ss -tnp shows the connection: Recv-Q above 0 is what the program has not read; Send-Q above 0 is an \
          answer that is lost on its way";
-    "not-acknowledged-yet" GaveUp guess |s| s.silence() && s.unacknowledged() =>
+    "not-acknowledged-yet" TimedOut guess |s| s.silence() && s.unacknowledged() =>
         "the time allowed was too short to tell: what was sent is not acknowledged yet, and was not sent again",
         "allow more time than the retransmission timeout";
     "host-unreachable-unexplained" HostUnreachable guess |s| s.connect_ended(Ending::HostUnreachable) =>

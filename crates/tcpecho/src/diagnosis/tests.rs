@@ -221,7 +221,7 @@ fn example(word: &str) -> (Symptom, Evidence) {
             let late = talk(Close, 4, 4, |_| ());
             (failed("send", Errno::TIMEDOUT), Evidence { peer_fin: true, ..late })
         }
-        "keepalive-lost" => (failed("recv", Errno::TIMEDOUT), talk(Close, 4, 4, |_| ())),
+        "keepalive-timeout" => (failed("recv", Errno::TIMEDOUT), talk(Close, 4, 4, |_| ())),
         "window-closed" => (SILENCE, talk(Established, 9, 4, |tcp| tcp.snd_wnd = Some(0))),
         "window-closed-silent" => {
             let change = |tcp: &mut TcpInfo| (tcp.snd_wnd, tcp.probes) = (Some(0), 2);

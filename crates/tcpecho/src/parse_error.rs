@@ -4,19 +4,19 @@ use std::fmt;
 
 /// Why a text was not understood, as a sentence without its full stop.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct NotUnderstood(String);
+pub struct ParseError(String);
 
-impl NotUnderstood {
+impl ParseError {
     /// The sentence. Whatever it quotes must be escaped already.
     pub fn new(sentence: impl Into<String>) -> Self {
-        NotUnderstood(sentence.into())
+        ParseError(sentence.into())
     }
 }
 
-impl fmt::Display for NotUnderstood {
+impl fmt::Display for ParseError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
     }
 }
 
-impl std::error::Error for NotUnderstood {}
+impl std::error::Error for ParseError {}

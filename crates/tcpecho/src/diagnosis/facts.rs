@@ -19,12 +19,12 @@ use super::{
 use crate::{Ending, Evidence, NoAddress, evidence::Route};
 
 /// What there is to judge by.
-pub(crate) struct Sight<'a> {
+pub(crate) struct Facts<'a> {
     pub(super) symptom: &'a Symptom,
     pub(super) evidence: &'a Evidence,
 }
 
-impl Sight<'_> {
+impl Facts<'_> {
     /// What the symptom is without any evidence.
     pub(super) fn ending(&self) -> Ending {
         match self.symptom {
@@ -32,7 +32,7 @@ impl Sight<'_> {
             Symptom::Error(error) if self.op() == "connect" => Ending::of_connect(error.source),
             Symptom::Error(error) => Ending::of_local(error.source),
             Symptom::EndOfFile => Ending::ClosedEarly,
-            Symptom::Silence(_) => Ending::GaveUp,
+            Symptom::Silence(_) => Ending::TimedOut,
             Symptom::Unresolved(_) => Ending::ResolveFailed,
             Symptom::Different { .. } => Ending::Mismatch,
         }
