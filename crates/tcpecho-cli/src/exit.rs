@@ -1,7 +1,9 @@
 //! Exit statuses. README.md lists those of the endings, and `connect --help` those of `--exit-detail`.
 
+use std::fmt::Write;
+
 use nix::sys::signal::Signal;
-use tcpecho::{ENDINGS, Ending};
+use tcpecho::{Ending, internal::ENDINGS};
 
 /// Something other than the sent bytes came back.
 pub(crate) const MISMATCH: u8 = 1;
@@ -72,7 +74,11 @@ pub(crate) fn detail_status(ending: Ending) -> u8 {
 
 /// Returns the lines of `connect --help` that list the exit statuses of `--exit-detail`.
 pub(crate) fn detail_help() -> String {
-    ENDINGS.iter().map(|row| format!("  {:3}  {}\n", detail_status(row.ending), row.word)).collect()
+    let mut lines = String::new();
+    for row in ENDINGS {
+        let _ = writeln!(lines, "  {:3}  {}", detail_status(row.ending), row.word);
+    }
+    lines
 }
 
 #[cfg(test)]

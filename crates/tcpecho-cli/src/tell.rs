@@ -13,7 +13,7 @@ use std::{
 };
 
 use rustix::io::Errno;
-use tcpecho::{Attempt, Diagnosis, Ending, Evidence, ResolveError, Symptom, evidence::Phase};
+use tcpecho::{Attempt, Diagnosis, Ending, Evidence, Phase, ResolveError, Symptom};
 
 use self::colour::Colour;
 pub(crate) use self::{
@@ -141,7 +141,7 @@ impl Report {
         let lost = self.lost();
         say(&format!(
             "{how}: {sent} bytes sent, {received} received in {}{lost}",
-            tcpecho::show_duration(*duration)
+            tcpecho::internal::show_duration(*duration)
         ));
     }
 

@@ -73,7 +73,7 @@ fn the_page_of_cases_is_the_table() {
          evidence fills in. Made from the table in the code (`TCPECHO_WRITE_DOCS=1 cargo test --test docs`).\n\n\
          | case | ending | means | try |\n|---|---|---|---|\n",
     );
-    for case in tcpecho::diagnosis::CASES {
+    for case in tcpecho::internal::CASES {
         let guess = if case.certain { "" } else { "probably " };
         let (word, ending, cause, advice) = (case.word, case.ending, case.cause, case.advice);
         page = format!("{page}| {word} | {ending} | {guess}{cause} | {advice} |\n");
@@ -129,7 +129,7 @@ fn every_case_has_a_situation_or_a_reason() {
             std::fs::read_to_string(path).unwrap()
         });
     let tables = tables.concat();
-    for case in tcpecho::diagnosis::CASES {
+    for case in tcpecho::internal::CASES {
         let played = tables.contains(&format!("\"{}\"", case.word))
             || errnos.contains(&format!("| {} |", case.word));
         assert_ne!(played, without.contains(&case.word), "{}", case.word);

@@ -104,7 +104,7 @@ fn listed_statuses() -> HashMap<String, i32> {
 #[test]
 fn the_help_lists_the_statuses() {
     let statuses = listed_statuses();
-    for row in tcpecho::ENDINGS {
+    for row in tcpecho::internal::ENDINGS {
         assert!(statuses.contains_key(row.word), "{} is not in {statuses:?}", row.word);
     }
 }

@@ -21,7 +21,7 @@ use tcpecho_os::sysctl;
 /// let addr = first.local_addr()?;
 /// if let Err(error) = std::net::TcpListener::bind(addr) {
 ///     let errno = rustix::io::Errno::from_io_error(&error).expect("a bind error has an errno");
-///     let sentences = tcpecho::explain_bind(addr, errno, true);
+///     let sentences = tcpecho::internal::explain_bind(addr, errno, true);
 ///     assert!(sentences[0].ends_with(&format!("listening on {addr}")));
 /// }
 /// # Ok::<(), std::io::Error>(())

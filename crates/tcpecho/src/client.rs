@@ -3,10 +3,11 @@
 mod handshake;
 mod happy_eyeballs;
 mod host_facts;
+mod open_error;
 
 use std::{
-    fmt,
-    net::SocketAddr,
+    error, fmt, io,
+    net::{SocketAddr, TcpStream},
     os::fd::{AsFd, BorrowedFd, OwnedFd},
     sync::Arc,
     time::{Duration, Instant},
@@ -14,9 +15,9 @@ use std::{
 
 use rustix::{
     event::{PollFd, PollFlags, Timespec, poll},
-    io::Errno,
+    io::{Errno, ioctl_fionbio},
+    net::{getpeername, getsockname, sockopt},
 };
-use tcpecho_os::tcp_state::TcpState;
 
 #[cfg(test)]
 pub(crate) use self::handshake::new_socket;
@@ -24,6 +25,7 @@ pub use self::{
     handshake::{Handshake, Progress},
     happy_eyeballs::HappyEyeballs,
     host_facts::HostFacts,
+    open_error::OpenError,
 };
 use crate::{Diagnosis, Ending, Error, Evidence, Keepalive, evidence::Tried};
 
@@ -89,8 +91,8 @@ pub struct Call {
     pub about: String,
     /// What it came to.
     pub result: String,
-    /// The state in which it left the socket, where there is one.
-    pub state: Option<TcpState>,
+    /// The TCP state in which it left the socket, such as `SYN_SENT`, where there is one.
+    pub state: Option<&'static str>,
 }
 
 /// One address that was tried in vain.
@@ -108,6 +110,18 @@ pub struct Attempt {
     pub evidence: Box<Evidence>,
     /// What both mean.
     pub diagnosis: Diagnosis,
+}
+
+impl fmt::Display for Attempt {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.error.fmt(f)
+    }
+}
+
+impl error::Error for Attempt {
+    fn source(&self) -> Option<&(dyn error::Error + 'static)> {
+        Some(&self.error)
+    }
 }
 
 impl From<&Attempt> for Tried {
@@ -143,7 +157,7 @@ impl Connection {
     /// # Errors
     /// Where no address answered: every attempt with its own reason, in the order in which they failed; none if `addrs` is
     /// empty. After an [interruption](ConnectOptions::interrupt) nothing further is tried.
-    pub fn open(addrs: &[SocketAddr], options: &ConnectOptions<'_>) -> Result<Self, Vec<Attempt>> {
+    pub fn open(addrs: &[SocketAddr], options: &ConnectOptions<'_>) -> Result<Self, OpenError> {
         let mut attempts = HappyEyeballs::new(addrs.to_vec(), options.clone());
         loop {
             attempts = match attempts.on_ready(Instant::now()) {
@@ -166,6 +180,16 @@ impl Connection {
                 Err(errno) => return Err(attempts.abandon("poll", errno)),
             }
         }
+    }
+
+    /// Returns the socket as a blocking stream of the standard library.
+    ///
+    /// # Errors
+    /// ioctl(2), which does not fail for a socket.
+    pub fn into_blocking(self) -> io::Result<TcpStream> {
+        let stream = TcpStream::from(self);
+        stream.set_nonblocking(false)?;
+        Ok(stream)
     }
 }
 
@@ -192,9 +216,44 @@ fn wait(attempts: &HappyEyeballs<'_>, interrupt: Option<BorrowedFd<'_>>) -> Resu
 }
 
 impl From<Connection> for OwnedFd {
-    /// Gives up how the connection was made, and keeps the socket.
+    /// Keeps the socket, which stays non-blocking.
     fn from(connection: Connection) -> Self {
         connection.fd
+    }
+}
+
+impl From<Connection> for TcpStream {
+    /// Keeps the socket, which stays non-blocking; [`Connection::into_blocking`] makes a blocking one.
+    fn from(connection: Connection) -> Self {
+        connection.fd.into()
+    }
+}
+
+impl TryFrom<OwnedFd> for Connection {
+    type Error = Error;
+
+    /// Takes over a connected TCP socket and makes it non-blocking, with `TCP_NODELAY`. Its connect time is not known and
+    /// is zero.
+    fn try_from(fd: OwnedFd) -> Result<Self, Error> {
+        let named = |op: &'static str| move |errno: Errno| Error::new(op, errno);
+        let local =
+            getsockname(&fd).and_then(SocketAddr::try_from).map_err(named("getsockname"))?;
+        let peer = getpeername(&fd).map_err(named("getpeername"))?;
+        let peer = peer.ok_or(Errno::NOTCONN).and_then(SocketAddr::try_from);
+        let peer = peer.map_err(named("getpeername"))?;
+        ioctl_fionbio(&fd, true).map_err(named("ioctl FIONBIO"))?;
+        sockopt::set_tcp_nodelay(&fd, true).map_err(named("setsockopt TCP_NODELAY"))?;
+        let (failed, outrun) = (Vec::new(), Vec::new());
+        Ok(Connection { fd, local, peer, connect_time: Duration::ZERO, failed, outrun })
+    }
+}
+
+impl TryFrom<TcpStream> for Connection {
+    type Error = Error;
+
+    /// Takes over a connected socket, as from an [`OwnedFd`].
+    fn try_from(stream: TcpStream) -> Result<Self, Error> {
+        OwnedFd::from(stream).try_into()
     }
 }
 
@@ -262,9 +321,9 @@ mod tests {
     fn every_failure_is_kept() {
         let (one, other) = (deserted(), deserted());
         let addrs = [one.1, other.1];
-        let failed = Connection::open(&addrs, &ConnectOptions::default()).unwrap_err();
+        let failed = Connection::open(&addrs, &ConnectOptions::default()).unwrap_err().attempts;
         assert_eq!(failed.iter().map(|a| a.addr).collect::<Vec<_>>(), addrs);
-        assert!(failed.iter().all(|a| a.error.source == Errno::CONNREFUSED));
+        assert!(failed.iter().all(|a| a.error.source == crate::Errno::ECONNREFUSED));
     }
 
     #[test]
@@ -282,7 +341,8 @@ mod tests {
         let source = Some("192.0.2.1:0".parse().unwrap());
         let failed =
             Connection::open(&[addr], &ConnectOptions { source, ..ConnectOptions::default() })
-                .unwrap_err();
+                .unwrap_err()
+                .attempts;
         assert_eq!((failed[0].error.op, failed[0].ending), ("bind", Ending::NoLocalPort));
     }
 
@@ -304,7 +364,8 @@ mod tests {
         let timeout = Some(Duration::from_millis(50));
         let failed =
             Connection::open(&[addr], &ConnectOptions { timeout, ..ConnectOptions::default() })
-                .unwrap_err();
+                .unwrap_err()
+                .attempts;
         assert_eq!(failed[0].ending, Ending::ConnectTimeout);
         assert!(failed[0].elapsed >= Duration::from_millis(50));
     }
@@ -315,11 +376,14 @@ mod tests {
         let (stop, other_end) = rustix::pipe::pipe().unwrap();
         drop(other_end);
         let how = ConnectOptions { interrupt: Some(stop.as_fd()), ..ConnectOptions::default() };
-        let failed = Connection::open(&[addr, addr], &how).unwrap_err();
+        let failed = Connection::open(&[addr, addr], &how).unwrap_err().attempts;
         assert_eq!(failed.len(), 1);
         assert_eq!(failed[0].ending, Ending::Interrupted);
         let error = &failed[0].error;
-        assert_eq!((error.op, error.addr, error.source), ("connect", Some(addr), Errno::INTR));
+        assert_eq!(
+            (error.op, error.addr, error.source),
+            ("connect", Some(addr), crate::Errno::EINTR)
+        );
     }
 
     #[test]
@@ -337,7 +401,7 @@ mod tests {
     #[test]
     fn a_race_that_nobody_wins_has_every_failure_with_its_evidence() {
         let (one, other) = (deserted(), deserted());
-        let failed = Connection::open(&[one.1, other.1], &overlapping()).unwrap_err();
+        let failed = Connection::open(&[one.1, other.1], &overlapping()).unwrap_err().attempts;
         assert_eq!(failed.len(), 2);
         for attempt in failed {
             assert_eq!(attempt.evidence.peer, Some(attempt.addr));
@@ -375,7 +439,7 @@ mod tests {
         let seen = notes.0.into_inner().unwrap();
         let ops: Vec<_> = seen.iter().map(|call| call.op).collect();
         assert_eq!((ops[0], ops[ops.len() - 1]), ("socket", "connect"));
-        assert_eq!(seen[seen.len() - 1].state, Some(TcpState::Established));
+        assert_eq!(seen[seen.len() - 1].state, Some("ESTABLISHED"));
     }
 
     #[test]
@@ -383,7 +447,7 @@ mod tests {
         // An address of this test's own, so that nobody takes the port once it is free.
         let addr = listen("127.9.8.7:0").1;
         let how = ConnectOptions { source: Some(addr), ..ConnectOptions::default() };
-        let failed = Connection::open(&[addr], &how).unwrap_err();
+        let failed = Connection::open(&[addr], &how).unwrap_err().attempts;
         assert_eq!(failed[0].ending, Ending::Refused);
         assert_eq!(failed[0].error.notes.len(), 1);
     }

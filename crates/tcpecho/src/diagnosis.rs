@@ -10,9 +10,9 @@ mod seen;
 #[cfg(test)]
 mod tests;
 
-use std::time::Duration;
+use std::{fmt, time::Duration};
 
-use rustix::io::Errno;
+use crate::Errno;
 
 pub use self::cases::CASES;
 use self::facts::Facts;
@@ -75,6 +75,23 @@ pub struct Diagnosis {
     pub advice: String,
     /// Whether the cause is known, and not the likeliest of several.
     pub certain: bool,
+}
+
+impl fmt::Debug for Case {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Case({})", self.word)
+    }
+}
+
+impl fmt::Display for Diagnosis {
+    /// Writes what was seen, what it means and what to try, a line each.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}\nseen: {}\nmeans: {}", self.ending, self.seen, self.cause)?;
+        if !self.advice.is_empty() {
+            write!(f, "\ntry: {}", self.advice)?;
+        }
+        Ok(())
+    }
 }
 
 impl Diagnosis {

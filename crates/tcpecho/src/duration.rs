@@ -29,7 +29,7 @@ const LONGEST: Duration = Duration::from_secs(10 * 365 * 24 * 3600);
 ///
 /// ```
 /// # use std::time::Duration;
-/// assert_eq!(tcpecho::parse_duration("1.5m"), Ok(Duration::from_secs(90)));
+/// assert_eq!(tcpecho::internal::parse_duration("1.5m"), Ok(Duration::from_secs(90)));
 /// ```
 pub fn parse_duration(text: &str) -> Result<Duration, ParseError> {
     let end = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
@@ -59,7 +59,7 @@ const SHOWN: &[(f64, f64, &str)] = &[
 ///
 /// ```
 /// # use std::time::Duration;
-/// assert_eq!(tcpecho::show_duration(Duration::from_nanos(998_353_581)), "998.4ms");
+/// assert_eq!(tcpecho::internal::show_duration(Duration::from_nanos(998_353_581)), "998.4ms");
 /// ```
 #[must_use]
 pub fn show_duration(span: Duration) -> String {

@@ -5,7 +5,7 @@
 
 use std::fmt;
 
-use rustix::io::Errno;
+use crate::Errno;
 
 /// What a row of the table says of an [`Ending`].
 #[derive(Debug, Clone, Copy)]
@@ -153,36 +153,36 @@ impl Ending {
     /// The ICMP codes that Linux turns into `ENOPROTOOPT`, `EOPNOTSUPP`, `EHOSTDOWN`, `ENONET` and `EPROTO` are all some
     /// router's or host's word that there is no way there.
     #[must_use]
-    pub fn of_connect(errno: Errno) -> Self {
-        match errno {
-            Errno::CONNREFUSED => Ending::Refused,
-            Errno::TIMEDOUT | Errno::INPROGRESS => Ending::ConnectTimeout,
-            Errno::CONNRESET => Ending::Reset,
-            Errno::INTR => Ending::Interrupted,
+    pub fn of_connect(errno: impl Into<Errno>) -> Self {
+        match errno.into() {
+            Errno::ECONNREFUSED => Ending::Refused,
+            Errno::ETIMEDOUT | Errno::EINPROGRESS => Ending::ConnectTimeout,
+            Errno::ECONNRESET => Ending::Reset,
+            Errno::EINTR => Ending::Interrupted,
             errno => Self::of_icmp(errno).unwrap_or_else(|| Self::of_local(errno)),
         }
     }
 
     /// What a failed call on an established connection means.
     #[must_use]
-    pub fn of_established(errno: Errno) -> Self {
-        match errno {
-            Errno::PIPE => Ending::BrokenPipe,
-            Errno::TIMEDOUT => Ending::TimedOut,
-            Errno::CONNRESET | Errno::CONNABORTED => Ending::Reset,
+    pub fn of_established(errno: impl Into<Errno>) -> Self {
+        match errno.into() {
+            Errno::EPIPE => Ending::BrokenPipe,
+            Errno::ETIMEDOUT => Ending::TimedOut,
+            Errno::ECONNRESET | Errno::ECONNABORTED => Ending::Reset,
             // ICMP port unreachable; TCP itself would send RST.
-            Errno::CONNREFUSED => Ending::HostUnreachable,
+            Errno::ECONNREFUSED => Ending::HostUnreachable,
             errno => Self::of_icmp(errno).unwrap_or_else(|| Self::of_local(errno)),
         }
     }
 
     /// What a call means that sends nothing: socket(2), setsockopt(2), bind(2).
     #[must_use]
-    pub fn of_local(errno: Errno) -> Self {
-        match errno {
-            Errno::ACCESS | Errno::PERM => Ending::Forbidden,
-            Errno::ADDRNOTAVAIL | Errno::ADDRINUSE => Ending::NoLocalPort,
-            Errno::MFILE | Errno::NFILE | Errno::NOBUFS | Errno::NOMEM => Ending::Limit,
+    pub fn of_local(errno: impl Into<Errno>) -> Self {
+        match errno.into() {
+            Errno::EACCES | Errno::EPERM => Ending::Forbidden,
+            Errno::EADDRNOTAVAIL | Errno::EADDRINUSE => Ending::NoLocalPort,
+            Errno::EMFILE | Errno::ENFILE | Errno::ENOBUFS | Errno::ENOMEM => Ending::Limit,
             _ => Ending::LocalError,
         }
     }
@@ -190,13 +190,13 @@ impl Ending {
     /// What the errno means where an ICMP error or the routing table gave it.
     fn of_icmp(errno: Errno) -> Option<Self> {
         match errno {
-            Errno::HOSTUNREACH
-            | Errno::HOSTDOWN
-            | Errno::NONET
-            | Errno::NOPROTOOPT
-            | Errno::PROTO
-            | Errno::OPNOTSUPP => Some(Ending::HostUnreachable),
-            Errno::NETUNREACH | Errno::NETDOWN => Some(Ending::NetworkUnreachable),
+            Errno::EHOSTUNREACH
+            | Errno::EHOSTDOWN
+            | Errno::ENONET
+            | Errno::ENOPROTOOPT
+            | Errno::EPROTO
+            | Errno::EOPNOTSUPP => Some(Ending::HostUnreachable),
+            Errno::ENETUNREACH | Errno::ENETDOWN => Some(Ending::NetworkUnreachable),
             _ => None,
         }
     }

@@ -13,7 +13,9 @@ use rustix::{
 };
 use tcpecho_os::resolve::{Unresolved, addresses};
 
-use crate::{ParseError, error::words};
+use tcpecho_os::errno::words;
+
+use crate::ParseError;
 
 /// The port of a server that names none: that of the book (UNP 5.2, `SERV_PORT`).
 pub const DEFAULT_PORT: u16 = 9877;

@@ -10,14 +10,11 @@ mod uring;
 
 use std::fmt;
 
-use rustix::io::Errno;
-
 use slab::Slab;
 
 use crate::{
     Error,
     acceptor::Context,
-    error::words,
     shared::{STOPS, Shared},
 };
 
@@ -100,14 +97,14 @@ pub struct Unavailable {
     /// The call that was refused.
     pub op: &'static str,
     /// What the kernel said to it.
-    pub errno: Errno,
+    pub errno: crate::Errno,
     /// What may have refused it; empty where nothing is known.
     pub hint: String,
 }
 
 impl fmt::Display for Unavailable {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}", self.op, words(self.errno))?;
+        write!(f, "{}: {}", self.op, self.errno)?;
         if !self.hint.is_empty() {
             write!(f, "; {}", self.hint)?;
         }

@@ -22,12 +22,9 @@ use tcpecho_os::{
     tcp_info::{TcpInfo, tcp_info},
 };
 
-pub use self::{
-    kernel::{Kernel, failed_retransmissions},
-    route::{Route, route_to},
-    stack::Stack,
-    towards::{Towards, sockets_towards},
-};
+pub(crate) use self::kernel::failed_retransmissions;
+pub use self::{kernel::Kernel, route::Route, stack::Stack, towards::Towards};
+use self::{route::route_to, towards::sockets_towards};
 use crate::{Ending, Keepalive};
 
 /// How far a client had come when it failed.
@@ -114,6 +111,7 @@ pub struct Evidence {
     /// The peer's.
     pub peer: Option<SocketAddr>,
     /// What the kernel knew of the connection at the failure.
+    #[doc(hidden)]
     pub tcp: Option<TcpInfo>,
     /// Bytes handed to the socket.
     pub written: u64,
@@ -136,12 +134,15 @@ pub struct Evidence {
     /// Bytes that had come and were not read (`SIOCINQ`).
     pub unread: Option<u32>,
     /// An earlier send failed with this; a read that ends tells the rest.
-    pub send_error: Option<Errno>,
-    /// What routers said (the socket's error queue), the oldest first.
+    pub send_error: Option<crate::Errno>,
+    /// The ICMP errors in the socket's error queue, the oldest first.
+    #[doc(hidden)]
     pub routers: Vec<QueuedError>,
     /// What the routing table says of the peer's address.
+    #[doc(hidden)]
     pub route: Option<Route>,
     /// This host's own TCP settings.
+    #[doc(hidden)]
     pub kernel: Kernel,
     /// TCP_USER_TIMEOUT of the socket, where one was set.
     pub user_timeout: Option<Duration>,
@@ -150,10 +151,12 @@ pub struct Evidence {
     /// Retransmissions that this host's own kernel could not send while we waited; of all its connections together.
     pub own_drops: Option<u64>,
     /// This host's sockets towards the peer's address, where ports were short.
+    #[doc(hidden)]
     pub towards: Option<Towards>,
     /// The descriptor limit of this process, where it was reached.
     pub descriptor_limit: Option<u64>,
     /// What this host's network interfaces look like, where the failure may lie there.
+    #[doc(hidden)]
     pub stack: Stack,
     /// Other addresses that had failed before.
     pub tried: Vec<Tried>,
@@ -173,6 +176,7 @@ impl Evidence {
         Some(self.queued?.saturating_sub(u32::from(self.fin_sent)))
     }
 
+    #[doc(hidden)]
     /// Adds what the socket can tell. It takes what is in the socket's error queue.
     pub fn ask_socket(&mut self, fd: BorrowedFd<'_>) {
         self.tcp = tcp_info(fd).ok();
@@ -186,6 +190,7 @@ impl Evidence {
         self.source = bound.or(self.source);
     }
 
+    #[doc(hidden)]
     /// Adds what this host tells without the socket: its settings, its way to the peer, and how many there were of what
     /// `said`, the failed call's errno, found to be short.
     pub fn ask_host(&mut self, peer: SocketAddr, said: Option<Errno>) {

@@ -12,7 +12,7 @@ use rustix::{
 };
 use tcpecho_os::tcp_info::listen_queue;
 
-use crate::{Error, explain_bind};
+use crate::{Error, bind::explain_bind};
 
 /// When a silent peer is asked whether it is still there (tcp(7), `TCP_KEEPIDLE` and the two beside it).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -55,7 +55,7 @@ pub(crate) struct Options {
 
 /// A listening socket.
 #[derive(Debug)]
-pub struct Listener {
+pub(crate) struct Listener {
     fd: OwnedFd,
     addr: SocketAddr,
     backlog: u32,
@@ -63,14 +63,12 @@ pub struct Listener {
 
 impl Listener {
     /// The address with the real port.
-    #[must_use]
-    pub fn addr(&self) -> SocketAddr {
+    pub(crate) fn addr(&self) -> SocketAddr {
         self.addr
     }
 
     /// The backlog in force: what was asked for, clamped by net.core.somaxconn (listen(2)).
-    #[must_use]
-    pub fn backlog(&self) -> u32 {
+    pub(crate) fn backlog(&self) -> u32 {
         self.backlog
     }
 

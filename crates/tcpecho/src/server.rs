@@ -1,6 +1,7 @@
 //! An echo server as a value: made whole, usable at once, ended by drop.
 
 use std::{
+    fmt,
     net::{Ipv4Addr, Ipv6Addr, SocketAddr},
     os::fd::{AsFd, BorrowedFd},
     panic::{AssertUnwindSafe, catch_unwind},
@@ -19,10 +20,10 @@ use rustix::{
 };
 
 use crate::{
-    DEFAULT_PORT, Engine, Error, Event, Keepalive, Listener, Snapshot,
+    DEFAULT_PORT, Engine, Error, Event, Keepalive, Snapshot,
     accept_queue::AcceptQueue,
     acceptor::{Context, until},
-    listener::Options,
+    listener::{Listener, Options},
     phase::Phase,
     shared::{Observer, Shared},
 };
@@ -39,6 +40,17 @@ pub struct Builder {
     user_timeout: Option<Duration>,
     keepalive: Option<Keepalive>,
     observer: Option<Box<Observer>>,
+}
+
+impl fmt::Debug for Builder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Builder")
+            .field("listen", &self.listen)
+            .field("engine", &self.engine)
+            .field("workers", &self.workers)
+            .field("max_connections", &self.max_connections)
+            .finish_non_exhaustive()
+    }
 }
 
 impl Builder {
@@ -143,7 +155,10 @@ impl Builder {
         let dual_stack = SocketAddr::from((Ipv6Addr::UNSPECIFIED, DEFAULT_PORT));
         match Listener::bind_all(&[dual_stack], self.workers, &options) {
             // A host without IPv6, or with it switched off.
-            Err(error) if matches!(error.source, Errno::AFNOSUPPORT | Errno::ADDRNOTAVAIL) => {
+            Err(error)
+                if [crate::Errno::EAFNOSUPPORT, crate::Errno::EADDRNOTAVAIL]
+                    .contains(&error.source) =>
+            {
                 let v4 = SocketAddr::from((Ipv4Addr::UNSPECIFIED, DEFAULT_PORT));
                 Listener::bind_all(&[v4], self.workers, &options)
             }
@@ -178,6 +193,16 @@ pub struct Server {
     /// One for each loop.
     queues: Vec<Arc<AcceptQueue>>,
     loops: Vec<JoinHandle<()>>,
+}
+
+impl fmt::Debug for Server {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Server")
+            .field("addrs", &self.addrs)
+            .field("engine", &self.engine)
+            .field("workers", &self.workers)
+            .finish_non_exhaustive()
+    }
 }
 
 impl Server {

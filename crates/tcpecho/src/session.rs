@@ -7,7 +7,7 @@ use std::{
 
 use rustix::io::Errno;
 
-use crate::{Ending, error::words};
+use crate::Ending;
 
 /// How a session ended, and the call that said so where one failed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -76,7 +76,7 @@ impl Session {
         Report {
             peer: self.peer(),
             ending: outcome.ending,
-            call: outcome.call,
+            call: outcome.call.map(|(op, errno)| (op, errno.into())),
             bytes: self.bytes,
             duration: Duration::from_micros(now_us.saturating_sub(self.started_us)),
         }
@@ -85,13 +85,14 @@ impl Session {
 
 /// The accounting of a session that has ended.
 #[derive(Debug, Clone)]
+#[non_exhaustive]
 pub struct Report {
     /// The peer's address; an IPv4 peer of a dual-stack listener is shown as IPv4.
     pub peer: SocketAddr,
     /// How it ended.
     pub ending: Ending,
     /// The system call that ended it and its errno, where one did.
-    pub call: Option<(&'static str, Errno)>,
+    pub call: Option<(&'static str, crate::Errno)>,
     /// Bytes echoed.
     pub bytes: u64,
     /// From accept to close.
@@ -99,10 +100,10 @@ pub struct Report {
 }
 
 impl Report {
-    /// The failed call in words, `recv: Connection reset by peer (ECONNRESET)`.
+    /// Returns the failed call in words, `recv: Connection reset by peer (ECONNRESET)`.
     #[must_use]
     pub fn failure(&self) -> Option<String> {
-        self.call.map(|(op, errno)| format!("{op}: {}", words(errno)))
+        self.call.map(|(op, errno)| format!("{op}: {errno}"))
     }
 }
 
@@ -113,7 +114,7 @@ pub enum Event<'a> {
     /// A session ended.
     Ended(&'a Report),
     /// accept(2) fails and is being waited out.
-    AcceptFailing(Errno),
+    AcceptFailing(crate::Errno),
     /// accept(2) works again, after so many failed calls in so long a time.
     AcceptResumed {
         /// How many calls failed.
@@ -140,7 +141,7 @@ mod tests {
     /// Ends that came before the server let go of everything are kept; a call that fails afterwards fails because of that.
     #[test]
     fn whoever_has_ended_by_itself_was_not_drained() {
-        for row in crate::ENDINGS {
+        for row in crate::ending::ENDINGS {
             let kept = matches!(row.ending, Ending::Finished | Ending::Idle);
             let outcome =
                 Outcome { call: Some(("recv", Errno::CONNRESET)), ..Outcome::of(row.ending) };

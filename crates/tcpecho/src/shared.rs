@@ -111,7 +111,7 @@ impl Shared {
             self.stats.accept_failures.fetch_add(1, Relaxed);
         }
         if say {
-            self.tell(&Event::AcceptFailing(errno));
+            self.tell(&Event::AcceptFailing(errno.into()));
         }
         advice
     }

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
 use rustix::io::Errno;
 use tcpecho_os::shared::SharedWords;
 
-use crate::{ENDINGS, Ending, Error};
+use crate::{Ending, Error, ending::ENDINGS};
 
 /// The counters of a running server. Bytes stand in shared memory, where a child process can count too.
 pub(crate) struct Stats {
@@ -55,6 +55,7 @@ impl Stats {
 
 /// A server's counters at one moment.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Snapshot {
     /// Connections accepted, the refused ones included.
     pub accepted: u64,

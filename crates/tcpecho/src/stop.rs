@@ -11,28 +11,22 @@ use crate::Error;
 
 /// Something has been decided, once and for all; whoever polls the descriptor learns of it.
 #[derive(Debug, Clone)]
-pub struct Stop(Arc<EventFd>);
+pub(crate) struct Stop(Arc<EventFd>);
 
 impl Stop {
     /// A stop that has not been triggered.
     ///
     /// # Errors
     /// eventfd(2): no descriptor or no memory.
-    pub fn new() -> Result<Self, Error> {
+    pub(crate) fn new() -> Result<Self, Error> {
         EventFd::new()
             .map(|event| Stop(Arc::new(event)))
             .map_err(|errno| Error::new("eventfd", errno))
     }
 
     /// Makes the descriptor readable for ever. Triggering again changes nothing.
-    pub fn trigger(&self) {
+    pub(crate) fn trigger(&self) {
         self.0.set();
-    }
-
-    /// Whether it has been triggered.
-    #[must_use]
-    pub fn triggered(&self) -> bool {
-        self.0.is_set()
     }
 }
 
@@ -50,11 +44,11 @@ mod tests {
     fn it_is_triggered_once_and_for_all_who_hold_it() {
         let stop = Stop::new().unwrap();
         let other = stop.clone();
-        assert!(!stop.triggered() && !other.triggered());
+        assert!(!stop.0.is_set() && !other.0.is_set());
         for _ in 0..3 {
             stop.trigger();
-            assert!(stop.triggered() && other.triggered());
+            assert!(stop.0.is_set() && other.0.is_set());
         }
-        assert!(!Stop::new().unwrap().triggered());
+        assert!(!Stop::new().unwrap().0.is_set());
     }
 }

@@ -32,7 +32,7 @@ fn listening(addr: &str, reuse_address: bool) -> TcpListener {
 /// What is said when `addr` cannot be bound, for the errno that it must fail with.
 fn refusal(addr: SocketAddr, errno: Errno, reuse_address: bool) -> String {
     assert_eq!(bound(addr, reuse_address).unwrap_err(), errno);
-    tcpecho::explain_bind(addr, errno, reuse_address).join("; ")
+    tcpecho::internal::explain_bind(addr, errno, reuse_address).join("; ")
 }
 
 /// Between fork(2) and execve(2) a child holds every socket of this process, so that a listener

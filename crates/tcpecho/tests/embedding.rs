@@ -73,7 +73,7 @@ fn a_port_in_use_is_an_error(at: &Place) {
         let first = at.serve_with(|server| server.workers(workers));
         for workers in [1, 3] {
             let error = second(at, first.addr(), workers);
-            assert_eq!((error.op, error.source), ("bind", Errno::ADDRINUSE), "{error}");
+            assert_eq!((error.op, error.source), ("bind", tcpecho::Errno::EADDRINUSE), "{error}");
             assert_eq!(error.addr, Some(first.addr()));
         }
         first.serves();
@@ -90,7 +90,7 @@ fn a_port_that_a_stranger_would_share_is_an_error(at: &Place) {
     rustix::net::listen(&stranger, 8).unwrap();
     let addr = TcpListener::from(stranger.try_clone().unwrap()).local_addr().unwrap();
     for workers in [1, 3] {
-        assert_eq!(second(at, addr, workers).source, Errno::ADDRINUSE);
+        assert_eq!(second(at, addr, workers).source, tcpecho::Errno::EADDRINUSE);
     }
 }
 

@@ -6,7 +6,7 @@ mod plan;
 use std::{path::PathBuf, time::Duration};
 
 use clap::{Args, builder::PossibleValue, builder::PossibleValuesParser};
-use tcpecho::{ENGINES, ParseError, parse_duration};
+use tcpecho::{ENGINES, ParseError, internal::parse_duration};
 
 use super::{driver::Choice, workload::WORKLOADS};
 use crate::size::{parse_rate, parse_size};

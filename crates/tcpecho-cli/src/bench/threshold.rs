@@ -2,7 +2,7 @@
 
 use std::{fmt, str::FromStr};
 
-use tcpecho::{ParseError, parse_duration};
+use tcpecho::{ParseError, internal::parse_duration};
 
 use super::histogram::QUANTILES;
 use crate::size::parse_rate;

@@ -3,7 +3,10 @@
 use std::{net::SocketAddr, time::Duration};
 
 use clap::Args;
-use tcpecho::{Endpoint, Family, Keepalive, ParseError, parse_duration, parse_source};
+use tcpecho::{
+    Endpoint, Family, Keepalive, ParseError,
+    internal::{parse_duration, parse_source},
+};
 
 use super::keepalive::{self, Asking, UserTimeout};
 use crate::{exit, relay::Rules, tell::Voice};

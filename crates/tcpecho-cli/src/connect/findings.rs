@@ -3,11 +3,8 @@
 use std::net::SocketAddr;
 
 use nix::sys::signal::Signal;
-use tcpecho::{
-    Attempt, Diagnosis, Ending, Error, Evidence, Symptom,
-    evidence::{Phase, Tried},
-    words,
-};
+use tcpecho::{Attempt, Diagnosis, Ending, Error, Evidence, Phase, Symptom, Tried};
+use tcpecho_os::errno::words;
 
 use super::{Stopped, args::Plan};
 use crate::{
@@ -39,7 +36,7 @@ impl Stopped {
                     report.ending = Some(attempt.ending);
                     report.op = attempt.error.op;
                     report.addr = attempt.error.addr;
-                    report.errno = Some(attempt.error.source);
+                    report.errno = Some(attempt.error.source.into());
                     report.message.clone_from(&attempt.diagnosis.seen);
                     report.diagnosis = Some(attempt.diagnosis.clone());
                     report.evidence = Some((*attempt.evidence).clone());

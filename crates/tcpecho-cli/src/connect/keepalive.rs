@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
-use tcpecho::{Keepalive, LONGEST_USER_TIMEOUT, ParseError, evidence::Kernel, parse_duration};
+use tcpecho::{
+    Keepalive, ParseError,
+    internal::{Kernel, LONGEST_USER_TIMEOUT, parse_duration},
+};
 
 /// What `--keepalive` said; none for `off`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

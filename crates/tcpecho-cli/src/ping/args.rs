@@ -8,7 +8,11 @@ use std::{
 
 use clap::{Args, ValueEnum};
 use rustix::io::Errno;
-use tcpecho::{Endpoint, Family, ParseError, interface_index, parse_duration, parse_source, words};
+use tcpecho::{
+    Endpoint, Family, ParseError,
+    internal::{interface_index, parse_duration, parse_source},
+};
+use tcpecho_os::errno::words;
 
 use super::{
     schedule::Pace,

@@ -8,8 +8,8 @@ use std::{
 
 use clap::{Args, ValueEnum};
 use tcpecho::{
-    DEFAULT_PORT, ENGINES, Engine, Keepalive, LONGEST_USER_TIMEOUT, ParseError, parse_duration,
-    parse_listen,
+    DEFAULT_PORT, ENGINES, Engine, Keepalive, ParseError,
+    internal::{LONGEST_USER_TIMEOUT, parse_duration, parse_listen},
 };
 
 /// Echo what clients send, until SIGTERM, SIGINT or SIGHUP.

@@ -7,7 +7,7 @@ use tcpecho_os::holders::{Holder, holders};
 use tcpecho_os::sock_diag::{TcpSocket, tcp_sockets};
 use tcpecho_os::tcp_state::TcpState;
 
-use crate::words;
+use tcpecho_os::errno::words;
 
 /// How many sockets, and how many processes of each, are named.
 const NAMED: usize = 3;

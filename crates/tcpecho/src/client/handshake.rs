@@ -212,7 +212,7 @@ impl Handshake {
         let waited = now.saturating_duration_since(self.started);
         let error = Error::at("connect", self.peer, Errno::TIMEDOUT).note(format!(
             "no answer to our SYN within {}, the time allowed",
-            crate::show_duration(waited)
+            crate::duration::show_duration(waited)
         ));
         self.failed(error, Some(limit), now)
     }
@@ -318,8 +318,8 @@ fn known(
         evidence.ask_socket(fd);
     }
     match facts {
-        Some(facts) => facts.tell(&mut evidence, peer, Some(error.source)),
-        None => evidence.ask_host(peer, Some(error.source)),
+        Some(facts) => facts.tell(&mut evidence, peer, Some(error.source.into())),
+        None => evidence.ask_host(peer, Some(error.source.into())),
     }
     evidence
 }

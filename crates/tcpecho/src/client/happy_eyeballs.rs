@@ -14,8 +14,8 @@ use rustix::io::Errno;
 use tcpecho_os::tcp_state::TcpState;
 
 use self::race::{Action, Event, Race};
-use super::{Attempt, Call, ConnectOptions, Connection, Handshake, Progress};
-use crate::{evidence::Tried, words};
+use super::{Attempt, Call, ConnectOptions, Connection, Handshake, OpenError, Progress};
+use crate::evidence::Tried;
 
 #[cfg(test)]
 pub(super) use self::race::ATTEMPT_DELAY;
@@ -76,7 +76,7 @@ impl<'a> HappyEyeballs<'a> {
 
     /// Reads what has become of all attempts by `now`, and starts those that are due. The failed attempts are in the order
     /// in which they failed.
-    pub fn on_ready(mut self, now: Instant) -> Progress<Self, Vec<Attempt>> {
+    pub fn on_ready(mut self, now: Instant) -> Progress<Self, OpenError> {
         // Of two connections in the same moment the first is kept.
         let mut winner = None;
         for (number, handshake) in std::mem::take(&mut self.running) {
@@ -101,7 +101,7 @@ impl<'a> HappyEyeballs<'a> {
                 match action {
                     Action::Start(number) => self.start(number),
                     Action::SetTimer(delay) => self.timer = now.checked_add(delay),
-                    Action::Lost => return Progress::Failed(self.failed),
+                    Action::Lost => return Progress::Failed(OpenError::of(self.failed)),
                 }
             }
         }
@@ -110,19 +110,19 @@ impl<'a> HappyEyeballs<'a> {
 
     /// Gives all attempts up as timed out: the caller's limit came first.
     #[must_use]
-    pub fn give_up(mut self, now: Instant) -> Vec<Attempt> {
+    pub fn give_up(mut self, now: Instant) -> OpenError {
         for (_, handshake) in std::mem::take(&mut self.running) {
             self.fail(*handshake.give_up(now));
         }
-        self.failed
+        OpenError::of(self.failed)
     }
 
     /// Gives all attempts up because this call of ours failed.
-    pub(super) fn abandon(mut self, op: &'static str, errno: Errno) -> Vec<Attempt> {
+    pub(super) fn abandon(mut self, op: &'static str, errno: Errno) -> OpenError {
         for (_, handshake) in std::mem::take(&mut self.running) {
             self.failed.push(*handshake.abandon(op, errno));
         }
-        self.failed
+        OpenError::of(self.failed)
     }
 
     fn start(&mut self, number: usize) {
@@ -144,7 +144,7 @@ impl<'a> HappyEyeballs<'a> {
         self.tell(
             attempt.error.op,
             attempt.addr.to_string(),
-            words(attempt.error.source),
+            attempt.error.source.to_string(),
             TcpState::Close,
         );
         let tried = self.failed.iter().map(Tried::from).collect();
@@ -152,8 +152,10 @@ impl<'a> HappyEyeballs<'a> {
     }
 
     fn won(self, mut connection: Connection, now: Instant) -> Connection {
-        let result =
-            format!("SYN-ACK came after {}", crate::show_duration(connection.connect_time));
+        let result = format!(
+            "SYN-ACK came after {}",
+            crate::duration::show_duration(connection.connect_time)
+        );
         self.tell("connect", connection.peer.to_string(), result, TcpState::Established);
         let elapsed = |handshake: &Handshake| now.saturating_duration_since(handshake.started());
         let outrun = self.running.iter();
@@ -187,7 +189,7 @@ impl<'a> HappyEyeballs<'a> {
 
     fn tell(&self, op: &'static str, about: String, result: String, state: TcpState) {
         if let Some(tracer) = self.options.tracer {
-            tracer.saw(&Call { op, about, result, state: Some(state) });
+            tracer.saw(&Call { op, about, result, state: Some(state.word()) });
         }
     }
 }

@@ -29,6 +29,7 @@ struct Answer {
 }
 
 impl HostFacts {
+    #[doc(hidden)]
     /// Adds to `evidence` what this host says of `errno` from a call about `peer`.
     pub fn tell(&self, evidence: &mut Evidence, peer: SocketAddr, errno: Option<Errno>) {
         let mut answers = self.0.lock().unwrap_or_else(PoisonError::into_inner);

@@ -4,7 +4,7 @@
 //! A row is `known` where the evidence leaves nothing else; where it names several causes, or leaves others, it is a
 //! `guess`, and the advice is the experiment that tells them apart.
 
-use rustix::io::Errno;
+use crate::Errno;
 
 use super::{
     Case, Symptom,
@@ -42,35 +42,35 @@ cases! {
         "look into /etc/resolv.conf, check the network, or use the address instead of the name";
 
     // This process and this host, before any packet.
-    "no-descriptors" Limit known |s| s.failed("socket", Errno::MFILE) =>
+    "no-descriptors" Limit known |s| s.failed("socket", Errno::EMFILE) =>
         "this process already has as many descriptors open as it may, {limit}",
         "raise the limit (ulimit -n), or look what keeps them open (ls -l /proc/PID/fd)";
-    "no-descriptors-anywhere" Limit known |s| s.failed("socket", Errno::NFILE) =>
+    "no-descriptors-anywhere" Limit known |s| s.failed("socket", Errno::ENFILE) =>
         "this host has as many files open as it may", "raise fs.file-max, or end what keeps them open";
-    "no-memory" Limit known |s| s.is(Errno::NOBUFS) || s.is(Errno::NOMEM) =>
+    "no-memory" Limit known |s| s.is(Errno::ENOBUFS) || s.is(Errno::ENOMEM) =>
         "this host's kernel had no memory for it",
         "look at free memory, net.ipv4.tcp_mem, and the memory limit of this process's control group";
-    "no-such-family" NetworkUnreachable guess |s| s.failed("socket", Errno::AFNOSUPPORT) =>
+    "no-such-family" NetworkUnreachable guess |s| s.failed("socket", Errno::EAFNOSUPPORT) =>
         "this host's kernel does not have that family of addresses, or a sandbox hides it (RestrictAddressFamilies= of systemd)",
         "try it in a shell outside the sandbox; or use an address of the other family";
-    "socket-forbidden" Forbidden known |s| s.failed("socket", Errno::ACCESS) || s.failed("socket", Errno::PERM) =>
+    "socket-forbidden" Forbidden known |s| s.failed("socket", Errno::EACCES) || s.failed("socket", Errno::EPERM) =>
         "a sandbox or a security module of this host forbids the socket", "look for seccomp, SELinux or AppArmor rules";
-    "no-such-device" LocalError known |s| s.failed("setsockopt", Errno::NODEV) =>
+    "no-such-device" LocalError known |s| s.failed("setsockopt", Errno::ENODEV) =>
         "there is no such network interface in this network namespace", "ip link lists the interfaces";
-    "option-forbidden" Forbidden guess |s| s.failed("setsockopt", Errno::PERM) || s.failed("setsockopt", Errno::ACCESS) =>
+    "option-forbidden" Forbidden guess |s| s.failed("setsockopt", Errno::EPERM) || s.failed("setsockopt", Errno::EACCES) =>
         "this user may not set that option, or a sandbox or security module forbids it",
         "try it as root; if that works, the process lacks a capability (CAP_NET_RAW for an interface)";
-    "option-out-of-range" LocalError guess |s| s.failed("setsockopt", Errno::INVAL) || s.failed("setsockopt", Errno::DOM) =>
+    "option-out-of-range" LocalError guess |s| s.failed("setsockopt", Errno::EINVAL) || s.failed("setsockopt", Errno::EDOM) =>
         "the value of the option is outside what this kernel takes", "try a smaller value (man 7 tcp)";
-    "option-unknown" LocalError known |s| s.failed("setsockopt", Errno::NOPROTOOPT) =>
+    "option-unknown" LocalError known |s| s.failed("setsockopt", Errno::ENOPROTOOPT) =>
         "this kernel does not have that option", "leave it out, or use a newer kernel (uname -r)";
-    "no-such-source" NoLocalPort known |s| s.failed("bind", Errno::ADDRNOTAVAIL) =>
+    "no-such-source" NoLocalPort known |s| s.failed("bind", Errno::EADDRNOTAVAIL) =>
         "no interface of this host has the source address {source} ready for use",
         "ip address shows those that are; one marked tentative or dadfailed is not";
-    "source-ports-exhausted" NoLocalPort known |s| s.failed("bind", Errno::ADDRINUSE) && s.named().is_some_and(|addr| addr.port() == 0) =>
+    "source-ports-exhausted" NoLocalPort known |s| s.failed("bind", Errno::EADDRINUSE) && s.named().is_some_and(|addr| addr.port() == 0) =>
         "every port that the kernel may choose for the source address is in use ({ports})",
         "ss -tan shows by whom; name no source address, or widen net.ipv4.ip_local_port_range";
-    "source-taken" NoLocalPort known |s| s.failed("bind", Errno::ADDRINUSE) =>
+    "source-taken" NoLocalPort known |s| s.failed("bind", Errno::EADDRINUSE) =>
         "the source port {port} is in use on this host",
         "ss -tanp 'sport = :{port}' shows by whom; choose another, or none and let the kernel choose";
     "source-refused" Forbidden known |s| s.bind_forbidden() && s.named().is_some_and(|addr| addr.port() == 0) =>
@@ -78,64 +78,64 @@ cases! {
     "source-forbidden" Forbidden guess |s| s.bind_forbidden() =>
         "this user may not have the source port {port}, or a sandbox or security module forbids it",
         "choose one from net.ipv4.ip_unprivileged_port_start (1024) on, or none; if that fails too, look for the sandbox";
-    "source-lacks-interface" BadAddress known |s| s.failed("bind", Errno::INVAL) && s.named().is_some_and(lacks_scope) =>
+    "source-lacks-interface" BadAddress known |s| s.failed("bind", Errno::EINVAL) && s.named().is_some_and(lacks_scope) =>
         "the source {source} is a link-local address, which means nothing without its interface",
         "write it as {source}%INTERFACE (ip -6 address shows which has it)";
-    "source-of-no-interface" BadAddress known |s| s.failed("bind", Errno::NODEV) =>
+    "source-of-no-interface" BadAddress known |s| s.failed("bind", Errno::ENODEV) =>
         "the interface that the source address names does not exist", "ip link lists the interfaces";
-    "source-multicast" BadAddress known |s| s.failed("bind", Errno::INVAL) && s.named().is_some_and(|addr| addr.ip().is_multicast()) =>
+    "source-multicast" BadAddress known |s| s.failed("bind", Errno::EINVAL) && s.named().is_some_and(|addr| addr.ip().is_multicast()) =>
         "the source {source} is a multicast address, and TCP connects from one host's own address",
         "choose an address of this host (ip address)";
-    "joined-to-itself" Refused known |s| s.connect(Errno::CONNREFUSED) && s.joined_to_itself() =>
+    "joined-to-itself" Refused known |s| s.connect(Errno::ECONNREFUSED) && s.joined_to_itself() =>
         "nobody listens there, and the kernel had joined our socket to itself",
         "start the server; take its port out of net.ipv4.ip_local_port_range";
 
     // Addresses that cannot be connected to, or not from here.
-    "multicast-address" BadAddress known |s| s.connect(Errno::NETUNREACH) && s.peer_is_multicast() =>
+    "multicast-address" BadAddress known |s| s.connect(Errno::ENETUNREACH) && s.peer_is_multicast() =>
         "{host} is a multicast address, and TCP connects to one host (RFC 1122 4.2.3.10)", "use the address of one host";
-    "broadcast-address" BadAddress known |s| s.connect(Errno::NETUNREACH) && s.peer_is_broadcast() =>
+    "broadcast-address" BadAddress known |s| s.connect(Errno::ENETUNREACH) && s.peer_is_broadcast() =>
         "{host} is a broadcast address, and TCP connects to one host (RFC 1122 4.2.3.10)",
         "use the address of one host; check the netmask (ip address) if it should be one";
-    "lacks-interface" BadAddress known |s| s.connect(Errno::INVAL) && s.peer_lacks_scope() =>
+    "lacks-interface" BadAddress known |s| s.connect(Errno::EINVAL) && s.peer_lacks_scope() =>
         "{host} is a link-local address, which means nothing without its interface",
         "write it as {host}%INTERFACE; ip -br link lists the interfaces";
-    "no-such-interface" BadAddress known |s| (s.never_sent() || s.connect(Errno::NODEV)) && s.scope_is_unknown() =>
+    "no-such-interface" BadAddress known |s| (s.never_sent() || s.connect(Errno::ENODEV)) && s.scope_is_unknown() =>
         "the address names interface number {scope}, which does not exist", "ip link lists the interfaces and their numbers";
-    "loopback-source" BadAddress known |s| (s.connect(Errno::INVAL) || s.connect(Errno::TIMEDOUT)) && s.source_is_loopback() =>
+    "loopback-source" BadAddress known |s| (s.connect(Errno::EINVAL) || s.connect(Errno::ETIMEDOUT)) && s.source_is_loopback() =>
         "the source {source} is a loopback address, and {host} is not this host: no answer can come back to it",
         "name an address of this host that {host} can reach, or none";
-    "other-family-source" BadAddress known |s| s.connect(Errno::NETUNREACH) && s.families_differ() =>
+    "other-family-source" BadAddress known |s| s.connect(Errno::ENETUNREACH) && s.families_differ() =>
         "the source {source} is an IPv6 address, and {host} is reached over IPv4", "name an IPv4 source, or none";
     "no-ipv6" NetworkUnreachable known |s| s.never_sent() && s.has_no_ipv6() =>
         "this host has no IPv6 address: IPv6 is switched off here, or no interface is up",
         "use an IPv4 address; ip -6 address and sysctl net.ipv6.conf.all.disable_ipv6 show which it is";
-    "loopback-down" NetworkUnreachable known |s| (s.never_sent() || s.connect(Errno::TIMEDOUT)) && s.loopback_is_down() =>
+    "loopback-down" NetworkUnreachable known |s| (s.never_sent() || s.connect(Errno::ETIMEDOUT)) && s.loopback_is_down() =>
         "{host} is this host itself, and its loopback interface is down", "ip link set lo up";
-    "no-source-address" NetworkUnreachable known |s| s.connect(Errno::ADDRNOTAVAIL) && s.route_says(Errno::ADDRNOTAVAIL) =>
+    "no-source-address" NetworkUnreachable known |s| s.connect(Errno::EADDRNOTAVAIL) && s.route_says(Errno::EADDRNOTAVAIL) =>
         "this host has no address from which {host} can be reached", "ip address shows what there is; a tentative one does not count";
-    "pair-taken" NoLocalPort known |s| s.connect(Errno::ADDRNOTAVAIL) && s.evidence.local.is_some() =>
+    "pair-taken" NoLocalPort known |s| s.connect(Errno::EADDRNOTAVAIL) && s.evidence.local.is_some() =>
         "the source port already has a connection to {peer}, perhaps in TIME_WAIT",
         "choose another source port, or none and let the kernel choose";
-    "ports-exhausted" NoLocalPort known |s| s.connect(Errno::ADDRNOTAVAIL) && s.ports_are_used_up() =>
+    "ports-exhausted" NoLocalPort known |s| s.connect(Errno::EADDRNOTAVAIL) && s.ports_are_used_up() =>
         "no local port is left towards {peer} ({ports})",
         "reuse connections; let the server close first, which then keeps TIME_WAIT; or set net.ipv4.tcp_tw_reuse=1, widen \
          net.ipv4.ip_local_port_range, or use another source or destination address";
-    "no-free-port" NoLocalPort guess |s| s.connect(Errno::ADDRNOTAVAIL) =>
+    "no-free-port" NoLocalPort guess |s| s.connect(Errno::EADDRNOTAVAIL) =>
         "no local port is free towards {peer} ({ports}): the others are reserved, or held by listeners and bound sockets",
         "ss -tan shows the sockets, net.ipv4.ip_local_reserved_ports what is reserved";
-    "no-route" NetworkUnreachable known |s| s.connect(Errno::NETUNREACH) && s.route_says(Errno::NETUNREACH) =>
+    "no-route" NetworkUnreachable known |s| s.connect(Errno::ENETUNREACH) && s.route_says(Errno::ENETUNREACH) =>
         "this host has no route to {host}; nothing was sent", "check the link and the default route (ip route get {host})";
-    "unreachable-route" HostUnreachable known |s| s.connect(Errno::HOSTUNREACH) && s.route_says(Errno::HOSTUNREACH) =>
+    "unreachable-route" HostUnreachable known |s| s.connect(Errno::EHOSTUNREACH) && s.route_says(Errno::EHOSTUNREACH) =>
         "a route of this host says that {host} is unreachable; nothing was sent", "look at it (ip route get {host})";
-    "prohibit-route" Forbidden known |s| s.connect(Errno::ACCESS) && s.route_says(Errno::ACCESS) =>
+    "prohibit-route" Forbidden known |s| s.connect(Errno::EACCES) && s.route_says(Errno::EACCES) =>
         "a prohibit route or rule of this host forbids {host}; nothing was sent", "look at it (ip route get {host}, ip rule)";
-    "blackhole-route" Forbidden known |s| s.connect(Errno::INVAL) && s.route_says(Errno::INVAL) && !s.peer_is_multicast() =>
+    "blackhole-route" Forbidden known |s| s.connect(Errno::EINVAL) && s.route_says(Errno::EINVAL) && !s.peer_is_multicast() =>
         "a blackhole route or rule of this host drops what goes to {host}; nothing was sent", "look at it (ip route show, ip rule)";
-    "interface-down" NetworkUnreachable guess |s| s.is(Errno::NETDOWN) =>
+    "interface-down" NetworkUnreachable guess |s| s.is(Errno::ENETDOWN) =>
         "the interface towards {host} is down", "ip -br link shows it; ip route get {host} names it";
-    "interface-gone" LocalError guess |s| s.connect(Errno::NODEV) =>
+    "interface-gone" LocalError guess |s| s.connect(Errno::ENODEV) =>
         "the interface that the connection was to use is gone", "ip link lists the interfaces";
-    "interrupted" Interrupted known |s| s.connect(Errno::INTR) =>
+    "interrupted" Interrupted known |s| s.connect(Errno::EINTR) =>
         "the wait was interrupted before an answer came", "wait longer, or look at the server meanwhile";
 
     // What routers and firewalls say, during the handshake or later.
@@ -162,36 +162,36 @@ cases! {
         "traceroute {host}: a loop shows the same routers again and again";
     "malformed" HostUnreachable known |s| s.refused(Malformed) =>
         "{router} does not accept our packets: {icmp}", "look for a broken device on the way (traceroute {host})";
-    "own-rule" Forbidden known |s| s.is(Errno::PERM) =>
+    "own-rule" Forbidden known |s| s.is(Errno::EPERM) =>
         "a rule of this host refused the call, not a packet: a control group's program, a sandbox or a security module",
         "look what confines this process, and at this host's firewall (nft list ruleset)";
-    "refused-by-rule" Forbidden guess |s| s.connect(Errno::ACCESS) =>
+    "refused-by-rule" Forbidden guess |s| s.connect(Errno::EACCES) =>
         "a sandbox or security module of this host forbids the connection (Landlock, SELinux), or a router rejects it by rule",
         "try it in a shell outside the sandbox; if it fails there too, look for the rule on the way (traceroute {host})";
 
     // The handshake.
-    "nobody-listens-here" Refused known |s| s.connect(Errno::CONNREFUSED) && s.peer_is_here() && s.listens(false) =>
+    "nobody-listens-here" Refused known |s| s.connect(Errno::ECONNREFUSED) && s.peer_is_here() && s.listens(false) =>
         "nobody listens on that port of this host", "start the server, or check its address and port (ss -ltn)";
-    "rejected-here" Refused guess |s| s.connect(Errno::CONNREFUSED) && s.peer_is_here() && s.listens(true) =>
+    "rejected-here" Refused guess |s| s.connect(Errno::ECONNREFUSED) && s.peer_is_here() && s.listens(true) =>
         "a firewall of this host answers with RST: a socket does listen there",
         "nft list ruleset shows its rules; try again, in case the server has only just started";
-    "nobody-listens" Refused guess |s| s.connect(Errno::CONNREFUSED) =>
+    "nobody-listens" Refused guess |s| s.connect(Errno::ECONNREFUSED) =>
         "nobody listens on that port: RST answered the SYN; a firewall can answer so in the host's name",
         "on the server, ss -ltn shows whether it listens on that address; if it does, look for the firewall";
-    "own-firewall-drops" ConnectTimeout guess |s| s.connect(Errno::TIMEDOUT) && s.evidence.own_drops.is_some_and(|n| n > 0) =>
+    "own-firewall-drops" ConnectTimeout guess |s| s.connect(Errno::ETIMEDOUT) && s.evidence.own_drops.is_some_and(|n| n > 0) =>
         "this host's own firewall drops it: {drops} retransmissions could not even leave this host",
         "look at its output rules (nft list ruleset)";
-    "no-answer" ConnectTimeout guess |s| s.connect(Errno::TIMEDOUT) =>
+    "no-answer" ConnectTimeout guess |s| s.connect(Errno::ETIMEDOUT) =>
         "a firewall drops the SYN silently, the host is down, its accept queue is full, or its answer is lost on the way back",
         "try another port of that host, and another host beyond the same link. If only the port is silent: a firewall, or the \
          queue (ss -ltn on the server). If the host is: ping it. tcpdump on the server shows whether the SYN comes and is answered";
-    "reset-in-handshake" Reset known |s| s.connect(Errno::CONNRESET) =>
+    "reset-in-handshake" Reset known |s| s.connect(Errno::ECONNRESET) =>
         "RST came right after the handshake", "look whether the server refuses this host, or a firewall does";
 
     // An established connection. Which router it was, and what exactly it said, Linux tells of handshakes only.
     "route-lost" NetworkUnreachable known |s| (s.unreachable() || s.unanswered() && s.unacknowledged()) && s.has_no_route() =>
         "this host has lost its route to {host}", "check the link and the default route (ip route get {host})";
-    "rejected-port" HostUnreachable guess |s| s.broke(Errno::CONNREFUSED) =>
+    "rejected-port" HostUnreachable guess |s| s.broke(Errno::ECONNREFUSED) =>
         "a firewall on the way has begun to reject the connection (ICMP port unreachable; TCP itself would send RST)",
         "look for the firewall (traceroute {host})";
     "turned-back-network" NetworkUnreachable guess |s| s.turned_back(Ending::NetworkUnreachable) =>
@@ -210,20 +210,20 @@ cases! {
     "closed-early" ClosedEarly known |s| s.end_of_file() =>
         "the peer's FIN came before the conversation was over: it sends no more; it closed, exited, or ended its sending direction",
         "look why: its log, a crash, a shutdown, an idle or connection limit";
-    "never-accepted" Reset guess |s| s.broke(Errno::CONNRESET) && s.never_taken_in() && s.tcp(|tcp| tcp.total_retrans > 0) =>
+    "never-accepted" Reset guess |s| s.broke(Errno::ECONNRESET) && s.never_taken_in() && s.tcp(|tcp| tcp.total_retrans > 0) =>
         "the server's accept queue was full: the handshake seemed done, no byte was taken, and then its kernel gave it up",
         "look at the queue of the server (ss -ltn: Recv-Q above Send-Q) and why its program does not accept";
-    "reset-at-once" Reset guess |s| s.broke(Errno::CONNRESET) && s.evidence.written == 0 && s.evidence.received == 0 =>
+    "reset-at-once" Reset guess |s| s.broke(Errno::ECONNRESET) && s.evidence.written == 0 && s.evidence.received == 0 =>
         "the server does not want this connection: it was reset before a byte had moved",
         "look at the server's log and limits (net.ipv4.tcp_abort_on_overflow), or for a firewall that resets";
-    "connection-unknown" Reset guess |s| s.broke(Errno::CONNRESET) && s.unacknowledged() =>
+    "connection-unknown" Reset guess |s| s.broke(Errno::ECONNRESET) && s.unacknowledged() =>
         "the peer does not know the connection any more, as what we sent was answered with RST: its host has rebooted, \
          or a NAT or firewall forgot us; else its process closed with that unread",
         "look how long the server's host is up, and for idle limits on the way; keepalive holds such entries";
-    "reset-by-process" Reset guess |s| s.broke(Errno::CONNRESET) =>
+    "reset-by-process" Reset guess |s| s.broke(Errno::ECONNRESET) =>
         "the peer's process was killed or closed with bytes unread, or wanted the reset (SO_LINGER); a middlebox can send RST too",
         "look into the server's log; tcpdump on the server shows whether it sent the RST";
-    "broken-pipe" BrokenPipe known |s| s.broke(Errno::PIPE) =>
+    "broken-pipe" BrokenPipe known |s| s.broke(Errno::EPIPE) =>
         "wrote after the connection had ended: by a reset, by a timeout, or by our own FIN",
         "look for the first failure before this one, here and in the server's log";
     "never-accepted-silent" TimedOut guess |s| s.unanswered() && s.never_taken_in() && s.tcp(|tcp| tcp.segs_in > Some(1)) =>
@@ -235,11 +235,11 @@ cases! {
     "still-open" TimedOut guess |s| s.silence() && s.fin_acknowledged() && !s.evidence.echo && s.tcp(|tcp| tcp.probes == 0) =>
         "the peer's program is still at work, hangs, or does not close: its kernel has acknowledged everything and our FIN",
         "wait longer; on the server, ss -tnp shows the process and what it has not read (Recv-Q) or sent (Send-Q)";
-    "silent-after-fin" ClosedEarly guess |s| s.broke(Errno::TIMEDOUT) && s.evidence.peer_fin && !s.unacknowledged() =>
+    "silent-after-fin" ClosedEarly guess |s| s.broke(Errno::ETIMEDOUT) && s.evidence.peer_fin && !s.unacknowledged() =>
         "the peer's host is down, the path is cut, or a NAT or firewall has forgotten the connection: the peer had ended its \
          direction, and keepalive probes were not answered afterwards",
         "all that was sent was acknowledged; connect again for the rest. Where nothing is to be sent, < /dev/null ends the input";
-    "keepalive-timeout" KeepaliveTimeout guess |s| s.broke(Errno::TIMEDOUT) && !s.unacknowledged() =>
+    "keepalive-timeout" KeepaliveTimeout guess |s| s.broke(Errno::ETIMEDOUT) && !s.unacknowledged() =>
         "the idle peer's host is down, the path is cut, or a NAT or firewall has forgotten the connection: keepalive probes are not answered",
         "connect again: if that works, look how long the server's host is up, and for an idle limit on the way (then probe more often)";
     "window-closed" TimedOut known |s| s.unanswered() && s.window_is_closed() && s.tcp(|tcp| tcp.probes == 0) =>

@@ -5,7 +5,7 @@ use std::{
     time::Duration,
 };
 
-use rustix::io::Errno;
+use crate::Errno;
 use tcpecho_os::{
     error_queue::{Origin, QueuedError},
     tcp_info::TcpInfo,
@@ -81,7 +81,7 @@ impl Facts<'_> {
 
     /// Nothing came back in time: by the kernel's clock or by ours.
     pub(super) fn unanswered(&self) -> bool {
-        matches!(self.symptom, Symptom::Silence(_)) || self.broke(Errno::TIMEDOUT)
+        matches!(self.symptom, Symptom::Silence(_)) || self.broke(Errno::ETIMEDOUT)
     }
 
     /// No byte moved for the time allowed, and the connection lives.
@@ -100,17 +100,17 @@ impl Facts<'_> {
 
     /// connect(2) failed before a packet could be sent.
     pub(super) fn never_sent(&self) -> bool {
-        self.connect(Errno::NETUNREACH) || self.connect(Errno::ADDRNOTAVAIL)
+        self.connect(Errno::ENETUNREACH) || self.connect(Errno::EADDRNOTAVAIL)
     }
 
     /// The connection broke because there is no way to the peer any more.
     pub(super) fn unreachable(&self) -> bool {
-        self.broke(Errno::HOSTUNREACH) || self.broke(Errno::NETUNREACH)
+        self.broke(Errno::EHOSTUNREACH) || self.broke(Errno::ENETUNREACH)
     }
 
     /// bind(2) was refused.
     pub(super) fn bind_forbidden(&self) -> bool {
-        self.failed("bind", Errno::ACCESS) || self.failed("bind", Errno::PERM)
+        self.failed("bind", Errno::EACCES) || self.failed("bind", Errno::EPERM)
     }
 
     /// connect(2) failed with an errno that usually means this.
@@ -137,7 +137,7 @@ impl Facts<'_> {
         let last = self.evidence.routers.iter().rev().find(from_icmp)?;
         match self.symptom {
             Symptom::Error(error) => {
-                (error.source == last.errno || error.source == Errno::TIMEDOUT).then_some(last)
+                (error.source == last.errno || error.source == Errno::ETIMEDOUT).then_some(last)
             }
             Symptom::Silence(_) => Some(last),
             _ => None,
@@ -186,7 +186,7 @@ impl Facts<'_> {
     /// 255.255.255.255, or what the routing table calls a broadcast address: a UDP socket may not connect there.
     pub(super) fn peer_is_broadcast(&self) -> bool {
         self.peer_ip() == Some(Ipv4Addr::BROADCAST.into())
-            || self.is(Errno::NETUNREACH) && self.route_says(Errno::ACCESS)
+            || self.is(Errno::ENETUNREACH) && self.route_says(Errno::EACCES)
     }
 
     /// The peer's address is a link-local one of IPv6, which needs an interface, and has none.
@@ -250,7 +250,7 @@ impl Facts<'_> {
     /// one in TIME_WAIT.
     pub(super) fn reset_after_fin(&self) -> bool {
         let gone = self.tcp(|tcp| tcp.state == TcpState::Close) && !self.evidence.fin_sent;
-        gone || matches!(self.evidence.send_error, Some(Errno::PIPE | Errno::CONNRESET))
+        gone || matches!(self.evidence.send_error, Some(Errno::EPIPE | Errno::ECONNRESET))
     }
 
     /// We have sent our FIN, and the peer's kernel has acknowledged it.
@@ -272,7 +272,7 @@ impl Facts<'_> {
     /// Retransmitted, and without effect.
     pub(super) fn retransmits_in_vain(&self) -> bool {
         self.unacknowledged()
-            && (self.is(Errno::TIMEDOUT)
+            && (self.is(Errno::ETIMEDOUT)
                 || self.tcp(|tcp| tcp.retransmits > 0 || tcp.backoff > 0 || tcp.lost > 0))
     }
 

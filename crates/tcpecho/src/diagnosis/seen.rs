@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-use rustix::io::Errno;
+use crate::Errno;
 use tcpecho_os::tcp_state::TcpState;
 
 use super::{Symptom, facts::Facts, icmp};
-use crate::{Error, Evidence, show_duration};
+use crate::{Error, Evidence, duration::show_duration};
 
 /// The sentence, without its full stop.
 pub(super) fn seen(facts: &Facts<'_>) -> String {
@@ -45,7 +45,7 @@ fn first(facts: &Facts<'_>) -> String {
 /// How often we knocked, and how long the kernel would have.
 fn handshake(facts: &Facts<'_>, parts: &mut Vec<String>) {
     let evidence = facts.evidence;
-    if !facts.connect(Errno::TIMEDOUT) {
+    if !facts.connect(Errno::ETIMEDOUT) {
         return;
     }
     if let Some(tcp) = evidence.tcp {

@@ -56,7 +56,11 @@ struct Fork {
 }
 
 pub(super) fn probe() -> Result<(), Unavailable> {
-    probe_pidfd().map_err(|errno| Unavailable { op: "pidfd_open", errno, hint: String::new() })
+    probe_pidfd().map_err(|errno| Unavailable {
+        op: "pidfd_open",
+        errno: errno.into(),
+        hint: String::new(),
+    })
 }
 
 pub(super) fn run(context: Context) -> Result<(), Error> {
@@ -198,7 +202,7 @@ mod tests {
     fn a_child_can_tell_every_outcome() {
         let mut all =
             vec![Outcome::failed("recv", Errno::CONNRESET), Outcome::failed("send", Errno::PIPE)];
-        all.extend(crate::ENDINGS.iter().map(|row| Outcome::of(row.ending)));
+        all.extend(crate::ending::ENDINGS.iter().map(|row| Outcome::of(row.ending)));
         for told in all {
             assert_eq!(outcome(&AtomicU64::new(encode(told))), told);
         }

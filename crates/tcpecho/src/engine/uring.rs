@@ -117,7 +117,7 @@ struct Loop {
 }
 
 pub(super) fn probe() -> Result<(), Unavailable> {
-    uring::probe().map_err(|(op, errno)| Unavailable { op, errno, hint: hint(errno) })
+    uring::probe().map_err(|(op, errno)| Unavailable { op, errno: errno.into(), hint: hint(errno) })
 }
 
 fn hint(errno: Errno) -> String {

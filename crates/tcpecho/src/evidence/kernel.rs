@@ -137,7 +137,7 @@ impl Kernel {
 /// How many retransmissions this host's kernel could not even send, since it was started: a firewall rule of its own
 /// that drops makes the sending fail (`TcpExt.TCPRetransFail`).
 #[must_use]
-pub fn failed_retransmissions() -> Option<u64> {
+pub(crate) fn failed_retransmissions() -> Option<u64> {
     let text = fs::read_to_string("/proc/thread-self/net/netstat").ok()?;
     let mut rows = text.lines().filter_map(|line| line.strip_prefix("TcpExt: "));
     let (names, values) = (rows.next()?, rows.next()?);

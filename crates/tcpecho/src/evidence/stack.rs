@@ -26,7 +26,7 @@ pub struct Stack {
 impl Stack {
     /// Asks what may have kept a connection to `peer` from being made, `said` being the failed call's errno.
     #[must_use]
-    pub fn towards(peer: SocketAddr, said: Option<Errno>) -> Self {
+    pub(crate) fn towards(peer: SocketAddr, said: Option<Errno>) -> Self {
         let unreached = matches!(
             said,
             Some(Errno::NETUNREACH | Errno::ADDRNOTAVAIL | Errno::TIMEDOUT | Errno::NODEV)

@@ -20,7 +20,7 @@ pub struct Towards {
 
 /// Counts them.
 #[must_use]
-pub fn sockets_towards(addr: SocketAddr) -> Option<Towards> {
+pub(super) fn sockets_towards(addr: SocketAddr) -> Option<Towards> {
     tcp_sockets(0).ok().map(|all| count(&all, addr))
 }
 

@@ -18,7 +18,7 @@ type Hold = Arc<Mutex<Option<(Ending, Receiver<()>)>>>;
 /// What a server told, as values.
 #[derive(Debug)]
 pub enum Told {
-    Failing(rustix::io::Errno),
+    Failing(tcpecho::Errno),
     Resumed(u64),
 }
 

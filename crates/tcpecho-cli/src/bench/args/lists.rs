@@ -5,7 +5,7 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use tcpecho::{ParseError, parse_source};
+use tcpecho::{ParseError, internal::parse_source};
 
 use super::refuse;
 

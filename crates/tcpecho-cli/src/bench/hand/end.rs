@@ -68,7 +68,7 @@ impl Hand<'_> {
         self.ended(driver, index, Ending::ConnectTimeout, || {
             format!(
                 "connect {addr}: no answer within {}, when the run was over",
-                tcpecho::show_duration(waited)
+                tcpecho::internal::show_duration(waited)
             )
         });
     }

@@ -1,0 +1,11 @@
+//! What the program `tcpecho` needs of this crate and nobody else. No part of the interface: it changes without notice.
+
+pub use crate::{
+    bind::explain_bind,
+    diagnosis::{CASES, Case},
+    duration::{parse_duration, show_duration},
+    ending::{ENDINGS, Row},
+    endpoint::{interface_index, parse_listen, parse_source},
+    evidence::{Kernel, Route, Stack, Towards},
+    listener::LONGEST_USER_TIMEOUT,
+};
