@@ -28,4 +28,5 @@ pub mod tcp_info;
 pub mod tcp_state;
 pub mod thread;
 pub mod timestamping;
+#[cfg(feature = "uring")]
 pub mod uring;

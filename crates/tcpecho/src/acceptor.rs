@@ -289,6 +289,7 @@ impl Acceptor {
         Ok(())
     }
 
+    #[cfg(feature = "uring")]
     /// Returns the epoll instance, for a ring that polls it.
     pub(crate) fn epoll(&self) -> &Rc<OwnedFd> {
         &self.epoll

@@ -6,6 +6,7 @@ mod fork;
 mod iterative;
 mod thread;
 mod timers;
+#[cfg(feature = "uring")]
 mod uring;
 
 use std::fmt;
@@ -78,6 +79,7 @@ pub static ENGINES: &[Engine] = &[
         probe: || Ok(()),
         run: epoll::run,
     },
+    #[cfg(feature = "uring")]
     Engine {
         name: "uring",
         summary: "one loop over completions (io_uring)",

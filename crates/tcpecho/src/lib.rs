@@ -84,6 +84,11 @@ mod stats;
 mod stop;
 mod table;
 
+// The examples of the README are compiled and run.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
+
 pub use client::{
     Attempt, Call, ConnectOptions, Connection, Handshake, HappyEyeballs, HostFacts, OpenError,
     Progress, Tracer,
