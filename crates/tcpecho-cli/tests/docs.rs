@@ -58,7 +58,7 @@ fn every_help_with_a_duration_says_how_one_is_written() {
             let text = String::from_utf8(output.unwrap().stdout).unwrap();
             let names = ["<TIME>", "<INTERVAL>", "<IDLE[", "<TIMEOUT>"];
             let takes_one = names.iter().any(|name| text.contains(name));
-            assert_eq!(takes_one, text.contains("500ms, 2s, 1.5m or 2h"), "{verb} {help}: {text}");
+            assert_eq!(takes_one, text.contains("500ms, 2s or 1m30s"), "{verb} {help}: {text}");
         }
     }
 }

@@ -1,4 +1,4 @@
-//! The client's side of a connection: a socket and how it was made (UNP 5.4, 11.12 `tcp_connect`).
+//! Makes connections (UNP 5.4, 11.12 `tcp_connect`).
 
 mod handshake;
 mod happy_eyeballs;
@@ -29,8 +29,19 @@ pub use self::{
 };
 use crate::{Diagnosis, Ending, Error, Evidence, Keepalive, evidence::Tried};
 
-/// Options for making connections. The default is the kernel's behaviour: any source, no time limit of ours, one address
-/// after the other.
+/// Options for making connections. The default is the kernel's behaviour: any source address, no time limit besides the
+/// kernel's, one address after the other.
+///
+/// ```
+/// use std::time::Duration;
+/// use tcpecho::ConnectOptions;
+///
+/// let options = ConnectOptions {
+///     timeout: Some(Duration::from_secs(3)),
+///     overlap: true,
+///     ..ConnectOptions::default()
+/// };
+/// ```
 #[derive(Debug, Clone)]
 pub struct ConnectOptions<'a> {
     /// The local address to connect from; with port 0 the kernel chooses the port.
@@ -47,13 +58,12 @@ pub struct ConnectOptions<'a> {
     /// Keepalive probes for an idle connection (tcp(7), `SO_KEEPALIVE`); `None` sends none.
     pub keepalive: Option<Keepalive>,
     /// How long sent data may stay unacknowledged (tcp(7), `TCP_USER_TIMEOUT`); `None` leaves it to the kernel, about a
-    /// quarter of an hour. It is set on the established connection, so it does not limit the handshake; and it takes the
-    /// place of keepalive's count of probes.
+    /// quarter of an hour. It does not limit the handshake, and it replaces the number of keepalive probes.
     pub user_timeout: Option<Duration>,
-    /// Gather evidence about failures: the ICMP errors of routers and what the socket and this host say. `false` saves
-    /// system calls where connections are made by the thousand; a failure is then diagnosed by its errno alone.
+    /// Gather evidence about failures: ICMP errors, TCP_INFO, routes and sysctls of this host. `false` saves system calls if
+    /// thousands of connections are made; a failure is then diagnosed by its errno alone.
     pub evidence: bool,
-    /// Shared by attempts that may fail often; `None` asks this host again for each.
+    /// A cache shared by attempts that may fail often; `None` reads the facts about this host for each failure.
     pub facts: Option<Arc<HostFacts>>,
     /// Called for each system call that makes a connection.
     pub tracer: Option<&'a dyn Tracer>,
@@ -82,20 +92,20 @@ pub trait Tracer: fmt::Debug + Send + Sync {
     fn saw(&self, call: &Call);
 }
 
-/// A system call, or what became of one, for people to read.
+/// A system call and its result, as text.
 #[derive(Debug, Clone)]
 pub struct Call {
     /// The call, as its man page names it.
     pub op: &'static str,
-    /// What it was about: arguments, or an address.
+    /// Its arguments, or an address.
     pub about: String,
-    /// What it came to.
+    /// Its result.
     pub result: String,
-    /// The TCP state in which it left the socket, such as `SYN_SENT`, where there is one.
+    /// The TCP state after the call, such as `SYN_SENT`, if it is known.
     pub state: Option<&'static str>,
 }
 
-/// One address that was tried in vain.
+/// A failed attempt to connect to one address.
 #[derive(Debug, Clone)]
 pub struct Attempt {
     /// The address.
@@ -104,11 +114,11 @@ pub struct Attempt {
     pub ending: Ending,
     /// The call that failed.
     pub error: Error,
-    /// From the first call to the failure.
+    /// Time from the first call to the failure.
     pub elapsed: Duration,
-    /// What else was known when it failed.
+    /// What was known when it failed.
     pub evidence: Box<Evidence>,
-    /// What both mean.
+    /// What the error and the evidence mean.
     pub diagnosis: Diagnosis,
 }
 
@@ -131,32 +141,46 @@ impl From<&Attempt> for Tried {
     }
 }
 
-/// A connected socket, non-blocking and with `TCP_NODELAY`, and how it was made.
+/// A connected TCP socket, non-blocking and with `TCP_NODELAY`, and how it was made.
 ///
-/// `TCP_NODELAY` because small writes that follow each other at once are what an echo client makes:
-/// Nagle's algorithm and the peer's delayed ACK would hold each one for 40 ms (UNP 7.9).
+/// `TCP_NODELAY` is set because Nagle's algorithm and the peer's delayed ACK would hold small writes for 40 ms (UNP 7.9).
+///
+/// ```
+/// use std::io::{Read, Write};
+/// use tcpecho::{ConnectOptions, Connection, Server};
+///
+/// let server = Server::builder().listen("127.0.0.1:0".parse()?).start()?;
+/// let connection = Connection::open(server.addrs(), &ConnectOptions::default())?;
+/// assert_eq!(connection.peer, server.addr());
+/// let mut stream = connection.into_blocking()?;
+/// stream.write_all(b"hello")?;
+/// let mut answer = [0; 5];
+/// stream.read_exact(&mut answer)?;
+/// assert_eq!(&answer, b"hello");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug)]
 pub struct Connection {
     fd: OwnedFd,
-    /// The address and port on this side.
+    /// The local address and port.
     pub local: SocketAddr,
-    /// The address and port connected to.
+    /// The peer's address and port.
     pub peer: SocketAddr,
-    /// From the first call to the established connection; of the address that answered only.
+    /// Time from the first call to the established connection, for the address that answered.
     pub connect_time: Duration,
-    /// The addresses that had failed by then, in the order in which they did.
+    /// The attempts that failed before, in the order in which they failed.
     pub failed: Vec<Attempt>,
-    /// The addresses that were still being tried, and for how long; they were given up for this one.
+    /// The addresses that had not answered yet, and how long they had been tried; these attempts were cancelled.
     pub outrun: Vec<(SocketAddr, Duration)>,
 }
 
 impl Connection {
-    /// Connects to one of `addrs` and waits for it: one after the other, or in parallel with
-    /// [`ConnectOptions::overlap`]. The first connection is kept.
+    /// Connects to one of `addrs` and blocks until the first connection is established. The addresses are tried one after the
+    /// other, or in parallel with [`ConnectOptions::overlap`].
     ///
     /// # Errors
-    /// Where no address answered: every attempt with its own reason, in the order in which they failed; none if `addrs` is
-    /// empty. After an [interruption](ConnectOptions::interrupt) nothing further is tried.
+    /// If no address answered: every attempt with its own reason. After an [interruption](ConnectOptions::interrupt) no
+    /// further address is tried.
     pub fn open(addrs: &[SocketAddr], options: &ConnectOptions<'_>) -> Result<Self, OpenError> {
         let mut attempts = HappyEyeballs::new(addrs.to_vec(), options.clone());
         loop {
@@ -168,7 +192,7 @@ impl Connection {
             match wait(&attempts, options.interrupt) {
                 Ok(Woken::Attempts) => {}
                 Ok(Woken::Interrupt) => {
-                    // A connection that is there by now is kept.
+                    // A connection that is established by now is kept.
                     return match attempts.on_ready(Instant::now()) {
                         Progress::Pending(attempts) => {
                             Err(attempts.abandon("connect", Errno::INTR))

@@ -1,7 +1,7 @@
-//! From what was seen to what it means and what to try: a pure table over the error and its evidence.
+//! What a failure means and what to try: a pure function of the error and its evidence.
 //!
-//! [`CASES`] is read from top to bottom, and the first row that fits decides. A row that names one cause out of several
-//! that the evidence admits is a guess and says so; what no row knows is a guess too.
+//! [`CASES`] is tried from top to bottom, and the first row that fits decides. A row that names one of several possible
+//! causes is a guess and says so; what no row knows is a guess too.
 
 mod cases;
 mod facts;
@@ -18,22 +18,23 @@ pub use self::cases::CASES;
 use self::facts::Facts;
 use crate::{Ending, Error, Evidence, ResolveError};
 
-/// What told that something is wrong.
+/// What showed that something is wrong.
 #[derive(Debug, Clone)]
+#[non_exhaustive]
 pub enum Symptom {
     /// A call failed.
     Error(Error),
-    /// The peer's FIN, read before the conversation was over.
+    /// The peer's FIN, read before the exchange was complete.
     EndOfFile,
-    /// No byte moved for so long although the peer owed some.
+    /// No byte was sent or received for this time, although an answer was due.
     Silence(Duration),
-    /// The name gave no address.
+    /// The name has no address.
     Unresolved(ResolveError),
-    /// Something else came back than was sent; in words, and how many bytes had come back right before.
+    /// The answer differs from what was sent.
     Different {
-        /// What differs.
+        /// The difference as a sentence.
         words: String,
-        /// Bytes that had come back right.
+        /// The number of correct bytes before the difference.
         offset: u64,
     },
 }
@@ -46,34 +47,50 @@ impl From<Error> for Symptom {
 
 /// A row of the table.
 pub struct Case {
-    /// Its name, finer than the ending's; in JSON it is `case`.
+    /// Its name, finer than the ending's.
     pub word: &'static str,
-    /// The ending that it is.
+    /// The ending.
     pub ending: Ending,
-    /// Whether it is known; else it is the likeliest of several, and called so.
+    /// Whether the cause is known; otherwise it is the likeliest of several.
     pub certain: bool,
     /// Whether the row fits.
     pub(crate) fits: fn(&Facts<'_>) -> bool,
-    /// What it means, as a sentence without its full stop; in braces what the evidence fills in.
+    /// What it means, as a sentence without its full stop, with placeholders in braces.
     pub cause: &'static str,
-    /// What to try, the same way; empty where there is nothing.
+    /// What to try, in the same form; may be empty.
     pub advice: &'static str,
 }
 
-/// What went wrong.
+/// What a failure means and what to try; `Display` writes it in three lines.
+///
+/// ```
+/// use std::net::TcpStream;
+/// use tcpecho::{Diagnosis, Error, Errno, Evidence, Phase, Symptom};
+///
+/// # let server = tcpecho::Server::builder().listen("127.0.0.1:0".parse()?).start()?;
+/// // A program with its own socket: recv(2) failed with ECONNRESET.
+/// let stream = TcpStream::connect(server.addr())?;
+/// let symptom = Symptom::Error(Error::at("recv", server.addr(), Errno::ECONNRESET));
+/// let evidence = Evidence::of_connection(&stream, Phase::Receive, server.addr());
+/// let diagnosis = Diagnosis::of(&symptom, &evidence);
+/// assert_eq!(diagnosis.ending, tcpecho::Ending::Reset);
+/// println!("{diagnosis}");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Diagnosis {
-    /// The row that fitted.
+    /// The name of the case, as in docs/diagnosis.md.
     pub case: &'static str,
-    /// How it ended.
+    /// The ending.
     pub ending: Ending,
-    /// What was seen: the call, its errno, and the evidence that decided.
+    /// What was seen: the call, its errno, and the evidence.
     pub seen: String,
-    /// What it means. Where that is a guess it begins with "probably".
+    /// What it means. A guess begins with "probably".
     pub cause: String,
     /// What to try; may be empty.
     pub advice: String,
-    /// Whether the cause is known, and not the likeliest of several.
+    /// Whether the cause is known; otherwise it is the likeliest of several.
     pub certain: bool,
 }
 
@@ -95,13 +112,13 @@ impl fmt::Display for Diagnosis {
 }
 
 impl Diagnosis {
-    /// What `symptom` means in the light of `evidence`. Pure: it looks at nothing else.
+    /// Diagnoses `symptom` with `evidence`, and looks at nothing else.
     #[must_use]
     pub fn of(symptom: &Symptom, evidence: &Evidence) -> Self {
         let facts = Facts { symptom, evidence };
         let seen = seen::seen(&facts);
         let Some(case) = CASES.iter().find(|case| (case.fits)(&facts)) else {
-            // An errno alone shows what usually lies behind it, and no more.
+            // An errno alone shows only its usual cause.
             let ending = facts.ending();
             let cause = format!("probably {}", ending.row().sentence);
             let advice = facts.fill(ending.row().advice);
@@ -120,7 +137,7 @@ impl Diagnosis {
 }
 
 impl Symptom {
-    /// What the failed call said, if a call failed.
+    /// Returns the errno of the failed call, if a call failed.
     #[must_use]
     pub fn errno(&self) -> Option<Errno> {
         match self {

@@ -1,4 +1,4 @@
-//! How a connection, or the attempt at one, ended: one word out of one table.
+//! How a connection, or an attempt to make one, ended: a table with a word for each.
 //!
 //! The same word stands in the diagnosis, the JSON, the log line, the counter's label, the fault that causes it and the
 //! lab's scenario that shows it. What a row says is the truth for all of them.
@@ -7,14 +7,14 @@ use std::fmt;
 
 use crate::Errno;
 
-/// What a row of the table says of an [`Ending`].
+/// A row of the table of endings.
 #[derive(Debug, Clone, Copy)]
 pub struct Row {
     /// The ending itself.
     pub ending: Ending,
-    /// Its word, in kebab case, as it stands in logs and JSON.
+    /// Its name in logs and JSON, such as `connect-timeout`.
     pub word: &'static str,
-    /// The errno that usually carries it, and the call that gives it; empty where there is none.
+    /// The usual errno and the call that returns it; empty where there is none.
     pub errno: &'static str,
     /// What happened, as a sentence without its full stop.
     pub sentence: &'static str,
@@ -25,9 +25,18 @@ pub struct Row {
 
 macro_rules! endings {
     ($($(#[$doc:meta])* $name:ident, $word:literal, $errno:literal, $sentence:literal, $advice:literal;)*) => {
-        /// How a connection, or the attempt at one, ended.
+        /// How a connection, or an attempt to make one, ended.
+        ///
+        /// ```
+        /// use tcpecho::{Ending, Errno};
+        ///
+        /// assert_eq!(Ending::of_connect(Errno::ECONNREFUSED), Ending::Refused);
+        /// assert_eq!(Ending::Refused.word(), "refused");
+        /// assert_eq!(Ending::from_word("connect-timeout"), Some(Ending::ConnectTimeout));
+        /// ```
         #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
         #[repr(u8)]
+        #[non_exhaustive]
         pub enum Ending { $($(#[$doc])* $name,)* }
 
         /// Every ending with its word, errno, sentence and advice, in the order of the enum.
@@ -57,9 +66,9 @@ endings! {
     HostUnreachable, "host-unreachable", "EHOSTUNREACH, connect or later",
         "a router or the neighbour table said that the host cannot be reached",
         "check that the host is up and its link works (ip neigh)";
-    /// There is no way to that network: a router, the routing table or the interfaces of this host say so.
+    /// There is no route to that network: a router, the routing table or the interfaces of this host say so.
     NetworkUnreachable, "network-unreachable", "ENETUNREACH, connect or later",
-        "there is no way to that network: a router, the routing table or the interfaces of this host say so",
+        "there is no route to that network: a router, the routing table or the interfaces of this host say so",
         "check the route to it (ip route get {host})";
     /// A local or administrative rule refused it.
     Forbidden, "forbidden", "EACCES, EPERM",
@@ -71,8 +80,8 @@ endings! {
         "check the source address, and net.ipv4.ip_local_port_range against the sockets in TIME_WAIT";
     /// The peer's FIN came before all bytes had come back (UNP 5.12, "server terminated prematurely").
     ClosedEarly, "closed-early", "read returns 0",
-        "the peer's FIN came before the conversation was over: it closed, exited, or ended its sending direction",
-        "look why it closed: its log, a crash, a shutdown, an idle or connection limit";
+        "the peer's FIN came before the exchange was complete: it closed, exited, or ended its sending direction",
+        "find out why it closed: its log, a crash, a shutdown, an idle or connection limit";
     /// The peer's RST.
     Reset, "reset", "ECONNRESET, read or write",
         "the peer's RST came: its process is gone, its host rebooted, or it closed with unread data",
@@ -83,15 +92,15 @@ endings! {
         "look for the first failure before this one";
     /// An acknowledgement, an answer or the peer's FIN did not come in time.
     TimedOut, "timed-out", "ETIMEDOUT, established",
-        "what was due did not come in time: the host is down, the path is cut, or the server does not answer or close",
+        "an acknowledgement, an answer or the peer's FIN did not come in time: the host is down, the path is cut, or the server does not answer or close",
         "check that the host answers at all, and that the server still reads";
     /// An idle peer stopped answering keepalives.
     KeepaliveTimeout, "keepalive-timeout", "ETIMEDOUT, idle",
         "the idle peer stopped answering keepalive probes: its host is down, the path is cut, or a NAT or firewall forgot it",
         "check that the host answers at all";
-    /// A byte came back changed, missing, doubled or foreign.
+    /// A byte came back changed, missing, duplicated or extra.
     Mismatch, "mismatch", "",
-        "a byte came back changed, missing, doubled or foreign",
+        "a byte came back changed, missing, duplicated or extra",
         "the server is not an echo server, or something on the way alters bytes";
     /// The server's idle limit ended it.
     Idle, "idle", "",
@@ -110,48 +119,48 @@ endings! {
         "use the address of one host; ip address shows this host's own";
     /// A call failed in a way that says nothing of the peer.
     LocalError, "local-error", "any other errno",
-        "a call failed on this host, and its errno says nothing of the peer or the network",
-        "look what confines this process (seccomp, a security module), and whether the options fit this kernel";
+        "a call failed on this host, and its errno says nothing about the peer or the network",
+        "find out what confines this process (seccomp, a security module), and whether the options fit this kernel";
     /// The user ended it.
     Interrupted, "interrupted", "SIGINT, SIGTERM",
         "the user ended it", "";
 }
 
 impl Ending {
-    /// The row of the table.
+    /// Returns the row of the table.
+    #[doc(hidden)]
     #[must_use]
     pub fn row(self) -> &'static Row {
         &ENDINGS[self as usize]
     }
 
-    /// The word, as it stands in logs and JSON.
+    /// Returns the name that logs and JSON use, such as `connect-timeout`.
     #[must_use]
     pub fn word(self) -> &'static str {
         self.row().word
     }
 
-    /// What happened, as a sentence without its full stop.
+    /// Returns what happened, as a sentence without its full stop.
     #[must_use]
     pub fn sentence(self) -> &'static str {
         self.row().sentence
     }
 
-    /// The ending with this word.
+    /// Returns the ending with this [`word`](Ending::word).
     #[must_use]
     pub fn from_word(word: &str) -> Option<Self> {
         ENDINGS.iter().find(|row| row.word == word).map(|row| row.ending)
     }
 
-    /// The ending at this place of the table: how a child process tells its parent.
-    #[must_use]
-    pub fn from_index(index: usize) -> Option<Self> {
+    /// Returns the ending at this place of the table; a child process passes it to its parent.
+    pub(crate) fn from_index(index: usize) -> Option<Self> {
         ENDINGS.get(index).map(|row| row.ending)
     }
 
-    /// What a failed attempt to make a connection means (connect(2), ip(7), icmp(7)).
+    /// Returns what an errno of connect(2) means (ip(7), icmp(7)).
     ///
-    /// The ICMP codes that Linux turns into `ENOPROTOOPT`, `EOPNOTSUPP`, `EHOSTDOWN`, `ENONET` and `EPROTO` are all some
-    /// router's or host's word that there is no way there.
+    /// Linux returns `ENOPROTOOPT`, `EOPNOTSUPP`, `EHOSTDOWN`, `ENONET` and `EPROTO` for ICMP errors that all mean that the
+    /// host cannot be reached.
     #[must_use]
     pub fn of_connect(errno: impl Into<Errno>) -> Self {
         match errno.into() {
@@ -163,7 +172,7 @@ impl Ending {
         }
     }
 
-    /// What a failed call on an established connection means.
+    /// Returns what an errno of a call on an established connection means.
     #[must_use]
     pub fn of_established(errno: impl Into<Errno>) -> Self {
         match errno.into() {
@@ -176,7 +185,7 @@ impl Ending {
         }
     }
 
-    /// What a call means that sends nothing: socket(2), setsockopt(2), bind(2).
+    /// Returns what an errno of a call that sends nothing means: socket(2), setsockopt(2), bind(2).
     #[must_use]
     pub fn of_local(errno: impl Into<Errno>) -> Self {
         match errno.into() {
@@ -187,7 +196,7 @@ impl Ending {
         }
     }
 
-    /// What the errno means where an ICMP error or the routing table gave it.
+    /// Returns what the errno means if it comes from an ICMP error or the routing table.
     fn of_icmp(errno: Errno) -> Option<Self> {
         match errno {
             Errno::EHOSTUNREACH

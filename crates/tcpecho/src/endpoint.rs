@@ -1,5 +1,4 @@
-//! Where a client connects to: a host and a port, as a person writes them, and the addresses behind
-//! them.
+//! A host and a port as people write them, and the addresses of the host.
 
 use std::{
     fmt,
@@ -17,7 +16,7 @@ use tcpecho_os::errno::words;
 
 use crate::ParseError;
 
-/// The port of a server that names none: that of the book (UNP 5.2, `SERV_PORT`).
+/// The default port, that of the book (UNP 5.2, `SERV_PORT`).
 pub const DEFAULT_PORT: u16 = 9877;
 
 /// A host, by name or by address, and a port.
@@ -38,10 +37,10 @@ pub struct Endpoint {
     pub port: u16,
 }
 
-/// Which addresses of a name are wanted.
+/// The address family to use.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Family {
-    /// All of them.
+    /// IPv6 and IPv4.
     #[default]
     Any,
     /// IPv4 only.
@@ -50,26 +49,27 @@ pub enum Family {
     V6,
 }
 
-/// A name that has no address, or none of the wanted family:
+/// A name has no address, or none of the requested family; the ending is
 /// [`Ending::ResolveFailed`](crate::Ending::ResolveFailed).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ResolveError {
     /// The name that was looked up.
     pub host: String,
-    /// What the resolver said.
+    /// The resolver's message.
     pub reason: String,
-    /// The same for programs.
+    /// The category of the failure.
     pub why: NoAddress,
 }
 
-/// Why a name gave no address.
+/// Why a name has no address.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum NoAddress {
-    /// There is no such name.
+    /// The name does not exist.
     NoName,
     /// The name has no address.
     NoAddress,
-    /// The name has addresses, but none of the family that was asked for.
+    /// The name has addresses, but none of the requested family.
     OtherFamily,
     /// No name server answered, or none could be reached.
     Unanswered,
@@ -78,10 +78,10 @@ pub enum NoAddress {
 }
 
 impl Endpoint {
-    /// A host and a port given apart, as two arguments are.
+    /// Parses a host and a port that are two texts.
     ///
     /// # Errors
-    /// [`ParseError`] where either is not one, or the host brings a port of its own.
+    /// [`ParseError`] if one of them is invalid, or the host contains a port.
     pub fn with_port(host: &str, port: &str) -> Result<Self, ParseError> {
         match split(host)? {
             (host, None) => Ok(Endpoint { host, port: parse_port(port)? }),
@@ -89,11 +89,21 @@ impl Endpoint {
         }
     }
 
-    /// All addresses of the host that `family` admits, in the resolver's order, each once. Blocks
-    /// as getaddrinfo(3) does.
+    /// Returns the addresses of the host that belong to `family`, in the resolver's order, without duplicates. Blocks like
+    /// getaddrinfo(3).
+    ///
+    /// ```
+    /// use tcpecho::{Endpoint, Family};
+    ///
+    /// let endpoint: Endpoint = "localhost:7".parse()?;
+    /// for addr in endpoint.resolve(Family::V4)? {
+    ///     assert!(addr.ip().is_loopback());
+    /// }
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     ///
     /// # Errors
-    /// [`ResolveError`] with the resolver's reason, or because no address is of that family.
+    /// [`ResolveError`] with the resolver's message, or because no address belongs to `family`.
     pub fn resolve(&self, family: Family) -> Result<Vec<SocketAddr>, ResolveError> {
         let fail = |reason: String, why| ResolveError { host: self.host.clone(), reason, why };
         if is_short_form(&self.host) {
@@ -124,7 +134,7 @@ impl Endpoint {
 }
 
 impl Family {
-    /// Whether this address is wanted.
+    /// Returns whether the address belongs to the family.
     #[must_use]
     pub fn admits(self, addr: &SocketAddr) -> bool {
         match self {
@@ -161,8 +171,8 @@ impl fmt::Display for ResolveError {
 
 impl std::error::Error for ResolveError {}
 
-/// Reads an address of this host to connect from: `ADDR`, `V4:PORT`, `[V6]` or `[V6]:PORT`. Without
-/// a port the kernel chooses one, which the result says with port 0.
+/// Parses an address of this host to connect from: `ADDR`, `V4:PORT`, `[V6]` or `[V6]:PORT`. Without a port the result has
+/// port 0, and the kernel chooses one.
 ///
 /// # Errors
 /// [`ParseError`] for anything else; names are not looked up. A `%scope` is the name of an interface of this host, or its
@@ -173,10 +183,10 @@ pub fn parse_source(text: &str) -> Result<SocketAddr, ParseError> {
     parse_address(&host, text).map(|addr| with_port(addr, port.unwrap_or(0)))
 }
 
-/// Reads an address of this host to listen on, written like [`parse_source`]'s; port 0 takes a free one.
+/// Parses an address of this host to listen on, as [`parse_source`] does; the port is `None` if the text has none.
 ///
 /// # Errors
-/// As [`parse_source`]. `None` beside the address is a port that was not given.
+/// As [`parse_source`].
 pub fn parse_listen(text: &str) -> Result<(SocketAddr, Option<u16>), ParseError> {
     let (host, port) = split(text)?;
     let port = port.map(|port| if port == "0" { Ok(0) } else { parse_port(port) }).transpose()?;
@@ -238,12 +248,18 @@ fn split(text: &str) -> Result<(String, Option<&str>), ParseError> {
     let shown = text.escape_debug();
     let (host, port) = if let Some(inner) = text.strip_prefix('[') {
         let Some((host, rest)) = inner.split_once(']').filter(|(host, _)| is_v6(host)) else {
-            return Err(ParseError::new(format!("\"{shown}\": brackets hold an IPv6 address")));
+            return Err(ParseError::new(format!(
+                "invalid address \"{shown}\": brackets enclose an IPv6 address, as in [::1]:7"
+            )));
         };
         match rest.strip_prefix(':') {
             Some(port) => (host, Some(port)),
             None if rest.is_empty() => (host, None),
-            None => return Err(ParseError::new(format!("\"{shown}\": after ] comes :PORT"))),
+            None => {
+                return Err(ParseError::new(format!(
+                    "invalid address \"{shown}\": expected :PORT after ]"
+                )));
+            }
         }
     } else if is_v6(text) {
         (text, None)
@@ -254,19 +270,19 @@ fn split(text: &str) -> Result<(String, Option<&str>), ParseError> {
         }
     };
     if host.is_empty() {
-        return Err(ParseError::new(format!("\"{shown}\" names no host")));
+        return Err(ParseError::new(format!("missing host in \"{shown}\"")));
     }
     if host.contains(|c: char| c.is_whitespace() || c.is_control() || "/@[]".contains(c)) {
-        return Err(ParseError::new(format!("\"{shown}\" is no host name")));
+        return Err(ParseError::new(format!("invalid host name \"{shown}\"")));
     }
     if port.is_some_and(|port| port.contains(':')) {
         return Err(ParseError::new(format!(
-            "\"{shown}\" is neither HOST:PORT nor an IPv6 address; with a port that is [ADDRESS]:PORT"
+            "invalid address \"{shown}\": expected HOST:PORT or an IPv6 address; with a port, write [ADDRESS]:PORT"
         )));
     }
     if is_short_form(host) {
         return Err(ParseError::new(format!(
-            "\"{}\" is not an IPv4 address, which has four decimal numbers, nor a host name",
+            "invalid host \"{}\": an IPv4 address has four decimal numbers, as in 127.0.0.1",
             host.escape_debug()
         )));
     }
@@ -297,7 +313,7 @@ fn parse_port(text: &str) -> Result<u16, ParseError> {
     match text.parse() {
         Ok(port) if digits && port != 0 => Ok(port),
         _ => Err(ParseError::new(format!(
-            "\"{}\" is no port; ports are the numbers 1 to 65535",
+            "invalid port \"{}\": expected a number from 1 to 65535",
             text.escape_debug()
         ))),
     }

@@ -1,13 +1,18 @@
-//! A text that a person wrote and that cannot be read.
+//! A text that cannot be parsed.
 
 use std::fmt;
 
-/// Why a text was not understood, as a sentence without its full stop.
+/// Why a text cannot be parsed, as a sentence without its full stop.
+///
+/// ```
+/// let error = "localhost:http:7".parse::<tcpecho::Endpoint>().unwrap_err();
+/// assert!(error.to_string().starts_with("invalid address \"localhost:http:7\""));
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ParseError(String);
 
 impl ParseError {
-    /// The sentence. Whatever it quotes must be escaped already.
+    /// Makes an error out of a sentence. Text that it quotes must be escaped already.
     pub fn new(sentence: impl Into<String>) -> Self {
         ParseError(sentence.into())
     }

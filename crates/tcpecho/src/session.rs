@@ -83,15 +83,15 @@ impl Session {
     }
 }
 
-/// The accounting of a session that has ended.
+/// What is known of a connection that the server has served.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct Report {
     /// The peer's address; an IPv4 peer of a dual-stack listener is shown as IPv4.
     pub peer: SocketAddr,
-    /// How it ended.
+    /// How the connection ended.
     pub ending: Ending,
-    /// The system call that ended it and its errno, where one did.
+    /// The system call that failed and its errno, if one ended the connection.
     pub call: Option<(&'static str, crate::Errno)>,
     /// Bytes echoed.
     pub bytes: u64,
@@ -107,19 +107,19 @@ impl Report {
     }
 }
 
-/// What a server tells its observer. Nothing is told twice, and accept trouble at most once a second.
+/// What a server tells its [observer](crate::Builder::observe): each event once, failures of accept(2) at most once a second.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum Event<'a> {
-    /// A session ended.
+    /// A connection ended.
     Ended(&'a Report),
-    /// accept(2) fails and is being waited out.
+    /// accept(2) fails; the server tries again later.
     AcceptFailing(crate::Errno),
-    /// accept(2) works again, after so many failed calls in so long a time.
+    /// accept(2) works again.
     AcceptResumed {
-        /// How many calls failed.
+        /// The number of failed calls.
         failures: u64,
-        /// From the first failure to the success.
+        /// The time from the first failure to the success.
         lasted: Duration,
     },
 }

@@ -153,7 +153,7 @@ fn an_address_of_somebody_else() {
         return;
     }
     let said = refusal(addr, Errno::ADDRNOTAVAIL, true);
-    assert!(said.starts_with("192.0.2.1 is no address of this host"), "{said}");
+    assert!(said.starts_with("192.0.2.1 is not an address of this host"), "{said}");
     assert!(said.contains("net.ipv4.ip_nonlocal_bind is 0"), "{said}");
 }
 

@@ -65,7 +65,7 @@ fn every_session_is_told_once_and_the_sums_are_right(at: &Place) {
 
 fn second(at: &Place, addr: SocketAddr, workers: usize) -> Error {
     let second = Server::builder().engine(at.engine).listen(addr).workers(workers).start();
-    second.err().expect("the port is taken")
+    second.expect_err("the port is taken")
 }
 
 fn a_port_in_use_is_an_error(at: &Place) {

@@ -90,12 +90,15 @@ pub(super) fn sentences(seen: &Seen, reuse_address: bool) -> Vec<String> {
     let culprits = match &seen.culprits {
         Ok(culprits) => culprits,
         Err(errno) => {
-            return vec![format!("who has the port is not known: sock_diag: {}", words(*errno))];
+            return vec![format!(
+                "the process that holds the port is not known: sock_diag: {}",
+                words(*errno)
+            )];
         }
     };
     let Some(first) = culprits.first() else {
         return vec![
-            "no socket on that port is seen any more: it was probably just closing; try again"
+            "no socket on that port exists any more: it was probably being closed; try again"
                 .into(),
         ];
     };
@@ -123,7 +126,7 @@ fn held(culprit: &Culprit, our_pid: u32) -> String {
 fn who(culprit: &Culprit, our_pid: u32) -> String {
     if culprit.holders.is_empty() {
         let uid = culprit.socket.uid;
-        return format!("a process of uid {uid} that may not be looked at from here");
+        return format!("a process of uid {uid} whose descriptors cannot be read from here");
     }
     let named = culprit.holders.iter().take(NAMED).map(|holder| {
         let us = if holder.pid == our_pid { ", this process" } else { "" };

@@ -1,5 +1,4 @@
-//! Several connection attempts for one name (RFC 8305, "Happy Eyeballs"): what [`Race`] decides is done here, and what
-//! happens is told to it.
+//! Several connection attempts for one name (RFC 8305, "Happy Eyeballs"). [`Race`] decides; this file makes the calls.
 
 mod race;
 
@@ -22,8 +21,36 @@ pub(super) use self::race::ATTEMPT_DELAY;
 
 /// The attempts to make one connection. Never blocks.
 ///
-/// Wait until one of [`fds`](HappyEyeballs::fds) is writable or [`deadline`](HappyEyeballs::deadline) has passed, then call
-/// [`on_ready`](HappyEyeballs::on_ready), for the first time at once.
+/// Call [`on_ready`](HappyEyeballs::on_ready) first at once, and then whenever one of [`fds`](HappyEyeballs::fds) is writable
+/// or [`deadline`](HappyEyeballs::deadline) has passed.
+///
+/// ```
+/// use std::time::Instant;
+/// use rustix::event::{PollFd, PollFlags, poll};
+/// use tcpecho::{ConnectOptions, HappyEyeballs, Progress};
+///
+/// let listener = std::net::TcpListener::bind("127.0.0.1:0")?;
+/// # let reserved = std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?;
+/// let addrs = vec![reserved, listener.local_addr()?];
+/// let options = ConnectOptions { overlap: true, ..ConnectOptions::default() };
+/// let mut attempts = HappyEyeballs::new(addrs, options);
+/// let connection = loop {
+///     match attempts.on_ready(Instant::now()) {
+///         Progress::Connected(connection) => break connection,
+///         Progress::Failed(error) => return Err(error.into()),
+///         Progress::Pending(pending) => attempts = pending,
+///     }
+///     let left = attempts.deadline().map(|at| at.saturating_duration_since(Instant::now()));
+///     let left = left.map(|left| left.try_into()).transpose()?;
+///     let mut fds: Vec<_> = attempts
+///         .fds()
+///         .map(|fd| PollFd::from_borrowed_fd(fd, PollFlags::OUT))
+///         .collect();
+///     poll(&mut fds, left.as_ref())?;
+/// };
+/// assert_eq!(connection.failed.len(), 1);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug)]
 pub struct HappyEyeballs<'a> {
     options: ConnectOptions<'a>,
@@ -38,7 +65,7 @@ pub struct HappyEyeballs<'a> {
 }
 
 impl<'a> HappyEyeballs<'a> {
-    /// Prepares attempts at all of `addrs`; [`ConnectOptions::overlap`] says whether they may overlap in time.
+    /// Prepares attempts to connect to all of `addrs`, in parallel with [`ConnectOptions::overlap`].
     #[must_use]
     pub fn new(addrs: Vec<SocketAddr>, options: ConnectOptions<'a>) -> Self {
         let race = if options.overlap { Race::overlapping() } else { Race::one_at_a_time() };
@@ -52,12 +79,12 @@ impl<'a> HappyEyeballs<'a> {
         }
     }
 
-    /// Returns the descriptors to wait for, until one of them is writable.
+    /// Returns the descriptors to poll for writability.
     pub fn fds(&self) -> impl Iterator<Item = BorrowedFd<'_>> {
         self.running.iter().map(|(_, handshake)| handshake.as_fd())
     }
 
-    /// When to call [`on_ready`](HappyEyeballs::on_ready) although no descriptor is writable.
+    /// Returns when to call [`on_ready`](HappyEyeballs::on_ready) even if no descriptor is writable.
     #[must_use]
     pub fn deadline(&self) -> Option<Instant> {
         self.running
@@ -67,15 +94,14 @@ impl<'a> HappyEyeballs<'a> {
             .min()
     }
 
-    /// Does not count `span`, during which this program did not run, as waiting.
+    /// Extends the deadlines by `span`, during which this program did not run.
     pub fn postpone(&mut self, span: Duration) {
         for (_, handshake) in &mut self.running {
             handshake.postpone(span);
         }
     }
 
-    /// Reads what has become of all attempts by `now`, and starts those that are due. The failed attempts are in the order
-    /// in which they failed.
+    /// Returns the state of all attempts at `now`, and starts those that are due.
     pub fn on_ready(mut self, now: Instant) -> Progress<Self, OpenError> {
         // Of two connections in the same moment the first is kept.
         let mut winner = None;
@@ -108,7 +134,7 @@ impl<'a> HappyEyeballs<'a> {
         Progress::Pending(self)
     }
 
-    /// Gives all attempts up as timed out: the caller's limit came first.
+    /// Ends all attempts as timed out, because the caller's limit has passed.
     #[must_use]
     pub fn give_up(mut self, now: Instant) -> OpenError {
         for (_, handshake) in std::mem::take(&mut self.running) {
@@ -117,7 +143,7 @@ impl<'a> HappyEyeballs<'a> {
         OpenError::of(self.failed)
     }
 
-    /// Gives all attempts up because this call of ours failed.
+    /// Ends all attempts because a call of the caller failed.
     pub(super) fn abandon(mut self, op: &'static str, errno: Errno) -> OpenError {
         for (_, handshake) in std::mem::take(&mut self.running) {
             self.failed.push(*handshake.abandon(op, errno));

@@ -34,19 +34,19 @@ cases! {
     "no-such-name" ResolveFailed known |s| s.unresolved(NoAddress::NoName) =>
         "there is no such name", "check the spelling, then /etc/hosts (getent ahosts NAME)";
     "name-without-address" ResolveFailed known |s| s.unresolved(NoAddress::NoAddress) =>
-        "the name exists and has no address", "ask whoever keeps the name for an A or AAAA record";
+        "the name exists and has no address", "ask the owner of the name for an A or AAAA record";
     "other-family" ResolveFailed known |s| s.unresolved(NoAddress::OtherFamily) =>
         "the name has addresses of the other family only", "allow addresses of both families; a source address allows only its own";
     "resolver-unanswered" ResolveFailed known |s| s.unresolved(NoAddress::Unanswered) =>
-        "no name server gave an answer: none was reached, or none could tell; whether the name exists is not known",
-        "look into /etc/resolv.conf, check the network, or use the address instead of the name";
+        "no name server gave an answer: none was reached, or none had an answer; whether the name exists is not known",
+        "check /etc/resolv.conf and the network, or use the address instead of the name";
 
     // This process and this host, before any packet.
     "no-descriptors" Limit known |s| s.failed("socket", Errno::EMFILE) =>
-        "this process already has as many descriptors open as it may, {limit}",
-        "raise the limit (ulimit -n), or look what keeps them open (ls -l /proc/PID/fd)";
+        "this process has reached its limit of open descriptors, {limit}",
+        "raise the limit (ulimit -n), or find out what keeps them open (ls -l /proc/PID/fd)";
     "no-descriptors-anywhere" Limit known |s| s.failed("socket", Errno::ENFILE) =>
-        "this host has as many files open as it may", "raise fs.file-max, or end what keeps them open";
+        "this host has reached its limit of open files", "raise fs.file-max, or end what keeps them open";
     "no-memory" Limit known |s| s.is(Errno::ENOBUFS) || s.is(Errno::ENOMEM) =>
         "this host's kernel had no memory for it",
         "look at free memory, net.ipv4.tcp_mem, and the memory limit of this process's control group";
@@ -69,17 +69,17 @@ cases! {
         "ip address shows those that are; one marked tentative or dadfailed is not";
     "source-ports-exhausted" NoLocalPort known |s| s.failed("bind", Errno::EADDRINUSE) && s.named().is_some_and(|addr| addr.port() == 0) =>
         "every port that the kernel may choose for the source address is in use ({ports})",
-        "ss -tan shows by whom; name no source address, or widen net.ipv4.ip_local_port_range";
+        "ss -tan shows by which sockets; leave the source address out, or widen net.ipv4.ip_local_port_range";
     "source-taken" NoLocalPort known |s| s.failed("bind", Errno::EADDRINUSE) =>
         "the source port {port} is in use on this host",
-        "ss -tanp 'sport = :{port}' shows by whom; choose another, or none and let the kernel choose";
+        "ss -tanp 'sport = :{port}' shows by which process; choose another, or none and let the kernel choose";
     "source-refused" Forbidden known |s| s.bind_forbidden() && s.named().is_some_and(|addr| addr.port() == 0) =>
-        "a sandbox or security module of this host forbids the source address", "name none, or look for the rule";
+        "a sandbox or security module of this host forbids the source address", "leave the source address out, or look for the rule";
     "source-forbidden" Forbidden guess |s| s.bind_forbidden() =>
-        "this user may not have the source port {port}, or a sandbox or security module forbids it",
+        "this user may not use the source port {port}, or a sandbox or security module forbids it",
         "choose one from net.ipv4.ip_unprivileged_port_start (1024) on, or none; if that fails too, look for the sandbox";
     "source-lacks-interface" BadAddress known |s| s.failed("bind", Errno::EINVAL) && s.named().is_some_and(lacks_scope) =>
-        "the source {source} is a link-local address, which means nothing without its interface",
+        "the source {source} is a link-local address, which needs an interface",
         "write it as {source}%INTERFACE (ip -6 address shows which has it)";
     "source-of-no-interface" BadAddress known |s| s.failed("bind", Errno::ENODEV) =>
         "the interface that the source address names does not exist", "ip link lists the interfaces";
@@ -87,7 +87,7 @@ cases! {
         "the source {source} is a multicast address, and TCP connects from one host's own address",
         "choose an address of this host (ip address)";
     "joined-to-itself" Refused known |s| s.connect(Errno::ECONNREFUSED) && s.joined_to_itself() =>
-        "nobody listens there, and the kernel had joined our socket to itself",
+        "nobody listens there: the kernel had connected our socket to itself",
         "start the server; take its port out of net.ipv4.ip_local_port_range";
 
     // Addresses that cannot be connected to, or not from here.
@@ -97,7 +97,7 @@ cases! {
         "{host} is a broadcast address, and TCP connects to one host (RFC 1122 4.2.3.10)",
         "use the address of one host; check the netmask (ip address) if it should be one";
     "lacks-interface" BadAddress known |s| s.connect(Errno::EINVAL) && s.peer_lacks_scope() =>
-        "{host} is a link-local address, which means nothing without its interface",
+        "{host} is a link-local address, which needs an interface",
         "write it as {host}%INTERFACE; ip -br link lists the interfaces";
     "no-such-interface" BadAddress known |s| (s.never_sent() || s.connect(Errno::ENODEV)) && s.scope_is_unknown() =>
         "the address names interface number {scope}, which does not exist", "ip link lists the interfaces and their numbers";
@@ -140,31 +140,31 @@ cases! {
 
     // What routers and firewalls say, during the handshake or later.
     "neighbour-silent" HostUnreachable guess |s| s.refused_here() && s.refused(Host) =>
-        "nobody on the link answers for the next hop (ARP, neighbour discovery), be it {host} itself or the router towards it",
-        "ip route get {host} names the next hop, and ip neigh shows it as FAILED; if it is not there, a firewall of this host rejects";
+        "nobody on the link answers for the next hop (ARP, neighbour discovery), which is {host} itself or the router towards it",
+        "ip route get {host} names the next hop, and ip neigh shows it as FAILED; if it is not there, a firewall of this host rejects the packets";
     "own-firewall" Forbidden known |s| s.refused_here() =>
         "this host's own firewall rejects it: {icmp}", "look at its output rules (nft list ruleset)";
     "prohibited" Forbidden known |s| s.refused(Prohibited) =>
-        "a rule at {router} rejects it (a firewall, or a prohibit route): {icmp}", "ask whoever runs {router} to let it through";
+        "a rule at {router} rejects it (a firewall, or a prohibit route): {icmp}", "ask the operator of {router} to allow it";
     "port-rejected" Refused known |s| s.refused(Port) =>
         "a firewall at {router} rejects that port: {icmp}; TCP itself would answer with RST",
         "look at the firewall of {router}";
     "no-tcp" HostUnreachable known |s| s.refused(Protocol) =>
-        "{router} says that TCP is not spoken there: {icmp}", "check the address; a firewall may say so too";
+        "{router} says that TCP is not accepted there: {icmp}", "check the address; a firewall may say so too";
     "network-unreachable" NetworkUnreachable known |s| s.refused(Network) =>
-        "{router} says that it has no way to that network: {icmp}",
+        "{router} says that it has no route to that network: {icmp}",
         "check the address; then the routes of {router} (traceroute {host})";
     "host-unreachable" HostUnreachable known |s| s.refused(Host) =>
         "{router} says that it cannot reach the host: {icmp}",
         "check that the host is up and its link works; a firewall may say so too";
     "routing-loop" HostUnreachable guess |s| s.refused(Loop) =>
-        "packets go round in circles (a routing loop), or further than their TTL: {icmp} from {router}",
+        "packets go in circles (a routing loop), or their TTL is too small: {icmp} from {router}",
         "traceroute {host}: a loop shows the same routers again and again";
     "malformed" HostUnreachable known |s| s.refused(Malformed) =>
         "{router} does not accept our packets: {icmp}", "look for a broken device on the way (traceroute {host})";
     "own-rule" Forbidden known |s| s.is(Errno::EPERM) =>
         "a rule of this host refused the call, not a packet: a control group's program, a sandbox or a security module",
-        "look what confines this process, and at this host's firewall (nft list ruleset)";
+        "find out what confines this process, and at this host's firewall (nft list ruleset)";
     "refused-by-rule" Forbidden guess |s| s.connect(Errno::EACCES) =>
         "a sandbox or security module of this host forbids the connection (Landlock, SELinux), or a router rejects it by rule",
         "try it in a shell outside the sandbox; if it fails there too, look for the rule on the way (traceroute {host})";
@@ -179,14 +179,14 @@ cases! {
         "nobody listens on that port: RST answered the SYN; a firewall can answer so in the host's name",
         "on the server, ss -ltn shows whether it listens on that address; if it does, look for the firewall";
     "own-firewall-drops" ConnectTimeout guess |s| s.connect(Errno::ETIMEDOUT) && s.evidence.own_drops.is_some_and(|n| n > 0) =>
-        "this host's own firewall drops it: {drops} retransmissions could not even leave this host",
+        "this host's own firewall drops it: {drops} retransmissions did not leave this host",
         "look at its output rules (nft list ruleset)";
     "no-answer" ConnectTimeout guess |s| s.connect(Errno::ETIMEDOUT) =>
         "a firewall drops the SYN silently, the host is down, its accept queue is full, or its answer is lost on the way back",
         "try another port of that host, and another host beyond the same link. If only the port is silent: a firewall, or the \
          queue (ss -ltn on the server). If the host is: ping it. tcpdump on the server shows whether the SYN comes and is answered";
     "reset-in-handshake" Reset known |s| s.connect(Errno::ECONNRESET) =>
-        "RST came right after the handshake", "look whether the server refuses this host, or a firewall does";
+        "RST came right after the handshake", "check whether the server refuses this host, or a firewall does";
 
     // An established connection. Which router it was, and what exactly it said, Linux tells of handshakes only.
     "route-lost" NetworkUnreachable known |s| (s.unreachable() || s.unanswered() && s.unacknowledged()) && s.has_no_route() =>
@@ -195,56 +195,56 @@ cases! {
         "a firewall on the way has begun to reject the connection (ICMP port unreachable; TCP itself would send RST)",
         "look for the firewall (traceroute {host})";
     "turned-back-network" NetworkUnreachable guess |s| s.turned_back(Ending::NetworkUnreachable) =>
-        "a router on the way has lost its route to that network and turns our packets back", "look at the way (traceroute {host})";
+        "a router on the way has lost its route to that network and rejects our packets", "check the path (traceroute {host})";
     "turned-back-by-rule" Forbidden guess |s| s.turned_back(Ending::Forbidden) =>
         "a firewall on the way has begun to reject the connection by rule", "look for the firewall (traceroute {host})";
     "turned-back" HostUnreachable guess |s| s.turned_back(Ending::HostUnreachable) =>
-        "a router or firewall turns our packets back, or nobody on the link answers for the next hop any more",
+        "a router or firewall rejects our packets, or nobody on the link answers for the next hop any more",
         "ping {host}: if it answers, look for a firewall that has changed (traceroute {host}); ip neigh shows the next hop";
     "fin-then-rst" ClosedEarly known |s| s.end_of_file() && s.reset_after_fin() =>
         "the peer's FIN came, and RST for what we sent afterwards: it has closed the connection and reads no more",
-        "look why it closed or ended: its log, a crash, a shutdown";
+        "find out why it closed or ended: its log, a crash, a shutdown";
     "closed-while-idle" ClosedEarly known |s| s.end_of_file() && s.nothing_owed() && !s.unacknowledged() =>
-        "the peer's FIN came while nothing was owed: it closed, exited, or ended its sending direction",
-        "look why: a shutdown, a restart, a crash, an idle or connection limit";
+        "the peer's FIN came while nothing was outstanding: it closed, exited, or ended its sending direction",
+        "find out why: a shutdown, a restart, a crash, an idle or connection limit";
     "closed-early" ClosedEarly known |s| s.end_of_file() =>
-        "the peer's FIN came before the conversation was over: it sends no more; it closed, exited, or ended its sending direction",
-        "look why: its log, a crash, a shutdown, an idle or connection limit";
+        "the peer's FIN came before the exchange was complete: it sends no more; it closed, exited, or ended its sending direction",
+        "find out why: its log, a crash, a shutdown, an idle or connection limit";
     "never-accepted" Reset guess |s| s.broke(Errno::ECONNRESET) && s.never_taken_in() && s.tcp(|tcp| tcp.total_retrans > 0) =>
-        "the server's accept queue was full: the handshake seemed done, no byte was taken, and then its kernel gave it up",
+        "the server's accept queue was full: the handshake seemed complete, no byte was accepted, and then its kernel dropped the connection",
         "look at the queue of the server (ss -ltn: Recv-Q above Send-Q) and why its program does not accept";
     "reset-at-once" Reset guess |s| s.broke(Errno::ECONNRESET) && s.evidence.written == 0 && s.evidence.received == 0 =>
-        "the server does not want this connection: it was reset before a byte had moved",
+        "the server rejects this connection: it was reset before any byte was sent or received",
         "look at the server's log and limits (net.ipv4.tcp_abort_on_overflow), or for a firewall that resets";
     "connection-unknown" Reset guess |s| s.broke(Errno::ECONNRESET) && s.unacknowledged() =>
         "the peer does not know the connection any more, as what we sent was answered with RST: its host has rebooted, \
-         or a NAT or firewall forgot us; else its process closed with that unread",
-        "look how long the server's host is up, and for idle limits on the way; keepalive holds such entries";
+         or a NAT or firewall forgot the connection; or its process closed without reading it",
+        "check how long the server's host has been up, and for idle limits on the way; keepalive probes refresh such entries";
     "reset-by-process" Reset guess |s| s.broke(Errno::ECONNRESET) =>
-        "the peer's process was killed or closed with bytes unread, or wanted the reset (SO_LINGER); a middlebox can send RST too",
-        "look into the server's log; tcpdump on the server shows whether it sent the RST";
+        "the peer's process was killed or closed with bytes unread, or reset it on purpose (SO_LINGER); a middlebox can send RST too",
+        "look at the server's log; tcpdump on the server shows whether it sent the RST";
     "broken-pipe" BrokenPipe known |s| s.broke(Errno::EPIPE) =>
         "wrote after the connection had ended: by a reset, by a timeout, or by our own FIN",
         "look for the first failure before this one, here and in the server's log";
     "never-accepted-silent" TimedOut guess |s| s.unanswered() && s.never_taken_in() && s.tcp(|tcp| tcp.segs_in > Some(1)) =>
-        "the server's accept queue is full: the handshake seems done here, yet its kernel repeats the SYN-ACK and takes no byte",
+        "the server's accept queue is full: the handshake seems complete here, yet its kernel repeats the SYN-ACK and accepts no byte",
         "look at the queue of the server (ss -ltn: Recv-Q above Send-Q) and why its program does not accept";
     "does-not-close" TimedOut guess |s| s.silence() && s.fin_acknowledged() && s.everything_came_back() && s.tcp(|tcp| tcp.probes == 0) =>
         "the peer's program does not close the connection: every byte came back, and its kernel has acknowledged our FIN",
-        "look what it waits for; on the server, ss -tnp shows the connection in CLOSE_WAIT and the process that holds it";
+        "find out what it waits for; on the server, ss -tnp shows the connection in CLOSE_WAIT and the process that holds it";
     "still-open" TimedOut guess |s| s.silence() && s.fin_acknowledged() && !s.evidence.echo && s.tcp(|tcp| tcp.probes == 0) =>
         "the peer's program is still at work, hangs, or does not close: its kernel has acknowledged everything and our FIN",
         "wait longer; on the server, ss -tnp shows the process and what it has not read (Recv-Q) or sent (Send-Q)";
     "silent-after-fin" ClosedEarly guess |s| s.broke(Errno::ETIMEDOUT) && s.evidence.peer_fin && !s.unacknowledged() =>
         "the peer's host is down, the path is cut, or a NAT or firewall has forgotten the connection: the peer had ended its \
          direction, and keepalive probes were not answered afterwards",
-        "all that was sent was acknowledged; connect again for the rest. Where nothing is to be sent, < /dev/null ends the input";
+        "all that was sent was acknowledged; connect again for the rest. If nothing is to be sent, < /dev/null ends the input";
     "keepalive-timeout" KeepaliveTimeout guess |s| s.broke(Errno::ETIMEDOUT) && !s.unacknowledged() =>
         "the idle peer's host is down, the path is cut, or a NAT or firewall has forgotten the connection: keepalive probes are not answered",
-        "connect again: if that works, look how long the server's host is up, and for an idle limit on the way (then probe more often)";
+        "connect again: if that works, check how long the server's host has been up, and for an idle limit on the way (then probe more often)";
     "window-closed" TimedOut known |s| s.unanswered() && s.window_is_closed() && s.tcp(|tcp| tcp.probes == 0) =>
         "the peer's program does not read: its kernel has no room for what we send, and said so {acknowledged} ago",
-        "look what the server's program is doing; its kernel holds our bytes (ss -tn: Recv-Q)";
+        "find out what the server's program is doing; its kernel holds our bytes (ss -tn: Recv-Q)";
     "window-closed-silent" TimedOut guess |s| s.unanswered() && s.window_is_closed() =>
         "the peer's program did not read, and now its host is down or the path is cut: window probes are not answered",
         "ping {host}: if it answers, connect again, as a NAT or firewall may have forgotten this connection";
@@ -260,21 +260,21 @@ cases! {
     "probes-unanswered" TimedOut guess |s| s.silence() && !s.unacknowledged() && s.tcp(|tcp| tcp.probes > 0) =>
         "the peer's host is down, the path is cut, or a NAT or firewall has forgotten the connection: all was acknowledged, and \
          then keepalive probes were not answered",
-        "connect again: if that works, look how long the server's host is up, and for an idle limit on the way";
+        "connect again: if that works, check how long the server's host has been up, and for an idle limit on the way";
     "answer-lost" TimedOut guess |s| s.silence() && !s.unacknowledged() && !s.nothing_owed() && s.tcp(|tcp| tcp.rcv_ooopack > Some(0)) =>
-        "a part of the answer is lost on its way back: later segments came out of order, and the one before them does not come",
+        "a part of the answer is lost on its way back: later segments arrived, and the one before them is missing",
         "on the server, ss -tni shows it retransmitting (Send-Q, retrans); from the server, {large} towards this host shows \
          whether large packets pass";
     "waits-for-newline" TimedOut guess |s| s.silence() && !s.unacknowledged() && !s.evidence.fin_sent && s.evidence.unfinished_line =>
         "the server waits for the end of the line: what has not come back contains no newline",
         "send a newline; if nothing comes then either, its program hangs, is stopped, or has not accepted this connection yet";
     "not-served" TimedOut guess |s| s.silence() && !s.unacknowledged() && s.evidence.received == 0 =>
-        "the server's program has not accepted this connection yet (it serves another client first), hangs, is stopped, or is no \
-         echo server: its kernel has acknowledged everything, and not a byte came",
+        "the server's program has not accepted this connection yet (it serves another client first), hangs, is stopped, or is not \
+         an echo server: its kernel has acknowledged everything, and no byte came back",
         "on the server, ss -tnp shows the connection: without a process it is not accepted; Recv-Q above 0 is what the program \
          has not read; Send-Q above 0 is an answer that is lost on its way";
     "server-hangs" TimedOut guess |s| s.silence() && !s.unacknowledged() =>
-        "the server's program hangs, is stopped, is no echo server, or its answer is lost on the way back: its kernel has \
+        "the server's program hangs, is stopped, is not an echo server, or its answer is lost on the way back: its kernel has \
          acknowledged everything",
         "on the server, ss -tnp shows the connection: Recv-Q above 0 is what the program has not read; Send-Q above 0 is an \
          answer that is lost on its way";
@@ -285,17 +285,17 @@ cases! {
         "a router, or this host's neighbour table, said that {host} cannot be reached; which of them was not seen",
         "ip route get {host} names the next hop, ip neigh its state; else traceroute {host}";
     "network-unreachable-unexplained" NetworkUnreachable guess |s| s.connect_ended(Ending::NetworkUnreachable) =>
-        "a router said that it has no way to {host}, or a route of this host has just come back; which of them was not seen",
+        "a router said that it has no route to {host}, or a route of this host has just come back; which of them was not seen",
         "try again; then ip route get {host}, and traceroute {host}";
     "local-error" LocalError guess |s| s.ending() == Ending::LocalError =>
-        "something on this host: a sandbox, a security module or its kernel gave an errno that says nothing of the peer",
+        "something on this host: a sandbox, a security module or its kernel gave an errno that says nothing about the peer",
         "strace -f shows the call; compare with a shell outside the sandbox";
 
     // What came back.
     "no-echo" Mismatch guess |s| matches!(s.symptom, Symptom::Different { offset: 0, .. }) =>
-        "it is no echo server: what came back differs from the first byte on",
+        "it is not an echo server: what came back differs from the first byte on",
         "check the address and the port: what answers there is not an echo server";
     "altered" Mismatch known |s| matches!(s.symptom, Symptom::Different { .. }) =>
-        "a byte came back changed, missing, doubled or foreign: by the server or by something on the way",
+        "a byte came back changed, missing, duplicated or extra: by the server or by something on the way",
         "probe another echo server: if that is right, this one changes bytes; if not, something on the way does";
 }
