@@ -107,6 +107,7 @@ pub struct Call {
 
 /// A failed attempt to connect to one address.
 #[derive(Debug, Clone)]
+#[non_exhaustive]
 pub struct Attempt {
     /// The address.
     pub addr: SocketAddr,
