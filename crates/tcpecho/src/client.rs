@@ -107,6 +107,7 @@ pub struct Call {
 
 /// A failed attempt to connect to one address.
 #[derive(Debug, Clone)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[non_exhaustive]
 pub struct Attempt {
     /// The address.

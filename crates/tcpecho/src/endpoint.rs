@@ -52,6 +52,7 @@ pub enum Family {
 /// A name has no address, or none of the requested family; the ending is
 /// [`Ending::ResolveFailed`](crate::Ending::ResolveFailed).
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
 pub struct ResolveError {
     /// The name that was looked up.
     pub host: String,
@@ -63,6 +64,7 @@ pub struct ResolveError {
 
 /// Why a name has no address.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize), serde(rename_all = "kebab-case"))]
 #[non_exhaustive]
 pub enum NoAddress {
     /// The name does not exist.

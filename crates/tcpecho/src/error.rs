@@ -14,6 +14,7 @@ use crate::Errno;
 /// # Ok::<(), std::io::Error>(())
 /// ```
 #[derive(Debug, Clone)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[non_exhaustive]
 pub struct Error {
     /// The operation, as its man page names it: `bind`, `connect`, `accept`.

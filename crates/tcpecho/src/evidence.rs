@@ -29,6 +29,7 @@ use crate::{Ending, Keepalive};
 
 /// What a client was doing when it failed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize), serde(rename_all = "kebab-case"))]
 #[non_exhaustive]
 pub enum Phase {
     /// Resolving the name.
@@ -86,6 +87,7 @@ impl Phase {
 
 /// A failed attempt to connect to another address of the same name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
 pub struct Tried {
     /// The address.
     pub addr: SocketAddr,
@@ -100,6 +102,7 @@ pub struct Tried {
 /// Write it as `Evidence { written: 5, ..Evidence::default() }`, or start with [`Evidence::of_connection`].
 ///
 #[derive(Debug, Clone, Default)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[allow(clippy::struct_excessive_bools, reason = "facts that are independent of each other")]
 pub struct Evidence {
     /// What the client was doing.
@@ -116,6 +119,7 @@ pub struct Evidence {
     pub peer: Option<SocketAddr>,
     /// What the kernel knew of the connection at the failure.
     #[doc(hidden)]
+    #[cfg_attr(feature = "serde", serde(skip))]
     pub tcp: Option<TcpInfo>,
     /// Bytes handed to the socket.
     pub written: u64,
@@ -142,12 +146,15 @@ pub struct Evidence {
     pub send_error: Option<crate::Errno>,
     /// The ICMP errors in the socket's error queue, the oldest first.
     #[doc(hidden)]
+    #[cfg_attr(feature = "serde", serde(skip))]
     pub routers: Vec<QueuedError>,
     /// What the routing table says of the peer's address.
     #[doc(hidden)]
+    #[cfg_attr(feature = "serde", serde(skip))]
     pub route: Option<Route>,
     /// This host's own TCP settings.
     #[doc(hidden)]
+    #[cfg_attr(feature = "serde", serde(skip))]
     pub kernel: Kernel,
     /// The socket's TCP_USER_TIMEOUT, if it was set.
     pub user_timeout: Option<Duration>,
@@ -157,11 +164,13 @@ pub struct Evidence {
     pub own_drops: Option<u64>,
     /// This host's sockets towards the peer's address, where ports were short.
     #[doc(hidden)]
+    #[cfg_attr(feature = "serde", serde(skip))]
     pub towards: Option<Towards>,
     /// The descriptor limit of this process, if it was reached.
     pub descriptor_limit: Option<u64>,
     /// What this host's network interfaces look like, where the failure may lie there.
     #[doc(hidden)]
+    #[cfg_attr(feature = "serde", serde(skip))]
     pub stack: Stack,
     /// Other addresses that had failed before.
     pub tried: Vec<Tried>,

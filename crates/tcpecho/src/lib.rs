@@ -50,6 +50,7 @@
 //! # Features
 //!
 //! * `uring` (default): the io_uring engine. Without it the dependency on `io-uring` is gone.
+//! * `serde`: `Serialize` for reports, counters, errors and diagnoses, and `Deserialize` for [`Ending`].
 #![forbid(unsafe_code)]
 #![warn(missing_debug_implementations)]
 
@@ -77,6 +78,8 @@ mod lingering_close;
 mod listener;
 mod parse_error;
 mod phase;
+#[cfg(feature = "serde")]
+mod serialize;
 mod server;
 mod session;
 mod shared;

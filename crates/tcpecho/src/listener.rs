@@ -26,6 +26,7 @@ use crate::{Error, bind::explain_bind};
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
 pub struct Keepalive {
     /// Idle time before the first probe.
     pub idle: Duration,

@@ -85,6 +85,7 @@ impl Session {
 
 /// What is known of a connection that the server has served.
 #[derive(Debug, Clone)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[non_exhaustive]
 pub struct Report {
     /// The peer's address; an IPv4 peer of a dual-stack listener is shown as IPv4.

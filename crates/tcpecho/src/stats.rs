@@ -55,6 +55,7 @@ impl Stats {
 
 /// A server's counters at one moment.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[non_exhaustive]
 pub struct Snapshot {
     /// Connections accepted, including those that were refused.

@@ -242,6 +242,9 @@ fn derives(attrs: &[Attribute]) -> Vec<String> {
     let derives = attrs.iter().filter(|attr| attr.path().is_ident("derive"));
     let lists = derives.filter_map(|attr| attr.meta.require_list().ok());
     let names = lists.flat_map(|list| first_idents(list.tokens.clone(), ','));
+    let with_serde = attrs.iter().filter(|attr| attr.path().is_ident("cfg_attr"));
+    let with_serde = with_serde.filter(|attr| text(&attr.meta).contains("serde::Serialize"));
+    let names = names.chain(with_serde.map(|_| "Serialize".into()));
     names.map(|name| format!("impl {name}")).collect()
 }
 

@@ -21,6 +21,7 @@ use crate::Ending;
 /// # Ok::<(), std::io::Error>(())
 /// ```
 #[derive(Debug, Clone)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[non_exhaustive]
 pub struct OpenError {
     /// The attempts in the order in which they failed; empty if there was no address.
