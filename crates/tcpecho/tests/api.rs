@@ -147,28 +147,22 @@ impl Crate {
     fn listing(&self) -> String {
         let mut exports = self.exports.clone();
         exports.sort_by_key(|(name, path)| (path.clone(), name.clone()));
-        let mut listing = String::new();
-        for (name, path) in exports {
-            let Some(block) = self.items.get(&name) else {
-                // Made by a macro.
-                listing += &format!("{path}::{name}\n");
-                self.add_members(&name, &mut listing);
-                continue;
-            };
-            listing += &format!("{path}::{name}: {}\n", block[0]);
-            block[1..].iter().for_each(|line| listing += &format!("    {line}\n"));
-            self.add_members(&name, &mut listing);
-        }
-        listing
+        let blocks = exports.iter().map(|(name, path)| self.block(name, path));
+        blocks.collect()
     }
 
-    fn add_members(&self, name: &str, listing: &mut String) {
-        for generated in self.generated.get(name).into_iter().flatten() {
-            *listing += &format!("    {generated}\n");
-        }
-        let mut lines = self.impls.get(name).cloned().unwrap_or_default();
-        lines.sort_by_key(|line| (line.starts_with("impl "), line.clone()));
-        lines.iter().for_each(|line| *listing += &format!("    {line}\n"));
+    fn block(&self, name: &str, path: &str) -> String {
+        let (head, fields) = match self.items.get(name).map(Vec::as_slice) {
+            Some([head, fields @ ..]) => (format!("{path}::{name}: {head}\n"), fields),
+            // Made by a macro.
+            _ => (format!("{path}::{name}\n"), [].as_slice()),
+        };
+        let generated = self.generated.get(name).into_iter().flatten();
+        let mut impls = self.impls.get(name).cloned().unwrap_or_default();
+        impls.sort_by_key(|line| (line.starts_with("impl "), line.clone()));
+        let members = fields.iter().chain(generated).chain(&impls);
+        let members: Vec<String> = members.map(|line| format!("    {line}\n")).collect();
+        head + &members.concat()
     }
 }
 
