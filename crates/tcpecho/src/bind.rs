@@ -9,8 +9,8 @@ use std::net::{IpAddr, SocketAddr};
 use rustix::io::Errno;
 use tcpecho_os::sysctl;
 
-/// Explains why `bind` or `listen` on `addr` failed with `errno`: each sentence says one cause that
-/// was seen, or one way out. They fit [`Error::note`](crate::Error::note).
+/// Explains why `bind` or `listen` on `addr` failed with `errno`: each sentence is one cause that
+/// was seen, or one solution. They fit [`Error::note`](crate::Error::note).
 ///
 /// `reuse_address` says whether the socket had `SO_REUSEADDR`. To be called soon after the failure:
 /// the answer is read from netlink, /proc/PID/fd and /proc/sys now, for the network namespace of
@@ -42,7 +42,7 @@ pub fn explain_bind(addr: SocketAddr, errno: Errno, reuse_address: bool) -> Vec<
 struct Settings {
     /// `net.ipv4.ip_unprivileged_port_start`, which holds for IPv6 too.
     unprivileged_from: Option<u16>,
-    /// `net.ipv4.ip_nonlocal_bind` or its twin for IPv6.
+    /// `net.ipv4.ip_nonlocal_bind` or the same for IPv6.
     nonlocal_bind: Option<String>,
     /// `net.ipv6.conf.all.disable_ipv6` is 1.
     ipv6_disabled: bool,
@@ -173,14 +173,14 @@ mod tests {
     }
 
     #[test]
-    fn ipv6_switched_off_is_said() {
+    fn disabled_ipv6_is_reported() {
         let off = Settings { ipv6_disabled: true, ..Settings::default() };
         let said = sentences("[::1]:80".parse().unwrap(), Errno::ADDRNOTAVAIL, &off);
         assert_eq!(said, ["IPv6 is switched off here: net.ipv6.conf.all.disable_ipv6 is 1"]);
     }
 
     #[test]
-    fn what_could_not_be_read_is_not_claimed() {
+    fn unread_settings_are_not_claimed() {
         let said = sentences("0.0.0.0:80".parse().unwrap(), Errno::ACCESS, &Settings::default());
         assert!(said[0].ends_with("usually 1024 here"), "{said:?}");
     }

@@ -385,7 +385,7 @@ mod tests {
     }
 
     #[test]
-    fn patience_ends() {
+    fn the_time_limit_ends_an_attempt() {
         let (_listener, addr, _first) = full();
         let timeout = Some(Duration::from_millis(50));
         let failed =
@@ -425,7 +425,7 @@ mod tests {
     }
 
     #[test]
-    fn a_race_that_nobody_wins_has_every_failure_with_its_evidence() {
+    fn a_lost_race_has_every_failure_with_its_evidence() {
         let (one, other) = (deserted(), deserted());
         let failed = Connection::open(&[one.1, other.1], &overlapping()).unwrap_err().attempts;
         assert_eq!(failed.len(), 2);
@@ -469,7 +469,7 @@ mod tests {
     }
 
     #[test]
-    fn a_socket_joined_to_itself_is_no_connection() {
+    fn a_self_connect_is_a_refused_connection() {
         // An address of this test's own, so that nobody takes the port once it is free.
         let addr = listen("127.9.8.7:0").1;
         let how = ConnectOptions { source: Some(addr), ..ConnectOptions::default() };

@@ -136,7 +136,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_shown_has_four_digits_at_most() {
+    fn a_shown_duration_has_at_most_four_digits() {
         for (nanos, text) in [
             (0, "0ns"),
             (7, "7ns"),
@@ -202,7 +202,7 @@ mod tests {
         }
 
         #[test]
-        fn what_is_shown_is_read_as_nearly_the_same(us in 1_u64..300_000_000_000_000) {
+        fn a_shown_duration_parses_to_nearly_the_same(us in 1_u64..300_000_000_000_000) {
             let span = Duration::from_micros(us);
             let text = show_duration(span);
             let read = parse_duration(&text).unwrap();

@@ -260,7 +260,7 @@ mod tests {
     }
 
     #[test]
-    fn a_connection_tells_what_is_on_its_way() {
+    fn a_connection_reports_queued_bytes() {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let addr = listener.local_addr().unwrap();
         let mut client = TcpStream::connect(addr).unwrap();
@@ -278,7 +278,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_connection_gives_nothing_and_does_not_fail() {
+    fn a_file_gives_no_evidence_and_no_error() {
         let file = std::fs::File::open("/dev/null").unwrap();
         let evidence = Evidence::of_connection(&file, Phase::Send, "127.0.0.1:1".parse().unwrap());
         assert!(evidence.tcp.is_none() && evidence.queued.is_none() && evidence.local.is_none());

@@ -29,7 +29,7 @@ impl Outcome {
         Outcome { ending: Ending::of_established(errno), call: Some((op, errno)) }
     }
 
-    /// What it is called once the server lets go of everything: a call that fails then does so because of our own abort,
+    /// Returns the outcome once the server closes everything: a call that fails then does so because of our own abort,
     /// whatever its errno says of the peer.
     pub(crate) fn while_letting_go(self) -> Self {
         match self.ending {
@@ -130,7 +130,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_failed_call_is_told_in_words_and_no_other() {
+    fn only_a_failed_call_is_reported_in_words() {
         let session = Session::new(([192, 0, 2, 1], 7).into(), Instant::now());
         let failure = |outcome| session.report(outcome, Instant::now()).failure();
         let reset = Outcome::failed("recv", Errno::CONNRESET);
@@ -141,7 +141,7 @@ mod tests {
 
     /// Ends that came before the server let go of everything are kept; a call that fails afterwards fails because of that.
     #[test]
-    fn whoever_has_ended_by_itself_was_not_drained() {
+    fn a_session_that_ended_by_itself_was_not_drained() {
         for row in crate::ending::ENDINGS {
             let kept = matches!(row.ending, Ending::Finished | Ending::Idle);
             let outcome =

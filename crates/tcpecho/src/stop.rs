@@ -1,4 +1,4 @@
-//! A descriptor that becomes readable and stays so (an eventfd(2) that nobody reads).
+//! A descriptor that becomes readable and stays readable (an eventfd(2) that is never read).
 
 use std::{
     os::fd::{AsFd, BorrowedFd},
@@ -9,7 +9,7 @@ use tcpecho_os::event_fd::EventFd;
 
 use crate::Error;
 
-/// Something has been decided, once and for all; whoever polls the descriptor learns of it.
+/// An event that happens once; its descriptor becomes readable.
 #[derive(Debug, Clone)]
 pub(crate) struct Stop(Arc<EventFd>);
 
@@ -24,7 +24,7 @@ impl Stop {
             .map_err(|errno| Error::new("eventfd", errno))
     }
 
-    /// Makes the descriptor readable for ever. Triggering again changes nothing.
+    /// Makes the descriptor readable permanently. Triggering again changes nothing.
     pub(crate) fn trigger(&self) {
         self.0.set();
     }
@@ -41,7 +41,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn it_is_triggered_once_and_for_all_who_hold_it() {
+    fn every_clone_is_triggered_and_stays_so() {
         let stop = Stop::new().unwrap();
         let other = stop.clone();
         assert!(!stop.0.is_set() && !other.0.is_set());

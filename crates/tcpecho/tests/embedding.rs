@@ -21,9 +21,9 @@ use rustix::{
 use tcpecho::{Ending, Error, Server};
 
 promises! {
-    every_session_is_told_once_and_the_sums_are_right,
+    every_session_is_reported_once_and_the_sums_are_right,
     a_port_in_use_is_an_error,
-    a_port_that_a_stranger_would_share_is_an_error,
+    a_port_that_another_program_would_share_is_an_error,
     several_workers_serve_and_end_together,
     many_servers_at_once,
     its_descriptor_tells_of_its_end,
@@ -42,7 +42,7 @@ promises_alone! {
     a_killed_child_ends_its_connection_and_no_other,
 }
 
-fn every_session_is_told_once_and_the_sums_are_right(at: &Place) {
+fn every_session_is_reported_once_and_the_sums_are_right(at: &Place) {
     let server = at.serve();
     let mut random = Random::new(7);
     let mut sizes = HashMap::new();
@@ -80,7 +80,7 @@ fn a_port_in_use_is_an_error(at: &Place) {
     }
 }
 
-fn a_port_that_a_stranger_would_share_is_an_error(at: &Place) {
+fn a_port_that_another_program_would_share_is_an_error(at: &Place) {
     let family = if at.ip.is_ipv4() { AddressFamily::INET } else { AddressFamily::INET6 };
     let stranger =
         rustix::net::socket_with(family, SocketType::STREAM, SocketFlags::CLOEXEC, None).unwrap();

@@ -186,7 +186,7 @@ off and loopback up and down. Where a condition is not named, it does not matter
 ";
 
 #[test]
-fn the_page_of_errnos_is_what_is_said_and_no_cause_is_made_up() {
+fn the_page_of_errnos_matches_and_no_cause_is_invented() {
     let places = match CONDITIONS.map(|(ipv6, lo)| place(ipv6, lo)) {
         [Ok(one), Ok(two), Ok(three), Ok(four)] => [one, two, three, four],
         results => {
@@ -468,7 +468,7 @@ impl Rows {
 
 /// What the kernel has said is what the evidence is made of: one situation in full.
 #[test]
-fn an_ipv6_address_without_ipv6_is_told_with_its_evidence() {
+fn an_ipv6_address_without_ipv6_is_diagnosed_with_its_evidence() {
     let Ok(place) = place(false, true) else {
         println!("SKIP no network namespace here");
         return;

@@ -1,4 +1,4 @@
-//! `EADDRINUSE`: who has the port, or what remains on it.
+//! `EADDRINUSE`: which process holds the port, or which connections remain on it.
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -12,13 +12,13 @@ use tcpecho_os::errno::words;
 /// How many sockets, and how many processes of each, are named.
 const NAMED: usize = 3;
 
-/// What was seen of the sockets that are in the way of an address.
+/// The sockets that prevent a bind to an address.
 pub(super) struct Seen {
     culprits: Result<Vec<Culprit>, Errno>,
     our_pid: u32,
 }
 
-/// A socket that is in the way.
+/// A socket that prevents the bind.
 struct Culprit {
     socket: TcpSocket,
     overlap: Overlap,
@@ -35,7 +35,7 @@ enum Overlap {
     WeTakeIpv4,
 }
 
-/// Reads who is in the way of `addr`.
+/// Reads which sockets prevent a bind to `addr`.
 pub(super) fn look(addr: SocketAddr) -> Seen {
     let culprits = tcp_sockets(addr.port()).map(|sockets| {
         let mut culprits = in_the_way(addr.ip(), &sockets);

@@ -18,14 +18,14 @@ use super::{
 };
 use crate::{Ending, Evidence, NoAddress, evidence::Route};
 
-/// What there is to judge by.
+/// A symptom with its evidence.
 pub(crate) struct Facts<'a> {
     pub(super) symptom: &'a Symptom,
     pub(super) evidence: &'a Evidence,
 }
 
 impl Facts<'_> {
-    /// What the symptom is without any evidence.
+    /// Returns the ending that the symptom alone suggests.
     pub(super) fn ending(&self) -> Ending {
         match self.symptom {
             Symptom::Error(error) if self.established() => Ending::of_established(error.source),
@@ -103,7 +103,7 @@ impl Facts<'_> {
         self.connect(Errno::ENETUNREACH) || self.connect(Errno::EADDRNOTAVAIL)
     }
 
-    /// The connection broke because there is no way to the peer any more.
+    /// The connection broke because there is no route to the peer any more.
     pub(super) fn unreachable(&self) -> bool {
         self.broke(Errno::EHOSTUNREACH) || self.broke(Errno::ENETUNREACH)
     }
@@ -131,7 +131,7 @@ impl Facts<'_> {
         self.evidence.route == Some(Route::None(errno))
     }
 
-    /// The last that a router said, and that counts only where the errno is its doing.
+    /// Returns the last ICMP error, if the errno comes from it.
     pub(super) fn router(&self) -> Option<&QueuedError> {
         let from_icmp = |error: &&QueuedError| error.origin != Origin::Local;
         let last = self.evidence.routers.iter().rev().find(from_icmp)?;
@@ -307,7 +307,7 @@ impl Facts<'_> {
         echo && written > 0 && unsent == 0 && returned >= written
     }
 
-    /// Puts what is known in the place of the words in braces.
+    /// Replaces the placeholders in braces.
     pub(super) fn fill(&self, template: &str) -> String {
         let evidence = self.evidence;
         let show = |ip: Option<IpAddr>| ip.map_or("somebody".into(), |ip| ip.to_string());
@@ -358,7 +358,7 @@ impl Facts<'_> {
         }
     }
 
-    /// When the peer's kernel was last heard of.
+    /// Returns the time since the peer's last acknowledgement.
     fn last_acknowledgement(&self) -> String {
         let ago = self.evidence.tcp.map(|tcp| Duration::from_millis(tcp.last_ack_recv_ms.into()));
         ago.map_or("some time".into(), |ago| format!("{:.1} s", ago.as_secs_f64()))

@@ -42,7 +42,7 @@ fn first(facts: &Facts<'_>) -> String {
     }
 }
 
-/// How often we knocked, and how long the kernel would have.
+/// The number of SYNs, and how long the kernel would have retried.
 fn handshake(facts: &Facts<'_>, parts: &mut Vec<String>) {
     let evidence = facts.evidence;
     if !facts.connect(Errno::ETIMEDOUT) {
@@ -60,7 +60,7 @@ fn handshake(facts: &Facts<'_>, parts: &mut Vec<String>) {
     }
 }
 
-/// What was still owed, from either side.
+/// What was outstanding in both directions.
 fn debts(evidence: &Evidence, parts: &mut Vec<String>) {
     let Evidence { written, returned, unsent, echo, .. } = evidence;
     if *echo {
@@ -132,7 +132,7 @@ fn unacknowledged(evidence: &Evidence) -> Option<String> {
     }
 }
 
-/// As exact as such a time is.
+/// Rounds to the precision of such a time.
 fn round(span: Duration) -> String {
     match span.as_secs() {
         0..10 => format!("{:.1} s", span.as_secs_f64()),

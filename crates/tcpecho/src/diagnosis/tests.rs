@@ -478,7 +478,7 @@ fn numbers_are_filled_in() {
 }
 
 #[test]
-fn the_kernel_s_own_patience_is_told_beside_ours() {
+fn the_kernel_s_own_limit_is_reported_beside_ours() {
     let mut late = talk(TcpState::SynSent, 0, 0, |tcp| tcp.total_retrans = 3);
     late.phase = Phase::Connect;
     late.deadline = Some(Duration::from_secs(10));

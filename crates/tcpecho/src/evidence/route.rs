@@ -1,11 +1,11 @@
-//! What the routing table says of an address, without a packet: connect(2) of a UDP socket looks the route up and sends
+//! Looks up the route to an address, without a packet: connect(2) of a UDP socket looks the route up and sends
 //! nothing (UNP 8.14, udp(7)).
 
 use std::net::{IpAddr, SocketAddr};
 
 use rustix::net::{self, AddressFamily, SocketFlags, SocketType};
 
-/// What the routing table says of an address.
+/// The route to an address.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Route {
     /// There is a route; packets on it carry this source address.
@@ -15,7 +15,7 @@ pub enum Route {
     None(crate::Errno),
 }
 
-/// Asks the routing table. `None` where not even that can be asked.
+/// Looks up the route; `None` if that is not possible.
 #[must_use]
 pub(super) fn route_to(addr: SocketAddr) -> Option<Route> {
     let family = if addr.is_ipv4() { AddressFamily::INET } else { AddressFamily::INET6 };

@@ -1,5 +1,5 @@
-//! What this host's network interfaces look like, as far as that decides what a failed call means: whether there is IPv6 at
-//! all, whether loopback is up, whether an address's interface exists, whether somebody listens here.
+//! The state of this host's interfaces and listeners that explains a failed call: whether there is IPv6, whether loopback is
+//! up, whether an address's interface exists, whether a socket listens.
 
 use std::{
     fs,
@@ -101,7 +101,7 @@ mod tests {
     }
 
     #[test]
-    fn an_interface_that_does_not_exist_is_told() {
+    fn a_missing_interface_is_reported() {
         let peer = "[fe80::1%1]:7".parse().unwrap();
         assert_eq!(Stack::towards(peer, None).scope_exists, Some(true), "lo has number 1");
         let peer = "[fe80::1%999999]:7".parse().unwrap();

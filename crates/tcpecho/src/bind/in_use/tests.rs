@@ -86,7 +86,7 @@ fn remains_are_counted_with_the_rule() {
 }
 
 #[test]
-fn not_knowing_is_said() {
+fn an_unknown_holder_is_reported() {
     let seen = Seen { culprits: Err(Errno::NOENT), our_pid: 9 };
     assert!(sentences(&seen, true)[0].contains("not known: sock_diag"));
 }
