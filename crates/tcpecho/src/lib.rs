@@ -1,6 +1,6 @@
 //! A TCP echo server for tests, and a TCP client that explains failures.
 //!
-//! **For tests**: [`Server`] is a complete echo server as a value. It listens when [`start`](Builder::start) returns, and
+//! **For tests**: [`Server`] is a complete echo server as a value. It listens when [`start`](ServerBuilder::start) returns, and
 //! dropping it closes its port and its connections. It installs no signal handler, writes no log, needs no async runtime
 //! and keeps no global state, so a test can have as many as it likes.
 //!
@@ -105,6 +105,6 @@ pub use error::Error;
 pub use evidence::{Evidence, Phase, Tried};
 pub use listener::Keepalive;
 pub use parse_error::ParseError;
-pub use server::{Builder, Server};
+pub use server::{Server, ServerBuilder};
 pub use session::{Event, Report};
 pub use stats::Snapshot;

@@ -50,7 +50,7 @@ use crate::{
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[must_use]
-pub struct Builder {
+pub struct ServerBuilder {
     listen: Vec<SocketAddr>,
     engine: Option<&'static Engine>,
     workers: usize,
@@ -62,9 +62,9 @@ pub struct Builder {
     observer: Option<Box<Observer>>,
 }
 
-impl fmt::Debug for Builder {
+impl fmt::Debug for ServerBuilder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Builder")
+        f.debug_struct("ServerBuilder")
             .field("listen", &self.listen)
             .field("engine", &self.engine)
             .field("workers", &self.workers)
@@ -73,7 +73,7 @@ impl fmt::Debug for Builder {
     }
 }
 
-impl Builder {
+impl ServerBuilder {
     /// Adds an address to listen on; port 0 takes a free port. Without any address the server listens on all addresses of
     /// the host, IPv6 and IPv4, and on [`DEFAULT_PORT`].
     pub fn listen(mut self, addr: SocketAddr) -> Self {
@@ -230,8 +230,8 @@ impl fmt::Debug for Server {
 
 impl Server {
     /// Returns a builder with the defaults.
-    pub fn builder() -> Builder {
-        Builder {
+    pub fn builder() -> ServerBuilder {
+        ServerBuilder {
             listen: Vec::new(),
             engine: None,
             workers: 1,

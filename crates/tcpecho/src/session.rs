@@ -108,7 +108,7 @@ impl Report {
     }
 }
 
-/// What a server tells its [observer](crate::Builder::observe): each event once, failures of accept(2) at most once a second.
+/// What a server tells its [observer](crate::ServerBuilder::observe): each event once, failures of accept(2) at most once a second.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum Event<'a> {
