@@ -84,7 +84,7 @@ impl Acceptor {
         ] {
             epoll::add(&epoll, stop, EventData::new_u64(token), flags).map_err(failed)?;
         }
-        // Whoever started the server may have died of something else; then this is told to nobody.
+        // The thread that starts the server may have failed meanwhile; then nothing receives this.
         let _ = ready.send(());
         Ok(Acceptor { shared, epoll: Rc::new(epoll), queue, phase: Phase::Serving, paused: None })
     }

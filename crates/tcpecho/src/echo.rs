@@ -71,7 +71,7 @@ fn echo(
     }
 }
 
-/// A short count is no error on a stream socket (UNP 3.9).
+/// A short count is not an error on a stream socket (UNP 3.9).
 fn send_all(
     fd: BorrowedFd<'_>,
     mut bytes: &[u8],

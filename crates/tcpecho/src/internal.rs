@@ -1,4 +1,4 @@
-//! What the program `tcpecho` needs of this crate and nobody else. No part of the interface: it changes without notice.
+//! What only the program `tcpecho` needs. It is not a part of the public interface and changes without notice.
 
 pub use crate::{
     bind::explain_bind,

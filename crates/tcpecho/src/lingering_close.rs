@@ -65,7 +65,7 @@ pub(crate) fn quiet_in(fd: BorrowedFd<'_>) -> Duration {
     needed.saturating_sub(silence)
 }
 
-/// Sends our FIN and waits for the peer's, at most so long. Works whether or not our reading side is shut.
+/// Sends our FIN and waits for the peer's, at most for the given time. Works whether or not our reading side is shut.
 pub(crate) fn lingering_close(fd: BorrowedFd<'_>, limit: Duration) {
     if shutdown(fd, Shutdown::Write).is_err() {
         return;

@@ -86,7 +86,7 @@ impl Listener {
     /// `loops` listeners for each address, grouped by loop, all of one address on one port.
     ///
     /// The first socket of an address is bound without SO_REUSEPORT, so a port that anybody else uses is an error, even if
-    /// that stranger would share it; only then are the others let in.
+    /// that program would share it; only then are the other sockets added.
     pub(crate) fn bind_all(
         addrs: &[SocketAddr],
         loops: usize,

@@ -310,7 +310,7 @@ impl Facts<'_> {
     /// Replaces the placeholders in braces.
     pub(super) fn fill(&self, template: &str) -> String {
         let evidence = self.evidence;
-        let show = |ip: Option<IpAddr>| ip.map_or("somebody".into(), |ip| ip.to_string());
+        let show = |ip: Option<IpAddr>| ip.map_or("an unknown address".into(), |ip| ip.to_string());
         let host = self.peer_ip().map_or("the peer's address".into(), |ip| match evidence.peer {
             Some(SocketAddr::V6(peer)) if peer.scope_id() != 0 => {
                 format!("{ip}%{}", peer.scope_id())

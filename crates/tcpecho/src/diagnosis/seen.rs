@@ -18,7 +18,7 @@ pub(super) fn seen(facts: &Facts<'_>) -> String {
         handshake(facts, &mut parts);
     }
     if let Some(router) = facts.router() {
-        let from = router.offender.map_or_else(|| "somebody".into(), |ip| ip.to_string());
+        let from = router.offender.map_or_else(|| "an unknown address".into(), |ip| ip.to_string());
         parts.push(format!("{} came from {from}", icmp::name(router)));
     }
     parts.join("; ")
