@@ -57,12 +57,12 @@ impl fmt::Display for Pause {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let length = self.length();
         if self.suspended >= self.stopped {
-            write!(f, "this machine was suspended for {}", tcpecho::show_duration(length))
+            write!(f, "this machine was suspended for {}", tcpecho::internal::show_duration(length))
         } else {
             write!(
                 f,
                 "this program did not run for {} (stopped, or no processor was free)",
-                tcpecho::show_duration(length)
+                tcpecho::internal::show_duration(length)
             )
         }
     }
