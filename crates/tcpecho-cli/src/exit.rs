@@ -1,4 +1,4 @@
-//! Exit statuses. README.md lists those of the endings, and `connect --help` those of `--exit-detail`.
+//! Exit statuses. docs/endings.md lists those of the endings, and `connect --help` those of `--exit-detail`.
 
 use std::fmt::Write;
 
@@ -99,12 +99,12 @@ mod tests {
     }
 
     #[test]
-    fn the_readme_lists_the_statuses() {
-        let readme = include_str!("../../../README.md");
+    fn the_page_of_endings_lists_the_statuses() {
+        let page = include_str!("../../../docs/endings.md");
         for row in ENDINGS {
             let (plain, detail) = (status(row.ending), detail_status(row.ending));
             let line = format!("| {} | {} | {plain} | {detail} |", row.word, row.sentence);
-            assert!(readme.contains(&line), "missing: {line}");
+            assert!(page.contains(&line), "missing: {line}");
         }
     }
 }

@@ -177,11 +177,11 @@ type Call = (&'static str, Phase, u16);
 /// Nobody listens there.
 const PORT: u16 = 9;
 const PREFACE: &str = "\
-# What is said of each errno
+# The cause of each errno
 
 Made and compared by a test (`TCPECHO_WRITE_DOCS=1 cargo test -p tcpecho --test errnos`), in a network namespace with
-loopback and one more interface (192.0.2.10/24, 2001:db8::10/64, nobody else on it, no default route), with IPv6 on and
-off and loopback up and down. Where a condition is not named, it does not matter. Causes that are guesses begin with
+loopback and one more interface (192.0.2.10/24, 2001:db8::10/64, no other host on it, no default route), with IPv6 on and
+off and loopback up and down. A condition that is not named does not matter. Causes that are guesses begin with
 \"probably\". [diagnosis.md](diagnosis.md) has the whole table, with the evidence that decides.
 ";
 
