@@ -32,7 +32,7 @@ impl Explain {
             TcpState::Close => "nothing is left of it on this host",
             _ => "the kernel finishes it on its own",
         };
-        self.saw(&Call { op, about, result: result.into(), state: Some(state) });
+        self.saw(&Call { op, about, result: result.into(), state: Some(state.word()) });
     }
 }
 

@@ -134,7 +134,7 @@ fn probe(plan: &Plan) -> u8 {
         (Some(Stopped::Signal(Signal::SIGPIPE)), _) => return 0,
         (Some(Stopped::Unwritten(why)), _) => return why.status(0),
         (_, End::Failed(op, errno)) => {
-            say(&format!("{op}: {}", tcpecho::words(errno)));
+            say(&format!("{op}: {}", tcpecho_os::errno::words(errno)));
             exit::NOT_POSSIBLE
         }
         (Some(Stopped::Signal(signal)), _) if signal != Signal::SIGINT => {

@@ -215,14 +215,14 @@ impl Broken {
     /// Returns what the call reported, in words.
     #[must_use]
     pub fn said(&self) -> String {
-        self.errno.map_or("end of file".into(), tcpecho::words)
+        self.errno.map_or("end of file".into(), tcpecho_os::errno::words)
     }
 
     /// Returns the call, the address, what the call reported, and after which time.
     #[must_use]
     pub fn seen(&self) -> String {
         let Broken { peer, op, lasted, .. } = self;
-        format!("{op} {peer}: {} after {}", self.said(), tcpecho::show_duration(*lasted))
+        format!("{op} {peer}: {} after {}", self.said(), tcpecho::internal::show_duration(*lasted))
     }
 }
 

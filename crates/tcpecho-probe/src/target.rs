@@ -12,7 +12,7 @@ use std::{
 };
 
 use rustix::event::PollFlags;
-use tcpecho::{Attempt, Diagnosis, Ending, Evidence, ResolveError, Symptom, evidence::Phase};
+use tcpecho::{Attempt, Diagnosis, Ending, Evidence, Phase, ResolveError, Symptom};
 
 use self::names::Names;
 use super::{

@@ -14,7 +14,8 @@ use rustix::{
     io::Errno,
     thread::{CpuSet, sched_setaffinity},
 };
-use tcpecho::{Endpoint, Error, Family, words};
+use tcpecho::{Endpoint, Error, Family};
+use tcpecho_os::errno::words;
 
 use super::{
     address::Resolver,

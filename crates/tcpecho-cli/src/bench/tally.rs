@@ -1,6 +1,6 @@
 //! What a run counts. Every thread has a tally of its own; adding them up loses nothing.
 
-use tcpecho::{ENDINGS, Ending};
+use tcpecho::{Ending, internal::ENDINGS};
 
 use super::histogram::Times;
 

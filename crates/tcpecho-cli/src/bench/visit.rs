@@ -3,7 +3,7 @@
 use std::{net::SocketAddr, sync::Arc};
 
 use nix::sys::signal::Signal;
-use tcpecho::{Attempt, ConnectOptions, Connection, Ending, Error, Family, ResolveError};
+use tcpecho::{Attempt, ConnectOptions, Connection, Error, Family, ResolveError};
 
 use std::os::fd::AsFd;
 
@@ -137,10 +137,8 @@ fn greet(plan: &Plan, addrs: &[SocketAddr], signals: &Signals) -> Result<SocketA
     };
     match Connection::open(addrs, &how) {
         Ok(connection) => Ok(connection.peer),
-        Err(failed) if failed.last().is_some_and(|last| last.ending == Ending::Interrupted) => {
-            Err(Trouble::Interrupted(signals.next()))
-        }
-        Err(failed) => Err(Trouble::Unreachable(failed)),
+        Err(failed) if failed.is_interrupted() => Err(Trouble::Interrupted(signals.next())),
+        Err(failed) => Err(Trouble::Unreachable(failed.attempts)),
     }
 }
 

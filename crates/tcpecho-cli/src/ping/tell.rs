@@ -6,7 +6,7 @@ use std::{
 };
 
 use rustix::termios::tcgetwinsize;
-use tcpecho::{Diagnosis, show_duration};
+use tcpecho::{Diagnosis, internal::show_duration};
 use tcpecho_probe::{Event, Outcome, Pause, Target};
 
 use super::{

@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use tcpecho::{ConnectOptions, HostFacts, LONGEST_USER_TIMEOUT};
+use tcpecho::{ConnectOptions, HostFacts, internal::LONGEST_USER_TIMEOUT};
 
 use crate::plan::Plan;
 

@@ -6,7 +6,7 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use tcpecho::{ENGINES, Endpoint, Family, NotUnderstood};
+use tcpecho::{ENGINES, Endpoint, Family, ParseError};
 
 use super::{
     BenchArgs,
@@ -78,7 +78,7 @@ pub(in crate::bench) struct Plan {
 
 impl BenchArgs {
     /// What these arguments mean.
-    pub(in crate::bench) fn plan(&self) -> Result<Plan, NotUnderstood> {
+    pub(in crate::bench) fn plan(&self) -> Result<Plan, ParseError> {
         let workload =
             Workload::named(&self.workload).ok_or_else(|| refuse("there is no such workload"))?;
         let target = self.target()?;
@@ -126,7 +126,7 @@ impl BenchArgs {
         Ok(plan)
     }
 
-    fn target(&self) -> Result<Target, NotUnderstood> {
+    fn target(&self) -> Result<Target, ParseError> {
         match (&self.host, &self.port) {
             (Some(host), None) => return Ok(Target::Elsewhere(host.parse()?)),
             (Some(host), Some(port)) => {
@@ -171,7 +171,7 @@ impl BenchArgs {
         Ok(Target::Several(contenders))
     }
 
-    fn pace(&self, kind: Kind, duration: Duration) -> Result<Option<Pace>, NotUnderstood> {
+    fn pace(&self, kind: Kind, duration: Duration) -> Result<Option<Pace>, ParseError> {
         let Some(text) = &self.rate else {
             return match kind {
                 Kind::Ramp => Err(refuse("ramp wants --rate A:B")),
@@ -198,7 +198,7 @@ impl BenchArgs {
         self.warmup.unwrap_or(default)
     }
 
-    fn check_workload(&self, kind: Kind) -> Result<(), NotUnderstood> {
+    fn check_workload(&self, kind: Kind) -> Result<(), ParseError> {
         let paced = self.rate.is_some() || self.find_rate.is_some();
         let counted = self.count.is_some();
         match kind {
@@ -216,7 +216,7 @@ impl BenchArgs {
         }
     }
 
-    fn family(&self, sources: &[SocketAddr]) -> Result<Family, NotUnderstood> {
+    fn family(&self, sources: &[SocketAddr]) -> Result<Family, ParseError> {
         let asked = match self {
             _ if self.ipv4 => Family::V4,
             _ if self.ipv6 => Family::V6,
@@ -237,7 +237,7 @@ impl BenchArgs {
 }
 
 impl Plan {
-    fn check(&self, several: bool) -> Result<(), NotUnderstood> {
+    fn check(&self, several: bool) -> Result<(), ParseError> {
         let zero = [self.duration, self.interval, self.timeout].iter().any(Duration::is_zero);
         if zero {
             return Err(refuse("--duration, --interval and --timeout must be above 0"));

@@ -53,7 +53,7 @@ impl Hand<'_> {
         self.turn_until(driver, grace, |line| line.stage == Stage::Absent)?;
         for index in 0..self.lines.len() {
             if self.lines[index].stage != Stage::Absent {
-                self.ended(driver, index, Ending::GaveUp, || {
+                self.ended(driver, index, Ending::TimedOut, || {
                     "recv: no FIN came after ours".to_owned()
                 });
             }
@@ -68,14 +68,14 @@ impl Hand<'_> {
         self.ended(driver, index, Ending::ConnectTimeout, || {
             format!(
                 "connect {addr}: no answer within {}, when the run was over",
-                tcpecho::show_duration(waited)
+                tcpecho::internal::show_duration(waited)
             )
         });
     }
 
     fn note_owed(&mut self, driver: &mut impl Driver, index: usize) {
         let (addr, owed) = (self.lines[index].addr, self.lines[index].flow.owed());
-        self.ended(driver, index, Ending::GaveUp, || {
+        self.ended(driver, index, Ending::TimedOut, || {
             format!("recv {addr}: {owed} bytes had not come back when the run was over")
         });
     }

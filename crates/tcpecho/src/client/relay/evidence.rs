@@ -36,7 +36,7 @@ impl Relay<'_> {
             fin_sent: self.fin_sent,
             peer_fin: self.peer_fin,
             unfinished_line: self.has_unfinished_line(),
-            send_error: self.send_error,
+            send_error: self.send_error.map(Into::into),
             routers,
             ..now
         }

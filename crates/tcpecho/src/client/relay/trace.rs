@@ -53,7 +53,7 @@ fn trace(
         Some(TcpState::Close) => time_wait(socket).or(state),
         state => state,
     };
-    tracer.saw(&Call { op, about, result, state });
+    tracer.saw(&Call { op, about, result, state: state.map(TcpState::word) });
 }
 
 /// Returns the state of what the kernel keeps of a closed socket's connection.

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use tcpecho::{ENDINGS, Ending};
+use tcpecho::{Ending, internal::ENDINGS};
 
 use super::{
     ClientPart, Distribution, ErrorPart, Latency, Order, ResultPart, SCHEMA, ServerPart, Summary,
