@@ -16,7 +16,6 @@ mod lab;
 mod log;
 mod lookup;
 mod output;
-mod pause;
 mod ping;
 mod relay;
 mod serve;

@@ -16,6 +16,7 @@ pub mod holders;
 pub mod interface;
 pub mod limits;
 pub mod memory;
+pub mod pause;
 pub mod process;
 pub mod resolve;
 pub mod shared;

@@ -8,6 +8,7 @@ mod wire;
 use std::{collections::VecDeque, net::SocketAddr, sync::Arc, time::Duration};
 
 use tcpecho::{Ending, Error};
+use tcpecho_os::pause::{Clocks, Pause, PauseDetector};
 
 use super::{
     address::Address,
@@ -18,7 +19,6 @@ use super::{
     tally::Tally,
     watch::{Pauses, Watch},
 };
-use crate::pause::{Clocks, Pause, PauseDetector};
 
 pub(super) use self::{
     line::{Line, Stage},

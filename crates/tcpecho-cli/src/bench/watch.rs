@@ -4,9 +4,9 @@
 use std::{fs, time::Duration};
 
 use serde::{Deserialize, Serialize};
+use tcpecho_os::pause::Pause;
 
 use super::clock;
-use crate::pause::Pause;
 
 /// What one thread of the generator used during the measured time, in nanoseconds.
 // The unit stands in the names, as everywhere in the JSON.

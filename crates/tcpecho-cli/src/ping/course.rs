@@ -18,6 +18,7 @@ use rustix::{
         clock_gettime_dynamic, timerfd_create, timerfd_settime,
     },
 };
+use tcpecho_os::pause::{Clocks, Pause, PauseDetector};
 
 use super::{
     target::{TOLERANCE, Target},
@@ -25,7 +26,6 @@ use super::{
 };
 use crate::{
     output::{OutputBuffer, Unwritten},
-    pause::{Clocks, Pause, PauseDetector},
     signals::Signals,
 };
 
@@ -128,7 +128,7 @@ impl Course<'_, '_> {
         }
         // Before what has come is judged.
         if let Some(pause) = self.pauses.check(Clocks::now()) {
-            self.teller.paused(pause.length(), &pause.to_string(), self.paper);
+            self.teller.paused(pause.length(), &pause_words(pause), self.paper);
             self.postpone(pause.stopped);
             self.since = Instant::now();
         }
@@ -149,7 +149,7 @@ impl Course<'_, '_> {
             ran.saturating_sub(std::mem::replace(&mut self.ran, ran))
         };
         if let Some(pause) = Pause::in_work(taken, TOLERANCE, worked) {
-            self.teller.paused(pause.stopped, &pause.to_string(), self.paper);
+            self.teller.paused(pause.stopped, &pause_words(pause), self.paper);
             self.postpone(pause.stopped);
             self.since = Instant::now();
         }
@@ -207,6 +207,16 @@ impl Course<'_, '_> {
         }
         self.since = Instant::now();
         self.teller.enter_screen(self.paper);
+    }
+}
+
+/// What is said of a pause that was noticed by its length alone.
+fn pause_words(pause: Pause) -> String {
+    let length = tcpecho::show_duration(pause.length());
+    if pause.suspended >= pause.stopped {
+        format!("this machine was suspended for {length}")
+    } else {
+        format!("this program did not run for {length} (stopped, or no processor was free)")
     }
 }
 

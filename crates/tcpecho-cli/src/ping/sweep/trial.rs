@@ -12,6 +12,7 @@ use rustix::{
     io::Errno,
 };
 use tcpecho::Attempt;
+use tcpecho_os::pause::Clocks;
 
 use super::super::{
     event::Broken,
@@ -19,7 +20,7 @@ use super::super::{
     probe::{Run, Stamp},
     target::TOLERANCE,
 };
-use crate::{pause::Clocks, signals::Signals};
+use crate::signals::Signals;
 
 /// Reads in one turn; then signals have theirs.
 const READS: usize = 4;
