@@ -18,13 +18,13 @@ mod loads;
 mod machine;
 mod modes;
 mod options;
-#[path = "../../src/bench/pattern.rs"]
+#[path = "../../../tcpecho-load/src/pattern.rs"]
 mod pattern;
 mod peers;
 mod plan;
 mod report;
 mod server;
-#[path = "../../src/bench/usage.rs"]
+#[path = "../../../tcpecho-load/src/usage.rs"]
 mod usage;
 mod window;
 

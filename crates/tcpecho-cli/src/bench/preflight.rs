@@ -3,11 +3,11 @@
 
 use std::{fs, ops::RangeInclusive, time::SystemTime};
 
+use tcpecho_load::After;
 use tcpecho_os::sysctl;
 
 use super::{
     args::Plan,
-    hand::After,
     machine::{self, line},
     visit::Place,
 };

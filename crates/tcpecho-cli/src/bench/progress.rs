@@ -5,10 +5,9 @@ use std::{
     time::Duration,
 };
 
-use super::{
-    crew::Event,
-    report::{Row, count, rate, time},
-};
+use tcpecho_load::Event;
+
+use super::report::{Row, count, rate, time};
 
 pub(super) struct Progress {
     shown: bool,

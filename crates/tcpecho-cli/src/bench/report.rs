@@ -7,17 +7,13 @@ pub(super) mod summary;
 pub(super) mod svg;
 pub(super) mod table;
 pub(super) mod text;
+mod verdict;
 
+use nix::sys::signal::Signal;
 use serde::{Deserialize, Serialize};
+use tcpecho_load::{Interval, Kind, Outcome, Schedule, Unit};
 
-use super::{
-    args::Plan,
-    crew::{Interval, Outcome},
-    machine::Fact,
-    pace::Pace,
-    server::Ledger,
-    workload::{Kind, Unit},
-};
+use super::{args::Plan, machine::Fact, server::Ledger};
 
 pub(super) use self::summary::Summary;
 
@@ -41,7 +37,12 @@ pub(super) struct Row {
 }
 
 impl Row {
-    pub(super) fn of(interval: &Interval, unit: Unit, pace: Option<Pace>, warmup: u64) -> Self {
+    pub(super) fn of(
+        interval: &Interval,
+        unit: Unit,
+        schedule: Option<Schedule>,
+        warmup: u64,
+    ) -> Self {
         let Interval { from, to, tally } = interval;
         let latency = tally.latency();
         let seconds = (to.saturating_sub(*from) as f64 / 1e9).max(1e-9);
@@ -60,7 +61,8 @@ impl Row {
             p50_ns: latency.quantile(0.5),
             p99_ns: latency.quantile(0.99),
             max_ns: latency.max(),
-            offered_per_s: pace.map(|pace| pace.rate_at(warmup + u64::midpoint(*from, *to))),
+            offered_per_s: schedule
+                .map(|schedule| schedule.rate_at(warmup + u64::midpoint(*from, *to))),
         }
     }
 }
@@ -68,13 +70,15 @@ impl Row {
 /// What a run left behind, before it is put into a [`Summary`].
 pub(super) struct Measured<'a> {
     pub(super) plan: &'a Plan,
-    pub(super) pace: Option<Pace>,
+    pub(super) schedule: Option<Schedule>,
     /// The server in words, and its processors if we chose them.
     pub(super) server: String,
     /// The driver that was used, and the threads.
     pub(super) driver: &'static str,
     pub(super) threads: usize,
     pub(super) outcome: Outcome,
+    /// The signal that ended the run early.
+    pub(super) stopped: Option<Signal>,
     pub(super) ledger: Ledger,
     pub(super) rows: Vec<Row>,
     /// How the server ended, if it did.
@@ -177,7 +181,7 @@ impl Plan {
                 0 => String::new(),
                 n => format!(", and {} service times that contain it are", count(n)),
             };
-            let due = if measured.pace.is_some() { "; response times contain it" } else { "" };
+            let due = if measured.schedule.is_some() { "; response times contain it" } else { "" };
             notes.push(format!(
                 "this program did not run for {total} ({number}: it was stopped, or had no \
                  processor): that is not in the measured time{left_out}{due}"
@@ -189,14 +193,14 @@ impl Plan {
                 "this machine was suspended for {total}: connections may have broken by that"
             ));
         }
-        if outcome.seconds == 0.0 && outcome.stopped.is_none() {
+        if outcome.seconds == 0.0 && measured.stopped.is_none() {
             notes.push(
                 "the measured time was over before this program could begin to measure".to_owned(),
             );
         }
         if let Some(asked) = self.share() {
             let never = asked.saturating_sub(outcome.requests);
-            if never > 0 && outcome.stopped.is_none() && self.warmup.is_zero() {
+            if never > 0 && measured.stopped.is_none() && self.warmup.is_zero() {
                 notes.push(format!(
                     "{} of the {} that were asked for were not sent: nothing came back for too long",
                     count(never),

@@ -2,17 +2,15 @@
 
 use std::fmt::Write;
 
+use tcpecho_load::{Kind, Times};
+
 use super::{
     Summary, bytes, count, rate,
     summary::Distribution,
     svg::{Axis, Series, chart},
     time,
 };
-use crate::bench::{
-    compare::Comparison,
-    histogram::{QUANTILES, Times},
-    workload::Kind,
-};
+use crate::bench::{compare::Comparison, histogram::QUANTILES};
 
 const STYLE: &str = include_str!("page.css");
 /// Lines that have a colour of their own.

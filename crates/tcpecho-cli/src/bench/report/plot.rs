@@ -2,8 +2,10 @@
 
 use std::fmt::Write;
 
+use tcpecho_load::Times;
+
 use super::{Summary, count, summary::Distribution, time};
-use crate::bench::histogram::{QUANTILES, Times};
+use crate::bench::histogram::QUANTILES;
 
 /// Bars at most.
 const BARS: usize = 24;

@@ -5,20 +5,20 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use rustix::event::Timespec;
 use rustix::time::{ClockId, clock_gettime};
 
-pub(super) const SECOND: u64 = 1_000_000_000;
+pub(crate) const SECOND: u64 = 1_000_000_000;
 
 /// `CLOCK_MONOTONIC`: what every moment of a run is told in.
-pub(super) fn now() -> u64 {
+pub(crate) fn now() -> u64 {
     nanos(clock_gettime(ClockId::Monotonic))
 }
 
 /// Processor time of the calling thread.
-pub(super) fn thread_time() -> u64 {
+pub(crate) fn thread_time() -> u64 {
     nanos(clock_gettime(ClockId::ThreadCPUTime))
 }
 
 /// The monotonic moment of a wall-clock time.
-pub(super) fn moment_of(wall: SystemTime) -> u64 {
+pub(crate) fn moment_of(wall: SystemTime) -> u64 {
     let wall = wall.duration_since(UNIX_EPOCH).unwrap_or_default().as_nanos();
     let here = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_nanos();
     let distance = i64::try_from(wall as i128 - here as i128).unwrap_or_default();
@@ -30,7 +30,7 @@ fn nanos(time: Timespec) -> u64 {
 }
 
 /// How long from one moment to a later one, as poll(2) wants it; nothing if it is over.
-pub(super) fn until(from: u64, to: u64) -> Timespec {
+pub(crate) fn until(from: u64, to: u64) -> Timespec {
     let left = Duration::from_nanos(to.saturating_sub(from));
     Timespec { tv_sec: left.as_secs() as i64, tv_nsec: left.subsec_nanos().into() }
 }

@@ -1,54 +1,33 @@
 //! One connection's share of the load: what it may send, what must come back, and how long that
 //! took. It knows neither sockets nor clocks; a driver tells it what happened and when.
 
-use super::{
+use std::sync::LazyLock;
+
+use crate::{
     histogram::Times,
-    pace::Pace,
     pattern::{Pattern, TURN},
+    profile::Profile,
     tally::Tally,
 };
 
-/// How every flow of a run behaves.
-pub(super) struct Manner {
-    /// Sizes of the messages in bytes, taken in turn.
-    pub(super) sizes: Vec<u64>,
-    /// How many messages may be without an answer at a time; `None` sends without end (`stream`).
-    pub(super) depth: Option<usize>,
-    /// When messages are due; `None` sends the next one when an answer came.
-    pub(super) pace: Option<Pace>,
-    /// The flows of the whole run, over all threads and shards: they share the schedule.
-    pub(super) flows: u64,
-    /// Whether every byte is compared.
-    pub(super) check: bool,
-    pub(super) pattern: Pattern,
-}
-
-impl Manner {
-    fn size(&self, message: u64) -> u64 {
-        self.sizes[(message % self.sizes.len() as u64) as usize]
-    }
-
-    /// When message `message` of flow `number` is due, from the start of the schedule.
-    pub(super) fn due(&self, number: u64, message: u64) -> Option<u64> {
-        self.pace.map(|pace| pace.due(message * self.flows + number))
-    }
-}
+/// What all connections send.
+static PATTERN: LazyLock<Pattern> = LazyLock::new(Pattern::new);
 
 /// One connection, and those that follow it in its place.
-pub(super) struct Flow {
+pub(crate) struct Flow {
     /// Its number in the whole run.
-    pub(super) number: u64,
+    pub(crate) number: u64,
     /// Messages that are due, were begun, and were answered or given up, over all its connections.
-    pub(super) due: u64,
-    pub(super) begun: u64,
-    pub(super) answered: u64,
+    pub(crate) due: u64,
+    pub(crate) begun: u64,
+    pub(crate) answered: u64,
     /// Bytes of this connection: sent, back, and where the messages begun and the next answer end.
-    pub(super) sent: u64,
-    pub(super) received: u64,
+    pub(crate) sent: u64,
+    pub(crate) received: u64,
     horizon: u64,
     next_end: u64,
     /// When something last came back, or was first owed.
-    pub(super) progress: u64,
+    pub(crate) progress: u64,
     /// Which connection of the flow this is.
     generation: u64,
     /// When the messages under way were begun, by their number modulo the depth.
@@ -57,20 +36,20 @@ pub(super) struct Flow {
 
 /// A moment, and what the times at it are counted from, in nanoseconds of the monotonic clock.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Moment {
-    pub(super) now: u64,
+pub(crate) struct Moment {
+    pub(crate) now: u64,
     /// The start of the schedule.
-    pub(super) base: u64,
+    pub(crate) base: u64,
     /// When this program last went on after a pause of its own; 0 if it was never paused.
-    pub(super) resumed: u64,
+    pub(crate) resumed: u64,
 }
 
 /// What came back is not what was sent; in words.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Mismatch(pub(super) String);
+pub(crate) struct Mismatch(pub(crate) String);
 
 impl Flow {
-    pub(super) fn new(number: u64, manner: &Manner) -> Self {
+    pub(crate) fn new(number: u64, profile: &Profile) -> Self {
         Self {
             number,
             due: 0,
@@ -79,59 +58,59 @@ impl Flow {
             sent: 0,
             received: 0,
             horizon: 0,
-            next_end: manner.size(0),
+            next_end: profile.size(0),
             progress: 0,
             generation: 0,
-            stamps: vec![0; manner.depth.unwrap_or(0)].into(),
+            stamps: vec![0; profile.depth.unwrap_or(0)].into(),
         }
     }
 
     /// Messages without an answer.
-    pub(super) fn under_way(&self) -> u64 {
+    pub(crate) fn under_way(&self) -> u64 {
         self.begun - self.answered
     }
 
     /// Bytes that have not come back.
-    pub(super) fn owed(&self) -> u64 {
+    pub(crate) fn owed(&self) -> u64 {
         self.sent - self.received
     }
 
     /// Whether it waits for the server.
-    pub(super) fn waits(&self) -> bool {
+    pub(crate) fn waits(&self) -> bool {
         self.under_way() > 0 || self.owed() > 0
     }
 
     /// Whether message by message it may begin another one, if one is due.
-    fn may_begin(&self, manner: &Manner) -> bool {
+    fn may_begin(&self, profile: &Profile) -> bool {
         self.under_way() < self.stamps.len() as u64
-            && (manner.pace.is_none() || self.due > self.begun)
+            && (profile.schedule.is_none() || self.due > self.begun)
     }
 
     /// Begins as many messages as are due and as the depth and `budget` allow.
-    pub(super) fn begin(&mut self, manner: &Manner, now: u64, budget: &mut u64) {
-        while *budget > 0 && self.may_begin(manner) {
+    pub(crate) fn begin(&mut self, profile: &Profile, now: u64, budget: &mut u64) {
+        while *budget > 0 && self.may_begin(profile) {
             if !self.waits() {
                 self.progress = now;
             }
             let place = (self.begun % self.stamps.len() as u64) as usize;
             self.stamps[place] = now;
-            self.horizon += manner.size(self.begun);
+            self.horizon += profile.size(self.begun);
             self.begun += 1;
             *budget -= 1;
         }
     }
 
     /// How many bytes there are to be sent now, at most a turn's.
-    pub(super) fn ready(&self, manner: &Manner) -> usize {
-        match manner.depth {
+    pub(crate) fn ready(&self, profile: &Profile) -> usize {
+        match profile.depth {
             None => TURN,
             Some(_) => (self.horizon - self.sent).min(TURN as u64) as usize,
         }
     }
 
     /// The next `length` bytes to be sent, at most [`TURN`].
-    pub(super) fn outgoing<'a>(&self, manner: &'a Manner, length: usize) -> &'a [u8] {
-        manner.pattern.at(self.seed(), self.sent, length)
+    pub(crate) fn outgoing(&self, length: usize) -> &'static [u8] {
+        PATTERN.at(self.seed(), self.sent, length)
     }
 
     fn seed(&self) -> usize {
@@ -139,7 +118,7 @@ impl Flow {
     }
 
     /// Takes note of bytes that the socket took.
-    pub(super) fn sent(&mut self, count: usize, now: u64, tally: &mut Tally) {
+    pub(crate) fn sent(&mut self, count: usize, now: u64, tally: &mut Tally) {
         if self.owed() == 0 {
             self.progress = now;
         }
@@ -148,25 +127,25 @@ impl Flow {
     }
 
     /// Takes note of bytes that came back. Returns how many messages they completed.
-    pub(super) fn received(
+    pub(crate) fn received(
         &mut self,
         back: &[u8],
-        manner: &Manner,
+        profile: &Profile,
         moment: Moment,
         tally: &mut Tally,
     ) -> Result<u64, Mismatch> {
-        self.check(back, manner)?;
+        self.check(back, profile)?;
         self.received += back.len() as u64;
         self.progress = moment.now;
         tally.received += back.len() as u64;
-        if manner.depth.is_none() {
+        if profile.depth.is_none() {
             return Ok(0);
         }
         let before = self.answered;
         while self.answered < self.begun && self.received >= self.next_end {
-            self.note_time(manner, moment, tally);
+            self.note_time(profile, moment, tally);
             self.answered += 1;
-            self.next_end += manner.size(self.answered);
+            self.next_end += profile.size(self.answered);
         }
         tally.messages += self.answered - before;
         Ok(self.answered - before)
@@ -175,7 +154,7 @@ impl Flow {
     /// The times of the oldest message under way, as they are now. A service time that contains a pause of
     /// this program says nothing about the server; a response time counts from when the message was due,
     /// whoever was late.
-    fn note_time(&self, manner: &Manner, moment: Moment, tally: &mut Tally) {
+    fn note_time(&self, profile: &Profile, moment: Moment, tally: &mut Tally) {
         let Moment { now, base, resumed } = moment;
         let begun = self.stamps[(self.answered % self.stamps.len() as u64) as usize];
         if begun < resumed {
@@ -183,21 +162,21 @@ impl Flow {
         } else {
             tally.service.record(now.saturating_sub(begun));
         }
-        if let Some(due) = manner.due(self.number, self.answered) {
+        if let Some(due) = profile.due(self.number, self.answered) {
             tally.response.record(now.saturating_sub(base + due));
         }
     }
 
-    fn check(&self, back: &[u8], manner: &Manner) -> Result<(), Mismatch> {
+    fn check(&self, back: &[u8], profile: &Profile) -> Result<(), Mismatch> {
         if self.owed() < back.len() as u64 {
             let more = self.received + back.len() as u64;
             let sent = self.sent;
             return Err(Mismatch(format!("{more} bytes came back of the {sent} that were sent")));
         }
-        if !manner.check {
+        if !profile.check {
             return Ok(());
         }
-        let sent = manner.pattern.at(self.seed(), self.received, back.len());
+        let sent = PATTERN.at(self.seed(), self.received, back.len());
         if back == sent {
             return Ok(());
         }
@@ -211,30 +190,36 @@ impl Flow {
 
     /// The connection is no more: what was under way on it is lost, and the next one starts afresh.
     /// Returns how many messages that are.
-    pub(super) fn restart(&mut self, manner: &Manner) -> u64 {
+    pub(crate) fn restart(&mut self, profile: &Profile) -> u64 {
         let lost = self.under_way();
         self.answered = self.begun;
         self.generation += 1;
         (self.sent, self.received, self.horizon) = (0, 0, 0);
-        self.next_end = manner.size(self.answered);
+        self.next_end = profile.size(self.answered);
         lost
     }
 
     /// Counts what has no answer at the end with the time that it has waited so far, which is a lower
     /// bound: also what was due before `end` and could not even be sent.
-    pub(super) fn give_up(&mut self, manner: &Manner, moment: Moment, end: u64, tally: &mut Tally) {
+    pub(crate) fn give_up(
+        &mut self,
+        profile: &Profile,
+        moment: Moment,
+        end: u64,
+        tally: &mut Tally,
+    ) {
         let Moment { now, base, .. } = moment;
         while self.answered < self.begun {
-            self.note_time(manner, moment, tally);
+            self.note_time(profile, moment, tally);
             self.answered += 1;
             tally.unanswered += 1;
         }
-        while let Some(due) = manner.due(self.number, self.answered).filter(|d| base + d < end) {
+        while let Some(due) = profile.due(self.number, self.answered).filter(|d| base + d < end) {
             let waited = now.saturating_sub(base + due);
             // Those that the histogram cannot tell from this one go in at once: there may be billions.
             let alike = Times::alike(waited);
             let same = |message| {
-                manner
+                profile
                     .due(self.number, message)
                     .is_some_and(|due| base + due < end && now.saturating_sub(base + due) >= alike)
             };
@@ -263,13 +248,13 @@ fn how_many(first: u64, has: impl Fn(u64) -> bool) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::schedule::Schedule;
 
     const MILLISECOND: u64 = 1_000_000;
     const UNLIMITED: u64 = u64::MAX;
 
-    fn manner(depth: Option<usize>, pace: Option<Pace>) -> Manner {
-        let (sizes, pattern) = (vec![100], Pattern::new());
-        Manner { sizes, depth, pace, flows: 1, check: true, pattern }
+    fn profile(depth: Option<usize>, schedule: Option<Schedule>) -> Profile {
+        Profile { depth, schedule, ..Profile::new(vec![100]) }
     }
 
     fn when(now: u64) -> Moment {
@@ -277,9 +262,9 @@ mod tests {
     }
 
     /// The flow sends all it may, at this moment.
-    fn sends(flow: &mut Flow, manner: &Manner, now: u64, tally: &mut Tally) -> Vec<u8> {
-        flow.begin(manner, now, &mut { UNLIMITED });
-        let bytes = flow.outgoing(manner, flow.ready(manner)).to_vec();
+    fn sends(flow: &mut Flow, profile: &Profile, now: u64, tally: &mut Tally) -> Vec<u8> {
+        flow.begin(profile, now, &mut { UNLIMITED });
+        let bytes = flow.outgoing(flow.ready(profile)).to_vec();
         flow.sent(bytes.len(), now, tally);
         bytes
     }
@@ -287,8 +272,8 @@ mod tests {
     /// A server on a virtual clock that answers at once, but for one stall of 500 ms.
     #[test]
     fn response_time_sees_a_stall_whole_while_service_time_does_not() {
-        let manner = manner(Some(1), Some(Pace::Steady(1000.0)));
-        let (mut flow, mut tally) = (Flow::new(0, &manner), Tally::new());
+        let profile = profile(Some(1), Some(Schedule::Steady(1000.0)));
+        let (mut flow, mut tally) = (Flow::new(0, &profile), Tally::new());
         let stall = 1000 * MILLISECOND..1500 * MILLISECOND;
         let mut under_way: Option<Vec<u8>> = None;
         for tick in 0..3000_u64 {
@@ -297,22 +282,20 @@ mod tests {
             // The server works the backlog off as fast as it comes once the stall is over.
             for _ in 0..=flow.due - flow.answered {
                 if under_way.is_none() {
-                    let bytes = sends(&mut flow, &manner, now, &mut tally);
+                    let bytes = sends(&mut flow, &profile, now, &mut tally);
                     under_way = Some(bytes).filter(|bytes| !bytes.is_empty());
                 }
                 if stall.contains(&now) {
                     break;
                 }
                 if let Some(bytes) = under_way.take() {
-                    flow.received(&bytes, &manner, when(now), &mut tally).unwrap();
+                    flow.received(&bytes, &profile, when(now), &mut tally).unwrap();
                 }
             }
         }
         assert_eq!((tally.messages, flow.under_way()), (3000, 0));
         // Only one request was under way during the stall: service time has one slow sample.
-        let slow = |times: &crate::bench::histogram::Times, from: u64| {
-            times.between(from * MILLISECOND, u64::MAX >> 8)
-        };
+        let slow = |times: &Times, from: u64| times.between(from * MILLISECOND, u64::MAX >> 8);
         assert_eq!(slow(&tally.service, 2), 1);
         assert!(tally.service.quantile(0.99).unwrap() < MILLISECOND);
         // All 500 that were due in it were late, by 500 ms down to 1 ms: that is what users saw.
@@ -326,13 +309,13 @@ mod tests {
 
     #[test]
     fn what_never_comes_is_counted_with_the_time_it_waited() {
-        let manner = manner(Some(2), Some(Pace::Steady(10.0)));
-        let (mut flow, mut tally) = (Flow::new(0, &manner), Tally::new());
+        let profile = profile(Some(2), Some(Schedule::Steady(10.0)));
+        let (mut flow, mut tally) = (Flow::new(0, &profile), Tally::new());
         flow.due = 4;
-        sends(&mut flow, &manner, 0, &mut tally);
+        sends(&mut flow, &profile, 0, &mut tally);
         assert_eq!((flow.begun, flow.under_way()), (2, 2));
         let second = 1_000 * MILLISECOND;
-        flow.give_up(&manner, when(2 * second), second, &mut tally);
+        flow.give_up(&profile, when(2 * second), second, &mut tally);
         // Ten were due before the end, two of them were sent.
         assert_eq!((tally.unanswered, tally.service.count(), tally.response.count()), (10, 2, 10));
         assert!(tally.response.min().unwrap() >= 1_099 * MILLISECOND);
@@ -343,23 +326,24 @@ mod tests {
     #[test]
     fn many_that_could_not_be_sent_are_counted_as_if_one_by_one() {
         let second = 1_000 * MILLISECOND;
-        for pace in
-            [Pace::Steady(200_000.0), Pace::Ramp { from: 1.0, to: 300_000.0, over: second as f64 }]
-        {
-            let manner = manner(Some(1), Some(pace));
-            let (mut flow, mut tally) = (Flow::new(0, &manner), Tally::new());
+        for schedule in [
+            Schedule::Steady(200_000.0),
+            Schedule::Ramp { from: 1.0, to: 300_000.0, over: second as f64 },
+        ] {
+            let profile = profile(Some(1), Some(schedule));
+            let (mut flow, mut tally) = (Flow::new(0, &profile), Tally::new());
             let now = second + second / 3;
-            flow.give_up(&manner, when(now), second, &mut tally);
+            flow.give_up(&profile, when(now), second, &mut tally);
             let mut each = Times::new();
-            let due = (0..).map(|n| pace.due(n)).take_while(|due| *due < second);
+            let due = (0..).map(|n| schedule.due(n)).take_while(|due| *due < second);
             due.for_each(|due| each.record(now - due));
             assert!(tally.response == each);
             assert_eq!(tally.unanswered, each.count());
         }
         // Without end in any time that a person would wait, one by one.
-        let manner = manner(Some(1), Some(Pace::Steady(1e9)));
-        let (mut flow, mut tally) = (Flow::new(0, &manner), Tally::new());
-        flow.give_up(&manner, when(3700 * second), 3600 * second, &mut tally);
+        let profile = profile(Some(1), Some(Schedule::Steady(1e9)));
+        let (mut flow, mut tally) = (Flow::new(0, &profile), Tally::new());
+        flow.give_up(&profile, when(3700 * second), 3600 * second, &mut tally);
         assert_eq!(tally.unanswered, 3_600_000_000_000);
         assert_eq!(how_many(7, |n| n < 8), 1);
         assert_eq!(how_many(7, |n| n < 107), 100);
@@ -367,18 +351,18 @@ mod tests {
 
     #[test]
     fn a_service_time_with_a_pause_of_ours_in_it_is_left_out() {
-        let manner = manner(Some(2), Some(Pace::Steady(1000.0)));
-        let (mut flow, mut tally) = (Flow::new(0, &manner), Tally::new());
+        let profile = profile(Some(2), Some(Schedule::Steady(1000.0)));
+        let (mut flow, mut tally) = (Flow::new(0, &profile), Tally::new());
         flow.due = 3;
-        let bytes = sends(&mut flow, &manner, MILLISECOND, &mut tally);
+        let bytes = sends(&mut flow, &profile, MILLISECOND, &mut tally);
         let moment = |now, resumed| Moment { now, base: 0, resumed };
         let resumed = 900 * MILLISECOND;
         let after = moment(resumed + 1, resumed);
-        assert_eq!(flow.received(&bytes[..100], &manner, after, &mut tally), Ok(1));
-        let more = sends(&mut flow, &manner, resumed + 2, &mut tally);
+        assert_eq!(flow.received(&bytes[..100], &profile, after, &mut tally), Ok(1));
+        let more = sends(&mut flow, &profile, resumed + 2, &mut tally);
         let bytes = [&bytes[100..], &more].concat();
         let after = moment(resumed + MILLISECOND, resumed);
-        assert_eq!(flow.received(&bytes, &manner, after, &mut tally), Ok(2));
+        assert_eq!(flow.received(&bytes, &profile, after, &mut tally), Ok(2));
         // Two were under way in the pause, one was sent after it; all three were due.
         assert_eq!((tally.messages, tally.across_pauses), (3, 2));
         assert_eq!((tally.service.count(), tally.response.count()), (1, 3));
@@ -387,14 +371,14 @@ mod tests {
 
     #[test]
     fn every_wrong_byte_is_found() {
-        let manner = manner(Some(3), None);
-        let (mut flow, mut tally) = (Flow::new(7, &manner), Tally::new());
-        let bytes = sends(&mut flow, &manner, 0, &mut tally);
+        let profile = profile(Some(3), None);
+        let (mut flow, mut tally) = (Flow::new(7, &profile), Tally::new());
+        let bytes = sends(&mut flow, &profile, 0, &mut tally);
         assert_eq!(bytes.len(), 300);
         for at in 0..bytes.len() {
             let mut wrong = bytes.clone();
             wrong[at] ^= 1;
-            let Err(Mismatch(words)) = flow.received(&wrong, &manner, when(1), &mut tally) else {
+            let Err(Mismatch(words)) = flow.received(&wrong, &profile, when(1), &mut tally) else {
                 panic!("byte {at} was not seen")
             };
             assert!(words.contains(&format!("byte {at} of connection 7")), "{words}");
@@ -404,29 +388,29 @@ mod tests {
         let doubled = [&bytes[..10], &bytes[9..299]].concat();
         let more = [&bytes[..], b"x"].concat();
         for wrong in [without, doubled, more] {
-            assert!(flow.received(&wrong, &manner, when(1), &mut tally).is_err());
+            assert!(flow.received(&wrong, &profile, when(1), &mut tally).is_err());
         }
         assert_eq!(tally.messages, 0);
-        assert_eq!(flow.received(&bytes[..150], &manner, when(1), &mut tally), Ok(1));
-        assert_eq!(flow.received(&bytes[150..], &manner, when(2), &mut tally), Ok(2));
+        assert_eq!(flow.received(&bytes[..150], &profile, when(1), &mut tally), Ok(1));
+        assert_eq!(flow.received(&bytes[150..], &profile, when(2), &mut tally), Ok(2));
     }
 
     #[test]
     fn sizes_come_in_turn_and_a_new_connection_starts_afresh() {
-        let mut manner = manner(Some(1), None);
-        manner.sizes = vec![10, 1000];
-        let (mut flow, mut tally) = (Flow::new(0, &manner), Tally::new());
+        let mut profile = profile(Some(1), None);
+        profile.sizes = vec![10, 1000];
+        let (mut flow, mut tally) = (Flow::new(0, &profile), Tally::new());
         let mut lengths = Vec::new();
         for _ in 0..3 {
-            let bytes = sends(&mut flow, &manner, 0, &mut tally);
+            let bytes = sends(&mut flow, &profile, 0, &mut tally);
             lengths.push(bytes.len());
-            assert_eq!(flow.received(&bytes, &manner, when(1), &mut tally), Ok(1));
+            assert_eq!(flow.received(&bytes, &profile, when(1), &mut tally), Ok(1));
         }
         assert_eq!(lengths, [10, 1000, 10]);
-        let first = sends(&mut flow, &manner, 0, &mut tally);
-        assert_eq!((first.len(), flow.restart(&manner)), (1000, 1));
-        let bytes = sends(&mut flow, &manner, 0, &mut tally);
+        let first = sends(&mut flow, &profile, 0, &mut tally);
+        assert_eq!((first.len(), flow.restart(&profile)), (1000, 1));
+        let bytes = sends(&mut flow, &profile, 0, &mut tally);
         assert_eq!(bytes.len(), 10);
-        assert_eq!(flow.received(&bytes, &manner, when(1), &mut tally), Ok(1));
+        assert_eq!(flow.received(&bytes, &profile, when(1), &mut tally), Ok(1));
     }
 }

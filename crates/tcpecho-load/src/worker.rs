@@ -2,28 +2,28 @@
 //! run. The drivers below it move the bytes; whatever they see they tell it here.
 
 mod end;
-mod line;
-mod wire;
+mod slot;
 
 use std::{collections::VecDeque, net::SocketAddr, sync::Arc, time::Duration};
 
 use tcpecho::{Ending, Error};
 use tcpecho_os::pause::{Clocks, Pause, PauseDetector};
 
-use super::{
+use crate::{
     address::Address,
     clock,
     driver::Driver,
-    flow::{Flow, Manner, Moment},
-    news::{Link, News, Schedule, Stop},
+    flow::{Flow, Moment},
+    news::{Link, Milestones, News},
+    plan::{After, Plan, nanos},
+    profile::Profile,
+    stop::Stop,
     tally::Tally,
     watch::{Pauses, Watch},
-};
-
-pub(super) use self::{
-    line::{Line, Stage},
     wire::WireSums,
 };
+
+pub(crate) use self::slot::{ConnSlot, Stage};
 
 /// How long a flow whose connection broke waits before it makes another one.
 const PAUSE: u64 = 100_000_000;
@@ -42,34 +42,40 @@ const START_BATCH: usize = 256;
 /// meanwhile says nothing about the server.
 const PAUSED: Duration = Duration::from_millis(250);
 
-/// What becomes of a connection after its exchange.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum After {
-    /// It goes on with the next.
-    Stays,
-    /// It is reset, so that no port stays in `TIME_WAIT`, and another one made.
-    Resets,
-    /// It is closed with FIN both ways, as programs do, and another one made.
-    Closes,
+/// What all threads of a run go by.
+pub(crate) struct Rules {
+    pub(crate) profile: Profile,
+    pub(crate) address: Arc<Address>,
+    /// Addresses to connect from, taken in turn; none leaves it to the kernel.
+    pub(crate) sources: Vec<SocketAddr>,
+    pub(crate) after: After,
+    /// Whether every connection makes one exchange when it is new and is silent from then on.
+    pub(crate) idle: bool,
+    /// Connections a second and thread, while they are made at the start.
+    pub(crate) connect_rate: Option<f64>,
+    /// No byte back for so long, though one is owed, ends a connection.
+    pub(crate) timeout: u64,
+    /// How long the end may take: for answers that are under way, and then for the peers' FINs.
+    pub(crate) grace: u64,
+    /// How often counts are handed in.
+    pub(crate) interval: u64,
 }
 
-/// What all threads of a run go by.
-pub(super) struct Rules {
-    pub(super) manner: Manner,
-    pub(super) address: Arc<Address>,
-    /// Addresses to connect from, taken in turn; none leaves it to the kernel.
-    pub(super) sources: Vec<SocketAddr>,
-    pub(super) after: After,
-    /// Whether every connection makes one exchange when it is new and is silent from then on.
-    pub(super) idle: bool,
-    /// Connections a second and thread, while they are made at the start.
-    pub(super) connect_rate: Option<f64>,
-    /// No byte back for so long, though one is owed, ends a connection.
-    pub(super) timeout: u64,
-    /// How long the end may take: for answers that are under way, and then for the peers' FINs.
-    pub(super) grace: u64,
-    /// How often counts are handed in.
-    pub(super) interval: u64,
+impl Rules {
+    /// Returns the rules of a plan for so many threads.
+    pub(crate) fn new(plan: &Plan, threads: usize) -> Self {
+        Self {
+            profile: plan.profile.clone(),
+            address: Arc::new(Address::new(plan.addr)),
+            sources: plan.sources.clone(),
+            after: plan.after,
+            idle: plan.idle,
+            connect_rate: plan.connect_rate.map(|rate| rate / threads as f64),
+            timeout: nanos(plan.timeout),
+            grace: nanos(plan.grace),
+            interval: nanos(plan.interval),
+        }
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -80,40 +86,40 @@ enum Phase {
     Finishing,
 }
 
-pub(super) struct Hand<'a> {
-    pub(super) rules: &'a Rules,
-    pub(super) lines: Vec<Line>,
-    pub(super) tally: Tally,
+pub(crate) struct Worker<'a> {
+    pub(crate) rules: &'a Rules,
+    pub(crate) slots: Vec<ConnSlot>,
+    pub(crate) tally: Tally,
     phase: Phase,
-    schedule: Schedule,
+    milestones: Milestones,
     /// Messages that may still be begun.
     budget: u64,
-    /// The next request of the schedule: which message of which line, and when.
+    /// The next request of the schedule: which message of which slot, and when.
     cursor: (u64, usize),
     next_due: u64,
     /// Lines that wait before they connect again, and until when.
     waiting: VecDeque<(u64, usize)>,
     /// Lines that have a connection under way.
     connecting: usize,
-    /// The next line that has not sent its first message yet.
+    /// The next slot that has not sent its first message yet.
     starting: usize,
     /// Messages answered, lost or given up before the measured time; in the end, those that were due in it.
     requests: u64,
     pauses: PauseDetector,
     paused: Pauses,
     /// When the last pause was over.
-    pub(super) resumed: u64,
-    /// When anything last came back on any line.
+    pub(crate) resumed: u64,
+    /// When anything last came back on any slot.
     progress: u64,
     next_scan: u64,
-    pub(super) stop: &'a Stop,
+    pub(crate) stop: &'a Stop,
     wire: WireSums,
     /// Crr closes too fast to be asked at the end: one in so many is asked when it closes.
     closed: u64,
 }
 
 /// Runs one thread's part from the first connection to the last FIN.
-pub(super) fn run(
+pub(crate) fn run(
     driver: &mut impl Driver,
     rules: &Rules,
     numbers: impl Iterator<Item = u64>,
@@ -121,9 +127,9 @@ pub(super) fn run(
     link: &Link,
     stop: &Stop,
 ) -> Result<(), Error> {
-    let lines: Vec<Line> = numbers
-        .map(|number| Line {
-            flow: Flow::new(number, &rules.manner),
+    let slots: Vec<ConnSlot> = numbers
+        .map(|number| ConnSlot {
+            flow: Flow::new(number, &rules.profile),
             stage: Stage::Absent,
             handshake: None,
             socket: None,
@@ -131,12 +137,12 @@ pub(super) fn run(
             since: 0,
         })
         .collect();
-    let mut hand = Hand {
+    let mut worker = Worker {
         rules,
-        lines,
+        slots,
         tally: Tally::new(),
         phase: Phase::Connecting,
-        schedule: Schedule::default(),
+        milestones: Milestones::default(),
         budget: 0,
         cursor: (0, 0),
         next_due: u64::MAX,
@@ -154,17 +160,17 @@ pub(super) fn run(
         closed: 0,
     };
     if rules.after == After::Stays {
-        hand.connect_all(driver)?;
+        worker.connect_all(driver)?;
     }
-    let tally = Box::new(std::mem::replace(&mut hand.tally, Tally::new()));
+    let tally = Box::new(std::mem::replace(&mut worker.tally, Tally::new()));
     link.tell(News::Connected { tally });
-    let Some(schedule) = link.wait_for_go() else { return Ok(()) };
-    hand.schedule = schedule;
-    hand.measure(driver, budget, link)?;
+    let Some(milestones) = link.wait_for_go() else { return Ok(()) };
+    worker.milestones = milestones;
+    worker.measure(driver, budget, link)?;
     Ok(())
 }
 
-impl Hand<'_> {
+impl Worker<'_> {
     /// Makes the connections, no faster than asked for and than the accept queue can bear.
     fn connect_all(&mut self, driver: &mut impl Driver) -> Result<(), Error> {
         let start = clock::now();
@@ -175,19 +181,19 @@ impl Hand<'_> {
                 Some(rate) => ((now - start) as f64 / 1e9 * rate) as usize + 1,
                 None => usize::MAX,
             };
-            while made < self.lines.len().min(due) && self.connecting < CONNECTING {
+            while made < self.slots.len().min(due) && self.connecting < CONNECTING {
                 self.open(driver, made, clock::now());
                 made += 1;
             }
-            let settled = made == self.lines.len()
+            let settled = made == self.slots.len()
                 && self.connecting == 0
-                && !(self.rules.idle && self.lines.iter().any(|line| line.flow.waits()));
+                && !(self.rules.idle && self.slots.iter().any(|slot| slot.flow.waits()));
             if settled || self.stop.is_set() {
                 return Ok(());
             }
             self.scan(driver, now);
             let next = match self.rules.connect_rate {
-                Some(rate) if made < self.lines.len() => start + (made as f64 * 1e9 / rate) as u64,
+                Some(rate) if made < self.slots.len() => start + (made as f64 * 1e9 / rate) as u64,
                 _ => now + SCAN,
             };
             self.turn(driver, next.min(now + SCAN))?;
@@ -203,13 +209,13 @@ impl Hand<'_> {
         self.progress = clock::now();
         self.set_next_due();
         let mut watch = Watch::start();
-        let mut boundary = self.schedule.measure;
+        let mut boundary = self.milestones.measure;
         let (mut measuring, mut from) = (false, 0);
         let mut paused_before = Pauses::default();
         loop {
             let now = clock::now();
             self.notice_pause(now);
-            let end = now >= self.schedule.end || self.is_over(now);
+            let end = now >= self.milestones.end || self.is_over(now);
             if now >= boundary || end {
                 let tally = Box::new(std::mem::replace(&mut self.tally, Tally::new()));
                 if measuring {
@@ -223,7 +229,7 @@ impl Hand<'_> {
                     self.requests = self.settled();
                 }
                 measuring = true;
-                boundary = (boundary + self.rules.interval).max(now + 1).min(self.schedule.end);
+                boundary = (boundary + self.rules.interval).max(now + 1).min(self.milestones.end);
             }
             if end {
                 break;
@@ -240,7 +246,7 @@ impl Hand<'_> {
         let paused_in_it = self.paused.stopped_ns - paused_before.stopped_ns;
         let open = self.open_lines();
         self.fire(driver, to);
-        self.finish(driver, link, to.min(self.schedule.end))?;
+        self.finish(driver, link, to.min(self.milestones.end))?;
         let tail = Box::new(std::mem::replace(&mut self.tally, Tally::new()));
         link.tell(News::Done {
             tail,
@@ -257,7 +263,7 @@ impl Hand<'_> {
 
     /// Messages that were answered, lost or given up so far.
     fn settled(&self) -> u64 {
-        self.lines.iter().map(|line| line.flow.answered).sum()
+        self.slots.iter().map(|slot| slot.flow.answered).sum()
     }
 
     /// Lets the driver wait until then.
@@ -267,7 +273,7 @@ impl Hand<'_> {
     }
 
     /// Called with each moment that is measured: notices whether this program was paused before it.
-    pub(super) fn notice_pause(&mut self, now: u64) {
+    pub(crate) fn notice_pause(&mut self, now: u64) {
         if let Some(stopped) = self.pauses.late(Duration::from_nanos(now)) {
             self.resume(now, Pause { stopped, suspended: Duration::ZERO });
         }
@@ -280,22 +286,22 @@ impl Hand<'_> {
         self.paused.add(pause);
     }
 
-    pub(super) fn moment(&self, now: u64) -> Moment {
-        Moment { now, base: self.schedule.base, resumed: self.resumed }
+    pub(crate) fn moment(&self, now: u64) -> Moment {
+        Moment { now, base: self.milestones.base, resumed: self.resumed }
     }
 
     fn open_lines(&self) -> u64 {
-        let open = |line: &&Line| matches!(line.stage, Stage::Open | Stage::Shut);
-        self.lines.iter().filter(open).count() as u64
+        let open = |slot: &&ConnSlot| matches!(slot.stage, Stage::Open | Stage::Shut);
+        self.slots.iter().filter(open).count() as u64
     }
 
     fn wait_for_start(&mut self, driver: &mut impl Driver) -> Result<(), Error> {
         loop {
             let now = clock::now();
-            if now >= self.schedule.base || self.stop.is_set() {
+            if now >= self.milestones.base || self.stop.is_set() {
                 return Ok(());
             }
-            self.turn(driver, self.schedule.base)?;
+            self.turn(driver, self.milestones.base)?;
         }
     }
 
@@ -305,7 +311,7 @@ impl Hand<'_> {
             return true;
         }
         if self.budget == 0 && !self.rules.idle {
-            return !self.lines.iter().any(|line| line.flow.waits());
+            return !self.slots.iter().any(|slot| slot.flow.waits());
         }
         self.has_stalled(now)
     }
@@ -314,25 +320,25 @@ impl Hand<'_> {
     /// connection and the one after it have been given up.
     fn has_stalled(&self, now: u64) -> bool {
         now.saturating_sub(self.progress) > self.rules.timeout.saturating_mul(2) + PAUSE
-            && self.lines.iter().any(|line| line.flow.waits() || line.stage != Stage::Open)
+            && self.slots.iter().any(|slot| slot.flow.waits() || slot.stage != Stage::Open)
             && !self.rules.idle
-            && (self.rules.manner.pace.is_none()
-                || self.lines.iter().any(|line| line.flow.due > line.flow.answered))
+            && (self.rules.profile.schedule.is_none()
+                || self.slots.iter().any(|slot| slot.flow.due > slot.flow.answered))
     }
 
     fn next_moment(&self, now: u64, boundary: u64) -> u64 {
         let retry = self.waiting.front().map_or(u64::MAX, |(until, _)| *until);
-        let next = boundary.min(self.schedule.end).min(retry).min(self.next_scan);
+        let next = boundary.min(self.milestones.end).min(retry).min(self.next_scan);
         // What is due next may not be due before the answers of others have been seen to.
-        let starting = self.starting < self.lines.len();
+        let starting = self.starting < self.slots.len();
         let due = if starting || self.next_due <= now + SPIN { now } else { self.next_due };
         next.min(due)
     }
 
-    /// Lets the next lines send their first message. A batch at a time: answers are taken in between, and
+    /// Lets the next slots send their first message. A batch at a time: answers are taken in between, and
     /// the clock is looked at.
     fn start_some(&mut self, driver: &mut impl Driver) {
-        let end = self.lines.len().min(self.starting + START_BATCH);
+        let end = self.slots.len().min(self.starting + START_BATCH);
         for index in self.starting..end {
             self.advance(driver, index, clock::now());
         }
@@ -341,23 +347,25 @@ impl Hand<'_> {
 
     fn set_next_due(&mut self) {
         let (message, index) = self.cursor;
-        let due =
-            self.lines.get(index).and_then(|line| self.rules.manner.due(line.flow.number, message));
-        self.next_due = due.map_or(u64::MAX, |due| self.schedule.base.saturating_add(due));
+        let due = self
+            .slots
+            .get(index)
+            .and_then(|slot| self.rules.profile.due(slot.flow.number, message));
+        self.next_due = due.map_or(u64::MAX, |due| self.milestones.base.saturating_add(due));
     }
 
-    /// Lets the lines know of requests that have become due, a batch at most; what is left then is
+    /// Lets the slots know of requests that have become due, a batch at most; what is left then is
     /// due in the next pass.
     fn fire(&mut self, driver: &mut impl Driver, now: u64) {
         for _ in 0..BATCH {
-            if self.next_due > now || self.next_due >= self.schedule.end {
+            if self.next_due > now || self.next_due >= self.milestones.end {
                 return;
             }
             let index = self.cursor.1;
             self.tally.note_late(now - self.next_due);
-            self.lines[index].flow.due += 1;
+            self.slots[index].flow.due += 1;
             self.cursor.1 += 1;
-            if self.cursor.1 == self.lines.len() {
+            if self.cursor.1 == self.slots.len() {
                 self.cursor = (self.cursor.0 + 1, 0);
             }
             self.set_next_due();
@@ -389,13 +397,13 @@ impl Hand<'_> {
         }
         let timeout = self.rules.timeout;
         self.next_scan = now + SCAN.min(timeout / 4).max(1_000_000);
-        for index in 0..self.lines.len() {
-            let line = &self.lines[index];
+        for index in 0..self.slots.len() {
+            let slot = &self.slots[index];
             let (connecting, open) =
-                (line.stage == Stage::Connecting, line.stage == Stage::Open && line.flow.waits());
-            let shut = line.stage == Stage::Shut;
-            let addr = line.addr;
-            let since = if connecting { line.since } else { line.flow.progress };
+                (slot.stage == Stage::Connecting, slot.stage == Stage::Open && slot.flow.waits());
+            let shut = slot.stage == Stage::Shut;
+            let addr = slot.addr;
+            let since = if connecting { slot.since } else { slot.flow.progress };
             let since = since.max(self.resumed);
             let waited = Duration::from_nanos(now.saturating_sub(since));
             if now.saturating_sub(since) <= timeout {
@@ -406,7 +414,7 @@ impl Hand<'_> {
                     format!("connect {addr}: no answer within {}", tcpecho::show_duration(waited))
                 });
             } else if open || shut {
-                let owed = line.flow.owed();
+                let owed = slot.flow.owed();
                 self.ended(driver, index, Ending::GaveUp, || {
                     format!(
                         "recv {addr}: nothing came for {}; {owed} bytes are owed",

@@ -13,15 +13,15 @@ use rustix::{
 };
 use tcpecho::{ConnectOptions, Ending, Handshake, Progress, words};
 
-use super::{After, Hand, PAUSE, Phase};
-use crate::bench::{
+use super::{After, PAUSE, Phase, Worker};
+use crate::{
     clock,
     driver::Driver,
     flow::{Flow, Mismatch},
 };
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(in crate::bench) enum Stage {
+pub(crate) enum Stage {
     /// No socket.
     Absent,
     Connecting,
@@ -31,31 +31,31 @@ pub(in crate::bench) enum Stage {
 }
 
 /// A flow and its present socket.
-pub(in crate::bench) struct Line {
-    pub(in crate::bench) flow: Flow,
-    pub(in crate::bench) stage: Stage,
+pub(crate) struct ConnSlot {
+    pub(crate) flow: Flow,
+    pub(crate) stage: Stage,
     /// Until there is a connection.
-    pub(super) handshake: Option<Handshake>,
-    pub(in crate::bench) socket: Option<Rc<OwnedFd>>,
+    pub(crate) handshake: Option<Handshake>,
+    pub(crate) socket: Option<Rc<OwnedFd>>,
     /// Where its present connection goes.
-    pub(super) addr: SocketAddr,
+    pub(crate) addr: SocketAddr,
     /// When its present connection was begun.
-    pub(super) since: u64,
+    pub(crate) since: u64,
 }
 
-impl Hand<'_> {
-    /// Begins and sends what the line may.
-    pub(in crate::bench) fn advance(&mut self, driver: &mut impl Driver, index: usize, now: u64) {
+impl Worker<'_> {
+    /// Begins and sends what the slot may.
+    pub(crate) fn advance(&mut self, driver: &mut impl Driver, index: usize, now: u64) {
         // What was due in time may still be sent when the time is over.
-        let late = self.phase == Phase::Draining && self.rules.manner.pace.is_some();
+        let late = self.phase == Phase::Draining && self.rules.profile.schedule.is_some();
         if self.phase != Phase::Running && !late {
             return;
         }
-        let line = &mut self.lines[index];
-        match line.stage {
+        let slot = &mut self.slots[index];
+        match slot.stage {
             Stage::Open => {
-                line.flow.begin(&self.rules.manner, now, &mut self.budget);
-                if line.flow.ready(&self.rules.manner) > 0 {
+                slot.flow.begin(&self.rules.profile, now, &mut self.budget);
+                if slot.flow.ready(&self.rules.profile) > 0 {
                     driver.push(self, index, now);
                 }
             }
@@ -63,9 +63,9 @@ impl Hand<'_> {
                 if self.waiting.iter().any(|(_, other)| *other == index) {
                     return;
                 }
-                let before = line.flow.begun;
-                line.flow.begin(&self.rules.manner, now, &mut self.budget);
-                if line.flow.begun > before {
+                let before = slot.flow.begun;
+                slot.flow.begin(&self.rules.profile, now, &mut self.budget);
+                if slot.flow.begun > before {
                     self.open(driver, index, now);
                 }
             }
@@ -73,39 +73,39 @@ impl Hand<'_> {
         }
     }
 
-    /// Whether the line has anything to send, as far as it has been begun.
-    pub(in crate::bench) fn ready(&self, index: usize) -> usize {
-        let line = &self.lines[index];
-        let stream = self.rules.manner.depth.is_none();
-        match line.stage {
+    /// Whether the slot has anything to send, as far as it has been begun.
+    pub(crate) fn ready(&self, index: usize) -> usize {
+        let slot = &self.slots[index];
+        let stream = self.rules.profile.depth.is_none();
+        match slot.stage {
             Stage::Open if !stream || self.phase == Phase::Running => {
-                line.flow.ready(&self.rules.manner)
+                slot.flow.ready(&self.rules.profile)
             }
             _ => 0,
         }
     }
 
-    /// Makes the line's next connection.
-    pub(super) fn open(&mut self, driver: &mut impl Driver, index: usize, now: u64) {
-        let number = self.lines[index].flow.number;
+    /// Makes the slot's next connection.
+    pub(crate) fn open(&mut self, driver: &mut impl Driver, index: usize, now: u64) {
+        let number = self.slots[index].flow.number;
         let sources = &self.rules.sources;
         let source = sources.get(number as usize % sources.len().max(1)).copied();
         let addr = self.rules.address.get();
-        let line = &mut self.lines[index];
-        line.addr = addr;
-        line.since = now;
+        let slot = &mut self.slots[index];
+        slot.addr = addr;
+        slot.since = now;
         let options = ConnectOptions { source, evidence: false, ..ConnectOptions::default() };
         match Handshake::start(addr, &options) {
             Ok(handshake) => {
-                line.stage = Stage::Connecting;
+                slot.stage = Stage::Connecting;
                 self.connecting += 1;
                 // On loopback connect(2) mostly returns with the connection.
                 if handshake.is_established() {
-                    line.handshake = Some(handshake);
+                    slot.handshake = Some(handshake);
                     return self.look_at_handshake(driver, index);
                 }
                 let watched = driver.watch(index, handshake.as_fd());
-                line.handshake = Some(handshake);
+                slot.handshake = Some(handshake);
                 if let Err(errno) = watched {
                     self.broke(driver, index, "epoll_ctl", errno);
                 }
@@ -116,20 +116,20 @@ impl Hand<'_> {
         }
     }
 
-    /// Takes the result of the line's handshake, if there is one.
-    pub(in crate::bench) fn look_at_handshake(&mut self, driver: &mut impl Driver, index: usize) {
-        let line = &mut self.lines[index];
-        let Some(handshake) = line.handshake.take() else { return };
+    /// Takes the result of the slot's handshake, if there is one.
+    pub(crate) fn look_at_handshake(&mut self, driver: &mut impl Driver, index: usize) {
+        let slot = &mut self.slots[index];
+        let Some(handshake) = slot.handshake.take() else { return };
         let watched = !handshake.is_established();
         match handshake.on_ready(Instant::now()) {
-            Progress::Pending(handshake) => line.handshake = Some(handshake),
+            Progress::Pending(handshake) => slot.handshake = Some(handshake),
             Progress::Failed(failed) => {
                 self.ended(driver, index, failed.ending, || failed.error.to_string());
             }
             Progress::Connected(connection) => {
                 let socket = Rc::new(OwnedFd::from(connection));
                 let begun = driver.begin(index, &socket, watched);
-                line.socket = Some(socket);
+                slot.socket = Some(socket);
                 match begun {
                     Ok(()) => self.connected(driver, index, clock::now()),
                     Err(errno) => self.broke(driver, index, "epoll_ctl", errno),
@@ -141,15 +141,15 @@ impl Hand<'_> {
     /// There is a connection.
     fn connected(&mut self, driver: &mut impl Driver, index: usize, now: u64) {
         self.notice_pause(now);
-        let line = &mut self.lines[index];
-        line.stage = Stage::Open;
+        let slot = &mut self.slots[index];
+        slot.stage = Stage::Open;
         self.connecting -= 1;
         self.tally.connections += 1;
-        if line.since >= self.resumed {
-            self.tally.connect.record(now - line.since);
+        if slot.since >= self.resumed {
+            self.tally.connect.record(now - slot.since);
         }
         if self.rules.idle {
-            line.flow.begin(&self.rules.manner, now, &mut 1);
+            slot.flow.begin(&self.rules.profile, now, &mut 1);
         } else if self.rules.after == After::Stays {
             self.advance(driver, index, now);
             return;
@@ -159,22 +159,17 @@ impl Hand<'_> {
         }
     }
 
-    /// Takes note of bytes that came back; what follows from it is [`Hand::follow_up`]'s, once the
+    /// Takes note of bytes that came back; what follows from it is [`Worker::follow_up`]'s, once the
     /// driver has its buffer back.
-    pub(in crate::bench) fn take(
-        &mut self,
-        index: usize,
-        back: &[u8],
-        now: u64,
-    ) -> Result<u64, Mismatch> {
+    pub(crate) fn take(&mut self, index: usize, back: &[u8], now: u64) -> Result<u64, Mismatch> {
         self.notice_pause(now);
         self.progress = now;
         let moment = self.moment(now);
-        self.lines[index].flow.received(back, &self.rules.manner, moment, &mut self.tally)
+        self.slots[index].flow.received(back, &self.rules.profile, moment, &mut self.tally)
     }
 
     /// What follows from bytes that came back.
-    pub(in crate::bench) fn follow_up(
+    pub(crate) fn follow_up(
         &mut self,
         driver: &mut impl Driver,
         index: usize,
@@ -198,10 +193,10 @@ impl Hand<'_> {
         self.advance(driver, index, now);
     }
 
-    pub(super) fn shut(&mut self, driver: &mut impl Driver, index: usize) {
-        let line = &mut self.lines[index];
-        line.stage = Stage::Shut;
-        let failed = line
+    pub(crate) fn shut(&mut self, driver: &mut impl Driver, index: usize) {
+        let slot = &mut self.slots[index];
+        slot.stage = Stage::Shut;
+        let failed = slot
             .socket
             .as_ref()
             .and_then(|socket| rustix::net::shutdown(socket, Shutdown::Write).err());
@@ -211,42 +206,37 @@ impl Hand<'_> {
     }
 
     /// The peer's FIN came.
-    pub(in crate::bench) fn end_of_file(
-        &mut self,
-        driver: &mut impl Driver,
-        index: usize,
-        now: u64,
-    ) {
-        if self.lines[index].stage == Stage::Shut {
+    pub(crate) fn end_of_file(&mut self, driver: &mut impl Driver, index: usize, now: u64) {
+        if self.slots[index].stage == Stage::Shut {
             self.tally.ended(Ending::Finished, String::new);
             self.close(driver, index, false);
             return self.advance(driver, index, now);
         }
-        let Flow { sent, received, .. } = self.lines[index].flow;
-        let addr = self.lines[index].addr;
+        let Flow { sent, received, .. } = self.slots[index].flow;
+        let addr = self.slots[index].addr;
         self.ended(driver, index, Ending::ClosedEarly, || match sent {
             0 => format!("recv {addr}: end of file; nothing had been sent"),
             _ => format!("recv {addr}: end of file; {received} of {sent} bytes had come back"),
         });
     }
 
-    /// A call on the line's socket failed.
-    pub(in crate::bench) fn broke(
+    /// A call on the slot's socket failed.
+    pub(crate) fn broke(
         &mut self,
         driver: &mut impl Driver,
         index: usize,
         op: &'static str,
         errno: Errno,
     ) {
-        let connecting = self.lines[index].stage == Stage::Connecting;
+        let connecting = self.slots[index].stage == Stage::Connecting;
         let ending =
             if connecting { Ending::of_connect(errno) } else { Ending::of_established(errno) };
-        let addr = self.lines[index].addr;
+        let addr = self.slots[index].addr;
         self.ended(driver, index, ending, || format!("{op} {addr}: {}", words(errno)));
     }
 
     /// The connection is over before its time; another one is made after a pause.
-    pub(super) fn ended(
+    pub(crate) fn ended(
         &mut self,
         driver: &mut impl Driver,
         index: usize,
@@ -261,17 +251,17 @@ impl Hand<'_> {
         }
     }
 
-    /// Lets go of the line's socket. What was under way on it is lost, and counted.
-    pub(super) fn close(&mut self, driver: &mut impl Driver, index: usize, reset: bool) {
-        let line = &mut self.lines[index];
-        if line.stage == Stage::Connecting {
+    /// Lets go of the slot's socket. What was under way on it is lost, and counted.
+    pub(crate) fn close(&mut self, driver: &mut impl Driver, index: usize, reset: bool) {
+        let slot = &mut self.slots[index];
+        if slot.stage == Stage::Connecting {
             self.connecting -= 1;
         }
-        line.stage = Stage::Absent;
-        self.tally.lost_bytes += line.flow.owed();
-        self.tally.lost += line.flow.restart(&self.rules.manner);
-        line.handshake = None;
-        let Some(socket) = line.socket.take() else { return };
+        slot.stage = Stage::Absent;
+        self.tally.lost_bytes += slot.flow.owed();
+        self.tally.lost += slot.flow.restart(&self.rules.profile);
+        slot.handshake = None;
+        let Some(socket) = slot.socket.take() else { return };
         if self.rules.after != After::Stays {
             self.closed += 1;
             if self.closed.is_multiple_of(64) {

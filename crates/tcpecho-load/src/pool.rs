@@ -8,115 +8,57 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use nix::sys::signal::Signal;
 use rustix::{
     event::{PollFd, PollFlags, poll},
     io::Errno,
     thread::{CpuSet, sched_setaffinity},
 };
-use tcpecho::{Endpoint, Error, Family, words};
+use tcpecho::{Error, words};
 
-use super::{
+use crate::{
     address::Resolver,
     clock,
-    driver::{Choice, epoll::Epoll, uring::Uring},
-    hand::{self, Rules, WireSums},
-    news::{Bell, Link, News, Schedule, Stop},
+    driver::{DriverChoice, epoll::Epoll, uring::Uring},
+    interrupt::{Interrupt, Stopping},
+    news::{Link, Milestones, News},
+    outcome::{Event, Interval, Outcome},
+    plan::{Plan, nanos},
+    stop::{Bell, Stop},
     tally::Tally,
-    watch::{ClientUse, Pauses},
+    worker::{self, Rules},
 };
-use crate::signals::Signals;
 
 /// Between the last connection and the first request: the threads are told in this time.
 const LEAD: u64 = 5_000_000;
 /// How often the main thread looks up when nothing happens.
 const GLANCE: u64 = 100_000_000;
 
-/// What a run is to do.
-pub(super) struct Load {
-    pub(super) rules: Rules,
-    /// The flows of each thread, by their numbers in the whole run.
-    pub(super) threads: Vec<Vec<u64>>,
-    /// Messages of each thread.
-    pub(super) budgets: Vec<u64>,
-    /// Processors of the threads, taken in turn; none leaves it to the kernel.
-    pub(super) cpus: Vec<usize>,
-    /// Whether the user chose them: then a thread that may not run there is an error.
-    pub(super) cpus_chosen: bool,
-    /// The server's name, where it was given by name.
-    pub(super) name: Option<(Endpoint, Family)>,
-    pub(super) driver: Choice,
-    pub(super) warmup: u64,
-    pub(super) duration: u64,
-    /// When to begin, for runs of several machines.
-    pub(super) start_at: Option<SystemTime>,
-}
-
-/// A stretch of the measured time, all threads together.
-pub(super) struct Interval {
-    /// Nanoseconds from the start of the measured time.
-    pub(super) from: u64,
-    pub(super) to: u64,
-    pub(super) tally: Tally,
-}
-
-/// What a run tells while it goes on.
-pub(super) enum Event<'a> {
-    /// The measured time begins.
-    Begin,
-    /// Nine tenths of it are over.
-    Held,
-    Interval(&'a Interval),
-    /// What came after the measured time: answers that were under way, and what never came.
-    Tail(&'a Interval),
-    /// It is over, the connections may not be.
-    End,
-    /// Nothing new; nanoseconds of the measured time that are over, negative before it begins.
-    Glance(i64),
-}
-
-/// What came of a run.
-pub(super) struct Outcome {
-    /// Seconds that were measured.
-    pub(super) seconds: f64,
-    pub(super) started: SystemTime,
-    /// What making the connections came to.
-    pub(super) connecting: Tally,
-    pub(super) total: Tally,
-    pub(super) wire: WireSums,
-    pub(super) client: Vec<ClientUse>,
-    /// Connections there were at the end.
-    pub(super) open: u64,
-    pub(super) stopped: Option<Signal>,
-    /// Connections that were established, from the first to the last moment of the run.
-    pub(super) made: u64,
-    /// Messages that were due in the measured time: answered in it or after it, lost, or unanswered.
-    pub(super) requests: u64,
-    /// Messages answered after the measured time.
-    pub(super) late: u64,
-    pub(super) paused: Pauses,
-    /// How long after --start-at it began.
-    pub(super) behind: Option<Duration>,
-    /// What else a reader must know.
-    pub(super) notes: Vec<String>,
-}
-
-/// Runs the load to its end, or to a signal.
-pub(super) fn run(
-    load: &Load,
-    signals: &Signals,
+/// Runs a load to its end, or until it is interrupted.
+///
+/// Blocks the calling thread, which calls `observe` with what happens. The worker threads have ended when it
+/// returns.
+///
+/// # Errors
+/// A thread, an event loop or a processor that the plan requires is not available. What happens to connections
+/// is counted in the outcome and is not an error.
+pub fn run(
+    plan: &Plan,
+    interrupt: &dyn Interrupt,
     observe: &mut dyn FnMut(Event),
 ) -> Result<Outcome, Error> {
     let (stop, bell) = (Stop::new()?, Arc::new(Bell::new()?));
     let (sender, news) = mpsc::channel();
+    let shares = plan.shares();
+    let rules = Rules::new(plan, shares.len());
     thread::scope(|scope| {
         let mut goes = Vec::new();
-        for (thread, numbers) in load.threads.iter().enumerate() {
+        for (thread, numbers) in shares.iter().enumerate() {
             let (go, gone) = mpsc::channel();
             let link = Link { thread, news: sender.clone(), bell: Arc::clone(&bell), go: gone };
-            let stop = &stop;
+            let budget = plan.budget(thread, shares.len());
+            let (rules, stop) = (&rules, &stop);
             let builder = thread::Builder::new().name(format!("load-{thread}"));
-            let work = move || work(load, numbers, &link, stop);
+            let work = move || work(plan, rules, numbers, budget, &link, stop);
             if let Err(error) = builder.spawn_scoped(scope, work) {
                 stop.set();
                 let errno = Errno::from_io_error(&error).unwrap_or(Errno::AGAIN);
@@ -125,16 +67,16 @@ pub(super) fn run(
             goes.push(go);
         }
         drop(sender);
-        let chief = Chief {
-            load,
-            signals,
+        let pool = WorkerPool {
+            plan,
+            interrupt,
             stop: &stop,
             bell: &bell,
             news,
             goes,
-            schedule: None,
+            milestones: None,
             connected: 0,
-            pending: load.threads.iter().map(|_| VecDeque::new()).collect(),
+            pending: shares.iter().map(|_| VecDeque::new()).collect(),
             handed: 0,
             done: 0,
             windows: Vec::new(),
@@ -142,64 +84,50 @@ pub(super) fn run(
             begun: false,
             held: false,
             ended: false,
-            resolver: Resolver::new(&load.rules.address, load.name.clone()),
-            outcome: Outcome {
-                seconds: 0.0,
-                started: SystemTime::now(),
-                connecting: Tally::new(),
-                total: Tally::new(),
-                wire: WireSums::default(),
-                client: Vec::new(),
-                open: 0,
-                stopped: None,
-                made: 0,
-                requests: 0,
-                late: 0,
-                paused: Pauses::default(),
-                behind: None,
-                notes: Vec::new(),
-            },
+            resolver: Resolver::new(&rules.address, plan.name.clone()),
+            outcome: Outcome::new(shares.len()),
         };
-        let outcome = chief.lead(observe);
-        // Whoever is still at work after a failure ends.
+        let outcome = pool.lead(observe);
+        // After a failure the other workers end, too.
         stop.set();
         outcome
     })
 }
 
-fn work(load: &Load, numbers: &[u64], link: &Link, stop: &Stop) {
-    if !load.cpus.is_empty() {
+/// A worker thread.
+fn work(plan: &Plan, rules: &Rules, numbers: &[u64], budget: u64, link: &Link, stop: &Stop) {
+    if !plan.cpus.is_empty() {
         let mut set = CpuSet::new();
-        set.set(load.cpus[link.thread % load.cpus.len()]);
+        set.set(plan.cpus[link.thread % plan.cpus.len()]);
         match sched_setaffinity(None, &set) {
             Ok(()) => {}
-            Err(errno) if load.cpus_chosen => {
-                return link.tell(News::Failed(Error::new("sched_setaffinity (--cpu)", errno)));
+            Err(errno) if plan.cpus_required => {
+                return link.tell(News::Failed(Error::new("sched_setaffinity", errno)));
             }
             Err(errno) => link.tell(News::Unpinned(errno)),
         }
     }
-    let budget = load.budgets.get(link.thread).copied().unwrap_or(u64::MAX);
-    let (rules, flows) = (&load.rules, numbers.iter().copied());
-    let outcome = match load.driver {
-        Choice::Uring => Uring::new(numbers.len(), stop)
-            .and_then(|mut driver| hand::run(&mut driver, rules, flows, budget, link, stop)),
-        Choice::Epoll | Choice::Auto => Epoll::new(numbers.len(), stop)
-            .and_then(|mut driver| hand::run(&mut driver, rules, flows, budget, link, stop)),
+    let flows = numbers.iter().copied();
+    let outcome = match plan.driver {
+        DriverChoice::Uring => Uring::new(numbers.len(), stop)
+            .and_then(|mut driver| worker::run(&mut driver, rules, flows, budget, link, stop)),
+        DriverChoice::Epoll | DriverChoice::Auto => Epoll::new(numbers.len(), stop)
+            .and_then(|mut driver| worker::run(&mut driver, rules, flows, budget, link, stop)),
     };
     if let Err(error) = outcome {
         link.tell(News::Failed(error));
     }
 }
 
-struct Chief<'a> {
-    load: &'a Load,
-    signals: &'a Signals,
+/// The workers of a run, led by the thread that called [`run`].
+struct WorkerPool<'a> {
+    plan: &'a Plan,
+    interrupt: &'a dyn Interrupt,
     stop: &'a Stop,
     bell: &'a Bell,
     news: mpsc::Receiver<(usize, News)>,
-    goes: Vec<mpsc::Sender<Schedule>>,
-    schedule: Option<Schedule>,
+    goes: Vec<mpsc::Sender<Milestones>>,
+    milestones: Option<Milestones>,
     connected: usize,
     /// Intervals that not all threads have handed in yet.
     pending: Vec<VecDeque<(u64, Box<Tally>)>>,
@@ -215,14 +143,13 @@ struct Chief<'a> {
     outcome: Outcome,
 }
 
-impl Chief<'_> {
+impl WorkerPool<'_> {
     fn lead(mut self, observe: &mut dyn FnMut(Event)) -> Result<Outcome, Error> {
-        while self.done < self.load.threads.len() {
+        while self.done < self.goes.len() {
             self.wait();
-            if let Some(signal) = self.signals.next() {
-                let is_second = self.outcome.stopped.replace(signal).is_some();
-                // For nobody to read, nothing is waited for.
-                if is_second || signal == Signal::SIGPIPE {
+            if let Some(stopping) = self.interrupt.poll() {
+                self.outcome.interrupted = true;
+                if stopping == Stopping::AtOnce {
                     self.stop.set_at_once();
                 }
                 self.end(observe);
@@ -249,16 +176,17 @@ impl Chief<'_> {
 
     fn wait(&self) {
         let now = clock::now();
-        let next = self.schedule.map_or(u64::MAX, |schedule| match self {
-            Chief { begun: false, .. } => schedule.measure,
-            Chief { held: false, .. } => held_at(&schedule),
-            Chief { ended: false, .. } => schedule.end,
+        let next = self.milestones.map_or(u64::MAX, |milestones| match self {
+            WorkerPool { begun: false, .. } => milestones.measure,
+            WorkerPool { held: false, .. } => held_at(&milestones),
+            WorkerPool { ended: false, .. } => milestones.end,
             _ => u64::MAX,
         });
         let timeout = clock::until(now, next.min(now + GLANCE));
-        let (signals, bell) = (self.signals.as_fd(), self.bell.as_fd());
-        let mut watched = [PollFd::new(&signals, PollFlags::IN), PollFd::new(&bell, PollFlags::IN)];
-        // Whatever it says, the queues are looked at next.
+        let mut watched = vec![PollFd::from_borrowed_fd(self.bell.as_fd(), PollFlags::IN)];
+        let interrupt = self.interrupt.descriptor();
+        watched.extend(interrupt.map(|fd| PollFd::from_borrowed_fd(fd, PollFlags::IN)));
+        // The queues are looked at next, whatever it returns.
         let _ = poll(&mut watched, Some(&timeout));
     }
 
@@ -273,7 +201,7 @@ impl Chief<'_> {
                 self.connected += 1;
                 self.outcome.made += tally.connections;
                 self.outcome.connecting.add(&tally);
-                if self.connected == self.load.threads.len() {
+                if self.connected == self.goes.len() {
                     self.go();
                 }
             }
@@ -300,8 +228,8 @@ impl Chief<'_> {
             }
             News::Drained => {
                 self.end(observe);
-                if let (Some(go), Some(schedule)) = (self.goes.get(thread), self.schedule) {
-                    let _ = go.send(schedule);
+                if let (Some(go), Some(milestones)) = (self.goes.get(thread), self.milestones) {
+                    let _ = go.send(milestones);
                 }
             }
             News::Done { tail, wire, client, open, window, requests, paused } => {
@@ -324,7 +252,7 @@ impl Chief<'_> {
 
     fn go(&mut self) {
         let now = clock::now() + LEAD;
-        let base = match self.load.start_at.map(clock::moment_of) {
+        let base = match self.plan.start_at.map(clock::moment_of) {
             Some(wanted) => {
                 self.outcome.behind =
                     now.checked_sub(wanted).filter(|late| *late > 0).map(Duration::from_nanos);
@@ -332,23 +260,23 @@ impl Chief<'_> {
             }
             None => now,
         };
-        let measure = base.saturating_add(self.load.warmup);
-        let end = measure.saturating_add(self.load.duration);
-        let schedule = Schedule { base, measure, end };
+        let measure = base.saturating_add(nanos(self.plan.warmup));
+        let end = measure.saturating_add(self.plan.length());
+        let milestones = Milestones { base, measure, end };
         for go in &self.goes {
             // A thread that is gone has said why.
-            let _ = go.send(schedule);
+            let _ = go.send(milestones);
         }
-        self.schedule = Some(schedule);
+        self.milestones = Some(milestones);
     }
 
     fn hand_on(&mut self, observe: &mut dyn FnMut(Event)) {
-        let Some(schedule) = self.schedule else { return };
+        let Some(milestones) = self.milestones else { return };
         let (mut tally, mut to) = (Tally::new(), 0);
         for queue in &mut self.pending {
             if let Some((at, part)) = queue.pop_front() {
                 tally.add(&part);
-                to = to.max(at.saturating_sub(schedule.measure));
+                to = to.max(at.saturating_sub(milestones.measure));
             }
         }
         self.outcome.total.add(&tally);
@@ -360,18 +288,18 @@ impl Chief<'_> {
     fn look_at_the_clock(&mut self, observe: &mut dyn FnMut(Event)) {
         let now = clock::now();
         self.resolver.look(now);
-        let Some(schedule) = self.schedule else { return observe(Event::Glance(i64::MIN)) };
-        if now >= schedule.measure {
+        let Some(milestones) = self.milestones else { return observe(Event::Glance(i64::MIN)) };
+        if now >= milestones.measure {
             self.begin(observe);
         }
-        if now >= held_at(&schedule) {
+        if now >= held_at(&milestones) {
             self.hold(observe);
         }
-        if now >= schedule.end {
+        if now >= milestones.end {
             self.end(observe);
         }
         if !self.ended {
-            observe(Event::Glance(now as i64 - schedule.measure as i64));
+            observe(Event::Glance(now as i64 - milestones.measure as i64));
         }
     }
 
@@ -390,7 +318,7 @@ impl Chief<'_> {
 
     /// The threads may be done before this one has looked at the clock; their connections are still there.
     fn end(&mut self, observe: &mut dyn FnMut(Event)) {
-        let measured = self.schedule.is_some_and(|schedule| clock::now() >= schedule.measure);
+        let measured = self.milestones.is_some_and(|milestones| clock::now() >= milestones.measure);
         if measured && !self.ended {
             self.begin(observe);
             self.hold(observe);
@@ -401,6 +329,6 @@ impl Chief<'_> {
 }
 
 /// When nine tenths of the measured time are over.
-fn held_at(schedule: &Schedule) -> u64 {
-    schedule.measure.saturating_add((schedule.end - schedule.measure) / 10 * 9)
+fn held_at(milestones: &Milestones) -> u64 {
+    milestones.measure.saturating_add((milestones.end - milestones.measure) / 10 * 9)
 }

@@ -21,18 +21,18 @@ const REPORTED: usize = 8;
 
 /// The address of a run's server, shared by its threads.
 #[derive(Debug)]
-pub(super) struct Address {
+pub(crate) struct Address {
     current: Mutex<SocketAddr>,
     /// A connection failed since the name was last resolved.
     doubted: AtomicBool,
 }
 
 impl Address {
-    pub(super) fn new(addr: SocketAddr) -> Self {
+    pub(crate) fn new(addr: SocketAddr) -> Self {
         Self { current: Mutex::new(addr), doubted: AtomicBool::new(false) }
     }
 
-    pub(super) fn get(&self) -> SocketAddr {
+    pub(crate) fn get(&self) -> SocketAddr {
         *self.current.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -41,13 +41,13 @@ impl Address {
     }
 
     /// A connection to it failed, or one broke.
-    pub(super) fn doubt(&self) {
+    pub(crate) fn doubt(&self) {
         self.doubted.store(true, Relaxed);
     }
 }
 
 /// Resolves the name of a run's server again when a connection failed.
-pub(super) struct Resolver {
+pub(crate) struct Resolver {
     address: Arc<Address>,
     /// None where the server was given as an address.
     name: Option<(Endpoint, Family)>,
@@ -59,7 +59,7 @@ pub(super) struct Resolver {
 }
 
 impl Resolver {
-    pub(super) fn new(address: &Arc<Address>, name: Option<(Endpoint, Family)>) -> Self {
+    pub(crate) fn new(address: &Arc<Address>, name: Option<(Endpoint, Family)>) -> Self {
         Self {
             known: address.get(),
             address: Arc::clone(address),
@@ -72,7 +72,7 @@ impl Resolver {
 
     /// Starts a resolution if one is wanted and due. It runs in a thread of its own, because
     /// getaddrinfo(3) may take as long as it likes.
-    pub(super) fn look(&mut self, now: u64) {
+    pub(crate) fn look(&mut self, now: u64) {
         self.note_move();
         let Some((endpoint, family)) = &self.name else { return };
         if now < self.next || self.running.load(Relaxed) {
@@ -107,7 +107,7 @@ impl Resolver {
     }
 
     /// A sentence for each move that was seen.
-    pub(super) fn notes(mut self) -> Vec<String> {
+    pub(crate) fn notes(mut self) -> Vec<String> {
         self.note_move();
         let Some((endpoint, _)) = &self.name else { return Vec::new() };
         let host = endpoint.host.escape_debug().to_string();

@@ -4,16 +4,16 @@ use std::time::Duration;
 
 use tcpecho::{Ending, Error};
 
-use super::{After, Hand, Line, Phase, Stage};
-use crate::bench::{
+use super::{After, ConnSlot, Phase, Stage, Worker};
+use crate::{
     clock,
     driver::Driver,
     news::{Link, News},
 };
 
-impl Hand<'_> {
+impl Worker<'_> {
     /// After the measured time: nothing new is sent, what is owed is waited for, then FIN both ways.
-    pub(super) fn finish(
+    pub(crate) fn finish(
         &mut self,
         driver: &mut impl Driver,
         link: &Link,
@@ -23,25 +23,25 @@ impl Hand<'_> {
         self.phase = Phase::Draining;
         let grace = self.rules.grace.min(self.rules.timeout);
         let stays = self.rules.after == After::Stays;
-        self.turn_until(driver, grace, |line| match line.stage {
-            Stage::Absent => stays || line.flow.due <= line.flow.answered,
-            Stage::Open => !line.flow.waits() && line.flow.due <= line.flow.answered,
+        self.turn_until(driver, grace, |slot| match slot.stage {
+            Stage::Absent => stays || slot.flow.due <= slot.flow.answered,
+            Stage::Open => !slot.flow.waits() && slot.flow.due <= slot.flow.answered,
             Stage::Connecting | Stage::Shut => false,
         })?;
         self.budget = 0;
         let moment = self.moment(clock::now());
-        for line in &mut self.lines {
-            line.flow.give_up(&self.rules.manner, moment, end, &mut self.tally);
+        for slot in &mut self.slots {
+            slot.flow.give_up(&self.rules.profile, moment, end, &mut self.tally);
         }
         self.requests = self.settled() - self.requests;
         link.tell(News::Drained);
         link.wait_for_a_last_look();
         self.phase = Phase::Finishing;
-        for index in 0..self.lines.len() {
-            let line = &self.lines[index];
+        for index in 0..self.slots.len() {
+            let slot = &self.slots[index];
             let orderly = self.rules.after != After::Resets && !self.rules.idle;
-            match line.stage {
-                Stage::Open if line.flow.owed() > 0 => self.note_owed(driver, index),
+            match slot.stage {
+                Stage::Open if slot.flow.owed() > 0 => self.note_owed(driver, index),
                 Stage::Open if orderly => self.shut(driver, index),
                 Stage::Connecting if !self.stop.is_at_once() => {
                     self.note_unconnected(driver, index);
@@ -50,9 +50,9 @@ impl Hand<'_> {
                 _ => self.close(driver, index, true),
             }
         }
-        self.turn_until(driver, grace, |line| line.stage == Stage::Absent)?;
-        for index in 0..self.lines.len() {
-            if self.lines[index].stage != Stage::Absent {
+        self.turn_until(driver, grace, |slot| slot.stage == Stage::Absent)?;
+        for index in 0..self.slots.len() {
+            if self.slots[index].stage != Stage::Absent {
                 self.ended(driver, index, Ending::GaveUp, || {
                     "recv: no FIN came after ours".to_owned()
                 });
@@ -62,9 +62,9 @@ impl Hand<'_> {
     }
 
     fn note_unconnected(&mut self, driver: &mut impl Driver, index: usize) {
-        let line = &self.lines[index];
-        let waited = Duration::from_nanos(clock::now().saturating_sub(line.since));
-        let addr = line.addr;
+        let slot = &self.slots[index];
+        let waited = Duration::from_nanos(clock::now().saturating_sub(slot.since));
+        let addr = slot.addr;
         self.ended(driver, index, Ending::ConnectTimeout, || {
             format!(
                 "connect {addr}: no answer within {}, when the run was over",
@@ -74,15 +74,15 @@ impl Hand<'_> {
     }
 
     fn note_owed(&mut self, driver: &mut impl Driver, index: usize) {
-        let (addr, owed) = (self.lines[index].addr, self.lines[index].flow.owed());
+        let (addr, owed) = (self.slots[index].addr, self.slots[index].flow.owed());
         self.ended(driver, index, Ending::GaveUp, || {
             format!("recv {addr}: {owed} bytes had not come back when the run was over")
         });
     }
 
     fn ask_the_kernel(&mut self) {
-        for line in &self.lines {
-            if let (Stage::Open, Some(socket)) = (line.stage, &line.socket) {
+        for slot in &self.slots {
+            if let (Stage::Open, Some(socket)) = (slot.stage, &slot.socket) {
                 self.wire.note(socket);
             }
         }
@@ -92,12 +92,12 @@ impl Hand<'_> {
         &mut self,
         driver: &mut impl Driver,
         grace: u64,
-        done: impl Fn(&Line) -> bool,
+        done: impl Fn(&ConnSlot) -> bool,
     ) -> Result<(), Error> {
         let deadline = clock::now() + grace;
         loop {
             let now = clock::now();
-            if now >= deadline || self.stop.is_at_once() || self.lines.iter().all(&done) {
+            if now >= deadline || self.stop.is_at_once() || self.slots.iter().all(&done) {
                 return Ok(());
             }
             self.turn(driver, deadline.min(now + 50_000_000))?;
