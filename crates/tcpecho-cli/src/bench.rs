@@ -17,6 +17,7 @@ mod progress;
 mod report;
 mod server;
 mod threshold;
+mod units;
 mod visit;
 
 use std::{path::Path, process::ExitCode};
@@ -136,7 +137,7 @@ fn single(plan: &Plan, baseline: Option<&Summary>, signals: &Signals) -> Result<
         let found = find_rate::run(plan, condition, &mut place, signals)?;
         let last = found.rate.map_or_else(
             || format!("{condition} held at no rate"),
-            |per_second| format!("{condition} holds up to {}/s", report::rate(per_second)),
+            |per_second| format!("{condition} holds up to {}/s", units::rate(per_second)),
         );
         (found.summary, Ok(()), Some((last, found.rate.is_some())))
     } else {

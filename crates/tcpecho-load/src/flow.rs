@@ -1,5 +1,5 @@
-//! One connection's share of the load: what it may send, what must come back, and how long that
-//! took. It knows neither sockets nor clocks; a driver tells it what happened and when.
+//! The requests of one connection: what it may send, what it must receive, and how long that took. A pure state
+//! machine without sockets and clocks.
 
 use std::sync::LazyLock;
 
@@ -10,41 +10,46 @@ use crate::{
     tally::Tally,
 };
 
-/// What all connections send.
+/// The bytes that all connections send.
 static PATTERN: LazyLock<Pattern> = LazyLock::new(Pattern::new);
 
-/// One connection, and those that follow it in its place.
+/// The requests of a connection, and of the connections that replace it.
 pub(crate) struct Flow {
-    /// Its number in the whole run.
+    /// Its number among all connections of the run.
     pub(crate) number: u64,
-    /// Messages that are due, were begun, and were answered or given up, over all its connections.
+    /// Messages that have become due, over all its connections.
     pub(crate) due: u64,
+    /// Messages that were begun.
     pub(crate) begun: u64,
+    /// Messages that were answered, lost or given up.
     pub(crate) answered: u64,
-    /// Bytes of this connection: sent, back, and where the messages begun and the next answer end.
+    /// Bytes sent on this connection.
     pub(crate) sent: u64,
+    /// Bytes received on this connection.
     pub(crate) received: u64,
+    /// Where the messages that were begun end, in bytes of this connection.
     horizon: u64,
+    /// Where the next answer ends.
     next_end: u64,
-    /// When something last came back, or was first owed.
+    /// When bytes were last received, or first owed.
     pub(crate) progress: u64,
-    /// Which connection of the flow this is.
+    /// How many connections came before this one.
     generation: u64,
-    /// When the messages under way were begun, by their number modulo the depth.
+    /// When the messages without an answer were begun, by their number modulo the depth.
     stamps: Box<[u64]>,
 }
 
-/// A moment, and what the times at it are counted from, in nanoseconds of the monotonic clock.
+/// The current time, and the times that latencies are counted from, in nanoseconds of the monotonic clock.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Moment {
     pub(crate) now: u64,
-    /// The start of the schedule.
+    /// When the schedule started.
     pub(crate) base: u64,
-    /// When this program last went on after a pause of its own; 0 if it was never paused.
+    /// When the last pause of this program ended; 0 if there was none.
     pub(crate) resumed: u64,
 }
 
-/// What came back is not what was sent; in words.
+/// A sentence about received bytes that are not those that were sent.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Mismatch(pub(crate) String);
 
@@ -65,28 +70,28 @@ impl Flow {
         }
     }
 
-    /// Messages without an answer.
+    /// Returns how many messages have no answer yet.
     pub(crate) fn under_way(&self) -> u64 {
         self.begun - self.answered
     }
 
-    /// Bytes that have not come back.
+    /// Returns how many bytes were sent and not received.
     pub(crate) fn owed(&self) -> u64 {
         self.sent - self.received
     }
 
-    /// Whether it waits for the server.
+    /// Returns whether it waits for the server.
     pub(crate) fn waits(&self) -> bool {
         self.under_way() > 0 || self.owed() > 0
     }
 
-    /// Whether message by message it may begin another one, if one is due.
+    /// Returns whether it may begin another message.
     fn may_begin(&self, profile: &Profile) -> bool {
         self.under_way() < self.stamps.len() as u64
             && (profile.schedule.is_none() || self.due > self.begun)
     }
 
-    /// Begins as many messages as are due and as the depth and `budget` allow.
+    /// Begins as many messages as the schedule, the depth and `budget` allow.
     pub(crate) fn begin(&mut self, profile: &Profile, now: u64, budget: &mut u64) {
         while *budget > 0 && self.may_begin(profile) {
             if !self.waits() {
@@ -100,7 +105,7 @@ impl Flow {
         }
     }
 
-    /// How many bytes there are to be sent now, at most a turn's.
+    /// Returns how many bytes can be sent now, at most [`TURN`].
     pub(crate) fn ready(&self, profile: &Profile) -> usize {
         match profile.depth {
             None => TURN,
@@ -108,7 +113,7 @@ impl Flow {
         }
     }
 
-    /// The next `length` bytes to be sent, at most [`TURN`].
+    /// Returns the next `length` bytes to send, at most [`TURN`].
     pub(crate) fn outgoing(&self, length: usize) -> &'static [u8] {
         PATTERN.at(self.seed(), self.sent, length)
     }
@@ -117,7 +122,7 @@ impl Flow {
         (self.number as usize).wrapping_add(self.generation as usize * 31) % (1 << 24)
     }
 
-    /// Takes note of bytes that the socket took.
+    /// Notes bytes that were sent.
     pub(crate) fn sent(&mut self, count: usize, now: u64, tally: &mut Tally) {
         if self.owed() == 0 {
             self.progress = now;
@@ -126,7 +131,7 @@ impl Flow {
         tally.sent += count as u64;
     }
 
-    /// Takes note of bytes that came back. Returns how many messages they completed.
+    /// Checks and counts received bytes. Returns how many messages they complete.
     pub(crate) fn received(
         &mut self,
         back: &[u8],
@@ -151,9 +156,9 @@ impl Flow {
         Ok(self.answered - before)
     }
 
-    /// The times of the oldest message under way, as they are now. A service time that contains a pause of
-    /// this program says nothing about the server; a response time counts from when the message was due,
-    /// whoever was late.
+    /// Records the latencies of the oldest message without an answer. A service time that contains a pause of
+    /// this program says nothing about the server and is left out. A response time counts from when the message
+    /// was due, even if this program was late.
     fn note_time(&self, profile: &Profile, moment: Moment, tally: &mut Tally) {
         let Moment { now, base, resumed } = moment;
         let begun = self.stamps[(self.answered % self.stamps.len() as u64) as usize];
@@ -188,8 +193,7 @@ impl Flow {
         )))
     }
 
-    /// The connection is no more: what was under way on it is lost, and the next one starts afresh.
-    /// Returns how many messages that are.
+    /// Starts again with a new connection. Returns how many messages were lost with the old one.
     pub(crate) fn restart(&mut self, profile: &Profile) -> u64 {
         let lost = self.under_way();
         self.answered = self.begun;
@@ -199,8 +203,8 @@ impl Flow {
         lost
     }
 
-    /// Counts what has no answer at the end with the time that it has waited so far, which is a lower
-    /// bound: also what was due before `end` and could not even be sent.
+    /// Counts messages without an answer at the end, with the time that they have waited so far, which is a
+    /// lower bound. Includes messages that were due before `end` and could not be sent.
     pub(crate) fn give_up(
         &mut self,
         profile: &Profile,
@@ -216,7 +220,7 @@ impl Flow {
         }
         while let Some(due) = profile.due(self.number, self.answered).filter(|d| base + d < end) {
             let waited = now.saturating_sub(base + due);
-            // Those that the histogram cannot tell from this one go in at once: there may be billions.
+            // All messages of one bucket are recorded at once: there may be billions.
             let alike = Times::alike(waited);
             let same = |message| {
                 profile
@@ -232,7 +236,8 @@ impl Flow {
     }
 }
 
-/// How many numbers from `first` on have a property that `first` has and that, once lost, stays lost.
+/// Returns how many numbers from `first` on have a property. `first` has it, and no number after the first one
+/// without it has it.
 fn how_many(first: u64, has: impl Fn(u64) -> bool) -> u64 {
     let (mut low, mut high) = (1, 2);
     while high < 1 << 40 && has(first + high - 1) {
@@ -261,7 +266,7 @@ mod tests {
         Moment { now, base: 0, resumed: 0 }
     }
 
-    /// The flow sends all it may, at this moment.
+    /// Sends all that the flow may send at this time.
     fn sends(flow: &mut Flow, profile: &Profile, now: u64, tally: &mut Tally) -> Vec<u8> {
         flow.begin(profile, now, &mut { UNLIMITED });
         let bytes = flow.outgoing(flow.ready(profile)).to_vec();
@@ -269,7 +274,7 @@ mod tests {
         bytes
     }
 
-    /// A server on a virtual clock that answers at once, but for one stall of 500 ms.
+    /// The server answers immediately, except during one stall of 500 ms.
     #[test]
     fn response_time_sees_a_stall_whole_while_service_time_does_not() {
         let profile = profile(Some(1), Some(Schedule::Steady(1000.0)));
@@ -279,7 +284,7 @@ mod tests {
         for tick in 0..3000_u64 {
             let now = tick * MILLISECOND;
             flow.due = tick + 1;
-            // The server works the backlog off as fast as it comes once the stall is over.
+            // After the stall the server answers the backlog immediately.
             for _ in 0..=flow.due - flow.answered {
                 if under_way.is_none() {
                     let bytes = sends(&mut flow, &profile, now, &mut tally);
@@ -294,11 +299,11 @@ mod tests {
             }
         }
         assert_eq!((tally.messages, flow.under_way()), (3000, 0));
-        // Only one request was under way during the stall: service time has one slow sample.
+        // One request was sent before the stall and answered after it: one slow service time.
         let slow = |times: &Times, from: u64| times.between(from * MILLISECOND, u64::MAX >> 8);
         assert_eq!(slow(&tally.service, 2), 1);
         assert!(tally.service.quantile(0.99).unwrap() < MILLISECOND);
-        // All 500 that were due in it were late, by 500 ms down to 1 ms: that is what users saw.
+        // 500 requests were due during the stall. They waited from 500 ms down to 1 ms.
         assert_eq!(slow(&tally.response, 1), 500);
         let longest = tally.response.max().unwrap();
         assert!((499 * MILLISECOND..=501 * MILLISECOND).contains(&longest), "{longest}");
@@ -340,7 +345,7 @@ mod tests {
             assert!(tally.response == each);
             assert_eq!(tally.unanswered, each.count());
         }
-        // Without end in any time that a person would wait, one by one.
+        // Recorded one by one, this would take hours.
         let profile = profile(Some(1), Some(Schedule::Steady(1e9)));
         let (mut flow, mut tally) = (Flow::new(0, &profile), Tally::new());
         flow.give_up(&profile, when(3700 * second), 3600 * second, &mut tally);
@@ -363,7 +368,7 @@ mod tests {
         let bytes = [&bytes[100..], &more].concat();
         let after = moment(resumed + MILLISECOND, resumed);
         assert_eq!(flow.received(&bytes, &profile, after, &mut tally), Ok(2));
-        // Two were under way in the pause, one was sent after it; all three were due.
+        // Two were sent before the pause, one after it. All three were due.
         assert_eq!((tally.messages, tally.across_pauses), (3, 2));
         assert_eq!((tally.service.count(), tally.response.count()), (1, 3));
         assert!(tally.service.max().unwrap() <= MILLISECOND + MILLISECOND / 100);
@@ -383,7 +388,7 @@ mod tests {
             };
             assert!(words.contains(&format!("byte {at} of connection 7")), "{words}");
         }
-        // One left out, one doubled, one too many.
+        // One byte left out, one repeated, one too many.
         let without = [&bytes[..10], &bytes[11..]].concat();
         let doubled = [&bytes[..10], &bytes[9..299]].concat();
         let more = [&bytes[..], b"x"].concat();

@@ -54,3 +54,8 @@ pub use tally::Tally;
 pub use watch::{ClientUse, Pauses};
 pub use wire::WireSums;
 pub use workload::{Kind, Unit, WORKLOADS, Workload};
+
+/// Compiles the example of the README.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

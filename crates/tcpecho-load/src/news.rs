@@ -1,4 +1,4 @@
-//! What the threads of a run and its main thread tell each other.
+//! Messages between the workers and the thread that leads them.
 
 use std::{
     sync::{
@@ -18,27 +18,29 @@ use crate::{
     wire::WireSums,
 };
 
-/// When a run begins, is measured, and ends, on the monotonic clock.
+/// When a run starts, is measured and ends, on the monotonic clock.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Milestones {
-    /// The first request is due.
+    /// When the first request is due.
     pub(crate) base: u64,
-    /// The warm-up is over.
+    /// When the warm-up is over.
     pub(crate) measure: u64,
+    /// When the measured time is over.
     pub(crate) end: u64,
 }
 
-/// What a thread tells.
+/// A message from a worker.
 pub(crate) enum News {
-    /// Its connections are made, or have failed.
+    /// All its connections are established or have failed.
     Connected { tally: Box<Tally> },
-    /// The warm-up is over; what came of it, without its figures.
+    /// The warm-up is over. Only the endings of its tally count.
     WarmedUp { tally: Box<Tally> },
-    /// A stretch of the measured time is over.
+    /// An interval of the measured time is over.
     Interval { at: u64, tally: Box<Tally> },
-    /// The answers are in, the connections are still there; it waits for a word before it closes them.
+    /// All answers have come or are given up. The connections are still open; the worker waits for
+    /// [`Link::wait_for_a_last_look`] before it closes them.
     Drained,
-    /// All is over; what came after the measured time, and sums over it.
+    /// The worker ends. `tail` counts what came after the measured time.
     Done {
         tail: Box<Tally>,
         wire: WireSums,
@@ -49,13 +51,13 @@ pub(crate) enum News {
         requests: u64,
         paused: Pauses,
     },
-    /// It may not choose its processor, and runs on any.
+    /// The worker may not choose its processor, and runs on any.
     Unpinned(Errno),
-    /// It cannot go on.
+    /// The worker cannot continue.
     Failed(Error),
 }
 
-/// A thread's way to the main thread.
+/// A worker's connection to the leading thread.
 pub(crate) struct Link {
     pub(crate) thread: usize,
     pub(crate) news: Sender<(usize, News)>,
@@ -65,17 +67,18 @@ pub(crate) struct Link {
 
 impl Link {
     pub(crate) fn tell(&self, news: News) {
-        // A main thread that no longer listens has ended the run.
+        // It fails if the leading thread has ended the run.
         let _ = self.news.send((self.thread, news));
         self.bell.ring();
     }
 
-    /// Waits for the word to begin; none if there will be no run.
+    /// Waits until the run starts; `None` if it does not.
     pub(crate) fn wait_for_go(&self) -> Option<Milestones> {
         self.go.recv().ok()
     }
 
-    /// Waits until the main thread has looked at the server once more with its connections there.
+    /// Waits until the observer has seen [`Event::End`](crate::Event::End) with the connections open, a second
+    /// at most.
     pub(crate) fn wait_for_a_last_look(&self) {
         let _ = self.go.recv_timeout(Duration::from_secs(1));
     }

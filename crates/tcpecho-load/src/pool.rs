@@ -1,4 +1,4 @@
-//! A run: its threads, its clock, and the sum of what they count.
+//! A run: its workers, its phases, and the sum of what the workers count.
 
 use std::{
     collections::VecDeque,
@@ -28,9 +28,9 @@ use crate::{
     worker::{self, Rules},
 };
 
-/// Between the last connection and the first request: the threads are told in this time.
+/// Time between the last connection and the first request, in which the workers are told.
 const LEAD: u64 = 5_000_000;
-/// How often the main thread looks up when nothing happens.
+/// Longest wait of the leading thread.
 const GLANCE: u64 = 100_000_000;
 
 /// Runs a load to its end, or until it is interrupted.
@@ -129,9 +129,9 @@ struct WorkerPool<'a> {
     goes: Vec<mpsc::Sender<Milestones>>,
     milestones: Option<Milestones>,
     connected: usize,
-    /// Intervals that not all threads have handed in yet.
+    /// Intervals that not all workers have reported yet.
     pending: Vec<VecDeque<(u64, Box<Tally>)>>,
-    /// Until where the intervals are handed on, from the start of the measured time.
+    /// End of the last interval that was passed to the observer, from the start of the measured time.
     handed: u64,
     done: usize,
     windows: Vec<u64>,
@@ -264,7 +264,7 @@ impl WorkerPool<'_> {
         let end = measure.saturating_add(self.plan.length());
         let milestones = Milestones { base, measure, end };
         for go in &self.goes {
-            // A thread that is gone has said why.
+            // A worker that has ended has reported why.
             let _ = go.send(milestones);
         }
         self.milestones = Some(milestones);
@@ -316,7 +316,7 @@ impl WorkerPool<'_> {
         }
     }
 
-    /// The threads may be done before this one has looked at the clock; their connections are still there.
+    /// Ends the measured time. The workers may notice it before this thread; their connections are still open.
     fn end(&mut self, observe: &mut dyn FnMut(Event)) {
         let measured = self.milestones.is_some_and(|milestones| clock::now() >= milestones.measure);
         if measured && !self.ended {
@@ -328,7 +328,7 @@ impl WorkerPool<'_> {
     }
 }
 
-/// When nine tenths of the measured time are over.
+/// Returns when nine tenths of the measured time are over.
 fn held_at(milestones: &Milestones) -> u64 {
     milestones.measure.saturating_add((milestones.end - milestones.measure) / 10 * 9)
 }

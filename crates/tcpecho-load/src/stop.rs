@@ -8,7 +8,7 @@ use std::{
 use tcpecho::Error;
 use tcpecho_os::event_fd::EventFd;
 
-/// A descriptor that becomes readable and stays so.
+/// A descriptor that is readable from [`Bell::ring`] to [`Bell::silence`].
 #[derive(Debug)]
 pub(crate) struct Bell(EventFd);
 
@@ -32,7 +32,7 @@ impl AsFd for Bell {
     }
 }
 
-/// The word to end early: a flag for who looks, a descriptor for who sleeps.
+/// The request to end early: a flag for running threads, a descriptor for sleeping ones.
 #[derive(Debug)]
 pub(crate) struct Stop {
     flag: AtomicBool,
@@ -55,7 +55,7 @@ impl Stop {
         self.flag.load(Relaxed)
     }
 
-    /// Not even what is under way is waited for.
+    /// Asks not to wait for answers either.
     pub(crate) fn set_at_once(&self) {
         self.at_once.store(true, Relaxed);
     }

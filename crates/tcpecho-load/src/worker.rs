@@ -1,8 +1,10 @@
-//! One thread's part of the load: its flows, what became of their connections, and the phases of the
-//! run. The drivers below it move the bytes; whatever they see they tell it here.
+//! A worker: the connections of one thread, and the phases of the run. A [`Driver`] moves the bytes and returns
+//! events; the worker decides what follows from them.
 
 mod end;
 mod slot;
+#[cfg(test)]
+mod tests;
 
 use std::{collections::VecDeque, net::SocketAddr, sync::Arc, time::Duration};
 
@@ -12,8 +14,8 @@ use tcpecho_os::pause::{Clocks, Pause, PauseDetector};
 use crate::{
     address::Address,
     clock,
-    driver::Driver,
-    flow::{Flow, Moment},
+    driver::{Driver, Event},
+    flow::Moment,
     news::{Link, Milestones, News},
     plan::{After, Plan, nanos},
     profile::Profile,
@@ -23,46 +25,46 @@ use crate::{
     wire::WireSums,
 };
 
-pub(crate) use self::slot::{ConnSlot, Stage};
+use self::slot::{ConnSlot, Stage};
 
-/// How long a flow whose connection broke waits before it makes another one.
+/// Time between a failed connection and the next one of its slot.
 const PAUSE: u64 = 100_000_000;
-/// Connections of one thread that may be under way at a time, so that they fit into accept queues.
+/// Most handshakes of one worker at a time while the first connections are made, so that accept queues have
+/// room for them.
 const CONNECTING: usize = 128;
-/// How often connections are looked over for deadlines, at least.
+/// Longest time between two checks of the connections' timeouts.
 const SCAN: u64 = 250_000_000;
-/// Requests that are let go in one pass, so that an absurd rate leaves time for answers and signals.
+/// Most requests that become due in one pass, so that answers are handled at any rate.
 const BATCH: usize = 4096;
-/// A request due within this is waited for without sleeping: a sleep takes longer.
+/// The worker does not sleep if the next request is due within this time: a sleep takes longer.
 const SPIN: u64 = 30_000;
-
-/// Lines that send their first message in one pass. Many more would take longer than a short run lasts.
+/// Most slots that send their first message in one pass. Many more would take longer than a short run lasts.
 const START_BATCH: usize = 256;
-/// A thread that is back so much later than it wanted to was stopped, or had no processor: what it measured
-/// meanwhile says nothing about the server.
+/// A wait that ends this much too late was a pause: the program was stopped, or no processor was free. What was
+/// measured across it says nothing about the server.
 const PAUSED: Duration = Duration::from_millis(250);
 
-/// What all threads of a run go by.
+/// The parts of the plan that every worker needs, times in nanoseconds.
 pub(crate) struct Rules {
     pub(crate) profile: Profile,
     pub(crate) address: Arc<Address>,
-    /// Addresses to connect from, taken in turn; none leaves it to the kernel.
+    /// Local addresses, taken in turn.
     pub(crate) sources: Vec<SocketAddr>,
     pub(crate) after: After,
-    /// Whether every connection makes one exchange when it is new and is silent from then on.
+    /// Whether every connection makes one exchange and is silent from then on.
     pub(crate) idle: bool,
-    /// Connections a second and thread, while they are made at the start.
+    /// Connections per second of each worker while the first connections are made.
     pub(crate) connect_rate: Option<f64>,
-    /// No byte back for so long, though one is owed, ends a connection.
+    /// A connection that owes bytes and returns none for this long has failed.
     pub(crate) timeout: u64,
-    /// How long the end may take: for answers that are under way, and then for the peers' FINs.
+    /// How long to wait at the end for answers, and then for the peers' FINs.
     pub(crate) grace: u64,
-    /// How often counts are handed in.
+    /// Time between two reports of counts.
     pub(crate) interval: u64,
 }
 
 impl Rules {
-    /// Returns the rules of a plan for so many threads.
+    /// Returns the rules of a plan with so many workers.
     pub(crate) fn new(plan: &Plan, threads: usize) -> Self {
         Self {
             profile: plan.profile.clone(),
@@ -86,39 +88,40 @@ enum Phase {
     Finishing,
 }
 
-pub(crate) struct Worker<'a> {
-    pub(crate) rules: &'a Rules,
-    pub(crate) slots: Vec<ConnSlot>,
-    pub(crate) tally: Tally,
+/// The connections of one thread and what is counted about them.
+struct Worker<'a> {
+    rules: &'a Rules,
+    slots: Vec<ConnSlot>,
+    tally: Tally,
     phase: Phase,
     milestones: Milestones,
     /// Messages that may still be begun.
     budget: u64,
-    /// The next request of the schedule: which message of which slot, and when.
+    /// The next request of the schedule: its message and its slot.
     cursor: (u64, usize),
     next_due: u64,
-    /// Lines that wait before they connect again, and until when.
+    /// Slots that wait before they connect again, and until when.
     waiting: VecDeque<(u64, usize)>,
-    /// Lines that have a connection under way.
+    /// Slots with a handshake in progress.
     connecting: usize,
     /// The next slot that has not sent its first message yet.
     starting: usize,
-    /// Messages answered, lost or given up before the measured time; in the end, those that were due in it.
+    /// Messages that were settled before the measured time; at the end, those that were due in it.
     requests: u64,
     pauses: PauseDetector,
     paused: Pauses,
-    /// When the last pause was over.
-    pub(crate) resumed: u64,
-    /// When anything last came back on any slot.
+    /// When the last pause ended.
+    resumed: u64,
+    /// When bytes were last received on any slot.
     progress: u64,
     next_scan: u64,
-    pub(crate) stop: &'a Stop,
+    stop: &'a Stop,
     wire: WireSums,
-    /// Crr closes too fast to be asked at the end: one in so many is asked when it closes.
+    /// Closed connections, if each makes one exchange: every 64th is asked for its `TCP_INFO` when it is closed.
     closed: u64,
 }
 
-/// Runs one thread's part from the first connection to the last FIN.
+/// Runs a worker from the first connection to the last FIN.
 pub(crate) fn run(
     driver: &mut impl Driver,
     rules: &Rules,
@@ -127,38 +130,7 @@ pub(crate) fn run(
     link: &Link,
     stop: &Stop,
 ) -> Result<(), Error> {
-    let slots: Vec<ConnSlot> = numbers
-        .map(|number| ConnSlot {
-            flow: Flow::new(number, &rules.profile),
-            stage: Stage::Absent,
-            handshake: None,
-            socket: None,
-            addr: rules.address.get(),
-            since: 0,
-        })
-        .collect();
-    let mut worker = Worker {
-        rules,
-        slots,
-        tally: Tally::new(),
-        phase: Phase::Connecting,
-        milestones: Milestones::default(),
-        budget: 0,
-        cursor: (0, 0),
-        next_due: u64::MAX,
-        waiting: VecDeque::new(),
-        connecting: 0,
-        starting: 0,
-        requests: 0,
-        pauses: PauseDetector::new(PAUSED, Clocks::now()),
-        paused: Pauses::default(),
-        resumed: 0,
-        progress: clock::now(),
-        next_scan: 0,
-        stop,
-        wire: WireSums::default(),
-        closed: 0,
-    };
+    let mut worker = Worker::new(rules, numbers, stop);
     if rules.after == After::Stays {
         worker.connect_all(driver)?;
     }
@@ -166,12 +138,38 @@ pub(crate) fn run(
     link.tell(News::Connected { tally });
     let Some(milestones) = link.wait_for_go() else { return Ok(()) };
     worker.milestones = milestones;
-    worker.measure(driver, budget, link)?;
-    Ok(())
+    worker.measure(driver, budget, link)
+}
+
+impl<'a> Worker<'a> {
+    fn new(rules: &'a Rules, numbers: impl Iterator<Item = u64>, stop: &'a Stop) -> Self {
+        Self {
+            rules,
+            slots: numbers.map(|number| ConnSlot::new(number, rules)).collect(),
+            tally: Tally::new(),
+            phase: Phase::Connecting,
+            milestones: Milestones::default(),
+            budget: 0,
+            cursor: (0, 0),
+            next_due: u64::MAX,
+            waiting: VecDeque::new(),
+            connecting: 0,
+            starting: 0,
+            requests: 0,
+            pauses: PauseDetector::new(PAUSED, Clocks::now()),
+            paused: Pauses::default(),
+            resumed: 0,
+            progress: clock::now(),
+            next_scan: 0,
+            stop,
+            wire: WireSums::default(),
+            closed: 0,
+        }
+    }
 }
 
 impl Worker<'_> {
-    /// Makes the connections, no faster than asked for and than the accept queue can bear.
+    /// Makes the first connections, at the rate of the plan and with at most [`CONNECTING`] handshakes at a time.
     fn connect_all(&mut self, driver: &mut impl Driver) -> Result<(), Error> {
         let start = clock::now();
         let mut made = 0;
@@ -200,7 +198,7 @@ impl Worker<'_> {
         }
     }
 
-    /// The run itself: warm-up, measured time, the answers under way, the FINs.
+    /// Runs the warm-up, the measured time, and the end.
     fn measure(&mut self, driver: &mut impl Driver, budget: u64, link: &Link) -> Result<(), Error> {
         let _ = rustix::thread::set_current_timer_slack(std::num::NonZeroU64::new(1));
         self.wait_for_start(driver)?;
@@ -221,7 +219,7 @@ impl Worker<'_> {
                 if measuring {
                     link.tell(News::Interval { at: now, tally });
                 } else {
-                    // How connections broke in the warm-up is told too: the fault is the same.
+                    // How connections broke in the warm-up is reported, too: the fault is the same.
                     link.tell(News::WarmedUp { tally });
                     watch = Watch::start();
                     from = now;
@@ -253,7 +251,7 @@ impl Worker<'_> {
             wire: self.wire,
             client,
             open,
-            // The time in which this program did not run was not measured.
+            // Pauses of this program are not part of the measured time.
             window: (to - from).saturating_sub(paused_in_it),
             requests: self.requests,
             paused: self.paused,
@@ -261,32 +259,55 @@ impl Worker<'_> {
         Ok(())
     }
 
-    /// Messages that were answered, lost or given up so far.
+    /// Returns how many messages were answered, lost or given up so far.
     fn settled(&self) -> u64 {
         self.slots.iter().map(|slot| slot.flow.answered).sum()
     }
 
-    /// Lets the driver wait until then.
+    /// Waits for events, until `until` at the latest, and handles them.
     fn turn(&mut self, driver: &mut impl Driver, until: u64) -> Result<(), Error> {
         self.pauses.expect(Duration::from_nanos(until));
-        driver.turn(self, until)
+        driver.wait(until, self.rules.profile.schedule.is_some())?;
+        while let Some(event) = driver.next_event()? {
+            self.on_event(driver, event);
+        }
+        Ok(())
     }
 
-    /// Called with each moment that is measured: notices whether this program was paused before it.
-    pub(crate) fn notice_pause(&mut self, now: u64) {
+    fn on_event(&mut self, driver: &mut impl Driver, event: Event) {
+        let now = clock::now();
+        match event {
+            Event::Handshake(slot) => self.look_at_handshake(driver, slot),
+            Event::Received(slot) => {
+                let taken = self.take(slot, driver.received(), now);
+                self.follow_up(driver, slot, taken, now);
+            }
+            Event::EndOfFile(slot) => self.end_of_file(driver, slot, now),
+            Event::Writable(slot) => {
+                if self.slots[slot].stage == Stage::Open {
+                    self.push(driver, slot, now);
+                }
+            }
+            Event::Free(slot) => self.advance(driver, slot, now),
+            Event::Failed(slot, op, errno) => self.broke(driver, slot, op, errno),
+        }
+    }
+
+    /// Notices a pause before `now`. Called with every time that is measured.
+    fn notice_pause(&mut self, now: u64) {
         if let Some(stopped) = self.pauses.late(Duration::from_nanos(now)) {
             self.resume(now, Pause { stopped, suspended: Duration::ZERO });
         }
     }
 
-    /// Nothing of the time before counts against the server.
+    /// Continues after a pause. The time before it does not count against the server.
     fn resume(&mut self, now: u64, pause: Pause) {
         self.resumed = now;
         self.progress = now;
         self.paused.add(pause);
     }
 
-    pub(crate) fn moment(&self, now: u64) -> Moment {
+    fn moment(&self, now: u64) -> Moment {
         Moment { now, base: self.milestones.base, resumed: self.resumed }
     }
 
@@ -305,7 +326,7 @@ impl Worker<'_> {
         }
     }
 
-    /// Whether there is nothing more to do before the time is up.
+    /// Returns whether there is nothing more to do before the time is over.
     fn is_over(&self, now: u64) -> bool {
         if self.stop.is_set() {
             return true;
@@ -316,8 +337,8 @@ impl Worker<'_> {
         self.has_stalled(now)
     }
 
-    /// Whether nothing at all has come back for so long, though something is owed, that every
-    /// connection and the one after it have been given up.
+    /// Returns whether nothing was received for so long that every connection and the one after it have timed
+    /// out.
     fn has_stalled(&self, now: u64) -> bool {
         now.saturating_sub(self.progress) > self.rules.timeout.saturating_mul(2) + PAUSE
             && self.slots.iter().any(|slot| slot.flow.waits() || slot.stage != Stage::Open)
@@ -329,14 +350,13 @@ impl Worker<'_> {
     fn next_moment(&self, now: u64, boundary: u64) -> u64 {
         let retry = self.waiting.front().map_or(u64::MAX, |(until, _)| *until);
         let next = boundary.min(self.milestones.end).min(retry).min(self.next_scan);
-        // What is due next may not be due before the answers of others have been seen to.
+        // Without a wait, the answers of others are still handled before the next request is sent.
         let starting = self.starting < self.slots.len();
         let due = if starting || self.next_due <= now + SPIN { now } else { self.next_due };
         next.min(due)
     }
 
-    /// Lets the next slots send their first message. A batch at a time: answers are taken in between, and
-    /// the clock is looked at.
+    /// Lets the next [`START_BATCH`] slots send their first message.
     fn start_some(&mut self, driver: &mut impl Driver) {
         let end = self.slots.len().min(self.starting + START_BATCH);
         for index in self.starting..end {
@@ -354,8 +374,7 @@ impl Worker<'_> {
         self.next_due = due.map_or(u64::MAX, |due| self.milestones.base.saturating_add(due));
     }
 
-    /// Lets the slots know of requests that have become due, a batch at most; what is left then is
-    /// due in the next pass.
+    /// Sends requests that have become due, [`BATCH`] at most.
     fn fire(&mut self, driver: &mut impl Driver, now: u64) {
         for _ in 0..BATCH {
             if self.next_due > now || self.next_due >= self.milestones.end {
@@ -373,7 +392,7 @@ impl Worker<'_> {
         }
     }
 
-    /// Connects those again that have paused long enough.
+    /// Connects slots again whose pause is over.
     fn retry(&mut self, driver: &mut impl Driver, now: u64) {
         while self.waiting.front().is_some_and(|(until, _)| *until <= now) {
             let Some((_, index)) = self.waiting.pop_front() else { return };
@@ -387,7 +406,7 @@ impl Worker<'_> {
         }
     }
 
-    /// Ends connections that have been waited for too long.
+    /// Ends connections that have timed out.
     fn scan(&mut self, driver: &mut impl Driver, now: u64) {
         if now < self.next_scan {
             return;

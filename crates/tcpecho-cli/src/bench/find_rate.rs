@@ -6,8 +6,9 @@ use tcpecho_load::Schedule;
 use super::{
     args::Plan,
     progress::Progress,
-    report::{Summary, rate, summary::Distribution, time},
+    report::{Summary, summary::Distribution},
     threshold::Threshold,
+    units::{rate, time},
     visit::{self, Place, Trouble},
 };
 use crate::{signals::Signals, tell::say};

@@ -7,7 +7,10 @@ use std::{
 
 use tcpecho_load::Event;
 
-use super::report::{Row, count, rate, time};
+use super::{
+    report::Row,
+    units::{count, rate, time},
+};
 
 pub(super) struct Progress {
     shown: bool,

@@ -1,4 +1,4 @@
-//! The end of one thread's part: the answers under way, what never came, the FINs.
+//! The end of a worker: the last answers, then a FIN in both directions.
 
 use std::time::Duration;
 
@@ -12,8 +12,8 @@ use crate::{
 };
 
 impl Worker<'_> {
-    /// After the measured time: nothing new is sent, what is owed is waited for, then FIN both ways.
-    pub(crate) fn finish(
+    /// Waits for answers, counts messages that have none, and closes the connections in order.
+    pub(super) fn finish(
         &mut self,
         driver: &mut impl Driver,
         link: &Link,

@@ -1,4 +1,4 @@
-//! The life of one connection under load: made, used, ended one way or another, made again.
+//! The life of a connection: handshake, exchanges, end, and the next connection in its place.
 
 use std::{
     net::SocketAddr,
@@ -13,40 +13,58 @@ use rustix::{
 };
 use tcpecho::{ConnectOptions, Ending, Handshake, Progress, words};
 
-use super::{After, PAUSE, Phase, Worker};
+use super::{After, PAUSE, Phase, Rules, Worker};
 use crate::{
     clock,
     driver::Driver,
     flow::{Flow, Mismatch},
 };
 
+/// The state of a slot's connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Stage {
-    /// No socket.
+pub(super) enum Stage {
+    /// There is none.
     Absent,
+    /// The handshake is in progress.
     Connecting,
+    /// It is established.
     Open,
-    /// Our FIN is sent.
+    /// Our FIN was sent.
     Shut,
 }
 
-/// A flow and its present socket.
-pub(crate) struct ConnSlot {
-    pub(crate) flow: Flow,
-    pub(crate) stage: Stage,
-    /// Until there is a connection.
-    pub(crate) handshake: Option<Handshake>,
-    pub(crate) socket: Option<Rc<OwnedFd>>,
-    /// Where its present connection goes.
-    pub(crate) addr: SocketAddr,
-    /// When its present connection was begun.
-    pub(crate) since: u64,
+/// The place of one connection: its requests and its current socket.
+pub(super) struct ConnSlot {
+    pub(super) flow: Flow,
+    pub(super) stage: Stage,
+    /// The handshake, until it has finished.
+    pub(super) handshake: Option<Handshake>,
+    pub(super) socket: Option<Rc<OwnedFd>>,
+    /// The peer of its current connection.
+    pub(super) addr: SocketAddr,
+    /// When its current handshake was started.
+    pub(super) since: u64,
+}
+
+impl ConnSlot {
+    /// Creates a slot without a connection.
+    pub(super) fn new(number: u64, rules: &Rules) -> Self {
+        Self {
+            flow: Flow::new(number, &rules.profile),
+            stage: Stage::Absent,
+            handshake: None,
+            socket: None,
+            addr: rules.address.get(),
+            since: 0,
+        }
+    }
 }
 
 impl Worker<'_> {
-    /// Begins and sends what the slot may.
-    pub(crate) fn advance(&mut self, driver: &mut impl Driver, index: usize, now: u64) {
-        // What was due in time may still be sent when the time is over.
+    /// Begins and sends the messages that the slot may send. Connects first if it has no connection and each
+    /// makes one exchange.
+    pub(super) fn advance(&mut self, driver: &mut impl Driver, index: usize, now: u64) {
+        // Requests that were due in the measured time may still be sent after it.
         let late = self.phase == Phase::Draining && self.rules.profile.schedule.is_some();
         if self.phase != Phase::Running && !late {
             return;
@@ -56,7 +74,7 @@ impl Worker<'_> {
             Stage::Open => {
                 slot.flow.begin(&self.rules.profile, now, &mut self.budget);
                 if slot.flow.ready(&self.rules.profile) > 0 {
-                    driver.push(self, index, now);
+                    self.push(driver, index, now);
                 }
             }
             Stage::Absent if self.rules.after != After::Stays && driver.is_free(index) => {
@@ -73,8 +91,8 @@ impl Worker<'_> {
         }
     }
 
-    /// Whether the slot has anything to send, as far as it has been begun.
-    pub(crate) fn ready(&self, index: usize) -> usize {
+    /// Returns how many bytes the slot can send now.
+    pub(super) fn ready(&self, index: usize) -> usize {
         let slot = &self.slots[index];
         let stream = self.rules.profile.depth.is_none();
         match slot.stage {
@@ -85,8 +103,34 @@ impl Worker<'_> {
         }
     }
 
-    /// Makes the slot's next connection.
-    pub(crate) fn open(&mut self, driver: &mut impl Driver, index: usize, now: u64) {
+    /// Sends until the socket takes no more or there is nothing left. Sends once if the data is endless.
+    pub(super) fn push(&mut self, driver: &mut impl Driver, index: usize, now: u64) {
+        let endless = self.rules.profile.depth.is_none();
+        loop {
+            let length = self.ready(index);
+            if length == 0 {
+                return self.set_writable(driver, index, false);
+            }
+            let flow = &mut self.slots[index].flow;
+            match driver.send(index, flow.outgoing(length)) {
+                Ok(count) => flow.sent(count, now, &mut self.tally),
+                Err(Errno::AGAIN) => return self.set_writable(driver, index, true),
+                Err(errno) => return self.broke(driver, index, "send", errno),
+            }
+            if endless {
+                return self.set_writable(driver, index, true);
+            }
+        }
+    }
+
+    fn set_writable(&mut self, driver: &mut impl Driver, index: usize, wanted: bool) {
+        if let Err(errno) = driver.set_writable(index, wanted) {
+            self.broke(driver, index, "epoll_ctl", errno);
+        }
+    }
+
+    /// Starts the handshake of the slot's next connection.
+    pub(super) fn open(&mut self, driver: &mut impl Driver, index: usize, now: u64) {
         let number = self.slots[index].flow.number;
         let sources = &self.rules.sources;
         let source = sources.get(number as usize % sources.len().max(1)).copied();
@@ -99,7 +143,7 @@ impl Worker<'_> {
             Ok(handshake) => {
                 slot.stage = Stage::Connecting;
                 self.connecting += 1;
-                // On loopback connect(2) mostly returns with the connection.
+                // On loopback connect(2) mostly returns with an established connection.
                 if handshake.is_established() {
                     slot.handshake = Some(handshake);
                     return self.look_at_handshake(driver, index);
@@ -116,8 +160,8 @@ impl Worker<'_> {
         }
     }
 
-    /// Takes the result of the slot's handshake, if there is one.
-    pub(crate) fn look_at_handshake(&mut self, driver: &mut impl Driver, index: usize) {
+    /// Takes the result of the slot's handshake, if it has finished.
+    pub(super) fn look_at_handshake(&mut self, driver: &mut impl Driver, index: usize) {
         let slot = &mut self.slots[index];
         let Some(handshake) = slot.handshake.take() else { return };
         let watched = !handshake.is_established();
@@ -128,7 +172,7 @@ impl Worker<'_> {
             }
             Progress::Connected(connection) => {
                 let socket = Rc::new(OwnedFd::from(connection));
-                let begun = driver.begin(index, &socket, watched);
+                let begun = driver.attach(index, &socket, watched);
                 slot.socket = Some(socket);
                 match begun {
                     Ok(()) => self.connected(driver, index, clock::now()),
@@ -138,7 +182,7 @@ impl Worker<'_> {
         }
     }
 
-    /// There is a connection.
+    /// Starts to use an established connection.
     fn connected(&mut self, driver: &mut impl Driver, index: usize, now: u64) {
         self.notice_pause(now);
         let slot = &mut self.slots[index];
@@ -155,21 +199,20 @@ impl Worker<'_> {
             return;
         }
         if self.ready(index) > 0 {
-            driver.push(self, index, now);
+            self.push(driver, index, now);
         }
     }
 
-    /// Takes note of bytes that came back; what follows from it is [`Worker::follow_up`]'s, once the
-    /// driver has its buffer back.
-    pub(crate) fn take(&mut self, index: usize, back: &[u8], now: u64) -> Result<u64, Mismatch> {
+    /// Checks and counts received bytes. [`Worker::follow_up`] acts on the result.
+    pub(super) fn take(&mut self, index: usize, back: &[u8], now: u64) -> Result<u64, Mismatch> {
         self.notice_pause(now);
         self.progress = now;
         let moment = self.moment(now);
         self.slots[index].flow.received(back, &self.rules.profile, moment, &mut self.tally)
     }
 
-    /// What follows from bytes that came back.
-    pub(crate) fn follow_up(
+    /// Sends the next message, ends the connection, or waits for more, after bytes were received.
+    pub(super) fn follow_up(
         &mut self,
         driver: &mut impl Driver,
         index: usize,
@@ -184,7 +227,7 @@ impl Worker<'_> {
         }
     }
 
-    /// A connection for one exchange has had it.
+    /// Ends a connection after its only exchange.
     fn exchanged(&mut self, driver: &mut impl Driver, index: usize, now: u64) {
         if self.rules.after == After::Closes {
             return self.shut(driver, index);
@@ -193,7 +236,7 @@ impl Worker<'_> {
         self.advance(driver, index, now);
     }
 
-    pub(crate) fn shut(&mut self, driver: &mut impl Driver, index: usize) {
+    pub(super) fn shut(&mut self, driver: &mut impl Driver, index: usize) {
         let slot = &mut self.slots[index];
         slot.stage = Stage::Shut;
         let failed = slot
@@ -205,8 +248,8 @@ impl Worker<'_> {
         }
     }
 
-    /// The peer's FIN came.
-    pub(crate) fn end_of_file(&mut self, driver: &mut impl Driver, index: usize, now: u64) {
+    /// Handles the peer's FIN.
+    pub(super) fn end_of_file(&mut self, driver: &mut impl Driver, index: usize, now: u64) {
         if self.slots[index].stage == Stage::Shut {
             self.tally.ended(Ending::Finished, String::new);
             self.close(driver, index, false);
@@ -220,8 +263,8 @@ impl Worker<'_> {
         });
     }
 
-    /// A call on the slot's socket failed.
-    pub(crate) fn broke(
+    /// Ends the connection after a call on its socket failed.
+    pub(super) fn broke(
         &mut self,
         driver: &mut impl Driver,
         index: usize,
@@ -235,8 +278,8 @@ impl Worker<'_> {
         self.ended(driver, index, ending, || format!("{op} {addr}: {}", words(errno)));
     }
 
-    /// The connection is over before its time; another one is made after a pause.
-    pub(crate) fn ended(
+    /// Counts a connection that ended too early. The next one is made after [`PAUSE`].
+    pub(super) fn ended(
         &mut self,
         driver: &mut impl Driver,
         index: usize,
@@ -251,8 +294,8 @@ impl Worker<'_> {
         }
     }
 
-    /// Lets go of the slot's socket. What was under way on it is lost, and counted.
-    pub(crate) fn close(&mut self, driver: &mut impl Driver, index: usize, reset: bool) {
+    /// Closes the slot's socket and counts messages and bytes that are lost with it.
+    pub(super) fn close(&mut self, driver: &mut impl Driver, index: usize, reset: bool) {
         let slot = &mut self.slots[index];
         if slot.stage == Stage::Connecting {
             self.connecting -= 1;

@@ -5,12 +5,15 @@ use std::fmt::Write;
 use tcpecho_load::{Kind, Times};
 
 use super::{
-    Summary, bytes, count, rate,
+    Summary,
     summary::Distribution,
     svg::{Axis, Series, chart},
-    time,
 };
-use crate::bench::{compare::Comparison, histogram::QUANTILES};
+use crate::bench::{
+    compare::Comparison,
+    histogram::QUANTILES,
+    units::{bytes, count, rate, time},
+};
 
 const STYLE: &str = include_str!("page.css");
 /// Lines that have a colour of their own.

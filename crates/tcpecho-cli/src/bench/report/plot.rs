@@ -4,8 +4,11 @@ use std::fmt::Write;
 
 use tcpecho_load::Times;
 
-use super::{Summary, count, summary::Distribution, time};
-use crate::bench::histogram::QUANTILES;
+use super::{Summary, summary::Distribution};
+use crate::bench::{
+    histogram::QUANTILES,
+    units::{count, time},
+};
 
 /// Bars at most.
 const BARS: usize = 24;
