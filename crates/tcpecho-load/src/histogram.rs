@@ -13,6 +13,12 @@ const DIGITS_IN_BITS: u32 = 11;
 #[derive(Debug, Clone, PartialEq)]
 pub struct Times(Histogram<u64>);
 
+impl Default for Times {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
 impl Times {
     /// Creates an empty histogram.
     #[must_use]

@@ -47,6 +47,8 @@ pub(crate) enum News {
         client: ClientUse,
         open: u64,
         window: u64,
+        /// Connections that waited for the server and received nothing in the measured time.
+        starved: u64,
         /// Messages that were due in the measured time.
         requests: u64,
         paused: Pauses,

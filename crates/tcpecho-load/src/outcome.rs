@@ -60,6 +60,8 @@ pub struct Outcome {
     pub made: u64,
     /// Messages that were due in the measured time: answered in it or after it, lost, or unanswered.
     pub requests: u64,
+    /// Connections that waited for the server at the end of the measured time and had received nothing in it.
+    pub starved: u64,
     /// Messages answered after the measured time.
     pub late: u64,
     /// Pauses of this program itself.
@@ -85,6 +87,7 @@ impl Outcome {
             interrupted: false,
             made: 0,
             requests: 0,
+            starved: 0,
             late: 0,
             paused: Pauses::default(),
             behind: None,

@@ -165,7 +165,7 @@ impl WorkerPool<'_> {
             self.hand_on(observe);
         }
         self.outcome.total.add_aside(&self.tail);
-        let tail = std::mem::replace(&mut self.tail, Tally::new());
+        let tail = std::mem::take(&mut self.tail);
         let (from, to) = (self.handed, self.handed + LEAD);
         observe(Event::Tail(&Interval { from, to, tally: tail }));
         self.outcome.notes.extend(self.resolver.notes());
@@ -232,7 +232,7 @@ impl WorkerPool<'_> {
                     let _ = go.send(milestones);
                 }
             }
-            News::Done { tail, wire, client, open, window, requests, paused } => {
+            News::Done { tail, wire, client, open, window, starved, requests, paused } => {
                 self.end(observe);
                 self.done += 1;
                 self.outcome.made += tail.connections;
@@ -243,6 +243,7 @@ impl WorkerPool<'_> {
                 self.outcome.wire.add(&wire);
                 self.outcome.client.push(client);
                 self.outcome.open += open;
+                self.outcome.starved += starved;
                 self.windows.push(window);
             }
             News::Failed(error) => return Err(error),

@@ -134,7 +134,7 @@ pub(crate) fn run(
     if rules.after == After::Stays {
         worker.connect_all(driver)?;
     }
-    let tally = Box::new(std::mem::replace(&mut worker.tally, Tally::new()));
+    let tally = Box::new(std::mem::take(&mut worker.tally));
     link.tell(News::Connected { tally });
     let Some(milestones) = link.wait_for_go() else { return Ok(()) };
     worker.milestones = milestones;
@@ -215,7 +215,7 @@ impl Worker<'_> {
             self.notice_pause(now);
             let end = now >= self.milestones.end || self.is_over(now);
             if now >= boundary || end {
-                let tally = Box::new(std::mem::replace(&mut self.tally, Tally::new()));
+                let tally = Box::new(std::mem::take(&mut self.tally));
                 if measuring {
                     link.tell(News::Interval { at: now, tally });
                 } else {
@@ -242,10 +242,11 @@ impl Worker<'_> {
         let to = clock::now();
         let client = watch.stop();
         let paused_in_it = self.paused.stopped_ns - paused_before.stopped_ns;
-        let open = self.open_lines();
+        let open = self.open_slots();
+        let starved = self.starved_slots(from);
         self.fire(driver, to);
         self.finish(driver, link, to.min(self.milestones.end))?;
-        let tail = Box::new(std::mem::replace(&mut self.tally, Tally::new()));
+        let tail = Box::new(std::mem::take(&mut self.tally));
         link.tell(News::Done {
             tail,
             wire: self.wire,
@@ -253,6 +254,7 @@ impl Worker<'_> {
             open,
             // Pauses of this program are not part of the measured time.
             window: (to - from).saturating_sub(paused_in_it),
+            starved,
             requests: self.requests,
             paused: self.paused,
         });
@@ -311,9 +313,17 @@ impl Worker<'_> {
         Moment { now, base: self.milestones.base, resumed: self.resumed }
     }
 
-    fn open_lines(&self) -> u64 {
+    fn open_slots(&self) -> u64 {
         let open = |slot: &&ConnSlot| matches!(slot.stage, Stage::Open | Stage::Shut);
         self.slots.iter().filter(open).count() as u64
+    }
+
+    /// Returns how many connections wait for the server and have received nothing since `from`.
+    fn starved_slots(&self, from: u64) -> u64 {
+        let starved = |slot: &&ConnSlot| {
+            slot.stage == Stage::Open && slot.flow.waits() && slot.flow.progress < from
+        };
+        self.slots.iter().filter(starved).count() as u64
     }
 
     fn wait_for_start(&mut self, driver: &mut impl Driver) -> Result<(), Error> {

@@ -69,7 +69,7 @@ fn plain(bytes: &[u8]) -> Result<Times, String> {
                 .ok_or("an HDR histogram with more counts than its range has places")?;
             total = total.saturating_add(number.unsigned_abs());
             if total > MOST_TIMES {
-                return Err(format!("an HDR histogram of more than {} times", MOST_TIMES));
+                return Err(format!("an HDR histogram of more than {MOST_TIMES} times"));
             }
             times.record_many(value, number.unsigned_abs());
         }

@@ -155,7 +155,7 @@ impl Read {
         if !self.times.contains_key(&tag) && self.times.len() > MOST_TAGS {
             return Err(format!("more than {MOST_TAGS} tags"));
         }
-        self.times.entry(tag).or_insert_with(Times::new).add(&times);
+        self.times.entry(tag).or_default().add(&times);
         Ok(())
     }
 }
