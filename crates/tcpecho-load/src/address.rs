@@ -24,12 +24,12 @@ const REPORTED: usize = 8;
 pub(crate) struct Address {
     current: Mutex<SocketAddr>,
     /// Whether a connection has failed since the name was last resolved.
-    doubted: AtomicBool,
+    failed: AtomicBool,
 }
 
 impl Address {
     pub(crate) fn new(addr: SocketAddr) -> Self {
-        Self { current: Mutex::new(addr), doubted: AtomicBool::new(false) }
+        Self { current: Mutex::new(addr), failed: AtomicBool::new(false) }
     }
 
     pub(crate) fn get(&self) -> SocketAddr {
@@ -41,8 +41,8 @@ impl Address {
     }
 
     /// Notes that a connection failed or broke.
-    pub(crate) fn doubt(&self) {
-        self.doubted.store(true, Relaxed);
+    pub(crate) fn note_failure(&self) {
+        self.failed.store(true, Relaxed);
     }
 }
 
@@ -78,7 +78,7 @@ impl Resolver {
         if now < self.next || self.running.load(Relaxed) {
             return;
         }
-        if !self.address.doubted.swap(false, Relaxed) {
+        if !self.address.failed.swap(false, Relaxed) {
             return;
         }
         self.next = now + RESOLVE_INTERVAL;
@@ -142,9 +142,9 @@ mod tests {
         let address = Arc::new(Address::new(addr));
         let endpoint = "127.0.0.1:9".parse().unwrap();
         let mut resolver = Resolver::new(&address, Some((endpoint, Family::Any)));
-        address.doubt();
+        address.note_failure();
         resolver.look(SECOND);
-        assert!(address.doubted.load(Relaxed) && !resolver.running.load(Relaxed));
+        assert!(address.failed.load(Relaxed) && !resolver.running.load(Relaxed));
         assert_eq!(resolver.notes(), Vec::<String>::new());
     }
 }

@@ -27,7 +27,7 @@ mod driver;
 mod flow;
 mod histogram;
 mod interrupt;
-mod news;
+mod message;
 mod outcome;
 mod pattern;
 mod plan;

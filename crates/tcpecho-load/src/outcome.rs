@@ -1,4 +1,4 @@
-//! What a run reports while it goes on, and what it returns.
+//! What a run reports while it runs, and what it returns.
 
 use std::time::{Duration, SystemTime};
 
@@ -19,13 +19,13 @@ pub struct Interval {
     pub tally: Tally,
 }
 
-/// What a run reports while it goes on.
+/// What a run reports while it runs.
 #[derive(Debug)]
 pub enum Event<'a> {
     /// The measured time begins.
     Begin,
     /// Nine tenths of the measured time are over.
-    Held,
+    NearEnd,
     /// An interval is over.
     Interval(&'a Interval),
     /// What came after the measured time: late answers, and requests without an answer.
@@ -34,7 +34,7 @@ pub enum Event<'a> {
     End,
     /// Nothing new. Nanoseconds since the measured time began: negative before it, `i64::MIN` while the
     /// connections are being made.
-    Glance(i64),
+    Tick(i64),
 }
 
 /// The result of a run.

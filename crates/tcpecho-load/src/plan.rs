@@ -13,11 +13,11 @@ use crate::{driver::DriverChoice, profile::Profile};
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum After {
     /// It stays open for the next exchange.
-    Stays,
+    KeepOpen,
     /// It is reset, so that no port stays in `TIME_WAIT`, and a new connection is made.
-    Resets,
+    Reset,
     /// It is closed with a FIN in both directions, and a new connection is made.
-    Closes,
+    Close,
 }
 
 /// A load: which connections, what they send, for how long, and from which threads and processors.
@@ -71,7 +71,7 @@ impl Plan {
             addr,
             name: None,
             profile,
-            after: After::Stays,
+            after: After::KeepOpen,
             idle: false,
             connections: vec![0],
             threads: 1,

@@ -20,10 +20,10 @@ use crate::{
     clock,
     driver::{DriverChoice, epoll::Epoll, uring::Uring},
     interrupt::{Interrupt, Stopping},
-    news::{Link, Milestones, News},
+    message::{Link, Message, Milestones},
     outcome::{Event, Interval, Outcome},
     plan::{Plan, nanos},
-    stop::{Bell, Stop},
+    stop::{Stop, WakeUp},
     tally::Tally,
     worker::{self, Rules},
 };
@@ -31,7 +31,7 @@ use crate::{
 /// Time between the last connection and the first request, in which the workers are told.
 const LEAD: u64 = 5_000_000;
 /// Longest wait of the leading thread.
-const GLANCE: u64 = 100_000_000;
+const TICK: u64 = 100_000_000;
 
 /// Runs a load to its end, or until it is interrupted.
 ///
@@ -46,15 +46,16 @@ pub fn run(
     interrupt: &dyn Interrupt,
     observe: &mut dyn FnMut(Event),
 ) -> Result<Outcome, Error> {
-    let (stop, bell) = (Stop::new()?, Arc::new(Bell::new()?));
-    let (sender, news) = mpsc::channel();
+    let (stop, wake_up) = (Stop::new()?, Arc::new(WakeUp::new()?));
+    let (sender, messages) = mpsc::channel();
     let shares = plan.shares();
     let rules = Rules::new(plan, shares.len());
     thread::scope(|scope| {
-        let mut goes = Vec::new();
+        let mut starts = Vec::new();
         for (thread, numbers) in shares.iter().enumerate() {
-            let (go, gone) = mpsc::channel();
-            let link = Link { thread, news: sender.clone(), bell: Arc::clone(&bell), go: gone };
+            let (start, started) = mpsc::channel();
+            let link =
+                Link { thread, messages: sender.clone(), wake_up: Arc::clone(&wake_up), started };
             let budget = plan.budget(thread, shares.len());
             let (rules, stop) = (&rules, &stop);
             let builder = thread::Builder::new().name(format!("load-{thread}"));
@@ -64,20 +65,20 @@ pub fn run(
                 let errno = Errno::from_io_error(&error).unwrap_or(Errno::AGAIN);
                 return Err(Error::new("pthread_create", errno));
             }
-            goes.push(go);
+            starts.push(start);
         }
         drop(sender);
         let pool = WorkerPool {
             plan,
             interrupt,
             stop: &stop,
-            bell: &bell,
-            news,
-            goes,
+            wake_up: &wake_up,
+            messages,
+            starts,
             milestones: None,
             connected: 0,
             pending: shares.iter().map(|_| VecDeque::new()).collect(),
-            handed: 0,
+            passed_on: 0,
             done: 0,
             windows: Vec::new(),
             tail: Tally::new(),
@@ -102,9 +103,9 @@ fn work(plan: &Plan, rules: &Rules, numbers: &[u64], budget: u64, link: &Link, s
         match sched_setaffinity(None, &set) {
             Ok(()) => {}
             Err(errno) if plan.cpus_required => {
-                return link.tell(News::Failed(Error::new("sched_setaffinity", errno)));
+                return link.send(Message::Failed(Error::new("sched_setaffinity", errno)));
             }
-            Err(errno) => link.tell(News::Unpinned(errno)),
+            Err(errno) => link.send(Message::Unpinned(errno)),
         }
     }
     let flows = numbers.iter().copied();
@@ -115,7 +116,7 @@ fn work(plan: &Plan, rules: &Rules, numbers: &[u64], budget: u64, link: &Link, s
             .and_then(|mut driver| worker::run(&mut driver, rules, flows, budget, link, stop)),
     };
     if let Err(error) = outcome {
-        link.tell(News::Failed(error));
+        link.send(Message::Failed(error));
     }
 }
 
@@ -124,15 +125,15 @@ struct WorkerPool<'a> {
     plan: &'a Plan,
     interrupt: &'a dyn Interrupt,
     stop: &'a Stop,
-    bell: &'a Bell,
-    news: mpsc::Receiver<(usize, News)>,
-    goes: Vec<mpsc::Sender<Milestones>>,
+    wake_up: &'a WakeUp,
+    messages: mpsc::Receiver<(usize, Message)>,
+    starts: Vec<mpsc::Sender<Milestones>>,
     milestones: Option<Milestones>,
     connected: usize,
     /// Intervals that not all workers have reported yet.
     pending: Vec<VecDeque<(u64, Box<Tally>)>>,
     /// End of the last interval that was passed to the observer, from the start of the measured time.
-    handed: u64,
+    passed_on: u64,
     done: usize,
     windows: Vec<u64>,
     tail: Tally,
@@ -145,7 +146,7 @@ struct WorkerPool<'a> {
 
 impl WorkerPool<'_> {
     fn lead(mut self, observe: &mut dyn FnMut(Event)) -> Result<Outcome, Error> {
-        while self.done < self.goes.len() {
+        while self.done < self.starts.len() {
             self.wait();
             if let Some(stopping) = self.interrupt.poll() {
                 self.outcome.interrupted = true;
@@ -155,18 +156,18 @@ impl WorkerPool<'_> {
                 self.end(observe);
                 self.stop.set();
             }
-            self.bell.silence();
-            while let Ok((thread, news)) = self.news.try_recv() {
-                self.hear(thread, news, observe)?;
+            self.wake_up.clear();
+            while let Ok((thread, message)) = self.messages.try_recv() {
+                self.on_message(thread, message, observe)?;
             }
-            self.look_at_the_clock(observe);
+            self.check_clock(observe);
         }
         while self.pending.iter().any(|queue| !queue.is_empty()) {
-            self.hand_on(observe);
+            self.pass_on_interval(observe);
         }
         self.outcome.total.add_aside(&self.tail);
         let tail = std::mem::take(&mut self.tail);
-        let (from, to) = (self.handed, self.handed + LEAD);
+        let (from, to) = (self.passed_on, self.passed_on + LEAD);
         observe(Event::Tail(&Interval { from, to, tally: tail }));
         self.outcome.notes.extend(self.resolver.notes());
         let windows = self.windows.len().max(1) as f64;
@@ -182,34 +183,34 @@ impl WorkerPool<'_> {
             WorkerPool { ended: false, .. } => milestones.end,
             _ => u64::MAX,
         });
-        let timeout = clock::until(now, next.min(now + GLANCE));
-        let mut watched = vec![PollFd::from_borrowed_fd(self.bell.as_fd(), PollFlags::IN)];
+        let timeout = clock::until(now, next.min(now + TICK));
+        let mut watched = vec![PollFd::from_borrowed_fd(self.wake_up.as_fd(), PollFlags::IN)];
         let interrupt = self.interrupt.descriptor();
         watched.extend(interrupt.map(|fd| PollFd::from_borrowed_fd(fd, PollFlags::IN)));
         // The queues are looked at next, whatever it returns.
         let _ = poll(&mut watched, Some(&timeout));
     }
 
-    fn hear(
+    fn on_message(
         &mut self,
         thread: usize,
-        news: News,
+        message: Message,
         observe: &mut dyn FnMut(Event),
     ) -> Result<(), Error> {
-        match news {
-            News::Connected { tally } => {
+        match message {
+            Message::Connected { tally } => {
                 self.connected += 1;
                 self.outcome.made += tally.connections;
                 self.outcome.connecting.add(&tally);
-                if self.connected == self.goes.len() {
-                    self.go();
+                if self.connected == self.starts.len() {
+                    self.start();
                 }
             }
-            News::WarmedUp { tally } => {
+            Message::WarmedUp { tally } => {
                 self.outcome.made += tally.connections;
                 self.outcome.connecting.add_endings(&tally);
             }
-            News::Unpinned(errno) => {
+            Message::Unpinned(errno) => {
                 let note = format!(
                     "the generator's threads may run on any processor, beside the server: \
                      sched_setaffinity: {}",
@@ -219,20 +220,21 @@ impl WorkerPool<'_> {
                     self.outcome.notes.push(note);
                 }
             }
-            News::Interval { at, tally } => {
+            Message::Interval { at, tally } => {
                 self.outcome.made += tally.connections;
                 self.pending[thread].push_back((at, tally));
                 while self.pending.iter().all(|queue| !queue.is_empty()) {
-                    self.hand_on(observe);
+                    self.pass_on_interval(observe);
                 }
             }
-            News::Drained => {
+            Message::Drained => {
                 self.end(observe);
-                if let (Some(go), Some(milestones)) = (self.goes.get(thread), self.milestones) {
-                    let _ = go.send(milestones);
+                if let (Some(start), Some(milestones)) = (self.starts.get(thread), self.milestones)
+                {
+                    let _ = start.send(milestones);
                 }
             }
-            News::Done { tail, wire, client, open, window, starved, requests, paused } => {
+            Message::Done { tail, wire, client, open, window, starved, requests, paused } => {
                 self.end(observe);
                 self.done += 1;
                 self.outcome.made += tail.connections;
@@ -246,12 +248,12 @@ impl WorkerPool<'_> {
                 self.outcome.starved += starved;
                 self.windows.push(window);
             }
-            News::Failed(error) => return Err(error),
+            Message::Failed(error) => return Err(error),
         }
         Ok(())
     }
 
-    fn go(&mut self) {
+    fn start(&mut self) {
         let now = clock::now() + LEAD;
         let base = match self.plan.start_at.map(clock::moment_of) {
             Some(wanted) => {
@@ -264,14 +266,14 @@ impl WorkerPool<'_> {
         let measure = base.saturating_add(nanos(self.plan.warmup));
         let end = measure.saturating_add(self.plan.length());
         let milestones = Milestones { base, measure, end };
-        for go in &self.goes {
+        for start in &self.starts {
             // A worker that has ended has reported why.
-            let _ = go.send(milestones);
+            let _ = start.send(milestones);
         }
         self.milestones = Some(milestones);
     }
 
-    fn hand_on(&mut self, observe: &mut dyn FnMut(Event)) {
+    fn pass_on_interval(&mut self, observe: &mut dyn FnMut(Event)) {
         let Some(milestones) = self.milestones else { return };
         let (mut tally, mut to) = (Tally::new(), 0);
         for queue in &mut self.pending {
@@ -281,15 +283,15 @@ impl WorkerPool<'_> {
             }
         }
         self.outcome.total.add(&tally);
-        let interval = Interval { from: self.handed, to, tally };
-        self.handed = to;
+        let interval = Interval { from: self.passed_on, to, tally };
+        self.passed_on = to;
         observe(Event::Interval(&interval));
     }
 
-    fn look_at_the_clock(&mut self, observe: &mut dyn FnMut(Event)) {
+    fn check_clock(&mut self, observe: &mut dyn FnMut(Event)) {
         let now = clock::now();
         self.resolver.look(now);
-        let Some(milestones) = self.milestones else { return observe(Event::Glance(i64::MIN)) };
+        let Some(milestones) = self.milestones else { return observe(Event::Tick(i64::MIN)) };
         if now >= milestones.measure {
             self.begin(observe);
         }
@@ -300,7 +302,7 @@ impl WorkerPool<'_> {
             self.end(observe);
         }
         if !self.ended {
-            observe(Event::Glance(now as i64 - milestones.measure as i64));
+            observe(Event::Tick(now as i64 - milestones.measure as i64));
         }
     }
 
@@ -313,7 +315,7 @@ impl WorkerPool<'_> {
 
     fn hold(&mut self, observe: &mut dyn FnMut(Event)) {
         if !self.ended && !std::mem::replace(&mut self.held, true) {
-            observe(Event::Held);
+            observe(Event::NearEnd);
         }
     }
 

@@ -8,25 +8,25 @@ use std::{
 use tcpecho::Error;
 use tcpecho_os::event_fd::EventFd;
 
-/// A descriptor that is readable from [`Bell::ring`] to [`Bell::silence`].
+/// A descriptor that is readable from [`WakeUp::set`] to [`WakeUp::clear`].
 #[derive(Debug)]
-pub(crate) struct Bell(EventFd);
+pub(crate) struct WakeUp(EventFd);
 
-impl Bell {
+impl WakeUp {
     pub(crate) fn new() -> Result<Self, Error> {
-        EventFd::new().map(Bell).map_err(|errno| Error::new("eventfd", errno))
+        EventFd::new().map(WakeUp).map_err(|errno| Error::new("eventfd", errno))
     }
 
-    pub(crate) fn ring(&self) {
+    pub(crate) fn set(&self) {
         self.0.set();
     }
 
-    pub(crate) fn silence(&self) {
+    pub(crate) fn clear(&self) {
         self.0.clear();
     }
 }
 
-impl AsFd for Bell {
+impl AsFd for WakeUp {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.0.as_fd()
     }
@@ -37,18 +37,18 @@ impl AsFd for Bell {
 pub(crate) struct Stop {
     flag: AtomicBool,
     at_once: AtomicBool,
-    bell: Bell,
+    wake_up: WakeUp,
 }
 
 impl Stop {
     pub(crate) fn new() -> Result<Self, Error> {
         let (flag, at_once) = (AtomicBool::new(false), AtomicBool::new(false));
-        Ok(Self { flag, at_once, bell: Bell::new()? })
+        Ok(Self { flag, at_once, wake_up: WakeUp::new()? })
     }
 
     pub(crate) fn set(&self) {
         self.flag.store(true, Relaxed);
-        self.bell.ring();
+        self.wake_up.set();
     }
 
     pub(crate) fn is_set(&self) -> bool {
@@ -67,6 +67,6 @@ impl Stop {
 
 impl AsFd for Stop {
     fn as_fd(&self) -> BorrowedFd<'_> {
-        self.bell.as_fd()
+        self.wake_up.as_fd()
     }
 }

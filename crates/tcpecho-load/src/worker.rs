@@ -16,7 +16,7 @@ use crate::{
     clock,
     driver::{Driver, Event},
     flow::Moment,
-    news::{Link, Milestones, News},
+    message::{Link, Message, Milestones},
     plan::{After, Plan, nanos},
     profile::Profile,
     stop::Stop,
@@ -131,12 +131,12 @@ pub(crate) fn run(
     stop: &Stop,
 ) -> Result<(), Error> {
     let mut worker = Worker::new(rules, numbers, stop);
-    if rules.after == After::Stays {
+    if rules.after == After::KeepOpen {
         worker.connect_all(driver)?;
     }
     let tally = Box::new(std::mem::take(&mut worker.tally));
-    link.tell(News::Connected { tally });
-    let Some(milestones) = link.wait_for_go() else { return Ok(()) };
+    link.send(Message::Connected { tally });
+    let Some(milestones) = link.wait_for_start() else { return Ok(()) };
     worker.milestones = milestones;
     worker.measure(driver, budget, link)
 }
@@ -194,7 +194,7 @@ impl Worker<'_> {
                 Some(rate) if made < self.slots.len() => start + (made as f64 * 1e9 / rate) as u64,
                 _ => now + SCAN,
             };
-            self.turn(driver, next.min(now + SCAN))?;
+            self.poll(driver, next.min(now + SCAN))?;
         }
     }
 
@@ -217,10 +217,10 @@ impl Worker<'_> {
             if now >= boundary || end {
                 let tally = Box::new(std::mem::take(&mut self.tally));
                 if measuring {
-                    link.tell(News::Interval { at: now, tally });
+                    link.send(Message::Interval { at: now, tally });
                 } else {
                     // How connections broke in the warm-up is reported, too: the fault is the same.
-                    link.tell(News::WarmedUp { tally });
+                    link.send(Message::WarmedUp { tally });
                     watch = Watch::start();
                     from = now;
                     paused_before = self.paused;
@@ -233,21 +233,21 @@ impl Worker<'_> {
                 break;
             }
             self.start_some(driver);
-            self.fire(driver, now);
+            self.send_due(driver, now);
             self.retry(driver, now);
             self.scan(driver, now);
             let until = self.next_moment(now, boundary);
-            self.turn(driver, until)?;
+            self.poll(driver, until)?;
         }
         let to = clock::now();
         let client = watch.stop();
         let paused_in_it = self.paused.stopped_ns - paused_before.stopped_ns;
         let open = self.open_slots();
         let starved = self.starved_slots(from);
-        self.fire(driver, to);
+        self.send_due(driver, to);
         self.finish(driver, link, to.min(self.milestones.end))?;
         let tail = Box::new(std::mem::take(&mut self.tally));
-        link.tell(News::Done {
+        link.send(Message::Done {
             tail,
             wire: self.wire,
             client,
@@ -267,7 +267,7 @@ impl Worker<'_> {
     }
 
     /// Waits for events, until `until` at the latest, and handles them.
-    fn turn(&mut self, driver: &mut impl Driver, until: u64) -> Result<(), Error> {
+    fn poll(&mut self, driver: &mut impl Driver, until: u64) -> Result<(), Error> {
         self.pauses.expect(Duration::from_nanos(until));
         driver.wait(until, self.rules.profile.schedule.is_some())?;
         while let Some(event) = driver.next_event()? {
@@ -279,7 +279,7 @@ impl Worker<'_> {
     fn on_event(&mut self, driver: &mut impl Driver, event: Event) {
         let now = clock::now();
         match event {
-            Event::Handshake(slot) => self.look_at_handshake(driver, slot),
+            Event::Handshake(slot) => self.on_handshake(driver, slot),
             Event::Received(slot) => {
                 let taken = self.take(slot, driver.received(), now);
                 self.follow_up(driver, slot, taken, now);
@@ -332,7 +332,7 @@ impl Worker<'_> {
             if now >= self.milestones.base || self.stop.is_set() {
                 return Ok(());
             }
-            self.turn(driver, self.milestones.base)?;
+            self.poll(driver, self.milestones.base)?;
         }
     }
 
@@ -385,7 +385,7 @@ impl Worker<'_> {
     }
 
     /// Sends requests that have become due, [`BATCH`] at most.
-    fn fire(&mut self, driver: &mut impl Driver, now: u64) {
+    fn send_due(&mut self, driver: &mut impl Driver, now: u64) {
         for _ in 0..BATCH {
             if self.next_due > now || self.next_due >= self.milestones.end {
                 return;
@@ -406,7 +406,7 @@ impl Worker<'_> {
     fn retry(&mut self, driver: &mut impl Driver, now: u64) {
         while self.waiting.front().is_some_and(|(until, _)| *until <= now) {
             let Some((_, index)) = self.waiting.pop_front() else { return };
-            if self.rules.after != After::Stays {
+            if self.rules.after != After::KeepOpen {
                 self.advance(driver, index, now);
             } else if driver.is_free(index) {
                 self.open(driver, index, now);

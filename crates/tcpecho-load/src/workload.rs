@@ -122,9 +122,9 @@ impl Workload {
     #[must_use]
     pub fn after(&self, fin: bool) -> After {
         match self.kind {
-            Kind::ConnectRequestResponse if fin => After::Closes,
-            Kind::ConnectRequestResponse => After::Resets,
-            _ => After::Stays,
+            Kind::ConnectRequestResponse if fin => After::Close,
+            Kind::ConnectRequestResponse => After::Reset,
+            _ => After::KeepOpen,
         }
     }
 }

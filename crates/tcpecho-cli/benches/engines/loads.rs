@@ -57,9 +57,9 @@ impl Visit<'_> {
         let (mut begin, mut cpu, mut held) = (None, Ok(f64::NAN), Ok(f64::NAN));
         let outcome = tcpecho_load::run(plan, &(), &mut |event| match event {
             Event::Begin => begin = Some(self.server.processor_time()),
-            Event::Held => held = self.server.memory(memory),
+            Event::NearEnd => held = self.server.memory(memory),
             Event::End => cpu = used(self.server, begin.take()),
-            Event::Interval(_) | Event::Tail(_) | Event::Glance(_) => {}
+            Event::Interval(_) | Event::Tail(_) | Event::Tick(_) => {}
         });
         let outcome = outcome.map_err(|error| io::Error::other(error.to_string()))?;
         Ok(Run { outcome, cpu: cpu?, memory: held? })
@@ -131,7 +131,7 @@ pub(crate) fn rounds(visit: &Visit, connections: usize, message: u64) -> io::Res
 
 pub(crate) fn connects(visit: &Visit, connections: usize) -> io::Result<Sample> {
     let plan = visit.plan(connections, rounds_of(SMALL, 1));
-    exchanges(visit, &Plan { after: After::Resets, ..plan })
+    exchanges(visit, &Plan { after: After::Reset, ..plan })
 }
 
 pub(crate) fn pipelined(visit: &Visit, connections: usize, under_way: usize) -> io::Result<Sample> {

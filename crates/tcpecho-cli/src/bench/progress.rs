@@ -47,7 +47,7 @@ impl Progress {
             self.figures = format!("{} {unit}{p99}", rate(row.throughput_per_s));
         }
         match event {
-            Event::Glance(at) => self.draw(*at),
+            Event::Tick(at) => self.draw(*at),
             Event::End => self.clear(),
             _ => {}
         }

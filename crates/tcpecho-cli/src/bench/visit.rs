@@ -236,12 +236,12 @@ pub(super) fn visit_at<'a>(
     let outcome = tcpecho_load::run(&load, &interrupts, &mut |event| {
         match &event {
             Event::Begin => ledger.begin(),
-            Event::Held => ledger.held(),
+            Event::NearEnd => ledger.held(),
             Event::End => ledger.end(),
             Event::Interval(interval) => {
                 rows.push(Row::of(interval, plan.workload.unit, schedule, warmup));
             }
-            Event::Glance(_) | Event::Tail(_) => {}
+            Event::Tick(_) | Event::Tail(_) => {}
         }
         watch(&event, rows.last());
     })

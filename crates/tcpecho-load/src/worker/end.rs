@@ -8,7 +8,7 @@ use super::{After, ConnSlot, Phase, Stage, Worker};
 use crate::{
     clock,
     driver::Driver,
-    news::{Link, News},
+    message::{Link, Message},
 };
 
 impl Worker<'_> {
@@ -19,11 +19,11 @@ impl Worker<'_> {
         link: &Link,
         end: u64,
     ) -> Result<(), Error> {
-        self.ask_the_kernel();
+        self.read_tcp_info();
         self.phase = Phase::Draining;
         let grace = self.rules.grace.min(self.rules.timeout);
-        let stays = self.rules.after == After::Stays;
-        self.turn_until(driver, grace, |slot| match slot.stage {
+        let stays = self.rules.after == After::KeepOpen;
+        self.poll_until(driver, grace, |slot| match slot.stage {
             Stage::Absent => stays || slot.flow.due <= slot.flow.answered,
             Stage::Open => !slot.flow.waits() && slot.flow.due <= slot.flow.answered,
             Stage::Connecting | Stage::Shut => false,
@@ -34,12 +34,12 @@ impl Worker<'_> {
             slot.flow.give_up(&self.rules.profile, moment, end, &mut self.tally);
         }
         self.requests = self.settled() - self.requests;
-        link.tell(News::Drained);
-        link.wait_for_a_last_look();
+        link.send(Message::Drained);
+        link.wait_for_observer();
         self.phase = Phase::Finishing;
         for index in 0..self.slots.len() {
             let slot = &self.slots[index];
-            let orderly = self.rules.after != After::Resets && !self.rules.idle;
+            let orderly = self.rules.after != After::Reset && !self.rules.idle;
             match slot.stage {
                 Stage::Open if slot.flow.owed() > 0 => self.note_owed(driver, index),
                 Stage::Open if orderly => self.shut(driver, index),
@@ -50,7 +50,7 @@ impl Worker<'_> {
                 _ => self.close(driver, index, true),
             }
         }
-        self.turn_until(driver, grace, |slot| slot.stage == Stage::Absent)?;
+        self.poll_until(driver, grace, |slot| slot.stage == Stage::Absent)?;
         for index in 0..self.slots.len() {
             if self.slots[index].stage != Stage::Absent {
                 self.ended(driver, index, Ending::GaveUp, || {
@@ -80,7 +80,7 @@ impl Worker<'_> {
         });
     }
 
-    fn ask_the_kernel(&mut self) {
+    fn read_tcp_info(&mut self) {
         for slot in &self.slots {
             if let (Stage::Open, Some(socket)) = (slot.stage, &slot.socket) {
                 self.wire.note(socket);
@@ -88,7 +88,7 @@ impl Worker<'_> {
         }
     }
 
-    fn turn_until(
+    fn poll_until(
         &mut self,
         driver: &mut impl Driver,
         grace: u64,
@@ -100,7 +100,7 @@ impl Worker<'_> {
             if now >= deadline || self.stop.is_at_once() || self.slots.iter().all(&done) {
                 return Ok(());
             }
-            self.turn(driver, deadline.min(now + 50_000_000))?;
+            self.poll(driver, deadline.min(now + 50_000_000))?;
         }
     }
 }

@@ -77,7 +77,7 @@ impl Worker<'_> {
                     self.push(driver, index, now);
                 }
             }
-            Stage::Absent if self.rules.after != After::Stays && driver.is_free(index) => {
+            Stage::Absent if self.rules.after != After::KeepOpen && driver.is_free(index) => {
                 if self.waiting.iter().any(|(_, other)| *other == index) {
                     return;
                 }
@@ -146,7 +146,7 @@ impl Worker<'_> {
                 // On loopback connect(2) mostly returns with an established connection.
                 if handshake.is_established() {
                     slot.handshake = Some(handshake);
-                    return self.look_at_handshake(driver, index);
+                    return self.on_handshake(driver, index);
                 }
                 let watched = driver.watch(index, handshake.as_fd());
                 slot.handshake = Some(handshake);
@@ -161,7 +161,7 @@ impl Worker<'_> {
     }
 
     /// Takes the result of the slot's handshake, if it has finished.
-    pub(super) fn look_at_handshake(&mut self, driver: &mut impl Driver, index: usize) {
+    pub(super) fn on_handshake(&mut self, driver: &mut impl Driver, index: usize) {
         let slot = &mut self.slots[index];
         let Some(handshake) = slot.handshake.take() else { return };
         let watched = !handshake.is_established();
@@ -194,7 +194,7 @@ impl Worker<'_> {
         }
         if self.rules.idle {
             slot.flow.begin(&self.rules.profile, now, &mut 1);
-        } else if self.rules.after == After::Stays {
+        } else if self.rules.after == After::KeepOpen {
             self.advance(driver, index, now);
             return;
         }
@@ -222,14 +222,14 @@ impl Worker<'_> {
         match taken {
             Err(Mismatch(sentence)) => self.ended(driver, index, Ending::Mismatch, || sentence),
             Ok(0) => {}
-            Ok(_) if self.rules.after == After::Stays => self.advance(driver, index, now),
+            Ok(_) if self.rules.after == After::KeepOpen => self.advance(driver, index, now),
             Ok(_) => self.exchanged(driver, index, now),
         }
     }
 
     /// Ends a connection after its only exchange.
     fn exchanged(&mut self, driver: &mut impl Driver, index: usize, now: u64) {
-        if self.rules.after == After::Closes {
+        if self.rules.after == After::Close {
             return self.shut(driver, index);
         }
         self.close(driver, index, true);
@@ -287,7 +287,7 @@ impl Worker<'_> {
         sentence: impl FnOnce() -> String,
     ) {
         self.tally.ended(ending, sentence);
-        self.rules.address.doubt();
+        self.rules.address.note_failure();
         self.close(driver, index, true);
         if matches!(self.phase, Phase::Running | Phase::Connecting) && !self.rules.idle {
             self.waiting.push_back((clock::now() + PAUSE, index));
@@ -305,7 +305,7 @@ impl Worker<'_> {
         self.tally.lost += slot.flow.restart(&self.rules.profile);
         slot.handshake = None;
         let Some(socket) = slot.socket.take() else { return };
-        if self.rules.after != After::Stays {
+        if self.rules.after != After::KeepOpen {
             self.closed += 1;
             if self.closed.is_multiple_of(64) {
                 self.wire.note(&socket);

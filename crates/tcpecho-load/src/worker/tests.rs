@@ -75,7 +75,7 @@ fn play(steps: impl FnOnce(&mut Worker, &mut Played)) {
     let mut driver = Played { room: 4, ..Played::default() };
     worker.open(&mut driver, 0, clock::now());
     while worker.slots[0].stage != Stage::Open {
-        worker.look_at_handshake(&mut driver, 0);
+        worker.on_handshake(&mut driver, 0);
     }
     (worker.phase, worker.budget) = (Phase::Running, u64::MAX);
     worker.advance(&mut driver, 0, clock::now());
@@ -85,7 +85,7 @@ fn play(steps: impl FnOnce(&mut Worker, &mut Played)) {
 
 fn happens(worker: &mut Worker, driver: &mut Played, event: Event) {
     driver.events.push_back(event);
-    worker.turn(driver, clock::now()).unwrap();
+    worker.poll(driver, clock::now()).unwrap();
 }
 
 fn endings(worker: &Worker) -> Vec<Ending> {

@@ -96,8 +96,8 @@ fn order(measured: &Measured) -> Order {
         timeout_s: plan.timeout.as_secs_f64(),
         checked: plan.check,
         close: match plan.after {
-            After::Resets => "reset",
-            After::Stays | After::Closes => "fin",
+            After::Reset => "reset",
+            After::KeepOpen | After::Close => "fin",
         }
         .to_owned(),
         shard: plan.shard.0 + 1,

@@ -12,7 +12,7 @@ use rustix::io::Errno;
 use tcpecho::Error;
 
 use crate::{
-    stop::Bell,
+    stop::WakeUp,
     tally::Tally,
     watch::{ClientUse, Pauses},
     wire::WireSums,
@@ -30,7 +30,7 @@ pub(crate) struct Milestones {
 }
 
 /// A message from a worker.
-pub(crate) enum News {
+pub(crate) enum Message {
     /// All its connections are established or have failed.
     Connected { tally: Box<Tally> },
     /// The warm-up is over. Only the endings of its tally count.
@@ -38,7 +38,7 @@ pub(crate) enum News {
     /// An interval of the measured time is over.
     Interval { at: u64, tally: Box<Tally> },
     /// All answers have come or are given up. The connections are still open; the worker waits for
-    /// [`Link::wait_for_a_last_look`] before it closes them.
+    /// [`Link::wait_for_observer`] before it closes them.
     Drained,
     /// The worker ends. `tail` counts what came after the measured time.
     Done {
@@ -62,26 +62,26 @@ pub(crate) enum News {
 /// A worker's connection to the leading thread.
 pub(crate) struct Link {
     pub(crate) thread: usize,
-    pub(crate) news: Sender<(usize, News)>,
-    pub(crate) bell: Arc<Bell>,
-    pub(crate) go: Receiver<Milestones>,
+    pub(crate) messages: Sender<(usize, Message)>,
+    pub(crate) wake_up: Arc<WakeUp>,
+    pub(crate) started: Receiver<Milestones>,
 }
 
 impl Link {
-    pub(crate) fn tell(&self, news: News) {
+    pub(crate) fn send(&self, message: Message) {
         // It fails if the leading thread has ended the run.
-        let _ = self.news.send((self.thread, news));
-        self.bell.ring();
+        let _ = self.messages.send((self.thread, message));
+        self.wake_up.set();
     }
 
     /// Waits until the run starts; `None` if it does not.
-    pub(crate) fn wait_for_go(&self) -> Option<Milestones> {
-        self.go.recv().ok()
+    pub(crate) fn wait_for_start(&self) -> Option<Milestones> {
+        self.started.recv().ok()
     }
 
     /// Waits until the observer has seen [`Event::End`](crate::Event::End) with the connections open, a second
     /// at most.
-    pub(crate) fn wait_for_a_last_look(&self) {
-        let _ = self.go.recv_timeout(Duration::from_secs(1));
+    pub(crate) fn wait_for_observer(&self) {
+        let _ = self.started.recv_timeout(Duration::from_secs(1));
     }
 }
