@@ -5,7 +5,7 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use tcpecho::{Endpoint, parse_duration, parse_listen, parse_source};
+use tcpecho::{Endpoint, internal::{parse_duration, parse_listen, parse_source}};
 use tcpecho_cli::fuzzing;
 
 use crate::{accepted, check_sentence, text};

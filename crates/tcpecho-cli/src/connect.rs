@@ -16,7 +16,7 @@ use std::{
 use nix::sys::signal::Signal;
 use rustix::io::Errno;
 use tcpecho::{
-    ConnectOptions, Connection, Ending, Endpoint, Family, Keepalive, ResolveError, Server, Tracer,
+    ConnectOptions, Connection, Endpoint, Family, Keepalive, ResolveError, Server, Tracer,
 };
 
 pub(crate) use self::args::ConnectArgs;
@@ -150,16 +150,15 @@ fn connect(
     let opened = Connection::open(addrs, &how);
     report.attempts = match &opened {
         Ok(connection) => connection.failed.clone(),
-        Err(failed) => failed.clone(),
+        Err(failed) => failed.attempts.clone(),
     };
     if let Ok(connection) = &opened {
         report.local = Some(connection.local);
         report.connect_time = Some(connection.connect_time);
         report.outrun.clone_from(&connection.outrun);
     }
-    opened.map_err(|failed| match failed.last() {
-        Some(last) if last.ending == Ending::Interrupted => Stopped::Signal(signals.next()),
-        _ => Stopped::Unconnected,
+    opened.map_err(|failed| {
+        if failed.is_interrupted() { Stopped::Signal(signals.next()) } else { Stopped::Unconnected }
     })
 }
 
@@ -171,20 +170,23 @@ fn tell_connection(plan: &Plan, connection: &Connection) {
     for (addr, elapsed) in outrun {
         say(&format!(
             "tried {addr}: no answer yet after {}, and given up for {peer}",
-            tcpecho::show_duration(*elapsed)
+            tcpecho::internal::show_duration(*elapsed)
         ));
     }
-    say(&format!("connected to {peer} from {local} in {}", tcpecho::show_duration(*connect_time)));
+    say(&format!(
+        "connected to {peer} from {local} in {}",
+        tcpecho::internal::show_duration(*connect_time)
+    ));
     let user_timeout = match plan.rules.user_timeout {
-        Some(limit) => format!("TCP_USER_TIMEOUT {}", tcpecho::show_duration(limit)),
+        Some(limit) => format!("TCP_USER_TIMEOUT {}", tcpecho::internal::show_duration(limit)),
         None => "TCP_USER_TIMEOUT the kernel's".into(),
     };
     let keepalive = match plan.keepalive {
         Some(Keepalive { idle, interval, count }) => {
             format!(
                 "SO_KEEPALIVE after {}, every {}, {count} probes",
-                tcpecho::show_duration(idle),
-                tcpecho::show_duration(interval)
+                tcpecho::internal::show_duration(idle),
+                tcpecho::internal::show_duration(interval)
             )
         }
         None => "SO_KEEPALIVE off".into(),

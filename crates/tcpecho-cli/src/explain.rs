@@ -8,7 +8,8 @@ use std::{
 };
 
 use rustix::io::Errno;
-use tcpecho::{Call, Tracer, words};
+use tcpecho::{Call, Tracer};
+use tcpecho_os::errno::words;
 use tcpecho_os::{sock_diag::tcp_sockets, tcp_info::tcp_info, tcp_state::TcpState};
 
 use crate::tell::say_raw;
@@ -40,7 +41,7 @@ impl Explain {
             Some(TcpState::Close) => lingering(&socket).or(state),
             state => state,
         };
-        self.saw(&Call { op, about, result, state });
+        self.saw(&Call { op, about, result, state: state.map(TcpState::word) });
     }
 
     /// close(2), and what is left in the kernel afterwards.
@@ -52,7 +53,7 @@ impl Explain {
             TcpState::Close => "nothing is left of it on this host",
             _ => "the kernel finishes it on its own",
         };
-        self.saw(&Call { op, about, result: result.into(), state: Some(state) });
+        self.saw(&Call { op, about, result: result.into(), state: Some(state.word()) });
     }
 }
 

@@ -20,5 +20,5 @@ pub(crate) fn sentence(errno: Errno) -> String {
         Errno::BADF => "; it is closed: < /dev/null stands for an empty input",
         _ => "",
     };
-    format!("{READ}: {}{advice}", tcpecho::words(errno))
+    format!("{READ}: {}{advice}", tcpecho_os::errno::words(errno))
 }

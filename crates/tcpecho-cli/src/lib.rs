@@ -33,7 +33,7 @@ use crate::{
 };
 
 /// How durations are written, for the help of every verb that takes some.
-const DURATIONS: &str = "Durations: a number and its unit (us, ms, s, m or h), such as 500ms, 2s, 1.5m or 2h; \
+const DURATIONS: &str = "Durations: a number and its unit (us, ms, s, m or h), such as 500ms, 2s or 1m30s; \
     without a unit, seconds.";
 
 /// A TCP echo server, client, prober, load generator and laboratory that say what happened.

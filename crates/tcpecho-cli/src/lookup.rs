@@ -55,7 +55,7 @@ pub(crate) fn lookup(
         Ok(None) => Err(NoAddress::Interrupted),
         Err(waited) => Err(gave_up(format!(
             "the resolver did not answer within {}",
-            tcpecho::show_duration(waited)
+            tcpecho::internal::show_duration(waited)
         ))),
     }
 }

@@ -68,7 +68,7 @@ impl Unwritten {
         match self {
             Unwritten::ReaderLeft => status,
             Unwritten::Failed(errno) => {
-                say(&format!("write to stdout: {}", tcpecho::words(errno)));
+                say(&format!("write to stdout: {}", tcpecho_os::errno::words(errno)));
                 exit::NOT_POSSIBLE
             }
             Unwritten::Signal(signal) => exit::interrupted_by(signal),

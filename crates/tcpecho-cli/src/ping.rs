@@ -158,7 +158,7 @@ fn probe(plan: &Plan) -> u8 {
         End::Signal(Signal::SIGPIPE) => return 0,
         End::Unwritten(why) => return why.status(0),
         End::Failed(op, errno) => {
-            say(&format!("{op}: {}", tcpecho::words(errno)));
+            say(&format!("{op}: {}", tcpecho_os::errno::words(errno)));
             exit::NOT_POSSIBLE
         }
         End::Signal(signal) if signal != Signal::SIGINT => exit::interrupted_by(signal),

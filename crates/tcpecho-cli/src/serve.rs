@@ -168,7 +168,8 @@ fn announce(server: &Server, speech: &Speech) -> Option<Log> {
         }
         Err(errno) => {
             for line in lines.lines() {
-                speech.note(&format!("write to stdout: {}; {line}", tcpecho::words(errno)));
+                speech
+                    .note(&format!("write to stdout: {}; {line}", tcpecho_os::errno::words(errno)));
             }
             None
         }

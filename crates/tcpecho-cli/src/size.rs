@@ -1,6 +1,6 @@
 //! A number of bytes, and a rate, as a person writes them: `64`, `16k`, `1.5M`, `10k/s`.
 
-use tcpecho::NotUnderstood;
+use tcpecho::ParseError;
 
 /// Binary for sizes: `k` and `KiB` are 1024 bytes; `kB` is 1000, as for dd(1).
 const SIZES: &[(&str, f64)] = &[
@@ -20,14 +20,14 @@ const SIZES: &[(&str, f64)] = &[
 const RATES: &[(&str, f64)] = &[("", 1.0), ("k", 1e3), ("K", 1e3), ("M", 1e6)];
 
 /// Reads a number of bytes, 1 to `most`.
-pub(crate) fn parse_size(text: &str, most: u64) -> Result<u64, NotUnderstood> {
+pub(crate) fn parse_size(text: &str, most: u64) -> Result<u64, ParseError> {
     match parse(text, SIZES) {
         Some(size) if size >= 1.0 && size <= most as f64 => Ok(size as u64),
         Some(_) => {
             let sentence = format!("{} is out of range; 1 byte to {}", text.trim(), words(most));
-            Err(NotUnderstood::new(sentence))
+            Err(ParseError::new(sentence))
         }
-        None => Err(NotUnderstood::new(format!(
+        None => Err(ParseError::new(format!(
             "\"{}\" is no size; write 64, 16k, 1.5M or 100kB",
             text.escape_debug()
         ))),
@@ -39,10 +39,10 @@ fn words(bytes: u64) -> String {
 }
 
 /// Reads a rate a second, above 0: `500`, `10k`, `1.5M`, each also with `/s`.
-pub(crate) fn parse_rate(text: &str) -> Result<f64, NotUnderstood> {
+pub(crate) fn parse_rate(text: &str) -> Result<f64, ParseError> {
     let number = text.strip_suffix("/s").unwrap_or(text);
     parse(number, RATES).filter(|rate| *rate >= 0.001 && *rate <= 1e9).ok_or_else(|| {
-        NotUnderstood::new(format!(
+        ParseError::new(format!(
             "\"{}\" is no rate; write 500, 10k or 1.5M a second",
             text.escape_debug()
         ))

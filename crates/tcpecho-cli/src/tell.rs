@@ -13,7 +13,7 @@ use std::{
 };
 
 use rustix::io::Errno;
-use tcpecho::{Attempt, Diagnosis, Ending, Evidence, ResolveError, Symptom, evidence::Phase};
+use tcpecho::{Attempt, Diagnosis, Ending, Evidence, Phase, ResolveError, Symptom};
 
 use self::colour::Colour;
 pub(crate) use self::{
@@ -21,6 +21,7 @@ pub(crate) use self::{
     failure::{ErrorObject, Failure, write_objects_as_in},
     object::Meaning,
 };
+use crate::exit;
 
 /// How much is said.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -80,7 +81,7 @@ impl Report {
     pub(crate) fn detail_exit_status(&mut self) {
         // Neither success, nor a failure of this side, nor a signal.
         if let (1 | 3 | 4, Some(ending)) = (self.exit_status, self.ending) {
-            self.exit_status = ending.row().detail_status;
+            self.exit_status = exit::detail_status(ending);
         }
     }
 
@@ -140,7 +141,7 @@ impl Report {
         let lost = self.lost();
         say(&format!(
             "{how}: {sent} bytes sent, {received} received in {}{lost}",
-            tcpecho::show_duration(*duration)
+            tcpecho::internal::show_duration(*duration)
         ));
     }
 

@@ -115,7 +115,7 @@ fn is_bounded_ahead(at: SocketAddr) {
     // The client takes no more than its window and ends, which ends this.
     let writer = thread::spawn(move || while stdin.write_all(&[7; 4096]).is_ok() {});
     let ended = client.ends();
-    assert_eq!(ended.with(4).json()["ending"], "gave-up");
+    assert_eq!(ended.with(4).json()["ending"], "timed-out");
     assert_eq!(ended.json()["sent"], 16 * MIB);
     assert_eq!(server.join().unwrap(), 16 * MIB);
     writer.join().unwrap();
@@ -324,7 +324,7 @@ fn a_silent_server_is_given_up() {
         let mut client = Client::to(addr, &["--timeout", "200ms"]);
         client.types(b"hello?\n");
         let ended = client.ends();
-        ended.with(4).says("tcpecho: gave-up\n").says("no byte moved for 200ms; 0 of 7 bytes");
+        ended.with(4).says("tcpecho: timed-out\n").says("no byte moved for 200ms; 0 of 7 bytes");
         assert_eq!(server.join().unwrap().unwrap(), 0);
     }
 }

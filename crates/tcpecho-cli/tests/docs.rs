@@ -1,26 +1,23 @@
-//! What the README says of endings, engines and options is what the tables say.
+//! The README and the pages of docs/ say what the tables in the code say, and show what the program prints.
+
+#[path = "docs/blocks.rs"]
+mod blocks;
+#[path = "docs/lines.rs"]
+mod lines;
+#[path = "docs/mask.rs"]
+mod mask;
+#[path = "docs/pages.rs"]
+mod pages;
+#[path = "docs/samples.rs"]
+mod samples;
 
 use std::process::Command;
 
-fn readme() -> String {
-    std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../../README.md")).unwrap()
-}
+use pages::{page, pages};
 
 #[test]
-fn every_ending_stands_in_the_readme_as_in_the_table() {
-    let readme = readme();
-    for row in tcpecho::ENDINGS {
-        let line = format!(
-            "| {} | {} | {} | {} |",
-            row.word, row.sentence, row.exit_status, row.detail_status
-        );
-        assert!(readme.contains(&line), "missing: {line}");
-    }
-}
-
-#[test]
-fn every_engine_stands_in_the_readme_as_it_is_listed() {
-    let readme = readme();
+fn every_engine_is_on_the_page_of_serve_as_it_is_listed() {
+    let serve = page("docs/serve.md");
     let list = Command::new(env!("CARGO_BIN_EXE_tcpecho"))
         .args(["serve", "--engine", "list"])
         .output()
@@ -30,35 +27,40 @@ fn every_engine_stands_in_the_readme_as_it_is_listed() {
     for line in list.lines() {
         // Whether it is available is the host's business.
         let (shown, _) = line.split_at(line.find("available").unwrap());
-        assert!(readme.contains(shown.trim_end_matches("un")), "missing: {shown}");
+        assert!(serve.contains(shown.trim_end_matches("un")), "missing: {shown}");
     }
 }
 
+/// The verbs whose `--help` lists options.
+const VERBS: &[&[&str]] = &[
+    &["serve"],
+    &["connect"],
+    &["ping"],
+    &["bench"],
+    &["report"],
+    &["lab", "run"],
+    &["lab", "learn"],
+    &["lab", "shell"],
+    &["lab", "test"],
+];
+
+/// Options of other programs that the pages name.
+const OTHERS: &[&str] =
+    &["--path", "--release", "--workspace", "--manifest-path", "--lib", "--bench", "--test"];
+
 #[test]
-fn every_option_that_the_readme_names_exists() {
-    let verbs = [
-        &["serve"][..],
-        &["connect"],
-        &["ping"],
-        &["bench"],
-        &["report"],
-        &["lab", "run"],
-        &["lab", "learn"],
-        &["lab", "shell"],
-        &["lab", "test"],
-    ];
-    let help = verbs.map(|verb| {
-        let output = Command::new(env!("CARGO_BIN_EXE_tcpecho")).args(verb).arg("--help").output();
+fn every_option_that_the_pages_name_exists() {
+    let help = VERBS.iter().map(|verb| {
+        let output = Command::new(env!("CARGO_BIN_EXE_tcpecho")).args(*verb).arg("--help").output();
         String::from_utf8(output.unwrap().stdout).unwrap()
     });
-    let help = help.concat();
-    let readme = readme();
-    let shown = readme
-        .split('`')
-        .filter(|code| code.starts_with("--"))
-        .map(|code| code.split(' ').next().unwrap());
-    for option in shown {
-        assert!(help.contains(option), "{option} is in no --help");
+    let help: String = help.collect();
+    for (name, _, text) in pages() {
+        let shown = text.split('`').filter(|code| code.starts_with("--"));
+        for option in shown.map(|code| code.split([' ', '=', '[', '/']).next().unwrap()) {
+            let known = help.contains(option) || OTHERS.contains(&option);
+            assert!(known, "{name}: {option} is in no --help");
+        }
     }
 }
 
@@ -70,7 +72,7 @@ fn every_help_with_a_duration_says_how_one_is_written() {
             let text = String::from_utf8(output.unwrap().stdout).unwrap();
             let names = ["<TIME>", "<INTERVAL>", "<IDLE[", "<TIMEOUT>"];
             let takes_one = names.iter().any(|name| text.contains(name));
-            assert_eq!(takes_one, text.contains("500ms, 2s, 1.5m or 2h"), "{verb} {help}: {text}");
+            assert_eq!(takes_one, text.contains("500ms, 2s or 1m30s"), "{verb} {help}: {text}");
         }
     }
 }
@@ -85,7 +87,7 @@ fn the_page_of_cases_is_the_table() {
          evidence fills in. Made from the table in the code (`TCPECHO_WRITE_DOCS=1 cargo test --test docs`).\n\n\
          | case | ending | means | try |\n|---|---|---|---|\n",
     );
-    for case in tcpecho::diagnosis::CASES {
+    for case in tcpecho::internal::CASES {
         let guess = if case.certain { "" } else { "probably " };
         let (word, ending, cause, advice) = (case.word, case.ending, case.cause, case.advice);
         page = format!("{page}| {word} | {ending} | {guess}{cause} | {advice} |\n");
@@ -141,7 +143,7 @@ fn every_case_has_a_situation_or_a_reason() {
             std::fs::read_to_string(path).unwrap()
         });
     let tables = tables.concat();
-    for case in tcpecho::diagnosis::CASES {
+    for case in tcpecho::internal::CASES {
         let played = tables.contains(&format!("\"{}\"", case.word))
             || errnos.contains(&format!("| {} |", case.word));
         assert_ne!(played, without.contains(&case.word), "{}", case.word);

@@ -13,7 +13,8 @@ use rustix::{
     io::Errno,
     thread::{CpuSet, sched_setaffinity},
 };
-use tcpecho::{Error, words};
+use tcpecho::Error;
+use tcpecho_os::errno::words;
 
 use crate::{
     address::Resolver,

@@ -1,6 +1,6 @@
 //! What a run counts. Every worker has its own tally; the sum of all is exact.
 
-use tcpecho::{ENDINGS, Ending};
+use tcpecho::{Ending, internal::ENDINGS};
 
 use crate::histogram::Times;
 

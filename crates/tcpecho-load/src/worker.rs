@@ -440,14 +440,17 @@ impl Worker<'_> {
             }
             if connecting {
                 self.ended(driver, index, Ending::ConnectTimeout, || {
-                    format!("connect {addr}: no answer within {}", tcpecho::show_duration(waited))
+                    format!(
+                        "connect {addr}: no answer within {}",
+                        tcpecho::internal::show_duration(waited)
+                    )
                 });
             } else if open || shut {
                 let owed = slot.flow.owed();
-                self.ended(driver, index, Ending::GaveUp, || {
+                self.ended(driver, index, Ending::TimedOut, || {
                     format!(
                         "recv {addr}: nothing came for {}; {owed} bytes are owed",
-                        tcpecho::show_duration(waited)
+                        tcpecho::internal::show_duration(waited)
                     )
                 });
             }

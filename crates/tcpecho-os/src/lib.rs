@@ -6,6 +6,9 @@
 
 #![deny(unsafe_op_in_unsafe_fn)]
 
+#[cfg(not(target_os = "linux"))]
+compile_error!("tcpecho runs on Linux only: it uses epoll, io_uring, TCP_INFO and inet_diag");
+
 mod control;
 pub mod errno;
 pub mod error_queue;
@@ -29,4 +32,5 @@ pub mod tcp_info;
 pub mod tcp_state;
 pub mod thread;
 pub mod timestamping;
+#[cfg(feature = "uring")]
 pub mod uring;

@@ -1,8 +1,8 @@
-//! The accept policy: which errors of accept(2) are retried, which are waited out, and how often.
+//! The accept policy: which errors of accept(2) are retried at once, which later, and how often.
 //!
-//! One rule for all engines and all loops of a server. A transient error costs the next client nothing: the first few in a
-//! row are retried at once. A lasting one, of whatever kind, is tried at most [`BURST`] times and then once a [`PACE`], so
-//! at most 20 times in any second, and service resumes within two paces of its end. Pure: the time is handed in.
+//! One rule for all engines and all loops of a server. The first few transient errors in a
+//! row are retried at once. A persistent error of any kind is retried at most [`BURST`] times and then once per [`PACE`]: at
+//! most 20 times per second, and service resumes within two paces of its end. Pure: the caller passes the time.
 
 use std::time::{Duration, Instant};
 
@@ -12,17 +12,17 @@ use rustix::io::Errno;
 const BURST: u32 = 8;
 /// The shortest time between two tries while accept keeps failing.
 const PACE: Duration = Duration::from_millis(100);
-/// The shortest time between two sentences about it.
+/// The shortest time between two reports of failures.
 const SPEECH: Duration = Duration::from_secs(1);
 
-/// What accept(2) means by an errno.
+/// What an errno of accept(2) means.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Kind {
-    /// About the connection that would have been accepted, or about nothing at all.
+    /// It concerns the connection that would have been accepted, or nothing.
     Transient,
-    /// Something has run out. Freeing it helps; trying again at once does not.
+    /// A resource is exhausted. Freeing it helps; retrying at once does not.
     Scarce,
-    /// The descriptor is no listening socket: a bug, or somebody destroyed it.
+    /// The descriptor is not a listening socket: a bug, or ss -K destroyed it.
     Fatal,
 }
 
@@ -39,7 +39,7 @@ fn kind(errno: Errno) -> Kind {
         | Errno::OPNOTSUPP
         | Errno::NETUNREACH => Kind::Transient,
         Errno::BADF | Errno::INVAL | Errno::NOTSOCK | Errno::FAULT => Kind::Fatal,
-        // EMFILE, ENFILE, ENOBUFS, ENOMEM, and whatever a later kernel thinks of.
+        // EMFILE, ENFILE, ENOBUFS, ENOMEM, and errors of later kernels.
         _ => Kind::Scarce,
     }
 }
@@ -49,9 +49,9 @@ fn kind(errno: Errno) -> Kind {
 pub(crate) enum Advice {
     /// Call it again.
     Again,
-    /// Leave it alone until then.
+    /// Do not call it before this time.
     Wait(Instant),
-    /// It will never work again.
+    /// It fails forever.
     Fatal,
 }
 
@@ -60,14 +60,14 @@ struct Trouble {
     since: Instant,
     failures: u64,
     burst: u32,
-    /// The last failure was a lack of something.
+    /// The last failure was an exhausted resource.
     scarce: bool,
     next_try: Instant,
     last_early: Option<Instant>,
     said: bool,
 }
 
-/// The memory of accept's failures.
+/// The state of the policy.
 #[derive(Debug, Default)]
 pub(crate) struct AcceptBackoff {
     trouble: Option<Trouble>,
@@ -75,7 +75,7 @@ pub(crate) struct AcceptBackoff {
 }
 
 impl AcceptBackoff {
-    /// May accept be called now? `Err` says when to ask again. A yes during trouble uses up this pace's try.
+    /// Returns whether accept may be called now; `Err` says when to ask again. While accept fails, `Ok` uses up the try of this pace.
     pub(crate) fn may_try(&mut self, now: Instant) -> Result<(), Instant> {
         match &mut self.trouble {
             Some(trouble) if trouble.burst == 0 && now < trouble.next_try => Err(trouble.next_try),
@@ -87,7 +87,7 @@ impl AcceptBackoff {
         }
     }
 
-    /// A descriptor was freed: one try ahead of its time may be worth it, though no more than one in a pace.
+    /// A descriptor was freed: allows one early try per pace.
     pub(crate) fn freed(&mut self, now: Instant) {
         if let Some(trouble) = &mut self.trouble
             && trouble.scarce
@@ -98,7 +98,7 @@ impl AcceptBackoff {
         }
     }
 
-    /// accept failed. The flag says whether to tell somebody.
+    /// Records a failed accept. The flag says whether to report it.
     pub(crate) fn failed(&mut self, errno: Errno, now: Instant) -> (Advice, bool) {
         let kind = kind(errno);
         if errno == Errno::INTR {
@@ -135,13 +135,13 @@ impl AcceptBackoff {
         (advice, say)
     }
 
-    /// accept worked, or found nobody waiting. Gives the failures and how long they lasted if they had been told.
+    /// Records that accept worked or found an empty queue. Returns the number of failures and their duration if they were reported.
     pub(crate) fn worked(&mut self, now: Instant) -> Option<(u64, Duration)> {
         let trouble = self.trouble.take()?;
         trouble.said.then(|| (trouble.failures, now - trouble.since))
     }
 
-    /// Whether accept is failing.
+    /// Returns whether accept is failing.
     pub(crate) fn in_trouble(&self) -> bool {
         self.trouble.is_some()
     }
@@ -186,7 +186,7 @@ mod tests {
     }
 
     #[test]
-    fn a_lasting_error_of_any_kind_is_tried_at_most_twenty_times_a_second_and_said_once() {
+    fn a_persistent_error_is_retried_at_most_twenty_times_a_second_and_reported_once() {
         for errno in [
             Errno::MFILE,
             Errno::NFILE,
@@ -236,7 +236,7 @@ mod tests {
     }
 
     #[test]
-    fn sentences_are_a_second_apart_even_when_trouble_comes_and_goes() {
+    fn reports_are_a_second_apart_even_if_failures_alternate() {
         let start = Instant::now();
         let mut backoff = AcceptBackoff::default();
         let mut said = 0;
@@ -249,7 +249,7 @@ mod tests {
     }
 
     #[test]
-    fn interrupted_is_no_failure_and_a_broken_listener_is_fatal() {
+    fn eintr_is_not_a_failure_and_a_broken_listener_is_fatal() {
         let now = Instant::now();
         let mut backoff = AcceptBackoff::default();
         assert_eq!(backoff.failed(Errno::INTR, now), (Advice::Again, false));

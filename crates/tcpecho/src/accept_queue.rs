@@ -1,8 +1,8 @@
 //! The listeners of one loop, shared with the thread that begins the drain.
 //!
 //! A blocking engine may be waiting for a peer when the drain begins, and under steady traffic an accept queue is never
-//! seen empty. So the loop does not close its listeners when it next looks: whoever begins the drain accepts what is
-//! queued at that moment, closes the listeners, and the loop serves what was taken when it comes to it.
+//! empty. So the thread that begins the drain accepts the connections that are queued at that moment and closes the
+//! listeners; the loop serves these connections later.
 
 use std::{
     collections::VecDeque,
@@ -19,7 +19,7 @@ use tcpecho_os::tcp_info::listen_queue;
 
 use crate::{accept_backoff::Advice, listener::Listener, shared::Shared};
 
-/// A connection that the kernel has handed over and that nobody serves yet.
+/// An accepted connection that is not served yet.
 pub(crate) type Accepted = (OwnedFd, SocketAddr);
 
 /// One listener, and what is known of its queue.

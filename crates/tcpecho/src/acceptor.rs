@@ -1,6 +1,6 @@
-//! Where connections come in: readiness of the listeners, the accept policy, and the word that it is time to stop.
+//! Accepts connections: readiness of the listeners, the accept policy, and the events that stop a loop.
 //!
-//! A acceptor is an epoll instance with the listeners and the stops in it. An engine that waits for nothing else blocks in
+//! An acceptor is an epoll instance with the listeners and the stops in it. An engine that waits for nothing else blocks in
 //! [`Acceptor::accept`]; one with an epoll of its own puts its sessions into the same instance and hands tokens that are the
 //! acceptor's to [`Acceptor::note`]; a ring polls the instance's descriptor. No engine calls accept(2) itself. The listeners are in
 //! an [`AcceptQueue`], because a drain begins in another thread.
@@ -37,10 +37,10 @@ const DRAIN: u64 = OWN_TOKENS | 1 << 32;
 const HALT: u64 = DRAIN + 1;
 const FREED: u64 = DRAIN + 2;
 
-/// How many connections one turn of a loop lets in, so that those inside are not kept waiting.
+/// How many connections one turn of a loop accepts, so that the others are not delayed.
 pub(crate) const BATCH: usize = 64;
 
-/// How many events one wait takes in.
+/// How many events one wait returns.
 const EVENTS: usize = 256;
 
 /// What one loop of a server is given.
@@ -51,13 +51,13 @@ pub(crate) struct Context {
     pub(crate) ready: SyncSender<()>,
 }
 
-/// The way in for one loop.
+/// Accepts connections for one loop.
 pub(crate) struct Acceptor {
     shared: Arc<Shared>,
     epoll: Rc<OwnedFd>,
     queue: Arc<AcceptQueue>,
     phase: Phase,
-    /// While accept is being left alone, the listeners are out of the epoll set.
+    /// While accept is paused, the listeners are not in the epoll set.
     paused: Option<Instant>,
 }
 
@@ -84,7 +84,7 @@ impl Acceptor {
         ] {
             epoll::add(&epoll, stop, EventData::new_u64(token), flags).map_err(failed)?;
         }
-        // Whoever started the server may have died of something else; then this is told to nobody.
+        // The thread that starts the server may have failed meanwhile; then nothing receives this.
         let _ = ready.send(());
         Ok(Acceptor { shared, epoll: Rc::new(epoll), queue, phase: Phase::Serving, paused: None })
     }
@@ -93,7 +93,7 @@ impl Acceptor {
         self.phase
     }
 
-    /// Nobody will come in any more.
+    /// Returns whether no further connection will be accepted.
     pub(crate) fn closed(&self) -> bool {
         if self.phase == Phase::Serving {
             return false;
@@ -102,14 +102,13 @@ impl Acceptor {
         queues.open.is_empty() && queues.taken.is_empty()
     }
 
-    /// When the acceptor wants to be looked at though nothing happened. A draining acceptor wants it until it has closed, which no
-    /// event may announce.
+    /// Returns when the acceptor must be called although there was no event: while it drains, until it has closed.
     pub(crate) fn deadline(&self) -> Option<Instant> {
         let closing = self.phase == Phase::Draining && !self.closed();
         self.paused.or_else(|| closing.then(Instant::now))
     }
 
-    /// Takes in one event of the acceptor's own.
+    /// Handles an event of the acceptor.
     pub(crate) fn note(&mut self, token: u64) -> Result<(), Error> {
         match token {
             DRAIN => self.advance(Phase::Draining),
@@ -158,9 +157,9 @@ impl Acceptor {
         self.queue.lock().taken.pop_front()
     }
 
-    /// The next connection, if one is waiting; `None` also while accept is being left alone.
+    /// Returns the next connection, if one is waiting; `None` also while accept is paused.
     pub(crate) fn try_accept(&mut self) -> Result<Option<(OwnedFd, Session)>, Error> {
-        // A flood of those for whom there is no room must not keep the others waiting.
+        // A flood of connections beyond the limit must not delay the others.
         for _ in 0..BATCH {
             let accepted = match self.take_over() {
                 Some(accepted) => accepted,
@@ -289,6 +288,7 @@ impl Acceptor {
         Ok(())
     }
 
+    #[cfg(feature = "uring")]
     /// Returns the epoll instance, for a ring that polls it.
     pub(crate) fn epoll(&self) -> &Rc<OwnedFd> {
         &self.epoll

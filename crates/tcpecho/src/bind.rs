@@ -9,8 +9,8 @@ use std::net::{IpAddr, SocketAddr};
 use rustix::io::Errno;
 use tcpecho_os::sysctl;
 
-/// Explains why `bind` or `listen` on `addr` failed with `errno`: each sentence says one cause that
-/// was seen, or one way out. They fit [`Error::note`](crate::Error::note).
+/// Explains why `bind` or `listen` on `addr` failed with `errno`: each sentence is one cause that
+/// was seen, or one solution. They fit [`Error::note`](crate::Error::note).
 ///
 /// `reuse_address` says whether the socket had `SO_REUSEADDR`. To be called soon after the failure:
 /// the answer is read from netlink, /proc/PID/fd and /proc/sys now, for the network namespace of
@@ -21,7 +21,7 @@ use tcpecho_os::sysctl;
 /// let addr = first.local_addr()?;
 /// if let Err(error) = std::net::TcpListener::bind(addr) {
 ///     let errno = rustix::io::Errno::from_io_error(&error).expect("a bind error has an errno");
-///     let sentences = tcpecho::explain_bind(addr, errno, true);
+///     let sentences = tcpecho::internal::explain_bind(addr, errno, true);
 ///     assert!(sentences[0].ends_with(&format!("listening on {addr}")));
 /// }
 /// # Ok::<(), std::io::Error>(())
@@ -42,7 +42,7 @@ pub fn explain_bind(addr: SocketAddr, errno: Errno, reuse_address: bool) -> Vec<
 struct Settings {
     /// `net.ipv4.ip_unprivileged_port_start`, which holds for IPv6 too.
     unprivileged_from: Option<u16>,
-    /// `net.ipv4.ip_nonlocal_bind` or its twin for IPv6.
+    /// `net.ipv4.ip_nonlocal_bind` or the same for IPv6.
     nonlocal_bind: Option<String>,
     /// `net.ipv6.conf.all.disable_ipv6` is 1.
     ipv6_disabled: bool,
@@ -82,7 +82,7 @@ fn sentences(addr: SocketAddr, errno: Errno, settings: &Settings) -> Vec<String>
         Errno::AFNOSUPPORT => no_family(addr),
         Errno::PERM => vec!["a BPF program or a security module refuses this bind".into()],
         Errno::NOBUFS | Errno::NOMEM => vec!["the kernel has no memory for it now".into()],
-        _ => vec!["bind(2) and listen(2) do not tell of a cause for this errno".into()],
+        _ => vec!["the manual pages of bind(2) and listen(2) name no cause for this errno".into()],
     }
 }
 
@@ -96,7 +96,7 @@ fn not_permitted(port: u16, unprivileged_from: Option<u16>) -> Vec<String> {
     let source = if unprivileged_from.is_some() { "which is" } else { "usually" };
     vec![
         format!("port {port} is below net.ipv4.ip_unprivileged_port_start, {source} {limit} here"),
-        format!("first way out: a port from {limit} on"),
+        format!("first solution: a port from {limit} on"),
         "second: the capability CAP_NET_BIND_SERVICE (setcap cap_net_bind_service=+ep PROGRAM, or \
          AmbientCapabilities=CAP_NET_BIND_SERVICE in a systemd unit)"
             .into(),
@@ -109,7 +109,8 @@ fn not_here(addr: SocketAddr, settings: &Settings) -> Vec<String> {
         return vec!["IPv6 is switched off here: net.ipv6.conf.all.disable_ipv6 is 1".into()];
     }
     let ip = addr.ip();
-    let mut said = vec![format!("{ip} is no address of this host, or of this network namespace")];
+    let mut said =
+        vec![format!("{ip} is not an address of this host, or of this network namespace")];
     if addr.is_ipv6() {
         said.push("a new IPv6 address is usable only after duplicate address detection".into());
     }
@@ -155,7 +156,7 @@ mod tests {
             ("0.0.0.0:80", Errno::ACCESS, "CAP_NET_BIND_SERVICE"),
             ("[::]:80", Errno::ACCESS, "sysctl net.ipv4.ip_unprivileged_port_start=80"),
             ("0.0.0.0:1000", Errno::ACCESS, "security module"),
-            ("192.0.2.1:80", Errno::ADDRNOTAVAIL, "192.0.2.1 is no address of this host"),
+            ("192.0.2.1:80", Errno::ADDRNOTAVAIL, "192.0.2.1 is not an address of this host"),
             ("192.0.2.1:80", Errno::ADDRNOTAVAIL, "net.ipv4.ip_nonlocal_bind is 0"),
             ("[2001:db8::1]:80", Errno::ADDRNOTAVAIL, "net.ipv6.ip_nonlocal_bind is 0"),
             ("[fe80::1]:80", Errno::INVAL, "[fe80::1%INTERFACE]:80"),
@@ -164,7 +165,7 @@ mod tests {
             ("[::1]:80", Errno::AFNOSUPPORT, "no IPv6"),
             ("0.0.0.0:80", Errno::PERM, "BPF"),
             ("0.0.0.0:80", Errno::NOBUFS, "no memory"),
-            ("0.0.0.0:80", Errno::XDEV, "do not tell"),
+            ("0.0.0.0:80", Errno::XDEV, "name no cause"),
         ];
         for (addr, errno, words) in table {
             assert!(said(addr, errno).contains(words), "{addr} {errno}: {}", said(addr, errno));
@@ -172,14 +173,14 @@ mod tests {
     }
 
     #[test]
-    fn ipv6_switched_off_is_said() {
+    fn disabled_ipv6_is_reported() {
         let off = Settings { ipv6_disabled: true, ..Settings::default() };
         let said = sentences("[::1]:80".parse().unwrap(), Errno::ADDRNOTAVAIL, &off);
         assert_eq!(said, ["IPv6 is switched off here: net.ipv6.conf.all.disable_ipv6 is 1"]);
     }
 
     #[test]
-    fn what_could_not_be_read_is_not_claimed() {
+    fn unread_settings_are_not_claimed() {
         let said = sentences("0.0.0.0:80".parse().unwrap(), Errno::ACCESS, &Settings::default());
         assert!(said[0].ends_with("usually 1024 here"), "{said:?}");
     }

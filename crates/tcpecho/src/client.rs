@@ -1,12 +1,13 @@
-//! The client's side of a connection: a socket and how it was made (UNP 5.4, 11.12 `tcp_connect`).
+//! Makes connections (UNP 5.4, 11.12 `tcp_connect`).
 
 mod handshake;
 mod happy_eyeballs;
 mod host_facts;
+mod open_error;
 
 use std::{
-    fmt,
-    net::SocketAddr,
+    error, fmt, io,
+    net::{SocketAddr, TcpStream},
     os::fd::{AsFd, BorrowedFd, OwnedFd},
     sync::Arc,
     time::{Duration, Instant},
@@ -14,9 +15,9 @@ use std::{
 
 use rustix::{
     event::{PollFd, PollFlags, Timespec, poll},
-    io::Errno,
+    io::{Errno, ioctl_fionbio},
+    net::{getpeername, getsockname, sockopt},
 };
-use tcpecho_os::tcp_state::TcpState;
 
 #[cfg(test)]
 pub(crate) use self::handshake::new_socket;
@@ -24,11 +25,23 @@ pub use self::{
     handshake::{Handshake, Progress},
     happy_eyeballs::HappyEyeballs,
     host_facts::HostFacts,
+    open_error::OpenError,
 };
 use crate::{Diagnosis, Ending, Error, Evidence, Keepalive, evidence::Tried};
 
-/// Options for making connections. The default is the kernel's behaviour: any source, no time limit of ours, one address
-/// after the other.
+/// Options for making connections. The default is the kernel's behaviour: any source address, no time limit besides the
+/// kernel's, one address after the other.
+///
+/// ```
+/// use std::time::Duration;
+/// use tcpecho::ConnectOptions;
+///
+/// let options = ConnectOptions {
+///     timeout: Some(Duration::from_secs(3)),
+///     overlap: true,
+///     ..ConnectOptions::default()
+/// };
+/// ```
 #[derive(Debug, Clone)]
 pub struct ConnectOptions<'a> {
     /// The local address to connect from; with port 0 the kernel chooses the port.
@@ -45,13 +58,12 @@ pub struct ConnectOptions<'a> {
     /// Keepalive probes for an idle connection (tcp(7), `SO_KEEPALIVE`); `None` sends none.
     pub keepalive: Option<Keepalive>,
     /// How long sent data may stay unacknowledged (tcp(7), `TCP_USER_TIMEOUT`); `None` leaves it to the kernel, about a
-    /// quarter of an hour. It is set on the established connection, so it does not limit the handshake; and it takes the
-    /// place of keepalive's count of probes.
+    /// quarter of an hour. It does not limit the handshake, and it replaces the number of keepalive probes.
     pub user_timeout: Option<Duration>,
-    /// Gather evidence about failures: the ICMP errors of routers and what the socket and this host say. `false` saves
-    /// system calls where connections are made by the thousand; a failure is then diagnosed by its errno alone.
+    /// Gather evidence about failures: ICMP errors, TCP_INFO, routes and sysctls of this host. `false` saves system calls if
+    /// thousands of connections are made; a failure is then diagnosed by its errno alone.
     pub evidence: bool,
-    /// Shared by attempts that may fail often; `None` asks this host again for each.
+    /// A cache shared by attempts that may fail often; `None` reads the facts about this host for each failure.
     pub facts: Option<Arc<HostFacts>>,
     /// Called for each system call that makes a connection.
     pub tracer: Option<&'a dyn Tracer>,
@@ -80,21 +92,23 @@ pub trait Tracer: fmt::Debug + Send + Sync {
     fn saw(&self, call: &Call);
 }
 
-/// A system call, or what became of one, for people to read.
+/// A system call and its result, as text.
 #[derive(Debug, Clone)]
 pub struct Call {
     /// The call, as its man page names it.
     pub op: &'static str,
-    /// What it was about: arguments, or an address.
+    /// Its arguments, or an address.
     pub about: String,
-    /// What it came to.
+    /// Its result.
     pub result: String,
-    /// The state in which it left the socket, where there is one.
-    pub state: Option<TcpState>,
+    /// The TCP state after the call, such as `SYN_SENT`, if it is known.
+    pub state: Option<&'static str>,
 }
 
-/// One address that was tried in vain.
+/// A failed attempt to connect to one address.
 #[derive(Debug, Clone)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
+#[non_exhaustive]
 pub struct Attempt {
     /// The address.
     pub addr: SocketAddr,
@@ -102,12 +116,24 @@ pub struct Attempt {
     pub ending: Ending,
     /// The call that failed.
     pub error: Error,
-    /// From the first call to the failure.
+    /// Time from the first call to the failure.
     pub elapsed: Duration,
-    /// What else was known when it failed.
+    /// What was known when it failed.
     pub evidence: Box<Evidence>,
-    /// What both mean.
+    /// What the error and the evidence mean.
     pub diagnosis: Diagnosis,
+}
+
+impl fmt::Display for Attempt {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.error.fmt(f)
+    }
+}
+
+impl error::Error for Attempt {
+    fn source(&self) -> Option<&(dyn error::Error + 'static)> {
+        Some(&self.error)
+    }
 }
 
 impl From<&Attempt> for Tried {
@@ -117,33 +143,47 @@ impl From<&Attempt> for Tried {
     }
 }
 
-/// A connected socket, non-blocking and with `TCP_NODELAY`, and how it was made.
+/// A connected TCP socket, non-blocking and with `TCP_NODELAY`, and how it was made.
 ///
-/// `TCP_NODELAY` because small writes that follow each other at once are what an echo client makes:
-/// Nagle's algorithm and the peer's delayed ACK would hold each one for 40 ms (UNP 7.9).
+/// `TCP_NODELAY` is set because Nagle's algorithm and the peer's delayed ACK would hold small writes for 40 ms (UNP 7.9).
+///
+/// ```
+/// use std::io::{Read, Write};
+/// use tcpecho::{ConnectOptions, Connection, Server};
+///
+/// let server = Server::builder().listen("127.0.0.1:0".parse()?).start()?;
+/// let connection = Connection::open(server.addrs(), &ConnectOptions::default())?;
+/// assert_eq!(connection.peer, server.addr());
+/// let mut stream = connection.into_blocking()?;
+/// stream.write_all(b"hello")?;
+/// let mut answer = [0; 5];
+/// stream.read_exact(&mut answer)?;
+/// assert_eq!(&answer, b"hello");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug)]
 pub struct Connection {
     fd: OwnedFd,
-    /// The address and port on this side.
+    /// The local address and port.
     pub local: SocketAddr,
-    /// The address and port connected to.
+    /// The peer's address and port.
     pub peer: SocketAddr,
-    /// From the first call to the established connection; of the address that answered only.
+    /// Time from the first call to the established connection, for the address that answered.
     pub connect_time: Duration,
-    /// The addresses that had failed by then, in the order in which they did.
+    /// The attempts that failed before, in the order in which they failed.
     pub failed: Vec<Attempt>,
-    /// The addresses that were still being tried, and for how long; they were given up for this one.
+    /// The addresses that had not answered yet, and how long they had been tried; these attempts were cancelled.
     pub outrun: Vec<(SocketAddr, Duration)>,
 }
 
 impl Connection {
-    /// Connects to one of `addrs` and waits for it: one after the other, or in parallel with
-    /// [`ConnectOptions::overlap`]. The first connection is kept.
+    /// Connects to one of `addrs` and blocks until the first connection is established. The addresses are tried one after the
+    /// other, or in parallel with [`ConnectOptions::overlap`].
     ///
     /// # Errors
-    /// Where no address answered: every attempt with its own reason, in the order in which they failed; none if `addrs` is
-    /// empty. After an [interruption](ConnectOptions::interrupt) nothing further is tried.
-    pub fn open(addrs: &[SocketAddr], options: &ConnectOptions<'_>) -> Result<Self, Vec<Attempt>> {
+    /// If no address answered: every attempt with its own reason. After an [interruption](ConnectOptions::interrupt) no
+    /// further address is tried.
+    pub fn open(addrs: &[SocketAddr], options: &ConnectOptions<'_>) -> Result<Self, OpenError> {
         let mut attempts = HappyEyeballs::new(addrs.to_vec(), options.clone());
         loop {
             attempts = match attempts.on_ready(Instant::now()) {
@@ -154,7 +194,7 @@ impl Connection {
             match wait(&attempts, options.interrupt) {
                 Ok(Woken::Attempts) => {}
                 Ok(Woken::Interrupt) => {
-                    // A connection that is there by now is kept.
+                    // A connection that is established by now is kept.
                     return match attempts.on_ready(Instant::now()) {
                         Progress::Pending(attempts) => {
                             Err(attempts.abandon("connect", Errno::INTR))
@@ -166,6 +206,16 @@ impl Connection {
                 Err(errno) => return Err(attempts.abandon("poll", errno)),
             }
         }
+    }
+
+    /// Returns the socket as a blocking stream of the standard library.
+    ///
+    /// # Errors
+    /// ioctl(2), which does not fail for a socket.
+    pub fn into_blocking(self) -> io::Result<TcpStream> {
+        let stream = TcpStream::from(self);
+        stream.set_nonblocking(false)?;
+        Ok(stream)
     }
 }
 
@@ -192,9 +242,44 @@ fn wait(attempts: &HappyEyeballs<'_>, interrupt: Option<BorrowedFd<'_>>) -> Resu
 }
 
 impl From<Connection> for OwnedFd {
-    /// Gives up how the connection was made, and keeps the socket.
+    /// Keeps the socket, which stays non-blocking.
     fn from(connection: Connection) -> Self {
         connection.fd
+    }
+}
+
+impl From<Connection> for TcpStream {
+    /// Keeps the socket, which stays non-blocking; [`Connection::into_blocking`] makes a blocking one.
+    fn from(connection: Connection) -> Self {
+        connection.fd.into()
+    }
+}
+
+impl TryFrom<OwnedFd> for Connection {
+    type Error = Error;
+
+    /// Takes over a connected TCP socket and makes it non-blocking, with `TCP_NODELAY`. Its connect time is not known and
+    /// is zero.
+    fn try_from(fd: OwnedFd) -> Result<Self, Error> {
+        let named = |op: &'static str| move |errno: Errno| Error::new(op, errno);
+        let local =
+            getsockname(&fd).and_then(SocketAddr::try_from).map_err(named("getsockname"))?;
+        let peer = getpeername(&fd).map_err(named("getpeername"))?;
+        let peer = peer.ok_or(Errno::NOTCONN).and_then(SocketAddr::try_from);
+        let peer = peer.map_err(named("getpeername"))?;
+        ioctl_fionbio(&fd, true).map_err(named("ioctl FIONBIO"))?;
+        sockopt::set_tcp_nodelay(&fd, true).map_err(named("setsockopt TCP_NODELAY"))?;
+        let (failed, outrun) = (Vec::new(), Vec::new());
+        Ok(Connection { fd, local, peer, connect_time: Duration::ZERO, failed, outrun })
+    }
+}
+
+impl TryFrom<TcpStream> for Connection {
+    type Error = Error;
+
+    /// Takes over a connected socket, as from an [`OwnedFd`].
+    fn try_from(stream: TcpStream) -> Result<Self, Error> {
+        OwnedFd::from(stream).try_into()
     }
 }
 
@@ -262,9 +347,9 @@ mod tests {
     fn every_failure_is_kept() {
         let (one, other) = (deserted(), deserted());
         let addrs = [one.1, other.1];
-        let failed = Connection::open(&addrs, &ConnectOptions::default()).unwrap_err();
+        let failed = Connection::open(&addrs, &ConnectOptions::default()).unwrap_err().attempts;
         assert_eq!(failed.iter().map(|a| a.addr).collect::<Vec<_>>(), addrs);
-        assert!(failed.iter().all(|a| a.error.source == Errno::CONNREFUSED));
+        assert!(failed.iter().all(|a| a.error.source == crate::Errno::ECONNREFUSED));
     }
 
     #[test]
@@ -282,7 +367,8 @@ mod tests {
         let source = Some("192.0.2.1:0".parse().unwrap());
         let failed =
             Connection::open(&[addr], &ConnectOptions { source, ..ConnectOptions::default() })
-                .unwrap_err();
+                .unwrap_err()
+                .attempts;
         assert_eq!((failed[0].error.op, failed[0].ending), ("bind", Ending::NoLocalPort));
     }
 
@@ -299,12 +385,13 @@ mod tests {
     }
 
     #[test]
-    fn patience_ends() {
+    fn the_time_limit_ends_an_attempt() {
         let (_listener, addr, _first) = full();
         let timeout = Some(Duration::from_millis(50));
         let failed =
             Connection::open(&[addr], &ConnectOptions { timeout, ..ConnectOptions::default() })
-                .unwrap_err();
+                .unwrap_err()
+                .attempts;
         assert_eq!(failed[0].ending, Ending::ConnectTimeout);
         assert!(failed[0].elapsed >= Duration::from_millis(50));
     }
@@ -315,11 +402,14 @@ mod tests {
         let (stop, other_end) = rustix::pipe::pipe().unwrap();
         drop(other_end);
         let how = ConnectOptions { interrupt: Some(stop.as_fd()), ..ConnectOptions::default() };
-        let failed = Connection::open(&[addr, addr], &how).unwrap_err();
+        let failed = Connection::open(&[addr, addr], &how).unwrap_err().attempts;
         assert_eq!(failed.len(), 1);
         assert_eq!(failed[0].ending, Ending::Interrupted);
         let error = &failed[0].error;
-        assert_eq!((error.op, error.addr, error.source), ("connect", Some(addr), Errno::INTR));
+        assert_eq!(
+            (error.op, error.addr, error.source),
+            ("connect", Some(addr), crate::Errno::EINTR)
+        );
     }
 
     #[test]
@@ -335,9 +425,9 @@ mod tests {
     }
 
     #[test]
-    fn a_race_that_nobody_wins_has_every_failure_with_its_evidence() {
+    fn a_lost_race_has_every_failure_with_its_evidence() {
         let (one, other) = (deserted(), deserted());
-        let failed = Connection::open(&[one.1, other.1], &overlapping()).unwrap_err();
+        let failed = Connection::open(&[one.1, other.1], &overlapping()).unwrap_err().attempts;
         assert_eq!(failed.len(), 2);
         for attempt in failed {
             assert_eq!(attempt.evidence.peer, Some(attempt.addr));
@@ -375,15 +465,15 @@ mod tests {
         let seen = notes.0.into_inner().unwrap();
         let ops: Vec<_> = seen.iter().map(|call| call.op).collect();
         assert_eq!((ops[0], ops[ops.len() - 1]), ("socket", "connect"));
-        assert_eq!(seen[seen.len() - 1].state, Some(TcpState::Established));
+        assert_eq!(seen[seen.len() - 1].state, Some("ESTABLISHED"));
     }
 
     #[test]
-    fn a_socket_joined_to_itself_is_no_connection() {
+    fn a_self_connect_is_a_refused_connection() {
         // An address of this test's own, so that nobody takes the port once it is free.
         let addr = listen("127.9.8.7:0").1;
         let how = ConnectOptions { source: Some(addr), ..ConnectOptions::default() };
-        let failed = Connection::open(&[addr], &how).unwrap_err();
+        let failed = Connection::open(&[addr], &how).unwrap_err().attempts;
         assert_eq!(failed[0].ending, Ending::Refused);
         assert_eq!(failed[0].error.notes.len(), 1);
     }

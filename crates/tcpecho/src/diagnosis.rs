@@ -1,39 +1,40 @@
-//! From what was seen to what it means and what to try: a pure table over the error and its evidence.
+//! What a failure means and what to try: a pure function of the error and its evidence.
 //!
-//! [`CASES`] is read from top to bottom, and the first row that fits decides. A row that names one cause out of several
-//! that the evidence admits is a guess and says so; what no row knows is a guess too.
+//! [`CASES`] is tried from top to bottom, and the first row that fits decides. A row that names one of several possible
+//! causes is a guess and says so; what no row knows is a guess too.
 
 mod cases;
+mod facts;
 mod icmp;
 mod seen;
-mod sight;
 #[cfg(test)]
 mod tests;
 
-use std::time::Duration;
+use std::{fmt, time::Duration};
 
-use rustix::io::Errno;
+use crate::Errno;
 
 pub use self::cases::CASES;
-use self::sight::Sight;
+use self::facts::Facts;
 use crate::{Ending, Error, Evidence, ResolveError};
 
-/// What told that something is wrong.
+/// What showed that something is wrong.
 #[derive(Debug, Clone)]
+#[non_exhaustive]
 pub enum Symptom {
     /// A call failed.
     Error(Error),
-    /// The peer's FIN, read before the conversation was over.
+    /// The peer's FIN, read before the exchange was complete.
     EndOfFile,
-    /// No byte moved for so long although the peer owed some.
+    /// No byte was sent or received for this time, although an answer was due.
     Silence(Duration),
-    /// The name gave no address.
+    /// The name has no address.
     Unresolved(ResolveError),
-    /// Something else came back than was sent; in words, and how many bytes had come back right before.
+    /// The answer differs from what was sent.
     Different {
-        /// What differs.
+        /// The difference as a sentence.
         words: String,
-        /// Bytes that had come back right.
+        /// The number of correct bytes before the difference.
         offset: u64,
     },
 }
@@ -46,64 +47,98 @@ impl From<Error> for Symptom {
 
 /// A row of the table.
 pub struct Case {
-    /// Its name, finer than the ending's; in JSON it is `case`.
+    /// Its name, finer than the ending's.
     pub word: &'static str,
-    /// The ending that it is.
+    /// The ending.
     pub ending: Ending,
-    /// Whether it is known; else it is the likeliest of several, and called so.
+    /// Whether the cause is known; otherwise it is the likeliest of several.
     pub certain: bool,
     /// Whether the row fits.
-    pub(crate) fits: fn(&Sight<'_>) -> bool,
-    /// What it means, as a sentence without its full stop; in braces what the evidence fills in.
+    pub(crate) fits: fn(&Facts<'_>) -> bool,
+    /// What it means, as a sentence without its full stop, with placeholders in braces.
     pub cause: &'static str,
-    /// What to try, the same way; empty where there is nothing.
+    /// What to try, in the same form; may be empty.
     pub advice: &'static str,
 }
 
-/// What went wrong.
+/// What a failure means and what to try; `Display` writes it in three lines.
+///
+/// ```
+/// use std::net::TcpStream;
+/// use tcpecho::{Diagnosis, Error, Errno, Evidence, Phase, Symptom};
+///
+/// # let server = tcpecho::Server::builder().listen("127.0.0.1:0".parse()?).start()?;
+/// // A program with its own socket: recv(2) failed with ECONNRESET.
+/// let stream = TcpStream::connect(server.addr())?;
+/// let symptom = Symptom::Error(Error::at("recv", server.addr(), Errno::ECONNRESET));
+/// let evidence = Evidence::of_connection(&stream, Phase::Receive, server.addr());
+/// let diagnosis = Diagnosis::of(&symptom, &evidence);
+/// assert_eq!(diagnosis.ending, tcpecho::Ending::Reset);
+/// println!("{diagnosis}");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
+#[non_exhaustive]
 pub struct Diagnosis {
-    /// The row that fitted.
+    /// The name of the case, as in docs/diagnosis.md.
     pub case: &'static str,
-    /// How it ended.
+    /// The ending.
     pub ending: Ending,
-    /// What was seen: the call, its errno, and the evidence that decided.
+    /// What was seen: the call, its errno, and the evidence.
     pub seen: String,
-    /// What it means. Where that is a guess it begins with "probably".
+    /// What it means. A guess begins with "probably".
     pub cause: String,
     /// What to try; may be empty.
     pub advice: String,
-    /// Whether the cause is known, and not the likeliest of several.
+    /// Whether the cause is known; otherwise it is the likeliest of several.
     pub certain: bool,
 }
 
+impl fmt::Debug for Case {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Case({})", self.word)
+    }
+}
+
+impl fmt::Display for Diagnosis {
+    /// Writes what was seen, what it means and what to try, a line each.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}\nseen: {}\nmeans: {}", self.ending, self.seen, self.cause)?;
+        if !self.advice.is_empty() {
+            write!(f, "\ntry: {}", self.advice)?;
+        }
+        Ok(())
+    }
+}
+
 impl Diagnosis {
-    /// What `symptom` means in the light of `evidence`. Pure: it looks at nothing else.
+    /// Diagnoses `symptom` with `evidence`, and looks at nothing else.
     #[must_use]
     pub fn of(symptom: &Symptom, evidence: &Evidence) -> Self {
-        let sight = Sight { symptom, evidence };
-        let seen = seen::seen(&sight);
-        let Some(case) = CASES.iter().find(|case| (case.fits)(&sight)) else {
-            // An errno alone shows what usually lies behind it, and no more.
-            let ending = sight.ending();
+        let facts = Facts { symptom, evidence };
+        let seen = seen::seen(&facts);
+        let Some(case) = CASES.iter().find(|case| (case.fits)(&facts)) else {
+            // An errno alone shows only its usual cause.
+            let ending = facts.ending();
             let cause = format!("probably {}", ending.row().sentence);
-            let advice = sight.fill(ending.row().advice);
+            let advice = facts.fill(ending.row().advice);
             return Diagnosis { case: ending.word(), ending, seen, cause, advice, certain: false };
         };
-        let cause = sight.fill(case.cause);
+        let cause = facts.fill(case.cause);
         Diagnosis {
             case: case.word,
             ending: case.ending,
             seen,
             cause: if case.certain { cause } else { format!("probably {cause}") },
-            advice: sight.fill(case.advice),
+            advice: facts.fill(case.advice),
             certain: case.certain,
         }
     }
 }
 
 impl Symptom {
-    /// What the failed call said, if a call failed.
+    /// Returns the errno of the failed call, if a call failed.
     #[must_use]
     pub fn errno(&self) -> Option<Errno> {
         match self {

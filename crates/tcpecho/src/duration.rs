@@ -1,8 +1,8 @@
-//! A span of time as a person writes it: `500ms`, `1.5m`, `2`; and as one reads it.
+//! Durations as people write and read them: `500ms`, `1m30s`, `2`.
 
 use std::time::Duration;
 
-use crate::NotUnderstood;
+use crate::ParseError;
 
 /// Nanoseconds of each unit. A bare number is seconds, as for sleep(1).
 const UNITS: &[(&str, u64)] = &[
@@ -15,33 +15,27 @@ const UNITS: &[(&str, u64)] = &[
     ("", 1_000_000_000),
 ];
 
-/// The longest span understood. It keeps every sum with a clock's reading in range, and nobody
-/// waits longer.
+/// The longest accepted duration. It keeps every sum with a clock's reading in range.
 const LONGEST: Duration = Duration::from_secs(10 * 365 * 24 * 3600);
 
-/// Reads a number, whole or with a decimal fraction, and its unit: `us`, `ms`, `s`, `m`, `h`, or
-/// none for seconds.
-///
-/// What a fraction has below a nanosecond is dropped.
+/// Reads a duration: numbers, whole or with a decimal fraction, each with its unit (`us`, `ms`, `s`, `m`, `h`), from the
+/// largest unit to the smallest. A number alone is seconds. Fractions of a nanosecond are dropped.
 ///
 /// # Errors
-/// [`NotUnderstood`] for anything else, and for more than ten years.
+/// [`ParseError`] for anything else, and for more than ten years.
 ///
 /// ```
 /// # use std::time::Duration;
-/// assert_eq!(tcpecho::parse_duration("1.5m"), Ok(Duration::from_secs(90)));
+/// assert_eq!(tcpecho::internal::parse_duration("1.5m"), Ok(Duration::from_secs(90)));
 /// ```
-pub fn parse_duration(text: &str) -> Result<Duration, NotUnderstood> {
-    let end = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
-    let (number, unit) = text.split_at(end);
-    let unit = UNITS.iter().find(|(name, _)| *name == unit).map(|(_, nanos)| *nanos);
-    let nanos = unit.and_then(|unit| nanoseconds(number, unit)).ok_or_else(|| {
+pub fn parse_duration(text: &str) -> Result<Duration, ParseError> {
+    let nanos = sum(text).ok_or_else(|| {
         let text = text.escape_debug();
-        NotUnderstood::new(format!("\"{text}\" is no duration; write 500ms, 2s, 1.5m or 2h"))
+        ParseError::new(format!("\"{text}\" is not a duration (examples: 500ms, 2s, 1m30s)"))
     })?;
     match u64::try_from(nanos).map(Duration::from_nanos) {
         Ok(span) if span <= LONGEST => Ok(span),
-        _ => Err(NotUnderstood::new("a duration can be ten years at most")),
+        _ => Err(ParseError::new("a duration is at most ten years")),
     }
 }
 
@@ -59,7 +53,7 @@ const SHOWN: &[(f64, f64, &str)] = &[
 ///
 /// ```
 /// # use std::time::Duration;
-/// assert_eq!(tcpecho::show_duration(Duration::from_nanos(998_353_581)), "998.4ms");
+/// assert_eq!(tcpecho::internal::show_duration(Duration::from_nanos(998_353_581)), "998.4ms");
 /// ```
 #[must_use]
 pub fn show_duration(span: Duration) -> String {
@@ -73,6 +67,25 @@ pub fn show_duration(span: Duration) -> String {
 /// The nearest number with four significant digits.
 fn significant(number: f64) -> f64 {
     format!("{number:.3e}").parse().unwrap_or(number)
+}
+
+/// Adds numbers with units, from the largest unit to the smallest. Only a number alone may have no unit.
+fn sum(text: &str) -> Option<u128> {
+    let is_number = |c: char| c.is_ascii_digit() || c == '.';
+    let (mut rest, mut larger, mut total) = (text, u64::MAX, 0_u128);
+    loop {
+        let (number, after) = rest.split_at(rest.find(|c| !is_number(c)).unwrap_or(rest.len()));
+        let (unit, next) = after.split_at(after.find(is_number).unwrap_or(after.len()));
+        let (_, nanos) = UNITS.iter().find(|(name, _)| *name == unit)?;
+        if *nanos >= larger || unit.is_empty() && rest.len() < text.len() {
+            return None;
+        }
+        total = total.saturating_add(nanoseconds(number, *nanos)?);
+        if next.is_empty() {
+            return Some(total);
+        }
+        (rest, larger) = (next, *nanos);
+    }
 }
 
 /// Exact decimal arithmetic; a number too large for it is as good as the largest.
@@ -109,6 +122,8 @@ mod tests {
             ("2s", 2_000_000_000),
             ("500ms", 500_000_000),
             ("1.5m", 90_000_000_000),
+            ("1m30s", 90_000_000_000),
+            ("1h1m1.5s20ms", 3_661_520_000_000),
             ("2h", 7_200_000_000_000),
             ("250us", 250_000),
             ("250µs", 250_000),
@@ -121,7 +136,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_shown_has_four_digits_at_most() {
+    fn a_shown_duration_has_at_most_four_digits() {
         for (nanos, text) in [
             (0, "0ns"),
             (7, "7ns"),
@@ -142,7 +157,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_duration_is_refused() {
+    fn other_texts_are_refused() {
         for text in [
             "",
             ".",
@@ -151,6 +166,10 @@ mod tests {
             "-1",
             "+1",
             "1.2.3",
+            "1m30",
+            "30s1m",
+            "1s1s",
+            "1m 30s",
             "1e3",
             "1d",
             "1S",
@@ -171,7 +190,7 @@ mod tests {
         ] {
             assert_eq!(parse_duration(text), Ok(LONGEST), "{text}");
             let refused = parse_duration(longer).unwrap_err().to_string();
-            assert_eq!(refused, "a duration can be ten years at most", "{longer}");
+            assert_eq!(refused, "a duration is at most ten years", "{longer}");
         }
     }
 
@@ -183,7 +202,7 @@ mod tests {
         }
 
         #[test]
-        fn what_is_shown_is_read_as_nearly_the_same(us in 1_u64..300_000_000_000_000) {
+        fn a_shown_duration_parses_to_nearly_the_same(us in 1_u64..300_000_000_000_000) {
             let span = Duration::from_micros(us);
             let text = show_duration(span);
             let read = parse_duration(&text).unwrap();

@@ -19,8 +19,8 @@ use crate::{
 /// Bytes of buffer that a blocking engine reads into.
 pub(crate) const BUFFER: usize = 64 << 10;
 
-/// Echoes until the end of a connection and says goodbye. `count` learns of every byte that goes back, `halted` tells
-/// when there is no time for manners.
+/// Echoes until the end of a connection and closes it gracefully. `count` is called for all bytes sent, `halted` returns
+/// whether to close at once.
 pub(crate) fn serve(
     fd: BorrowedFd<'_>,
     buffer: &mut [MaybeUninit<u8>],
@@ -33,7 +33,7 @@ pub(crate) fn serve(
         outcome = until_quiet(fd, buffer, count);
     }
     if halted() {
-        // Whatever the call said that was under way, it said it because of us.
+        // The call in progress failed because of our shutdown.
         return Outcome::of(Ending::Draining);
     }
     if matches!(outcome.ending, Ending::Draining | Ending::Idle) {
@@ -71,7 +71,7 @@ fn echo(
     }
 }
 
-/// A short count is no error on a stream socket (UNP 3.9).
+/// A short count is not an error on a stream socket (UNP 3.9).
 fn send_all(
     fd: BorrowedFd<'_>,
     mut bytes: &[u8],

@@ -1,43 +1,47 @@
-//! How a connection, or the attempt at one, ended: one word out of one table.
+//! How a connection, or an attempt to make one, ended: a table with a word for each.
 //!
 //! The same word stands in the diagnosis, the JSON, the log line, the counter's label, the fault that causes it and the
 //! lab's scenario that shows it. What a row says is the truth for all of them.
 
 use std::fmt;
 
-use rustix::io::Errno;
+use crate::Errno;
 
-/// What a row of the table says of an [`Ending`].
+/// A row of the table of endings.
 #[derive(Debug, Clone, Copy)]
 pub struct Row {
     /// The ending itself.
     pub ending: Ending,
-    /// Its word, in kebab case, as it stands in logs and JSON.
+    /// Its name in logs and JSON, such as `connect-timeout`.
     pub word: &'static str,
-    /// The errno that usually carries it, and the call that gives it; empty where there is none.
+    /// The usual errno and the call that returns it; empty where there is none.
     pub errno: &'static str,
     /// What happened, as a sentence without its full stop.
     pub sentence: &'static str,
     /// What to look at or try, as a sentence without its full stop; `{host}` stands for the peer's address. Empty where
     /// nothing is wrong.
     pub advice: &'static str,
-    /// The exit status of a client whose connection ended so.
-    pub exit_status: u8,
-    /// Its exit status where each ending is asked to have one of its own.
-    pub detail_status: u8,
 }
 
 macro_rules! endings {
-    ($($(#[$doc:meta])* $name:ident, $word:literal, $errno:literal, $sentence:literal, $advice:literal, $status:literal $detail:literal;)*) => {
-        /// How a connection, or the attempt at one, ended.
+    ($($(#[$doc:meta])* $name:ident, $word:literal, $errno:literal, $sentence:literal, $advice:literal;)*) => {
+        /// How a connection, or an attempt to make one, ended.
+        ///
+        /// ```
+        /// use tcpecho::{Ending, Errno};
+        ///
+        /// assert_eq!(Ending::of_connect(Errno::ECONNREFUSED), Ending::Refused);
+        /// assert_eq!(Ending::Refused.word(), "refused");
+        /// assert_eq!(Ending::from_word("connect-timeout"), Some(Ending::ConnectTimeout));
+        /// ```
         #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
         #[repr(u8)]
+        #[non_exhaustive]
         pub enum Ending { $($(#[$doc])* $name,)* }
 
-        /// Every ending with its word, errno, sentence, advice and exit status, in the order of the enum.
+        /// Every ending with its word, errno, sentence and advice, in the order of the enum.
         pub static ENDINGS: &[Row] = &[$(Row {
-            ending: Ending::$name, word: $word, errno: $errno, sentence: $sentence, advice: $advice, exit_status: $status,
-            detail_status: $detail,
+            ending: Ending::$name, word: $word, errno: $errno, sentence: $sentence, advice: $advice,
         },)*];
     };
 }
@@ -45,163 +49,163 @@ macro_rules! endings {
 endings! {
     /// Both sides sent FIN and every byte came back.
     Finished, "finished", "",
-        "both sides sent FIN and every byte came back", "", 0 0;
+        "both sides sent FIN and every byte came back", "";
     /// The name has no address.
     ResolveFailed, "resolve-failed", "getaddrinfo",
         "the name has no address",
-        "check the spelling, then /etc/hosts and the resolver (getent ahosts NAME)", 3 64;
+        "check the spelling, then /etc/hosts and the resolver (getent ahosts NAME)";
     /// RST, or ICMP port unreachable, answered the SYN.
     Refused, "refused", "ECONNREFUSED, connect",
         "the connection was refused (RST, or ICMP port unreachable): nobody listens on that port, or a firewall refuses it",
-        "check the port, and on the server that it listens on that address (ss -ltn)", 3 65;
+        "check the port, and on the server that it listens on that address (ss -ltn)";
     /// No SYN-ACK in time.
     ConnectTimeout, "connect-timeout", "ETIMEDOUT or our deadline, connect",
         "no SYN-ACK came in time: the SYN or its answer was dropped, or the host is down",
-        "look for a firewall that drops silently, and try from another host", 3 66;
+        "look for a firewall that drops silently, and try from another host";
     /// A router or the routing table said that the host cannot be reached.
     HostUnreachable, "host-unreachable", "EHOSTUNREACH, connect or later",
         "a router or the neighbour table said that the host cannot be reached",
-        "check that the host is up and its link works (ip neigh)", 3 67;
-    /// There is no way to that network: a router, the routing table or the interfaces of this host say so.
+        "check that the host is up and its link works (ip neigh)";
+    /// There is no route to that network: a router, the routing table or the interfaces of this host say so.
     NetworkUnreachable, "network-unreachable", "ENETUNREACH, connect or later",
-        "there is no way to that network: a router, the routing table or the interfaces of this host say so",
-        "check the route to it (ip route get {host})", 3 68;
+        "there is no route to that network: a router, the routing table or the interfaces of this host say so",
+        "check the route to it (ip route get {host})";
     /// A local or administrative rule refused it.
     Forbidden, "forbidden", "EACCES, EPERM",
         "a local or administrative rule refused it",
-        "look for a firewall rule, a prohibit route, or a security module on this host", 3 69;
+        "look for a firewall rule, a prohibit route, or a security module on this host";
     /// No free ephemeral port, or no such source address.
     NoLocalPort, "no-local-port", "EADDRNOTAVAIL",
         "no local port is free towards that address, or the source address is not of this host",
-        "check the source address, and net.ipv4.ip_local_port_range against the sockets in TIME_WAIT", 3 70;
+        "check the source address, and net.ipv4.ip_local_port_range against the sockets in TIME_WAIT";
     /// The peer's FIN came before all bytes had come back (UNP 5.12, "server terminated prematurely").
     ClosedEarly, "closed-early", "read returns 0",
-        "the peer's FIN came before the conversation was over: it closed, exited, or ended its sending direction",
-        "look why it closed: its log, a crash, a shutdown, an idle or connection limit", 4 71;
+        "the peer's FIN came before the exchange was complete: it closed, exited, or ended its sending direction",
+        "find out why it closed: its log, a crash, a shutdown, an idle or connection limit";
     /// The peer's RST.
     Reset, "reset", "ECONNRESET, read or write",
         "the peer's RST came: its process is gone, its host rebooted, or it closed with unread data",
-        "look at the server's process and the host's uptime, then for a middlebox that forgot the connection", 4 72;
+        "look at the server's process and the host's uptime, then for a middlebox that forgot the connection";
     /// Wrote after the connection had ended.
     BrokenPipe, "broken-pipe", "EPIPE, write",
         "wrote after the connection had ended: reset, timed out, or after our own FIN",
-        "look for the first failure before this one", 4 73;
+        "look for the first failure before this one";
     /// An acknowledgement, an answer or the peer's FIN did not come in time.
-    GaveUp, "gave-up", "ETIMEDOUT, established",
-        "what was due did not come in time: the host is down, the path is cut, or the server does not answer or close",
-        "check that the host answers at all, and that the server still reads", 4 74;
+    TimedOut, "timed-out", "ETIMEDOUT, established",
+        "an acknowledgement, an answer or the peer's FIN did not come in time: the host is down, the path is cut, or the server does not answer or close",
+        "check that the host answers at all, and that the server still reads";
     /// An idle peer stopped answering keepalives.
-    KeepaliveLost, "keepalive-lost", "ETIMEDOUT, idle",
+    KeepaliveTimeout, "keepalive-timeout", "ETIMEDOUT, idle",
         "the idle peer stopped answering keepalive probes: its host is down, the path is cut, or a NAT or firewall forgot it",
-        "check that the host answers at all", 4 75;
-    /// A byte came back changed, missing, doubled or foreign.
+        "check that the host answers at all";
+    /// A byte came back changed, missing, duplicated or extra.
     Mismatch, "mismatch", "",
-        "a byte came back changed, missing, doubled or foreign",
-        "the server is not an echo server, or something on the way alters bytes", 1 76;
+        "a byte came back changed, missing, duplicated or extra",
+        "the server is not an echo server, or something on the way alters bytes";
     /// The server's idle limit ended it.
     Idle, "idle", "",
-        "the server's idle limit ended it", "raise the server's idle limit", 4 78;
+        "the server's idle limit ended it", "raise the server's idle limit";
     /// The server's connection limit, or a lack of threads, processes or memory, ended it.
     Limit, "limit", "",
         "no room for it: the server's connection limit, or no descriptor, thread, process or memory",
-        "raise the server's connection limit, or the limit that its log names", 3 79;
+        "raise the server's connection limit, or the limit that its log names";
     /// The server is shutting down.
     Draining, "draining", "",
-        "the server was shutting down", "", 4 80;
+        "the server was shutting down", "";
     /// That address cannot be the end of a TCP connection, or not together with the source address.
     BadAddress, "bad-address", "EINVAL, ENETUNREACH, connect or bind",
         "that address cannot be connected to: multicast, broadcast, a link-local address without its interface, or one that \
          does not go with the source address",
-        "use the address of one host; ip address shows this host's own", 3 81;
+        "use the address of one host; ip address shows this host's own";
     /// A call failed in a way that says nothing of the peer.
     LocalError, "local-error", "any other errno",
-        "a call failed on this host, and its errno says nothing of the peer or the network",
-        "look what confines this process (seccomp, a security module), and whether the options fit this kernel", 3 82;
+        "a call failed on this host, and its errno says nothing about the peer or the network",
+        "find out what confines this process (seccomp, a security module), and whether the options fit this kernel";
     /// The user ended it.
     Interrupted, "interrupted", "SIGINT, SIGTERM",
-        "the user ended it", "", 130 130;
+        "the user ended it", "";
 }
 
 impl Ending {
-    /// The row of the table.
+    /// Returns the row of the table.
+    #[doc(hidden)]
     #[must_use]
     pub fn row(self) -> &'static Row {
         &ENDINGS[self as usize]
     }
 
-    /// The word, as it stands in logs and JSON.
+    /// Returns the name that logs and JSON use, such as `connect-timeout`.
     #[must_use]
     pub fn word(self) -> &'static str {
         self.row().word
     }
 
-    /// What happened, as a sentence without its full stop.
+    /// Returns what happened, as a sentence without its full stop.
     #[must_use]
     pub fn sentence(self) -> &'static str {
         self.row().sentence
     }
 
-    /// The ending with this word.
+    /// Returns the ending with this [`word`](Ending::word).
     #[must_use]
     pub fn from_word(word: &str) -> Option<Self> {
         ENDINGS.iter().find(|row| row.word == word).map(|row| row.ending)
     }
 
-    /// The ending at this place of the table: how a child process tells its parent.
-    #[must_use]
-    pub fn from_index(index: usize) -> Option<Self> {
+    /// Returns the ending at this place of the table; a child process passes it to its parent.
+    pub(crate) fn from_index(index: usize) -> Option<Self> {
         ENDINGS.get(index).map(|row| row.ending)
     }
 
-    /// What a failed attempt to make a connection means (connect(2), ip(7), icmp(7)).
+    /// Returns what an errno of connect(2) means (ip(7), icmp(7)).
     ///
-    /// The ICMP codes that Linux turns into `ENOPROTOOPT`, `EOPNOTSUPP`, `EHOSTDOWN`, `ENONET` and `EPROTO` are all some
-    /// router's or host's word that there is no way there.
+    /// Linux returns `ENOPROTOOPT`, `EOPNOTSUPP`, `EHOSTDOWN`, `ENONET` and `EPROTO` for ICMP errors that all mean that the
+    /// host cannot be reached.
     #[must_use]
-    pub fn of_connect(errno: Errno) -> Self {
-        match errno {
-            Errno::CONNREFUSED => Ending::Refused,
-            Errno::TIMEDOUT | Errno::INPROGRESS => Ending::ConnectTimeout,
-            Errno::CONNRESET => Ending::Reset,
-            Errno::INTR => Ending::Interrupted,
+    pub fn of_connect(errno: impl Into<Errno>) -> Self {
+        match errno.into() {
+            Errno::ECONNREFUSED => Ending::Refused,
+            Errno::ETIMEDOUT | Errno::EINPROGRESS => Ending::ConnectTimeout,
+            Errno::ECONNRESET => Ending::Reset,
+            Errno::EINTR => Ending::Interrupted,
             errno => Self::of_icmp(errno).unwrap_or_else(|| Self::of_local(errno)),
         }
     }
 
-    /// What a failed call on an established connection means.
+    /// Returns what an errno of a call on an established connection means.
     #[must_use]
-    pub fn of_established(errno: Errno) -> Self {
-        match errno {
-            Errno::PIPE => Ending::BrokenPipe,
-            Errno::TIMEDOUT => Ending::GaveUp,
-            Errno::CONNRESET | Errno::CONNABORTED => Ending::Reset,
+    pub fn of_established(errno: impl Into<Errno>) -> Self {
+        match errno.into() {
+            Errno::EPIPE => Ending::BrokenPipe,
+            Errno::ETIMEDOUT => Ending::TimedOut,
+            Errno::ECONNRESET | Errno::ECONNABORTED => Ending::Reset,
             // ICMP port unreachable; TCP itself would send RST.
-            Errno::CONNREFUSED => Ending::HostUnreachable,
+            Errno::ECONNREFUSED => Ending::HostUnreachable,
             errno => Self::of_icmp(errno).unwrap_or_else(|| Self::of_local(errno)),
         }
     }
 
-    /// What a call means that sends nothing: socket(2), setsockopt(2), bind(2).
+    /// Returns what an errno of a call that sends nothing means: socket(2), setsockopt(2), bind(2).
     #[must_use]
-    pub fn of_local(errno: Errno) -> Self {
-        match errno {
-            Errno::ACCESS | Errno::PERM => Ending::Forbidden,
-            Errno::ADDRNOTAVAIL | Errno::ADDRINUSE => Ending::NoLocalPort,
-            Errno::MFILE | Errno::NFILE | Errno::NOBUFS | Errno::NOMEM => Ending::Limit,
+    pub fn of_local(errno: impl Into<Errno>) -> Self {
+        match errno.into() {
+            Errno::EACCES | Errno::EPERM => Ending::Forbidden,
+            Errno::EADDRNOTAVAIL | Errno::EADDRINUSE => Ending::NoLocalPort,
+            Errno::EMFILE | Errno::ENFILE | Errno::ENOBUFS | Errno::ENOMEM => Ending::Limit,
             _ => Ending::LocalError,
         }
     }
 
-    /// What the errno means where an ICMP error or the routing table gave it.
+    /// Returns what the errno means if it comes from an ICMP error or the routing table.
     fn of_icmp(errno: Errno) -> Option<Self> {
         match errno {
-            Errno::HOSTUNREACH
-            | Errno::HOSTDOWN
-            | Errno::NONET
-            | Errno::NOPROTOOPT
-            | Errno::PROTO
-            | Errno::OPNOTSUPP => Some(Ending::HostUnreachable),
-            Errno::NETUNREACH | Errno::NETDOWN => Some(Ending::NetworkUnreachable),
+            Errno::EHOSTUNREACH
+            | Errno::EHOSTDOWN
+            | Errno::ENONET
+            | Errno::ENOPROTOOPT
+            | Errno::EPROTO
+            | Errno::EOPNOTSUPP => Some(Ending::HostUnreachable),
+            Errno::ENETUNREACH | Errno::ENETDOWN => Some(Ending::NetworkUnreachable),
             _ => None,
         }
     }
@@ -224,10 +228,6 @@ mod tests {
             assert_eq!(Ending::from_word(row.word), Some(row.ending));
             assert_eq!(Ending::from_index(index), Some(row.ending));
             assert!(row.word.bytes().all(|b| b.is_ascii_lowercase() || b == b'-'), "{}", row.word);
-            // 77 says that something was skipped, 126 and on are the shell's.
-            let alone = ENDINGS.iter().filter(|other| other.detail_status == row.detail_status);
-            assert_eq!(alone.count(), 1, "{}", row.word);
-            assert!(matches!(row.detail_status, 0 | 64..=76 | 78..=125 | 130), "{}", row.word);
         }
         assert_eq!(Ending::from_index(ENDINGS.len()), None);
     }

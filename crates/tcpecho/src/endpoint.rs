@@ -1,5 +1,4 @@
-//! Where a client connects to: a host and a port, as a person writes them, and the addresses behind
-//! them.
+//! A host and a port as people write them, and the addresses of the host.
 
 use std::{
     fmt,
@@ -13,9 +12,11 @@ use rustix::{
 };
 use tcpecho_os::resolve::{Unresolved, addresses};
 
-use crate::{NotUnderstood, error::words};
+use tcpecho_os::errno::words;
 
-/// The port of a server that names none: that of the book (UNP 5.2, `SERV_PORT`).
+use crate::ParseError;
+
+/// The default port, that of the book (UNP 5.2, `SERV_PORT`).
 pub const DEFAULT_PORT: u16 = 9877;
 
 /// A host, by name or by address, and a port.
@@ -26,7 +27,7 @@ pub const DEFAULT_PORT: u16 = 9877;
 /// ```
 /// let endpoint: tcpecho::Endpoint = "[::1]:7".parse()?;
 /// assert_eq!((endpoint.host.as_str(), endpoint.port), ("::1", 7));
-/// # Ok::<(), tcpecho::NotUnderstood>(())
+/// # Ok::<(), tcpecho::ParseError>(())
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Endpoint {
@@ -36,10 +37,10 @@ pub struct Endpoint {
     pub port: u16,
 }
 
-/// Which addresses of a name are wanted.
+/// The address family to use.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Family {
-    /// All of them.
+    /// IPv6 and IPv4.
     #[default]
     Any,
     /// IPv4 only.
@@ -48,26 +49,29 @@ pub enum Family {
     V6,
 }
 
-/// A name that has no address, or none of the wanted family:
+/// A name has no address, or none of the requested family; the ending is
 /// [`Ending::ResolveFailed`](crate::Ending::ResolveFailed).
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
 pub struct ResolveError {
     /// The name that was looked up.
     pub host: String,
-    /// What the resolver said.
+    /// The resolver's message.
     pub reason: String,
-    /// The same for programs.
+    /// The category of the failure.
     pub why: NoAddress,
 }
 
-/// Why a name gave no address.
+/// Why a name has no address.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize), serde(rename_all = "kebab-case"))]
+#[non_exhaustive]
 pub enum NoAddress {
-    /// There is no such name.
+    /// The name does not exist.
     NoName,
     /// The name has no address.
     NoAddress,
-    /// The name has addresses, but none of the family that was asked for.
+    /// The name has addresses, but none of the requested family.
     OtherFamily,
     /// No name server answered, or none could be reached.
     Unanswered,
@@ -76,22 +80,32 @@ pub enum NoAddress {
 }
 
 impl Endpoint {
-    /// A host and a port given apart, as two arguments are.
+    /// Parses a host and a port that are two texts.
     ///
     /// # Errors
-    /// [`NotUnderstood`] where either is not one, or the host brings a port of its own.
-    pub fn with_port(host: &str, port: &str) -> Result<Self, NotUnderstood> {
+    /// [`ParseError`] if one of them is invalid, or the host contains a port.
+    pub fn with_port(host: &str, port: &str) -> Result<Self, ParseError> {
         match split(host)? {
             (host, None) => Ok(Endpoint { host, port: parse_port(port)? }),
-            (_, Some(_)) => Err(NotUnderstood::new("the port is given twice")),
+            (_, Some(_)) => Err(ParseError::new("the port is given twice")),
         }
     }
 
-    /// All addresses of the host that `family` admits, in the resolver's order, each once. Blocks
-    /// as getaddrinfo(3) does.
+    /// Returns the addresses of the host that belong to `family`, in the resolver's order, without duplicates. Blocks like
+    /// getaddrinfo(3).
+    ///
+    /// ```
+    /// use tcpecho::{Endpoint, Family};
+    ///
+    /// let endpoint: Endpoint = "localhost:7".parse()?;
+    /// for addr in endpoint.resolve(Family::V4)? {
+    ///     assert!(addr.ip().is_loopback());
+    /// }
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     ///
     /// # Errors
-    /// [`ResolveError`] with the resolver's reason, or because no address is of that family.
+    /// [`ResolveError`] with the resolver's message, or because no address belongs to `family`.
     pub fn resolve(&self, family: Family) -> Result<Vec<SocketAddr>, ResolveError> {
         let fail = |reason: String, why| ResolveError { host: self.host.clone(), reason, why };
         if is_short_form(&self.host) {
@@ -122,7 +136,7 @@ impl Endpoint {
 }
 
 impl Family {
-    /// Whether this address is wanted.
+    /// Returns whether the address belongs to the family.
     #[must_use]
     pub fn admits(self, addr: &SocketAddr) -> bool {
         match self {
@@ -134,9 +148,9 @@ impl Family {
 }
 
 impl FromStr for Endpoint {
-    type Err = NotUnderstood;
+    type Err = ParseError;
 
-    fn from_str(text: &str) -> Result<Self, NotUnderstood> {
+    fn from_str(text: &str) -> Result<Self, ParseError> {
         let (host, port) = split(text)?;
         Ok(Endpoint { host, port: port.map_or(Ok(DEFAULT_PORT), parse_port)? })
     }
@@ -159,23 +173,23 @@ impl fmt::Display for ResolveError {
 
 impl std::error::Error for ResolveError {}
 
-/// Reads an address of this host to connect from: `ADDR`, `V4:PORT`, `[V6]` or `[V6]:PORT`. Without
-/// a port the kernel chooses one, which the result says with port 0.
+/// Parses an address of this host to connect from: `ADDR`, `V4:PORT`, `[V6]` or `[V6]:PORT`. Without a port the result has
+/// port 0, and the kernel chooses one.
 ///
 /// # Errors
-/// [`NotUnderstood`] for anything else; names are not looked up. A `%scope` is the name of an interface of this host, or its
+/// [`ParseError`] for anything else; names are not looked up. A `%scope` is the name of an interface of this host, or its
 /// number.
-pub fn parse_source(text: &str) -> Result<SocketAddr, NotUnderstood> {
+pub fn parse_source(text: &str) -> Result<SocketAddr, ParseError> {
     let (host, port) = split(text)?;
     let port = port.map(parse_port).transpose()?;
     parse_address(&host, text).map(|addr| with_port(addr, port.unwrap_or(0)))
 }
 
-/// Reads an address of this host to listen on, written like [`parse_source`]'s; port 0 takes a free one.
+/// Parses an address of this host to listen on, as [`parse_source`] does; the port is `None` if the text has none.
 ///
 /// # Errors
-/// As [`parse_source`]. `None` beside the address is a port that was not given.
-pub fn parse_listen(text: &str) -> Result<(SocketAddr, Option<u16>), NotUnderstood> {
+/// As [`parse_source`].
+pub fn parse_listen(text: &str) -> Result<(SocketAddr, Option<u16>), ParseError> {
     let (host, port) = split(text)?;
     let port = port.map(|port| if port == "0" { Ok(0) } else { parse_port(port) }).transpose()?;
     parse_address(&host, text).map(|addr| (with_port(addr, port.unwrap_or(0)), port))
@@ -187,14 +201,14 @@ fn with_port(mut addr: SocketAddr, port: u16) -> SocketAddr {
 }
 
 /// An IP address, with its scope and port 0; `text` is what it was written in.
-fn parse_address(host: &str, text: &str) -> Result<SocketAddr, NotUnderstood> {
+fn parse_address(host: &str, text: &str) -> Result<SocketAddr, ParseError> {
     if let Ok(ip) = host.parse::<IpAddr>() {
         return Ok((ip, 0).into());
     }
     let scoped = host.split_once('%').and_then(|(ip, scope)| Some((ip.parse().ok()?, scope)));
     match scoped {
         Some((ip, scope)) => Ok(SocketAddrV6::new(ip, 0, 0, parse_scope(scope)?).into()),
-        None => Err(NotUnderstood::new(format!(
+        None => Err(ParseError::new(format!(
             "\"{}\" is not an IP address of this host",
             text.escape_debug()
         ))),
@@ -202,17 +216,17 @@ fn parse_address(host: &str, text: &str) -> Result<SocketAddr, NotUnderstood> {
 }
 
 /// The index of an interface by its name, or a number that is its index (RFC 4007 11.2, `if_nametoindex(3)`).
-fn parse_scope(scope: &str) -> Result<u32, NotUnderstood> {
+fn parse_scope(scope: &str) -> Result<u32, ParseError> {
     let shown = scope.escape_debug();
     match interface_index(scope) {
         Ok(index) => Ok(index),
         Err(Errno::NODEV) => match scope.parse() {
             Ok(index @ 1..) if scope.bytes().all(|byte| byte.is_ascii_digit()) => Ok(index),
-            _ => Err(NotUnderstood::new(format!(
+            _ => Err(ParseError::new(format!(
                 "\"{shown}\" is not an interface of this host (ip link has their names)"
             ))),
         },
-        Err(errno) => Err(NotUnderstood::new(format!("interface \"{shown}\": {}", words(errno)))),
+        Err(errno) => Err(ParseError::new(format!("interface \"{shown}\": {}", words(errno)))),
     }
 }
 
@@ -232,16 +246,22 @@ pub fn interface_index(name: &str) -> Result<u32, Errno> {
 }
 
 /// The host without its brackets and the port if there is one.
-fn split(text: &str) -> Result<(String, Option<&str>), NotUnderstood> {
+fn split(text: &str) -> Result<(String, Option<&str>), ParseError> {
     let shown = text.escape_debug();
     let (host, port) = if let Some(inner) = text.strip_prefix('[') {
         let Some((host, rest)) = inner.split_once(']').filter(|(host, _)| is_v6(host)) else {
-            return Err(NotUnderstood::new(format!("\"{shown}\": brackets hold an IPv6 address")));
+            return Err(ParseError::new(format!(
+                "invalid address \"{shown}\": brackets enclose an IPv6 address, as in [::1]:7"
+            )));
         };
         match rest.strip_prefix(':') {
             Some(port) => (host, Some(port)),
             None if rest.is_empty() => (host, None),
-            None => return Err(NotUnderstood::new(format!("\"{shown}\": after ] comes :PORT"))),
+            None => {
+                return Err(ParseError::new(format!(
+                    "invalid address \"{shown}\": expected :PORT after ]"
+                )));
+            }
         }
     } else if is_v6(text) {
         (text, None)
@@ -252,19 +272,19 @@ fn split(text: &str) -> Result<(String, Option<&str>), NotUnderstood> {
         }
     };
     if host.is_empty() {
-        return Err(NotUnderstood::new(format!("\"{shown}\" names no host")));
+        return Err(ParseError::new(format!("missing host in \"{shown}\"")));
     }
     if host.contains(|c: char| c.is_whitespace() || c.is_control() || "/@[]".contains(c)) {
-        return Err(NotUnderstood::new(format!("\"{shown}\" is no host name")));
+        return Err(ParseError::new(format!("invalid host name \"{shown}\"")));
     }
     if port.is_some_and(|port| port.contains(':')) {
-        return Err(NotUnderstood::new(format!(
-            "\"{shown}\" is neither HOST:PORT nor an IPv6 address; with a port that is [ADDRESS]:PORT"
+        return Err(ParseError::new(format!(
+            "invalid address \"{shown}\": expected HOST:PORT or an IPv6 address; with a port, write [ADDRESS]:PORT"
         )));
     }
     if is_short_form(host) {
-        return Err(NotUnderstood::new(format!(
-            "\"{}\" is not an IPv4 address, which has four decimal numbers, nor a host name",
+        return Err(ParseError::new(format!(
+            "invalid host \"{}\": an IPv4 address has four decimal numbers, as in 127.0.0.1",
             host.escape_debug()
         )));
     }
@@ -290,12 +310,12 @@ fn is_v6(text: &str) -> bool {
     addr.parse::<Ipv6Addr>().is_ok() && !scope.is_empty()
 }
 
-fn parse_port(text: &str) -> Result<u16, NotUnderstood> {
+fn parse_port(text: &str) -> Result<u16, ParseError> {
     let digits = !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
     match text.parse() {
         Ok(port) if digits && port != 0 => Ok(port),
-        _ => Err(NotUnderstood::new(format!(
-            "\"{}\" is no port; ports are the numbers 1 to 65535",
+        _ => Err(ParseError::new(format!(
+            "invalid port \"{}\": expected a number from 1 to 65535",
             text.escape_debug()
         ))),
     }
@@ -327,7 +347,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_endpoint_is_refused() {
+    fn invalid_endpoints_are_refused() {
         for text in [
             "",
             ":7",

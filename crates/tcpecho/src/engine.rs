@@ -1,4 +1,4 @@
-//! The table of engines: ways of driving one listener. An engine is a row here and a page of its own.
+//! The table of engines. An engine is a row here and a file of its own.
 
 mod blocking;
 mod epoll;
@@ -6,40 +6,52 @@ mod fork;
 mod iterative;
 mod thread;
 mod timers;
+#[cfg(feature = "uring")]
 mod uring;
 
 use std::fmt;
-
-use rustix::io::Errno;
 
 use slab::Slab;
 
 use crate::{
     Error,
     acceptor::Context,
-    error::words,
     shared::{STOPS, Shared},
 };
 
-/// A way of serving connections.
+/// A way of serving connections; the rows are in [`ENGINES`].
+///
+/// ```
+/// use tcpecho::{ENGINES, Engine};
+///
+/// for engine in ENGINES {
+///     match engine.probe() {
+///         Ok(()) => println!("{}: {}", engine.name, engine.summary),
+///         Err(why) => println!("{}: {}, but not here: {why}", engine.name, engine.summary),
+///     }
+/// }
+/// let (best, _) = Engine::best();
+/// assert!(best.probe().is_ok());
+/// ```
+#[non_exhaustive]
 pub struct Engine {
-    /// Its name, as `--engine` takes it.
+    /// Its name, such as `epoll`.
     pub name: &'static str,
-    /// What it is, in one line.
+    /// A description in one line.
     pub summary: &'static str,
-    /// Connections served at a time unless the user says otherwise.
+    /// The default limit on connections at a time.
     pub max_connections: usize,
     /// Whether [`Engine::best`] may choose it.
     pub(crate) automatic: bool,
     /// Whether it blocks in recv(2) and send(2), one connection at a time.
     pub(crate) blocks: bool,
-    /// Descriptors of so many loops, besides listeners and connections.
+    /// The number of descriptors for so many loops, besides listeners and connections.
     descriptors: fn(usize) -> usize,
     probe: fn() -> Result<(), Unavailable>,
     run: fn(Context) -> Result<(), Error>,
 }
 
-/// Every engine, the plainest first, the best last: the order in which the book comes to them.
+/// All engines, the simplest first, in the order of the book (UNP).
 pub static ENGINES: &[Engine] = &[
     Engine {
         name: "iterative",
@@ -81,6 +93,7 @@ pub static ENGINES: &[Engine] = &[
         probe: || Ok(()),
         run: epoll::run,
     },
+    #[cfg(feature = "uring")]
     Engine {
         name: "uring",
         summary: "one loop over completions (io_uring)",
@@ -94,20 +107,21 @@ pub static ENGINES: &[Engine] = &[
     },
 ];
 
-/// Why an engine cannot run here.
+/// Why an engine is not available on this host.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Unavailable {
-    /// The call that was refused.
+    /// The call that failed.
     pub op: &'static str,
-    /// What the kernel said to it.
-    pub errno: Errno,
-    /// What may have refused it; empty where nothing is known.
+    /// What the kernel returned.
+    pub errno: crate::Errno,
+    /// What may forbid it; empty where nothing is known.
     pub hint: String,
 }
 
 impl fmt::Display for Unavailable {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}", self.op, words(self.errno))?;
+        write!(f, "{}: {}", self.op, self.errno)?;
         if !self.hint.is_empty() {
             write!(f, "; {}", self.hint)?;
         }
@@ -116,14 +130,14 @@ impl fmt::Display for Unavailable {
 }
 
 impl Engine {
-    /// The engine of that name.
+    /// Returns the engine with this name.
     #[must_use]
     pub fn named(name: &str) -> Option<&'static Engine> {
         ENGINES.iter().find(|engine| engine.name == name)
     }
 
-    /// The best engine that can run here, with the better ones that cannot and why. io_uring is served with only when it
-    /// is asked for: it costs more than epoll for bulk.
+    /// Returns the best engine that is available, and the better ones that are not, with the reason. It never returns `uring`,
+    /// which needs more processor time than `epoll` for bulk transfers.
     #[must_use]
     pub fn best() -> (&'static Engine, Vec<(&'static Engine, Unavailable)>) {
         let mut refused = Vec::new();
@@ -136,16 +150,16 @@ impl Engine {
         (&ENGINES[0], refused)
     }
 
-    /// Whether it can run here.
+    /// Checks whether the engine is available on this host.
     ///
     /// # Errors
-    /// The call that this kernel, its settings or a sandbox refuse.
+    /// The call that this kernel, its settings or a sandbox do not allow.
     pub fn probe(&self) -> Result<(), Unavailable> {
         (self.probe)()
     }
 
-    /// Descriptors that a server with this engine opens when it listens on so many addresses in so many loops, besides one
-    /// for each connection. One of them accepts the connection that is refused at the limit.
+    /// Returns how many descriptors a server with this engine needs for `addresses` and `loops`, besides one for each
+    /// connection. One of them accepts the connection that is refused at the limit.
     #[must_use]
     pub fn descriptors(&self, addresses: usize, loops: usize) -> usize {
         STOPS + addresses * loops + (self.descriptors)(loops) + 1

@@ -1,40 +1,56 @@
 //! A failed call that knows its own name and address (as Go's `net.OpError` does).
 
-use std::{fmt, io, net::SocketAddr};
+use std::{error, fmt, io, net::SocketAddr};
 
-use rustix::io::Errno;
+use crate::Errno;
 
-/// A system call, or a step named like one, that failed.
+/// A system call, or a step named after one, that failed.
+///
+/// ```
+/// let taken = std::net::TcpListener::bind("127.0.0.1:0")?;
+/// let error = tcpecho::Server::builder().listen(taken.local_addr()?).start().unwrap_err();
+/// assert_eq!((error.op, error.kind()), ("bind", std::io::ErrorKind::AddrInUse));
+/// println!("{error}"); // names the address, and the process that holds the port
+/// # Ok::<(), std::io::Error>(())
+/// ```
 #[derive(Debug, Clone)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
+#[non_exhaustive]
 pub struct Error {
     /// The operation, as its man page names it: `bind`, `connect`, `accept`.
     pub op: &'static str,
-    /// The address it was about, where there is one.
+    /// The address that the call was about, where there is one.
     pub addr: Option<SocketAddr>,
-    /// What the kernel said.
+    /// What the kernel returned.
     pub source: Errno,
-    /// What was found out about the cause, each as one sentence; empty where nothing is known.
+    /// What is known about the cause, each as one sentence; empty where nothing is known.
     pub notes: Vec<String>,
 }
 
 impl Error {
     /// The operation `op` failed with `source`.
     #[must_use]
-    pub fn new(op: &'static str, source: Errno) -> Self {
-        Error { op, addr: None, source, notes: Vec::new() }
+    pub fn new(op: &'static str, source: impl Into<Errno>) -> Self {
+        Error { op, addr: None, source: source.into(), notes: Vec::new() }
     }
 
-    /// The same, about an address.
+    /// The operation `op` on `addr` failed with `source`.
     #[must_use]
-    pub fn at(op: &'static str, addr: SocketAddr, source: Errno) -> Self {
+    pub fn at(op: &'static str, addr: SocketAddr, source: impl Into<Errno>) -> Self {
         Error { addr: Some(addr), ..Error::new(op, source) }
     }
 
-    /// The same, with a sentence about the cause.
+    /// Adds a sentence about the cause.
     #[must_use]
     pub fn note(mut self, sentence: impl Into<String>) -> Self {
         self.notes.push(sentence.into());
         self
+    }
+
+    /// Returns the category that the standard library puts the error in.
+    #[must_use]
+    pub fn kind(&self) -> io::ErrorKind {
+        self.source.kind()
     }
 }
 
@@ -44,7 +60,7 @@ impl fmt::Display for Error {
         if let Some(addr) = self.addr {
             write!(f, " {addr}")?;
         }
-        write!(f, ": {}", words(self.source))?;
+        write!(f, ": {}", self.source)?;
         for note in &self.notes {
             write!(f, "; {note}")?;
         }
@@ -52,18 +68,16 @@ impl fmt::Display for Error {
     }
 }
 
-impl std::error::Error for Error {}
-
-impl From<Error> for io::Error {
-    fn from(error: Error) -> Self {
-        io::Error::new(io::Error::from(error.source).kind(), error)
+impl error::Error for Error {
+    fn source(&self) -> Option<&(dyn error::Error + 'static)> {
+        Some(&self.source)
     }
 }
 
-/// An errno in words with its name: `Connection refused (ECONNREFUSED)`.
-#[must_use]
-pub fn words(errno: Errno) -> String {
-    tcpecho_os::errno::words(errno)
+impl From<Error> for io::Error {
+    fn from(error: Error) -> Self {
+        io::Error::new(error.kind(), error)
+    }
 }
 
 #[cfg(test)]
@@ -74,13 +88,13 @@ mod tests {
     fn an_error_is_its_operation_its_address_its_errno_and_what_is_known() {
         let addr = ([192, 0, 2, 1], 7).into();
         for (error, wanted) in [
-            (Error::new("poll", Errno::NOMEM), "poll: Cannot allocate memory (ENOMEM)"),
+            (Error::new("poll", Errno::ENOMEM), "poll: Cannot allocate memory (ENOMEM)"),
             (
-                Error::at("connect", addr, Errno::CONNREFUSED),
+                Error::at("connect", addr, Errno::ECONNREFUSED),
                 "connect 192.0.2.1:7: Connection refused (ECONNREFUSED)",
             ),
             (
-                Error::at("bind", addr, Errno::ADDRINUSE).note("one").note("two"),
+                Error::at("bind", addr, Errno::EADDRINUSE).note("one").note("two"),
                 "bind 192.0.2.1:7: Address already in use (EADDRINUSE); one; two",
             ),
         ] {
@@ -90,6 +104,6 @@ mod tests {
             let error = io::Error::from(error);
             assert_eq!((error.kind(), error.to_string().as_str()), (kind, wanted));
         }
-        assert_eq!(words(Errno::PIPE), "Broken pipe (EPIPE)");
+        assert_eq!(Errno::EPIPE.to_string(), "Broken pipe (EPIPE)");
     }
 }

@@ -1,5 +1,5 @@
-//! What is known of a failure besides its errno: gathered at once when an error leaves a call, cheap, and never failing
-//! itself. What cannot be read is `None`.
+//! What is known about a failure besides its errno, gathered as soon as a call fails. Gathering it is cheap and does not fail;
+//! what cannot be read is `None`.
 
 mod kernel;
 mod route;
@@ -22,18 +22,17 @@ use tcpecho_os::{
     tcp_info::{TcpInfo, tcp_info},
 };
 
-pub use self::{
-    kernel::{Kernel, failed_retransmissions},
-    route::{Route, route_to},
-    stack::Stack,
-    towards::{Towards, sockets_towards},
-};
+pub(crate) use self::kernel::failed_retransmissions;
+pub use self::{kernel::Kernel, route::Route, stack::Stack, towards::Towards};
+use self::{route::route_to, towards::sockets_towards};
 use crate::{Ending, Keepalive};
 
-/// How far a client had come when it failed.
+/// What a client was doing when it failed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize), serde(rename_all = "kebab-case"))]
+#[non_exhaustive]
 pub enum Phase {
-    /// Looking the name up.
+    /// Resolving the name.
     Resolve,
     /// Making the socket and setting its options.
     Socket,
@@ -46,12 +45,12 @@ pub enum Phase {
     Send,
     /// Receiving, or waiting for something to receive.
     Receive,
-    /// Ending our direction.
+    /// Sending the FIN.
     Shutdown,
 }
 
 impl Phase {
-    /// The phase in which this call is made, as [`Error::op`](crate::Error::op) names it.
+    /// Returns the phase of a call, named as in [`Error::op`](crate::Error::op).
     #[must_use]
     pub fn of_call(op: &str) -> Self {
         match op.split(' ').next() {
@@ -65,7 +64,7 @@ impl Phase {
         }
     }
 
-    /// Its word, as it stands in JSON.
+    /// Returns its name, such as `connect`.
     #[must_use]
     pub fn word(self) -> &'static str {
         match self {
@@ -79,15 +78,16 @@ impl Phase {
         }
     }
 
-    /// Whether there was a connection.
+    /// Returns whether the connection was established.
     #[must_use]
     pub fn is_established(self) -> bool {
         matches!(self, Phase::Send | Phase::Receive | Phase::Shutdown)
     }
 }
 
-/// What happened to another address of the same name.
+/// A failed attempt to connect to another address of the same name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
 pub struct Tried {
     /// The address.
     pub addr: SocketAddr,
@@ -97,83 +97,100 @@ pub struct Tried {
     pub elapsed: Duration,
 }
 
-/// What is known of a failure.
+/// What is known about a failure. Every field is independent of the others; `None` means that it was not read.
+///
+/// Write it as `Evidence { written: 5, ..Evidence::default() }`, or start with [`Evidence::of_connection`].
+///
 #[derive(Debug, Clone, Default)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[allow(clippy::struct_excessive_bools, reason = "facts that are independent of each other")]
 pub struct Evidence {
-    /// How far it had come.
+    /// What the client was doing.
     pub phase: Phase,
-    /// Since the first call of the attempt, or since the connection was established.
+    /// Time since the first call of the attempt, or since the connection was established.
     pub elapsed: Duration,
-    /// Our own deadline, where one was set; it is not the kernel's.
+    /// The caller's time limit, if there was one; it is not the kernel's.
     pub deadline: Option<Duration>,
-    /// Our address, once there is a port.
+    /// The local address, once it has a port.
     pub local: Option<SocketAddr>,
     /// The address of this host that the socket is bound to, with or without a port.
     pub source: Option<IpAddr>,
-    /// The peer's.
+    /// The peer's address.
     pub peer: Option<SocketAddr>,
     /// What the kernel knew of the connection at the failure.
+    #[doc(hidden)]
+    #[cfg_attr(feature = "serde", serde(skip))]
     pub tcp: Option<TcpInfo>,
     /// Bytes handed to the socket.
     pub written: u64,
-    /// Bytes that were to be sent and were not handed to the socket.
+    /// Bytes still to be sent, which were not handed to the socket.
     pub unsent: u64,
     /// Bytes that came back as they were sent.
     pub returned: u64,
     /// Bytes read from the socket.
     pub received: u64,
-    /// Whether bytes had to come back (an echo), so that `returned` counts.
+    /// Whether an echo was expected, so that `returned` counts.
     pub echo: bool,
-    /// We have sent our FIN, so no more is to come from us.
+    /// Whether we have sent our FIN.
     pub fin_sent: bool,
-    /// The peer's FIN had come before, and the connection went on in our direction.
+    /// Whether the peer's FIN had arrived before, and the connection went on in our direction.
     pub peer_fin: bool,
-    /// What has not come back is the beginning of a line: no newline is in it, and what came back before ended with one.
+    /// Whether the bytes that have not come back are an incomplete line: they contain no newline, and the bytes before ended
+    /// with one.
     pub unfinished_line: bool,
     /// Bytes handed to the socket that the peer's kernel has not acknowledged, our FIN being one (`SIOCOUTQ`).
     pub queued: Option<u32>,
-    /// Bytes that had come and were not read (`SIOCINQ`).
+    /// Bytes received by the kernel and not read (`SIOCINQ`).
     pub unread: Option<u32>,
-    /// An earlier send failed with this; a read that ends tells the rest.
-    pub send_error: Option<Errno>,
-    /// What routers said (the socket's error queue), the oldest first.
+    /// The errno of an earlier send.
+    pub send_error: Option<crate::Errno>,
+    /// The ICMP errors in the socket's error queue, the oldest first.
+    #[doc(hidden)]
+    #[cfg_attr(feature = "serde", serde(skip))]
     pub routers: Vec<QueuedError>,
     /// What the routing table says of the peer's address.
+    #[doc(hidden)]
+    #[cfg_attr(feature = "serde", serde(skip))]
     pub route: Option<Route>,
     /// This host's own TCP settings.
+    #[doc(hidden)]
+    #[cfg_attr(feature = "serde", serde(skip))]
     pub kernel: Kernel,
-    /// TCP_USER_TIMEOUT of the socket, where one was set.
+    /// The socket's TCP_USER_TIMEOUT, if it was set.
     pub user_timeout: Option<Duration>,
-    /// Keepalive of the socket, where it was set.
+    /// The socket's keepalive, if it was set.
     pub keepalive: Option<Keepalive>,
-    /// Retransmissions that this host's own kernel could not send while we waited; of all its connections together.
+    /// Retransmissions that this host's kernel could not send during the wait, for all connections of the host.
     pub own_drops: Option<u64>,
     /// This host's sockets towards the peer's address, where ports were short.
+    #[doc(hidden)]
+    #[cfg_attr(feature = "serde", serde(skip))]
     pub towards: Option<Towards>,
-    /// The descriptor limit of this process, where it was reached.
+    /// The descriptor limit of this process, if it was reached.
     pub descriptor_limit: Option<u64>,
     /// What this host's network interfaces look like, where the failure may lie there.
+    #[doc(hidden)]
+    #[cfg_attr(feature = "serde", serde(skip))]
     pub stack: Stack,
     /// Other addresses that had failed before.
     pub tried: Vec<Tried>,
 }
 
 impl Evidence {
-    /// Bytes of payload that the peer's kernel has acknowledged; the SYN, which it counts too, is left out.
+    /// Returns the bytes of payload that the peer's kernel has acknowledged, without the SYN.
     #[must_use]
     pub fn acknowledged(&self) -> Option<u64> {
         Some(self.tcp?.bytes_acked?.saturating_sub(1).min(self.written))
     }
 
-    /// Bytes of payload handed to the socket that the peer's kernel has not acknowledged: [`queued`](Self::queued) without
-    /// our FIN, which is the last of what is queued.
+    /// Returns the bytes of payload that the peer's kernel has not acknowledged: [`queued`](Self::queued) without our FIN.
     #[must_use]
     pub fn unacknowledged(&self) -> Option<u32> {
         Some(self.queued?.saturating_sub(u32::from(self.fin_sent)))
     }
 
-    /// Adds what the socket can tell. It takes what is in the socket's error queue.
+    #[doc(hidden)]
+    /// Adds what the socket knows. It empties the socket's error queue.
     pub fn ask_socket(&mut self, fd: BorrowedFd<'_>) {
         self.tcp = tcp_info(fd).ok();
         self.queued = unsent(fd).ok();
@@ -186,8 +203,9 @@ impl Evidence {
         self.source = bound.or(self.source);
     }
 
-    /// Adds what this host tells without the socket: its settings, its way to the peer, and how many there were of what
-    /// `said`, the failed call's errno, found to be short.
+    #[doc(hidden)]
+    /// Adds what this host knows: sysctls, the route to the peer, and the use of the resource that `said`, the failed call's
+    /// errno, reports as exhausted.
     pub fn ask_host(&mut self, peer: SocketAddr, said: Option<Errno>) {
         self.peer = Some(peer);
         self.kernel = Kernel::read();
@@ -200,7 +218,7 @@ impl Evidence {
         }
     }
 
-    /// The same for an established connection: also what decides how long the kernel would have waited.
+    /// Gathers evidence about an established connection.
     #[must_use]
     pub fn of_connection(fd: impl AsFd, phase: Phase, peer: SocketAddr) -> Self {
         let mut evidence = Evidence { phase, ..Evidence::default() };
@@ -242,7 +260,7 @@ mod tests {
     }
 
     #[test]
-    fn a_connection_tells_what_is_on_its_way() {
+    fn a_connection_reports_queued_bytes() {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let addr = listener.local_addr().unwrap();
         let mut client = TcpStream::connect(addr).unwrap();
@@ -260,7 +278,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_connection_gives_nothing_and_does_not_fail() {
+    fn a_file_gives_no_evidence_and_no_error() {
         let file = std::fs::File::open("/dev/null").unwrap();
         let evidence = Evidence::of_connection(&file, Phase::Send, "127.0.0.1:1".parse().unwrap());
         assert!(evidence.tcp.is_none() && evidence.queued.is_none() && evidence.local.is_none());

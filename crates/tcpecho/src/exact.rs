@@ -1,18 +1,18 @@
-//! Reading and writing exactly: the book's `readn`, `writen` and `readline` (UNP 3.9).
+//! Reads and writes exact numbers of bytes, and lines: the book's `readn`, `writen` and `readline` (UNP 3.9).
 //!
 //! # The short-count rule
 //!
 //! On a stream socket `read` may return fewer bytes than were asked for, and `write` may take fewer
-//! than were given. Neither is an error, and neither is rare: TCP carries bytes, not messages, so
-//! `read` returns what has come (one segment, half a message, two of them), and a non-blocking or
-//! interrupted `write` stops where the send buffer is full. What was one `write` at the peer need
-//! not be one `read` here. Whoever needs *n* bytes must therefore ask again until they are there,
-//! until the end of the input (0), or until an error.
+//! than were given. Neither is an error, and neither is rare. TCP carries bytes, not messages: `read`
+//! returns what has arrived (one segment, half a message, two messages), and a non-blocking or
+//! interrupted `write` stops when the send buffer is full. One `write` of the peer may be several
+//! `read`s here. A program that needs *n* bytes must repeat the call until it has them, until the end
+//! of the input (0), or until an error.
 //!
-//! The functions here do that. They take anything with a descriptor, begin again after a signal
-//! (`EINTR`), and wait with poll(2) where a non-blocking descriptor says `EAGAIN`. A blocking
-//! socket on which a timeout was set (`SO_RCVTIMEO`, `SO_SNDTIMEO`) gives `EAGAIN` when it is over, which
-//! is returned. They neither allocate nor lock, so that a forked child may call them.
+//! These functions do that. They take anything with a descriptor, retry after a signal (`EINTR`), and wait
+//! with poll(2) when a non-blocking descriptor returns `EAGAIN`. The `EAGAIN` of a blocking socket means that
+//! its timeout (`SO_RCVTIMEO`, `SO_SNDTIMEO`) has passed, and is returned. They neither allocate nor lock, so
+//! that a forked child may call them.
 
 mod line_reader;
 
@@ -29,8 +29,8 @@ pub use line_reader::{LineReader, Piece};
 
 /// Writes all of `bytes` (the book's `writen`).
 ///
-/// A broken connection is `EPIPE` and never `SIGPIPE`, if the descriptor is a socket
-/// (`MSG_NOSIGNAL`); on a pipe the signal is as the program has set it.
+/// On a socket a broken connection is `EPIPE` without `SIGPIPE` (`MSG_NOSIGNAL`); on a pipe the signal's
+/// disposition applies.
 ///
 /// ```
 /// use tcpecho::exact::{read_exactly_or_eof, write_all};
@@ -46,7 +46,7 @@ pub use line_reader::{LineReader, Piece};
 ///
 /// # Errors
 ///
-/// What write(2) or send(2) says. How many bytes went before it is not known.
+/// Those of write(2) and send(2). How many bytes were written before is not known.
 pub fn write_all(fd: impl AsFd, mut bytes: &[u8]) -> Result<(), Error> {
     while !bytes.is_empty() {
         match write_some(fd.as_fd(), bytes) {
@@ -67,12 +67,12 @@ fn write_some(fd: impl AsFd, bytes: &[u8]) -> io::Result<usize> {
     }
 }
 
-/// Reads until `buffer` is full or the input ends (the book's `readn`); the number of bytes read is
+/// Reads until `buffer` is full or the input ends (the book's `readn`). Returns the number of bytes, which is
 /// smaller than the buffer only at the end of the input.
 ///
 /// # Errors
 ///
-/// What read(2) says. The buffer then holds what came before, and how much that is is not known.
+/// Those of read(2). How many bytes of the buffer were filled before is not known.
 pub fn read_exactly_or_eof(fd: impl AsFd, buffer: &mut [u8]) -> Result<usize, Error> {
     let mut filled = 0;
     while filled < buffer.len() {

@@ -1,27 +1,85 @@
-//! A TCP echo server for other people's tests, a client, and the words for how a connection ends.
+//! A TCP echo server for tests, and a TCP client that explains failures.
 //!
-//! [`Server`] is the whole server as a value. What it serves with is an [`Engine`], how a connection ends is an
-//! [`Ending`], and [`Connection::open`] makes one and keeps every failed attempt. Linux only.
+//! **For tests**: [`Server`] is a complete echo server as a value. It listens when [`start`](ServerBuilder::start) returns, and
+//! dropping it closes its port and its connections. It installs no signal handler, writes no log, needs no async runtime
+//! and keeps no global state, so a test can have as many as it likes.
+//!
+//! ```
+//! use std::{io::{Read, Write}, net::{Shutdown, TcpStream}};
+//! use tcpecho::{Ending, Server};
+//!
+//! let server = Server::builder().listen("127.0.0.1:0".parse()?).start()?;
+//!
+//! let mut client = TcpStream::connect(server.addr())?;
+//! client.write_all(b"hello")?;
+//! client.shutdown(Shutdown::Write)?;
+//! let mut answer = String::new();
+//! client.read_to_string(&mut answer)?;
+//! assert_eq!(answer, "hello");
+//!
+//! assert!(server.drain(std::time::Duration::from_secs(5)));
+//! assert_eq!((server.stats().bytes, server.stats().ended(Ending::Finished)), (5, 1));
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! **For clients**: [`Connection::open`] connects to one of several addresses, one after the other or in parallel (Happy
+//! Eyeballs, RFC 8305). When no address answers, [`OpenError`] holds every [`Attempt`] with its [`Diagnosis`]: what was
+//! seen, what it means, and what to try. [`Handshake`] and [`HappyEyeballs`] do the same without blocking, for programs
+//! with an event loop.
+//!
+//! ```
+//! use tcpecho::{ConnectOptions, Connection, Ending};
+//!
+//! # let reserved = std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?;
+//! let error = Connection::open(&[reserved], &ConnectOptions::default()).unwrap_err();
+//! let attempt = &error.attempts[0];
+//! assert_eq!(attempt.ending, Ending::Refused);
+//! println!("{}", attempt.diagnosis); // seen, means, try
+//! # Ok::<(), std::io::Error>(())
+//! ```
+//!
+//! [`Ending`] names how a connection ended, for servers and clients alike. [`Engine`] is the way in which a server drives
+//! its connections: from one client at a time to io_uring. [`exact`] has `readn`, `writen` and `readline` of *UNIX Network
+//! Programming* (UNP).
+//!
+//! # What it is not
+//!
+//! It is not an HTTP client, not a framework for servers, and does not encrypt. It runs on Linux only, and reads what it
+//! explains from Linux: TCP_INFO, the socket's error queue, inet_diag and sysctls.
+//!
+//! # Features
+//!
+//! * `uring` (default): the io_uring engine. Without it the dependency on `io-uring` is gone.
+//! * `serde`: `Serialize` for reports, counters, errors and diagnoses, and `Deserialize` for [`Ending`].
 #![forbid(unsafe_code)]
+#![warn(missing_debug_implementations)]
+
+#[cfg(not(target_os = "linux"))]
+compile_error!("tcpecho runs on Linux only: it uses epoll, io_uring, TCP_INFO and inet_diag");
 
 mod accept_backoff;
 mod accept_queue;
 mod acceptor;
 mod bind;
 mod client;
-pub mod diagnosis;
+mod diagnosis;
 mod duration;
 mod echo;
 mod ending;
 mod endpoint;
 mod engine;
+mod errno;
 mod error;
-pub mod evidence;
+mod evidence;
 pub mod exact;
+#[doc(hidden)]
+pub mod internal;
 mod lingering_close;
 mod listener;
-mod not_understood;
+mod parse_error;
 mod phase;
+#[cfg(feature = "serde")]
+mod serialize;
 mod server;
 mod session;
 mod shared;
@@ -29,24 +87,24 @@ mod stats;
 mod stop;
 mod table;
 
-pub use bind::explain_bind;
+// The examples of the README are compiled and run.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
+
 pub use client::{
-    Attempt, Call, ConnectOptions, Connection, Handshake, HappyEyeballs, HostFacts, Progress,
-    Tracer,
+    Attempt, Call, ConnectOptions, Connection, Handshake, HappyEyeballs, HostFacts, OpenError,
+    Progress, Tracer,
 };
 pub use diagnosis::{Diagnosis, Symptom};
-pub use duration::{parse_duration, show_duration};
-pub use ending::{ENDINGS, Ending, Row};
-pub use endpoint::{
-    DEFAULT_PORT, Endpoint, Family, NoAddress, ResolveError, interface_index, parse_listen,
-    parse_source,
-};
+pub use ending::Ending;
+pub use endpoint::{DEFAULT_PORT, Endpoint, Family, NoAddress, ResolveError};
 pub use engine::{ENGINES, Engine, Unavailable};
-pub use error::{Error, words};
-pub use evidence::Evidence;
-pub use listener::{Keepalive, LONGEST_USER_TIMEOUT, Listener};
-pub use not_understood::NotUnderstood;
-pub use server::{Builder, Server};
+pub use errno::Errno;
+pub use error::Error;
+pub use evidence::{Evidence, Phase, Tried};
+pub use listener::Keepalive;
+pub use parse_error::ParseError;
+pub use server::{Server, ServerBuilder};
 pub use session::{Event, Report};
 pub use stats::Snapshot;
-pub use stop::Stop;

@@ -1,7 +1,7 @@
-//! How we end a connection that the peer has not ended: our FIN when it has been quiet, then a moment for its own.
+//! Closes a connection that the peer has not closed: our FIN when it is idle, then a moment for the peer's.
 //!
 //! Closing with unread data sends RST, which can destroy what the peer has not read yet (RFC 1122 4.2.2.13); so we stop
-//! sending, read and forget what still comes, and close when the peer has closed or the moment is over.
+//! sending, discard input, and close when the peer has closed or the time is over.
 
 use std::{
     mem::MaybeUninit,
@@ -26,13 +26,13 @@ use tcpecho_os::{
 
 use crate::acceptor::until;
 
-/// How long nothing must have come or gone before we take a connection for idle, beyond one round trip.
+/// How long no data must have been sent or received before a connection counts as idle, beyond one round trip.
 const QUIET: Duration = Duration::from_millis(50);
 /// The least time until a sender probes a window that is too small for it: the least retransmission timeout, twice.
 const PERSIST: Duration = Duration::from_millis(400);
 /// How often a connection is looked at that cannot be waited for.
 const NAP: Duration = Duration::from_millis(10);
-/// How long after our FIN the peer's is waited for.
+/// How long to wait for the peer's FIN after ours.
 pub(crate) const LINGER: Duration = Duration::from_millis(500);
 
 /// A connection's state.
@@ -65,7 +65,7 @@ pub(crate) fn quiet_in(fd: BorrowedFd<'_>) -> Duration {
     needed.saturating_sub(silence)
 }
 
-/// Sends our FIN and waits for the peer's, at most so long. Works whether or not our reading side is shut.
+/// Sends our FIN and waits for the peer's, at most for the given time. Works whether or not our reading side is shut.
 pub(crate) fn lingering_close(fd: BorrowedFd<'_>, limit: Duration) {
     if shutdown(fd, Shutdown::Write).is_err() {
         return;
@@ -85,7 +85,7 @@ pub(crate) fn peer_has_closed(fd: BorrowedFd<'_>) -> bool {
     !matches!(state(fd), TcpState::FinWait1 | TcpState::FinWait2)
 }
 
-/// Reads and forgets; nothing that comes now will be answered.
+/// Discards input.
 pub(crate) fn discard_input(fd: BorrowedFd<'_>) {
     let mut sink = [MaybeUninit::uninit(); 4096];
     while matches!(recv(fd, &mut sink, RecvFlags::DONTWAIT), Ok((_, n)) if n > 0) {}

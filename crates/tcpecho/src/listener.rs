@@ -12,32 +12,43 @@ use rustix::{
 };
 use tcpecho_os::tcp_info::listen_queue;
 
-use crate::{Error, explain_bind};
+use crate::{Error, bind::explain_bind};
 
-/// When a silent peer is asked whether it is still there (tcp(7), `TCP_KEEPIDLE` and the two beside it).
+/// Keepalive: idle time, probe interval, and probes before giving up (tcp(7): `TCP_KEEPIDLE`, `TCP_KEEPINTVL`,
+/// `TCP_KEEPCNT`).
+///
+/// ```
+/// use std::time::Duration;
+/// use tcpecho::{Keepalive, Server};
+///
+/// let keepalive = Keepalive { idle: Duration::from_secs(10), ..Keepalive::default() };
+/// let server = Server::builder().listen("127.0.0.1:0".parse()?).keepalive(Some(keepalive)).start()?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
 pub struct Keepalive {
-    /// Silence before the first probe.
+    /// Idle time before the first probe.
     pub idle: Duration,
     /// Time between probes.
     pub interval: Duration,
-    /// Unanswered probes after which the connection is given up.
+    /// Unanswered probes after which the kernel ends the connection.
     pub count: u32,
 }
 
 impl Keepalive {
-    /// The longest `idle` and `interval` that the kernel takes (TCP_KEEPIDLE and TCP_KEEPINTVL; it counts in whole seconds).
+    /// The longest `idle` and `interval` that the kernel accepts (TCP_KEEPIDLE and TCP_KEEPINTVL; it counts in whole seconds).
     pub const LONGEST: Duration = Duration::from_secs(32767);
-    /// The largest `count` that the kernel takes (TCP_KEEPCNT).
+    /// The largest `count` that the kernel accepts (TCP_KEEPCNT).
     pub const MOST_PROBES: u32 = 127;
 }
 
-/// The longest user timeout that the kernel takes (TCP_USER_TIMEOUT; it counts in milliseconds).
+/// The longest user timeout that the kernel accepts (TCP_USER_TIMEOUT; it counts in milliseconds).
 pub const LONGEST_USER_TIMEOUT: Duration = Duration::from_millis(i32::MAX as u64);
 
 impl Default for Keepalive {
-    /// Two minutes of silence, then four probes half a minute apart: a vanished peer is gone after four minutes, where
-    /// the kernel's own default is two hours and eleven minutes.
+    /// Four probes, 30 seconds apart, after two idle minutes. The connection to a dead peer ends after four minutes; with the
+    /// kernel's defaults it would take two hours and eleven minutes.
     fn default() -> Self {
         Keepalive { idle: Duration::from_secs(120), interval: Duration::from_secs(30), count: 4 }
     }
@@ -55,7 +66,7 @@ pub(crate) struct Options {
 
 /// A listening socket.
 #[derive(Debug)]
-pub struct Listener {
+pub(crate) struct Listener {
     fd: OwnedFd,
     addr: SocketAddr,
     backlog: u32,
@@ -63,21 +74,19 @@ pub struct Listener {
 
 impl Listener {
     /// The address with the real port.
-    #[must_use]
-    pub fn addr(&self) -> SocketAddr {
+    pub(crate) fn addr(&self) -> SocketAddr {
         self.addr
     }
 
     /// The backlog in force: what was asked for, clamped by net.core.somaxconn (listen(2)).
-    #[must_use]
-    pub fn backlog(&self) -> u32 {
+    pub(crate) fn backlog(&self) -> u32 {
         self.backlog
     }
 
     /// `loops` listeners for each address, grouped by loop, all of one address on one port.
     ///
     /// The first socket of an address is bound without SO_REUSEPORT, so a port that anybody else uses is an error, even if
-    /// that stranger would share it; only then are the others let in.
+    /// that program would share it; only then are the other sockets added.
     pub(crate) fn bind_all(
         addrs: &[SocketAddr],
         loops: usize,

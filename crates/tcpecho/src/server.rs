@@ -1,6 +1,7 @@
-//! An echo server as a value: made whole, usable at once, ended by drop.
+//! An echo server as a value: it serves when it is made, and ends when it is dropped.
 
 use std::{
+    fmt,
     net::{Ipv4Addr, Ipv6Addr, SocketAddr},
     os::fd::{AsFd, BorrowedFd},
     panic::{AssertUnwindSafe, catch_unwind},
@@ -19,17 +20,37 @@ use rustix::{
 };
 
 use crate::{
-    DEFAULT_PORT, Engine, Error, Event, Keepalive, Listener, Snapshot,
+    DEFAULT_PORT, Engine, Error, Event, Keepalive, Snapshot,
     accept_queue::AcceptQueue,
     acceptor::{Context, until},
-    listener::Options,
+    listener::{Listener, Options},
     phase::Phase,
     shared::{Observer, Shared},
 };
 
-/// How a [`Server`] is to be; [`Server::builder`] begins one.
+/// Configures a [`Server`]; [`Server::builder`] makes one.
+///
+/// ```
+/// use std::time::Duration;
+/// use tcpecho::{Engine, Event, Server};
+///
+/// let server = Server::builder()
+///     .listen("127.0.0.1:0".parse()?)
+///     .listen("127.0.0.2:0".parse()?)
+///     .engine(Engine::named("thread").expect("a row of ENGINES"))
+///     .max_connections(100)
+///     .idle_timeout(Duration::from_secs(30))
+///     .observe(|event| {
+///         if let Event::Ended(report) = event {
+///             println!("{} sent {} bytes: {}", report.peer, report.bytes, report.ending);
+///         }
+///     })
+///     .start()?;
+/// assert_eq!(server.addrs().len(), 2);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[must_use]
-pub struct Builder {
+pub struct ServerBuilder {
     listen: Vec<SocketAddr>,
     engine: Option<&'static Engine>,
     workers: usize,
@@ -41,73 +62,87 @@ pub struct Builder {
     observer: Option<Box<Observer>>,
 }
 
-impl Builder {
-    /// Listen there, besides what was named before; port 0 takes a free one. Without any: every address of the host, IPv6
-    /// and IPv4, on [`DEFAULT_PORT`].
+impl fmt::Debug for ServerBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ServerBuilder")
+            .field("listen", &self.listen)
+            .field("engine", &self.engine)
+            .field("workers", &self.workers)
+            .field("max_connections", &self.max_connections)
+            .finish_non_exhaustive()
+    }
+}
+
+impl ServerBuilder {
+    /// Adds an address to listen on; port 0 takes a free port. Without any address the server listens on all addresses of
+    /// the host, IPv6 and IPv4, and on [`DEFAULT_PORT`].
     pub fn listen(mut self, addr: SocketAddr) -> Self {
         self.listen.push(addr);
         self
     }
 
-    /// Serve with this engine; the default is the best that [`Engine::best`] finds.
+    /// Sets the engine. The default is the one that [`Engine::best`] returns.
     pub fn engine(mut self, engine: &'static Engine) -> Self {
         self.engine = Some(engine);
         self
     }
 
-    /// So many loops, each with a listener of its own on the same port (SO_REUSEPORT). The default is 1.
+    /// Sets the number of event loops; each has its own listener on the same port (SO_REUSEPORT). The default is 1.
     pub fn workers(mut self, loops: usize) -> Self {
         self.workers = loops.max(1);
         self
     }
 
-    /// The accept queue to ask for; the kernel clamps it to net.core.somaxconn. The default asks for the most: a queue that
-    /// overflows under SYN cookies can lose a connection's first bytes without an error.
+    /// Sets the backlog, the length of the accept queue; the kernel clamps it to net.core.somaxconn. The default is the
+    /// largest possible: a queue that overflows under SYN cookies can lose a connection's first bytes without an error.
     pub fn backlog(mut self, connections: u32) -> Self {
         self.backlog = connections;
         self
     }
 
-    /// Connections served at a time; more are closed at once. The default is the engine's.
+    /// Sets the largest number of connections at a time; further connections are closed at once. The default is the engine's
+    /// [`max_connections`](Engine::max_connections).
     pub fn max_connections(mut self, connections: usize) -> Self {
         self.max_connections = Some(connections);
         self
     }
 
-    /// Ends connections on which no byte moved for so long. The default is never.
+    /// Ends connections on which no byte was received or sent for `limit`. Zero, and the default, mean no limit.
     pub fn idle_timeout(mut self, limit: Duration) -> Self {
         self.idle_timeout = Some(limit).filter(|limit| !limit.is_zero());
         self
     }
 
-    /// Gives a connection up when the peer has not acknowledged for so long (TCP_USER_TIMEOUT). The default is the kernel's
-    /// own patience, a quarter of an hour and more.
+    /// Ends a connection when sent data stays unacknowledged for `limit` (TCP_USER_TIMEOUT). Zero, and the default, leave it
+    /// to the kernel, which waits about a quarter of an hour.
     pub fn user_timeout(mut self, limit: Duration) -> Self {
         self.user_timeout = Some(limit).filter(|limit| !limit.is_zero());
         self
     }
 
-    /// When silent peers are probed; `None` leaves that to the kernel, whose default is not to.
+    /// Sets the keepalive probes of idle connections; `None` sends none. The default is [`Keepalive::default`].
     pub fn keepalive(mut self, keepalive: Option<Keepalive>) -> Self {
         self.keepalive = keepalive;
         self
     }
 
-    /// Call `observer` with what happens, from whatever thread it happens in. It holds that thread up while it runs.
+    /// Calls `observer` for each [`Event`], on the thread where it happens; that thread serves nobody meanwhile.
     pub fn observe(mut self, observer: impl Fn(&Event<'_>) + Send + Sync + 'static) -> Self {
         self.observer = Some(Box::new(observer));
         self
     }
 
-    /// Binds, listens and serves.
+    /// Binds, listens and starts to serve.
     ///
     /// # Errors
-    /// The call that failed, the address, and what is known about why; or an engine that cannot run here.
+    /// The call that failed, with its address and what is known about the cause; also for an engine that this host does not
+    /// support.
     pub fn start(self) -> Result<Server, Error> {
         let engine = self.engine.unwrap_or_else(|| Engine::best().0);
         engine.probe().map_err(|why| {
             let error = Error::new(why.op, why.errno);
-            let error = error.note(format!("the engine {} is unavailable here", engine.name));
+            let error =
+                error.note(format!("the engine {} is not available on this host", engine.name));
             if why.hint.is_empty() { error } else { error.note(why.hint) }
         })?;
         let groups = self.bind(engine)?;
@@ -143,7 +178,10 @@ impl Builder {
         let dual_stack = SocketAddr::from((Ipv6Addr::UNSPECIFIED, DEFAULT_PORT));
         match Listener::bind_all(&[dual_stack], self.workers, &options) {
             // A host without IPv6, or with it switched off.
-            Err(error) if matches!(error.source, Errno::AFNOSUPPORT | Errno::ADDRNOTAVAIL) => {
+            Err(error)
+                if [crate::Errno::EAFNOSUPPORT, crate::Errno::EADDRNOTAVAIL]
+                    .contains(&error.source) =>
+            {
                 let v4 = SocketAddr::from((Ipv4Addr::UNSPECIFIED, DEFAULT_PORT));
                 Listener::bind_all(&[v4], self.workers, &options)
             }
@@ -152,9 +190,9 @@ impl Builder {
     }
 }
 
-/// A running echo server. Dropping it ends everything at once: the port is free and no connection is left.
+/// A running echo server. Dropping it closes all connections at once and frees the port.
 ///
-/// It installs no signal handler, writes no log, and keeps nothing outside itself, so a test can have as many as it likes:
+/// It installs no signal handler, writes no log, and keeps no global state, so a test can have as many as it likes:
 ///
 /// ```
 /// use std::{io::{Read, Write}, net::{Shutdown, TcpStream}};
@@ -180,10 +218,20 @@ pub struct Server {
     loops: Vec<JoinHandle<()>>,
 }
 
+impl fmt::Debug for Server {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Server")
+            .field("addrs", &self.addrs)
+            .field("engine", &self.engine)
+            .field("workers", &self.workers)
+            .finish_non_exhaustive()
+    }
+}
+
 impl Server {
-    /// Begins a server with the defaults.
-    pub fn builder() -> Builder {
-        Builder {
+    /// Returns a builder with the defaults.
+    pub fn builder() -> ServerBuilder {
+        ServerBuilder {
             listen: Vec::new(),
             engine: None,
             workers: 1,
@@ -230,7 +278,7 @@ impl Server {
             self.loops.push(spawned?);
             waiting.push(is_ready);
         }
-        // A loop that ended instead of getting ready has said why.
+        // A loop that ended before it was ready has stored the reason.
         if waiting.iter().all(|is_ready| is_ready.recv().is_ok()) {
             return Ok(());
         }
@@ -238,46 +286,45 @@ impl Server {
         Err(self.failure().unwrap_or(Error::new("start", Errno::CANCELED)))
     }
 
-    /// The first address it listens on, with the real port.
+    /// Returns the first address it listens on, with the real port.
     #[must_use]
     pub fn addr(&self) -> SocketAddr {
         self.addrs[0]
     }
 
-    /// All addresses it listens on, with their real ports.
+    /// Returns all addresses it listens on, with their real ports.
     #[must_use]
     pub fn addrs(&self) -> &[SocketAddr] {
         &self.addrs
     }
 
-    /// The engine that serves.
+    /// Returns the engine.
     #[must_use]
     pub fn engine(&self) -> &'static Engine {
         self.engine
     }
 
-    /// How many loops serve.
+    /// Returns the number of event loops.
     #[must_use]
     pub fn workers(&self) -> usize {
         self.workers
     }
 
-    /// The accept queue in force, the smallest of its listeners'.
+    /// Returns the backlog in force, the smallest of its listeners'.
     #[must_use]
     pub fn backlog(&self) -> u32 {
         self.backlog
     }
 
-    /// The counters as they are now.
+    /// Returns the current counters.
     #[must_use]
     pub fn stats(&self) -> Snapshot {
         self.shared.stats.snapshot()
     }
 
-    /// Stops accepting and lets the connections finish: what was received is echoed, and a connection that has been quiet
-    /// for a moment sees our FIN. Connections that are in the accept queue now are served too; when this returns the
-    /// listeners are closed, whatever the engine is waiting for. Only where the queue cannot be emptied, because descriptors
-    /// or memory have run out, does its listener stay for those that are in it.
+    /// Stops accepting and lets the connections finish: received data is echoed, and an idle connection gets a FIN.
+    /// Connections that are already in the accept queue are served too. The listeners are closed when this returns. Only if
+    /// the queue cannot be emptied, because descriptors or memory have run out, does its listener stay open for it.
     pub fn begin_drain(&self) {
         for queue in &self.queues {
             queue.begin_drain(&self.shared);
@@ -286,7 +333,7 @@ impl Server {
         self.shared.table.advance(Phase::Draining);
     }
 
-    /// Closes everything at once. A peer with pending bytes sees RST, the others FIN.
+    /// Closes all connections at once. A peer for which bytes are pending gets RST, the others FIN.
     pub fn close(&self) {
         for queue in &self.queues {
             queue.close();
@@ -295,7 +342,7 @@ impl Server {
         self.shared.table.advance(Phase::Halted);
     }
 
-    /// Drains, and closes what is left when `grace` is over. Whether every connection finished in time.
+    /// Drains, and closes the remaining connections after `grace`. Returns whether every connection finished in time.
     #[allow(clippy::must_use_candidate, reason = "the server has ended either way")]
     pub fn drain(&self, grace: Duration) -> bool {
         self.begin_drain();
@@ -307,7 +354,7 @@ impl Server {
         in_time
     }
 
-    /// Waits until the server has ended: drained, closed or failed. `false` when `limit` passed before.
+    /// Waits until the server has ended: drained, closed or failed. Returns `false` if `limit` passed first.
     #[allow(
         clippy::must_use_candidate,
         reason = "without a limit there is nothing to learn from it"
@@ -324,7 +371,7 @@ impl Server {
         }
     }
 
-    /// Why it ended by itself, if it did: the listener broke, or the engine's own calls failed.
+    /// Returns why the server ended by itself, if it did: a listener failed, or a call of the engine.
     #[must_use]
     pub fn failure(&self) -> Option<Error> {
         self.failure.lock().unwrap_or_else(PoisonError::into_inner).clone()
@@ -342,7 +389,7 @@ impl Drop for Server {
     fn drop(&mut self) {
         self.close();
         for thread in self.loops.drain(..) {
-            // A loop that panicked has nothing more to say.
+            // A panic has been reported by `failure`.
             let _ = thread.join();
         }
     }

@@ -7,7 +7,7 @@ use std::{
 
 use rustix::io::Errno;
 
-use crate::{Ending, error::words};
+use crate::Ending;
 
 /// How a session ended, and the call that said so where one failed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -29,7 +29,7 @@ impl Outcome {
         Outcome { ending: Ending::of_established(errno), call: Some((op, errno)) }
     }
 
-    /// What it is called once the server lets go of everything: a call that fails then does so because of our own abort,
+    /// Returns the outcome once the server closes everything: a call that fails then does so because of our own abort,
     /// whatever its errno says of the peer.
     pub(crate) fn while_letting_go(self) -> Self {
         match self.ending {
@@ -76,22 +76,24 @@ impl Session {
         Report {
             peer: self.peer(),
             ending: outcome.ending,
-            call: outcome.call,
+            call: outcome.call.map(|(op, errno)| (op, errno.into())),
             bytes: self.bytes,
             duration: Duration::from_micros(now_us.saturating_sub(self.started_us)),
         }
     }
 }
 
-/// The accounting of a session that has ended.
+/// What is known of a connection that the server has served.
 #[derive(Debug, Clone)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
+#[non_exhaustive]
 pub struct Report {
     /// The peer's address; an IPv4 peer of a dual-stack listener is shown as IPv4.
     pub peer: SocketAddr,
-    /// How it ended.
+    /// How the connection ended.
     pub ending: Ending,
-    /// The system call that ended it and its errno, where one did.
-    pub call: Option<(&'static str, Errno)>,
+    /// The system call that failed and its errno, if one ended the connection.
+    pub call: Option<(&'static str, crate::Errno)>,
     /// Bytes echoed.
     pub bytes: u64,
     /// From accept to close.
@@ -99,26 +101,26 @@ pub struct Report {
 }
 
 impl Report {
-    /// The failed call in words, `recv: Connection reset by peer (ECONNRESET)`.
+    /// Returns the failed call in words, `recv: Connection reset by peer (ECONNRESET)`.
     #[must_use]
     pub fn failure(&self) -> Option<String> {
-        self.call.map(|(op, errno)| format!("{op}: {}", words(errno)))
+        self.call.map(|(op, errno)| format!("{op}: {errno}"))
     }
 }
 
-/// What a server tells its observer. Nothing is told twice, and accept trouble at most once a second.
+/// What a server tells its [observer](crate::ServerBuilder::observe): each event once, failures of accept(2) at most once a second.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum Event<'a> {
-    /// A session ended.
+    /// A connection ended.
     Ended(&'a Report),
-    /// accept(2) fails and is being waited out.
-    AcceptFailing(Errno),
-    /// accept(2) works again, after so many failed calls in so long a time.
+    /// accept(2) fails; the server tries again later.
+    AcceptFailing(crate::Errno),
+    /// accept(2) works again.
     AcceptResumed {
-        /// How many calls failed.
+        /// The number of failed calls.
         failures: u64,
-        /// From the first failure to the success.
+        /// The time from the first failure to the success.
         lasted: Duration,
     },
 }
@@ -128,7 +130,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_failed_call_is_told_in_words_and_no_other() {
+    fn only_a_failed_call_is_reported_in_words() {
         let session = Session::new(([192, 0, 2, 1], 7).into(), Instant::now());
         let failure = |outcome| session.report(outcome, Instant::now()).failure();
         let reset = Outcome::failed("recv", Errno::CONNRESET);
@@ -139,8 +141,8 @@ mod tests {
 
     /// Ends that came before the server let go of everything are kept; a call that fails afterwards fails because of that.
     #[test]
-    fn whoever_has_ended_by_itself_was_not_drained() {
-        for row in crate::ENDINGS {
+    fn a_session_that_ended_by_itself_was_not_drained() {
+        for row in crate::ending::ENDINGS {
             let kept = matches!(row.ending, Ending::Finished | Ending::Idle);
             let outcome =
                 Outcome { call: Some(("recv", Errno::CONNRESET)), ..Outcome::of(row.ending) };

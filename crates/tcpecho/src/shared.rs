@@ -21,7 +21,7 @@ use crate::{
     table::Table,
 };
 
-/// Called with what happens, from whatever thread it happens in.
+/// Called for each event, on the thread where it happens.
 pub(crate) type Observer = dyn Fn(&Event<'_>) + Send + Sync;
 
 /// Descriptors that [`Shared`] opens.
@@ -36,7 +36,7 @@ pub(crate) struct Shared {
     pub(crate) stats: Stats,
     /// No more connections: let those that are here finish.
     pub(crate) drain: Stop,
-    /// Let go of everything.
+    /// Close all connections at once.
     pub(crate) halt: Stop,
     /// Every loop has returned.
     pub(crate) ended: Stop,
@@ -111,7 +111,7 @@ impl Shared {
             self.stats.accept_failures.fetch_add(1, Relaxed);
         }
         if say {
-            self.tell(&Event::AcceptFailing(errno));
+            self.tell(&Event::AcceptFailing(errno.into()));
         }
         advice
     }

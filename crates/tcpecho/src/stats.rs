@@ -1,11 +1,11 @@
-//! What a server counts. Every counter only grows, but for `active`.
+//! The counters of a server. Every counter except `active` only grows.
 
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed};
 
 use rustix::io::Errno;
 use tcpecho_os::shared::SharedWords;
 
-use crate::{ENDINGS, Ending, Error};
+use crate::{Ending, Error, ending::ENDINGS};
 
 /// The counters of a running server. Bytes stand in shared memory, where a child process can count too.
 pub(crate) struct Stats {
@@ -55,23 +55,25 @@ impl Stats {
 
 /// A server's counters at one moment.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
+#[non_exhaustive]
 pub struct Snapshot {
-    /// Connections accepted, the refused ones included.
+    /// Connections accepted, including those that were refused.
     pub accepted: u64,
-    /// Connections being served now.
+    /// Connections that are being served.
     pub active: u64,
-    /// Connections closed because a limit left no room for them.
+    /// Connections closed because of a limit.
     pub refused: u64,
-    /// Bytes echoed: handed to the kernel for sending back.
+    /// Bytes echoed: handed to the kernel for sending.
     pub bytes: u64,
-    /// Failed calls of accept(2) that were waited out or retried.
+    /// Failed calls of accept(2), which are retried.
     pub accept_failures: u64,
-    /// How many sessions ended in which way; endings that never happened are left out.
+    /// The number of connections for each ending, without those that never happened.
     pub endings: Vec<(Ending, u64)>,
 }
 
 impl Snapshot {
-    /// How many sessions ended so.
+    /// Returns the number of connections that ended so.
     #[must_use]
     pub fn ended(&self, ending: Ending) -> u64 {
         self.endings.iter().find(|(e, _)| *e == ending).map_or(0, |(_, count)| *count)

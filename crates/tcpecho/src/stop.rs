@@ -1,4 +1,4 @@
-//! A descriptor that becomes readable and stays so (an eventfd(2) that nobody reads).
+//! A descriptor that becomes readable and stays readable (an eventfd(2) that is never read).
 
 use std::{
     os::fd::{AsFd, BorrowedFd},
@@ -9,30 +9,24 @@ use tcpecho_os::event_fd::EventFd;
 
 use crate::Error;
 
-/// Something has been decided, once and for all; whoever polls the descriptor learns of it.
+/// An event that happens once; its descriptor becomes readable.
 #[derive(Debug, Clone)]
-pub struct Stop(Arc<EventFd>);
+pub(crate) struct Stop(Arc<EventFd>);
 
 impl Stop {
     /// A stop that has not been triggered.
     ///
     /// # Errors
     /// eventfd(2): no descriptor or no memory.
-    pub fn new() -> Result<Self, Error> {
+    pub(crate) fn new() -> Result<Self, Error> {
         EventFd::new()
             .map(|event| Stop(Arc::new(event)))
             .map_err(|errno| Error::new("eventfd", errno))
     }
 
-    /// Makes the descriptor readable for ever. Triggering again changes nothing.
-    pub fn trigger(&self) {
+    /// Makes the descriptor readable permanently. Triggering again changes nothing.
+    pub(crate) fn trigger(&self) {
         self.0.set();
-    }
-
-    /// Whether it has been triggered.
-    #[must_use]
-    pub fn triggered(&self) -> bool {
-        self.0.is_set()
     }
 }
 
@@ -47,14 +41,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn it_is_triggered_once_and_for_all_who_hold_it() {
+    fn every_clone_is_triggered_and_stays_so() {
         let stop = Stop::new().unwrap();
         let other = stop.clone();
-        assert!(!stop.triggered() && !other.triggered());
+        assert!(!stop.0.is_set() && !other.0.is_set());
         for _ in 0..3 {
             stop.trigger();
-            assert!(stop.triggered() && other.triggered());
+            assert!(stop.0.is_set() && other.0.is_set());
         }
-        assert!(!Stop::new().unwrap().triggered());
+        assert!(!Stop::new().unwrap().0.is_set());
     }
 }

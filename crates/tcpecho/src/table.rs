@@ -1,4 +1,4 @@
-//! The sessions that a thread is blocked in, so that somebody else can end them.
+//! The sessions in which a thread is blocked, so that another thread can end them.
 //!
 //! A blocked reader is woken by shutting its socket down, not by polling before each read: the plain loop stays the book's
 //! two calls per echo. Shutting only the reading side lets the reader see everything that has come, and then end of file.
@@ -16,7 +16,7 @@ use crate::phase::Phase;
 
 struct Inner {
     sockets: Slab<Arc<OwnedFd>>,
-    /// Those who have not said [`Table::gone`] yet.
+    /// Announced sessions that have not called [`Table::gone`] yet.
     present: usize,
     phase: Phase,
 }
@@ -39,24 +39,24 @@ impl Table {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Somebody will come, sit, rise, and be [`gone`](Table::gone).
+    /// Announces a session, which ends with [`gone`](Table::gone).
     pub(crate) fn coming(&self) {
         self.lock().present += 1;
     }
 
-    /// Takes a slot; whoever comes late finds his socket shut already.
+    /// Enters a session; after the drain has begun its socket is shut down at once.
     pub(crate) fn sit(&self, socket: Arc<OwnedFd>) -> usize {
         let mut inner = self.lock();
         shut(inner.phase, &socket);
         inner.sockets.insert(socket)
     }
 
-    /// Leaves the slot. The descriptor closes when the caller drops its own hold on it.
+    /// Removes a session. The descriptor closes when the caller drops its reference.
     pub(crate) fn rise(&self, slot: usize) {
         self.lock().sockets.try_remove(slot);
     }
 
-    /// The last thing that whoever sat here does.
+    /// Ends a session that [`coming`](Table::coming) announced.
     pub(crate) fn gone(&self) {
         let mut inner = self.lock();
         inner.present -= 1;
@@ -74,12 +74,12 @@ impl Table {
         }
     }
 
-    /// Where the server is in its life.
+    /// Returns the phase of the server.
     pub(crate) fn phase(&self) -> Phase {
         self.lock().phase
     }
 
-    /// Waits until everybody is gone.
+    /// Waits until all sessions have ended.
     pub(crate) fn wait_empty(&self) {
         let mut inner = self.lock();
         while inner.present > 0 {

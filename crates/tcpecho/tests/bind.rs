@@ -32,7 +32,7 @@ fn listening(addr: &str, reuse_address: bool) -> TcpListener {
 /// What is said when `addr` cannot be bound, for the errno that it must fail with.
 fn refusal(addr: SocketAddr, errno: Errno, reuse_address: bool) -> String {
     assert_eq!(bound(addr, reuse_address).unwrap_err(), errno);
-    tcpecho::explain_bind(addr, errno, reuse_address).join("; ")
+    tcpecho::internal::explain_bind(addr, errno, reuse_address).join("; ")
 }
 
 /// Between fork(2) and execve(2) a child holds every socket of this process, so that a listener
@@ -153,7 +153,7 @@ fn an_address_of_somebody_else() {
         return;
     }
     let said = refusal(addr, Errno::ADDRNOTAVAIL, true);
-    assert!(said.starts_with("192.0.2.1 is no address of this host"), "{said}");
+    assert!(said.starts_with("192.0.2.1 is not an address of this host"), "{said}");
     assert!(said.contains("net.ipv4.ip_nonlocal_bind is 0"), "{said}");
 }
 

@@ -21,9 +21,9 @@ use rustix::{
 use tcpecho::{Ending, Error, Server};
 
 promises! {
-    every_session_is_told_once_and_the_sums_are_right,
+    every_session_is_reported_once_and_the_sums_are_right,
     a_port_in_use_is_an_error,
-    a_port_that_a_stranger_would_share_is_an_error,
+    a_port_that_another_program_would_share_is_an_error,
     several_workers_serve_and_end_together,
     many_servers_at_once,
     its_descriptor_tells_of_its_end,
@@ -42,7 +42,7 @@ promises_alone! {
     a_killed_child_ends_its_connection_and_no_other,
 }
 
-fn every_session_is_told_once_and_the_sums_are_right(at: &Place) {
+fn every_session_is_reported_once_and_the_sums_are_right(at: &Place) {
     let server = at.serve();
     let mut random = Random::new(7);
     let mut sizes = HashMap::new();
@@ -65,7 +65,7 @@ fn every_session_is_told_once_and_the_sums_are_right(at: &Place) {
 
 fn second(at: &Place, addr: SocketAddr, workers: usize) -> Error {
     let second = Server::builder().engine(at.engine).listen(addr).workers(workers).start();
-    second.err().expect("the port is taken")
+    second.expect_err("the port is taken")
 }
 
 fn a_port_in_use_is_an_error(at: &Place) {
@@ -73,14 +73,14 @@ fn a_port_in_use_is_an_error(at: &Place) {
         let first = at.serve_with(|server| server.workers(workers));
         for workers in [1, 3] {
             let error = second(at, first.addr(), workers);
-            assert_eq!((error.op, error.source), ("bind", Errno::ADDRINUSE), "{error}");
+            assert_eq!((error.op, error.source), ("bind", tcpecho::Errno::EADDRINUSE), "{error}");
             assert_eq!(error.addr, Some(first.addr()));
         }
         first.serves();
     }
 }
 
-fn a_port_that_a_stranger_would_share_is_an_error(at: &Place) {
+fn a_port_that_another_program_would_share_is_an_error(at: &Place) {
     let family = if at.ip.is_ipv4() { AddressFamily::INET } else { AddressFamily::INET6 };
     let stranger =
         rustix::net::socket_with(family, SocketType::STREAM, SocketFlags::CLOEXEC, None).unwrap();
@@ -90,7 +90,7 @@ fn a_port_that_a_stranger_would_share_is_an_error(at: &Place) {
     rustix::net::listen(&stranger, 8).unwrap();
     let addr = TcpListener::from(stranger.try_clone().unwrap()).local_addr().unwrap();
     for workers in [1, 3] {
-        assert_eq!(second(at, addr, workers).source, Errno::ADDRINUSE);
+        assert_eq!(second(at, addr, workers).source, tcpecho::Errno::EADDRINUSE);
     }
 }
 

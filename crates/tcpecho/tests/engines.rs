@@ -27,7 +27,7 @@ use tcpecho::Ending;
 use tcpecho_os::{tcp_info::tcp_info, tcp_state::TcpState};
 
 promises_everywhere! {
-    hello_comes_back,
+    a_message_is_echoed,
     half_close_keeps_what_is_in_flight,
     one_byte_at_a_time,
     a_thousand_sessions_of_random_sizes,
@@ -39,7 +39,7 @@ promises_everywhere! {
     bytes_of_a_dead_connection_go_to_nobody,
     urgent_bytes_come_back_in_their_place,
     urgent_bytes_in_the_middle_of_bulk,
-    a_reset_in_the_middle_is_told_and_survived,
+    a_reset_is_reported_and_the_server_goes_on,
     a_reset_in_the_accept_queue_is_survived,
     a_storm_of_connections_that_do_not_stay,
     no_more_than_the_limit,
@@ -63,7 +63,7 @@ promises_alone! {
 
 const MIB: usize = 1 << 20;
 
-fn hello_comes_back(at: &Place) {
+fn a_message_is_echoed(at: &Place) {
     let server = at.serve();
     let mut client = server.client();
     client.says(b"hello");
@@ -341,7 +341,7 @@ fn an_idle_server_makes_no_system_calls(at: &Place) {
     takes_no_processor_time();
 }
 
-fn a_reset_in_the_middle_is_told_and_survived(at: &Place) {
+fn a_reset_is_reported_and_the_server_goes_on(at: &Place) {
     let server = at.serve();
     for _ in 0..5 {
         let mut client = server.client();

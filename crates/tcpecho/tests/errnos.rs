@@ -12,9 +12,8 @@ use std::{
 
 use rustix::io::Errno;
 use tcpecho::{
-    Attempt, ConnectOptions, Connection, Diagnosis, ENDINGS, Error, Evidence,
-    diagnosis::CASES,
-    evidence::{Phase, Route, Stack},
+    Attempt, ConnectOptions, Connection, Diagnosis, Error, Evidence, Phase,
+    internal::{CASES, ENDINGS, Route, Stack},
 };
 use tcpecho_lab_os::{link::Links, netns::NetNs};
 use tcpecho_os::errno;
@@ -178,16 +177,16 @@ type Call = (&'static str, Phase, u16);
 /// Nobody listens there.
 const PORT: u16 = 9;
 const PREFACE: &str = "\
-# What is said of each errno
+# The cause of each errno
 
 Made and compared by a test (`TCPECHO_WRITE_DOCS=1 cargo test -p tcpecho --test errnos`), in a network namespace with
-loopback and one more interface (192.0.2.10/24, 2001:db8::10/64, nobody else on it, no default route), with IPv6 on and
-off and loopback up and down. Where a condition is not named, it does not matter. Causes that are guesses begin with
+loopback and one more interface (192.0.2.10/24, 2001:db8::10/64, no other host on it, no default route), with IPv6 on and
+off and loopback up and down. A condition that is not named does not matter. Causes that are guesses begin with
 \"probably\". [diagnosis.md](diagnosis.md) has the whole table, with the evidence that decides.
 ";
 
 #[test]
-fn the_page_of_errnos_is_what_is_said_and_no_cause_is_made_up() {
+fn the_page_of_errnos_matches_and_no_cause_is_invented() {
     let places = match CONDITIONS.map(|(ipv6, lo)| place(ipv6, lo)) {
         [Ok(one), Ok(two), Ok(three), Ok(four)] => [one, two, three, four],
         results => {
@@ -295,7 +294,7 @@ fn attempt(place: &Place, source: Option<&str>, to: &str) -> Attempt {
         Connection::open(&[to], &how).map(drop)
     });
     let failed = failed.unwrap();
-    let [attempt] = failed.unwrap_err().try_into().unwrap();
+    let [attempt] = failed.unwrap_err().attempts.try_into().unwrap();
     check(&attempt.diagnosis);
     attempt
 }
@@ -304,7 +303,7 @@ fn attempt(place: &Place, source: Option<&str>, to: &str) -> Attempt {
 fn said(attempt: &Attempt) -> [String; 4] {
     let Attempt { error, diagnosis, .. } = attempt;
     let call = if error.op == "connect" { String::new() } else { format!("{}: ", error.op) };
-    let errno = errno::name(error.source).unwrap_or("?");
+    let errno = error.source.name().unwrap_or("?");
     // Interfaces are numbered as they come.
     let plain = |text: &str| match attempt.addr {
         SocketAddr::V6(addr) if addr.scope_id() != 0 => {
@@ -469,7 +468,7 @@ impl Rows {
 
 /// What the kernel has said is what the evidence is made of: one situation in full.
 #[test]
-fn an_ipv6_address_without_ipv6_is_told_with_its_evidence() {
+fn an_ipv6_address_without_ipv6_is_diagnosed_with_its_evidence() {
     let Ok(place) = place(false, true) else {
         println!("SKIP no network namespace here");
         return;
@@ -477,7 +476,7 @@ fn an_ipv6_address_without_ipv6_is_told_with_its_evidence() {
     let attempt = attempt(&place, None, "::1");
     assert_eq!(attempt.diagnosis.case, "no-ipv6");
     let Evidence { stack, route, .. } = *attempt.evidence;
-    assert_eq!(route, Some(Route::None(Errno::ADDRNOTAVAIL)));
+    assert_eq!(route, Some(Route::None(tcpecho::Errno::EADDRNOTAVAIL)));
     assert_eq!(stack, Stack { v6_addresses: Some(0), loopback_up: Some(true), ..Stack::default() });
     // Of a name's addresses the one that a server can be asked at is the one to tell of.
     let addrs = [place.address("127.0.0.1", PORT), place.address("::1", PORT)];
@@ -486,8 +485,8 @@ fn an_ipv6_address_without_ipv6_is_told_with_its_evidence() {
         Connection::open(&addrs, &overlapping).unwrap_err()
     });
     let failed = failed.unwrap();
-    assert_eq!(failed.len(), 2);
-    assert_eq!(Attempt::most_informative(&failed).unwrap().diagnosis.case, "nobody-listens-here");
+    assert_eq!(failed.attempts.len(), 2);
+    assert_eq!(failed.most_informative().unwrap().diagnosis.case, "nobody-listens-here");
 }
 
 /// Ports run short at connect(2), whether a source address is named or not, and only there.
@@ -510,7 +509,10 @@ fn ports_run_short(place: &Place) {
     let connect = |to| Connection::open(&[to], &how);
     let _taken = [connect(one).unwrap(), connect(one).unwrap()];
     let failed = connect(one).unwrap_err();
-    assert_eq!((failed[0].error.op, failed[0].diagnosis.case), ("connect", "ports-exhausted"));
+    assert_eq!(
+        (failed.attempts[0].error.op, failed.attempts[0].diagnosis.case),
+        ("connect", "ports-exhausted")
+    );
     // Towards another peer the same ports are free.
     let _free = connect(other).unwrap();
 }

@@ -7,7 +7,6 @@ use std::thread;
 use std::time::Duration;
 
 use rustix::fd::OwnedFd;
-use rustix::io::Errno;
 use rustix::net::sockopt;
 use tcpecho::exact::{LineReader, read_exactly_or_eof, write_all};
 
@@ -62,7 +61,7 @@ fn errors_name_their_call() {
     let (ours, theirs) = narrow_pair();
     drop(theirs);
     let error = write_all(&ours, b"hello").unwrap_err();
-    assert_eq!((error.op, error.source), ("write", Errno::PIPE));
+    assert_eq!((error.op, error.source), ("write", tcpecho::Errno::EPIPE));
 }
 
 #[test]
@@ -70,7 +69,7 @@ fn a_timeout_of_the_socket_is_kept() {
     let (_ours, theirs) = narrow_pair();
     theirs.set_read_timeout(Some(Duration::from_millis(5))).unwrap();
     let error = read_exactly_or_eof(&theirs, &mut [0; 4]).unwrap_err();
-    assert_eq!((error.op, error.source), ("read", Errno::AGAIN));
+    assert_eq!((error.op, error.source), ("read", tcpecho::Errno::EAGAIN));
 }
 
 /// A stop signal makes a read with a timeout fail with `EINTR`, handler or not (signal(7)).

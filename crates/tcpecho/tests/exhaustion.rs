@@ -82,7 +82,7 @@ impl Exhausted {
         let mut waiting = spare.pop().unwrap().connected_to(server.addr());
         waiting.says(b"anybody there?");
         let told = server.told.recv_timeout(PATIENCE).unwrap();
-        assert!(matches!(told, Told::Failing(Errno::MFILE)), "{told:?}");
+        assert!(matches!(told, Told::Failing(tcpecho::Errno::EMFILE)), "{told:?}");
         Exhausted { server, guests, taken, waiting, spare }
     }
 
@@ -209,7 +209,7 @@ fn without_processes_one_connection_ends_and_the_server_lives(at: &Place) {
     for _ in 0..3 {
         server.client().sees_the_end_or_a_reset();
         let report = server.tells(Ending::Limit);
-        assert_eq!(report.call.map(|(_, errno)| errno), Some(Errno::AGAIN), "{report:?}");
+        assert_eq!(report.call.map(|(_, errno)| errno), Some(tcpecho::Errno::EAGAIN), "{report:?}");
     }
     first.exchanges(b"not disturbed");
     setrlimit(Resource::Nproc, limit).unwrap();

@@ -21,15 +21,15 @@ promises_everywhere! {
     drain_gives_stalled_readers_all_that_is_theirs,
     drain_answers_bulk_to_its_end,
     drain_answers_what_waits_to_be_read,
-    drain_answers_who_waits_in_the_accept_queue,
+    drain_serves_the_accept_queue,
     drain_says_goodbye_to_the_idle_at_once,
     drain_waits_no_longer_than_a_moment_for_their_goodbye,
     drain_lets_the_busy_finish,
     a_stuck_client_ends_at_the_deadline,
-    drain_of_nobody_is_done_at_once,
+    drain_without_connections_ends_at_once,
     close_cuts_a_drain_short,
     drop_ends_everything_at_once,
-    close_is_told_as_our_own_doing,
+    close_is_reported_as_draining,
 }
 
 promises! {
@@ -153,7 +153,7 @@ fn drain_answers_what_waits_to_be_read(at: &Place) {
 }
 
 /// As many as one turn lets in, and a few more and less.
-fn drain_answers_who_waits_in_the_accept_queue(at: &Place) {
+fn drain_serves_the_accept_queue(at: &Place) {
     let crowds: &[u8] = if at.one_at_a_time() { &[5] } else { &[5, 64, 70] };
     for crowd in crowds {
         let (server, release) = at.held_up(100);
@@ -252,7 +252,7 @@ fn a_stuck_client_ends_at_the_deadline(at: &Place) {
     server.is_empty_and_adds_up();
 }
 
-fn drain_of_nobody_is_done_at_once(at: &Place) {
+fn drain_without_connections_ends_at_once(at: &Place) {
     let server = at.serve();
     assert!(!server.wait(Some(Duration::ZERO)), "it runs");
     let since = Instant::now();
@@ -298,7 +298,7 @@ fn drop_ends_everything_at_once(at: &Place) {
     }
 }
 
-fn close_is_told_as_our_own_doing(at: &Place) {
+fn close_is_reported_as_draining(at: &Place) {
     let server = at.serve();
     let guests = server.guests(at.at_a_time(3));
     server.close();

@@ -7,13 +7,12 @@ use super::{Cell, Situation, Tool, tools::versions};
 pub(crate) fn page(table: &[(&Situation, &[Cell])], tools: &[&Tool], missing: &[&str]) -> String {
     let mut page = String::from(
         "# What five clients say when a connection fails\n\n\
-         Made by `cargo bench --bench situations > docs/situations.md`, which brings each situation about between two\n\
-         hosts of the lab, starts the client with its standard input open, and looks how it ends. The hosts' kernels are\n\
-         made impatient (`tcp_syn_retries` 1, `tcp_retries2` 1 where a path is cut), so nothing here needs minutes.\n\
-         *Hung* is whoever has not ended ten seconds after it could have been noticed. `tcpecho connect --exit-detail` has\n\
-         in some situations a deadline of its own, which is shown; `ncat -v`, `nc -v` (OpenBSD), `socat STDIO TCP:…` and\n\
-         `curl -sS -N telnet://…` are started as they are here. `no-echo` and `byte-changed` are failures of an echo only; that\n\
-         the others see nothing wrong with them is right.\n\n",
+         Made by `cargo bench --bench situations > docs/situations.md`. It creates each situation between two hosts of the lab,\n\
+         starts the client with its stdin open, and observes how it ends. The hosts have short timers (`tcp_syn_retries` 1,\n\
+         `tcp_retries2` 1 where a path is cut), so nothing here takes minutes. A client is *hung* if it has not ended ten seconds\n\
+         after it could have noticed the failure. `tcpecho connect --exit-detail` has a deadline in some situations, which is shown.\n\
+         The other commands are `ncat -v`, `nc -v` (OpenBSD), `socat STDIO TCP:…` and `curl -sS -N telnet://…`, as shown here.\n\
+         `no-echo` and `byte-changed` are failures of an echo only: the other clients are right to see nothing wrong.\n\n",
     );
     for version in versions() {
         let _ = writeln!(page, "- {version}");

@@ -6,7 +6,7 @@ mod plan;
 use std::{path::PathBuf, time::Duration};
 
 use clap::{Args, builder::PossibleValue, builder::PossibleValuesParser};
-use tcpecho::{ENGINES, NotUnderstood, parse_duration};
+use tcpecho::{ENGINES, ParseError, internal::parse_duration};
 
 use tcpecho_load::{DriverChoice, WORKLOADS};
 
@@ -211,8 +211,8 @@ pub(crate) struct BenchArgs {
     quiet: bool,
 }
 
-fn refuse(sentence: &str) -> NotUnderstood {
-    NotUnderstood::new(sentence)
+fn refuse(sentence: &str) -> ParseError {
+    ParseError::new(sentence)
 }
 
 fn workload() -> PossibleValuesParser {
@@ -227,6 +227,6 @@ fn engine() -> PossibleValuesParser {
 }
 
 /// A message is held in memory whole, and many at a time.
-fn message_size(text: &str) -> Result<u64, NotUnderstood> {
+fn message_size(text: &str) -> Result<u64, ParseError> {
     parse_size(text, 64 << 20)
 }

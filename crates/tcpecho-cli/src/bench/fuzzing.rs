@@ -68,7 +68,7 @@ pub fn threshold(
     count: f64,
 ) -> Result<(String, Option<String>), String> {
     let threshold: Threshold =
-        text.parse().map_err(|error: tcpecho::NotUnderstood| error.to_string())?;
+        text.parse().map_err(|error: tcpecho::ParseError| error.to_string())?;
     let figures = |times: f64| Figures {
         quantiles: vec![Some(nanoseconds * times); QUANTILES.len()],
         max: Some(nanoseconds * times),

@@ -56,7 +56,7 @@ fn start(at: Option<SystemTime>, now: SystemTime) -> Option<String> {
     let ago = now.duration_since(at?).ok().filter(|ago| !ago.is_zero())?;
     Some(format!(
         "--start-at is {} in the past: the run begins at once",
-        tcpecho::show_duration(ago)
+        tcpecho::internal::show_duration(ago)
     ))
 }
 

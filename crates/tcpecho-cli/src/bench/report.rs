@@ -176,7 +176,7 @@ impl Plan {
         notes.extend(late.map(|late| {
             format!(
                 "the connections were made {} after --start-at: the run began late",
-                tcpecho::show_duration(late)
+                tcpecho::internal::show_duration(late)
             )
         }));
         let paused = outcome.paused;

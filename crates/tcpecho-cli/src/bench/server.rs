@@ -136,14 +136,15 @@ impl Served {
         let mut note = None;
         match moved {
             Ok(Some(before)) => {
-                sched_setaffinity(None, &before)
-                    .map_err(|errno| format!("sched_setaffinity: {}", tcpecho::words(errno)))?;
+                sched_setaffinity(None, &before).map_err(|errno| {
+                    format!("sched_setaffinity: {}", tcpecho_os::errno::words(errno))
+                })?;
             }
             Ok(None) => {}
             Err(errno) => {
                 note = Some(format!(
                     "the server may run on any processor, beside the generator: sched_setaffinity: {}",
-                    tcpecho::words(errno)
+                    tcpecho_os::errno::words(errno)
                 ));
             }
         }
@@ -153,7 +154,7 @@ impl Served {
         match moved {
             Err(errno) if chosen => {
                 served.stop();
-                Err(format!("--server-cpu: {}", tcpecho::words(errno)))
+                Err(format!("--server-cpu: {}", tcpecho_os::errno::words(errno)))
             }
             _ => Ok(served),
         }

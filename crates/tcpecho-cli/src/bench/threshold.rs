@@ -2,7 +2,7 @@
 
 use std::{fmt, str::FromStr};
 
-use tcpecho::{NotUnderstood, parse_duration};
+use tcpecho::{ParseError, internal::parse_duration};
 
 use super::{histogram::QUANTILES, units::time};
 use crate::size::parse_rate;
@@ -73,11 +73,11 @@ impl Figures {
 }
 
 impl FromStr for Threshold {
-    type Err = NotUnderstood;
+    type Err = ParseError;
 
-    fn from_str(text: &str) -> Result<Self, NotUnderstood> {
+    fn from_str(text: &str) -> Result<Self, ParseError> {
         let wrong = || {
-            NotUnderstood::new(format!(
+            ParseError::new(format!(
                 "\"{}\" is no condition; write 'p99<2ms', 'p99.9>+10%' or 'throughput<-5%'",
                 text.escape_debug()
             ))
@@ -119,10 +119,10 @@ impl Threshold {
     }
 
     /// A condition that needs no baseline and holds below a bound on a latency.
-    pub(super) fn absolute(text: &str) -> Result<Self, NotUnderstood> {
+    pub(super) fn absolute(text: &str) -> Result<Self, ParseError> {
         let threshold: Self = text.parse()?;
         if threshold.is_relative() || threshold.above || !threshold.is_of_latency() {
-            return Err(NotUnderstood::new("--find-rate wants a latency and its bound: 'p99<2ms'"));
+            return Err(ParseError::new("--find-rate wants a latency and its bound: 'p99<2ms'"));
         }
         Ok(threshold)
     }

@@ -7,7 +7,7 @@ use std::{
 };
 
 use nix::sys::signal::Signal;
-use tcpecho::{Attempt, ConnectOptions, Connection, Ending, Error, Family, ResolveError};
+use tcpecho::{Attempt, ConnectOptions, Connection, Error, Family, ResolveError};
 use tcpecho_load::{DriverChoice, Event, Interrupt, Kind, Profile, Schedule, Stopping};
 
 use super::{
@@ -132,10 +132,8 @@ fn greet(plan: &Plan, addrs: &[SocketAddr], signals: &Signals) -> Result<SocketA
     };
     match Connection::open(addrs, &how) {
         Ok(connection) => Ok(connection.peer),
-        Err(failed) if failed.last().is_some_and(|last| last.ending == Ending::Interrupted) => {
-            Err(Trouble::Interrupted(signals.next()))
-        }
-        Err(failed) => Err(Trouble::Unreachable(failed)),
+        Err(failed) if failed.is_interrupted() => Err(Trouble::Interrupted(signals.next())),
+        Err(failed) => Err(Trouble::Unreachable(failed.attempts)),
     }
 }
 

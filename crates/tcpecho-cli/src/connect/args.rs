@@ -1,12 +1,15 @@
 //! What was typed after `tcpecho connect`, and what is meant by it.
 
-use std::{fmt::Write, net::SocketAddr, time::Duration};
+use std::{net::SocketAddr, time::Duration};
 
 use clap::Args;
-use tcpecho::{ENDINGS, Endpoint, Family, Keepalive, NotUnderstood, parse_duration, parse_source};
+use tcpecho::{
+    Endpoint, Family, Keepalive, ParseError,
+    internal::{parse_duration, parse_source},
+};
 
 use super::keepalive::{self, Asking, UserTimeout};
-use crate::{relay::Rules, tell::Voice};
+use crate::{exit, relay::Rules, tell::Voice};
 
 /// Send standard input to an echo server, print what comes back, and check it.
 ///
@@ -114,7 +117,7 @@ pub(super) struct Plan {
 
 impl ConnectArgs {
     /// What these arguments mean.
-    pub(super) fn plan(&self) -> Result<Plan, NotUnderstood> {
+    pub(super) fn plan(&self) -> Result<Plan, ParseError> {
         let endpoint = match (&self.host, &self.port) {
             (None, _) => None,
             (Some(host), None) => Some(host.parse()?),
@@ -147,7 +150,7 @@ impl ConnectArgs {
     }
 
     /// A source address connects to its own family only.
-    fn family(&self) -> Result<Family, NotUnderstood> {
+    fn family(&self) -> Result<Family, ParseError> {
         let asked = match self {
             _ if self.ipv4 => Family::V4,
             _ if self.ipv6 => Family::V6,
@@ -155,7 +158,7 @@ impl ConnectArgs {
         };
         match self.source {
             Some(source) if !asked.admits(&source) => {
-                Err(NotUnderstood::new("the source address is of the other family"))
+                Err(ParseError::new("the source address is of the other family"))
             }
             Some(source) if source.is_ipv4() => Ok(Family::V4),
             Some(_) => Ok(Family::V6),
@@ -172,9 +175,7 @@ fn long_help() -> String {
          SIGHUP, SIGINT, SIGTERM.\n\nWith --exit-detail each ending has a status of its own:\n",
         crate::DURATIONS
     );
-    for row in ENDINGS {
-        let _ = writeln!(help, "  {:3}  {}", row.detail_status, row.word);
-    }
+    help += &exit::detail_help();
     help += "A server's idle limit, connection limit and shutdown are closed-early or reset here: only its log tells them \
              apart. What breaks an established connection is exit status 4, whatever its word.\n";
     help + "\nNO_COLOR in the environment keeps colour out of messages on a terminal."

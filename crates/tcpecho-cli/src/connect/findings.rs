@@ -3,11 +3,8 @@
 use std::net::SocketAddr;
 
 use nix::sys::signal::Signal;
-use tcpecho::{
-    Attempt, Diagnosis, Ending, Error, Evidence, Symptom,
-    evidence::{Phase, Tried},
-    words,
-};
+use tcpecho::{Attempt, Diagnosis, Ending, Error, Evidence, Phase, Symptom, Tried};
+use tcpecho_os::errno::words;
 
 use super::{Stopped, args::Plan};
 use crate::{
@@ -39,7 +36,7 @@ impl Stopped {
                     report.ending = Some(attempt.ending);
                     report.op = attempt.error.op;
                     report.addr = attempt.error.addr;
-                    report.errno = Some(attempt.error.source);
+                    report.errno = Some(attempt.error.source.into());
                     report.message.clone_from(&attempt.diagnosis.seen);
                     report.diagnosis = Some(attempt.diagnosis.clone());
                     report.evidence = Some((*attempt.evidence).clone());
@@ -68,7 +65,7 @@ impl Report {
 
 fn note_signal(report: &mut Report, signal: Option<Signal>) {
     report.message = signal.map_or("a signal", Signal::as_str).into();
-    report.exit_status = signal.map_or(Ending::Interrupted.row().exit_status, exit::interrupted_by);
+    report.exit_status = signal.map_or(exit::status(Ending::Interrupted), exit::interrupted_by);
 }
 
 impl Relayed {
@@ -108,7 +105,7 @@ impl Relayed {
                 if let Some(diagnosis) = &mut report.diagnosis {
                     diagnosis.advice += "; --no-check is for servers that do not echo";
                 }
-                report.exit_status = Ending::Mismatch.row().exit_status;
+                report.exit_status = exit::MISMATCH;
             }
             End::Signal(signal) => {
                 (report.ending, report.op) = (Some(Ending::Interrupted), "poll");

@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
-use tcpecho::{Keepalive, LONGEST_USER_TIMEOUT, NotUnderstood, evidence::Kernel, parse_duration};
+use tcpecho::{
+    Keepalive, ParseError,
+    internal::{Kernel, LONGEST_USER_TIMEOUT, parse_duration},
+};
 
 /// What `--keepalive` said; none for `off`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -18,7 +21,7 @@ const LONGEST: Duration = Duration::from_secs(32767);
 const MOST: u32 = 127;
 
 /// Reads the silence before the first probe, the time between probes, and their number.
-pub(super) fn keepalive(text: &str) -> Result<Asking, NotUnderstood> {
+pub(super) fn keepalive(text: &str) -> Result<Asking, ParseError> {
     if matches!(text, "off" | "0") {
         return Ok(Asking(None));
     }
@@ -29,33 +32,33 @@ pub(super) fn keepalive(text: &str) -> Result<Asking, NotUnderstood> {
     let interval = Duration::from_secs(interval.as_secs());
     let count = parts.next().map_or(Ok(3), |text| match text.parse() {
         Ok(count @ 1..=MOST) => Ok(count),
-        _ => Err(NotUnderstood::new("keepalive sends 1 to 127 probes")),
+        _ => Err(ParseError::new("keepalive sends 1 to 127 probes")),
     })?;
     match parts.next() {
         None => Ok(Asking(Some(Keepalive { idle, interval, count }))),
-        Some(_) => Err(NotUnderstood::new("keepalive is IDLE[,INTERVAL[,COUNT]]")),
+        Some(_) => Err(ParseError::new("keepalive is IDLE[,INTERVAL[,COUNT]]")),
     }
 }
 
 /// The kernel counts in whole seconds.
-fn span(text: &str) -> Result<Duration, NotUnderstood> {
+fn span(text: &str) -> Result<Duration, ParseError> {
     match parse_duration(text)? {
         span if span.subsec_nanos() != 0 || span.is_zero() => {
-            Err(NotUnderstood::new("keepalive counts in whole seconds"))
+            Err(ParseError::new("keepalive counts in whole seconds"))
         }
-        span if span > LONGEST => Err(NotUnderstood::new("keepalive waits 32767 seconds at most")),
+        span if span > LONGEST => Err(ParseError::new("keepalive waits 32767 seconds at most")),
         span => Ok(span),
     }
 }
 
 /// Reads how long data may stay unacknowledged.
-pub(super) fn user_timeout(text: &str) -> Result<UserTimeout, NotUnderstood> {
+pub(super) fn user_timeout(text: &str) -> Result<UserTimeout, ParseError> {
     if text == "off" {
         return Ok(UserTimeout(None));
     }
     match parse_duration(text)? {
         span if span.is_zero() => Ok(UserTimeout(None)),
-        span if span > LONGEST_USER_TIMEOUT => Err(NotUnderstood::new(
+        span if span > LONGEST_USER_TIMEOUT => Err(ParseError::new(
             "a user timeout is 2147483647ms (596.5h) at most, which is the kernel's limit",
         )),
         // The kernel counts in milliseconds, and 0 would be its own default.

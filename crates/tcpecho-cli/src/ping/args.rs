@@ -9,8 +9,10 @@ use std::{
 use clap::{Args, ValueEnum};
 use rustix::io::Errno;
 use tcpecho::{
-    Endpoint, Family, NotUnderstood, interface_index, parse_duration, parse_source, words,
+    Endpoint, Family, ParseError,
+    internal::{interface_index, parse_duration, parse_source},
 };
+use tcpecho_os::errno::words;
 
 use super::{
     schedule::Pace,
@@ -231,7 +233,7 @@ pub(super) struct Plan {
 
 impl PingArgs {
     /// What these arguments mean.
-    pub(super) fn plan(&self) -> Result<Plan, NotUnderstood> {
+    pub(super) fn plan(&self) -> Result<Plan, ParseError> {
         let (source, device) = self.source()?;
         let sweep = match (self.idle_sweep, self.size_sweep) {
             (Some(most), _) => Some(Sweep::Idle(most)),
@@ -241,15 +243,15 @@ impl PingArgs {
         let timeout = Duration::from_secs(if sweep.is_some() { 2 } else { 5 });
         let timeout = self.timeout.unwrap_or(timeout);
         if timeout < SMALLEST_LIMIT {
-            return Err(NotUnderstood::new("-W takes a millisecond at least"));
+            return Err(ParseError::new("-W takes a millisecond at least"));
         }
         if let Some(Sweep::Idle(most)) = sweep
             && most < Duration::from_millis(100)
         {
-            return Err(NotUnderstood::new("--idle-sweep takes 100ms at least"));
+            return Err(ParseError::new("--idle-sweep takes 100ms at least"));
         }
         if self.fping.is_some_and(|count| count > MOST_TIMES) {
-            return Err(NotUnderstood::new(format!("-C keeps {MOST_TIMES} times at most")));
+            return Err(ParseError::new(format!("-C keeps {MOST_TIMES} times at most")));
         }
         self.check_sweep_limit()?;
         Ok(Plan {
@@ -277,14 +279,14 @@ impl PingArgs {
     }
 
     /// One host and its port, or any number of hosts.
-    fn endpoints(&self) -> Result<Vec<(String, Endpoint)>, NotUnderstood> {
+    fn endpoints(&self) -> Result<Vec<(String, Endpoint)>, ParseError> {
         if let Some((host, port)) = self.host_and_port() {
             let endpoint = Endpoint::with_port(host, port)?;
             return Ok(vec![(endpoint.to_string(), endpoint)]);
         }
         let endpoint = |text: &String| {
             if is_number(text) {
-                return Err(NotUnderstood::new(format!(
+                return Err(ParseError::new(format!(
                     "\"{text}\" is a number and not a host; the port of one of several hosts is written HOST:PORT"
                 )));
             }
@@ -301,7 +303,7 @@ impl PingArgs {
     }
 
     /// What stands behind a sweep's option without `=` is a target: `--size-sweep 1k` looks for a host named 1k.
-    fn check_sweep_limit(&self) -> Result<(), NotUnderstood> {
+    fn check_sweep_limit(&self) -> Result<(), ParseError> {
         let option = match (self.idle_sweep, self.size_sweep) {
             (Some(IDLE_LIMIT), _) => "--idle-sweep",
             (_, Some(SIZE_LIMIT)) => "--size-sweep",
@@ -317,7 +319,7 @@ impl PingArgs {
             None => targets.find(limit),
         };
         match limit {
-            Some(text) => Err(NotUnderstood::new(format!(
+            Some(text) => Err(ParseError::new(format!(
                 "{option} takes its limit behind a \"=\": {option}={text}"
             ))),
             None => Ok(()),
@@ -334,12 +336,12 @@ impl PingArgs {
         }
     }
 
-    fn manner(&self) -> Result<Manner, NotUnderstood> {
+    fn manner(&self) -> Result<Manner, ParseError> {
         Ok(match self {
             _ if self.json => Manner::Json,
             _ if self.json_stream => Manner::JsonStream,
             _ if self.plot && !io::stdout().is_terminal() => {
-                return Err(NotUnderstood::new("--plot needs a terminal on standard output"));
+                return Err(ParseError::new("--plot needs a terminal on standard output"));
             }
             _ if self.plot => Manner::Plot,
             _ if self.quiet && self.fping.is_some() => Manner::Silent,
@@ -350,17 +352,17 @@ impl PingArgs {
     }
 
     /// An address to connect from, or else the name of an interface.
-    fn source(&self) -> Result<(Option<SocketAddr>, Option<String>), NotUnderstood> {
+    fn source(&self) -> Result<(Option<SocketAddr>, Option<String>), ParseError> {
         let Some(text) = &self.source else { return Ok((None, None)) };
         match parse_source(text) {
             Ok(source) => Ok((Some(source), None)),
             Err(_) => match interface_index(text) {
                 Ok(_) => Ok((None, Some(text.clone()))),
-                Err(Errno::NODEV) => Err(NotUnderstood::new(format!(
+                Err(Errno::NODEV) => Err(ParseError::new(format!(
                     "-I: \"{}\" is neither an IP address nor an interface of this host (ip link has their names)",
                     text.escape_debug()
                 ))),
-                Err(errno) => Err(NotUnderstood::new(format!(
+                Err(errno) => Err(ParseError::new(format!(
                     "-I: cannot look up the interface \"{}\": {}",
                     text.escape_debug(),
                     words(errno)
@@ -370,7 +372,7 @@ impl PingArgs {
     }
 
     /// A source address connects to its own family only.
-    fn family(&self, source: Option<SocketAddr>) -> Result<Family, NotUnderstood> {
+    fn family(&self, source: Option<SocketAddr>) -> Result<Family, ParseError> {
         let asked = match self {
             _ if self.ipv4 => Family::V4,
             _ if self.ipv6 => Family::V6,
@@ -378,7 +380,7 @@ impl PingArgs {
         };
         match source {
             Some(source) if !asked.admits(&source) => {
-                Err(NotUnderstood::new("the source address is of the other family"))
+                Err(ParseError::new("the source address is of the other family"))
             }
             Some(source) if source.is_ipv4() => Ok(Family::V4),
             Some(_) => Ok(Family::V6),
@@ -387,10 +389,10 @@ impl PingArgs {
     }
 }
 
-fn parse_count(text: &str) -> Result<u64, NotUnderstood> {
+fn parse_count(text: &str) -> Result<u64, ParseError> {
     let count = text.parse().ok().filter(|count| *count > 0);
     let sentence = || format!("\"{}\" is no count; write a number from 1 on", text.escape_debug());
-    count.ok_or_else(|| NotUnderstood::new(sentence()))
+    count.ok_or_else(|| ParseError::new(sentence()))
 }
 
 fn is_number(text: &str) -> bool {

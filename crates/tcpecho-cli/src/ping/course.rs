@@ -185,7 +185,8 @@ impl Course<'_, '_> {
         self.since = Instant::now();
         if Signals::suspend().is_ok() && self.since.elapsed() > BRIEF {
             let span = self.since.elapsed();
-            let words = format!("this program was stopped for {}", tcpecho::show_duration(span));
+            let words =
+                format!("this program was stopped for {}", tcpecho::internal::show_duration(span));
             self.teller.paused(span, &words, self.paper);
             self.postpone(span);
         }
@@ -200,8 +201,10 @@ impl Course<'_, '_> {
     fn resumed(&mut self) {
         let span = self.since.elapsed();
         if span > BRIEF {
-            let words =
-                format!("this program was stopped, for {} at most", tcpecho::show_duration(span));
+            let words = format!(
+                "this program was stopped, for {} at most",
+                tcpecho::internal::show_duration(span)
+            );
             self.teller.paused(span, &words, self.paper);
             self.postpone(Duration::ZERO);
         }
@@ -212,7 +215,7 @@ impl Course<'_, '_> {
 
 /// What is said of a pause that was noticed by its length alone.
 fn pause_words(pause: Pause) -> String {
-    let length = tcpecho::show_duration(pause.length());
+    let length = tcpecho::internal::show_duration(pause.length());
     if pause.suspended >= pause.stopped {
         format!("this machine was suspended for {length}")
     } else {

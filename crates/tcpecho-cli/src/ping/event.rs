@@ -128,13 +128,13 @@ impl Broken {
 
     /// What the call said.
     pub(super) fn said(&self) -> String {
-        self.errno.map_or("end of file".into(), tcpecho::words)
+        self.errno.map_or("end of file".into(), tcpecho_os::errno::words)
     }
 
     /// What was seen, in few words.
     pub(super) fn seen(&self) -> String {
         let Broken { peer, op, lasted, .. } = self;
-        format!("{op} {peer}: {} after {}", self.said(), tcpecho::show_duration(*lasted))
+        format!("{op} {peer}: {} after {}", self.said(), tcpecho::internal::show_duration(*lasted))
     }
 }
 

@@ -272,7 +272,7 @@ impl<'a> AttemptRow<'a> {
             addr: failure.error.addr,
             ending: failure.ending.word(),
             op: failure.error.op,
-            errno: tcpecho_os::errno::name(failure.error.source),
+            errno: failure.error.source.name(),
             message: &failure.diagnosis.seen,
             elapsed_us: us(failure.elapsed),
             diagnosis: Meaning::of(&failure.diagnosis),

@@ -5,7 +5,8 @@ use std::{
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
 
-use tcpecho::{Attempt, words};
+use tcpecho::Attempt;
+use tcpecho_os::errno::words;
 
 use super::{
     event::{Answer, Connected, Event, Kernel, Loss},
@@ -138,8 +139,8 @@ impl Lines {
     fn loss(&self, why: Loss) -> String {
         // At the end of a run less than the time allowed may have passed.
         let within = |waited: Duration| match self.timeout {
-            limit if waited >= limit => tcpecho::show_duration(limit),
-            _ => format!("{}, when the run ended", tcpecho::show_duration(waited)),
+            limit if waited >= limit => tcpecho::internal::show_duration(limit),
+            _ => format!("{}, when the run ended", tcpecho::internal::show_duration(waited)),
         };
         match why {
             Loss::Ended(ending) => ending.to_string(),
@@ -162,7 +163,7 @@ fn failure_words(failure: &Attempt) -> String {
     let Attempt { ending, error, elapsed, .. } = failure;
     // A note tells the time already.
     match error.notes.as_slice() {
-        [] => format!("{ending}: {error} after {}", tcpecho::show_duration(*elapsed)),
+        [] => format!("{ending}: {error} after {}", tcpecho::internal::show_duration(*elapsed)),
         _ => format!("{ending}: {error}"),
     }
 }

@@ -17,8 +17,8 @@ use rustix::{
     net::{self, SendFlags},
 };
 use tcpecho::{
-    Attempt, Connection, Diagnosis, Error, Evidence, HappyEyeballs, HostFacts, Progress, Symptom,
-    evidence::Phase,
+    Attempt, Connection, Diagnosis, Error, Evidence, HappyEyeballs, HostFacts, Phase, Progress,
+    Symptom,
 };
 use tcpecho_os::{
     tcp_info::{TcpInfo, tcp_info},
@@ -121,7 +121,7 @@ impl Link {
         let stage = match HappyEyeballs::new(addrs, way.options.clone()).on_ready(now) {
             Progress::Pending(attempts) => Stage::Connecting(Box::new(attempts)),
             Progress::Connected(connection) => Stage::Connected(connection),
-            Progress::Failed(failures) => return Err(failures),
+            Progress::Failed(failures) => return Err(failures.attempts),
         };
         Ok(Link {
             stage,
@@ -222,7 +222,7 @@ impl Link {
                 self.stage = Stage::Connecting(Box::new(attempts));
                 Ok(false)
             }
-            Progress::Failed(failures) => Err(failures),
+            Progress::Failed(failures) => Err(failures.attempts),
             Progress::Connected(mut connection) => {
                 (self.peer, self.local) = (connection.peer, Some(connection.local));
                 self.connect_time = connection.connect_time;
@@ -240,7 +240,7 @@ impl Link {
     /// No address is waited for any longer.
     pub(super) fn give_up(&mut self, now: Instant) -> Vec<Attempt> {
         match std::mem::replace(&mut self.stage, Stage::Failed) {
-            Stage::Connecting(attempts) => attempts.give_up(now),
+            Stage::Connecting(attempts) => attempts.give_up(now).attempts,
             _ => Vec::new(),
         }
     }

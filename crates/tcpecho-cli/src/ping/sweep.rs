@@ -198,7 +198,7 @@ impl<'a> Writer<'a> {
                 "could not connect".into()
             }
             Err(Stop::Failed(op, errno)) => {
-                say(&format!("{op}: {}", tcpecho::words(*errno)));
+                say(&format!("{op}: {}", tcpecho_os::errno::words(*errno)));
                 "failed here".into()
             }
         };
@@ -259,7 +259,7 @@ impl<'a> Writer<'a> {
             Err(Stop::Unconnected(failures)) => {
                 if let Some(Attempt { error, diagnosis, .. }) = Attempt::most_informative(failures)
                 {
-                    let (op, addr, errno) = (error.op, error.addr, Some(error.source));
+                    let (op, addr, errno) = (error.op, error.addr, Some(error.source.into()));
                     row.error = Some(ErrorObject::of_diagnosis(op, addr, errno, diagnosis));
                     row.diagnosis = Some(Meaning::of(diagnosis));
                 }

@@ -3,7 +3,7 @@
 use std::{os::fd::BorrowedFd, time::Duration};
 
 use rustix::{io::Errno, net};
-use tcpecho::{Connection, Ending, Evidence, evidence::Phase};
+use tcpecho::{Connection, Ending, Evidence, Phase};
 
 use super::{End, Relay};
 use crate::explain::Explain;
@@ -43,7 +43,7 @@ impl Relay<'_> {
             fin_sent: self.fin_sent,
             peer_fin: self.peer_fin,
             unfinished_line: self.has_unfinished_line(),
-            send_error: self.send_error,
+            send_error: self.send_error.map(Into::into),
             routers,
             ..now
         }

@@ -8,8 +8,8 @@ use std::{
 
 use clap::{Args, ValueEnum};
 use tcpecho::{
-    DEFAULT_PORT, ENGINES, Engine, Keepalive, LONGEST_USER_TIMEOUT, NotUnderstood, parse_duration,
-    parse_listen,
+    DEFAULT_PORT, ENGINES, Engine, Keepalive, ParseError,
+    internal::{LONGEST_USER_TIMEOUT, parse_duration, parse_listen},
 };
 
 /// Echo what clients send, until SIGTERM, SIGINT or SIGHUP.
@@ -96,15 +96,15 @@ enum Place {
 }
 
 impl FromStr for Place {
-    type Err = NotUnderstood;
+    type Err = ParseError;
 
-    fn from_str(text: &str) -> Result<Self, NotUnderstood> {
+    fn from_str(text: &str) -> Result<Self, ParseError> {
         let port = text.strip_prefix(':').or_else(|| text.strip_prefix("*:"));
         if let Some(port) = port.and_then(|port| port.parse().ok()) {
             return Ok(Place::Port(port));
         }
         let (addr, port) = parse_listen(text).map_err(|error| {
-            NotUnderstood::new(format!(
+            ParseError::new(format!(
                 "{error} (examples: 127.0.0.1, [::1]:{DEFAULT_PORT}, [fe80::1%eth0]:{DEFAULT_PORT}, :{DEFAULT_PORT})"
             ))
         })?;
@@ -123,21 +123,21 @@ pub fn fuzzed_listener(text: &str) -> Result<String, String> {
 }
 
 /// The silence after which keepalive asks.
-fn keepalive_time(text: &str) -> Result<Duration, NotUnderstood> {
+fn keepalive_time(text: &str) -> Result<Duration, ParseError> {
     at_most(parse_duration(text)?, Keepalive::LONGEST, "keepalive starts after 32767s (9.1h)")
 }
 
 /// How long data may stay unacknowledged.
-fn user_timeout(text: &str) -> Result<Duration, NotUnderstood> {
+fn user_timeout(text: &str) -> Result<Duration, ParseError> {
     at_most(parse_duration(text)?, LONGEST_USER_TIMEOUT, "a user timeout is 2147483647ms (596.5h)")
 }
 
 /// The kernel would refuse a longer one with EINVAL, without saying why.
-fn at_most(span: Duration, longest: Duration, what: &str) -> Result<Duration, NotUnderstood> {
+fn at_most(span: Duration, longest: Duration, what: &str) -> Result<Duration, ParseError> {
     if span <= longest {
         return Ok(span);
     }
-    Err(NotUnderstood::new(format!("{what} at most, which is the kernel's limit (tcp(7))")))
+    Err(ParseError::new(format!("{what} at most, which is the kernel's limit (tcp(7))")))
 }
 
 /// Which engine.
@@ -164,13 +164,13 @@ pub(super) struct Plan {
 
 impl ServeArgs {
     /// What these arguments mean.
-    pub(super) fn plan(&self) -> Result<Plan, NotUnderstood> {
+    pub(super) fn plan(&self) -> Result<Plan, ParseError> {
         let engine = match self.engine.as_str() {
             "auto" => Choice::Auto,
             "list" => Choice::List,
             name => Choice::Named(
                 Engine::named(name)
-                    .ok_or_else(|| NotUnderstood::new(format!("no engine is called {name}")))?,
+                    .ok_or_else(|| ParseError::new(format!("no engine is called {name}")))?,
             ),
         };
         Ok(Plan {

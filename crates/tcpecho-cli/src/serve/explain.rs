@@ -43,7 +43,7 @@ impl Watcher {
                 ("listen", backlog.to_string(), queues(places), TcpState::Listen),
             ];
             for (op, about, result, state) in told {
-                explain.saw(&Call { op, about, result, state: Some(state) });
+                explain.saw(&Call { op, about, result, state: Some(state.word()) });
             }
         }
         let ports: Vec<u16> = server.addrs().iter().map(SocketAddr::port).collect();
@@ -129,7 +129,7 @@ impl Seen {
             if !now.connections.contains_key(ends) {
                 let result = format!(
                     "nothing is left of it; last seen in {state}, {} ago",
-                    tcpecho::show_duration(since)
+                    tcpecho::internal::show_duration(since)
                 );
                 explain.saw(&call("gone", &ends.0, result, TcpState::Close));
             }
@@ -138,7 +138,7 @@ impl Seen {
 }
 
 fn call(op: &'static str, about: &SocketAddr, result: String, state: TcpState) -> Call {
-    Call { op, about: about.to_string(), result, state: Some(state) }
+    Call { op, about: about.to_string(), result, state: Some(state.word()) }
 }
 
 /// What a server's end in this state has behind it.

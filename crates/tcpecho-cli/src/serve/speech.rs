@@ -6,7 +6,8 @@ use std::{collections::BTreeMap, fmt::Write, os::fd::BorrowedFd, time::Duration}
 
 use rustix::io::Errno;
 use serde::Serialize;
-use tcpecho::{Error, Event, Report, Snapshot, words};
+use tcpecho::{Error, Event, Report, Snapshot};
+use tcpecho_os::errno::words;
 
 use super::args::LogForm;
 use crate::{
@@ -79,13 +80,13 @@ impl Speech {
     pub(super) fn event(&self, event: &Event<'_>) {
         match event {
             Event::Ended(report) => self.session(report),
-            Event::AcceptFailing(errno) => self.accept_failing(*errno),
+            Event::AcceptFailing(errno) => self.accept_failing((*errno).into()),
             Event::AcceptResumed { failures, lasted } => {
                 let (failures, lasted_us) = (*failures, lasted.as_micros());
                 self.write(Line::AcceptResumed { failures, lasted_us }, || {
                     format!(
                         "accept works again after {failures} failures in {}",
-                        tcpecho::show_duration(*lasted)
+                        tcpecho::internal::show_duration(*lasted)
                     )
                 });
             }
@@ -122,7 +123,8 @@ impl Speech {
     }
 
     pub(super) fn counters(&self, stats: &Snapshot) {
-        let Snapshot { accepted, active, refused, bytes, accept_failures, ref endings } = *stats;
+        let Snapshot { accepted, active, refused, bytes, accept_failures, ref endings, .. } =
+            *stats;
         let endings: BTreeMap<&str, u64> =
             endings.iter().map(|(ending, n)| (ending.word(), *n)).collect();
         let mut text = format!(
@@ -139,7 +141,10 @@ impl Speech {
 
     pub(super) fn draining(&self, cause: &str, timeout: Duration) {
         self.write(Line::Draining { cause, timeout_us: timeout.as_micros() }, || {
-            format!("draining because of {cause}, for {} at most", tcpecho::show_duration(timeout))
+            format!(
+                "draining because of {cause}, for {} at most",
+                tcpecho::internal::show_duration(timeout)
+            )
         });
     }
 

@@ -6,10 +6,7 @@ use std::{
 };
 
 use serde::Serialize;
-use tcpecho::{
-    Evidence, Keepalive,
-    evidence::{Route, Tried},
-};
+use tcpecho::{Errno, Evidence, Keepalive, Tried, internal::Route};
 use tcpecho_os::{
     errno,
     error_queue::{Origin, QueuedError},
@@ -126,7 +123,7 @@ impl EvidenceObject {
     pub(super) fn of(evidence: &Evidence) -> Self {
         let (route_source, route_errno) = match evidence.route {
             Some(Route::Source(ip)) => (Some(ip), None),
-            Some(Route::None(said)) => (None, errno::name(said)),
+            Some(Route::None(said)) => (None, said.name()),
             None => (None, None),
         };
         EvidenceObject {
@@ -147,7 +144,7 @@ impl EvidenceObject {
             fin_sent: evidence.fin_sent,
             peer_fin: evidence.peer_fin,
             unfinished_line: evidence.unfinished_line,
-            send_errno: evidence.send_error.and_then(errno::name),
+            send_errno: evidence.send_error.and_then(Errno::name),
             routers: evidence.routers.iter().map(RouterObject::of).collect(),
             route_source,
             route_errno,

@@ -105,7 +105,7 @@ impl Failure {
         };
         Failure {
             addr: one.error.addr,
-            errno: Some(one.error.source),
+            errno: Some(one.error.source.into()),
             ending: Some(one.ending),
             diagnosis: Some(one.diagnosis.clone()),
             attempts,

@@ -114,7 +114,7 @@ impl<'a> AttemptObject<'a> {
             addr: attempt.addr,
             ending: attempt.ending.word(),
             op: attempt.error.op,
-            errno: errno::name(attempt.error.source),
+            errno: attempt.error.source.name(),
             message: &attempt.diagnosis.seen,
             elapsed_us: micros(attempt.elapsed),
             diagnosis: Meaning::of(&attempt.diagnosis),

@@ -86,7 +86,10 @@ fn a_socket_joined_to_itself_is_no_server() {
         let (intervals, result, status) = running.ends();
         assert_eq!(status, Some(4), "{result:#}");
         assert!(count_of(&result, "refused") > 0, "{result:#}");
-        assert!(result["errors"].to_string().contains("joined the socket to itself"), "{result:#}");
+        assert!(
+            result["errors"].to_string().contains("connected the socket to itself"),
+            "{result:#}"
+        );
         let last = intervals.last().unwrap();
         assert_eq!(last["messages"], 0, "it measures itself: {last:#}");
     }

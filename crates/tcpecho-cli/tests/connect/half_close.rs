@@ -91,7 +91,7 @@ fn a_peer_that_does_not_read_is_not_success() {
     let mut client = Client::to(addr, &["--no-check", "--timeout", "1s"]);
     let writer = pours(&mut client, TOTAL);
     let ended = client.ends();
-    ended.with(4).says("gave-up").says("bytes could not be sent").says("window");
+    ended.with(4).says("timed-out").says("bytes could not be sent").says("window");
     assert!(!writer.join().unwrap());
     drop(server.join().unwrap());
 

@@ -230,7 +230,7 @@ fn a_silent_server_is_explained_as_connect_does() {
         let ended = ping_to(silent, &[&["-c", "1", "-w", "0.3"], how].concat());
         ended.with(1).shows("1 probes transmitted, 0 received, 1 lost, 100% loss");
         ended
-            .says("tcpecho: gave-up")
+            .says("tcpecho: timed-out")
             .says("no byte moved for ")
             .says("  means: probably the server's program has not accepted this connection yet ");
         let ended =
@@ -311,7 +311,7 @@ fn a_socket_joined_to_itself_is_no_answer() {
         std::net::TcpListener::bind("127.9.8.6:0").unwrap().local_addr().unwrap().to_string();
     for how in [&[][..], &["--connect"], &["--reconnect"]] {
         let ended = ping(&[&["-c", "2", "-i", "0.05", "-I", &addr, &addr], how].concat());
-        ended.with(1).shows(" 0 received, ").says("the kernel had joined");
+        ended.with(1).shows(" 0 received, ").says("the kernel had connected");
     }
 }
 

@@ -84,7 +84,7 @@ fn a_cut_path_is_given_up_and_the_outage_measured() {
     lab.two.wire.cut();
     let lost = line(&pinging, " lost: no answer within 500ms");
     assert!(lost.contains("and no acknowledgement: the way there, or the host"), "{lost}");
-    line(&pinging, "connection lost: gave-up: ");
+    line(&pinging, "connection lost: timed-out: ");
     let seen = told(&pinging, " of ours are not acknowledged; ");
     for part in ["  seen:  ", "(ETIMEDOUT); ", " bytes had come back; "] {
         assert!(seen.contains(part), "{seen}");

@@ -93,7 +93,7 @@ fn a_ring_that_may_be_made_and_not_entered_is_unavailable() {
     refused_command(command.args(["serve", "-l", "127.0.0.1:0", "--engine", "uring"]))
         .with(2)
         .says("io_uring_enter: Operation not permitted (EPERM)")
-        .says("the engine uring is unavailable here");
+        .says("the engine uring is not available on this host");
     let (mut command, _log) = tracing(&inject);
     let listed = command.args(["serve", "--engine", "list"]).output().unwrap();
     let listed = String::from_utf8(listed.stdout).unwrap();
@@ -168,7 +168,7 @@ fn an_address_of_another_host() {
         refused(&["-l", addr])
             .with(2)
             .says(&format!("bind {addr}: Cannot assign requested address (EADDRNOTAVAIL)"))
-            .says("no address of this host");
+            .says("not an address of this host");
     }
 }
 
@@ -200,7 +200,7 @@ fn unprivileged() -> Option<Command> {
 }
 
 #[test]
-fn a_privileged_port_has_three_ways_out() {
+fn a_privileged_port_has_three_solutions() {
     let start = fs::read_to_string("/proc/sys/net/ipv4/ip_unprivileged_port_start").unwrap();
     if start.trim().parse::<u16>().unwrap() < 8 {
         eprintln!("SKIP: port 7 is not privileged here");
@@ -210,7 +210,7 @@ fn a_privileged_port_has_three_ways_out() {
     refused_command(command.args(["serve", "-l", "127.0.0.1:7"]))
         .with(2)
         .says("bind 127.0.0.1:7: Permission denied (EACCES)")
-        .says("first way out: a port from")
+        .says("first solution: a port from")
         .says("CAP_NET_BIND_SERVICE")
         .says("sysctl net.ipv4.ip_unprivileged_port_start=7");
 }

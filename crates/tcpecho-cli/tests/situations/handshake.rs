@@ -141,7 +141,7 @@ pub(super) const SITUATIONS: &[Situation] = &[
         what: "the server's accept queue is full when the handshake's last packet comes",
         family: V4,
         case: "never-accepted-silent",
-        ending: "gave-up",
+        ending: "timed-out",
         status: 4,
         options: &["--timeout", "3s"],
         within: 10,

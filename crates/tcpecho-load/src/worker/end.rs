@@ -53,7 +53,7 @@ impl Worker<'_> {
         self.poll_until(driver, grace, |slot| slot.stage == Stage::Absent)?;
         for index in 0..self.slots.len() {
             if self.slots[index].stage != Stage::Absent {
-                self.ended(driver, index, Ending::GaveUp, || {
+                self.ended(driver, index, Ending::TimedOut, || {
                     "recv: no FIN came after ours".to_owned()
                 });
             }
@@ -68,14 +68,14 @@ impl Worker<'_> {
         self.ended(driver, index, Ending::ConnectTimeout, || {
             format!(
                 "connect {addr}: no answer within {}, when the run was over",
-                tcpecho::show_duration(waited)
+                tcpecho::internal::show_duration(waited)
             )
         });
     }
 
     fn note_owed(&mut self, driver: &mut impl Driver, index: usize) {
         let (addr, owed) = (self.slots[index].addr, self.slots[index].flow.owed());
-        self.ended(driver, index, Ending::GaveUp, || {
+        self.ended(driver, index, Ending::TimedOut, || {
             format!("recv {addr}: {owed} bytes had not come back when the run was over")
         });
     }

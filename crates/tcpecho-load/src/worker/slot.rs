@@ -11,7 +11,8 @@ use rustix::{
     io::Errno,
     net::{Shutdown, sockopt},
 };
-use tcpecho::{ConnectOptions, Ending, Handshake, Progress, words};
+use tcpecho::{ConnectOptions, Ending, Handshake, Progress};
+use tcpecho_os::errno::words;
 
 use super::{After, PAUSE, Phase, Rules, Worker};
 use crate::{

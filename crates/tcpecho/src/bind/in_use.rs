@@ -1,4 +1,4 @@
-//! `EADDRINUSE`: who has the port, or what remains on it.
+//! `EADDRINUSE`: which process holds the port, or which connections remain on it.
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -7,18 +7,18 @@ use tcpecho_os::holders::{Holder, holders};
 use tcpecho_os::sock_diag::{TcpSocket, tcp_sockets};
 use tcpecho_os::tcp_state::TcpState;
 
-use crate::words;
+use tcpecho_os::errno::words;
 
 /// How many sockets, and how many processes of each, are named.
 const NAMED: usize = 3;
 
-/// What was seen of the sockets that are in the way of an address.
+/// The sockets that prevent a bind to an address.
 pub(super) struct Seen {
     culprits: Result<Vec<Culprit>, Errno>,
     our_pid: u32,
 }
 
-/// A socket that is in the way.
+/// A socket that prevents the bind.
 struct Culprit {
     socket: TcpSocket,
     overlap: Overlap,
@@ -35,7 +35,7 @@ enum Overlap {
     WeTakeIpv4,
 }
 
-/// Reads who is in the way of `addr`.
+/// Reads which sockets prevent a bind to `addr`.
 pub(super) fn look(addr: SocketAddr) -> Seen {
     let culprits = tcp_sockets(addr.port()).map(|sockets| {
         let mut culprits = in_the_way(addr.ip(), &sockets);
@@ -90,12 +90,15 @@ pub(super) fn sentences(seen: &Seen, reuse_address: bool) -> Vec<String> {
     let culprits = match &seen.culprits {
         Ok(culprits) => culprits,
         Err(errno) => {
-            return vec![format!("who has the port is not known: sock_diag: {}", words(*errno))];
+            return vec![format!(
+                "the process that holds the port is not known: sock_diag: {}",
+                words(*errno)
+            )];
         }
     };
     let Some(first) = culprits.first() else {
         return vec![
-            "no socket on that port is seen any more: it was probably just closing; try again"
+            "no socket on that port exists any more: it was probably being closed; try again"
                 .into(),
         ];
     };
@@ -123,7 +126,7 @@ fn held(culprit: &Culprit, our_pid: u32) -> String {
 fn who(culprit: &Culprit, our_pid: u32) -> String {
     if culprit.holders.is_empty() {
         let uid = culprit.socket.uid;
-        return format!("a process of uid {uid} that may not be looked at from here");
+        return format!("a process of uid {uid} whose descriptors cannot be read from here");
     }
     let named = culprit.holders.iter().take(NAMED).map(|holder| {
         let us = if holder.pid == our_pid { ", this process" } else { "" };

@@ -1,4 +1,4 @@
-//! One connection attempt: a non-blocking connect(2) to one address (UNP 16.3), and what is known when it fails.
+//! One connection attempt: a non-blocking connect(2) to one address (UNP 16.3), and the evidence if it fails.
 
 use std::{
     net::{IpAddr, SocketAddr},
@@ -30,15 +30,15 @@ const ROUTER_ERRORS: usize = 16;
 /// retransmission comes after one second (RFC 6298 2.1).
 const SLOW: Duration = Duration::from_millis(500);
 
-/// What became of a connection attempt `A` so far; `F` says why it failed.
+/// The state of a connection attempt `A`; `F` says why it failed.
 #[derive(Debug)]
 #[must_use]
 pub enum Progress<A, F> {
-    /// Not decided yet: the attempt goes on.
+    /// Still in progress.
     Pending(A),
     /// Established.
     Connected(Connection),
-    /// Failed for good.
+    /// Failed.
     Failed(F),
 }
 
@@ -88,7 +88,7 @@ impl Handshake {
     /// Sends a SYN to `addr`: socket(2), bind(2) where the options ask for it, connect(2).
     ///
     /// # Errors
-    /// The failed call, with what is known of the failure.
+    /// The failed call, with the evidence.
     pub fn start(addr: SocketAddr, options: &ConnectOptions<'_>) -> Result<Self, Box<Attempt>> {
         let started = Instant::now();
         let (peer, source) = on_the_wire(addr, options.source);
@@ -143,25 +143,25 @@ impl Handshake {
         Ok(())
     }
 
-    /// The address that is connected to.
+    /// Returns the peer's address.
     #[must_use]
     pub fn peer(&self) -> SocketAddr {
         self.peer
     }
 
-    /// Whether connect(2) returned with the connection, so that there is nothing to wait for.
+    /// Returns whether connect(2) established the connection at once, so that there is nothing to wait for.
     #[must_use]
     pub fn is_established(&self) -> bool {
         self.established
     }
 
-    /// When it was started, moved by [`postpone`](Handshake::postpone).
+    /// Returns when it was started, moved by [`postpone`](Handshake::postpone).
     #[must_use]
     pub fn started(&self) -> Instant {
         self.started
     }
 
-    /// When to call [`on_ready`](Handshake::on_ready) although the descriptor is not writable.
+    /// Returns when to call [`on_ready`](Handshake::on_ready) even if the descriptor is not writable.
     #[must_use]
     pub fn deadline(&self) -> Option<Instant> {
         let slow = (self.evidence && !self.slow).then_some(SLOW);
@@ -169,12 +169,12 @@ impl Handshake {
         self.started.checked_add(first)
     }
 
-    /// Does not count `span`, during which this program did not run, as waiting.
+    /// Extends the deadline by `span`, during which this program did not run.
     pub fn postpone(&mut self, span: Duration) {
         self.started = self.started.checked_add(span).unwrap_or(self.started);
     }
 
-    /// Reads what has become of the attempt by `now`.
+    /// Returns the state of the attempt at `now`.
     pub fn on_ready(mut self, now: Instant) -> Progress<Self, Box<Attempt>> {
         match self.outcome() {
             Some(Ok(local)) => match self.set_options() {
@@ -194,14 +194,14 @@ impl Handshake {
         Progress::Pending(self)
     }
 
-    /// Gives the attempt up as timed out: the caller's limit came first.
+    /// Ends the attempt as timed out, because the caller's limit has passed.
     #[must_use]
     pub fn give_up(self, now: Instant) -> Box<Attempt> {
         let waited = now.saturating_duration_since(self.started);
         self.timed_out(waited, now)
     }
 
-    /// Gives the attempt up for another reason.
+    /// Ends the attempt because a call of the caller failed.
     #[must_use]
     pub(super) fn abandon(self, op: &'static str, errno: Errno) -> Box<Attempt> {
         let error = Error::at(op, self.peer, errno);
@@ -212,7 +212,7 @@ impl Handshake {
         let waited = now.saturating_duration_since(self.started);
         let error = Error::at("connect", self.peer, Errno::TIMEDOUT).note(format!(
             "no answer to our SYN within {}, the time allowed",
-            crate::show_duration(waited)
+            crate::duration::show_duration(waited)
         ));
         self.failed(error, Some(limit), now)
     }
@@ -239,7 +239,7 @@ impl Handshake {
         // 3.5) needs no second socket.
         Some(local.and_then(|local| {
             if local == self.peer {
-                let note = "the kernel had joined the socket to itself: nobody listens there";
+                let note = "the kernel had connected the socket to itself: nobody listens there";
                 return Err(fail(Errno::CONNREFUSED).note(note));
             }
             Ok(local)
@@ -318,15 +318,15 @@ fn known(
         evidence.ask_socket(fd);
     }
     match facts {
-        Some(facts) => facts.tell(&mut evidence, peer, Some(error.source)),
-        None => evidence.ask_host(peer, Some(error.source)),
+        Some(facts) => facts.tell(&mut evidence, peer, Some(error.source.into())),
+        None => evidence.ask_host(peer, Some(error.source.into())),
     }
     evidence
 }
 
 impl Attempt {
-    /// The attempt that says most about why there is no connection: an answer of the peer before one of a router, that
-    /// before silence, and all of them before what this host could not even send; the last among equals.
+    /// Returns the attempt that says most about why there is no connection: an answer of the peer is better than that of a
+    /// router, that is better than none, and worst is a packet that was not sent. Among equals it returns the last.
     #[must_use]
     pub fn most_informative(attempts: &[Attempt]) -> Option<&Attempt> {
         attempts.iter().max_by_key(|attempt| attempt.weight())
@@ -353,7 +353,7 @@ impl Attempt {
         Attempt::of(addr, error, elapsed, *evidence)
     }
 
-    /// What this error of an attempt at `addr` means in the light of `evidence`; its phase, time and peer are filled in.
+    /// Diagnoses `error` of an attempt to connect to `addr`; fills in the phase, the elapsed time and the peer of `evidence`.
     #[must_use]
     pub fn of(addr: SocketAddr, error: Error, elapsed: Duration, mut evidence: Evidence) -> Self {
         evidence.phase = Phase::of_call(error.op);

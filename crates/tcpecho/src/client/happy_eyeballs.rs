@@ -1,5 +1,4 @@
-//! Several connection attempts for one name (RFC 8305, "Happy Eyeballs"): what [`Race`] decides is done here, and what
-//! happens is told to it.
+//! Several connection attempts for one name (RFC 8305, "Happy Eyeballs"). [`Race`] decides; this file makes the calls.
 
 mod race;
 
@@ -14,16 +13,44 @@ use rustix::io::Errno;
 use tcpecho_os::tcp_state::TcpState;
 
 use self::race::{Action, Event, Race};
-use super::{Attempt, Call, ConnectOptions, Connection, Handshake, Progress};
-use crate::{evidence::Tried, words};
+use super::{Attempt, Call, ConnectOptions, Connection, Handshake, OpenError, Progress};
+use crate::evidence::Tried;
 
 #[cfg(test)]
 pub(super) use self::race::ATTEMPT_DELAY;
 
 /// The attempts to make one connection. Never blocks.
 ///
-/// Wait until one of [`fds`](HappyEyeballs::fds) is writable or [`deadline`](HappyEyeballs::deadline) has passed, then call
-/// [`on_ready`](HappyEyeballs::on_ready), for the first time at once.
+/// Call [`on_ready`](HappyEyeballs::on_ready) first at once, and then whenever one of [`fds`](HappyEyeballs::fds) is writable
+/// or [`deadline`](HappyEyeballs::deadline) has passed.
+///
+/// ```
+/// use std::time::Instant;
+/// use rustix::event::{PollFd, PollFlags, poll};
+/// use tcpecho::{ConnectOptions, HappyEyeballs, Progress};
+///
+/// let listener = std::net::TcpListener::bind("127.0.0.1:0")?;
+/// # let reserved = std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?;
+/// let addrs = vec![reserved, listener.local_addr()?];
+/// let options = ConnectOptions { overlap: true, ..ConnectOptions::default() };
+/// let mut attempts = HappyEyeballs::new(addrs, options);
+/// let connection = loop {
+///     match attempts.on_ready(Instant::now()) {
+///         Progress::Connected(connection) => break connection,
+///         Progress::Failed(error) => return Err(error.into()),
+///         Progress::Pending(pending) => attempts = pending,
+///     }
+///     let left = attempts.deadline().map(|at| at.saturating_duration_since(Instant::now()));
+///     let left = left.map(|left| left.try_into()).transpose()?;
+///     let mut fds: Vec<_> = attempts
+///         .fds()
+///         .map(|fd| PollFd::from_borrowed_fd(fd, PollFlags::OUT))
+///         .collect();
+///     poll(&mut fds, left.as_ref())?;
+/// };
+/// assert_eq!(connection.failed.len(), 1);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug)]
 pub struct HappyEyeballs<'a> {
     options: ConnectOptions<'a>,
@@ -38,7 +65,7 @@ pub struct HappyEyeballs<'a> {
 }
 
 impl<'a> HappyEyeballs<'a> {
-    /// Prepares attempts at all of `addrs`; [`ConnectOptions::overlap`] says whether they may overlap in time.
+    /// Prepares attempts to connect to all of `addrs`, in parallel with [`ConnectOptions::overlap`].
     #[must_use]
     pub fn new(addrs: Vec<SocketAddr>, options: ConnectOptions<'a>) -> Self {
         let race = if options.overlap { Race::overlapping() } else { Race::one_at_a_time() };
@@ -52,12 +79,12 @@ impl<'a> HappyEyeballs<'a> {
         }
     }
 
-    /// Returns the descriptors to wait for, until one of them is writable.
+    /// Returns the descriptors to poll for writability.
     pub fn fds(&self) -> impl Iterator<Item = BorrowedFd<'_>> {
         self.running.iter().map(|(_, handshake)| handshake.as_fd())
     }
 
-    /// When to call [`on_ready`](HappyEyeballs::on_ready) although no descriptor is writable.
+    /// Returns when to call [`on_ready`](HappyEyeballs::on_ready) even if no descriptor is writable.
     #[must_use]
     pub fn deadline(&self) -> Option<Instant> {
         self.running
@@ -67,16 +94,15 @@ impl<'a> HappyEyeballs<'a> {
             .min()
     }
 
-    /// Does not count `span`, during which this program did not run, as waiting.
+    /// Extends the deadlines by `span`, during which this program did not run.
     pub fn postpone(&mut self, span: Duration) {
         for (_, handshake) in &mut self.running {
             handshake.postpone(span);
         }
     }
 
-    /// Reads what has become of all attempts by `now`, and starts those that are due. The failed attempts are in the order
-    /// in which they failed.
-    pub fn on_ready(mut self, now: Instant) -> Progress<Self, Vec<Attempt>> {
+    /// Returns the state of all attempts at `now`, and starts those that are due.
+    pub fn on_ready(mut self, now: Instant) -> Progress<Self, OpenError> {
         // Of two connections in the same moment the first is kept.
         let mut winner = None;
         for (number, handshake) in std::mem::take(&mut self.running) {
@@ -101,28 +127,28 @@ impl<'a> HappyEyeballs<'a> {
                 match action {
                     Action::Start(number) => self.start(number),
                     Action::SetTimer(delay) => self.timer = now.checked_add(delay),
-                    Action::Lost => return Progress::Failed(self.failed),
+                    Action::Lost => return Progress::Failed(OpenError::of(self.failed)),
                 }
             }
         }
         Progress::Pending(self)
     }
 
-    /// Gives all attempts up as timed out: the caller's limit came first.
+    /// Ends all attempts as timed out, because the caller's limit has passed.
     #[must_use]
-    pub fn give_up(mut self, now: Instant) -> Vec<Attempt> {
+    pub fn give_up(mut self, now: Instant) -> OpenError {
         for (_, handshake) in std::mem::take(&mut self.running) {
             self.fail(*handshake.give_up(now));
         }
-        self.failed
+        OpenError::of(self.failed)
     }
 
-    /// Gives all attempts up because this call of ours failed.
-    pub(super) fn abandon(mut self, op: &'static str, errno: Errno) -> Vec<Attempt> {
+    /// Ends all attempts because a call of the caller failed.
+    pub(super) fn abandon(mut self, op: &'static str, errno: Errno) -> OpenError {
         for (_, handshake) in std::mem::take(&mut self.running) {
             self.failed.push(*handshake.abandon(op, errno));
         }
-        self.failed
+        OpenError::of(self.failed)
     }
 
     fn start(&mut self, number: usize) {
@@ -144,7 +170,7 @@ impl<'a> HappyEyeballs<'a> {
         self.tell(
             attempt.error.op,
             attempt.addr.to_string(),
-            words(attempt.error.source),
+            attempt.error.source.to_string(),
             TcpState::Close,
         );
         let tried = self.failed.iter().map(Tried::from).collect();
@@ -152,8 +178,10 @@ impl<'a> HappyEyeballs<'a> {
     }
 
     fn won(self, mut connection: Connection, now: Instant) -> Connection {
-        let result =
-            format!("SYN-ACK came after {}", crate::show_duration(connection.connect_time));
+        let result = format!(
+            "SYN-ACK came after {}",
+            crate::duration::show_duration(connection.connect_time)
+        );
         self.tell("connect", connection.peer.to_string(), result, TcpState::Established);
         let elapsed = |handshake: &Handshake| now.saturating_duration_since(handshake.started());
         let outrun = self.running.iter();
@@ -187,7 +215,7 @@ impl<'a> HappyEyeballs<'a> {
 
     fn tell(&self, op: &'static str, about: String, result: String, state: TcpState) {
         if let Some(tracer) = self.options.tracer {
-            tracer.saw(&Call { op, about, result, state: Some(state) });
+            tracer.saw(&Call { op, about, result, state: Some(state.word()) });
         }
     }
 }

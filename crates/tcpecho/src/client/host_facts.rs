@@ -1,7 +1,7 @@
-//! What this host says of a failed attempt, kept for a second.
+//! A cache of the facts about this host that explain failures, valid for a second.
 //!
-//! A prober may fail a thousand times a second, each time for the same reason, and counting the sockets towards a peer
-//! takes longer than most probes.
+//! A prober may fail a thousand times a second for the same reason, and counting the sockets to a peer takes longer than
+//! most probes.
 
 use std::{
     net::SocketAddr,
@@ -13,11 +13,19 @@ use rustix::io::Errno;
 
 use crate::Evidence;
 
-/// The host is asked again after this time.
+/// How long a cached answer is valid.
 const FRESH: Duration = Duration::from_secs(1);
 
-/// A cache of what this host says of failures: routes, sysctls, sockets towards a peer, limits. Share one between the
-/// connections of a program that may fail often.
+/// A cache of the facts about this host that explain failures: routes, sysctls, sockets to a peer, limits. Share one
+/// between connections that may fail often.
+///
+/// ```
+/// use std::sync::Arc;
+/// use tcpecho::{ConnectOptions, HostFacts};
+///
+/// let facts = Arc::new(HostFacts::default());
+/// let options = ConnectOptions { facts: Some(Arc::clone(&facts)), ..ConnectOptions::default() };
+/// ```
 #[derive(Debug, Default)]
 pub struct HostFacts(Mutex<Vec<Answer>>);
 
@@ -29,7 +37,8 @@ struct Answer {
 }
 
 impl HostFacts {
-    /// Adds to `evidence` what this host says of `errno` from a call about `peer`.
+    #[doc(hidden)]
+    /// Adds to `evidence` the facts that explain `errno` from a call on `peer`.
     pub fn tell(&self, evidence: &mut Evidence, peer: SocketAddr, errno: Option<Errno>) {
         let mut answers = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         answers.retain(|answer| answer.at.elapsed() < FRESH);

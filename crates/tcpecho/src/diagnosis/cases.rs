@@ -4,12 +4,12 @@
 //! A row is `known` where the evidence leaves nothing else; where it names several causes, or leaves others, it is a
 //! `guess`, and the advice is the experiment that tells them apart.
 
-use rustix::io::Errno;
+use crate::Errno;
 
 use super::{
     Case, Symptom,
+    facts::lacks_scope,
     icmp::Refusal::{Host, Loop, Malformed, Network, Port, Prohibited, Protocol},
-    sight::lacks_scope,
 };
 use crate::{Ending, NoAddress};
 
@@ -34,268 +34,268 @@ cases! {
     "no-such-name" ResolveFailed known |s| s.unresolved(NoAddress::NoName) =>
         "there is no such name", "check the spelling, then /etc/hosts (getent ahosts NAME)";
     "name-without-address" ResolveFailed known |s| s.unresolved(NoAddress::NoAddress) =>
-        "the name exists and has no address", "ask whoever keeps the name for an A or AAAA record";
+        "the name exists and has no address", "ask the owner of the name for an A or AAAA record";
     "other-family" ResolveFailed known |s| s.unresolved(NoAddress::OtherFamily) =>
         "the name has addresses of the other family only", "allow addresses of both families; a source address allows only its own";
     "resolver-unanswered" ResolveFailed known |s| s.unresolved(NoAddress::Unanswered) =>
-        "no name server gave an answer: none was reached, or none could tell; whether the name exists is not known",
-        "look into /etc/resolv.conf, check the network, or use the address instead of the name";
+        "no name server gave an answer: none was reached, or none had an answer; whether the name exists is not known",
+        "check /etc/resolv.conf and the network, or use the address instead of the name";
 
     // This process and this host, before any packet.
-    "no-descriptors" Limit known |s| s.failed("socket", Errno::MFILE) =>
-        "this process already has as many descriptors open as it may, {limit}",
-        "raise the limit (ulimit -n), or look what keeps them open (ls -l /proc/PID/fd)";
-    "no-descriptors-anywhere" Limit known |s| s.failed("socket", Errno::NFILE) =>
-        "this host has as many files open as it may", "raise fs.file-max, or end what keeps them open";
-    "no-memory" Limit known |s| s.is(Errno::NOBUFS) || s.is(Errno::NOMEM) =>
+    "no-descriptors" Limit known |s| s.failed("socket", Errno::EMFILE) =>
+        "this process has reached its limit of open descriptors, {limit}",
+        "raise the limit (ulimit -n), or find out what keeps them open (ls -l /proc/PID/fd)";
+    "no-descriptors-anywhere" Limit known |s| s.failed("socket", Errno::ENFILE) =>
+        "this host has reached its limit of open files", "raise fs.file-max, or end what keeps them open";
+    "no-memory" Limit known |s| s.is(Errno::ENOBUFS) || s.is(Errno::ENOMEM) =>
         "this host's kernel had no memory for it",
         "look at free memory, net.ipv4.tcp_mem, and the memory limit of this process's control group";
-    "no-such-family" NetworkUnreachable guess |s| s.failed("socket", Errno::AFNOSUPPORT) =>
+    "no-such-family" NetworkUnreachable guess |s| s.failed("socket", Errno::EAFNOSUPPORT) =>
         "this host's kernel does not have that family of addresses, or a sandbox hides it (RestrictAddressFamilies= of systemd)",
         "try it in a shell outside the sandbox; or use an address of the other family";
-    "socket-forbidden" Forbidden known |s| s.failed("socket", Errno::ACCESS) || s.failed("socket", Errno::PERM) =>
+    "socket-forbidden" Forbidden known |s| s.failed("socket", Errno::EACCES) || s.failed("socket", Errno::EPERM) =>
         "a sandbox or a security module of this host forbids the socket", "look for seccomp, SELinux or AppArmor rules";
-    "no-such-device" LocalError known |s| s.failed("setsockopt", Errno::NODEV) =>
+    "no-such-device" LocalError known |s| s.failed("setsockopt", Errno::ENODEV) =>
         "there is no such network interface in this network namespace", "ip link lists the interfaces";
-    "option-forbidden" Forbidden guess |s| s.failed("setsockopt", Errno::PERM) || s.failed("setsockopt", Errno::ACCESS) =>
+    "option-forbidden" Forbidden guess |s| s.failed("setsockopt", Errno::EPERM) || s.failed("setsockopt", Errno::EACCES) =>
         "this user may not set that option, or a sandbox or security module forbids it",
         "try it as root; if that works, the process lacks a capability (CAP_NET_RAW for an interface)";
-    "option-out-of-range" LocalError guess |s| s.failed("setsockopt", Errno::INVAL) || s.failed("setsockopt", Errno::DOM) =>
+    "option-out-of-range" LocalError guess |s| s.failed("setsockopt", Errno::EINVAL) || s.failed("setsockopt", Errno::EDOM) =>
         "the value of the option is outside what this kernel takes", "try a smaller value (man 7 tcp)";
-    "option-unknown" LocalError known |s| s.failed("setsockopt", Errno::NOPROTOOPT) =>
+    "option-unknown" LocalError known |s| s.failed("setsockopt", Errno::ENOPROTOOPT) =>
         "this kernel does not have that option", "leave it out, or use a newer kernel (uname -r)";
-    "no-such-source" NoLocalPort known |s| s.failed("bind", Errno::ADDRNOTAVAIL) =>
+    "no-such-source" NoLocalPort known |s| s.failed("bind", Errno::EADDRNOTAVAIL) =>
         "no interface of this host has the source address {source} ready for use",
         "ip address shows those that are; one marked tentative or dadfailed is not";
-    "source-ports-exhausted" NoLocalPort known |s| s.failed("bind", Errno::ADDRINUSE) && s.named().is_some_and(|addr| addr.port() == 0) =>
+    "source-ports-exhausted" NoLocalPort known |s| s.failed("bind", Errno::EADDRINUSE) && s.named().is_some_and(|addr| addr.port() == 0) =>
         "every port that the kernel may choose for the source address is in use ({ports})",
-        "ss -tan shows by whom; name no source address, or widen net.ipv4.ip_local_port_range";
-    "source-taken" NoLocalPort known |s| s.failed("bind", Errno::ADDRINUSE) =>
+        "ss -tan shows by which sockets; leave the source address out, or widen net.ipv4.ip_local_port_range";
+    "source-taken" NoLocalPort known |s| s.failed("bind", Errno::EADDRINUSE) =>
         "the source port {port} is in use on this host",
-        "ss -tanp 'sport = :{port}' shows by whom; choose another, or none and let the kernel choose";
+        "ss -tanp 'sport = :{port}' shows by which process; choose another, or none and let the kernel choose";
     "source-refused" Forbidden known |s| s.bind_forbidden() && s.named().is_some_and(|addr| addr.port() == 0) =>
-        "a sandbox or security module of this host forbids the source address", "name none, or look for the rule";
+        "a sandbox or security module of this host forbids the source address", "leave the source address out, or look for the rule";
     "source-forbidden" Forbidden guess |s| s.bind_forbidden() =>
-        "this user may not have the source port {port}, or a sandbox or security module forbids it",
+        "this user may not use the source port {port}, or a sandbox or security module forbids it",
         "choose one from net.ipv4.ip_unprivileged_port_start (1024) on, or none; if that fails too, look for the sandbox";
-    "source-lacks-interface" BadAddress known |s| s.failed("bind", Errno::INVAL) && s.named().is_some_and(lacks_scope) =>
-        "the source {source} is a link-local address, which means nothing without its interface",
+    "source-lacks-interface" BadAddress known |s| s.failed("bind", Errno::EINVAL) && s.named().is_some_and(lacks_scope) =>
+        "the source {source} is a link-local address, which needs an interface",
         "write it as {source}%INTERFACE (ip -6 address shows which has it)";
-    "source-of-no-interface" BadAddress known |s| s.failed("bind", Errno::NODEV) =>
+    "source-of-no-interface" BadAddress known |s| s.failed("bind", Errno::ENODEV) =>
         "the interface that the source address names does not exist", "ip link lists the interfaces";
-    "source-multicast" BadAddress known |s| s.failed("bind", Errno::INVAL) && s.named().is_some_and(|addr| addr.ip().is_multicast()) =>
+    "source-multicast" BadAddress known |s| s.failed("bind", Errno::EINVAL) && s.named().is_some_and(|addr| addr.ip().is_multicast()) =>
         "the source {source} is a multicast address, and TCP connects from one host's own address",
         "choose an address of this host (ip address)";
-    "joined-to-itself" Refused known |s| s.connect(Errno::CONNREFUSED) && s.joined_to_itself() =>
-        "nobody listens there, and the kernel had joined our socket to itself",
+    "joined-to-itself" Refused known |s| s.connect(Errno::ECONNREFUSED) && s.joined_to_itself() =>
+        "nobody listens there: the kernel had connected our socket to itself",
         "start the server; take its port out of net.ipv4.ip_local_port_range";
 
     // Addresses that cannot be connected to, or not from here.
-    "multicast-address" BadAddress known |s| s.connect(Errno::NETUNREACH) && s.peer_is_multicast() =>
+    "multicast-address" BadAddress known |s| s.connect(Errno::ENETUNREACH) && s.peer_is_multicast() =>
         "{host} is a multicast address, and TCP connects to one host (RFC 1122 4.2.3.10)", "use the address of one host";
-    "broadcast-address" BadAddress known |s| s.connect(Errno::NETUNREACH) && s.peer_is_broadcast() =>
+    "broadcast-address" BadAddress known |s| s.connect(Errno::ENETUNREACH) && s.peer_is_broadcast() =>
         "{host} is a broadcast address, and TCP connects to one host (RFC 1122 4.2.3.10)",
         "use the address of one host; check the netmask (ip address) if it should be one";
-    "lacks-interface" BadAddress known |s| s.connect(Errno::INVAL) && s.peer_lacks_scope() =>
-        "{host} is a link-local address, which means nothing without its interface",
+    "lacks-interface" BadAddress known |s| s.connect(Errno::EINVAL) && s.peer_lacks_scope() =>
+        "{host} is a link-local address, which needs an interface",
         "write it as {host}%INTERFACE; ip -br link lists the interfaces";
-    "no-such-interface" BadAddress known |s| (s.never_sent() || s.connect(Errno::NODEV)) && s.scope_is_unknown() =>
+    "no-such-interface" BadAddress known |s| (s.never_sent() || s.connect(Errno::ENODEV)) && s.scope_is_unknown() =>
         "the address names interface number {scope}, which does not exist", "ip link lists the interfaces and their numbers";
-    "loopback-source" BadAddress known |s| (s.connect(Errno::INVAL) || s.connect(Errno::TIMEDOUT)) && s.source_is_loopback() =>
+    "loopback-source" BadAddress known |s| (s.connect(Errno::EINVAL) || s.connect(Errno::ETIMEDOUT)) && s.source_is_loopback() =>
         "the source {source} is a loopback address, and {host} is not this host: no answer can come back to it",
         "name an address of this host that {host} can reach, or none";
-    "other-family-source" BadAddress known |s| s.connect(Errno::NETUNREACH) && s.families_differ() =>
+    "other-family-source" BadAddress known |s| s.connect(Errno::ENETUNREACH) && s.families_differ() =>
         "the source {source} is an IPv6 address, and {host} is reached over IPv4", "name an IPv4 source, or none";
     "no-ipv6" NetworkUnreachable known |s| s.never_sent() && s.has_no_ipv6() =>
         "this host has no IPv6 address: IPv6 is switched off here, or no interface is up",
         "use an IPv4 address; ip -6 address and sysctl net.ipv6.conf.all.disable_ipv6 show which it is";
-    "loopback-down" NetworkUnreachable known |s| (s.never_sent() || s.connect(Errno::TIMEDOUT)) && s.loopback_is_down() =>
+    "loopback-down" NetworkUnreachable known |s| (s.never_sent() || s.connect(Errno::ETIMEDOUT)) && s.loopback_is_down() =>
         "{host} is this host itself, and its loopback interface is down", "ip link set lo up";
-    "no-source-address" NetworkUnreachable known |s| s.connect(Errno::ADDRNOTAVAIL) && s.route_says(Errno::ADDRNOTAVAIL) =>
+    "no-source-address" NetworkUnreachable known |s| s.connect(Errno::EADDRNOTAVAIL) && s.route_says(Errno::EADDRNOTAVAIL) =>
         "this host has no address from which {host} can be reached", "ip address shows what there is; a tentative one does not count";
-    "pair-taken" NoLocalPort known |s| s.connect(Errno::ADDRNOTAVAIL) && s.evidence.local.is_some() =>
+    "pair-taken" NoLocalPort known |s| s.connect(Errno::EADDRNOTAVAIL) && s.evidence.local.is_some() =>
         "the source port already has a connection to {peer}, perhaps in TIME_WAIT",
         "choose another source port, or none and let the kernel choose";
-    "ports-exhausted" NoLocalPort known |s| s.connect(Errno::ADDRNOTAVAIL) && s.ports_are_used_up() =>
+    "ports-exhausted" NoLocalPort known |s| s.connect(Errno::EADDRNOTAVAIL) && s.ports_are_used_up() =>
         "no local port is left towards {peer} ({ports})",
         "reuse connections; let the server close first, which then keeps TIME_WAIT; or set net.ipv4.tcp_tw_reuse=1, widen \
          net.ipv4.ip_local_port_range, or use another source or destination address";
-    "no-free-port" NoLocalPort guess |s| s.connect(Errno::ADDRNOTAVAIL) =>
+    "no-free-port" NoLocalPort guess |s| s.connect(Errno::EADDRNOTAVAIL) =>
         "no local port is free towards {peer} ({ports}): the others are reserved, or held by listeners and bound sockets",
         "ss -tan shows the sockets, net.ipv4.ip_local_reserved_ports what is reserved";
-    "no-route" NetworkUnreachable known |s| s.connect(Errno::NETUNREACH) && s.route_says(Errno::NETUNREACH) =>
+    "no-route" NetworkUnreachable known |s| s.connect(Errno::ENETUNREACH) && s.route_says(Errno::ENETUNREACH) =>
         "this host has no route to {host}; nothing was sent", "check the link and the default route (ip route get {host})";
-    "unreachable-route" HostUnreachable known |s| s.connect(Errno::HOSTUNREACH) && s.route_says(Errno::HOSTUNREACH) =>
+    "unreachable-route" HostUnreachable known |s| s.connect(Errno::EHOSTUNREACH) && s.route_says(Errno::EHOSTUNREACH) =>
         "a route of this host says that {host} is unreachable; nothing was sent", "look at it (ip route get {host})";
-    "prohibit-route" Forbidden known |s| s.connect(Errno::ACCESS) && s.route_says(Errno::ACCESS) =>
+    "prohibit-route" Forbidden known |s| s.connect(Errno::EACCES) && s.route_says(Errno::EACCES) =>
         "a prohibit route or rule of this host forbids {host}; nothing was sent", "look at it (ip route get {host}, ip rule)";
-    "blackhole-route" Forbidden known |s| s.connect(Errno::INVAL) && s.route_says(Errno::INVAL) && !s.peer_is_multicast() =>
+    "blackhole-route" Forbidden known |s| s.connect(Errno::EINVAL) && s.route_says(Errno::EINVAL) && !s.peer_is_multicast() =>
         "a blackhole route or rule of this host drops what goes to {host}; nothing was sent", "look at it (ip route show, ip rule)";
-    "interface-down" NetworkUnreachable guess |s| s.is(Errno::NETDOWN) =>
+    "interface-down" NetworkUnreachable guess |s| s.is(Errno::ENETDOWN) =>
         "the interface towards {host} is down", "ip -br link shows it; ip route get {host} names it";
-    "interface-gone" LocalError guess |s| s.connect(Errno::NODEV) =>
+    "interface-gone" LocalError guess |s| s.connect(Errno::ENODEV) =>
         "the interface that the connection was to use is gone", "ip link lists the interfaces";
-    "interrupted" Interrupted known |s| s.connect(Errno::INTR) =>
+    "interrupted" Interrupted known |s| s.connect(Errno::EINTR) =>
         "the wait was interrupted before an answer came", "wait longer, or look at the server meanwhile";
 
     // What routers and firewalls say, during the handshake or later.
     "neighbour-silent" HostUnreachable guess |s| s.refused_here() && s.refused(Host) =>
-        "nobody on the link answers for the next hop (ARP, neighbour discovery), be it {host} itself or the router towards it",
-        "ip route get {host} names the next hop, and ip neigh shows it as FAILED; if it is not there, a firewall of this host rejects";
+        "nobody on the link answers for the next hop (ARP, neighbour discovery), which is {host} itself or the router towards it",
+        "ip route get {host} names the next hop, and ip neigh shows it as FAILED; if it is not there, a firewall of this host rejects the packets";
     "own-firewall" Forbidden known |s| s.refused_here() =>
         "this host's own firewall rejects it: {icmp}", "look at its output rules (nft list ruleset)";
     "prohibited" Forbidden known |s| s.refused(Prohibited) =>
-        "a rule at {router} rejects it (a firewall, or a prohibit route): {icmp}", "ask whoever runs {router} to let it through";
+        "a rule at {router} rejects it (a firewall, or a prohibit route): {icmp}", "ask the operator of {router} to allow it";
     "port-rejected" Refused known |s| s.refused(Port) =>
         "a firewall at {router} rejects that port: {icmp}; TCP itself would answer with RST",
         "look at the firewall of {router}";
     "no-tcp" HostUnreachable known |s| s.refused(Protocol) =>
-        "{router} says that TCP is not spoken there: {icmp}", "check the address; a firewall may say so too";
+        "{router} says that TCP is not accepted there: {icmp}", "check the address; a firewall may say so too";
     "network-unreachable" NetworkUnreachable known |s| s.refused(Network) =>
-        "{router} says that it has no way to that network: {icmp}",
+        "{router} says that it has no route to that network: {icmp}",
         "check the address; then the routes of {router} (traceroute {host})";
     "host-unreachable" HostUnreachable known |s| s.refused(Host) =>
         "{router} says that it cannot reach the host: {icmp}",
         "check that the host is up and its link works; a firewall may say so too";
     "routing-loop" HostUnreachable guess |s| s.refused(Loop) =>
-        "packets go round in circles (a routing loop), or further than their TTL: {icmp} from {router}",
+        "packets go in circles (a routing loop), or their TTL is too small: {icmp} from {router}",
         "traceroute {host}: a loop shows the same routers again and again";
     "malformed" HostUnreachable known |s| s.refused(Malformed) =>
         "{router} does not accept our packets: {icmp}", "look for a broken device on the way (traceroute {host})";
-    "own-rule" Forbidden known |s| s.is(Errno::PERM) =>
+    "own-rule" Forbidden known |s| s.is(Errno::EPERM) =>
         "a rule of this host refused the call, not a packet: a control group's program, a sandbox or a security module",
-        "look what confines this process, and at this host's firewall (nft list ruleset)";
-    "refused-by-rule" Forbidden guess |s| s.connect(Errno::ACCESS) =>
+        "find out what confines this process, and at this host's firewall (nft list ruleset)";
+    "refused-by-rule" Forbidden guess |s| s.connect(Errno::EACCES) =>
         "a sandbox or security module of this host forbids the connection (Landlock, SELinux), or a router rejects it by rule",
         "try it in a shell outside the sandbox; if it fails there too, look for the rule on the way (traceroute {host})";
 
     // The handshake.
-    "nobody-listens-here" Refused known |s| s.connect(Errno::CONNREFUSED) && s.peer_is_here() && s.listens(false) =>
+    "nobody-listens-here" Refused known |s| s.connect(Errno::ECONNREFUSED) && s.peer_is_here() && s.listens(false) =>
         "nobody listens on that port of this host", "start the server, or check its address and port (ss -ltn)";
-    "rejected-here" Refused guess |s| s.connect(Errno::CONNREFUSED) && s.peer_is_here() && s.listens(true) =>
+    "rejected-here" Refused guess |s| s.connect(Errno::ECONNREFUSED) && s.peer_is_here() && s.listens(true) =>
         "a firewall of this host answers with RST: a socket does listen there",
         "nft list ruleset shows its rules; try again, in case the server has only just started";
-    "nobody-listens" Refused guess |s| s.connect(Errno::CONNREFUSED) =>
+    "nobody-listens" Refused guess |s| s.connect(Errno::ECONNREFUSED) =>
         "nobody listens on that port: RST answered the SYN; a firewall can answer so in the host's name",
         "on the server, ss -ltn shows whether it listens on that address; if it does, look for the firewall";
-    "own-firewall-drops" ConnectTimeout guess |s| s.connect(Errno::TIMEDOUT) && s.evidence.own_drops.is_some_and(|n| n > 0) =>
-        "this host's own firewall drops it: {drops} retransmissions could not even leave this host",
+    "own-firewall-drops" ConnectTimeout guess |s| s.connect(Errno::ETIMEDOUT) && s.evidence.own_drops.is_some_and(|n| n > 0) =>
+        "this host's own firewall drops it: {drops} retransmissions did not leave this host",
         "look at its output rules (nft list ruleset)";
-    "no-answer" ConnectTimeout guess |s| s.connect(Errno::TIMEDOUT) =>
+    "no-answer" ConnectTimeout guess |s| s.connect(Errno::ETIMEDOUT) =>
         "a firewall drops the SYN silently, the host is down, its accept queue is full, or its answer is lost on the way back",
         "try another port of that host, and another host beyond the same link. If only the port is silent: a firewall, or the \
          queue (ss -ltn on the server). If the host is: ping it. tcpdump on the server shows whether the SYN comes and is answered";
-    "reset-in-handshake" Reset known |s| s.connect(Errno::CONNRESET) =>
-        "RST came right after the handshake", "look whether the server refuses this host, or a firewall does";
+    "reset-in-handshake" Reset known |s| s.connect(Errno::ECONNRESET) =>
+        "RST came right after the handshake", "check whether the server refuses this host, or a firewall does";
 
     // An established connection. Which router it was, and what exactly it said, Linux tells of handshakes only.
     "route-lost" NetworkUnreachable known |s| (s.unreachable() || s.unanswered() && s.unacknowledged()) && s.has_no_route() =>
         "this host has lost its route to {host}", "check the link and the default route (ip route get {host})";
-    "rejected-port" HostUnreachable guess |s| s.broke(Errno::CONNREFUSED) =>
+    "rejected-port" HostUnreachable guess |s| s.broke(Errno::ECONNREFUSED) =>
         "a firewall on the way has begun to reject the connection (ICMP port unreachable; TCP itself would send RST)",
         "look for the firewall (traceroute {host})";
     "turned-back-network" NetworkUnreachable guess |s| s.turned_back(Ending::NetworkUnreachable) =>
-        "a router on the way has lost its route to that network and turns our packets back", "look at the way (traceroute {host})";
+        "a router on the way has lost its route to that network and rejects our packets", "check the path (traceroute {host})";
     "turned-back-by-rule" Forbidden guess |s| s.turned_back(Ending::Forbidden) =>
         "a firewall on the way has begun to reject the connection by rule", "look for the firewall (traceroute {host})";
     "turned-back" HostUnreachable guess |s| s.turned_back(Ending::HostUnreachable) =>
-        "a router or firewall turns our packets back, or nobody on the link answers for the next hop any more",
+        "a router or firewall rejects our packets, or nobody on the link answers for the next hop any more",
         "ping {host}: if it answers, look for a firewall that has changed (traceroute {host}); ip neigh shows the next hop";
     "fin-then-rst" ClosedEarly known |s| s.end_of_file() && s.reset_after_fin() =>
         "the peer's FIN came, and RST for what we sent afterwards: it has closed the connection and reads no more",
-        "look why it closed or ended: its log, a crash, a shutdown";
+        "find out why it closed or ended: its log, a crash, a shutdown";
     "closed-while-idle" ClosedEarly known |s| s.end_of_file() && s.nothing_owed() && !s.unacknowledged() =>
-        "the peer's FIN came while nothing was owed: it closed, exited, or ended its sending direction",
-        "look why: a shutdown, a restart, a crash, an idle or connection limit";
+        "the peer's FIN came while nothing was outstanding: it closed, exited, or ended its sending direction",
+        "find out why: a shutdown, a restart, a crash, an idle or connection limit";
     "closed-early" ClosedEarly known |s| s.end_of_file() =>
-        "the peer's FIN came before the conversation was over: it sends no more; it closed, exited, or ended its sending direction",
-        "look why: its log, a crash, a shutdown, an idle or connection limit";
-    "never-accepted" Reset guess |s| s.broke(Errno::CONNRESET) && s.never_taken_in() && s.tcp(|tcp| tcp.total_retrans > 0) =>
-        "the server's accept queue was full: the handshake seemed done, no byte was taken, and then its kernel gave it up",
+        "the peer's FIN came before the exchange was complete: it sends no more; it closed, exited, or ended its sending direction",
+        "find out why: its log, a crash, a shutdown, an idle or connection limit";
+    "never-accepted" Reset guess |s| s.broke(Errno::ECONNRESET) && s.never_taken_in() && s.tcp(|tcp| tcp.total_retrans > 0) =>
+        "the server's accept queue was full: the handshake seemed complete, no byte was accepted, and then its kernel dropped the connection",
         "look at the queue of the server (ss -ltn: Recv-Q above Send-Q) and why its program does not accept";
-    "reset-at-once" Reset guess |s| s.broke(Errno::CONNRESET) && s.evidence.written == 0 && s.evidence.received == 0 =>
-        "the server does not want this connection: it was reset before a byte had moved",
+    "reset-at-once" Reset guess |s| s.broke(Errno::ECONNRESET) && s.evidence.written == 0 && s.evidence.received == 0 =>
+        "the server rejects this connection: it was reset before any byte was sent or received",
         "look at the server's log and limits (net.ipv4.tcp_abort_on_overflow), or for a firewall that resets";
-    "connection-unknown" Reset guess |s| s.broke(Errno::CONNRESET) && s.unacknowledged() =>
+    "connection-unknown" Reset guess |s| s.broke(Errno::ECONNRESET) && s.unacknowledged() =>
         "the peer does not know the connection any more, as what we sent was answered with RST: its host has rebooted, \
-         or a NAT or firewall forgot us; else its process closed with that unread",
-        "look how long the server's host is up, and for idle limits on the way; keepalive holds such entries";
-    "reset-by-process" Reset guess |s| s.broke(Errno::CONNRESET) =>
-        "the peer's process was killed or closed with bytes unread, or wanted the reset (SO_LINGER); a middlebox can send RST too",
-        "look into the server's log; tcpdump on the server shows whether it sent the RST";
-    "broken-pipe" BrokenPipe known |s| s.broke(Errno::PIPE) =>
+         or a NAT or firewall forgot the connection; or its process closed without reading it",
+        "check how long the server's host has been up, and for idle limits on the way; keepalive probes refresh such entries";
+    "reset-by-process" Reset guess |s| s.broke(Errno::ECONNRESET) =>
+        "the peer's process was killed or closed with bytes unread, or reset it on purpose (SO_LINGER); a middlebox can send RST too",
+        "look at the server's log; tcpdump on the server shows whether it sent the RST";
+    "broken-pipe" BrokenPipe known |s| s.broke(Errno::EPIPE) =>
         "wrote after the connection had ended: by a reset, by a timeout, or by our own FIN",
         "look for the first failure before this one, here and in the server's log";
-    "never-accepted-silent" GaveUp guess |s| s.unanswered() && s.never_taken_in() && s.tcp(|tcp| tcp.segs_in > Some(1)) =>
-        "the server's accept queue is full: the handshake seems done here, yet its kernel repeats the SYN-ACK and takes no byte",
+    "never-accepted-silent" TimedOut guess |s| s.unanswered() && s.never_taken_in() && s.tcp(|tcp| tcp.segs_in > Some(1)) =>
+        "the server's accept queue is full: the handshake seems complete here, yet its kernel repeats the SYN-ACK and accepts no byte",
         "look at the queue of the server (ss -ltn: Recv-Q above Send-Q) and why its program does not accept";
-    "does-not-close" GaveUp guess |s| s.silence() && s.fin_acknowledged() && s.everything_came_back() && s.tcp(|tcp| tcp.probes == 0) =>
+    "does-not-close" TimedOut guess |s| s.silence() && s.fin_acknowledged() && s.everything_came_back() && s.tcp(|tcp| tcp.probes == 0) =>
         "the peer's program does not close the connection: every byte came back, and its kernel has acknowledged our FIN",
-        "look what it waits for; on the server, ss -tnp shows the connection in CLOSE_WAIT and the process that holds it";
-    "still-open" GaveUp guess |s| s.silence() && s.fin_acknowledged() && !s.evidence.echo && s.tcp(|tcp| tcp.probes == 0) =>
+        "find out what it waits for; on the server, ss -tnp shows the connection in CLOSE_WAIT and the process that holds it";
+    "still-open" TimedOut guess |s| s.silence() && s.fin_acknowledged() && !s.evidence.echo && s.tcp(|tcp| tcp.probes == 0) =>
         "the peer's program is still at work, hangs, or does not close: its kernel has acknowledged everything and our FIN",
         "wait longer; on the server, ss -tnp shows the process and what it has not read (Recv-Q) or sent (Send-Q)";
-    "silent-after-fin" ClosedEarly guess |s| s.broke(Errno::TIMEDOUT) && s.evidence.peer_fin && !s.unacknowledged() =>
+    "silent-after-fin" ClosedEarly guess |s| s.broke(Errno::ETIMEDOUT) && s.evidence.peer_fin && !s.unacknowledged() =>
         "the peer's host is down, the path is cut, or a NAT or firewall has forgotten the connection: the peer had ended its \
          direction, and keepalive probes were not answered afterwards",
-        "all that was sent was acknowledged; connect again for the rest. Where nothing is to be sent, < /dev/null ends the input";
-    "keepalive-lost" KeepaliveLost guess |s| s.broke(Errno::TIMEDOUT) && !s.unacknowledged() =>
+        "all that was sent was acknowledged; connect again for the rest. If nothing is to be sent, < /dev/null ends the input";
+    "keepalive-timeout" KeepaliveTimeout guess |s| s.broke(Errno::ETIMEDOUT) && !s.unacknowledged() =>
         "the idle peer's host is down, the path is cut, or a NAT or firewall has forgotten the connection: keepalive probes are not answered",
-        "connect again: if that works, look how long the server's host is up, and for an idle limit on the way (then probe more often)";
-    "window-closed" GaveUp known |s| s.unanswered() && s.window_is_closed() && s.tcp(|tcp| tcp.probes == 0) =>
+        "connect again: if that works, check how long the server's host has been up, and for an idle limit on the way (then probe more often)";
+    "window-closed" TimedOut known |s| s.unanswered() && s.window_is_closed() && s.tcp(|tcp| tcp.probes == 0) =>
         "the peer's program does not read: its kernel has no room for what we send, and said so {acknowledged} ago",
-        "look what the server's program is doing; its kernel holds our bytes (ss -tn: Recv-Q)";
-    "window-closed-silent" GaveUp guess |s| s.unanswered() && s.window_is_closed() =>
+        "find out what the server's program is doing; its kernel holds our bytes (ss -tn: Recv-Q)";
+    "window-closed-silent" TimedOut guess |s| s.unanswered() && s.window_is_closed() =>
         "the peer's program did not read, and now its host is down or the path is cut: window probes are not answered",
         "ping {host}: if it answers, connect again, as a NAT or firewall may have forgotten this connection";
-    "large-packets-lost" GaveUp guess |s| s.retransmits_in_vain() && s.large_ones_are_lost() && !s.peer_is_here() =>
+    "large-packets-lost" TimedOut guess |s| s.retransmits_in_vain() && s.large_ones_are_lost() && !s.peer_is_here() =>
         "large packets are lost on the way while small ones pass (a path MTU black hole): what was acknowledged was small, \
          what is outstanding is full-sized",
         "compare ping {host} with {large}: if only the large one fails, try a smaller MTU or net.ipv4.tcp_mtu_probing=1, and \
          look for a firewall that drops ICMP; if both fail, the path is cut";
-    "path-cut" GaveUp guess |s| s.unanswered() && s.retransmits_in_vain() =>
+    "path-cut" TimedOut guess |s| s.unanswered() && s.retransmits_in_vain() =>
         "the peer's host is down, the path is cut, or a NAT or firewall has forgotten the connection: nothing that we send is acknowledged any more",
         "connect again: if that works, it was forgotten, or the host has restarted; if not, ping {host} and {large} show whether \
          it answers at all, and to large packets";
-    "probes-unanswered" GaveUp guess |s| s.silence() && !s.unacknowledged() && s.tcp(|tcp| tcp.probes > 0) =>
+    "probes-unanswered" TimedOut guess |s| s.silence() && !s.unacknowledged() && s.tcp(|tcp| tcp.probes > 0) =>
         "the peer's host is down, the path is cut, or a NAT or firewall has forgotten the connection: all was acknowledged, and \
          then keepalive probes were not answered",
-        "connect again: if that works, look how long the server's host is up, and for an idle limit on the way";
-    "answer-lost" GaveUp guess |s| s.silence() && !s.unacknowledged() && !s.nothing_owed() && s.tcp(|tcp| tcp.rcv_ooopack > Some(0)) =>
-        "a part of the answer is lost on its way back: later segments came out of order, and the one before them does not come",
+        "connect again: if that works, check how long the server's host has been up, and for an idle limit on the way";
+    "answer-lost" TimedOut guess |s| s.silence() && !s.unacknowledged() && !s.nothing_owed() && s.tcp(|tcp| tcp.rcv_ooopack > Some(0)) =>
+        "a part of the answer is lost on its way back: later segments arrived, and the one before them is missing",
         "on the server, ss -tni shows it retransmitting (Send-Q, retrans); from the server, {large} towards this host shows \
          whether large packets pass";
-    "waits-for-newline" GaveUp guess |s| s.silence() && !s.unacknowledged() && !s.evidence.fin_sent && s.evidence.unfinished_line =>
+    "waits-for-newline" TimedOut guess |s| s.silence() && !s.unacknowledged() && !s.evidence.fin_sent && s.evidence.unfinished_line =>
         "the server waits for the end of the line: what has not come back contains no newline",
         "send a newline; if nothing comes then either, its program hangs, is stopped, or has not accepted this connection yet";
-    "not-served" GaveUp guess |s| s.silence() && !s.unacknowledged() && s.evidence.received == 0 =>
-        "the server's program has not accepted this connection yet (it serves another client first), hangs, is stopped, or is no \
-         echo server: its kernel has acknowledged everything, and not a byte came",
+    "not-served" TimedOut guess |s| s.silence() && !s.unacknowledged() && s.evidence.received == 0 =>
+        "the server's program has not accepted this connection yet (it serves another client first), hangs, is stopped, or is not \
+         an echo server: its kernel has acknowledged everything, and no byte came back",
         "on the server, ss -tnp shows the connection: without a process it is not accepted; Recv-Q above 0 is what the program \
          has not read; Send-Q above 0 is an answer that is lost on its way";
-    "server-hangs" GaveUp guess |s| s.silence() && !s.unacknowledged() =>
-        "the server's program hangs, is stopped, is no echo server, or its answer is lost on the way back: its kernel has \
+    "server-hangs" TimedOut guess |s| s.silence() && !s.unacknowledged() =>
+        "the server's program hangs, is stopped, is not an echo server, or its answer is lost on the way back: its kernel has \
          acknowledged everything",
         "on the server, ss -tnp shows the connection: Recv-Q above 0 is what the program has not read; Send-Q above 0 is an \
          answer that is lost on its way";
-    "not-acknowledged-yet" GaveUp guess |s| s.silence() && s.unacknowledged() =>
+    "not-acknowledged-yet" TimedOut guess |s| s.silence() && s.unacknowledged() =>
         "the time allowed was too short to tell: what was sent is not acknowledged yet, and was not sent again",
         "allow more time than the retransmission timeout";
     "host-unreachable-unexplained" HostUnreachable guess |s| s.connect_ended(Ending::HostUnreachable) =>
         "a router, or this host's neighbour table, said that {host} cannot be reached; which of them was not seen",
         "ip route get {host} names the next hop, ip neigh its state; else traceroute {host}";
     "network-unreachable-unexplained" NetworkUnreachable guess |s| s.connect_ended(Ending::NetworkUnreachable) =>
-        "a router said that it has no way to {host}, or a route of this host has just come back; which of them was not seen",
+        "a router said that it has no route to {host}, or a route of this host has just come back; which of them was not seen",
         "try again; then ip route get {host}, and traceroute {host}";
     "local-error" LocalError guess |s| s.ending() == Ending::LocalError =>
-        "something on this host: a sandbox, a security module or its kernel gave an errno that says nothing of the peer",
+        "something on this host: a sandbox, a security module or its kernel gave an errno that says nothing about the peer",
         "strace -f shows the call; compare with a shell outside the sandbox";
 
     // What came back.
     "no-echo" Mismatch guess |s| matches!(s.symptom, Symptom::Different { offset: 0, .. }) =>
-        "it is no echo server: what came back differs from the first byte on",
+        "it is not an echo server: what came back differs from the first byte on",
         "check the address and the port: what answers there is not an echo server";
     "altered" Mismatch known |s| matches!(s.symptom, Symptom::Different { .. }) =>
-        "a byte came back changed, missing, doubled or foreign: by the server or by something on the way",
+        "a byte came back changed, missing, duplicated or extra: by the server or by something on the way",
         "probe another echo server: if that is right, this one changes bytes; if not, something on the way does";
 }

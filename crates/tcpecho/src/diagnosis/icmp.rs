@@ -2,7 +2,7 @@
 
 use tcpecho_os::error_queue::{Origin, QueuedError};
 
-/// What an ICMP error comes to.
+/// The meaning of an ICMP error.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Refusal {
     Network,
@@ -59,7 +59,7 @@ fn row(error: &QueuedError) -> Option<&'static Row> {
     table.iter().find(|row| (row.0, row.1) == (error.kind, error.code))
 }
 
-/// What it comes to, if it is a refusal.
+/// Returns its meaning, if it is a refusal.
 pub(super) fn refusal(error: &QueuedError) -> Option<Refusal> {
     row(error).map(|row| row.3)
 }

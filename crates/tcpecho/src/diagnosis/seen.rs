@@ -2,35 +2,35 @@
 
 use std::time::Duration;
 
-use rustix::io::Errno;
+use crate::Errno;
 use tcpecho_os::tcp_state::TcpState;
 
-use super::{Symptom, icmp, sight::Sight};
-use crate::{Error, Evidence, show_duration};
+use super::{Symptom, facts::Facts, icmp};
+use crate::{Error, Evidence, duration::show_duration};
 
 /// The sentence, without its full stop.
-pub(super) fn seen(sight: &Sight<'_>) -> String {
-    let mut parts = vec![first(sight)];
-    if sight.established() {
-        debts(sight.evidence, &mut parts);
-        under_way(sight, &mut parts);
+pub(super) fn seen(facts: &Facts<'_>) -> String {
+    let mut parts = vec![first(facts)];
+    if facts.established() {
+        debts(facts.evidence, &mut parts);
+        under_way(facts, &mut parts);
     } else {
-        handshake(sight, &mut parts);
+        handshake(facts, &mut parts);
     }
-    if let Some(router) = sight.router() {
-        let from = router.offender.map_or_else(|| "somebody".into(), |ip| ip.to_string());
+    if let Some(router) = facts.router() {
+        let from = router.offender.map_or_else(|| "an unknown address".into(), |ip| ip.to_string());
         parts.push(format!("{} came from {from}", icmp::name(router)));
     }
     parts.join("; ")
 }
 
-fn first(sight: &Sight<'_>) -> String {
-    let peer = sight.evidence.peer.map_or(String::new(), |peer| format!(" {peer}"));
-    match sight.symptom {
-        Symptom::Error(error) if sight.established() => error.to_string(),
+fn first(facts: &Facts<'_>) -> String {
+    let peer = facts.evidence.peer.map_or(String::new(), |peer| format!(" {peer}"));
+    match facts.symptom {
+        Symptom::Error(error) if facts.established() => error.to_string(),
         Symptom::Error(error) => {
             let call = Error { notes: Vec::new(), ..error.clone() };
-            let after = format!("{call} after {}", show_duration(sight.evidence.elapsed));
+            let after = format!("{call} after {}", show_duration(facts.evidence.elapsed));
             error.notes.iter().fold(after, |text, note| format!("{text}; {note}"))
         }
         Symptom::EndOfFile => format!("recv{peer}: end of file"),
@@ -42,10 +42,10 @@ fn first(sight: &Sight<'_>) -> String {
     }
 }
 
-/// How often we knocked, and how long the kernel would have.
-fn handshake(sight: &Sight<'_>, parts: &mut Vec<String>) {
-    let evidence = sight.evidence;
-    if !sight.connect(Errno::TIMEDOUT) {
+/// The number of SYNs, and how long the kernel would have retried.
+fn handshake(facts: &Facts<'_>, parts: &mut Vec<String>) {
+    let evidence = facts.evidence;
+    if !facts.connect(Errno::ETIMEDOUT) {
         return;
     }
     if let Some(tcp) = evidence.tcp {
@@ -60,7 +60,7 @@ fn handshake(sight: &Sight<'_>, parts: &mut Vec<String>) {
     }
 }
 
-/// What was still owed, from either side.
+/// What was outstanding in both directions.
 fn debts(evidence: &Evidence, parts: &mut Vec<String>) {
     let Evidence { written, returned, unsent, echo, .. } = evidence;
     if *echo {
@@ -75,17 +75,17 @@ fn debts(evidence: &Evidence, parts: &mut Vec<String>) {
 }
 
 /// What the kernel still had under way.
-fn under_way(sight: &Sight<'_>, parts: &mut Vec<String>) {
-    let evidence = sight.evidence;
-    if matches!(sight.symptom, Symptom::Different { .. }) {
+fn under_way(facts: &Facts<'_>, parts: &mut Vec<String>) {
+    let evidence = facts.evidence;
+    if matches!(facts.symptom, Symptom::Different { .. }) {
         return;
     }
-    if sight.end_of_file() && sight.reset_after_fin() {
+    if facts.end_of_file() && facts.reset_after_fin() {
         parts.push("RST came after the FIN".into());
     }
     parts.extend(unacknowledged(evidence));
     // An end of file says the rest.
-    if sight.end_of_file() {
+    if facts.end_of_file() {
         return;
     }
     let Some(tcp) = evidence.tcp else { return };
@@ -95,24 +95,24 @@ fn under_way(sight: &Sight<'_>, parts: &mut Vec<String>) {
             count => format!("{count} retransmissions"),
         });
     }
-    if sight.unanswered() && tcp.snd_wnd == Some(0) {
+    if facts.unanswered() && tcp.snd_wnd == Some(0) {
         parts.push("the peer's window is closed".into());
     }
-    parts.extend(probes(sight, tcp.probes));
-    if sight.unanswered() && tcp.state != TcpState::Close {
+    parts.extend(probes(facts, tcp.probes));
+    if facts.unanswered() && tcp.state != TcpState::Close {
         parts.push(format!("state {}", tcp.state));
     }
     let rto = Duration::from_micros(tcp.rto_us.into());
     let wait = evidence.kernel.data_wait(rto, evidence.user_timeout);
-    if let (Symptom::Silence(_), true, Some(wait)) = (sight.symptom, sight.unacknowledged(), wait) {
+    if let (Symptom::Silence(_), true, Some(wait)) = (facts.symptom, facts.unacknowledged(), wait) {
         parts.push(format!("the kernel would have waited {}", round(wait)));
     }
 }
 
 /// Probes without an answer: of the window where it is closed, of the connection where nothing is under way.
-fn probes(sight: &Sight<'_>, count: u8) -> Option<String> {
-    let kind = match (sight.window_is_closed(), sight.unacknowledged()) {
-        _ if count == 0 || !sight.unanswered() => return None,
+fn probes(facts: &Facts<'_>, count: u8) -> Option<String> {
+    let kind = match (facts.window_is_closed(), facts.unacknowledged()) {
+        _ if count == 0 || !facts.unanswered() => return None,
         (true, _) => "window",
         (false, false) => "keepalive",
         (false, true) => return None,
@@ -132,7 +132,7 @@ fn unacknowledged(evidence: &Evidence) -> Option<String> {
     }
 }
 
-/// As exact as such a time is.
+/// Rounds to the precision of such a time.
 fn round(span: Duration) -> String {
     match span.as_secs() {
         0..10 => format!("{:.1} s", span.as_secs_f64()),

@@ -2,7 +2,7 @@
 
 use std::{collections::HashSet, net::IpAddr, time::Duration};
 
-use rustix::io::Errno;
+use crate::Errno;
 use tcpecho_os::{
     error_queue::{Origin, QueuedError},
     tcp_info::TcpInfo,
@@ -51,7 +51,8 @@ fn routed(errno: Errno) -> Evidence {
 fn icmp(kind: u8, code: u8, errno: Errno, from: &str) -> (Symptom, Evidence) {
     let offender: IpAddr = from.parse().unwrap();
     let origin = if offender.is_ipv4() { Origin::Icmp } else { Origin::Icmp6 };
-    let error = QueuedError { errno, origin, kind, code, info: 0, offender: Some(offender) };
+    let error =
+        QueuedError { errno: errno.into(), origin, kind, code, info: 0, offender: Some(offender) };
     let evidence = Evidence { routers: vec![error], ..evidence(Phase::Connect) };
     (failed("connect", errno), evidence)
 }
@@ -99,115 +100,116 @@ fn example(word: &str) -> (Symptom, Evidence) {
         "resolver-unanswered" => (unresolved(NoAddress::Unanswered), evidence(Phase::Resolve)),
         "no-descriptors" => {
             let limited = Evidence { descriptor_limit: Some(4), ..evidence(Phase::Socket) };
-            (failed("socket", Errno::MFILE), limited)
+            (failed("socket", Errno::EMFILE), limited)
         }
-        "no-descriptors-anywhere" => (failed("socket", Errno::NFILE), evidence(Phase::Socket)),
-        "no-memory" => (failed("socket", Errno::NOBUFS), evidence(Phase::Socket)),
-        "no-such-family" => (failed("socket", Errno::AFNOSUPPORT), evidence(Phase::Socket)),
-        "socket-forbidden" => (failed("socket", Errno::ACCESS), evidence(Phase::Socket)),
-        "no-such-device" => (failed("setsockopt", Errno::NODEV), evidence(Phase::Socket)),
-        "option-forbidden" => (failed("setsockopt", Errno::PERM), evidence(Phase::Socket)),
-        "option-out-of-range" => (failed("setsockopt", Errno::INVAL), evidence(Phase::Socket)),
-        "option-unknown" => (failed("setsockopt", Errno::NOPROTOOPT), evidence(Phase::Socket)),
-        "no-such-source" => bind("192.0.2.9:0", Errno::ADDRNOTAVAIL),
-        "source-ports-exhausted" => bind("192.0.2.10:0", Errno::ADDRINUSE),
-        "source-taken" => bind("192.0.2.10:99", Errno::ADDRINUSE),
-        "source-refused" => bind("192.0.2.10:0", Errno::PERM),
-        "source-forbidden" => bind("192.0.2.10:99", Errno::ACCESS),
-        "source-lacks-interface" => bind("[fe80::1]:0", Errno::INVAL),
-        "source-of-no-interface" => bind("[fe80::1%9]:0", Errno::NODEV),
-        "source-multicast" => bind("[ff02::1]:0", Errno::INVAL),
+        "no-descriptors-anywhere" => (failed("socket", Errno::ENFILE), evidence(Phase::Socket)),
+        "no-memory" => (failed("socket", Errno::ENOBUFS), evidence(Phase::Socket)),
+        "no-such-family" => (failed("socket", Errno::EAFNOSUPPORT), evidence(Phase::Socket)),
+        "socket-forbidden" => (failed("socket", Errno::EACCES), evidence(Phase::Socket)),
+        "no-such-device" => (failed("setsockopt", Errno::ENODEV), evidence(Phase::Socket)),
+        "option-forbidden" => (failed("setsockopt", Errno::EPERM), evidence(Phase::Socket)),
+        "option-out-of-range" => (failed("setsockopt", Errno::EINVAL), evidence(Phase::Socket)),
+        "option-unknown" => (failed("setsockopt", Errno::ENOPROTOOPT), evidence(Phase::Socket)),
+        "no-such-source" => bind("192.0.2.9:0", Errno::EADDRNOTAVAIL),
+        "source-ports-exhausted" => bind("192.0.2.10:0", Errno::EADDRINUSE),
+        "source-taken" => bind("192.0.2.10:99", Errno::EADDRINUSE),
+        "source-refused" => bind("192.0.2.10:0", Errno::EPERM),
+        "source-forbidden" => bind("192.0.2.10:99", Errno::EACCES),
+        "source-lacks-interface" => bind("[fe80::1]:0", Errno::EINVAL),
+        "source-of-no-interface" => bind("[fe80::1%9]:0", Errno::ENODEV),
+        "source-multicast" => bind("[ff02::1]:0", Errno::EINVAL),
         "joined-to-itself" => {
             let local = Some(PEER.parse().unwrap());
-            (connect(Errno::CONNREFUSED).0, Evidence { local, ..evidence(Phase::Connect) })
+            (connect(Errno::ECONNREFUSED).0, Evidence { local, ..evidence(Phase::Connect) })
         }
-        "multicast-address" => connect_to("224.0.0.1:7", Errno::NETUNREACH),
-        "broadcast-address" => connect_to("255.255.255.255:7", Errno::NETUNREACH),
-        "lacks-interface" => connect_to("[fe80::9]:7", Errno::INVAL),
+        "multicast-address" => connect_to("224.0.0.1:7", Errno::ENETUNREACH),
+        "broadcast-address" => connect_to("255.255.255.255:7", Errno::ENETUNREACH),
+        "lacks-interface" => connect_to("[fe80::9]:7", Errno::EINVAL),
         "no-such-interface" => {
-            let (symptom, mut evidence) = connect_to("[fe80::9%9]:7", Errno::NETUNREACH);
+            let (symptom, mut evidence) = connect_to("[fe80::9%9]:7", Errno::ENETUNREACH);
             evidence.stack.scope_exists = Some(false);
             (symptom, evidence)
         }
         "loopback-source" => {
             let source = Some("127.0.0.1".parse().unwrap());
-            (connect(Errno::INVAL).0, Evidence { source, ..evidence(Phase::Connect) })
+            (connect(Errno::EINVAL).0, Evidence { source, ..evidence(Phase::Connect) })
         }
         "other-family-source" => {
-            let (symptom, mut evidence) = connect_to("[::ffff:198.51.100.20]:7", Errno::NETUNREACH);
+            let (symptom, mut evidence) =
+                connect_to("[::ffff:198.51.100.20]:7", Errno::ENETUNREACH);
             evidence.source = Some("::1".parse().unwrap());
             (symptom, evidence)
         }
         "no-ipv6" => {
-            let (symptom, mut evidence) = connect_to("[::1]:7", Errno::ADDRNOTAVAIL);
+            let (symptom, mut evidence) = connect_to("[::1]:7", Errno::EADDRNOTAVAIL);
             evidence.stack.v6_addresses = Some(0);
             (symptom, evidence)
         }
         "loopback-down" => {
-            let (symptom, mut evidence) = connect_to("127.0.0.1:7", Errno::TIMEDOUT);
+            let (symptom, mut evidence) = connect_to("127.0.0.1:7", Errno::ETIMEDOUT);
             evidence.stack.loopback_up = Some(false);
             (symptom, evidence)
         }
-        "no-source-address" => (connect(Errno::ADDRNOTAVAIL).0, routed(Errno::ADDRNOTAVAIL)),
+        "no-source-address" => (connect(Errno::EADDRNOTAVAIL).0, routed(Errno::EADDRNOTAVAIL)),
         "pair-taken" => {
             let local = Some("192.0.2.10:40000".parse().unwrap());
-            (connect(Errno::ADDRNOTAVAIL).0, Evidence { local, ..evidence(Phase::Connect) })
+            (connect(Errno::EADDRNOTAVAIL).0, Evidence { local, ..evidence(Phase::Connect) })
         }
         "ports-exhausted" => {
             let mut full = evidence(Phase::Connect);
             full.kernel.port_range = Some((50000, 50003));
             full.towards = Some(Towards { sockets: 4, time_wait: 1, or_more: false });
-            (connect(Errno::ADDRNOTAVAIL).0, full)
+            (connect(Errno::EADDRNOTAVAIL).0, full)
         }
-        "no-free-port" => connect(Errno::ADDRNOTAVAIL),
-        "no-route" => (connect(Errno::NETUNREACH).0, routed(Errno::NETUNREACH)),
-        "unreachable-route" => (connect(Errno::HOSTUNREACH).0, routed(Errno::HOSTUNREACH)),
-        "prohibit-route" => (connect(Errno::ACCESS).0, routed(Errno::ACCESS)),
-        "blackhole-route" => (connect(Errno::INVAL).0, routed(Errno::INVAL)),
-        "interface-down" => connect(Errno::NETDOWN),
-        "interface-gone" => connect(Errno::NODEV),
-        "interrupted" => connect(Errno::INTR),
-        "neighbour-silent" => icmp(3, 1, Errno::HOSTUNREACH, OURS),
-        "own-firewall" => icmp(3, 3, Errno::CONNREFUSED, OURS),
-        "prohibited" => icmp(3, 13, Errno::HOSTUNREACH, ROUTER),
-        "port-rejected" => icmp(3, 3, Errno::CONNREFUSED, ROUTER),
-        "no-tcp" => icmp(3, 2, Errno::NOPROTOOPT, ROUTER),
-        "network-unreachable" => icmp(3, 0, Errno::NETUNREACH, ROUTER),
-        "host-unreachable" => icmp(3, 1, Errno::HOSTUNREACH, ROUTER),
-        "routing-loop" => icmp(11, 0, Errno::HOSTUNREACH, ROUTER),
-        "malformed" => icmp(12, 0, Errno::PROTO, ROUTER),
-        "own-rule" => connect(Errno::PERM),
-        "refused-by-rule" => connect(Errno::ACCESS),
+        "no-free-port" => connect(Errno::EADDRNOTAVAIL),
+        "no-route" => (connect(Errno::ENETUNREACH).0, routed(Errno::ENETUNREACH)),
+        "unreachable-route" => (connect(Errno::EHOSTUNREACH).0, routed(Errno::EHOSTUNREACH)),
+        "prohibit-route" => (connect(Errno::EACCES).0, routed(Errno::EACCES)),
+        "blackhole-route" => (connect(Errno::EINVAL).0, routed(Errno::EINVAL)),
+        "interface-down" => connect(Errno::ENETDOWN),
+        "interface-gone" => connect(Errno::ENODEV),
+        "interrupted" => connect(Errno::EINTR),
+        "neighbour-silent" => icmp(3, 1, Errno::EHOSTUNREACH, OURS),
+        "own-firewall" => icmp(3, 3, Errno::ECONNREFUSED, OURS),
+        "prohibited" => icmp(3, 13, Errno::EHOSTUNREACH, ROUTER),
+        "port-rejected" => icmp(3, 3, Errno::ECONNREFUSED, ROUTER),
+        "no-tcp" => icmp(3, 2, Errno::ENOPROTOOPT, ROUTER),
+        "network-unreachable" => icmp(3, 0, Errno::ENETUNREACH, ROUTER),
+        "host-unreachable" => icmp(3, 1, Errno::EHOSTUNREACH, ROUTER),
+        "routing-loop" => icmp(11, 0, Errno::EHOSTUNREACH, ROUTER),
+        "malformed" => icmp(12, 0, Errno::EPROTO, ROUTER),
+        "own-rule" => connect(Errno::EPERM),
+        "refused-by-rule" => connect(Errno::EACCES),
         "nobody-listens-here" | "rejected-here" => {
-            let (symptom, mut evidence) = connect_to("127.0.0.1:7", Errno::CONNREFUSED);
+            let (symptom, mut evidence) = connect_to("127.0.0.1:7", Errno::ECONNREFUSED);
             evidence.stack.listens = Some(word == "rejected-here");
             (symptom, evidence)
         }
-        "nobody-listens" => connect(Errno::CONNREFUSED),
+        "nobody-listens" => connect(Errno::ECONNREFUSED),
         "own-firewall-drops" => {
             let own_drops = Some(1);
-            (connect(Errno::TIMEDOUT).0, Evidence { own_drops, ..evidence(Phase::Connect) })
+            (connect(Errno::ETIMEDOUT).0, Evidence { own_drops, ..evidence(Phase::Connect) })
         }
-        "no-answer" => connect(Errno::TIMEDOUT),
-        "reset-in-handshake" => connect(Errno::CONNRESET),
+        "no-answer" => connect(Errno::ETIMEDOUT),
+        "reset-in-handshake" => connect(Errno::ECONNRESET),
         "route-lost" => {
-            let gone = Evidence { phase: Phase::Receive, ..routed(Errno::NETUNREACH) };
-            (failed("recv", Errno::HOSTUNREACH), gone)
+            let gone = Evidence { phase: Phase::Receive, ..routed(Errno::ENETUNREACH) };
+            (failed("recv", Errno::EHOSTUNREACH), gone)
         }
-        "turned-back-network" => (failed("recv", Errno::NETUNREACH), evidence(Phase::Receive)),
-        "turned-back-by-rule" => (failed("recv", Errno::ACCESS), evidence(Phase::Receive)),
-        "turned-back" => (failed("recv", Errno::HOSTUNREACH), evidence(Phase::Receive)),
-        "rejected-port" => (failed("send", Errno::CONNREFUSED), evidence(Phase::Send)),
+        "turned-back-network" => (failed("recv", Errno::ENETUNREACH), evidence(Phase::Receive)),
+        "turned-back-by-rule" => (failed("recv", Errno::EACCES), evidence(Phase::Receive)),
+        "turned-back" => (failed("recv", Errno::EHOSTUNREACH), evidence(Phase::Receive)),
+        "rejected-port" => (failed("send", Errno::ECONNREFUSED), evidence(Phase::Send)),
         "fin-then-rst" => (Symptom::EndOfFile, talk(Close, 4, 4, |_| ())),
         "closed-while-idle" => (Symptom::EndOfFile, talk(CloseWait, 4, 4, |_| ())),
         "closed-early" => (Symptom::EndOfFile, talk(CloseWait, 9, 4, |_| ())),
         "never-accepted" => {
-            (failed("recv", Errno::CONNRESET), talk(Close, 4, 0, |tcp| tcp.total_retrans = 2))
+            (failed("recv", Errno::ECONNRESET), talk(Close, 4, 0, |tcp| tcp.total_retrans = 2))
         }
-        "reset-at-once" => (failed("recv", Errno::CONNRESET), talk(Close, 0, 0, |_| ())),
-        "connection-unknown" => (failed("recv", Errno::CONNRESET), talk(Close, 9, 4, |_| ())),
-        "reset-by-process" => (failed("recv", Errno::CONNRESET), talk(Close, 4, 4, |_| ())),
-        "broken-pipe" => (failed("send", Errno::PIPE), talk(Close, 4, 4, |_| ())),
+        "reset-at-once" => (failed("recv", Errno::ECONNRESET), talk(Close, 0, 0, |_| ())),
+        "connection-unknown" => (failed("recv", Errno::ECONNRESET), talk(Close, 9, 4, |_| ())),
+        "reset-by-process" => (failed("recv", Errno::ECONNRESET), talk(Close, 4, 4, |_| ())),
+        "broken-pipe" => (failed("send", Errno::EPIPE), talk(Close, 4, 4, |_| ())),
         "never-accepted-silent" => (SILENCE, talk(Established, 4, 0, |tcp| tcp.segs_in = Some(2))),
         "does-not-close" => {
             let whole = talk(FinWait2, 4, 4, |_| ());
@@ -219,16 +221,16 @@ fn example(word: &str) -> (Symptom, Evidence) {
         }
         "silent-after-fin" => {
             let late = talk(Close, 4, 4, |_| ());
-            (failed("send", Errno::TIMEDOUT), Evidence { peer_fin: true, ..late })
+            (failed("send", Errno::ETIMEDOUT), Evidence { peer_fin: true, ..late })
         }
-        "keepalive-lost" => (failed("recv", Errno::TIMEDOUT), talk(Close, 4, 4, |_| ())),
+        "keepalive-timeout" => (failed("recv", Errno::ETIMEDOUT), talk(Close, 4, 4, |_| ())),
         "window-closed" => (SILENCE, talk(Established, 9, 4, |tcp| tcp.snd_wnd = Some(0))),
         "window-closed-silent" => {
             let change = |tcp: &mut TcpInfo| (tcp.snd_wnd, tcp.probes) = (Some(0), 2);
             (SILENCE, talk(Established, 9, 4, change))
         }
         "large-packets-lost" => {
-            (failed("recv", Errno::TIMEDOUT), talk(Close, 3000, 4, |tcp| tcp.snd_mss = 1448))
+            (failed("recv", Errno::ETIMEDOUT), talk(Close, 3000, 4, |tcp| tcp.snd_mss = 1448))
         }
         "path-cut" => (SILENCE, talk(Established, 9, 4, |tcp| tcp.retransmits = 3)),
         "probes-unanswered" => {
@@ -252,9 +254,9 @@ fn example(word: &str) -> (Symptom, Evidence) {
             (SILENCE, Evidence { returned: 0, ..hangs })
         }
         "not-acknowledged-yet" => (SILENCE, talk(Established, 9, 4, |_| ())),
-        "host-unreachable-unexplained" => connect(Errno::HOSTDOWN),
-        "network-unreachable-unexplained" => connect(Errno::NETUNREACH),
-        "local-error" => connect(Errno::ISCONN),
+        "host-unreachable-unexplained" => connect(Errno::EHOSTDOWN),
+        "network-unreachable-unexplained" => connect(Errno::ENETUNREACH),
+        "local-error" => connect(Errno::EISCONN),
         "no-echo" => different(0),
         "altered" => different(3),
         _ => panic!("no example of {word}"),
@@ -294,33 +296,33 @@ fn every_icmp_code_has_a_case_of_its_kind() {
     use Errno as E;
     let (v4, v6) = (ROUTER, "2001:db8:ffff::1");
     for (kind, code, errno, from, case) in [
-        (3, 0, E::NETUNREACH, v4, "network-unreachable"),
-        (3, 1, E::HOSTUNREACH, v4, "host-unreachable"),
-        (3, 2, E::NOPROTOOPT, v4, "no-tcp"),
-        (3, 3, E::CONNREFUSED, v4, "port-rejected"),
-        (3, 5, E::OPNOTSUPP, v4, "host-unreachable"),
-        (3, 6, E::NETUNREACH, v4, "network-unreachable"),
-        (3, 7, E::HOSTDOWN, v4, "host-unreachable"),
-        (3, 8, E::NONET, v4, "host-unreachable"),
-        (3, 9, E::NETUNREACH, v4, "prohibited"),
-        (3, 10, E::HOSTUNREACH, v4, "prohibited"),
-        (3, 11, E::NETUNREACH, v4, "network-unreachable"),
-        (3, 12, E::HOSTUNREACH, v4, "host-unreachable"),
-        (3, 13, E::HOSTUNREACH, v4, "prohibited"),
-        (3, 14, E::HOSTUNREACH, v4, "prohibited"),
-        (3, 15, E::HOSTUNREACH, v4, "prohibited"),
-        (11, 0, E::HOSTUNREACH, v4, "routing-loop"),
-        (12, 0, E::PROTO, v4, "malformed"),
-        (1, 0, E::NETUNREACH, v6, "network-unreachable"),
-        (1, 1, E::ACCESS, v6, "prohibited"),
-        (1, 2, E::HOSTUNREACH, v6, "host-unreachable"),
-        (1, 3, E::HOSTUNREACH, v6, "host-unreachable"),
-        (1, 4, E::CONNREFUSED, v6, "port-rejected"),
-        (1, 5, E::ACCESS, v6, "prohibited"),
-        (1, 6, E::ACCESS, v6, "prohibited"),
-        (3, 0, E::HOSTUNREACH, v6, "routing-loop"),
-        (4, 0, E::PROTO, v6, "malformed"),
-        (4, 1, E::PROTO, v6, "malformed"),
+        (3, 0, E::ENETUNREACH, v4, "network-unreachable"),
+        (3, 1, E::EHOSTUNREACH, v4, "host-unreachable"),
+        (3, 2, E::ENOPROTOOPT, v4, "no-tcp"),
+        (3, 3, E::ECONNREFUSED, v4, "port-rejected"),
+        (3, 5, E::EOPNOTSUPP, v4, "host-unreachable"),
+        (3, 6, E::ENETUNREACH, v4, "network-unreachable"),
+        (3, 7, E::EHOSTDOWN, v4, "host-unreachable"),
+        (3, 8, E::ENONET, v4, "host-unreachable"),
+        (3, 9, E::ENETUNREACH, v4, "prohibited"),
+        (3, 10, E::EHOSTUNREACH, v4, "prohibited"),
+        (3, 11, E::ENETUNREACH, v4, "network-unreachable"),
+        (3, 12, E::EHOSTUNREACH, v4, "host-unreachable"),
+        (3, 13, E::EHOSTUNREACH, v4, "prohibited"),
+        (3, 14, E::EHOSTUNREACH, v4, "prohibited"),
+        (3, 15, E::EHOSTUNREACH, v4, "prohibited"),
+        (11, 0, E::EHOSTUNREACH, v4, "routing-loop"),
+        (12, 0, E::EPROTO, v4, "malformed"),
+        (1, 0, E::ENETUNREACH, v6, "network-unreachable"),
+        (1, 1, E::EACCES, v6, "prohibited"),
+        (1, 2, E::EHOSTUNREACH, v6, "host-unreachable"),
+        (1, 3, E::EHOSTUNREACH, v6, "host-unreachable"),
+        (1, 4, E::ECONNREFUSED, v6, "port-rejected"),
+        (1, 5, E::EACCES, v6, "prohibited"),
+        (1, 6, E::EACCES, v6, "prohibited"),
+        (3, 0, E::EHOSTUNREACH, v6, "routing-loop"),
+        (4, 0, E::EPROTO, v6, "malformed"),
+        (4, 1, E::EPROTO, v6, "malformed"),
     ] {
         let (symptom, evidence) = icmp(kind, code, errno, from);
         let diagnosis = Diagnosis::of(&symptom, &evidence);
@@ -336,7 +338,7 @@ fn every_icmp_code_has_a_case_of_its_kind() {
 #[test]
 fn an_icmp_error_of_no_row_is_told_by_its_numbers() {
     for (from, protocol) in [(ROUTER, "ICMP"), ("2001:db8::1", "ICMPv6")] {
-        let (symptom, evidence) = icmp(77, 6, Errno::HOSTUNREACH, from);
+        let (symptom, evidence) = icmp(77, 6, Errno::EHOSTUNREACH, from);
         let seen = Diagnosis::of(&symptom, &evidence).seen;
         assert!(seen.contains(&format!(" {protocol} error (77/6) came from {from}")), "{seen}");
     }
@@ -350,29 +352,29 @@ fn a_reset_after_the_fin_is_told_where_there_was_one() {
         Diagnosis::of(&symptom, &evidence).seen.contains("RST came after the FIN")
     };
     assert!(told(Symptom::EndOfFile, TcpState::Close, None));
-    assert!(told(Symptom::EndOfFile, TcpState::CloseWait, Some(Errno::PIPE)));
+    assert!(told(Symptom::EndOfFile, TcpState::CloseWait, Some(Errno::EPIPE)));
     assert!(!told(Symptom::EndOfFile, TcpState::CloseWait, None));
-    assert!(!told(failed("recv", Errno::CONNRESET), TcpState::Close, None));
+    assert!(!told(failed("recv", Errno::ECONNRESET), TcpState::Close, None));
 }
 
 #[test]
 fn a_router_s_old_word_does_not_explain_another_errno() {
-    let (_, evidence) = icmp(3, 1, Errno::HOSTUNREACH, ROUTER);
-    let diagnosis = Diagnosis::of(&failed("connect", Errno::CONNREFUSED), &evidence);
+    let (_, evidence) = icmp(3, 1, Errno::EHOSTUNREACH, ROUTER);
+    let diagnosis = Diagnosis::of(&failed("connect", Errno::ECONNREFUSED), &evidence);
     assert_eq!(diagnosis.case, "nobody-listens");
     // But a wait that ended without another word is explained by it.
-    let diagnosis = Diagnosis::of(&failed("connect", Errno::TIMEDOUT), &evidence);
+    let diagnosis = Diagnosis::of(&failed("connect", Errno::ETIMEDOUT), &evidence);
     assert_eq!(diagnosis.case, "host-unreachable");
 }
 
 #[test]
 fn an_errno_without_evidence_keeps_the_ending_of_the_table_of_endings() {
     for (phase, errno, ending) in [
-        (Phase::Connect, Errno::HOSTUNREACH, Ending::HostUnreachable),
-        (Phase::Connect, Errno::NONET, Ending::HostUnreachable),
-        (Phase::Connect, Errno::NETUNREACH, Ending::NetworkUnreachable),
-        (Phase::Connect, Errno::INTR, Ending::Interrupted),
-        (Phase::Receive, Errno::NOTCONN, Ending::LocalError),
+        (Phase::Connect, Errno::EHOSTUNREACH, Ending::HostUnreachable),
+        (Phase::Connect, Errno::ENONET, Ending::HostUnreachable),
+        (Phase::Connect, Errno::ENETUNREACH, Ending::NetworkUnreachable),
+        (Phase::Connect, Errno::EINTR, Ending::Interrupted),
+        (Phase::Receive, Errno::ENOTCONN, Ending::LocalError),
     ] {
         let op = if phase == Phase::Connect { "connect" } else { "recv" };
         let bare = Evidence { phase, peer: PEER.parse().ok(), ..Evidence::default() };
@@ -380,7 +382,7 @@ fn an_errno_without_evidence_keeps_the_ending_of_the_table_of_endings() {
         assert_eq!(diagnosis.ending, ending);
         assert!(!diagnosis.advice.contains(['{', '}']), "{}", diagnosis.advice);
         // An errno alone is no certainty, whatever it usually means.
-        assert!(!diagnosis.certain || errno == Errno::INTR, "{errno:?}");
+        assert!(!diagnosis.certain || errno == Errno::EINTR, "{errno:?}");
     }
 }
 
@@ -388,14 +390,14 @@ fn an_errno_without_evidence_keeps_the_ending_of_the_table_of_endings() {
 #[test]
 fn an_icmp_error_has_one_ending_whether_the_queue_tells_of_it_or_not() {
     for (code, errno) in [
-        (0, Errno::NETUNREACH),
-        (1, Errno::HOSTUNREACH),
-        (5, Errno::OPNOTSUPP),
-        (6, Errno::NETUNREACH),
-        (7, Errno::HOSTDOWN),
-        (8, Errno::NONET),
-        (11, Errno::NETUNREACH),
-        (12, Errno::HOSTUNREACH),
+        (0, Errno::ENETUNREACH),
+        (1, Errno::EHOSTUNREACH),
+        (5, Errno::EOPNOTSUPP),
+        (6, Errno::ENETUNREACH),
+        (7, Errno::EHOSTDOWN),
+        (8, Errno::ENONET),
+        (11, Errno::ENETUNREACH),
+        (12, Errno::EHOSTUNREACH),
     ] {
         let (symptom, told) = icmp(3, code, errno, ROUTER);
         let queue = Diagnosis::of(&symptom, &told).ending;
@@ -445,12 +447,12 @@ fn the_attempt_that_tells_most_stands_for_all() {
         stack(&mut known);
         crate::Attempt::of(addr, Error::at("connect", addr, errno), Duration::ZERO, known)
     };
-    let refused = attempt("127.0.0.1:7", Errno::CONNREFUSED, |_| ());
-    let silent = attempt(PEER, Errno::TIMEDOUT, |_| ());
-    let no_ipv6 = attempt("[::1]:7", Errno::ADDRNOTAVAIL, |known| {
+    let refused = attempt("127.0.0.1:7", Errno::ECONNREFUSED, |_| ());
+    let silent = attempt(PEER, Errno::ETIMEDOUT, |_| ());
+    let no_ipv6 = attempt("[::1]:7", Errno::EADDRNOTAVAIL, |known| {
         known.stack.v6_addresses = Some(0);
     });
-    let full = attempt(PEER, Errno::ADDRNOTAVAIL, |_| ());
+    let full = attempt(PEER, Errno::EADDRNOTAVAIL, |_| ());
     assert_eq!(no_ipv6.diagnosis.case, "no-ipv6");
     for (attempts, ending) in [
         (vec![&refused, &no_ipv6], Ending::Refused),
@@ -476,13 +478,13 @@ fn numbers_are_filled_in() {
 }
 
 #[test]
-fn the_kernel_s_own_patience_is_told_beside_ours() {
+fn the_kernel_s_own_limit_is_reported_beside_ours() {
     let mut late = talk(TcpState::SynSent, 0, 0, |tcp| tcp.total_retrans = 3);
     late.phase = Phase::Connect;
     late.deadline = Some(Duration::from_secs(10));
     late.kernel.syn_retries = Some(6);
     late.kernel.syn_linear_timeouts = Some(4);
-    let diagnosis = Diagnosis::of(&failed("connect", Errno::TIMEDOUT), &late);
+    let diagnosis = Diagnosis::of(&failed("connect", Errno::ETIMEDOUT), &late);
     let told = "4 SYNs were sent; the kernel would have waited 131 s";
     assert!(diagnosis.seen.ends_with(told), "{}", diagnosis.seen);
 }
@@ -492,7 +494,7 @@ fn a_measured_time_is_rounded_and_nothing_sent_is_not_a_fraction() {
     let silence = Symptom::Silence(Duration::from_nanos(998_353_581));
     let seen = Diagnosis::of(&silence, &talk(TcpState::Established, 9, 4, |_| {})).seen;
     assert!(seen.contains(": no byte moved for 998.4ms; 4 of 9 bytes had come back; "), "{seen}");
-    let reset = failed("recv", Errno::CONNRESET);
+    let reset = failed("recv", Errno::ECONNRESET);
     let seen = Diagnosis::of(&reset, &talk(TcpState::Close, 0, 0, |_| {})).seen;
     assert!(seen.ends_with("(ECONNRESET); nothing had been sent"), "{seen}");
 }
@@ -500,7 +502,7 @@ fn a_measured_time_is_rounded_and_nothing_sent_is_not_a_fraction() {
 #[test]
 fn no_advice_names_an_option_of_a_program() {
     let rows = CASES.iter().map(|case| (case.word, case.advice));
-    let endings = crate::ENDINGS.iter().map(|row| (row.word, row.advice));
+    let endings = crate::ending::ENDINGS.iter().map(|row| (row.word, row.advice));
     for (word, advice) in rows.chain(endings) {
         assert!(!advice.contains("--"), "{word}: {advice}");
     }

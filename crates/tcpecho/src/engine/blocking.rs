@@ -23,7 +23,7 @@ pub(super) fn buffer() -> Result<Vec<MaybeUninit<u8>>, TryReserveError> {
     Ok(buffer)
 }
 
-/// Says at its drop that whoever came is gone, whatever becomes of the session.
+/// Calls [`Table::gone`] when dropped, however the session ends.
 struct Presence<'a>(&'a Table);
 
 impl Drop for Presence<'_> {

@@ -1,8 +1,8 @@
 //! One loop over readiness (UNP 6, with epoll(7) for select).
 //!
-//! Level-triggered: one recv and one send for each message, and what is left says so again. A turn moves at most one
-//! buffer, so no connection waits for more than that. All share one buffer; a session has memory of its own only while it
-//! is pending what its peer does not take, and then it is not read from (ARCHITECTURE.md has the measurements).
+//! Level-triggered: one recv and one send for each message; remaining data is reported again. A turn moves at most one
+//! buffer, so no connection waits longer. All connections share one buffer; a connection has memory of its own only while
+//! bytes are pending, and then it is not read (ARCHITECTURE.md has the measurements).
 
 mod bulk;
 
@@ -33,7 +33,7 @@ use crate::{
 /// Bytes of the buffer that all sessions share.
 const BUFFER: usize = 256 << 10;
 
-/// What an idle session costs, together with its place in the slab.
+/// The state of a session; an idle one needs no other memory.
 struct Slot {
     session: Session,
     work: Option<Box<Work>>,
@@ -42,17 +42,17 @@ struct Slot {
     stamp: u32,
 }
 
-/// What makes a session more than idle.
+/// The state of a session that is not idle.
 enum Work {
-    /// Bytes that the socket would not take, from this offset on. Nothing more is read meanwhile.
+    /// Bytes pending from this offset on. Nothing is read meanwhile.
     Pending(Vec<u8>, usize),
     /// Bytes move by splice, through a pipe.
     Bulk(Bulk),
-    /// Our FIN is out; what comes is forgotten.
+    /// Our FIN is sent; input is discarded.
     Lingering { since: u32, ending: Ending },
 }
 
-/// What a turn leads to.
+/// The result of a turn.
 #[derive(Clone, Copy)]
 enum Next {
     Stay,
@@ -389,7 +389,7 @@ mod tests {
 
     /// What the socket takes of a message comes in many parts, and every one of them must begin where the last one ended.
     #[test]
-    fn what_is_owed_goes_out_in_order_in_however_many_parts() {
+    fn pending_bytes_are_sent_in_order_in_any_number_of_parts() {
         let (client, server) = UnixStream::pair().unwrap();
         client.set_nonblocking(true).unwrap();
         server.set_nonblocking(true).unwrap();

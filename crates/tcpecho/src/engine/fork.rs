@@ -1,8 +1,8 @@
 //! A child process for each client (UNP 5.2), reaped as soon as it ends (UNP 5.9).
 //!
-//! The book's server learns of a dead child by SIGCHLD and calls waitpid in a loop. A library may have neither a handler
-//! nor other people's children, so each child has a pidfd: it becomes readable where SIGCHLD would be sent, five at once
-//! are five readable descriptors, and waitid(`P_PIDFD`) takes that child and no other.
+//! The book's server handles SIGCHLD and calls waitpid in a loop. A library must not install a handler or reap children of
+//! the program, so each child has a pidfd: it becomes readable when the child ends, five children that end at once are
+//! five readable descriptors, and waitid(`P_PIDFD`) reaps that child and no other.
 
 use std::{
     mem::MaybeUninit,
@@ -31,7 +31,7 @@ use crate::{
     shared::Shared,
 };
 
-/// How long a child may take to let go before it is killed.
+/// How long a child may take to close its connection before it is killed.
 const LETTING_GO: Duration = Duration::from_secs(1);
 /// Words of shared memory in which a child tells how its session ended: bytes, outcome.
 const RESULT_WORDS: usize = 2;
@@ -56,7 +56,11 @@ struct Fork {
 }
 
 pub(super) fn probe() -> Result<(), Unavailable> {
-    probe_pidfd().map_err(|errno| Unavailable { op: "pidfd_open", errno, hint: String::new() })
+    probe_pidfd().map_err(|errno| Unavailable {
+        op: "pidfd_open",
+        errno: errno.into(),
+        hint: String::new(),
+    })
 }
 
 pub(super) fn run(context: Context) -> Result<(), Error> {
@@ -181,7 +185,7 @@ fn encode(outcome: Outcome) -> u64 {
     errno << 16 | op << 8 | (outcome.ending as u64 + 1)
 }
 
-/// What the child told; one that was killed told nothing.
+/// Returns what the child reported; a killed child has reported nothing.
 fn outcome(told: &AtomicU64) -> Outcome {
     let told = told.load(Relaxed);
     let ending = (told as usize & 0xff).checked_sub(1).and_then(Ending::from_index);
@@ -198,7 +202,7 @@ mod tests {
     fn a_child_can_tell_every_outcome() {
         let mut all =
             vec![Outcome::failed("recv", Errno::CONNRESET), Outcome::failed("send", Errno::PIPE)];
-        all.extend(crate::ENDINGS.iter().map(|row| Outcome::of(row.ending)));
+        all.extend(crate::ending::ENDINGS.iter().map(|row| Outcome::of(row.ending)));
         for told in all {
             assert_eq!(outcome(&AtomicU64::new(encode(told))), told);
         }

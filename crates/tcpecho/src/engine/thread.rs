@@ -17,7 +17,7 @@ use crate::{
 
 /// Bytes of stack; the buffer is not on it.
 const STACK: usize = 128 << 10;
-/// Bytes of address space that threads leave to everything else: no small allocation may fail because of one more client.
+/// Bytes of address space that threads leave free, so that no small allocation fails because of one more client.
 const HEADROOM: usize = 8 << 20;
 
 struct Task {

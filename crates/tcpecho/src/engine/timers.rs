@@ -15,17 +15,17 @@ use crate::{
 /// How often a draining loop looks at its sessions.
 const DRAIN_TICK: Duration = Duration::from_millis(10);
 
-/// What a session is activity, as far as time is concerned.
+/// What a session is doing, as far as timers are concerned.
 pub(super) enum Activity {
-    /// Waiting for the peer to say something.
+    /// Waiting for data from the peer.
     Idle,
-    /// Trying to hand over what the peer does not take.
+    /// Bytes are pending.
     Flushing,
     /// Our FIN is out, since this time of the loop's clock, in milliseconds.
     Lingering(u32),
 }
 
-/// What is to become of a session.
+/// What to do with a session.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Verdict {
     Stay,
@@ -33,7 +33,7 @@ pub(super) enum Verdict {
     Linger(Ending),
     /// Abort although bytes are pending.
     Abort(Ending),
-    /// The moment for the peer's FIN is over.
+    /// The time for the peer's FIN is over.
     Close,
 }
 
@@ -41,7 +41,7 @@ pub(super) enum Verdict {
 pub(super) struct Timers {
     origin: Instant,
     idle_ms: Option<u32>,
-    /// When to look next, and what time it was at the last wait: milliseconds since the server started.
+    /// The time of the next check, and of the last wait, in milliseconds since the server started.
     next: Option<u64>,
     now: u64,
     phase: Phase,
@@ -55,7 +55,7 @@ impl Timers {
         Timers { origin: shared.origin, idle_ms, next: None, now: 0, phase: Phase::Serving }
     }
 
-    /// Reads the clock, if anybody needs to know.
+    /// Reads the clock, if a timer needs it.
     pub(super) fn tick(&mut self, phase: Phase) {
         if self.phase != phase {
             self.phase = phase;
@@ -76,7 +76,7 @@ impl Timers {
         self.next.map(|next| self.origin + Duration::from_millis(next))
     }
 
-    /// Whether it is time to look at every session. Whoever does hands each to [`Timers::judge`].
+    /// Returns whether to check all sessions; the caller passes each to [`Timers::judge`].
     pub(super) fn due(&mut self) -> bool {
         self.next.take_if(|next| *next <= self.now).is_some()
     }
@@ -98,7 +98,7 @@ impl Timers {
         }
     }
 
-    /// What is to become of a session that last moved a byte at `stamp`.
+    /// Returns what to do with a session that last sent or received a byte at `stamp`.
     pub(super) fn judge(&mut self, fd: BorrowedFd<'_>, stamp: u32, activity: &Activity) -> Verdict {
         if let Activity::Lingering(since) = activity {
             return self.after(*since, LINGER.as_millis() as u32, Verdict::Close);

@@ -2,8 +2,8 @@
 //!
 //! A connection has one receive under way, which holds no buffer until something has come, or one send with the next
 //! receive linked behind it: an echo is one trip into the kernel, shared with whatever else is ready. A send that does not
-//! fit at once gives its pool buffer back and goes on from memory of its own, and nothing more is received meanwhile: a
-//! peer that does not read is not read from, and can never empty the pool that all share. Room in such a socket is waited
+//! fit at once returns its pool buffer and continues from memory of the connection, and nothing is received meanwhile: a
+//! peer that does not read cannot empty the shared pool. Room in such a socket is waited
 //! for by the acceptor's epoll, and not by a request in the ring, which can cost a kernel thread for each such peer
 //! (`tcpecho_os::uring::Ring::flush`). The rules between completions are in [`connection`], which has neither ring nor
 //! socket; this file carries out what they ask for.
@@ -117,7 +117,7 @@ struct Loop {
 }
 
 pub(super) fn probe() -> Result<(), Unavailable> {
-    uring::probe().map_err(|(op, errno)| Unavailable { op, errno, hint: hint(errno) })
+    uring::probe().map_err(|(op, errno)| Unavailable { op, errno: errno.into(), hint: hint(errno) })
 }
 
 fn hint(errno: Errno) -> String {

@@ -1,4 +1,4 @@
-//! How long this host's kernel would have tried: its own settings (sysctl), and what they come to as a time.
+//! How long this host's kernel would have retried: its settings (sysctl), and the time that follows from them.
 //!
 //! The arithmetic is that of `tcp_write_timeout`, `tcp_model_timeout` and `tcp_keepalive_timer` in the kernel's
 //! net/ipv4/tcp_timer.c. The settings are those of IPv4 and IPv6 alike. A real timer fires up to an eighth late.
@@ -11,12 +11,12 @@ use crate::Keepalive;
 
 /// The retransmission timeout before there is a round-trip time (RFC 6298 2.1, `TCP_TIMEOUT_INIT`).
 const FIRST_SYN: Duration = Duration::from_secs(1);
-/// `TCP_RTO_MIN`: what `tcp_retries2` is reckoned with, whatever the real timeout is.
+/// `TCP_RTO_MIN`: the base of `tcp_retries2`, independent of the real timeout.
 const BASE: Duration = Duration::from_millis(200);
 /// `TCP_RTO_MAX`, where net.ipv4.tcp_rto_max_ms does not exist (before Linux 6.15).
 const RTO_MAX: Duration = Duration::from_secs(120);
 
-/// What this host's sysctls say of TCP; `None` for what cannot be read.
+/// This host's TCP settings (sysctl); `None` for what cannot be read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Kernel {
     /// net.ipv4.tcp_syn_retries
@@ -65,7 +65,7 @@ impl Kernel {
         }
     }
 
-    /// From the first SYN to ETIMEDOUT of connect(2), nobody answering.
+    /// Returns the time from the first SYN to ETIMEDOUT of connect(2) if nothing answers.
     #[must_use]
     pub fn syn_wait(&self, user_timeout: Option<Duration>) -> Option<Duration> {
         let retries = self.syn_retries?;
@@ -87,8 +87,7 @@ impl Kernel {
         }
     }
 
-    /// From the moment that data is sent to ETIMEDOUT of the connection, nobody answering; with the retransmission
-    /// timeout as it is then.
+    /// Returns the time from sending data to ETIMEDOUT if nothing answers, with the current retransmission timeout.
     #[must_use]
     pub fn data_wait(&self, rto: Duration, user_timeout: Option<Duration>) -> Option<Duration> {
         let rto = rto.clamp(Duration::from_millis(1), self.longest());
@@ -106,7 +105,7 @@ impl Kernel {
         Some(rto + since)
     }
 
-    /// From the last that came of an idle peer to ETIMEDOUT. A user timeout takes the place of the number of probes.
+    /// Returns the time from the last segment of an idle peer to ETIMEDOUT. A user timeout replaces the number of probes.
     #[must_use]
     pub fn idle_wait(&self, keepalive: Keepalive, user_timeout: Option<Duration>) -> Duration {
         let Keepalive { idle, interval, count } = keepalive;
@@ -134,10 +133,10 @@ impl Kernel {
     }
 }
 
-/// How many retransmissions this host's kernel could not even send, since it was started: a firewall rule of its own
+/// Returns how many retransmissions this host's kernel could not send since it was started: a firewall rule of its own
 /// that drops makes the sending fail (`TcpExt.TCPRetransFail`).
 #[must_use]
-pub fn failed_retransmissions() -> Option<u64> {
+pub(crate) fn failed_retransmissions() -> Option<u64> {
     let text = fs::read_to_string("/proc/thread-self/net/netstat").ok()?;
     let mut rows = text.lines().filter_map(|line| line.strip_prefix("TcpExt: "));
     let (names, values) = (rows.next()?, rows.next()?);
@@ -238,7 +237,7 @@ mod tests {
     }
 
     #[test]
-    fn any_numbers_will_do() {
+    fn any_settings_give_a_result() {
         for retries in [0, 1, 15, 127, 255] {
             for rto_max in [0, 1, 1000, 120_000] {
                 let kernel = kernel(retries, 127, retries, rto_max);

@@ -1,31 +1,28 @@
-//! What the routing table says of an address, without a packet: connect(2) of a UDP socket looks the route up and sends
+//! Looks up the route to an address, without a packet: connect(2) of a UDP socket looks the route up and sends
 //! nothing (UNP 8.14, udp(7)).
 
 use std::net::{IpAddr, SocketAddr};
 
-use rustix::{
-    io::Errno,
-    net::{self, AddressFamily, SocketFlags, SocketType},
-};
+use rustix::net::{self, AddressFamily, SocketFlags, SocketType};
 
-/// What the routing table says of an address.
+/// The route to an address.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Route {
     /// There is a route; packets on it carry this source address.
     Source(IpAddr),
     /// There is none, or one that forbids: `ENETUNREACH` (none), `EHOSTUNREACH` (unreachable), `EACCES` (prohibit),
     /// `EINVAL` (blackhole).
-    None(Errno),
+    None(crate::Errno),
 }
 
-/// Asks the routing table. `None` where not even that can be asked.
+/// Looks up the route; `None` if that is not possible.
 #[must_use]
-pub fn route_to(addr: SocketAddr) -> Option<Route> {
+pub(super) fn route_to(addr: SocketAddr) -> Option<Route> {
     let family = if addr.is_ipv4() { AddressFamily::INET } else { AddressFamily::INET6 };
     let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
     let fd = net::socket_with(family, SocketType::DGRAM, flags, None).ok()?;
     if let Err(errno) = net::connect(&fd, &addr) {
-        return Some(Route::None(errno));
+        return Some(Route::None(errno.into()));
     }
     let name = net::getsockname(&fd).ok().and_then(|name| SocketAddr::try_from(name).ok())?;
     Some(Route::Source(name.ip()))

@@ -1,5 +1,5 @@
-//! What this host's network interfaces look like, as far as that decides what a failed call means: whether there is IPv6 at
-//! all, whether loopback is up, whether an address's interface exists, whether somebody listens here.
+//! The state of this host's interfaces and listeners that explains a failed call: whether there is IPv6, whether loopback is
+//! up, whether an address's interface exists, whether a socket listens.
 
 use std::{
     fs,
@@ -26,7 +26,7 @@ pub struct Stack {
 impl Stack {
     /// Asks what may have kept a connection to `peer` from being made, `said` being the failed call's errno.
     #[must_use]
-    pub fn towards(peer: SocketAddr, said: Option<Errno>) -> Self {
+    pub(crate) fn towards(peer: SocketAddr, said: Option<Errno>) -> Self {
         let unreached = matches!(
             said,
             Some(Errno::NETUNREACH | Errno::ADDRNOTAVAIL | Errno::TIMEDOUT | Errno::NODEV)
@@ -101,7 +101,7 @@ mod tests {
     }
 
     #[test]
-    fn an_interface_that_does_not_exist_is_told() {
+    fn a_missing_interface_is_reported() {
         let peer = "[fe80::1%1]:7".parse().unwrap();
         assert_eq!(Stack::towards(peer, None).scope_exists, Some(true), "lo has number 1");
         let peer = "[fe80::1%999999]:7".parse().unwrap();

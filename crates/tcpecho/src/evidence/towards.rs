@@ -1,4 +1,4 @@
-//! How many sockets of this host already go to an address: what uses up the local ports (connect(2), ip(7)).
+//! Counts the sockets of this host that are connected to an address and use up the local ports (connect(2), ip(7)).
 
 use std::net::SocketAddr;
 
@@ -14,13 +14,13 @@ pub struct Towards {
     pub sockets: usize,
     /// Those in `TIME_WAIT`.
     pub time_wait: usize,
-    /// The table was longer than what was read of it: there may be more.
+    /// The table was not read to its end: there may be more.
     pub or_more: bool,
 }
 
 /// Counts them.
 #[must_use]
-pub fn sockets_towards(addr: SocketAddr) -> Option<Towards> {
+pub(super) fn sockets_towards(addr: SocketAddr) -> Option<Towards> {
     tcp_sockets(0).ok().map(|all| count(&all, addr))
 }
 

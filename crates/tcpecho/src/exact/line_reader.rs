@@ -10,7 +10,7 @@ const SMALLEST_BUFFER: usize = 4096;
 
 /// Reads lines from a descriptor.
 ///
-/// It reads ahead: read the descriptor through it only, or take [`buffered`](Self::buffered) first.
+/// It reads ahead: do not read the descriptor otherwise, or take [`buffered`](Self::buffered) first.
 ///
 /// ```
 /// use tcpecho::exact::{LineReader, write_all};
@@ -33,7 +33,7 @@ pub struct LineReader<Fd> {
     lines: Lines,
 }
 
-/// A line, or a part of one that is too long.
+/// A line, or a part of a line that is too long.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Piece<'a> {
     /// The bytes as they came, the newline among them. Empty only where a last line without a
@@ -44,30 +44,29 @@ pub struct Piece<'a> {
 }
 
 impl<Fd: AsFd> LineReader<Fd> {
-    /// Reads lines of at most `longest` bytes, the newline counted (0 is taken for 1); longer ones
-    /// come in pieces. This, or 4096, is all the memory it takes.
+    /// Reads lines of at most `longest` bytes with the newline (0 counts as 1) and returns longer lines in pieces.
+    /// The buffer has `longest` bytes, at least 4096.
     #[must_use]
     pub fn new(fd: Fd, longest: usize) -> Self {
         LineReader { fd, lines: Lines::new(longest, SMALLEST_BUFFER) }
     }
 
-    /// The next line or piece of one, `None` at the end of the input and ever after.
+    /// Returns the next line or part of a line, and `None` from the end of the input on.
     ///
     /// # Errors
     ///
-    /// What read(2) says. What came before stays in [`buffered`](Self::buffered), and the call may
-    /// be made again.
+    /// Those of read(2). The bytes read before stay in [`buffered`](Self::buffered), and the call can be repeated.
     pub fn next_piece(&mut self) -> Result<Option<Piece<'_>>, Error> {
         self.lines.next_piece(|space| read_some(&self.fd, space))
     }
 
-    /// What was read from the descriptor and not returned yet (the book's `readlinebuf`).
+    /// Returns the bytes that were read and not returned yet (the book's `readlinebuf`).
     #[must_use]
     pub fn buffered(&self) -> &[u8] {
         &self.lines.buffer[self.lines.start..self.lines.end]
     }
 
-    /// Gives the descriptor back; what is [`buffered`](Self::buffered) is lost.
+    /// Returns the descriptor; [`buffered`](Self::buffered) bytes are lost.
     #[must_use]
     pub fn into_inner(self) -> Fd {
         self.fd

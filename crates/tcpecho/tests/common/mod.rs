@@ -21,7 +21,7 @@ use std::{
 };
 
 use rustix::process::{Resource, getrlimit};
-use tcpecho::{Builder, ENGINES, Engine, Server};
+use tcpecho::{ENGINES, Engine, Server, ServerBuilder};
 
 use network::Network;
 
@@ -123,7 +123,7 @@ impl Place {
     }
 
     /// A server's builder, here and on a free port.
-    pub fn builder(&self) -> Builder {
+    pub fn builder(&self) -> ServerBuilder {
         Server::builder().engine(self.engine).listen((self.ip, 0).into())
     }
 

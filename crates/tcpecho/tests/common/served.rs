@@ -8,7 +8,7 @@ use std::{
     },
 };
 
-use tcpecho::{Builder, Ending, Event, Report, Server};
+use tcpecho::{Ending, Event, Report, Server, ServerBuilder};
 use tcpecho_os::tcp_state::TcpState;
 
 use super::{PATIENCE, Place, client::Client, eventually, network};
@@ -18,7 +18,7 @@ type Hold = Arc<Mutex<Option<(Ending, Receiver<()>)>>>;
 /// What a server told, as values.
 #[derive(Debug)]
 pub enum Told {
-    Failing(rustix::io::Errno),
+    Failing(tcpecho::Errno),
     Resumed(u64),
 }
 
@@ -39,7 +39,7 @@ impl Deref for Served {
 }
 
 impl Served {
-    fn start(builder: Builder) -> Served {
+    fn start(builder: ServerBuilder) -> Served {
         let (tell_reports, reports) = mpsc::channel();
         let (tell, told) = mpsc::channel();
         let hold = Hold::default();
@@ -149,7 +149,7 @@ impl Place {
     }
 
     /// A server with something else than the defaults.
-    pub fn serve_with(&self, shape: impl FnOnce(Builder) -> Builder) -> Served {
+    pub fn serve_with(&self, shape: impl FnOnce(ServerBuilder) -> ServerBuilder) -> Served {
         Served::start(shape(self.builder()))
     }
 

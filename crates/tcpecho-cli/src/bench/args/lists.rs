@@ -5,14 +5,14 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use tcpecho::{NotUnderstood, parse_source};
+use tcpecho::{ParseError, internal::parse_source};
 
 use super::refuse;
 
 /// The most source addresses: enough for every connection that a process can have.
 const MOST_SOURCES: u128 = 65_536;
 
-pub(in crate::bench) fn sources(texts: &[String]) -> Result<Vec<SocketAddr>, NotUnderstood> {
+pub(in crate::bench) fn sources(texts: &[String]) -> Result<Vec<SocketAddr>, ParseError> {
     let mut all = Vec::new();
     for text in texts {
         match text.split_once('-') {
@@ -23,7 +23,7 @@ pub(in crate::bench) fn sources(texts: &[String]) -> Result<Vec<SocketAddr>, Not
     Ok(all)
 }
 
-fn range(from: &str, to: &str) -> Result<Vec<SocketAddr>, NotUnderstood> {
+fn range(from: &str, to: &str) -> Result<Vec<SocketAddr>, ParseError> {
     let (first, last) = (parse_source(from)?.ip(), parse_source(to)?.ip());
     let number = |ip: IpAddr| match ip {
         IpAddr::V4(ip) => u128::from(ip.to_bits()),
@@ -43,7 +43,7 @@ fn range(from: &str, to: &str) -> Result<Vec<SocketAddr>, NotUnderstood> {
 }
 
 /// Processors, each once, in the order given: `0,2-3`; none for `any`.
-pub(in crate::bench) fn cpu_list(text: &str) -> Result<Vec<usize>, NotUnderstood> {
+pub(in crate::bench) fn cpu_list(text: &str) -> Result<Vec<usize>, ParseError> {
     if text == "any" {
         return Ok(Vec::new());
     }
@@ -69,7 +69,7 @@ pub(in crate::bench) fn cpu_list(text: &str) -> Result<Vec<usize>, NotUnderstood
 
 /// RFC 3339, as `date -Iseconds` and `date -Ins` print it too, or seconds since 1970. A time without an
 /// offset is UTC.
-pub(in crate::bench) fn moment(text: &str) -> Result<SystemTime, NotUnderstood> {
+pub(in crate::bench) fn moment(text: &str) -> Result<SystemTime, ParseError> {
     rfc3339(text).or_else(|| since_1970(text)).ok_or_else(|| {
         let text = text.escape_debug();
         refuse(&format!(
@@ -114,7 +114,7 @@ fn offset(text: &str) -> Option<i64> {
 }
 
 /// `2/3` as the second of three, counted from 0.
-pub(in crate::bench) fn shard(text: &str) -> Result<(u64, u64), NotUnderstood> {
+pub(in crate::bench) fn shard(text: &str) -> Result<(u64, u64), ParseError> {
     let parsed = text
         .split_once('/')
         .and_then(|(part, of)| Some((part.parse::<u64>().ok()?, of.parse::<u64>().ok()?)));

@@ -6,7 +6,7 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use tcpecho::{ENGINES, Endpoint, Family, NotUnderstood};
+use tcpecho::{ENGINES, Endpoint, Family, ParseError};
 
 use tcpecho_load::{After, DriverChoice, Kind, Schedule, Workload};
 
@@ -73,7 +73,7 @@ pub(in crate::bench) struct Plan {
 
 impl BenchArgs {
     /// What these arguments mean.
-    pub(in crate::bench) fn plan(&self) -> Result<Plan, NotUnderstood> {
+    pub(in crate::bench) fn plan(&self) -> Result<Plan, ParseError> {
         let workload =
             Workload::named(&self.workload).ok_or_else(|| refuse("there is no such workload"))?;
         let target = self.target()?;
@@ -121,7 +121,7 @@ impl BenchArgs {
         Ok(plan)
     }
 
-    fn target(&self) -> Result<Target, NotUnderstood> {
+    fn target(&self) -> Result<Target, ParseError> {
         match (&self.host, &self.port) {
             (Some(host), None) => return Ok(Target::Elsewhere(host.parse()?)),
             (Some(host), Some(port)) => {
@@ -166,7 +166,7 @@ impl BenchArgs {
         Ok(Target::Several(contenders))
     }
 
-    fn schedule(&self, kind: Kind, duration: Duration) -> Result<Option<Schedule>, NotUnderstood> {
+    fn schedule(&self, kind: Kind, duration: Duration) -> Result<Option<Schedule>, ParseError> {
         let Some(text) = &self.rate else {
             return match kind {
                 Kind::Ramp => Err(refuse("ramp wants --rate A:B")),
@@ -193,7 +193,7 @@ impl BenchArgs {
         self.warmup.unwrap_or(default)
     }
 
-    fn check_workload(&self, kind: Kind) -> Result<(), NotUnderstood> {
+    fn check_workload(&self, kind: Kind) -> Result<(), ParseError> {
         let scheduled = self.rate.is_some() || self.find_rate.is_some();
         let counted = self.count.is_some();
         match kind {
@@ -211,7 +211,7 @@ impl BenchArgs {
         }
     }
 
-    fn family(&self, sources: &[SocketAddr]) -> Result<Family, NotUnderstood> {
+    fn family(&self, sources: &[SocketAddr]) -> Result<Family, ParseError> {
         let asked = match self {
             _ if self.ipv4 => Family::V4,
             _ if self.ipv6 => Family::V6,
@@ -232,7 +232,7 @@ impl BenchArgs {
 }
 
 impl Plan {
-    fn check(&self, several: bool) -> Result<(), NotUnderstood> {
+    fn check(&self, several: bool) -> Result<(), ParseError> {
         let zero = [self.duration, self.interval, self.timeout].iter().any(Duration::is_zero);
         if zero {
             return Err(refuse("--duration, --interval and --timeout must be above 0"));

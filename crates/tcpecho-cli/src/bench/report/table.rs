@@ -61,11 +61,11 @@ pub(in crate::bench) fn asked(
     }
     let time = match plan.count {
         Some(number) => format!("{} of them", count(number)),
-        None => tcpecho::show_duration(plan.duration),
+        None => tcpecho::internal::show_duration(plan.duration),
     };
     let warmup = match plan.warmup {
         none if none.is_zero() => String::new(),
-        some => format!(" after {}", tcpecho::show_duration(some)),
+        some => format!(" after {}", tcpecho::internal::show_duration(some)),
     };
     format!("{}; {time}{warmup}", words.join(", "))
 }

@@ -353,7 +353,7 @@ mod tests {
             ("expect \"x", "not closed"),
             ("expect state client LIMBO", "\"LIMBO\" is not a state"),
             ("drop next SYM", "\"SYM\" is neither a packet"),
-            ("pause longer", "no duration"),
+            ("pause longer", "not a duration"),
         ] {
             assert!(shown(line).contains(why), "{line}: {}", shown(line));
         }

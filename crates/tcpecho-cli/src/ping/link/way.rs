@@ -2,7 +2,7 @@
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
-use tcpecho::{ConnectOptions, HostFacts, LONGEST_USER_TIMEOUT};
+use tcpecho::{ConnectOptions, HostFacts, internal::LONGEST_USER_TIMEOUT};
 
 #[derive(Debug, Clone)]
 pub(in crate::ping) struct Way {

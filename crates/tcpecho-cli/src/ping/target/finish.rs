@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use tcpecho::{Diagnosis, Ending, Evidence, Symptom, evidence::Phase};
+use tcpecho::{Diagnosis, Ending, Evidence, Phase, Symptom};
 
 use super::{Missing, Mode, TURN, Target};
 use crate::ping::{

@@ -93,7 +93,7 @@ impl Target {
         let failure = Attempt::most_informative(&failures);
         let ending = failure.map_or(Ending::ConnectTimeout, |failure| failure.ending);
         if let Some(Attempt { error, diagnosis, .. }) = failure {
-            let (errno, diagnosis) = (Some(error.source), diagnosis.clone());
+            let (errno, diagnosis) = (Some(error.source.into()), diagnosis.clone());
             self.cause = Some(Cause { op: error.op, addr: error.addr, errno, diagnosis });
         }
         let before = self.last_ending.replace((ending, now));

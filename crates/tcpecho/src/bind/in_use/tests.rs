@@ -38,7 +38,7 @@ fn a_listener_is_named() {
     assert_eq!(said("127.0.0.1:80", &sockets, &[123], true), expected);
     assert_eq!(
         said("0.0.0.0:80", &sockets, &[], true),
-        "held by a process of uid 33 that may not be looked at from here, listening on 0.0.0.0:80"
+        "held by a process of uid 33 whose descriptors cannot be read from here, listening on 0.0.0.0:80"
     );
     let many = said("0.0.0.0:80", &sockets, &[7, 8, 9, 10, 11], true);
     assert!(many.contains("PID 8 (nginx), PID 9 (nginx, this process) and 2 more"), "{many}");
@@ -49,7 +49,7 @@ fn sockets_that_do_not_exclude_each_other_are_not_blamed() {
     let other = socket(TcpState::Listen, "127.0.0.2:80");
     let v6only = TcpSocket { v6only: true, ..socket(TcpState::Listen, "[::]:80") };
     let said = said("127.0.0.1:80", &[other, v6only], &[], true);
-    assert!(said.starts_with("no socket on that port is seen any more"), "{said}");
+    assert!(said.starts_with("no socket on that port exists any more"), "{said}");
 }
 
 #[test]
@@ -86,7 +86,7 @@ fn remains_are_counted_with_the_rule() {
 }
 
 #[test]
-fn not_knowing_is_said() {
+fn an_unknown_holder_is_reported() {
     let seen = Seen { culprits: Err(Errno::NOENT), our_pid: 9 };
     assert!(sentences(&seen, true)[0].contains("not known: sock_diag"));
 }

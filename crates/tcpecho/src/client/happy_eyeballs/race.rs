@@ -1,8 +1,8 @@
 //! Which address is tried when: Happy Eyeballs (RFC 8305) as a state machine, without a socket and without a clock.
 //!
 //! Addresses go in the resolver's order (RFC 6724), the families alternating, so that a family that leads nowhere costs
-//! a quarter of a second and not a minute. A failure starts the next attempt at once, patience starts it beside the
-//! one that runs; the first connection wins. getaddrinfo(3) gives both families in one answer, and then there is
+//! a quarter of a second and not a minute. A failure starts the next attempt at once, a timer starts it beside the
+//! running one; the first connection wins. getaddrinfo(3) gives both families in one answer, and then there is
 //! nothing to wait for; a resolver that asks for each may hand them in as they come.
 
 use std::{collections::VecDeque, net::SocketAddr, time::Duration};
@@ -28,7 +28,7 @@ pub(super) enum Event {
     Timer,
 }
 
-/// What is to be done. Addresses are numbered from 0 in the order in which they came; [`Race::addr`] has them.
+/// What to do. Addresses are numbered from 0 in the order in which they came; [`Race::addr`] has them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Action {
     /// Start to connect to this address.
@@ -71,7 +71,7 @@ impl Race {
         self.addrs.get(number).copied()
     }
 
-    /// Takes note of what has happened and says what is to be done, in that order. Nothing once it is over.
+    /// Handles an event and returns what to do, in order; nothing once the race is over.
     pub(super) fn on(&mut self, event: Event) -> Vec<Action> {
         if self.over {
             return Vec::new();
@@ -211,7 +211,7 @@ mod tests {
     }
 
     #[test]
-    fn no_address_is_a_race_lost() {
+    fn no_address_is_a_lost_race() {
         assert_eq!(Race::overlapping().on(all(&[])), [Action::Lost]);
     }
 

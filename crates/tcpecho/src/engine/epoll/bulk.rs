@@ -29,7 +29,7 @@ pub(super) fn most(loops: usize) -> usize {
     MOST.min(usize::try_from(limit / PART / 2).unwrap_or(usize::MAX) / loops.max(1))
 }
 
-/// A pipe in the service of one connection.
+/// A pipe that one connection uses.
 pub(super) struct Bulk {
     read: OwnedFd,
     write: OwnedFd,
@@ -38,11 +38,11 @@ pub(super) struct Bulk {
     small: u8,
 }
 
-/// What one turn of bulk did.
+/// The result of one turn of bulk.
 #[derive(Default)]
 pub(super) struct Step {
     pub(super) sent: usize,
-    /// The pipe is not worth keeping, or cannot take what is next.
+    /// The pipe is not needed any more, or cannot pass what is next.
     pub(super) give_back: bool,
 }
 

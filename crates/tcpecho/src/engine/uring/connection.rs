@@ -48,9 +48,9 @@ pub(super) enum Request<C> {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 enum Phase {
-    /// What comes goes back.
+    /// Echoes.
     Echoing,
-    /// Our FIN is out; what comes is discarded until the peer's FIN.
+    /// Our FIN is sent; input is discarded until the peer's FIN.
     Lingering(Ending),
     /// Over, as soon as no request is under way.
     Closing(Outcome),

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use tcpecho::{ENDINGS, Ending};
+use tcpecho::{Ending, internal::ENDINGS};
 use tcpecho_load::{After, Schedule};
 
 use super::{

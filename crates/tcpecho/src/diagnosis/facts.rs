@@ -5,7 +5,7 @@ use std::{
     time::Duration,
 };
 
-use rustix::io::Errno;
+use crate::Errno;
 use tcpecho_os::{
     error_queue::{Origin, QueuedError},
     tcp_info::TcpInfo,
@@ -18,21 +18,21 @@ use super::{
 };
 use crate::{Ending, Evidence, NoAddress, evidence::Route};
 
-/// What there is to judge by.
-pub(crate) struct Sight<'a> {
+/// A symptom with its evidence.
+pub(crate) struct Facts<'a> {
     pub(super) symptom: &'a Symptom,
     pub(super) evidence: &'a Evidence,
 }
 
-impl Sight<'_> {
-    /// What the symptom is without any evidence.
+impl Facts<'_> {
+    /// Returns the ending that the symptom alone suggests.
     pub(super) fn ending(&self) -> Ending {
         match self.symptom {
             Symptom::Error(error) if self.established() => Ending::of_established(error.source),
             Symptom::Error(error) if self.op() == "connect" => Ending::of_connect(error.source),
             Symptom::Error(error) => Ending::of_local(error.source),
             Symptom::EndOfFile => Ending::ClosedEarly,
-            Symptom::Silence(_) => Ending::GaveUp,
+            Symptom::Silence(_) => Ending::TimedOut,
             Symptom::Unresolved(_) => Ending::ResolveFailed,
             Symptom::Different { .. } => Ending::Mismatch,
         }
@@ -81,7 +81,7 @@ impl Sight<'_> {
 
     /// Nothing came back in time: by the kernel's clock or by ours.
     pub(super) fn unanswered(&self) -> bool {
-        matches!(self.symptom, Symptom::Silence(_)) || self.broke(Errno::TIMEDOUT)
+        matches!(self.symptom, Symptom::Silence(_)) || self.broke(Errno::ETIMEDOUT)
     }
 
     /// No byte moved for the time allowed, and the connection lives.
@@ -100,17 +100,17 @@ impl Sight<'_> {
 
     /// connect(2) failed before a packet could be sent.
     pub(super) fn never_sent(&self) -> bool {
-        self.connect(Errno::NETUNREACH) || self.connect(Errno::ADDRNOTAVAIL)
+        self.connect(Errno::ENETUNREACH) || self.connect(Errno::EADDRNOTAVAIL)
     }
 
-    /// The connection broke because there is no way to the peer any more.
+    /// The connection broke because there is no route to the peer any more.
     pub(super) fn unreachable(&self) -> bool {
-        self.broke(Errno::HOSTUNREACH) || self.broke(Errno::NETUNREACH)
+        self.broke(Errno::EHOSTUNREACH) || self.broke(Errno::ENETUNREACH)
     }
 
     /// bind(2) was refused.
     pub(super) fn bind_forbidden(&self) -> bool {
-        self.failed("bind", Errno::ACCESS) || self.failed("bind", Errno::PERM)
+        self.failed("bind", Errno::EACCES) || self.failed("bind", Errno::EPERM)
     }
 
     /// connect(2) failed with an errno that usually means this.
@@ -131,13 +131,13 @@ impl Sight<'_> {
         self.evidence.route == Some(Route::None(errno))
     }
 
-    /// The last that a router said, and that counts only where the errno is its doing.
+    /// Returns the last ICMP error, if the errno comes from it.
     pub(super) fn router(&self) -> Option<&QueuedError> {
         let from_icmp = |error: &&QueuedError| error.origin != Origin::Local;
         let last = self.evidence.routers.iter().rev().find(from_icmp)?;
         match self.symptom {
             Symptom::Error(error) => {
-                (error.source == last.errno || error.source == Errno::TIMEDOUT).then_some(last)
+                (error.source == last.errno || error.source == Errno::ETIMEDOUT).then_some(last)
             }
             Symptom::Silence(_) => Some(last),
             _ => None,
@@ -186,7 +186,7 @@ impl Sight<'_> {
     /// 255.255.255.255, or what the routing table calls a broadcast address: a UDP socket may not connect there.
     pub(super) fn peer_is_broadcast(&self) -> bool {
         self.peer_ip() == Some(Ipv4Addr::BROADCAST.into())
-            || self.is(Errno::NETUNREACH) && self.route_says(Errno::ACCESS)
+            || self.is(Errno::ENETUNREACH) && self.route_says(Errno::EACCES)
     }
 
     /// The peer's address is a link-local one of IPv6, which needs an interface, and has none.
@@ -250,7 +250,7 @@ impl Sight<'_> {
     /// one in TIME_WAIT.
     pub(super) fn reset_after_fin(&self) -> bool {
         let gone = self.tcp(|tcp| tcp.state == TcpState::Close) && !self.evidence.fin_sent;
-        gone || matches!(self.evidence.send_error, Some(Errno::PIPE | Errno::CONNRESET))
+        gone || matches!(self.evidence.send_error, Some(Errno::EPIPE | Errno::ECONNRESET))
     }
 
     /// We have sent our FIN, and the peer's kernel has acknowledged it.
@@ -272,7 +272,7 @@ impl Sight<'_> {
     /// Retransmitted, and without effect.
     pub(super) fn retransmits_in_vain(&self) -> bool {
         self.unacknowledged()
-            && (self.is(Errno::TIMEDOUT)
+            && (self.is(Errno::ETIMEDOUT)
                 || self.tcp(|tcp| tcp.retransmits > 0 || tcp.backoff > 0 || tcp.lost > 0))
     }
 
@@ -307,10 +307,10 @@ impl Sight<'_> {
         echo && written > 0 && unsent == 0 && returned >= written
     }
 
-    /// Puts what is known in the place of the words in braces.
+    /// Replaces the placeholders in braces.
     pub(super) fn fill(&self, template: &str) -> String {
         let evidence = self.evidence;
-        let show = |ip: Option<IpAddr>| ip.map_or("somebody".into(), |ip| ip.to_string());
+        let show = |ip: Option<IpAddr>| ip.map_or("an unknown address".into(), |ip| ip.to_string());
         let host = self.peer_ip().map_or("the peer's address".into(), |ip| match evidence.peer {
             Some(SocketAddr::V6(peer)) if peer.scope_id() != 0 => {
                 format!("{ip}%{}", peer.scope_id())
@@ -358,7 +358,7 @@ impl Sight<'_> {
         }
     }
 
-    /// When the peer's kernel was last heard of.
+    /// Returns the time since the peer's last acknowledgement.
     fn last_acknowledgement(&self) -> String {
         let ago = self.evidence.tcp.map(|tcp| Duration::from_millis(tcp.last_ack_recv_ms.into()));
         ago.map_or("some time".into(), |ago| format!("{:.1} s", ago.as_secs_f64()))
