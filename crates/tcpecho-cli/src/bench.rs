@@ -1,42 +1,30 @@
 //! `tcpecho bench`: load, measured honestly (wrk2's response times, neper's plainness).
 //!
-//! A run is a [`crew`] of threads, each a [`hand`] with its flows and a driver under it. Requests that are
-//! due on a schedule are measured from when they were due; every byte is compared; the generator
-//! watches itself.
+//! The load generator is the crate `tcpecho-load`. This module has its arguments, starts servers, and shows
+//! results: text, JSON, HTML and HDR logs.
 
-mod address;
 mod args;
-mod clock;
 mod compare;
-mod crew;
-mod driver;
 mod find_rate;
-mod flow;
 #[cfg(feature = "fuzzing")]
 pub(crate) mod fuzzing;
-mod hand;
 mod histogram;
 mod machine;
 mod merge;
-mod news;
 mod output_file;
-mod pace;
-mod pattern;
 mod preflight;
 mod progress;
 mod report;
 mod server;
-mod tally;
 mod threshold;
-mod usage;
+mod units;
 mod visit;
-mod watch;
-mod workload;
 
 use std::{path::Path, process::ExitCode};
 
 use nix::sys::signal::Signal;
 use tcpecho::Ending;
+use tcpecho_load::Event;
 
 pub(crate) use self::{
     args::BenchArgs,
@@ -44,7 +32,6 @@ pub(crate) use self::{
 };
 use self::{
     args::{Plan, Target},
-    crew::Event,
     merge::not_saved,
     output_file::{OutputFile, sentence},
     progress::Progress,
@@ -150,7 +137,7 @@ fn single(plan: &Plan, baseline: Option<&Summary>, signals: &Signals) -> Result<
         let found = find_rate::run(plan, condition, &mut place, signals)?;
         let last = found.rate.map_or_else(
             || format!("{condition} held at no rate"),
-            |per_second| format!("{condition} holds up to {}/s", report::rate(per_second)),
+            |per_second| format!("{condition} holds up to {}/s", units::rate(per_second)),
         );
         (found.summary, Ok(()), Some((last, found.rate.is_some())))
     } else {
@@ -203,7 +190,7 @@ fn measure(
     log: Option<OutputFile>,
 ) -> Result<(Summary, Result<(), String>), Trouble> {
     let log = log.map(OutputFile::into_file).transpose().map_err(Trouble::Impossible)?;
-    let log = log.map(|file| Log::new(file, plan.pace.is_some()));
+    let log = log.map(|file| Log::new(file, plan.schedule.is_some()));
     let mut log = plan.hdr.as_ref().zip(log);
     let length = plan.count.is_none().then_some(plan.duration);
     let mut progress = Progress::new(plan.quiet, length);

@@ -15,7 +15,8 @@ use modules::Modules;
 
 /// Which crates of the workspace a crate may depend on, tests aside. The order is from the top down.
 const ARROWS: &[(&str, &[&str])] = &[
-    ("tcpecho-cli", &["tcpecho", "tcpecho-lab", "tcpecho-os", "tcpecho-probe"]),
+    ("tcpecho-cli", &["tcpecho", "tcpecho-lab", "tcpecho-load", "tcpecho-os", "tcpecho-probe"]),
+    ("tcpecho-load", &["tcpecho", "tcpecho-os"]),
     ("tcpecho-probe", &["tcpecho", "tcpecho-os"]),
     ("tcpecho", &["tcpecho-os"]),
     ("tcpecho-lab", &["tcpecho-lab-os", "tcpecho-os"]),
@@ -24,7 +25,7 @@ const ARROWS: &[(&str, &[&str])] = &[
 ];
 
 /// Cycles that are still there: a number for each crate that has some, which may only fall.
-const CYCLES_LEFT: &[(&str, usize)] = &[("tcpecho-cli", 2)];
+const CYCLES_LEFT: &[(&str, usize)] = &[];
 
 struct Package {
     name: String,

@@ -5,28 +5,19 @@
 //! cargo bench --bench engines -- --modes rr50,stream1 --engines epoll,uring --seconds 1 --rounds 5
 //! ```
 //!
-//! Every server is a process of its own on one core, the generator a single thread on another. A
+//! Every server is a process of its own on one core, the generator (`tcpecho-load`) on another. A
 //! mode visits all servers in turn, round after round, so that what else the machine does befalls all
 //! alike. Markdown goes to standard output, progress to standard error. Exit status: 0; 1 when a server
 //! failed, or lost or changed a byte; 2 for what was not understood.
 #![forbid(unsafe_code)]
 
-mod flow;
-mod generator;
-mod histogram;
 mod loads;
 mod machine;
 mod modes;
 mod options;
-#[path = "../../src/bench/pattern.rs"]
-mod pattern;
 mod peers;
-mod plan;
 mod report;
 mod server;
-#[path = "../../src/bench/usage.rs"]
-mod usage;
-mod window;
 
 use std::process::ExitCode;
 use std::time::Duration;
@@ -37,7 +28,6 @@ use loads::{Sample, Visit};
 use machine::Cores;
 use modes::Mode;
 use options::{Options, Order, Request};
-use pattern::Pattern;
 use peers::Peer;
 use report::{Row, Table};
 use server::{Server, Unready};
@@ -65,13 +55,7 @@ fn measure(order: Order) -> ExitCode {
         }
     };
     report::facts(&[order.facts(), machine::facts(&cores)].concat());
-    let mut bench = Bench {
-        length: order.length,
-        rounds: order.rounds,
-        cores,
-        pattern: Pattern::new(),
-        peers: Vec::new(),
-    };
+    let mut bench = Bench { length: order.length, rounds: order.rounds, cores, peers: Vec::new() };
     let unready = bench.gather(order.peers);
     let tables: Vec<Table> = order.modes.iter().map(|mode| bench.table(mode)).collect();
     report::summary(&tables);
@@ -83,7 +67,6 @@ struct Bench {
     length: Duration,
     rounds: usize,
     cores: Cores,
-    pattern: Pattern,
     peers: Vec<Peer>,
 }
 
@@ -133,7 +116,7 @@ impl Bench {
                 return Sample { figures: Vec::new(), faults: vec![reason] };
             }
         };
-        let visit = Visit { server: &server, pattern: &self.pattern, length: self.length };
+        let visit = Visit { server: &server, length: self.length };
         let mut sample = mode.visit(&visit);
         sample.faults.extend(server.end().err());
         sample.faults.iter().for_each(|fault| eprintln!("  FAULT: {fault}"));

@@ -11,10 +11,10 @@ use std::time::{Duration, Instant};
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::process::{Pid, PidfdFlags, Signal, kill_process, pidfd_open};
 use rustix::time::Timespec;
+use tcpecho_load::usage::{self, ProcessorTime};
 
 use crate::machine::Cores;
 use crate::peers::Peer;
-use crate::usage::{self, ProcessorTime};
 
 const READY: Duration = Duration::from_secs(5);
 const END: Duration = Duration::from_secs(5);

@@ -8,13 +8,35 @@ use std::{path::PathBuf, time::Duration};
 use clap::{Args, builder::PossibleValue, builder::PossibleValuesParser};
 use tcpecho::{ENGINES, ParseError, internal::parse_duration};
 
-use super::{driver::Choice, workload::WORKLOADS};
+use tcpecho_load::{DriverChoice, WORKLOADS};
+
 use crate::size::{parse_rate, parse_size};
 
 pub(super) use self::{
     lists::cpu_list,
     plan::{Contender, Plan, Target},
 };
+
+/// The values of `--driver`.
+#[derive(Debug, Clone, Copy, clap::ValueEnum)]
+enum Driver {
+    /// The first that this host offers, of those below
+    Auto,
+    /// Readiness: `epoll_wait`, recv, send
+    Epoll,
+    /// Completions: `io_uring`
+    Uring,
+}
+
+impl From<Driver> for DriverChoice {
+    fn from(driver: Driver) -> Self {
+        match driver {
+            Driver::Auto => DriverChoice::Auto,
+            Driver::Epoll => DriverChoice::Epoll,
+            Driver::Uring => DriverChoice::Uring,
+        }
+    }
+}
 
 /// Measure an echo server under load, and check every byte that comes back.
 ///
@@ -107,7 +129,7 @@ pub(crate) struct BenchArgs {
 
     /// How the generator moves bytes
     #[arg(long, value_enum, default_value = "auto")]
-    driver: Choice,
+    driver: Driver,
 
     /// Processors of the generator's threads, such as 0,2-3; `any` leaves it to the kernel, as does a
     /// server that is not ours

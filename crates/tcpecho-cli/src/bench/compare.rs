@@ -7,11 +7,11 @@ mod words;
 use nix::sys::signal::Signal;
 use serde::Deserialize;
 use tcpecho::Ending;
+use tcpecho_load::{Kind, Times};
 
 pub(super) use self::file::SCHEMA;
 use super::{
     args::{Contender, Plan},
-    histogram::Times,
     progress::Progress,
     report::{
         Summary,
@@ -19,7 +19,6 @@ use super::{
     },
     server::Recipe,
     visit::{self, Trouble},
-    workload::Kind,
 };
 use crate::{exit, signals::Signals, tell::say};
 

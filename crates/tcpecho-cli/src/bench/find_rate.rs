@@ -1,12 +1,14 @@
 //! The highest rate at which a condition holds: as fast as the server goes in a closed loop first, then
 //! halving the range, every step a run of its own.
 
+use tcpecho_load::Schedule;
+
 use super::{
     args::Plan,
-    pace::Pace,
     progress::Progress,
-    report::{Summary, rate, summary::Distribution, time},
+    report::{Summary, summary::Distribution},
     threshold::Threshold,
+    units::{rate, time},
     visit::{self, Place, Trouble},
 };
 use crate::{signals::Signals, tell::say};
@@ -35,9 +37,9 @@ pub(super) fn run(
 ) -> Result<Found, Trouble> {
     let mut progress = Progress::new(plan.quiet, Some(plan.duration));
     progress.label("closed loop".to_owned());
-    let mut step = |pace: Option<Pace>| -> Result<Summary, Trouble> {
-        let label = match pace {
-            Some(Pace::Steady(per_second)) => format!("at {}/s", rate(per_second)),
+    let mut step = |schedule: Option<Schedule>| -> Result<Summary, Trouble> {
+        let label = match schedule {
+            Some(Schedule::Steady(per_second)) => format!("at {}/s", rate(per_second)),
             _ => "closed loop".to_owned(),
         };
         progress.label(label);
@@ -45,7 +47,7 @@ pub(super) fn run(
         let mut tries = 0;
         loop {
             tries += 1;
-            let measured = visit::visit_at(plan, pace, place, signals, &mut |event, row| {
+            let measured = visit::visit_at(plan, schedule, place, signals, &mut |event, row| {
                 progress.see(event, row, unit);
             })?;
             progress.clear();
@@ -76,7 +78,7 @@ pub(super) fn run(
             break;
         }
         let at = if low > 0.0 { f64::midpoint(low, high) } else { high * 0.7 };
-        let summary = step(Some(Pace::Steady(at)))?;
+        let summary = step(Some(Schedule::Steady(at)))?;
         let stopped = summary.result.interrupted_by.is_some();
         let held = !stopped && holds(condition, &summary, at);
         if !plan.quiet {

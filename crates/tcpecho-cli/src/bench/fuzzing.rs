@@ -5,7 +5,7 @@ use std::{net::SocketAddr, time::SystemTime};
 
 use super::{
     args::lists,
-    histogram::{QUANTILES, Times, decode},
+    histogram::{QUANTILES, decode, decoded, encoded},
     merge::{self, Form},
     report::{html, plot, summary::BaselinePart, table},
     threshold::{Figures, Threshold},
@@ -87,11 +87,11 @@ pub fn histogram(bytes: &[u8]) -> Result<(u64, Vec<f64>, String), String> {
     let whole = [times.min(), times.max()].into_iter().flatten();
     let mut figures: Vec<f64> = quantiles.chain(whole).map(|ns| ns as f64).collect();
     figures.extend([times.mean(), times.stdev()].into_iter().flatten());
-    let encoded = times.encoded();
-    if Times::decoded(&encoded)? != times {
+    let written = encoded(&times);
+    if decoded(&written)? != times {
         return Err("BUG: what was written is not what was read".to_owned());
     }
-    Ok((times.count(), figures, encoded))
+    Ok((times.count(), figures, written))
 }
 
 /// Reads `I/N`.

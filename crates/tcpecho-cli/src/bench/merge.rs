@@ -12,10 +12,11 @@ use std::{
 use clap::Args;
 use serde::Deserialize;
 use tcpecho::Ending;
+use tcpecho_load::{Times, Unit};
 
 use super::{
     compare::{self, Comparison},
-    histogram::{self, Times},
+    histogram,
     output_file::{OutputFile, sentence},
     report::{
         Row, Summary, hdr, html, plot,
@@ -25,7 +26,6 @@ use super::{
         table,
         text::printable,
     },
-    workload::Unit,
 };
 use crate::{
     exit, output,
@@ -420,7 +420,7 @@ mod tests {
     fn log(length: &str, count: u64) -> Result<Form, String> {
         let mut times = Times::new();
         times.record_many(5, count);
-        parse(format!("0,{length},0,{}\n", times.encoded()).as_bytes(), "log")
+        parse(format!("0,{length},0,{}\n", histogram::encoded(&times)).as_bytes(), "log")
     }
 
     #[test]

@@ -3,11 +3,11 @@
 
 use std::{fs, ops::RangeInclusive, time::SystemTime};
 
+use tcpecho_load::After;
 use tcpecho_os::sysctl;
 
 use super::{
     args::Plan,
-    hand::After,
     machine::{self, line},
     visit::Place,
 };
@@ -70,7 +70,7 @@ fn ports(plan: &Plan, connections: u64, range: &str) -> Option<String> {
              or net.ipv4.ip_local_port_range)"
         ));
     }
-    (plan.after == After::Closes).then(|| {
+    (plan.after == After::Close).then(|| {
         format!(
             "--close fin leaves each port in TIME_WAIT for a minute, a second on loopback: {room} \
              ports may run out (more --source addresses)"

@@ -5,9 +5,11 @@ use std::{
     time::Duration,
 };
 
+use tcpecho_load::Event;
+
 use super::{
-    crew::Event,
-    report::{Row, count, rate, time},
+    report::Row,
+    units::{count, rate, time},
 };
 
 pub(super) struct Progress {
@@ -45,7 +47,7 @@ impl Progress {
             self.figures = format!("{} {unit}{p99}", rate(row.throughput_per_s));
         }
         match event {
-            Event::Glance(at) => self.draw(*at),
+            Event::Tick(at) => self.draw(*at),
             Event::End => self.clear(),
             _ => {}
         }

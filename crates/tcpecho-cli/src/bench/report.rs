@@ -7,16 +7,17 @@ pub(super) mod summary;
 pub(super) mod svg;
 pub(super) mod table;
 pub(super) mod text;
+mod verdict;
 
+use nix::sys::signal::Signal;
 use serde::{Deserialize, Serialize};
+use tcpecho_load::{Interval, Kind, Outcome, Schedule, Unit};
 
 use super::{
     args::Plan,
-    crew::{Interval, Outcome},
     machine::Fact,
-    pace::Pace,
     server::Ledger,
-    workload::{Kind, Unit},
+    units::{count, time},
 };
 
 pub(super) use self::summary::Summary;
@@ -41,7 +42,12 @@ pub(super) struct Row {
 }
 
 impl Row {
-    pub(super) fn of(interval: &Interval, unit: Unit, pace: Option<Pace>, warmup: u64) -> Self {
+    pub(super) fn of(
+        interval: &Interval,
+        unit: Unit,
+        schedule: Option<Schedule>,
+        warmup: u64,
+    ) -> Self {
         let Interval { from, to, tally } = interval;
         let latency = tally.latency();
         let seconds = (to.saturating_sub(*from) as f64 / 1e9).max(1e-9);
@@ -60,7 +66,8 @@ impl Row {
             p50_ns: latency.quantile(0.5),
             p99_ns: latency.quantile(0.99),
             max_ns: latency.max(),
-            offered_per_s: pace.map(|pace| pace.rate_at(warmup + u64::midpoint(*from, *to))),
+            offered_per_s: schedule
+                .map(|schedule| schedule.rate_at(warmup + u64::midpoint(*from, *to))),
         }
     }
 }
@@ -68,13 +75,15 @@ impl Row {
 /// What a run left behind, before it is put into a [`Summary`].
 pub(super) struct Measured<'a> {
     pub(super) plan: &'a Plan,
-    pub(super) pace: Option<Pace>,
+    pub(super) schedule: Option<Schedule>,
     /// The server in words, and its processors if we chose them.
     pub(super) server: String,
     /// The driver that was used, and the threads.
     pub(super) driver: &'static str,
     pub(super) threads: usize,
     pub(super) outcome: Outcome,
+    /// The signal that ended the run early.
+    pub(super) stopped: Option<Signal>,
     pub(super) ledger: Ledger,
     pub(super) rows: Vec<Row>,
     /// How the server ended, if it did.
@@ -177,7 +186,7 @@ impl Plan {
                 0 => String::new(),
                 n => format!(", and {} service times that contain it are", count(n)),
             };
-            let due = if measured.pace.is_some() { "; response times contain it" } else { "" };
+            let due = if measured.schedule.is_some() { "; response times contain it" } else { "" };
             notes.push(format!(
                 "this program did not run for {total} ({number}: it was stopped, or had no \
                  processor): that is not in the measured time{left_out}{due}"
@@ -189,14 +198,14 @@ impl Plan {
                 "this machine was suspended for {total}: connections may have broken by that"
             ));
         }
-        if outcome.seconds == 0.0 && outcome.stopped.is_none() {
+        if outcome.seconds == 0.0 && measured.stopped.is_none() {
             notes.push(
                 "the measured time was over before this program could begin to measure".to_owned(),
             );
         }
         if let Some(asked) = self.share() {
             let never = asked.saturating_sub(outcome.requests);
-            if never > 0 && outcome.stopped.is_none() && self.warmup.is_zero() {
+            if never > 0 && measured.stopped.is_none() && self.warmup.is_zero() {
                 notes.push(format!(
                     "{} of the {} that were asked for were not sent: nothing came back for too long",
                     count(never),
@@ -217,70 +226,4 @@ impl Measured<'_> {
 
 fn times(count: u64) -> String {
     if count == 1 { "once".to_owned() } else { format!("{count} times") }
-}
-
-/// Nanoseconds in a unit that suits them, with three digits: `1.23 ms`.
-pub(super) fn time(nanoseconds: f64) -> String {
-    let (value, unit) = match nanoseconds {
-        n if n >= 9.995e8 => (n / 1e9, "s"),
-        n if n >= 9.995e5 => (n / 1e6, "ms"),
-        n if n >= 999.5 => (n / 1e3, "µs"),
-        n => (n, "ns"),
-    };
-    format!("{} {unit}", digits(value))
-}
-
-/// Three digits that matter.
-pub(super) fn digits(value: f64) -> String {
-    match value.abs() {
-        size if size >= 99.95 || size == 0.0 => format!("{value:.0}"),
-        size if size >= 9.995 => format!("{value:.1}"),
-        _ => format!("{value:.2}"),
-    }
-}
-
-/// A whole number in groups of three.
-pub(super) fn count(number: u64) -> String {
-    let digits = number.to_string();
-    let mut grouped = String::new();
-    for (place, digit) in digits.chars().enumerate() {
-        if place > 0 && (digits.len() - place).is_multiple_of(3) {
-            grouped.push(',');
-        }
-        grouped.push(digit);
-    }
-    grouped
-}
-
-/// A rate: whole where it is large.
-pub(super) fn rate(value: f64) -> String {
-    if value >= 1000.0 { count(value.round() as u64) } else { digits(value) }
-}
-
-/// Bytes in a unit that suits them.
-pub(super) fn bytes(value: f64) -> String {
-    match value.abs() {
-        size if size >= 1e9 => format!("{} GB", digits(value / 1e9)),
-        size if size >= 1e6 => format!("{} MB", digits(value / 1e6)),
-        size if size >= 1e4 => format!("{} kB", digits(value / 1e3)),
-        _ => format!("{value:.0} B"),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn numbers_as_people_read_them() {
-        assert_eq!(time(1_234_000.0), "1.23 ms");
-        assert_eq!(time(99_960.0), "100 µs");
-        assert_eq!(time(999_900.0), "1.00 ms");
-        assert_eq!(time(15.0), "15.0 ns");
-        for (number, text) in [(0, "0"), (999, "999"), (1_234_567, "1,234,567")] {
-            assert_eq!(count(number), text);
-        }
-        assert_eq!((rate(12_345.6), rate(0.5)), ("12,346".into(), "0.50".into()));
-        assert_eq!((bytes(64.0), bytes(1.5e6)), ("64 B".into(), "1.50 MB".into()));
-    }
 }

@@ -20,9 +20,8 @@ use rustix::{
     process::{Pid, PidfdFlags, Signal, kill_process_group, pidfd_open},
     thread::{CpuSet, sched_getaffinity, sched_setaffinity},
 };
+use tcpecho_load::usage::{self, ProcessorTime};
 use tcpecho_os::{errno::io_words, process::end_with_parent};
-
-use super::usage::{self, ProcessorTime};
 
 /// How long a server may take to say that it is ready, or to answer a connection.
 const READY: Duration = Duration::from_secs(10);

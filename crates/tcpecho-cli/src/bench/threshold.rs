@@ -4,7 +4,7 @@ use std::{fmt, str::FromStr};
 
 use tcpecho::{ParseError, internal::parse_duration};
 
-use super::histogram::QUANTILES;
+use super::{histogram::QUANTILES, units::time};
 use crate::size::parse_rate;
 
 /// What a condition is about.
@@ -163,7 +163,7 @@ impl Threshold {
         match self.measure {
             Measure::Throughput => format!("{value:.1}/s"),
             Measure::Errors | Measure::Unanswered => format!("{value:.0}"),
-            _ => super::report::time(value),
+            _ => time(value),
         }
     }
 }

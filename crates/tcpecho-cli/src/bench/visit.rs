@@ -1,25 +1,20 @@
 //! One visit to one server: where it is, the run against it, and what came of both.
 
-use std::{net::SocketAddr, sync::Arc};
+use std::{
+    cell::Cell,
+    net::SocketAddr,
+    os::fd::{AsFd, BorrowedFd},
+};
 
 use nix::sys::signal::Signal;
 use tcpecho::{Attempt, ConnectOptions, Connection, Error, Family, ResolveError};
-
-use std::os::fd::AsFd;
+use tcpecho_load::{DriverChoice, Event, Interrupt, Kind, Profile, Schedule, Stopping};
 
 use super::{
-    address::Address,
     args::{Plan, Target},
-    crew::{self, Event, Load},
-    driver::Choice,
-    flow::Manner,
-    hand::Rules,
     machine,
-    pace::Pace,
-    pattern::Pattern,
     report::{Measured, Row},
     server::{Ledger, Recipe, Served},
-    workload::Kind,
 };
 use crate::{
     lookup::{NoAddress, lookup},
@@ -142,61 +137,71 @@ fn greet(plan: &Plan, addrs: &[SocketAddr], signals: &Signals) -> Result<SocketA
     }
 }
 
-/// The load that is meant, for this server; `pace` may differ from the plan's in a search.
-pub(super) fn load(plan: &Plan, place: &Place, pace: Option<Pace>) -> Load {
-    let numbers: Vec<u64> = plan.numbers().collect();
+/// The load that is meant, for this server; `schedule` may differ from the plan's in a search.
+fn load(plan: &Plan, place: &Place, schedule: Option<Schedule>) -> tcpecho_load::Plan {
+    let kind = plan.workload.kind;
     let default = if place.cpus.is_empty() {
         (machine::processors().len() / 2).max(1)
     } else {
         place.cpus.len()
     };
-    let threads = plan.threads.unwrap_or(default).min(numbers.len()).max(1);
-    let mut shares = vec![Vec::new(); threads];
-    for (place, number) in numbers.iter().enumerate() {
-        shares[place % threads].push(*number);
-    }
-    let budget = |thread: u64| match plan.share() {
-        None => u64::MAX,
-        Some(share) => {
-            let each = share.div_ceil(threads as u64);
-            // The last thread has what is left.
-            each.min(share.saturating_sub(thread * each))
-        }
+    let profile = Profile {
+        depth: (kind != Kind::Stream).then_some(plan.depth),
+        schedule,
+        flows: plan.connections,
+        check: plan.check,
+        ..Profile::new(plan.sizes.clone())
     };
-    let kind = plan.workload.kind;
-    let nanos = |time: std::time::Duration| u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
-    Load {
-        rules: Rules {
-            manner: Manner {
-                sizes: plan.sizes.clone(),
-                depth: (kind != Kind::Stream).then_some(plan.depth),
-                pace,
-                flows: plan.connections,
-                check: plan.check,
-                pattern: Pattern::new(),
-            },
-            address: Arc::new(Address::new(place.addr)),
-            sources: plan.sources.clone(),
-            after: plan.after,
-            idle: kind == Kind::Idle,
-            connect_rate: plan.connect_rate.map(|rate| rate / threads as f64),
-            timeout: nanos(plan.timeout),
-            grace: nanos(plan.grace),
-            interval: nanos(plan.interval),
-        },
-        threads: shares,
-        budgets: (0..threads as u64).map(budget).collect(),
-        cpus: place.cpus.clone(),
-        cpus_chosen: plan.cpus.is_some(),
+    tcpecho_load::Plan {
         name: match &plan.target {
             Target::Elsewhere(endpoint) => Some((endpoint.clone(), plan.family)),
             Target::Own(_) | Target::Several(_) => None,
         },
+        after: plan.after,
+        idle: kind == Kind::Idle,
+        connections: plan.numbers().collect(),
+        threads: plan.threads.unwrap_or(default),
+        cpus: place.cpus.clone(),
+        cpus_required: plan.cpus.is_some(),
         driver: plan.driver,
-        warmup: nanos(plan.warmup),
-        duration: if plan.count.is_some() { u64::MAX / 4 } else { nanos(plan.duration) },
+        sources: plan.sources.clone(),
+        connect_rate: plan.connect_rate,
+        timeout: plan.timeout,
+        grace: plan.grace,
+        interval: plan.interval,
+        warmup: plan.warmup,
+        duration: plan.duration,
+        messages: plan.share(),
         start_at: plan.start_at,
+        ..tcpecho_load::Plan::new(place.addr, profile)
     }
+}
+
+/// Ends a run at a signal: in order at the first one, at once at the second or when nobody reads stdout.
+struct Interrupts<'a> {
+    signals: &'a Signals,
+    last: Cell<Option<Signal>>,
+}
+
+impl Interrupt for Interrupts<'_> {
+    fn descriptor(&self) -> Option<BorrowedFd<'_>> {
+        Some(self.signals.as_fd())
+    }
+
+    fn poll(&self) -> Option<Stopping> {
+        let signal = self.signals.next()?;
+        let is_second = self.last.replace(Some(signal)).is_some();
+        let at_once = is_second || signal == Signal::SIGPIPE;
+        Some(if at_once { Stopping::AtOnce } else { Stopping::Drain })
+    }
+}
+
+/// Names the option that a failed call comes from.
+fn with_option(mut error: Error) -> Error {
+    if error.op == "sched_setaffinity" {
+        error.op = "sched_setaffinity (--cpu)";
+    }
+    error
 }
 
 /// Runs the plan's load against the server there.
@@ -206,46 +211,50 @@ pub(super) fn visit<'a>(
     signals: &Signals,
     watch: &mut dyn FnMut(&Event, Option<&Row>),
 ) -> Result<Measured<'a>, Trouble> {
-    visit_at(plan, plan.pace, place, signals, watch)
+    visit_at(plan, plan.schedule, place, signals, watch)
 }
 
-/// The same at a pace of one's own.
+/// The same with another schedule.
 pub(super) fn visit_at<'a>(
     plan: &'a Plan,
-    pace: Option<Pace>,
+    schedule: Option<Schedule>,
     place: &mut Place,
     signals: &Signals,
     watch: &mut dyn FnMut(&Event, Option<&Row>),
 ) -> Result<Measured<'a>, Trouble> {
-    let load = load(plan, place, pace);
+    let load = load(plan, place, schedule);
+    let warmup = u64::try_from(plan.warmup.as_nanos()).unwrap_or(u64::MAX);
     if plan.workload.kind == Kind::Idle {
         // What the server takes once for all is not to be counted for each.
         let _ = first_exchange(place.addr);
     }
+    let interrupts = Interrupts { signals, last: Cell::new(None) };
     let mut ledger = Ledger::of(place.pid);
     let mut rows = Vec::new();
-    let outcome = crew::run(&load, signals, &mut |event| {
+    let outcome = tcpecho_load::run(&load, &interrupts, &mut |event| {
         match &event {
             Event::Begin => ledger.begin(),
-            Event::Held => ledger.held(),
+            Event::NearEnd => ledger.held(),
             Event::End => ledger.end(),
             Event::Interval(interval) => {
-                rows.push(Row::of(interval, plan.workload.unit, pace, load.warmup));
+                rows.push(Row::of(interval, plan.workload.unit, schedule, warmup));
             }
-            Event::Glance(_) | Event::Tail(_) => {}
+            Event::Tick(_) | Event::Tail(_) => {}
         }
         watch(&event, rows.last());
-    })?;
+    })
+    .map_err(with_option)?;
     Ok(Measured {
         plan,
-        pace,
+        schedule,
         server: place.describe(),
         driver: match load.driver {
-            Choice::Uring => "uring",
-            Choice::Auto | Choice::Epoll => "epoll",
+            DriverChoice::Uring => "uring",
+            DriverChoice::Auto | DriverChoice::Epoll => "epoll",
         },
-        threads: load.threads.len(),
+        threads: outcome.threads,
         outcome,
+        stopped: interrupts.last.get(),
         ledger,
         rows,
         death: place.served.as_mut().and_then(Served::death),

@@ -758,7 +758,7 @@ fn what_will_spoil_a_run_is_said_before_it() {
         // Whoever is privileged has the limit raised.
         assert_eq!(number(&ran.with(0).json(), "/result/connections_open"), 300.0);
     }
-    let ran = bench("-c 1 -d 0.1 -q --close fin -W crr");
+    let ran = bench("-c 1 -n 20 -q --close fin -W crr");
     assert_eq!(ran.err, "");
 }
 

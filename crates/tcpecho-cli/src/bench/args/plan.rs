@@ -8,19 +8,14 @@ use std::{
 
 use tcpecho::{ENGINES, Endpoint, Family, ParseError};
 
+use tcpecho_load::{After, DriverChoice, Kind, Schedule, Workload};
+
 use super::{
     BenchArgs,
     lists::{cpu_list, moment, shard, sources},
     refuse,
 };
-use crate::bench::{
-    driver::Choice,
-    hand::After,
-    pace::Pace,
-    server::Recipe,
-    threshold::Threshold,
-    workload::{Kind, Workload},
-};
+use crate::bench::{server::Recipe, threshold::Threshold};
 use crate::size::parse_rate;
 
 /// What is measured.
@@ -50,7 +45,7 @@ pub(in crate::bench) struct Plan {
     pub(in crate::bench) warmup: Duration,
     pub(in crate::bench) sizes: Vec<u64>,
     pub(in crate::bench) depth: usize,
-    pub(in crate::bench) pace: Option<Pace>,
+    pub(in crate::bench) schedule: Option<Schedule>,
     pub(in crate::bench) find_rate: Option<Threshold>,
     pub(in crate::bench) sources: Vec<SocketAddr>,
     pub(in crate::bench) connect_rate: Option<f64>,
@@ -58,7 +53,7 @@ pub(in crate::bench) struct Plan {
     pub(in crate::bench) timeout: Duration,
     pub(in crate::bench) grace: Duration,
     pub(in crate::bench) check: bool,
-    pub(in crate::bench) driver: Choice,
+    pub(in crate::bench) driver: DriverChoice,
     /// `None` where nothing was said, an empty list for any.
     pub(in crate::bench) cpus: Option<Vec<usize>>,
     pub(in crate::bench) server_cpus: Option<Vec<usize>>,
@@ -84,7 +79,7 @@ impl BenchArgs {
         let target = self.target()?;
         let several = matches!(target, Target::Several(_));
         let duration = self.duration.unwrap_or(Duration::from_secs(if several { 2 } else { 10 }));
-        let pace = self.pace(workload.kind, duration)?;
+        let schedule = self.schedule(workload.kind, duration)?;
         self.check_workload(workload.kind)?;
         let sources = sources(&self.source)?;
         let plan = Plan {
@@ -97,7 +92,7 @@ impl BenchArgs {
             warmup: self.warmup(workload.kind, duration),
             sizes: if self.size.is_empty() { vec![workload.size] } else { self.size.clone() },
             depth: self.depth as usize,
-            pace,
+            schedule,
             find_rate: self.find_rate.as_deref().map(Threshold::absolute).transpose()?,
             sources,
             connect_rate: self.connect_rate,
@@ -105,7 +100,7 @@ impl BenchArgs {
             timeout: self.timeout,
             grace: self.grace,
             check: !self.no_check,
-            driver: self.driver,
+            driver: self.driver.into(),
             cpus: self.cpu.as_deref().map(cpu_list).transpose()?,
             server_cpus: self.server_cpu.as_deref().map(cpu_list).transpose()?,
             rounds: self.rounds.into(),
@@ -171,7 +166,7 @@ impl BenchArgs {
         Ok(Target::Several(contenders))
     }
 
-    fn pace(&self, kind: Kind, duration: Duration) -> Result<Option<Pace>, ParseError> {
+    fn schedule(&self, kind: Kind, duration: Duration) -> Result<Option<Schedule>, ParseError> {
         let Some(text) = &self.rate else {
             return match kind {
                 Kind::Ramp => Err(refuse("ramp wants --rate A:B")),
@@ -180,10 +175,10 @@ impl BenchArgs {
         };
         match text.split_once(':') {
             None if kind == Kind::Ramp => Err(refuse("ramp wants --rate A:B")),
-            None => Ok(Some(Pace::Steady(parse_rate(text)?))),
+            None => Ok(Some(Schedule::Steady(parse_rate(text)?))),
             Some((from, to)) => {
                 let (from, to) = (parse_rate(from)?, parse_rate(to)?);
-                Ok(Some(Pace::Ramp { from, to, over: duration.as_nanos() as f64 }))
+                Ok(Some(Schedule::Ramp { from, to, over: duration.as_nanos() as f64 }))
             }
         }
     }
@@ -199,10 +194,10 @@ impl BenchArgs {
     }
 
     fn check_workload(&self, kind: Kind) -> Result<(), ParseError> {
-        let paced = self.rate.is_some() || self.find_rate.is_some();
+        let scheduled = self.rate.is_some() || self.find_rate.is_some();
         let counted = self.count.is_some();
         match kind {
-            Kind::Stream | Kind::Idle if paced || counted => {
+            Kind::Stream | Kind::Idle if scheduled || counted => {
                 Err(refuse("stream and idle know neither --rate nor --count"))
             }
             Kind::Stream | Kind::Idle | Kind::ConnectRequestResponse if self.depth > 1 => {

@@ -2,15 +2,13 @@
 
 use serde::Deserialize;
 use tcpecho::Ending;
+use tcpecho_load::Times;
 
 use super::{Comparison, Standing, median, sorted};
-use crate::bench::{
-    histogram::Times,
-    report::{
-        Summary,
-        summary::{Distribution, bounded},
-        text::printable,
-    },
+use crate::bench::report::{
+    Summary,
+    summary::{Distribution, bounded},
+    text::printable,
 };
 
 /// The form of the JSON; another number when a reader of the old one would be wrong.

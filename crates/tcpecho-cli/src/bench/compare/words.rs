@@ -3,7 +3,10 @@
 use std::fmt::Write;
 
 use super::{Comparison, Ratio, Standing, median, sorted};
-use crate::bench::report::{self, Summary, rate, time};
+use crate::bench::{
+    report::Summary,
+    units::{count, rate, time},
+};
 
 impl Comparison {
     pub(in crate::bench) fn titles(&self) -> Vec<&str> {
@@ -42,7 +45,7 @@ impl Comparison {
                 quantile(0.99),
                 quantile(0.999),
                 cost.map_or_else(|| "-".to_owned(), time),
-                report::count(one.errors()),
+                count(one.errors()),
             ])
         };
         self.standings.iter().filter_map(cells).collect()
@@ -128,7 +131,7 @@ impl Comparison {
             }
             let first = one.summaries().flat_map(|summary| &summary.errors).next();
             if let Some(error) = first {
-                let errors = report::count(one.errors());
+                let errors = count(one.errors());
                 notes.push(format!(
                     "{}: {errors} errors, such as {}: {}",
                     one.name, error.ending, error.first

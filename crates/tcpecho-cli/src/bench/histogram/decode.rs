@@ -5,7 +5,9 @@ use std::io::Read;
 
 use flate2::read::ZlibDecoder;
 
-use super::{self as histogram, Times};
+use tcpecho_load::Times;
+
+use super::MOST as MOST_TIMES;
 
 /// The format's magic numbers, with the low byte that says how counts are written (V2: LEB128).
 const PLAIN: u32 = 0x1c84_9313;
@@ -66,8 +68,8 @@ fn plain(bytes: &[u8]) -> Result<Times, String> {
                 .value(index)
                 .ok_or("an HDR histogram with more counts than its range has places")?;
             total = total.saturating_add(number.unsigned_abs());
-            if total > histogram::MOST {
-                return Err(format!("an HDR histogram of more than {} times", histogram::MOST));
+            if total > MOST_TIMES {
+                return Err(format!("an HDR histogram of more than {MOST_TIMES} times"));
             }
             times.record_many(value, number.unsigned_abs());
         }
@@ -203,7 +205,7 @@ mod tests {
     fn the_longest_time_comes_back() {
         let mut times = Times::new();
         times.record(u64::MAX);
-        assert_eq!(Times::decoded(&times.encoded()), Ok(times));
+        assert_eq!(super::super::decoded(&super::super::encoded(&times)), Ok(times));
     }
 
     #[test]

@@ -7,12 +7,10 @@ use hdrhistogram::serialization::{
     V2DeflateSerializer,
     interval_log::{IntervalLogWriterBuilder, Tag},
 };
+use tcpecho_load::{Interval, Times};
 
 use super::{summary::MOST_TAGS, text::printable};
-use crate::bench::{
-    crew::Interval,
-    histogram::{self, Times},
-};
+use crate::bench::histogram::{self, decoded};
 
 /// Intervals of a log: eleven days of seconds.
 const MOST_STRETCHES: usize = 1_000_000;
@@ -135,7 +133,7 @@ impl Read {
             return Err("it does not have four fields".to_owned());
         };
         let (from, length) = (seconds(from)?, seconds(length)?);
-        let times = Times::decoded(encoded)?;
+        let times = decoded(encoded)?;
         let counted =
             self.times.values().map(Times::count).fold(times.count(), u64::saturating_add);
         if counted > histogram::MOST {
@@ -157,7 +155,7 @@ impl Read {
         if !self.times.contains_key(&tag) && self.times.len() > MOST_TAGS {
             return Err(format!("more than {MOST_TAGS} tags"));
         }
-        self.times.entry(tag).or_insert_with(Times::new).add(&times);
+        self.times.entry(tag).or_default().add(&times);
         Ok(())
     }
 }
@@ -173,7 +171,9 @@ fn seconds(text: &str) -> Result<Duration, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::bench::tally::Tally;
+    use tcpecho_load::Tally;
+
+    use crate::bench::histogram::encoded;
 
     #[test]
     fn what_is_written_is_read_again() {
@@ -213,7 +213,7 @@ mod tests {
     fn a_log_that_cannot_be_is_refused() {
         let mut times = Times::new();
         times.record(5);
-        let histogram = times.encoded();
+        let histogram = encoded(&times);
         let log = |head: &str| read(format!("{head},0.0,{histogram}\n").as_bytes());
         assert!(log("0.0,1.0").is_ok() && log("Tag=a b,1511000000.123,1").is_ok());
         for head in ["-1,1", "0,-1", "0,nan", "0,inf", "0,1e300", "x,1", "0,5,5", "Tag=x", "0"] {
@@ -225,7 +225,7 @@ mod tests {
         assert!(read(tags.concat().as_bytes()).unwrap_err().contains("tags"));
         let mut many = Times::new();
         many.record_many(5, 1 << 62);
-        let many = format!("0,1,0,{}\n", many.encoded());
+        let many = format!("0,1,0,{}\n", encoded(&many));
         assert_eq!(read(many.as_bytes()).unwrap().times[&None].count(), 1 << 62);
         assert!(
             read(many.repeat(2).as_bytes()).unwrap_err().contains("more than 9223372036854775807")

@@ -2,16 +2,17 @@
 
 use std::fmt::Write;
 
+use tcpecho_load::{Kind, Times};
+
 use super::{
-    Summary, bytes, count, rate,
+    Summary,
     summary::Distribution,
     svg::{Axis, Series, chart},
-    time,
 };
 use crate::bench::{
     compare::Comparison,
-    histogram::{QUANTILES, Times},
-    workload::Kind,
+    histogram::QUANTILES,
+    units::{bytes, count, rate, time},
 };
 
 const STYLE: &str = include_str!("page.css");

@@ -2,8 +2,13 @@
 
 use std::fmt::Write;
 
-use super::{Summary, count, summary::Distribution, time};
-use crate::bench::histogram::{QUANTILES, Times};
+use tcpecho_load::Times;
+
+use super::{Summary, summary::Distribution};
+use crate::bench::{
+    histogram::QUANTILES,
+    units::{count, time},
+};
 
 /// Bars at most.
 const BARS: usize = 24;

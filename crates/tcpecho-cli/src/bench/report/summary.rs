@@ -12,14 +12,10 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 use tcpecho::Ending;
+use tcpecho_load::{ClientUse, Kind, Pauses, Times, Unit, Workload};
 
 use super::Row;
-use crate::bench::{
-    histogram::{QUANTILES, Times},
-    threshold::Figures,
-    watch::{ClientUse, Pauses},
-    workload::{Kind, Unit, Workload},
-};
+use crate::bench::{histogram::QUANTILES, threshold::Figures};
 
 pub(super) use self::gather::verdict;
 pub(in crate::bench) use self::{baseline::BaselinePart, distribution::Distribution};

@@ -2,13 +2,13 @@
 
 use std::fmt::Write;
 
-use super::{Summary, bytes, count, digits, rate, summary::Distribution, time};
+use tcpecho_load::{ClientUse, Kind, Schedule, Unit};
+
+use super::{Summary, summary::Distribution};
 use crate::bench::{
     args::Plan,
     histogram::QUANTILES,
-    pace::Pace,
-    watch::ClientUse,
-    workload::{Kind, Unit},
+    units::{bytes, count, digits, rate, time},
 };
 
 /// The whole page; `quiet` leaves the notes out.
@@ -34,7 +34,7 @@ pub(in crate::bench) fn page(summary: &Summary, quiet: bool) -> String {
 /// The order as it was understood.
 pub(in crate::bench) fn asked(
     plan: &Plan,
-    pace: Option<Pace>,
+    schedule: Option<Schedule>,
     driver: &str,
     threads: usize,
 ) -> String {
@@ -46,11 +46,11 @@ pub(in crate::bench) fn asked(
     if plan.depth > 1 {
         words.push(format!("{} under way on each", plan.depth));
     }
-    words.push(match pace {
+    words.push(match schedule {
         _ if matches!(plan.workload.kind, Kind::Stream | Kind::Idle) => "no pauses".to_owned(),
         None => "closed loop".to_owned(),
-        Some(Pace::Steady(per_second)) => format!("open loop at {}/s", rate(per_second)),
-        Some(Pace::Ramp { from, to, .. }) => {
+        Some(Schedule::Steady(per_second)) => format!("open loop at {}/s", rate(per_second)),
+        Some(Schedule::Ramp { from, to, .. }) => {
             format!("open loop from {} to {}/s", rate(from), rate(to))
         }
     });

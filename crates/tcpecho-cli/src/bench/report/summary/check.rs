@@ -1,8 +1,10 @@
 //! A result from a file is what somebody wrote: figures that cannot be are refused, and texts are made fit
 //! to be shown.
 
+use tcpecho_load::Workload;
+
 use super::{ErrorPart, Latency, Row, Summary};
-use crate::bench::{report::text::printable, workload::Workload};
+use crate::bench::report::text::printable;
 
 /// No figure of a run is larger.
 const LARGEST: f64 = 1e18;

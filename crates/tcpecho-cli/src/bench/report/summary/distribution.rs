@@ -4,7 +4,9 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 
 use serde::{Deserialize, Serialize};
 
-use crate::bench::histogram::Times;
+use tcpecho_load::Times;
+
+use crate::bench::histogram::{decoded, encoded};
 
 /// Fewer times may be the same in two runs.
 const TELLING: u64 = 20;
@@ -46,7 +48,7 @@ impl TryFrom<Encoded> for Distribution {
 
     /// The figures are those of the histogram, whatever a file says.
     fn try_from(encoded: Encoded) -> Result<Self, String> {
-        let times = Times::decoded(&encoded.hdr_v2_base64)?;
+        let times = decoded(&encoded.hdr_v2_base64)?;
         Self::of(&times).ok_or_else(|| "an empty histogram".to_owned())
     }
 }
@@ -69,14 +71,14 @@ impl Distribution {
             p999: quantile(0.999),
             p9999: quantile(0.9999),
             max_ns: times.max().unwrap_or_default(),
-            hdr_v2_base64: times.encoded(),
+            hdr_v2_base64: encoded(times),
         }))
     }
 
     /// The histogram.
     pub(in crate::bench) fn times(&self) -> Times {
         // It was decoded once already, or encoded here.
-        Times::decoded(&self.0.hdr_v2_base64).unwrap_or_else(|_| Times::new())
+        decoded(&self.0.hdr_v2_base64).unwrap_or_else(|_| Times::new())
     }
 
     /// What tells it from others; None where it is too small for that.

@@ -3,17 +3,13 @@
 use std::collections::BTreeMap;
 
 use tcpecho::{Ending, internal::ENDINGS};
+use tcpecho_load::{After, Schedule};
 
 use super::{
     ClientPart, Distribution, ErrorPart, Latency, Order, ResultPart, SCHEMA, ServerPart, Summary,
     TcpPart,
 };
-use crate::bench::{
-    hand::After,
-    pace::Pace,
-    report::{Measured, table},
-    watch,
-};
+use crate::bench::report::{Measured, table, verdict};
 
 impl Summary {
     pub(in crate::bench) fn of(measured: &Measured) -> Self {
@@ -55,7 +51,7 @@ impl Summary {
                 messages_late: outcome.late,
                 messages_due: outcome.requests,
                 lost_bytes: outcome.connecting.lost_bytes + total.lost_bytes,
-                interrupted_by: outcome.stopped.map(|signal| signal.as_str().to_owned()),
+                interrupted_by: measured.stopped.map(|signal| signal.as_str().to_owned()),
             },
             latency: Latency {
                 response: Distribution::of(&total.response),
@@ -79,13 +75,13 @@ impl Summary {
 
 fn order(measured: &Measured) -> Order {
     let plan = measured.plan;
-    let (from, to) = match measured.pace {
+    let (from, to) = match measured.schedule {
         None => (None, None),
-        Some(Pace::Steady(rate)) => (Some(rate), Some(rate)),
-        Some(Pace::Ramp { from, to, .. }) => (Some(from), Some(to)),
+        Some(Schedule::Steady(rate)) => (Some(rate), Some(rate)),
+        Some(Schedule::Ramp { from, to, .. }) => (Some(from), Some(to)),
     };
     Order {
-        words: table::asked(plan, measured.pace, measured.driver, measured.threads),
+        words: table::asked(plan, measured.schedule, measured.driver, measured.threads),
         workload: plan.workload.name.to_owned(),
         connections: plan.connections,
         threads: measured.threads as u64,
@@ -100,8 +96,8 @@ fn order(measured: &Measured) -> Order {
         timeout_s: plan.timeout.as_secs_f64(),
         checked: plan.check,
         close: match plan.after {
-            After::Resets => "reset",
-            After::Stays | After::Closes => "fin",
+            After::Reset => "reset",
+            After::KeepOpen | After::Close => "fin",
         }
         .to_owned(),
         shard: plan.shard.0 + 1,
@@ -134,5 +130,5 @@ fn errors(measured: &Measured) -> Vec<ErrorPart> {
 
 /// What the generator's threads say of themselves.
 pub(in crate::bench::report) fn verdict(measured: &Measured) -> Vec<String> {
-    watch::verdict(&measured.outcome.client, measured.server_share())
+    verdict::verdict(&measured.outcome.client, measured.server_share())
 }

@@ -1,7 +1,8 @@
 //! Several results as one: counts and histograms add up exactly, throughputs as of one time.
 
+use tcpecho_load::Unit;
+
 use super::{Distribution, Latency, MOST_TAGS, Summary, TcpPart};
-use crate::bench::workload::Unit;
 
 impl Summary {
     /// Adds the result of another machine, or of another part of the same run: counts and histograms
@@ -116,8 +117,9 @@ fn add(sum: &mut u64, more: u64) {
 
 #[cfg(test)]
 mod tests {
+    use tcpecho_load::ClientUse;
+
     use super::*;
-    use crate::bench::watch::ClientUse;
 
     fn asked(connections_asked: u64, rtt_mean_us: Option<f64>, rtt_min_us: Option<u32>) -> Summary {
         let tcp = TcpPart { connections_asked, rtt_mean_us, rtt_min_us, segments_retransmitted: 5 };

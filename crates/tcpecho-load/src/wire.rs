@@ -1,32 +1,38 @@
-//! What the kernel says of connections, added up.
+//! Sums over `TCP_INFO` of the connections of a run.
 
 use std::os::fd::AsFd;
 
 use tcpecho_os::tcp_info::tcp_info;
 
-/// What the kernel says of the connections at the end of the measured time.
+/// Sums over `TCP_INFO` of the connections, at the end of the measured time or when a connection is closed.
 #[derive(Debug, Clone, Copy, Default)]
-pub(in crate::bench) struct WireSums {
-    pub(in crate::bench) connections: u64,
-    pub(in crate::bench) rtt_us: u64,
-    pub(in crate::bench) min_rtt_us: Option<u32>,
-    pub(in crate::bench) retransmits: u64,
+pub struct WireSums {
+    /// Connections that were asked.
+    pub connections: u64,
+    /// Sum of their smoothed round-trip times, in microseconds.
+    pub rtt_us: u64,
+    /// The shortest round-trip time of all, in microseconds.
+    pub min_rtt_us: Option<u32>,
+    /// Segments that were retransmitted.
+    pub retransmits: u64,
 }
 
 impl WireSums {
-    pub(in crate::bench) fn add(&mut self, other: &Self) {
+    pub(crate) fn add(&mut self, other: &Self) {
         self.connections += other.connections;
         self.rtt_us += other.rtt_us;
         self.retransmits += other.retransmits;
         self.min_rtt_us = self.min_rtt_us.into_iter().chain(other.min_rtt_us).min();
     }
 
-    /// The mean of the connections' smoothed round trips.
-    pub(in crate::bench) fn rtt_mean_us(&self) -> Option<f64> {
+    /// Returns the mean of the connections' smoothed round-trip times, in microseconds.
+    #[must_use]
+    pub fn rtt_mean_us(&self) -> Option<f64> {
         (self.connections > 0).then(|| self.rtt_us as f64 / self.connections as f64)
     }
 
-    pub(super) fn note(&mut self, socket: impl AsFd) {
+    /// Adds one connection; nothing if its socket cannot be asked.
+    pub(crate) fn note(&mut self, socket: impl AsFd) {
         let Ok(info) = tcp_info(socket) else { return };
         self.connections += 1;
         self.rtt_us += u64::from(info.rtt_us);

@@ -1,39 +1,54 @@
 //! The table of workloads: what connections do. Values, help and documentation read the same rows.
 
-use super::hand::After;
+use crate::plan::After;
 
-/// A kind of load.
-pub(super) struct Workload {
-    pub(super) name: &'static str,
-    pub(super) summary: &'static str,
-    /// What is counted as one.
-    pub(super) unit: Unit,
-    /// Bytes of a message unless told otherwise.
-    pub(super) size: u64,
-    pub(super) connections: u64,
-    pub(super) kind: Kind,
+/// A row of [`WORKLOADS`].
+#[derive(Debug)]
+pub struct Workload {
+    /// Its name, as the user writes it.
+    pub name: &'static str,
+    /// What it does, for a help text.
+    pub summary: &'static str,
+    /// What throughput is counted in.
+    pub unit: Unit,
+    /// Bytes of a message by default.
+    pub size: u64,
+    /// Connections by default.
+    pub connections: u64,
+    /// What it is in the code.
+    pub kind: Kind,
 }
 
+/// The kinds of load.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Kind {
+pub enum Kind {
+    /// Exchanges on connections that stay open.
     RequestResponse,
+    /// A new connection for each exchange.
     ConnectRequestResponse,
+    /// Bytes without end in both directions.
     Stream,
+    /// One exchange on each connection, then silence.
     Idle,
+    /// As `RequestResponse`, at a rate that changes.
     Ramp,
 }
 
 /// What throughput is counted in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Unit {
+pub enum Unit {
+    /// Messages answered.
     Messages,
+    /// Connections used and closed.
     Connections,
-    /// Millions of bytes, each way.
+    /// Millions of bytes in each direction.
     Megabytes,
 }
 
 impl Unit {
-    pub(super) fn words(self) -> &'static str {
+    /// Returns the unit of a throughput.
+    #[must_use]
+    pub fn words(self) -> &'static str {
         match self {
             Unit::Messages => "messages/s",
             Unit::Connections => "connections/s",
@@ -41,8 +56,9 @@ impl Unit {
         }
     }
 
-    /// One of them.
-    pub(super) fn one(self) -> &'static str {
+    /// Returns the name of one of them.
+    #[must_use]
+    pub fn one(self) -> &'static str {
         match self {
             Unit::Messages => "echo",
             Unit::Connections => "connection",
@@ -51,7 +67,8 @@ impl Unit {
     }
 }
 
-pub(super) static WORKLOADS: &[Workload] = &[
+/// The table of workloads.
+pub static WORKLOADS: &[Workload] = &[
     Workload {
         name: "rr",
         summary: "requests and responses on connections that stay open",
@@ -95,16 +112,19 @@ pub(super) static WORKLOADS: &[Workload] = &[
 ];
 
 impl Workload {
-    pub(super) fn named(name: &str) -> Option<&'static Workload> {
+    /// Returns the workload of this name.
+    #[must_use]
+    pub fn named(name: &str) -> Option<&'static Workload> {
         WORKLOADS.iter().find(|workload| workload.name == name)
     }
 
-    /// What becomes of a connection after its exchange; `fin` for an orderly close.
-    pub(super) fn after(&self, fin: bool) -> After {
+    /// Returns what becomes of a connection after its exchange; `fin` asks for an orderly close.
+    #[must_use]
+    pub fn after(&self, fin: bool) -> After {
         match self.kind {
-            Kind::ConnectRequestResponse if fin => After::Closes,
-            Kind::ConnectRequestResponse => After::Resets,
-            _ => After::Stays,
+            Kind::ConnectRequestResponse if fin => After::Close,
+            Kind::ConnectRequestResponse => After::Reset,
+            _ => After::KeepOpen,
         }
     }
 }

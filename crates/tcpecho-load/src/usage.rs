@@ -1,5 +1,5 @@
-//! What a server uses, from /proc: it and its descendants, since an engine may fork, and a shell may
-//! stand before the server.
+//! Processor time and memory of a server's process and its descendants, from /proc. Descendants count because a
+//! server may fork and because a shell may have started it.
 
 use std::fs;
 use std::io;
@@ -10,7 +10,7 @@ use tcpecho_os::errno::io_words;
 /// `USER_HZ`: part of the kernel's ABI, the same on every architecture Linux has today but alpha.
 const NANOSECONDS_PER_TICK: f64 = 1e9 / 100.0;
 
-/// The process and its descendants that are alive, but for those whose parents have ended.
+/// Returns the process and its descendants that are alive, except those whose parents have ended.
 fn family(pid: u32) -> io::Result<Vec<u32>> {
     let mut others = Vec::new();
     for entry in fs::read_dir("/proc")? {
@@ -23,7 +23,7 @@ fn family(pid: u32) -> io::Result<Vec<u32>> {
     let (mut family, mut next) = (vec![pid], 0);
     while let Some(&member) = family.get(next) {
         let children = others.iter().filter(|(_, parent)| *parent == u64::from(member));
-        // A number that was given again meanwhile must not make a circle.
+        // A process id that was reused meanwhile must not make a loop.
         let new: Vec<u32> =
             children.map(|(child, _)| *child).filter(|child| !family.contains(child)).collect();
         family.extend(new);
@@ -37,15 +37,15 @@ const PARENT: usize = 1;
 const USER_SYSTEM: Range<usize> = 11..13;
 const USER_SYSTEM_OF_REAPED: Range<usize> = 13..15;
 
-/// The numbers of /proc/PID/stat; `None` once the process is gone.
+/// Returns the numbers of /proc/PID/stat; `None` if the process is gone.
 fn stat(pid: u32) -> Option<Vec<u64>> {
     let text = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
     let (_, fields) = text.rsplit_once(')')?;
     Some(fields.split_whitespace().map(|field| field.parse().unwrap_or_default()).collect())
 }
 
-/// Processor time so far, in nanoseconds, by two clocks, of which each has a weakness.
-pub(crate) struct ProcessorTime {
+/// The processor time that a process has used so far, by two clocks. Each has a weakness.
+pub struct ProcessorTime {
     /// The sum over the tasks alive: exact, but tasks that ended took theirs with them.
     exact: f64,
     /// Ticks of the processes and of the children they reaped: complete, but coarse.
@@ -54,8 +54,12 @@ pub(crate) struct ProcessorTime {
 }
 
 impl ProcessorTime {
-    pub(crate) fn of(pid: u32) -> io::Result<Self> {
-        // Of one that is gone nothing is known: not even that it used nothing.
+    /// Reads the processor time of a process and its descendants.
+    ///
+    /// # Errors
+    /// The process is gone, or /proc cannot be read.
+    pub fn of(pid: u32) -> io::Result<Self> {
+        // Nothing is known about a process that is gone, not even that it used nothing.
         if stat(pid).is_none() {
             return Err(io::Error::new(io::ErrorKind::NotFound, "the process is gone"));
         }
@@ -69,8 +73,9 @@ impl ProcessorTime {
         })
     }
 
-    /// What was used since. Where the clocks differ by more than ticks can, tasks have ended.
-    pub(crate) fn since(&self, earlier: &Self) -> f64 {
+    /// Returns the nanoseconds used since `earlier`. If the clocks differ by more than ticks can, tasks have ended.
+    #[must_use]
+    pub fn since(&self, earlier: &Self) -> f64 {
         let (exact, complete) = (self.exact - earlier.exact, self.complete - earlier.complete);
         let coarse = NANOSECONDS_PER_TICK * (1 + self.processes.max(earlier.processes)) as f64;
         if complete - exact > coarse { complete } else { exact }
@@ -81,7 +86,7 @@ fn ticks(pid: u32, fields: Range<usize>) -> u64 {
     stat(pid).and_then(|all| Some(all.get(fields)?.iter().sum())).unwrap_or(0)
 }
 
-/// Nanoseconds that the tasks of a process have run: the first number of schedstat.
+/// Returns the nanoseconds that the tasks of a process have run: the first number of schedstat.
 fn scheduled(pid: u32) -> f64 {
     let Ok(tasks) = fs::read_dir(format!("/proc/{pid}/task")) else { return 0.0 };
     tasks
@@ -91,8 +96,11 @@ fn scheduled(pid: u32) -> f64 {
         .sum()
 }
 
-/// A line of `smaps_rollup`, such as `Pss:`, in bytes, over the process and its children.
-pub(crate) fn memory(pid: u32, line: &str) -> io::Result<f64> {
+/// Returns a line of `smaps_rollup`, such as `Pss:`, in bytes, summed over the process and its descendants.
+///
+/// # Errors
+/// The memory of the process itself cannot be read.
+pub fn memory(pid: u32, line: &str) -> io::Result<f64> {
     let mut kilobytes = 0.0;
     for member in family(pid)? {
         let text = match fs::read_to_string(format!("/proc/{member}/smaps_rollup")) {

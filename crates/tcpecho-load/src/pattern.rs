@@ -1,14 +1,14 @@
-//! What is sent: bytes that tell their position and their connection.
+//! What is sent: bytes that differ by position and by connection.
 
-/// The most that is read or written in one turn.
+/// Most bytes per recv(2) or send(2).
 pub(crate) const TURN: usize = 128 * 1024;
 
-/// A prime, so that no message size and no buffer size divides it: a block that is lost, doubled or
-/// swapped shows at its first byte.
+/// Length of the pattern. It is a prime, so that no message size and no buffer size divides it: a block that is
+/// lost, repeated or swapped is noticed at its first byte.
 const PERIOD: usize = 65_521;
 
-/// Noise that repeats after [`PERIOD`] bytes. Connections start at different places in it, so
-/// that checking what came back is one comparison with a slice of it.
+/// Pseudo-random bytes that repeat after [`PERIOD`] bytes. Connections start at different positions in them, so
+/// that checking what was received is one comparison with a slice.
 pub(crate) struct Pattern(Vec<u8>);
 
 impl Pattern {
@@ -27,7 +27,7 @@ impl Pattern {
         Self(bytes)
     }
 
-    /// The `length` bytes (at most [`TURN`]) from `position` on of connection number `connection`.
+    /// Returns `length` bytes (at most [`TURN`]) from `position` of connection number `connection`.
     pub(crate) fn at(&self, connection: usize, position: u64, length: usize) -> &[u8] {
         let start = (position + connection as u64 * 7_919) % PERIOD as u64;
         &self.0[start as usize..][..length]

@@ -1,5 +1,5 @@
-//! The address that connections are made to, which may change during a run: a name is resolved again when
-//! connections fail, so that a service that moved is found.
+//! The server's address. It may change during a run: a name is resolved again when connections fail, so that a
+//! service that has moved is found.
 
 use std::{
     net::{IpAddr, SocketAddr},
@@ -14,25 +14,25 @@ use tcpecho::{Endpoint, Family};
 
 use super::clock::SECOND;
 
-/// Names are not resolved more often than this.
+/// Shortest time between two resolutions.
 const RESOLVE_INTERVAL: u64 = SECOND;
-/// Moves that are reported one by one.
+/// Most changes of the address that are reported.
 const REPORTED: usize = 8;
 
-/// The address of a run's server, shared by its threads.
+/// The server's address, shared by the threads of a run.
 #[derive(Debug)]
-pub(super) struct Address {
+pub(crate) struct Address {
     current: Mutex<SocketAddr>,
-    /// A connection failed since the name was last resolved.
-    doubted: AtomicBool,
+    /// Whether a connection has failed since the name was last resolved.
+    failed: AtomicBool,
 }
 
 impl Address {
-    pub(super) fn new(addr: SocketAddr) -> Self {
-        Self { current: Mutex::new(addr), doubted: AtomicBool::new(false) }
+    pub(crate) fn new(addr: SocketAddr) -> Self {
+        Self { current: Mutex::new(addr), failed: AtomicBool::new(false) }
     }
 
-    pub(super) fn get(&self) -> SocketAddr {
+    pub(crate) fn get(&self) -> SocketAddr {
         *self.current.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -40,26 +40,26 @@ impl Address {
         *self.current.lock().unwrap_or_else(PoisonError::into_inner) = addr;
     }
 
-    /// A connection to it failed, or one broke.
-    pub(super) fn doubt(&self) {
-        self.doubted.store(true, Relaxed);
+    /// Notes that a connection failed or broke.
+    pub(crate) fn note_failure(&self) {
+        self.failed.store(true, Relaxed);
     }
 }
 
-/// Resolves the name of a run's server again when a connection failed.
-pub(super) struct Resolver {
+/// Resolves the server's name again when a connection has failed.
+pub(crate) struct Resolver {
     address: Arc<Address>,
-    /// None where the server was given as an address.
+    /// None if the server was given as an address.
     name: Option<(Endpoint, Family)>,
     next: u64,
-    /// The address last reported.
+    /// The address that was last seen.
     known: SocketAddr,
     moves: Vec<(SocketAddr, SocketAddr)>,
     running: Arc<AtomicBool>,
 }
 
 impl Resolver {
-    pub(super) fn new(address: &Arc<Address>, name: Option<(Endpoint, Family)>) -> Self {
+    pub(crate) fn new(address: &Arc<Address>, name: Option<(Endpoint, Family)>) -> Self {
         Self {
             known: address.get(),
             address: Arc::clone(address),
@@ -70,15 +70,15 @@ impl Resolver {
         }
     }
 
-    /// Starts a resolution if one is wanted and due. It runs in a thread of its own, because
-    /// getaddrinfo(3) may take as long as it likes.
-    pub(super) fn look(&mut self, now: u64) {
+    /// Starts a resolution if a connection has failed and the interval is over. It runs in its own thread,
+    /// because getaddrinfo(3) has no time limit.
+    pub(crate) fn look(&mut self, now: u64) {
         self.note_move();
         let Some((endpoint, family)) = &self.name else { return };
         if now < self.next || self.running.load(Relaxed) {
             return;
         }
-        if !self.address.doubted.swap(false, Relaxed) {
+        if !self.address.failed.swap(false, Relaxed) {
             return;
         }
         self.next = now + RESOLVE_INTERVAL;
@@ -86,7 +86,7 @@ impl Resolver {
         let (endpoint, family) = (endpoint.clone(), *family);
         let (address, running) = (Arc::clone(&self.address), Arc::clone(&self.running));
         let work = move || {
-            // A name that cannot be resolved now says nothing about the address that is known.
+            // If the name cannot be resolved now, the known address may still be right.
             let addrs = endpoint.resolve(family).unwrap_or_default();
             if let Some(addr) = choose(address.get(), &addrs) {
                 address.set(addr);
@@ -106,8 +106,8 @@ impl Resolver {
         self.known = addr;
     }
 
-    /// A sentence for each move that was seen.
-    pub(super) fn notes(mut self) -> Vec<String> {
+    /// Returns a sentence for each change of the address.
+    pub(crate) fn notes(mut self) -> Vec<String> {
         self.note_move();
         let Some((endpoint, _)) = &self.name else { return Vec::new() };
         let host = endpoint.host.escape_debug().to_string();
@@ -118,7 +118,7 @@ impl Resolver {
     }
 }
 
-/// The address to use from now on: another one only if the name no longer has the present one.
+/// Returns the address to change to, if the name no longer has the current one.
 fn choose(current: SocketAddr, addrs: &[SocketAddr]) -> Option<SocketAddr> {
     addrs.first().copied().filter(|_| !addrs.contains(&current))
 }
@@ -142,9 +142,9 @@ mod tests {
         let address = Arc::new(Address::new(addr));
         let endpoint = "127.0.0.1:9".parse().unwrap();
         let mut resolver = Resolver::new(&address, Some((endpoint, Family::Any)));
-        address.doubt();
+        address.note_failure();
         resolver.look(SECOND);
-        assert!(address.doubted.load(Relaxed) && !resolver.running.load(Relaxed));
+        assert!(address.failed.load(Relaxed) && !resolver.running.load(Relaxed));
         assert_eq!(resolver.notes(), Vec::<String>::new());
     }
 }
