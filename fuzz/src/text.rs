@@ -5,7 +5,10 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use tcpecho::{Endpoint, internal::{parse_duration, parse_listen, parse_source}};
+use tcpecho::{
+    Endpoint,
+    internal::{parse_duration, parse_listen, parse_source},
+};
 use tcpecho_cli::fuzzing;
 
 use crate::{accepted, check_sentence, text};
@@ -52,12 +55,24 @@ pub fn duration(data: &[u8]) {
     let seconds = format!("{}.{:09}", span.as_secs(), span.subsec_nanos());
     assert_eq!(parse_duration(&seconds), Ok(span));
     // Another way to the same number.
-    let units = [("us", 1e-6), ("µs", 1e-6), ("ms", 1e-3), ("s", 1.0), ("m", 60.0), ("h", 3600.0)];
-    let (number, unit) = units
-        .iter()
-        .find_map(|(unit, seconds)| Some((text.strip_suffix(unit)?, *seconds)))
-        .unwrap_or((text, 1.0));
-    let wanted = number.parse::<f64>().expect("a decimal number") * unit;
+    let units = [
+        ("us", 1e-6),
+        ("µs", 1e-6),
+        ("ms", 1e-3),
+        ("s", 1.0),
+        ("m", 60.0),
+        ("h", 3600.0),
+        ("", 1.0),
+    ];
+    let (mut rest, mut wanted) = (text, 0.0);
+    while !rest.is_empty() {
+        let after = rest.trim_start_matches(|c: char| c.is_ascii_digit() || c == '.');
+        let number = &rest[..rest.len() - after.len()];
+        rest = after.trim_start_matches(|c: char| !c.is_ascii_digit() && c != '.');
+        let unit = &after[..after.len() - rest.len()];
+        let (_, seconds) = units.iter().find(|(name, _)| *name == unit).expect("a unit");
+        wanted += number.parse::<f64>().expect("a decimal number") * seconds;
+    }
     let error = (span.as_secs_f64() - wanted).abs();
     assert!(error <= 1e-8 + wanted * 1e-12, "{text:?} is {span:?}, not {wanted} s");
 }

@@ -82,10 +82,11 @@ impl Times {
         (!self.is_empty()).then(|| self.0.max())
     }
 
-    /// Returns the mean.
+    /// Returns the mean. It is not beyond the shortest or the longest time, however it was rounded.
     #[must_use]
     pub fn mean(&self) -> Option<f64> {
-        (!self.is_empty()).then(|| self.0.mean())
+        let (min, max) = (self.min()? as f64, self.max()? as f64);
+        Some(self.0.mean().clamp(min, max))
     }
 
     /// Returns the standard deviation.
@@ -132,5 +133,20 @@ mod tests {
         times.record(u64::MAX);
         assert_eq!(times.count(), 2);
         assert!(times.max().unwrap() >= LONGEST);
+    }
+
+    /// The bounds are those of a bucket: three significant digits.
+    #[test]
+    fn a_quantile_is_the_time_that_this_share_did_not_exceed() {
+        let mut times = Times::new();
+        for milliseconds in 1..=1000 {
+            times.record(milliseconds * 1_000_000);
+        }
+        for (q, milliseconds) in
+            [(0.0, 1), (0.5, 500), (0.9, 900), (0.99, 990), (0.999, 999), (1.0, 1000)]
+        {
+            let time = times.quantile(q).unwrap() as f64 / 1e6;
+            assert!((time / f64::from(milliseconds) - 1.0).abs() < 0.002, "{q}: {time} ms");
+        }
     }
 }

@@ -233,7 +233,10 @@ fn expected(rest: &str) -> Understood<Expected> {
             Ok(Expected::State(side(host)?, tcp_state(state.trim())?))
         }
         _ => packet(rest).map(Expected::Packet).map_err(|why| {
-            format!("{why}; if a program writes it, put it in quotes: expect \"{rest}\"")
+            format!(
+                "{why}; if a program writes it, put it in quotes: expect \"{}\"",
+                rest.escape_debug()
+            )
         }),
     }
 }
