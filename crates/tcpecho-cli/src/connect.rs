@@ -18,7 +18,7 @@ use nix::sys::signal::Signal;
 use rustix::io::Errno;
 use tcpecho::{
     ConnectOptions, Connection, Endpoint, Family, Keepalive, ResolveError, Server, Tracer,
-    relay::{Interrupt, Interrupts, relay},
+    internal::relay::{Interrupt, Interrupts, relay},
 };
 
 pub(crate) use self::args::ConnectArgs;

@@ -13,7 +13,7 @@ use rustix::{
 };
 use tcpecho::{
     Endpoint, Family, ResolveError,
-    lookup::{Lookup, is_address},
+    internal::lookup::{Lookup, is_address},
 };
 
 use crate::signals::Signals;

@@ -2,6 +2,7 @@
 
 pub use crate::{
     bind::explain_bind,
+    client::{lookup, relay},
     diagnosis::{CASES, Case},
     duration::{parse_duration, show_duration},
     ending::{ENDINGS, Row},

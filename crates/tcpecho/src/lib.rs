@@ -96,8 +96,6 @@ pub use client::{
     Attempt, Call, ConnectOptions, Connection, Handshake, HappyEyeballs, HostFacts, OpenError,
     Progress, Tracer,
 };
-#[doc(hidden)]
-pub use client::{lookup, relay};
 pub use diagnosis::{Diagnosis, Symptom};
 pub use ending::Ending;
 pub use endpoint::{DEFAULT_PORT, Endpoint, Family, NoAddress, ResolveError};

@@ -5,8 +5,7 @@ use std::{net::SocketAddr, time::Duration};
 use clap::Args;
 use tcpecho::{
     Endpoint, Family, Keepalive, ParseError,
-    internal::{parse_duration, parse_source},
-    relay::Rules,
+    internal::{parse_duration, parse_source, relay::Rules},
 };
 
 use super::keepalive::{self, Asking, UserTimeout};

@@ -6,7 +6,7 @@ use nix::sys::signal::Signal;
 use rustix::io::Errno;
 use tcpecho::{
     Attempt, Diagnosis, Ending, Error, Evidence, Phase, Symptom, Tried,
-    relay::{Difference, End, Relayed},
+    internal::relay::{Difference, End, Relayed},
 };
 use tcpecho_os::errno::words;
 

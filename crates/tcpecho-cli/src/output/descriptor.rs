@@ -10,7 +10,7 @@ use rustix::{
     io::Errno,
     net::{self, SendFlags},
 };
-use tcpecho::relay;
+use tcpecho::internal::relay;
 use tcpecho_os::stdio::stdout_was_closed;
 
 /// What a pipe that polls writable takes without blocking (`PIPE_BUF`, pipe(7)).

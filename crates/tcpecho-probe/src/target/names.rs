@@ -8,7 +8,7 @@ use std::{
 
 use tcpecho::{
     ResolveError,
-    lookup::{Lookup, is_address},
+    internal::lookup::{Lookup, is_address},
 };
 
 use crate::plan::Name;
