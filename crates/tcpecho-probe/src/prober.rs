@@ -241,6 +241,8 @@ impl Prober<'_> {
             self.postpone(Duration::ZERO);
         }
         self.since = Instant::now();
+        // In the middle of a turn the same stop would be found once more as a stall.
+        (self.ran, self.looked) = (processor_time(), self.since);
     }
 }
 
