@@ -14,6 +14,7 @@ use std::{
 
 use rustix::io::Errno;
 use tcpecho::{Attempt, Diagnosis, Ending, Evidence, Phase, ResolveError, Symptom};
+use tcpecho_os::stdio::stderr_was_closed;
 
 use self::colour::Colour;
 pub(crate) use self::{
@@ -92,6 +93,9 @@ impl Report {
     /// Where the object of `--json`, which is a result and not a diagnostic, could not be written.
     pub(crate) fn tell(&self, voice: Voice) -> io::Result<()> {
         if voice == Voice::Json {
+            if stderr_was_closed() {
+                return Err(Errno::BADF.into());
+            }
             let object = serde_json::to_string(&object::Object::of(self))?;
             return io::stderr().write_all(format!("{object}\n").as_bytes());
         }

@@ -454,6 +454,21 @@ fn a_full_disk_is_told() {
     server.join().unwrap();
 }
 
+/// As after `2>&-` in a shell: the object of `--json` is a result, and a result that is lost is a failure.
+#[test]
+fn a_closed_stderr_with_json_is_exit_status_2() {
+    for (options, status) in [("--json", 2), ("", 0)] {
+        let (addr, server) = peer(families().next().unwrap(), echo);
+        let script = format!("exec \"$0\" connect {options} {addr} 2>&-");
+        let mut command = Command::new("/bin/sh");
+        command.args(["-c", &script, env!("CARGO_BIN_EXE_tcpecho")]);
+        let mut client = Client::run(&mut command);
+        client.types(b"hello");
+        client.finishes().with(status);
+        server.join().unwrap();
+    }
+}
+
 #[test]
 fn no_check_prints_whatever_comes() {
     for at in families() {

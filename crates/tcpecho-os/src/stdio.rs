@@ -1,4 +1,4 @@
-//! Tells whether stdin and stdout were open when the program started.
+//! Tells whether stdin, stdout and stderr were open when the program started.
 //!
 //! Rust's runtime opens /dev/null in place of a closed descriptor 0, 1 or 2, so that no socket or file gets that number.
 //! After that, input looks empty and output looks written. Only what runs before main can see the difference.
@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 static STDIN_WAS_CLOSED: AtomicBool = AtomicBool::new(false);
 static STDOUT_WAS_CLOSED: AtomicBool = AtomicBool::new(false);
+static STDERR_WAS_CLOSED: AtomicBool = AtomicBool::new(false);
 
 /// Runs before main, as a constructor of the C runtime.
 #[used]
@@ -23,6 +24,7 @@ extern "C" fn look() {
     };
     STDIN_WAS_CLOSED.store(is_closed(libc::STDIN_FILENO), Relaxed);
     STDOUT_WAS_CLOSED.store(is_closed(libc::STDOUT_FILENO), Relaxed);
+    STDERR_WAS_CLOSED.store(is_closed(libc::STDERR_FILENO), Relaxed);
 }
 
 /// Returns whether descriptor 0 was closed when the program started; it is /dev/null then.
@@ -35,4 +37,10 @@ pub fn stdin_was_closed() -> bool {
 #[must_use]
 pub fn stdout_was_closed() -> bool {
     STDOUT_WAS_CLOSED.load(Relaxed)
+}
+
+/// Returns whether descriptor 2 was closed when the program started; it is /dev/null then.
+#[must_use]
+pub fn stderr_was_closed() -> bool {
+    STDERR_WAS_CLOSED.load(Relaxed)
 }
