@@ -51,7 +51,7 @@ pub(crate) fn run(args: &ConnectArgs) -> ExitCode {
     if plan.exit_detail {
         report.detail_exit_status();
     }
-    // With stderr broken there is no place left to say why; the exit status is.
+    // The reason cannot be printed when stderr is broken, so the exit status has to show the failure.
     if report.tell(plan.voice).is_err() && report.exit_status == 0 {
         return ExitCode::from(exit::NOT_POSSIBLE);
     }

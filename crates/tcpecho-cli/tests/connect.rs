@@ -308,7 +308,7 @@ fn control_c_ends_a_pending_connect() {
         client.gets(Signal::INT);
         let ended = client.ends();
         ended.with(130);
-        // Whoever interrupts knows why it ended, and is not told what to try.
+        // A user who interrupts the program needs no advice.
         let told = ended.stderr.strip_prefix("tcpecho: interrupted (SIGINT): 0 bytes sent, ");
         assert_eq!(told.map(|told| told.lines().count()), Some(1), "{}", ended.stderr);
     }

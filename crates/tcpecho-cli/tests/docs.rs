@@ -127,7 +127,7 @@ fn every_case_has_a_situation_or_a_reason() {
         "interface-gone",
         "host-unreachable-unexplained",
         "network-unreachable-unexplained",
-        // A signal ends the run, and is told as that.
+        // A signal ends the run, and the message names it.
         "interrupted",
         // Where it is told depends on who is faster, the RST or the client; the RST after a write that nobody read.
         "reset-in-handshake",

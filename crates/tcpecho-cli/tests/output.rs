@@ -288,7 +288,7 @@ fn check(row: &Row, text: &str) {
     }
 }
 
-/// What is no result says why, in the same form for every verb. An event of ping's has an error among other things.
+/// Output that is not a result has an error object of the same form for every verb. An event of ping has other fields, too.
 fn check_failure(row: &Row, value: &Value) {
     if value.get("error").is_some() && value.get("event").is_none() {
         assert_eq!(schema::complaints("failure.schema.json", value), [""; 0], "{}", row.args);

@@ -277,7 +277,7 @@ pub(super) fn parse(bytes: &[u8], name: &str) -> Result<Form, String> {
     Ok(form)
 }
 
-/// Why a file is no result: a log that is spoilt, or something else altogether.
+/// Says why a file is not a result: a damaged log, or a file of another kind.
 fn neither(bytes: &[u8], why: String) -> String {
     let begins_like_a_log = [&b"#"[..], b"\"StartTimestamp\"", b"Tag="];
     if begins_like_a_log.iter().any(|begin| bytes.starts_with(begin)) {

@@ -50,7 +50,7 @@ impl Tidy {
         before.into_iter().chain(now)
     }
 
-    /// Returns the call that has begun, if nothing more is to be waited for.
+    /// Returns the call that has begun, once its result is no longer awaited.
     pub(super) fn rest(&mut self) -> Option<Moment> {
         self.begun.take()
     }

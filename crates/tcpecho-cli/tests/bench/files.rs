@@ -303,7 +303,7 @@ fn a_file_that_is_no_result_is_told_what_is_one() {
     for ran in [bench(&format!("-n 1 --baseline {}", text.path())), report(&[text.path()])] {
         ran.with(2).says(&format!("{}: {expected}", text.path()));
     }
-    // Of a log it is told where it is spoilt.
+    // The message says where a log is damaged.
     let log = Written::new("log", "#[Untagged: response]\n0.0,1.0\n");
     report(&[log.path()]).with(2).says(&format!("{}: not an HDR log: line 2: ", log.path()));
 }

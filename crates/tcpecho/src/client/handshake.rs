@@ -131,7 +131,7 @@ impl Handshake {
             bind_source(&self.fd, source)?;
         }
         if self.evidence {
-            // Which router refuses a SYN is told by the error queue only; it costs nothing if none does.
+            // Only the error queue names the router that refuses a SYN; reading it costs nothing if none does.
             let _ = set_receive_errors(&self.fd, true);
         }
         match net::connect(&self.fd, &self.peer) {

@@ -102,6 +102,8 @@ impl<'a> HappyEyeballs<'a> {
     }
 
     /// Returns the state of all attempts at `now`, and starts those that are due.
+    ///
+    /// Call it once before the first wait: it starts the first attempt.
     pub fn on_ready(mut self, now: Instant) -> Progress<Self, OpenError> {
         // Of two connections in the same moment the first is kept.
         let mut winner = None;

@@ -11,7 +11,7 @@ const DELAYED: f64 = 0.05;
 /// A shorter time says nothing of a thread.
 const SHORTEST: u64 = 20_000_000;
 
-/// What is to be said of the generator; nothing when it had time to spare. `server` is the busiest
+/// Describes the limits that the generator reached; nothing when it had time to spare. `server` is the busiest
 /// share that is known of the server's processors, 1 for one that never rested.
 pub(in crate::bench) fn verdict(threads: &[ClientUse], server: Option<f64>) -> Vec<String> {
     let threads = threads.iter().filter(|used| used.elapsed_ns >= SHORTEST);
