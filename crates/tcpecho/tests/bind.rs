@@ -1,6 +1,7 @@
 //! Every bind error that this host can produce, produced, and what is said of it.
 
 use std::fs;
+use std::io::Read;
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::process::{Command, Stdio};
 use std::sync::Mutex;
@@ -35,8 +36,9 @@ fn refusal(addr: SocketAddr, errno: Errno, reuse_address: bool) -> String {
     tcpecho::internal::explain_bind(addr, errno, reuse_address).join("; ")
 }
 
-/// Between fork(2) and execve(2) a child holds every socket of this process, so that a listener
-/// closed meanwhile still listens.
+/// Until execve(2) has closed them, a child holds every socket of this process, so that a listener
+/// closed meanwhile still listens. `spawn` does not wait for that: the kernel lets the parent of
+/// vfork(2) go on when it takes the old memory away, before it names the process anew and closes.
 static FORKING: Mutex<()> = Mutex::new(());
 
 fn any(port: u16) -> SocketAddr {
@@ -60,12 +62,20 @@ fn a_listener_of_another_process() {
     let listener = Stdio::from(OwnedFd::from(listener));
     let mut holder = {
         let _forking = FORKING.lock().unwrap();
-        Command::new("sleep").arg("600").stdin(listener).spawn().unwrap()
+        let mut holder = Command::new("sh")
+            .args(["-c", "echo; kill -STOP $$"])
+            .stdin(listener)
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        // A byte from the new program: execve(2) has ended.
+        holder.stdout.take().unwrap().read_exact(&mut [0]).unwrap();
+        holder
     };
     let said = refusal(addr, Errno::ADDRINUSE, true);
     holder.kill().unwrap();
     holder.wait().unwrap();
-    assert_eq!(said, format!("held by PID {} (sleep), listening on {addr}", holder.id()));
+    assert_eq!(said, format!("held by PID {} (sh), listening on {addr}", holder.id()));
     assert!(bound(addr, true).is_ok(), "its end frees the port");
 }
 
