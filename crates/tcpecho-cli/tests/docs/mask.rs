@@ -24,6 +24,12 @@ pub(crate) fn mask(line: &str) -> String {
         if let Some(last) = masked.last_mut().filter(|last| counted && is_number(last)) {
             *last = String::from("#");
         }
+        let number = word.trim_end_matches([',', ';', ':', ')']);
+        if matches!(masked.last().map(String::as_str), Some("process" | "PID")) && is_number(number)
+        {
+            masked.push(format!("#{}", &word[number.len()..]));
+            continue;
+        }
         masked.push(word);
     }
     let line = masked.join(" ");
@@ -100,6 +106,7 @@ fn masking_hides_measured_values_and_nothing_else() {
             "# session bytes=11 duration=#",
         ),
         ("server  16.1 µs of processor time; 17 % of it", "server # of processor time; # % of it"),
+        ("engine epoll, process 379, processor 0", "engine epoll, process #, processor 0"),
         ("p50/p90 = 0.383/3.559 ms", "p50/p90 = #/#"),
         ("   0.029 ms  socket     AF_INET = ok", "# socket AF_INET = ok"),
         ("   5.1 ms   ────── SYN seq=0 win=64240 ────▶", "# ─ SYN seq=0 win=# ─▶"),
