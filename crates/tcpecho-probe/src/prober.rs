@@ -76,6 +76,7 @@ pub fn probe(plan: &Plan, destinations: Vec<Destination>, observer: &mut dyn Obs
         since: start,
         looked: start,
         ran: processor_time(),
+        noticed: None,
         buffer: vec![0; BUFFER],
     };
     loop {
@@ -97,6 +98,8 @@ struct Prober<'a> {
     /// When that was last checked, and the processor time that had been used in the turn before.
     looked: Instant,
     ran: Duration,
+    /// When the last pause was noticed.
+    noticed: Option<Instant>,
     buffer: Vec<u8>,
 }
 
@@ -137,9 +140,10 @@ impl Prober<'_> {
             self.postpone(pause.stopped);
             self.since = Instant::now();
         }
+        // The wait was no stall.
+        (self.ran, self.looked) = (processor_time(), Instant::now());
         self.obey()?;
         self.since = Instant::now();
-        (self.ran, self.looked) = (processor_time(), self.since);
         Ok(())
     }
 
@@ -175,24 +179,25 @@ impl Prober<'_> {
     }
 
     fn paused(&mut self, pause: Pause) {
+        self.noticed = Some(Instant::now());
         self.outcome.pauses += 1;
         self.outcome.paused = self.outcome.paused.saturating_add(pause.length());
         self.observer.paused(pause);
     }
 
-    /// Detects a pause within a turn: time that passed without processor time for this thread.
-    fn note_stall(&mut self) {
+    /// Detects a pause within a turn: time that passed without processor time for this thread. Returns whether there was one.
+    fn note_stall(&mut self) -> bool {
         let taken = self.looked.elapsed();
         self.looked = Instant::now();
         let worked = || {
             let ran = processor_time();
             ran.saturating_sub(std::mem::replace(&mut self.ran, ran))
         };
-        if let Some(pause) = pause::Pause::in_work(taken, TOLERANCE, worked) {
-            self.paused(Pause::Noticed(pause));
-            self.postpone(pause.stopped);
-            self.since = Instant::now();
-        }
+        let Some(pause) = pause::Pause::in_work(taken, TOLERANCE, worked) else { return false };
+        self.paused(Pause::Noticed(pause));
+        self.postpone(pause.stopped);
+        self.since = Instant::now();
+        true
     }
 
     /// Discounts a pause. Probes under way are not timed, and what was due is due later.
@@ -233,16 +238,20 @@ impl Prober<'_> {
         self.looked = self.since;
     }
 
-    /// Discounts a stop by others. When it began is not known.
+    /// Discounts a stop by others. When it began is not known, unless it was in the middle of a turn: what was due meanwhile is
+    /// due later then.
     fn resumed(&mut self) {
+        // SIGCONT may be read some time after the stop was noticed, where no processor is free.
+        let is_reported = self.noticed.is_some_and(|at| at.elapsed() < TOLERANCE);
+        if self.note_stall() || is_reported {
+            return;
+        }
         let span = self.since.elapsed();
         if span > BRIEF {
             self.paused(Pause::Stopped(span));
             self.postpone(Duration::ZERO);
         }
         self.since = Instant::now();
-        // In the middle of a turn the same stop would be found once more as a stall.
-        (self.ran, self.looked) = (processor_time(), self.since);
     }
 }
 

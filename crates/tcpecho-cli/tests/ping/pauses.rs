@@ -165,3 +165,33 @@ fn ctrl_backslash_shows_the_summary_below_a_plot() {
     let _ = std::fs::remove_file(&file);
     child.wait().unwrap();
 }
+
+/// The stop comes inside a turn that looks at its signals before it has noticed: what is due meanwhile is due later.
+#[test]
+fn a_stop_within_a_turn_postpones_what_is_due() {
+    if !has("strace") {
+        return println!("SKIP: strace is not installed");
+    }
+    let server = Serving::start("epoll", somewhere(), &[]);
+    let mut stopping = Command::new("strace");
+    // With -D the tracer is a child, and the traced program what was started here.
+    stopping.args(["-D", "-q", "-o", "/dev/null", "-e", "trace=sendto"]);
+    stopping.args(["-e", "inject=sendto:signal=SIGSTOP:when=40"]).arg(program());
+    stopping.args(["ping", "-f", "-W", "2s", "--json-stream", &server.addr().to_string()]);
+    stopping.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let pinging = Pinging::run(stopping);
+    until(|| pinging.is_stopped());
+    thread::sleep(PAUSE);
+    pinging.gets(Signal::CONT);
+    pinging.sees("\"event\":\"paused\"");
+    pinging.sees("\"seq\":100");
+    pinging.gets(Signal::INT);
+    let events = pinging.ends().with(0).objects();
+    let report = events.last().unwrap();
+    let target = &report["targets"][0];
+    assert_eq!(report["pauses"], 1, "{report}");
+    for name in ["lost", "late"] {
+        assert_eq!(target[name], 0, "{report}");
+    }
+    assert!(target["time"]["max_us"].as_f64() < Some(1e6), "{report}");
+}

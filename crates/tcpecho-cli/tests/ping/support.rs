@@ -1,6 +1,7 @@
 //! A prober that runs as a user runs it, and servers that answer as they are told to.
 
 use std::{
+    fs,
     io::{BufRead, BufReader, Read, Write},
     net::{Shutdown, SocketAddr, TcpListener, TcpStream},
     path::PathBuf,
@@ -203,6 +204,13 @@ impl Pinging {
 
     pub(crate) fn gets(&self, signal: Signal) {
         kill_process(Pid::from_child(&self.child), signal).unwrap();
+    }
+
+    /// Whether it stands still: stopped by a signal, also under a tracer.
+    pub(crate) fn is_stopped(&self) -> bool {
+        let stat = fs::read_to_string(format!("/proc/{}/stat", self.child.id())).unwrap();
+        let (_, fields) = stat.rsplit_once(") ").unwrap();
+        fields.starts_with(['T', 't'])
     }
 
     pub(crate) fn ends(mut self) -> Ended {
