@@ -10,13 +10,14 @@ mod inject;
 mod common;
 
 use std::{
+    collections::{BTreeMap, BTreeSet},
     fmt,
     fs::File,
-    io::{ErrorKind, Read, Seek, Write},
+    io::{self, ErrorKind, Read, Seek, Write},
     net::{Shutdown, SocketAddr, TcpListener, TcpStream},
     process::Stdio,
     thread,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use common::{
@@ -25,7 +26,12 @@ use common::{
     *,
 };
 use inject::{Injected, Injection, census, injections, try_all};
-use rustix::process::Signal;
+use rustix::{
+    event::{PollFd, PollFlags, Timespec, poll},
+    net::{self, AddressFamily, SendFlags, SocketType, sockopt},
+    process::Signal,
+};
+use tcpecho_os::{sock_diag::tcp_sockets, socket::unsent};
 
 /// An answer that takes longer does not come.
 const NEVER: Duration = Duration::from_secs(30);
@@ -46,23 +52,51 @@ enum Session {
     Hangs,
 }
 
-/// Sends so many bytes and our FIN, and reads what comes back.
-fn session(addr: SocketAddr, bytes: usize) -> Session {
-    let Ok(stream) = TcpStream::connect(addr) else { return Session::Cut };
+/// Connects with small buffers on this side, so that much of what is on its way is in the server.
+fn connects(addr: SocketAddr) -> Option<TcpStream> {
+    let family = if addr.is_ipv4() { AddressFamily::INET } else { AddressFamily::INET6 };
+    let socket = net::socket(family, SocketType::STREAM, None).unwrap();
+    sockopt::set_socket_recv_buffer_size(&socket, 4096).unwrap();
+    net::connect(&socket, &addr).ok()?;
+    let stream = TcpStream::from(socket);
     stream.set_read_timeout(Some(NEVER)).unwrap();
     stream.set_write_timeout(Some(NEVER)).unwrap();
+    Some(stream)
+}
+
+/// Sends so many bytes and our FIN, and reads what comes back; but nothing before the server takes no more, which has
+/// then bytes that it cannot send.
+fn session(addr: SocketAddr, bytes: usize) -> Session {
+    let Some(stream) = connects(addr) else { return Session::Cut };
     let message = pattern(0, bytes);
+    let (mut written, mut wrote) = (0, Ok(()));
+    let moment = Timespec { tv_sec: 0, tv_nsec: 50_000_000 };
+    while written < bytes
+        && wrote.is_ok()
+        && poll(&mut [PollFd::new(&stream, PollFlags::OUT)], Some(&moment)) == Ok(1)
+    {
+        let flags = SendFlags::DONTWAIT | SendFlags::NOSIGNAL;
+        match net::send(&stream, &message[written..], flags) {
+            Ok(n) => written += n,
+            Err(errno) => wrote = Err(errno.into()),
+        }
+    }
     let mut back = Vec::new();
-    let read = thread::scope(|scope| {
-        scope.spawn(|| {
-            // What cannot be written is not answered, and that is seen by the reader.
-            let _ = (&stream).write_all(&message);
+    let (read, wrote) = thread::scope(|scope| {
+        let writer = scope.spawn(|| {
+            let wrote = wrote.and_then(|()| (&stream).write_all(&message[written..]));
             let _ = stream.shutdown(Shutdown::Write);
+            wrote
         });
-        (&stream).read_to_end(&mut back)
+        ((&stream).read_to_end(&mut back), writer.join().unwrap())
     });
+    // A write that takes the error leaves the reader with an end of file. Behind the server's FIN it would be EPIPE.
+    let reset = |result: &io::Result<()>| {
+        result.as_ref().is_err_and(|error| error.kind() == ErrorKind::ConnectionReset)
+    };
     match read {
         Ok(_) if back == message => Session::Whole,
+        Ok(_) if message.starts_with(&back) && reset(&wrote) => Session::Cut,
         Ok(_) if message.starts_with(&back) => Session::Short,
         Ok(_) => Session::Wrong,
         Err(error) if error.kind() == ErrorKind::WouldBlock => Session::Hangs,
@@ -72,17 +106,18 @@ fn session(addr: SocketAddr, bytes: usize) -> Session {
 
 struct ServeTrial {
     engine: &'static str,
+    local: &'static str,
     injection: Injection,
 }
 
 impl fmt::Display for ServeTrial {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "serve -e {}: {}", self.engine, self.injection)
+        write!(f, "serve -e {} -l {}: {}", self.engine, self.local, self.injection)
     }
 }
 
-fn serving(engine: &str, injection: Option<&Injection>) -> Injected {
-    let listen = ["serve", "-l", "127.0.0.1:0", "--drain-timeout", "1s", "--engine", engine];
+fn serving(engine: &str, local: &str, injection: Option<&Injection>) -> Injected {
+    let listen = ["serve", "-l", local, "--drain-timeout", "1s", "--engine", engine];
     Injected::start(program(), &listen, injection)
 }
 
@@ -110,8 +145,8 @@ fn play(server: &Injected, addr: SocketAddr) -> (Vec<Session>, Result<(), String
     (sessions, rests)
 }
 
-fn serve_and_fail(ServeTrial { engine, injection }: &ServeTrial) -> Result<(), String> {
-    let mut server = serving(engine, Some(injection));
+fn serve_and_fail(ServeTrial { engine, local, injection }: &ServeTrial) -> Result<(), String> {
+    let mut server = serving(engine, local, Some(injection));
     let played = address(&mut server).map(|addr| play(&server, addr));
     server.gets(Signal::TERM);
     let ended = server.ends()?;
@@ -134,7 +169,7 @@ fn serve_and_fail(ServeTrial { engine, injection }: &ServeTrial) -> Result<(), S
         };
     };
     rests?;
-    if sessions.contains(&Session::Hangs) || sessions.contains(&Session::Wrong) {
+    if sessions.iter().any(|session| !matches!(session, Session::Whole | Session::Cut)) {
         return complain(&format!("{sessions:?}"));
     }
     let failed = ended.status.code() != Some(0);
@@ -154,19 +189,115 @@ fn a_server_whose_calls_fail() {
     if !can_trace() {
         return;
     }
+    try_all(&trials("127.0.0.1:0", injections), serve_and_fail);
+}
+
+/// The calls without which the server cannot go on with a session, or not with any, and how they fail.
+const NEEDED: [(&str, &str); 9] = [
+    ("clone", "EAGAIN"),
+    ("clone3", "EAGAIN"),
+    ("epoll_ctl", "ENOMEM"),
+    ("epoll_wait", "EINVAL"),
+    ("io_uring_enter", "EPERM"),
+    ("pidfd_open", "EMFILE"),
+    ("recvfrom", "ENOBUFS"),
+    ("sendto", "ENOMEM"),
+    ("splice", "ENOMEM"),
+];
+
+/// Its peers see every byte or RST: a FIN behind a part of the bytes looks like a complete echo.
+#[test]
+fn a_server_that_cannot_go_on_with_a_session_resets_it() {
+    if !can_trace() {
+        return;
+    }
+    let needed = |census: &BTreeMap<String, u32>| {
+        let mut injections = Vec::new();
+        for (call, error) in NEEDED {
+            let count = census.get(call).copied().unwrap_or(0);
+            // Later ones are like these.
+            let some = (1..=count.min(14)).chain([count / 2, count]).filter(|when| *when > 0);
+            let some: BTreeSet<u32> = some.collect();
+            injections.extend(some.into_iter().map(|when| Injection::error(call, error, when)));
+        }
+        injections
+    };
+    for local in ["127.0.0.1:0", "[::1]:0"] {
+        if TcpListener::bind(local).is_err() {
+            println!("SKIP {local}: this host has no such address");
+            continue;
+        }
+        try_all(&trials(local, needed), serve_and_fail);
+    }
+}
+
+/// The session's thread or process holds bytes, on its way into send(2), when the server closes all connections.
+#[test]
+fn bytes_between_receive_and_send_are_lost_with_a_reset() {
+    if !can_trace() {
+        return;
+    }
+    for engine in engines() {
+        for local in ["127.0.0.1:0", "[::1]:0"] {
+            if TcpListener::bind(local).is_err() {
+                println!("SKIP {local}: this host has no such address");
+                continue;
+            }
+            let effect = "delay_enter=500000".to_owned();
+            let late = Injection { call: "sendto".into(), effect, when: 1 };
+            let args = ["serve", "-l", local, "--drain-timeout", "0s", "--engine", engine];
+            let mut server = Injected::start(program(), &args, Some(&late));
+            let addr = address(&mut server).unwrap();
+            let mut client = TcpStream::connect(addr).unwrap();
+            client.set_read_timeout(Some(NEVER)).unwrap();
+            client.write_all(b"hello").unwrap();
+            until_read(&client);
+            server.gets(Signal::TERM);
+            let mut back = Vec::new();
+            let end = client.read_to_end(&mut back).map_err(|error| error.kind());
+            let told = server.ends().unwrap().lines;
+            let right = match end {
+                Ok(_) => back == b"hello",
+                Err(kind) => kind == ErrorKind::ConnectionReset,
+            };
+            assert!(right, "{engine} {local}: {end:?} after {back:?} {told:#?}");
+        }
+    }
+}
+
+/// Waits until the server's program has read everything.
+fn until_read(client: &TcpStream) {
+    let ours = client.local_addr().unwrap();
+    let start = Instant::now();
+    let is_read = || {
+        let sockets = tcp_sockets(client.peer_addr().unwrap().port()).unwrap();
+        sockets.iter().any(|socket| socket.remote == ours && socket.rqueue == 0)
+            && unsent(client) == Ok(0)
+    };
+    while !is_read() {
+        assert!(start.elapsed() < NEVER, "the server does not read");
+        thread::sleep(Duration::from_millis(1));
+    }
+}
+
+/// For every engine, the failures that `choose` takes of the calls that it makes when none fails.
+fn trials(
+    local: &'static str,
+    choose: impl Fn(&BTreeMap<String, u32>) -> Vec<Injection>,
+) -> Vec<ServeTrial> {
     let mut trials = Vec::new();
     for engine in engines() {
-        let mut server = serving(engine, None);
+        let mut server = serving(engine, local, None);
         let addr = address(&mut server).unwrap();
         let (sessions, rests) = play(&server, addr);
         assert!(sessions.iter().all(|session| *session == Session::Whole), "{sessions:?}");
         rests.unwrap();
         let ended = server.ends().unwrap();
         assert_eq!(ended.status.code(), Some(0), "{:#?}", ended.lines);
-        let injections = injections(&census(&ended.trace)).into_iter();
-        trials.extend(injections.map(|injection| ServeTrial { engine, injection }));
+        let injections = choose(&census(&ended.trace)).into_iter();
+        trials.extend(injections.map(|injection| ServeTrial { engine, local, injection }));
     }
-    try_all(&trials, serve_and_fail);
+    trials
 }
 
 /// An echo server that nothing is injected into.

@@ -6,9 +6,11 @@
 use std::{
     os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd},
     sync::atomic::{AtomicBool, AtomicI32, Ordering::Relaxed},
+    time::Duration,
 };
 
 use rustix::{
+    event::{PollFd, PollFlags, Timespec, poll},
     io::Errno,
     net::Shutdown,
     process::{
@@ -19,7 +21,7 @@ use rustix::{
 
 use crate::fork::{clone, close_all_but, exit_now};
 use crate::signal::{SignalMask, is_ignored, keeping_errno, set_action};
-use crate::socket::abort;
+use crate::socket::{abort_echo, reset};
 
 /// A child made by [`fork_session`]. Its descriptor, a pidfd, becomes readable when the child has ended.
 #[derive(Debug)]
@@ -59,12 +61,29 @@ impl Child {
         self.signal(Signal::TERM);
     }
 
-    /// Makes the child abort its connection, which wakes it from any call on the socket.
+    /// Makes the child abort its connection ([`abort_echo`]), which wakes it from any call on the socket.
     pub fn let_go(&self) {
+        self.send(LET_GO_SIGNAL);
+    }
+
+    /// Makes the child reset its connection ([`reset`]), and waits for its end; kills it after a second. Returns `None` only
+    /// where waiting fails.
+    pub fn cut_off(&self) -> Option<Exit> {
+        self.send(RESET_SIGNAL);
+        let limit = Timespec { tv_sec: 1, tv_nsec: 0 };
+        if !matches!(poll(&mut [PollFd::new(self, PollFlags::IN)], Some(&limit)), Ok(1)) {
+            self.kill();
+            let _ = poll(&mut [PollFd::new(self, PollFlags::IN)], None);
+        }
+        self.reap()
+    }
+
+    /// Sends a real-time signal.
+    fn send(&self, signal: i32) {
         let pidfd = self.pidfd.as_raw_fd();
         let no_details = std::ptr::null::<libc::siginfo_t>();
         // SAFETY: the descriptor is open through the call, and a null pointer asks for what kill(2) would send.
-        unsafe { libc::syscall(libc::SYS_pidfd_send_signal, pidfd, LET_GO_SIGNAL, no_details, 0) };
+        unsafe { libc::syscall(libc::SYS_pidfd_send_signal, pidfd, signal, no_details, 0) };
     }
 
     /// Kills the child (SIGKILL).
@@ -107,7 +126,8 @@ pub fn probe_pidfd() -> Result<(), Errno> {
 /// the child's pidfd is opened, so a process that had a descriptor left for the one has one for the other.
 ///
 /// # Errors
-/// fork(2): `EAGAIN` at a limit on processes, `ENOMEM`; pidfd_open(2): `EMFILE`, `ENFILE`, `ENOMEM`. The child is gone then.
+/// fork(2): `EAGAIN` at a limit on processes, `ENOMEM`; pidfd_open(2): `EMFILE`, `ENFILE`, `ENOMEM`. Then the connection is
+/// reset and the child is gone; one that does not end by itself is killed after a second.
 pub fn fork_session(
     socket: OwnedFd,
     body: impl FnOnce(BorrowedFd<'_>) -> i32,
@@ -122,15 +142,27 @@ pub fn fork_session(
             prepare_child(socket.as_fd(), parent);
             body(socket.as_fd())
         })
-    }?;
+    };
+    if pid.is_err() {
+        reset(&socket);
+    }
     drop(socket);
-    watch(pid)
+    watch(pid?)
 }
 
-/// Opens the new child's pidfd, or kills and reaps the child.
+/// Opens the new child's pidfd, or makes the child reset its connection and reaps it.
 fn watch(pid: i32) -> Result<Child, Errno> {
     let pid = Pid::from_raw(pid).ok_or(Errno::SRCH)?;
     pidfd_open(pid, PidfdFlags::empty()).map(|pidfd| Child { pidfd }).inspect_err(|_| {
+        // SAFETY: kill(2) has no precondition, and the number is our child's until it is reaped.
+        unsafe { libc::kill(pid.as_raw_nonzero().get(), RESET_SIGNAL) };
+        // Without a descriptor there is nothing to wait with.
+        for _ in 0..1000 {
+            if !matches!(waitid(WaitId::Pid(pid), exited() | WaitIdOptions::NOHANG), Ok(None)) {
+                return;
+            }
+            std::thread::sleep(Duration::from_millis(1));
+        }
         let _ = rustix::process::kill_process(pid, Signal::KILL);
         while matches!(waitid(WaitId::Pid(pid), exited()), Err(Errno::INTR)) {}
     })
@@ -141,15 +173,16 @@ fn exited() -> WaitIdOptions {
     WaitIdOptions::EXITED | WaitIdOptions::from_bits_retain(libc::__WALL as u32)
 }
 
-/// A real-time signal that nobody else sends; the C library keeps only the first two.
+/// Real-time signals that nobody else sends; the C library keeps only the first two.
 const LET_GO_SIGNAL: i32 = 45;
+const RESET_SIGNAL: i32 = 46;
 
 /// The socket of this process, if it is a child of [`fork_session`]; -1 otherwise.
 static SOCKET: AtomicI32 = AtomicI32::new(-1);
-/// Whether this process is a child that [`Child::let_go`] was called for.
+/// Whether this process is a child that [`Child::let_go`] or [`Child::cut_off`] was called for.
 static LET_GO: AtomicBool = AtomicBool::new(false);
 
-/// Returns whether this process is a child of [`fork_session`] that [`Child::let_go`] was called for.
+/// Returns whether this process is a child of [`fork_session`] that [`Child::let_go`] or [`Child::cut_off`] was called for.
 #[must_use]
 pub fn was_let_go() -> bool {
     LET_GO.load(Relaxed)
@@ -159,11 +192,11 @@ extern "C" fn asked_to_end(signal: libc::c_int) {
     // SAFETY: the socket stays open until this process ends, and the handler is installed in such a child only.
     let socket = unsafe { BorrowedFd::borrow_raw(SOCKET.load(Relaxed)) };
     keeping_errno(|| {
-        if signal == LET_GO_SIGNAL {
-            LET_GO.store(true, Relaxed);
-            abort(socket);
-        } else {
-            let _ = rustix::net::shutdown(socket, Shutdown::Read);
+        LET_GO.fetch_or(matches!(signal, LET_GO_SIGNAL | RESET_SIGNAL), Relaxed);
+        match signal {
+            LET_GO_SIGNAL => abort_echo(socket),
+            RESET_SIGNAL => reset(socket),
+            _ => drop(rustix::net::shutdown(socket, Shutdown::Read)),
         }
     });
 }
@@ -173,7 +206,7 @@ fn prepare_child(socket: BorrowedFd<'_>, parent: Pid) {
     for signal in 1..=64 {
         let (action, flags) = match signal {
             libc::SIGINT | libc::SIGHUP | libc::SIGQUIT if is_ignored(signal) => (libc::SIG_IGN, 0),
-            libc::SIGTERM | libc::SIGINT | libc::SIGHUP | LET_GO_SIGNAL => {
+            libc::SIGTERM | libc::SIGINT | libc::SIGHUP | LET_GO_SIGNAL | RESET_SIGNAL => {
                 (asked_to_end as *const () as libc::sighandler_t, libc::SA_RESTART)
             }
             libc::SIGALRM | libc::SIGUSR1 | libc::SIGUSR2 | libc::SIGPIPE => (libc::SIG_IGN, 0),
@@ -221,12 +254,10 @@ pub fn end_with_parent(command: &mut std::process::Command, signal: Signal) {
 
 #[cfg(test)]
 mod tests {
+    use std::io::Read;
     use std::net::{TcpListener, TcpStream};
 
-    use rustix::{
-        event::{PollFd, PollFlags, Timespec, poll},
-        net::{RecvFlags, recv},
-    };
+    use rustix::net::{RecvFlags, recv};
 
     use super::*;
 
@@ -266,5 +297,26 @@ mod tests {
             // Somebody has reaped it.
             assert_eq!(child.reap(), Some(Exit::Unknown));
         }
+    }
+
+    #[test]
+    fn a_child_that_is_cut_off_resets_an_idle_connection_and_has_ended() {
+        let (mut client, child) = child();
+        assert_eq!(child.cut_off(), Some(Exit::Exited(4)));
+        assert_eq!(child.reap(), Some(Exit::Unknown));
+        let end = client.read(&mut [0]).map_err(|error| error.kind());
+        assert_eq!(end, Err(std::io::ErrorKind::ConnectionReset));
+    }
+
+    #[test]
+    fn a_child_that_does_not_end_is_killed() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let _client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let socket = listener.accept().unwrap().0.into();
+        let body = |_: BorrowedFd<'_>| loop {
+            let _ = rustix::thread::nanosleep(&Timespec { tv_sec: 60, tv_nsec: 0 });
+        };
+        let child = fork_session(socket, body).unwrap();
+        assert_eq!(child.cut_off(), Some(Exit::Killed(libc::SIGKILL)));
     }
 }

@@ -11,7 +11,7 @@ use rustix::net::sockopt::set_socket_linger;
 use rustix::net::{Shutdown, connect_unspec, shutdown};
 
 use crate::errno::last_errno;
-use crate::tcp_info::tcp_info;
+use crate::tcp_info::{TcpInfo, tcp_info};
 use crate::tcp_state::TcpState;
 
 /// `SIOCOUTQ` has the number of the terminal's `TIOCOUTQ` (linux/sockios.h).
@@ -38,29 +38,63 @@ pub fn unread(fd: impl AsFd) -> Result<u32> {
     rustix::io::ioctl_fionread(fd).map(|bytes| bytes as u32)
 }
 
-/// Ends a connection at once: with RST if bytes are lost, otherwise with FIN. Wakes threads that block on the socket.
+/// Ends the connection of an echo server at once: with RST if bytes are lost, otherwise with FIN. Wakes threads that block
+/// on the socket.
 ///
-/// Bytes are lost that the peer has not acknowledged or that we have not read (RFC 1122 4.2.2.13). Then no FIN precedes the
-/// RST, unless it was sent already.
-pub fn abort(fd: impl AsFd) {
+/// Bytes are lost that the peer has not acknowledged, that were not read (RFC 1122 4.2.2.13), or that were read and not sent,
+/// wherever the program keeps them (by the kernel's counters; Linux 4.19). Then no FIN precedes the RST, unless it was sent
+/// already.
+pub fn abort_echo(fd: impl AsFd) {
     let fd = fd.as_fd();
-    let more_than = |few: u32, bytes: Result<u32>| bytes.is_ok_and(|bytes| bytes > few);
-    // Every failure from here on means that the connection is over already.
-    if more_than(unacknowledged_fin(fd), unsent(fd)) || more_than(0, unread(fd)) {
-        // Dissolving the association sends RST there and then. Linux 6.5 and 6.6 refuse it (EBUSY) while a thread waits on
-        // the socket; there the close(2) that follows sends RST, behind a FIN if that could still go out.
-        if connect_unspec(fd).is_ok() {
-            return;
-        }
-        let _ = set_socket_linger(fd, Some(Duration::ZERO));
+    let info = tcp_info(fd).ok();
+    let loses_bytes = info.as_ref().is_some_and(owes_echo) || has_queued(fd, info.as_ref());
+    // Linux 6.5 and 6.6 do not dissolve an association (EBUSY) while a thread waits on the socket. There shutdown(2) wakes
+    // it, and close(2) sends RST, behind a FIN if that could still go out.
+    if !loses_bytes || !dissolve(fd) {
+        // It can only fail because the connection is over already.
+        let _ = shutdown(fd, Shutdown::Both);
     }
-    let _ = shutdown(fd, Shutdown::Both);
 }
 
-/// One while our FIN is not acknowledged: that alone is no byte that could be lost.
-fn unacknowledged_fin(fd: BorrowedFd<'_>) -> u32 {
-    let state = tcp_info(fd).map(|info| info.state);
-    u32::from(matches!(state, Ok(TcpState::FinWait1 | TcpState::Closing | TcpState::LastAck)))
+/// Ends a connection with RST, whether or not bytes are lost. Wakes a thread that receives.
+pub fn reset(fd: impl AsFd) {
+    let fd = fd.as_fd();
+    if !dissolve(fd) {
+        // Wakes a reader and sends nothing. Then close(2) sends RST.
+        let _ = shutdown(fd, Shutdown::Read);
+    }
+}
+
+/// Sends RST there and then; if that fails, close(2) sends it.
+fn dissolve(fd: BorrowedFd<'_>) -> bool {
+    let _ = set_socket_linger(fd, Some(Duration::ZERO));
+    connect_unspec(fd).is_ok()
+}
+
+/// Whether there are bytes that the peer has not acknowledged or that were not read.
+fn has_queued(fd: BorrowedFd<'_>, info: Option<&TcpInfo>) -> bool {
+    let more_than = |few: u32, bytes: Result<u32>| bytes.is_ok_and(|bytes| bytes > few);
+    // Our FIN counts while it is not acknowledged: that alone is no byte that could be lost.
+    let fin = [TcpState::FinWait1, TcpState::Closing, TcpState::LastAck];
+    let fin = u32::from(info.is_some_and(|info| fin.contains(&info.state)));
+    more_than(fin, unsent(fd)) || more_than(0, unread(fd))
+}
+
+/// Whether the program has not sent as much as was received, before its FIN.
+fn owes_echo(info: &TcpInfo) -> bool {
+    let fin = match info.state {
+        TcpState::Established => 0,
+        TcpState::CloseWait => 1,
+        _ => return false,
+    };
+    let written = || {
+        let sent = info.bytes_sent?.checked_sub(info.bytes_retrans?)?;
+        Some(sent + u64::from(info.notsent_bytes?))
+    };
+    match (info.bytes_received, written()) {
+        (Some(received), Some(written)) => received != written + fin,
+        _ => false,
+    }
 }
 
 /// Sets whether ICMP errors are reported at once and queued (`IP_RECVERR`, `IPV6_RECVERR`; ip(7)).
@@ -151,7 +185,7 @@ mod tests {
             while stuck && unsent(&waiting).unwrap() < 100_000 {
                 std::thread::yield_now();
             }
-            abort(&waiting);
+            abort_echo(&waiting);
             woken.join().unwrap();
             drop(waiting);
             let seen = std::iter::repeat_with(|| client.read(&mut [0; 4096]))
@@ -159,6 +193,58 @@ mod tests {
             let reset =
                 seen.unwrap().is_err_and(|error| error.kind() == ErrorKind::ConnectionReset);
             assert_eq!(reset, unread || stuck);
+        }
+    }
+
+    /// A program that has read five bytes ends after it has sent so many of them.
+    #[test]
+    fn bytes_that_the_program_has_read_and_not_sent_are_lost() {
+        for (local, sent) in [
+            ("127.0.0.1:0", 0),
+            ("127.0.0.1:0", 4),
+            ("127.0.0.1:0", 5),
+            ("[::1]:0", 4),
+            ("[::1]:0", 5),
+        ] {
+            for half_closed in [false, true] {
+                let Ok(listener) = TcpListener::bind(local) else { continue };
+                let mut client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+                let (mut server, _) = listener.accept().unwrap();
+                client.write_all(b"hello").unwrap();
+                server.read_exact(&mut [0; 5]).unwrap();
+                if half_closed {
+                    client.shutdown(std::net::Shutdown::Write).unwrap();
+                    assert_eq!(server.read(&mut [0; 1]).unwrap(), 0);
+                }
+                server.write_all(&b"hello"[..sent]).unwrap();
+                // Only the program knows of them now.
+                while unsent(&server).unwrap() > 0 {
+                    std::thread::yield_now();
+                }
+                abort_echo(&server);
+                let mut back = Vec::new();
+                let end = client.read_to_end(&mut back).map_err(|error| error.kind());
+                let wanted = if sent == 5 { Ok(5) } else { Err(ErrorKind::ConnectionReset) };
+                assert_eq!(
+                    (back.len(), end),
+                    (sent, wanted),
+                    "{local}, half-closed: {half_closed}"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn a_reset_is_one_whether_or_not_bytes_are_lost() {
+        for echoed in [0, 1, 5] {
+            let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+            let mut client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+            let (mut server, _) = listener.accept().unwrap();
+            server.write_all(&b"hello"[..echoed]).unwrap();
+            client.read_exact(&mut vec![0; echoed]).unwrap();
+            reset(&server);
+            let end = client.read(&mut [0; 1]).map_err(|error| error.kind());
+            assert_eq!(end, Err(ErrorKind::ConnectionReset));
         }
     }
 
@@ -171,7 +257,7 @@ mod tests {
             let (server, _) = listener.accept().unwrap();
             client.set_read_timeout(Some(std::time::Duration::from_millis(10))).unwrap();
             server.shutdown(std::net::Shutdown::Write).unwrap();
-            abort(&server);
+            abort_echo(&server);
             drop(server);
             for _ in 0..3 {
                 assert_eq!(client.read(&mut [0; 1]).unwrap(), 0);

@@ -20,7 +20,7 @@ use rustix::{
     io::Errno,
     net::SocketFlags,
 };
-use tcpecho_os::socket::abort;
+use tcpecho_os::socket::abort_echo;
 
 use crate::{
     Ending, Error,
@@ -145,9 +145,8 @@ impl Acceptor {
         self.queue.close();
         while let Some((fd, peer)) = self.take_over() {
             if let Some((fd, session)) = self.shared.enter(fd, peer) {
-                abort(&fd);
-                drop(fd);
-                self.shared.leave(&session, Outcome::of(Ending::Draining));
+                abort_echo(&fd);
+                self.shared.close(fd, &session, Outcome::of(Ending::Draining));
             }
         }
     }

@@ -8,7 +8,7 @@ use rustix::{
     io::Errno,
     net::{RecvFlags, SendFlags, recv, send},
 };
-use tcpecho_os::tcp_state::TcpState;
+use tcpecho_os::{socket::reset, tcp_state::TcpState};
 
 use crate::{
     Ending,
@@ -32,11 +32,15 @@ pub(crate) fn serve(
         // End of file without the peer's FIN: it is our own reading side that was shut.
         outcome = until_quiet(fd, buffer, count);
     }
+    if outcome.call.is_some() {
+        // Received bytes may be lost, and our FIN would say that all of them came back.
+        reset(fd);
+    }
     if halted() {
         // The call in progress failed because of our shutdown.
         return Outcome::of(Ending::Draining);
     }
-    if matches!(outcome.ending, Ending::Draining | Ending::Idle) {
+    if matches!(outcome, Outcome { ending: Ending::Draining | Ending::Idle, call: None }) {
         lingering_close::lingering_close(fd, lingering_close::LINGER);
     }
     outcome
@@ -61,10 +65,7 @@ fn echo(
         }
         if let Err(errno) = send_all(fd, received, count) {
             return match errno {
-                Errno::AGAIN => {
-                    tcpecho_os::socket::abort(fd);
-                    Outcome { ending: Ending::Idle, call: Some(("send", errno)) }
-                }
+                Errno::AGAIN => Outcome { ending: Ending::Idle, call: Some(("send", errno)) },
                 errno => Outcome::failed("send", errno),
             };
         }

@@ -7,7 +7,7 @@ use std::{
 
 use rustix::io::Errno;
 
-use crate::Ending;
+use crate::{Ending, Error};
 
 /// How a session ended, and the call that said so where one failed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -27,6 +27,19 @@ impl Outcome {
     /// `op` failed on an established connection.
     pub(crate) fn failed(op: &'static str, errno: Errno) -> Self {
         Outcome { ending: Ending::of_established(errno), call: Some((op, errno)) }
+    }
+
+    /// `op` failed for want of something on this host.
+    pub(crate) const fn no_room(op: &'static str, errno: Errno) -> Self {
+        Outcome { ending: Ending::Limit, call: Some((op, errno)) }
+    }
+
+    /// The loop ends because of `error`, and all its sessions with it.
+    pub(crate) fn of_loop(error: &Error) -> Self {
+        Outcome {
+            ending: Ending::of_local(error.source),
+            call: Some((error.op, error.source.into())),
+        }
     }
 
     /// Returns the outcome once the server closes everything: a call that fails then does so because of our own abort,

@@ -2,7 +2,7 @@
 
 use std::{
     net::SocketAddr,
-    os::fd::OwnedFd,
+    os::fd::{AsFd, OwnedFd},
     sync::{
         Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, Ordering::Relaxed},
@@ -11,6 +11,7 @@ use std::{
 };
 
 use rustix::io::Errno;
+use tcpecho_os::socket::reset;
 
 use crate::{
     Error, Event, Report,
@@ -129,9 +130,18 @@ impl Shared {
         if before < self.max_connections {
             return Some((fd, session));
         }
-        drop(fd);
-        self.leave(&session, Outcome::of(crate::Ending::Limit));
+        self.close(fd, &session, Outcome::of(crate::Ending::Limit));
         None
+    }
+
+    /// A session is over, and `fd` is closed. If a call failed, received bytes may be lost; the
+    /// FIN that close(2) would send says that all of them came back, so the peer gets RST.
+    pub(crate) fn close(&self, fd: impl AsFd, session: &Session, outcome: Outcome) {
+        if outcome.call.is_some() {
+            reset(&fd);
+        }
+        drop(fd);
+        self.leave(session, outcome);
     }
 
     /// A session is over. Its descriptor has been closed, so an accept that ran out of them may try again.

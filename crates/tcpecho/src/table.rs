@@ -10,7 +10,7 @@ use std::{
 
 use rustix::net::Shutdown;
 use slab::Slab;
-use tcpecho_os::socket::abort;
+use tcpecho_os::socket::abort_echo;
 
 use crate::phase::Phase;
 
@@ -93,6 +93,6 @@ fn shut(phase: Phase, socket: &OwnedFd) {
         Phase::Serving => {}
         // It can only fail because the connection is over, and then its reader knows.
         Phase::Draining => drop(rustix::net::shutdown(socket, Shutdown::Read)),
-        Phase::Halted => abort(socket),
+        Phase::Halted => abort_echo(socket),
     }
 }

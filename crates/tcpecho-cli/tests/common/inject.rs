@@ -67,13 +67,21 @@ const NOT_OURS: [&str; 31] = [
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Injection {
     pub(crate) call: String,
-    pub(crate) error: &'static str,
+    /// As strace(1) writes it, such as `error=ENOMEM`.
+    pub(crate) effect: String,
     pub(crate) when: u32,
+}
+
+impl Injection {
+    /// The call fails with `error`.
+    pub(crate) fn error(call: &str, error: &str, when: u32) -> Self {
+        Injection { call: call.to_owned(), effect: format!("error={error}"), when }
+    }
 }
 
 impl fmt::Display for Injection {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} number {}: {}", self.call, self.when, self.error)
+        write!(f, "{} number {}: {}", self.call, self.when, self.effect)
     }
 }
 
@@ -126,8 +134,7 @@ pub(crate) fn injections(census: &BTreeMap<String, u32>) -> Vec<Injection> {
         let errors = errors(call);
         for (turn, when) in numbers.into_iter().enumerate() {
             let chosen = if all { errors } else { &errors[turn % errors.len()..][..1] };
-            let injection = |error| Injection { call: call.clone(), error, when };
-            injections.extend(chosen.iter().map(|error| injection(error)));
+            injections.extend(chosen.iter().map(|error| Injection::error(call, error, when)));
         }
     }
     injections
@@ -172,9 +179,9 @@ impl Injected {
         let mut command = Command::new("strace");
         // The tracer is not the parent: the program is still ours to signal and reap.
         command.args(["-D", "-f", "-q", "--seccomp-bpf", "-o"]).arg(&trace);
-        if let Some(Injection { call, error, when }) = injection {
+        if let Some(Injection { call, effect, when }) = injection {
             command.args(["-e", &format!("trace={call}")]);
-            command.args(["-e", &format!("inject={call}:error={error}:when={when}")]);
+            command.args(["-e", &format!("inject={call}:{effect}:when={when}")]);
         }
         command.arg(program).args(args).env(MARK, &mark);
         command.stdin(stdin).stdout(Stdio::piped()).stderr(Stdio::piped());

@@ -18,7 +18,7 @@ use rustix::{
     net::{RecvFlags, SendFlags, Shutdown, SocketFlags, recv, send, shutdown},
 };
 use slab::Slab;
-use tcpecho_os::socket::abort;
+use tcpecho_os::socket::{abort_echo, reset};
 
 use self::bulk::{Bulk, Pipes};
 use super::timers::{Activity, Timers, Verdict};
@@ -82,29 +82,35 @@ pub(super) fn run(context: Context) -> Result<(), Error> {
     let (slots, buffer) = (super::slots(&shared), Box::new_uninit_slice(BUFFER));
     let pipes = Pipes::new(bulk::most(shared.loops));
     let mut this = Loop { shared, slots, buffer, pipes, timers, echoed: 0 };
-    let mut ready = Vec::new();
-    loop {
-        let deadline = [acceptor.deadline(), this.timers.deadline()].into_iter().flatten().min();
-        acceptor.wait(deadline, |token| ready.push(token as usize))?;
-        this.timers.tick(acceptor.phase());
-        for key in ready.drain(..) {
-            this.turn(&acceptor, key);
-        }
-        this.accept(&mut acceptor)?;
-        if this.timers.due() {
-            this.run_timers(&acceptor);
-        }
-        this.shared.stats.bytes().fetch_add(std::mem::take(&mut this.echoed), Relaxed);
-        if acceptor.phase() == Phase::Halted {
-            this.let_go();
-        }
-        if acceptor.closed() && this.slots.is_empty() {
-            return Ok(());
-        }
-    }
+    this.serve(&mut acceptor).inspect_err(|error| this.end_all(Outcome::of_loop(error)))
 }
 
 impl Loop {
+    fn serve(&mut self, acceptor: &mut Acceptor) -> Result<(), Error> {
+        let mut ready = Vec::new();
+        loop {
+            let deadlines = [acceptor.deadline(), self.timers.deadline()];
+            acceptor.wait(deadlines.into_iter().flatten().min(), |token| {
+                ready.push(token as usize);
+            })?;
+            self.timers.tick(acceptor.phase());
+            for key in ready.drain(..) {
+                self.turn(acceptor, key);
+            }
+            self.accept(acceptor)?;
+            if self.timers.due() {
+                self.run_timers(acceptor);
+            }
+            self.shared.stats.bytes().fetch_add(std::mem::take(&mut self.echoed), Relaxed);
+            if acceptor.phase() == Phase::Halted {
+                self.let_go();
+            }
+            if acceptor.closed() && self.slots.is_empty() {
+                return Ok(());
+            }
+        }
+    }
+
     fn accept(&mut self, acceptor: &mut Acceptor) -> Result<(), Error> {
         for _ in 0..BATCH {
             let Some((fd, session)) = acceptor.try_accept()? else { break };
@@ -114,12 +120,7 @@ impl Loop {
             match epoll::add(&*acceptor, &self.slots[key].fd, token, EventFlags::IN) {
                 // The request is mostly there already.
                 Ok(()) => self.turn(acceptor, key),
-                Err(errno) => {
-                    self.end(
-                        key,
-                        Outcome { ending: Ending::Limit, call: Some(("epoll_ctl", errno)) },
-                    );
-                }
+                Err(errno) => self.end(key, Outcome::no_room("epoll_ctl", errno)),
             }
             self.timers.began();
         }
@@ -154,21 +155,20 @@ impl Loop {
             Next::Watch(flags) => {
                 let token = EventData::new_u64(key as u64);
                 if let Err(errno) = epoll::modify(acceptor, &self.slots[key].fd, token, flags) {
-                    self.end(key, Outcome::failed("epoll_ctl", errno));
+                    self.end(key, Outcome::no_room("epoll_ctl", errno));
                 }
             }
             Next::End(outcome) => self.end(key, outcome),
         }
     }
 
-    /// Closing takes the descriptor out of the set; what was read is all sent, so it sends FIN.
+    /// Closing takes the descriptor out of the set.
     fn end(&mut self, key: usize, outcome: Outcome) {
         let Slot { session, fd, work, .. } = self.slots.remove(key);
         if let Some(Work::Bulk(bulk)) = work.map(|work| *work) {
             self.pipes.take_back(bulk);
         }
-        drop(fd);
-        self.shared.leave(&session, outcome);
+        self.shared.close(fd, &session, outcome);
     }
 
     fn run_timers(&mut self, acceptor: &Acceptor) {
@@ -186,11 +186,24 @@ impl Loop {
     }
 
     fn let_go(&mut self) {
+        self.abort_all();
+        self.end_all(Outcome::of(Ending::Draining));
+    }
+
+    fn abort_all(&self) {
+        self.slots.iter().for_each(|(_, slot)| abort_echo(&slot.fd));
+    }
+
+    fn end_all(&mut self, outcome: Outcome) {
         let keys: Vec<usize> = self.slots.iter().map(|(key, _)| key).collect();
-        for key in keys {
-            abort(&self.slots[key].fd);
-            self.end(key, Outcome::of(Ending::Draining));
-        }
+        keys.into_iter().for_each(|key| self.end(key, outcome));
+    }
+}
+
+impl Drop for Loop {
+    /// There are sessions left if the loop panicked, that is, the observer.
+    fn drop(&mut self) {
+        self.abort_all();
     }
 }
 
@@ -230,10 +243,7 @@ impl Slot {
         }
         let mut pending = Vec::new();
         if pending.try_reserve_exact(rest.len()).is_err() {
-            return Next::End(Outcome {
-                ending: Ending::Limit,
-                call: Some(("malloc", Errno::NOMEM)),
-            });
+            return Next::End(Outcome::no_room("malloc", Errno::NOMEM));
         }
         pending.extend_from_slice(rest);
         self.work = Some(Box::new(Work::Pending(pending, 0)));
@@ -303,7 +313,7 @@ impl Slot {
     }
 
     fn abort(&mut self, ending: Ending) -> Next {
-        abort(&self.fd);
+        reset(&self.fd);
         Next::End(Outcome::of(ending))
     }
 

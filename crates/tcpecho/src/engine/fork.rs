@@ -77,28 +77,32 @@ pub(super) fn run(context: Context) -> Result<(), Error> {
         phase: Phase::Serving,
         deadline: None,
     };
-    loop {
-        for _ in 0..BATCH {
-            let Some((fd, session)) = acceptor.try_accept()? else { break };
-            fork.start(&acceptor, fd, session);
-        }
-        if acceptor.closed() && fork.slots.is_empty() {
-            return Ok(());
-        }
-        let mut ended = Vec::new();
-        let deadline = [acceptor.deadline(), fork.deadline].into_iter().flatten().min();
-        acceptor.wait(deadline, |token| ended.push(token as usize))?;
-        for slot in ended {
-            fork.reap(slot);
-        }
-        if fork.phase != acceptor.phase() {
-            fork.ask_to_end(acceptor.phase());
-        }
-        fork.kill_the_rest();
-    }
+    fork.serve(&mut acceptor).inspect_err(|error| fork.cut_off_all(error))
 }
 
 impl Fork {
+    fn serve(&mut self, acceptor: &mut Acceptor) -> Result<(), Error> {
+        let mut ended = Vec::new();
+        loop {
+            for _ in 0..BATCH {
+                let Some((fd, session)) = acceptor.try_accept()? else { break };
+                self.start(acceptor, fd, session);
+            }
+            if acceptor.closed() && self.slots.is_empty() {
+                return Ok(());
+            }
+            let deadline = [acceptor.deadline(), self.deadline].into_iter().flatten().min();
+            acceptor.wait(deadline, |token| ended.push(token as usize))?;
+            for key in ended.drain(..) {
+                self.reap(key);
+            }
+            if self.phase != acceptor.phase() {
+                self.ask_to_end(acceptor.phase());
+            }
+            self.kill_the_rest();
+        }
+    }
+
     fn start(&mut self, acceptor: &Acceptor, fd: OwnedFd, session: Session) {
         let slot = self.slots.vacant_key();
         let Fork { shared, results, buffer, .. } = self;
@@ -116,10 +120,7 @@ impl Fork {
         });
         match forked {
             Ok(child) => self.watch(acceptor, Slot { child, session }),
-            Err(errno) => {
-                let outcome = Outcome { ending: Ending::Limit, call: Some(("fork", errno)) };
-                self.shared.leave(&session, outcome);
-            }
+            Err(errno) => self.shared.leave(&session, Outcome::no_room("fork", errno)),
         }
     }
 
@@ -132,12 +133,25 @@ impl Fork {
         let watched = epoll::add(acceptor, &slot.child, token, EventFlags::IN);
         let key = entry.key();
         entry.insert(slot);
-        if watched.is_err() {
-            // Without memory to watch it, the child must not be there.
-            self.slots[key].child.kill();
-            while self.slots.contains(key) {
-                self.reap(key);
-            }
+        if let Err(errno) = watched {
+            // Nobody would see its end.
+            self.cut_off(key, Outcome::no_room("epoll_ctl", errno));
+        }
+    }
+
+    /// Ends a child whose session cannot go on. It resets the connection, which may owe its peer bytes.
+    fn cut_off(&mut self, key: usize, outcome: Outcome) {
+        let Slot { child, mut session } = self.slots.remove(key);
+        child.cut_off();
+        drop(child);
+        session.bytes = self.results[key * RESULT_WORDS].load(Relaxed);
+        self.shared.leave(&session, outcome);
+    }
+
+    fn cut_off_all(&mut self, error: &Error) {
+        let keys: Vec<usize> = self.slots.iter().map(|(key, _)| key).collect();
+        for key in keys {
+            self.cut_off(key, Outcome::of_loop(error));
         }
     }
 
@@ -171,6 +185,15 @@ impl Fork {
             for (_, slot) in &self.slots {
                 slot.child.kill();
             }
+        }
+    }
+}
+
+impl Drop for Fork {
+    /// There are children left if the loop panicked, that is, the observer.
+    fn drop(&mut self) {
+        for (_, slot) in &self.slots {
+            slot.child.cut_off();
         }
     }
 }

@@ -5,7 +5,10 @@ use std::sync::Arc;
 use rustix::{io::Errno, net::SocketFlags};
 
 use super::blocking;
-use crate::{Error, acceptor::Acceptor, acceptor::Context};
+use crate::{
+    Error,
+    acceptor::{Acceptor, Context},
+};
 
 pub(super) fn run(context: Context) -> Result<(), Error> {
     let shared = Arc::clone(&context.shared);

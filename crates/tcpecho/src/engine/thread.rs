@@ -7,10 +7,10 @@ use tcpecho_os::{memory::has_room, thread::spawn_detached};
 
 use super::blocking;
 use crate::{
-    Ending, Error,
-    acceptor::Acceptor,
-    acceptor::Context,
+    Error,
+    acceptor::{Acceptor, Context},
     echo::BUFFER,
+    phase::Phase,
     session::{Outcome, Session},
     shared::Shared,
 };
@@ -30,32 +30,33 @@ struct Task {
 pub(super) fn run(context: Context) -> Result<(), Error> {
     let shared = Arc::clone(&context.shared);
     let mut acceptor = Acceptor::open(context, SocketFlags::empty())?;
-    while let Some((fd, session)) = acceptor.accept()? {
-        start(&shared, fd, session);
+    let result = loop {
+        match acceptor.accept() {
+            Ok(Some((fd, session))) => start(&shared, fd, session),
+            Ok(None) => break Ok(()),
+            Err(error) => break Err(error),
+        }
+    };
+    if result.is_err() {
+        shared.table.advance(Phase::Halted);
     }
     shared.table.wait_empty();
-    Ok(())
+    result
 }
 
 fn start(shared: &Arc<Shared>, fd: OwnedFd, session: Session) {
     if !has_room(STACK + BUFFER + HEADROOM) {
-        return refuse(shared, fd, &session, ("mmap", Errno::NOMEM));
+        return shared.close(fd, &session, Outcome::no_room("mmap", Errno::NOMEM));
     }
     let Ok(buffer) = blocking::buffer() else {
-        return refuse(shared, fd, &session, ("malloc", Errno::NOMEM));
+        return shared.close(fd, &session, Outcome::no_room("malloc", Errno::NOMEM));
     };
     shared.table.coming();
     let task = Task { shared: Arc::clone(shared), fd, session, buffer };
     let run =
         |mut task: Task| blocking::serve(&task.shared, task.fd, task.session, &mut task.buffer);
     if let Err((errno, task)) = spawn_detached(STACK, task, run) {
-        refuse(shared, task.fd, &task.session, ("pthread_create", errno));
+        shared.close(task.fd, &task.session, Outcome::no_room("pthread_create", errno));
         shared.table.gone();
     }
-}
-
-/// There is no thread or memory for it.
-fn refuse(shared: &Shared, fd: OwnedFd, session: &Session, call: (&'static str, Errno)) {
-    drop(fd);
-    shared.leave(session, Outcome { ending: Ending::Limit, call: Some(call) });
 }

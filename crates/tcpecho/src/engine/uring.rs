@@ -28,7 +28,7 @@ use rustix::{
 };
 use slab::Slab;
 use tcpecho_os::{
-    socket::abort,
+    socket::{abort_echo, reset},
     sysctl,
     uring::{self, Chunk, Done, Ring},
 };
@@ -76,11 +76,6 @@ fn token(key: usize, generation: u8) -> u32 {
     key as u32 | u32::from(generation) << SLOT_BITS
 }
 
-/// The slot that a token names, and the generation of its user.
-fn slot_of(token: u32) -> (usize, u8) {
-    (token as usize & (MOST_SLOTS - 1), (token >> SLOT_BITS) as u8)
-}
-
 impl Buffers for Ring {
     type Chunk = Chunk;
 
@@ -110,6 +105,8 @@ struct Loop {
     generations: Vec<u8>,
     /// Connections that are to receive after the completions at hand.
     later: Vec<usize>,
+    /// Tokens of the connections whose sockets have room, kept for its memory.
+    writable: Vec<u32>,
     /// The acceptor's epoll has events.
     epoll_ready: bool,
     timers: Timers,
@@ -146,30 +143,35 @@ pub(super) fn run(context: Context) -> Result<(), Error> {
         acceptor,
         generations: Vec::new(),
         later: Vec::new(),
+        writable: Vec::new(),
         epoll_ready: false,
         echoed: 0,
     };
     this.ring.poll(this.acceptor.epoll(), ACCEPTOR);
-    loop {
-        this.wait()?;
-        this.timers.tick(this.acceptor.phase());
-        this.take_completions();
-        this.take_readiness()?;
-        this.timers.tick(this.acceptor.phase());
-        if this.timers.due() {
-            this.run_timers();
-        }
-        this.shared.stats.bytes().fetch_add(std::mem::take(&mut this.echoed), Relaxed);
-        if this.acceptor.phase() == Phase::Halted {
-            return this.let_go();
-        }
-        if this.acceptor.closed() && this.slots.is_empty() {
-            return Ok(());
-        }
-    }
+    this.serve().inspect_err(|error| this.cut_off_all(error))
 }
 
 impl Loop {
+    fn serve(&mut self) -> Result<(), Error> {
+        loop {
+            self.wait()?;
+            self.timers.tick(self.acceptor.phase());
+            self.take_completions();
+            self.take_readiness()?;
+            self.timers.tick(self.acceptor.phase());
+            if self.timers.due() {
+                self.run_timers();
+            }
+            self.shared.stats.bytes().fetch_add(std::mem::take(&mut self.echoed), Relaxed);
+            if self.acceptor.phase() == Phase::Halted {
+                return self.let_go();
+            }
+            if self.acceptor.closed() && self.slots.is_empty() {
+                return Ok(());
+            }
+        }
+    }
+
     fn wait(&mut self) -> Result<(), Error> {
         let deadlines = [self.acceptor.deadline(), self.timers.deadline()];
         let deadline = deadlines.into_iter().flatten().min();
@@ -185,13 +187,14 @@ impl Loop {
         if !self.epoll_ready && !paused_until_now {
             return Ok(());
         }
-        let mut writable = Vec::new();
+        let mut writable = std::mem::take(&mut self.writable);
         if self.epoll_ready {
             acceptor.wait(Some(Instant::now()), |token| writable.push(token as u32))?;
         }
-        for token in writable {
+        for token in writable.drain(..) {
             self.flush(token);
         }
+        self.writable = writable;
         for _ in 0..BATCH {
             let Some((fd, session)) = self.acceptor.try_accept()? else { break };
             self.begin(fd, session);
@@ -206,8 +209,7 @@ impl Loop {
         let entry = self.slots.vacant_entry();
         let key = entry.key();
         if key >= MOST_SLOTS {
-            drop(fd);
-            return self.shared.leave(&session, Outcome::of(Ending::Limit));
+            return self.shared.close(fd, &session, Outcome::of(Ending::Limit));
         }
         if key >= self.generations.len() {
             self.generations.resize(key + 1, 0);
@@ -248,7 +250,7 @@ impl Loop {
         match watch(self.acceptor.as_fd(), slot.fd.as_fd(), data, flags) {
             Ok(()) => slot.watched = true,
             Err(errno) => {
-                slot.connection.fail(&mut self.ring, "epoll_ctl", errno);
+                slot.connection.close(&mut self.ring, Outcome::no_room("epoll_ctl", errno));
                 self.cancel_flush(key);
             }
         }
@@ -256,9 +258,9 @@ impl Loop {
 
     /// Sends what fits of the bytes that waited for room.
     fn flush(&mut self, token: u32) {
-        let (key, generation) = slot_of(token);
-        let slot = self.slots.get_mut(key).filter(|slot| slot.generation == generation);
-        let Some(slot) = slot else { return };
+        // An event for a connection that ended earlier in the same batch.
+        let Some(key) = self.key_of(token) else { return };
+        let slot = &mut self.slots[key];
         let Some((pending, from)) = slot.flush.take() else { return };
         let flags = SendFlags::DONTWAIT | SendFlags::NOSIGNAL;
         let result = send(&slot.fd, &pending[from..], flags);
@@ -290,44 +292,44 @@ impl Loop {
             self.take(done);
         }
         // A slot with such a request is not reused before it has been made or dropped here.
-        for key in std::mem::take(&mut self.later) {
+        let mut later = std::mem::take(&mut self.later);
+        for key in later.drain(..) {
             let request = self.slots[key].connection.receive_now();
             self.ask(key, request);
         }
+        later.append(&mut self.later);
+        self.later = later;
     }
 
     /// One completed request.
     fn take(&mut self, done: Done) {
-        let (key, generation) = match &done {
-            Done::Readable(..) => {
-                self.epoll_ready = true;
-                return;
-            }
-            Done::Received(token, _) | Done::Sent(token, ..) | Done::Flushed(token, ..) => {
-                slot_of(*token)
-            }
-        };
-        let slot = self.slots.get_mut(key).filter(|slot| slot.generation == generation);
-        let Some(slot) = slot else {
-            // A completion for a connection that is gone, which cannot be as long as slots wait for their requests.
-            debug_assert!(false, "a slot was reused before its requests had completed");
-            return;
-        };
-        let request = match done {
-            Done::Received(_, result) => {
+        // Slots wait for their requests, so each completion finds its own.
+        match done {
+            Done::Received(token, result) => {
+                let Some(key) = self.key_of(token) else { return };
+                let slot = &mut self.slots[key];
                 if matches!(result, Ok(Some(_))) && !slot.connection.is_lingering() {
                     slot.stamp = self.timers.stamp();
                 }
-                slot.connection.received(&mut self.ring, result)
+                let request = slot.connection.received(&mut self.ring, result);
+                self.ask(key, request);
             }
-            Done::Sent(_, result, chunk) => {
+            Done::Sent(token, result, chunk) => {
+                let Some(key) = self.key_of(token) else { return };
                 self.sent(key, result.unwrap_or(0));
-                self.slots[key].connection.sent(&mut self.ring, result, chunk)
+                let request = self.slots[key].connection.sent(&mut self.ring, result, chunk);
+                self.ask(key, request);
             }
-            // Only the acceptor is polled for, and no request waits for room.
-            Done::Readable(..) | Done::Flushed(..) => return,
-        };
-        self.ask(key, request);
+            // Nothing but the acceptor is polled for, and no flush is made in the ring.
+            Done::Readable(..) | Done::Flushed(..) => self.epoll_ready = true,
+        }
+    }
+
+    /// Finds the slot that a token was made for, unless it has another user by now.
+    fn key_of(&self, token: u32) -> Option<usize> {
+        let key = token as usize & (MOST_SLOTS - 1);
+        let generation = (token >> SLOT_BITS) as u8;
+        self.slots.get(key).is_some_and(|slot| slot.generation == generation).then_some(key)
     }
 
     /// Closes a connection that has ended and that no request names any more.
@@ -336,13 +338,12 @@ impl Loop {
         let Some(outcome) = slot.connection.outcome() else {
             if slot.connection.is_closing() {
                 // It failed with a request under way, which this wakes.
-                abort(&slot.fd);
+                reset(&slot.fd);
             }
             return;
         };
         let Slot { session, fd, .. } = self.slots.remove(key);
-        drop(fd);
-        self.shared.leave(&session, outcome);
+        self.shared.close(fd, &session, outcome);
     }
 
     fn run_timers(&mut self) {
@@ -367,25 +368,36 @@ impl Loop {
                     self.timers.look_in(LINGER);
                 }
                 Verdict::Abort(ending) => {
-                    abort(&slot.fd);
-                    slot.connection.end(&mut self.ring, ending);
+                    reset(&slot.fd);
+                    slot.connection.close(&mut self.ring, Outcome::of(ending));
                     self.cancel_flush(key);
                 }
                 Verdict::Close => {
                     // Wakes the receive. What we sent is still on its way to the peer, so there is no abort.
                     let _ = shutdown(&slot.fd, Shutdown::Read);
-                    slot.connection.end(&mut self.ring, Ending::Draining);
+                    slot.connection.close(&mut self.ring, Outcome::of(Ending::Draining));
                 }
             }
         }
     }
 
+    /// Resets every connection: without the ring none of them can go on.
+    fn cut_off_all(&mut self, error: &Error) {
+        for Slot { session, fd, .. } in self.slots.drain() {
+            self.shared.close(fd, &session, Outcome::of_loop(error));
+        }
+    }
+
+    fn abort_all(&self) {
+        self.slots.iter().for_each(|(_, slot)| abort_echo(&slot.fd));
+    }
+
     /// Wakes every request and waits for it, for no longer than [`LETTING_GO`].
-    fn let_go(mut self) -> Result<(), Error> {
+    fn let_go(&mut self) -> Result<(), Error> {
+        self.abort_all();
         for key in 0..self.slots.capacity() {
             let Some(slot) = self.slots.get_mut(key) else { continue };
-            abort(&slot.fd);
-            slot.connection.end(&mut self.ring, Ending::Draining);
+            slot.connection.close(&mut self.ring, Outcome::of(Ending::Draining));
             self.cancel_flush(key);
         }
         let deadline = Instant::now() + LETTING_GO;
@@ -395,5 +407,12 @@ impl Loop {
             self.take_completions();
         }
         Ok(())
+    }
+}
+
+impl Drop for Loop {
+    /// There are connections left if the loop panicked, that is, the observer, or if requests did not complete in time.
+    fn drop(&mut self) {
+        self.abort_all();
     }
 }

@@ -139,8 +139,7 @@ impl<C> Connection<C> {
                 if let Ok(pending) = buffers.tail(&chunk, sent) {
                     Some(self.flush(pending, 0))
                 } else {
-                    let call = Some(("malloc", Errno::NOMEM));
-                    self.close(buffers, Outcome { ending: Ending::Limit, call });
+                    self.close(buffers, Outcome::no_room("malloc", Errno::NOMEM));
                     None
                 }
             }
@@ -186,22 +185,6 @@ impl<C> Connection<C> {
 
     pub(super) fn is_lingering(&self) -> bool {
         matches!(self.phase, Phase::Lingering(_))
-    }
-
-    /// Ends the connection, so unless it lingers and has its ending already. The engine wakes the requests that are under
-    /// way; their completions are the last.
-    pub(super) fn end<B: Buffers<Chunk = C>>(&mut self, buffers: &mut B, ending: Ending) {
-        self.close(buffers, Outcome::of(ending));
-    }
-
-    /// The same, because `call` failed.
-    pub(super) fn fail<B: Buffers<Chunk = C>>(
-        &mut self,
-        buffers: &mut B,
-        call: &'static str,
-        errno: Errno,
-    ) {
-        self.close(buffers, Outcome::failed(call, errno));
     }
 
     pub(super) fn is_closing(&self) -> bool {
@@ -272,8 +255,9 @@ impl<C> Connection<C> {
         Request::Flush(pending, sent)
     }
 
-    /// The first reason to end is the one that counts.
-    fn close<B: Buffers<Chunk = C>>(&mut self, buffers: &mut B, outcome: Outcome) {
+    /// Ends the connection. The first reason to end is the one that counts, and one that lingers has it already. The engine
+    /// wakes the requests that are under way; their completions are the last.
+    pub(super) fn close<B: Buffers<Chunk = C>>(&mut self, buffers: &mut B, outcome: Outcome) {
         self.phase = Phase::Closing(match self.phase {
             Phase::Echoing => outcome,
             Phase::Lingering(ending) => Outcome::of(ending),

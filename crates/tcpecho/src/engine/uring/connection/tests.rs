@@ -99,7 +99,7 @@ impl Rules for Connection<Chunk> {
     }
 
     fn end(&mut self, pool: &mut Pool, ending: Ending) {
-        Connection::end(self, pool, ending);
+        Connection::close(self, pool, Outcome::of(ending));
     }
 
     fn outcome(&self) -> Option<Outcome> {
