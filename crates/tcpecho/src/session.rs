@@ -105,7 +105,7 @@ pub struct Report {
     pub peer: SocketAddr,
     /// How the connection ended.
     pub ending: Ending,
-    /// The system call that failed and its errno, if one ended the connection.
+    /// The system call that failed and its errno, if one ended the connection; the peer got RST then.
     pub call: Option<(&'static str, crate::Errno)>,
     /// Bytes echoed.
     pub bytes: u64,
