@@ -26,6 +26,7 @@ pub mod shared;
 pub mod signal;
 pub mod sock_diag;
 pub mod socket;
+pub mod socket_signal;
 pub mod stdio;
 pub mod sysctl;
 pub mod tcp_info;

@@ -128,6 +128,19 @@ impl SignalMask {
         SignalMask(old)
     }
 
+    /// Blocks one signal more in the calling thread. Returns the mask that was in force. Async-signal-safe.
+    #[must_use = "it is the mask to restore"]
+    pub fn block(signal: i32) -> Self {
+        let SignalMask(mut more) = SignalMask::empty();
+        let SignalMask(mut old) = SignalMask::empty();
+        // SAFETY: the calls only write to the two sets, which are valid; a number that is no signal is refused.
+        unsafe {
+            libc::sigaddset(&raw mut more, signal);
+            libc::pthread_sigmask(libc::SIG_BLOCK, &raw const more, &raw mut old);
+        }
+        SignalMask(old)
+    }
+
     /// The mask that blocks nothing.
     #[must_use]
     pub fn empty() -> Self {

@@ -20,6 +20,7 @@ use rustix::{
 };
 use tcpecho_os::{
     socket::{unread, unsent},
+    socket_signal::SocketSignal,
     tcp_info::tcp_info,
     tcp_state::TcpState,
 };
@@ -30,8 +31,6 @@ use crate::acceptor::until;
 const QUIET: Duration = Duration::from_millis(50);
 /// The least time until a sender probes a window that is too small for it: the least retransmission timeout, twice.
 const PERSIST: Duration = Duration::from_millis(400);
-/// How often a connection is looked at that cannot be waited for.
-const NAP: Duration = Duration::from_millis(10);
 /// How long to wait for the peer's FIN after ours.
 pub(crate) const LINGER: Duration = Duration::from_millis(500);
 
@@ -94,11 +93,19 @@ pub(crate) fn discard_input(fd: BorrowedFd<'_>) {
 /// Tells when something happens to a socket after this was made: make it, look at the socket, then wait.
 ///
 /// A socket whose reading side is shut is readable all the time, so only the edge tells.
-pub(crate) struct SocketEvents(Option<OwnedFd>);
+pub(crate) enum SocketEvents<'fd> {
+    Epoll(OwnedFd),
+    /// Where no descriptor can be had, as in a forked child.
+    Signal(SocketSignal<'fd>),
+    /// Where neither is allowed; then nothing is told in time.
+    None,
+}
 
-impl SocketEvents {
-    pub(crate) fn of(fd: BorrowedFd<'_>) -> Self {
-        SocketEvents(Self::watch(fd).ok())
+impl<'fd> SocketEvents<'fd> {
+    pub(crate) fn of(fd: BorrowedFd<'fd>) -> Self {
+        Self::watch(fd).map(SocketEvents::Epoll).unwrap_or_else(|_| {
+            SocketSignal::of(fd).map_or(SocketEvents::None, SocketEvents::Signal)
+        })
     }
 
     fn watch(fd: BorrowedFd<'_>) -> Result<OwnedFd, Errno> {
@@ -115,12 +122,17 @@ impl SocketEvents {
         Ok(epoll)
     }
 
-    /// `false` when nothing happened in time. Without a descriptor to wait with it is a short sleep.
+    /// Returns false if nothing happened in time.
     pub(crate) fn wait(&self, deadline: Instant) -> bool {
-        let Some(epoll) = &self.0 else {
-            let nap = deadline.min(Instant::now() + NAP);
-            let _ = poll(&mut [], Some(&until(nap)));
-            return Instant::now() < deadline;
+        let epoll = match self {
+            SocketEvents::Epoll(epoll) => epoll,
+            SocketEvents::Signal(signal) => {
+                return signal.wait(deadline.saturating_duration_since(Instant::now()));
+            }
+            SocketEvents::None => {
+                let _ = poll(&mut [], Some(&until(deadline)));
+                return false;
+            }
         };
         let mut events = [const { MaybeUninit::uninit() }; 1];
         loop {

@@ -2,6 +2,8 @@
 
 use std::{collections::BTreeMap, net::Shutdown, time::Duration};
 
+use rustix::process::Signal;
+
 use crate::common::{
     process::{children, resident},
     trace::{Log, can_trace, traced},
@@ -90,6 +92,29 @@ fn an_echo_costs_uring_nothing_but_trips_into_its_ring() {
     let enters = count(&counts, "io_uring_enter");
     assert!((MESSAGES..2 * MESSAGES + 10).contains(&enters), "{counts:?}");
     assert_eq!(count(&counts, "recvfrom") + count(&counts, "sendto"), 0, "{counts:?}");
+}
+
+/// A drain waits for silence, and then half a second for the peer's FIN, which does not come.
+#[test]
+fn a_drain_of_a_blocking_engine_waits_without_polling() {
+    if !can_trace() {
+        return;
+    }
+    let blocking = engines().filter(|engine| ["iterative", "fork", "thread"].contains(engine));
+    together(blocking, |engine| {
+        let (server, log) = traced(&[], engine, &["--log", "off"]);
+        let mut stream = server.connects();
+        echoes(&mut stream, b"hello");
+        assert!(log.is_quiet_for(Duration::from_millis(200)), "{engine}");
+        let before = log.calls().len();
+        server.gets(Signal::TERM);
+        sees_the_end(&mut stream);
+        server.ends().with(0);
+        let counted = ["recvfrom", "getsockopt", "ioctl", "poll", "ppoll"];
+        let calls = log.calls().split_off(before);
+        let looks = calls.iter().filter(|call| counted.iter().any(|name| call.is(name))).count();
+        assert!(looks < 30, "{engine}: {calls:#?}");
+    });
 }
 
 #[test]
