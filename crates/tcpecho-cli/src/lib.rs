@@ -15,6 +15,7 @@ mod input;
 mod lab;
 mod log;
 mod lookup;
+mod markup;
 mod output;
 mod ping;
 mod serve;

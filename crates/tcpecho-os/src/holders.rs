@@ -3,13 +3,14 @@
 use std::fs;
 use std::path::Path;
 
+use crate::text::printable;
+
 /// A process that has a descriptor of the socket.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Holder {
     /// Its process id, as this process's PID namespace numbers it.
     pub pid: u32,
-    /// Its name (at most 15 bytes, `/proc/PID/comm`). A process chooses its name, so `?` stands for each
-    /// byte that is not printable ASCII.
+    /// Its name (at most 15 bytes, `/proc/PID/comm`). A process chooses its name, so this is made [`printable`].
     pub comm: String,
 }
 
@@ -38,13 +39,13 @@ fn holder(pid: u32, link: &str) -> Option<Holder> {
         descriptors.any(|fd| fs::read_link(fd.path()).is_ok_and(|at| at == Path::new(link)));
     holds.then(|| Holder {
         pid,
-        comm: printable(&fs::read(format!("{process}/comm")).unwrap_or_default()),
+        comm: name(&fs::read(format!("{process}/comm")).unwrap_or_default()),
     })
 }
 
-fn printable(comm: &[u8]) -> String {
+fn name(comm: &[u8]) -> String {
     let comm = comm.strip_suffix(b"\n").unwrap_or(comm);
-    comm.iter().map(|&byte| if matches!(byte, b' '..=b'~') { byte as char } else { '?' }).collect()
+    printable(&String::from_utf8_lossy(comm)).into_owned()
 }
 
 #[cfg(test)]
@@ -67,6 +68,6 @@ mod tests {
 
     #[test]
     fn names_are_made_printable() {
-        assert_eq!(printable(b"a b\x1b[2J\xff\n"), "a b?[2J?");
+        assert_eq!(name(b"a b\x1b[2J\xff\n"), "a b\\u{1b}[2J\u{fffd}");
     }
 }

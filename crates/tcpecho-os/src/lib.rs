@@ -31,6 +31,7 @@ pub mod stdio;
 pub mod sysctl;
 pub mod tcp_info;
 pub mod tcp_state;
+pub mod text;
 pub mod thread;
 pub mod timestamping;
 #[cfg(feature = "uring")]

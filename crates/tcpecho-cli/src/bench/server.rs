@@ -21,7 +21,7 @@ use rustix::{
     thread::{CpuSet, sched_getaffinity, sched_setaffinity},
 };
 use tcpecho_load::usage::{self, ProcessorTime};
-use tcpecho_os::{errno::io_words, process::end_with_parent};
+use tcpecho_os::{errno::io_words, process::end_with_parent, text::printable};
 
 /// How long a server may take to say that it is ready, or to answer a connection.
 const READY: Duration = Duration::from_secs(10);
@@ -188,7 +188,7 @@ impl Served {
         let text = words.get();
         let text = String::from_utf8_lossy(&text);
         let line = text.trim().lines().last().unwrap_or_default();
-        line.chars().filter(|c| !c.is_control()).take(QUOTED).collect()
+        printable(line).chars().take(QUOTED).collect()
     }
 
     pub(super) fn pid(&self) -> u32 {

@@ -276,17 +276,7 @@ pub(super) fn change(before: Option<TcpState>, now: Option<TcpState>, sampled: b
 
 /// Escapes what a program writes: it must not control our terminal.
 fn printable(text: &str) -> String {
-    if !text.contains(|letter: char| letter.is_control()) {
-        return text.into();
-    }
-    text.chars().fold(String::new(), |mut shown, letter| {
-        match letter {
-            '\t' => shown.push_str("    "),
-            letter if letter.is_control() => shown.extend(letter.escape_default()),
-            letter => shown.push(letter),
-        }
-        shown
-    })
+    tcpecho_os::text::printable(&text.replace('\t', "    ")).into_owned()
 }
 
 /// A packet as an arrow, with what happened to it.

@@ -5,6 +5,7 @@ use std::io;
 use tcpecho_lab::{
     Exit, Moment, Place, Side, What, run::Run, timeline::PacketMoment, timeline::Verdict as Fate,
 };
+use tcpecho_os::text::spaced;
 
 use super::{
     ladder::change,
@@ -17,7 +18,7 @@ pub(super) fn mermaid(out: &mut impl io::Write, runs: &[Run]) -> io::Result<()> 
         let (name, family) = (run.text.name, run.family);
         // Mermaid takes this block for the title; a comment may stand anywhere after it.
         writeln!(out, "---\ntitle: \"{name} over {family}\"\n---\nsequenceDiagram")?;
-        writeln!(out, "    %% {}", one_line(&words(&run.verdict)))?;
+        writeln!(out, "    %% {}", spaced(&words(&run.verdict)))?;
         writeln!(out, "    participant c as client\n    participant s as server")?;
         for moment in run.moments() {
             if let Some(line) = line(&moment) {
@@ -70,15 +71,11 @@ fn arrow(packet: &PacketMoment) -> String {
     format!("{from}{head}{to}: {}", escaped(&text))
 }
 
-fn one_line(text: &str) -> String {
-    text.chars().map(|letter| if letter.is_control() { ' ' } else { letter }).collect()
-}
-
 /// Text after a colon extends to the end of the line, but a semicolon would end it and `#` begin an
 /// entity; both are written as entities, as are angle brackets, which would be HTML, and the
 /// percent signs of a comment.
 fn escaped(text: &str) -> String {
-    let text: String = one_line(text).chars().fold(String::new(), |mut escaped, letter| {
+    let text: String = spaced(text).chars().fold(String::new(), |mut escaped, letter| {
         match letter {
             '#' => escaped.push_str("#35;"),
             ';' => escaped.push_str("#59;"),

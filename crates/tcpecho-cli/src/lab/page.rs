@@ -12,8 +12,9 @@ use super::{
     calls,
     ladder::change,
     pace,
-    report::{begun, escaped, words},
+    report::{begun, words},
 };
+use crate::markup::escaped;
 
 const STYLE: &str = include_str!("page.css");
 

@@ -11,7 +11,7 @@ use tcpecho_lab::{
 use tcpecho_os::errno::io_words;
 
 use super::{calls::shown, ladder, pace};
-use crate::{output::write_file, tell::say};
+use crate::{markup::escaped, output::write_file, tell::say};
 
 /// The page of `lab explain`, in Markdown that is readable as text.
 pub(super) fn explanation(text: &Text) -> String {
@@ -198,21 +198,6 @@ pub(super) fn junit(out: &mut impl io::Write, runs: &[Run]) -> io::Result<()> {
         writeln!(out, "><{element} message=\"{message}\"/></testcase>")?;
     }
     writeln!(out, "</testsuite>")
-}
-
-/// Escapes text for HTML or XML; control characters are not allowed there at all.
-pub(super) fn escaped(text: &str) -> String {
-    text.chars().fold(String::new(), |mut escaped, letter| {
-        match letter {
-            '&' => escaped.push_str("&amp;"),
-            '<' => escaped.push_str("&lt;"),
-            '>' => escaped.push_str("&gt;"),
-            '"' => escaped.push_str("&quot;"),
-            letter if letter.is_control() => escaped.push(' '),
-            letter => escaped.push(letter),
-        }
-        escaped
-    })
 }
 
 /// Writes every packet of a run, for Wireshark.

@@ -11,14 +11,15 @@ use tcpecho_lab::{
     run::{Run, Verdict},
     trial::Conduct,
 };
+use tcpecho_os::text::spaced;
 
 use super::{
     expect::Expectations,
     programs::Invitation,
-    report::{begun, escaped},
+    report::begun,
     verdict::{BROKEN, INTERRUPTED, RIGHT, SKIPPED, word},
 };
-use crate::exit;
+use crate::{exit, markup::escaped};
 
 /// Every verdict on one program.
 #[derive(Serialize)]
@@ -292,8 +293,7 @@ fn milliseconds(time: Duration) -> f64 {
 
 /// Cleans a line of a program for display: no control characters, limited length.
 fn shortened(line: &str, longest: usize) -> String {
-    let clean: String =
-        line.trim().chars().map(|letter| if letter.is_control() { ' ' } else { letter }).collect();
+    let clean = spaced(line.trim());
     if clean.chars().count() <= longest {
         clean
     } else {

@@ -6,6 +6,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use tcpecho_os::text::is_plain;
 use tcpecho_probe::{Event, Target};
 
 use super::words::{counted, ms, percent};
@@ -111,7 +112,7 @@ impl Plot {
         rows.extend(self.note.iter().take(height).cloned());
         let mut screen = String::from("\x1b[H");
         for (index, row) in rows.iter().enumerate() {
-            let row: String = row.chars().filter(|c| !c.is_control()).take(width).collect();
+            let row: String = row.chars().filter(|letter| is_plain(*letter)).take(width).collect();
             let end = if index + 1 < rows.len() { "\r\n" } else { "" };
             let _ = write!(screen, "{row}\x1b[K{end}");
         }

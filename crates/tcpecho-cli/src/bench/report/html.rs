@@ -9,10 +9,13 @@ use super::{
     summary::Distribution,
     svg::{Axis, Series, chart},
 };
-use crate::bench::{
-    compare::Comparison,
-    histogram::QUANTILES,
-    units::{bytes, count, rate, time},
+use crate::{
+    bench::{
+        compare::Comparison,
+        histogram::QUANTILES,
+        units::{bytes, count, rate, time},
+    },
+    markup::escaped,
 };
 
 const STYLE: &str = include_str!("page.css");
@@ -320,19 +323,4 @@ fn foot(page: &mut String, summaries: &[&Summary]) {
             write!(page, "<footer>tcpecho {version}, {started}. {}.</footer>", facts.join("; "));
     }
     page.push_str("</body></html>\n");
-}
-
-fn escaped(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    for character in text.chars() {
-        match character {
-            '&' => out.push_str("&amp;"),
-            '<' => out.push_str("&lt;"),
-            '>' => out.push_str("&gt;"),
-            '"' => out.push_str("&quot;"),
-            other if other.is_control() => out.push(' '),
-            other => out.push(other),
-        }
-    }
-    out
 }
