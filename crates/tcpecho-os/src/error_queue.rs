@@ -68,6 +68,8 @@ pub fn take_errors(fd: impl AsFd) -> Result<Vec<QueuedError>> {
 /// `struct sock_extended_err` (linux/errqueue.h), then the offender's address.
 fn parse(data: &[u8]) -> Option<QueuedError> {
     let word = |at: usize| Some(u32::from_ne_bytes(*data.get(at..)?.first_chunk()?));
+    // The errno zero is none, and would be a panic.
+    let errno = i32::try_from(word(0)?).ok().filter(|errno| (1..4096).contains(errno))?;
     let origin = match *data.get(4)? {
         libc::SO_EE_ORIGIN_LOCAL => Origin::Local,
         libc::SO_EE_ORIGIN_ICMP => Origin::Icmp,
@@ -75,7 +77,7 @@ fn parse(data: &[u8]) -> Option<QueuedError> {
         _ => return None,
     };
     Some(QueuedError {
-        errno: Errno::from_raw_os_error(word(0)? as i32),
+        errno: Errno::from_raw_os_error(errno),
         origin,
         kind: *data.get(5)?,
         code: *data.get(6)?,
@@ -136,7 +138,12 @@ mod tests {
     fn what_is_no_socket_has_no_queue_and_a_short_entry_is_none() {
         assert_eq!(take_errors(std::fs::File::open("/dev/null").unwrap()), Err(Errno::NOTSOCK));
         for length in 0..32 {
-            let _ = parse(&[2; 32][..length]);
+            for byte in [0, 2, 255] {
+                let _ = parse(&[byte; 32][..length]);
+            }
+            let mut no_errno = [0; 32];
+            no_errno[4] = libc::SO_EE_ORIGIN_ICMP;
+            assert_eq!(parse(&no_errno[..length]), None);
         }
     }
 }

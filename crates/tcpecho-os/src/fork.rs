@@ -12,7 +12,7 @@ use crate::errno::last_errno;
 use crate::signal::SignalMask;
 
 /// The exit status of a copy whose body panics, which is that of a Rust program that panics.
-const PANICKED: c_int = 101;
+pub(crate) const PANICKED: c_int = 101;
 
 /// Runs `body` in a copy of this process, which exits with the status that `body` returns, or 101 if it panics.
 ///

@@ -1,13 +1,16 @@
 //! Tests whether address space is left.
 
+use rustix::io::Errno;
 use rustix::mm::{MapFlags, ProtFlags, mmap_anonymous, munmap};
 
-/// Returns whether `bytes` of address space could be mapped now (`RLIMIT_AS`, overcommit), without keeping any; false for 0.
+/// Tests whether `bytes` of address space could be mapped now (`RLIMIT_AS`, overcommit), without keeping any.
 ///
 /// Rust aborts the process when an ordinary allocation fails. Call this before a large allocation, to leave room for the small
 /// ones of the rest of the process.
-#[must_use]
-pub fn has_room(bytes: usize) -> bool {
+///
+/// # Errors
+/// mmap(2): `ENOMEM`, `EAGAIN` for locked memory; `EINVAL` for 0.
+pub fn has_room(bytes: usize) -> Result<(), Errno> {
     // SAFETY: a new anonymous mapping at an address of the kernel's choice touches no existing memory.
     let mapped = unsafe {
         mmap_anonymous(
@@ -17,11 +20,8 @@ pub fn has_room(bytes: usize) -> bool {
             MapFlags::PRIVATE,
         )
     };
-    match mapped {
-        // SAFETY: exactly what was mapped, and nobody has seen the address.
-        Ok(start) => unsafe { munmap(start, bytes) }.is_ok(),
-        Err(_) => false,
-    }
+    // SAFETY: exactly what was mapped, and nobody has seen the address.
+    unsafe { munmap(mapped?, bytes) }
 }
 
 #[cfg(test)]
@@ -30,8 +30,8 @@ mod tests {
 
     #[test]
     fn a_page_can_be_had_and_all_of_memory_cannot() {
-        assert!(has_room(4096));
-        assert!(!has_room(usize::MAX / 2));
-        assert!(!has_room(0));
+        assert_eq!(has_room(4096), Ok(()));
+        assert_eq!(has_room(usize::MAX / 2), Err(Errno::NOMEM));
+        assert_eq!(has_room(0), Err(Errno::INVAL));
     }
 }

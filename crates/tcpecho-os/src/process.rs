@@ -68,6 +68,7 @@ impl Child {
 
     /// Makes the child reset its connection ([`reset`]), and waits for its end; kills it after a second. Returns `None` only
     /// where waiting fails.
+    #[allow(clippy::must_use_candidate, reason = "the child has ended either way")]
     pub fn cut_off(&self) -> Option<Exit> {
         self.send(RESET_SIGNAL);
         let limit = Timespec { tv_sec: 1, tv_nsec: 0 };
@@ -181,6 +182,11 @@ const RESET_SIGNAL: i32 = 46;
 static SOCKET: AtomicI32 = AtomicI32::new(-1);
 /// Whether this process is a child that [`Child::let_go`] or [`Child::cut_off`] was called for.
 static LET_GO: AtomicBool = AtomicBool::new(false);
+
+/// Returns whether this process is a child of [`fork_session`].
+pub(crate) fn is_session() -> bool {
+    SOCKET.load(Relaxed) >= 0
+}
 
 /// Returns whether this process is a child of [`fork_session`] that [`Child::let_go`] or [`Child::cut_off`] was called for.
 #[must_use]

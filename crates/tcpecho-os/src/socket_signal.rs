@@ -55,7 +55,15 @@ impl<'fd> SocketSignal<'fd> {
     /// Waits until something happens to the socket, or another signal is handled. Returns false if `limit` passed first.
     #[must_use]
     pub fn wait(&self, limit: Duration) -> bool {
-        !matches!(take(limit), Err(Errno::AGAIN))
+        match take(limit) {
+            Ok(()) | Err(Errno::INTR) => true,
+            Err(Errno::AGAIN) => false,
+            // Where the call is forbidden, the caller must not spin.
+            Err(_) => {
+                std::thread::sleep(limit);
+                false
+            }
+        }
     }
 }
 
@@ -65,7 +73,7 @@ impl Drop for SocketSignal<'_> {
             let _ = fcntl_setfl(self.socket, flags - ASYNC);
         }
         // No more are sent now. One that is left would be delivered, and its default action ends the process.
-        while !matches!(take(Duration::ZERO), Err(Errno::AGAIN)) {}
+        while matches!(take(Duration::ZERO), Ok(()) | Err(Errno::INTR)) {}
         self.mask.restore();
     }
 }

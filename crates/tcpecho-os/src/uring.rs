@@ -71,7 +71,8 @@ enum Kind {
 /// The `user_data` of the request that cancels all others; those have their key among the requests.
 const CANCEL: u64 = u64::MAX;
 
-/// An io_uring instance with its buffers. It belongs to the thread that makes it (`IORING_SETUP_SINGLE_ISSUER`).
+/// An io_uring instance with its buffers. It belongs to the thread that makes it (`IORING_SETUP_SINGLE_ISSUER`). A child of
+/// [`fork_session`](crate::process::fork_session) that uses its copy ends with exit status 101.
 pub struct Ring {
     uring: IoUring,
     pool: Rc<Pool>,
@@ -107,6 +108,7 @@ impl Ring {
 
     /// Completes once, when `fd` is readable.
     pub fn poll(&mut self, fd: &Rc<OwnedFd>, token: u32) {
+        end_if_copied();
         let entry = opcode::PollAdd::new(types::Fd(fd.as_raw_fd()), libc::POLLIN as u32).build();
         let key = self.enter_request(fd, token, Kind::Poll);
         self.push(entry.user_data(key), None);
@@ -114,6 +116,7 @@ impl Ring {
 
     /// Receives at most one buffer from a socket. It holds no buffer until there is something to receive.
     pub fn recv(&mut self, fd: &Rc<OwnedFd>, token: u32) {
+        end_if_copied();
         let entry = self.recv_entry(fd, token);
         self.push(entry, None);
     }
@@ -122,6 +125,7 @@ impl Ring {
     /// Otherwise the receive completes with `ECANCELED`, before or after the send does, or is made all the same: kernels differ
     /// in whether a partial send breaks a link.
     pub fn send(&mut self, fd: &Rc<OwnedFd>, chunk: Chunk, token: u32, then_recv: bool) {
+        end_if_copied();
         let (start, len) = (chunk.bytes().as_ptr(), chunk.bytes().len() as u32);
         let sent = self.sending.insert(chunk) as u32;
         let key = self.enter_request(fd, token, Kind::Send(sent));
@@ -146,6 +150,7 @@ impl Ring {
     /// that the kernel waits with also reports `EPOLLRDHUP`, at once and each time. So a server, whose peers may half-close
     /// and not read, waits for room by epoll(7), which a ring can poll.
     pub fn flush(&mut self, fd: &Rc<OwnedFd>, bytes: Vec<u8>, from: usize, token: u32) {
+        end_if_copied();
         let rest = bytes.get(from..).unwrap_or_default();
         let (start, len) = (rest.as_ptr(), rest.len() as u32);
         let flushed = self.flushing.insert(bytes) as u32;
@@ -162,6 +167,7 @@ impl Ring {
     /// # Errors
     /// io_uring_enter(2), but for `EINTR`, `ETIME`, `EBUSY`, `EAGAIN` and `ENOMEM`, after which the ring goes on.
     pub fn enter(&mut self, timeout: Option<Duration>) -> Result<(), Errno> {
+        end_if_copied();
         self.refill();
         // With requests still waiting, or completions that the kernel could not deliver, there is no time to sleep.
         let timeout = if self.waiting.is_empty() { timeout } else { Some(Duration::ZERO) };
@@ -189,6 +195,7 @@ impl Ring {
 
     /// Returns the next completed request, if there is one.
     pub fn next_done(&mut self) -> Option<Done> {
+        end_if_copied();
         loop {
             let entry = self.uring.completion().next()?;
             if let Some(done) = self.interpret(&entry) {
@@ -282,6 +289,7 @@ impl Ring {
 impl Drop for Ring {
     /// Cancels the requests that are under way and waits for their completions: only then may their memory go.
     fn drop(&mut self) {
+        end_if_copied();
         self.drop_waiting();
         if self.is_busy() {
             self.cancelling = true;
@@ -302,6 +310,14 @@ impl Drop for Ring {
         } else {
             Rc::clone(&self.pool).unregister(&self.uring);
         }
+    }
+}
+
+/// Ends a child of [`fork_session`](crate::process::fork_session). It has a copy of the ring, but neither its descriptor nor
+/// the memory of its queues (MADV_DONTFORK): other memory may be there by now.
+fn end_if_copied() {
+    if crate::process::is_session() {
+        crate::fork::exit_now(crate::fork::PANICKED);
     }
 }
 

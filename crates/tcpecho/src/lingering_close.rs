@@ -103,9 +103,10 @@ pub(crate) enum SocketEvents<'fd> {
 
 impl<'fd> SocketEvents<'fd> {
     pub(crate) fn of(fd: BorrowedFd<'fd>) -> Self {
-        Self::watch(fd).map(SocketEvents::Epoll).unwrap_or_else(|_| {
-            SocketSignal::of(fd).map_or(SocketEvents::None, SocketEvents::Signal)
-        })
+        match Self::watch(fd) {
+            Ok(epoll) => SocketEvents::Epoll(epoll),
+            Err(_) => SocketSignal::of(fd).map_or(SocketEvents::None, SocketEvents::Signal),
+        }
     }
 
     fn watch(fd: BorrowedFd<'_>) -> Result<OwnedFd, Errno> {

@@ -33,7 +33,7 @@ pub fn probe() -> Result<(), (&'static str, Errno)> {
         run_the_operations(&mut Ring::new()?)
     });
     let probing = probing.map_err(|error| ("pthread_create", errno(&error)))?;
-    probing.join().unwrap_or(Err(("io_uring_setup", Errno::FAULT)))
+    probing.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
 }
 
 /// A word arrives, is sent back, and the receive behind the send sees the end of the stream.

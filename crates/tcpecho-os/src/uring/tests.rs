@@ -279,6 +279,38 @@ fn a_chunk_may_be_sent_by_another_ring_and_outlive_its_own() {
     assert_eq!(&back, b"hello");
 }
 
+/// A safe body of a child can reach a ring of its parent. Its queues are not mapped there, and something else may be.
+#[test]
+fn a_copy_of_a_ring_ends_the_child_that_uses_it() {
+    use crate::process::{Exit, fork_session};
+    use rustix::event::{PollFd, PollFlags, poll};
+    let uses: [fn(&mut Ring, &Rc<OwnedFd>); 4] = [
+        |ring, fd| ring.poll(fd, 1),
+        |ring, fd| ring.recv(fd, 1),
+        |ring, _| drop(ring.next_done()),
+        |ring, _| {
+            let _ = ring.enter(Some(Duration::ZERO));
+        },
+    ];
+    for uses in uses {
+        let Some(mut ring) = ring() else { return };
+        let (client, server) = pair();
+        let socket = client.try_clone().unwrap().into();
+        let body = |_: std::os::fd::BorrowedFd<'_>| {
+            uses(&mut ring, &server);
+            0
+        };
+        let child = fork_session(socket, body).unwrap();
+        let ends = PollFd::new(&child, PollFlags::IN);
+        poll(&mut [ends], None).unwrap();
+        assert_eq!(child.reap(), Some(Exit::Exited(101)));
+        // The parent's own is as before.
+        (&client).write_all(b"x").unwrap();
+        ring.recv(&server, 2);
+        assert!(matches!(next(&mut ring), Done::Received(2, Ok(Some(_)))));
+    }
+}
+
 /// With the number alone, the receive would read from the file that has it next.
 #[test]
 fn a_descriptor_stays_open_until_its_request_has_completed() {

@@ -196,7 +196,9 @@ impl Loop {
 
     fn end_all(&mut self, outcome: Outcome) {
         let keys: Vec<usize> = self.slots.iter().map(|(key, _)| key).collect();
-        keys.into_iter().for_each(|key| self.end(key, outcome));
+        for key in keys {
+            self.end(key, outcome);
+        }
     }
 }
 

@@ -45,8 +45,8 @@ pub(super) fn run(context: Context) -> Result<(), Error> {
 }
 
 fn start(shared: &Arc<Shared>, fd: OwnedFd, session: Session) {
-    if !has_room(STACK + BUFFER + HEADROOM) {
-        return shared.close(fd, &session, Outcome::no_room("mmap", Errno::NOMEM));
+    if let Err(errno) = has_room(STACK + BUFFER + HEADROOM) {
+        return shared.close(fd, &session, Outcome::no_room("mmap", errno));
     }
     let Ok(buffer) = blocking::buffer() else {
         return shared.close(fd, &session, Outcome::no_room("malloc", Errno::NOMEM));
