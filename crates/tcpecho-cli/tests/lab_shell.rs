@@ -134,11 +134,15 @@ fn a_script_ends_at_the_first_error() {
         ("cut\nexplode\nquit\n", 2, "line 2: \"explode\" is not a command"),
         ("drop next SYM\n", 2, "line 1: \"SYM\" is neither a packet"),
         ("wait 7\n", 2, "there is no program 7"),
-        ("client /no/such/program\n", 1, "start /no/such/program"),
-        ("crash client\nclient true\n", 1, "EHOSTDOWN"),
-        ("sysctl client net.ipv4.nonsense 1\n", 1, "ENOENT"),
-        ("client true\nwait 1\n> 1 hello\n", 1, "EPIPE"),
-        ("reset\n", 1, "no connection"),
+        ("client /no/such/program\n", 2, "start /no/such/program"),
+        ("crash client\nclient true\n", 2, "EHOSTDOWN"),
+        ("sysctl client net.ipv4.nonsense 1\n", 2, "ENOENT"),
+        ("client true\nwait 1\n> 1 hello\n", 2, "EPIPE"),
+        ("reset\n", 2, "no connection"),
+        ("counter client No.Such\n", 2, "No.Such"),
+        ("client sleep 60\nwait 1 within 200ms\n", 1, "within 200ms"),
+        ("client true\nwait 1 within 1m\nwait 1 within soon\n", 2, "\"soon\" is not a duration"),
+        ("expect state client LISTEN within 100ms\n", 1, "no socket in LISTEN"),
         // A word that looks like a packet is not taken for a text.
         ("expect RST within 100ms\n", 1, "RST did not happen within 100ms"),
         ("expect RTS within 100ms\n", 2, "put it in quotes: expect \"RTS\""),
@@ -170,7 +174,7 @@ fn only_the_host_s_own_settings_are_read_and_set() {
         if output.status.code() == Some(77) {
             return println!("SKIP {said}");
         }
-        assert_eq!(output.status.code(), Some(1), "{line}: {said}");
+        assert_eq!(output.status.code(), Some(2), "{line}: {said}");
         let key = line.split(' ').nth(2).unwrap();
         let (machine, absent) = ("belongs to the whole machine", "ENOENT");
         assert!(said.contains(key) && (said.contains(machine) || said.contains(absent)), "{said}");

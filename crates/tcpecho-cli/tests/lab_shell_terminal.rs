@@ -168,6 +168,8 @@ fn after_sigstop_the_prompt_takes_the_terminal_again() {
     terminal.sees("lab> ");
     // Ctrl-C would end it if the terminal still turned it into a signal.
     terminal.types("x\x03states\r");
+    terminal.sees("lab> x^C\r\n");
+    terminal.sees("lab> states");
     terminal.sees("no sockets");
 }
 

@@ -1,7 +1,7 @@
 //! `tcpecho lab shell`: two hosts, a wire between them, and a command line for all three.
 //!
 //! On a terminal it has a prompt, and what happens is drawn above it. A script on stdin is executed
-//! line by line and ends at the first command that is rejected or fails.
+//! line by line and ends at the first command that is refused or not met.
 
 pub(super) mod command;
 mod desk;
@@ -106,7 +106,8 @@ pub(super) fn run(args: &ShellArgs) -> ExitCode {
     ExitCode::from(status)
 }
 
-/// Ends at `quit`, at the end of the input, and, in a script, at the first error.
+/// Ends at `quit`, at the end of the input, and, in a script, at the first error: with 1 if an
+/// `expect` or `wait` is not met, else with 2.
 fn obey(prompt: &mut Prompt, desk: &mut Desk, ladder: &Ladder) -> u8 {
     let interactive = prompt.is_interactive();
     let patience = Duration::from_secs(10);
@@ -125,8 +126,8 @@ fn obey(prompt: &mut Prompt, desk: &mut Desk, ladder: &Ladder) -> u8 {
         let (complaint, status) = match desk.obey(&line, ladder, patience) {
             Outcome::Done => continue,
             Outcome::Quit => return 0,
-            Outcome::Rejected(why) => (why, exit::NOT_POSSIBLE),
-            Outcome::Failed(why) => (why, 1),
+            Outcome::Refused(why) => (why, exit::NOT_POSSIBLE),
+            Outcome::Unmet(why) => (why, 1),
         };
         if interactive {
             desk.answer(&complaint, ladder, patience);

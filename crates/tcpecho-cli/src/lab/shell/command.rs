@@ -18,7 +18,7 @@ pub(in crate::lab) enum Command {
     Say(usize, String),
     Close(usize),
     Signal(usize, Signal),
-    Wait(usize),
+    Wait(usize, Duration),
     Cut,
     Mend,
     Rule(Rule),
@@ -51,7 +51,7 @@ impl Command {
                 | Command::Help
                 | Command::Quit
                 | Command::Programs(_)
-                | Command::Wait(_)
+                | Command::Wait(..)
                 | Command::Rules
                 | Command::Sysctl { value: None, .. }
                 | Command::States
@@ -85,7 +85,7 @@ pub(super) const COMMANDS: &[(&str, &str, &str)] = &[
     ("close", "N", "close program N's stdin"),
     ("signal", "N NAME", "send a signal to program N: signal 1 TERM"),
     ("kill", "N", "send SIGKILL to program N"),
-    ("wait", "N", "wait until program N has exited"),
+    ("wait", "N [within TIME]", "wait until program N has exited, for 30s: wait 1 within 5s"),
     ("cut", "", "cut the wire: no packet arrives"),
     ("mend", "", "mend the wire"),
     ("release", "[PACKET]", "release held packets: release SYN-ACK"),
@@ -137,7 +137,10 @@ pub(in crate::lab) fn parse(line: &str) -> Understood<Command> {
         }
         "close" => Ok(Command::Close(numbered(rest)?)),
         "kill" => Ok(Command::Signal(numbered(rest)?, Signal::SIGKILL)),
-        "wait" => Ok(Command::Wait(numbered(rest)?)),
+        "wait" => {
+            let (number, patience) = within(rest)?;
+            Ok(Command::Wait(numbered(number)?, patience))
+        }
         "signal" => {
             let (number, name) = rest.split_once(' ').unwrap_or((rest, ""));
             Ok(Command::Signal(numbered(number)?, signal(name.trim())?))
@@ -210,12 +213,24 @@ fn sysctl(rest: &str) -> Understood<Command> {
 }
 
 fn expect(rest: &str) -> Understood<Command> {
-    let (rest, patience) = match rest.rsplit_once(" within ") {
-        // Quoted text.
-        Some((before, time)) if !time.ends_with('"') => (before.trim(), duration(time.trim())?),
-        _ => (rest, PATIENCE),
-    };
+    let (rest, patience) = within(rest)?;
     Ok(Command::Expect(expected(rest)?, patience))
+}
+
+/// Splits `... within TIME`.
+fn within(rest: &str) -> Understood<(&str, Duration)> {
+    // A text in quotes may contain the word.
+    let after = rest.rfind('"').map_or(0, |quote| quote + 1);
+    let mut words = rest.match_indices("within").filter(|(at, word)| {
+        let ends = |letter: Option<char>| letter.is_none_or(char::is_whitespace);
+        *at >= after
+            && ends(rest[..*at].chars().next_back())
+            && ends(rest[at + word.len()..].chars().next())
+    });
+    let Some((at, word)) = words.next() else { return Ok((rest, PATIENCE)) };
+    let time = rest[at + word.len()..].trim();
+    some(time, "a time after within (examples: 500ms, 2s, 1m30s)")?;
+    Ok((rest[..at].trim(), duration(time)?))
 }
 
 /// Text must be quoted: otherwise a misspelt packet would be waited for in vain.
@@ -246,8 +261,9 @@ fn some(text: &str, what: &str) -> Understood<()> {
 }
 
 fn numbered(word: &str) -> Understood<usize> {
-    some(word, "a number")?;
-    word.parse().map_err(|_| format!("{word:?} is not a number"))
+    some(word, "a number of a program or a rule, such as 1")?;
+    word.parse()
+        .map_err(|_| format!("{word:?} is not a number of a program or a rule (example: 1)"))
 }
 
 fn side(word: &str) -> Understood<Side> {
@@ -280,9 +296,9 @@ fn tcp_state(word: &str) -> Understood<TcpState> {
 
 fn duration(text: &str) -> Understood<Duration> {
     let duration: Duration = humantime::parse_duration(text)
-        .map_err(|_| format!("{text:?} is not a duration (examples: 500ms, 2s)"))?;
+        .map_err(|_| format!("{text:?} is not a duration (examples: 500ms, 2s, 1m30s)"))?;
     if duration > Duration::from_secs(86_400) {
-        return Err("no longer than a day".into());
+        return Err(format!("{text:?} is longer than a day (examples: 500ms, 2s, 1m30s)"));
     }
     Ok(duration)
 }
@@ -310,6 +326,9 @@ mod tests {
             ("say 2", "Say(2, \"\")"),
             ("signal 1 term", "Signal(1, SIGTERM)"),
             ("kill 3", "Signal(3, SIGKILL)"),
+            ("wait 3", "Wait(3, 30s)"),
+            ("wait  3  within  1m30s ", "Wait(3, 90s)"),
+            ("expect \"a within b\"   within\t2s", "Expect(Text(\"a within b\"), 2s)"),
             ("reset", "Reset"),
             ("release", "Release(Matcher(packet))"),
             ("release SYN-ACK", "Release(Matcher(SYN-ACK))"),
@@ -340,7 +359,13 @@ mod tests {
             ("client sh -c 'x", "has no end"),
             ("client # nothing", "missing: a program"),
             ("wait", "missing: a number"),
-            ("wait x", "\"x\" is not a number"),
+            ("wait x", "\"x\" is not a number of a program"),
+            ("wait within 1s", "missing: a number of a program"),
+            ("wait 1 within", "missing: a time after within (examples: 500ms"),
+            ("expect RST within", "missing: a time after within"),
+            ("wait 1 within 5", "\"5\" is not a duration (examples: 500ms"),
+            ("wait 1 5s", "\"1 5s\" is not a number"),
+            ("wait 1 within 2days", "longer than a day"),
             ("signal 1", "missing: a signal"),
             ("signal 1 LOUD", "\"LOUD\" is not a signal"),
             ("crash", "missing: client or server"),
@@ -368,6 +393,34 @@ mod tests {
             let line =
                 if arguments.contains('N') { format!("{name} 1 TERM") } else { (*name).into() };
             assert!(!shown(&line).contains("is not a command"), "{name}");
+        }
+    }
+
+    /// Each form with its optional parts, and the examples.
+    #[test]
+    fn what_help_shows_is_understood() {
+        for (name, arguments, what) in COMMANDS {
+            let mut line = format!("{name} {arguments}").replace(['[', ']'], "");
+            for (placeholder, value) in [
+                ("client|server", "client"),
+                ("N NAME", "1 TERM"),
+                ("NAME", "TcpExt.ListenDrops"),
+                ("SIDE STATE", "client ESTABLISHED"),
+                ("CMD...", "true"),
+                ("packet PACKET", "packet RST"),
+                ("PACKET", "RST"),
+                ("TIME", "1s"),
+                ("...", "RST"),
+                ("KEY VALUE", "tcp_retries2 3"),
+                (" N", " 1"),
+            ] {
+                line = line.replace(placeholder, value);
+            }
+            let example = what.split_once(": ").map(|(_, example)| example);
+            for line in [Some(line.as_str()), example.filter(|example| example.starts_with(name))] {
+                let parsed = line.map(parse);
+                assert!(parsed.as_ref().is_none_or(Result::is_ok), "{line:?}: {parsed:?}");
+            }
         }
     }
 

@@ -15,17 +15,17 @@ use tcpecho_lab::{
 
 use super::{
     Screen,
-    command::{self, COMMANDS, Command, Expected, PATIENCE},
+    command::{self, COMMANDS, Command, Expected},
 };
 use crate::lab::ladder::{Ladder, wrap};
 
 pub(super) enum Outcome {
     Done,
     Quit,
-    /// Nothing was done.
-    Rejected(String),
-    /// The command was executed and failed.
-    Failed(String),
+    /// The command was not understood, or cannot be executed.
+    Refused(String),
+    /// What `expect` or `wait` waits for did not happen.
+    Unmet(String),
 }
 
 /// The output of a successful command; empty for most.
@@ -97,7 +97,7 @@ impl Desk {
     pub(super) fn obey(&mut self, line: &str, ladder: &Ladder, patience: Duration) -> Outcome {
         let command = match command::parse(line) {
             Ok(command) => command,
-            Err(why) => return Outcome::Rejected(why),
+            Err(why) => return Outcome::Refused(why),
         };
         if !self.interactive && !matches!(command, Command::Nothing) {
             self.two.timeline.step(line.trim());
@@ -130,8 +130,8 @@ impl Desk {
             }
             Command::Close(number) => self.program(number)?.close_input(),
             Command::Signal(number, signal) => self.signal(number, signal)?,
-            Command::Wait(number) => {
-                self.program(number)?.wait(PATIENCE).map_err(failed)?;
+            Command::Wait(number, patience) => {
+                self.program(number)?.wait(patience).map_err(unmet)?;
             }
             Command::Cut => wire.cut(),
             Command::Mend => wire.mend(),
@@ -153,17 +153,17 @@ impl Desk {
                 self.rules.clear();
             }
             Command::Crash(side) => self.two.host_mut(side).power_off(),
-            Command::Boot(side) => self.two.host_mut(side).reboot().map_err(failed)?,
+            Command::Boot(side) => self.two.host_mut(side).reboot().map_err(refused)?,
             Command::Sysctl { side, key, value: Some(value) } => {
-                self.two.host(side).set_sysctl(&key, &value).map_err(failed)?;
+                self.two.host(side).set_sysctl(&key, &value).map_err(refused)?;
             }
             Command::Sysctl { side, key, value: None } => {
-                let value = self.two.host(side).sysctl(&key).map_err(failed)?;
+                let value = self.two.host(side).sysctl(&key).map_err(refused)?;
                 return Ok(Some(format!("{key} = {value}")));
             }
             Command::States => return Ok(Some(self.states())),
             Command::Counter(side, name) => {
-                let count = self.two.host(side).counter(&name).map_err(failed)?;
+                let count = self.two.host(side).counter(&name).map_err(refused)?;
                 return Ok(Some(format!("{name} = {count}")));
             }
             Command::Expect(Expected::Text(text), patience) => self.expect_text(&text, patience)?,
@@ -189,7 +189,7 @@ impl Desk {
         }
         let number = self.programs.len() + 1;
         let launch = Launch::new(&argv).named(format!("{side} {number}"));
-        let program = self.two.host(side).launch(&launch).map_err(failed)?;
+        let program = self.two.host(side).launch(&launch).map_err(refused)?;
         self.programs.push(Started { program, side, command: words.join(" ") });
         if self.interactive {
             self.screen.show(&format!("{side} {number} runs"));
@@ -212,14 +212,14 @@ impl Desk {
 
     fn program(&self, number: usize) -> Result<&Program, Outcome> {
         let started = number.checked_sub(1).and_then(|index| self.programs.get(index));
-        let none = || Outcome::Rejected(format!("there is no program {number}"));
+        let none = || Outcome::Refused(format!("there is no program {number}"));
         Ok(&started.ok_or_else(none)?.program)
     }
 
     fn signal(&self, number: usize, signal: Signal) -> Result<(), Outcome> {
         let program = self.program(number)?;
         let raw = rustix::process::Signal::from_named_raw(signal as i32);
-        let raw = raw.ok_or_else(|| Outcome::Rejected(format!("{signal} cannot be sent")))?;
+        let raw = raw.ok_or_else(|| Outcome::Refused(format!("{signal} cannot be sent")))?;
         program.signal(raw).map_err(|errno| at(number, errno))
     }
 
@@ -247,7 +247,7 @@ impl Desk {
         let given: usize =
             self.families.iter().map(|family| self.two.reset_connections(*family)).sum();
         if given == 0 {
-            return Err(Outcome::Failed("there is no connection that the wire has seen".into()));
+            return Err(Outcome::Refused("there is no connection that the wire has seen".into()));
         }
         Ok(None)
     }
@@ -264,7 +264,7 @@ impl Desk {
 
     fn remove(&mut self, number: usize) -> Result<(), Outcome> {
         let at = self.rules.iter().position(|(known, _)| *known == number);
-        let at = at.ok_or_else(|| Outcome::Rejected(format!("there is no rule {number}")))?;
+        let at = at.ok_or_else(|| Outcome::Refused(format!("there is no rule {number}")))?;
         let (_, id) = self.rules.remove(at);
         self.two.wire.remove(id);
         Ok(())
@@ -298,7 +298,7 @@ impl Desk {
         let timeline = &self.two.timeline;
         let what = format!("a line with {text:?}");
         let found = timeline.find(self.heard, patience, &what, wanted);
-        (self.heard, ()) = found.map_err(failed)?;
+        (self.heard, ()) = found.map_err(unmet)?;
         Ok(())
     }
 
@@ -310,7 +310,7 @@ impl Desk {
             _ => None,
         };
         let found = self.two.timeline.find(self.seen, patience, &packet.to_string(), wanted);
-        (self.seen, ()) = found.map_err(failed)?;
+        (self.seen, ()) = found.map_err(unmet)?;
         Ok(())
     }
 
@@ -327,7 +327,7 @@ impl Desk {
         while !has() && !self.has_had(side, state) {
             if Instant::now() > end {
                 let what = format!("{side}: no socket in {state} within {patience:?}");
-                return Err(Outcome::Failed(what));
+                return Err(Outcome::Unmet(what));
             }
             std::thread::sleep(Duration::from_millis(5));
         }
@@ -342,12 +342,16 @@ impl Desk {
     }
 }
 
-fn failed(why: impl std::fmt::Display) -> Outcome {
-    Outcome::Failed(why.to_string())
+fn unmet(why: impl std::fmt::Display) -> Outcome {
+    Outcome::Unmet(why.to_string())
+}
+
+fn refused(why: impl std::fmt::Display) -> Outcome {
+    Outcome::Refused(why.to_string())
 }
 
 fn at(number: usize, errno: rustix::io::Errno) -> Outcome {
-    Outcome::Failed(format!("program {number}: {}", tcpecho_os::errno::words(errno)))
+    Outcome::Refused(format!("program {number}: {}", tcpecho_os::errno::words(errno)))
 }
 
 fn counted(count: usize, what: &str) -> String {

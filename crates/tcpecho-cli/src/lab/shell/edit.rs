@@ -10,6 +10,8 @@ pub(super) enum Event {
     Changed,
     /// Enter: this line.
     Line(String),
+    /// Ctrl-C: this line is discarded, not the laboratory.
+    Discarded(String),
     /// Ctrl-D on an empty line.
     End,
     /// Ctrl-Z; the line does not change.
@@ -32,6 +34,9 @@ const LONGEST: usize = 4096;
 
 impl Edit {
     pub(super) fn feed(&mut self, byte: u8) -> Event {
+        if byte == 3 {
+            self.begun.clear();
+        }
         if !self.begun.is_empty() {
             self.begun.push(byte);
             self.go_on();
@@ -41,11 +46,10 @@ impl Edit {
             b'\r' | b'\n' => return Event::Line(self.take()),
             4 if self.line.is_empty() => return Event::End,
             26 => return Event::Suspend,
-            // Ctrl-C discards the line, not the laboratory.
             3 => {
-                self.line.clear();
                 self.cursor = 0;
                 self.place = self.history.len();
+                return Event::Discarded(std::mem::take(&mut self.line).into_iter().collect());
             }
             4 => self.delete(),
             1 => self.cursor = 0,
@@ -180,7 +184,6 @@ mod tests {
             ("one two  \x17", "one |"),
             ("one two\x15x", "x|"),
             ("abc\x02\x02\x0b", "a|"),
-            ("abc\x03d", "d|"),
             ("grüße\x7f", "grüß|"),
             ("a\x1b[1;5Cb\x1b[99~c", "abc|"),
         ] {
@@ -198,6 +201,9 @@ mod tests {
         assert_eq!(typed(&mut edit, "\x1b[A\x1b[A\x1b[A"), "first|");
         assert_eq!(typed(&mut edit, "\x1b[B"), "second|");
         assert_eq!(typed(&mut edit, "\x1b[B"), "|");
+        typed(&mut edit, "third\x1b");
+        assert_eq!(edit.feed(3), Event::Discarded("third".into()));
+        assert_eq!(typed(&mut edit, "x\x7f"), "|");
         assert_eq!(edit.feed(26), Event::Suspend);
         assert_eq!(edit.feed(4), Event::End);
     }

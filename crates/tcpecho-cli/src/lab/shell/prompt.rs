@@ -166,6 +166,9 @@ impl Terminal {
                 Input::End => return Ok(Typed::End),
             };
             match event {
+                Event::Discarded(line) => {
+                    lock(&self.typing).redraw(&format!("{PROMPT}{line}^C\n"));
+                }
                 Event::Changed if self.read.is_empty() => lock(&self.typing).redraw(""),
                 Event::Changed => {}
                 Event::Line(line) => {
