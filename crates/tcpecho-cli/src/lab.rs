@@ -7,6 +7,7 @@ pub(crate) mod fuzzing;
 mod ladder;
 mod learn;
 mod mermaid;
+mod names;
 mod pace;
 mod page;
 mod playing;
@@ -54,7 +55,7 @@ pub(crate) struct LabArgs {
 
 #[derive(Debug, Subcommand)]
 enum What {
-    /// List all scenarios
+    /// List all scenarios, and the trials that exist only for your programs
     List,
     /// Explain a scenario: the question, what the book says, what Linux does, its steps and claims
     Explain {
@@ -175,11 +176,12 @@ fn list() -> ExitCode {
     for text in SCENARIOS.iter().map(|scenario| &scenario.text).chain(own) {
         let takes = |sides: &[Side]| Trial::named(text.name, sides).is_some();
         let both = if takes(&Side::BOTH) { ", or both together" } else { "" };
+        let only = if Scenario::named(text.name).is_none() { "only for" } else { "takes" };
         let takes = match (takes(&[Side::Client]), takes(&[Side::Server])) {
-            (true, true) => "  takes your client or server",
-            (true, false) => "  takes your client",
-            (false, true) => "  takes your server",
-            (false, false) => "",
+            (true, true) => format!("  {only} your client or server"),
+            (true, false) => format!("  {only} your client"),
+            (false, true) => format!("  {only} your server"),
+            (false, false) => String::new(),
         };
         let Text { name, title, source, .. } = text;
         let _ = writeln!(out, "{name:<32} {title} ({source}){takes}{both}");
@@ -201,13 +203,24 @@ fn explain(name: &str) -> ExitCode {
         pages.push(page.replacen(": ", &format!(": your {}: ", sides.join(" and ")), 1));
     }
     if pages.is_empty() {
-        return unknown(name);
+        return unknown(name, all_names().chain(["all"]));
     }
     ExitCode::from(output::print(&pages.join("\n"), None).map_or_else(|why| why.status(0), |()| 0))
 }
 
-fn unknown(name: &str) -> ExitCode {
-    refuse(format!("no scenario is called '{}'; see tcpecho lab list", name.escape_debug()))
+fn unknown<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> ExitCode {
+    let (shown, hint) = (name.escape_debug(), names::hint(name, known));
+    refuse(format!("no scenario is called '{shown}'{hint}"))
+}
+
+/// The names of all scenarios.
+fn scenario_names() -> impl Iterator<Item = &'static str> {
+    SCENARIOS.iter().map(|scenario| scenario.text.name)
+}
+
+/// The names in `lab list`: of all scenarios, and of the trials that no scenario has.
+fn all_names() -> impl Iterator<Item = &'static str> {
+    scenario_names().chain(trial::all().map(|trial| trial.text.name))
 }
 
 /// Reports a request that cannot be fulfilled.
@@ -236,7 +249,8 @@ fn asked_for(
         } else if let Some(scenario) = Scenario::named(name) {
             vec![Playable::Scenario(scenario)]
         } else {
-            return Err(programs::needs_a_program(name).unwrap_or_else(|| unknown(name)));
+            return Err(programs::needs_a_program(name)
+                .unwrap_or_else(|| unknown(name, all_names().chain(["all"]))));
         };
         for playable in found {
             wanted.extend(families.iter().map(|family| (playable, *family)));
@@ -295,7 +309,8 @@ fn play(args: &RunArgs) -> ExitCode {
     };
     let jobs = if drawing == Drawing::Nothing { args.jobs.into() } else { 1 };
     let programs = invitations.into_iter().map(|one| (one.role, one.command)).collect();
-    let plan = Plan { wanted, programs, cable, jobs, drawing, prepare: args.preparation() };
+    let (port, prepare) = (args.program.port(), args.preparation());
+    let plan = Plan { wanted, programs, port, cable, jobs, drawing, prepare };
     let Played { runs, interrupted_by } = match playing::play(plan, signals) {
         Ok(played) => played,
         Err(status) => return status,

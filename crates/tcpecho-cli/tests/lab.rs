@@ -20,7 +20,7 @@ fn the_list_has_every_scenario_and_each_is_explained() {
     for line in list.lines() {
         let name = line.split(' ').next().unwrap();
         if only(name) {
-            assert!(line.contains("takes your "), "{line}");
+            assert!(line.contains("only for your "), "{line}");
         }
         let page = text(&lab(&["explain", name]).stdout);
         assert!(page.starts_with(&format!("# {name}: ")) && page.contains("claim: "), "{page}");
@@ -33,6 +33,44 @@ fn docs_scenarios_md_is_the_output_of_explain_all() {
     let written = std::fs::read_to_string(chapter).unwrap();
     let said = text(&lab(&["explain", "all"]).stdout);
     assert!(written == said, "make it anew: tcpecho lab explain all > docs/scenarios.md");
+}
+
+#[test]
+fn a_misspelt_name_is_an_error_that_says_the_nearest() {
+    let client = ["--client", "true {port}"];
+    for (args, near) in [
+        (&["run", "refusde"][..], "'refused'"),
+        (&["explain", "many-client"], "'many-clients'"),
+        (&["learn", "zero-windwo"], "'zero-window'"),
+        (
+            &["run", "prohibitted-during-connect", client[0], client[1]],
+            "'prohibited-during-connect'",
+        ),
+        (&["test", "half_close", client[0], client[1]], "'half-close'"),
+    ] {
+        let output = lab(args);
+        let said = text(&output.stderr);
+        assert_eq!(output.status.code(), Some(2), "{said}");
+        assert!(said.contains(&format!("did you mean {near}")), "{said}");
+        assert!(said.contains("tcpecho lab list"), "{said}");
+    }
+    let said = text(&lab(&["learn", "many-clients"]).stderr);
+    assert!(said.contains("--server"), "it is in the list: {said}");
+}
+
+/// The pages say how many names `lab list` has.
+#[test]
+fn the_pages_say_how_many_scenarios_there_are() {
+    let list = text(&lab(&["list"]).stdout);
+    let only = list.lines().filter(|line| line.contains("  only for your ")).count();
+    let scenarios = list.lines().count() - only;
+    for page in ["README.md", "docs/lab.md"] {
+        let file = format!("{}/../../{page}", env!("CARGO_MANIFEST_DIR"));
+        let written = std::fs::read_to_string(file).unwrap();
+        for count in [format!("{scenarios} scenarios"), format!("{only} more trials")] {
+            assert!(written.contains(&count), "{page} does not say {count:?}");
+        }
+    }
 }
 
 #[test]

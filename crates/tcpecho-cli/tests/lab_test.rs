@@ -240,18 +240,24 @@ fn a_trial_is_drawn_like_any_scenario() {
 fn usage_errors_say_what_to_do() {
     for (args, wanted) in [
         (&["test"][..], "give a program:"),
-        (&["test", "--client", "x {port}", "--server", "y"], "cannot be used with"),
-        (&["test", "--client", "nc somewhere"], "no {port}"),
+        (&["test", "--client", "x {port}", "--server", "y {port}"], "cannot be used with"),
+        (&["test", "--client", "nc somewhere"], "no {port} in 'nc somewhere'"),
+        (&["test", "--server", "serve-on-8080"], "say with --port which one it uses"),
+        (&["run", "sigpipe", "--server", "serve-on-8080"], "--port"),
+        (&["test", "--server", "serve-on-8080", "--port", "0"], "1..="),
         (&["test", "--client", "nc 'x {port}"], "quote"),
         (
             &["test", "--client", "x {port}", "bind-privileged"],
-            "not a trial for a client; trials: ",
+            "not a trial for a client; tcpecho lab list",
         ),
         (
             &["run", "refused", "--client", "x {port}", "--server", "y {port}"],
-            "not a trial for a client and a server together; trials: normal-startup, ",
+            "not a trial for a client and a server together; tcpecho lab list",
         ),
-        (&["run", "eintr-on-accept", "--server", "x {port}"], "not a trial for a server; trials: "),
+        (
+            &["run", "eintr-on-accept", "--server", "x {port}"],
+            "not a trial for a server; tcpecho lab list",
+        ),
         (&["test", "--server", "x {port}", "--expect", "/does/not/exist"], "No such file"),
     ] {
         let output = lab(args);
@@ -259,13 +265,31 @@ fn usage_errors_say_what_to_do() {
         assert_eq!(output.status.code(), Some(2), "{args:?}: {said}");
         assert!(said.contains(wanted), "{args:?}: {said}");
     }
-    let Some((status, said)) = tested(&["test", "--server", "no-such-program", "half-close"])
+    let Some((status, said)) =
+        tested(&["test", "--server", "no-such-program {port}", "half-close"])
     else {
         return;
     };
     assert!(status == Some(2) && said.contains("ENOENT"), "{said}");
-    let (status, said) = tested(&["test", "--server", "false", "half-close"]).unwrap();
+    let (status, said) = tested(&["test", "--server", "false {port}", "half-close"]).unwrap();
     assert!(status == Some(2) && said.contains("does not listen"), "{said}");
+}
+
+/// The lab goes to the port that the program has, and every trial holds there.
+#[test]
+fn a_program_with_a_port_of_its_own_is_tested_there() {
+    let server = format!("'{TCPECHO}' serve --port 8080");
+    let client = format!("'{TCPECHO}' connect {{host}} 8080");
+    for (option, command) in [("--server", &server), ("--client", &client)] {
+        let args = ["test", option, command, "--port", "8080", "--family", "both"];
+        let args = [&args[..], &["normal-startup", "sigpipe", "half-close"]].concat();
+        let Some((status, said)) = tested(&args) else { return };
+        assert_eq!(status, Some(0), "{said}");
+    }
+    let (status, said) =
+        tested(&["test", "--server", &server, "--port", "8081", "half-close"]).unwrap();
+    assert_eq!(status, Some(2), "{said}");
+    assert!(said.contains("on port 8081: it still runs, and listens on port 8080"), "{said}");
 }
 
 #[test]

@@ -19,6 +19,7 @@ use crate::host::Cable;
 use crate::impairment::{Matcher, Rule};
 use crate::pace::{Setting, Shortened, Timer};
 use crate::program::{Launch, Program};
+pub use crate::side::PORT;
 use crate::side::{Family, Side};
 use crate::timeline::{Fact, PacketMoment, Place, TimedOut, Verdict, What};
 use crate::two_hosts::{Options, TwoHosts};
@@ -30,8 +31,6 @@ pub const PATIENCE: Duration = Duration::from_secs(60);
 /// How long the wire may take to process the packets that were sent; the full time passes only
 /// while a host sends without a pause.
 const SETTLES: Duration = Duration::from_secs(5);
-/// The port that servers listen on; the host has no other servers.
-pub const PORT: u16 = 7;
 
 /// Why a scenario could not be played to its end.
 #[derive(Debug)]
@@ -91,6 +90,7 @@ pub struct Held {
 pub struct Stage {
     two: TwoHosts,
     family: Family,
+    port: u16,
     agent: Vec<OsString>,
     claims: usize,
     failed: Vec<String>,
@@ -134,6 +134,7 @@ impl Stage {
         Ok(Stage {
             two,
             family,
+            port: options.port,
             agent,
             claims,
             failed,
@@ -210,6 +211,12 @@ impl Stage {
     #[must_use]
     pub fn family(&self) -> Family {
         self.family
+    }
+
+    /// The port that the server listens on.
+    #[must_use]
+    pub fn port(&self) -> u16 {
+        self.port
     }
 
     /// Skips a scenario that injects results of system calls where calls cannot be traced.
@@ -295,7 +302,7 @@ impl Stage {
         let mut glances = Glances::within(patience);
         loop {
             let nobody_waits = Duration::ZERO;
-            let looked = host.wait_for_state(self.family, PORT, state, nobody_waits);
+            let looked = host.wait_for_state(self.family, self.port, state, nobody_waits);
             self.two.look_at_states();
             let Err(looked) = looked else { return Ok(()) };
             if self.has_been(side, state) {
@@ -314,7 +321,7 @@ impl Stage {
             if let (Place::Host(host), What::State { local, remote, now, .. }) =
                 (moment.place, &moment.what)
             {
-                let has_port = [local, remote].iter().any(|end| end.port() == PORT);
+                let has_port = [local, remote].iter().any(|end| end.port() == self.port);
                 has_been |= host == side && has_port && *now == Some(state);
             }
         });
@@ -471,7 +478,7 @@ impl Stage {
         let server = self.agent_with(Side::Server, special)?;
         server.must(&format!("socket {}", self.number()))?;
         server.must("setsockopt reuseaddr on")?;
-        server.must(&format!("bind {} {PORT}", self.family.any()))?;
+        server.must(&format!("bind {} {}", self.family.any(), self.port))?;
         server.must(&format!("listen {backlog}"))?;
         // listen sends no packet, after which the states would be sampled.
         self.two.look_at_states();
@@ -519,7 +526,7 @@ impl Stage {
     /// The agent's command that connects to the server.
     #[must_use]
     pub fn connect_line(&self) -> String {
-        format!("connect {} {PORT}", Side::Server.address(self.family))
+        format!("connect {} {}", Side::Server.address(self.family), self.port)
     }
 
     /// Starts a client and a server that has accepted it.

@@ -9,7 +9,7 @@ use std::time::Duration;
 use tcpecho_os::failed::Failed;
 
 use crate::host::{Cable, Host, Parts, Power};
-use crate::side::{Family, Side};
+use crate::side::{Family, PORT, Side};
 use crate::states::Watch;
 use crate::timeline::Timeline;
 use crate::wire::{Ferry, Wire};
@@ -28,6 +28,8 @@ pub struct Options {
     pub mtu: u32,
     /// What the wire is made of.
     pub cable: Cable,
+    /// The port that the servers of scenarios and trials listen on.
+    pub port: u16,
     /// Supplies the hosts, so that another thread can end them.
     pub power: Power,
 }
@@ -57,6 +59,7 @@ impl Default for Options {
             watch_states: true,
             mtu: 1500,
             cable: Cable::Tun,
+            port: PORT,
             power: Power::default(),
         }
     }

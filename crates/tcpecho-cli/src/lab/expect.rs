@@ -4,6 +4,7 @@ use std::{collections::BTreeMap, path::Path};
 
 use tcpecho_os::errno::io_words;
 
+use super::names::hint;
 use super::verdict::{RIGHT, may_be_expected};
 
 /// The expected verdicts by the trial's name; the default is `right`.
@@ -29,7 +30,8 @@ impl Expectations {
                 _ => return Err(format!("line {number}: expected: NAME VERDICT")),
             };
             if !known.contains(&name) {
-                return Err(format!("line {number}: unknown trial '{}'", name.escape_debug()));
+                let (shown, hint) = (name.escape_debug(), hint(name, known.iter().copied()));
+                return Err(format!("line {number}: unknown trial '{shown}'{hint}"));
             }
             if !may_be_expected(verdict) {
                 return Err(format!("line {number}: not a verdict: '{}'", verdict.escape_debug()));
@@ -57,7 +59,7 @@ mod tests {
         assert_eq!((all.of("half-close"), all.of("refused")), ("hung", "right"));
         for (text, wanted) in [
             ("refused", "line 1: expected"),
-            ("\nrefus hung", "line 2: unknown trial 'refus'"),
+            ("\nrefus hung", "line 2: unknown trial 'refus' (did you mean 'refused'?)"),
             ("refused hangs", "line 1: not a verdict: 'hangs'"),
             ("refused hung\nrefused late", "line 2: refused is given twice"),
         ] {

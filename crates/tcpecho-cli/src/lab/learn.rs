@@ -22,7 +22,8 @@ use tcpecho_os::errno::io_words;
 use super::{
     Families, agent_command, enter,
     ladder::{self, Look, wrap},
-    refuse, report, status, unknown,
+    programs::needs_a_program,
+    refuse, report, scenario_names, status, unknown,
 };
 use crate::{
     exit, input,
@@ -55,7 +56,10 @@ struct Class {
 }
 
 pub(super) fn run(args: &LearnArgs) -> ExitCode {
-    let Some(scenario) = Scenario::named(&args.name) else { return unknown(&args.name) };
+    let Some(scenario) = Scenario::named(&args.name) else {
+        return needs_a_program(&args.name)
+            .unwrap_or_else(|| unknown(&args.name, scenario_names()));
+    };
     let family = match args.family {
         Families::V4 => Family::V4,
         Families::V6 => Family::V6,

@@ -5,6 +5,7 @@
 
 use std::{
     fmt::Display,
+    io::{self, IsTerminal, Write},
     os::fd::OwnedFd,
     panic::resume_unwind,
     process::ExitCode,
@@ -30,7 +31,11 @@ use tcpecho_lab::{
     trial::{CommandLine, Trial},
 };
 
-use super::{agent_command, ladder::Ladder, refuse, slowly};
+use super::{
+    agent_command,
+    ladder::{Ladder, Look},
+    refuse, slowly,
+};
 use crate::signals::Signals;
 
 /// What to play, and how.
@@ -38,6 +43,8 @@ pub(super) struct Plan {
     pub(super) wanted: Vec<(Playable, Family)>,
     /// The programs under test, for trials.
     pub(super) programs: Vec<(Side, CommandLine)>,
+    /// The port that servers listen on.
+    pub(super) port: u16,
     pub(super) cable: Cable,
     /// The number of scenarios played in parallel; each has its own hosts.
     pub(super) jobs: usize,
@@ -110,11 +117,13 @@ pub(super) fn play(plan: Plan, signals: Signals) -> Result<Played, ExitCode> {
     let (over, playing) =
         pipe_with(PipeFlags::CLOEXEC).map_err(|errno| impossible("pipe", &errno))?;
     let (playing, jobs) = (Arc::new(playing), plan.jobs.min(plan.wanted.len()));
+    let counts = plan.drawing == Drawing::Nothing && io::stderr().is_terminal();
     let shared = Arc::new(Shared {
         plan,
         power: Power::default(),
         next: AtomicUsize::new(0),
         progress: Mutex::default(),
+        counts,
     });
     let mut threads = Vec::new();
     for _ in 0..jobs {
@@ -130,6 +139,7 @@ pub(super) fn play(plan: Plan, signals: Signals) -> Result<Played, ExitCode> {
     drop(playing);
     if let Some(signal) = wait(&over, &signals) {
         let under_way = shared.interrupt();
+        shared.clear();
         // timeout(1) sends its signal twice.
         while signals.next().is_some() {}
         signals.release();
@@ -137,6 +147,7 @@ pub(super) fn play(plan: Plan, signals: Signals) -> Result<Played, ExitCode> {
         return Ok(Played { runs, interrupted_by: Some(signal) });
     }
     signals.release();
+    shared.clear();
     for thread in threads {
         if let Err(panic) = thread.join() {
             resume_unwind(panic);
@@ -166,6 +177,8 @@ struct Shared {
     /// The index of the next one to play.
     next: AtomicUsize,
     progress: Mutex<Progress>,
+    /// Whether stderr, a terminal, shows how far it is.
+    counts: bool,
 }
 
 #[derive(Default)]
@@ -198,8 +211,9 @@ impl Shared {
             if self.progress().is_interrupted {
                 return;
             }
-            let (family, cable, power) = (*family, self.plan.cable, self.power.clone());
-            let options = Options { family, cable, power, ..Options::default() };
+            let (family, port, cable) = (*family, self.plan.port, self.plan.cable);
+            let power = self.power.clone();
+            let options = Options { family, cable, port, power, ..Options::default() };
             let run = playable.run_on(&options, &self.plan.programs, |stage| {
                 (self.plan.prepare)(stage);
                 self.begin(place, stage);
@@ -217,6 +231,30 @@ impl Shared {
         let is_live = self.plan.drawing == Drawing::Live;
         let ladder = Arc::new(Mutex::new(is_live.then(|| Ladder::follow(&timeline))));
         progress.under_way.push((place, UnderWay { timeline, ladder }));
+        self.show(&progress);
+    }
+
+    /// Draws the line on the terminal anew: what is done, and what is played now.
+    fn show(&self, progress: &Progress) {
+        if self.counts {
+            let names = progress.under_way.iter().filter_map(|(place, _)| {
+                let (playable, family) = self.plan.wanted.get(*place)?;
+                Some(format!("{} {family}", playable.text().name))
+            });
+            let names = names.collect::<Vec<_>>().join(", ");
+            let (done, all) = (progress.finished.len(), self.plan.wanted.len());
+            let width = Look::of_stdout().width.unwrap_or(80).saturating_sub(1);
+            let line: String =
+                format!("{done} of {all} done: {names}").chars().take(width).collect();
+            let _ = write!(io::stderr(), "\r\x1b[K{line}");
+        }
+    }
+
+    /// Removes that line.
+    fn clear(&self) {
+        if self.counts {
+            let _ = write!(io::stderr(), "\r\x1b[K");
+        }
     }
 
     fn end(&self, place: usize, run: Run) {
@@ -231,6 +269,7 @@ impl Shared {
         if !progress.is_interrupted {
             progress.under_way.retain(|(other, _)| *other != place);
             progress.finished.push((place, run));
+            self.show(&progress);
         }
     }
 

@@ -5,10 +5,11 @@ use std::process::ExitCode;
 use clap::Args;
 use tcpecho_lab::{
     Side,
+    stage::PORT,
     trial::{CommandLine, Trial, trials},
 };
 
-use super::refuse;
+use super::{names::hint, refuse};
 
 /// The programs under test.
 #[derive(Debug, Args)]
@@ -21,6 +22,11 @@ pub(super) struct ProgramArgs {
     /// client with it
     #[arg(long, value_name = "COMMAND")]
     server: Option<String>,
+
+    /// Port of the server, for a command without {port}: the lab uses the port that the program has
+    /// built in or configured [default: 7]
+    #[arg(long, value_name = "PORT", value_parser = clap::value_parser!(u16).range(1..))]
+    port: Option<u16>,
 }
 
 /// A program under test and the side it takes.
@@ -36,17 +42,30 @@ impl ProgramArgs {
         let given = [(Side::Client, &self.client), (Side::Server, &self.server)];
         given
             .into_iter()
-            .filter_map(|(role, text)| Some(invitation(role, text.as_ref()?)))
+            .filter_map(|(role, text)| Some(self.invitation(role, text.as_ref()?)))
             .collect()
     }
-}
 
-fn invitation(role: Side, text: &str) -> Result<Invitation, ExitCode> {
-    let command = CommandLine::parse(text).map_err(|why| refuse(format!("--{role}: {why}")))?;
-    if role == Side::Client && !text.contains("{port}") && !text.contains("{address}") {
-        return Err(refuse("--client: the command has no {port}; it would connect elsewhere"));
+    /// The port that the server listens on.
+    pub(super) fn port(&self) -> u16 {
+        self.port.unwrap_or(PORT)
     }
-    Ok(Invitation { role, text: text.to_string(), command })
+
+    fn invitation(&self, role: Side, text: &str) -> Result<Invitation, ExitCode> {
+        let command = CommandLine::parse(text).map_err(|why| refuse(format!("--{role}: {why}")))?;
+        if self.port.is_none() && !command.names_the_port() {
+            let does = match role {
+                Side::Client => "connect to",
+                Side::Server => "listen on",
+            };
+            return Err(refuse(format!(
+                "--{role}: no {{port}} in '{}', so the program cannot know which port to {does}; \
+                 put {{port}} there, or say with --port which one it uses",
+                text.escape_debug()
+            )));
+        }
+        Ok(Invitation { role, text: text.to_string(), command })
+    }
 }
 
 /// The sides that these programs take.
@@ -83,10 +102,7 @@ pub(super) fn trials_named(name: &str, sides: &[Side]) -> Result<Vec<&'static Tr
         [role] => role.to_string(),
         _ => "client and a server together".into(),
     };
-    let names: Vec<&str> = trials(sides).iter().map(|trial| trial.text.name).collect();
-    Err(refuse(format!(
-        "'{}' is not a trial for a {role}; trials: {}",
-        name.escape_debug(),
-        names.join(", ")
-    )))
+    let known = trials(sides).iter().map(|trial| trial.text.name);
+    let hint = hint(name, known.chain(["all"]));
+    Err(refuse(format!("'{}' is not a trial for a {role}{hint}", name.escape_debug())))
 }

@@ -28,7 +28,8 @@ use crate::{
 ///
 /// The program runs in a host of its own, opposite a program of the lab. In its command, {host} and
 /// {port} are replaced; {address} is both, with brackets around an IPv6 address, and {any} is the
-/// address that a server binds. A client gets lines on stdin and must print what comes back; a
+/// address that a server binds. A program that has a port of its own needs --port instead of {port}.
+/// A client gets lines on stdin and must print what comes back; a
 /// server must echo. A command that needs a shell (pipes, variables) is run by /bin/sh, and signals
 /// then go to the shell.
 #[derive(Debug, Args)]
@@ -146,7 +147,8 @@ fn judge(args: &TestArgs) -> Result<ExitCode, ExitCode> {
         stage.two().watch_states(false);
         stage.two().timeline.keep(KEPT);
     });
-    let plan = Plan { wanted, programs, cable, jobs, drawing: Drawing::Nothing, prepare };
+    let (port, drawing) = (args.program.port(), Drawing::Nothing);
+    let plan = Plan { wanted, programs, port, cable, jobs, drawing, prepare };
     let Played { runs, interrupted_by } = playing::play(plan, signals)?;
     if interrupted_by == Some(Signal::SIGPIPE) {
         return Ok(ExitCode::from(exit::interrupted_by(Signal::SIGPIPE)));

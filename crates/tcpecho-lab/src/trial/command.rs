@@ -30,6 +30,12 @@ impl CommandLine {
         Ok(CommandLine { words })
     }
 
+    /// Whether the server's port is part of the command, as `{port}` or in `{address}`.
+    #[must_use]
+    pub fn names_the_port(&self) -> bool {
+        self.words.iter().any(|word| word.contains("{port}") || word.contains("{address}"))
+    }
+
     /// The words to execute, for a server at this port.
     #[must_use]
     pub fn words(&self, family: Family, port: u16) -> Vec<String> {

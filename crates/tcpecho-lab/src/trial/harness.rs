@@ -13,7 +13,7 @@ use crate::glances::until;
 use crate::impairment::Matcher;
 use crate::program::{Launch, LeftOut, Program};
 use crate::side::{Family, Side};
-use crate::stage::{Agent, Broken, PATIENCE, PORT, Played, Stage};
+use crate::stage::{Agent, Broken, PATIENCE, Played, Stage};
 use crate::timeline::{PacketMoment, Stream, TimedOut, What};
 
 /// How long a program may take to notice an event. Only a program that never does takes the whole
@@ -122,7 +122,7 @@ impl Harness {
     pub(crate) fn start(&mut self, side: Side) -> Result<ProgramUnderTest, Broken> {
         let command = self.commands[side.index()].as_ref();
         let command = command.ok_or_else(|| Broken::new("no program under test was given"))?;
-        let words = command.words(self.stage.family(), PORT);
+        let words = command.words(self.stage.family(), self.stage.port());
         let is_pair = self.commands.iter().all(Option::is_some);
         let launch = Launch::new(&words).named(if is_pair { side.word() } else { "program" });
         self.started = self.stage.two().timeline.mark();
@@ -268,8 +268,9 @@ impl Harness {
         use tcpecho_os::tcp_state::TcpState::Listen;
         let sockets =
             Family::BOTH.map(|family| self.stage.two().host(side).sockets(family)).concat();
+        let port = self.stage.port();
         let ours = |socket: &tcpecho_os::sock_diag::TcpSocket| {
-            socket.local.port() == PORT || socket.remote.port() == PORT
+            socket.local.port() == port || socket.remote.port() == port
         };
         sockets.into_iter().filter(|socket| socket.state != Listen && ours(socket)).collect()
     }
@@ -482,7 +483,7 @@ impl Harness {
                 self.stage.family(),
                 "a connection with nothing to read",
                 patience,
-                |socket| socket.remote.port() == PORT && socket.rqueue == 0,
+                |socket| socket.remote.port() == self.stage.port() && socket.rqueue == 0,
             )
         })?;
         Ok(())

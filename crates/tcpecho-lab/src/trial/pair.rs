@@ -13,7 +13,7 @@ use super::server::open;
 use crate::glances::until;
 use crate::impairment::{Matcher, Rule};
 use crate::side::Side;
-use crate::stage::{Broken, PORT, Played};
+use crate::stage::{Broken, Played};
 use crate::timeline::{Place, What};
 use tcpecho_os::tcp_state::TcpState;
 
@@ -43,7 +43,7 @@ fn meet(harness: &mut Harness) -> Result<Pair, Broken> {
     let server = open(harness)?;
     let client = harness.start(Side::Client)?;
     let connected = || {
-        let sockets = harness.stage.connections(Side::Client, PORT);
+        let sockets = harness.stage.connections(Side::Client, harness.stage.port());
         sockets.iter().any(|socket| socket.state == TcpState::Established)
     };
     if harness.comes(END, || connected() || client.process.exit().is_some()) && connected() {

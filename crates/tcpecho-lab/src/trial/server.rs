@@ -1,13 +1,15 @@
 //! Trials of echo servers, and what they have in common.
 
 use super::harness::{END, Harness, NOTICE, ProgramUnderTest, words};
+use std::collections::BTreeSet;
+use std::time::{Duration, Instant};
+
 use super::{Fault, NOT_LISTENING};
-use std::time::Duration;
 
 use crate::glances::until;
 use crate::impairment::Rule;
 use crate::side::{Family, Side};
-use crate::stage::{Agent, Broken, PATIENCE, PORT, Played};
+use crate::stage::{Agent, Broken, PATIENCE, Played};
 use tcpecho_os::tcp_state::TcpState;
 
 table! {
@@ -37,26 +39,44 @@ table! {
 /// Starts the program; it listens when this returns.
 pub(super) fn open(harness: &mut Harness) -> Result<ProgramUnderTest, Broken> {
     let mut program = harness.start(Side::Server)?;
-    if harness.comes(PATIENCE, || listens(harness) || program.process.exit().is_some())
-        && listens(harness)
-    {
+    // A server that has several ports opens them together.
+    let mut elsewhere: Option<Instant> = None;
+    let is_over = || {
+        let ports = listeners(harness);
+        let since = (!ports.is_empty()).then(|| *elsewhere.get_or_insert_with(Instant::now));
+        ports.contains(&harness.stage.port())
+            || program.process.exit().is_some()
+            || since.is_some_and(|since| since.elapsed() > NOTICE)
+    };
+    if harness.comes(PATIENCE, is_over) && listens(harness) {
         program.children = program.process.children().len();
         Ok(program)
     } else {
         let end = program.process.exit().map_or("it still runs".into(), words);
-        Err(Broken::new(format!("{NOT_LISTENING} on port {PORT}: {end}")))
+        let port = harness.stage.port();
+        let others = match Vec::from_iter(listeners(harness)).as_slice() {
+            [] => String::new(),
+            [other] => format!(", and listens on port {other}"),
+            others => format!(", and listens on ports {others:?}"),
+        };
+        Err(Broken::new(format!("{NOT_LISTENING} on port {port}: {end}{others}")))
     }
 }
 
 /// Whether a socket listens on the port, for this family or for both.
 fn listens(harness: &Harness) -> bool {
+    listeners(harness).contains(&harness.stage.port())
+}
+
+/// The ports that it listens on.
+fn listeners(harness: &Harness) -> BTreeSet<u16> {
     let families: &[Family] = match harness.stage.family() {
         Family::V4 => &Family::BOTH,
         Family::V6 => &[Family::V6],
     };
-    let mut sockets =
-        families.iter().flat_map(|family| harness.stage.two().server.sockets(*family));
-    sockets.any(|socket| socket.state == TcpState::Listen && socket.local.port() == PORT)
+    let sockets = families.iter().flat_map(|family| harness.stage.two().server.sockets(*family));
+    let listening = sockets.filter(|socket| socket.state == TcpState::Listen);
+    listening.map(|socket| socket.local.port()).collect()
 }
 
 /// Starts a connected client of the lab.

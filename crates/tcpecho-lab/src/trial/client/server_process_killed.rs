@@ -3,7 +3,7 @@
 use super::{exchange, meet};
 use crate::impairment::Matcher;
 use crate::side::Side;
-use crate::stage::{PORT, Played};
+use crate::stage::Played;
 use tcpecho_os::tcp_state::TcpState;
 use crate::trial::Trial;
 use crate::trial::harness::Harness;
@@ -48,7 +48,7 @@ fn play(harness: &mut Harness) -> Played {
     harness.claim_notices("the program notices the FIN without further input", &program);
 
     harness.step("more is typed and the input ends, if the program still runs");
-    let held = harness.stage.connections(Side::Client, PORT);
+    let held = harness.stage.connections(Side::Client, harness.stage.port());
     if held.iter().any(|socket| socket.state == TcpState::CloseWait) {
         harness.note("kept the socket in CLOSE_WAIT until more input");
     }

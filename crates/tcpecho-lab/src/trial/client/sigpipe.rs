@@ -52,7 +52,7 @@ fn play(harness: &mut Harness) -> Played {
     harness.stage.wire_rule(Rule::new(Matcher::fin().from_server(), Action::ResetReceiver));
     server.must("close")?;
     harness.claim_packet("FIN and RST have arrived", &Matcher::rst().from_server());
-    harness.stage.claim_none_left("the client's kernel has removed the connection", Side::Client, crate::stage::PORT);
+    harness.stage.claim_none_left("the client's kernel has removed the connection", Side::Client, harness.stage.port());
     program.types("two");
     program.types("three");
 

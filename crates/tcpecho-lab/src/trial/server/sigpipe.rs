@@ -3,7 +3,7 @@
 use super::{customer, open};
 use crate::impairment::{Action, Matcher, Rule};
 use crate::side::Side;
-use crate::stage::{PORT, Played};
+use crate::stage::Played;
 use crate::trial::Trial;
 use crate::trial::harness::Harness;
 use crate::text::{Step, Text};
@@ -49,7 +49,7 @@ fn play(harness: &mut Harness) -> Played {
     client.must("close")?;
     harness.claim_packet("FIN and RST have arrived", &Matcher::rst().from_client());
     let gone = harness.comes(super::PATIENCE, || {
-        harness.connections_of_any_family(Side::Server).iter().all(|socket| socket.local.port() != PORT)
+        harness.connections_of_any_family(Side::Server).iter().all(|socket| socket.local.port() != harness.stage.port())
     });
     harness.claim("the server's kernel has removed the connection", gone);
 

@@ -1,0 +1,67 @@
+//! What to say about a name that no scenario or trial has.
+
+use std::fmt::Write as _;
+
+/// The number of names that are suggested.
+const MOST: usize = 3;
+
+/// Returns the end of an error about this name: the nearest names, if any, and where all of them
+/// are.
+pub(super) fn hint<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> String {
+    let near: Vec<String> = nearest(name, known).iter().map(|name| format!("'{name}'")).collect();
+    let mut hint = String::new();
+    match near.as_slice() {
+        [] => {}
+        [one] => {
+            let _ = write!(hint, " (did you mean {one}?)");
+        }
+        [first @ .., last] => {
+            let _ = write!(hint, " (did you mean {} or {last}?)", first.join(", "));
+        }
+    }
+    hint + "; tcpecho lab list shows all names"
+}
+
+/// Returns the names that differ from this one in at most a third of its letters, the nearest
+/// first, then those that contain it.
+fn nearest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Vec<&'a str> {
+    let name = name.to_lowercase().replace('_', "-");
+    let most = name.chars().count().div_ceil(3);
+    let mut near = Vec::new();
+    for known in known {
+        let distance = strsim::osa_distance(&name, known);
+        let is_part = name.len() > 2 && known.contains(&name);
+        if (distance <= most || is_part) && !near.contains(&(distance, known)) {
+            near.push((distance, known));
+        }
+    }
+    near.sort_by_key(|(distance, _)| *distance);
+    near.into_iter().take(MOST).map(|(_, known)| known).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn near_names_are_suggested_and_far_ones_are_not() {
+        let known =
+            ["refused", "half-close", "zero-window", "crash-and-reboot", "crash", "refused"];
+        for (name, near) in [
+            ("refusde", &["refused"][..]),
+            ("half_close", &["half-close"]),
+            ("Zero-Windows", &["zero-window"]),
+            ("reboot", &["crash-and-reboot"]),
+            ("crash", &["crash", "crash-and-reboot"]),
+            ("nonsense", &[]),
+            ("", &[]),
+        ] {
+            assert_eq!(nearest(name, known), near, "{name}");
+        }
+        assert_eq!(
+            hint("crasj", known),
+            " (did you mean 'crash'?); tcpecho lab list shows all names"
+        );
+        assert_eq!(hint("?", known), "; tcpecho lab list shows all names");
+    }
+}
