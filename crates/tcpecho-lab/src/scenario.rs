@@ -17,6 +17,18 @@ pub struct Scenario {
     pub(crate) play: fn(&mut Stage) -> Played,
 }
 
+/// Defines a scenario: the fields of its text, then its steps ([`steps`]).
+macro_rules! scenario {
+    ($stage:ident; $($field:ident: $value:expr),+; $($steps:tt)+) => {
+        pub(super) static SCENARIO: $crate::scenario::Scenario = {
+            use $crate::stage::Stage;
+            $crate::text::steps! { $stage: Stage; $($steps)+ }
+            let text = $crate::text::Text { $($field: $value,)+ steps: STEPS, ..$crate::text::Text::EMPTY };
+            $crate::scenario::Scenario { text, play }
+        };
+    };
+}
+
 macro_rules! scenarios {
     ($($file:ident)*) => {
         $(mod $file;)*

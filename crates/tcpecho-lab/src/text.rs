@@ -36,8 +36,8 @@ pub struct Step {
 }
 
 impl Text {
-    /// What the text of a trial begins with: it shortens no timer and has no answers of its own.
-    pub(crate) const TRIAL: Text = Text {
+    /// What a text is without its fields: no timers, and for a trial no answers of its own.
+    pub(crate) const EMPTY: Text = Text {
         name: "",
         title: "",
         source: "",
@@ -60,3 +60,68 @@ impl Text {
         steps.flat_map(|step| step.claims.iter().map(move |claim| (step, *claim)))
     }
 }
+
+/// Defines `STEPS`, the steps of a text, and `play`, the function that makes them: each sentence
+/// stands once.
+///
+/// `step "...";` begins a step, and `claim_x("...", ...);` is one of its claims: it calls the method
+/// of that name. A claim that is made in a block or twice calls the method itself, and is announced
+/// by `claims "...";`. Everything else is a statement, and a block ends with a semicolon.
+macro_rules! steps {
+    // $steps are those that are complete, $does [$said] is the one that is being read.
+    (@ $stage:ident $kind:ident [$($steps:tt)*] $does:literal [$($said:literal)*] {$($body:tt)*}
+        step $next:literal; $($rest:tt)*) => {
+        $crate::text::steps! { @ $stage $kind [$($steps)* $does [$($said)*]] $next []
+            {$($body)* $stage.step($next);} $($rest)* }
+    };
+    (@ $stage:ident $kind:ident [$($steps:tt)*] $does:literal [$($said:literal)*] {$($body:tt)*}
+        claims $($sentence:literal),+; $($rest:tt)*) => {
+        $crate::text::steps! { @ $stage $kind [$($steps)*] $does [$($said)* $($sentence)+]
+            {$($body)*} $($rest)* }
+    };
+    (@ $stage:ident $kind:ident [$($steps:tt)*] $does:literal [$($said:literal)*] {$($body:tt)*}
+        $claim:ident($sentence:literal $($with:tt)*); $($rest:tt)*) => {
+        $crate::text::steps! { @ $stage $kind [$($steps)*] $does [$($said)* $sentence]
+            {$($body)* $stage.$claim($sentence $($with)*);} $($rest)* }
+    };
+    (@ $stage:ident $kind:ident [$($steps:tt)*] $does:literal [$($said:literal)*] {$($body:tt)*}
+        $claim:ident($sentence:literal $($with:tt)*)?; $($rest:tt)*) => {
+        $crate::text::steps! { @ $stage $kind [$($steps)*] $does [$($said)* $sentence]
+            {$($body)* $stage.$claim($sentence $($with)*)?;} $($rest)* }
+    };
+    (@ $stage:ident $kind:ident [$($steps:tt)*] $does:literal [$($said:literal)*] {$($body:tt)*}
+        let $name:pat = $value:expr; $($rest:tt)*) => {
+        $crate::text::steps! { @ $stage $kind [$($steps)*] $does [$($said)*]
+            {$($body)* let $name = $value;} $($rest)* }
+    };
+    (@ $stage:ident $kind:ident [$($steps:tt)*] $does:literal [$($said:literal)*] {$($body:tt)*}
+        let $name:ident: $type:ty = $value:expr; $($rest:tt)*) => {
+        $crate::text::steps! { @ $stage $kind [$($steps)*] $does [$($said)*]
+            {$($body)* let $name: $type = $value;} $($rest)* }
+    };
+    (@ $stage:ident $kind:ident [$($steps:tt)*] $does:literal [$($said:literal)*] {$($body:tt)*}
+        let mut $name:ident: $type:ty = $value:expr; $($rest:tt)*) => {
+        $crate::text::steps! { @ $stage $kind [$($steps)*] $does [$($said)*]
+            {$($body)* let mut $name: $type = $value;} $($rest)* }
+    };
+    (@ $stage:ident $kind:ident [$($steps:tt)*] $does:literal [$($said:literal)*] {$($body:tt)*}
+        $call:expr; $($rest:tt)*) => {
+        $crate::text::steps! { @ $stage $kind [$($steps)*] $does [$($said)*]
+            {$($body)* $call;} $($rest)* }
+    };
+    (@ $stage:ident $kind:ident [$($before:literal [$($old:literal)*])*] $does:literal
+        [$($said:literal)*] {$($body:tt)*}) => {
+        const STEPS: &[$crate::text::Step] = &[
+            $($crate::text::Step { does: $before, claims: &[$($old),*] },)*
+            $crate::text::Step { does: $does, claims: &[$($said),*] },
+        ];
+        fn play($stage: &mut $kind) -> $crate::stage::Played {
+            $($body)*
+            Ok(())
+        }
+    };
+    ($stage:ident: $kind:ident; step $does:literal; $($rest:tt)*) => {
+        $crate::text::steps! { @ $stage $kind [] $does [] {$stage.step($does);} $($rest)* }
+    };
+}
+pub(crate) use steps;

@@ -1,114 +1,64 @@
 //! A connection that is reset while it waits in the accept queue (UNP 5.11).
 
-use super::Scenario;
 use crate::impairment::Matcher;
-use crate::stage::{Broken, PATIENCE, Played, Stage};
-use crate::text::{Step, Text};
+use crate::stage::{Broken, PATIENCE, Stage};
 use tcpecho_os::tcp_state::TcpState;
 
-pub(super) static SCENARIO: Scenario = Scenario {
-    text: Text {
-        name: "abort-before-accept",
-        title: "a client resets its connection before the server accepts it",
-        source: "UNP 5.11",
-        question: "What does accept return for a connection that the client has already reset?",
-        book: "It depends on the system: Berkeley-derived kernels remove the connection from the \
-               queue and the server never sees it, SVR4 returns EPROTO from accept, and POSIX \
-               specifies ECONNABORTED. The server can simply call accept again.",
-        kernel: "None of these. accept returns the reset connection like any other, with the \
-                 peer's address. Data that arrived before the RST can still be read; after that, \
-                 read returns ECONNRESET once and end of file from then on. getpeername fails with \
-                 ENOTCONN.",
-        timers: &[],
-        steps: &[
-            Step {
-                does: "a client connects and closes with SO_LINGER set to zero, while the server \
-                       is not in accept",
-                claims: &[
-                    "an RST ends the connection, not a FIN",
-                    "the server's host has no socket left except the listening one",
-                    "the connection still waits in the accept queue",
-                ],
-            },
-            Step {
-                does: "the server calls accept and reads",
-                claims: &[
-                    "accept returns a connection without an error",
-                    "accept reports the client's address",
-                    "getpeername fails: the socket has no peer",
-                    "the first read returns ECONNRESET",
-                    "the second read returns end of file",
-                    "the third read returns end of file, too",
-                ],
-            },
-            Step {
-                does: "a second client does the same, and this time the server writes first",
-                claims: &[
-                    "the first write returns ECONNRESET",
-                    "the first write raises no SIGPIPE",
-                    "the second write returns EPIPE",
-                    "the second write raises SIGPIPE",
-                ],
-            },
-            Step {
-                does: "a third client sends data before it resets the connection",
-                claims: &[
-                    "the server reads the data",
-                    "the next read returns ECONNRESET",
-                    "the read after that returns end of file",
-                ],
-            },
-            Step {
-                does: "a fourth client connects and sends data",
-                claims: &[
-                    "the server accepts and serves it: the listening socket is unaffected",
-                ],
-            },
-        ],
-    },
-    play,
-};
+scenario! { stage;
+    name: "abort-before-accept",
+    title: "a client resets its connection before the server accepts it",
+    source: "UNP 5.11",
+    question: "What does accept return for a connection that the client has already reset?",
+    book: "It depends on the system: Berkeley-derived kernels remove the connection from the \
+           queue and the server never sees it, SVR4 returns EPROTO from accept, and POSIX \
+           specifies ECONNABORTED. The server can simply call accept again.",
+    kernel: "None of these. accept returns the reset connection like any other, with the \
+             peer's address. Data that arrived before the RST can still be read; after that, \
+             read returns ECONNRESET once and end of file from then on. getpeername fails with \
+             ENOTCONN.";
 
-fn play(stage: &mut Stage) -> Played {
+    step "a client connects and closes with SO_LINGER set to zero, while the server is not in \
+          accept";
     let server = stage.listening(10)?;
-    stage.step("a client connects and closes with SO_LINGER set to zero, while the server is not in accept");
     let client = aborted(stage, None)?;
-    stage.claim("an RST ends the connection, not a FIN", stage.count(&Matcher::fin()) == 0);
-    stage.claim("the server's host has no socket left except the listening one", others(stage) == 0);
-    stage.claim("the connection still waits in the accept queue", waiting(stage) == 1);
+    claim("an RST ends the connection, not a FIN", stage.count(&Matcher::fin()) == 0);
+    claim("the server's host has no socket left except the listening one", others(stage) == 0);
+    claim("the connection still waits in the accept queue", waiting(stage) == 1);
 
-    stage.step("the server calls accept and reads");
+    step "the server calls accept and reads";
     let accepted = server.call("0: accept")?;
-    stage.claim("accept returns a connection without an error", accepted.starts_with("ok 1 "));
-    stage.claim("accept reports the client's address", accepted.ends_with(&format!("peer={client}")));
-    stage.claim_is("getpeername fails: the socket has no peer", &server.call("getpeername")?, "ENOTCONN");
-    stage.claim_is("the first read returns ECONNRESET", &server.call("recv 100")?, "ECONNRESET");
-    stage.claim_is("the second read returns end of file", &server.call("recv 100")?, "ok 0");
-    stage.claim_is("the third read returns end of file, too", &server.call("recv 100")?, "ok 0");
+    claim("accept returns a connection without an error", accepted.starts_with("ok 1 "));
+    claim("accept reports the client's address", accepted.ends_with(&format!("peer={client}")));
+    claim_is("getpeername fails: the socket has no peer", &server.call("getpeername")?, "ENOTCONN");
+    claim_is("the first read returns ECONNRESET", &server.call("recv 100")?, "ECONNRESET");
+    claim_is("the second read returns end of file", &server.call("recv 100")?, "ok 0");
+    claim_is("the third read returns end of file, too", &server.call("recv 100")?, "ok 0");
 
-    stage.step("a second client does the same, and this time the server writes first");
+    step "a second client does the same, and this time the server writes first";
     aborted(stage, None)?;
     server.must("0: accept")?;
     server.must("handler SIGPIPE norestart")?;
-    stage.claim_is("the first write returns ECONNRESET", &server.call("send hello")?, "ECONNRESET");
-    stage.claim_is("the first write raises no SIGPIPE", &server.call("caught")?, "ok 0");
-    stage.claim_is("the second write returns EPIPE", &server.call("send hello")?, "EPIPE");
-    stage.claim_is("the second write raises SIGPIPE", &server.call("caught")?, "ok 1");
+    claim_is("the first write returns ECONNRESET", &server.call("send hello")?, "ECONNRESET");
+    claim_is("the first write raises no SIGPIPE", &server.call("caught")?, "ok 0");
+    claim_is("the second write returns EPIPE", &server.call("send hello")?, "EPIPE");
+    claim_is("the second write raises SIGPIPE", &server.call("caught")?, "ok 1");
 
-    stage.step("a third client sends data before it resets the connection");
+    step "a third client sends data before it resets the connection";
     aborted(stage, Some("send hello"))?;
     server.must("0: accept")?;
-    stage.claim_is("the server reads the data", &server.call("recv 100")?, "ok 5 hello");
-    stage.claim_is("the next read returns ECONNRESET", &server.call("recv 100")?, "ECONNRESET");
-    stage.claim_is("the read after that returns end of file", &server.call("recv 100")?, "ok 0");
+    claim_is("the server reads the data", &server.call("recv 100")?, "ok 5 hello");
+    claim_is("the next read returns ECONNRESET", &server.call("recv 100")?, "ECONNRESET");
+    claim_is("the read after that returns end of file", &server.call("recv 100")?, "ok 0");
 
-    stage.step("a fourth client connects and sends data");
+    step "a fourth client connects and sends data";
     let client = stage.client()?;
     client.must(&stage.connect_line())?;
     server.must("0: accept")?;
     client.must("send hello")?;
-    stage.claim_is("the server accepts and serves it: the listening socket is unaffected", &server.call("recv 100")?, "ok 5 hello");
-    Ok(())
+    claim_is(
+        "the server accepts and serves it: the listening socket is unaffected",
+        &server.call("recv 100")?, "ok 5 hello",
+    );
 }
 
 /// A client that resets its connection; returns its address when the RST has arrived.

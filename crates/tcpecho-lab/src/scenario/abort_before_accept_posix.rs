@@ -1,113 +1,72 @@
 //! The behaviour that POSIX specifies: accept fails with ECONNABORTED (UNP 5.11). Linux never does this, so the lab injects it.
 
-use super::Scenario;
 use crate::impairment::Matcher;
 use crate::tracer::When;
 use crate::side::Side;
-use crate::stage::{Agent, Broken, PATIENCE, PORT, Played, Stage};
-use crate::text::{Step, Text};
+use crate::stage::{Agent, Broken, PATIENCE, PORT, Stage};
 use rustix::io::Errno;
 use tcpecho_os::process::Exit;
 use tcpecho_os::tcp_state::TcpState;
 
-pub(super) static SCENARIO: Scenario = Scenario {
-    text: Text {
-        name: "abort-before-accept-posix",
-        title: "accept fails with ECONNABORTED, as POSIX specifies",
-        source: "UNP 5.11",
-        question: "What happens to a server whose accept reports that a client has reset its \
-                   connection?",
-        book: "POSIX specifies ECONNABORTED. EPROTO would be ambiguous, because fatal protocol \
-               errors return it as well, and a server must be able to tell that this error is no \
-               reason to stop. It can simply call accept again.",
-        kernel: "Linux does not return this error here (see abort-before-accept), so the lab \
-                 answers the first accept in the kernel's place. A server that exits on any error \
-                 of accept can be stopped by any client. A server that calls accept again serves \
-                 the next client normally.",
-        timers: &[],
-        steps: &[
-            Step {
-                does: "a client connects; the wire holds its last ACK, so that the server's kernel \
-                       has nothing to accept yet",
-                claims: &[
-                    "the client's side of the connection is established",
-                ],
-            },
-            Step {
-                does: "the client closes with SO_LINGER set to zero",
-                claims: &[
-                    "an RST arrives at the server's host",
-                    "the server's host keeps nothing of the connection",
-                    "no connection waits for accept",
-                ],
-            },
-            Step {
-                does: "a server that exits on any error calls accept; the lab answers it",
-                claims: &[
-                    "accept fails with ECONNABORTED",
-                    "the server exits with status 1",
-                ],
-            },
-            Step {
-                does: "another client connects",
-                claims: &[
-                    "it is refused because of what the first client did",
-                ],
-            },
-            Step {
-                does: "another server, which calls accept again after ECONNABORTED, gets the same \
-                       error",
-                claims: &[
-                    "the server waits in its second accept",
-                ],
-            },
-            Step {
-                does: "another client connects",
-                claims: &[
-                    "the second accept returns the client's connection",
-                    "the server serves the client",
-                ],
-            },
-        ],
-    },
-    play,
-};
+scenario! { stage;
+    name: "abort-before-accept-posix",
+    title: "accept fails with ECONNABORTED, as POSIX specifies",
+    source: "UNP 5.11",
+    question: "What happens to a server whose accept reports that a client has reset its \
+               connection?",
+    book: "POSIX specifies ECONNABORTED. EPROTO would be ambiguous, because fatal protocol \
+           errors return it as well, and a server must be able to tell that this error is no \
+           reason to stop. It can simply call accept again.",
+    kernel: "Linux does not return this error here (see abort-before-accept), so the lab \
+             answers the first accept in the kernel's place. A server that exits on any error \
+             of accept can be stopped by any client. A server that calls accept again serves \
+             the next client normally.";
 
-fn play(stage: &mut Stage) -> Played {
+    step "a client connects; the wire holds its last ACK, so that the server's kernel has nothing \
+          to accept yet";
     stage.need_injection()?;
-
-    stage.step("a client connects; the wire holds its last ACK, so that the server's kernel has nothing to accept yet");
     let server = listening(stage)?;
     let (client, held) = (stage.client()?, stage.hold(Matcher::ack().from_client()));
-    stage.claim_is("the client's side of the connection is established", &client.call(&stage.connect_line())?, "ok");
-    stage.step("the client closes with SO_LINGER set to zero");
+    claim_is(
+        "the client's side of the connection is established",
+        &client.call(&stage.connect_line())?, "ok",
+    );
+
+    step "the client closes with SO_LINGER set to zero";
     client.must("setsockopt linger 0")?;
     client.must("close")?;
-    stage.claim_packet("an RST arrives at the server's host", &Matcher::rst().from_client());
+    claim_packet("an RST arrives at the server's host", &Matcher::rst().from_client());
     stage.discard(&held)?;
-    stage.claim_none_left("the server's host keeps nothing of the connection", Side::Server, PORT);
-    stage.claim("no connection waits for accept", waiting(stage) == 0);
+    claim_none_left("the server's host keeps nothing of the connection", Side::Server, PORT);
+    claim("no connection waits for accept", waiting(stage) == 0);
 
-    stage.step("a server that exits on any error calls accept; the lab answers it");
-    stage.claim_is("accept fails with ECONNABORTED", &server.call("accept or exit")?, "ECONNABORTED");
+    step "a server that exits on any error calls accept; the lab answers it";
+    claim_is("accept fails with ECONNABORTED", &server.call("accept or exit")?, "ECONNABORTED");
     let ended = server.program().wait(PATIENCE)?.1;
-    stage.claim("the server exits with status 1", ended == Exit::Exited(1));
-    stage.step("another client connects");
-    let late = stage.client()?;
-    stage.claim_is("it is refused because of what the first client did", &late.call(&stage.connect_line())?, "ECONNREFUSED");
+    claim("the server exits with status 1", ended == Exit::Exited(1));
 
-    stage.step("another server, which calls accept again after ECONNABORTED, gets the same error");
+    step "another client connects";
+    let late = stage.client()?;
+    claim_is(
+        "it is refused because of what the first client did",
+        &late.call(&stage.connect_line())?, "ECONNREFUSED",
+    );
+
+    step "another server, which calls accept again after ECONNABORTED, gets the same error";
     let server = listening(stage)?;
     server.begin("accept again")?;
     let told = server.program().wait_asleep_in(tcpecho_lab_os::system_call::ACCEPT4, PATIENCE);
-    stage.claim("the server waits in its second accept", told.is_ok());
-    stage.step("another client connects");
+    claim("the server waits in its second accept", told.is_ok());
+
+    step "another client connects";
     let honest = stage.client()?;
     honest.must(&stage.connect_line())?;
-    stage.claim("the second accept returns the client's connection", server.outcome()?.starts_with("ok 1 "));
+    claim(
+        "the second accept returns the client's connection",
+        server.outcome()?.starts_with("ok 1 "),
+    );
     honest.must("send hello")?;
-    stage.claim_is("the server serves the client", &server.call("recv 100")?, "ok 5 hello");
-    Ok(())
+    claim_is("the server serves the client", &server.call("recv 100")?, "ok 5 hello");
 }
 
 /// A server whose first accept will fail.

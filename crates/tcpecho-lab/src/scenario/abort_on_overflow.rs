@@ -1,92 +1,51 @@
 //! The accept queue fills up during a handshake, and the server answers with RST (UNP 4.5, tcp(7)).
 
-use super::Scenario;
 use super::third_ack_dropped::pass;
 use crate::impairment::{Matcher, Rule};
-use crate::stage::{PATIENCE, Played, Stage};
-use crate::text::{Step, Text};
+use crate::stage::PATIENCE;
 
-pub(super) static SCENARIO: Scenario = Scenario {
-    text: Text {
-        name: "abort-on-overflow",
-        title: "a full accept queue is answered with RST",
-        source: "UNP 4.5, tcp(7)",
-        question: "Should a server with a full accept queue refuse clients instead of ignoring \
-                   them?",
-        book: "No. With an RST, connect would fail at once, and the client could not tell \"there \
-               is no server on this port\" from \"the server's queue is full\". So TCP sends none.",
-        kernel: "With net.ipv4.tcp_abort_on_overflow the kernel sends an RST, but only in answer \
-                 to the third packet of a handshake. connect has already succeeded by then, and \
-                 the client's next call returns ECONNRESET. A SYN is still dropped silently.",
-        timers: &[],
-        steps: &[
-            Step {
-                does: "a server listens with backlog 2, which leaves room for three connections, \
-                       and two clients connect",
-                claims: &[],
-            },
-            Step {
-                does: "two more clients connect, and the wire holds the last ACK of each handshake",
-                claims: &[
-                    "connect returns for the first of them",
-                    "connect returns for the second",
-                ],
-            },
-            Step {
-                does: "the first ACK is released and takes the last place",
-                claims: &[
-                    "no connection has been reset",
-                ],
-            },
-            Step {
-                does: "the second ACK is released",
-                claims: &[
-                    "the server answers with RST",
-                    "the client, whose connect had succeeded, reads ECONNRESET",
-                    "the server's kernel has removed the connection",
-                ],
-            },
-            Step {
-                does: "one more client sends a SYN while the queue is still full",
-                claims: &[
-                    "the SYN is dropped",
-                    "the SYN is retransmitted, because no RST answered it",
-                    "only one RST was sent in all",
-                ],
-            },
-        ],
-    },
-    play,
-};
+scenario! { stage;
+    name: "abort-on-overflow",
+    title: "a full accept queue is answered with RST",
+    source: "UNP 4.5, tcp(7)",
+    question: "Should a server with a full accept queue refuse clients instead of ignoring \
+               them?",
+    book: "No. With an RST, connect would fail at once, and the client could not tell \"there \
+           is no server on this port\" from \"the server's queue is full\". So TCP sends none.",
+    kernel: "With net.ipv4.tcp_abort_on_overflow the kernel sends an RST, but only in answer \
+             to the third packet of a handshake. connect has already succeeded by then, and \
+             the client's next call returns ECONNRESET. A SYN is still dropped silently.";
 
-fn play(stage: &mut Stage) -> Played {
+    step "a server listens with backlog 2, which leaves room for three connections, and two \
+          clients connect";
     stage.two().server.set_sysctl("net.ipv4.tcp_abort_on_overflow", "1")?;
-
-    stage.step("a server listens with backlog 2, which leaves room for three connections, and two clients connect");
     let _server = stage.listening(2)?;
     let _queued = stage.queued_clients(2)?;
 
-    stage.step("two more clients connect, and the wire holds the last ACK of each handshake");
+    step "two more clients connect, and the wire holds the last ACK of each handshake";
     stage.wire_rule(Rule::hold(Matcher::ack().from_client()));
     let (lucky, unlucky) = (stage.client()?, stage.client()?);
-    stage.claim_is("connect returns for the first of them", &lucky.call(&stage.connect_line())?, "ok");
-    stage.claim_is("connect returns for the second", &unlucky.call(&stage.connect_line())?, "ok");
+    claim_is("connect returns for the first of them", &lucky.call(&stage.connect_line())?, "ok");
+    claim_is("connect returns for the second", &unlucky.call(&stage.connect_line())?, "ok");
 
-    stage.step("the first ACK is released and takes the last place");
+    step "the first ACK is released and takes the last place";
     pass(stage, lucky.port()?)?;
-    stage.claim("no connection has been reset", stage.count(&Matcher::rst()) == 0);
+    claim("no connection has been reset", stage.count(&Matcher::rst()) == 0);
 
-    stage.step("the second ACK is released");
+    step "the second ACK is released";
     let port = unlucky.port()?;
     pass(stage, port)?;
-    stage.claim_packet("the server answers with RST", &Matcher::rst().from_server().port(port));
-    stage.claim_is("the client, whose connect had succeeded, reads ECONNRESET", &unlucky.call("recv 10")?, "ECONNRESET");
+    claim_packet("the server answers with RST", &Matcher::rst().from_server().port(port));
+    claim_is(
+        "the client, whose connect had succeeded, reads ECONNRESET",
+        &unlucky.call("recv 10")?, "ECONNRESET",
+    );
     let knows = stage.two().server.sockets(stage.family());
     let knows = knows.iter().any(|socket| socket.remote.port() == port);
-    stage.claim("the server's kernel has removed the connection", !knows);
+    claim("the server's kernel has removed the connection", !knows);
     stage.two().wire.clear();
 
-    stage.step("one more client sends a SYN while the queue is still full");
+    step "one more client sends a SYN while the queue is still full";
     let before = stage.two().server.counter("TcpExt.ListenOverflows")?;
     let mark = stage.two().timeline.mark();
     let late = stage.client()?;
@@ -94,9 +53,8 @@ fn play(stage: &mut Stage) -> Played {
     stage.two().wire.wait_delivered(&Matcher::syn().from_client(), mark, PATIENCE)?;
     let mark = stage.two().timeline.mark();
     let after = stage.two().server.counter("TcpExt.ListenOverflows")?;
-    stage.claim("the SYN is dropped", after > before);
+    claim("the SYN is dropped", after > before);
     let again = stage.two().wire.wait_delivered(&Matcher::syn().from_client(), mark, PATIENCE);
-    stage.claim("the SYN is retransmitted, because no RST answered it", again.is_ok());
-    stage.claim("only one RST was sent in all", stage.count(&Matcher::rst()) == 1);
-    Ok(())
+    claim("the SYN is retransmitted, because no RST answered it", again.is_ok());
+    claim("only one RST was sent in all", stage.count(&Matcher::rst()) == 1);
 }

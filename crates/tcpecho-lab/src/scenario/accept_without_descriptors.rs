@@ -1,105 +1,67 @@
 //! A server that has reached its limit of open descriptors (accept(2)).
 
-use super::Scenario;
 use crate::impairment::Matcher;
 use crate::side::Side;
-use crate::stage::{Played, Stage};
-use crate::text::{Step, Text};
 use tcpecho_os::tcp_state::TcpState;
 
 /// The number does not matter: each round gives the same result.
 const ROUNDS: usize = 3;
 
-pub(super) static SCENARIO: Scenario = Scenario {
-    text: Text {
-        name: "accept-without-descriptors",
-        title: "the server has no descriptor left for a connection",
-        source: "accept(2), UNP 6.3 and 30.3",
-        question: "What happens to a client that connects to a server that has no descriptors \
-                   left?",
-        book: "The number of descriptors per process is limited, and a server that reaches the \
-               limit can serve no further clients. The book does not say what accept, select and \
-               the waiting client do then.",
-        kernel: "accept fails with EMFILE before it removes anything from the queue. The \
-                 connection stays there, established and able to receive, and its client cannot \
-                 tell. The listening socket stays readable, so a loop over poll or level-triggered \
-                 epoll that merely tries again spins. Closing one descriptor lets the connection \
-                 in.",
-        timers: &[],
-        steps: &[
-            Step {
-                does: "a server may hold one connection at a time (RLIMIT_NOFILE) and holds one",
-                claims: &[
-                    "accept has used the last descriptor",
-                ],
-            },
-            Step {
-                does: "a second client connects and sends data",
-                claims: &[
-                    "the client is connected",
-                    "the client can send",
-                    "its data arrives",
-                ],
-            },
-            Step {
-                does: "the server polls its listening socket and calls accept, again and again",
-                claims: &[
-                    "each poll returns at once: the listening socket is readable",
-                    "each accept fails with EMFILE",
-                    "the connection is still in the queue",
-                    "the client sees no error",
-                    "no RST was sent",
-                ],
-            },
-            Step {
-                does: "the server closes its connection with the first client and calls accept",
-                claims: &[
-                    "accept returns the second client's connection",
-                    "the server reads what the second client sent",
-                    "poll reports no further connection",
-                ],
-            },
-        ],
-    },
-    play,
-};
+scenario! { stage;
+    name: "accept-without-descriptors",
+    title: "the server has no descriptor left for a connection",
+    source: "accept(2), UNP 6.3 and 30.3",
+    question: "What happens to a client that connects to a server that has no descriptors \
+               left?",
+    book: "The number of descriptors per process is limited, and a server that reaches the \
+           limit can serve no further clients. The book does not say what accept, select and \
+           the waiting client do then.",
+    kernel: "accept fails with EMFILE before it removes anything from the queue. The \
+             connection stays there, established and able to receive, and its client cannot \
+             tell. The listening socket stays readable, so a loop over poll or level-triggered \
+             epoll that merely tries again spins. Closing one descriptor lets the connection \
+             in.";
 
-fn play(stage: &mut Stage) -> Played {
-    stage.step("a server may hold one connection at a time (RLIMIT_NOFILE) and holds one");
+    step "a server may hold one connection at a time (RLIMIT_NOFILE) and holds one";
     let (server, first) = (stage.listening(10)?, stage.client()?);
     server.must("limit descriptors 1")?;
     first.must(&stage.connect_line())?;
-    stage.claim("accept has used the last descriptor", server.call("accept")?.starts_with("ok 1 "));
+    claim("accept has used the last descriptor", server.call("accept")?.starts_with("ok 1 "));
 
-    stage.step("a second client connects and sends data");
+    step "a second client connects and sends data";
     let second = stage.client()?;
-    stage.claim_is("the client is connected", &second.call(&stage.connect_line())?, "ok");
+    claim_is("the client is connected", &second.call(&stage.connect_line())?, "ok");
     let port = second.port()?;
     stage.wait_for_queue(1)?;
-    stage.claim_is("the client can send", &second.call("send hello")?, "ok 5");
-    stage.claim_packet("its data arrives", &Matcher::data().from_client());
+    claim_is("the client can send", &second.call("send hello")?, "ok 5");
+    claim_packet("its data arrives", &Matcher::data().from_client());
 
-    stage.step("the server polls its listening socket and calls accept, again and again");
+    step "the server polls its listening socket and calls accept, again and again";
     let (mut readable, mut refused) = (Vec::new(), Vec::new());
     for _ in 0..ROUNDS {
         readable.push(server.call("0: poll 60000 in")?);
         refused.push(server.call("0: accept")?);
-    }
-    stage.claim("each poll returns at once: the listening socket is readable", readable.iter().all(|said| said == "ok 0x1"));
-    stage.claim("each accept fails with EMFILE", refused.iter().all(|said| said == "EMFILE"));
+    };
+    claim(
+        "each poll returns at once: the listening socket is readable",
+        readable.iter().all(|said| said == "ok 0x1"),
+    );
+    claim("each accept fails with EMFILE", refused.iter().all(|said| said == "EMFILE"));
     let queue = stage.two().server.sockets(stage.family());
     let queue = queue.iter().find(|socket| socket.state == TcpState::Listen);
-    stage.claim("the connection is still in the queue", queue.is_some_and(|socket| socket.rqueue == 1));
+    claim("the connection is still in the queue", queue.is_some_and(|socket| socket.rqueue == 1));
     let known = stage.connections(Side::Client, port);
     let known: Vec<TcpState> = known.iter().map(|socket| socket.state).collect();
-    stage.claim("the client sees no error", known == [TcpState::Established]);
-    stage.claim("no RST was sent", stage.count(&Matcher::rst()) == 0);
+    claim("the client sees no error", known == [TcpState::Established]);
+    claim("no RST was sent", stage.count(&Matcher::rst()) == 0);
 
-    stage.step("the server closes its connection with the first client and calls accept");
+    step "the server closes its connection with the first client and calls accept";
     server.must("1: close")?;
     let accepted = server.call("0: accept")?;
-    stage.claim("accept returns the second client's connection", accepted.ends_with(&format!(":{port}")));
-    stage.claim_is("the server reads what the second client sent", &server.call("recv 100")?, "ok 5 hello");
-    stage.claim_is("poll reports no further connection", &server.call("0: poll 0 in")?, "ok 0x0");
-    Ok(())
+    claim("accept returns the second client's connection", accepted.ends_with(&format!(":{port}")));
+    claim_is(
+        "the server reads what the second client sent",
+        &server.call("recv 100")?, "ok 5 hello",
+    );
+    claim_is("poll reports no further connection", &server.call("0: poll 0 in")?, "ok 0x0");
 }

@@ -1,113 +1,76 @@
 //! The server does not call accept, and clients keep connecting (UNP 4.5).
 
-use super::Scenario;
 use crate::impairment::{Matcher, Rule};
 use crate::side::Side;
-use crate::stage::{Broken, PATIENCE, Played, Stage};
-use crate::text::{Step, Text};
+use crate::stage::{Broken, PATIENCE, Stage};
 use tcpecho_os::sock_diag::TcpSocket;
 use tcpecho_os::tcp_state::TcpState;
 
 const BACKLOG: u32 = 1;
 
-pub(super) static SCENARIO: Scenario = Scenario {
-    text: Text {
-        name: "backlog-full",
-        title: "the accept queue is full",
-        source: "UNP 4.5",
-        question: "What happens to a client when the server's queue of completed connections is \
-                   full?",
-        book: "The backlog limits the queues, in a way that differs from system to system. When \
-               they are full, TCP ignores the SYN and sends no RST: the condition is temporary, \
-               and the client's TCP retransmits the SYN.",
-        kernel: "The backlog limits the queue of completed connections, which holds one more than \
-                 the backlog says, and separately the half-open ones. A further SYN is dropped and \
-                 counted in ListenOverflows and ListenDrops. Once accept has made room, the next \
-                 SYN of the same client is accepted; its connect only takes a second longer.",
-        timers: &[],
-        steps: &[
-            Step {
-                does: "a server listens with backlog 1 and does not call accept; two clients \
-                       connect",
-                claims: &[
-                    "the first client is connected",
-                    "the second client is connected: the queue holds one more than the backlog",
-                    "two connections wait in the queue, and the backlog is 1",
-                    "nothing has been dropped yet",
-                ],
-            },
-            Step {
-                does: "a third client connects; the wire passes its first SYN and holds the others",
-                claims: &[
-                    "the server's kernel drops the SYN and increments both counters",
-                    "the third client is in SYN_SENT",
-                    "the server's kernel has no socket for it",
-                ],
-            },
-            Step {
-                does: "the third client's TCP retransmits the SYN, and the server calls accept \
-                       before it arrives",
-                claims: &[
-                    "the third client is connected",
-                    "no RST was sent",
-                ],
-            },
-            Step {
-                does: "the server calls accept two more times",
-                claims: &[
-                    "the second client is accepted next",
-                    "the third client is accepted last",
-                    "the third client can send to the server",
-                    "the server reads what the third client sent",
-                ],
-            },
-        ],
-    },
-    play,
-};
+scenario! { stage;
+    name: "backlog-full",
+    title: "the accept queue is full",
+    source: "UNP 4.5",
+    question: "What happens to a client when the server's queue of completed connections is \
+               full?",
+    book: "The backlog limits the queues, in a way that differs from system to system. When \
+           they are full, TCP ignores the SYN and sends no RST: the condition is temporary, \
+           and the client's TCP retransmits the SYN.",
+    kernel: "The backlog limits the queue of completed connections, which holds one more than \
+             the backlog says, and separately the half-open ones. A further SYN is dropped and \
+             counted in ListenOverflows and ListenDrops. Once accept has made room, the next \
+             SYN of the same client is accepted; its connect only takes a second longer.";
 
-fn play(stage: &mut Stage) -> Played {
-    stage.step("a server listens with backlog 1 and does not call accept; two clients connect");
+    step "a server listens with backlog 1 and does not call accept; two clients connect";
     let server = stage.listening(BACKLOG)?;
     let (first, second) = (stage.client()?, stage.client()?);
-    stage.claim_is("the first client is connected", &first.call(&stage.connect_line())?, "ok");
-    stage.claim_is("the second client is connected: the queue holds one more than the backlog", &second.call(&stage.connect_line())?, "ok");
+    claim_is("the first client is connected", &first.call(&stage.connect_line())?, "ok");
+    claim_is(
+        "the second client is connected: the queue holds one more than the backlog",
+        &second.call(&stage.connect_line())?, "ok",
+    );
     let full = |socket: &TcpSocket| {
         socket.state == TcpState::Listen && (socket.rqueue, socket.wqueue) == (2, BACKLOG)
     };
     let host = &stage.two().server;
     let waiting = host.wait_for_socket(stage.family(), "two in the queue", PATIENCE, full).is_ok();
-    stage.claim("two connections wait in the queue, and the backlog is 1", waiting);
-    stage.claim("nothing has been dropped yet", drops(stage)? == (0, 0));
+    claim("two connections wait in the queue, and the backlog is 1", waiting);
+    claim("nothing has been dropped yet", drops(stage)? == (0, 0));
 
-    stage.step("a third client connects; the wire passes its first SYN and holds the others");
+    step "a third client connects; the wire passes its first SYN and holds the others";
     let mark = stage.two().timeline.mark();
     stage.wire_rule(Rule::hold(Matcher::syn().from_client()).after(1));
     let third = stage.client()?;
     third.begin(&stage.connect_line())?;
     stage.two().wire.wait_delivered(&Matcher::syn().from_client(), mark, PATIENCE)?;
     let dropped = stage.two().timeline.mark();
-    stage.claim("the server's kernel drops the SYN and increments both counters", drops(stage)? == (1, 1));
-    stage.claim_state("the third client is in SYN_SENT", Side::Client, TcpState::SynSent);
+    claim(
+        "the server's kernel drops the SYN and increments both counters",
+        drops(stage)? == (1, 1),
+    );
+    claim_state("the third client is in SYN_SENT", Side::Client, TcpState::SynSent);
     let half_open = stage.two().server.sockets(stage.family());
     let half_open = half_open.iter().any(|socket| socket.state == TcpState::SynRecv);
-    stage.claim("the server's kernel has no socket for it", !half_open);
+    claim("the server's kernel has no socket for it", !half_open);
 
-    stage.step("the third client's TCP retransmits the SYN, and the server calls accept before it arrives");
+    step "the third client's TCP retransmits the SYN, and the server calls accept before it arrives";
     stage.two().wire.wait_for(&Matcher::syn().from_client(), dropped, PATIENCE)?;
     server.must("0: accept")?;
     stage.two().wire.clear();
     stage.two().wire.release_all(&Matcher::syn());
-    stage.claim_is("the third client is connected", &third.outcome()?, "ok");
-    stage.claim("no RST was sent", stage.count(&Matcher::rst()) == 0);
+    claim_is("the third client is connected", &third.outcome()?, "ok");
+    claim("no RST was sent", stage.count(&Matcher::rst()) == 0);
 
-    stage.step("the server calls accept two more times");
-    stage.claim("the second client is accepted next", server.call("0: accept")?.starts_with("ok"));
+    step "the server calls accept two more times";
+    claim("the second client is accepted next", server.call("0: accept")?.starts_with("ok"));
     let last = server.call("0: accept")?;
-    stage.claim("the third client is accepted last", last.starts_with("ok"));
-    stage.claim_is("the third client can send to the server", &third.call("send hello")?, "ok 5");
-    stage.claim_is("the server reads what the third client sent", &server.call("recv 100")?, "ok 5 hello");
-    Ok(())
+    claim("the third client is accepted last", last.starts_with("ok"));
+    claim_is("the third client can send to the server", &third.call("send hello")?, "ok 5");
+    claim_is(
+        "the server reads what the third client sent",
+        &server.call("recv 100")?, "ok 5 hello",
+    );
 }
 
 /// `ListenOverflows` and `ListenDrops` of the server's kernel.

@@ -1,172 +1,111 @@
 //! Which programs can share a port with a listener (UNP 4.4, 7.5).
 
-use super::Scenario;
 use crate::side::{Family, Side};
-use crate::stage::{Agent, Broken, PORT, Played, Stage};
-use crate::text::{Step, Text};
+use crate::stage::{Agent, Broken, PORT, Stage};
 
-pub(super) static SCENARIO: Scenario = Scenario {
-    text: Text {
-        name: "bind-in-use-by-listener",
-        title: "another server listens on the port",
-        source: "UNP 4.4, 7.5",
-        question: "A server listens on a port. Which other program can bind the same port?",
-        book: "Without an option, none can (EADDRINUSE). With SO_REUSEADDR several servers can \
-               share a port if each binds a different address, the wildcard counting as one of \
-               them. The same address and port can be shared only with SO_REUSEPORT.",
-        kernel: "Linux is stricter. While one of the sockets listens, the wildcard conflicts with \
-                 every specific address, with or without SO_REUSEADDR. [::] includes IPv4 unless \
-                 IPV6_V6ONLY is set. With SO_REUSEADDR two sockets can bind the same address, but \
-                 only one can listen. With SO_REUSEPORT on both, both can.",
-        timers: &[],
-        steps: &[
-            Step {
-                does: "a server listens on the wildcard address with SO_REUSEADDR; another program \
-                       tries to bind the port",
-                claims: &[
-                    "the program cannot bind the wildcard address",
-                    "the program cannot bind the interface's address",
-                    "the program cannot bind the loopback address",
-                ],
-            },
-            Step {
-                does: "the other program sets SO_REUSEADDR, as the server did",
-                claims: &[
-                    "the program still cannot bind the wildcard address",
-                    "the program cannot bind a specific address either, although the book says it \
-                     can",
-                ],
-            },
-            Step {
-                does: "the server closes its socket; the other program binds the interface's \
-                       address and listens",
-                claims: &[
-                    "the port is free at once",
-                ],
-            },
-            Step {
-                does: "a third program with SO_REUSEADDR tries to bind the port",
-                claims: &[
-                    "the program cannot bind the wildcard address",
-                    "it can bind the loopback address",
-                    "it can listen there",
-                ],
-            },
-            Step {
-                does: "two programs set SO_REUSEADDR and bind before either of them listens",
-                claims: &[
-                    "the first binds the wildcard address",
-                    "the second binds it, too",
-                    "the second can listen",
-                    "now the first cannot listen",
-                ],
-            },
-            Step {
-                does: "two programs set SO_REUSEPORT",
-                claims: &[
-                    "the second binds the address that the first listens on",
-                    "the second can listen there as well",
-                ],
-            },
-            Step {
-                does: "a server listens on the wildcard address of one family; another program \
-                       binds that of the other",
-                claims: &[
-                    "the two conflict, because [::] includes IPv4",
-                ],
-            },
-            Step {
-                does: "the same again, with IPV6_V6ONLY on the IPv6 socket",
-                claims: &[
-                    "each binds the wildcard address of its own family",
-                    "both listen",
-                ],
-            },
-        ],
-    },
-    play,
-};
+scenario! { stage;
+    name: "bind-in-use-by-listener",
+    title: "another server listens on the port",
+    source: "UNP 4.4, 7.5",
+    question: "A server listens on a port. Which other program can bind the same port?",
+    book: "Without an option, none can (EADDRINUSE). With SO_REUSEADDR several servers can \
+           share a port if each binds a different address, the wildcard counting as one of \
+           them. The same address and port can be shared only with SO_REUSEPORT.",
+    kernel: "Linux is stricter. While one of the sockets listens, the wildcard conflicts with \
+             every specific address, with or without SO_REUSEADDR. [::] includes IPv4 unless \
+             IPV6_V6ONLY is set. With SO_REUSEADDR two sockets can bind the same address, but \
+             only one can listen. With SO_REUSEPORT on both, both can.";
 
-fn play(stage: &mut Stage) -> Played {
+    step "a server listens on the wildcard address with SO_REUSEADDR; another program tries to \
+          bind the port";
     let (any, own) = (stage.family().any(), Side::Server.address(stage.family()));
     let loopback = if stage.family() == Family::V4 { "127.0.0.1" } else { "::1" };
     let [any, own, loopback] = [any.to_string(), own.to_string(), loopback.into()]
         .map(|address: String| format!("bind {address} {PORT}"));
-
-    stage.step("a server listens on the wildcard address with SO_REUSEADDR; another program tries to bind the port");
     let first = stage.listening(10)?;
     let second = fresh(stage)?;
-    stage.claim_is("the program cannot bind the wildcard address", &second.call(&any)?, "EADDRINUSE");
-    stage.claim_is("the program cannot bind the interface's address", &second.call(&own)?, "EADDRINUSE");
-    stage.claim_is("the program cannot bind the loopback address", &second.call(&loopback)?, "EADDRINUSE");
+    claim_is("the program cannot bind the wildcard address", &second.call(&any)?, "EADDRINUSE");
+    claim_is("the program cannot bind the interface's address", &second.call(&own)?, "EADDRINUSE");
+    claim_is(
+        "the program cannot bind the loopback address",
+        &second.call(&loopback)?, "EADDRINUSE",
+    );
 
-    stage.step("the other program sets SO_REUSEADDR, as the server did");
+    step "the other program sets SO_REUSEADDR, as the server did";
     second.must("setsockopt reuseaddr on")?;
-    stage.claim_is("the program still cannot bind the wildcard address", &second.call(&any)?, "EADDRINUSE");
-    stage.claim_is("the program cannot bind a specific address either, although the book says it can", &second.call(&own)?, "EADDRINUSE");
+    claim_is(
+        "the program still cannot bind the wildcard address",
+        &second.call(&any)?, "EADDRINUSE",
+    );
+    claim_is(
+        "the program cannot bind a specific address either, although the book says it can",
+        &second.call(&own)?, "EADDRINUSE",
+    );
 
-    stage.step("the server closes its socket; the other program binds the interface's address and listens");
+    step "the server closes its socket; the other program binds the interface's address and listens";
     first.must("close")?;
-    stage.claim_is("the port is free at once", &second.call(&own)?, "ok");
+    claim_is("the port is free at once", &second.call(&own)?, "ok");
     second.must("listen 10")?;
 
-    stage.step("a third program with SO_REUSEADDR tries to bind the port");
+    step "a third program with SO_REUSEADDR tries to bind the port";
     let third = fresh(stage)?;
     third.must("setsockopt reuseaddr on")?;
-    stage.claim_is("the program cannot bind the wildcard address", &third.call(&any)?, "EADDRINUSE");
-    stage.claim_is("it can bind the loopback address", &third.call(&loopback)?, "ok");
-    stage.claim_is("it can listen there", &third.call("listen 10")?, "ok");
+    claim_is("the program cannot bind the wildcard address", &third.call(&any)?, "EADDRINUSE");
+    claim_is("it can bind the loopback address", &third.call(&loopback)?, "ok");
+    claim_is("it can listen there", &third.call("listen 10")?, "ok");
     second.must("close")?;
     third.must("close")?;
 
-    stage.step("two programs set SO_REUSEADDR and bind before either of them listens");
+    step "two programs set SO_REUSEADDR and bind before either of them listens";
     let (first, second) = (fresh(stage)?, fresh(stage)?);
     first.must("setsockopt reuseaddr on")?;
     second.must("setsockopt reuseaddr on")?;
-    stage.claim_is("the first binds the wildcard address", &first.call(&any)?, "ok");
-    stage.claim_is("the second binds it, too", &second.call(&any)?, "ok");
-    stage.claim_is("the second can listen", &second.call("listen 10")?, "ok");
-    stage.claim_is("now the first cannot listen", &first.call("listen 10")?, "EADDRINUSE");
+    claim_is("the first binds the wildcard address", &first.call(&any)?, "ok");
+    claim_is("the second binds it, too", &second.call(&any)?, "ok");
+    claim_is("the second can listen", &second.call("listen 10")?, "ok");
+    claim_is("now the first cannot listen", &first.call("listen 10")?, "EADDRINUSE");
     first.must("close")?;
     second.must("close")?;
 
-    stage.step("two programs set SO_REUSEPORT");
+    step "two programs set SO_REUSEPORT";
     let (first, second) = (fresh(stage)?, fresh(stage)?);
     first.must("setsockopt reuseport on")?;
     second.must("setsockopt reuseport on")?;
     first.must(&any)?;
     first.must("listen 10")?;
-    stage.claim_is("the second binds the address that the first listens on", &second.call(&any)?, "ok");
-    stage.claim_is("the second can listen there as well", &second.call("listen 10")?, "ok");
+    claim_is("the second binds the address that the first listens on", &second.call(&any)?, "ok");
+    claim_is("the second can listen there as well", &second.call("listen 10")?, "ok");
     first.must("close")?;
     second.must("close")?;
-
-    both_families(stage)
-}
-
-fn both_families(stage: &mut Stage) -> Played {
     let (mine, other) = match stage.family() {
         Family::V4 => (Family::V4, Family::V6),
         Family::V6 => (Family::V6, Family::V4),
     };
-    stage.step("a server listens on the wildcard address of one family; another program binds that of the other");
+
+    step "a server listens on the wildcard address of one family; another program binds that of \
+          the other";
     let first = socket_of(stage, mine)?;
     let line = |family: Family| format!("bind {} {PORT}", family.any());
     first.must(&line(mine))?;
     first.must("listen 10")?;
     let second = socket_of(stage, other)?;
-    stage.claim_is("the two conflict, because [::] includes IPv4", &second.call(&line(other))?, "EADDRINUSE");
+    claim_is(
+        "the two conflict, because [::] includes IPv4",
+        &second.call(&line(other))?, "EADDRINUSE",
+    );
     first.must("close")?;
 
-    stage.step("the same again, with IPV6_V6ONLY on the IPv6 socket");
+    step "the same again, with IPV6_V6ONLY on the IPv6 socket";
     let (first, second) = (socket_of(stage, mine)?, socket_of(stage, other)?);
     let six = if mine == Family::V6 { &first } else { &second };
     six.must("setsockopt v6only on")?;
     first.must(&line(mine))?;
     first.must("listen 10")?;
-    stage.claim_is("each binds the wildcard address of its own family", &second.call(&line(other))?, "ok");
-    stage.claim_is("both listen", &second.call("listen 10")?, "ok");
-    Ok(())
+    claim_is(
+        "each binds the wildcard address of its own family",
+        &second.call(&line(other))?, "ok",
+    );
+    claim_is("both listen", &second.call("listen 10")?, "ok");
 }
 
 /// A program in the server's host with an unbound socket.

@@ -1,119 +1,78 @@
 //! A server is restarted while old connections still use its port (UNP 2.7, 7.5).
 
-use super::Scenario;
 use crate::impairment::Matcher;
 use crate::side::Side;
 use crate::stage::{Agent, Broken, PATIENCE, PORT, Played, Stage};
-use crate::text::{Step, Text};
 use tcpecho_os::tcp_state::TcpState;
 
-pub(super) static SCENARIO: Scenario = Scenario {
-    text: Text {
-        name: "bind-in-use-by-time-wait",
-        title: "a server is restarted",
-        source: "UNP 2.7, 7.5",
-        question: "The server has exited, and a connection on its port is in TIME_WAIT. Can the \
-                   server be restarted?",
-        book: "Without SO_REUSEADDR, bind fails with EADDRINUSE while connections on the port \
-               exist, in TIME_WAIT or in a child process. A server sets the option before bind and \
-               can then be restarted.",
-        kernel: "It is not enough that the new server sets the option: the old one must have set \
-                 it as well, because its connections inherit it. bind works when both have it and \
-                 fails in the other three cases. If the client closed first, the server has no \
-                 TIME_WAIT and needs no option.",
-        timers: &[],
-        steps: &[
-            Step {
-                does: "a server without SO_REUSEADDR closes a connection first and exits",
-                claims: &[
-                    "the server's end of the connection is in TIME_WAIT",
-                    "a new server without the option cannot bind",
-                    "a new server with the option cannot bind either",
-                ],
-            },
-            Step {
-                does: "TIME_WAIT ends (the lab removes the socket)",
-                claims: &[
-                    "now bind works without any option",
-                ],
-            },
-            Step {
-                does: "a server with SO_REUSEADDR closes a connection first and exits",
-                claims: &[
-                    "the server's end of this connection is in TIME_WAIT, too",
-                    "a new server without the option still cannot bind",
-                    "a new server with the option can bind and listen",
-                    "the connection is in TIME_WAIT all the while",
-                ],
-            },
-            Step {
-                does: "a server without SO_REUSEADDR closes its listening socket and keeps serving \
-                       a client",
-                claims: &[
-                    "a new server with the option cannot bind",
-                ],
-            },
-            Step {
-                does: "the same, with SO_REUSEADDR on every socket",
-                claims: &[
-                    "a new server with the option can bind",
-                    "the old server can still send to its client",
-                ],
-            },
-            Step {
-                does: "a server without SO_REUSEADDR exits after its client has closed first",
-                claims: &[
-                    "the server reads end of file",
-                    "the client's end of the connection is in TIME_WAIT",
-                    "a new server needs no option",
-                ],
-            },
-        ],
-    },
-    play,
-};
+scenario! { stage;
+    name: "bind-in-use-by-time-wait",
+    title: "a server is restarted",
+    source: "UNP 2.7, 7.5",
+    question: "The server has exited, and a connection on its port is in TIME_WAIT. Can the \
+               server be restarted?",
+    book: "Without SO_REUSEADDR, bind fails with EADDRINUSE while connections on the port \
+           exist, in TIME_WAIT or in a child process. A server sets the option before bind and \
+           can then be restarted.",
+    kernel: "It is not enough that the new server sets the option: the old one must have set \
+             it as well, because its connections inherit it. bind works when both have it and \
+             fails in the other three cases. If the client closed first, the server has no \
+             TIME_WAIT and needs no option.";
 
-fn play(stage: &mut Stage) -> Played {
-    stage.step("a server without SO_REUSEADDR closes a connection first and exits");
+    step "a server without SO_REUSEADDR closes a connection first and exits";
     leave_time_wait(stage, "off")?;
-    stage.claim_state("the server's end of the connection is in TIME_WAIT", Side::Server, TcpState::TimeWait);
-    stage.claim_is("a new server without the option cannot bind", &restart(stage, "off")?, "EADDRINUSE");
-    stage.claim_is("a new server with the option cannot bind either", &restart(stage, "on")?, "EADDRINUSE");
+    claim_state(
+        "the server's end of the connection is in TIME_WAIT",
+        Side::Server, TcpState::TimeWait,
+    );
+    claim_is("a new server without the option cannot bind", &restart(stage, "off")?, "EADDRINUSE");
+    claim_is(
+        "a new server with the option cannot bind either",
+        &restart(stage, "on")?, "EADDRINUSE",
+    );
 
-    stage.step("TIME_WAIT ends (the lab removes the socket)");
+    step "TIME_WAIT ends (the lab removes the socket)";
     forget(stage)?;
-    stage.claim_is("now bind works without any option", &restart(stage, "off")?, "ok");
+    claim_is("now bind works without any option", &restart(stage, "off")?, "ok");
 
-    stage.step("a server with SO_REUSEADDR closes a connection first and exits");
+    step "a server with SO_REUSEADDR closes a connection first and exits";
     leave_time_wait(stage, "on")?;
-    stage.claim_state("the server's end of this connection is in TIME_WAIT, too", Side::Server, TcpState::TimeWait);
-    stage.claim_is("a new server without the option still cannot bind", &restart(stage, "off")?, "EADDRINUSE");
-    stage.claim_is("a new server with the option can bind and listen", &restart(stage, "on")?, "ok");
-    stage.claim_state("the connection is in TIME_WAIT all the while", Side::Server, TcpState::TimeWait);
+    claim_state(
+        "the server's end of this connection is in TIME_WAIT, too",
+        Side::Server, TcpState::TimeWait,
+    );
+    claim_is(
+        "a new server without the option still cannot bind",
+        &restart(stage, "off")?, "EADDRINUSE",
+    );
+    claim_is("a new server with the option can bind and listen", &restart(stage, "on")?, "ok");
+    claim_state("the connection is in TIME_WAIT all the while", Side::Server, TcpState::TimeWait);
     forget(stage)?;
 
-    stage.step("a server without SO_REUSEADDR closes its listening socket and keeps serving a client");
+    step "a server without SO_REUSEADDR closes its listening socket and keeps serving a client";
     let (_client, serving) = still_serving(stage, "off")?;
-    stage.claim_is("a new server with the option cannot bind", &restart(stage, "on")?, "EADDRINUSE");
+    claim_is("a new server with the option cannot bind", &restart(stage, "on")?, "EADDRINUSE");
     abort(&serving)?;
 
-    stage.step("the same, with SO_REUSEADDR on every socket");
+    step "the same, with SO_REUSEADDR on every socket";
     let (_client, serving) = still_serving(stage, "on")?;
-    stage.claim_is("a new server with the option can bind", &restart(stage, "on")?, "ok");
-    stage.claim_is("the old server can still send to its client", &serving.call("send hello")?, "ok 5");
+    claim_is("a new server with the option can bind", &restart(stage, "on")?, "ok");
+    claim_is("the old server can still send to its client", &serving.call("send hello")?, "ok 5");
     abort(&serving)?;
 
-    stage.step("a server without SO_REUSEADDR exits after its client has closed first");
+    step "a server without SO_REUSEADDR exits after its client has closed first";
     let (client, server) = made(stage, "off")?;
     client.must("close")?;
-    stage.claim_is("the server reads end of file", &server.call("recv 10")?, "ok 0");
+    claim_is("the server reads end of file", &server.call("recv 10")?, "ok 0");
     let mark = stage.two().timeline.mark();
     server.must("close")?;
     server.must("0: close")?;
     stage.two().wire.wait_delivered(&Matcher::ack().from_client(), mark, PATIENCE)?;
-    stage.claim_state("the client's end of the connection is in TIME_WAIT", Side::Client, TcpState::TimeWait);
-    stage.claim_is("a new server needs no option", &restart(stage, "off")?, "ok");
-    Ok(())
+    claim_state(
+        "the client's end of the connection is in TIME_WAIT",
+        Side::Client, TcpState::TimeWait,
+    );
+    claim_is("a new server needs no option", &restart(stage, "off")?, "ok");
 }
 
 /// A server with or without the option, and a client whose connection it has accepted.

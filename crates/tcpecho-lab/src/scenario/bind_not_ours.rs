@@ -1,93 +1,55 @@
 //! Addresses that bind rejects (UNP 4.4).
 
-use super::Scenario;
 use crate::side::{Family, Side};
-use crate::stage::{Agent, Broken, PORT, Played, Stage};
-use crate::text::{Step, Text};
+use crate::stage::{Agent, Broken, PORT, Stage};
 
-pub(super) static SCENARIO: Scenario = Scenario {
-    text: Text {
-        name: "bind-not-ours",
-        title: "the address belongs to another host",
-        source: "UNP 4.4",
-        question: "What happens when a server binds an address that its host does not have?",
-        book: "A process may bind a specific address, but the address must belong to an interface \
-               of the host.",
-        kernel: "bind fails with EADDRNOTAVAIL, unless net.ipv4.ip_nonlocal_bind (or its IPv6 \
-                 counterpart) allows it. A socket can be bound once: a second bind returns EINVAL. \
-                 So does a link-local IPv6 address without an interface, because each link has its \
-                 own.",
-        timers: &[],
-        steps: &[
-            Step {
-                does: "a server binds the address of the client's host",
-                claims: &[
-                    "bind fails: the address is not available here",
-                ],
-            },
-            Step {
-                does: "the server binds an address of its own host with the same socket",
-                claims: &[
-                    "bind works: the failed call left the socket unbound",
-                ],
-            },
-            Step {
-                does: "the server binds the socket a second time",
-                claims: &[
-                    "bind fails: the socket already has an address",
-                    "the address has not changed",
-                ],
-            },
-            Step {
-                does: "the administrator allows addresses that are not local",
-                claims: &[
-                    "the server can bind the address of the client's host",
-                    "the server can listen on it",
-                ],
-            },
-            Step {
-                does: "a server binds a link-local IPv6 address without an interface",
-                claims: &[
-                    "bind fails before it looks for the address",
-                ],
-            },
-        ],
-    },
-    play,
-};
+scenario! { stage;
+    name: "bind-not-ours",
+    title: "the address belongs to another host",
+    source: "UNP 4.4",
+    question: "What happens when a server binds an address that its host does not have?",
+    book: "A process may bind a specific address, but the address must belong to an interface \
+           of the host.",
+    kernel: "bind fails with EADDRNOTAVAIL, unless net.ipv4.ip_nonlocal_bind (or its IPv6 \
+             counterpart) allows it. A socket can be bound once: a second bind returns EINVAL. \
+             So does a link-local IPv6 address without an interface, because each link has its \
+             own.";
 
-fn play(stage: &mut Stage) -> Played {
+    step "a server binds the address of the client's host";
     let family = stage.family();
     let own = format!("bind {} {PORT}", Side::Server.address(family));
     let clients = format!("bind {} {PORT}", Side::Client.address(family));
-
-    stage.step("a server binds the address of the client's host");
     let server = fresh(stage)?;
-    stage.claim_is("bind fails: the address is not available here", &server.call(&clients)?, "EADDRNOTAVAIL");
+    claim_is(
+        "bind fails: the address is not available here",
+        &server.call(&clients)?, "EADDRNOTAVAIL",
+    );
 
-    stage.step("the server binds an address of its own host with the same socket");
-    stage.claim_is("bind works: the failed call left the socket unbound", &server.call(&own)?, "ok");
+    step "the server binds an address of its own host with the same socket";
+    claim_is("bind works: the failed call left the socket unbound", &server.call(&own)?, "ok");
 
-    stage.step("the server binds the socket a second time");
+    step "the server binds the socket a second time";
     let other = format!("bind {} 8", Side::Server.address(family));
-    stage.claim_is("bind fails: the socket already has an address", &server.call(&other)?, "EINVAL");
+    claim_is("bind fails: the socket already has an address", &server.call(&other)?, "EINVAL");
     let name = server.must("getsockname")?;
-    stage.claim("the address has not changed", name.ends_with(&format!(":{PORT}")));
+    claim("the address has not changed", name.ends_with(&format!(":{PORT}")));
     server.must("close")?;
 
-    stage.step("the administrator allows addresses that are not local");
+    step "the administrator allows addresses that are not local";
     let key = if family == Family::V4 { "ipv4" } else { "ipv6" };
     stage.two().server.set_sysctl(&format!("net.{key}.ip_nonlocal_bind"), "1")?;
     let server = fresh(stage)?;
-    stage.claim_is("the server can bind the address of the client's host", &server.call(&clients)?, "ok");
-    stage.claim_is("the server can listen on it", &server.call("listen 10")?, "ok");
+    claim_is("the server can bind the address of the client's host", &server.call(&clients)?, "ok");
+    claim_is("the server can listen on it", &server.call("listen 10")?, "ok");
     server.must("close")?;
 
-    stage.step("a server binds a link-local IPv6 address without an interface");
+    step "a server binds a link-local IPv6 address without an interface";
     let server = stage.agent(Side::Server)?;
     server.must("socket 6")?;
-    stage.claim_is("bind fails before it looks for the address", &server.call(&format!("bind fe80::1 {PORT}"))?, "EINVAL");
-    Ok(())
+    claim_is(
+        "bind fails before it looks for the address",
+        &server.call(&format!("bind fe80::1 {PORT}"))?, "EINVAL",
+    );
 }
 
 /// A program in the server's host with an unbound socket.

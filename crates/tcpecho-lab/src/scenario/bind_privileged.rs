@@ -1,86 +1,46 @@
 //! Ports that need a privilege (UNP 2.9).
 
-use super::Scenario;
 use crate::side::Side;
-use crate::stage::{Agent, Broken, PORT, Played, Stage};
-use crate::text::{Step, Text};
+use crate::stage::{Agent, Broken, PORT, Stage};
 
 const START: &str = "net.ipv4.ip_unprivileged_port_start";
 
-pub(super) static SCENARIO: Scenario = Scenario {
-    text: Text {
-        name: "bind-privileged",
-        title: "the port is below 1024",
-        source: "UNP 2.9, 4.4",
-        question: "Who can bind a well-known port, such as port 7 of the echo service?",
-        book: "Only a process with superuser privileges can bind a port below 1024.",
-        kernel: "A process with CAP_NET_BIND_SERVICE can; others get EACCES. The first \
-                 unprivileged port is a setting of the network namespace, \
-                 net.ipv4.ip_unprivileged_port_start, which also applies to IPv6.",
-        timers: &[],
-        steps: &[
-            Step {
-                does: "a program without the privilege binds the port of the echo service",
-                claims: &[
-                    "bind fails with EACCES",
-                ],
-            },
-            Step {
-                does: "the program tries the last port below 1024 and the first one above",
-                claims: &[
-                    "bind of port 1023 fails as well",
-                    "bind of port 1024 works",
-                ],
-            },
-            Step {
-                does: "a program with the privilege binds the port of the echo service",
-                claims: &[
-                    "bind works",
-                ],
-            },
-            Step {
-                does: "the unprivileged program binds the port that is now in use",
-                claims: &[
-                    "the privilege is checked first: bind fails with EACCES, not EADDRINUSE",
-                ],
-            },
-            Step {
-                does: "the administrator makes port 7 the first unprivileged port",
-                claims: &[
-                    "the unprivileged program can bind the port",
-                    "it can listen",
-                    "bind of port 6 still fails",
-                ],
-            },
-        ],
-    },
-    play,
-};
+scenario! { stage;
+    name: "bind-privileged",
+    title: "the port is below 1024",
+    source: "UNP 2.9, 4.4",
+    question: "Who can bind a well-known port, such as port 7 of the echo service?",
+    book: "Only a process with superuser privileges can bind a port below 1024.",
+    kernel: "A process with CAP_NET_BIND_SERVICE can; others get EACCES. The first \
+             unprivileged port is a setting of the network namespace, \
+             net.ipv4.ip_unprivileged_port_start, which also applies to IPv6.";
 
-fn play(stage: &mut Stage) -> Played {
+    step "a program without the privilege binds the port of the echo service";
     stage.two().server.set_sysctl(START, "1024")?;
-    stage.step("a program without the privilege binds the port of the echo service");
     let ordinary = stage.ordinary_agent(Side::Server)?;
-    stage.claim_is("bind fails with EACCES", &bind(stage, &ordinary, PORT)?, "EACCES");
+    claim_is("bind fails with EACCES", &bind(stage, &ordinary, PORT)?, "EACCES");
 
-    stage.step("the program tries the last port below 1024 and the first one above");
-    stage.claim_is("bind of port 1023 fails as well", &bind(stage, &ordinary, 1023)?, "EACCES");
-    stage.claim_is("bind of port 1024 works", &bind(stage, &ordinary, 1024)?, "ok");
+    step "the program tries the last port below 1024 and the first one above";
+    claim_is("bind of port 1023 fails as well", &bind(stage, &ordinary, 1023)?, "EACCES");
+    claim_is("bind of port 1024 works", &bind(stage, &ordinary, 1024)?, "ok");
 
-    stage.step("a program with the privilege binds the port of the echo service");
+    step "a program with the privilege binds the port of the echo service";
     let privileged = stage.agent(Side::Server)?;
-    stage.claim_is("bind works", &bind(stage, &privileged, PORT)?, "ok");
-    stage.step("the unprivileged program binds the port that is now in use");
+    claim_is("bind works", &bind(stage, &privileged, PORT)?, "ok");
+
+    step "the unprivileged program binds the port that is now in use";
     let again = bind(stage, &ordinary, PORT)?;
-    stage.claim_is("the privilege is checked first: bind fails with EACCES, not EADDRINUSE", &again, "EACCES");
+    claim_is(
+        "the privilege is checked first: bind fails with EACCES, not EADDRINUSE",
+        &again, "EACCES",
+    );
     privileged.must("close")?;
 
-    stage.step("the administrator makes port 7 the first unprivileged port");
+    step "the administrator makes port 7 the first unprivileged port";
     stage.two().server.set_sysctl(START, &PORT.to_string())?;
-    stage.claim_is("the unprivileged program can bind the port", &bind(stage, &ordinary, PORT)?, "ok");
-    stage.claim_is("it can listen", &ordinary.call("listen 10")?, "ok");
-    stage.claim_is("bind of port 6 still fails", &bind(stage, &ordinary, PORT - 1)?, "EACCES");
-    Ok(())
+    claim_is("the unprivileged program can bind the port", &bind(stage, &ordinary, PORT)?, "ok");
+    claim_is("it can listen", &ordinary.call("listen 10")?, "ok");
+    claim_is("bind of port 6 still fails", &bind(stage, &ordinary, PORT - 1)?, "EACCES");
 }
 
 /// The result of bind on a new socket.

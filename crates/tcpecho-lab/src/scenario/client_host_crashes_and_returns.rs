@@ -1,96 +1,59 @@
 //! The client's host crashes, reboots, and connects again from the same port (RFC 9293 3.5.1, RFC 5961 4).
 
-use super::Scenario;
 use crate::impairment::Matcher;
 use crate::side::Side;
-use crate::stage::{Agent, Broken, Played, Stage};
-use crate::text::{Step, Text};
+use crate::stage::{Agent, Broken, Stage};
 use tcpecho_os::tcp_state::TcpState;
 
 /// The client's port, both times.
 const FROM: u16 = 40000;
 
-pub(super) static SCENARIO: Scenario = Scenario {
-    text: Text {
-        name: "client-host-crashes-and-returns",
-        title: "the client's host crashes and connects again from the same port",
-        source: "UNP 5.15 from the other end, 7.5 (SO_KEEPALIVE), RFC 9293 3.5.1, RFC 5961 4",
-        question: "A server holds a connection whose client's host has crashed. What happens when \
-                   that client connects again from the same address and port?",
-        book: "A server that only reads does not notice that its client's host has crashed: the \
-               connection stays half-open, which is what SO_KEEPALIVE is for (7.5). The book does \
-               not discuss a SYN for the half-open connection.",
-        kernel: "The server's kernel answers the SYN with a challenge ACK for the old connection. \
-                 The client's kernel does not know that connection and sends an RST, which ends \
-                 it: its server reads ECONNRESET. The retransmitted SYN opens the new connection.",
-        timers: &[],
-        steps: &[
-            Step {
-                does: "a client connects from a chosen port, and the server waits in recv",
-                claims: &[],
-            },
-            Step {
-                does: "the client's host loses power and boots",
-                claims: &[
-                    "the client's host has no connection",
-                    "the server is ESTABLISHED",
-                ],
-            },
-            Step {
-                does: "the client connects again from the same port",
-                claims: &[
-                    "the client's SYN arrives",
-                    "the answer is an ACK, not a SYN-ACK",
-                    "the client's kernel answers with RST",
-                    "the server's recv on the old connection fails with ECONNRESET",
-                ],
-            },
-            Step {
-                does: "the client's kernel retransmits the SYN",
-                claims: &[
-                    "connect succeeds, and the program has noticed nothing",
-                    "the new connection took two SYNs",
-                    "the server accepts the new connection",
-                    "data arrives on the new connection",
-                ],
-            },
-        ],
-    },
-    play,
-};
+scenario! { stage;
+    name: "client-host-crashes-and-returns",
+    title: "the client's host crashes and connects again from the same port",
+    source: "UNP 5.15 from the other end, 7.5 (SO_KEEPALIVE), RFC 9293 3.5.1, RFC 5961 4",
+    question: "A server holds a connection whose client's host has crashed. What happens when \
+               that client connects again from the same address and port?",
+    book: "A server that only reads does not notice that its client's host has crashed: the \
+           connection stays half-open, which is what SO_KEEPALIVE is for (7.5). The book does \
+           not discuss a SYN for the half-open connection.",
+    kernel: "The server's kernel answers the SYN with a challenge ACK for the old connection. \
+             The client's kernel does not know that connection and sends an RST, which ends \
+             it: its server reads ECONNRESET. The retransmitted SYN opens the new connection.";
 
-fn play(stage: &mut Stage) -> Played {
-    stage.step("a client connects from a chosen port, and the server waits in recv");
+    step "a client connects from a chosen port, and the server waits in recv";
     let server = stage.listening(10)?;
     let old = binds(stage)?;
     old.must(&stage.connect_line())?;
     server.must("accept")?;
     server.begin("recv 100")?;
 
-    stage.step("the client's host loses power and boots");
+    step "the client's host loses power and boots";
     stage.two_mut().client.power_off();
     stage.two_mut().client.reboot()?;
-    stage.claim_none_left("the client's host has no connection", Side::Client, FROM);
-    stage.claim_state("the server is ESTABLISHED", Side::Server, TcpState::Established);
+    claim_none_left("the client's host has no connection", Side::Client, FROM);
+    claim_state("the server is ESTABLISHED", Side::Server, TcpState::Established);
 
-    stage.step("the client connects again from the same port");
+    step "the client connects again from the same port";
     let new = binds(stage)?;
     let mark = stage.two().timeline.mark();
     new.begin(&stage.connect_line())?;
-    stage.claim_packet_since("the client's SYN arrives", mark, &Matcher::syn().from_client());
+    claim_packet_since("the client's SYN arrives", mark, &Matcher::syn().from_client());
     let challenge = Matcher::ack().from_server();
-    stage.claim_packet_since("the answer is an ACK, not a SYN-ACK", mark, &challenge);
-    stage.claim_packet_since("the client's kernel answers with RST", mark, &Matcher::rst().from_client());
-    stage.claim_is("the server's recv on the old connection fails with ECONNRESET", &server.outcome()?, "ECONNRESET");
+    claim_packet_since("the answer is an ACK, not a SYN-ACK", mark, &challenge);
+    claim_packet_since("the client's kernel answers with RST", mark, &Matcher::rst().from_client());
+    claim_is(
+        "the server's recv on the old connection fails with ECONNRESET",
+        &server.outcome()?, "ECONNRESET",
+    );
 
-    stage.step("the client's kernel retransmits the SYN");
-    stage.claim_is("connect succeeds, and the program has noticed nothing", &new.outcome()?, "ok");
+    step "the client's kernel retransmits the SYN";
+    claim_is("connect succeeds, and the program has noticed nothing", &new.outcome()?, "ok");
     let syns = stage.count(&Matcher::syn().from_client());
-    stage.claim("the new connection took two SYNs", syns >= 3);
-    stage.claim("the server accepts the new connection", server.must("0: accept").is_ok());
+    claim("the new connection took two SYNs", syns >= 3);
+    claim("the server accepts the new connection", server.must("0: accept").is_ok());
     new.must("send hello")?;
-    stage.claim_is("data arrives on the new connection", &server.call("recv 5")?, "ok 5 hello");
-    Ok(())
+    claim_is("data arrives on the new connection", &server.call("recv 5")?, "ok 5 hello");
 }
 
 fn binds(stage: &Stage) -> Result<Agent, Broken> {

@@ -1,75 +1,42 @@
 //! Closing with unread data is an abort (RFC 2525 2.17, RFC 9293 3.6.1).
 
-use super::Scenario;
 use crate::impairment::Matcher;
 use crate::side::Side;
-use crate::stage::{PATIENCE, Played, Stage};
-use crate::text::{Step, Text};
+use crate::stage::PATIENCE;
 use tcpecho_os::tcp_state::TcpState;
 
-pub(super) static SCENARIO: Scenario = Scenario {
-    text: Text {
-        name: "close-with-unread-data",
-        title: "the program closes without having read everything",
-        source: "UNP 7.5, RFC 2525 2.17, RFC 1122 4.2.2.13",
-        question: "Does close always end a connection with a FIN?",
-        book: "close sends a FIN after the data that was written, and the normal termination \
-               sequence follows, unless SO_LINGER asks for an RST; then there is no TIME_WAIT.",
-        kernel: "If the receive buffer holds data that was never read, close sends an RST without \
-                 SO_LINGER: the data is lost and the peer should know. The peer reads what arrived \
-                 before the RST, then ECONNRESET, then end of file. Neither end keeps TIME_WAIT.",
-        timers: &[],
-        steps: &[
-            Step {
-                does: "the client sends data that the server does not read; the server sends a \
-                       greeting",
-                claims: &[],
-            },
-            Step {
-                does: "the server closes",
-                claims: &[
-                    "an RST is sent",
-                    "no FIN is sent",
-                ],
-            },
-            Step {
-                does: "the client reads",
-                claims: &[
-                    "the client reads what arrived before the RST",
-                    "the next read returns ECONNRESET",
-                    "the read after that returns end of file",
-                    "neither end is in TIME_WAIT or any other state",
-                ],
-            },
-        ],
-    },
-    play,
-};
+scenario! { stage;
+    name: "close-with-unread-data",
+    title: "the program closes without having read everything",
+    source: "UNP 7.5, RFC 2525 2.17, RFC 1122 4.2.2.13",
+    question: "Does close always end a connection with a FIN?",
+    book: "close sends a FIN after the data that was written, and the normal termination \
+           sequence follows, unless SO_LINGER asks for an RST; then there is no TIME_WAIT.",
+    kernel: "If the receive buffer holds data that was never read, close sends an RST without \
+             SO_LINGER: the data is lost and the peer should know. The peer reads what arrived \
+             before the RST, then ECONNRESET, then end of file. Neither end keeps TIME_WAIT.";
 
-fn play(stage: &mut Stage) -> Played {
-    stage.step("the client sends data that the server does not read; the server sends a greeting");
+    step "the client sends data that the server does not read; the server sends a greeting";
     let (client, server) = stage.connected()?;
     client.must("send unread")?;
     stage.two().wire.wait_delivered(&Matcher::data().from_client(), 0, PATIENCE)?;
     server.must("send greeting")?;
     stage.two().wire.wait_delivered(&Matcher::data().from_server(), 0, PATIENCE)?;
 
-    stage.step("the server closes");
+    step "the server closes";
     server.must("close")?;
-    stage.claim_packet("an RST is sent", &Matcher::rst().from_server());
-    stage.claim("no FIN is sent", stage.count(&Matcher::fin()) == 0);
+    claim_packet("an RST is sent", &Matcher::rst().from_server());
+    claim("no FIN is sent", stage.count(&Matcher::fin()) == 0);
 
-    stage.step("the client reads");
+    step "the client reads";
     let read = client.call("recv 100")?;
-    stage.claim_is("the client reads what arrived before the RST", &read, "ok 8 greeting");
-    stage.claim_is("the next read returns ECONNRESET", &client.call("recv 100")?, "ECONNRESET");
-    stage.claim_is("the read after that returns end of file", &client.call("recv 100")?, "ok 0");
-
+    claim_is("the client reads what arrived before the RST", &read, "ok 8 greeting");
+    claim_is("the next read returns ECONNRESET", &client.call("recv 100")?, "ECONNRESET");
+    claim_is("the read after that returns end of file", &client.call("recv 100")?, "ok 0");
     let ended = |side| {
         let sockets = stage.two().host(side).sockets(stage.family());
         sockets.iter().all(|socket| matches!(socket.state, TcpState::Listen | TcpState::Close))
     };
     let gone = Side::BOTH.into_iter().all(ended);
-    stage.claim("neither end is in TIME_WAIT or any other state", gone);
-    Ok(())
+    claim("neither end is in TIME_WAIT or any other state", gone);
 }

@@ -1,111 +1,55 @@
 //! The server's host crashes and reboots before the client writes (UNP 5.15, RFC 9293 3.5.1).
 
-use super::Scenario;
 use crate::impairment::Matcher;
 use crate::side::Side;
-use crate::stage::{PORT, Played, Stage};
-use crate::text::{Step, Text};
+use crate::stage::{PORT, Stage};
 use tcpecho_os::tcp_state::TcpState;
 
-pub(super) static SCENARIO: Scenario = Scenario {
-    text: Text {
-        name: "crash-and-reboot",
-        title: "the server's host crashes and reboots",
-        source: "UNP 5.15, RFC 9293 3.5.1",
-        question: "The server's host has crashed and rebooted. What does the client see?",
-        book: "Nothing, as long as it sends nothing. The rebooted host does not know the \
-               connection and answers the next segment with an RST. The client, blocked in read, \
-               gets ECONNRESET.",
-        kernel: "The same; a later write returns EPIPE. It makes no difference that a new server \
-                 already listens on the port.",
-        timers: &[],
-        steps: &[
-            Step {
-                does: "a client and a server exchange a line",
-                claims: &[
-                    "the server reads the line",
-                    "the server's kernel acknowledges it",
-                ],
-            },
-            Step {
-                does: "the server's host loses power",
-                claims: &[
-                    "no packet reports the crash",
-                    "the client is ESTABLISHED",
-                ],
-            },
-            Step {
-                does: "the host boots, and a new server listens on the old port",
-                claims: &[
-                    "still no packet is sent",
-                    "the server's kernel has no connection",
-                    "the client is still ESTABLISHED",
-                ],
-            },
-            Step {
-                does: "the client writes and reads",
-                claims: &[
-                    "write succeeds",
-                    "the server's host answers with RST",
-                    "read fails with ECONNRESET",
-                    "the client's kernel removes the connection",
-                ],
-            },
-            Step {
-                does: "the client writes and reads again",
-                claims: &[
-                    "write fails with EPIPE",
-                    "read returns end of file",
-                ],
-            },
-            Step {
-                does: "a new client connects",
-                claims: &[
-                    "connect succeeds",
-                    "the new server accepts the connection",
-                ],
-            },
-        ],
-    },
-    play,
-};
+scenario! { stage;
+    name: "crash-and-reboot",
+    title: "the server's host crashes and reboots",
+    source: "UNP 5.15, RFC 9293 3.5.1",
+    question: "The server's host has crashed and rebooted. What does the client see?",
+    book: "Nothing, as long as it sends nothing. The rebooted host does not know the \
+           connection and answers the next segment with an RST. The client, blocked in read, \
+           gets ECONNRESET.",
+    kernel: "The same; a later write returns EPIPE. It makes no difference that a new server \
+             already listens on the port.";
 
-fn play(stage: &mut Stage) -> Played {
-    stage.step("a client and a server exchange a line");
+    step "a client and a server exchange a line";
     let (client, server) = stage.connected()?;
     client.must("send before")?;
-    stage.claim_is("the server reads the line", &server.call("recv 100")?, "ok 6 before");
+    claim_is("the server reads the line", &server.call("recv 100")?, "ok 6 before");
     // After this, no packet is in flight.
-    stage.claim_packet("the server's kernel acknowledges it", &Matcher::ack().from_server());
+    claim_packet("the server's kernel acknowledges it", &Matcher::ack().from_server());
 
-    stage.step("the server's host loses power");
+    step "the server's host loses power";
     let crash = stage.two().timeline.mark();
     stage.two_mut().server.power_off();
-    stage.claim("no packet reports the crash", packets_since(stage, crash) == 0);
-    stage.claim_state("the client is ESTABLISHED", Side::Client, TcpState::Established);
+    claim("no packet reports the crash", packets_since(stage, crash) == 0);
+    claim_state("the client is ESTABLISHED", Side::Client, TcpState::Established);
 
-    stage.step("the host boots, and a new server listens on the old port");
+    step "the host boots, and a new server listens on the old port";
     stage.two_mut().server.reboot()?;
     let server = stage.listening(10)?;
-    stage.claim("still no packet is sent", packets_since(stage, crash) == 0);
-    stage.claim_none_left("the server's kernel has no connection", Side::Server, PORT);
-    stage.claim_state("the client is still ESTABLISHED", Side::Client, TcpState::Established);
+    claim("still no packet is sent", packets_since(stage, crash) == 0);
+    claim_none_left("the server's kernel has no connection", Side::Server, PORT);
+    claim_state("the client is still ESTABLISHED", Side::Client, TcpState::Established);
 
-    stage.step("the client writes and reads");
-    stage.claim_is("write succeeds", &client.call("send after")?, "ok 5");
-    stage.claim_packet("the server's host answers with RST", &Matcher::rst().from_server());
-    stage.claim_is("read fails with ECONNRESET", &client.call("recv 100")?, "ECONNRESET");
-    stage.claim_none_left("the client's kernel removes the connection", Side::Client, PORT);
+    step "the client writes and reads";
+    claim_is("write succeeds", &client.call("send after")?, "ok 5");
+    claim_packet("the server's host answers with RST", &Matcher::rst().from_server());
+    claim_is("read fails with ECONNRESET", &client.call("recv 100")?, "ECONNRESET");
+    claim_none_left("the client's kernel removes the connection", Side::Client, PORT);
 
-    stage.step("the client writes and reads again");
-    stage.claim_is("write fails with EPIPE", &client.call("send after")?, "EPIPE");
-    stage.claim_is("read returns end of file", &client.call("recv 100")?, "ok 0");
+    step "the client writes and reads again";
+    claim_is("write fails with EPIPE", &client.call("send after")?, "EPIPE");
+    claim_is("read returns end of file", &client.call("recv 100")?, "ok 0");
 
-    stage.step("a new client connects");
+    step "a new client connects";
     let client = stage.client()?;
-    stage.claim_is("connect succeeds", &client.call(&stage.connect_line())?, "ok");
-    stage.claim("the new server accepts the connection", server.must("accept").is_ok());
-    Ok(())
+    claim_is("connect succeeds", &client.call(&stage.connect_line())?, "ok");
+    claim("the new server accepts the connection", server.must("accept").is_ok());
 }
 
 fn packets_since(stage: &Stage, mark: usize) -> usize {

@@ -1,122 +1,64 @@
 //! A signal interrupts accept (UNP 5.9).
 
-use super::Scenario;
-use crate::stage::{Agent, Broken, PATIENCE, Played, Stage};
-use crate::text::{Step, Text};
+use crate::stage::{Agent, Broken, PATIENCE, Stage};
 use tcpecho_lab_os::system_call::ACCEPT4;
 
-pub(super) static SCENARIO: Scenario = Scenario {
-    text: Text {
-        name: "eintr-on-accept",
-        title: "a child exits while its parent waits in accept",
-        source: "UNP 5.9",
-        question: "What does accept do when SIGCHLD interrupts it?",
-        book: "A slow system call may return EINTR when a signal is caught. Some kernels restart \
-               it automatically, and SA_RESTART requests that, so a portable server handles EINTR \
-               and calls accept again.",
-        kernel: "Without SA_RESTART accept returns EINTR. With it, accept is restarted, unless the \
-                 listening socket has SO_RCVTIMEO: then it returns EINTR all the same. A signal \
-                 without a handler interrupts nothing.",
-        timers: &[],
-        steps: &[
-            Step {
-                does: "a server with one child catches SIGCHLD without SA_RESTART and waits in \
-                       accept",
-                claims: &[],
-            },
-            Step {
-                does: "the client exits, and so does the child",
-                claims: &[
-                    "accept returns EINTR",
-                    "the handler has run",
-                ],
-            },
-            Step {
-                does: "the server calls accept again, and a client connects",
-                claims: &[
-                    "accept returns a connection",
-                ],
-            },
-            Step {
-                does: "another server catches SIGCHLD with SA_RESTART, reaps the child in the \
-                       handler, and waits in accept",
-                claims: &[],
-            },
-            Step {
-                does: "this client exits, too",
-                claims: &[
-                    "the handler reaps the child",
-                    "accept keeps waiting after the handler has run",
-                ],
-            },
-            Step {
-                does: "a client connects",
-                claims: &[
-                    "the same accept returns the connection",
-                    "one signal was caught",
-                ],
-            },
-            Step {
-                does: "a server has no handler for SIGCHLD, and its child exits",
-                claims: &[
-                    "the child is a zombie",
-                    "accept was not interrupted",
-                ],
-            },
-            Step {
-                does: "a server catches SIGCHLD with SA_RESTART, and its listening socket has \
-                       SO_RCVTIMEO",
-                claims: &[
-                    "accept returns EINTR long before the timeout",
-                ],
-            },
-        ],
-    },
-    play,
-};
+scenario! { stage;
+    name: "eintr-on-accept",
+    title: "a child exits while its parent waits in accept",
+    source: "UNP 5.9",
+    question: "What does accept do when SIGCHLD interrupts it?",
+    book: "A slow system call may return EINTR when a signal is caught. Some kernels restart \
+           it automatically, and SA_RESTART requests that, so a portable server handles EINTR \
+           and calls accept again.",
+    kernel: "Without SA_RESTART accept returns EINTR. With it, accept is restarted, unless the \
+             listening socket has SO_RCVTIMEO: then it returns EINTR all the same. A signal \
+             without a handler interrupts nothing.";
 
-fn play(stage: &mut Stage) -> Played {
-    stage.step("a server with one child catches SIGCHLD without SA_RESTART and waits in accept");
+    step "a server with one child catches SIGCHLD without SA_RESTART and waits in accept";
     let (client, server) = serving(stage, "norestart")?;
-    stage.step("the client exits, and so does the child");
-    client.end()?;
-    stage.claim_is("accept returns EINTR", &server.outcome()?, "EINTR");
-    stage.claim_is("the handler has run", &server.call("caught")?, "ok 1");
 
-    stage.step("the server calls accept again, and a client connects");
+    step "the client exits, and so does the child";
+    client.end()?;
+    claim_is("accept returns EINTR", &server.outcome()?, "EINTR");
+    claim_is("the handler has run", &server.call("caught")?, "ok 1");
+
+    step "the server calls accept again, and a client connects";
     server.begin("0: accept")?;
-    stage.claim("accept returns a connection", accepted(stage, &server)?);
+    claim("accept returns a connection", accepted(stage, &server)?);
     server.end()?;
 
-    stage.step("another server catches SIGCHLD with SA_RESTART, reaps the child in the handler, and waits in accept");
+    step "another server catches SIGCHLD with SA_RESTART, reaps the child in the handler, and \
+          waits in accept";
     let (client, server) = serving(stage, "waitpid-loop")?;
-    stage.step("this client exits, too");
+
+    step "this client exits, too";
     client.end()?;
     let fetched = server.program().wait_for_zombies(0, PATIENCE);
-    stage.claim("the handler reaps the child", fetched.is_ok());
+    claim("the handler reaps the child", fetched.is_ok());
     let waits = server.program().wait_asleep_in(ACCEPT4, PATIENCE);
-    stage.claim("accept keeps waiting after the handler has run", waits.is_ok());
-    stage.step("a client connects");
-    stage.claim("the same accept returns the connection", accepted(stage, &server)?);
-    stage.claim_is("one signal was caught", &server.call("caught")?, "ok 1");
+    claim("accept keeps waiting after the handler has run", waits.is_ok());
+
+    step "a client connects";
+    claim("the same accept returns the connection", accepted(stage, &server)?);
+    claim_is("one signal was caught", &server.call("caught")?, "ok 1");
     server.end()?;
 
-    stage.step("a server has no handler for SIGCHLD, and its child exits");
+    step "a server has no handler for SIGCHLD, and its child exits";
     let (client, server) = serving(stage, "default")?;
     client.end()?;
     let ended = server.program().wait_for_zombies(1, PATIENCE);
-    stage.claim("the child is a zombie", ended.is_ok());
-    stage.claim("accept was not interrupted", accepted(stage, &server)?);
+    claim("the child is a zombie", ended.is_ok());
+    claim("accept was not interrupted", accepted(stage, &server)?);
     server.end()?;
 
-    stage.step("a server catches SIGCHLD with SA_RESTART, and its listening socket has SO_RCVTIMEO");
+    step "a server catches SIGCHLD with SA_RESTART, and its listening socket has SO_RCVTIMEO";
     let (client, server) = stage.forked(1)?;
     server.must("handler SIGCHLD restart")?;
     server.must("0: setsockopt rcvtimeo 60000")?;
     wait_in_accept(&server)?;
     client.end()?;
-    stage.claim_is("accept returns EINTR long before the timeout", &server.outcome()?, "EINTR");
-    Ok(())
+    claim_is("accept returns EINTR long before the timeout", &server.outcome()?, "EINTR");
 }
 
 /// A client, and a server with one child that sleeps in accept.

@@ -1,122 +1,69 @@
 //! A signal interrupts connect (UNP 5.9, 16.4).
 
-use super::Scenario;
 use crate::impairment::{Matcher, Rule};
 use crate::side::Side;
-use crate::stage::{Agent, Broken, PATIENCE, Played, Stage};
-use crate::text::{Step, Text};
+use crate::stage::{Agent, Broken, PATIENCE, Stage};
 use rustix::process::Signal;
 use tcpecho_lab_os::system_call::CONNECT;
 use tcpecho_os::tcp_state::TcpState;
 
-pub(super) static SCENARIO: Scenario = Scenario {
-    text: Text {
-        name: "eintr-on-connect",
-        title: "a signal arrives while connect waits",
-        source: "UNP 5.9, 16.4",
-        question: "Can connect be called again after a signal has interrupted it?",
-        book: "No. Unlike accept and read, connect must not be called again after EINTR; it would \
-               fail at once. The program has to wait with select until the socket is writable and \
-               then read SO_ERROR.",
-        kernel: "Yes. The handshake continues in the kernel; a second connect waits for it and \
-                 returns 0, and a third returns EISCONN. The book's way with poll and SO_ERROR \
-                 works as well, and SA_RESTART makes both unnecessary, unless the socket has \
-                 SO_SNDTIMEO.",
-        timers: &[],
-        steps: &[
-            Step {
-                does: "a client connects, the wire holds the server's SYN-ACK, and the client \
-                       catches a signal",
-                claims: &[
-                    "connect returns EINTR",
-                    "the socket is still in SYN_SENT",
-                ],
-            },
-            Step {
-                does: "the client calls connect again, against the book's advice",
-                claims: &[
-                    "the second connect waits, and the socket is in SYN_SENT",
-                ],
-            },
-            Step {
-                does: "the SYN-ACK is released",
-                claims: &[
-                    "the second connect returns 0",
-                    "a third connect returns EISCONN",
-                ],
-            },
-            Step {
-                does: "another client is interrupted in the same way, and the SYN-ACK is released \
-                       before it makes another call",
-                claims: &[
-                    "its connect returns EINTR",
-                    "poll waits until the socket is writable",
-                    "SO_ERROR reports no error",
-                    "the connection can be used",
-                ],
-            },
-            Step {
-                does: "a client catches its signal with SA_RESTART",
-                claims: &[
-                    "its connect is restarted and returns 0",
-                    "the handler has run all the same",
-                ],
-            },
-            Step {
-                does: "a client does the same with SO_SNDTIMEO set",
-                claims: &[
-                    "its connect is not restarted",
-                ],
-            },
-        ],
-    },
-    play,
-};
+scenario! { stage;
+    name: "eintr-on-connect",
+    title: "a signal arrives while connect waits",
+    source: "UNP 5.9, 16.4",
+    question: "Can connect be called again after a signal has interrupted it?",
+    book: "No. Unlike accept and read, connect must not be called again after EINTR; it would \
+           fail at once. The program has to wait with select until the socket is writable and \
+           then read SO_ERROR.",
+    kernel: "Yes. The handshake continues in the kernel; a second connect waits for it and \
+             returns 0, and a third returns EISCONN. The book's way with poll and SO_ERROR \
+             works as well, and SA_RESTART makes both unnecessary, unless the socket has \
+             SO_SNDTIMEO.";
 
-fn play(stage: &mut Stage) -> Played {
-    // connect retransmits for longer than the test waits, so it never gives up while packets are
-    // held.
-
-    stage.step("a client connects, the wire holds the server's SYN-ACK, and the client catches a signal");
+    step "a client connects, the wire holds the server's SYN-ACK, and the client catches a signal";
     let _server = stage.listening(10)?;
     stage.wire_rule(Rule::hold(Matcher::syn_ack()));
     let client = interrupted(stage, "norestart", None)?;
-    stage.claim_is("connect returns EINTR", &client.outcome()?, "EINTR");
-    stage.claim_state("the socket is still in SYN_SENT", Side::Client, TcpState::SynSent);
+    claim_is("connect returns EINTR", &client.outcome()?, "EINTR");
+    claim_state("the socket is still in SYN_SENT", Side::Client, TcpState::SynSent);
 
-    stage.step("the client calls connect again, against the book's advice");
+    step "the client calls connect again, against the book's advice";
     connect_and_sleep(stage, &client)?;
-    stage.claim_state("the second connect waits, and the socket is in SYN_SENT", Side::Client, TcpState::SynSent);
-    stage.step("the SYN-ACK is released");
+    claim_state(
+        "the second connect waits, and the socket is in SYN_SENT",
+        Side::Client, TcpState::SynSent,
+    );
+
+    step "the SYN-ACK is released";
     let_go_on(stage);
-    stage.claim_is("the second connect returns 0", &client.outcome()?, "ok");
-    stage.claim_is("a third connect returns EISCONN", &client.call(&stage.connect_line())?, "EISCONN");
+    claim_is("the second connect returns 0", &client.outcome()?, "ok");
+    claim_is("a third connect returns EISCONN", &client.call(&stage.connect_line())?, "EISCONN");
     client.end()?;
 
-    stage.step("another client is interrupted in the same way, and the SYN-ACK is released before it makes another call");
+    step "another client is interrupted in the same way, and the SYN-ACK is released before it \
+          makes another call";
     stage.wire_rule(Rule::hold(Matcher::syn_ack()));
     let client = interrupted(stage, "norestart", None)?;
-    stage.claim_is("its connect returns EINTR", &client.outcome()?, "EINTR");
+    claim_is("its connect returns EINTR", &client.outcome()?, "EINTR");
     let_go_on(stage);
-    stage.claim_is("poll waits until the socket is writable", &client.call("poll 10000")?, "ok 0x4");
-    stage.claim_is("SO_ERROR reports no error", &client.call("getsockopt error")?, "ok 0");
-    stage.claim_is("the connection can be used", &client.call("send hello")?, "ok 5");
+    claim_is("poll waits until the socket is writable", &client.call("poll 10000")?, "ok 0x4");
+    claim_is("SO_ERROR reports no error", &client.call("getsockopt error")?, "ok 0");
+    claim_is("the connection can be used", &client.call("send hello")?, "ok 5");
     client.end()?;
 
-    stage.step("a client catches its signal with SA_RESTART");
+    step "a client catches its signal with SA_RESTART";
     stage.wire_rule(Rule::hold(Matcher::syn_ack()));
     let client = interrupted(stage, "restart", None)?;
     let_go_on(stage);
-    stage.claim_is("its connect is restarted and returns 0", &client.outcome()?, "ok");
-    stage.claim_is("the handler has run all the same", &client.call("caught")?, "ok 1");
+    claim_is("its connect is restarted and returns 0", &client.outcome()?, "ok");
+    claim_is("the handler has run all the same", &client.call("caught")?, "ok 1");
     client.end()?;
 
-    stage.step("a client does the same with SO_SNDTIMEO set");
+    step "a client does the same with SO_SNDTIMEO set";
     stage.wire_rule(Rule::hold(Matcher::syn_ack()));
     let client = interrupted(stage, "restart", Some("setsockopt sndtimeo 60000"))?;
-    stage.claim_is("its connect is not restarted", &client.outcome()?, "EINTR");
+    claim_is("its connect is not restarted", &client.outcome()?, "EINTR");
     let_go_on(stage);
-    Ok(())
 }
 
 /// A client that got a signal while it slept in connect.

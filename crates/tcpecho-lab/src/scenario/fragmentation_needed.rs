@@ -2,71 +2,44 @@
 
 use std::time::Duration;
 
-use super::Scenario;
 use crate::impairment::{Matcher, Rule};
 use crate::packet::IcmpError;
-use crate::stage::{Played, Stage};
-use crate::text::{Step, Text};
 
-pub(super) static SCENARIO: Scenario = Scenario {
-    text: Text {
-        name: "fragmentation-needed",
-        title: "a router reports that packets are too big",
-        source: "UNP 2.11, RFC 1191, RFC 8201",
-        question: "What does a program notice when a link on the path accepts only smaller \
-                   packets?",
-        book: "The router answers with an ICMP message that contains the MTU of the link (path MTU \
-               discovery; packets carry the don't-fragment bit), and TCP sends smaller segments. \
-               The program notices nothing.",
-        kernel: "The same, and at once: on the ICMP message the kernel cuts the data in flight to \
-                 the new size and retransmits it, without waiting for a timer. It stores the MTU \
-                 with the route, not with the connection.",
-        timers: &[],
-        steps: &[
-            Step {
-                does: "the client sends 5000 bytes, and a router on the path forwards packets up \
-                       to 1400 bytes",
-                claims: &[
-                    "the router reports that a packet is too big",
-                    "the server reads everything",
-                    "no timer expired",
-                ],
-            },
-            Step {
-                does: "the client connects again and sends as much",
-                claims: &[
-                    "no packet is too big: the route has kept the MTU",
-                ],
-            },
-        ],
-    },
-    play,
-};
+scenario! { stage;
+    name: "fragmentation-needed",
+    title: "a router reports that packets are too big",
+    source: "UNP 2.11, RFC 1191, RFC 8201",
+    question: "What does a program notice when a link on the path accepts only smaller \
+               packets?",
+    book: "The router answers with an ICMP message that contains the MTU of the link (path MTU \
+           discovery; packets carry the don't-fragment bit), and TCP sends smaller segments. \
+           The program notices nothing.",
+    kernel: "The same, and at once: on the ICMP message the kernel cuts the data in flight to \
+             the new size and retransmits it, without waiting for a timer. It stores the MTU \
+             with the route, not with the connection.";
 
-const BYTES: usize = 5000;
-const MTU: usize = 1400;
-
-fn play(stage: &mut Stage) -> Played {
-    stage.step("the client sends 5000 bytes, and a router on the path forwards packets up to 1400 bytes");
+    step "the client sends 5000 bytes, and a router on the path forwards packets up to 1400 bytes";
     // No timer expires; retransmissions are caused by the ICMP message.
     stage.two().client.set_rto_min(Duration::from_secs(30))?;
     let long = Matcher::any_tcp().longer_than(MTU);
     stage.wire_rule(Rule::answer(long.clone(), IcmpError::TooBig(MTU as u32)));
     let (client, server) = stage.connected()?;
     client.must(&format!("send {BYTES} bytes"))?;
-    stage.claim_packet("the router reports that a packet is too big", &Matcher::icmp().from_server());
+    claim_packet("the router reports that a packet is too big", &Matcher::icmp().from_server());
     let pieces = server.receive_all(BYTES)?;
-    stage.claim_is("the server reads everything", &pieces.iter().sum::<usize>().to_string(), "5000");
+    claim_is("the server reads everything", &pieces.iter().sum::<usize>().to_string(), "5000");
     let timeouts = stage.two().client.counter("TcpExt.TCPTimeouts")?;
-    stage.claim_is("no timer expired", &timeouts.to_string(), "0");
+    claim_is("no timer expired", &timeouts.to_string(), "0");
 
-    stage.step("the client connects again and sends as much");
+    step "the client connects again and sends as much";
     let before = stage.count(&long);
     let client = stage.client()?;
     client.must(&stage.connect_line())?;
     server.must("0: accept")?;
     client.must(&format!("send {BYTES} bytes"))?;
     server.receive_all(BYTES)?;
-    stage.claim("no packet is too big: the route has kept the MTU", stage.count(&long) == before);
-    Ok(())
+    claim("no packet is too big: the route has kept the MTU", stage.count(&long) == before);
 }
+
+const BYTES: usize = 5000;
+const MTU: usize = 1400;

@@ -2,89 +2,51 @@
 
 use std::time::Duration;
 
-use super::Scenario;
 use crate::impairment::{Matcher, Rule};
 use crate::pace::Timer;
 use crate::side::Side;
-use crate::stage::{Played, Stage};
-use crate::text::{Step, Text};
 use tcpecho_os::tcp_state::TcpState;
 
-pub(super) static SCENARIO: Scenario = Scenario {
-    text: Text {
-        name: "middlebox-forgets-silently",
-        title: "a middlebox forgets the connection and says nothing",
-        source: "RFC 5382 5, after UNP 5.14",
-        question: "A NAT or a firewall forgets a connection that has been idle for a long time and \
-                   drops its segments. What do client and server see?",
-        book: "The book does not discuss middleboxes. To the client this looks like a host that \
-               has crashed (5.14).",
-        kernel: "recv fails with ETIMEDOUT when retransmission gives up, as after a crash, but a \
-                 new connection works at once. The server keeps the old connection forever, unless \
-                 it sends data or has SO_KEEPALIVE set.",
-        timers: &[Timer::Retransmission],
-        steps: &[
-            Step {
-                does: "a client and a server exchange data",
-                claims: &[
-                    "the server reads what the client sent",
-                    "the server's kernel acknowledges it",
-                ],
-            },
-            Step {
-                does: "the connection is idle until the middlebox forgets it",
-                claims: &[],
-            },
-            Step {
-                does: "the client sends and waits for a reply",
-                claims: &[
-                    "send succeeds",
-                    "recv fails with ETIMEDOUT",
-                    "the data was sent more than once",
-                    "the server is ESTABLISHED",
-                    "the server still waits for data",
-                ],
-            },
-            Step {
-                does: "another client connects through the same middlebox",
-                claims: &[
-                    "connect succeeds: the host was never down",
-                ],
-            },
-        ],
-    },
-    play,
-};
+scenario! { stage;
+    name: "middlebox-forgets-silently",
+    title: "a middlebox forgets the connection and says nothing",
+    source: "RFC 5382 5, after UNP 5.14",
+    question: "A NAT or a firewall forgets a connection that has been idle for a long time and \
+               drops its segments. What do client and server see?",
+    book: "The book does not discuss middleboxes. To the client this looks like a host that \
+           has crashed (5.14).",
+    kernel: "recv fails with ETIMEDOUT when retransmission gives up, as after a crash, but a \
+             new connection works at once. The server keeps the old connection forever, unless \
+             it sends data or has SO_KEEPALIVE set.",
+    timers: &[Timer::Retransmission];
 
-fn play(stage: &mut Stage) -> Played {
-    stage.step("a client and a server exchange data");
+    step "a client and a server exchange data";
     stage.two().client.set_rto_min(Duration::from_millis(20))?;
     stage.shorten(Side::Client, Timer::Retransmission, &[1])?;
     let (client, server) = stage.connected()?;
     client.must("send before")?;
     let read = server.call("recv 100")?;
-    stage.claim_is("the server reads what the client sent", &read, "ok 6 before");
-    stage.claim_packet("the server's kernel acknowledges it", &Matcher::ack().from_server());
+    claim_is("the server reads what the client sent", &read, "ok 6 before");
+    claim_packet("the server's kernel acknowledges it", &Matcher::ack().from_server());
 
-    stage.step("the connection is idle until the middlebox forgets it");
+    step "the connection is idle until the middlebox forgets it";
     let name = client.must("getsockname")?;
     let port = name.rsplit(':').next().and_then(|port| port.parse().ok()).unwrap_or_default();
     let forgotten = Rule::drop(Matcher::any_tcp().port(port));
     stage.wire_rule(forgotten.because("no such connection"));
     server.begin("recv 100")?;
 
-    stage.step("the client sends and waits for a reply");
-    stage.claim_is("send succeeds", &client.call("send after")?, "ok 5");
-    stage.claim_is("recv fails with ETIMEDOUT", &client.call("recv 100")?, "ETIMEDOUT");
+    step "the client sends and waits for a reply";
+    claim_is("send succeeds", &client.call("send after")?, "ok 5");
+    claim_is("recv fails with ETIMEDOUT", &client.call("recv 100")?, "ETIMEDOUT");
     let sent = stage.count(&Matcher::data().from_client().containing("after"));
-    stage.claim("the data was sent more than once", sent > 1);
-    stage.claim_state("the server is ESTABLISHED", Side::Server, TcpState::Established);
+    claim("the data was sent more than once", sent > 1);
+    claim_state("the server is ESTABLISHED", Side::Server, TcpState::Established);
     let unread = server.program().lines().len();
-    stage.claim("the server still waits for data", unread == 6);
+    claim("the server still waits for data", unread == 6);
 
-    stage.step("another client connects through the same middlebox");
+    step "another client connects through the same middlebox";
     let next = stage.client()?;
     let line = stage.connect_line();
-    stage.claim_is("connect succeeds: the host was never down", &next.call(&line)?, "ok");
-    Ok(())
+    claim_is("connect succeeds: the host was never down", &next.call(&line)?, "ok");
 }

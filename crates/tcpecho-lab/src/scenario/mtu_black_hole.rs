@@ -2,58 +2,24 @@
 
 use std::time::Duration;
 
-use super::Scenario;
 use crate::impairment::{Matcher, Rule};
 use crate::side::Side;
-use crate::stage::{PATIENCE, Played, Stage};
-use crate::text::{Step, Text};
+use crate::stage::PATIENCE;
 use tcpecho_os::tcp_state::TcpState;
 
-pub(super) static SCENARIO: Scenario = Scenario {
-    text: Text {
-        name: "mtu-black-hole",
-        title: "large packets disappear on the path",
-        source: "UNP 2.11, RFC 2923, RFC 4821",
-        question: "Why does a connection open, carry short messages, and hang on long ones?",
-        book: "A router that cannot forward a packet and must not fragment it tells the sender \
-               with an ICMP message, and TCP then sends smaller segments. The book does not \
-               discuss a path on which this message is lost.",
-        kernel: "Without the message the same large segments are retransmitted again and again. \
-                 With tcp_mtu_probing=1 Linux suspects the path after a few timeouts \
-                 (tcp_retries1) and tries segments of tcp_base_mss, 1024 bytes.",
-        timers: &[],
-        steps: &[
-            Step {
-                does: "a router on the path drops all packets larger than 1400 bytes silently",
-                claims: &[
-                    "the client is connected",
-                    "a short message arrives",
-                ],
-            },
-            Step {
-                does: "the client sends a long message",
-                claims: &[
-                    "send succeeds: it only fills the buffer",
-                    "the lost data is retransmitted again and again, and lost again",
-                    "the server has nothing to read",
-                ],
-            },
-            Step {
-                does: "the administrator turns on tcp_mtu_probing on the client's host",
-                claims: &[
-                    "the server reads the whole message",
-                    "the lost data arrives in segments of at most 1024 bytes",
-                ],
-            },
-        ],
-    },
-    play,
-};
+scenario! { stage;
+    name: "mtu-black-hole",
+    title: "large packets disappear on the path",
+    source: "UNP 2.11, RFC 2923, RFC 4821",
+    question: "Why does a connection open, carry short messages, and hang on long ones?",
+    book: "A router that cannot forward a packet and must not fragment it tells the sender \
+           with an ICMP message, and TCP then sends smaller segments. The book does not \
+           discuss a path on which this message is lost.",
+    kernel: "Without the message the same large segments are retransmitted again and again. \
+             With tcp_mtu_probing=1 Linux suspects the path after a few timeouts \
+             (tcp_retries1) and tries segments of tcp_base_mss, 1024 bytes.";
 
-const BYTES: usize = 5000;
-
-fn play(stage: &mut Stage) -> Played {
-    stage.step("a router on the path drops all packets larger than 1400 bytes silently");
+    step "a router on the path drops all packets larger than 1400 bytes silently";
     let client_host = &stage.two().client;
     client_host.set_sysctl("net.ipv4.tcp_mtu_probing", "0")?;
     client_host.set_sysctl("net.ipv4.tcp_retries1", "1")?;
@@ -61,14 +27,14 @@ fn play(stage: &mut Stage) -> Played {
     let long = Matcher::any_tcp().longer_than(1400);
     stage.wire_rule(Rule::drop(long.clone()));
     let (client, server) = stage.connected()?;
-    stage.claim_state("the client is connected", Side::Client, TcpState::Established);
+    claim_state("the client is connected", Side::Client, TcpState::Established);
     client.must("send hello")?;
     let read = server.call("recv 100")?;
-    stage.claim_is("a short message arrives", &read, "ok 5 hello");
+    claim_is("a short message arrives", &read, "ok 5 hello");
 
-    stage.step("the client sends a long message");
+    step "the client sends a long message";
     let sent = client.call(&format!("send {BYTES} bytes"))?;
-    stage.claim_is("send succeeds: it only fills the buffer", &sent, "ok 5000");
+    claim_is("send succeeds: it only fills the buffer", &sent, "ok 5000");
     let lost = stage.two().wire.wait_for(&long, 0, PATIENCE)?;
     let seq = lost.packet.tcp().map(|tcp| tcp.seq);
     let first = Matcher::data().from_client().matching("with the lost number", move |_, packet| {
@@ -78,21 +44,22 @@ fn play(stage: &mut Stage) -> Played {
     for _ in 0..3 {
         stage.two().wire.wait_for(&first, mark, PATIENCE)?;
         mark = stage.two().timeline.mark();
-    }
+    };
     let arrived = stage.packets().iter().any(|seen| {
         seen.verdict.has_arrived() && first.matches(seen.from, &seen.packet)
     });
-    stage.claim("the lost data is retransmitted again and again, and lost again", !arrived);
+    claim("the lost data is retransmitted again and again, and lost again", !arrived);
     server.must("nonblocking on")?;
-    stage.claim_is("the server has nothing to read", &server.call("recv 100")?, "EAGAIN");
+    claim_is("the server has nothing to read", &server.call("recv 100")?, "EAGAIN");
 
-    stage.step("the administrator turns on tcp_mtu_probing on the client's host");
+    step "the administrator turns on tcp_mtu_probing on the client's host";
     stage.two().client.set_sysctl("net.ipv4.tcp_mtu_probing", "1")?;
     server.must("nonblocking off")?;
     let pieces = server.receive_all(BYTES)?;
     let all = pieces.iter().sum::<usize>().to_string();
-    stage.claim_is("the server reads the whole message", &all, "5000");
+    claim_is("the server reads the whole message", &all, "5000");
     let short = first.matching("of 1024 bytes at most", |_, packet| packet.payload().len() <= 1024);
-    stage.claim_packet("the lost data arrives in segments of at most 1024 bytes", &short);
-    Ok(())
+    claim_packet("the lost data arrives in segments of at most 1024 bytes", &short);
 }
+
+const BYTES: usize = 5000;

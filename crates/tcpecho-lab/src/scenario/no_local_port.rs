@@ -1,76 +1,24 @@
 //! Every port that the kernel may choose for connect is in use (connect(2), ip(7)).
 
-use super::Scenario;
 use crate::impairment::Matcher;
 use crate::side::Side;
-use crate::stage::{PORT, Played, Stage};
-use crate::text::{Step, Text};
+use crate::stage::PORT;
 use tcpecho_os::tcp_state::TcpState;
 
-pub(super) static SCENARIO: Scenario = Scenario {
-    text: Text {
-        name: "no-local-port",
-        title: "no local port is left",
-        source: "UNP 2.9, 4.3, connect(2)",
-        question: "A client's host has very many connections to one server. What happens when no \
-                   local port is left for another?",
-        book: "connect chooses an ephemeral port, and a connection is identified by both addresses \
-               and both ports (2.9, 2.10). TIME_WAIT keeps the pair of ports for 2 MSL (2.7). The \
-               book does not say what happens when no port is left.",
-        kernel: "connect fails with EADDRNOTAVAIL and sends nothing. Only this destination is \
-                 exhausted: the same local port can be used for another port of the server. A \
-                 connection in TIME_WAIT still occupies its port.",
-        timers: &[],
-        steps: &[
-            Step {
-                does: "the client's kernel may choose among only four ports",
-                claims: &[],
-            },
-            Step {
-                does: "the client opens four connections",
-                claims: &[
-                    "they use the four ports",
-                ],
-            },
-            Step {
-                does: "the client opens a fifth",
-                claims: &[
-                    "connect fails with EADDRNOTAVAIL",
-                    "no SYN is sent",
-                ],
-            },
-            Step {
-                does: "the client connects to another port of the same server",
-                claims: &[
-                    "connect succeeds",
-                    "it uses one of the four ports a second time",
-                ],
-            },
-            Step {
-                does: "the client closes one of the four, and then the server does",
-                claims: &[
-                    "the server reads end of file",
-                    "the client's end is in TIME_WAIT",
-                    "TIME_WAIT occupies the port: connect fails with EADDRNOTAVAIL again",
-                ],
-            },
-            Step {
-                does: "the server closes another connection first",
-                claims: &[
-                    "the client reads end of file",
-                    "TIME_WAIT is the server's",
-                ],
-            },
-        ],
-    },
-    play,
-};
+scenario! { stage;
+    name: "no-local-port",
+    title: "no local port is left",
+    source: "UNP 2.9, 4.3, connect(2)",
+    question: "A client's host has very many connections to one server. What happens when no \
+               local port is left for another?",
+    book: "connect chooses an ephemeral port, and a connection is identified by both addresses \
+           and both ports (2.9, 2.10). TIME_WAIT keeps the pair of ports for 2 MSL (2.7). The \
+           book does not say what happens when no port is left.",
+    kernel: "connect fails with EADDRNOTAVAIL and sends nothing. Only this destination is \
+             exhausted: the same local port can be used for another port of the server. A \
+             connection in TIME_WAIT still occupies its port.";
 
-/// Another port of the server.
-const OTHER: u16 = PORT + 1;
-
-fn play(stage: &mut Stage) -> Played {
-    stage.step("the client's kernel may choose among only four ports");
+    step "the client's kernel may choose among only four ports";
     stage.two().client.set_sysctl("net.ipv4.ip_local_port_range", "50000 50003")?;
     stage.two().client.set_sysctl("net.ipv4.tcp_tw_reuse", "0")?;
     let server = stage.listening(10)?;
@@ -79,7 +27,7 @@ fn play(stage: &mut Stage) -> Played {
     elsewhere.must(&format!("bind {} {OTHER}", stage.family().any()))?;
     elsewhere.must("listen 10")?;
 
-    stage.step("the client opens four connections");
+    step "the client opens four connections";
     let client = stage.agent(Side::Client)?;
     let new_socket = format!("socket {}", stage.number());
     let mut peers = Vec::new();
@@ -87,38 +35,43 @@ fn play(stage: &mut Stage) -> Played {
         client.must(&new_socket)?;
         client.must(&stage.connect_line())?;
         peers.push(server.must("0: accept")?);
-    }
+    };
     let ports = |peer: &String| (50000..=50003).find(|port| peer.ends_with(&format!(":{port}")));
     let mut used: Vec<u16> = peers.iter().filter_map(ports).collect();
     used.sort_unstable();
-    stage.claim("they use the four ports", used == [50000, 50001, 50002, 50003]);
+    claim("they use the four ports", used == [50000, 50001, 50002, 50003]);
 
-    stage.step("the client opens a fifth");
+    step "the client opens a fifth";
     let syns = stage.count(&Matcher::syn());
     client.must(&new_socket)?;
     let fifth = client.call(&stage.connect_line())?;
-    stage.claim_is("connect fails with EADDRNOTAVAIL", &fifth, "EADDRNOTAVAIL");
-    stage.claim("no SYN is sent", syns == 4 && stage.count(&Matcher::syn()) == 4);
+    claim_is("connect fails with EADDRNOTAVAIL", &fifth, "EADDRNOTAVAIL");
+    claim("no SYN is sent", syns == 4 && stage.count(&Matcher::syn()) == 4);
 
-    stage.step("the client connects to another port of the same server");
+    step "the client connects to another port of the same server";
     let line = format!("connect {} {OTHER}", Side::Server.address(stage.family()));
-    stage.claim_is("connect succeeds", &client.call(&line)?, "ok");
+    claim_is("connect succeeds", &client.call(&line)?, "ok");
     let peer = elsewhere.must("accept")?;
-    stage.claim("it uses one of the four ports a second time", ports(&peer).is_some());
+    claim("it uses one of the four ports a second time", ports(&peer).is_some());
 
-    stage.step("the client closes one of the four, and then the server does");
+    step "the client closes one of the four, and then the server does";
     client.must("0: close")?;
-    stage.claim_is("the server reads end of file", &server.call("1: recv 1")?, "ok 0");
+    claim_is("the server reads end of file", &server.call("1: recv 1")?, "ok 0");
     server.must("1: close")?;
-    stage.claim_state("the client's end is in TIME_WAIT", Side::Client, TcpState::TimeWait);
+    claim_state("the client's end is in TIME_WAIT", Side::Client, TcpState::TimeWait);
     client.must(&new_socket)?;
     let occupied = client.call(&stage.connect_line())?;
-    stage.claim_is("TIME_WAIT occupies the port: connect fails with EADDRNOTAVAIL again", &occupied, "EADDRNOTAVAIL");
+    claim_is(
+        "TIME_WAIT occupies the port: connect fails with EADDRNOTAVAIL again",
+        &occupied, "EADDRNOTAVAIL",
+    );
 
-    stage.step("the server closes another connection first");
+    step "the server closes another connection first";
     server.must("2: close")?;
-    stage.claim_is("the client reads end of file", &client.call("1: recv 1")?, "ok 0");
+    claim_is("the client reads end of file", &client.call("1: recv 1")?, "ok 0");
     client.must("1: close")?;
-    stage.claim_state("TIME_WAIT is the server's", Side::Server, TcpState::TimeWait);
-    Ok(())
+    claim_state("TIME_WAIT is the server's", Side::Server, TcpState::TimeWait);
 }
+
+/// Another port of the server.
+const OTHER: u16 = PORT + 1;

@@ -1,100 +1,56 @@
 //! The three-way handshake, and when each side knows that it is complete (UNP 5.6, RFC 9293 3.5).
 
-use super::Scenario;
 use crate::impairment::Matcher;
 use crate::side::Side;
-use crate::stage::{PATIENCE, PORT, Played, Stage};
-use crate::text::{Step, Text};
+use crate::stage::{PATIENCE, PORT};
 use tcpecho_os::tcp_state::TcpState;
 
-pub(super) static SCENARIO: Scenario = Scenario {
-    text: Text {
-        name: "normal-startup",
-        title: "a connection is established",
-        source: "UNP 5.6, RFC 9293 3.5",
-        question: "Which packets open a connection, and when do connect and accept return?",
-        book: "The connection is complete for the client with the second of three segments, for \
-               the server only with the third: accept returns half a round trip after connect.",
-        kernel: "The same. The kernel, not accept, completes the handshake: the connection is \
-                 ESTABLISHED and waits in the accept queue before the server calls accept.",
-        timers: &[],
-        steps: &[
-            Step {
-                does: "the server listens",
-                claims: &[
-                    "the server's socket is in LISTEN",
-                ],
-            },
-            Step {
-                does: "the client connects, and the wire holds the server's SYN-ACK",
-                claims: &[
-                    "a SYN is sent",
-                    "the client is in SYN_SENT",
-                    "the server is in SYN_RECV",
-                ],
-            },
-            Step {
-                does: "the SYN-ACK is released, and the wire holds the client's ACK",
-                claims: &[
-                    "connect returns, although the ACK has not reached the server",
-                    "the client is ESTABLISHED",
-                    "the server is still in SYN_RECV",
-                ],
-            },
-            Step {
-                does: "the ACK is released; the server has not called accept",
-                claims: &[
-                    "the server's connection is ESTABLISHED",
-                    "one connection waits in the accept queue",
-                ],
-            },
-            Step {
-                does: "the server calls accept",
-                claims: &[
-                    "accept returns at once",
-                    "three packets opened the connection",
-                ],
-            },
-        ],
-    },
-    play,
-};
+scenario! { stage;
+    name: "normal-startup",
+    title: "a connection is established",
+    source: "UNP 5.6, RFC 9293 3.5",
+    question: "Which packets open a connection, and when do connect and accept return?",
+    book: "The connection is complete for the client with the second of three segments, for \
+           the server only with the third: accept returns half a round trip after connect.",
+    kernel: "The same. The kernel, not accept, completes the handshake: the connection is \
+             ESTABLISHED and waits in the accept queue before the server calls accept.";
 
-fn play(stage: &mut Stage) -> Played {
-    stage.step("the server listens");
+    step "the server listens";
     let server = stage.listening(10)?;
-    stage.claim_state("the server's socket is in LISTEN", Side::Server, TcpState::Listen);
+    claim_state("the server's socket is in LISTEN", Side::Server, TcpState::Listen);
 
-    stage.step("the client connects, and the wire holds the server's SYN-ACK");
+    step "the client connects, and the wire holds the server's SYN-ACK";
     let syn_ack = stage.hold(Matcher::syn_ack());
     let client = stage.client()?;
     client.begin(&stage.connect_line())?;
-    stage.claim_packet("a SYN is sent", &Matcher::syn().from_client());
+    claim_packet("a SYN is sent", &Matcher::syn().from_client());
     stage.two().wire.wait_for(&Matcher::syn_ack(), 0, PATIENCE)?;
-    stage.claim_state("the client is in SYN_SENT", Side::Client, TcpState::SynSent);
-    stage.claim_state("the server is in SYN_RECV", Side::Server, TcpState::SynRecv);
+    claim_state("the client is in SYN_SENT", Side::Client, TcpState::SynSent);
+    claim_state("the server is in SYN_RECV", Side::Server, TcpState::SynRecv);
 
-    stage.step("the SYN-ACK is released, and the wire holds the client's ACK");
+    step "the SYN-ACK is released, and the wire holds the client's ACK";
     let ack = stage.hold(Matcher::ack().from_client());
     stage.release(&syn_ack)?;
-    stage.claim_is("connect returns, although the ACK has not reached the server", &client.outcome()?, "ok");
-    stage.claim_state("the client is ESTABLISHED", Side::Client, TcpState::Established);
-    stage.claim_state("the server is still in SYN_RECV", Side::Server, TcpState::SynRecv);
+    claim_is(
+        "connect returns, although the ACK has not reached the server",
+        &client.outcome()?, "ok",
+    );
+    claim_state("the client is ESTABLISHED", Side::Client, TcpState::Established);
+    claim_state("the server is still in SYN_RECV", Side::Server, TcpState::SynRecv);
 
-    stage.step("the ACK is released; the server has not called accept");
+    step "the ACK is released; the server has not called accept";
     stage.release(&ack)?;
-    stage.claim_state("the server's connection is ESTABLISHED", Side::Server, TcpState::Established);
+    claim_state("the server's connection is ESTABLISHED", Side::Server, TcpState::Established);
     let queue = stage.two().server.sockets(stage.family());
     let waiting = queue.iter().any(|socket| {
         socket.state == TcpState::Listen && socket.local.port() == PORT && socket.rqueue == 1
     });
-    stage.claim("one connection waits in the accept queue", waiting);
+    claim("one connection waits in the accept queue", waiting);
 
-    stage.step("the server calls accept");
-    stage.claim("accept returns at once", server.must("accept").is_ok());
+    step "the server calls accept";
+    claim("accept returns at once", server.must("accept").is_ok());
     // A packet that is sent twice was answered late by a busy machine.
     let packets = stage.packets();
     let different: std::collections::BTreeSet<_> = packets.iter().map(|seen| &seen.line).collect();
-    stage.claim("three packets opened the connection", different.len() == 3);
-    Ok(())
+    claim("three packets opened the connection", different.len() == 3);
 }

@@ -1,126 +1,73 @@
 //! Four segments end a connection, and the end that sends the first FIN keeps TIME_WAIT (UNP 5.7, RFC 9293 3.6).
 
-use super::Scenario;
 use crate::impairment::Matcher;
 use crate::side::Side;
-use crate::stage::{PORT, Played, Stage};
-use crate::text::{Step, Text};
+use crate::stage::{PORT, Stage};
 use tcpecho_os::tcp_state::TcpState;
 
-pub(super) static SCENARIO: Scenario = Scenario {
-    text: Text {
-        name: "normal-termination",
-        title: "a connection ends, and one side keeps TIME_WAIT",
-        source: "UNP 5.7, 2.6 and 2.7, RFC 9293 3.6",
-        question: "Which states does a connection pass through when it ends, and on which host \
-                   does TIME_WAIT stay?",
-        book: "The end that closes first goes through FIN_WAIT_1 and FIN_WAIT_2 to TIME_WAIT and \
-               stays there for twice the maximum segment lifetime (2.7). The other end goes \
-               through CLOSE_WAIT and LAST_ACK to CLOSED. With the client of chapter 5, the client \
-               keeps TIME_WAIT.",
-        kernel: "The same, with TIME_WAIT for 60 s regardless of the segment lifetime. TIME_WAIT \
-                 stays on the host that closed first, so a server that closes first keeps one for \
-                 each client.",
-        timers: &[],
-        steps: &[
-            Step {
-                does: "a client and a server are connected; the client closes, and the wire holds \
-                       its FIN",
-                claims: &[
-                    "close returns at once, although no reply has arrived",
-                    "the client is in FIN_WAIT_1",
-                    "the server is still ESTABLISHED",
-                ],
-            },
-            Step {
-                does: "the FIN is released",
-                claims: &[
-                    "the FIN arrives at the server",
-                    "the server is in CLOSE_WAIT",
-                    "the server reads end of file",
-                    "the server's ACK brings the client to FIN_WAIT_2",
-                ],
-            },
-            Step {
-                does: "the server closes, and the wire holds its FIN",
-                claims: &[
-                    "the server is in LAST_ACK",
-                    "the client is still in FIN_WAIT_2",
-                ],
-            },
-            Step {
-                does: "the server's FIN is released, and the wire holds the client's last ACK",
-                claims: &[
-                    "the client is in TIME_WAIT",
-                    "the server is still in LAST_ACK",
-                ],
-            },
-            Step {
-                does: "the last ACK is released",
-                claims: &[
-                    "the server's kernel has removed the connection",
-                    "the client's host, which closed first, keeps it in TIME_WAIT",
-                    "no RST was sent",
-                ],
-            },
-            Step {
-                does: "a second client connects, and this time the server closes first",
-                claims: &[
-                    "the client reads end of file",
-                    "now the server's host keeps TIME_WAIT",
-                    "the client's kernel has removed the connection",
-                ],
-            },
-        ],
-    },
-    play,
-};
+scenario! { stage;
+    name: "normal-termination",
+    title: "a connection ends, and one side keeps TIME_WAIT",
+    source: "UNP 5.7, 2.6 and 2.7, RFC 9293 3.6",
+    question: "Which states does a connection pass through when it ends, and on which host \
+               does TIME_WAIT stay?",
+    book: "The end that closes first goes through FIN_WAIT_1 and FIN_WAIT_2 to TIME_WAIT and \
+           stays there for twice the maximum segment lifetime (2.7). The other end goes \
+           through CLOSE_WAIT and LAST_ACK to CLOSED. With the client of chapter 5, the client \
+           keeps TIME_WAIT.",
+    kernel: "The same, with TIME_WAIT for 60 s regardless of the segment lifetime. TIME_WAIT \
+             stays on the host that closed first, so a server that closes first keeps one for \
+             each client.";
 
-fn play(stage: &mut Stage) -> Played {
-    stage.step("a client and a server are connected; the client closes, and the wire holds its FIN");
+    step "a client and a server are connected; the client closes, and the wire holds its FIN";
     let (client, server) = stage.connected()?;
     let fin = stage.hold(Matcher::fin().from_client());
-    stage.claim("close returns at once, although no reply has arrived", client.must("close").is_ok());
-    stage.claim_state("the client is in FIN_WAIT_1", Side::Client, TcpState::FinWait1);
-    stage.claim_state("the server is still ESTABLISHED", Side::Server, TcpState::Established);
+    claim("close returns at once, although no reply has arrived", client.must("close").is_ok());
+    claim_state("the client is in FIN_WAIT_1", Side::Client, TcpState::FinWait1);
+    claim_state("the server is still ESTABLISHED", Side::Server, TcpState::Established);
 
-    stage.step("the FIN is released");
+    step "the FIN is released";
     stage.release(&fin)?;
-    stage.claim_packet("the FIN arrives at the server", &Matcher::fin().from_client());
-    stage.claim_state("the server is in CLOSE_WAIT", Side::Server, TcpState::CloseWait);
-    stage.claim_is("the server reads end of file", &server.call("recv 100")?, "ok 0");
-    stage.claim_state("the server's ACK brings the client to FIN_WAIT_2", Side::Client, TcpState::FinWait2);
+    claim_packet("the FIN arrives at the server", &Matcher::fin().from_client());
+    claim_state("the server is in CLOSE_WAIT", Side::Server, TcpState::CloseWait);
+    claim_is("the server reads end of file", &server.call("recv 100")?, "ok 0");
+    claim_state(
+        "the server's ACK brings the client to FIN_WAIT_2",
+        Side::Client, TcpState::FinWait2,
+    );
 
-    stage.step("the server closes, and the wire holds its FIN");
+    step "the server closes, and the wire holds its FIN";
     let fin = stage.hold(Matcher::fin().from_server());
     server.must("close")?;
-    stage.claim_state("the server is in LAST_ACK", Side::Server, TcpState::LastAck);
-    stage.claim_state("the client is still in FIN_WAIT_2", Side::Client, TcpState::FinWait2);
+    claim_state("the server is in LAST_ACK", Side::Server, TcpState::LastAck);
+    claim_state("the client is still in FIN_WAIT_2", Side::Client, TcpState::FinWait2);
 
-    stage.step("the server's FIN is released, and the wire holds the client's last ACK");
+    step "the server's FIN is released, and the wire holds the client's last ACK";
     let ack = stage.hold(Matcher::ack().from_client());
     stage.release(&fin)?;
-    stage.claim_state("the client is in TIME_WAIT", Side::Client, TcpState::TimeWait);
-    stage.claim_state("the server is still in LAST_ACK", Side::Server, TcpState::LastAck);
+    claim_state("the client is in TIME_WAIT", Side::Client, TcpState::TimeWait);
+    claim_state("the server is still in LAST_ACK", Side::Server, TcpState::LastAck);
 
-    stage.step("the last ACK is released");
+    step "the last ACK is released";
     stage.release_one(&ack)?;
-    stage.claim_none_left("the server's kernel has removed the connection", Side::Server, PORT);
-    stage.claim("the client's host, which closed first, keeps it in TIME_WAIT", only_time_wait(stage, Side::Client));
-    stage.claim("no RST was sent", stage.count(&Matcher::rst()) == 0);
+    claim_none_left("the server's kernel has removed the connection", Side::Server, PORT);
+    claim(
+        "the client's host, which closed first, keeps it in TIME_WAIT",
+        only_time_wait(stage, Side::Client),
+    );
+    claim("no RST was sent", stage.count(&Matcher::rst()) == 0);
     stage.discard(&ack)?;
 
-    stage.step("a second client connects, and this time the server closes first");
+    step "a second client connects, and this time the server closes first";
     let client = stage.client()?;
     client.must(&stage.connect_line())?;
     let port = client.port()?;
     server.must("0: accept")?;
     server.must("close")?;
-    stage.claim_is("the client reads end of file", &client.call("recv 100")?, "ok 0");
+    claim_is("the client reads end of file", &client.call("recv 100")?, "ok 0");
     client.must("close")?;
-    stage.claim_state("now the server's host keeps TIME_WAIT", Side::Server, TcpState::TimeWait);
-    stage.claim_none_left("the client's kernel has removed the connection", Side::Client, port);
-    Ok(())
+    claim_state("now the server's host keeps TIME_WAIT", Side::Server, TcpState::TimeWait);
+    claim_none_left("the client's kernel has removed the connection", Side::Client, port);
 }
 
 fn only_time_wait(stage: &Stage, side: Side) -> bool {

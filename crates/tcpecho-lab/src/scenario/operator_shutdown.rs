@@ -1,101 +1,58 @@
 //! An administrator shuts down the server's host: SIGTERM, then SIGKILL (UNP 5.16).
 
-use super::Scenario;
 use crate::impairment::Matcher;
 use crate::side::Side;
-use crate::stage::{Agent, Broken, PATIENCE, Played, Stage};
-use crate::text::{Step, Text};
+use crate::stage::{Agent, Broken, PATIENCE};
 use rustix::process::Signal;
 use tcpecho_os::process::Exit;
 use tcpecho_os::tcp_state::TcpState;
 
-pub(super) static SCENARIO: Scenario = Scenario {
-    text: Text {
-        name: "operator-shutdown",
-        title: "the server's host is shut down",
-        source: "UNP 5.16",
-        question: "What does a client see when the server's host is shut down in an orderly way?",
-        book: "init sends SIGTERM to all processes, waits for some seconds, and sends SIGKILL to \
-               those that still run. A server's sockets are closed when it exits, so the client \
-               sees what it sees when the server's process is killed (5.12).",
-        kernel: "The same. The client cannot tell the two signals apart: the kernel closes the \
-                 sockets and sends FIN. New clients are refused as soon as the listening socket is \
-                 closed, and the server's host keeps TIME_WAIT.",
-        timers: &[],
-        steps: &[
-            Step {
-                does: "a server with the default action for SIGTERM gets SIGTERM",
-                claims: &[
-                    "the signal terminates it",
-                    "the server's kernel sends FIN",
-                    "the client reads end of file",
-                    "a new client is refused",
-                ],
-            },
-            Step {
-                does: "the client closes",
-                claims: &[
-                    "the client's kernel has removed the connection",
-                    "TIME_WAIT stays on the server's host",
-                ],
-            },
-            Step {
-                does: "another server ignores SIGTERM and gets SIGTERM",
-                claims: &[
-                    "it continues to echo",
-                    "new clients can connect",
-                    "no FIN is sent",
-                ],
-            },
-            Step {
-                does: "the server gets SIGKILL",
-                claims: &[
-                    "the signal terminates the server",
-                    "the server's kernel sends FIN again",
-                    "the client reads end of file again",
-                ],
-            },
-        ],
-    },
-    play,
-};
+scenario! { stage;
+    name: "operator-shutdown",
+    title: "the server's host is shut down",
+    source: "UNP 5.16",
+    question: "What does a client see when the server's host is shut down in an orderly way?",
+    book: "init sends SIGTERM to all processes, waits for some seconds, and sends SIGKILL to \
+           those that still run. A server's sockets are closed when it exits, so the client \
+           sees what it sees when the server's process is killed (5.12).",
+    kernel: "The same. The client cannot tell the two signals apart: the kernel closes the \
+             sockets and sends FIN. New clients are refused as soon as the listening socket is \
+             closed, and the server's host keeps TIME_WAIT.";
 
-fn play(stage: &mut Stage) -> Played {
-    stage.step("a server with the default action for SIGTERM gets SIGTERM");
+    step "a server with the default action for SIGTERM gets SIGTERM";
     let (client, server) = stage.connected()?;
     server.program().signal(Signal::TERM)?;
     let (_, exit) = server.program().wait(PATIENCE)?;
-    stage.claim("the signal terminates it", exit == Exit::Killed(15));
-    stage.claim_packet("the server's kernel sends FIN", &Matcher::fin().from_server());
-    stage.claim_is("the client reads end of file", &client.call("recv 100")?, "ok 0");
+    claim("the signal terminates it", exit == Exit::Killed(15));
+    claim_packet("the server's kernel sends FIN", &Matcher::fin().from_server());
+    claim_is("the client reads end of file", &client.call("recv 100")?, "ok 0");
     let late = stage.client()?;
     let refused = late.call(&stage.connect_line())?;
-    stage.claim_is("a new client is refused", &refused, "ECONNREFUSED");
+    claim_is("a new client is refused", &refused, "ECONNREFUSED");
 
-    stage.step("the client closes");
+    step "the client closes";
     let port = client.port()?;
     client.must("close")?;
-    stage.claim_none_left("the client's kernel has removed the connection", Side::Client, port);
-    stage.claim_state("TIME_WAIT stays on the server's host", Side::Server, TcpState::TimeWait);
+    claim_none_left("the client's kernel has removed the connection", Side::Client, port);
+    claim_state("TIME_WAIT stays on the server's host", Side::Server, TcpState::TimeWait);
 
-    stage.step("another server ignores SIGTERM and gets SIGTERM");
+    step "another server ignores SIGTERM and gets SIGTERM";
     let (client, server) = stage.connected()?;
     let port = client.port()?;
     server.must("handler SIGTERM ignore")?;
     server.program().signal(Signal::TERM)?;
-    stage.claim("it continues to echo", echoes(&client, &server)?);
+    claim("it continues to echo", echoes(&client, &server)?);
     let second = stage.client()?;
-    stage.claim_is("new clients can connect", &second.call(&stage.connect_line())?, "ok");
+    claim_is("new clients can connect", &second.call(&stage.connect_line())?, "ok");
     let fin = Matcher::fin().from_server().port(port);
-    stage.claim("no FIN is sent", stage.count(&fin) == 0);
+    claim("no FIN is sent", stage.count(&fin) == 0);
 
-    stage.step("the server gets SIGKILL");
+    step "the server gets SIGKILL";
     server.program().signal(Signal::KILL)?;
     let (_, exit) = server.program().wait(PATIENCE)?;
-    stage.claim("the signal terminates the server", exit == Exit::Killed(9));
-    stage.claim_packet("the server's kernel sends FIN again", &fin);
-    stage.claim_is("the client reads end of file again", &client.call("recv 100")?, "ok 0");
-    Ok(())
+    claim("the signal terminates the server", exit == Exit::Killed(9));
+    claim_packet("the server's kernel sends FIN again", &fin);
+    claim_is("the client reads end of file again", &client.call("recv 100")?, "ok 0");
 }
 
 fn echoes(client: &Agent, server: &Agent) -> Result<bool, Broken> {

@@ -2,71 +2,41 @@
 
 use std::time::Duration;
 
-use super::Scenario;
 use crate::impairment::{Action, Matcher, Rule};
-use crate::stage::{Played, Stage};
-use crate::text::{Step, Text};
 use crate::timeline::Verdict;
 
-pub(super) static SCENARIO: Scenario = Scenario {
-    text: Text {
-        name: "segment-corrupted",
-        title: "a bit flips on the path",
-        source: "UNP 2.4, RFC 9293 3.1, RFC 1071",
-        question: "Can wrong data arrive over TCP?",
-        book: "Every segment has a checksum. A segment whose checksum is wrong is dropped \
-               silently, and the sender's timer retransmits it.",
-        kernel: "The same; the kernel counts it (Tcp InCsumErrors). But the checksum is a 16-bit \
-                 sum that any router or NAT may compute again: data damaged inside such a device \
-                 arrives with a right checksum.",
-        timers: &[],
-        steps: &[
-            Step {
-                does: "a bit of a segment flips on the wire; the minimum RTO is 200 ms",
-                claims: &[
-                    "the server reads the right data",
-                    "the data was damaged when it first arrived",
-                    "the segment was retransmitted",
-                    "the server's kernel counts a wrong checksum",
-                    "no RST was sent",
-                ],
-            },
-            Step {
-                does: "a bit flips inside a router, which then computes the checksum of the \
-                       damaged segment",
-                claims: &[
-                    "the server reads wrong data without an error",
-                    "no further checksum error is counted",
-                ],
-            },
-        ],
-    },
-    play,
-};
+scenario! { stage;
+    name: "segment-corrupted",
+    title: "a bit flips on the path",
+    source: "UNP 2.4, RFC 9293 3.1, RFC 1071",
+    question: "Can wrong data arrive over TCP?",
+    book: "Every segment has a checksum. A segment whose checksum is wrong is dropped \
+           silently, and the sender's timer retransmits it.",
+    kernel: "The same; the kernel counts it (Tcp InCsumErrors). But the checksum is a 16-bit \
+             sum that any router or NAT may compute again: data damaged inside such a device \
+             arrives with a right checksum.";
 
-fn play(stage: &mut Stage) -> Played {
-    stage.step("a bit of a segment flips on the wire; the minimum RTO is 200 ms");
+    step "a bit of a segment flips on the wire; the minimum RTO is 200 ms";
     stage.two().client.set_rto_min(Duration::from_millis(200))?;
     let (client, server) = stage.connected()?;
     let message = Matcher::data().from_client().containing("hello");
     stage.wire_rule(Rule::new(message.clone(), Action::Corrupt).once());
     client.must("send hello")?;
     let read = server.call("recv 100")?;
-    stage.claim_is("the server reads the right data", &read, "ok 5 hello");
+    claim_is("the server reads the right data", &read, "ok 5 hello");
     let corrupted = stage.any_verdict(Verdict::Corrupted);
-    stage.claim("the data was damaged when it first arrived", corrupted);
-    stage.claim("the segment was retransmitted", stage.count(&message) >= 2);
+    claim("the data was damaged when it first arrived", corrupted);
+    claim("the segment was retransmitted", stage.count(&message) >= 2);
     let errors = stage.two().server.counter("Tcp.InCsumErrors")?;
-    stage.claim_is("the server's kernel counts a wrong checksum", &errors.to_string(), "1");
-    stage.claim("no RST was sent", stage.count(&Matcher::rst()) == 0);
+    claim_is("the server's kernel counts a wrong checksum", &errors.to_string(), "1");
+    claim("no RST was sent", stage.count(&Matcher::rst()) == 0);
 
-    stage.step("a bit flips inside a router, which then computes the checksum of the damaged segment");
+    step "a bit flips inside a router, which then computes the checksum of the damaged segment";
     let message = Matcher::data().from_client().containing("money");
     stage.wire_rule(Rule::new(message, Action::CorruptUnnoticed).once());
     client.must("send money: 9")?;
     let read = server.call("recv 100")?;
-    stage.claim_is("the server reads wrong data without an error", &read, "ok 8 money: 8");
+    claim_is("the server reads wrong data without an error", &read, "ok 8 money: 8");
     let errors = stage.two().server.counter("Tcp.InCsumErrors")?;
-    stage.claim_is("no further checksum error is counted", &errors.to_string(), "1");
-    Ok(())
+    claim_is("no further checksum error is counted", &errors.to_string(), "1");
 }

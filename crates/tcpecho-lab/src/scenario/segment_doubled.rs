@@ -1,44 +1,18 @@
 //! A segment that arrives twice is delivered once (RFC 9293 3.4, RFC 2883).
 
-use super::Scenario;
 use crate::impairment::{Action, Matcher, Rule};
-use crate::stage::{Played, Stage};
-use crate::text::{Step, Text};
 use crate::timeline::Verdict;
 
-pub(super) static SCENARIO: Scenario = Scenario {
-    text: Text {
-        name: "segment-doubled",
-        title: "a segment arrives twice",
-        source: "UNP 2.4, RFC 2883",
-        question: "Does a program read data twice when the network delivers it twice?",
-        book: "TCP numbers every byte, and the receiver discards data that it already has.",
-        kernel: "The same, and the receiver reports it to the sender: an acknowledgment with a \
-                 SACK block below its acknowledgment number (D-SACK).",
-        timers: &[],
-        steps: &[
-            Step {
-                does: "the client sends a segment, and the wire delivers it twice",
-                claims: &[
-                    "the server's kernel reports the duplicate with a D-SACK",
-                    "the segment was sent once and arrived twice",
-                    "the server's kernel counts the D-SACK",
-                ],
-            },
-            Step {
-                does: "the client sends another segment, and the server reads",
-                claims: &[
-                    "the server reads the first segment",
-                    "the next bytes are those of the other segment",
-                ],
-            },
-        ],
-    },
-    play,
-};
+scenario! { stage;
+    name: "segment-doubled",
+    title: "a segment arrives twice",
+    source: "UNP 2.4, RFC 2883",
+    question: "Does a program read data twice when the network delivers it twice?",
+    book: "TCP numbers every byte, and the receiver discards data that it already has.",
+    kernel: "The same, and the receiver reports it to the sender: an acknowledgment with a \
+             SACK block below its acknowledgment number (D-SACK).";
 
-fn play(stage: &mut Stage) -> Played {
-    stage.step("the client sends a segment, and the wire delivers it twice");
+    step "the client sends a segment, and the wire delivers it twice";
     let (client, server) = stage.connected()?;
     stage.wire_rule(Rule::new(Matcher::data().from_client(), Action::Duplicate).once());
     client.must("send once")?;
@@ -47,14 +21,16 @@ fn play(stage: &mut Stage) -> Played {
             tcp.sack.first().is_some_and(|(_, right)| tcp.ack.wrapping_sub(*right) < 1 << 31)
         })
     });
-    stage.claim_packet("the server's kernel reports the duplicate with a D-SACK", &below);
-    stage.claim("the segment was sent once and arrived twice", stage.any_verdict(Verdict::Duplicated));
+    claim_packet("the server's kernel reports the duplicate with a D-SACK", &below);
+    claim("the segment was sent once and arrived twice", stage.any_verdict(Verdict::Duplicated));
     let told = stage.two().server.counter("TcpExt.TCPDSACKOldSent")?;
-    stage.claim("the server's kernel counts the D-SACK", told >= 1);
+    claim("the server's kernel counts the D-SACK", told >= 1);
 
-    stage.step("the client sends another segment, and the server reads");
-    stage.claim_is("the server reads the first segment", &server.call("recv 100")?, "ok 4 once");
+    step "the client sends another segment, and the server reads";
+    claim_is("the server reads the first segment", &server.call("recv 100")?, "ok 4 once");
     client.must("send another")?;
-    stage.claim_is("the next bytes are those of the other segment", &server.call("recv 100")?, "ok 7 another");
-    Ok(())
+    claim_is(
+        "the next bytes are those of the other segment",
+        &server.call("recv 100")?, "ok 7 another",
+    );
 }

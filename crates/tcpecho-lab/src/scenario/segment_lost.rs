@@ -2,56 +2,24 @@
 
 use std::time::Duration;
 
-use super::Scenario;
 use crate::impairment::{Matcher, Rule};
-use crate::stage::{PATIENCE, Played, Stage};
-use crate::text::{Step, Text};
+use crate::stage::{PATIENCE, Stage};
 use crate::timeline::What;
 use tcpecho_os::tcp_state::TcpState;
 
-pub(super) static SCENARIO: Scenario = Scenario {
-    text: Text {
-        name: "segment-lost",
-        title: "a segment is lost",
-        source: "UNP 2.4, RFC 6298, RFC 6675",
-        question: "What does a program notice of a lost segment, and when is it retransmitted?",
-        book: "TCP waits for the acknowledgment and retransmits the segment when none arrives \
-               within a time estimated from the RTT. The program notices only the delay.",
-        kernel: "A single segment is retransmitted when the timer expires, after at least 200 ms \
-                 (the minimum RTO, rto_min of the route; the tail loss probe is off here). When \
-                 later segments arrive, the receiver reports them with SACK and the lost one is \
-                 retransmitted at once, without a timer.",
-        timers: &[],
-        steps: &[
-            Step {
-                does: "the wire drops the only segment in flight; the minimum RTO is 200 ms",
-                claims: &[
-                    "send succeeds: it only fills the buffer",
-                    "the server reads the data all the same",
-                    "the segment was retransmitted",
-                    "the retransmission came 200 ms after the call, or later",
-                    "the client's kernel counts a timeout",
-                ],
-            },
-            Step {
-                does: "the wire drops the first of five segments; the minimum RTO is 30 s",
-                claims: &[
-                    "the server's kernel reports the later segments with SACK",
-                    "the lost segment is retransmitted",
-                    "the server reads all five in order",
-                    "the client's kernel counts a fast retransmission",
-                    "the client's kernel counts no further timeout",
-                ],
-            },
-        ],
-    },
-    play,
-};
+scenario! { stage;
+    name: "segment-lost",
+    title: "a segment is lost",
+    source: "UNP 2.4, RFC 6298, RFC 6675",
+    question: "What does a program notice of a lost segment, and when is it retransmitted?",
+    book: "TCP waits for the acknowledgment and retransmits the segment when none arrives \
+           within a time estimated from the RTT. The program notices only the delay.",
+    kernel: "A single segment is retransmitted when the timer expires, after at least 200 ms \
+             (the minimum RTO, rto_min of the route; the tail loss probe is off here). When \
+             later segments arrive, the receiver reports them with SACK and the lost one is \
+             retransmitted at once, without a timer.";
 
-const SMALLEST: Duration = Duration::from_millis(200);
-
-fn play(stage: &mut Stage) -> Played {
-    stage.step("the wire drops the only segment in flight; the minimum RTO is 200 ms");
+    step "the wire drops the only segment in flight; the minimum RTO is 200 ms";
     stage.two().client.set_rto_min(SMALLEST)?;
     let (client, server) = stage.connected()?;
     let alone = Matcher::data().from_client().containing("single");
@@ -59,21 +27,21 @@ fn play(stage: &mut Stage) -> Played {
     // The wire may see the first transmission late, so the time counts from before the call.
     let asked = stage.two().timeline.elapsed();
     let sent = client.call("send single")?;
-    stage.claim_is("send succeeds: it only fills the buffer", &sent, "ok 6");
+    claim_is("send succeeds: it only fills the buffer", &sent, "ok 6");
     let read = server.call("recv 100")?;
-    stage.claim_is("the server reads the data all the same", &read, "ok 6 single");
+    claim_is("the server reads the data all the same", &read, "ok 6 single");
     let times = times(stage, &alone);
-    stage.claim("the segment was retransmitted", times.len() >= 2);
+    claim("the segment was retransmitted", times.len() >= 2);
     let waited = times.get(1).is_some_and(|second| second.saturating_sub(asked) >= SMALLEST);
-    stage.claim("the retransmission came 200 ms after the call, or later", waited);
+    claim("the retransmission came 200 ms after the call, or later", waited);
     // Until its acknowledgment has arrived, a busy machine may add another timeout.
     stage.two().client.wait_for_socket(stage.family(), "all acknowledged", PATIENCE, |socket| {
         socket.state == TcpState::Established && socket.wqueue == 0
     })?;
     let timeouts = stage.two().client.counter("TcpExt.TCPTimeouts")?;
-    stage.claim("the client's kernel counts a timeout", timeouts >= 1);
+    claim("the client's kernel counts a timeout", timeouts >= 1);
 
-    stage.step("the wire drops the first of five segments; the minimum RTO is 30 s");
+    step "the wire drops the first of five segments; the minimum RTO is 30 s";
     // Long enough that it expires on no busy machine.
     stage.two().client.set_rto_min(Duration::from_secs(30))?;
     let client = stage.client()?;
@@ -85,22 +53,23 @@ fn play(stage: &mut Stage) -> Played {
     stage.wire_rule(Rule::drop(lost.clone()).once());
     for word in ["one", "two", "three", "four", "five"] {
         client.must(&format!("send {word}"))?;
-    }
+    };
     let told = Matcher::ack().from_server().matching("with SACK", |_, packet| {
         packet.tcp().is_some_and(|tcp| !tcp.sack.is_empty())
     });
-    stage.claim_packet("the server's kernel reports the later segments with SACK", &told);
-    stage.claim_packet("the lost segment is retransmitted", &lost);
+    claim_packet("the server's kernel reports the later segments with SACK", &told);
+    claim_packet("the lost segment is retransmitted", &lost);
     let last = Matcher::data().from_client().containing("five");
     stage.two().wire.wait_delivered(&last, 0, PATIENCE)?;
     let read = server.call("recv 100")?;
-    stage.claim_is("the server reads all five in order", &read, "ok 19 onetwothreefourfive");
+    claim_is("the server reads all five in order", &read, "ok 19 onetwothreefourfive");
     let fast = stage.two().client.counter("TcpExt.TCPFastRetrans")?;
-    stage.claim("the client's kernel counts a fast retransmission", fast >= 1);
+    claim("the client's kernel counts a fast retransmission", fast >= 1);
     let after = stage.two().client.counter("TcpExt.TCPTimeouts")?;
-    stage.claim("the client's kernel counts no further timeout", after == before);
-    Ok(())
+    claim("the client's kernel counts no further timeout", after == before);
 }
+
+const SMALLEST: Duration = Duration::from_millis(200);
 
 /// When the wire first saw each of these packets.
 fn times(stage: &Stage, matcher: &Matcher) -> Vec<Duration> {

@@ -2,122 +2,79 @@
 
 use std::time::{Duration, Instant};
 
-use super::Scenario;
 use crate::impairment::Matcher;
 use crate::pace::Timer;
 use crate::side::Side;
-use crate::stage::{Played, Stage};
-use crate::text::{Step, Text};
 use crate::timeline::{PacketMoment, Verdict};
 use tcpecho_os::tcp_state::TcpState;
 
-pub(super) static SCENARIO: Scenario = Scenario {
-    text: Text {
-        name: "server-host-crashes",
-        title: "the server's host crashes",
-        source: "UNP 5.14, RFC 6298 5",
-        question: "The server's host loses power while a client waits for a reply. What does the \
-                   client see, and when?",
-        book: "write succeeds, and the client blocks in read. Its TCP retransmits the data, in BSD \
-               12 times in 9 minutes, and gives up: read fails with ETIMEDOUT, or with \
-               EHOSTUNREACH if a router sent an ICMP error.",
-        kernel: "The same, after about 15 minutes. net.ipv4.tcp_retries2 is not a number of \
-                 packets but a time, computed as if the first RTO were 200 ms; it is 1 here \
-                 instead of 15, and the first RTO is 20 ms. No RST is sent at the end. After the \
-                 error, read returns 0 and write fails with EPIPE.",
-        timers: &[Timer::Retransmission],
-        steps: &[
-            Step {
-                does: "a client and a server exchange data; the retransmission timeout of the \
-                       client's kernel is short",
-                claims: &[
-                    "the server reads what the client sent",
-                    "the client reads the echo",
-                ],
-            },
-            Step {
-                does: "the server's host loses power",
-                claims: &[
-                    "the client is still ESTABLISHED",
-                ],
-            },
-            Step {
-                does: "the client sends and waits for a reply",
-                claims: &[
-                    "send succeeds: the kernel has taken the bytes",
-                    "recv fails with ETIMEDOUT",
-                    "it fails no earlier than tcp_retries2 says",
-                ],
-            },
-            Step {
-                does: "the packets that were sent meanwhile",
-                claims: &[
-                    "every data segment has the same three bytes",
-                    "every data segment has the same sequence number",
-                    "the segment was sent at least twice",
-                    "each wait was at least twice as long as the one before",
-                ],
-            },
-            Step {
-                does: "the program continues to use the dead connection",
-                claims: &[
-                    "the next recv returns end of file",
-                    "send fails with EPIPE",
-                    "no RST is sent",
-                ],
-            },
-        ],
-    },
-    play,
-};
+scenario! { stage;
+    name: "server-host-crashes",
+    title: "the server's host crashes",
+    source: "UNP 5.14, RFC 6298 5",
+    question: "The server's host loses power while a client waits for a reply. What does the \
+               client see, and when?",
+    book: "write succeeds, and the client blocks in read. Its TCP retransmits the data, in BSD \
+           12 times in 9 minutes, and gives up: read fails with ETIMEDOUT, or with \
+           EHOSTUNREACH if a router sent an ICMP error.",
+    kernel: "The same, after about 15 minutes. net.ipv4.tcp_retries2 is not a number of \
+             packets but a time, computed as if the first RTO were 200 ms; it is 1 here \
+             instead of 15, and the first RTO is 20 ms. No RST is sent at the end. After the \
+             error, read returns 0 and write fails with EPIPE.",
+    timers: &[Timer::Retransmission];
 
-/// The minimum RTO, and the maximum (`TCP_RTO_MAX`).
-const FIRST_WAIT: Duration = Duration::from_millis(20);
-const LAST_WAIT: Duration = Duration::from_secs(120);
-
-fn play(stage: &mut Stage) -> Played {
-    stage.step("a client and a server exchange data; the retransmission timeout of the client's kernel is short");
+    step "a client and a server exchange data; the retransmission timeout of the client's kernel \
+          is short";
     stage.two().client.set_rto_min(Duration::from_millis(20))?;
     let tries = stage.shorten(Side::Client, Timer::Retransmission, &[1])?;
     let (client, server) = stage.connected()?;
     client.must("send one")?;
-    stage.claim_is("the server reads what the client sent", &server.call("recv 100")?, "ok 3 one");
+    claim_is("the server reads what the client sent", &server.call("recv 100")?, "ok 3 one");
     server.must("send one")?;
-    stage.claim_is("the client reads the echo", &client.call("recv 100")?, "ok 3 one");
+    claim_is("the client reads the echo", &client.call("recv 100")?, "ok 3 one");
 
-    stage.step("the server's host loses power");
+    step "the server's host loses power";
     stage.two_mut().server.power_off();
-    stage.claim_state("the client is still ESTABLISHED", Side::Client, TcpState::Established);
+    claim_state("the client is still ESTABLISHED", Side::Client, TcpState::Established);
 
-    stage.step("the client sends and waits for a reply");
+    step "the client sends and waits for a reply";
     let begun = Instant::now();
-    stage.claim_is("send succeeds: the kernel has taken the bytes", &client.call("send two")?, "ok 3");
-    stage.claim_is("recv fails with ETIMEDOUT", &client.call("recv 100")?, "ETIMEDOUT");
+    claim_is("send succeeds: the kernel has taken the bytes", &client.call("send two")?, "ok 3");
+    claim_is("recv fails with ETIMEDOUT", &client.call("recv 100")?, "ETIMEDOUT");
     let took = begun.elapsed();
-    stage.claim("it fails no earlier than tcp_retries2 says", took >= tries);
+    claim("it fails no earlier than tcp_retries2 says", took >= tries);
 
-    stage.step("the packets that were sent meanwhile");
+    step "the packets that were sent meanwhile";
     let packets = stage.packets();
     // A busy machine may have retransmitted packets that were sent before.
     let before = Matcher::data().containing("one");
     let is_after = |seen: &&PacketMoment| !before.matches(seen.from, &seen.packet);
     let lost = packets.iter().filter(|seen| seen.verdict == Verdict::HostOff).filter(is_after);
     let sent: Vec<_> = lost.filter_map(|seen| seen.packet.tcp()).filter(|tcp| tcp.payload > 0).collect();
-    stage.claim("every data segment has the same three bytes", {
+    claim(
+        "every data segment has the same three bytes",
+        {
         stage.count(&Matcher::data().containing("two")) == sent.len()
-    });
-    stage.claim("every data segment has the same sequence number", sent.windows(2).all(|two| two[0].seq == two[1].seq));
+    },
+    );
+    claim(
+        "every data segment has the same sequence number",
+        sent.windows(2).all(|two| two[0].seq == two[1].seq),
+    );
     // The number depends on the measured round trip, which may be long on a busy machine.
-    stage.claim("the segment was sent at least twice", sent.len() >= 2);
+    claim("the segment was sent at least twice", sent.len() >= 2);
     let clock: Vec<u32> = sent.iter().filter_map(|tcp| Some(tcp.timestamps?.0)).collect();
-    stage.claim("each wait was at least twice as long as the one before", waits_double(&clock));
+    claim("each wait was at least twice as long as the one before", waits_double(&clock));
 
-    stage.step("the program continues to use the dead connection");
-    stage.claim_is("the next recv returns end of file", &client.call("recv 100")?, "ok 0");
-    stage.claim_is("send fails with EPIPE", &client.call("send three")?, "EPIPE");
-    stage.claim("no RST is sent", stage.count(&Matcher::rst()) == 0);
-    Ok(())
+    step "the program continues to use the dead connection";
+    claim_is("the next recv returns end of file", &client.call("recv 100")?, "ok 0");
+    claim_is("send fails with EPIPE", &client.call("send three")?, "EPIPE");
+    claim("no RST is sent", stage.count(&Matcher::rst()) == 0);
 }
+
+/// The minimum RTO, and the maximum (`TCP_RTO_MAX`).
+const FIRST_WAIT: Duration = Duration::from_millis(20);
+const LAST_WAIT: Duration = Duration::from_secs(120);
 
 /// In milliseconds of the sender's own clock, which a busy machine does not delay: the waits add up
 /// to at least 1 + 2 + 4 … times the first.

@@ -2,86 +2,54 @@
 
 use std::time::{Duration, Instant};
 
-use super::Scenario;
 use crate::impairment::Matcher;
 use crate::packet::Flags;
 use crate::pace::Timer;
 use crate::side::Side;
-use crate::stage::{PATIENCE, Played, Stage};
-use crate::text::{Step, Text};
+use crate::stage::PATIENCE;
 use crate::timeline::Verdict;
 use tcpecho_os::tcp_state::TcpState;
 
-pub(super) static SCENARIO: Scenario = Scenario {
-    text: Text {
-        name: "server-host-crashes-keepalive",
-        title: "the server's host crashes, and the client has SO_KEEPALIVE",
-        source: "UNP 5.14, 7.5, RFC 9293 3.8.4",
-        question: "The server's host crashes while the connection is idle. Does the client ever \
-                   notice?",
-        book: "Not without sending something (5.14). With SO_KEEPALIVE its TCP sends a probe after \
-               two hours of silence, and if eight more probes, 75 seconds apart, get no answer \
-               either, the socket gets ETIMEDOUT (7.5).",
-        kernel: "The same times, unless TCP_KEEPIDLE, TCP_KEEPINTVL and TCP_KEEPCNT or the sysctls \
-                 net.ipv4.tcp_keepalive_* say otherwise; here 1 s, 1 s and one probe. A keepalive \
-                 probe is an ACK for a byte already acknowledged. Unlike after lost data, an RST \
-                 is sent at the end.",
-        timers: &[Timer::Keepalive],
-        steps: &[
-            Step {
-                does: "two idle clients are connected",
-                claims: &[],
-            },
-            Step {
-                does: "the server's host loses power",
-                claims: &[],
-            },
-            Step {
-                does: "the first client sets SO_KEEPALIVE and waits for data",
-                claims: &[
-                    "its recv fails with ETIMEDOUT",
-                    "it fails after the idle time and the probe interval, one second each",
-                    "one keepalive probe was sent: an ACK without data",
-                    "then an RST is sent, which never arrives",
-                    "the probe's sequence number is that of a byte acknowledged before",
-                ],
-            },
-            Step {
-                does: "the second client has no SO_KEEPALIVE",
-                claims: &[
-                    "it has sent nothing since its handshake",
-                    "it is ESTABLISHED",
-                    "it still waits in recv",
-                ],
-            },
-        ],
-    },
-    play,
-};
+scenario! { stage;
+    name: "server-host-crashes-keepalive",
+    title: "the server's host crashes, and the client has SO_KEEPALIVE",
+    source: "UNP 5.14, 7.5, RFC 9293 3.8.4",
+    question: "The server's host crashes while the connection is idle. Does the client ever \
+               notice?",
+    book: "Not without sending something (5.14). With SO_KEEPALIVE its TCP sends a probe after \
+           two hours of silence, and if eight more probes, 75 seconds apart, get no answer \
+           either, the socket gets ETIMEDOUT (7.5).",
+    kernel: "The same times, unless TCP_KEEPIDLE, TCP_KEEPINTVL and TCP_KEEPCNT or the sysctls \
+             net.ipv4.tcp_keepalive_* say otherwise; here 1 s, 1 s and one probe. A keepalive \
+             probe is an ACK for a byte already acknowledged. Unlike after lost data, an RST \
+             is sent at the end.",
+    timers: &[Timer::Keepalive];
 
-fn play(stage: &mut Stage) -> Played {
-    stage.step("two idle clients are connected");
+    step "two idle clients are connected";
     let (first, server) = stage.connected()?;
     let second = stage.client()?;
     second.must(&stage.connect_line())?;
     server.must("0: accept")?;
     let (asking, silent) = (port_of(&first.must("getsockname")?), port_of(&second.must("getsockname")?));
 
-    stage.step("the server's host loses power");
+    step "the server's host loses power";
     stage.two_mut().server.power_off();
     second.begin("recv 100")?;
 
-    stage.step("the first client sets SO_KEEPALIVE and waits for data");
+    step "the first client sets SO_KEEPALIVE and waits for data";
     let begun = Instant::now();
     let asks = stage.shorten(Side::Client, Timer::Keepalive, &[1, 1, 1])?;
     first.must("setsockopt keepalive on")?;
     let outcome = first.call("recv 100")?;
     let took = begun.elapsed();
-    stage.claim_is("its recv fails with ETIMEDOUT", &outcome, "ETIMEDOUT");
+    claim_is("its recv fails with ETIMEDOUT", &outcome, "ETIMEDOUT");
     // Idle since its handshake, which was a moment before.
-    stage.claim("it fails after the idle time and the probe interval, one second each", {
+    claim(
+        "it fails after the idle time and the probe interval, one second each",
+        {
         took + Duration::from_secs(1) >= asks * 9 / 10 && took < asks * 2 + Duration::from_secs(30)
-    });
+    },
+    );
     stage.two().wire.wait_for(&Matcher::rst(), 0, PATIENCE)?;
     let lost: Vec<_> = stage
         .packets()
@@ -91,23 +59,31 @@ fn play(stage: &mut Stage) -> Played {
         .collect();
     let (last, probes) = lost.split_last().map_or((None, &[][..]), |(rst, probes)| (Some(rst), probes));
     let one = probes.len() == 1 || (stage.is_in_real_time() && !probes.is_empty());
-    stage.claim("one keepalive probe was sent: an ACK without data", {
+    claim(
+        "one keepalive probe was sent: an ACK without data",
+        {
         one && probes.iter().all(|tcp| tcp.is_bare_ack() && tcp.source_port == asking)
-    });
-    stage.claim("then an RST is sent, which never arrives", {
+    },
+    );
+    claim(
+        "then an RST is sent, which never arrives",
+        {
         last.is_some_and(|tcp| tcp.flags.has(Flags::RST) && tcp.source_port == asking)
-    });
-    stage.claim("the probe's sequence number is that of a byte acknowledged before", {
+    },
+    );
+    claim(
+        "the probe's sequence number is that of a byte acknowledged before",
+        {
         last.is_some_and(|rst| probes.iter().all(|probe| probe.seq == rst.seq.wrapping_sub(1)))
-    });
+    },
+    );
 
-    stage.step("the second client has no SO_KEEPALIVE");
+    step "the second client has no SO_KEEPALIVE";
     let its = Matcher::any_tcp().port(silent);
-    stage.claim("it has sent nothing since its handshake", stage.count(&its) == 3);
-    stage.claim_state("it is ESTABLISHED", Side::Client, TcpState::Established);
+    claim("it has sent nothing since its handshake", stage.count(&its) == 3);
+    claim_state("it is ESTABLISHED", Side::Client, TcpState::Established);
     let answers = second.program().lines().len();
-    stage.claim("it still waits in recv", answers == 3);
-    Ok(())
+    claim("it still waits in recv", answers == 3);
 }
 
 /// The port in `ok ADDRESS:PORT`.

@@ -2,61 +2,25 @@
 
 use std::time::{Duration, Instant};
 
-use super::Scenario;
 use crate::impairment::Matcher;
 use crate::side::Side;
-use crate::stage::{Agent, PATIENCE, Played, Stage};
-use crate::text::{Step, Text};
+use crate::stage::{Agent, PATIENCE, Stage};
 use tcpecho_os::tcp_state::TcpState;
 
-pub(super) static SCENARIO: Scenario = Scenario {
-    text: Text {
-        name: "server-host-crashes-user-timeout",
-        title: "the server's host crashes, and the client has TCP_USER_TIMEOUT",
-        source: "UNP 5.14, RFC 5482, tcp(7)",
-        question: "Can a client learn within less than minutes that the server's host does not \
-                   answer?",
-        book: "Section 5.14 puts a timeout on read (14.2), while the connection keeps \
-               retransmitting. The user timeout of RFC 793 is not a socket option in the book.",
-        kernel: "TCP_USER_TIMEOUT is that user timeout, in milliseconds: data that stays \
-                 unacknowledged for this time ends the connection with ETIMEDOUT. It applies to \
-                 this socket only and needs no privilege.",
-        timers: &[],
-        steps: &[
-            Step {
-                does: "two clients are connected; the first sets TCP_USER_TIMEOUT to 300 ms, or to \
-                       more on a slow path",
-                claims: &[],
-            },
-            Step {
-                does: "the server's host loses power, and both clients send and wait for a reply",
-                claims: &[
-                    "the first client's recv fails with ETIMEDOUT",
-                    "it fails after that time, not after minutes",
-                    "the data was sent more than once",
-                ],
-            },
-            Step {
-                does: "the second client has no user timeout",
-                claims: &[
-                    "it still retransmits its data",
-                    "it is still ESTABLISHED",
-                    "it is still blocked in recv",
-                ],
-            },
-        ],
-    },
-    play,
-};
+scenario! { stage;
+    name: "server-host-crashes-user-timeout",
+    title: "the server's host crashes, and the client has TCP_USER_TIMEOUT",
+    source: "UNP 5.14, RFC 5482, tcp(7)",
+    question: "Can a client learn within less than minutes that the server's host does not \
+               answer?",
+    book: "Section 5.14 puts a timeout on read (14.2), while the connection keeps \
+           retransmitting. The user timeout of RFC 793 is not a socket option in the book.",
+    kernel: "TCP_USER_TIMEOUT is that user timeout, in milliseconds: data that stays \
+             unacknowledged for this time ends the connection with ETIMEDOUT. It applies to \
+             this socket only and needs no privilege.";
 
-/// The minimum user timeout of the first client.
-const USER_TIMEOUT: Duration = Duration::from_millis(300);
-/// The user timeout in retransmission timeouts. The kernel measures the path, so on a busy machine
-/// its RTO may be longer than 300 ms, and nothing would be retransmitted.
-const TRIES: u32 = 8;
-
-fn play(stage: &mut Stage) -> Played {
-    stage.step("two clients are connected; the first sets TCP_USER_TIMEOUT to 300 ms, or to more on a slow path");
+    step "two clients are connected; the first sets TCP_USER_TIMEOUT to 300 ms, or to more on a \
+          slow path";
     stage.two().client.set_rto_min(Duration::from_millis(5))?;
     let server = stage.listening(10)?;
     let (impatient, patient) = (connected(stage, &server)?, connected(stage, &server)?);
@@ -65,7 +29,7 @@ fn play(stage: &mut Stage) -> Played {
     let user_timeout = USER_TIMEOUT.max(rto * TRIES);
     impatient.must(&format!("setsockopt user_timeout {}", user_timeout.as_millis()))?;
 
-    stage.step("the server's host loses power, and both clients send and wait for a reply");
+    step "the server's host loses power, and both clients send and wait for a reply";
     stage.two_mut().server.power_off();
     patient.must("send patient")?;
     patient.begin("recv 100")?;
@@ -73,25 +37,33 @@ fn play(stage: &mut Stage) -> Played {
     impatient.must("send impatient")?;
     let outcome = impatient.call("recv 100")?;
     let took = begun.elapsed();
-    stage.claim_is("the first client's recv fails with ETIMEDOUT", &outcome, "ETIMEDOUT");
-    stage.claim("it fails after that time, not after minutes", {
+    claim_is("the first client's recv fails with ETIMEDOUT", &outcome, "ETIMEDOUT");
+    claim(
+        "it fails after that time, not after minutes",
+        {
         took >= user_timeout && took < Duration::from_secs(60)
-    });
+    },
+    );
     let sent = stage.count(&Matcher::data().from_client().containing("impatient"));
-    stage.claim("the data was sent more than once", sent > 1);
+    claim("the data was sent more than once", sent > 1);
 
-    stage.step("the second client has no user timeout");
+    step "the second client has no user timeout";
     let twice = Matcher::data().from_client().containing("patient").matching(
         "not of the impatient",
         |_, packet| !packet.payload().starts_with(b"im"),
     );
     let mark = stage.two().timeline.mark();
     let again = stage.two().wire.wait_for(&twice, mark, PATIENCE);
-    stage.claim("it still retransmits its data", again.is_ok());
-    stage.claim_state("it is still ESTABLISHED", Side::Client, TcpState::Established);
-    stage.claim("it is still blocked in recv", patient.program().lines().len() == 3);
-    Ok(())
+    claim("it still retransmits its data", again.is_ok());
+    claim_state("it is still ESTABLISHED", Side::Client, TcpState::Established);
+    claim("it is still blocked in recv", patient.program().lines().len() == 3);
 }
+
+/// The minimum user timeout of the first client.
+const USER_TIMEOUT: Duration = Duration::from_millis(300);
+/// The user timeout in retransmission timeouts. The kernel measures the path, so on a busy machine
+/// its RTO may be longer than 300 ms, and nothing would be retransmitted.
+const TRIES: u32 = 8;
 
 fn connected(stage: &Stage, server: &Agent) -> Result<Agent, crate::stage::Broken> {
     let client = stage.client()?;

@@ -1,120 +1,66 @@
 //! The server's process is killed while one client waits for the keyboard and another polls (UNP 5.12).
 
-use super::Scenario;
 use crate::impairment::Matcher;
 use crate::side::Side;
-use crate::stage::{Agent, Broken, Played, Stage};
-use crate::text::{Step, Text};
+use crate::stage::{Agent, Broken, Stage};
 use tcpecho_os::tcp_state::TcpState;
 
-pub(super) static SCENARIO: Scenario = Scenario {
-    text: Text {
-        name: "server-process-killed",
-        title: "the server's process is killed",
-        source: "UNP 5.12, 6.2 and 6.4",
-        question: "When does a client notice that its server's process is gone, and what does it \
-                   read then?",
-        book: "The kernel of the killed process sends FIN, which a client blocked on the keyboard \
-               does not notice. Its next write succeeds and is answered with RST; then it reads \
-               end of file or ECONNRESET, whichever came first. A client that waits for socket and \
-               keyboard at once (chapter 6) notices the FIN immediately.",
-        kernel: "The same, except for the race: after FIN, RST never makes read fail. It sets \
-                 EPIPE as the pending error, and read returns 0 before and after the RST.",
-        timers: &[],
-        steps: &[
-            Step {
-                does: "a server accepts two clients: one will wait for the keyboard, one polls its \
-                       socket",
-                claims: &[],
-            },
-            Step {
-                does: "the server's process is killed",
-                claims: &[
-                    "the server's kernel ends the first connection with FIN",
-                    "it ends the second connection with FIN",
-                ],
-            },
-            Step {
-                does: "the client that polls wakes up",
-                claims: &[
-                    "poll returns POLLIN and POLLRDHUP",
-                    "the client reads end of file",
-                    "the client closes, and its kernel removes the connection",
-                    "TIME_WAIT stays on the server's host",
-                ],
-            },
-            Step {
-                does: "the client at the keyboard makes no call: only its kernel has noticed",
-                claims: &[
-                    "its connection is in CLOSE_WAIT",
-                    "the server's end is in FIN_WAIT_2",
-                ],
-            },
-            Step {
-                does: "a line is typed, the client writes it, and the wire holds the answer",
-                claims: &[
-                    "write succeeds",
-                    "the answer is an RST from the server's kernel",
-                    "before the RST arrives, read returns end of file",
-                ],
-            },
-            Step {
-                does: "the RST is released",
-                claims: &[
-                    "the client's kernel has removed the connection",
-                    "the server's kernel has removed it, too",
-                    "poll also returns POLLERR and POLLHUP",
-                    "read returns end of file, not ECONNRESET",
-                    "the pending error is EPIPE",
-                ],
-            },
-        ],
-    },
-    play,
-};
+scenario! { stage;
+    name: "server-process-killed",
+    title: "the server's process is killed",
+    source: "UNP 5.12, 6.2 and 6.4",
+    question: "When does a client notice that its server's process is gone, and what does it \
+               read then?",
+    book: "The kernel of the killed process sends FIN, which a client blocked on the keyboard \
+           does not notice. Its next write succeeds and is answered with RST; then it reads \
+           end of file or ECONNRESET, whichever came first. A client that waits for socket and \
+           keyboard at once (chapter 6) notices the FIN immediately.",
+    kernel: "The same, except for the race: after FIN, RST never makes read fail. It sets \
+             EPIPE as the pending error, and read returns 0 before and after the RST.";
 
-fn play(stage: &mut Stage) -> Played {
-    stage.step("a server accepts two clients: one will wait for the keyboard, one polls its socket");
+    step "a server accepts two clients: one will wait for the keyboard, one polls its socket";
     let server = stage.listening(10)?;
     let (keyboard, polling) = (joins(stage, &server)?, joins(stage, &server)?);
     let (keyboard_port, polling_port) = (keyboard.port()?, polling.port()?);
     polling.begin("poll 10000 in")?;
 
-    stage.step("the server's process is killed");
+    step "the server's process is killed";
     server.program().kill();
     let fin = |port| Matcher::fin().from_server().port(port);
-    stage.claim_packet("the server's kernel ends the first connection with FIN", &fin(keyboard_port));
-    stage.claim_packet("it ends the second connection with FIN", &fin(polling_port));
+    claim_packet("the server's kernel ends the first connection with FIN", &fin(keyboard_port));
+    claim_packet("it ends the second connection with FIN", &fin(polling_port));
 
-    stage.step("the client that polls wakes up");
+    step "the client that polls wakes up";
     let events = polling.outcome()?;
-    stage.claim_is("poll returns POLLIN and POLLRDHUP", &events, "ok 0x2001");
-    stage.claim_is("the client reads end of file", &polling.call("recv 100")?, "ok 0");
+    claim_is("poll returns POLLIN and POLLRDHUP", &events, "ok 0x2001");
+    claim_is("the client reads end of file", &polling.call("recv 100")?, "ok 0");
     polling.must("close")?;
-    stage.claim_none_left("the client closes, and its kernel removes the connection", Side::Client, polling_port);
-    stage.claim_state("TIME_WAIT stays on the server's host", Side::Server, TcpState::TimeWait);
+    claim_none_left(
+        "the client closes, and its kernel removes the connection",
+        Side::Client, polling_port,
+    );
+    claim_state("TIME_WAIT stays on the server's host", Side::Server, TcpState::TimeWait);
 
-    stage.step("the client at the keyboard makes no call: only its kernel has noticed");
-    stage.claim_state("its connection is in CLOSE_WAIT", Side::Client, TcpState::CloseWait);
-    stage.claim_state("the server's end is in FIN_WAIT_2", Side::Server, TcpState::FinWait2);
+    step "the client at the keyboard makes no call: only its kernel has noticed";
+    claim_state("its connection is in CLOSE_WAIT", Side::Client, TcpState::CloseWait);
+    claim_state("the server's end is in FIN_WAIT_2", Side::Server, TcpState::FinWait2);
 
-    stage.step("a line is typed, the client writes it, and the wire holds the answer");
+    step "a line is typed, the client writes it, and the wire holds the answer";
     let rst = stage.hold(Matcher::rst().from_server().port(keyboard_port));
-    stage.claim_is("write succeeds", &keyboard.call("send hello")?, "ok 5");
+    claim_is("write succeeds", &keyboard.call("send hello")?, "ok 5");
     let answer = stage.two().wire.wait_for(&Matcher::rst(), 0, crate::stage::PATIENCE)?;
-    stage.claim("the answer is an RST from the server's kernel", answer.from == Side::Server);
-    stage.claim_is("before the RST arrives, read returns end of file", &keyboard.call("recv 9")?, "ok 0");
+    claim("the answer is an RST from the server's kernel", answer.from == Side::Server);
+    claim_is("before the RST arrives, read returns end of file", &keyboard.call("recv 9")?, "ok 0");
 
-    stage.step("the RST is released");
+    step "the RST is released";
     stage.release(&rst)?;
-    stage.claim_none_left("the client's kernel has removed the connection", Side::Client, keyboard_port);
-    stage.claim_none_left("the server's kernel has removed it, too", Side::Server, keyboard_port);
+    claim_none_left("the client's kernel has removed the connection", Side::Client, keyboard_port);
+    claim_none_left("the server's kernel has removed it, too", Side::Server, keyboard_port);
     let events = keyboard.call("poll 0")?;
-    stage.claim_is("poll also returns POLLERR and POLLHUP", &events, "ok 0x201d");
-    stage.claim_is("read returns end of file, not ECONNRESET", &keyboard.call("recv 9")?, "ok 0");
+    claim_is("poll also returns POLLERR and POLLHUP", &events, "ok 0x201d");
+    claim_is("read returns end of file, not ECONNRESET", &keyboard.call("recv 9")?, "ok 0");
     let pending = keyboard.call("getsockopt error")?;
-    stage.claim_is("the pending error is EPIPE", &pending, "ok EPIPE");
-    Ok(())
+    claim_is("the pending error is EPIPE", &pending, "ok EPIPE");
 }
 
 fn joins(stage: &Stage, server: &Agent) -> Result<Agent, Broken> {

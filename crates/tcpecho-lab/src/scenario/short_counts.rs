@@ -1,93 +1,47 @@
 //! A byte stream has no records: one recv does not return one send (UNP 3.9).
 
-use super::Scenario;
 use crate::impairment::{Matcher, Rule};
-use crate::stage::{PATIENCE, Played, Stage, count};
-use crate::text::{Step, Text};
+use crate::stage::{PATIENCE, count};
 
-pub(super) static SCENARIO: Scenario = Scenario {
-    text: Text {
-        name: "short-counts",
-        title: "messages arrive in pieces or together",
-        source: "UNP 3.9",
-        question: "Does one recv return what one send was given?",
-        book: "read and write on a stream socket may transfer fewer bytes than requested, and this \
-               is not an error; the kernel's buffers may be full or not yet filled. readn and \
-               writen repeat the call until all is done.",
-        kernel: "The same. A blocking send waits until it has taken everything; a non-blocking one \
-                 takes what fits and fails with EAGAIN when nothing does. recv returns what is \
-                 there: a part of a message, or several messages.",
-        timers: &[],
-        steps: &[
-            Step {
-                does: "the client sends 4000 bytes with one send; the wire holds all but the first \
-                       segment",
-                claims: &[
-                    "one send takes all of them",
-                    "one recv returns a part of them without an error",
-                ],
-            },
-            Step {
-                does: "the other segments are released",
-                claims: &[
-                    "further calls return the rest",
-                ],
-            },
-            Step {
-                does: "the client sends two messages, and the server reads when both have arrived",
-                claims: &[
-                    "one recv returns both together",
-                ],
-            },
-            Step {
-                does: "a client with small buffers sends 1000000 bytes without blocking, and the \
-                       server does not read",
-                claims: &[
-                    "one send takes a part of them without an error",
-                    "when nothing fits any more, send fails with EAGAIN",
-                ],
-            },
-            Step {
-                does: "the server reads",
-                claims: &[
-                    "it reads exactly as many bytes as the send calls reported",
-                ],
-            },
-        ],
-    },
-    play,
-};
+scenario! { stage;
+    name: "short-counts",
+    title: "messages arrive in pieces or together",
+    source: "UNP 3.9",
+    question: "Does one recv return what one send was given?",
+    book: "read and write on a stream socket may transfer fewer bytes than requested, and this \
+           is not an error; the kernel's buffers may be full or not yet filled. readn and \
+           writen repeat the call until all is done.",
+    kernel: "The same. A blocking send waits until it has taken everything; a non-blocking one \
+             takes what fits and fails with EAGAIN when nothing does. recv returns what is \
+             there: a part of a message, or several messages.";
 
-const MESSAGE: usize = 4000;
-const FLOOD: usize = 1_000_000;
-
-fn play(stage: &mut Stage) -> Played {
-    stage.step("the client sends 4000 bytes with one send; the wire holds all but the first segment");
+    step "the client sends 4000 bytes with one send; the wire holds all but the first segment";
     let (client, server) = stage.connected()?;
     let data = Matcher::data().from_client();
     stage.wire_rule(Rule::hold(data.clone()).after(1));
     let sent = client.call(&format!("send {MESSAGE} bytes"))?;
-    stage.claim_is("one send takes all of them", &sent, "ok 4000");
+    claim_is("one send takes all of them", &sent, "ok 4000");
     let part = count(&server.must(&format!("recv {MESSAGE}"))?);
-    stage.claim("one recv returns a part of them without an error", (1..MESSAGE).contains(&part));
+    claim("one recv returns a part of them without an error", (1..MESSAGE).contains(&part));
 
-    stage.step("the other segments are released");
+    step "the other segments are released";
     stage.two().wire.clear();
     stage.two().wire.release_all(&Matcher::any());
     let rest = server.receive_all(MESSAGE - part)?;
     let whole = part + rest.iter().sum::<usize>();
-    stage.claim_is("further calls return the rest", &whole.to_string(), "4000");
+    claim_is("further calls return the rest", &whole.to_string(), "4000");
 
-    stage.step("the client sends two messages, and the server reads when both have arrived");
+    step "the client sends two messages, and the server reads when both have arrived";
     client.must("setsockopt nodelay on")?;
     for word in ["one", "two"] {
         client.must(&format!("send {word}"))?;
         stage.two().wire.wait_delivered(&data.clone().containing(word), 0, PATIENCE)?;
-    }
+    };
     let both = server.call("recv 100")?;
-    stage.claim_is("one recv returns both together", &both, "ok 6 onetwo");
+    claim_is("one recv returns both together", &both, "ok 6 onetwo");
 
-    stage.step("a client with small buffers sends 1000000 bytes without blocking, and the server does not read");
+    step "a client with small buffers sends 1000000 bytes without blocking, and the server does \
+          not read";
     server.must("0: setsockopt rcvbuf 4096")?;
     let client = stage.client()?;
     client.must("setsockopt sndbuf 8192")?;
@@ -96,19 +50,21 @@ fn play(stage: &mut Stage) -> Played {
     client.must("nonblocking on")?;
     let flood = format!("send {FLOOD} bytes");
     let mut sent = count(&client.must(&flood)?);
-    stage.claim("one send takes a part of them without an error", (1..FLOOD).contains(&sent));
+    claim("one send takes a part of them without an error", (1..FLOOD).contains(&sent));
     let refused = loop {
         match client.call(&flood)? {
             taken if taken.starts_with("ok") => sent += count(&taken),
             refused => break refused,
         }
     };
-    stage.claim_is("when nothing fits any more, send fails with EAGAIN", &refused, "EAGAIN");
+    claim_is("when nothing fits any more, send fails with EAGAIN", &refused, "EAGAIN");
 
-    stage.step("the server reads");
+    step "the server reads";
     server.receive_all(sent)?;
     server.must("nonblocking on")?;
     let more = server.call("recv 100")?;
-    stage.claim_is("it reads exactly as many bytes as the send calls reported", &more, "EAGAIN");
-    Ok(())
+    claim_is("it reads exactly as many bytes as the send calls reported", &more, "EAGAIN");
 }
+
+const MESSAGE: usize = 4000;
+const FLOOD: usize = 1_000_000;

@@ -1,53 +1,20 @@
 //! Both ends send a FIN before they have received the other's (RFC 9293 3.6, figure 13).
 
-use super::Scenario;
 use crate::impairment::{Matcher, Rule};
 use crate::side::Side;
-use crate::stage::{PATIENCE, Played, Stage};
-use crate::text::{Step, Text};
+use crate::stage::PATIENCE;
 use tcpecho_os::tcp_state::TcpState;
 
-pub(super) static SCENARIO: Scenario = Scenario {
-    text: Text {
-        name: "simultaneous-close",
-        title: "both ends close at the same time",
-        source: "UNP 2.6, 2.7, RFC 9293 3.6",
-        question: "Which end is in TIME_WAIT when both close at the same time?",
-        book: "The end that closes actively goes to TIME_WAIT. When the FINs cross, both ends are \
-               active: both go from FIN_WAIT_1 to CLOSING and then to TIME_WAIT.",
-        kernel: "The same.",
-        timers: &[],
-        steps: &[
-            Step {
-                does: "both ends shut down their direction, and the wire holds the FINs",
-                claims: &[
-                    "the client is in FIN_WAIT_1",
-                    "the server is in FIN_WAIT_1",
-                ],
-            },
-            Step {
-                does: "the FINs are released, and the wire holds the acknowledgments",
-                claims: &[
-                    "the client is in CLOSING",
-                    "the server is in CLOSING",
-                    "the client reads end of file",
-                    "the server reads end of file",
-                ],
-            },
-            Step {
-                does: "the acknowledgments are released",
-                claims: &[
-                    "the client is in TIME_WAIT",
-                    "the server is in TIME_WAIT",
-                ],
-            },
-        ],
-    },
-    play,
-};
+scenario! { stage;
+    name: "simultaneous-close",
+    title: "both ends close at the same time",
+    source: "UNP 2.6, 2.7, RFC 9293 3.6",
+    question: "Which end is in TIME_WAIT when both close at the same time?",
+    book: "The end that closes actively goes to TIME_WAIT. When the FINs cross, both ends are \
+           active: both go from FIN_WAIT_1 to CLOSING and then to TIME_WAIT.",
+    kernel: "The same.";
 
-fn play(stage: &mut Stage) -> Played {
-    stage.step("both ends shut down their direction, and the wire holds the FINs");
+    step "both ends shut down their direction, and the wire holds the FINs";
     let (client, server) = stage.connected()?;
     stage.wire_rule(Rule::hold(Matcher::fin()));
     for (agent, side) in [(&client, Side::Client), (&server, Side::Server)] {
@@ -55,25 +22,24 @@ fn play(stage: &mut Stage) -> Played {
         // continues.
         agent.must("shutdown wr")?;
         stage.two().wire.wait_for(&Matcher::fin().from(side), 0, PATIENCE)?;
-    }
-    stage.claim_state("the client is in FIN_WAIT_1", Side::Client, TcpState::FinWait1);
-    stage.claim_state("the server is in FIN_WAIT_1", Side::Server, TcpState::FinWait1);
+    };
+    claim_state("the client is in FIN_WAIT_1", Side::Client, TcpState::FinWait1);
+    claim_state("the server is in FIN_WAIT_1", Side::Server, TcpState::FinWait1);
 
-    stage.step("the FINs are released, and the wire holds the acknowledgments");
+    step "the FINs are released, and the wire holds the acknowledgments";
     let mark = stage.two().timeline.mark();
     stage.wire_rule(Rule::hold(Matcher::ack()));
     stage.two().wire.release_all(&Matcher::fin());
     for side in Side::BOTH {
         stage.two().wire.wait_for(&Matcher::ack().from(side), mark, PATIENCE)?;
-    }
-    stage.claim_state("the client is in CLOSING", Side::Client, TcpState::Closing);
-    stage.claim_state("the server is in CLOSING", Side::Server, TcpState::Closing);
-    stage.claim_is("the client reads end of file", &client.call("recv 100")?, "ok 0");
-    stage.claim_is("the server reads end of file", &server.call("recv 100")?, "ok 0");
+    };
+    claim_state("the client is in CLOSING", Side::Client, TcpState::Closing);
+    claim_state("the server is in CLOSING", Side::Server, TcpState::Closing);
+    claim_is("the client reads end of file", &client.call("recv 100")?, "ok 0");
+    claim_is("the server reads end of file", &server.call("recv 100")?, "ok 0");
 
-    stage.step("the acknowledgments are released");
+    step "the acknowledgments are released";
     stage.two().wire.release_all(&Matcher::ack());
-    stage.claim_state("the client is in TIME_WAIT", Side::Client, TcpState::TimeWait);
-    stage.claim_state("the server is in TIME_WAIT", Side::Server, TcpState::TimeWait);
-    Ok(())
+    claim_state("the client is in TIME_WAIT", Side::Client, TcpState::TimeWait);
+    claim_state("the server is in TIME_WAIT", Side::Server, TcpState::TimeWait);
 }

@@ -1,65 +1,21 @@
 //! Both ends connect, and neither listens (RFC 9293 3.5, figure 8).
 
-use super::Scenario;
 use crate::impairment::{Matcher, Rule};
 use crate::side::Side;
-use crate::stage::{PATIENCE, PORT, Played, Stage};
-use crate::text::{Step, Text};
+use crate::stage::{PATIENCE, PORT};
 use tcpecho_os::tcp_state::TcpState;
 
-pub(super) static SCENARIO: Scenario = Scenario {
-    text: Text {
-        name: "simultaneous-open",
-        title: "both ends connect to each other",
-        source: "UNP 2.6, RFC 9293 3.5",
-        question: "Can a connection be established without a listening socket?",
-        book: "Two SYNs may cross; then both ends go through SYN_RCVD, and one connection results, \
-               not two. This is possible and rare.",
-        kernel: "Yes. Both calls of connect return 0, both ends go through SYN_SENT and SYN_RECV, \
-                 four segments are exchanged, and no socket listens.",
-        timers: &[],
-        steps: &[
-            Step {
-                does: "both ends connect to the port of the other, and the wire holds the SYNs",
-                claims: &[
-                    "the client is in SYN_SENT",
-                    "the server is in SYN_SENT",
-                ],
-            },
-            Step {
-                does: "the SYNs are released, and the wire holds the answers",
-                claims: &[
-                    "the client is in SYN_RECV",
-                    "the server is in SYN_RECV",
-                ],
-            },
-            Step {
-                does: "the SYN-ACKs are released",
-                claims: &[
-                    "connect returns at the client",
-                    "connect returns at the server",
-                    "the client is ESTABLISHED",
-                    "the server is ESTABLISHED",
-                ],
-            },
-            Step {
-                does: "each end sends data",
-                claims: &[
-                    "the client reads what the server wrote",
-                    "the server reads what the client wrote",
-                    "no RST was sent",
-                ],
-            },
-        ],
-    },
-    play,
-};
+scenario! { stage;
+    name: "simultaneous-open",
+    title: "both ends connect to each other",
+    source: "UNP 2.6, RFC 9293 3.5",
+    question: "Can a connection be established without a listening socket?",
+    book: "Two SYNs may cross; then both ends go through SYN_RCVD, and one connection results, \
+           not two. This is possible and rare.",
+    kernel: "Yes. Both calls of connect return 0, both ends go through SYN_SENT and SYN_RECV, \
+             four segments are exchanged, and no socket listens.";
 
-/// The client's port; both ports must be known in advance.
-const OTHER_PORT: u16 = 7000;
-
-fn play(stage: &mut Stage) -> Played {
-    stage.step("both ends connect to the port of the other, and the wire holds the SYNs");
+    step "both ends connect to the port of the other, and the wire holds the SYNs";
     let ports = [OTHER_PORT, PORT];
     stage.wire_rule(Rule::hold(Matcher::syn()));
     let [left, right] = [Side::Client, Side::Server];
@@ -71,38 +27,40 @@ fn play(stage: &mut Stage) -> Played {
         agent.begin(&format!("connect {} {other}", side.other().address(stage.family())))?;
         stage.two().wire.wait_for(&Matcher::syn().from(side), 0, PATIENCE)?;
         agents.push(agent);
-    }
-    stage.claim_state("the client is in SYN_SENT", left, TcpState::SynSent);
-    stage.claim_state("the server is in SYN_SENT", right, TcpState::SynSent);
+    };
+    claim_state("the client is in SYN_SENT", left, TcpState::SynSent);
+    claim_state("the server is in SYN_SENT", right, TcpState::SynSent);
 
-    stage.step("the SYNs are released, and the wire holds the answers");
+    step "the SYNs are released, and the wire holds the answers";
     // Everything: a retransmitted SYN would be answered by an ACK, which completes the handshake.
     stage.wire_rule(Rule::hold(Matcher::any()));
     for side in [left, right] {
         let syn = stage.two().wire.wait_for(&Matcher::syn().from(side), 0, PATIENCE)?;
         stage.two().wire.release(syn.number);
-    }
+    };
     stage.two().wire.discard(&Matcher::syn());
     for side in [left, right] {
         stage.two().wire.wait_for(&Matcher::syn_ack().from(side), 0, PATIENCE)?;
-    }
-    stage.claim_state("the client is in SYN_RECV", left, TcpState::SynRecv);
-    stage.claim_state("the server is in SYN_RECV", right, TcpState::SynRecv);
+    };
+    claim_state("the client is in SYN_RECV", left, TcpState::SynRecv);
+    claim_state("the server is in SYN_RECV", right, TcpState::SynRecv);
 
-    stage.step("the SYN-ACKs are released");
+    step "the SYN-ACKs are released";
     stage.two().wire.clear();
     stage.two().wire.release_all(&Matcher::any());
-    stage.claim_is("connect returns at the client", &agents[0].outcome()?, "ok");
-    stage.claim_is("connect returns at the server", &agents[1].outcome()?, "ok");
-    stage.claim_state("the client is ESTABLISHED", left, TcpState::Established);
-    stage.claim_state("the server is ESTABLISHED", right, TcpState::Established);
+    claim_is("connect returns at the client", &agents[0].outcome()?, "ok");
+    claim_is("connect returns at the server", &agents[1].outcome()?, "ok");
+    claim_state("the client is ESTABLISHED", left, TcpState::Established);
+    claim_state("the server is ESTABLISHED", right, TcpState::Established);
 
-    stage.step("each end sends data");
+    step "each end sends data";
     for agent in &agents {
         agent.must("send hello")?;
-    }
-    stage.claim_is("the client reads what the server wrote", &agents[0].call("recv 100")?, "ok 5 hello");
-    stage.claim_is("the server reads what the client wrote", &agents[1].call("recv 100")?, "ok 5 hello");
-    stage.claim("no RST was sent", stage.count(&Matcher::rst()) == 0);
-    Ok(())
+    };
+    claim_is("the client reads what the server wrote", &agents[0].call("recv 100")?, "ok 5 hello");
+    claim_is("the server reads what the client wrote", &agents[1].call("recv 100")?, "ok 5 hello");
+    claim("no RST was sent", stage.count(&Matcher::rst()) == 0);
 }
+
+/// The client's port; both ports must be known in advance.
+const OTHER_PORT: u16 = 7000;

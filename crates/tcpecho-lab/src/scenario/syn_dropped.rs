@@ -2,78 +2,50 @@
 
 use std::time::{Duration, Instant};
 
-use super::Scenario;
 use crate::impairment::{Matcher, Rule};
 use crate::pace::Timer;
 use crate::side::Side;
-use crate::stage::{PATIENCE, Played, Stage};
-use crate::text::{Step, Text};
+use crate::stage::PATIENCE;
 use tcpecho_os::tcp_state::TcpState;
 
-pub(super) static SCENARIO: Scenario = Scenario {
-    text: Text {
-        name: "syn-dropped",
-        title: "nothing answers the SYN",
-        source: "UNP 4.3, RFC 6298 2",
-        question: "How long does connect try when no answer arrives?",
-        book: "The SYN is retransmitted several times, each time after a longer wait. 4.4BSD gives \
-               up after 75 seconds, and connect fails with ETIMEDOUT.",
-        kernel: "The same error. The waits are 1, 2, 4 … seconds; net.ipv4.tcp_syn_retries is the \
-                 number of retransmissions. Here it is 1 instead of the usual 6, which makes 3 \
-                 seconds instead of more than two minutes.",
-        timers: &[Timer::Syn],
-        steps: &[
-            Step {
-                does: "the server listens, and the wire drops every SYN",
-                claims: &[],
-            },
-            Step {
-                does: "the client connects",
-                claims: &[
-                    "the client is in SYN_SENT",
-                ],
-            },
-            Step {
-                does: "no answer arrives, and the kernel retransmits the SYN",
-                claims: &[
-                    "connect fails with ETIMEDOUT",
-                    "it took all the waits, 1 and 2 seconds",
-                    "no other packet was sent",
-                    "the SYN was sent twice",
-                    "both are the same SYN",
-                    "the server's host has no socket except its listening one",
-                ],
-            },
-        ],
-    },
-    play,
-};
+scenario! { stage;
+    name: "syn-dropped",
+    title: "nothing answers the SYN",
+    source: "UNP 4.3, RFC 6298 2",
+    question: "How long does connect try when no answer arrives?",
+    book: "The SYN is retransmitted several times, each time after a longer wait. 4.4BSD gives \
+           up after 75 seconds, and connect fails with ETIMEDOUT.",
+    kernel: "The same error. The waits are 1, 2, 4 … seconds; net.ipv4.tcp_syn_retries is the \
+             number of retransmissions. Here it is 1 instead of the usual 6, which makes 3 \
+             seconds instead of more than two minutes.",
+    timers: &[Timer::Syn];
 
-fn play(stage: &mut Stage) -> Played {
-    stage.step("the server listens, and the wire drops every SYN");
+    step "the server listens, and the wire drops every SYN";
     let waits = stage.shorten(Side::Client, Timer::Syn, &[1, 0])?;
     let _server = stage.listening(10)?;
     stage.wire_rule(Rule::drop(Matcher::syn()));
 
-    stage.step("the client connects");
+    step "the client connects";
     let client = stage.client()?;
     let begun = Instant::now();
     client.begin(&stage.connect_line())?;
     stage.two().wire.wait_for(&Matcher::syn(), 0, PATIENCE)?;
-    stage.claim_state("the client is in SYN_SENT", Side::Client, TcpState::SynSent);
+    claim_state("the client is in SYN_SENT", Side::Client, TcpState::SynSent);
 
-    stage.step("no answer arrives, and the kernel retransmits the SYN");
-    stage.claim_is("connect fails with ETIMEDOUT", &client.outcome()?, "ETIMEDOUT");
+    step "no answer arrives, and the kernel retransmits the SYN";
+    claim_is("connect fails with ETIMEDOUT", &client.outcome()?, "ETIMEDOUT");
     let took = begun.elapsed();
-    stage.claim("it took all the waits, 1 and 2 seconds", {
+    claim(
+        "it took all the waits, 1 and 2 seconds",
+        {
         took >= waits && took < waits * 2 + Duration::from_secs(30)
-    });
+    },
+    );
     let syns: Vec<u32> =
         stage.packets().iter().filter_map(|seen| Some(seen.packet.tcp()?.seq)).collect();
-    stage.claim("no other packet was sent", syns.len() == stage.count(&Matcher::syn()));
-    stage.claim("the SYN was sent twice", syns.len() == 2 || stage.is_in_real_time());
-    stage.claim("both are the same SYN", syns.windows(2).all(|two| two[0] == two[1]));
+    claim("no other packet was sent", syns.len() == stage.count(&Matcher::syn()));
+    claim("the SYN was sent twice", syns.len() == 2 || stage.is_in_real_time());
+    claim("both are the same SYN", syns.windows(2).all(|two| two[0] == two[1]));
     let knows = stage.two().server.sockets(stage.family()).len();
-    stage.claim("the server's host has no socket except its listening one", knows == 1);
-    Ok(())
+    claim("the server's host has no socket except its listening one", knows == 1);
 }

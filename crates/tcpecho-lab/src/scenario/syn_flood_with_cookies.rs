@@ -1,100 +1,60 @@
 //! SYNs from forged addresses, and a server that stores nothing for them (UNP 4.5, RFC 4987).
 
-use super::Scenario;
 use super::syn_flood_without_cookies::{BACKLOG, FLOOD, address, flood, half_open, inject};
 use crate::impairment::Matcher;
 use crate::packet::{Flags, Segment};
-use crate::stage::{Broken, PATIENCE, Played, Stage};
-use crate::text::{Step, Text};
+use crate::stage::{Broken, PATIENCE, Stage};
 
-pub(super) static SCENARIO: Scenario = Scenario {
-    text: Text {
-        name: "syn-flood-with-cookies",
-        title: "SYN cookies let a legitimate client through a flood",
-        source: "UNP 4.5, RFC 4987",
-        question: "Can a server answer a SYN without storing it, and so survive a SYN flood?",
-        book: "The backlog should count only completed connections: then the kernel handles many \
-               half-open ones by itself, forged or not, and no application needs a huge backlog.",
-        kernel: "With net.ipv4.tcp_syncookies=1, the default, a SYN that finds the queue of \
-                 half-open connections full is answered all the same: the sequence number of the \
-                 SYN-ACK encodes what the server must remember, and the third packet returns it.",
-        timers: &[],
-        steps: &[
-            Step {
-                does: "a server listens with backlog 3; twenty SYNs come from addresses that never \
-                       answer",
-                claims: &[
-                    "about as many as the backlog are in SYN_RECV",
-                    "the other SYNs are answered with a cookie",
-                    "no SYN is dropped",
-                ],
-            },
-            Step {
-                does: "a legitimate client connects",
-                claims: &[
-                    "connect returns",
-                    "accept returns the connection",
-                    "the client's SYN was answered with a cookie",
-                    "the client's ACK returned the cookie",
-                    "the half-open connections are still there",
-                ],
-            },
-            Step {
-                does: "the client sends data",
-                claims: &[
-                    "send succeeds",
-                    "the server reads the data",
-                ],
-            },
-            Step {
-                does: "an ACK arrives with a cookie that the server has not issued",
-                claims: &[
-                    "the server's kernel rejects it and counts it",
-                    "the server's kernel answers with RST",
-                ],
-            },
-        ],
-    },
-    play,
-};
+scenario! { stage;
+    name: "syn-flood-with-cookies",
+    title: "SYN cookies let a legitimate client through a flood",
+    source: "UNP 4.5, RFC 4987",
+    question: "Can a server answer a SYN without storing it, and so survive a SYN flood?",
+    book: "The backlog should count only completed connections: then the kernel handles many \
+           half-open ones by itself, forged or not, and no application needs a huge backlog.",
+    kernel: "With net.ipv4.tcp_syncookies=1, the default, a SYN that finds the queue of \
+             half-open connections full is answered all the same: the sequence number of the \
+             SYN-ACK encodes what the server must remember, and the third packet returns it.";
 
-fn play(stage: &mut Stage) -> Played {
+    step "a server listens with backlog 3; twenty SYNs come from addresses that never answer";
     let server_host = &stage.two().server;
     server_host.set_sysctl("net.ipv4.tcp_syncookies", "1")?;
-    // The half-open connections must exist until the end.
-
-    stage.step("a server listens with backlog 3; twenty SYNs come from addresses that never answer");
     let server = stage.listening(BACKLOG)?;
     flood(stage);
     let half_open = half_open(stage);
-    stage.claim("about as many as the backlog are in SYN_RECV", (3..=4).contains(&half_open));
-    stage.claim("the other SYNs are answered with a cookie", cookies(stage, "Sent")? == FLOOD - half_open);
-    stage.claim("no SYN is dropped", stage.two().server.counter("TcpExt.ListenDrops")? == 0);
+    claim("about as many as the backlog are in SYN_RECV", (3..=4).contains(&half_open));
+    claim(
+        "the other SYNs are answered with a cookie",
+        cookies(stage, "Sent")? == FLOOD - half_open,
+    );
+    claim("no SYN is dropped", stage.two().server.counter("TcpExt.ListenDrops")? == 0);
 
-    stage.step("a legitimate client connects");
+    step "a legitimate client connects";
     let client = stage.client()?;
-    stage.claim_is("connect returns", &client.call(&stage.connect_line())?, "ok");
+    claim_is("connect returns", &client.call(&stage.connect_line())?, "ok");
     let accepted = server.call("accept")?;
-    stage.claim("accept returns the connection", accepted.starts_with("ok"));
-    stage.claim("the client's SYN was answered with a cookie", cookies(stage, "Sent")? > FLOOD - half_open);
-    stage.claim("the client's ACK returned the cookie", cookies(stage, "Recv")? == 1);
-    stage.claim("the half-open connections are still there", self::half_open(stage) == half_open);
+    claim("accept returns the connection", accepted.starts_with("ok"));
+    claim(
+        "the client's SYN was answered with a cookie",
+        cookies(stage, "Sent")? > FLOOD - half_open,
+    );
+    claim("the client's ACK returned the cookie", cookies(stage, "Recv")? == 1);
+    claim("the half-open connections are still there", self::half_open(stage) == half_open);
 
-    stage.step("the client sends data");
-    stage.claim_is("send succeeds", &client.call("send hello")?, "ok 5");
-    stage.claim_is("the server reads the data", &server.call("recv 100")?, "ok 5 hello");
+    step "the client sends data";
+    claim_is("send succeeds", &client.call("send hello")?, "ok 5");
+    claim_is("the server reads the data", &server.call("recv 100")?, "ok 5 hello");
 
-    stage.step("an ACK arrives with a cookie that the server has not issued");
+    step "an ACK arrives with a cookie that the server has not issued";
     let sender = address(stage.family(), 200);
     let forged = Segment { seq: 2, ack: 12345, flags: Flags::ACK, window: 1000, ..Segment::default() };
     inject(stage, sender, &forged, "forged");
-    stage.claim("the server's kernel rejects it and counts it", cookies(stage, "Failed")? == 1);
+    claim("the server's kernel rejects it and counts it", cookies(stage, "Failed")? == 1);
     let mine = Matcher::rst().from_server().matching("to the sender of the cookie", move |_, packet| {
         packet.destination == sender
     });
     let told = stage.two().wire.wait_for(&mine, 0, PATIENCE);
-    stage.claim("the server's kernel answers with RST", told.is_ok());
-    Ok(())
+    claim("the server's kernel answers with RST", told.is_ok());
 }
 
 fn cookies(stage: &Stage, which: &str) -> Result<u64, Broken> {

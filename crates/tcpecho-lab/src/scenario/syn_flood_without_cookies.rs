@@ -2,13 +2,11 @@
 
 use std::net::{IpAddr, SocketAddr};
 
-use super::Scenario;
 use crate::impairment::{Matcher, Rule};
 use crate::packet::{Flags, Segment, segment};
 use crate::pace::Timer;
 use crate::side::{Family, Side};
-use crate::stage::{Broken, PORT, Played, Stage};
-use crate::text::{Step, Text};
+use crate::stage::{Broken, PORT, Stage};
 use tcpecho_os::tcp_state::TcpState;
 
 /// The backlog of the server. With more than four half-open connections the kernel drops those that
@@ -18,66 +16,39 @@ pub(super) const BACKLOG: u32 = 3;
 /// The number of SYNs.
 pub(super) const FLOOD: u64 = 20;
 
-pub(super) static SCENARIO: Scenario = Scenario {
-    text: Text {
-        name: "syn-flood-without-cookies",
-        title: "a SYN flood shuts out a legitimate client",
-        source: "UNP 4.5, RFC 4987",
-        question: "SYNs arrive from addresses that never answer. What happens to a legitimate \
-                   client?",
-        book: "The flood fills the queue of incomplete connections with forged SYNs, so that a \
-               legitimate SYN is not queued: a denial of service.",
-        kernel: "The same with net.ipv4.tcp_syncookies=0: there are as many half-open connections \
-                 as the backlog says, every further SYN is dropped, and connect of the legitimate \
-                 client fails with ETIMEDOUT.",
-        timers: &[Timer::Syn],
-        steps: &[
-            Step {
-                does: "a server listens with backlog 3; twenty SYNs come from addresses that never \
-                       answer",
-                claims: &[
-                    "about as many as the backlog are in SYN_RECV",
-                    "the other SYNs are dropped",
-                ],
-            },
-            Step {
-                does: "a legitimate client connects",
-                claims: &[
-                    "its connect fails with ETIMEDOUT",
-                    "its TCP retransmitted the SYN",
-                    "all of its SYNs were dropped",
-                    "the half-open connections are still there",
-                    "no RST was sent",
-                ],
-            },
-        ],
-    },
-    play,
-};
+scenario! { stage;
+    name: "syn-flood-without-cookies",
+    title: "a SYN flood shuts out a legitimate client",
+    source: "UNP 4.5, RFC 4987",
+    question: "SYNs arrive from addresses that never answer. What happens to a legitimate \
+               client?",
+    book: "The flood fills the queue of incomplete connections with forged SYNs, so that a \
+           legitimate SYN is not queued: a denial of service.",
+    kernel: "The same with net.ipv4.tcp_syncookies=0: there are as many half-open connections \
+             as the backlog says, every further SYN is dropped, and connect of the legitimate \
+             client fails with ETIMEDOUT.",
+    timers: &[Timer::Syn];
 
-fn play(stage: &mut Stage) -> Played {
+    step "a server listens with backlog 3; twenty SYNs come from addresses that never answer";
     stage.shorten(Side::Client, Timer::Syn, &[1, 0])?;
     let server_host = &stage.two().server;
     server_host.set_sysctl("net.ipv4.tcp_syncookies", "0")?;
     // The half-open connections must outlast the legitimate client's connect.
     server_host.set_sysctl("net.ipv4.tcp_synack_retries", "8")?;
-
-    stage.step("a server listens with backlog 3; twenty SYNs come from addresses that never answer");
     let _server = stage.listening(BACKLOG)?;
     flood(stage);
     let half_open = half_open(stage);
-    stage.claim("about as many as the backlog are in SYN_RECV", (3..=4).contains(&half_open));
-    stage.claim("the other SYNs are dropped", drops(stage)? == FLOOD - half_open);
+    claim("about as many as the backlog are in SYN_RECV", (3..=4).contains(&half_open));
+    claim("the other SYNs are dropped", drops(stage)? == FLOOD - half_open);
 
-    stage.step("a legitimate client connects");
+    step "a legitimate client connects";
     let client = stage.client()?;
-    stage.claim_is("its connect fails with ETIMEDOUT", &client.call(&stage.connect_line())?, "ETIMEDOUT");
+    claim_is("its connect fails with ETIMEDOUT", &client.call(&stage.connect_line())?, "ETIMEDOUT");
     let syns = stage.count(&Matcher::syn().matching("honest", |_, packet| honest(packet.source)));
-    stage.claim("its TCP retransmitted the SYN", syns >= 2);
-    stage.claim("all of its SYNs were dropped", drops(stage)? == FLOOD - half_open + syns as u64);
-    stage.claim("the half-open connections are still there", self::half_open(stage) == half_open);
-    stage.claim("no RST was sent", stage.count(&Matcher::rst()) == 0);
-    Ok(())
+    claim("its TCP retransmitted the SYN", syns >= 2);
+    claim("all of its SYNs were dropped", drops(stage)? == FLOOD - half_open + syns as u64);
+    claim("the half-open connections are still there", self::half_open(stage) == half_open);
+    claim("no RST was sent", stage.count(&Matcher::rst()) == 0);
 }
 
 /// SYNs from addresses that no host has; the answers to them are lost.

@@ -1,121 +1,77 @@
 //! The accept queue fills up during a handshake (UNP 4.5).
 
-use super::Scenario;
 use crate::impairment::{Matcher, Rule};
 use crate::side::Side;
 use crate::stage::{Broken, PATIENCE, Played, Stage};
-use crate::text::{Step, Text};
 use tcpecho_os::tcp_state::TcpState;
 
-pub(super) static SCENARIO: Scenario = Scenario {
-    text: Text {
-        name: "third-ack-dropped",
-        title: "the accept queue fills up during a handshake",
-        source: "UNP 4.5",
-        question: "The queue has room when the SYN arrives and none when the third packet does. \
-                   What do client and server see?",
-        book: "An entry stays in the incomplete queue until the third segment arrives and then \
-               moves to the completed queue. Data that arrives before accept waits in the socket's \
-               receive buffer.",
-        kernel: "The third packet is dropped: the client is ESTABLISHED and the server is in \
-                 SYN_RECV. The client's data is dropped, too, without an answer. Once accept has \
-                 made room, the client's next packet, retransmitted data or an ACK, completes the \
-                 handshake.",
-        timers: &[],
-        steps: &[
-            Step {
-                does: "a server listens with backlog 2, which leaves room for three connections, \
-                       and two clients connect",
-                claims: &[],
-            },
-            Step {
-                does: "two more clients connect, and the wire holds the last ACK of each handshake",
-                claims: &[
-                    "connect returns for the first of them",
-                    "connect returns for the second",
-                    "the server has the first in SYN_RECV",
-                    "the server has the second in SYN_RECV",
-                ],
-            },
-            Step {
-                does: "the first ACK is released and takes the last place",
-                claims: &[
-                    "the server has the connection in ESTABLISHED",
-                    "nothing has been dropped yet",
-                ],
-            },
-            Step {
-                does: "the second ACK is released",
-                claims: &[
-                    "the server's kernel counts an overflow of the queue",
-                    "the server still has the connection in SYN_RECV",
-                    "the client is ESTABLISHED",
-                ],
-            },
-            Step {
-                does: "the client sends data",
-                claims: &[
-                    "send succeeds: the client's kernel takes the data",
-                    "the data arrives at the server's host",
-                    "the server's kernel drops the data as it dropped the ACK",
-                    "no RST is sent to the client",
-                    "the server still has the connection in SYN_RECV, too",
-                ],
-            },
-            Step {
-                does: "the server calls accept, which makes room; the client's TCP retransmits",
-                claims: &[
-                    "the server has the connection in ESTABLISHED",
-                ],
-            },
-            Step {
-                does: "the server accepts the other three connections",
-                claims: &[
-                    "the server reads the data of the last client",
-                ],
-            },
-        ],
-    },
-    play,
-};
+scenario! { stage;
+    name: "third-ack-dropped",
+    title: "the accept queue fills up during a handshake",
+    source: "UNP 4.5",
+    question: "The queue has room when the SYN arrives and none when the third packet does. \
+               What do client and server see?",
+    book: "An entry stays in the incomplete queue until the third segment arrives and then \
+           moves to the completed queue. Data that arrives before accept waits in the socket's \
+           receive buffer.",
+    kernel: "The third packet is dropped: the client is ESTABLISHED and the server is in \
+             SYN_RECV. The client's data is dropped, too, without an answer. Once accept has \
+             made room, the client's next packet, retransmitted data or an ACK, completes the \
+             handshake.";
 
-fn play(stage: &mut Stage) -> Played {
-    // The server must not give up half-open connections during the scenario.
-
-    stage.step("a server listens with backlog 2, which leaves room for three connections, and two clients connect");
+    step "a server listens with backlog 2, which leaves room for three connections, and two \
+          clients connect";
     let server = stage.listening(2)?;
     let _queued = stage.queued_clients(2)?;
 
-    stage.step("two more clients connect, and the wire holds the last ACK of each handshake");
+    step "two more clients connect, and the wire holds the last ACK of each handshake";
     stage.wire_rule(Rule::hold(Matcher::ack().from_client()));
     let (lucky, unlucky) = (stage.client()?, stage.client()?);
-    stage.claim_is("connect returns for the first of them", &lucky.call(&stage.connect_line())?, "ok");
-    stage.claim_is("connect returns for the second", &unlucky.call(&stage.connect_line())?, "ok");
+    claim_is("connect returns for the first of them", &lucky.call(&stage.connect_line())?, "ok");
+    claim_is("connect returns for the second", &unlucky.call(&stage.connect_line())?, "ok");
     let [lucky_port, port] = [lucky.port()?, unlucky.port()?];
-    stage.claim_is("the server has the first in SYN_RECV", &state(stage, Side::Server, lucky_port), "SYN_RECV");
-    stage.claim_is("the server has the second in SYN_RECV", &state(stage, Side::Server, port), "SYN_RECV");
+    claim_is(
+        "the server has the first in SYN_RECV",
+        &state(stage, Side::Server, lucky_port), "SYN_RECV",
+    );
+    claim_is(
+        "the server has the second in SYN_RECV",
+        &state(stage, Side::Server, port), "SYN_RECV",
+    );
 
-    stage.step("the first ACK is released and takes the last place");
+    step "the first ACK is released and takes the last place";
     pass(stage, lucky_port)?;
-    stage.claim_is("the server has the connection in ESTABLISHED", &state(stage, Side::Server, lucky_port), "ESTABLISHED");
-    stage.claim("nothing has been dropped yet", overflows(stage)? == 0);
+    claim_is(
+        "the server has the connection in ESTABLISHED",
+        &state(stage, Side::Server, lucky_port), "ESTABLISHED",
+    );
+    claim("nothing has been dropped yet", overflows(stage)? == 0);
 
-    stage.step("the second ACK is released");
+    step "the second ACK is released";
     pass(stage, port)?;
-    stage.claim("the server's kernel counts an overflow of the queue", overflows(stage)? >= 1);
-    stage.claim_is("the server still has the connection in SYN_RECV", &state(stage, Side::Server, port), "SYN_RECV");
-    stage.claim_is("the client is ESTABLISHED", &state(stage, Side::Client, port), "ESTABLISHED");
+    claim("the server's kernel counts an overflow of the queue", overflows(stage)? >= 1);
+    claim_is(
+        "the server still has the connection in SYN_RECV",
+        &state(stage, Side::Server, port), "SYN_RECV",
+    );
+    claim_is("the client is ESTABLISHED", &state(stage, Side::Client, port), "ESTABLISHED");
 
-    stage.step("the client sends data");
+    step "the client sends data";
     stage.two().wire.clear();
     let before = overflows(stage)?;
-    stage.claim_is("send succeeds: the client's kernel takes the data", &unlucky.call("send hello")?, "ok 5");
-    stage.claim_packet("the data arrives at the server's host", &Matcher::data().port(port));
-    stage.claim("the server's kernel drops the data as it dropped the ACK", overflows(stage)? > before);
-    stage.claim("no RST is sent to the client", stage.count(&Matcher::rst()) == 0);
-    stage.claim_is("the server still has the connection in SYN_RECV, too", &state(stage, Side::Server, port), "SYN_RECV");
+    claim_is(
+        "send succeeds: the client's kernel takes the data",
+        &unlucky.call("send hello")?, "ok 5",
+    );
+    claim_packet("the data arrives at the server's host", &Matcher::data().port(port));
+    claim("the server's kernel drops the data as it dropped the ACK", overflows(stage)? > before);
+    claim("no RST is sent to the client", stage.count(&Matcher::rst()) == 0);
+    claim_is(
+        "the server still has the connection in SYN_RECV, too",
+        &state(stage, Side::Server, port), "SYN_RECV",
+    );
 
-    stage.step("the server calls accept, which makes room; the client's TCP retransmits");
+    step "the server calls accept, which makes room; the client's TCP retransmits";
     server.must("0: accept")?;
     let arrived = stage.two().server.wait_for_socket(
         stage.family(),
@@ -123,14 +79,16 @@ fn play(stage: &mut Stage) -> Played {
         PATIENCE,
         |socket| socket.remote.port() == port && socket.state == TcpState::Established,
     );
-    stage.claim("the server has the connection in ESTABLISHED", arrived.is_ok());
+    claim("the server has the connection in ESTABLISHED", arrived.is_ok());
 
-    stage.step("the server accepts the other three connections");
+    step "the server accepts the other three connections";
     for _ in 0..3 {
         server.must("0: accept")?;
-    }
-    stage.claim_is("the server reads the data of the last client", &server.call("recv 100")?, "ok 5 hello");
-    Ok(())
+    };
+    claim_is(
+        "the server reads the data of the last client",
+        &server.call("recv 100")?, "ok 5 hello",
+    );
 }
 
 /// Releases the held packets of this client, once there are any.

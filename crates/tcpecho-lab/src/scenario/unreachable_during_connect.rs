@@ -1,50 +1,56 @@
 //! A router answers the SYN with an ICMP error (UNP 4.3, A.5, RFC 9293 3.9.2.2).
 
-use super::Scenario;
 use crate::impairment::{Matcher, Rule};
 use crate::packet::IcmpError;
 use crate::side::Family;
-use crate::stage::{Broken, PATIENCE, Played, Stage};
-use crate::text::{Step, Text};
+use crate::stage::{Broken, PATIENCE, Stage};
 use crate::timeline::PacketMoment;
 
-pub(super) static SCENARIO: Scenario = Scenario {
-    text: Text {
-        name: "unreachable-during-connect",
-        title: "a router answers the SYN with an ICMP error",
-        source: "UNP 4.3, figure A.15, A.16, RFC 9293 3.9.2.2",
-        question: "A router answers the client's SYN with an ICMP error. What does connect return, \
-                   and when?",
-        book: "Destination unreachable is a soft error: the kernel remembers it and keeps sending \
-               SYNs. Only after 75 seconds does connect fail, with EHOSTUNREACH or ENETUNREACH \
-               instead of ETIMEDOUT.",
-        kernel: "Every such error is hard during connect: connect fails at once, after one SYN, \
-                 with an errno for each code. The error is soft only if it arrives while the \
-                 kernel still holds the socket's lock, as from a local firewall.",
-        timers: &[],
-        steps: &[
-            Step {
-                does: "the client connects several times; a router answers each SYN with another \
-                       error",
-                claims: &[
-                    "network unreachable is ENETUNREACH",
-                    "host unreachable is EHOSTUNREACH",
-                    "port unreachable is ECONNREFUSED, as an RST is",
-                    "time exceeded (a routing loop) is EHOSTUNREACH",
-                    "administratively prohibited is EHOSTUNREACH, in IPv6 EACCES",
-                ],
-            },
-            Step {
-                does: "the router answers with the rarer codes",
-                claims: &[
-                    "each code has its errno",
-                    "no connect sends a SYN after its error",
-                ],
-            },
-        ],
-    },
-    play,
-};
+use IcmpError::{HostUnreachable, NetworkUnreachable, PortUnreachable, Prohibited, TimeExceeded};
+
+scenario! { stage;
+    name: "unreachable-during-connect",
+    title: "a router answers the SYN with an ICMP error",
+    source: "UNP 4.3, figure A.15, A.16, RFC 9293 3.9.2.2",
+    question: "A router answers the client's SYN with an ICMP error. What does connect return, \
+               and when?",
+    book: "Destination unreachable is a soft error: the kernel remembers it and keeps sending \
+           SYNs. Only after 75 seconds does connect fail, with EHOSTUNREACH or ENETUNREACH \
+           instead of ETIMEDOUT.",
+    kernel: "Every such error is hard during connect: connect fails at once, after one SYN, \
+             with an errno for each code. The error is soft only if it arrives while the \
+             kernel still holds the socket's lock, as from a local firewall.";
+
+    step "the client connects several times; a router answers each SYN with another error";
+    let v4 = stage.family() == Family::V4;
+    let _server = stage.listening(10)?;
+    stage.wire_rule(Rule::hold(Matcher::syn()));
+    let said = refused(stage, NetworkUnreachable)?;
+    claim_is("network unreachable is ENETUNREACH", &said, "ENETUNREACH");
+    let said = refused(stage, HostUnreachable)?;
+    claim_is("host unreachable is EHOSTUNREACH", &said, "EHOSTUNREACH");
+    let said = refused(stage, PortUnreachable)?;
+    claim_is("port unreachable is ECONNREFUSED, as an RST is", &said, "ECONNREFUSED");
+    let said = refused(stage, TimeExceeded)?;
+    claim_is("time exceeded (a routing loop) is EHOSTUNREACH", &said, "EHOSTUNREACH");
+    let said = refused(stage, Prohibited)?;
+    let wanted = if v4 { "EHOSTUNREACH" } else { "EACCES" };
+    claim_is("administratively prohibited is EHOSTUNREACH, in IPv6 EACCES", &said, wanted);
+
+    step "the router answers with the rarer codes";
+    let table = if v4 { V4 } else { V6 };
+    let (mut said, mut wanted) = (Vec::new(), Vec::new());
+    for ((kind, code), errno) in table {
+        said.push(refused(stage, IcmpError::Exact { kind: *kind, code: *code })?);
+        wanted.push(*errno);
+    };
+    claim_is("each code has its errno", &said.join(" "), &wanted.join(" "));
+    // One connect after the other: a SYN that is retransmitted after the error would come between
+    // those of later ones.
+    let mut ports: Vec<u16> = stage.packets().iter().filter_map(port_of_syn).collect();
+    ports.dedup();
+    claim("no connect sends a SYN after its error", ports.len() == 5 + table.len());
+}
 
 /// The codes of type 3 (destination unreachable) and others, with the errno of each.
 const V4: &[((u8, u8), &str)] = &[
@@ -70,41 +76,6 @@ const V6: &[((u8, u8), &str)] = &[
     ((4, 0), "EPROTO"),
     ((4, 1), "EPROTO"),
 ];
-
-fn play(stage: &mut Stage) -> Played {
-    use IcmpError::{HostUnreachable, NetworkUnreachable, PortUnreachable, Prohibited, TimeExceeded};
-    let v4 = stage.family() == Family::V4;
-
-    stage.step("the client connects several times; a router answers each SYN with another error");
-    let _server = stage.listening(10)?;
-    stage.wire_rule(Rule::hold(Matcher::syn()));
-    let said = refused(stage, NetworkUnreachable)?;
-    stage.claim_is("network unreachable is ENETUNREACH", &said, "ENETUNREACH");
-    let said = refused(stage, HostUnreachable)?;
-    stage.claim_is("host unreachable is EHOSTUNREACH", &said, "EHOSTUNREACH");
-    let said = refused(stage, PortUnreachable)?;
-    stage.claim_is("port unreachable is ECONNREFUSED, as an RST is", &said, "ECONNREFUSED");
-    let said = refused(stage, TimeExceeded)?;
-    stage.claim_is("time exceeded (a routing loop) is EHOSTUNREACH", &said, "EHOSTUNREACH");
-    let said = refused(stage, Prohibited)?;
-    let wanted = if v4 { "EHOSTUNREACH" } else { "EACCES" };
-    stage.claim_is("administratively prohibited is EHOSTUNREACH, in IPv6 EACCES", &said, wanted);
-
-    stage.step("the router answers with the rarer codes");
-    let table = if v4 { V4 } else { V6 };
-    let (mut said, mut wanted) = (Vec::new(), Vec::new());
-    for ((kind, code), errno) in table {
-        said.push(refused(stage, IcmpError::Exact { kind: *kind, code: *code })?);
-        wanted.push(*errno);
-    }
-    stage.claim_is("each code has its errno", &said.join(" "), &wanted.join(" "));
-    // One connect after the other: a SYN that is retransmitted after the error would come between
-    // those of later ones.
-    let mut ports: Vec<u16> = stage.packets().iter().filter_map(port_of_syn).collect();
-    ports.dedup();
-    stage.claim("no connect sends a SYN after its error", ports.len() == 5 + table.len());
-    Ok(())
-}
 
 fn port_of_syn(seen: &PacketMoment) -> Option<u16> {
     let is_syn = Matcher::syn().matches(seen.from, &seen.packet);

@@ -4,112 +4,66 @@ use std::time::Instant;
 
 use std::time::Duration;
 
-use super::Scenario;
 use crate::impairment::{Matcher, Rule};
 use crate::packet::IcmpError;
 use crate::pace::Timer;
 use crate::side::Side;
-use crate::stage::{PATIENCE, Played, Stage};
-use crate::text::{Step, Text};
+use crate::stage::PATIENCE;
 use tcpecho_os::tcp_state::TcpState;
 
-pub(super) static SCENARIO: Scenario = Scenario {
-    text: Text {
-        name: "unreachable-while-established",
-        title: "a router answers a connection's data with an ICMP error",
-        source: "UNP 5.14, A.5, RFC 9293 3.9.2.2, ip(7)",
-        question: "In the middle of a connection, a router reports that the server's host is \
-                   unreachable. What does the client see, and when?",
-        book: "Nothing yet: the error is soft. TCP retransmits, and only when it gives up does \
-               read fail, with EHOSTUNREACH instead of ETIMEDOUT (5.14).",
-        kernel: "The same. An acknowledgment clears the error, and so does reading SO_ERROR. A \
-                 program that needs to know at once sets IP_RECVERR (IPV6_RECVERR): the next call \
-                 on the socket fails with EHOSTUNREACH, and the connection continues all the same.",
-        timers: &[Timer::Retransmission],
-        steps: &[
-            Step {
-                does: "a client and a server are connected; for a while a router cannot reach the \
-                       server's host",
-                claims: &[
-                    "the client's data is answered with host unreachable",
-                    "the client is still ESTABLISHED",
-                    "recv does not fail: there is just no data",
-                    "SO_ERROR reports the error",
-                ],
-            },
-            Step {
-                does: "the host is reachable again",
-                claims: &[
-                    "the retransmitted data arrives",
-                    "the data is acknowledged",
-                    "the acknowledgment clears the later errors, too",
-                ],
-            },
-            Step {
-                does: "the host stays unreachable, and the retransmission timeout of the client's \
-                       kernel is short",
-                claims: &[
-                    "send succeeds",
-                    "recv fails with EHOSTUNREACH, not ETIMEDOUT",
-                    "it fails only when retransmission has given up",
-                    "each of several retransmissions was answered with the error",
-                ],
-            },
-            Step {
-                does: "another client sets IP_RECVERR",
-                claims: &[
-                    "its next call fails with EHOSTUNREACH",
-                    "the call fails after one transmission",
-                    "its connection is still ESTABLISHED",
-                    "the retransmitted data arrives all the same",
-                ],
-            },
-        ],
-    },
-    play,
-};
+scenario! { stage;
+    name: "unreachable-while-established",
+    title: "a router answers a connection's data with an ICMP error",
+    source: "UNP 5.14, A.5, RFC 9293 3.9.2.2, ip(7)",
+    question: "In the middle of a connection, a router reports that the server's host is \
+               unreachable. What does the client see, and when?",
+    book: "Nothing yet: the error is soft. TCP retransmits, and only when it gives up does \
+           read fail, with EHOSTUNREACH instead of ETIMEDOUT (5.14).",
+    kernel: "The same. An acknowledgment clears the error, and so does reading SO_ERROR. A \
+             program that needs to know at once sets IP_RECVERR (IPV6_RECVERR): the next call \
+             on the socket fails with EHOSTUNREACH, and the connection continues all the same.",
+    timers: &[Timer::Retransmission];
 
-fn play(stage: &mut Stage) -> Played {
+    step "a client and a server are connected; for a while a router cannot reach the server's host";
     let host = IcmpError::HostUnreachable;
     let icmp = Matcher::icmp().from_server();
-
-    stage.step("a client and a server are connected; for a while a router cannot reach the server's host");
     stage.two().client.set_rto_min(Duration::from_millis(20))?;
     let (client, server) = stage.connected()?;
     let unreachable = stage.two().wire.add(Rule::answer(Matcher::data().from_client(), host));
     client.must("send one")?;
-    stage.claim_packet("the client's data is answered with host unreachable", &icmp);
-    stage.claim_state("the client is still ESTABLISHED", Side::Client, TcpState::Established);
+    claim_packet("the client's data is answered with host unreachable", &icmp);
+    claim_state("the client is still ESTABLISHED", Side::Client, TcpState::Established);
     client.must("nonblocking on")?;
     let nothing = client.call("recv 100")?;
-    stage.claim_is("recv does not fail: there is just no data", &nothing, "EAGAIN");
+    claim_is("recv does not fail: there is just no data", &nothing, "EAGAIN");
     client.must("nonblocking off")?;
     let soft = client.call("getsockopt error")?;
-    stage.claim_is("SO_ERROR reports the error", &soft, "ok EHOSTUNREACH");
+    claim_is("SO_ERROR reports the error", &soft, "ok EHOSTUNREACH");
     let mark = stage.two().timeline.mark();
     stage.two().wire.wait_delivered(&icmp, mark, PATIENCE)?;
     stage.two().wire.remove(unreachable);
 
-    stage.step("the host is reachable again");
+    step "the host is reachable again";
     let read = server.call("recv 100")?;
-    stage.claim_is("the retransmitted data arrives", &read, "ok 3 one");
-    stage.claim_packet("the data is acknowledged", &Matcher::ack().from_server());
+    claim_is("the retransmitted data arrives", &read, "ok 3 one");
+    claim_packet("the data is acknowledged", &Matcher::ack().from_server());
     let none = client.call("getsockopt error")?;
-    stage.claim_is("the acknowledgment clears the later errors, too", &none, "ok 0");
+    claim_is("the acknowledgment clears the later errors, too", &none, "ok 0");
 
-    stage.step("the host stays unreachable, and the retransmission timeout of the client's kernel is short");
+    step "the host stays unreachable, and the retransmission timeout of the client's kernel is \
+          short";
     let tries = stage.shorten(Side::Client, Timer::Retransmission, &[1])?;
     stage.wire_rule(Rule::answer(Matcher::data().from_client(), host));
     let begun = Instant::now();
-    stage.claim_is("send succeeds", &client.call("send two")?, "ok 3");
+    claim_is("send succeeds", &client.call("send two")?, "ok 3");
     let outcome = client.call("recv 100")?;
     let took = begun.elapsed();
-    stage.claim_is("recv fails with EHOSTUNREACH, not ETIMEDOUT", &outcome, "EHOSTUNREACH");
-    stage.claim("it fails only when retransmission has given up", took >= tries);
+    claim_is("recv fails with EHOSTUNREACH, not ETIMEDOUT", &outcome, "EHOSTUNREACH");
+    claim("it fails only when retransmission has given up", took >= tries);
     let sent = stage.count(&Matcher::data().from_client().containing("two"));
-    stage.claim("each of several retransmissions was answered with the error", sent > 1);
+    claim("each of several retransmissions was answered with the error", sent > 1);
 
-    stage.step("another client sets IP_RECVERR");
+    step "another client sets IP_RECVERR";
     stage.two().wire.clear();
     stage.two().client.set_rto_min(Duration::from_secs(3))?;
     let eager = stage.client()?;
@@ -121,10 +75,9 @@ fn play(stage: &mut Stage) -> Played {
     eager.must("send three")?;
     stage.two().wire.wait_for(&data, 0, PATIENCE)?;
     stage.two().wire.answer(&data, host);
-    stage.claim_is("its next call fails with EHOSTUNREACH", &eager.call("recv 100")?, "EHOSTUNREACH");
-    stage.claim("the call fails after one transmission", stage.count(&data) == 1);
-    stage.claim_state("its connection is still ESTABLISHED", Side::Client, TcpState::Established);
+    claim_is("its next call fails with EHOSTUNREACH", &eager.call("recv 100")?, "EHOSTUNREACH");
+    claim("the call fails after one transmission", stage.count(&data) == 1);
+    claim_state("its connection is still ESTABLISHED", Side::Client, TcpState::Established);
     let read = server.call("recv 100")?;
-    stage.claim_is("the retransmitted data arrives all the same", &read, "ok 5 three");
-    Ok(())
+    claim_is("the retransmitted data arrives all the same", &read, "ok 5 three");
 }

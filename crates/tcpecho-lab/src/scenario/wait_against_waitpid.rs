@@ -1,79 +1,40 @@
 //! Five children exit, and one SIGCHLD is delivered (UNP 5.10).
 
-use super::Scenario;
-use crate::stage::{Agent, Broken, PATIENCE, Played, Stage};
-use crate::text::{Step, Text};
+use crate::stage::{Agent, Broken, PATIENCE, Stage};
 
-pub(super) static SCENARIO: Scenario = Scenario {
-    text: Text {
-        name: "wait-against-waitpid",
-        title: "five children exit at once",
-        source: "UNP 5.10",
-        question: "Why is it not enough to call wait once in the handler of SIGCHLD?",
-        book: "Unix signals are not queued: when five children exit at the same time, the handler \
-               may run once or a few times, so wait leaves zombies, and their number depends on \
-               timing. A loop around waitpid with WNOHANG leaves none.",
-        kernel: "The same. Here the server is stopped while the children exit, which removes the \
-                 timing: one of five SIGCHLDs is delivered, so wait leaves four zombies every \
-                 time.",
-        timers: &[],
-        steps: &[
-            Step {
-                does: "a server with five children calls wait once for each SIGCHLD; it is \
-                       stopped, and its client exits",
-                claims: &[
-                    "all five are zombies",
-                ],
-            },
-            Step {
-                does: "the server continues",
-                claims: &[
-                    "its handler has run once",
-                    "four zombies are left",
-                    "it can still reap them itself",
-                ],
-            },
-            Step {
-                does: "another server calls waitpid in a loop; it is stopped, and its client exits",
-                claims: &[
-                    "all five children are zombies again",
-                ],
-            },
-            Step {
-                does: "this server continues",
-                claims: &[
-                    "its handler has run once, too",
-                    "no zombie is left",
-                    "no child is left to wait for",
-                ],
-            },
-        ],
-    },
-    play,
-};
+scenario! { stage;
+    name: "wait-against-waitpid",
+    title: "five children exit at once",
+    source: "UNP 5.10",
+    question: "Why is it not enough to call wait once in the handler of SIGCHLD?",
+    book: "Unix signals are not queued: when five children exit at the same time, the handler \
+           may run once or a few times, so wait leaves zombies, and their number depends on \
+           timing. A loop around waitpid with WNOHANG leaves none.",
+    kernel: "The same. Here the server is stopped while the children exit, which removes the \
+             timing: one of five SIGCHLDs is delivered, so wait leaves four zombies every \
+             time.";
 
-fn play(stage: &mut Stage) -> Played {
-    stage.step("a server with five children calls wait once for each SIGCHLD; it is stopped, and its client exits");
+    step "a server with five children calls wait once for each SIGCHLD; it is stopped, and its \
+          client exits";
     let (server, zombies) = five_end_at_once(stage, "wait")?;
-    stage.claim_is("all five are zombies", &zombies, "5");
+    claim_is("all five are zombies", &zombies, "5");
 
-    stage.step("the server continues");
+    step "the server continues";
     server.program().go_on()?;
-    stage.claim_is("its handler has run once", &server.call("caught")?, "ok 1");
-    stage.claim_is("four zombies are left", &server.program().zombies().to_string(), "4");
-    stage.claim("it can still reap them itself", server.must("wait")? != "ok 0");
+    claim_is("its handler has run once", &server.call("caught")?, "ok 1");
+    claim_is("four zombies are left", &server.program().zombies().to_string(), "4");
+    claim("it can still reap them itself", server.must("wait")? != "ok 0");
     server.end()?;
 
-    stage.step("another server calls waitpid in a loop; it is stopped, and its client exits");
+    step "another server calls waitpid in a loop; it is stopped, and its client exits";
     let (server, zombies) = five_end_at_once(stage, "waitpid-loop")?;
-    stage.claim_is("all five children are zombies again", &zombies, "5");
+    claim_is("all five children are zombies again", &zombies, "5");
 
-    stage.step("this server continues");
+    step "this server continues";
     server.program().go_on()?;
-    stage.claim_is("its handler has run once, too", &server.call("caught")?, "ok 1");
-    stage.claim_is("no zombie is left", &server.program().zombies().to_string(), "0");
-    stage.claim_is("no child is left to wait for", &server.call("wait")?, "ECHILD");
-    Ok(())
+    claim_is("its handler has run once, too", &server.call("caught")?, "ok 1");
+    claim_is("no zombie is left", &server.program().zombies().to_string(), "0");
+    claim_is("no child is left to wait for", &server.call("wait")?, "ECHILD");
 }
 
 /// A stopped server whose five children have exited, and the number of zombies among them.

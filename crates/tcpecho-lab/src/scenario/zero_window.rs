@@ -2,65 +2,24 @@
 
 use std::time::Duration;
 
-use super::Scenario;
 use crate::impairment::Matcher;
 use crate::side::Side;
-use crate::stage::{PATIENCE, Played, Stage};
-use crate::text::{Step, Text};
+use crate::stage::PATIENCE;
 use tcpecho_os::tcp_state::TcpState;
 
-pub(super) static SCENARIO: Scenario = Scenario {
-    text: Text {
-        name: "zero-window",
-        title: "the receiver does not read",
-        source: "UNP 2.4, 2.11, RFC 9293 3.8.6.1",
-        question: "What stops a sender whose receiver does not read, and what makes it continue?",
-        book: "The receiver advertises a window, the room in its buffer. When the window is zero, \
-               nothing more may be sent, and write blocks once the send buffer is full, too, until \
-               the application at the other end reads.",
-        kernel: "The same. The sender probes the window with empty segments one byte below it, at \
-                 growing intervals, and each probe is answered. As long as answers arrive the \
-                 connection never ends, however small tcp_retries2 is.",
-        timers: &[],
-        steps: &[
-            Step {
-                does: "the client sends 40000 bytes through small buffers, and the server does not \
-                       read",
-                claims: &[
-                    "the server's kernel advertises a window of 0",
-                ],
-            },
-            Step {
-                does: "the client's kernel sends five window probes",
-                claims: &[
-                    "each probe is an empty segment one byte below the window",
-                    "each probe is answered: the window is still 0",
-                    "the client's send has not returned",
-                    "the connection is ESTABLISHED, although tcp_retries2 is 3",
-                ],
-            },
-            Step {
-                does: "the server reads",
-                claims: &[
-                    "it reads everything, in many pieces",
-                    "the server's kernel has opened the window again",
-                    "the client's one send has sent everything",
-                ],
-            },
-        ],
-    },
-    play,
-};
+scenario! { stage;
+    name: "zero-window",
+    title: "the receiver does not read",
+    source: "UNP 2.4, 2.11, RFC 9293 3.8.6.1",
+    question: "What stops a sender whose receiver does not read, and what makes it continue?",
+    book: "The receiver advertises a window, the room in its buffer. When the window is zero, \
+           nothing more may be sent, and write blocks once the send buffer is full, too, until \
+           the application at the other end reads.",
+    kernel: "The same. The sender probes the window with empty segments one byte below it, at \
+             growing intervals, and each probe is answered. As long as answers arrive the \
+             connection never ends, however small tcp_retries2 is.";
 
-const BYTES: usize = 40_000;
-/// The number of unanswered probes after which the client's kernel gives up. An answer that a busy
-/// machine delivers late, after one or two further probes, does not end the connection.
-const RETRIES: usize = 3;
-/// More than [`RETRIES`].
-const QUESTIONS: usize = 5;
-
-fn play(stage: &mut Stage) -> Played {
-    stage.step("the client sends 40000 bytes through small buffers, and the server does not read");
+    step "the client sends 40000 bytes through small buffers, and the server does not read";
     let client_host = &stage.two().client;
     client_host.set_rto_min(Duration::from_millis(20))?;
     let server = stage.listening(10)?;
@@ -74,9 +33,9 @@ fn play(stage: &mut Stage) -> Played {
     let zero = Matcher::any_tcp().from_server().matching("with window 0", |_, packet| {
         packet.tcp().is_some_and(|tcp| tcp.window == 0)
     });
-    stage.claim_packet("the server's kernel advertises a window of 0", &zero);
+    claim_packet("the server's kernel advertises a window of 0", &zero);
 
-    stage.step("the client's kernel sends five window probes");
+    step "the client's kernel sends five window probes";
     // Set only now: data that a busy machine delivers late must not end the connection.
     stage.two().client.set_sysctl("net.ipv4.tcp_retries2", &RETRIES.to_string())?;
     let question = Matcher::ack().from_client();
@@ -88,27 +47,33 @@ fn play(stage: &mut Stage) -> Played {
         let answer = stage.two().wire.wait_delivered(&zero, mark, PATIENCE)?;
         mark = stage.two().timeline.mark();
         places.extend(asked.packet.tcp().zip(answer.packet.tcp()).map(|(q, a)| a.ack.wrapping_sub(q.seq)));
-    }
+    };
     let below = places == [1; QUESTIONS];
-    stage.claim("each probe is an empty segment one byte below the window", below);
-    stage.claim("each probe is answered: the window is still 0", places.len() == QUESTIONS);
+    claim("each probe is an empty segment one byte below the window", below);
+    claim("each probe is answered: the window is still 0", places.len() == QUESTIONS);
     let blocked = client.program().lines().len() == said;
-    stage.claim("the client's send has not returned", blocked);
-    stage.claim_state(
+    claim("the client's send has not returned", blocked);
+    claim_state(
         "the connection is ESTABLISHED, although tcp_retries2 is 3",
         Side::Client,
         TcpState::Established,
     );
 
-    stage.step("the server reads");
+    step "the server reads";
     stage.two().client.set_sysctl("net.ipv4.tcp_retries2", "15")?;
     let pieces = server.receive_all(BYTES)?;
-    stage.claim("it reads everything, in many pieces", pieces.len() > 1);
+    claim("it reads everything, in many pieces", pieces.len() > 1);
     let open = Matcher::any_tcp().from_server().matching("with a window", |_, packet| {
         packet.tcp().is_some_and(|tcp| tcp.window > 0)
     });
     let opened = stage.two().wire.wait_delivered(&open, mark, PATIENCE);
-    stage.claim("the server's kernel has opened the window again", opened.is_ok());
-    stage.claim_is("the client's one send has sent everything", &client.outcome()?, "ok 40000");
-    Ok(())
+    claim("the server's kernel has opened the window again", opened.is_ok());
+    claim_is("the client's one send has sent everything", &client.outcome()?, "ok 40000");
 }
+
+const BYTES: usize = 40_000;
+/// The number of unanswered probes after which the client's kernel gives up. An answer that a busy
+/// machine delivers late, after one or two further probes, does not end the connection.
+const RETRIES: usize = 3;
+/// More than [`RETRIES`].
+const QUESTIONS: usize = 5;

@@ -25,7 +25,7 @@ macro_rules! trial {
                 source: $source,
                 question: $question,
                 steps: &[Step { does: $does, claims: $claims }],
-                ..Text::TRIAL
+                ..Text::EMPTY
             },
             play: |harness| {
                 harness.step($does);

@@ -28,7 +28,7 @@ pub(super) static TRIAL: Trial = Trial {
                 ],
             },
         ],
-        ..Text::TRIAL
+        ..Text::EMPTY
     },
     play,
 };

@@ -31,7 +31,7 @@ pub(super) static TRIAL: Trial = Trial {
                 ],
             },
         ],
-        ..Text::TRIAL
+        ..Text::EMPTY
     },
     play,
 };

@@ -24,7 +24,7 @@ pub(super) static TRIAL: Trial = Trial {
                 ],
             },
         ],
-        ..Text::TRIAL
+        ..Text::EMPTY
     },
     play,
 };

@@ -37,7 +37,7 @@ pub(super) static TRIAL: Trial = Trial {
                 ],
             },
         ],
-        ..Text::TRIAL
+        ..Text::EMPTY
     },
     play,
 };

@@ -38,7 +38,7 @@ pub(super) static TRIAL: Trial = Trial {
                 ],
             },
         ],
-        ..Text::TRIAL
+        ..Text::EMPTY
     },
     play,
 };
