@@ -54,7 +54,7 @@ fn all_right(role: Side, command: &str, family: &str) {
     let Some((status, report)) = tested(&args) else { return };
     let report: serde_json::Value = serde_json::from_str(&report).unwrap();
     let rows = report["trials"].as_array().unwrap();
-    let wanted = trials(&[role]).len();
+    let wanted = trials(&[role]).count();
     assert_eq!(rows.len(), wanted * if family == "both" { 2 } else { 1 });
     let wrong: Vec<_> = rows.iter().filter(|row| row["verdict"] != "right").collect();
     assert!(wrong.is_empty() && status == Some(0), "{command}: {wrong:#?}");
@@ -112,7 +112,7 @@ fn every_claim_holds_and_is_written(options: &[&str], at_least: usize, sides: &[
     }
     // A trial that this kernel cannot play makes none.
     let played: BTreeSet<&str> = made.iter().map(|(name, ..)| name.as_str()).collect();
-    let texts = trials(sides).iter().map(|trial| &trial.text);
+    let texts = trials(sides).map(|trial| &trial.text);
     let texts = texts.filter(|text| played.contains(text.name));
     let declared: BTreeSet<_> = texts.flat_map(declared).collect();
     let differences: Vec<_> = declared.symmetric_difference(&made).collect();

@@ -366,6 +366,11 @@ impl Stage {
         self.two.wire.add(rule);
     }
 
+    /// Adds rules to the wire, in this order.
+    pub fn wire_rules(&self, rules: Vec<Rule>) {
+        rules.into_iter().for_each(|rule| self.wire_rule(rule));
+    }
+
     /// Holds such packets on the wire from now on.
     #[must_use]
     pub fn hold(&self, matcher: Matcher) -> Held {

@@ -5,7 +5,7 @@
 //! lines on standard input and must print what comes back; a server must echo. They are judged by the wire, the kernel's
 //! tables, `/proc`, their streams and their exit status.
 //!
-//! A *pair* has a program under test at either end, and only the hosts and the wire act: it shows how two programs behave
+//! A condition is a file with a trial for each role: the client, the server, or a *pair*. A pair has a program under test at either end, and only the hosts and the wire act: it shows how two programs behave
 //! with each other.
 //!
 //! Each claim about the program names the [`Fault`] that its failure proves; the gravest fault is
@@ -21,28 +21,94 @@ use crate::two_hosts::Options;
 
 use self::harness::Harness;
 
-/// Declares the modules of conditions, and a table of their rows. The rows of [`segments`] stand where it is named.
-macro_rules! table {
-    ($($before:ident)* ; segments::$role:ident ; $($after:ident)*) => {
-        $(mod $before;)*
-        $(mod $after;)*
-        pub(super) static TABLE: &[&crate::trial::Trial] = &[
-            $(&$before::TRIAL,)*
-            &crate::trial::segments::LOST.$role,
-            &crate::trial::segments::DOUBLED.$role,
-            &crate::trial::segments::REORDERED.$role,
-            &crate::trial::segments::CORRUPTED.$role,
-            $(&$after::TRIAL,)*
-        ];
+/// The sides that the programs under test of a role take.
+macro_rules! sides {
+    (CLIENT) => {
+        &[crate::side::Side::Client]
     };
+    (SERVER) => {
+        &[crate::side::Side::Server]
+    };
+    (PAIR) => {
+        &crate::side::Side::BOTH
+    };
+}
+
+/// Defines the trial for a role: the fields of its text, then its steps ([`crate::text::steps`]).
+macro_rules! trial {
+    ($role:ident, $harness:ident; $($field:ident: $value:expr),+; $($steps:tt)+) => {
+        pub(super) static $role: $crate::trial::Trial = {
+            use $crate::trial::harness::Harness;
+            $crate::text::steps! { $harness: Harness; $($steps)+ }
+            let text = $crate::text::Text {
+                $($field: $value,)+
+                steps: STEPS,
+                ..$crate::text::Text::EMPTY
+            };
+            $crate::trial::Trial { sides: sides!($role), text, play }
+        };
+    };
+}
+
+/// Declares the modules of conditions, and the table of their trials.
+macro_rules! trials {
+    (@ [$($all:tt)*] damaged::$kind:ident { $($role:ident)+ } $($rest:tt)*) => {
+        trials! { @ [$($all)* $(&damaged::$kind::$role,)+] $($rest)* }
+    };
+    (@ [$($all:tt)*] $condition:ident { $($role:ident)+ } $($rest:tt)*) => {
+        mod $condition;
+        trials! { @ [$($all)* $(&$condition::$role,)+] $($rest)* }
+    };
+    (@ [$($all:tt)*]) => {
+        static TRIALS: &[&Trial] = &[$($all)*];
+    };
+    ($($rows:tt)*) => { trials! { @ [] $($rows)* } };
 }
 
 mod client;
 mod command;
+mod damaged;
 mod harness;
 mod pair;
-mod segments;
 mod server;
+
+// In the order of the book.
+trials! {
+    normal_startup { CLIENT SERVER PAIR }
+    normal_termination { CLIENT SERVER PAIR }
+    zombies_without_handler { SERVER }
+    wait_against_waitpid { SERVER }
+    abort_before_accept { SERVER }
+    server_process_killed { CLIENT PAIR }
+    server_process_killed_unread { CLIENT }
+    sigpipe { CLIENT SERVER }
+    server_host_crashes { CLIENT PAIR }
+    unreachable_during_connect { CLIENT }
+    prohibited_during_connect { CLIENT }
+    unreachable_while_established { CLIENT }
+    crash_and_reboot { CLIENT PAIR }
+    client_host_crashes_and_returns { SERVER }
+    operator_shutdown { CLIENT SERVER PAIR }
+    refused { CLIENT }
+    syn_dropped { CLIENT }
+    bind_in_use_by_time_wait { SERVER }
+    backlog_full { CLIENT }
+    abort_on_overflow { CLIENT }
+    half_close { CLIENT SERVER PAIR }
+    close_with_unread_data { CLIENT SERVER }
+    damaged::segment_lost { CLIENT SERVER PAIR }
+    damaged::segment_doubled { CLIENT SERVER PAIR }
+    damaged::segments_reordered { CLIENT SERVER PAIR }
+    damaged::segment_corrupted { CLIENT SERVER PAIR }
+    zero_window { CLIENT SERVER }
+    damaged::mtu_black_hole { CLIENT SERVER }
+    damaged::fragmentation_needed { CLIENT SERVER }
+    middlebox_forgets_silently { CLIENT PAIR }
+    middlebox_forgets_with_reset { CLIENT SERVER PAIR }
+    short_counts { CLIENT SERVER }
+    many_clients { SERVER }
+    out_of_descriptors { SERVER }
+}
 
 pub use crate::conduct::{Conduct, Fault};
 pub use command::CommandLine;
@@ -61,26 +127,20 @@ pub struct Trial {
 }
 
 /// The trials in which programs under test take these sides, in the order of the book.
-#[must_use]
-pub fn trials(sides: &[Side]) -> &'static [&'static Trial] {
-    match sides {
-        [Side::Client] => client::TABLE,
-        [Side::Server] => server::TABLE,
-        [_, ..] => pair::TABLE,
-        [] => &[],
-    }
+pub fn trials(sides: &[Side]) -> impl Iterator<Item = &'static Trial> {
+    all().filter(move |trial| trial.sides == sides)
 }
 
 /// Every trial: of clients, of servers, of both together.
 pub fn all() -> impl Iterator<Item = &'static Trial> {
-    [client::TABLE, server::TABLE, pair::TABLE].into_iter().flatten().copied()
+    TRIALS.iter().copied()
 }
 
 impl Trial {
     /// Returns the trial of that name for programs that take these sides.
     #[must_use]
     pub fn named(name: &str, sides: &[Side]) -> Option<&'static Trial> {
-        trials(sides).iter().copied().find(|trial| trial.text.name == name)
+        trials(sides).find(|trial| trial.text.name == name)
     }
 
     /// Plays it with these programs, between hosts with these options. `agent` is the command that starts a

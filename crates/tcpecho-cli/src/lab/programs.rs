@@ -93,7 +93,7 @@ pub(super) fn needs_a_program(name: &str) -> Option<ExitCode> {
 /// The trials of this name for programs that take these sides; `all` is every one.
 pub(super) fn trials_named(name: &str, sides: &[Side]) -> Result<Vec<&'static Trial>, ExitCode> {
     if name == "all" {
-        return Ok(trials(sides).to_vec());
+        return Ok(trials(sides).collect());
     }
     if let Some(trial) = Trial::named(name, sides) {
         return Ok(vec![trial]);
@@ -102,7 +102,7 @@ pub(super) fn trials_named(name: &str, sides: &[Side]) -> Result<Vec<&'static Tr
         [role] => role.to_string(),
         _ => "client and a server together".into(),
     };
-    let known = trials(sides).iter().map(|trial| trial.text.name);
+    let known = trials(sides).map(|trial| trial.text.name);
     let hint = hint(name, known.chain(["all"]));
     Err(refuse(format!("'{}' is not a trial for a {role}{hint}", name.escape_debug())))
 }

@@ -175,7 +175,7 @@ fn judge(args: &TestArgs) -> Result<ExitCode, ExitCode> {
 
 fn expectations(args: &TestArgs, role: Side) -> Result<Expectations, ExitCode> {
     let Some(file) = &args.expect else { return Ok(Expectations::default()) };
-    let known: Vec<&str> = trials(&[role]).iter().map(|trial| trial.text.name).collect();
+    let known: Vec<&str> = trials(&[role]).map(|trial| trial.text.name).collect();
     Expectations::read(file, &known).map_err(refuse)
 }
 

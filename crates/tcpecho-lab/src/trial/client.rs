@@ -2,45 +2,15 @@
 
 use std::fmt::Write as _;
 
-use std::time::Duration;
-
 use super::Fault;
-use super::harness::{END, Harness, NOTICE, ProgramUnderTest};
+use super::damaged::{Sysctls, prepare};
+use super::harness::{END, Harness, ProgramUnderTest};
 use crate::impairment::{Matcher, Rule};
 use crate::side::Side;
 use crate::stage::{Agent, Broken, PATIENCE, Played};
 
-table! {
-    normal_startup
-    normal_termination
-    server_process_killed
-    server_process_killed_unread
-    sigpipe
-    server_host_crashes
-    unreachable_during_connect
-    prohibited_during_connect
-    unreachable_while_established
-    crash_and_reboot
-    operator_shutdown
-    refused
-    syn_dropped
-    backlog_full
-    abort_on_overflow
-    half_close
-    close_with_unread_data
-    ;
-    segments::client
-    ;
-    zero_window
-    mtu_black_hole
-    fragmentation_needed
-    middlebox_forgets_silently
-    middlebox_forgets_with_reset
-    short_counts
-}
-
 /// Starts a server of the lab, then the program, and waits until it has connected.
-fn meet(harness: &mut Harness) -> Result<(ProgramUnderTest, Agent), Broken> {
+pub(super) fn meet(harness: &mut Harness) -> Result<(ProgramUnderTest, Agent), Broken> {
     let server = harness.stage.listening(10)?;
     server.must("sigpipe ignore")?;
     let program = harness.start(Side::Client)?;
@@ -52,7 +22,7 @@ fn meet(harness: &mut Harness) -> Result<(ProgramUnderTest, Agent), Broken> {
 }
 
 /// Types a line and echoes it; when this returns, the program has read it.
-fn exchange(
+pub(super) fn exchange(
     harness: &mut Harness,
     program: &ProgramUnderTest,
     server: &Agent,
@@ -69,7 +39,7 @@ fn exchange(
 }
 
 /// The server receives the line and sends it back.
-fn answer(harness: &mut Harness, server: &Agent, line: &str) -> Played {
+pub(super) fn answer(harness: &mut Harness, server: &Agent, line: &str) -> Played {
     let length = line.len() + 1;
     let said = echoed(harness, server, length)?;
     if said == format!("ok {length}") {
@@ -80,10 +50,10 @@ fn answer(harness: &mut Harness, server: &Agent, line: &str) -> Played {
 }
 
 /// The result of an echo that did not end.
-const NOTHING_CAME: &str = "incomplete";
+pub(super) const NOTHING_CAME: &str = "incomplete";
 
 /// Echoes this number of bytes and returns the result.
-fn echoed(harness: &Harness, server: &Agent, bytes: usize) -> Result<String, Broken> {
+pub(super) fn echoed(harness: &Harness, server: &Agent, bytes: usize) -> Result<String, Broken> {
     server.begin(&format!("echo {bytes}"))?;
     let said = harness.hears(server, END);
     Ok(said.unwrap_or_else(|_| NOTHING_CAME.into()))
@@ -92,7 +62,7 @@ fn echoed(harness: &Harness, server: &Agent, bytes: usize) -> Result<String, Bro
 impl Harness {
     /// Claims that the server received this number of bytes from the program and could send them
     /// back.
-    fn claim_echoed(&mut self, sentence: &str, said: &str, bytes: usize) {
+    pub(super) fn claim_echoed(&mut self, sentence: &str, said: &str, bytes: usize) {
         let fault = if said == NOTHING_CAME { Fault::Hung } else { Fault::Lost };
         let wrong = said != format!("ok {bytes}");
         self.claim_without(sentence, wrong.then(|| (fault, said.to_string())));
@@ -112,30 +82,6 @@ pub(super) fn many_lines(count: usize) -> Vec<String> {
     (0..count).map(line).collect()
 }
 
-/// Echoes twenty lines over a wire with these rules; returns the result of the echo.
-fn through(
-    harness: &mut Harness,
-    rules: Vec<Rule>,
-) -> Result<(ProgramUnderTest, Vec<String>, String), Broken> {
-    // With this many packets, sampling the states after each would take most of the time.
-    harness.stage.two().watch_states(false);
-    harness.stage.two().set_rto_min(Duration::from_millis(20))?;
-    // After its close, the server still has much to send; 0 means 8.
-    harness.stage.two().set_sysctl("net.ipv4.tcp_orphan_retries", "0")?;
-    let (program, server) = meet(harness)?;
-    for rule in rules {
-        harness.stage.wire_rule(rule);
-    }
-    let lines = many_lines(20);
-    for line in &lines {
-        program.types(line);
-    }
-    program.ends_input();
-    let said = echoed(harness, &server, 20_000)?;
-    server.call("close")?;
-    Ok((program, lines, said))
-}
-
 /// The claims of [`twenty_lines`].
 pub(super) const THROUGH: &[&str] = &[
     "the server received everything and echoed it",
@@ -144,9 +90,16 @@ pub(super) const THROUGH: &[&str] = &[
 ];
 
 /// Twenty lines are echoed over a wire with these rules.
-pub(super) fn twenty_lines(harness: &mut Harness, rules: Vec<Rule>) -> Played {
-    let (program, lines, said) = through(harness, rules)?;
-    harness.claim_echoed("the server received everything and echoed it", &said, 20000);
+pub(super) fn twenty_lines(harness: &mut Harness, rules: Vec<Rule>, sysctls: &Sysctls) -> Played {
+    prepare(harness, sysctls)?;
+    let (program, server) = meet(harness)?;
+    harness.stage.wire_rules(rules);
+    let lines = many_lines(20);
+    lines.iter().for_each(|line| program.types(line));
+    program.ends_input();
+    let said = echoed(harness, &server, 20_000)?;
+    server.call("close")?;
+    harness.claim_echoed("the server received everything and echoed it", &said, 20_000);
     harness.claim_ends_well("the program exits with status 0", &program);
     harness.claim_output("the program has written every line, in order, once", &program, &lines);
     Ok(())

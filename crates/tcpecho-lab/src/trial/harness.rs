@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tcpecho_os::process::Exit;
+use tcpecho_os::tcp_state::TcpState;
 
 use super::command::CommandLine;
 use crate::conduct::{Conduct, Fault};
@@ -110,6 +111,16 @@ impl Harness {
     /// Records a claim that does not concern the program.
     pub(crate) fn claim(&mut self, sentence: &str, holds: bool) {
         self.stage.claim(sentence, holds);
+    }
+
+    /// As [`Stage::claim_state`].
+    pub(crate) fn claim_state(&mut self, sentence: &str, side: Side, state: TcpState) {
+        self.stage.claim_state(sentence, side, state);
+    }
+
+    /// As [`Stage::claim_none_left`].
+    pub(crate) fn claim_none_left(&mut self, sentence: &str, side: Side, port: u16) {
+        self.stage.claim_none_left(sentence, side, port);
     }
 
     /// Claims that such a packet arrives; the program's exit ends the wait.

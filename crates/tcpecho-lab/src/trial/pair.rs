@@ -8,6 +8,7 @@ use rustix::process::{Signal, pidfd_send_signal};
 
 use super::Fault;
 use super::client::many_lines;
+use super::damaged::{Sysctls, prepare};
 use super::harness::{END, Harness, ProgramUnderTest};
 use super::server::open;
 use crate::glances::until;
@@ -17,29 +18,14 @@ use crate::stage::{Broken, Played};
 use crate::timeline::{Place, What};
 use tcpecho_os::tcp_state::TcpState;
 
-table! {
-    normal_startup
-    normal_termination
-    server_process_killed
-    server_host_crashes
-    crash_and_reboot
-    operator_shutdown
-    half_close
-    ;
-    segments::pair
-    ;
-    middlebox_forgets_silently
-    middlebox_forgets_with_reset
-}
-
 /// A client and a server under test.
-struct Pair {
-    client: ProgramUnderTest,
-    server: ProgramUnderTest,
+pub(super) struct Pair {
+    pub(super) client: ProgramUnderTest,
+    pub(super) server: ProgramUnderTest,
 }
 
 /// Starts the server, waits until it listens, starts the client, and waits until it has connected.
-fn meet(harness: &mut Harness) -> Result<Pair, Broken> {
+pub(super) fn meet(harness: &mut Harness) -> Result<Pair, Broken> {
     let server = open(harness)?;
     let client = harness.start(Side::Client)?;
     let connected = || {
@@ -54,7 +40,7 @@ fn meet(harness: &mut Harness) -> Result<Pair, Broken> {
 }
 
 /// Types a line and waits for the echo; when this returns, the client has read it.
-fn exchange(harness: &mut Harness, pair: &Pair, line: &str) -> Played {
+pub(super) fn exchange(harness: &mut Harness, pair: &Pair, line: &str) -> Played {
     let mark = harness.stage.two().timeline.mark();
     pair.client.types(line);
     let there = Matcher::data().from_client().containing(line);
@@ -71,28 +57,9 @@ fn exchange(harness: &mut Harness, pair: &Pair, line: &str) -> Played {
     harness.wait_until_acknowledged()
 }
 
-/// Types twenty lines and ends the input, over a wire with these rules.
-fn through(harness: &mut Harness, rules: Vec<Rule>) -> Result<(Pair, Vec<String>), Broken> {
-    // With this many packets, sampling the states after each would take most of the time.
-    harness.stage.two().watch_states(false);
-    harness.stage.two().set_rto_min(Duration::from_millis(20))?;
-    // After its close, a host still has much to send; 0 means 8.
-    harness.stage.two().set_sysctl("net.ipv4.tcp_orphan_retries", "0")?;
-    let pair = meet(harness)?;
-    for rule in rules {
-        harness.stage.wire_rule(rule);
-    }
-    let lines = many_lines(20);
-    for line in &lines {
-        pair.client.types(line);
-    }
-    pair.client.ends_input();
-    Ok((pair, lines))
-}
-
 /// Kills the server's process and its descendants (`Program::descendants`): one of those may hold
 /// the connection.
-fn kill_all(server: &ProgramUnderTest, descendants: Vec<OwnedFd>) {
+pub(super) fn kill_all(server: &ProgramUnderTest, descendants: Vec<OwnedFd>) {
     server.process.kill();
     for descendant in descendants {
         // A descendant that has exited meanwhile need not be killed.
@@ -102,7 +69,7 @@ fn kill_all(server: &ProgramUnderTest, descendants: Vec<OwnedFd>) {
 
 impl Harness {
     /// Claims that this end has an ESTABLISHED connection.
-    fn claim_established(&mut self, sentence: &str, side: Side) {
+    pub(super) fn claim_established(&mut self, sentence: &str, side: Side) {
         let established = self.comes(END, || {
             let sockets = self.connections_of_any_family(side);
             sockets.iter().any(|socket| socket.state == TcpState::Established)
@@ -111,13 +78,13 @@ impl Harness {
     }
 
     /// Claims that this end sends FIN.
-    fn claim_closes(&mut self, sentence: &str, side: Side, fault: Fault) {
+    pub(super) fn claim_closes(&mut self, sentence: &str, side: Side, fault: Fault) {
         let fin = self.delivered(&Matcher::fin().from(side), 0, END);
         self.claim_or(sentence, fault, fin.is_ok());
     }
 
     /// Claims that at most one end keeps TIME_WAIT, and records which.
-    fn claim_time_wait(&mut self, sentence: &str) {
+    pub(super) fn claim_time_wait(&mut self, sentence: &str) {
         let waits = |side| {
             let sockets = self.connections_of_any_family(side);
             sockets.iter().any(|socket| socket.state == TcpState::TimeWait)
@@ -147,8 +114,13 @@ pub(super) const THROUGH: &[&str] = &[
 ];
 
 /// Twenty lines are echoed over a wire with these rules.
-pub(super) fn twenty_lines(harness: &mut Harness, rules: Vec<Rule>) -> Played {
-    let (pair, lines) = through(harness, rules)?;
+pub(super) fn twenty_lines(harness: &mut Harness, rules: Vec<Rule>, sysctls: &Sysctls) -> Played {
+    prepare(harness, sysctls)?;
+    let pair = meet(harness)?;
+    harness.stage.wire_rules(rules);
+    let lines = many_lines(20);
+    lines.iter().for_each(|line| pair.client.types(line));
+    pair.client.ends_input();
     harness.claim_ends_well("the client exits with status 0", &pair.client);
     harness.claim_output("the client has written every line, in order, once", &pair.client, &lines);
     harness.claim_no_close_wait("the server leaves no socket in CLOSE_WAIT");

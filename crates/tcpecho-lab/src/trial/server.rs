@@ -1,5 +1,6 @@
 //! Trials of echo servers, and what they have in common.
 
+use super::damaged::{Sysctls, prepare};
 use super::harness::{END, Harness, NOTICE, ProgramUnderTest, words};
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
@@ -11,30 +12,6 @@ use crate::impairment::Rule;
 use crate::side::{Family, Side};
 use crate::stage::{Agent, Broken, PATIENCE, Played};
 use tcpecho_os::tcp_state::TcpState;
-
-table! {
-    normal_startup
-    normal_termination
-    zombies_without_handler
-    wait_against_waitpid
-    abort_before_accept
-    sigpipe
-    client_host_crashes_and_returns
-    operator_shutdown
-    bind_in_use_by_time_wait
-    half_close
-    close_with_unread_data
-    ;
-    segments::server
-    ;
-    zero_window
-    mtu_black_hole
-    fragmentation_needed
-    middlebox_forgets_with_reset
-    short_counts
-    many_clients
-    out_of_descriptors
-}
 
 /// Starts the program; it listens when this returns.
 pub(super) fn open(harness: &mut Harness) -> Result<ProgramUnderTest, Broken> {
@@ -64,12 +41,12 @@ pub(super) fn open(harness: &mut Harness) -> Result<ProgramUnderTest, Broken> {
 }
 
 /// Whether a socket listens on the port, for this family or for both.
-fn listens(harness: &Harness) -> bool {
+pub(super) fn listens(harness: &Harness) -> bool {
     listeners(harness).contains(&harness.stage.port())
 }
 
 /// The ports that it listens on.
-fn listeners(harness: &Harness) -> BTreeSet<u16> {
+pub(super) fn listeners(harness: &Harness) -> BTreeSet<u16> {
     let families: &[Family] = match harness.stage.family() {
         Family::V4 => &Family::BOTH,
         Family::V6 => &[Family::V6],
@@ -80,7 +57,7 @@ fn listeners(harness: &Harness) -> BTreeSet<u16> {
 }
 
 /// Starts a connected client of the lab.
-fn customer(harness: &Harness) -> Result<Agent, Broken> {
+pub(super) fn customer(harness: &Harness) -> Result<Agent, Broken> {
     let client = harness.stage.client()?;
     client.must("sigpipe ignore")?;
     client.must(&harness.stage.connect_line())?;
@@ -88,7 +65,7 @@ fn customer(harness: &Harness) -> Result<Agent, Broken> {
 }
 
 /// The fault if a line of this client is not echoed.
-fn served(
+pub(super) fn served(
     harness: &Harness,
     client: &Agent,
     line: &str,
@@ -96,7 +73,7 @@ fn served(
     served_within(harness, END, client, line)
 }
 
-fn served_within(
+pub(super) fn served_within(
     harness: &Harness,
     patience: Duration,
     client: &Agent,
@@ -120,7 +97,7 @@ fn served_within(
 
 impl Harness {
     /// Claims that a line of this client is echoed.
-    fn claim_serves(
+    pub(super) fn claim_serves(
         &mut self,
         sentence: &str,
         program: &ProgramUnderTest,
@@ -133,7 +110,11 @@ impl Harness {
     }
 
     /// Claims that a new client can connect and its line is echoed.
-    fn claim_serves_another(&mut self, sentence: &str, program: &ProgramUnderTest) -> Played {
+    pub(super) fn claim_serves_another(
+        &mut self,
+        sentence: &str,
+        program: &ProgramUnderTest,
+    ) -> Played {
         let client = self.stage.client()?;
         client.must("sigpipe ignore")?;
         client.begin(&self.stage.connect_line())?;
@@ -148,7 +129,7 @@ impl Harness {
     }
 
     /// Claims that no zombie is left once the children of closed connections have exited.
-    fn claim_no_zombies(&mut self, sentence: &str, program: &ProgramUnderTest) {
+    pub(super) fn claim_no_zombies(&mut self, sentence: &str, program: &ProgramUnderTest) {
         let process = &program.process;
         let extra = || process.children().len().saturating_sub(program.children);
         self.comes(END, || extra() <= process.zombies());
@@ -177,7 +158,12 @@ impl Harness {
     }
 
     /// Claims that it has no more descriptors than before.
-    fn claim_no_descriptors(&mut self, sentence: &str, program: &ProgramUnderTest, before: usize) {
+    pub(super) fn claim_no_descriptors(
+        &mut self,
+        sentence: &str,
+        program: &ProgramUnderTest,
+        before: usize,
+    ) {
         self.comes(END, || program.process.descriptors() <= before);
         let more = program.process.descriptors().saturating_sub(before);
         self.conduct.leaked_descriptors = Some(more);
@@ -185,7 +171,7 @@ impl Harness {
     }
 
     /// Claims that this client receives exactly what it sent, up to the end of the stream.
-    fn claim_comes_back(
+    pub(super) fn claim_comes_back(
         &mut self,
         sentence: &str,
         program: &ProgramUnderTest,
@@ -207,30 +193,22 @@ impl Harness {
     }
 }
 
-/// Sends 20000 bytes over a wire with these rules and shuts down the writing half.
-fn through(harness: &mut Harness, rules: Vec<Rule>) -> Result<(ProgramUnderTest, Agent), Broken> {
-    // With this many packets, sampling the states after each would take most of the time.
-    harness.stage.two().watch_states(false);
-    harness.stage.two().set_rto_min(Duration::from_millis(20))?;
-    // After its close, the program's kernel still has much to send; 0 means 8.
-    harness.stage.two().set_sysctl("net.ipv4.tcp_orphan_retries", "0")?;
-    let program = open(harness)?;
-    let client = customer(harness)?;
-    for rule in rules {
-        harness.stage.wire_rule(rule);
-    }
-    client.must("send 20000 lines")?;
-    client.must("shutdown wr")?;
-    Ok((program, client))
-}
-
 /// The claims of [`twenty_kilobytes`].
 pub(super) const THROUGH: &[&str] =
     &["all bytes are echoed, in order, once", "the program still runs"];
 
 /// 20000 bytes are echoed over a wire with these rules.
-pub(super) fn twenty_kilobytes(harness: &mut Harness, rules: Vec<Rule>) -> Played {
-    let (program, client) = through(harness, rules)?;
+pub(super) fn twenty_kilobytes(
+    harness: &mut Harness,
+    rules: Vec<Rule>,
+    sysctls: &Sysctls,
+) -> Played {
+    prepare(harness, sysctls)?;
+    let program = open(harness)?;
+    let client = customer(harness)?;
+    harness.stage.wire_rules(rules);
+    client.must("send 20000 lines")?;
+    client.must("shutdown wr")?;
     harness.claim_comes_back("all bytes are echoed, in order, once", &program, &client, 20_000)?;
     harness.claim_runs("the program still runs", &program);
     Ok(())

@@ -1,0 +1,55 @@
+//! The server answers one line and closes with another one unread: data, then RST (RFC 1122 4.2.2.13).
+
+use super::harness::END;
+use super::{Fault, client, server};
+use crate::impairment::Matcher;
+use crate::side::Side;
+use crate::stage::PATIENCE;
+
+trial! { CLIENT, harness;
+    name: "close-with-unread-data",
+    title: "the server closes with a line unread",
+    source: "RFC 1122 4.2.2.13, RFC 2525 2.17",
+    question: "One reply arrives, then RST, and the input has ended. Does the program report \
+               that a line is lost?";
+
+    step "two lines are typed and the input ends; the server answers one and closes";
+    let (program, server) = client::meet(harness)?;
+    client::exchange(harness, &program, &server, "one")?;
+    let mark = harness.stage.two().timeline.mark();
+    program.types("two");
+    harness.delivered(&Matcher::data().from_client(), mark, PATIENCE)?;
+    program.ends_input();
+    harness.decisive();
+    server.must("close")?;
+    claim_packet("the server's kernel sends RST", &Matcher::rst().from_server());
+    claim_fails("the program exits with a status other than 0", &program);
+    claim_output("the program has written the reply and nothing else", &program, &["one".into()]);
+}
+
+// A client closes with unread replies: RST in the middle of the transfer (RFC 1122 4.2.2.13).
+trial! { SERVER, harness;
+    name: "close-with-unread-data",
+    title: "a client resets the connection in the middle of a transfer",
+    source: "RFC 1122 4.2.2.13",
+    question: "A client sends 100000 bytes and closes with unread replies. Does the program \
+               survive the RST?";
+
+    step "a client sends 100000 bytes; when replies have arrived, it closes without reading them";
+    harness.stage.two().watch_states(false);
+    let program = server::open(harness)?;
+    let client = server::customer(harness)?;
+    client.must("send 100000 lines")?;
+    let reply = harness.delivered(&Matcher::data().from_server(), 0, END);
+    claim_or("replies arrive at the client", Fault::Hung, reply.is_ok());
+    harness.decisive();
+    client.must("close")?;
+    claim_packet("the client's kernel sends RST", &Matcher::rst().from_client());
+
+    step "another client connects";
+    claim_serves_another("the client's line is echoed", &program)?;
+    claim_runs("the program still runs", &program);
+    claim_no_zombies("no zombie is left", &program);
+    let left = harness.comes(END, || harness.connections_of_any_family(Side::Server).len() <= 1);
+    claim("the server's kernel has removed the first connection", left);
+}

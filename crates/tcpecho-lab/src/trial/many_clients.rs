@@ -1,0 +1,47 @@
+//! Fifty clients connect and close, and the program must keep nothing of them.
+
+use std::time::Duration;
+
+use super::harness::Harness;
+use super::{Fault, server};
+use crate::glances::until;
+use crate::stage::Broken;
+
+trial! { SERVER, harness;
+    name: "many-clients",
+    title: "fifty clients connect and close",
+    source: "UNP 5.9, 30",
+    question: "Does the program have more descriptors, zombies or sockets in CLOSE_WAIT than \
+               before?";
+
+    step "two clients connect and close, then the program's descriptors are counted";
+    let program = server::open(harness)?;
+    for _ in 0..2 {
+        come_and_go(harness)?;
+    };
+    claim_no_close_wait("no socket is left in CLOSE_WAIT");
+    claim_no_zombies("no zombie is left", &program);
+    let mut before = program.process.descriptors();
+    until(Duration::from_millis(200), || {
+        before = before.min(program.process.descriptors());
+        false
+    });
+
+    step "fifty more clients connect and close";
+    let mut unserved = None;
+    for _ in 0..50 {
+        unserved = unserved.or(come_and_go(harness)?);
+    };
+    claim_without("every client's line is echoed", unserved);
+    claim_no_close_wait("no socket is left in CLOSE_WAIT after them");
+    claim_no_zombies("no zombie is left after them", &program);
+    claim_no_descriptors("no descriptor is left", &program, before);
+    claim_runs("the program still runs", &program);
+}
+
+fn come_and_go(harness: &Harness) -> Result<Option<(Fault, String)>, Broken> {
+    let client = server::customer(harness)?;
+    let fault = server::served(harness, &client, "hello")?;
+    client.end()?;
+    Ok(fault)
+}

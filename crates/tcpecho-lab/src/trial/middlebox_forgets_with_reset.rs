@@ -1,0 +1,97 @@
+//! A middlebox has forgotten the connection and answers with RST (RFC 5382 5).
+
+use std::time::Duration;
+
+use super::harness::{END, ProgramUnderTest};
+use super::{Fault, client, pair, server};
+use crate::glances::until;
+use crate::impairment::{Action, Matcher, Rule};
+
+trial! { CLIENT, harness;
+    name: "middlebox-forgets-with-reset",
+    title: "a middlebox forgets the connection and sends RST",
+    source: "RFC 5382 5",
+    question: "The next line is answered with RST, and the input has ended. Does the program \
+               report that the line is lost?";
+
+    step "a line is echoed; from now on data is answered with RST";
+    let (program, server) = client::meet(harness)?;
+    client::exchange(harness, &program, &server, "one")?;
+    harness.stage.wire_rule(Rule::new(Matcher::data().from_client(), Action::ResetSender));
+
+    step "a line is typed and the input ends";
+    harness.decisive();
+    program.types("two");
+    program.ends_input();
+    claim_packet("the RST arrives", &Matcher::rst().from_server());
+    claim_fails("the program exits with a status other than 0", &program);
+    claim_output(
+        "the program has written the first line and nothing else",
+        &program, &["one".into()],
+    );
+}
+
+// A middlebox resets an idle connection at the server (RFC 5382 5).
+trial! { SERVER, harness;
+    name: "middlebox-forgets-with-reset",
+    title: "a middlebox resets an idle connection",
+    source: "RFC 5382 5",
+    question: "RST arrives while the program waits for a client's next line. Does the program \
+               survive and close the connection?";
+
+    step "a client's line is echoed; its next packet is followed by RST";
+    let program = server::open(harness)?;
+    let warm = server::customer(harness)?;
+    claim_serves("the line of a client before it is echoed", &program, &warm)?;
+    warm.must("close")?;
+    claim_no_close_wait("no socket is left of that client");
+    let before = settled(&program);
+    let client = server::customer(harness)?;
+    claim_serves("the client's line is echoed", &program, &client)?;
+    harness.stage.wire_rule(Rule::new(Matcher::data().from_client(), Action::ResetReceiver).once());
+    harness.decisive();
+    client.must("line again")?;
+    claim_packet("the RST arrives", &Matcher::rst().from_client());
+
+    step "another client connects";
+    claim_serves_another("the other client's line is echoed", &program)?;
+    claim_runs("the program still runs", &program);
+    claim_no_zombies("no zombie is left", &program);
+    let closed = harness.comes(END, || program.process.descriptors() <= before + 1);
+    claim_or("the descriptor of the reset connection is closed", Fault::Leaked, closed);
+}
+
+/// The number of its descriptors between two clients.
+fn settled(program: &ProgramUnderTest) -> usize {
+    let mut least = program.process.descriptors();
+    until(Duration::from_millis(200), || {
+        least = least.min(program.process.descriptors());
+        false
+    });
+    least
+}
+
+trial! { PAIR, harness;
+    name: "middlebox-forgets-with-reset",
+    title: "a middlebox forgets the connection and sends RST",
+    source: "RFC 5382 5",
+    question: "The next line is answered with RST, and the input has ended. Does the client \
+               report that the line is lost, and does the server keep running?";
+
+    step "a line is echoed; from now on the client's data is answered with RST";
+    let pair = pair::meet(harness)?;
+    pair::exchange(harness, &pair, "one")?;
+    harness.stage.wire_rule(Rule::new(Matcher::data().from_client(), Action::ResetSender));
+
+    step "a line is typed and the input ends";
+    harness.decisive();
+    pair.client.types("two");
+    pair.client.ends_input();
+    claim_packet("the RST arrives at the client", &Matcher::rst().from_server());
+    claim_fails("the client exits with a status other than 0", &pair.client);
+    claim_output(
+        "the client has written the first line and nothing else",
+        &pair.client, &["one".into()],
+    );
+    claim_runs("the server still runs, because nothing told it", &pair.server);
+}

@@ -1,0 +1,39 @@
+//! The program has no descriptor left for the next client: EMFILE (accept(2)).
+
+use std::time::Duration;
+
+use super::{Fault, server};
+
+trial! { SERVER, harness;
+    name: "out-of-descriptors",
+    title: "more clients connect than the program has descriptors",
+    source: "accept(2), EMFILE",
+    question: "accept fails while clients wait in the queue. Does the program survive without \
+               spinning, and serve clients again?";
+
+    step "the program may open one more descriptor than it has; five clients connect";
+    let program = server::open(harness)?;
+    claim_serves_another("a line of a client before them is echoed", &program)?;
+    claim_no_close_wait("no socket is left of that client");
+    program.process.allow_descriptors(Some(1))?;
+    let clients = (0..5).map(|_| server::customer(harness)).collect::<Result<Vec<_>, _>>()?;
+    let mut busy = 0;
+    for _ in 0..LOOKS {
+        std::thread::sleep(Duration::from_millis(10));
+        busy += usize::from(program.process.is_busy());
+    };
+    claim_or("the program waits without keeping a processor busy", Fault::Spins, busy < LOOKS / 2);
+    claim_runs("the program still runs", &program);
+
+    step "the clients close, the limit is lifted, and another client connects";
+    for client in &clients {
+        client.must("close")?;
+    };
+    program.process.allow_descriptors(None)?;
+    claim_serves_another("the client's line is echoed", &program)?;
+    claim_runs("the program still runs afterwards", &program);
+}
+
+/// The number of samples. A program that spins runs or waits for a processor in each, however busy
+/// the machine is.
+const LOOKS: usize = 50;
