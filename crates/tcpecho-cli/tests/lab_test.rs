@@ -203,6 +203,38 @@ fn a_fault_between_two_programs_is_a_failed_claim() {
     assert!(status == Some(1) && report.contains(wanted), "{report}");
 }
 
+/// As on a busy machine: the client sees the end of its input long after the last reply, and then
+/// sends FIN. The server must not have closed before.
+#[test]
+fn a_client_that_sees_the_end_of_its_input_late_is_right() {
+    let text = "
+import os, select, socket, sys, time
+peer = socket.create_connection((sys.argv[1], int(sys.argv[2])))
+keyboard, quiet = 0, 0
+while True:
+    watched = [peer] if time.monotonic() < quiet or keyboard is None else [peer, keyboard]
+    ready = select.select(watched, [], [], 0.05)[0]
+    if peer in ready:
+        reply = peer.recv(65536)
+        if not reply:
+            sys.exit(0 if keyboard is None else 4)
+        os.write(1, reply)
+    if keyboard in ready:
+        typed = os.read(keyboard, 65536)
+        if typed:
+            peer.sendall(typed)
+            quiet = time.monotonic() + 0.3
+        else:
+            keyboard = peer.shutdown(socket.SHUT_WR)
+";
+    let Some(script) = Script::new("late-end.py", text) else { return };
+    let client = script.as_client();
+    let names = ["backlog-full", "half-close", "short-counts", "segment-doubled"];
+    let args = [&["test", "--client", &client][..], &names].concat();
+    let Some((status, table)) = tested(&args) else { return };
+    assert_eq!(status, Some(0), "{table}");
+}
+
 #[test]
 fn a_client_killed_by_sigpipe_is_reported() {
     let text = "

@@ -32,7 +32,7 @@ trial! { CLIENT, harness;
     program.ends_input();
     let said = client::echoed(harness, &server, 4)?;
     claim_echoed("the program's line arrives at the server", &said, 4);
-    server.call("close")?;
+    client::closes(harness, &server)?;
     claim_ends_well("the program exits with status 0", &program);
     claim_output("the program has written the line", &program, &["one".into()]);
 }

@@ -23,7 +23,7 @@ trial! { CLIENT, harness;
     harness.decisive();
     program.ends_input();
     let fin = Matcher::fin().from_client();
-    if harness.delivered(&fin, 0, FIN_FIRST).is_err() {
+    if harness.delivered(&fin, 0, client::FIN_FIRST).is_err() {
         harness.note("sends no FIN before it has every reply");
     };
 
@@ -39,9 +39,6 @@ trial! { CLIENT, harness;
     claim_ends_well("the program exits with status 0", &program);
     claim_output("the program has written every line", &program, &lines);
 }
-
-/// How long the replies wait for FIN; a program that sends it only after them is not worse.
-const FIN_FIRST: Duration = Duration::from_secs(1);
 
 // A client sends much data, shuts down its writing half, and then reads (UNP 6.6).
 trial! { SERVER, harness;
@@ -86,7 +83,7 @@ trial! { PAIR, harness;
     };
     harness.decisive();
     pair.client.ends_input();
-    if harness.delivered(&Matcher::fin().from_client(), 0, FIN_FIRST).is_err() {
+    if harness.delivered(&Matcher::fin().from_client(), 0, client::FIN_FIRST).is_err() {
         harness.note("the client sends no FIN before it has every reply");
     };
 

@@ -21,7 +21,7 @@ trial! { CLIENT, harness;
     let said = harness.hears(&server, END);
     let said = said.unwrap_or_else(|_| client::NOTHING_CAME.into());
     claim_echoed("the server received everything and echoed it", &said, 20000);
-    server.call("close")?;
+    client::closes(harness, &server)?;
     claim_ends_well("the program exits with status 0", &program);
     claim_output("the program has written the whole line", &program, &[line]);
 }

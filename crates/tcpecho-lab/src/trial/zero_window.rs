@@ -48,7 +48,7 @@ trial! { CLIENT, harness;
     harness.decisive();
     claim_echoed("the server received everything and echoed it", &said, LINES * 1000);
     if said.starts_with("ok") {
-        server.call("close")?;
+        client::closes(harness, &server)?;
     };
     claim_ends_well("the program exits with status 0", &program);
     let _ = typing.join();
