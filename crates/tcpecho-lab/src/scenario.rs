@@ -23,7 +23,12 @@ macro_rules! scenario {
         pub(super) static SCENARIO: $crate::scenario::Scenario = {
             use $crate::stage::Stage;
             $crate::text::steps! { $stage: Stage; $($steps)+ }
-            let text = $crate::text::Text { $($field: $value,)+ steps: STEPS, ..$crate::text::Text::EMPTY };
+            #[allow(clippy::needless_update, reason = "a text with timers has every field")]
+            let text = $crate::text::Text {
+                $($field: $value,)+
+                steps: STEPS,
+                ..$crate::text::Text::EMPTY
+            };
             $crate::scenario::Scenario { text, play }
         };
     };

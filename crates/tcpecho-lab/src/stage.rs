@@ -368,7 +368,9 @@ impl Stage {
 
     /// Adds rules to the wire, in this order.
     pub fn wire_rules(&self, rules: Vec<Rule>) {
-        rules.into_iter().for_each(|rule| self.wire_rule(rule));
+        for rule in rules {
+            self.wire_rule(rule);
+        }
     }
 
     /// Holds such packets on the wire from now on.

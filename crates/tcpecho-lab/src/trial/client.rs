@@ -109,7 +109,9 @@ pub(super) fn twenty_lines(harness: &mut Harness, rules: Vec<Rule>, sysctls: &Sy
     let (program, server) = meet(harness)?;
     harness.stage.wire_rules(rules);
     let lines = many_lines(20);
-    lines.iter().for_each(|line| program.types(line));
+    for line in &lines {
+        program.types(line);
+    }
     program.ends_input();
     let said = echoed(harness, &server, 20_000)?;
     closes(harness, &server)?;

@@ -119,7 +119,9 @@ pub(super) fn twenty_lines(harness: &mut Harness, rules: Vec<Rule>, sysctls: &Sy
     let pair = meet(harness)?;
     harness.stage.wire_rules(rules);
     let lines = many_lines(20);
-    lines.iter().for_each(|line| pair.client.types(line));
+    for line in &lines {
+        pair.client.types(line);
+    }
     pair.client.ends_input();
     harness.claim_ends_well("the client exits with status 0", &pair.client);
     harness.claim_output("the client has written every line, in order, once", &pair.client, &lines);
