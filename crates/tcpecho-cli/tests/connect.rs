@@ -1,6 +1,8 @@
 //! `tcpecho connect` as a user runs it, against peers that behave and peers that do not, over both
 //! families.
 
+#[path = "connect/causes.rs"]
+mod causes;
 #[path = "connect/half_close.rs"]
 mod half_close;
 #[path = "connect/support.rs"]

@@ -1,11 +1,16 @@
 //! An established connection that the peer ends, or that brings something else back.
 
+use std::{thread, time::Duration};
+
 use tcpecho_lab::{
     Action, Family, Matcher, Rule,
     stage::{Broken, PATIENCE},
 };
 
 use super::{Scene, Situation, broken};
+
+/// No host reboots and no middlebox forgets a connection in less time.
+const REBOOT: Duration = Duration::from_millis(1200);
 
 const V4: Family = Family::V4;
 const V6: Family = Family::V6;
@@ -159,6 +164,7 @@ pub(super) const SITUATIONS: &[Situation] = &[
             scene.talks(&server)?;
             scene.stage.two_mut().server.reboot()?;
             let again = scene.stage.listening(10)?;
+            thread::sleep(REBOOT);
             scene.now();
             scene.types("hello?")?;
             scene.keeps(again);
@@ -180,6 +186,7 @@ pub(super) const SITUATIONS: &[Situation] = &[
             scene.stage.wire_rule(Rule::new(data.containing("hello?"), Action::ResetSender));
             // What goes on to the server is not acknowledged in time either.
             scene.stage.wire_rule(Rule::drop(Matcher::ack().from_server()));
+            thread::sleep(REBOOT);
             scene.now();
             scene.types("hello?")?;
             scene.keeps(server);

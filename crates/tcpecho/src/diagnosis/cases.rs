@@ -213,10 +213,10 @@ cases! {
     "never-accepted" Reset guess |s| s.broke(Errno::ECONNRESET) && s.never_taken_in() && s.tcp(|tcp| tcp.total_retrans > 0) =>
         "the server's accept queue was full: the handshake seemed complete, no byte was accepted, and then its kernel dropped the connection",
         "look at the queue of the server (ss -ltn: Recv-Q above Send-Q) and why its program does not accept";
-    "reset-at-once" Reset guess |s| s.broke(Errno::ECONNRESET) && s.evidence.written == 0 && s.evidence.received == 0 =>
-        "the server rejects this connection: it was reset before any byte was sent or received",
+    "reset-at-once" Reset guess |s| s.broke(Errno::ECONNRESET) && s.never_served() =>
+        "the server rejects this connection: it was reset before any byte was acknowledged or received",
         "look at the server's log and limits (net.ipv4.tcp_abort_on_overflow), or for a firewall that resets";
-    "connection-unknown" Reset guess |s| s.broke(Errno::ECONNRESET) && s.unacknowledged() =>
+    "connection-unknown" Reset guess |s| s.broke(Errno::ECONNRESET) && s.unacknowledged() && !s.was_acknowledged_lately() =>
         "the peer does not know the connection any more, as what we sent was answered with RST: its host has rebooted, \
          or a NAT or firewall forgot the connection; or its process closed without reading it",
         "check how long the server's host has been up, and for idle limits on the way; keepalive probes refresh such entries";
@@ -229,10 +229,10 @@ cases! {
     "never-accepted-silent" TimedOut guess |s| s.unanswered() && s.never_taken_in() && s.tcp(|tcp| tcp.segs_in > Some(1)) =>
         "the server's accept queue is full: the handshake seems complete here, yet its kernel repeats the SYN-ACK and accepts no byte",
         "look at the queue of the server (ss -ltn: Recv-Q above Send-Q) and why its program does not accept";
-    "does-not-close" TimedOut guess |s| s.silence() && s.fin_acknowledged() && s.everything_came_back() && s.tcp(|tcp| tcp.probes == 0) =>
+    "does-not-close" TimedOut guess |s| s.silence() && s.fin_acknowledged() && s.everything_came_back() && !s.keepalive_probe_is_lost() =>
         "the peer's program does not close the connection: every byte came back, and its kernel has acknowledged our FIN",
         "find out what it waits for; on the server, ss -tnp shows the connection in CLOSE_WAIT and the process that holds it";
-    "still-open" TimedOut guess |s| s.silence() && s.fin_acknowledged() && !s.evidence.echo && s.tcp(|tcp| tcp.probes == 0) =>
+    "still-open" TimedOut guess |s| s.silence() && s.fin_acknowledged() && !s.evidence.echo && !s.keepalive_probe_is_lost() =>
         "the peer's program is still at work, hangs, or does not close: its kernel has acknowledged everything and our FIN",
         "wait longer; on the server, ss -tnp shows the process and what it has not read (Recv-Q) or sent (Send-Q)";
     "silent-after-fin" ClosedEarly guess |s| s.broke(Errno::ETIMEDOUT) && s.evidence.peer_fin && !s.unacknowledged() =>
@@ -242,7 +242,7 @@ cases! {
     "keepalive-timeout" KeepaliveTimeout guess |s| s.broke(Errno::ETIMEDOUT) && !s.unacknowledged() =>
         "the idle peer's host is down, the path is cut, or a NAT or firewall has forgotten the connection: keepalive probes are not answered",
         "connect again: if that works, check how long the server's host has been up, and for an idle limit on the way (then probe more often)";
-    "window-closed" TimedOut known |s| s.unanswered() && s.window_is_closed() && s.tcp(|tcp| tcp.probes == 0) =>
+    "window-closed" TimedOut known |s| s.unanswered() && s.window_is_closed() && !s.window_probes_are_lost() =>
         "the peer's program does not read: its kernel has no room for what we send, and said so {acknowledged} ago",
         "find out what the server's program is doing; its kernel holds our bytes (ss -tn: Recv-Q)";
     "window-closed-silent" TimedOut guess |s| s.unanswered() && s.window_is_closed() =>
@@ -257,7 +257,7 @@ cases! {
         "the peer's host is down, the path is cut, or a NAT or firewall has forgotten the connection: nothing that we send is acknowledged any more",
         "connect again: if that works, it was forgotten, or the host has restarted; if not, ping {host} and {large} show whether \
          it answers at all, and to large packets";
-    "probes-unanswered" TimedOut guess |s| s.silence() && !s.unacknowledged() && s.tcp(|tcp| tcp.probes > 0) =>
+    "probes-unanswered" TimedOut guess |s| s.silence() && !s.unacknowledged() && s.keepalive_probe_is_lost() =>
         "the peer's host is down, the path is cut, or a NAT or firewall has forgotten the connection: all was acknowledged, and \
          then keepalive probes were not answered",
         "connect again: if that works, check how long the server's host has been up, and for an idle limit on the way";

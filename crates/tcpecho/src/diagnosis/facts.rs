@@ -18,6 +18,14 @@ use super::{
 };
 use crate::{Ending, Evidence, NoAddress, evidence::Route};
 
+/// The kernel of the peer answers a window probe only if it has answered none for so long (net.ipv4.tcp_invalid_ratelimit,
+/// Linux's default).
+const PROBE_ANSWERS: Duration = Duration::from_millis(500);
+/// So many window probes that should have been answered and were not show that the peer is silent: one may be lost.
+const LOST_PROBES: usize = 2;
+/// A host does not reboot, and a NAT does not forget a connection, within this time.
+const FORGETTING: Duration = Duration::from_secs(1);
+
 /// A symptom with its evidence.
 pub(crate) struct Facts<'a> {
     pub(super) symptom: &'a Symptom,
@@ -124,6 +132,40 @@ impl Facts<'_> {
 
     pub(super) fn window_is_closed(&self) -> bool {
         self.unacknowledged() && self.tcp(|tcp| tcp.snd_wnd == Some(0))
+    }
+
+    /// The window is closed, and the peer does not answer our probes any more. A probe counts if the peer's kernel would
+    /// have answered it, and the answer has had the time to arrive.
+    pub(super) fn window_probes_are_lost(&self) -> bool {
+        let Some(tcp) = self.evidence.tcp.filter(|_| self.window_is_closed()) else { return false };
+        let rto = Duration::from_micros(tcp.rto_us.into());
+        let silent_for = Duration::from_millis(tcp.last_ack_recv_ms.into());
+        let sent = self.evidence.kernel.window_probes(rto, tcp.backoff, tcp.probes);
+        let late = |at: &Duration| *at + answer_time(&tcp) <= silent_for;
+        let overdue = sent.filter(|at| *at >= PROBE_ANSWERS).filter(late);
+        overdue.count() >= LOST_PROBES
+    }
+
+    /// A keepalive probe was not answered, and the answer has had the time to arrive.
+    pub(super) fn keepalive_probe_is_lost(&self) -> bool {
+        let Some(tcp) = self.evidence.tcp else { return false };
+        let keepalive = self.evidence.keepalive.or(self.evidence.kernel.keepalive);
+        let idle = keepalive.map_or(Duration::ZERO, |keepalive| keepalive.idle);
+        let silent_for = Duration::from_millis(tcp.last_ack_recv_ms.into());
+        // The second one is sent an interval after the first, which is a second at least.
+        tcp.probes > 1 || tcp.probes == 1 && silent_for >= idle + answer_time(&tcp)
+    }
+
+    /// The peer's kernel acknowledged something a moment ago, so it knows the connection.
+    pub(super) fn was_acknowledged_lately(&self) -> bool {
+        self.tcp(|tcp| Duration::from_millis(tcp.last_ack_recv_ms.into()) < FORGETTING)
+    }
+
+    /// Nothing of ours was acknowledged and nothing received, on a new connection or one on which nothing was sent.
+    pub(super) fn never_served(&self) -> bool {
+        let Evidence { written, received, elapsed, .. } = *self.evidence;
+        let unacknowledged = self.evidence.acknowledged() == Some(0) && elapsed < FORGETTING;
+        received == 0 && (written == 0 || unacknowledged)
     }
 
     /// What the routing table says is this errno.
@@ -379,6 +421,13 @@ impl Facts<'_> {
             None => range,
         }
     }
+}
+
+/// The longest that an answer usually takes: the retransmission timeout (RFC 6298 2.3) with the kernel's own minimum
+/// (`TCP_RTO_MIN`), as the route may set a longer one.
+fn answer_time(tcp: &TcpInfo) -> Duration {
+    let micros = u64::from(tcp.rtt_us) + 4 * u64::from(tcp.rttvar_us);
+    Duration::from_micros(micros).max(Duration::from_millis(200))
 }
 
 fn count((first, last): (u16, u16)) -> u32 {

@@ -62,10 +62,11 @@ fn handshake(facts: &Facts<'_>, parts: &mut Vec<String>) {
 
 /// What was outstanding in both directions.
 fn debts(evidence: &Evidence, parts: &mut Vec<String>) {
-    let Evidence { written, returned, unsent, echo, .. } = evidence;
+    let Evidence { written, returned, unsent, echo, fin_sent, .. } = evidence;
     if *echo {
-        parts.push(match written {
-            0 => "nothing had been sent".into(),
+        parts.push(match (written, fin_sent) {
+            (0, false) => "nothing had been sent".into(),
+            (0, true) => "nothing but our FIN had been sent".into(),
             _ => format!("{returned} of {written} bytes had come back"),
         });
     }
@@ -111,14 +112,19 @@ fn under_way(facts: &Facts<'_>, parts: &mut Vec<String>) {
 
 /// Probes without an answer: of the window where it is closed, of the connection where nothing is under way.
 fn probes(facts: &Facts<'_>, count: u8) -> Option<String> {
-    let kind = match (facts.window_is_closed(), facts.unacknowledged()) {
-        _ if count == 0 || !facts.unanswered() => return None,
-        (true, _) => "window",
-        (false, false) => "keepalive",
-        (false, true) => return None,
-    };
+    if count == 0 || !facts.unanswered() {
+        return None;
+    }
     let (number, were) = if count == 1 { ("probe", "was") } else { ("probes", "were") };
-    Some(format!("{count} {kind} {number} {were} not answered"))
+    if facts.window_is_closed() {
+        let why =
+            if facts.window_probes_are_lost() { "" } else { " (a kernel may answer one in 0.5 s)" };
+        return Some(format!("{count} window {number} {were} not answered{why}"));
+    }
+    // The last one may just have been sent.
+    let lost = !facts.silence() || facts.keepalive_probe_is_lost();
+    let keepalive = !facts.unacknowledged() && lost;
+    keepalive.then(|| format!("{count} keepalive {number} {were} not answered"))
 }
 
 /// What the peer's kernel has not acknowledged, our FIN apart.

@@ -66,6 +66,8 @@ fn talk(state: TcpState, written: u64, acknowledged: u64, change: fn(&mut TcpInf
     tcp.segs_in = Some(1);
     tcp.snd_mss = 1448;
     tcp.delivered = Some(2);
+    (tcp.rto_us, tcp.rtt_us, tcp.rttvar_us) = (200_000, 1000, 500);
+    tcp.last_ack_recv_ms = 5000;
     change(&mut tcp);
     Evidence {
         tcp: Some(tcp),
@@ -81,6 +83,15 @@ fn talk(state: TcpState, written: u64, acknowledged: u64, change: fn(&mut TcpInf
 fn tcp_info() -> TcpInfo {
     let fd = crate::client::new_socket(PEER.parse().unwrap()).unwrap();
     tcpecho_os::tcp_info::tcp_info(fd).unwrap()
+}
+
+/// A connection with a closed window, `unanswered` window probes and the last acknowledgement `ago_ms`.
+fn probed(unanswered: u8, backoff: u8, ago_ms: u32) -> Evidence {
+    let mut evidence = talk(TcpState::Established, 9, 4, |tcp| tcp.snd_wnd = Some(0));
+    if let Some(tcp) = &mut evidence.tcp {
+        (tcp.probes, tcp.backoff, tcp.last_ack_recv_ms) = (unanswered, backoff, ago_ms);
+    }
+    evidence
 }
 
 const SILENCE: Symptom = Symptom::Silence(Duration::from_secs(30));
@@ -225,10 +236,7 @@ fn example(word: &str) -> (Symptom, Evidence) {
         }
         "keepalive-timeout" => (failed("recv", Errno::ETIMEDOUT), talk(Close, 4, 4, |_| ())),
         "window-closed" => (SILENCE, talk(Established, 9, 4, |tcp| tcp.snd_wnd = Some(0))),
-        "window-closed-silent" => {
-            let change = |tcp: &mut TcpInfo| (tcp.snd_wnd, tcp.probes) = (Some(0), 2);
-            (SILENCE, talk(Established, 9, 4, change))
-        }
+        "window-closed-silent" => (SILENCE, probed(3, 3, 2000)),
         "large-packets-lost" => {
             (failed("recv", Errno::ETIMEDOUT), talk(Close, 3000, 4, |tcp| tcp.snd_mss = 1448))
         }
@@ -440,6 +448,81 @@ fn what_was_acknowledged_decides_between_a_cut_and_lost_large_packets() {
     assert_eq!(case(10, 0, 1), "path-cut", "small ones are outstanding");
 }
 
+/// A kernel answers at most one window probe in half a second (net.ipv4.tcp_invalid_ratelimit). With a retransmission
+/// timeout of 200 ms, probes go out 0.2, 0.6, 1.4 and 3.0 s after the last acknowledgement, and later ones are further apart
+/// after an answer.
+#[test]
+fn an_unanswered_window_probe_does_not_mean_a_dead_peer() {
+    let case = |unanswered, backoff, ago_ms| {
+        Diagnosis::of(&SILENCE, &probed(unanswered, backoff, ago_ms)).case
+    };
+    for (unanswered, backoff, ago_ms) in [
+        // The peer does not answer the first one, and the second is on its way.
+        (1, 1, 500),
+        (1, 2, 800),
+        (2, 2, 620),
+        // One of those that were due may be lost.
+        (2, 2, 1300),
+        (1, 3, 1000),
+        (1, 6, 20_000),
+        // The third one was sent a moment ago.
+        (3, 3, 1450),
+    ] {
+        let told = (unanswered, backoff, ago_ms);
+        assert_eq!(case(unanswered, backoff, ago_ms), "window-closed", "{told:?}");
+        let seen = Diagnosis::of(&SILENCE, &probed(unanswered, backoff, ago_ms)).seen;
+        assert!(seen.contains("not answered (a kernel may answer one in 0.5 s)"), "{seen}");
+    }
+    for (unanswered, backoff, ago_ms) in
+        [(3, 3, 1700), (2, 4, 2700), (4, 4, 3300), (15, 15, 99_999)]
+    {
+        let told = (unanswered, backoff, ago_ms);
+        assert_eq!(case(unanswered, backoff, ago_ms), "window-closed-silent", "{told:?}");
+    }
+}
+
+/// The limit of the client may come just when the first probe was sent.
+#[test]
+fn a_keepalive_probe_counts_once_its_answer_is_late() {
+    let case = |probes, ago_ms, idle| {
+        let mut hangs = talk(TcpState::Established, 4, 4, |_| ());
+        if let Some(tcp) = &mut hangs.tcp {
+            (tcp.probes, tcp.last_ack_recv_ms) = (probes, ago_ms);
+        }
+        let second = Duration::from_secs(1);
+        let keepalive = crate::Keepalive { idle: second * idle, interval: second, count: 9 };
+        let diagnosis =
+            Diagnosis::of(&SILENCE, &Evidence { returned: 0, keepalive: Some(keepalive), ..hangs });
+        let told = diagnosis.seen.contains("not answered");
+        assert_eq!(told, diagnosis.case == "probes-unanswered", "{}", diagnosis.seen);
+        diagnosis.case
+    };
+    assert_eq!(case(1, 3010, 3), "server-hangs");
+    assert_eq!(case(1, 3210, 3), "probes-unanswered");
+    assert_eq!(case(2, 4010, 3), "probes-unanswered");
+}
+
+/// A host does not reboot, and a NAT does not forget, within a second of an acknowledgement.
+#[test]
+fn a_reset_soon_after_an_acknowledgement_comes_from_one_that_knows_the_connection() {
+    let case = |elapsed_ms, written, acknowledged, ago_ms| {
+        let mut evidence = talk(TcpState::Close, written, acknowledged, |_| ());
+        (evidence.received, evidence.returned) = (0, 0);
+        evidence.elapsed = Duration::from_millis(elapsed_ms);
+        if let Some(tcp) = &mut evidence.tcp {
+            tcp.last_ack_recv_ms = ago_ms;
+        }
+        Diagnosis::of(&failed("recv", Errno::ECONNRESET), &evidence).case
+    };
+    assert_eq!(case(0, 6, 0, 0), "reset-at-once");
+    assert_eq!(case(0, 6, 3, 0), "reset-by-process");
+    assert_eq!(case(60_000, 6, 3, 300), "reset-by-process");
+    assert_eq!(case(60_000, 6, 3, 1000), "connection-unknown");
+    // Typed a minute after the handshake.
+    assert_eq!(case(60_000, 6, 0, 60_000), "connection-unknown");
+    assert_eq!(case(60_000, 0, 0, 60_000), "reset-at-once");
+}
+
 #[test]
 fn the_attempt_that_tells_most_stands_for_all() {
     let attempt = |peer: &str, errno, stack: fn(&mut Evidence)| {
@@ -497,6 +580,10 @@ fn a_measured_time_is_rounded_and_nothing_sent_is_not_a_fraction() {
     let reset = failed("recv", Errno::ECONNRESET);
     let seen = Diagnosis::of(&reset, &talk(TcpState::Close, 0, 0, |_| {})).seen;
     assert!(seen.ends_with("(ECONNRESET); nothing had been sent"), "{seen}");
+    let fin_sent =
+        Evidence { fin_sent: true, queued: Some(1), ..talk(TcpState::Close, 0, 0, |_| {}) };
+    let seen = Diagnosis::of(&reset, &fin_sent).seen;
+    assert!(seen.contains("; nothing but our FIN had been sent; our FIN is not ack"), "{seen}");
 }
 
 #[test]

@@ -1,7 +1,8 @@
 //! How long this host's kernel would have retried: its settings (sysctl), and the time that follows from them.
 //!
 //! The arithmetic is that of `tcp_write_timeout`, `tcp_model_timeout` and `tcp_keepalive_timer` in the kernel's
-//! net/ipv4/tcp_timer.c. The settings are those of IPv4 and IPv6 alike. A real timer fires up to an eighth late.
+//! net/ipv4/tcp_timer.c, and of `tcp_probe0_when` in include/net/tcp.h. The settings are those of IPv4 and IPv6 alike. A
+//! real timer fires up to an eighth late.
 
 use std::{fs, time::Duration};
 
@@ -120,6 +121,22 @@ impl Kernel {
         }
     }
 
+    /// Returns when each of the `unanswered` last window probes was sent, counted from the peer's last acknowledgement.
+    /// `backoff` is the number of doublings in force; an answer does not reset it.
+    pub(crate) fn window_probes(
+        &self,
+        rto: Duration,
+        backoff: u8,
+        unanswered: u8,
+    ) -> impl Iterator<Item = Duration> {
+        let (base, longest) = (rto.max(BASE), self.longest());
+        let mut at = Duration::ZERO;
+        (backoff.saturating_sub(unanswered)..backoff).map(move |doublings| {
+            at += (base * (1 << doublings.min(10))).min(longest);
+            at
+        })
+    }
+
     /// `tcp_model_timeout`: what a number of retries stands for.
     fn model(&self, retries: u32, base: Duration) -> Duration {
         let longest = self.longest();
@@ -234,6 +251,19 @@ mod tests {
         // One probe at least goes out, and a timeout below the idle time does not come sooner.
         assert_eq!(kernel.idle_wait(keepalive(15, 5, 3), Some(SECOND)), 20 * SECOND);
         assert_eq!(kernel.idle_wait(keepalive(15, 5, 3), Some(30 * SECOND)), 30 * SECOND);
+    }
+
+    #[test]
+    fn window_probes_back_off() {
+        let kernel = kernel(6, 4, 15, 120_000);
+        let sent = |rto, backoff, unanswered| -> Vec<u128> {
+            let probes = kernel.window_probes(Duration::from_millis(rto), backoff, unanswered);
+            probes.map(|at| at.as_millis()).collect()
+        };
+        assert_eq!(sent(208, 3, 3), [208, 624, 1456]);
+        assert_eq!(sent(5, 3, 2), [400, 1200], "the first one was answered");
+        assert_eq!(sent(200, 0, 3), [] as [u128; 0]);
+        assert_eq!(sent(200, 255, 2), [120_000, 240_000]);
     }
 
     #[test]
