@@ -24,9 +24,8 @@ use tcpecho::{
 pub(crate) use self::args::ConnectArgs;
 use self::args::Plan;
 use crate::{
-    exit,
-    explain::Explain,
-    input,
+    calls::Calls,
+    exit, input,
     lookup::{NoAddress, lookup},
     output::Output,
     signals::Signals,
@@ -82,19 +81,19 @@ fn converse(plan: &Plan, report: &mut Report) -> Result<(), Stopped> {
         Some(endpoint) => (addresses(plan, endpoint, &signals)?, None),
         None => own_server(plan).map(|(addr, server)| (vec![addr], Some(server)))?,
     };
-    let explain = plan.explain.then(Explain::new);
-    let connection = connect(plan, &addrs, &signals, report, explain.as_ref())?;
+    let calls = plan.calls.then(Calls::new);
+    let connection = connect(plan, &addrs, &signals, report, calls.as_ref())?;
     if plan.voice == Voice::Verbose {
         tell_connection(plan, &connection);
     }
     let (input, output) = (io::stdin(), Output::stdout());
     let interrupts = Signalled { signals: &signals, last: Cell::new(None) };
-    let tracer = explain.as_ref().map(|explain| explain as &dyn Tracer);
+    let tracer = calls.as_ref().map(|calls| calls as &dyn Tracer);
     let relayed = relay(&connection, input.as_fd(), &output, &interrupts, plan.rules, tracer);
     let Connection { local, peer, .. } = connection;
     drop(connection);
-    if let Some(explain) = explain {
-        explain.close(local, peer);
+    if let Some(calls) = calls {
+        calls.close(local, peer);
     }
     findings::note(relayed, interrupts.last.get(), report, plan, peer);
     Ok(())
@@ -160,7 +159,7 @@ fn connect(
     addrs: &[SocketAddr],
     signals: &Signals,
     report: &mut Report,
-    explain: Option<&Explain>,
+    calls: Option<&Calls>,
 ) -> Result<Connection, Stopped> {
     let how = ConnectOptions {
         source: plan.source,
@@ -168,7 +167,7 @@ fn connect(
         interrupt: Some(signals.as_fd()),
         keepalive: plan.keepalive,
         user_timeout: plan.rules.user_timeout,
-        tracer: explain.map(|explain| explain as &dyn Tracer),
+        tracer: calls.map(|calls| calls as &dyn Tracer),
         // getaddrinfo(3) has given the addresses of both families in one answer, so none is waited for.
         overlap: plan.race,
         ..ConnectOptions::default()

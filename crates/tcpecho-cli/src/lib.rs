@@ -4,10 +4,10 @@
 #![deny(clippy::print_stdout)]
 
 mod bench;
+mod calls;
 mod connect;
 mod environment;
 mod exit;
-mod explain;
 #[cfg(feature = "fuzzing")]
 #[doc(hidden)]
 pub mod fuzzing;
@@ -26,10 +26,15 @@ mod tell;
 
 use std::{env, ffi::OsString, io, process::ExitCode};
 
-use clap::{Parser, Subcommand};
+use clap::{
+    Parser, Subcommand,
+    builder::StyledStr,
+    error::{ContextKind, ContextValue, ErrorKind},
+};
 
 use crate::{
     environment::Unparsed,
+    stderr::say_raw,
     tell::{Failure, has_colour},
 };
 
@@ -67,7 +72,7 @@ pub fn main() -> ExitCode {
     tell::write_objects_as_in(&arguments);
     let (args, notes) = match environment::parse::<Args>(&arguments) {
         Ok(parsed) => parsed,
-        Err(Unparsed::Arguments(error)) => return ExitCode::from(answer(&error)),
+        Err(Unparsed::Arguments(error)) => return ExitCode::from(answer(error)),
         Err(Unparsed::Environment(sentence)) => {
             return ExitCode::from(Failure::usage(sentence).tell(exit::NOT_POSSIBLE));
         }
@@ -83,20 +88,68 @@ pub fn main() -> ExitCode {
 }
 
 /// Help and version on stdout; what is wrong with the arguments on stderr, and as an object where those are written.
-fn answer(unparsed: &clap::Error) -> u8 {
+fn answer(unparsed: clap::Error) -> u8 {
     if !unparsed.use_stderr() {
         let text = unparsed.render();
         let text =
             if has_colour(&io::stdout()) { text.ansi().to_string() } else { text.to_string() };
         return output::print(&text, None).map_or_else(|why| why.status(0), |()| 0);
     }
-    let text = unparsed.render().to_string();
+    let unparsed = with_our_tip(unparsed);
+    let text = unparsed.render();
+    let plain = text.to_string();
     // The rest is the usage.
-    let wrong = text.split("\n\n").next().unwrap_or_default().trim_start_matches("error: ");
+    let wrong = plain.split("\n\n").next().unwrap_or_default().trim_start_matches(CLAP_PREFIX);
     let wrong: Vec<&str> = wrong.split_whitespace().collect();
     let failure = Failure::usage(wrong.join(" "));
     if Failure::is_told_in_words() {
-        let _ = unparsed.print();
+        let text = if has_colour(&io::stderr()) { text.ansi().to_string() } else { plain.clone() };
+        // All diagnostics of the program begin alike. A verb without its subcommand gets the help, which has no prefix.
+        let is_error = plain.starts_with(CLAP_PREFIX);
+        say_raw(&if is_error { text.replacen(CLAP_PREFIX.trim(), "tcpecho:", 1) } else { text });
     }
     failure.tell_object(exit::NOT_POSSIBLE)
+}
+
+/// How clap begins its messages.
+const CLAP_PREFIX: &str = "error: ";
+
+/// Replaces clap's advice to write `-- -1`: neither a host nor a port begins with `-`, and no value is negative.
+fn with_our_tip(mut unparsed: clap::Error) -> clap::Error {
+    if unparsed.kind() != ErrorKind::UnknownArgument {
+        return unparsed;
+    }
+    unparsed.remove(ContextKind::Suggested);
+    let is_number = match unparsed.get(ContextKind::InvalidArg) {
+        Some(ContextValue::String(word)) => word.parse::<f64>().is_ok_and(|number| number <= 0.0),
+        _ => false,
+    };
+    if is_number {
+        let tip = StyledStr::from("no value may be negative");
+        unparsed.insert(ContextKind::Suggested, ContextValue::StyledStrs(vec![tip]));
+    }
+    unparsed
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn advice(line: &str) -> String {
+        let error = Args::try_parse_from(line.split(' ')).unwrap_err();
+        with_our_tip(error).render().to_string()
+    }
+
+    #[test]
+    fn no_tip_tells_to_pass_an_option_as_a_host() {
+        for line in ["tcpecho connect --timeout -1 h", "tcpecho ping -1", "tcpecho bench h -1.5"] {
+            let text = advice(line);
+            assert!(!text.contains("-- -"), "{text}");
+            assert!(text.contains("tip: no value may be negative"), "{text}");
+        }
+        let unknown = advice("tcpecho connect --bogus");
+        assert!(!unknown.contains("tip"), "{unknown}");
+        let misspelt = advice("tcpecho connect --timeou 1s");
+        assert!(misspelt.contains("tip: a similar argument exists: '--timeout'"), "{misspelt}");
+    }
 }

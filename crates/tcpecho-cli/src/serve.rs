@@ -1,7 +1,7 @@
 //! `tcpecho serve`: the echo server as a program (UNP 5.2 and 5.14), with its signals, limits and log.
 
 mod args;
-mod explain;
+mod calls;
 mod speech;
 
 use std::{
@@ -28,8 +28,8 @@ use self::{
     speech::Speech,
 };
 use crate::{
+    calls::Calls,
     exit,
-    explain::Explain,
     log::{Log, write_now},
     output,
     signals::Signals,
@@ -106,7 +106,7 @@ fn serve(plan: &Plan, engine: &'static Engine, notes: &[String]) -> ExitCode {
     if most > room || (most == room && room < engine.max_connections) {
         speech.warn(&descriptors.limits(most, room));
     }
-    let explain = plan.explain.then(Explain::new);
+    let calls = plan.calls.then(Calls::new);
     let server = match start(plan, engine, most, &speech) {
         Ok(server) => server,
         Err(error) => {
@@ -115,7 +115,7 @@ fn serve(plan: &Plan, engine: &'static Engine, notes: &[String]) -> ExitCode {
             return ExitCode::from(exit::NOT_POSSIBLE);
         }
     };
-    let watcher = explain.map(|explain| explain::Watcher::start(&server, explain, &speech));
+    let watcher = calls.map(|calls| calls::Watcher::start(&server, calls, &speech));
     let stdout = announce(&server, &speech);
     let status = attend(&server, &signals, plan, &speech);
     drop(server);
@@ -250,8 +250,8 @@ impl Descriptors {
         let open =
             std::fs::read_dir("/proc/self/fd").map_or(4, |entries| entries.count() as u64 - 1);
         let needed = engine.descriptors(plan.listen.len(), plan.workers);
-        // `--explain` asks the kernel through a socket of its own.
-        Descriptors { limit, open, needed: needed as u64 + u64::from(plan.explain) }
+        // `--calls` asks the kernel through a socket of its own.
+        Descriptors { limit, open, needed: needed as u64 + u64::from(plan.calls) }
     }
 
     /// Connections that there can be at a time, if there can be any.

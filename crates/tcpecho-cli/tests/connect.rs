@@ -552,11 +552,35 @@ fn what_cannot_be_meant_is_refused() {
         &["-4", "-6", "host"],
         &["-6", "-s", "127.0.0.1", "host"],
         &["-w", "soon", "host"],
+        &["-w", "-1", "host"],
+        &["--nonsense", "host"],
+        &["::1:80"],
+        &["-s", "::1:80", "::1"],
         &["\u{1b}[31mhost\n"],
     ] {
         let ended = Client::connect(args).ends();
         assert!(!ended.with(2).stderr.contains('\u{1b}'));
-        assert!(!ended.stderr.is_empty());
+        assert!(ended.stderr.starts_with("tcpecho: "), "{}", ended.stderr);
+        assert!(!ended.stderr.contains("-- -"), "{}", ended.stderr);
+    }
+}
+
+/// An address is no name: there is nothing to resolve.
+#[test]
+fn an_address_of_the_wrong_family_is_a_bad_address() {
+    for args in [
+        &["-s", "::1", "127.0.0.1"][..],
+        &["-s", "127.0.0.1", "::1"],
+        &["-4", "::1"],
+        &["-6", "127.0.0.1"],
+        &["-4", "fe80::1%lo"],
+        &["fe80::1%nosuch0", "7"],
+    ] {
+        let ended = Client::connect(args).ends();
+        assert!(!ended.with(3).stderr.contains("name has"), "{}", ended.stderr);
+        assert!(!ended.stderr.contains("no such name"), "{}", ended.stderr);
+        ended.says("tcpecho: bad-address\n");
+        Client::connect(&[&["--exit-detail"], args].concat()).ends().with(81);
     }
 }
 

@@ -110,10 +110,10 @@ fn the_help_lists_the_statuses() {
 }
 
 #[test]
-fn explain_shows_the_calls_in_order_with_their_states() {
+fn calls_are_shown_in_order_with_their_states() {
     for at in families() {
         let (addr, server) = peer(at, echo);
-        let mut client = Client::to(addr, &["--explain"]);
+        let mut client = Client::to(addr, &["--calls"]);
         client.types(b"hello");
         client.sees(b"hello");
         let ended = client.finishes();
@@ -187,12 +187,12 @@ fn there_is_colour_on_a_terminal_only_and_never_against_no_color() {
 }
 
 /// A server that is ended with the test, and what it says, line by line.
-struct Explained(Child, Receiver<String>);
+struct Watched(Child, Receiver<String>);
 
-impl Explained {
+impl Watched {
     fn serve() -> (Self, String) {
         let mut command = Command::new(env!("CARGO_BIN_EXE_tcpecho"));
-        command.args(["serve", "-l", "127.0.0.1:0", "--explain"]);
+        command.args(["serve", "-l", "127.0.0.1:0", "--calls"]);
         let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         let (said, hears) = channel();
         let stderr = BufReader::new(child.stderr.take().unwrap());
@@ -202,7 +202,7 @@ impl Explained {
         let mut ready = String::new();
         BufReader::new(child.stdout.take().unwrap()).read_line(&mut ready).unwrap();
         let addr = ready.split(' ').nth(2).unwrap().to_owned();
-        (Explained(child, hears), addr)
+        (Watched(child, hears), addr)
     }
 
     /// Waits for a line with all of this.
@@ -217,7 +217,7 @@ impl Explained {
     }
 }
 
-impl Drop for Explained {
+impl Drop for Watched {
     fn drop(&mut self) {
         let _ = self.0.kill();
         let _ = self.0.wait();
@@ -225,8 +225,8 @@ impl Drop for Explained {
 }
 
 #[test]
-fn a_server_explains_its_listener_and_its_connections() {
-    let (server, addr) = Explained::serve();
+fn a_server_shows_the_calls_of_its_listener_and_its_connections() {
+    let (server, addr) = Watched::serve();
     server.says(&["socket", "AF_INET"]);
     server.says(&["bind", &addr]);
     server.says(&["listen", "two queues", "LISTEN"]);

@@ -114,8 +114,8 @@ endings! {
         "the server was shutting down", "";
     /// That address cannot be the end of a TCP connection, or not together with the source address.
     BadAddress, "bad-address", "EINVAL, ENETUNREACH, connect or bind",
-        "that address cannot be connected to: multicast, broadcast, a link-local address without its interface, or one that \
-         does not go with the source address",
+        "that address cannot be connected to: multicast, broadcast, a link-local address without its interface or with one \
+         that does not exist, or one that does not go with the source address or the family asked for",
         "use the address of one host; ip address shows this host's own";
     /// A call failed in a way that says nothing of the peer.
     LocalError, "local-error", "any other errno",

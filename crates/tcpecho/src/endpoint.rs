@@ -22,7 +22,8 @@ pub const DEFAULT_PORT: u16 = 9877;
 /// A host, by name or by address, and a port.
 ///
 /// Written `HOST`, `HOST:PORT`, `V6`, `[V6]` or `[V6]:PORT`; an IPv6 address may carry a `%scope`. An IPv4 address has four
-/// decimal numbers: the short forms of inet_aton(3), such as `127.1` or `9877`, are refused.
+/// decimal numbers: the short forms of inet_aton(3), such as `127.1` or `9877`, are refused. So is `::1:80`, which is an
+/// address and looks like one with a port: it is written `[::1]:80` or `[::1:80]`.
 ///
 /// ```
 /// let endpoint: tcpecho::Endpoint = "[::1]:7".parse()?;
@@ -49,12 +50,13 @@ pub enum Family {
     V6,
 }
 
-/// A name has no address, or none of the requested family; the ending is
-/// [`Ending::ResolveFailed`](crate::Ending::ResolveFailed).
+/// A host has no address, or none of the requested family. The ending is
+/// [`Ending::ResolveFailed`](crate::Ending::ResolveFailed) for a name and
+/// [`Ending::BadAddress`](crate::Ending::BadAddress) for an address.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
 pub struct ResolveError {
-    /// The name that was looked up.
+    /// The name that was looked up, or the address.
     pub host: String,
     /// The resolver's message.
     pub reason: String,
@@ -73,6 +75,10 @@ pub enum NoAddress {
     NoAddress,
     /// The name has addresses, but none of the requested family.
     OtherFamily,
+    /// The host is an address, and not one of the requested family.
+    WrongFamily,
+    /// The host is an IPv6 address with the name of an interface that does not exist.
+    NoInterface,
     /// No name server answered, or none could be reached.
     Unanswered,
     /// The resolver failed in another way.
@@ -85,14 +91,14 @@ impl Endpoint {
     /// # Errors
     /// [`ParseError`] if one of them is invalid, or the host contains a port.
     pub fn with_port(host: &str, port: &str) -> Result<Self, ParseError> {
-        match split(host)? {
+        match split(host, PortPlace::OwnText)? {
             (host, None) => Ok(Endpoint { host, port: parse_port(port)? }),
             (_, Some(_)) => Err(ParseError::new("the port is given twice")),
         }
     }
 
     /// Returns the addresses of the host that belong to `family`, in the resolver's order, without duplicates. Blocks like
-    /// getaddrinfo(3).
+    /// getaddrinfo(3), unless the host is an address.
     ///
     /// ```
     /// use tcpecho::{Endpoint, Family};
@@ -110,6 +116,19 @@ impl Endpoint {
         let fail = |reason: String, why| ResolveError { host: self.host.clone(), reason, why };
         if is_short_form(&self.host) {
             return Err(fail("not an IPv4 address".into(), NoAddress::NoName));
+        }
+        if let Some(address) = literal(&self.host) {
+            return match address {
+                Ok(addr) if family.admits(&addr) => Ok(vec![with_port(addr, self.port)]),
+                Ok(_) if family == Family::V4 => {
+                    Err(fail("not an IPv4 address".into(), NoAddress::WrongFamily))
+                }
+                Ok(_) => Err(fail("not an IPv6 address".into(), NoAddress::WrongFamily)),
+                Err(Errno::NODEV) => {
+                    Err(fail("there is no such interface".into(), NoAddress::NoInterface))
+                }
+                Err(errno) => Err(fail(words(errno), NoAddress::Failed)),
+            };
         }
         let all = addresses(&self.host, self.port).map_err(|error| {
             let why = match error {
@@ -151,7 +170,7 @@ impl FromStr for Endpoint {
     type Err = ParseError;
 
     fn from_str(text: &str) -> Result<Self, ParseError> {
-        let (host, port) = split(text)?;
+        let (host, port) = split(text, PortPlace::SameText)?;
         Ok(Endpoint { host, port: port.map_or(Ok(DEFAULT_PORT), parse_port)? })
     }
 }
@@ -180,7 +199,7 @@ impl std::error::Error for ResolveError {}
 /// [`ParseError`] for anything else; names are not looked up. A `%scope` is the name of an interface of this host, or its
 /// number.
 pub fn parse_source(text: &str) -> Result<SocketAddr, ParseError> {
-    let (host, port) = split(text)?;
+    let (host, port) = split(text, PortPlace::SameText)?;
     let port = port.map(parse_port).transpose()?;
     parse_address(&host, text).map(|addr| with_port(addr, port.unwrap_or(0)))
 }
@@ -190,7 +209,7 @@ pub fn parse_source(text: &str) -> Result<SocketAddr, ParseError> {
 /// # Errors
 /// As [`parse_source`].
 pub fn parse_listen(text: &str) -> Result<(SocketAddr, Option<u16>), ParseError> {
-    let (host, port) = split(text)?;
+    let (host, port) = split(text, PortPlace::SameText)?;
     let port = port.map(|port| if port == "0" { Ok(0) } else { parse_port(port) }).transpose()?;
     parse_address(&host, text).map(|addr| (with_port(addr, port.unwrap_or(0)), port))
 }
@@ -202,12 +221,19 @@ fn with_port(mut addr: SocketAddr, port: u16) -> SocketAddr {
 
 /// An IP address, with its scope and port 0; `text` is what it was written in.
 fn parse_address(host: &str, text: &str) -> Result<SocketAddr, ParseError> {
-    if let Ok(ip) = host.parse::<IpAddr>() {
-        return Ok((ip, 0).into());
-    }
-    let scoped = host.split_once('%').and_then(|(ip, scope)| Some((ip.parse().ok()?, scope)));
-    match scoped {
-        Some((ip, scope)) => Ok(SocketAddrV6::new(ip, 0, 0, parse_scope(scope)?).into()),
+    match literal(host) {
+        Some(Ok(addr)) => Ok(addr),
+        Some(Err(errno)) => {
+            let scope = host.split_once('%').map_or(host, |(_, scope)| scope).escape_debug();
+            Err(ParseError::new(match errno {
+                Errno::NODEV => {
+                    format!(
+                        "\"{scope}\" is not an interface of this host (ip link has their names)"
+                    )
+                }
+                errno => format!("interface \"{scope}\": {}", words(errno)),
+            }))
+        }
         None => Err(ParseError::new(format!(
             "\"{}\" is not an IP address of this host",
             text.escape_debug()
@@ -215,18 +241,30 @@ fn parse_address(host: &str, text: &str) -> Result<SocketAddr, ParseError> {
     }
 }
 
+/// Returns whether the host is an address, which needs no resolver.
+pub(crate) fn is_address(host: &str) -> bool {
+    host.parse::<IpAddr>().is_ok() || is_v6(host)
+}
+
+/// The address that the host is, with its scope and port 0; `None` if it is a name. The error is that of the scope:
+/// `ENODEV` if there is no such interface.
+fn literal(host: &str) -> Option<Result<SocketAddr, Errno>> {
+    if let Ok(ip) = host.parse::<IpAddr>() {
+        return Some(Ok((ip, 0).into()));
+    }
+    let (ip, scope) = host.split_once('%')?;
+    let ip = ip.parse().ok()?;
+    Some(scope_index(scope).map(|index| SocketAddrV6::new(ip, 0, 0, index).into()))
+}
+
 /// The index of an interface by its name, or a number that is its index (RFC 4007 11.2, `if_nametoindex(3)`).
-fn parse_scope(scope: &str) -> Result<u32, ParseError> {
-    let shown = scope.escape_debug();
+fn scope_index(scope: &str) -> Result<u32, Errno> {
     match interface_index(scope) {
-        Ok(index) => Ok(index),
         Err(Errno::NODEV) => match scope.parse() {
             Ok(index @ 1..) if scope.bytes().all(|byte| byte.is_ascii_digit()) => Ok(index),
-            _ => Err(ParseError::new(format!(
-                "\"{shown}\" is not an interface of this host (ip link has their names)"
-            ))),
+            _ => Err(Errno::NODEV),
         },
-        Err(errno) => Err(ParseError::new(format!("interface \"{shown}\": {}", words(errno)))),
+        known => known,
     }
 }
 
@@ -245,8 +283,17 @@ pub fn interface_index(name: &str) -> Result<u32, Errno> {
     name_to_index(&socket, name)
 }
 
+/// Where a port may be written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum PortPlace {
+    /// After the host, in the same text.
+    SameText,
+    /// In a text of its own.
+    OwnText,
+}
+
 /// The host without its brackets and the port if there is one.
-fn split(text: &str) -> Result<(String, Option<&str>), ParseError> {
+fn split(text: &str, place: PortPlace) -> Result<(String, Option<&str>), ParseError> {
     let shown = text.escape_debug();
     let (host, port) = if let Some(inner) = text.strip_prefix('[') {
         let Some((host, rest)) = inner.split_once(']').filter(|(host, _)| is_v6(host)) else {
@@ -264,6 +311,18 @@ fn split(text: &str) -> Result<(String, Option<&str>), ParseError> {
             }
         }
     } else if is_v6(text) {
+        if place == PortPlace::SameText
+            && let Some((host, port)) = seems_to_have_port(text)
+        {
+            let write = format!("write [{host}]:{port} for port {port}");
+            // The name of an interface has no colon.
+            return Err(ParseError::new(match host.contains('%') {
+                true => format!("invalid address \"{shown}\": {write}"),
+                false => format!(
+                    "ambiguous address \"{shown}\": {write}, or [{shown}] for this address without a port"
+                ),
+            }));
+        }
         (text, None)
     } else {
         match text.split_once(':') {
@@ -302,6 +361,13 @@ fn is_short_form(host: &str) -> bool {
     // inet_aton(3) takes a bare "0x" for 0.
     let is_number = !last.is_empty() && digits.chars().all(|c| c.is_digit(radix));
     is_number && host.parse::<Ipv4Addr>().is_err() && !host.contains(':')
+}
+
+/// The address and the port that an IPv6 address without brackets would be if its last group were a port, as in `::1:80`.
+fn seems_to_have_port(text: &str) -> Option<(&str, &str)> {
+    let (host, port) = text.rsplit_once(':')?;
+    let is_port = !port.starts_with('0') && parse_port(port).is_ok();
+    (is_port && is_v6(host)).then_some((host, port))
 }
 
 /// An IPv6 address, also one with a `%scope`, which may be any interface's name.
@@ -444,7 +510,51 @@ mod tests {
     fn an_address_resolves_to_itself_unless_its_family_is_unwanted() {
         let endpoint: Endpoint = "[::1]:7".parse().unwrap();
         assert_eq!(endpoint.resolve(Family::V6), Ok(vec!["[::1]:7".parse().unwrap()]));
-        assert_eq!(endpoint.resolve(Family::V4).unwrap_err().reason, "no IPv4 address");
+        let wrong = |host: &str, family| {
+            let endpoint = Endpoint { host: host.into(), port: 7 };
+            endpoint.resolve(family).map_err(|error| (error.why, error.reason))
+        };
+        let no_v4 = (NoAddress::WrongFamily, "not an IPv4 address".into());
+        let no_v6 = (NoAddress::WrongFamily, "not an IPv6 address".into());
+        assert_eq!(wrong("::1", Family::V4), Err(no_v4.clone()));
+        assert_eq!(wrong("fe80::1%lo", Family::V4), Err(no_v4));
+        assert_eq!(wrong("127.0.0.1", Family::V6), Err(no_v6));
+        let lo = wrong("fe80::1%lo", Family::Any).unwrap();
+        assert_eq!(lo, wrong("fe80::1%1", Family::V6).unwrap());
+        assert_eq!(lo[0].to_string(), "[fe80::1%1]:7");
+        let missing = wrong("fe80::1%no-such", Family::Any).unwrap_err();
+        assert_eq!(missing.0, NoAddress::NoInterface);
+    }
+
+    #[test]
+    fn an_address_that_may_end_in_a_port_is_refused_with_both_ways_to_write_it() {
+        for (text, host, port) in [
+            ("::1:80", "::1", "80"),
+            ("fe80::1%eth0:9877", "fe80::1%eth0", "9877"),
+            ("2001:db8::2:7", "2001:db8::2", "7"),
+        ] {
+            let error = text.parse::<Endpoint>().unwrap_err().to_string();
+            assert!(error.contains(&format!("[{host}]:{port} for port {port}")), "{error}");
+            assert!(error.contains(&format!("[{text}]")) || text.contains('%'), "{error}");
+            assert!(parse_source(text).is_err() && parse_listen(text).is_err(), "{text}");
+            let bracketed: Endpoint = format!("[{text}]").parse().unwrap();
+            assert_eq!((bracketed.host.as_str(), bracketed.port), (text, DEFAULT_PORT));
+            assert_eq!(Endpoint::with_port(text, "7").map(|with| with.host), Ok(text.to_owned()));
+        }
+        for text in [
+            "::1",
+            "::",
+            "fe80::1%eth0",
+            "::80",
+            "::1:0",
+            "::1:8a",
+            "::1:08",
+            "1:2:3:4:5::7",
+            "1:2:3:4:5:6:7:80",
+        ] {
+            let endpoint: Endpoint = text.parse().unwrap();
+            assert_eq!((endpoint.host.as_str(), endpoint.port), (text, DEFAULT_PORT), "{text}");
+        }
     }
 
     proptest! {

@@ -76,7 +76,7 @@ pub(crate) struct ConnectArgs {
 
     /// Show each call as it happens, what it comes to, and the TCP state it leads to
     #[arg(long)]
-    explain: bool,
+    calls: bool,
 
     /// Give each ending its own exit status; --help lists them
     #[arg(long)]
@@ -96,7 +96,7 @@ pub(crate) struct ConnectArgs {
     quiet: bool,
 
     /// Write one JSON object to standard error at the end, and nothing else there
-    #[arg(long, conflicts_with_all = ["verbose", "quiet", "explain"])]
+    #[arg(long, conflicts_with_all = ["verbose", "quiet", "calls"])]
     json: bool,
 }
 
@@ -111,7 +111,7 @@ pub(super) struct Plan {
     pub(super) voice: Voice,
     pub(super) keepalive: Option<Keepalive>,
     pub(super) race: bool,
-    pub(super) explain: bool,
+    pub(super) calls: bool,
     pub(super) exit_detail: bool,
 }
 
@@ -144,7 +144,7 @@ impl ConnectArgs {
             },
             keepalive: self.keepalive.0,
             race: !self.no_race,
-            explain: self.explain,
+            calls: self.calls,
             exit_detail: self.exit_detail,
         })
     }
@@ -158,7 +158,11 @@ impl ConnectArgs {
         };
         match self.source {
             Some(source) if !asked.admits(&source) => {
-                Err(ParseError::new("the source address is of the other family"))
+                let (option, allowed) = if self.ipv4 { ("-4", "IPv4") } else { ("-6", "IPv6") };
+                Err(ParseError::new(format!(
+                    "the source address {} is not an {allowed} address, which {option} asks for",
+                    source.ip()
+                )))
             }
             Some(source) if source.is_ipv4() => Ok(Family::V4),
             Some(_) => Ok(Family::V6),

@@ -68,7 +68,7 @@ pub(crate) struct ServeArgs {
     /// Show on standard error how the listeners are made, their queues, and each state that a connection goes through; the
     /// kernel's table is looked at a hundred times a second for it
     #[arg(long)]
-    explain: bool,
+    calls: bool,
 
     /// The form of the log
     #[arg(long, env = "TCPECHO_LOG", default_value = "text", value_enum)]
@@ -159,7 +159,7 @@ pub(super) struct Plan {
     pub(super) user_timeout: Duration,
     pub(super) keepalive: Option<Keepalive>,
     pub(super) log: LogForm,
-    pub(super) explain: bool,
+    pub(super) calls: bool,
 }
 
 impl ServeArgs {
@@ -184,7 +184,7 @@ impl ServeArgs {
             user_timeout: self.user_timeout,
             keepalive: keepalive(self.keepalive),
             log: self.log,
-            explain: self.explain,
+            calls: self.calls,
         })
     }
 

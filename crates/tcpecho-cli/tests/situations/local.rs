@@ -168,6 +168,31 @@ pub(super) const SITUATIONS: &[Situation] = &[
         play: |scene| scene.connects_to("fe80::1", None, &[]),
     },
     Situation {
+        name: "address-of-wrong-family",
+        what: "an IPv6 address, and only IPv4 is allowed",
+        family: Family::V4,
+        case: "address-of-wrong-family",
+        ending: "bad-address",
+        status: 3,
+        options: &[],
+        within: 5,
+        play: |scene| {
+            let host = Side::Server.address(Family::V6).to_string();
+            scene.connects_to(&host, None, &[])
+        },
+    },
+    Situation {
+        name: "unknown-interface",
+        what: "a link-local address with the name of an interface that does not exist",
+        family: Family::V6,
+        case: "interface-unknown",
+        ending: "bad-address",
+        status: 3,
+        options: &[],
+        within: 5,
+        play: |scene| scene.connects_to("fe80::1%nosuch0", None, &[]),
+    },
+    Situation {
         name: "broadcast",
         what: "the broadcast address of all links",
         family: Family::V4,

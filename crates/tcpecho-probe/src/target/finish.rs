@@ -83,12 +83,7 @@ impl Target {
             1 => "1 probe came back changed".into(),
             _ => format!("{corrupted} probes came back changed"),
         };
-        let evidence = Evidence {
-            phase: Phase::Receive,
-            peer: self.addr(),
-            echo: true,
-            ..Evidence::default()
-        };
+        let evidence = Evidence { phase: Phase::Receive, peer: self.addr(), ..Evidence::default() };
         Diagnosis::of(&Symptom::Different { words, offset: 0 }, &evidence)
     }
 }

@@ -1,7 +1,7 @@
 //! Name resolution in a thread: getaddrinfo(3) may take half a minute and cannot be interrupted.
 
 use std::{
-    net::{IpAddr, SocketAddr},
+    net::SocketAddr,
     os::fd::{AsFd, BorrowedFd, OwnedFd},
     sync::{
         atomic::{AtomicUsize, Ordering},
@@ -62,7 +62,7 @@ impl AsFd for Lookup {
 /// Returns whether the host is an address, which needs no resolver.
 #[must_use]
 pub fn is_address(endpoint: &Endpoint) -> bool {
-    endpoint.host.parse::<IpAddr>().is_ok()
+    crate::endpoint::is_address(&endpoint.host)
 }
 
 /// One of the threads that may resolve names.

@@ -37,6 +37,11 @@ cases! {
         "the name exists and has no address", "ask the owner of the name for an A or AAAA record";
     "other-family" ResolveFailed known |s| s.unresolved(NoAddress::OtherFamily) =>
         "the name has addresses of the other family only", "allow addresses of both families; a source address allows only its own";
+    "address-of-wrong-family" BadAddress known |s| s.unresolved(NoAddress::WrongFamily) =>
+        "{name} is not an address of the family that is allowed",
+        "use an address of that family, or allow both; a source address allows only its own";
+    "interface-unknown" BadAddress known |s| s.unresolved(NoAddress::NoInterface) =>
+        "the interface that {name} names does not exist in this network namespace", "ip -br link lists the interfaces";
     "resolver-unanswered" ResolveFailed known |s| s.unresolved(NoAddress::Unanswered) =>
         "no name server gave an answer: none was reached, or none had an answer; whether the name exists is not known",
         "check /etc/resolv.conf and the network, or use the address instead of the name";

@@ -363,6 +363,7 @@ impl Facts<'_> {
         let named = self.named();
         let mut text = template.to_owned();
         for (word, value) in [
+            ("{name}", self.name()),
             ("{source}", ip(self.evidence.source.or(named.map(|addr| addr.ip())))),
             ("{port}", named.map_or("?".into(), |addr| addr.port().to_string())),
             ("{scope}", self.scope()),
@@ -381,6 +382,14 @@ impl Facts<'_> {
             }
         }
         text
+    }
+
+    /// The host as it was written.
+    fn name(&self) -> String {
+        match self.symptom {
+            Symptom::Unresolved(error) => error.host.escape_debug().to_string(),
+            _ => "the host".into(),
+        }
     }
 
     fn scope(&self) -> String {

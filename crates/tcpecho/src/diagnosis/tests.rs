@@ -108,6 +108,8 @@ fn example(word: &str) -> (Symptom, Evidence) {
         "no-such-name" => (unresolved(NoAddress::NoName), evidence(Phase::Resolve)),
         "name-without-address" => (unresolved(NoAddress::NoAddress), evidence(Phase::Resolve)),
         "other-family" => (unresolved(NoAddress::OtherFamily), evidence(Phase::Resolve)),
+        "address-of-wrong-family" => (unresolved(NoAddress::WrongFamily), evidence(Phase::Resolve)),
+        "interface-unknown" => (unresolved(NoAddress::NoInterface), evidence(Phase::Resolve)),
         "resolver-unanswered" => (unresolved(NoAddress::Unanswered), evidence(Phase::Resolve)),
         "no-descriptors" => {
             let limited = Evidence { descriptor_limit: Some(4), ..evidence(Phase::Socket) };

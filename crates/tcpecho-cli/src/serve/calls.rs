@@ -1,4 +1,4 @@
-//! `serve --explain`: the calls that make a listener, its two queues, and every change of state of the connections on its
+//! `serve --calls`: the calls that make a listener, its two queues, and every change of state of the connections on its
 //! ports (UNP 4.5 and 4.8, figure 2.4), on standard error.
 //!
 //! The engines know nothing of it: a thread asks the kernel's table of sockets (`inet_diag`) again and again, so a state
@@ -20,7 +20,7 @@ use tcpecho_os::{
 };
 
 use super::speech::Speech;
-use crate::explain::Explain;
+use crate::calls::Calls;
 
 /// How often the table is looked at.
 const EVERY: Duration = Duration::from_millis(10);
@@ -33,7 +33,7 @@ pub(super) struct Watcher {
 
 impl Watcher {
     /// Tells how the listeners were made, and watches from now on.
-    pub(super) fn start(server: &Server, explain: Explain, speech: &Speech) -> Self {
+    pub(super) fn start(server: &Server, calls: Calls, speech: &Speech) -> Self {
         let (backlog, places) = (server.backlog(), server.backlog().saturating_add(1));
         for addr in server.addrs() {
             let family = if addr.is_ipv4() { "AF_INET" } else { "AF_INET6" };
@@ -43,15 +43,15 @@ impl Watcher {
                 ("listen", backlog.to_string(), queues(places), TcpState::Listen),
             ];
             for (op, about, result, state) in told {
-                explain.saw(&Call { op, about, result, state: Some(state.word()) });
+                calls.saw(&Call { op, about, result, state: Some(state.word()) });
             }
         }
         let ports: Vec<u16> = server.addrs().iter().map(SocketAddr::port).collect();
         let (stop, stopped) = channel();
-        let watch = move || watch(&ports, &explain, &stopped);
-        let thread = thread::Builder::new().name("explain".into()).spawn(watch);
+        let watch = move || watch(&ports, &calls, &stopped);
+        let thread = thread::Builder::new().name("calls".into()).spawn(watch);
         if let Err(error) = &thread {
-            speech.warn(&format!("--explain shows no states: pthread_create: {}", io_words(error)));
+            speech.warn(&format!("--calls shows no states: pthread_create: {}", io_words(error)));
         }
         Watcher { thread: thread.ok(), stop: Some(stop) }
     }
@@ -79,7 +79,7 @@ struct Seen {
     waiting: BTreeMap<SocketAddr, u32>,
 }
 
-fn watch(ports: &[u16], explain: &Explain, stopped: &Receiver<()>) {
+fn watch(ports: &[u16], calls: &Calls, stopped: &Receiver<()>) {
     let mut seen = Seen::default();
     let mut last = Instant::now();
     loop {
@@ -88,7 +88,7 @@ fn watch(ports: &[u16], explain: &Explain, stopped: &Receiver<()>) {
         for socket in ports.iter().filter_map(|port| tcp_sockets(*port).ok()).flatten() {
             now.note(&socket);
         }
-        seen.tell_change(&now, last.elapsed(), explain);
+        seen.tell_change(&now, last.elapsed(), calls);
         (seen, last) = (now, Instant::now());
         if ended {
             return;
@@ -107,11 +107,11 @@ impl Seen {
         self.connections.insert((socket.remote, socket.local), (socket.state, accepted));
     }
 
-    fn tell_change(&self, now: &Seen, since: Duration, explain: &Explain) {
+    fn tell_change(&self, now: &Seen, since: Duration, calls: &Calls) {
         for (addr, waiting) in &now.waiting {
             if self.waiting.get(addr).copied().unwrap_or(0) != *waiting {
                 let result = format!("{waiting} in the accept queue");
-                explain.saw(&call("queue", addr, result, TcpState::Listen));
+                calls.saw(&call("queue", addr, result, TcpState::Listen));
             }
         }
         for (ends, (state, accepted)) in &now.connections {
@@ -123,7 +123,7 @@ impl Seen {
                 (None | Some((_, false)), true) => "accept",
                 _ => "state",
             };
-            explain.saw(&call(op, &ends.0, meaning(*state, *accepted).into(), *state));
+            calls.saw(&call(op, &ends.0, meaning(*state, *accepted).into(), *state));
         }
         for (ends, (state, _)) in &self.connections {
             if !now.connections.contains_key(ends) {
@@ -131,7 +131,7 @@ impl Seen {
                     "nothing is left of it; last seen in {state}, {} ago",
                     tcpecho::internal::show_duration(since)
                 );
-                explain.saw(&call("gone", &ends.0, result, TcpState::Close));
+                calls.saw(&call("gone", &ends.0, result, TcpState::Close));
             }
         }
     }

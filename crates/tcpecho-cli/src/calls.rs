@@ -1,4 +1,4 @@
-//! `--explain`: each call as it happens, what it came to, and the TCP state it led to (UNP chapter 4, live).
+//! `--calls`: each call as it happens, what it came to, and the TCP state it led to (UNP chapter 4, live).
 
 use std::{
     fmt::Write,
@@ -13,14 +13,14 @@ use crate::tell::say_raw;
 
 /// Writes calls to standard error.
 #[derive(Debug)]
-pub(crate) struct Explain {
+pub(crate) struct Calls {
     start: Instant,
 }
 
-impl Explain {
+impl Calls {
     /// The clock starts now.
     pub(crate) fn new() -> Self {
-        Explain { start: Instant::now() }
+        Calls { start: Instant::now() }
     }
 
     /// close(2), and what is left in the kernel afterwards.
@@ -36,7 +36,7 @@ impl Explain {
     }
 }
 
-impl Tracer for Explain {
+impl Tracer for Calls {
     fn saw(&self, call: &Call) {
         let Call { op, about, result, state } = call;
         let mut line = format!("{:>11}  {op:<10}", stamp(self.start.elapsed()));
