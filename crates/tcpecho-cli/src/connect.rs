@@ -161,17 +161,15 @@ fn connect(
     report: &mut Report,
     calls: Option<&Calls>,
 ) -> Result<Connection, Stopped> {
-    let how = ConnectOptions {
-        source: plan.source,
-        timeout: plan.connect_timeout,
-        interrupt: Some(signals.as_fd()),
-        keepalive: plan.keepalive,
-        user_timeout: plan.rules.user_timeout,
-        tracer: calls.map(|calls| calls as &dyn Tracer),
+    let how = ConnectOptions::default()
+        .source(plan.source)
+        .timeout(plan.connect_timeout)
+        .interrupt(signals.as_fd())
+        .keepalive(plan.keepalive)
+        .user_timeout(plan.rules.user_timeout)
+        .tracer(calls.map(|calls| calls as &dyn Tracer))
         // getaddrinfo(3) has given the addresses of both families in one answer, so none is waited for.
-        overlap: plan.race,
-        ..ConnectOptions::default()
-    };
+        .overlap(plan.race);
     let opened = Connection::open(addrs, &how);
     report.attempts = match &opened {
         Ok(connection) => connection.failed.clone(),

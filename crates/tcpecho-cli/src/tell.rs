@@ -172,7 +172,7 @@ pub(crate) fn explain_unresolved(error: ResolveError) -> Diagnosis {
 
 /// What it means that a name gave no address.
 pub(crate) fn of_unresolved(error: ResolveError) -> Diagnosis {
-    let evidence = Evidence { phase: Phase::Resolve, ..Evidence::default() };
+    let evidence = Evidence::new(Phase::Resolve);
     Diagnosis::of(&Symptom::Unresolved(error), &evidence)
 }
 

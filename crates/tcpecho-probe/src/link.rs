@@ -19,6 +19,7 @@ use rustix::{
 use tcpecho::{
     Attempt, Connection, Diagnosis, Error, Evidence, HappyEyeballs, HostFacts, Phase, Progress,
     Symptom,
+    internal::{ask_host, ask_socket},
 };
 use tcpecho_os::{
     tcp_info::{TcpInfo, tcp_info},
@@ -145,7 +146,7 @@ impl Link {
             checker: Checker::new(run, size),
             run,
             retransmits: 0,
-            user_timeout: options.connect.user_timeout.unwrap_or_default(),
+            user_timeout: options.user_timeout,
             facts: Arc::clone(&options.facts),
         })
     }
@@ -464,22 +465,19 @@ impl Link {
     fn diagnose(&self, op: &'static str, symptom: &Symptom, errno: Option<Errno>) -> Diagnosis {
         let begun = self.sending.map_or(0, |(_, offset)| offset);
         let unsent = (self.flights.unsent() * self.size).saturating_sub(begun);
-        let mut evidence = Evidence {
-            phase: Phase::of_call(op),
-            elapsed: self.since.elapsed(),
-            peer: Some(self.peer),
-            written: self.written,
-            unsent: unsent as u64,
-            returned: self.returned,
-            received: self.received,
-            echo: true,
-            user_timeout: Some(self.user_timeout),
-            ..Evidence::default()
-        };
+        let mut evidence = Evidence::new(Phase::of_call(op));
+        evidence.elapsed = self.since.elapsed();
+        evidence.peer = Some(self.peer);
+        evidence.written = self.written;
+        evidence.unsent = unsent as u64;
+        evidence.returned = self.returned;
+        evidence.received = self.received;
+        evidence.echo = true;
+        evidence.user_timeout = Some(self.user_timeout);
         if let Some(fd) = self.fd() {
-            evidence.ask_socket(fd);
+            ask_socket(&mut evidence, fd);
         }
-        self.facts.tell(&mut evidence, self.peer, errno);
+        ask_host(&mut evidence, self.peer, errno, Some(&self.facts));
         Diagnosis::of(symptom, &evidence)
     }
 }

@@ -498,7 +498,7 @@ impl Target {
 }
 
 fn unresolved(error: ResolveError) -> Diagnosis {
-    let evidence = Evidence { phase: Phase::Resolve, ..Evidence::default() };
+    let evidence = Evidence::new(Phase::Resolve);
     Diagnosis::of(&Symptom::Unresolved(error), &evidence)
 }
 

@@ -26,7 +26,7 @@ pub(crate) use self::handshake::new_socket;
 pub use self::{
     handshake::{Handshake, Progress},
     happy_eyeballs::HappyEyeballs,
-    host_facts::HostFacts,
+    host_facts::{HostFacts, ask_host},
     open_error::OpenError,
 };
 use crate::{Diagnosis, Ending, Error, Evidence, Keepalive, evidence::Tried};
@@ -38,37 +38,95 @@ use crate::{Diagnosis, Ending, Error, Evidence, Keepalive, evidence::Tried};
 /// use std::time::Duration;
 /// use tcpecho::ConnectOptions;
 ///
-/// let options = ConnectOptions {
-///     timeout: Some(Duration::from_secs(3)),
-///     overlap: true,
-///     ..ConnectOptions::default()
-/// };
+/// let options = ConnectOptions::default().timeout(Duration::from_secs(3)).overlap(true);
 /// ```
 #[derive(Debug, Clone)]
 pub struct ConnectOptions<'a> {
-    /// The local address to connect from; with port 0 the kernel chooses the port.
-    pub source: Option<SocketAddr>,
-    /// The name of the interface to use (socket(7), `SO_BINDTODEVICE`).
-    pub device: Option<String>,
-    /// Time limit for each address; `None` waits as long as the kernel does, about two minutes.
-    pub timeout: Option<Duration>,
-    /// Try the addresses of a name in parallel, the families alternating, each a quarter of a second after the one before
+    source: Option<SocketAddr>,
+    device: Option<String>,
+    timeout: Option<Duration>,
+    overlap: bool,
+    interrupt: Option<BorrowedFd<'a>>,
+    keepalive: Option<Keepalive>,
+    user_timeout: Option<Duration>,
+    evidence: bool,
+    facts: Option<Arc<HostFacts>>,
+    tracer: Option<&'a dyn Tracer>,
+}
+
+impl<'a> ConnectOptions<'a> {
+    /// Sets the local address to connect from; with port 0 the kernel chooses the port.
+    #[must_use]
+    pub fn source(mut self, addr: impl Into<Option<SocketAddr>>) -> Self {
+        self.source = addr.into();
+        self
+    }
+
+    /// Sets the name of the interface to use (socket(7), `SO_BINDTODEVICE`).
+    #[must_use]
+    pub fn device(mut self, name: impl Into<Option<String>>) -> Self {
+        self.device = name.into();
+        self
+    }
+
+    /// Sets the time limit for each address; `None` waits as long as the kernel does, about two minutes.
+    #[must_use]
+    pub fn timeout(mut self, limit: impl Into<Option<Duration>>) -> Self {
+        self.timeout = limit.into();
+        self
+    }
+
+    /// Tries the addresses of a name in parallel, the families alternating, each a quarter of a second after the one before
     /// or when that has failed (RFC 8305). `false` tries them one after the other, in order.
-    pub overlap: bool,
-    /// Ends the blocking functions with [`Ending::Interrupted`] once it is readable. It is never read from.
-    pub interrupt: Option<BorrowedFd<'a>>,
-    /// Keepalive probes for an idle connection (tcp(7), `SO_KEEPALIVE`); `None` sends none.
-    pub keepalive: Option<Keepalive>,
-    /// How long sent data may stay unacknowledged (tcp(7), `TCP_USER_TIMEOUT`); `None` leaves it to the kernel, about a
+    #[must_use]
+    pub fn overlap(mut self, overlap: bool) -> Self {
+        self.overlap = overlap;
+        self
+    }
+
+    /// Ends the blocking functions with [`Ending::Interrupted`] once `fd` is readable. It is never read from.
+    #[must_use]
+    pub fn interrupt(mut self, fd: impl Into<Option<BorrowedFd<'a>>>) -> Self {
+        self.interrupt = fd.into();
+        self
+    }
+
+    /// Sets keepalive probes for an idle connection (tcp(7), `SO_KEEPALIVE`); `None` sends none.
+    #[must_use]
+    pub fn keepalive(mut self, keepalive: impl Into<Option<Keepalive>>) -> Self {
+        self.keepalive = keepalive.into();
+        self
+    }
+
+    /// Sets how long sent data may stay unacknowledged (tcp(7), `TCP_USER_TIMEOUT`); `None` leaves it to the kernel, about a
     /// quarter of an hour. It does not limit the handshake, and it replaces the number of keepalive probes.
-    pub user_timeout: Option<Duration>,
-    /// Gather evidence about failures: ICMP errors, TCP_INFO, routes and sysctls of this host. `false` saves system calls if
-    /// thousands of connections are made; a failure is then diagnosed by its errno alone.
-    pub evidence: bool,
-    /// A cache shared by attempts that may fail often; `None` reads the facts about this host for each failure.
-    pub facts: Option<Arc<HostFacts>>,
-    /// Called for each system call that makes a connection.
-    pub tracer: Option<&'a dyn Tracer>,
+    #[must_use]
+    pub fn user_timeout(mut self, limit: impl Into<Option<Duration>>) -> Self {
+        self.user_timeout = limit.into();
+        self
+    }
+
+    /// Gathers evidence about failures, which is the default: ICMP errors, TCP_INFO, routes and sysctls of this host. `false`
+    /// saves system calls if thousands of connections are made; a failure is then diagnosed by its errno alone.
+    #[must_use]
+    pub fn evidence(mut self, gather: bool) -> Self {
+        self.evidence = gather;
+        self
+    }
+
+    /// Sets a cache shared by attempts that may fail often; `None` reads the facts about this host for each failure.
+    #[must_use]
+    pub fn facts(mut self, cache: impl Into<Option<Arc<HostFacts>>>) -> Self {
+        self.facts = cache.into();
+        self
+    }
+
+    /// Sets what is called for each system call that makes a connection.
+    #[must_use]
+    pub fn tracer(mut self, tracer: impl Into<Option<&'a dyn Tracer>>) -> Self {
+        self.tracer = tracer.into();
+        self
+    }
 }
 
 impl Default for ConnectOptions<'_> {
@@ -306,7 +364,7 @@ mod tests {
     use super::*;
 
     fn overlapping() -> ConnectOptions<'static> {
-        ConnectOptions { overlap: true, ..ConnectOptions::default() }
+        ConnectOptions::default().overlap(true)
     }
 
     fn listen(addr: &str) -> (TcpListener, SocketAddr) {
@@ -357,8 +415,8 @@ mod tests {
     #[test]
     fn a_source_is_bound() {
         let (_listener, addr) = listen("127.0.0.1:0");
-        let source = Some("127.0.0.9:0".parse().unwrap());
-        let how = ConnectOptions { source, ..ConnectOptions::default() };
+        let source: SocketAddr = "127.0.0.9:0".parse().unwrap();
+        let how = ConnectOptions::default().source(source);
         assert_eq!(Connection::open(&[addr], &how).unwrap().local.ip().to_string(), "127.0.0.9");
 
         if TcpListener::bind("192.0.2.1:0").is_ok() {
@@ -366,11 +424,9 @@ mod tests {
             return;
         }
         // 192.0.2.0/24 is nobody's (RFC 5737).
-        let source = Some("192.0.2.1:0".parse().unwrap());
-        let failed =
-            Connection::open(&[addr], &ConnectOptions { source, ..ConnectOptions::default() })
-                .unwrap_err()
-                .attempts;
+        let source: SocketAddr = "192.0.2.1:0".parse().unwrap();
+        let how = ConnectOptions::default().source(source);
+        let failed = Connection::open(&[addr], &how).unwrap_err().attempts;
         assert_eq!((failed[0].error.op, failed[0].ending), ("bind", Ending::NoLocalPort));
     }
 
@@ -389,11 +445,8 @@ mod tests {
     #[test]
     fn the_time_limit_ends_an_attempt() {
         let (_listener, addr, _first) = full();
-        let timeout = Some(Duration::from_millis(50));
-        let failed =
-            Connection::open(&[addr], &ConnectOptions { timeout, ..ConnectOptions::default() })
-                .unwrap_err()
-                .attempts;
+        let how = ConnectOptions::default().timeout(Duration::from_millis(50));
+        let failed = Connection::open(&[addr], &how).unwrap_err().attempts;
         assert_eq!(failed[0].ending, Ending::ConnectTimeout);
         assert!(failed[0].elapsed >= Duration::from_millis(50));
     }
@@ -403,7 +456,7 @@ mod tests {
         let (_listener, addr, _first) = full();
         let (stop, other_end) = rustix::pipe::pipe().unwrap();
         drop(other_end);
-        let how = ConnectOptions { interrupt: Some(stop.as_fd()), ..ConnectOptions::default() };
+        let how = ConnectOptions::default().interrupt(stop.as_fd());
         let failed = Connection::open(&[addr, addr], &how).unwrap_err().attempts;
         assert_eq!(failed.len(), 1);
         assert_eq!(failed[0].ending, Ending::Interrupted);
@@ -440,11 +493,9 @@ mod tests {
     #[test]
     fn options_are_set_on_the_connection() {
         let (_listener, addr) = listen("127.0.0.1:0");
-        let how = ConnectOptions {
-            keepalive: Some(Keepalive::default()),
-            user_timeout: Some(Duration::from_secs(9)),
-            ..ConnectOptions::default()
-        };
+        let how = ConnectOptions::default()
+            .keepalive(Keepalive::default())
+            .user_timeout(Duration::from_secs(9));
         let connection = Connection::open(&[addr], &how).unwrap();
         assert_eq!(sockopt::tcp_user_timeout(&connection), Ok(9000));
         assert_eq!(sockopt::tcp_keepidle(&connection), Ok(Keepalive::default().idle));
@@ -462,7 +513,7 @@ mod tests {
         }
         let (_listener, addr) = listen("127.0.0.1:0");
         let notes = Notes::default();
-        let how = ConnectOptions { tracer: Some(&notes), ..ConnectOptions::default() };
+        let how = ConnectOptions::default().tracer(&notes as &dyn Tracer);
         let _connection = Connection::open(&[addr], &how).unwrap();
         let seen = notes.0.into_inner().unwrap();
         let ops: Vec<_> = seen.iter().map(|call| call.op).collect();
@@ -474,7 +525,7 @@ mod tests {
     fn a_self_connect_is_a_refused_connection() {
         // An address of this test's own, so that nobody takes the port once it is free.
         let addr = listen("127.9.8.7:0").1;
-        let how = ConnectOptions { source: Some(addr), ..ConnectOptions::default() };
+        let how = ConnectOptions::default().source(addr);
         let failed = Connection::open(&[addr], &how).unwrap_err().attempts;
         assert_eq!(failed[0].ending, Ending::Refused);
         assert_eq!(failed[0].error.notes.len(), 1);

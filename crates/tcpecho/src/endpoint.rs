@@ -316,11 +316,12 @@ fn split(text: &str, place: PortPlace) -> Result<(String, Option<&str>), ParseEr
         {
             let write = format!("write [{host}]:{port} for port {port}");
             // The name of an interface has no colon.
-            return Err(ParseError::new(match host.contains('%') {
-                true => format!("invalid address \"{shown}\": {write}"),
-                false => format!(
+            return Err(ParseError::new(if host.contains('%') {
+                format!("invalid address \"{shown}\": {write}")
+            } else {
+                format!(
                     "ambiguous address \"{shown}\": {write}, or [{shown}] for this address without a port"
-                ),
+                )
             }));
         }
         (text, None)

@@ -99,11 +99,23 @@ pub struct Tried {
 
 /// What is known about a failure. Every field is independent of the others; `None` means that it was not read.
 ///
-/// Write it as `Evidence { written: 5, ..Evidence::default() }`, or start with [`Evidence::of_connection`].
+/// Start with [`Evidence::of_connection`], which also reads what is not public here: TCP_INFO, ICMP errors, the route and
+/// the sysctls. Then set the fields that only the program knows.
 ///
+/// ```
+/// use tcpecho::{Evidence, Phase};
+///
+/// # let listener = std::net::TcpListener::bind("127.0.0.1:0")?;
+/// # let peer = listener.local_addr()?;
+/// let stream = std::net::TcpStream::connect(peer)?;
+/// let mut evidence = Evidence::of_connection(&stream, Phase::Receive, peer);
+/// evidence.written = 5;
+/// # Ok::<(), std::io::Error>(())
+/// ```
 #[derive(Debug, Clone, Default)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[allow(clippy::struct_excessive_bools, reason = "facts that are independent of each other")]
+#[non_exhaustive]
 pub struct Evidence {
     /// What the client was doing.
     pub phase: Phase,
@@ -118,9 +130,8 @@ pub struct Evidence {
     /// The peer's address.
     pub peer: Option<SocketAddr>,
     /// What the kernel knew of the connection at the failure.
-    #[doc(hidden)]
     #[cfg_attr(feature = "serde", serde(skip))]
-    pub tcp: Option<TcpInfo>,
+    pub(crate) tcp: Option<TcpInfo>,
     /// Bytes handed to the socket.
     pub written: u64,
     /// Bytes still to be sent, which were not handed to the socket.
@@ -145,17 +156,14 @@ pub struct Evidence {
     /// The errno of an earlier send.
     pub send_error: Option<crate::Errno>,
     /// The ICMP errors in the socket's error queue, the oldest first.
-    #[doc(hidden)]
     #[cfg_attr(feature = "serde", serde(skip))]
-    pub routers: Vec<QueuedError>,
+    pub(crate) routers: Vec<QueuedError>,
     /// What the routing table says of the peer's address.
-    #[doc(hidden)]
     #[cfg_attr(feature = "serde", serde(skip))]
-    pub route: Option<Route>,
+    pub(crate) route: Option<Route>,
     /// This host's own TCP settings.
-    #[doc(hidden)]
     #[cfg_attr(feature = "serde", serde(skip))]
-    pub kernel: Kernel,
+    pub(crate) kernel: Kernel,
     /// The socket's TCP_USER_TIMEOUT, if it was set.
     pub user_timeout: Option<Duration>,
     /// The socket's keepalive, if it was set.
@@ -163,20 +171,24 @@ pub struct Evidence {
     /// Retransmissions that this host's kernel could not send during the wait, for all connections of the host.
     pub own_drops: Option<u64>,
     /// This host's sockets towards the peer's address, where ports were short.
-    #[doc(hidden)]
     #[cfg_attr(feature = "serde", serde(skip))]
-    pub towards: Option<Towards>,
+    pub(crate) towards: Option<Towards>,
     /// The descriptor limit of this process, if it was reached.
     pub descriptor_limit: Option<u64>,
     /// What this host's network interfaces look like, where the failure may lie there.
-    #[doc(hidden)]
     #[cfg_attr(feature = "serde", serde(skip))]
-    pub stack: Stack,
+    pub(crate) stack: Stack,
     /// Other addresses that had failed before.
     pub tried: Vec<Tried>,
 }
 
 impl Evidence {
+    /// Creates evidence of which only the phase is known.
+    #[must_use]
+    pub fn new(phase: Phase) -> Self {
+        Evidence { phase, ..Evidence::default() }
+    }
+
     /// Returns the bytes of payload that the peer's kernel has acknowledged, without the SYN.
     #[must_use]
     pub fn acknowledged(&self) -> Option<u64> {
@@ -189,9 +201,8 @@ impl Evidence {
         Some(self.queued?.saturating_sub(u32::from(self.fin_sent)))
     }
 
-    #[doc(hidden)]
     /// Adds what the socket knows. It empties the socket's error queue.
-    pub fn ask_socket(&mut self, fd: BorrowedFd<'_>) {
+    pub(crate) fn ask_socket(&mut self, fd: BorrowedFd<'_>) {
         self.tcp = tcp_info(fd).ok();
         self.queued = unsent(fd).ok();
         self.unread = unread(fd).ok();
@@ -203,10 +214,9 @@ impl Evidence {
         self.source = bound.or(self.source);
     }
 
-    #[doc(hidden)]
     /// Adds what this host knows: sysctls, the route to the peer, and the use of the resource that `said`, the failed call's
     /// errno, reports as exhausted.
-    pub fn ask_host(&mut self, peer: SocketAddr, said: Option<Errno>) {
+    pub(crate) fn ask_host(&mut self, peer: SocketAddr, said: Option<Errno>) {
         self.peer = Some(peer);
         self.kernel = Kernel::read();
         self.route = route_to(peer);

@@ -1,8 +1,14 @@
 //! What only the program `tcpecho` needs. It is not a part of the public interface and changes without notice.
 
+use std::os::fd::BorrowedFd;
+
+use tcpecho_os::{error_queue::QueuedError, tcp_info::TcpInfo};
+
+use crate::Evidence;
+
 pub use crate::{
     bind::explain_bind,
-    client::{lookup, relay},
+    client::{ask_host, lookup, relay},
     diagnosis::{CASES, Case},
     duration::{parse_duration, show_duration},
     ending::{ENDINGS, Row},
@@ -10,3 +16,34 @@ pub use crate::{
     evidence::{Kernel, Route, Stack, Towards},
     listener::LONGEST_USER_TIMEOUT,
 };
+
+/// The evidence that comes from the kernel, in the types of the kernel's interface.
+#[derive(Debug, Clone, Copy)]
+pub struct KernelFacts<'a> {
+    /// What the kernel knew of the connection at the failure.
+    pub tcp: Option<&'a TcpInfo>,
+    /// The ICMP errors in the socket's error queue, the oldest first.
+    pub routers: &'a [QueuedError],
+    /// What the routing table says of the peer's address.
+    pub route: Option<Route>,
+    /// This host's own TCP settings.
+    pub kernel: &'a Kernel,
+    /// This host's sockets towards the peer's address, where ports were short.
+    pub towards: Option<Towards>,
+    /// What this host's network interfaces look like, where the failure may lie there.
+    pub stack: &'a Stack,
+}
+
+impl<'a> KernelFacts<'a> {
+    /// Returns those of `evidence`.
+    #[must_use]
+    pub fn of(evidence: &'a Evidence) -> Self {
+        let Evidence { tcp, routers, route, kernel, towards, stack, .. } = evidence;
+        KernelFacts { tcp: tcp.as_ref(), routers, route: *route, kernel, towards: *towards, stack }
+    }
+}
+
+/// Adds what the socket knows. It empties the socket's error queue.
+pub fn ask_socket(evidence: &mut Evidence, fd: BorrowedFd<'_>) {
+    evidence.ask_socket(fd);
+}

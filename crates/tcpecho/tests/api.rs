@@ -213,7 +213,8 @@ fn variant(variant: &Variant) -> String {
 }
 
 fn fields(fields: &Fields) -> Vec<String> {
-    let shown = fields.iter().filter(|field| is_public(&field.vis) && !has(&field.attrs, "hidden"));
+    // Hidden ones too: whoever writes or matches the struct needs their types.
+    let shown = fields.iter().filter(|field| is_public(&field.vis));
     let named = shown.filter_map(|field| {
         field.ident.as_ref().map(|name| format!("{name}: {}", text(&field.ty)))
     });

@@ -13,7 +13,7 @@ use std::{
 use rustix::io::Errno;
 use tcpecho::{
     Attempt, ConnectOptions, Connection, Diagnosis, Error, Evidence, Phase,
-    internal::{CASES, ENDINGS, Route, Stack},
+    internal::{CASES, ENDINGS, KernelFacts, Route, Stack, ask_host},
 };
 use tcpecho_lab_os::{link::Links, netns::NetNs};
 use tcpecho_os::errno;
@@ -289,8 +289,8 @@ fn attempt(place: &Place, source: Option<&str>, to: &str) -> Attempt {
     let source = source.map(|source| place.address(source, 0));
     let to = place.address(to, PORT);
     let failed = place.netns.run(|| {
-        let timeout = Some(Duration::from_millis(100));
-        let how = ConnectOptions { source, timeout, ..ConnectOptions::default() };
+        let timeout = Duration::from_millis(100);
+        let how = ConnectOptions::default().source(source).timeout(timeout);
         Connection::open(&[to], &how).map(drop)
     });
     let failed = failed.unwrap();
@@ -373,14 +373,14 @@ fn walk(places: &[Place; 4], call: Call, errnos: &[Errno], page: &mut String) {
 
 fn diagnose(place: &Place, (call, phase, port): Call, errno: Errno, text: &str) -> Diagnosis {
     let addr = place.address(text, PORT);
-    let mut evidence = Evidence { phase, ..Evidence::default() };
+    let mut evidence = Evidence::new(phase);
     if phase.is_established() {
         let returned = if phase == Phase::Send { 5 } else { 10 };
         let queued = Some(10 - returned as u32);
-        evidence =
-            Evidence { written: 10, returned, received: returned, queued, echo: true, ..evidence };
+        (evidence.written, evidence.returned, evidence.received) = (10, returned, returned);
+        (evidence.queued, evidence.echo) = (queued, true);
     }
-    place.netns.run(|| evidence.ask_host(addr, Some(errno))).unwrap();
+    place.netns.run(|| ask_host(&mut evidence, addr, Some(errno), None)).unwrap();
     // bind(2) and setsockopt(2) are about our own address.
     let about = if phase == Phase::Bind { place.address(text, port) } else { addr };
     Diagnosis::of(&Error::at(call, about, errno).into(), &evidence)
@@ -475,13 +475,16 @@ fn an_ipv6_address_without_ipv6_is_diagnosed_with_its_evidence() {
     };
     let attempt = attempt(&place, None, "::1");
     assert_eq!(attempt.diagnosis.case, "no-ipv6");
-    let Evidence { stack, route, .. } = *attempt.evidence;
+    let KernelFacts { stack, route, .. } = KernelFacts::of(&attempt.evidence);
     assert_eq!(route, Some(Route::None(tcpecho::Errno::EADDRNOTAVAIL)));
-    assert_eq!(stack, Stack { v6_addresses: Some(0), loopback_up: Some(true), ..Stack::default() });
+    assert_eq!(
+        *stack,
+        Stack { v6_addresses: Some(0), loopback_up: Some(true), ..Stack::default() }
+    );
     // Of a name's addresses the one that a server can be asked at is the one to tell of.
     let addrs = [place.address("127.0.0.1", PORT), place.address("::1", PORT)];
     let failed = place.netns.run(|| {
-        let overlapping = ConnectOptions { overlap: true, ..ConnectOptions::default() };
+        let overlapping = ConnectOptions::default().overlap(true);
         Connection::open(&addrs, &overlapping).unwrap_err()
     });
     let failed = failed.unwrap();
@@ -504,8 +507,7 @@ fn ports_run_short(place: &Place) {
     let listeners =
         ["192.0.2.10:1000", "192.0.2.10:1001"].map(|addr| TcpListener::bind(addr).unwrap());
     let [one, other] = listeners.each_ref().map(|listener| listener.local_addr().unwrap());
-    let source = Some(place.address("192.0.2.10", 0));
-    let how = ConnectOptions { source, ..ConnectOptions::default() };
+    let how = ConnectOptions::default().source(place.address("192.0.2.10", 0));
     let connect = |to| Connection::open(&[to], &how);
     let _taken = [connect(one).unwrap(), connect(one).unwrap()];
     let failed = connect(one).unwrap_err();

@@ -124,12 +124,10 @@ pub(super) fn start(plan: &Plan, recipe: &Recipe, name: &str) -> Result<Place, T
 
 /// One connection first: it says in words what is wrong with a server that cannot be reached.
 fn greet(plan: &Plan, addrs: &[SocketAddr], signals: &Signals) -> Result<SocketAddr, Trouble> {
-    let how = ConnectOptions {
-        source: plan.sources.first().copied(),
-        timeout: Some(plan.timeout),
-        interrupt: Some(signals.as_fd()),
-        ..ConnectOptions::default()
-    };
+    let how = ConnectOptions::default()
+        .source(plan.sources.first().copied())
+        .timeout(plan.timeout)
+        .interrupt(signals.as_fd());
     match Connection::open(addrs, &how) {
         Ok(connection) => Ok(connection.peer),
         Err(failed) if failed.is_interrupted() => Err(Trouble::Interrupted(signals.next())),

@@ -28,7 +28,7 @@ impl Stopped {
             Stopped::Unresolved(error) => {
                 report.op = "getaddrinfo";
                 report.exit_status = exit::NOT_CONNECTED;
-                let evidence = Evidence { phase: Phase::Resolve, ..Evidence::default() };
+                let evidence = Evidence::new(Phase::Resolve);
                 report.conclude(&Symptom::Unresolved(error), evidence);
             }
             // Each attempt has its own reason; the one that tells most stands for all where there is
@@ -83,12 +83,10 @@ pub(super) fn note(
     report.received = relayed.received;
     (report.unsent, report.unwritten) = (relayed.unsent, relayed.unwritten);
     report.addr = Some(peer);
-    let evidence = Evidence {
-        user_timeout: plan.rules.user_timeout,
-        keepalive: plan.keepalive,
-        tried: report.attempts.iter().map(Tried::from).collect(),
-        ..relayed.evidence
-    };
+    let mut evidence = relayed.evidence;
+    evidence.user_timeout = plan.rules.user_timeout;
+    evidence.keepalive = plan.keepalive;
+    evidence.tried = report.attempts.iter().map(Tried::from).collect();
     match relayed.end {
         End::Connection { ending: Ending::Finished, op, .. } => {
             report.ending = Some(Ending::Finished);
@@ -102,7 +100,7 @@ pub(super) fn note(
         }
         End::Silence(limit) => {
             report.op = "poll";
-            let evidence = Evidence { deadline: Some(limit), ..evidence };
+            evidence.deadline = Some(limit);
             report.broke(&Symptom::Silence(limit), evidence);
         }
         End::Different(difference) => {

@@ -6,7 +6,10 @@ use std::{
 };
 
 use serde::Serialize;
-use tcpecho::{Errno, Evidence, Keepalive, Tried, internal::Route};
+use tcpecho::{
+    Errno, Evidence, Keepalive, Tried,
+    internal::{KernelFacts, Route},
+};
 use tcpecho_os::{
     errno,
     error_queue::{Origin, QueuedError},
@@ -119,7 +122,8 @@ struct KeepaliveObject {
 
 impl EvidenceObject {
     pub(super) fn of(evidence: &Evidence) -> Self {
-        let (route_source, route_errno) = match evidence.route {
+        let facts = KernelFacts::of(evidence);
+        let (route_source, route_errno) = match facts.route {
             Some(Route::Source(ip)) => (Some(ip), None),
             Some(Route::None(said)) => (None, said.name()),
             None => (None, None),
@@ -131,7 +135,7 @@ impl EvidenceObject {
             local: evidence.local,
             peer: evidence.peer,
             source: evidence.source,
-            tcp: evidence.tcp.as_ref().map(|tcp| TcpObject::of(tcp, evidence)),
+            tcp: facts.tcp.map(|tcp| TcpObject::of(tcp, evidence)),
             written_bytes: evidence.written,
             unsent_bytes: evidence.unsent,
             returned_bytes: evidence.returned,
@@ -143,19 +147,19 @@ impl EvidenceObject {
             peer_fin: evidence.peer_fin,
             unfinished_line: evidence.unfinished_line,
             send_errno: evidence.send_error.and_then(Errno::name),
-            routers: evidence.routers.iter().map(RouterObject::of).collect(),
+            routers: facts.routers.iter().map(RouterObject::of).collect(),
             route_source,
             route_errno,
-            kernel: KernelObject::of(evidence),
+            kernel: KernelObject::of(evidence, &facts),
             user_timeout_us: evidence.user_timeout.map(micros),
             keepalive: evidence.keepalive.map(KeepaliveObject::of),
             own_drops: evidence.own_drops,
-            sockets_towards_peer: evidence.towards.map(|towards| towards.sockets),
+            sockets_towards_peer: facts.towards.map(|towards| towards.sockets),
             descriptor_limit: evidence.descriptor_limit,
-            ipv6_addresses: evidence.stack.v6_addresses,
-            loopback_up: evidence.stack.loopback_up,
-            scope_exists: evidence.stack.scope_exists,
-            listens_here: evidence.stack.listens,
+            ipv6_addresses: facts.stack.v6_addresses,
+            loopback_up: facts.stack.loopback_up,
+            scope_exists: facts.stack.scope_exists,
+            listens_here: facts.stack.listens,
             tried: evidence.tried.iter().map(TriedObject::of).collect(),
         }
     }
@@ -214,9 +218,9 @@ impl RouterObject {
 }
 
 impl KernelObject {
-    fn of(evidence: &Evidence) -> Self {
-        let kernel = &evidence.kernel;
-        let rto = evidence.tcp.map(|tcp| Duration::from_micros(tcp.rto_us.into()));
+    fn of(evidence: &Evidence, facts: &KernelFacts<'_>) -> Self {
+        let kernel = facts.kernel;
+        let rto = facts.tcp.map(|tcp| Duration::from_micros(tcp.rto_us.into()));
         let keepalive = evidence.keepalive;
         KernelObject {
             tcp_syn_retries: kernel.syn_retries,

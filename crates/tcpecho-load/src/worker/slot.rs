@@ -139,7 +139,7 @@ impl Worker<'_> {
         let slot = &mut self.slots[index];
         slot.addr = addr;
         slot.since = now;
-        let options = ConnectOptions { source, evidence: false, ..ConnectOptions::default() };
+        let options = ConnectOptions::default().source(source).evidence(false);
         match Handshake::start(addr, &options) {
             Ok(handshake) => {
                 slot.stage = Stage::Connecting;

@@ -10,6 +10,8 @@ use crate::plan::Plan;
 #[derive(Debug, Clone)]
 pub(crate) struct LinkOptions {
     pub(super) connect: ConnectOptions<'static>,
+    /// How long sent data may stay unacknowledged.
+    pub(super) user_timeout: Duration,
     /// What this host reports about failures, shared by all connections.
     pub(super) facts: Arc<HostFacts>,
     /// Use the kernel's timestamps.
@@ -23,15 +25,13 @@ impl LinkOptions {
         let user_timeout =
             plan.timeout.saturating_mul(2).clamp(Duration::from_secs(1), LONGEST_USER_TIMEOUT);
         let facts = Arc::new(HostFacts::default());
-        let connect = ConnectOptions {
-            source: plan.source,
-            device: plan.device.clone(),
-            timeout: Some(plan.timeout),
-            overlap: plan.overlap,
-            user_timeout: Some(user_timeout),
-            facts: Some(Arc::clone(&facts)),
-            ..ConnectOptions::default()
-        };
-        LinkOptions { connect, facts, stamps: plan.kernel_timestamps }
+        let connect = ConnectOptions::default()
+            .source(plan.source)
+            .device(plan.device.clone())
+            .timeout(plan.timeout)
+            .overlap(plan.overlap)
+            .user_timeout(user_timeout)
+            .facts(Arc::clone(&facts));
+        LinkOptions { connect, user_timeout, facts, stamps: plan.kernel_timestamps }
     }
 }

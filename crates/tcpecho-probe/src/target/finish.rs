@@ -83,7 +83,9 @@ impl Target {
             1 => "1 probe came back changed".into(),
             _ => format!("{corrupted} probes came back changed"),
         };
-        let evidence = Evidence { phase: Phase::Receive, peer: self.addr(), ..Evidence::default() };
+        // The probes went over several connections, so no count of bytes is told.
+        let mut evidence = Evidence::new(Phase::Receive);
+        evidence.peer = self.addr();
         Diagnosis::of(&Symptom::Different { words, offset: 0 }, &evidence)
     }
 }

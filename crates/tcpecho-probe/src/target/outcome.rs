@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use rustix::io::Errno;
-use tcpecho::{Attempt, Ending};
+use tcpecho::{Attempt, Ending, internal::KernelFacts};
 
 use super::{FRESH_IF_DEAD, Missing, Target};
 use crate::{
@@ -246,5 +246,6 @@ impl Target {
 
 /// Returns whether the peer itself refused. A router's refusal is not an answer of the peer.
 fn is_by_rst(failure: &Attempt) -> bool {
-    failure.error.source == Errno::CONNREFUSED && failure.evidence.routers.is_empty()
+    failure.error.source == Errno::CONNREFUSED
+        && KernelFacts::of(&failure.evidence).routers.is_empty()
 }

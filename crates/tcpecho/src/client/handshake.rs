@@ -18,7 +18,7 @@ use tcpecho_os::{
     tcp_state::TcpState,
 };
 
-use super::{Attempt, ConnectOptions, Connection, HostFacts};
+use super::{Attempt, ConnectOptions, Connection, HostFacts, ask_host};
 use crate::{
     Diagnosis, Ending, Error, Evidence, Keepalive,
     evidence::{Phase, Tried, failed_retransmissions},
@@ -317,10 +317,7 @@ fn known(
     if let Some(fd) = fd {
         evidence.ask_socket(fd);
     }
-    match facts {
-        Some(facts) => facts.tell(&mut evidence, peer, Some(error.source.into())),
-        None => evidence.ask_host(peer, Some(error.source.into())),
-    }
+    ask_host(&mut evidence, peer, Some(error.source.into()), facts);
     evidence
 }
 

@@ -32,7 +32,7 @@ pub(super) use self::race::ATTEMPT_DELAY;
 /// let listener = std::net::TcpListener::bind("127.0.0.1:0")?;
 /// # let reserved = std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?;
 /// let addrs = vec![reserved, listener.local_addr()?];
-/// let options = ConnectOptions { overlap: true, ..ConnectOptions::default() };
+/// let options = ConnectOptions::default().overlap(true);
 /// let mut attempts = HappyEyeballs::new(addrs, options);
 /// let connection = loop {
 ///     match attempts.on_ready(Instant::now()) {

@@ -24,7 +24,7 @@ const FRESH: Duration = Duration::from_secs(1);
 /// use tcpecho::{ConnectOptions, HostFacts};
 ///
 /// let facts = Arc::new(HostFacts::default());
-/// let options = ConnectOptions { facts: Some(Arc::clone(&facts)), ..ConnectOptions::default() };
+/// let options = ConnectOptions::default().facts(Arc::clone(&facts));
 /// ```
 #[derive(Debug, Default)]
 pub struct HostFacts(Mutex<Vec<Answer>>);
@@ -37,9 +37,8 @@ struct Answer {
 }
 
 impl HostFacts {
-    #[doc(hidden)]
     /// Adds to `evidence` the facts that explain `errno` from a call on `peer`.
-    pub fn tell(&self, evidence: &mut Evidence, peer: SocketAddr, errno: Option<Errno>) {
+    fn tell(&self, evidence: &mut Evidence, peer: SocketAddr, errno: Option<Errno>) {
         let mut answers = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         answers.retain(|answer| answer.at.elapsed() < FRESH);
         let same = |answer: &&Answer| answer.known.peer == Some(peer) && answer.errno == errno;
@@ -51,5 +50,18 @@ impl HostFacts {
         }
         evidence.ask_host(peer, errno);
         answers.push(Answer { at: Instant::now(), errno, known: evidence.clone() });
+    }
+}
+
+/// Adds what this host knows of `peer` and of `said`, the failed call's errno, from `cache` if there is one.
+pub fn ask_host(
+    evidence: &mut Evidence,
+    peer: SocketAddr,
+    said: Option<Errno>,
+    cache: Option<&HostFacts>,
+) {
+    match cache {
+        Some(cache) => cache.tell(evidence, peer, said),
+        None => evidence.ask_host(peer, said),
     }
 }
