@@ -1,13 +1,13 @@
 //! How long the kernel tries before it gives up, computed from its settings; and the timers that a
 //! scenario has shortened.
 //!
-//! The formulas are those of the kernel's timers (tcp_timer.c); the tests contain the totals that
-//! the documentation states.
+//! The formulas are in `tcpecho_os::tcp_timer`, which the client's diagnosis uses too.
 
 use std::time::Duration;
 
 use tcpecho_os::failed::Failed;
 use tcpecho_os::sysctl;
+use tcpecho_os::tcp_timer::{RTO_MAX, RTO_MIN, connect_time, keepalive_time, model};
 
 use crate::side::Side;
 
@@ -41,14 +41,6 @@ pub struct Shortened {
     /// The setting in the run.
     pub here: Setting,
 }
-
-/// The longest wait between two retransmissions, unless `tcp_rto_max_ms` says otherwise.
-const RTO_MAX: Duration = Duration::from_secs(120);
-/// The first RTO that `tcp_retries2` is computed with, whatever the connection's own is
-/// (`TCP_RTO_MIN`).
-const RTO_MIN: Duration = Duration::from_millis(200);
-/// The first wait for the answer to a SYN (`TCP_TIMEOUT_INIT`).
-const FIRST: Duration = Duration::from_secs(1);
 
 impl Timer {
     /// The sysctls of this timer.
@@ -91,10 +83,13 @@ impl Setting {
     #[must_use]
     pub fn time(&self) -> Duration {
         match (self.timer, self.values.as_slice()) {
-            (Timer::Syn, [retries, linear, ..]) => connect_time(*retries, *linear, rto_max()),
-            (Timer::Retransmission, [retries, ..]) => model(*retries, RTO_MIN, rto_max()),
+            (Timer::Syn, [retries, linear, ..]) => {
+                connect_time(count(*retries), count(*linear), rto_max(), None)
+            }
+            (Timer::Retransmission, [retries, ..]) => model(count(*retries), RTO_MIN, rto_max()),
             (Timer::Keepalive, [time, interval, probes, ..]) => {
-                Duration::from_secs(time.saturating_add(interval.saturating_mul(*probes)))
+                let (time, interval) = (Duration::from_secs(*time), Duration::from_secs(*interval));
+                keepalive_time(time, interval, count(*probes), None)
             }
             _ => Duration::ZERO,
         }
@@ -121,35 +116,9 @@ fn rto_max() -> Duration {
     own.map_or(RTO_MAX, Duration::from_millis)
 }
 
-/// `tcp_model_timeout`: retries + 1 waits, which double from `base` up to `longest`.
-fn model(retries: u64, base: Duration, longest: Duration) -> Duration {
-    let mut wait = base;
-    let mut whole = Duration::ZERO;
-    // The kernel accepts at most 255.
-    for _ in 0..=retries.min(255) {
-        whole += wait;
-        wait = (wait * 2).min(longest.max(base));
-    }
-    whole
-}
-
-/// The time until connect gives up: the timer expires after 1 s, then as often as `linear` says
-/// after 1 s, then after doubling waits. connect fails at the first expiry at which the SYN was
-/// retransmitted often enough, or for long enough.
-fn connect_time(retries: u64, linear: u64, longest: Duration) -> Duration {
-    let (retries, linear) = (retries.min(255), linear.min(255));
-    let enough = model(retries, FIRST, longest);
-    let (mut elapsed, mut wait) = (FIRST, FIRST);
-    for sent_again in 0..retries + linear {
-        if elapsed >= enough {
-            break;
-        }
-        if sent_again >= linear {
-            wait = (wait * 2).min(longest);
-        }
-        elapsed += wait;
-    }
-    elapsed
+/// A number of retries or probes, of which the kernel accepts at most 255.
+fn count(value: u64) -> u32 {
+    value.min(255) as u32
 }
 
 #[cfg(test)]
@@ -158,30 +127,6 @@ mod tests {
 
     fn seconds(seconds: f64) -> Duration {
         Duration::from_secs_f64(seconds)
-    }
-
-    #[test]
-    fn retransmission_takes_what_the_documentation_says() {
-        // Documentation/networking/ip-sysctl.rst: the default of 15 yields a hypothetical timeout of 924.6 s.
-        assert_eq!(model(15, RTO_MIN, RTO_MAX), seconds(924.6));
-        // ((2 << n) - 1) * 200 ms.
-        assert_eq!(model(1, RTO_MIN, RTO_MAX), seconds(0.6));
-        assert_eq!(model(3, RTO_MIN, RTO_MAX), seconds(3.0));
-        assert_eq!(model(8, RTO_MIN, RTO_MAX), seconds(102.2));
-        assert_eq!(model(15, RTO_MIN, seconds(1.0)), seconds(0.2 + 0.4 + 0.8 + 13.0));
-        assert!(model(u64::MAX, RTO_MIN, RTO_MAX) < seconds(31_000.0));
-    }
-
-    #[test]
-    fn connecting_takes_what_the_documentation_says() {
-        // The same document: 67 s until the last SYN and 131 s in all, with 6 retries and 4 linear
-        // timeouts; 127 s without.
-        assert_eq!(connect_time(6, 4, RTO_MAX), seconds(131.0));
-        assert_eq!(connect_time(6, 0, RTO_MAX), seconds(127.0));
-        // Measured: SYNs at 0, 1 (and 2 with linear timeouts), and the end after 3 s.
-        assert_eq!(connect_time(1, 0, RTO_MAX), seconds(3.0));
-        assert_eq!(connect_time(1, 4, RTO_MAX), seconds(3.0));
-        assert_eq!(connect_time(2, 0, RTO_MAX), seconds(7.0));
     }
 
     #[test]

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use tcpecho_os::icmp::{Meaning, message, usual};
+
 use super::{u16_at, u32_at};
 
 /// What an ICMP or `ICMPv6` message says.
@@ -39,14 +41,14 @@ impl Icmp {
     /// The message in words: `host unreachable`, or the bare numbers.
     #[must_use]
     pub fn words(&self) -> String {
-        let known = IcmpError::NAMED.iter().find(|error| {
-            error
-                .numbers(self.ipv6)
-                .is_some_and(|(kind, code)| (kind, code) == (self.kind, self.code))
-        });
-        match known {
-            Some(IcmpError::TooBig(_)) => format!("packet too big, mtu {}", self.mtu()),
-            Some(error) => error.to_string(),
+        match message(self.ipv6, self.kind, self.code) {
+            Some(known) if known.meaning == Meaning::TooBig => {
+                IcmpError::TooBig(self.mtu()).to_string()
+            }
+            Some(known) if usual(self.ipv6, known.meaning) == Some(known) => {
+                known.meaning.to_string()
+            }
+            Some(known) => known.name.into(),
             None => format!("{}/{}", self.kind, self.code),
         }
     }
@@ -95,30 +97,26 @@ pub enum IcmpError {
 }
 
 impl IcmpError {
-    const NAMED: [IcmpError; 7] = [
-        IcmpError::NetworkUnreachable,
-        IcmpError::HostUnreachable,
-        IcmpError::PortUnreachable,
-        IcmpError::Prohibited,
-        IcmpError::TooBig(0),
-        IcmpError::TimeExceeded,
-        IcmpError::SourceQuench,
-    ];
-
     /// Type and code, if the family has such an error.
     #[must_use]
     pub fn numbers(self, ipv6: bool) -> Option<(u8, u8)> {
-        let (v4, v6) = match self {
-            IcmpError::NetworkUnreachable => ((3, 0), Some((1, 0))),
-            IcmpError::HostUnreachable => ((3, 1), Some((1, 3))),
-            IcmpError::PortUnreachable => ((3, 3), Some((1, 4))),
-            IcmpError::Prohibited => ((3, 13), Some((1, 1))),
-            IcmpError::TooBig(_) => ((3, 4), Some((2, 0))),
-            IcmpError::TimeExceeded => ((11, 0), Some((3, 0))),
-            IcmpError::SourceQuench => ((4, 0), None),
-            IcmpError::Exact { kind, code } => ((kind, code), Some((kind, code))),
-        };
-        if ipv6 { v6 } else { Some(v4) }
+        match self {
+            IcmpError::Exact { kind, code } => Some((kind, code)),
+            named => usual(ipv6, named.meaning()?).map(|row| (row.kind, row.code)),
+        }
+    }
+
+    fn meaning(self) -> Option<Meaning> {
+        Some(match self {
+            IcmpError::NetworkUnreachable => Meaning::NetworkUnreachable,
+            IcmpError::HostUnreachable => Meaning::HostUnreachable,
+            IcmpError::PortUnreachable => Meaning::PortUnreachable,
+            IcmpError::Prohibited => Meaning::Prohibited,
+            IcmpError::TooBig(_) => Meaning::TooBig,
+            IcmpError::TimeExceeded => Meaning::TimeExceeded,
+            IcmpError::SourceQuench => Meaning::SourceQuench,
+            IcmpError::Exact { .. } => return None,
+        })
     }
 
     /// The word after the checksum.
@@ -129,15 +127,10 @@ impl IcmpError {
 
 impl fmt::Display for IcmpError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            IcmpError::NetworkUnreachable => f.write_str("network unreachable"),
-            IcmpError::HostUnreachable => f.write_str("host unreachable"),
-            IcmpError::PortUnreachable => f.write_str("port unreachable"),
-            IcmpError::Prohibited => f.write_str("administratively prohibited"),
-            IcmpError::TooBig(mtu) => write!(f, "packet too big, mtu {mtu}"),
-            IcmpError::TimeExceeded => f.write_str("time exceeded"),
-            IcmpError::SourceQuench => f.write_str("source quench"),
+        match *self {
             IcmpError::Exact { kind, code } => write!(f, "{kind}/{code}"),
+            IcmpError::TooBig(mtu) => write!(f, "{}, mtu {mtu}", Meaning::TooBig),
+            named => named.meaning().map_or(Ok(()), |meaning| meaning.fmt(f)),
         }
     }
 }

@@ -7,6 +7,7 @@ use crate::pace::Timer;
 use crate::side::Side;
 use crate::timeline::{PacketMoment, Verdict};
 use tcpecho_os::tcp_state::TcpState;
+use tcpecho_os::tcp_timer::RTO_MAX;
 
 scenario! { stage;
     name: "server-host-crashes",
@@ -81,6 +82,6 @@ const LAST_WAIT: Duration = Duration::from_secs(120);
 fn waits_double(clock: &[u32]) -> bool {
     let (Some(first), Some(last)) = (clock.first(), clock.last()) else { return false };
     let waits = (0..clock.len() - 1).map(|nth| FIRST_WAIT * (1 << nth.min(16)));
-    let whole: Duration = waits.map(|wait| wait.min(LAST_WAIT)).sum();
+    let whole: Duration = waits.map(|wait| wait.min(RTO_MAX)).sum();
     Duration::from_millis(last.wrapping_sub(*first).into()) >= whole
 }

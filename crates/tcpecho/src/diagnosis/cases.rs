@@ -6,11 +6,9 @@
 
 use crate::Errno;
 
-use super::{
-    Case, Symptom,
-    facts::lacks_scope,
-    icmp::Refusal::{Host, Loop, Malformed, Network, Port, Prohibited, Protocol},
-};
+use tcpecho_os::icmp::Meaning;
+
+use super::{Case, Symptom, facts::lacks_scope};
 use crate::{Ending, NoAddress};
 
 macro_rules! cases {
@@ -144,28 +142,28 @@ cases! {
         "the wait was interrupted before an answer came", "wait longer, or look at the server meanwhile";
 
     // What routers and firewalls say, during the handshake or later.
-    "neighbour-silent" HostUnreachable guess |s| s.refused_here() && s.refused(Host) =>
+    "neighbour-silent" HostUnreachable guess |s| s.refused_here() && s.router_says(Meaning::HostUnreachable) =>
         "nobody on the link answers for the next hop (ARP, neighbour discovery), which is {host} itself or the router towards it",
         "ip route get {host} names the next hop, and ip neigh shows it as FAILED; if it is not there, a firewall of this host rejects the packets";
     "own-firewall" Forbidden known |s| s.refused_here() =>
         "this host's own firewall rejects it: {icmp}", "look at its output rules (nft list ruleset)";
-    "prohibited" Forbidden known |s| s.refused(Prohibited) =>
+    "prohibited" Forbidden known |s| s.router_says(Meaning::Prohibited) =>
         "a rule at {router} rejects it (a firewall, or a prohibit route): {icmp}", "ask the operator of {router} to allow it";
-    "port-rejected" Refused known |s| s.refused(Port) =>
+    "port-rejected" Refused known |s| s.router_says(Meaning::PortUnreachable) =>
         "a firewall at {router} rejects that port: {icmp}; TCP itself would answer with RST",
         "look at the firewall of {router}";
-    "no-tcp" HostUnreachable known |s| s.refused(Protocol) =>
+    "no-tcp" HostUnreachable known |s| s.router_says(Meaning::ProtocolUnreachable) =>
         "{router} says that TCP is not accepted there: {icmp}", "check the address; a firewall may say so too";
-    "network-unreachable" NetworkUnreachable known |s| s.refused(Network) =>
+    "network-unreachable" NetworkUnreachable known |s| s.router_says(Meaning::NetworkUnreachable) =>
         "{router} says that it has no route to that network: {icmp}",
         "check the address; then the routes of {router} (traceroute {host})";
-    "host-unreachable" HostUnreachable known |s| s.refused(Host) =>
+    "host-unreachable" HostUnreachable known |s| s.router_says(Meaning::HostUnreachable) =>
         "{router} says that it cannot reach the host: {icmp}",
         "check that the host is up and its link works; a firewall may say so too";
-    "routing-loop" HostUnreachable guess |s| s.refused(Loop) =>
+    "routing-loop" HostUnreachable guess |s| s.router_says(Meaning::TimeExceeded) =>
         "packets go in circles (a routing loop), or their TTL is too small: {icmp} from {router}",
         "traceroute {host}: a loop shows the same routers again and again";
-    "malformed" HostUnreachable known |s| s.refused(Malformed) =>
+    "malformed" HostUnreachable known |s| s.router_says(Meaning::ParameterProblem) =>
         "{router} does not accept our packets: {icmp}", "look for a broken device on the way (traceroute {host})";
     "own-rule" Forbidden known |s| s.is(Errno::EPERM) =>
         "a rule of this host refused the call, not a packet: a control group's program, a sandbox or a security module",

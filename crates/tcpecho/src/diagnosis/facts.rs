@@ -8,14 +8,12 @@ use std::{
 use crate::Errno;
 use tcpecho_os::{
     error_queue::{Origin, QueuedError},
+    icmp::Meaning,
     tcp_info::TcpInfo,
     tcp_state::TcpState,
 };
 
-use super::{
-    Symptom,
-    icmp::{self, Refusal},
-};
+use super::{Symptom, icmp};
 use crate::{Ending, Evidence, NoAddress, evidence::Route};
 
 /// The kernel of the peer answers a window probe only if it has answered none for so long (net.ipv4.tcp_invalid_ratelimit,
@@ -186,9 +184,9 @@ impl Facts<'_> {
         }
     }
 
-    /// A router has refused so.
-    pub(super) fn refused(&self, refusal: Refusal) -> bool {
-        self.router().and_then(icmp::refusal) == Some(refusal)
+    /// A router's ICMP error has this meaning.
+    pub(super) fn router_says(&self, meaning: Meaning) -> bool {
+        self.router().and_then(icmp::meaning) == Some(meaning)
     }
 
     /// The refusal came from an address of this host.
