@@ -34,8 +34,8 @@ pub fn endpoint(data: &[u8]) {
     if let Some(source) = accepted(parse_source(text), length) {
         let written = match source {
             SocketAddr::V4(v4) if v4.port() == 0 => v4.ip().to_string(),
-            SocketAddr::V6(v6) if v6.port() == 0 && v6.scope_id() == 0 => v6.ip().to_string(),
-            SocketAddr::V6(v6) if v6.port() == 0 => format!("{}%{}", v6.ip(), v6.scope_id()),
+            SocketAddr::V6(v6) if v6.port() == 0 && v6.scope_id() == 0 => format!("[{}]", v6.ip()),
+            SocketAddr::V6(v6) if v6.port() == 0 => format!("[{}%{}]", v6.ip(), v6.scope_id()),
             complete => complete.to_string(),
         };
         assert_eq!(parse_source(&written), Ok(source));

@@ -314,7 +314,7 @@ fn split(text: &str, place: PortPlace) -> Result<(String, Option<&str>), ParseEr
         if place == PortPlace::SameText
             && let Some((host, port)) = seems_to_have_port(text)
         {
-            let write = format!("write [{host}]:{port} for port {port}");
+            let write = format!("write [{}]:{port} for port {port}", host.escape_debug());
             // The name of an interface has no colon.
             return Err(ParseError::new(if host.contains('%') {
                 format!("invalid address \"{shown}\": {write}")
@@ -542,6 +542,8 @@ mod tests {
             assert_eq!((bracketed.host.as_str(), bracketed.port), (text, DEFAULT_PORT));
             assert_eq!(Endpoint::with_port(text, "7").map(|with| with.host), Ok(text.to_owned()));
         }
+        let error = "fe80::1%\u{1b}:80".parse::<Endpoint>().unwrap_err().to_string();
+        assert!(!error.contains('\u{1b}'), "{error}");
         for text in [
             "::1",
             "::",
