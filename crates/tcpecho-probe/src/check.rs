@@ -1,7 +1,8 @@
 //! Takes apart what comes back: whole probes, damaged probes, and bytes of no probe.
 //!
 //! A TCP stream keeps its order and loses nothing, so from a correct echo every probe arrives where it is expected. From any
-//! other server the next probe is found by its mark. The result does not depend on how the bytes are divided into reads.
+//! other server the next probe is found by its mark, and the expected probe by any word of its pattern, even if the bytes
+//! before are missing. The result does not depend on how the bytes are divided into reads.
 //! Every byte is compared once when it arrives and then forgotten, except for the beginning of a probe. So memory and work
 //! for a byte are the same for probes of any size, whatever a server sends.
 
@@ -19,8 +20,8 @@ use super::payload::{MARK, Run, SPEAKS, Stamp};
 pub(crate) enum Found {
     /// A probe with every byte as it was sent.
     Whole(Stamp),
-    /// A probe with a byte changed or missing, and the offset of the first such byte.
-    Damaged { seq: u64, at: usize },
+    /// A probe with a byte changed or missing, the offset of the first such byte, and the number of correct bytes.
+    Damaged { seq: u64, at: usize, alike: usize },
     /// A number of bytes that belong to no probe.
     Foreign(usize),
 }
@@ -114,6 +115,21 @@ impl Checker {
         self.take_foreign()
     }
 
+    /// Returns the number of the probe whose answer is not complete yet, and how many bytes of it are as they were sent.
+    pub(crate) fn incomplete(&self, oldest: Option<Stamp>) -> Option<(u64, usize)> {
+        match &self.state {
+            State::Inside(candidate) => candidate.is_beginning().then(|| candidate.correct()),
+            State::Between(_) => None,
+            State::Start => {
+                let stamp = oldest.filter(|_| !self.kept.is_empty())?;
+                let mut expected = [0; SPEAKS];
+                let expected = expected.get_mut(..self.kept.len())?;
+                self.run.write_part(stamp, self.size, 0, expected);
+                (self.kept == *expected).then_some((stamp.seq, self.kept.len()))
+            }
+        }
+    }
+
     fn take_foreign(&mut self) -> Option<Found> {
         let foreign = std::mem::take(&mut self.foreign);
         (foreign > 0).then_some(Found::Foreign(foreign))
@@ -177,6 +193,7 @@ impl Checker {
             return Step::Starved;
         }
         let (used, looked_at) = candidate.take(source, &self.mark);
+        self.foreign += candidate.take_before();
         self.drop_first(used, bytes);
         self.count(looked_at);
         let State::Inside(candidate) = &self.state else { return Step::Again };

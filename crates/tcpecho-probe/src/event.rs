@@ -170,10 +170,12 @@ pub struct Kernel {
 /// Why a probe is lost.
 #[derive(Debug, Clone, Copy)]
 pub enum Loss {
-    /// It was sent and not answered.
+    /// It was sent and not answered, or not completely.
     Silence {
         /// For how long.
         waited: Duration,
+        /// How many bytes of the answer came.
+        returned: usize,
         /// Whether the peer's kernel acknowledged it, where that is known.
         acknowledged: Option<bool>,
         /// Segments retransmitted since the kernel was last asked.

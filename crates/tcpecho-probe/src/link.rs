@@ -70,6 +70,7 @@ pub(crate) enum Brought {
         known: bool,
         missed: bool,
         at: usize,
+        alike: usize,
     },
     Foreign(usize),
 }
@@ -358,7 +359,7 @@ impl Link {
             self.read_reports();
             let (count, came) = match read {
                 Ok((0, _)) => {
-                    brought.extend(self.checker.rest().and_then(foreign));
+                    brought.extend(self.rest());
                     return Err(self.broken("recv", None));
                 }
                 Ok(read) => read,
@@ -368,7 +369,7 @@ impl Link {
                 }
                 Err(Errno::INTR) => continue,
                 Err(errno) => {
-                    brought.extend(self.checker.rest().and_then(foreign));
+                    brought.extend(self.rest());
                     return Err(self.broken("recv", Some(errno)));
                 }
             };
@@ -401,9 +402,13 @@ impl Link {
                 }
                 Brought::Whole { flight, seq, missed: missed == Some(true), at, came }
             }
-            Found::Damaged { seq, at } => {
+            Found::Damaged { seq, at, alike } => {
                 let missed = self.flights.settle(seq).map(|(_, missed)| missed);
-                Brought::Damaged { seq, known: missed.is_some(), missed: missed == Some(true), at }
+                let known = missed.is_some();
+                if known {
+                    self.returned += alike as u64;
+                }
+                Brought::Damaged { seq, known, missed: missed == Some(true), at, alike }
             }
             Found::Foreign(count) => Brought::Foreign(count),
         }
@@ -462,15 +467,28 @@ impl Link {
         self.diagnose("recv", &Symptom::Silence(waited), None)
     }
 
+    /// Returns how many bytes of the answer to this probe have come, if it is not complete.
+    pub(crate) fn incomplete(&self, seq: u64) -> usize {
+        let incomplete = self.checker.incomplete(self.flights.expected());
+        incomplete.filter(|(of, _)| *of == seq).map_or(0, |(_, count)| count)
+    }
+
+    /// Returns the bytes that cannot become an answer any more, since nothing more is read.
+    pub(crate) fn rest(&mut self) -> Option<Brought> {
+        self.checker.rest().and_then(foreign)
+    }
+
     fn diagnose(&self, op: &'static str, symptom: &Symptom, errno: Option<Errno>) -> Diagnosis {
         let begun = self.sending.map_or(0, |(_, offset)| offset);
+        let incomplete = self.checker.incomplete(self.flights.expected());
         let unsent = (self.flights.unsent() * self.size).saturating_sub(begun);
         let mut evidence = Evidence::new(Phase::of_call(op));
         evidence.elapsed = self.since.elapsed();
         evidence.peer = Some(self.peer);
         evidence.written = self.written;
         evidence.unsent = unsent as u64;
-        evidence.returned = self.returned;
+        evidence.returned = self.returned + incomplete.map_or(0, |(_, count)| count as u64);
+        evidence.partial_answer = incomplete.is_some();
         evidence.received = self.received;
         evidence.echo = true;
         evidence.user_timeout = Some(self.user_timeout);

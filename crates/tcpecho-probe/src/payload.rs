@@ -67,7 +67,7 @@ impl Run {
         for (to, from) in in_head.iter_mut().zip(fields.as_flattened().iter().skip(offset)) {
             *to = *from;
         }
-        let key = u64::from(self.0) ^ stamp.seq.rotate_left(20) ^ stamp.due_ns.rotate_left(40);
+        let key = self.key(stamp);
         let from = offset.max(head) - head;
         let (mut index, skipped) = ((from / 8) as u64, from % 8);
         let (first, others) = pattern.split_at_mut((8 - skipped).min(pattern.len()));
@@ -82,6 +82,19 @@ impl Run {
         }
     }
 
+    /// Returns where the probe with this stamp and of `size` bytes has these eight bytes of its pattern.
+    pub(crate) fn locate(self, stamp: Stamp, size: usize, word: [u8; 8]) -> Option<usize> {
+        let words = size.checked_sub(SPEAKS)? / 8 + 1;
+        let index = index_of(self.key(stamp), u64::from_le_bytes(word));
+        let index = usize::try_from(index).ok().filter(|index| *index < words)?;
+        Some(HEAD + index * 8)
+    }
+
+    /// Returns what the pattern depends on besides the position.
+    fn key(self, stamp: Stamp) -> u64 {
+        u64::from(self.0) ^ stamp.seq.rotate_left(20) ^ stamp.due_ns.rotate_left(40)
+    }
+
     /// Reads the stamp, if the bytes begin with the mark of this run.
     pub(crate) fn read(self, bytes: &[u8]) -> Option<Stamp> {
         let head: &[u8; HEAD] = bytes.first_chunk()?;
@@ -93,14 +106,40 @@ impl Run {
     }
 }
 
+const BY_KEY: u64 = 0xD134_2543_DE82_EF95;
+const BY_INDEX: u64 = 0x9E37_79B9_7F4A_7C15;
+const FIRST_MIX: u64 = 0xBF58_476D_1CE4_E5B9;
+const SECOND_MIX: u64 = 0x94D0_49BB_1331_11EB;
+
 /// SplitMix64 (Steele, Lea, Flood 2014): every bit of the result depends on every bit of both.
 fn mixed(key: u64, index: u64) -> u64 {
-    let mut z = key
-        .wrapping_mul(0xD134_2543_DE82_EF95)
-        .wrapping_add(index.wrapping_add(1).wrapping_mul(0x9E37_79B9_7F4A_7C15));
-    z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
-    z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+    let mut z =
+        key.wrapping_mul(BY_KEY).wrapping_add(index.wrapping_add(1).wrapping_mul(BY_INDEX));
+    z = (z ^ (z >> 30)).wrapping_mul(FIRST_MIX);
+    z = (z ^ (z >> 27)).wrapping_mul(SECOND_MIX);
     z ^ (z >> 31)
+}
+
+/// Returns the index for which [`mixed`] gives `word`. Each of its steps can be undone, so there is exactly one.
+fn index_of(key: u64, word: u64) -> u64 {
+    let mut z = word ^ (word >> 31) ^ (word >> 62);
+    z = z.wrapping_mul(const { inverse(SECOND_MIX) });
+    z = (z ^ (z >> 27) ^ (z >> 54)).wrapping_mul(const { inverse(FIRST_MIX) });
+    z = z ^ (z >> 30) ^ (z >> 60);
+    let index = z.wrapping_sub(key.wrapping_mul(BY_KEY));
+    index.wrapping_mul(const { inverse(BY_INDEX) }).wrapping_sub(1)
+}
+
+/// Returns the inverse of an odd number modulo 2^64, by Newton's iteration: each step doubles the number of correct bits,
+/// of which an odd number has three.
+const fn inverse(odd: u64) -> u64 {
+    let mut inverse = odd;
+    let mut bits = 3;
+    while bits < u64::BITS {
+        inverse = inverse.wrapping_mul(2_u64.wrapping_sub(odd.wrapping_mul(inverse)));
+        bits *= 2;
+    }
+    inverse
 }
 
 #[cfg(test)]
@@ -121,6 +160,17 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn a_word_of_the_pattern_is_located(seq: u64, due_ns: u64, size in SPEAKS..5000, index: usize) {
+            let (run, stamp) = (Run(7), Stamp { seq, due_ns });
+            let mut probe = vec![0; size];
+            run.write(stamp, &mut probe);
+            let at = HEAD + index % ((size - HEAD) / 8) * 8;
+            prop_assert_eq!(run.locate(stamp, size, *probe[at..].first_chunk().unwrap()), Some(at));
+            let other = Stamp { seq: seq.wrapping_add(1), due_ns };
+            prop_assert_eq!(run.locate(other, size, *probe[at..].first_chunk().unwrap()), None);
+        }
+
         #[test]
         fn a_part_is_what_stands_there(size in 1_usize..200, from in 0_usize..200, to in 0_usize..200) {
             let (run, stamp) = (Run(7), Stamp { seq: 9, due_ns: 123 });

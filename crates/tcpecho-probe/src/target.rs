@@ -115,6 +115,10 @@ pub struct Target {
     /// How and when the last connection ended or the last attempt failed.
     last_ending: Option<(Ending, Instant)>,
     missing: Option<Missing>,
+    /// The first corrupted answer: the number of the probe, and the offset of the first byte that is changed or missing.
+    first_difference: Option<(u64, usize)>,
+    /// Bytes of corrupted answers that are as they were sent.
+    returned: u64,
     /// A connection has ended or an attempt has failed since the last answer.
     broken: bool,
 }
@@ -146,6 +150,8 @@ impl Target {
             tries: 0,
             last_ending: None,
             missing: None,
+            first_difference: None,
+            returned: 0,
             broken: false,
         }
     }
@@ -396,8 +402,17 @@ impl Target {
             if self.rules.mode == Mode::Stay {
                 index += 1;
             } else {
+                self.take_rest(index);
                 self.links.swap_remove(index);
             }
+        }
+    }
+
+    /// Counts received bytes that cannot become an answer any more, since nothing more is read.
+    fn take_rest(&mut self, index: usize) {
+        let rest = self.links.get_mut(index).and_then(Link::rest);
+        if let Some(found) = rest {
+            self.found(index, &found);
         }
     }
 
@@ -509,9 +524,12 @@ fn loss(link: &mut Link, flight: &Flight, now: Instant) -> (Loss, u32) {
     let why = match flight.sent {
         // It has waited for a connection until now.
         _ if link.is_connecting() => Loss::Ended(Ending::ConnectTimeout),
-        Some(_) => {
-            Loss::Silence { waited, acknowledged: link.has_acknowledged(flight), retransmits }
-        }
+        Some(_) => Loss::Silence {
+            waited,
+            returned: link.incomplete(flight.stamp.seq),
+            acknowledged: link.has_acknowledged(flight),
+            retransmits,
+        },
         None => Loss::Unsent { waited },
     };
     (why, retransmits)

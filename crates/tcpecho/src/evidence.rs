@@ -149,6 +149,8 @@ pub struct Evidence {
     /// Whether the bytes that have not come back are an incomplete line: they contain no newline, and the bytes before ended
     /// with one.
     pub unfinished_line: bool,
+    /// Whether the answer that was waited for has begun: its first bytes came back, and the others did not.
+    pub partial_answer: bool,
     /// Bytes handed to the socket that the peer's kernel has not acknowledged, our FIN being one (`SIOCOUTQ`).
     pub queued: Option<u32>,
     /// Bytes received by the kernel and not read (`SIOCINQ`).

@@ -124,7 +124,8 @@ enum What<'a> {
     },
     Lost {
         seq: u64,
-        why: String,
+        why: &'static str,
+        returned_bytes: Option<usize>,
         acknowledged: Option<bool>,
         retransmits: Option<u32>,
     },
@@ -220,15 +221,17 @@ impl<'a> What<'a> {
     }
 
     fn lost(seq: u64, why: Loss) -> Self {
-        let (why, acknowledged, retransmits) = match why {
-            Loss::Silence { acknowledged, retransmits, .. } => {
-                ("silence".into(), acknowledged, Some(retransmits))
+        let mut word = "silence";
+        let (mut returned_bytes, mut acknowledged, mut retransmits) = (None, None, None);
+        match why {
+            Loss::Silence { returned, acknowledged: heard, retransmits: again, .. } => {
+                (returned_bytes, acknowledged, retransmits) = (Some(returned), heard, Some(again));
             }
-            Loss::Unsent { .. } => ("unsent".into(), None, None),
-            Loss::Ended(ending) => (ending.word().into(), None, None),
-            Loss::NoConnection => ("no-connection".into(), None, None),
-        };
-        What::Lost { seq, why, acknowledged, retransmits }
+            Loss::Unsent { .. } => word = "unsent",
+            Loss::Ended(ending) => word = ending.word(),
+            Loss::NoConnection => word = "no-connection",
+        }
+        What::Lost { seq, why: word, returned_bytes, acknowledged, retransmits }
     }
 
     fn broken(broken: &'a Broken) -> Self {

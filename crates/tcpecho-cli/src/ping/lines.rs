@@ -143,7 +143,12 @@ impl Lines {
             Loss::Ended(ending) => ending.to_string(),
             Loss::NoConnection => "no-connection: due before the next attempt to connect".into(),
             Loss::Unsent { waited } => format!("could not be sent within {}", within(waited)),
-            Loss::Silence { waited, acknowledged, retransmits } => {
+            Loss::Silence { waited, returned, retransmits, .. } if returned > 0 => {
+                let (within, size) = (within(waited), self.size);
+                let again = again_words(retransmits);
+                format!("only {returned} of {size} bytes came back within {within}{again}")
+            }
+            Loss::Silence { waited, acknowledged, retransmits, .. } => {
                 let heard = match acknowledged {
                     Some(true) => ", but its host has acknowledged it: the server, or the way back",
                     Some(false) => ", and no acknowledgement: the way there, or the host",

@@ -111,6 +111,70 @@ fn no_answer_is_lost_after_the_timeout() {
 }
 
 #[test]
+fn an_answer_that_is_not_complete_is_counted_and_explained() {
+    let server = || {
+        let mut open = Vec::new();
+        server(move |mut stream| {
+            let mut probe = [0; 64];
+            stream.read_exact(&mut probe).unwrap();
+            for byte in &probe[..20] {
+                stream.write_all(&[*byte]).unwrap();
+            }
+            open.push(stream);
+        })
+    };
+    for how in [&[][..], &["--reconnect"]] {
+        let args = [how, &["-c", "1", "-W", "500ms"]].concat();
+        let ended = ping_to(server(), &args);
+        ended.with(1).shows("seq=1 lost: only 20 of 64 bytes came back within 500ms");
+        ended.says("20 of 64 bytes had come back").says("  means: probably the server answers slowly");
+        let args = [how, &["-c", "1", "-W", "500ms", "--json-stream"]].concat();
+        let events = ping_to(server(), &args).with(1).objects();
+        let lost = events.iter().find(|event| event["event"] == "lost").unwrap();
+        assert_eq!(lost["returned_bytes"], 20, "{lost}");
+        let report = &events.last().unwrap()["targets"][0];
+        assert_eq!(report["diagnosis"]["case"], "partly-answered", "{report}");
+    }
+}
+
+#[test]
+fn the_first_byte_that_differs_is_named() {
+    let addr = answering(|_, probe| {
+        let mut answer = probe.to_vec();
+        answer[22..].iter_mut().for_each(|byte| *byte ^= 0x20 * u8::from(byte.is_ascii_lowercase()));
+        answer[22] ^= 1;
+        Some(answer)
+    });
+    let ended = ping_to(addr, QUICK);
+    ended.with(1).shows("seq=1 corrupted: byte 22 ").shows("3 corrupted, 100% loss");
+    ended.says("3 probes came back changed: in seq=1, byte 22 is the first that is wrong or missing");
+    ended.says("  means: a byte came back changed, missing, duplicated or extra");
+    assert!(!ended.stderr.iter().any(|line| line.contains("nothing had been sent")), "{ended:#?}");
+}
+
+#[test]
+fn an_answer_without_its_first_bytes_is_corrupted_and_not_foreign() {
+    for missing in [1, 8, 30] {
+        let addr = answering(move |_, probe| Some(probe[missing..].to_vec()));
+        let ended = ping_to(addr, QUICK);
+        ended.with(1).shows("seq=1 corrupted: byte 0 ").shows("seq=3 corrupted: byte 0 ");
+        ended.shows("3 probes transmitted, 0 received, 3 corrupted, 100% loss").hides("foreign");
+        ended.says("  means: a byte came back changed, missing, duplicated or extra");
+    }
+}
+
+#[test]
+fn a_short_answer_of_nobody_is_foreign() {
+    for how in [&[][..], &["--reconnect"]] {
+        let addr = answering(|_, _| Some(b"HTTP/1.1 400 Bad Request\r\n\r\n".to_vec()));
+        let args = [how, &["-c", "1", "-W", "200ms"]].concat();
+        let ended = ping_to(addr, &args);
+        ended.with(1).shows("+28 bytes foreign").says("28 bytes came that belong to no probe");
+        ended.says("  means: probably it is not an echo server");
+    }
+}
+
+#[test]
 fn bytes_of_nobody_are_foreign() {
     let addr = answering(|number, probe| {
         let greeting: &[u8] = if number == 1 { b"220 hello\r\n" } else { b"" };

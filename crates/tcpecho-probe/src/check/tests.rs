@@ -46,6 +46,10 @@ fn found(bytes: &[u8], size: usize, sent: u64, pieces: &[usize]) -> Vec<Found> {
 /// head of a probe is gathered, compared and searched for a mark.
 const STEPS: usize = 40;
 
+fn damaged(seq: u64, at: usize, alike: usize) -> Found {
+    Found::Damaged { seq, at, alike }
+}
+
 fn whole(seq: u64) -> Found {
     Found::Whole(stamp(seq))
 }
@@ -84,7 +88,7 @@ fn a_changed_byte_wherever_it_is() {
         for at in 0..size {
             let mut bytes = [probe(1, size), probe(2, size), probe(3, size)].concat();
             bytes[size + at] ^= 0x20;
-            let expected = [whole(1), Found::Damaged { seq: 2, at }, whole(3)];
+            let expected = [whole(1), damaged(2, at, size - 1), whole(3)];
             let seen = found(&bytes, size, 3, &[11]);
             assert_eq!(seen, expected, "byte {at} of {size}");
         }
@@ -115,8 +119,9 @@ fn bytes_that_are_missing_do_not_cost_the_next_probe() {
         let mut short = probe(2, 64);
         short.drain(30..30 + missing.min(34));
         let bytes = [probe(1, 64), short, probe(3, 64)].concat();
-        let expected = [whole(1), Found::Damaged { seq: 2, at: 30 }, whole(3)];
-        assert_eq!(found(&bytes, 64, 3, &[9]), expected, "{missing}");
+        let seen = without_counts(found(&bytes, 64, 3, &[9]));
+        let expected = [whole(1), damaged(2, 30, 0), whole(3)];
+        assert_eq!(seen, expected, "{missing}");
     }
 }
 
@@ -132,9 +137,84 @@ fn a_mark_that_begins_where_the_pattern_has_its_first_byte_is_found() {
     assert!(places.len() > 3, "{places:?}");
     for at in places {
         let bytes = [&probe(1, size), &pattern[..at], &probe(3, size)].concat();
-        let expected = [whole(1), Found::Damaged { seq: 2, at }, whole(3)];
+        let expected = [whole(1), damaged(2, at, at), whole(3)];
         assert_eq!(found(&bytes, size, 3, &[700]), expected, "cut at {at}");
     }
+}
+
+/// Leaves out how many bytes of a damaged probe are right.
+fn without_counts(all: Vec<Found>) -> Vec<Found> {
+    let without = |found| match found {
+        Found::Damaged { seq, at, .. } => damaged(seq, at, 0),
+        other => other,
+    };
+    all.into_iter().map(without).collect()
+}
+
+fn first_difference(a: &[u8], b: &[u8]) -> usize {
+    a.iter().zip(b).position(|(a, b)| a != b).unwrap()
+}
+
+#[test]
+fn a_probe_without_its_first_bytes_is_damaged() {
+    for size in [32, 64, 67, 1000, 9000] {
+        // As long as a word of its pattern is left.
+        for missing in (1..size - size % 8 - 7).step_by(1 + size / 100) {
+            for piece in [1, 7, 5000] {
+                let rest = |seq| probe(seq, size).split_off(missing);
+                let bytes = [rest(1), rest(2), rest(3)].concat();
+                let expected = [1, 2, 3].map(|seq| {
+                    // A byte may be what was in its place by chance.
+                    let at = first_difference(&rest(seq), &probe(seq, size));
+                    damaged(seq, at, size - missing)
+                });
+                let seen = found(&bytes, size, 3, &[piece]);
+                assert_eq!(seen, expected, "{missing} of {size} in pieces of {piece}");
+            }
+        }
+    }
+}
+
+/// The last probe too, which no mark follows.
+#[test]
+fn a_probe_without_a_byte_is_damaged_and_not_lost() {
+    let size = 200;
+    for at in 0..size - 16 {
+        let mut bytes = probe(1, size);
+        bytes.remove(at);
+        let at = first_difference(&bytes, &probe(1, size));
+        assert_eq!(found(&bytes, size, 1, &[9]), [damaged(1, at, size - 1)], "{at}");
+    }
+}
+
+#[test]
+fn what_precedes_a_damaged_probe_is_foreign() {
+    for missing in [1, 8, 30] {
+        let bytes = [&b"220 hello\r\n"[..], &probe(1, 100)[missing..], &probe(2, 100)].concat();
+        let expected = [Found::Foreign(11), damaged(1, 0, 100 - missing), whole(2)];
+        assert_eq!(joined(found(&bytes, 100, 2, &[9])), expected, "{missing}");
+    }
+}
+
+#[test]
+fn an_incomplete_answer_is_counted() {
+    for size in [20, 32, 64, 5000] {
+        let bytes = [probe(1, size), probe(2, size)].concat();
+        for count in [0, 1, 7, 8, 19, 31, 33, 63].into_iter().filter(|count| *count < size) {
+            let (mut checker, mut piece) = (Checker::new(RUN, size), &bytes[..size + count]);
+            let mut seq = 1;
+            while let Some(found) = checker.next(&mut piece, Some(stamp(seq))) {
+                assert_eq!(found, whole(seq));
+                seq += 1;
+            }
+            let begun = Some((seq, count)).filter(|_| count > 0);
+            assert_eq!(checker.incomplete(Some(stamp(seq))), begun, "{count} of {size}");
+        }
+    }
+    let mut checker = Checker::new(RUN, 64);
+    assert_eq!(checker.next(&mut &b"HTTP/1.1 400 Bad Request\r\n\r\n"[..], Some(stamp(1))), None);
+    assert_eq!(checker.incomplete(Some(stamp(1))), None);
+    assert_eq!(checker.rest(), Some(Found::Foreign(28)));
 }
 
 #[test]
@@ -176,7 +256,8 @@ fn half_an_answer_of_a_small_probe_is_no_answer_either() {
 fn a_mark_that_is_missing_does_not_hide_the_probe() {
     let mut bytes = [probe(1, 64), probe(2, 64), probe(3, 64)].concat();
     bytes[64..72].fill(0);
-    let expected = [whole(1), Found::Damaged { seq: 2, at: 0 }, whole(3)];
+    // Two bytes of the mark are zero.
+    let expected = [whole(1), damaged(2, 0, 58), whole(3)];
     assert_eq!(found(&bytes, 64, 3, &[9]), expected);
 }
 

@@ -29,6 +29,9 @@ impl Target {
             now.saturating_duration_since(flight.begun).saturating_sub(flight.paused)
         };
         self.give_up(|flight| silent || waited(flight) > longest);
+        for index in 0..self.links.len() {
+            self.take_rest(index);
+        }
         self.note_unended_outage(now);
         if self.stats.received() > 0 {
             return;
@@ -77,15 +80,20 @@ impl Target {
     /// Diagnoses an answer that is not what was sent.
     fn different(&self) -> Diagnosis {
         let (foreign, corrupted) = (self.stats.foreign_bytes, self.stats.corrupted);
-        let words = match corrupted {
-            0 if foreign == 1 => "1 byte came that belongs to no probe".into(),
-            0 => format!("{foreign} bytes came that belong to no probe"),
-            1 => "1 probe came back changed".into(),
-            _ => format!("{corrupted} probes came back changed"),
+        let words = match (corrupted, self.first_difference) {
+            (1, Some((_, at))) => {
+                format!("1 probe came back changed: byte {at} is the first that is wrong or missing")
+            }
+            (_, Some((seq, at))) => format!(
+                "{corrupted} probes came back changed: in seq={seq}, byte {at} is the first that is wrong or missing"
+            ),
+            _ if foreign == 1 => "1 byte came that belongs to no probe".into(),
+            _ => format!("{foreign} bytes came that belong to no probe"),
         };
-        // The probes went over several connections, so no count of bytes is told.
+        let offset = self.first_difference.map_or(0, |(_, at)| at as u64);
         let mut evidence = Evidence::new(Phase::Receive);
         evidence.peer = self.addr();
-        Diagnosis::of(&Symptom::Different { words, offset: 0 }, &evidence)
+        evidence.returned = self.returned;
+        Diagnosis::of(&Symptom::Different { words, offset }, &evidence)
     }
 }

@@ -158,8 +158,10 @@ impl Target {
                 self.stats.doubled += 1;
                 self.events.push(Event::Doubled { seq });
             }
-            Brought::Damaged { seq, known, missed, at } => {
+            Brought::Damaged { seq, known, missed, at, alike } => {
                 if known {
+                    self.returned += alike as u64;
+                    self.first_difference.get_or_insert((seq, at));
                     self.stats.lost -= u64::from(missed);
                     self.stats.corrupted += 1;
                     self.settled(Instant::now());

@@ -271,6 +271,11 @@ cases! {
     "waits-for-newline" TimedOut guess |s| s.silence() && !s.unacknowledged() && !s.evidence.fin_sent && s.evidence.unfinished_line =>
         "the server waits for the end of the line: what has not come back contains no newline",
         "send a newline; if nothing comes then either, its program hangs, is stopped, or has not accepted this connection yet";
+    "partly-answered" TimedOut guess |s| s.silence() && !s.unacknowledged() && s.evidence.partial_answer =>
+        "the server answers slowly, or its program stopped in the middle of an answer, or the rest of the answer is lost on the \
+         way back: the first bytes came back, and its kernel has acknowledged everything",
+        "allow more time: if the rest comes, the server is slow; if not, look at the connection on the server (ss -tnp): Recv-Q \
+         above 0 is what the program has not read; Send-Q above 0 is an answer that is lost on its way";
     "not-served" TimedOut guess |s| s.silence() && !s.unacknowledged() && s.evidence.received == 0 =>
         "the server's program has not accepted this connection yet (it serves another client first), hangs, is stopped, or is not \
          an echo server: its kernel has acknowledged everything, and no byte came back",
@@ -295,7 +300,7 @@ cases! {
         "strace -f shows the call; compare with a shell outside the sandbox";
 
     // What came back.
-    "no-echo" Mismatch guess |s| matches!(s.symptom, Symptom::Different { offset: 0, .. }) =>
+    "no-echo" Mismatch guess |s| matches!(s.symptom, Symptom::Different { offset: 0, .. }) && s.evidence.returned == 0 =>
         "it is not an echo server: what came back differs from the first byte on",
         "check the address and the port: what answers there is not an echo server";
     "altered" Mismatch known |s| matches!(s.symptom, Symptom::Different { .. }) =>

@@ -255,6 +255,10 @@ fn example(word: &str) -> (Symptom, Evidence) {
             let hangs = talk(Established, 4, 4, |_| ());
             (SILENCE, Evidence { returned: 0, unfinished_line: true, ..hangs })
         }
+        "partly-answered" => {
+            let slow = talk(Established, 9, 9, |_| ());
+            (SILENCE, Evidence { returned: 4, received: 4, partial_answer: true, ..slow })
+        }
         "not-served" => {
             let hangs = talk(Established, 4, 4, |_| ());
             (SILENCE, Evidence { returned: 0, received: 0, ..hangs })
