@@ -25,7 +25,7 @@ use tcpecho_probe::{Destination, End, KernelTimestamps, Name, Outcome, Target};
 
 pub(crate) use self::args::PingArgs;
 use self::{
-    args::{Clock, Manner, Plan},
+    args::{Clock, OutputFormat, Plan},
     console::{Console, Stopped},
     tell::Teller,
 };
@@ -83,26 +83,26 @@ fn probe(plan: &Plan) -> u8 {
         Err(status) => return status,
     };
     let start = Instant::now();
-    let is_json = matches!(plan.manner, Manner::Json | Manner::JsonStream);
+    let is_json = matches!(plan.format, OutputFormat::Json | OutputFormat::JsonStream);
     let lost_line = if is_json { lost_as_json } else { lost_as_text };
-    let mut paper = OutputBuffer::stdout(lost_line);
+    let mut output = OutputBuffer::stdout(lost_line);
     // A sweep has no report of all targets.
-    if plan.manner == Manner::JsonStream || is_json && plan.sweep.is_some() {
+    if plan.format == OutputFormat::JsonStream || is_json && plan.sweep.is_some() {
         for (name, diagnosis) in &unresolved {
-            paper.report_line(&json::unresolved(name, diagnosis));
+            output.report_line(&json::unresolved(name, diagnosis));
         }
     }
     if found.is_empty() {
         if is_json && plan.sweep.is_none() {
-            let in_stream = plan.manner == Manner::JsonStream;
+            let in_stream = plan.format == OutputFormat::JsonStream;
             let spent = start.elapsed();
             let status = exit::NOT_CONNECTED;
             let none =
                 Outcome { end: End::Done, targets: vec![], pauses: 0, paused: Duration::ZERO };
             let report = json::report(&none, &unresolved, plan, spent, status, in_stream);
-            paper.report_line(&report);
+            output.report_line(&report);
         }
-        return match paper.finish(Some(&signals)) {
+        return match output.finish(Some(&signals)) {
             Ok(()) => exit::NOT_CONNECTED,
             Err(why) => why.status(exit::NOT_CONNECTED),
         };
@@ -118,14 +118,14 @@ fn probe(plan: &Plan) -> u8 {
     };
     let probing = plan.probing(&room);
     if let Some(sweep) = plan.sweep {
-        let status = sweep::run(plan, sweep, &probing, found, &signals, &mut paper);
+        let status = sweep::run(plan, sweep, &probing, found, &signals, &mut output);
         return match status {
             0 | NO_ANSWER if any_unresolved => exit::NOT_CONNECTED,
             status => status,
         };
     }
-    let teller = Teller::new(plan, found.len(), &mut paper);
-    let mut console = Console::new(&signals, &mut paper, teller);
+    let teller = Teller::new(plan, found.len(), &mut output);
+    let mut console = Console::new(&signals, &mut output, teller);
     let outcome = tcpecho_probe::probe(&probing, found, &mut console);
     let Console { teller: mut told, stopped, .. } = console;
     let well = outcome.targets.iter().all(|target| is_well(target, plan));
@@ -144,8 +144,8 @@ fn probe(plan: &Plan) -> u8 {
         _ if well => 0,
         _ => NO_ANSWER,
     };
-    told.summary(&outcome, &unresolved, start.elapsed(), status, &mut paper);
-    let written = paper.finish(Some(&signals));
+    told.summary(&outcome, &unresolved, start.elapsed(), status, &mut output);
+    let written = output.finish(Some(&signals));
     told.explain_rest();
     if plan.fping {
         tell_fping(&outcome.targets);

@@ -30,7 +30,7 @@ pub use self::{
     schedule::Pace,
     stats::{Outages, Series, Stats},
     step::{Fate, Seen, Step, Tried},
-    sweep::{Finding, Stop, Sweep, Sweeper},
+    sweep::{Finding, Stop, Sweep, Sweeper, Swept},
     target::Target,
     timestamps::KernelTimestamps,
 };

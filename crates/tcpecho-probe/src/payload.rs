@@ -113,8 +113,7 @@ const SECOND_MIX: u64 = 0x94D0_49BB_1331_11EB;
 
 /// SplitMix64 (Steele, Lea, Flood 2014): every bit of the result depends on every bit of both.
 fn mixed(key: u64, index: u64) -> u64 {
-    let mut z =
-        key.wrapping_mul(BY_KEY).wrapping_add(index.wrapping_add(1).wrapping_mul(BY_INDEX));
+    let mut z = key.wrapping_mul(BY_KEY).wrapping_add(index.wrapping_add(1).wrapping_mul(BY_INDEX));
     z = (z ^ (z >> 30)).wrapping_mul(FIRST_MIX);
     z = (z ^ (z >> 27)).wrapping_mul(SECOND_MIX);
     z ^ (z >> 31)

@@ -55,7 +55,16 @@ pub enum Finding {
     Dead(Fate),
 }
 
-/// Why a sweep ended without a finding.
+/// The result of a sweep.
+#[derive(Debug)]
+pub struct Swept {
+    /// What was found; for a sweep that ended early, what it had proven by then.
+    pub finding: Option<Finding>,
+    /// Why it ended early; `None` if it is complete.
+    pub stop: Option<Stop>,
+}
+
+/// Why a sweep ended early.
 #[derive(Debug)]
 pub enum Stop {
     /// The caller ended it.
@@ -96,15 +105,7 @@ impl Sweeper {
     }
 
     /// Sweeps the target at these addresses, and reports each step.
-    ///
-    /// # Errors
-    ///
-    /// Why there is no finding.
-    pub fn run(
-        &self,
-        addrs: Vec<SocketAddr>,
-        observer: &mut dyn SweepObserver,
-    ) -> Result<Finding, Stop> {
+    pub fn run(&self, addrs: Vec<SocketAddr>, observer: &mut dyn SweepObserver) -> Swept {
         let mut trial = Trial {
             addrs,
             options: &self.options,
@@ -116,9 +117,11 @@ impl Sweeper {
             seq: 0,
             buffer: vec![0; BUFFER],
         };
-        match self.sweep {
-            Sweep::Idle(most) => idle::sweep(&mut trial, most, self.plan.size),
-            Sweep::Size(most) => size::sweep(&mut trial, most),
-        }
+        let mut finding = None;
+        let end = match self.sweep {
+            Sweep::Idle(most) => idle::sweep(&mut trial, most, self.plan.size, &mut finding),
+            Sweep::Size(most) => size::sweep(&mut trial, most, &mut finding),
+        };
+        Swept { finding, stop: end.err() }
     }
 }

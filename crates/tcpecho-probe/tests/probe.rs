@@ -134,7 +134,12 @@ fn a_sweep_reports_its_steps() {
     let (_server, here) = server();
     let mut caller = Caller::default();
     let found = Sweeper::new(&plan(), Sweep::Size(1000)).run(here.addrs, &mut caller);
-    assert!(matches!(found, Ok(Finding::Size { passes: 1000, fails: None, .. })), "{found:?}");
+    assert!(found.stop.is_none(), "{found:?}");
+    let finding = found.finding;
+    assert!(
+        matches!(finding, Some(Finding::Size { passes: 1000, fails: None, .. })),
+        "{finding:?}"
+    );
     // 64, 128, 256, 512, 1000.
     assert_eq!(caller.steps, [true; 5]);
 }
@@ -145,6 +150,12 @@ fn a_descriptor_of_the_caller_ends_a_sweep() {
     let mut caller = Caller::that_stops();
     let sweep = Sweep::Idle(Duration::from_secs(86_400));
     let found = Sweeper::new(&plan(), sweep).run(here.addrs, &mut caller);
-    assert!(matches!(found, Err(Stop::Caller)), "{found:?}");
+    assert!(matches!(found.stop, Some(Stop::Caller)), "{found:?}");
+    // What is proven by then stays.
+    let alive = Duration::from_secs(1);
+    assert!(
+        matches!(found.finding, Some(Finding::Idle { alive: a, dead: None, .. }) if a == alive),
+        "{found:?}"
+    );
     assert_eq!(caller.steps, [true]);
 }

@@ -50,8 +50,9 @@ const SMALLEST_LIMIT: Duration = Duration::from_millis(1);
     disable_help_flag = true,
     after_help = format!("{}\n\n{}", crate::DURATIONS, "Ctrl-\\ (SIGQUIT) prints the summary so far, Ctrl-C (SIGINT) ends with it.\n\n\
     Exit status: 0 every target has answered at least once (with -c and -w: COUNT times), and nothing came back \
-    corrupted, doubled or foreign; 1 a target has not, or something did, or a sweep found a limit; 2 usage, or not \
-    possible here; 3 a name without an address; 129, 143 ended by SIGHUP, SIGTERM.")
+    corrupted, doubled or foreign; 1 a target has not, or something did, or a sweep found a limit or was ended by -w; \
+    2 usage, or not possible here; 3 a name without an address; 129, 143 ended by SIGHUP, SIGTERM; 130 a sweep ended by \
+    SIGINT. A sweep that is ended early reports what it has proven.")
 )]
 pub(crate) struct PingArgs {
     /// HOST, HOST:PORT, [V6]:PORT or V6, any number of them, or one HOST and its PORT; port 9877 if there is none; without
@@ -187,7 +188,7 @@ pub(super) enum Clock {
 
 /// How it is told.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Manner {
+pub(super) enum OutputFormat {
     Lines,
     Quiet,
     /// As fping -q: nothing but its line.
@@ -214,7 +215,7 @@ pub(super) struct Plan {
     pub(super) timeout: Duration,
     pub(super) size: usize,
     pub(super) clock: Clock,
-    pub(super) manner: Manner,
+    pub(super) format: OutputFormat,
     pub(super) date: bool,
     pub(super) histogram: bool,
     pub(super) fping: bool,
@@ -280,7 +281,7 @@ impl PingArgs {
             timeout,
             size: self.size.unwrap_or(64).min(LARGEST_PROBE),
             clock: self.timestamps,
-            manner: self.manner()?,
+            format: self.format()?,
             date: self.date,
             histogram: self.histogram,
             fping: self.fping.is_some(),
@@ -346,18 +347,18 @@ impl PingArgs {
         }
     }
 
-    fn manner(&self) -> Result<Manner, ParseError> {
+    fn format(&self) -> Result<OutputFormat, ParseError> {
         Ok(match self {
-            _ if self.json => Manner::Json,
-            _ if self.json_stream => Manner::JsonStream,
+            _ if self.json => OutputFormat::Json,
+            _ if self.json_stream => OutputFormat::JsonStream,
             _ if self.plot && !io::stdout().is_terminal() => {
                 return Err(ParseError::new("--plot needs a terminal on standard output"));
             }
-            _ if self.plot => Manner::Plot,
-            _ if self.quiet && self.fping.is_some() => Manner::Silent,
-            _ if self.quiet => Manner::Quiet,
-            _ if self.flood => Manner::Dots,
-            _ => Manner::Lines,
+            _ if self.plot => OutputFormat::Plot,
+            _ if self.quiet && self.fping.is_some() => OutputFormat::Silent,
+            _ if self.quiet => OutputFormat::Quiet,
+            _ if self.flood => OutputFormat::Dots,
+            _ => OutputFormat::Lines,
         })
     }
 

@@ -12,11 +12,11 @@ use serde::Serialize;
 use tcpecho::Attempt;
 use tcpecho_probe::{
     Broken, Command, Control, Destination, Fate, Finding, Seen, Step, Stop, Sweep, SweepObserver,
-    Sweeper, Tried,
+    Sweeper, Swept, Tried,
 };
 
 use super::{
-    args::{Manner, Plan},
+    args::{OutputFormat, Plan},
     json,
     words::{counted, ms},
 };
@@ -34,42 +34,49 @@ pub(super) fn run(
     probing: &tcpecho_probe::Plan,
     targets: Vec<Destination>,
     signals: &Signals,
-    paper: &mut OutputBuffer,
+    output: &mut OutputBuffer,
 ) -> u8 {
     let start = Instant::now();
     let sweeper = Sweeper::new(probing, sweep);
     let mut status = 0;
     for Destination { name, addrs, .. } in targets {
-        let manner = plan.manner;
+        let format = plan.format;
         let mut writer =
-            Writer { target: &name, sweep, manner, paper, signals, written: Ok(()), signal: None };
-        let found = sweeper.run(addrs, &mut writer);
-        let this = match (&found, writer.signal) {
-            (Ok(finding), _) => exit_status(finding),
-            (Err(Stop::Caller), Some(signal)) if signal != Signal::SIGINT => {
-                exit::interrupted_by(signal)
-            }
-            (Err(Stop::Caller | Stop::Deadline | Stop::Unconnected(_)), _) => 1,
-            (Err(Stop::Failed(..)), _) => exit::NOT_POSSIBLE,
-        };
+            Writer { target: &name, sweep, format, output, signals, written: Ok(()), signal: None };
+        let swept = sweeper.run(addrs, &mut writer);
+        let this = exit_status(&swept, writer.signal);
         status = status.max(this);
-        writer.end(&found, start.elapsed(), this);
+        writer.end(&swept, start.elapsed(), this);
         match (writer.written, writer.signal) {
             (Ok(()), Some(Signal::SIGPIPE)) | (Err(Unwritten::ReaderLeft), _) => return 0,
             (Ok(()), _) => {}
             (Err(why), _) => return why.status(status),
         }
-        if matches!(found, Err(Stop::Caller | Stop::Deadline | Stop::Failed(..))) {
+        if matches!(swept.stop, Some(Stop::Caller | Stop::Deadline | Stop::Failed(..))) {
             return status;
         }
     }
     status
 }
 
-fn exit_status(finding: &Finding) -> u8 {
+fn exit_status(swept: &Swept, signal: Option<Signal>) -> u8 {
+    match (&swept.stop, &swept.finding) {
+        (Some(Stop::Caller), _) => signal.map_or(1, exit::interrupted_by),
+        (Some(Stop::Failed(..)), _) => exit::NOT_POSSIBLE,
+        (Some(Stop::Deadline | Stop::Unconnected(_)), _) => 1,
+        (None, Some(Finding::Idle { dead: None, .. } | Finding::Size { fails: None, .. })) => 0,
+        (None, _) => 1,
+    }
+}
+
+/// What a sweep that ended early had proven by then.
+fn so_far(finding: &Finding) -> String {
     match finding {
-        Finding::Idle { dead: None, .. } | Finding::Size { fails: None, .. } => 0,
-        _ => 1,
+        Finding::Size { passes, fails: Some(fails), .. } => {
+            let passes = counted(*passes, "byte", "bytes");
+            format!("{passes} pass, {} do not", counted(*fails, "byte", "bytes"))
+        }
+        _ => sentence(finding),
     }
 }
 
@@ -151,8 +158,8 @@ fn step_words(step: &Step<'_>) -> String {
 struct Writer<'a> {
     target: &'a str,
     sweep: Sweep,
-    manner: Manner,
-    paper: &'a mut OutputBuffer,
+    format: OutputFormat,
+    output: &'a mut OutputBuffer,
     signals: &'a Signals,
     /// Whether all lines have been written.
     written: Result<(), Unwritten>,
@@ -199,9 +206,9 @@ impl<'a> Writer<'a> {
             Tried::Idle(span) => format!("idle {} ms", ms(span)),
             Tried::Size(bytes) => counted(bytes, "byte", "bytes"),
         };
-        match self.manner {
-            Manner::Lines => self.line(&format!("{}: {what}: {words}", self.target)),
-            Manner::JsonStream => {
+        match self.format {
+            OutputFormat::Lines => self.line(&format!("{}: {what}: {words}", self.target)),
+            OutputFormat::JsonStream => {
                 let (idle_us, size_bytes) = match step.tried {
                     Tried::Idle(span) => {
                         (Some(u64::try_from(span.as_micros()).unwrap_or(u64::MAX)), None)
@@ -222,41 +229,47 @@ impl<'a> Writer<'a> {
         }
     }
 
-    fn end(&mut self, found: &Result<Finding, Stop>, spent: Duration, exit_status: u8) {
-        if let Ok(Finding::Dead(Fate::Ended(broken))) = found {
+    fn end(&mut self, swept: &Swept, spent: Duration, exit_status: u8) {
+        if let Some(Finding::Dead(Fate::Ended(broken))) = &swept.finding {
             explain(&broken.diagnosis);
         }
-        let sentence = match found {
-            Ok(finding) => sentence(finding),
-            Err(Stop::Caller) => match self.signal {
-                Some(signal) => format!("interrupted ({})", signal.as_str()),
+        let early = match &swept.stop {
+            None => None,
+            Some(Stop::Caller) => match self.signal {
+                Some(signal) => Some(format!("interrupted ({})", signal.as_str())),
                 // Stdout takes nothing any more.
                 None => return,
             },
-            Err(Stop::Deadline) => "the deadline came first".into(),
-            Err(Stop::Unconnected(failures)) => {
+            Some(Stop::Deadline) => Some("the deadline came first".into()),
+            Some(Stop::Unconnected(failures)) => {
                 for failure in failures {
                     explain(&failure.diagnosis);
                 }
-                "could not connect".into()
+                Some("could not connect".into())
             }
-            Err(Stop::Failed(op, errno)) => {
+            Some(Stop::Failed(op, errno)) => {
                 say(&format!("{op}: {}", tcpecho_os::errno::words(*errno)));
-                "failed here".into()
+                Some("failed here".into())
             }
         };
-        match self.manner {
-            Manner::Json | Manner::JsonStream => {
-                let row = self.row(found, &sentence, spent, exit_status);
+        let message = match (early, &swept.finding) {
+            (None, Some(finding)) => sentence(finding),
+            (None, None) => "nothing was tried".into(),
+            (Some(early), Some(finding)) => format!("{early}; so far: {}", so_far(finding)),
+            (Some(early), None) => early,
+        };
+        match self.format {
+            OutputFormat::Json | OutputFormat::JsonStream => {
+                let row = self.row(swept, &message, spent, exit_status);
                 self.object(&row);
             }
-            _ => self.line(&format!("{}: {sentence}", self.target)),
+            _ => self.line(&format!("{}: {message}", self.target)),
         }
     }
 
     fn row<'r>(
         &self,
-        found: &'r Result<Finding, Stop>,
+        swept: &'r Swept,
         message: &'r str,
         spent: Duration,
         exit_status: u8,
@@ -280,26 +293,32 @@ impl<'a> Writer<'a> {
             packet_bytes: None,
             error: None,
             diagnosis: None,
+            interrupted_by: None,
             message,
             duration_us: json::us(spent),
             exit_status,
         };
-        match found {
-            Ok(Finding::Idle { alive, dead, how }) => {
+        match &swept.finding {
+            Some(Finding::Idle { alive, dead, how }) => {
                 (row.alive_us, row.dead_us) = (Some(json::us(*alive)), dead.map(json::us));
                 row.how = *how;
             }
-            Ok(Finding::Size { passes, fails, acknowledged, overhead }) => {
+            Some(Finding::Size { passes, fails, acknowledged, overhead }) => {
                 (row.passes_bytes, row.fails_bytes) = (Some(*passes), *fails);
                 row.acknowledged = *acknowledged;
                 row.packet_bytes = overhead.map(|overhead| passes + u64::from(overhead));
             }
-            Ok(Finding::Dead(Fate::Ended(broken))) => {
+            Some(Finding::Dead(Fate::Ended(broken))) => {
                 let Broken { op, peer, errno, diagnosis, .. } = broken;
                 row.error = Some(ErrorObject::of_diagnosis(op, Some(*peer), *errno, diagnosis));
                 row.diagnosis = Some(Meaning::of(diagnosis));
             }
-            Err(Stop::Unconnected(failures)) => {
+            _ => {}
+        }
+        match &swept.stop {
+            Some(Stop::Caller) => row.interrupted_by = self.signal.map(Signal::as_str),
+            Some(Stop::Deadline) => row.interrupted_by = Some("deadline"),
+            Some(Stop::Unconnected(failures)) => {
                 if let Some(Attempt { error, diagnosis, .. }) = Attempt::most_informative(failures)
                 {
                     let (op, addr, errno) = (error.op, error.addr, Some(error.source.into()));
@@ -320,8 +339,8 @@ impl<'a> Writer<'a> {
     /// A sweep has time: nobody's answer waits while it is written.
     fn line(&mut self, text: &str) {
         if self.written.is_ok() {
-            self.paper.report_line(text);
-            self.written = self.paper.finish(Some(self.signals));
+            self.output.report_line(text);
+            self.written = self.output.finish(Some(self.signals));
         }
     }
 }
@@ -353,6 +372,8 @@ struct FindingRow<'a> {
     /// Why nothing could be looked for.
     error: Option<ErrorObject<'a>>,
     diagnosis: Option<Meaning<'a>>,
+    /// The signal that ended it early, or `deadline`.
+    interrupted_by: Option<&'static str>,
     message: &'a str,
     duration_us: f64,
     exit_status: u8,

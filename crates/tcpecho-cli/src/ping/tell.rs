@@ -1,4 +1,4 @@
-//! Who writes down what happens, in the manner that was asked for.
+//! Who writes down what happens, in the format that was asked for.
 
 use std::{
     io::{self, IsTerminal},
@@ -10,7 +10,7 @@ use tcpecho::{Diagnosis, internal::show_duration};
 use tcpecho_probe::{Event, Outcome, Pause, Target};
 
 use super::{
-    args::{Manner, Plan},
+    args::{OutputFormat, Plan},
     histogram, json,
     lines::Lines,
     plot::{ENTER, LEAVE, Plot},
@@ -40,7 +40,7 @@ pub(super) struct Teller<'a> {
 }
 
 impl<'a> Teller<'a> {
-    pub(super) fn new(plan: &'a Plan, targets: usize, paper: &mut OutputBuffer) -> Self {
+    pub(super) fn new(plan: &'a Plan, targets: usize, output: &mut OutputBuffer) -> Self {
         let lines = Lines {
             mode: plan.mode,
             size: plan.size,
@@ -48,8 +48,8 @@ impl<'a> Teller<'a> {
             date: plan.date,
             many: targets > 1,
         };
-        let plot = (plan.manner == Manner::Plot).then(|| {
-            paper.raw(ENTER);
+        let plot = (plan.format == OutputFormat::Plot).then(|| {
+            output.raw(ENTER);
             Plot::new(screen())
         });
         Teller {
@@ -64,61 +64,64 @@ impl<'a> Teller<'a> {
     }
 
     /// This program itself did not run for so long: what was under way has no time.
-    pub(super) fn paused(&mut self, pause: Pause, paper: &mut OutputBuffer) {
+    pub(super) fn paused(&mut self, pause: Pause, output: &mut OutputBuffer) {
         let words = format!("{}: probes under way are not timed", pause_words(pause));
-        match self.plan.manner {
-            Manner::Lines => paper.line(&self.lines.dated(&words)),
-            Manner::JsonStream => paper.line(&json::paused(pause.length(), &words)),
-            Manner::Plot => {
+        match self.plan.format {
+            OutputFormat::Lines => output.line(&self.lines.dated(&words)),
+            OutputFormat::JsonStream => output.line(&json::paused(pause.length(), &words)),
+            OutputFormat::Plot => {
                 if let Some(plot) = &mut self.plot {
                     plot.note(vec![words]);
                 }
             }
-            Manner::Quiet | Manner::Dots | Manner::Silent | Manner::Json => {}
+            OutputFormat::Quiet
+            | OutputFormat::Dots
+            | OutputFormat::Silent
+            | OutputFormat::Json => {}
         }
     }
 
     /// Gives the terminal back while this program is stopped.
-    pub(super) fn leave_screen(&self, paper: &mut OutputBuffer) {
+    pub(super) fn leave_screen(&self, output: &mut OutputBuffer) {
         if self.plot.is_some() {
-            paper.report(LEAVE);
+            output.report(LEAVE);
         }
     }
 
     /// Takes the screen again, all of it.
-    pub(super) fn enter_screen(&mut self, paper: &mut OutputBuffer) {
+    pub(super) fn enter_screen(&mut self, output: &mut OutputBuffer) {
         if self.plot.is_some() {
-            paper.report(ENTER);
+            output.report(ENTER);
             self.resized();
         }
     }
 
     /// One thing that happened.
-    pub(super) fn tell(&mut self, target: &str, event: &Event, paper: &mut OutputBuffer) {
+    pub(super) fn tell(&mut self, target: &str, event: &Event, output: &mut OutputBuffer) {
         self.explain(target, event);
         let first = matches!(event, Event::Connected(connected) if !connected.again);
-        match self.plan.manner {
-            Manner::Quiet | Manner::Dots if !first => {}
-            Manner::Lines | Manner::Quiet | Manner::Dots => {
+        match self.plan.format {
+            OutputFormat::Quiet | OutputFormat::Dots if !first => {}
+            OutputFormat::Lines | OutputFormat::Quiet | OutputFormat::Dots => {
                 if let Some(line) = self.lines.of(target, event) {
-                    paper.line(&line);
+                    output.line(&line);
                 }
             }
-            Manner::JsonStream => paper.line(&json::event(target, event)),
-            Manner::Plot => {
+            OutputFormat::JsonStream => output.line(&json::event(target, event)),
+            OutputFormat::Plot => {
                 let line = self.lines.of(target, event);
                 if let Some(plot) = &mut self.plot {
                     plot.take(target, event, line.as_deref());
                 }
             }
-            Manner::Silent | Manner::Json => {}
+            OutputFormat::Silent | OutputFormat::Json => {}
         }
     }
 
     /// What broke, on standard error, in three parts: what was seen, what it means, what to try. Once for each
     /// case: later ones have their line.
     fn explain(&mut self, target: &str, event: &Event) {
-        if self.plan.manner == Manner::Silent {
+        if self.plan.format == OutputFormat::Silent {
             return;
         }
         let told = match event {
@@ -148,21 +151,21 @@ impl<'a> Teller<'a> {
     }
 
     /// What the screen shows of all that has happened; as ping -f, a dot stands for each probe that is not answered.
-    pub(super) fn redraw(&mut self, targets: &[Target], now: Instant, paper: &mut OutputBuffer) {
+    pub(super) fn redraw(&mut self, targets: &[Target], now: Instant, output: &mut OutputBuffer) {
         if let Some(screen) = self.plot.as_mut().and_then(|plot| plot.draw(targets, now)) {
-            paper.raw(&screen);
+            output.raw(&screen);
         }
-        if self.plan.manner != Manner::Dots || !self.terminal {
+        if self.plan.format != OutputFormat::Dots || !self.terminal {
             return;
         }
         let open = |target: &Target| target.stats.transmitted - target.stats.received();
         let open = targets.iter().map(open).sum();
         while self.dots < open {
-            paper.raw(".");
+            output.raw(".");
             self.dots += 1;
         }
         while self.dots > open {
-            paper.raw("\u{8} \u{8}");
+            output.raw("\u{8} \u{8}");
             self.dots -= 1;
         }
     }
@@ -198,27 +201,27 @@ impl<'a> Teller<'a> {
         unresolved: &[(String, Diagnosis)],
         spent: Duration,
         exit_status: u8,
-        paper: &mut OutputBuffer,
+        output: &mut OutputBuffer,
     ) {
         if self.plot.take().is_some() {
-            paper.report(LEAVE);
+            output.report(LEAVE);
         }
-        let in_stream = self.plan.manner == Manner::JsonStream;
-        match self.plan.manner {
-            Manner::Silent => {}
-            Manner::Json | Manner::JsonStream => {
+        let in_stream = self.plan.format == OutputFormat::JsonStream;
+        match self.plan.format {
+            OutputFormat::Silent => {}
+            OutputFormat::Json | OutputFormat::JsonStream => {
                 let report =
                     json::report(outcome, unresolved, self.plan, spent, exit_status, in_stream);
-                paper.report_line(&report);
+                output.report_line(&report);
             }
-            Manner::Lines | Manner::Quiet | Manner::Dots | Manner::Plot => {
+            OutputFormat::Lines | OutputFormat::Quiet | OutputFormat::Dots | OutputFormat::Plot => {
                 for target in &outcome.targets {
-                    self.summary_of(target, paper);
+                    self.summary_of(target, output);
                 }
                 if outcome.pauses > 0 {
                     let times = counted(outcome.pauses, "time", "times");
                     let all = ms(outcome.paused);
-                    paper.report_line(&format!(
+                    output.report_line(&format!(
                         "this program itself did not run {times}, {all} ms in all"
                     ));
                 }
@@ -226,13 +229,13 @@ impl<'a> Teller<'a> {
         }
     }
 
-    fn summary_of(&self, target: &Target, paper: &mut OutputBuffer) {
-        paper.report_line("");
+    fn summary_of(&self, target: &Target, output: &mut OutputBuffer) {
+        output.report_line("");
         for line in summary::lines(target, self.plan.mode) {
-            paper.report_line(&line);
+            output.report_line(&line);
         }
         if self.plan.histogram {
-            paper.report(&histogram::of(&target.stats.time));
+            output.report(&histogram::of(&target.stats.time));
         }
     }
 

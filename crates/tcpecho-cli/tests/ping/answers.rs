@@ -127,7 +127,9 @@ fn an_answer_that_is_not_complete_is_counted_and_explained() {
         let args = [how, &["-c", "1", "-W", "500ms"]].concat();
         let ended = ping_to(server(), &args);
         ended.with(1).shows("seq=1 lost: only 20 of 64 bytes came back within 500ms");
-        ended.says("20 of 64 bytes had come back").says("  means: probably the server answers slowly");
+        ended
+            .says("20 of 64 bytes had come back")
+            .says("  means: probably the server answers slowly");
         let args = [how, &["-c", "1", "-W", "500ms", "--json-stream"]].concat();
         let events = ping_to(server(), &args).with(1).objects();
         let lost = events.iter().find(|event| event["event"] == "lost").unwrap();
@@ -141,13 +143,17 @@ fn an_answer_that_is_not_complete_is_counted_and_explained() {
 fn the_first_byte_that_differs_is_named() {
     let addr = answering(|_, probe| {
         let mut answer = probe.to_vec();
-        answer[22..].iter_mut().for_each(|byte| *byte ^= 0x20 * u8::from(byte.is_ascii_lowercase()));
+        answer[22..]
+            .iter_mut()
+            .for_each(|byte| *byte ^= 0x20 * u8::from(byte.is_ascii_lowercase()));
         answer[22] ^= 1;
         Some(answer)
     });
     let ended = ping_to(addr, QUICK);
     ended.with(1).shows("seq=1 corrupted: byte 22 ").shows("3 corrupted, 100% loss");
-    ended.says("3 probes came back changed: in seq=1, byte 22 is the first that is wrong or missing");
+    ended.says(
+        "3 probes came back changed: in seq=1, byte 22 is the first that is wrong or missing",
+    );
     ended.says("  means: a byte came back changed, missing, duplicated or extra");
     assert!(!ended.stderr.iter().any(|line| line.contains("nothing had been sent")), "{ended:#?}");
 }

@@ -2,6 +2,8 @@
 
 use std::{io::Read, io::Write, time::Duration};
 
+use rustix::process::Signal;
+
 use crate::{
     common::{Serving, peers::reset, somewhere},
     support::*,
@@ -78,4 +80,60 @@ fn an_answer_twice_is_no_success() {
         let addr = answering(|_, probe| Some(probe.repeat(2)));
         ping_to(addr, &[sweep]).with(1).shows("what came back is not what was sent");
     }
+}
+
+#[test]
+fn an_interrupted_sweep_reports_what_it_has_proven() {
+    let server = Serving::start("epoll", somewhere(), &[]);
+    for (signal, name, status) in [(Signal::INT, "SIGINT", 130), (Signal::TERM, "SIGTERM", 143)] {
+        // The first step takes a second, the second two.
+        let pinging = Pinging::of(server.addr(), &["--idle-sweep=1h"]);
+        pinging.sees("idle 1000 ms: alive");
+        pinging.gets(signal);
+        pinging.ends().with(status).shows(&format!(
+            "interrupted ({name}); so far: an idle connection is alive after 1000 ms, the longest tried"
+        ));
+        let pinging = Pinging::of(server.addr(), &["--idle-sweep=1h", "--json-stream"]);
+        pinging.sees("\"holds\":true");
+        pinging.gets(signal);
+        let objects = pinging.ends().with(status).objects();
+        let sweep = objects.last().unwrap();
+        assert_eq!(sweep["interrupted_by"], name, "{sweep}");
+        assert_eq!(sweep["alive_us"], 1_000_000.0, "{sweep}");
+        assert_eq!(sweep["exit_status"], status, "{sweep}");
+    }
+}
+
+#[test]
+fn an_interrupted_size_sweep_reports_its_bounds() {
+    // It answers no more than 150 bytes.
+    let addr = || {
+        let mut open = Vec::new();
+        server(move |mut stream| {
+            let mut buffer = [0; 4096];
+            match stream.read(&mut buffer) {
+                Ok(count @ 1..=150) => stream.write_all(&buffer[..count]).unwrap(),
+                _ => open.push(stream),
+            }
+        })
+    };
+    let pinging = Pinging::of(addr(), &["--size-sweep=1k", "-W", "1s", "--json-stream"]);
+    pinging.sees("\"size_bytes\":256,\"holds\":false");
+    pinging.gets(Signal::INT);
+    let objects = pinging.ends().with(130).objects();
+    let sweep = objects.last().unwrap();
+    let bounds = ["passes_bytes", "fails_bytes"].map(|name| sweep[name].as_u64().unwrap());
+    assert!(bounds[0] >= 128 && bounds[0] <= 150 && bounds[1] <= 256, "{sweep}");
+    let pinging = Pinging::of(addr(), &["--size-sweep=1k", "-W", "1s"]);
+    pinging.sees("256 bytes: does not pass");
+    pinging.gets(Signal::INT);
+    pinging.ends().with(130).shows("interrupted (SIGINT); so far: ").shows(" bytes do not");
+}
+
+#[test]
+fn a_deadline_leaves_what_is_proven() {
+    let ended = ping(&["--idle-sweep=1h", "-w", "2.9", "--json"]);
+    let sweep = ended.with(1).object();
+    assert_eq!((&sweep["interrupted_by"], &sweep["how"]), (&"deadline".into(), &().into()));
+    assert_eq!(sweep["alive_us"], 1_000_000.0, "{sweep}");
 }

@@ -13,8 +13,13 @@ const FIRST_MS: u64 = 1000;
 const PRECISION: u64 = 20;
 const GRAIN_MS: u64 = 50;
 
-/// Tries idle times up to `most`.
-pub(super) fn sweep(trial: &mut Trial<'_>, most: Duration, size: usize) -> Result<Finding, Stop> {
+/// Tries idle times up to `most`. `finding` is what is proven so far.
+pub(super) fn sweep(
+    trial: &mut Trial<'_>,
+    most: Duration,
+    size: usize,
+    finding: &mut Option<Finding>,
+) -> Result<(), Stop> {
     let most = u64::try_from(most.as_millis()).unwrap_or(u64::MAX);
     let mut search = Search::new(FIRST_MS, most, PRECISION, GRAIN_MS);
     let mut how = None;
@@ -24,14 +29,15 @@ pub(super) fn sweep(trial: &mut Trial<'_>, most: Duration, size: usize) -> Resul
         // A server that does not answer at once says nothing about idleness.
         let fate = trial.probe(&mut link)?;
         if !matches!(fate, Fate::Back { .. }) {
-            return Ok(Finding::Dead(fate));
+            *finding = Some(Finding::Dead(fate));
+            return Ok(());
         }
         let (at, broken) = trial.rest(&mut link, idle)?;
         if let Some(broken) = broken {
-            let seen = Seen::EndedIdle { after: at, broken: &broken };
-            trial.report(&Step { tried: Tried::Idle(idle), holds: false, seen })?;
             let how = Some(word_of(broken.ending()));
-            return Ok(Finding::Idle { alive: at, dead: Some(at), how });
+            *finding = Some(Finding::Idle { alive: at, dead: Some(at), how });
+            let seen = Seen::EndedIdle { after: at, broken: &broken };
+            return trial.report(&Step { tried: Tried::Idle(idle), holds: false, seen });
         }
         // It may have been idle for longer than intended.
         let idle_ms = u64::try_from(at.as_millis()).unwrap_or(u64::MAX).max(idle_ms);
@@ -40,7 +46,10 @@ pub(super) fn sweep(trial: &mut Trial<'_>, most: Duration, size: usize) -> Resul
             Fate::Back { .. } => {
                 search.holds(idle_ms);
             }
-            Fate::Changed => return Ok(Finding::Dead(fate)),
+            Fate::Changed => {
+                *finding = Some(Finding::Dead(fate));
+                return Ok(());
+            }
             Fate::Silence { .. } | Fate::Ended(_) => {
                 search.fails(idle_ms);
                 how = Some(match &fate {
@@ -50,12 +59,13 @@ pub(super) fn sweep(trial: &mut Trial<'_>, most: Duration, size: usize) -> Resul
                 });
             }
         }
+        let dead = search.bad().map(Duration::from_millis);
+        *finding = Some(Finding::Idle { alive: Duration::from_millis(search.good()), dead, how });
         let tried = Tried::Idle(Duration::from_millis(idle_ms));
         let holds = matches!(fate, Fate::Back { .. });
         trial.report(&Step { tried, holds, seen: Seen::Probe(&fate) })?;
     }
-    let dead = search.bad().map(Duration::from_millis);
-    Ok(Finding::Idle { alive: Duration::from_millis(search.good()), dead, how })
+    Ok(())
 }
 
 fn word_of(ending: Ending) -> &'static str {

@@ -6,32 +6,39 @@ use crate::step::{Fate, Seen, Step, Tried};
 /// The first size, in bytes.
 const FIRST: u64 = 64;
 
-/// Tries sizes up to `most`.
-pub(super) fn sweep(trial: &mut Trial<'_>, most: usize) -> Result<Finding, Stop> {
+/// Tries sizes up to `most`. `finding` is what is proven so far.
+pub(super) fn sweep(
+    trial: &mut Trial<'_>,
+    most: usize,
+    finding: &mut Option<Finding>,
+) -> Result<(), Stop> {
     let mut search = Search::new(FIRST, most as u64, u64::MAX, 1);
-    let mut finding = Finding::Size { passes: 0, fails: None, acknowledged: None, overhead: None };
+    let mut acknowledged = None;
     while let Some(size) = search.next() {
         let mut link = trial.connect(usize::try_from(size).unwrap_or(usize::MAX))?;
         let fate = trial.probe(&mut link)?;
         match &fate {
             Fate::Back { .. } => search.holds(size),
-            Fate::Changed => return Ok(Finding::Dead(fate)),
-            Fate::Silence { .. } | Fate::Ended(_) => search.fails(size),
+            Fate::Changed => {
+                *finding = Some(Finding::Dead(fate));
+                return Ok(());
+            }
+            Fate::Silence { acknowledged: heard, .. } => {
+                acknowledged = *heard;
+                search.fails(size);
+            }
+            Fate::Ended(_) => search.fails(size),
         }
+        let overhead = link
+            .info()
+            .and_then(|info| info.pmtu.checked_sub(info.snd_mss))
+            .filter(|&bytes| is_headers(bytes));
+        let (passes, fails) = (search.good(), search.bad());
+        *finding = Some(Finding::Size { passes, fails, acknowledged, overhead });
         let holds = matches!(fate, Fate::Back { .. });
         trial.report(&Step { tried: Tried::Size(size), holds, seen: Seen::Probe(&fate) })?;
-        if let Finding::Size { passes, fails, acknowledged, overhead } = &mut finding {
-            (*passes, *fails) = (search.good(), search.bad());
-            if let Fate::Silence { acknowledged: heard, .. } = fate {
-                *acknowledged = heard;
-            }
-            *overhead = link
-                .info()
-                .and_then(|info| info.pmtu.checked_sub(info.snd_mss))
-                .filter(|&bytes| is_headers(bytes));
-        }
     }
-    Ok(finding)
+    Ok(())
 }
 
 /// Returns whether this may be the size of IP and TCP headers with options. On loopback the MSS is smaller for other reasons.

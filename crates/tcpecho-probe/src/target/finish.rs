@@ -82,7 +82,9 @@ impl Target {
         let (foreign, corrupted) = (self.stats.foreign_bytes, self.stats.corrupted);
         let words = match (corrupted, self.first_difference) {
             (1, Some((_, at))) => {
-                format!("1 probe came back changed: byte {at} is the first that is wrong or missing")
+                format!(
+                    "1 probe came back changed: byte {at} is the first that is wrong or missing"
+                )
             }
             (_, Some((seq, at))) => format!(
                 "{corrupted} probes came back changed: in seq={seq}, byte {at} is the first that is wrong or missing"
