@@ -228,8 +228,11 @@ impl Flow {
                     .is_some_and(|due| base + due < end && now.saturating_sub(base + due) >= alike)
             };
             let count = how_many(self.answered, same);
-            tally.response.record_many(waited, count);
+            tally.response.record_many(waited, count - 1);
             self.answered += count;
+            // The last has waited for the shortest time, which the histogram keeps exactly.
+            let last = profile.due(self.number, self.answered - 1).unwrap_or(due);
+            tally.response.record(now.saturating_sub(base + last));
             tally.unanswered += count;
         }
         self.begun = self.answered;

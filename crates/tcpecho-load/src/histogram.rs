@@ -9,9 +9,14 @@ const DIGITS: u8 = 3;
 /// Three digits need 2000 buckets, which are 11 bits.
 const DIGITS_IN_BITS: u32 = 11;
 
-/// A histogram of times in nanoseconds, with three significant digits.
+/// A histogram of times in nanoseconds, with three significant digits. The shortest and the longest time are exact.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Times(Histogram<u64>);
+pub struct Times {
+    histogram: Histogram<u64>,
+    /// `u64::MAX` and 0 while it is empty.
+    shortest: u64,
+    longest: u64,
+}
 
 impl Default for Times {
     fn default() -> Self {
@@ -24,17 +29,35 @@ impl Times {
     #[must_use]
     #[allow(clippy::missing_panics_doc, reason = "the bounds are constants that are valid")]
     pub fn new() -> Self {
-        Self(Histogram::new_with_bounds(1, LONGEST, DIGITS).expect("valid bounds"))
+        let histogram = Histogram::new_with_bounds(1, LONGEST, DIGITS).expect("valid bounds");
+        Self { histogram, shortest: u64::MAX, longest: 0 }
     }
 
     /// Records one time.
     pub fn record(&mut self, nanoseconds: u64) {
-        self.0.saturating_record(nanoseconds.max(1));
+        self.record_many(nanoseconds, 1);
     }
 
     /// Records a time `count` times.
     pub fn record_many(&mut self, nanoseconds: u64, count: u64) {
-        self.0.saturating_record_n(nanoseconds.max(1), count);
+        if count == 0 {
+            return;
+        }
+        let nanoseconds = nanoseconds.clamp(1, LONGEST);
+        self.histogram.saturating_record_n(nanoseconds, count);
+        self.shortest = self.shortest.min(nanoseconds);
+        self.longest = self.longest.max(nanoseconds);
+    }
+
+    /// Narrows the shortest and the longest time, for a histogram from a file, which has only their buckets. What is not in
+    /// these buckets is ignored.
+    pub fn set_extremes(&mut self, shortest: u64, longest: u64) {
+        if Self::alike(shortest) == Self::alike(self.shortest) {
+            self.shortest = shortest.max(1);
+        }
+        if Self::alike(longest) == Self::alike(self.longest) {
+            self.longest = longest.max(self.shortest);
+        }
     }
 
     /// Returns the shortest time in the same bucket as this one.
@@ -49,62 +72,66 @@ impl Times {
     /// Returns how many times were recorded.
     #[must_use]
     pub fn count(&self) -> u64 {
-        self.0.len()
+        self.histogram.len()
     }
 
     /// Returns whether nothing was recorded.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.histogram.is_empty()
     }
 
     /// Adds the counts of another histogram, exactly.
     pub fn add(&mut self, other: &Self) {
         // Both have the same bounds: nothing can be out of range.
-        let _ = self.0.add(&other.0);
+        let _ = self.histogram.add(&other.histogram);
+        self.shortest = self.shortest.min(other.shortest);
+        self.longest = self.longest.max(other.longest);
     }
 
-    /// Returns the time that the share `q` of all times did not exceed; `None` if it is empty.
+    /// Returns the time that the share `q` of all times did not exceed, and never one beyond the shortest or the longest;
+    /// `None` if it is empty.
     #[must_use]
     pub fn quantile(&self, q: f64) -> Option<u64> {
-        (!self.is_empty()).then(|| self.0.value_at_quantile(q))
+        let time = self.histogram.value_at_quantile(q);
+        (!self.is_empty()).then(|| time.clamp(self.shortest, self.longest))
     }
 
     /// Returns the shortest time.
     #[must_use]
     pub fn min(&self) -> Option<u64> {
-        (!self.is_empty()).then(|| self.0.min())
+        (!self.is_empty()).then_some(self.shortest)
     }
 
     /// Returns the longest time.
     #[must_use]
     pub fn max(&self) -> Option<u64> {
-        (!self.is_empty()).then(|| self.0.max())
+        (!self.is_empty()).then_some(self.longest)
     }
 
     /// Returns the mean. It is not beyond the shortest or the longest time, however it was rounded.
     #[must_use]
     pub fn mean(&self) -> Option<f64> {
         let (min, max) = (self.min()? as f64, self.max()? as f64);
-        Some(self.0.mean().clamp(min, max))
+        Some(self.histogram.mean().clamp(min, max))
     }
 
     /// Returns the standard deviation.
     #[must_use]
     pub fn stdev(&self) -> Option<f64> {
-        (!self.is_empty()).then(|| self.0.stdev())
+        (!self.is_empty()).then(|| self.histogram.stdev())
     }
 
     /// Returns how many times are in this range, both ends included.
     #[must_use]
     pub fn between(&self, low: u64, high: u64) -> u64 {
-        self.0.count_between(low, high)
+        self.histogram.count_between(low, high)
     }
 
     /// Returns the histogram of the crate `hdrhistogram`, for encoding.
     #[must_use]
     pub fn inner(&self) -> &Histogram<u64> {
-        &self.0
+        &self.histogram
     }
 }
 
@@ -133,6 +160,25 @@ mod tests {
         times.record(u64::MAX);
         assert_eq!(times.count(), 2);
         assert!(times.max().unwrap() >= LONGEST);
+    }
+
+    #[test]
+    fn no_quantile_is_beyond_the_extremes() {
+        let mut times = Times::new();
+        let (shortest, longest) = (68_490, 1_000_001);
+        times.record(longest);
+        times.record_many(shortest, 10);
+        for q in [0.0, 0.1, 0.5, 0.9, 0.99, 1.0] {
+            let time = times.quantile(q).unwrap();
+            assert!((shortest..=longest).contains(&time), "{q}: {time}");
+        }
+        assert_eq!((times.min(), times.max()), (Some(shortest), Some(longest)));
+        let mut one = Times::new();
+        one.record_many(shortest, 3);
+        assert_eq!([0.0, 0.5, 1.0].map(|q| one.quantile(q)), [Some(shortest); 3]);
+        // As from a file: within the bucket only.
+        one.set_extremes(shortest + 2, 7);
+        assert_eq!((one.min(), one.max()), (Some(shortest + 2), Some(shortest)));
     }
 
     /// The bounds are those of a bucket: three significant digits.

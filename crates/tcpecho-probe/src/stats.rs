@@ -1,11 +1,9 @@
 //! Counts and times of a target. Times are kept in histograms, whose size does not grow with the number of probes.
 
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
-use hdrhistogram::Histogram;
-
-/// Three significant digits from a nanosecond on; it grows with the largest value, to about 300 KiB at an hour.
-const DIGITS: u8 = 3;
+/// Bits of a time in nanoseconds that its bucket depends on: buckets differ by less than a thousandth.
+const BITS: u32 = 11;
 
 /// Counts and times of a target. Each probe ends in one of five ways: answered, late, corrupted, refused or lost.
 #[derive(Debug, Default)]
@@ -121,10 +119,11 @@ impl Outages {
     }
 }
 
-/// Times of one kind: extremes, mean and deviation, and a histogram of three significant digits.
-#[derive(Debug)]
+/// Times of one kind: extremes, mean and deviation, and a histogram.
+#[derive(Debug, Default)]
 pub struct Series {
-    histogram: Option<Histogram<u64>>,
+    /// By the shortest time of the bucket. There are at most 1024 for each power of two.
+    buckets: BTreeMap<u64, Bucket>,
     sum: f64,
     squares: f64,
     least: Option<Duration>,
@@ -132,22 +131,22 @@ pub struct Series {
     count: u64,
 }
 
-impl Default for Series {
-    fn default() -> Self {
-        // It fails only for a number of digits that there is none of.
-        let histogram = Histogram::new(DIGITS).ok();
-        Series { histogram, sum: 0.0, squares: 0.0, least: None, most: None, count: 0 }
-    }
+/// Times that differ by less than a thousandth.
+#[derive(Debug, Default)]
+struct Bucket {
+    count: u64,
+    /// The longest, which stands for all.
+    longest: u64,
 }
 
 impl Series {
     /// Adds a time.
     pub fn record(&mut self, span: Duration) {
-        let nanos = u64::try_from(span.as_nanos()).unwrap_or(u64::MAX);
-        if let Some(histogram) = &mut self.histogram {
-            // Memory may be short; sums and extremes are kept all the same.
-            let _ = histogram.record(nanos);
-        }
+        let nanos = nanos(span);
+        let shift = (u64::BITS - nanos.leading_zeros()).saturating_sub(BITS);
+        let bucket = self.buckets.entry(nanos >> shift << shift).or_default();
+        bucket.count += 1;
+        bucket.longest = bucket.longest.max(nanos);
         self.count += 1;
         self.sum += nanos as f64;
         self.squares += nanos as f64 * nanos as f64;
@@ -187,24 +186,29 @@ impl Series {
         Duration::from_nanos((self.squares / count - mean * mean).max(0.0).sqrt() as u64)
     }
 
-    /// Returns the time that this many percent did not exceed, within a thousandth.
+    /// Returns a time that was recorded and that this many percent did not exceed, within a thousandth; zero if there is
+    /// none.
     #[must_use]
     pub fn percentile(&self, percent: f64) -> Duration {
-        let Some(histogram) = &self.histogram else { return Duration::default() };
-        let nanos = histogram.value_at_percentile(percent);
-        Duration::from_nanos(nanos).clamp(self.min(), self.max().max(self.min()))
+        let rank = ((percent / 100.0 * self.count as f64).ceil() as u64).max(1);
+        let mut below = 0;
+        let found = self.buckets.values().find(|bucket| {
+            below += bucket.count;
+            below >= rank
+        });
+        found.map_or(self.max(), |bucket| Duration::from_nanos(bucket.longest))
     }
 
     /// Returns how many were at least `low` and less than `high`.
     #[must_use]
     pub fn between(&self, low: Duration, high: Duration) -> u64 {
-        let nanos = |span: Duration| u64::try_from(span.as_nanos()).unwrap_or(u64::MAX);
-        let (low, high) = (nanos(low), nanos(high).saturating_sub(1));
-        let Some(histogram) = &self.histogram else { return 0 };
-        let all = histogram.iter_recorded();
-        let within = all.filter(|step| (low..=high).contains(&step.value_iterated_to()));
-        within.map(|step| step.count_since_last_iteration()).sum()
+        let within = |bucket: &&Bucket| (nanos(low)..nanos(high)).contains(&bucket.longest);
+        self.buckets.values().filter(within).map(|bucket| bucket.count).sum()
     }
+}
+
+fn nanos(span: Duration) -> u64 {
+    u64::try_from(span.as_nanos()).unwrap_or(u64::MAX)
 }
 
 #[cfg(test)]
@@ -229,6 +233,20 @@ mod tests {
         }
         assert!(series.deviation().abs_diff(Duration::from_micros(288_675)) < ms(1));
         assert_eq!(series.between(ms(0), ms(10_000)), 1000);
+    }
+
+    /// A bucket's bound may print as another number than each time in it.
+    #[test]
+    fn a_percentile_is_a_time_that_was_recorded() {
+        let mut series = Series::default();
+        let times = [68_490, 68_499, 68_495, 90_000].map(Duration::from_nanos);
+        times.into_iter().for_each(|time| series.record(time));
+        for tenths in 0..=1000 {
+            let time = series.percentile(f64::from(tenths) / 10.0);
+            assert!(times.contains(&time), "p{tenths}/10: {time:?}");
+        }
+        assert_eq!(series.percentile(50.0), times[1]);
+        assert_eq!(series.percentile(100.0), times[3]);
     }
 
     #[test]

@@ -47,7 +47,7 @@ mod tests {
         for part in &parts {
             merged.add(&decoded(&encoded(part)).unwrap());
         }
-        assert!(merged == all);
+        assert!(merged.inner() == all.inner());
         assert_eq!(merged.quantile(0.999), all.quantile(0.999));
         assert_eq!(merged.count(), 30_000);
     }

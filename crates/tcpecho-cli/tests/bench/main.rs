@@ -389,8 +389,10 @@ fn logs_are_read_by_other_tools_and_merge_exactly() {
     for (histogram, name) in [(&untagged, "response"), (&service, "service")] {
         let figure = |figure: &str| number(&result, &format!("/latency/{name}/{figure}"));
         assert_eq!(histogram.len() as f64, figure("count"));
-        assert_eq!(histogram.value_at_quantile(0.99) as f64, figure("p99_ns"));
-        assert_eq!(histogram.max() as f64, figure("max_ns"));
+        // The log has buckets, the result the longest time itself.
+        let longest = figure("max_ns");
+        assert!(histogram.equivalent(histogram.max(), longest as u64), "{longest}");
+        assert_eq!((histogram.value_at_quantile(0.99) as f64).min(longest), figure("p99_ns"));
     }
     // Twice the one is the same distribution with twice the count; and the forms can be mixed.
     for files in [[&log, &log], [&json, &json], [&log, &json]] {
@@ -398,7 +400,11 @@ fn logs_are_read_by_other_tools_and_merge_exactly() {
         let merged = ran.with(0).json();
         for figure in ["p50_ns", "p99_ns", "max_ns", "min_ns"] {
             let path = format!("/latency/response/{figure}");
-            assert_eq!(number(&merged, &path), number(&result, &path), "{path}");
+            let (merged, single) = (number(&merged, &path), number(&result, &path));
+            if files == [&json, &json] {
+                assert_eq!(merged, single, "{path}");
+            }
+            assert!(untagged.equivalent(merged as u64, single as u64), "{path}: {merged} {single}");
         }
         let count = number(&merged, "/latency/response/count");
         assert_eq!(count, 2.0 * number(&result, "/latency/response/count"));

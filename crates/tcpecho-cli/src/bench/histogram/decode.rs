@@ -75,6 +75,10 @@ fn plain(bytes: &[u8]) -> Result<Times, String> {
         }
         index = index.saturating_add(if number < 0 { number.unsigned_abs() } else { 1 });
     }
+    // The longest time may be any of its bucket.
+    if let (Some(shortest), Some(longest)) = (times.min(), times.max()) {
+        times.set_extremes(shortest, times.inner().highest_equivalent(longest));
+    }
     Ok(times)
 }
 
@@ -169,7 +173,8 @@ mod tests {
                 written.record_n(value, count).unwrap();
                 expected.record_many(written.lowest_equivalent(value), count);
             }
-            prop_assert_eq!(decode(&encoded(&written, deflate)), Ok(expected));
+            let times = decode(&encoded(&written, deflate));
+            prop_assert_eq!(times.as_ref().map(Times::inner), Ok(expected.inner()));
         }
 
         #[test]
@@ -205,7 +210,8 @@ mod tests {
     fn the_longest_time_comes_back() {
         let mut times = Times::new();
         times.record(u64::MAX);
-        assert_eq!(super::super::decoded(&super::super::encoded(&times)), Ok(times));
+        let read = super::super::decoded(&super::super::encoded(&times)).unwrap();
+        assert!(read.inner() == times.inner() && read.max() >= times.max());
     }
 
     #[test]

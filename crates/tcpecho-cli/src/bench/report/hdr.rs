@@ -197,7 +197,7 @@ mod tests {
         let _ = fs::remove_file(&path);
         let log = read(&text).unwrap();
         assert!(log.response);
-        assert!(log.times[&None] == all);
+        assert!(log.times[&None].inner() == all.inner());
         let tags: Vec<_> = log.times.keys().map(|tag| tag.as_deref()).collect();
         assert_eq!(tags, [None, Some("service")]);
         assert_eq!(log.stretches.len(), 3);

@@ -37,6 +37,14 @@ struct Encoded {
     hdr_v2_base64: String,
 }
 
+impl Encoded {
+    fn times(&self) -> Result<Times, String> {
+        let mut times = decoded(&self.hdr_v2_base64)?;
+        times.set_extremes(self.min_ns, self.max_ns);
+        Ok(times)
+    }
+}
+
 impl From<Distribution> for Encoded {
     fn from(Distribution(encoded): Distribution) -> Self {
         encoded
@@ -46,9 +54,9 @@ impl From<Distribution> for Encoded {
 impl TryFrom<Encoded> for Distribution {
     type Error = String;
 
-    /// The figures are those of the histogram, whatever a file says.
+    /// The figures are those of the histogram, whatever a file says; only the extremes, which are exact, are the file's.
     fn try_from(encoded: Encoded) -> Result<Self, String> {
-        let times = decoded(&encoded.hdr_v2_base64)?;
+        let times = encoded.times()?;
         Self::of(&times).ok_or_else(|| "an empty histogram".to_owned())
     }
 }
@@ -78,7 +86,7 @@ impl Distribution {
     /// The histogram.
     pub(in crate::bench) fn times(&self) -> Times {
         // It was decoded once already, or encoded here.
-        decoded(&self.0.hdr_v2_base64).unwrap_or_else(|_| Times::new())
+        self.0.times().unwrap_or_default()
     }
 
     /// What tells it from others; None where it is too small for that.
@@ -107,5 +115,23 @@ impl Distribution {
             (None, Some(more)) => *into = Some(more.clone()),
             (_, None) => {}
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_extremes_are_exact_after_writing_and_reading() {
+        let mut times = Times::new();
+        for time in [68_490, 68_499, 1_000_001] {
+            times.record(time);
+        }
+        let text = serde_json::to_string(&Distribution::of(&times)).unwrap();
+        let read: Distribution = serde_json::from_str(&text).unwrap();
+        let Encoded { min_ns, p50, p9999, max_ns, .. } = read.0;
+        assert_eq!((min_ns, max_ns, p9999), (68_490, 1_000_001, 1_000_001), "{text}");
+        assert!((min_ns..=max_ns).contains(&p50), "{text}");
     }
 }
