@@ -26,16 +26,20 @@ use nix::sys::signal::Signal;
 use tcpecho::Ending;
 use tcpecho_load::Event;
 
-pub(crate) use self::{
-    args::BenchArgs,
-    merge::{ReportArgs, run as report},
-};
+pub(crate) use self::args::BenchArgs;
 use self::{
-    args::{Plan, Target},
+    args::{BenchCommand, Plan, Target},
     merge::not_saved,
     output_file::{OutputFile, sentence},
     progress::Progress,
-    report::{Summary, hdr::Log, html, plot, summary::BaselinePart, table, text::printable},
+    report::{
+        Summary,
+        hdr::Log,
+        html, plot,
+        summary::{BaselinePart, ErrorPart},
+        table,
+        text::printable,
+    },
     visit::{Place, Trouble},
 };
 use crate::{
@@ -47,6 +51,9 @@ use crate::{
 
 /// Measures, reports, and says how it went.
 pub(crate) fn run(args: &BenchArgs) -> ExitCode {
+    if let Some(BenchCommand::Report(args)) = &args.command {
+        return merge::run(args);
+    }
     let plan = match args.plan() {
         Ok(plan) => plan,
         Err(sentence) => {
@@ -167,7 +174,7 @@ fn single(plan: &Plan, baseline: Option<&Summary>, signals: &Signals) -> Result<
         say(death);
     }
     if summary.answered_nothing() && summary.result.interrupted_by.is_none() {
-        say("nothing was answered in the measured time");
+        say(&unanswered(&summary.errors));
     }
     // The result is there; a file beside it is not.
     let unsaved: Vec<String> = [logged, saved].into_iter().filter_map(Result::err).collect();
@@ -271,6 +278,26 @@ fn show(
 /// The page of --html. That it cannot be written does not keep the result from stdout.
 fn save(page: Option<OutputFile>, html: impl FnOnce() -> String) -> Result<(), String> {
     page.map_or(Ok(()), |page| page.write(&html()))
+}
+
+/// Says that nothing was answered, and what was seen instead: wrong bytes before all, then what happened most often.
+fn unanswered(errors: &[ErrorPart]) -> String {
+    let is_wrong = |error: &&ErrorPart| error.ending == Ending::Mismatch.word();
+    let most = || errors.iter().max_by_key(|error| error.count);
+    match (errors.iter().find(is_wrong), most()) {
+        (Some(ErrorPart { count, first, .. }), _) => {
+            let answers = if *count == 1 {
+                "1 wrong answer".into()
+            } else {
+                format!("{count} wrong answers")
+            };
+            format!("no right answer came in the measured time, and {answers}: {first}")
+        }
+        (None, Some(ErrorPart { ending, count, first })) => {
+            format!("nothing was answered in the measured time; {count} {ending}: {first}")
+        }
+        (None, None) => "nothing was answered in the measured time".to_owned(),
+    }
 }
 
 /// How it went, by the worst that happened.

@@ -59,8 +59,6 @@ enum Verb {
     Ping(Box<ping::PingArgs>),
     /// Measure an echo server under load
     Bench(Box<bench::BenchArgs>),
-    /// Merge results of bench into one
-    Report(bench::ReportArgs),
     /// Watch what TCP does at its boundaries, between two hosts on a wire of our own
     Lab(lab::LabArgs),
 }
@@ -82,7 +80,6 @@ pub fn main() -> ExitCode {
         Verb::Connect(args) => connect::run(&args),
         Verb::Ping(args) => ping::run(&args),
         Verb::Bench(args) => bench::run(&args),
-        Verb::Report(args) => bench::report(&args),
         Verb::Lab(args) => lab::run(&args),
     }
 }

@@ -1,6 +1,8 @@
-//! A number of bytes, and a rate, as a person writes them: `64`, `16k`, `1.5M`, `10k/s`.
+//! Numbers of bytes, rates and times that must be above 0, as a person writes them: `64`, `16k`, `1.5M`, `10k/s`, `2s`.
 
-use tcpecho::ParseError;
+use std::time::Duration;
+
+use tcpecho::{ParseError, internal::parse_duration};
 
 /// Binary for sizes: `k` and `KiB` are 1024 bytes; `kB` is 1000, as for dd(1).
 const SIZES: &[(&str, f64)] = &[
@@ -47,6 +49,15 @@ pub(crate) fn parse_rate(text: &str) -> Result<f64, ParseError> {
             text.escape_debug()
         ))
     })
+}
+
+/// Reads a duration above 0.
+pub(crate) fn parse_time(text: &str) -> Result<Duration, ParseError> {
+    let time = parse_duration(text)?;
+    if time.is_zero() {
+        return Err(ParseError::new("the time must be above 0, such as 500ms, 2s or 1m30s"));
+    }
+    Ok(time)
 }
 
 fn parse(text: &str, units: &[(&str, f64)]) -> Option<f64> {

@@ -176,8 +176,11 @@ pub(crate) fn of_unresolved(error: ResolveError) -> Diagnosis {
     Diagnosis::of(&Symptom::Unresolved(error), &evidence)
 }
 
-/// An ending with its three fields.
+/// Prints an ending with its three fields. Where objects are written, they have them.
 pub(crate) fn explain(diagnosis: &Diagnosis) {
+    if !Failure::is_told_in_words() {
+        return;
+    }
     let colour = Colour::of_standard_error();
     let Diagnosis { ending, seen, cause, advice, .. } = diagnosis;
     let label = |text| colour.label(text);

@@ -37,7 +37,7 @@ const VERBS: &[&[&str]] = &[
     &["connect"],
     &["ping"],
     &["bench"],
-    &["report"],
+    &["bench", "report"],
     &["lab", "run"],
     &["lab", "learn"],
     &["lab", "shell"],
@@ -66,7 +66,7 @@ fn every_option_that_the_pages_name_exists() {
 
 #[test]
 fn every_help_with_a_duration_says_how_one_is_written() {
-    for verb in ["serve", "connect", "ping", "bench", "report"] {
+    for verb in ["serve", "connect", "ping", "bench"] {
         for help in ["-h", "--help"] {
             let output = Command::new(env!("CARGO_BIN_EXE_tcpecho")).args([verb, help]).output();
             let text = String::from_utf8(output.unwrap().stdout).unwrap();
@@ -104,6 +104,8 @@ fn the_page_of_cases_is_the_table() {
 #[test]
 fn every_case_has_a_situation_or_a_reason() {
     let without = [
+        // Of a stream without messages nobody knows that an answer has begun; tests/ping has it.
+        "partly-answered",
         // The whole host's limits, and families that a kernel was built without.
         "no-descriptors-anywhere",
         "no-memory",

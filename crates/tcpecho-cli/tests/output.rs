@@ -125,8 +125,8 @@ fn rows() -> Vec<Row> {
         row(Json, 2, "bench --json --nonsense"),
         row(Text, 0, "bench -q -n 200 --rounds 1 --engines epoll,thread"),
         row(Json, 0, "bench -q -n 200 --rounds 1 --engines epoll,thread --json"),
-        row(Json, 2, "report --json /nonexistent"),
-        row(Json, 2, "report --json"),
+        row(Json, 2, "bench report --json /nonexistent"),
+        row(Json, 2, "bench report --json"),
         row(Json, 2, "lab test --format json"),
         row(Json, 2, "lab test --format=json --client false"),
         row(Lines, 2, "lab run --format ndjson nonsense"),
@@ -136,7 +136,8 @@ fn rows() -> Vec<Row> {
         endless(Text, format!("ping --idle-sweep=10h {addr}")),
         endless(Lines, format!("bench -q -d 1h --interval 20ms --json-stream {addr}")),
     ];
-    for verb in ["serve", "connect", "ping", "bench", "report", "lab", "lab run", "lab test"] {
+    for verb in ["serve", "connect", "ping", "bench", "bench report", "lab", "lab run", "lab test"]
+    {
         rows.push(row(Text, 0, format!("{verb} --help")));
         rows.push(row(Text, 0, format!("{verb} --version")));
     }
@@ -305,6 +306,10 @@ fn what_is_read_is_whole() {
         let ended = running.ends();
         assert_eq!(ended.status, Some(row.status), "{}: {}", row.args, ended.said);
         check(row, &text);
+        // The failure is in the object, and in nothing else.
+        if matches!(row.format, Format::Json | Format::Lines) && row.status != 0 {
+            assert_eq!(ended.said, "", "{}", row.args);
+        }
     }
 }
 
@@ -501,7 +506,7 @@ fn a_file_on_a_full_disk_is_exit_status_2() {
         format!("bench -q -n 200 --json --html /dev/full {addr}"),
         format!("bench -q -n 200 --rounds 1 --engines epoll,thread --html /dev/full"),
         format!("bench -q -d 1 --interval 50ms --hdr /dev/full {addr}"),
-        format!("report --html /dev/full {result}"),
+        format!("bench report --html /dev/full {result}"),
     ];
     if lab_is_possible() {
         rows.push("lab run normal-startup --pcapng /dev/full".into());

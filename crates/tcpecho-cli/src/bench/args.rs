@@ -10,7 +10,9 @@ use tcpecho::{ENGINES, ParseError, internal::parse_duration};
 
 use tcpecho_load::{DriverChoice, WORKLOADS};
 
-use crate::size::{parse_rate, parse_size};
+use crate::size::{parse_rate, parse_size, parse_time};
+
+use super::merge::ReportArgs;
 
 pub(super) use self::{
     lists::cpu_list,
@@ -48,6 +50,8 @@ impl From<Driver> for DriverChoice {
 #[allow(clippy::struct_excessive_bools)]
 #[derive(Debug, Args)]
 #[command(
+    args_conflicts_with_subcommands = true,
+    disable_help_subcommand = true,
     after_help = format!("{}\n{}", crate::DURATIONS, "Sizes: 64, 16k (1024), 100kB (1000), 1M. Rates: 500, 10k (1000), 1.5M. Conditions: \
     'p99<2ms', 'errors>0', 'unanswered>0'; 'p99.9>+10%' and \
     'throughput<-5%' against --baseline.\n\
@@ -55,6 +59,9 @@ impl From<Driver> for DriverChoice {
     4 connections broke, or nothing was answered; 129, 130, 143 ended early by SIGHUP, SIGINT, SIGTERM, with the results so far.")
 )]
 pub(crate) struct BenchArgs {
+    #[command(subcommand)]
+    pub(super) command: Option<BenchCommand>,
+
     /// HOST, HOST:PORT, [V6]:PORT or V6 of any echo server; without it a server of our own
     #[arg(value_name = "HOST[:PORT]")]
     host: Option<String>,
@@ -76,7 +83,7 @@ pub(crate) struct BenchArgs {
     threads: Option<u16>,
 
     /// How long to measure; 10s, or 2s for each visit of a comparison
-    #[arg(short, long, value_name = "TIME", value_parser = parse_duration, conflicts_with = "count")]
+    #[arg(short, long, value_name = "TIME", value_parser = parse_time, conflicts_with = "count")]
     duration: Option<Duration>,
 
     /// Measure so many messages (crr: connections) instead
@@ -116,7 +123,7 @@ pub(crate) struct BenchArgs {
     close: String,
 
     /// Give a connection up when a byte is owed and none came for so long
-    #[arg(long, value_name = "TIME", default_value = "10s", value_parser = parse_duration)]
+    #[arg(long, value_name = "TIME", default_value = "10s", value_parser = parse_time)]
     timeout: Duration,
 
     /// How long answers that are under way may take when the time is over
@@ -157,8 +164,8 @@ pub(crate) struct BenchArgs {
     #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u16).range(1..=1000))]
     rounds: u16,
 
-    /// Hand in figures so often: for --json-stream, --hdr and the plots over time
-    #[arg(long, value_name = "TIME", default_value = "1s", value_parser = parse_duration)]
+    /// Reporting interval, for --json-stream, --hdr and the plots over time
+    #[arg(long, value_name = "TIME", default_value = "1s", value_parser = parse_time)]
     interval: Duration,
 
     /// Draw the latencies in the terminal
@@ -209,6 +216,11 @@ pub(crate) struct BenchArgs {
     /// Tell nothing but errors: no progress, no notes
     #[arg(short, long)]
     quiet: bool,
+}
+
+#[derive(Debug, clap::Subcommand)]
+pub(super) enum BenchCommand {
+    Report(ReportArgs),
 }
 
 fn refuse(sentence: &str) -> ParseError {

@@ -20,12 +20,12 @@ impl File {
         merge::parse(bytes, name).map(Self)
     }
 
-    /// As `report --json` writes it.
+    /// As `bench report --json` writes it.
     pub fn json(&self) -> Result<String, String> {
         merge::json(&self.0)
     }
 
-    /// As `report` and `report --plot` print it.
+    /// As `bench report` and `bench report --plot` print it.
     #[must_use]
     pub fn text(&self) -> String {
         match &self.0 {
@@ -34,7 +34,7 @@ impl File {
         }
     }
 
-    /// As `report --html` writes it.
+    /// As `bench report --html` writes it.
     #[must_use]
     pub fn html(&self) -> String {
         match &self.0 {
@@ -88,7 +88,7 @@ pub fn histogram(bytes: &[u8]) -> Result<(u64, Vec<f64>, String), String> {
     let mut figures: Vec<f64> = quantiles.chain(whole).map(|ns| ns as f64).collect();
     figures.extend([times.mean(), times.stdev()].into_iter().flatten());
     let written = encoded(&times);
-    if decoded(&written)? != times {
+    if decoded(&written)?.inner() != times.inner() {
         return Err("BUG: what was written is not what was read".to_owned());
     }
     Ok((times.count(), figures, written))

@@ -1,4 +1,4 @@
-//! `tcpecho report`: results of many machines, or of many parts of one run, as one.
+//! `tcpecho bench report`: results of many machines, or of many parts of one run, as one.
 
 use std::{
     collections::{BTreeMap, HashMap, hash_map::Entry},

@@ -16,6 +16,7 @@ use tcpecho_os::errno::words;
 use tcpecho_probe::{LARGEST_PROBE, Mode, Pace, Sweep};
 
 use super::{descriptors::Room, size::parse_size};
+use crate::size::parse_time;
 
 /// Times that are kept for the line of `-C`.
 const MOST_TIMES: u64 = 1_000_000;
@@ -75,12 +76,12 @@ pub(crate) struct PingArgs {
     )]
     fping: Option<u64>,
 
-    /// Time between probes [default: 1s]
+    /// Time between probes; 0 sends a probe as soon as the one before is answered [default: 1s]
     #[arg(short, value_name = "INTERVAL", value_parser = parse_duration, allow_negative_numbers = true)]
     interval: Option<Duration>,
 
-    /// End after so long, whatever is under way
-    #[arg(short = 'w', value_name = "DEADLINE", value_parser = parse_duration, allow_negative_numbers = true)]
+    /// Time limit of the run, above 0
+    #[arg(short = 'w', value_name = "DEADLINE", value_parser = parse_time, allow_negative_numbers = true)]
     deadline: Option<Duration>,
 
     /// How long an answer may take, and each attempt to connect [default: 5s; of a sweep 2s]

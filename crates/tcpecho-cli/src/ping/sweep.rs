@@ -24,7 +24,7 @@ use crate::{
     exit,
     output::{OutputBuffer, Unwritten},
     signals::Signals,
-    tell::{ErrorObject, Meaning, explain, say},
+    tell::{ErrorObject, Meaning, explain},
 };
 
 /// Sweeps one target after the other. The exit status: 0 no limit was found, 1 one was.
@@ -248,8 +248,7 @@ impl<'a> Writer<'a> {
                 Some("could not connect".into())
             }
             Some(Stop::Failed(op, errno)) => {
-                say(&format!("{op}: {}", tcpecho_os::errno::words(*errno)));
-                Some("failed here".into())
+                Some(format!("{op}: {}", tcpecho_os::errno::words(*errno)))
             }
         };
         let message = match (early, &swept.finding) {

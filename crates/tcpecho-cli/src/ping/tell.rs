@@ -219,10 +219,10 @@ impl<'a> Teller<'a> {
                     self.summary_of(target, output);
                 }
                 if outcome.pauses > 0 {
-                    let times = counted(outcome.pauses, "time", "times");
-                    let all = ms(outcome.paused);
+                    let (count, all) =
+                        (counted(outcome.pauses, "pause", "pauses"), ms(outcome.paused));
                     output.report_line(&format!(
-                        "this program itself did not run {times}, {all} ms in all"
+                        "this program itself did not run for {all} ms in all, in {count}"
                     ));
                 }
             }

@@ -1,4 +1,4 @@
-//! Why a verb has no result: in words on stderr and, where its output is JSON, as an object as well, so that a program
+//! Why a verb has no result: in words on stderr or, where its output is JSON, as an object in its place, so that a program
 //! that reads the output of any verb finds `error` and `diagnosis` in it. Its schema is docs/schema/failure.schema.json.
 
 use std::{
@@ -58,7 +58,7 @@ fn place(arguments: &[OsString], log: &str) -> Place {
     };
     match verb {
         "connect" if has("--json") => Place::Stderr,
-        "ping" | "bench" | "report" if has("--json") || has("--json-stream") => Place::Stdout,
+        "ping" | "bench" if has("--json") || has("--json-stream") => Place::Stdout,
         "lab" if values("--format").any(|format| matches!(format, "json" | "ndjson")) => {
             Place::Stdout
         }
@@ -122,7 +122,7 @@ impl Failure {
         }
     }
 
-    /// Tells it in words and, where objects are written, as one. Gives the exit status, which is `status` unless stdout
+    /// Tells it in words or, where objects are written, as one. Gives the exit status, which is `status` unless stdout
     /// failed as well.
     pub(crate) fn tell(&self, status: u8) -> u8 {
         if Failure::is_told_in_words() {
@@ -133,7 +133,7 @@ impl Failure {
 
     /// Whether failures are told in words here.
     pub(crate) fn is_told_in_words() -> bool {
-        !matches!(PLACE.get(), Some(Place::Stderr | Place::Log))
+        matches!(PLACE.get(), None | Some(Place::Nowhere))
     }
 
     fn tell_in_words(&self) {
@@ -145,7 +145,7 @@ impl Failure {
         }
     }
 
-    /// Only the object, where the words have been said.
+    /// Writes only the object, where objects are written.
     pub(crate) fn tell_object(&self, status: u8) -> u8 {
         match PLACE.get() {
             Some(Place::Stdout) => output::print(&self.object(status), None)
@@ -204,8 +204,8 @@ mod tests {
         for (line, wanted) in [
             ("tcpecho ping --json nosuch.invalid", Place::Stdout),
             ("tcpecho bench --json-stream --nonsense", Place::Stdout),
-            ("tcpecho report --json x", Place::Stdout),
-            ("tcpecho report x -- --json", Place::Nowhere),
+            ("tcpecho bench report --json x", Place::Stdout),
+            ("tcpecho bench report x -- --json", Place::Nowhere),
             ("tcpecho connect --json localhost", Place::Stderr),
             ("tcpecho lab run --format ndjson all", Place::Stdout),
             ("tcpecho lab test --format=json", Place::Stdout),

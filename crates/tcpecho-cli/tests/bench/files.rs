@@ -12,9 +12,9 @@ use serde_json::{Value, json};
 
 use super::{Ran, bench, common::program, ends, scratch};
 
-/// `tcpecho report FILES...`, with no more than 400 MB of address space.
+/// `tcpecho bench report FILES...`, with no more than 400 MB of address space.
 fn report(args: &[&str]) -> Ran {
-    limited(400, &[&["report"], args].concat())
+    limited(400, &[&["bench", "report"], args].concat())
 }
 
 /// With no more than so many MB of address space.
@@ -90,14 +90,14 @@ fn a_histogram_that_claims_much_takes_nothing() {
     let rounds = vec![many["servers"][0]["rounds"][0].clone(); 400];
     many["servers"][0]["rounds"] = rounds.into();
     let many = Written::new("many.json", many.to_string());
-    limited(150, &["report", many.path()]).with(0).says("400 rounds");
+    limited(150, &["bench", "report", many.path()]).with(0).says("400 rounds");
     let line = {
         let one = result();
         let histogram = one["latency"]["service"]["hdr_v2_base64"].as_str().unwrap().to_owned();
         format!("0.0,1.0,2.0,{histogram}\n")
     };
     let log = Written::new("many.hdr", line.repeat(700));
-    limited(150, &["report", log.path()]).with(0);
+    limited(150, &["bench", "report", log.path()]).with(0);
 }
 
 #[test]
@@ -193,10 +193,12 @@ fn what_a_terminal_would_obey_is_escaped() {
 
 #[test]
 fn a_file_without_an_end_is_not_read_without_end() {
-    for args in [&["report", "/dev/zero"][..], &["bench", "-n", "1", "--baseline", "/dev/zero"]] {
+    for args in
+        [&["bench", "report", "/dev/zero"][..], &["bench", "-n", "1", "--baseline", "/dev/zero"]]
+    {
         limited(400, args).with(2).says("/dev/zero: larger than");
     }
-    let endless = "yes '{' | \"$0\" report /dev/stdin";
+    let endless = "yes '{' | \"$0\" bench report /dev/stdin";
     let ran = ends(Command::new("sh").args(["-c", endless, program()]));
     assert_eq!(ran.status, Some(2), "stdin is null here: {}", ran.err);
     report(&["/"]).with(2).says("read /: Is a directory (EISDIR)");

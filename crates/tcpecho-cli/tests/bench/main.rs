@@ -1,4 +1,4 @@
-//! `tcpecho bench` and `tcpecho report` as they are run, against good servers and bad ones. Nothing here
+//! `tcpecho bench` and `tcpecho bench report` as they are run, against good servers and bad ones. Nothing here
 //! says how fast anything is.
 
 #![allow(clippy::float_cmp, reason = "what is compared are whole numbers that JSON gives as f64")]
@@ -276,6 +276,17 @@ fn a_server_that_lies() {
         let ran = bench(&format!("{addr} -c 3 -n 100 --no-check --driver {driver}"));
         ran.with(0).says("bytes not compared");
     }
+    // No answer is right.
+    let addr = server(|stream| {
+        echo_with(stream, |bytes| {
+            bytes.iter_mut().for_each(|byte| *byte ^= 1);
+            true
+        });
+    });
+    let ran = bench(&format!("{addr} -c 1 -n 5"));
+    ran.with(1)
+        .says("no right answer came in the measured time, and ")
+        .says(": byte 0 of connection 0");
     // And one that says more than it was told.
     let addr = server(|mut stream| {
         let _ = stream.write_all(b"welcome!");
@@ -396,7 +407,7 @@ fn logs_are_read_by_other_tools_and_merge_exactly() {
     }
     // Twice the one is the same distribution with twice the count; and the forms can be mixed.
     for files in [[&log, &log], [&json, &json], [&log, &json]] {
-        let ran = ends(Command::new(program()).arg("report").args(files).arg("--json"));
+        let ran = ends(Command::new(program()).args(["bench", "report"]).args(files).arg("--json"));
         let merged = ran.with(0).json();
         for figure in ["p50_ns", "p99_ns", "max_ns", "min_ns"] {
             let path = format!("/latency/response/{figure}");
@@ -412,7 +423,7 @@ fn logs_are_read_by_other_tools_and_merge_exactly() {
     let wrong = scratch("wrong");
     for text in ["{}", "nonsense", ""] {
         fs::write(&wrong, text).unwrap();
-        ends(Command::new(program()).arg("report").arg(&wrong)).with(2).says("wrong");
+        ends(Command::new(program()).args(["bench", "report"]).arg(&wrong)).with(2).says("wrong");
     }
     for path in [log, json, wrong] {
         let _ = fs::remove_file(path);
@@ -441,13 +452,15 @@ fn parts_of_one_run_add_up() {
         let parts: Vec<_> = (1..=2).map(|n| scope.spawn(move || part(n))).collect();
         parts.into_iter().map(|part| part.join().unwrap()).collect()
     });
-    let ran = ends(Command::new(program()).arg("report").args(&files).arg("--json"));
+    let ran = ends(Command::new(program()).args(["bench", "report"]).args(&files).arg("--json"));
     let merged = ran.with(0).json();
     assert_eq!(number(&merged, "/parts"), 2.0);
     // 400 were due in the whole run; each part had its own of them.
     assert_eq!(number(&merged, "/latency/response/count"), 400.0, "{merged:#}");
     assert_eq!(number(&merged, "/result/connections_made"), 5.0);
-    ends(Command::new(program()).arg("report").args(&files)).with(0).says("response  (from due)");
+    ends(Command::new(program()).args(["bench", "report"]).args(&files))
+        .with(0)
+        .says("response  (from due)");
     for file in files {
         fs::remove_file(file).unwrap();
     }
@@ -500,7 +513,7 @@ fn comparisons_merge_round_by_round_and_are_as_their_schema_says() {
     let two = write(&files[1], "--engines fork,epoll --rounds 1");
     write(&files[2], "");
     let report = |files: &[&PathBuf], more: &[&str]| {
-        ends(Command::new(program()).arg("report").args(files).args(more))
+        ends(Command::new(program()).args(["bench", "report"]).args(files).args(more))
     };
     let merged = report(&[&files[0], &files[1]], &["--json"]).with(0).json();
     for result in [&one, &two, &merged] {

@@ -166,7 +166,7 @@ fn every_verb_has_a_sample_that_is_run() {
         "connect",
         "ping",
         "bench",
-        "report",
+        "bench report",
         "lab run",
         "lab list",
         "lab explain",

@@ -54,7 +54,7 @@ fn a_pause_is_named_in_text() {
     pinging.gets(Signal::CONT);
     pinging.sees(": probes under way are not timed");
     pinging.gets(Signal::INT);
-    pinging.ends().with(0).shows("this program itself did not run 1 time, ");
+    pinging.ends().with(0).shows("this program itself did not run for ");
 }
 
 #[test]

@@ -233,10 +233,6 @@ impl BenchArgs {
 
 impl Plan {
     fn check(&self, several: bool) -> Result<(), ParseError> {
-        let zero = [self.duration, self.interval, self.timeout].iter().any(Duration::is_zero);
-        if zero {
-            return Err(refuse("--duration, --interval and --timeout must be above 0"));
-        }
         if several && (self.hdr.is_some() || self.json_stream || self.shard.1 > 1 || self.plot) {
             return Err(refuse("a comparison has no --hdr, --json-stream, --plot and --shard"));
         }
@@ -311,6 +307,8 @@ mod tests {
             "-W crr --depth 2",
             "-n 5 -d 1",
             "-d 0",
+            "--interval 0ms",
+            "--timeout 0",
             "--rate x",
             "--rate 1:x",
             "--engines nothing",

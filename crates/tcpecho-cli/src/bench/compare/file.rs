@@ -1,4 +1,4 @@
-//! A comparison as JSON: written by `--json`, read and merged by `tcpecho report`.
+//! A comparison as JSON: written by `--json`, read and merged by `tcpecho bench report`.
 
 use serde::Deserialize;
 use tcpecho::Ending;

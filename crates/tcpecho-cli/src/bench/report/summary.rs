@@ -1,4 +1,4 @@
-//! A result as data: what `--json` writes, what `--baseline` and `tcpecho report` read, and what every
+//! A result as data: what `--json` writes, what `--baseline` and `tcpecho bench report` read, and what every
 //! other form shows. Units stand in the names.
 
 mod baseline;
