@@ -120,7 +120,8 @@ impl Prober<'_> {
             }
         }
         self.note_stall();
-        let now = Instant::now();
+        // Not read again: a stop in between would be missed.
+        let now = self.looked;
         let targets = &self.outcome.targets;
         self.observer.turn(targets, now);
         if targets.iter().all(Target::is_done) || self.deadline.is_some_and(|end| end <= now) {
@@ -140,10 +141,11 @@ impl Prober<'_> {
             self.postpone(pause.stopped);
             self.since = Instant::now();
         }
-        // The wait was no stall.
-        (self.ran, self.looked) = (processor_time(), Instant::now());
+        // The wait was no stall, and a stop after the signals are read is a stall of the next turn.
+        let woken = Instant::now();
+        (self.ran, self.looked) = (processor_time(), woken);
         self.obey()?;
-        self.since = Instant::now();
+        self.since = self.since.max(woken);
         Ok(())
     }
 
@@ -187,8 +189,9 @@ impl Prober<'_> {
 
     /// Detects a pause within a turn: time that passed without processor time for this thread. Returns whether there was one.
     fn note_stall(&mut self) -> bool {
-        let taken = self.looked.elapsed();
-        self.looked = Instant::now();
+        let now = Instant::now();
+        let taken = now.saturating_duration_since(self.looked);
+        self.looked = now;
         let worked = || {
             let ran = processor_time();
             ran.saturating_sub(std::mem::replace(&mut self.ran, ran))
