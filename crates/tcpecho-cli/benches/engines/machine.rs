@@ -6,7 +6,8 @@ use std::io;
 use rustix::process::{Resource, getrlimit};
 use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
 
-use crate::report::Fact;
+/// Something that the report prints above the figures: its name and its value.
+pub(crate) type Fact = (&'static str, String);
 
 /// A core for the servers and one for the generator, if there are two.
 pub(crate) struct Cores {

@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use clap::Parser;
 
+use crate::machine::Fact;
 use crate::modes::{MODES, Mode};
 use crate::peers::{BASELINE, ENGINES, Peer};
-use crate::report::Fact;
 
 /// Compares the engines with each other and with a minimal C epoll echo, in interleaved rounds.
 #[derive(Parser)]

@@ -1,5 +1,6 @@
 //! The figures as Markdown: a table for each mode, one over all modes, and one of the faults.
 
+use crate::machine::Fact;
 use crate::modes::{Better, Mode};
 use crate::peers::{BASELINE, SECOND_BASELINE};
 
@@ -17,9 +18,6 @@ pub(crate) struct Table {
 
 /// More faults of one server in one mode than this are only counted.
 const SHOWN: usize = 3;
-
-/// Something to be printed above the figures.
-pub(crate) type Fact = (&'static str, String);
 
 pub(crate) fn facts(facts: &[Fact]) {
     println!("| what | value |\n|---|---|");

@@ -50,16 +50,25 @@ impl Modules {
     fn read_file(&mut self, name: &[String], path: &Path, beside: &Path) {
         let text = fs::read_to_string(path)
             .unwrap_or_else(|error| panic!("read {}: {error}", path.display()));
-        for child in self.add(name.to_vec(), &text, &path.display().to_string()) {
+        for Child { name: child, path: given } in
+            self.add(name.to_vec(), &text, &path.display().to_string())
+        {
+            let name = [name, std::slice::from_ref(&child)].concat();
+            if let Some(given) = given {
+                // The modules of such a file are beside it.
+                let file = path.parent().expect("a folder").join(given);
+                self.read_file(&name, &file, file.parent().expect("a folder"));
+                continue;
+            }
             let file = beside.join(format!("{child}.rs"));
             let folder = beside.join(&child);
             let file = if file.exists() { file } else { folder.join("mod.rs") };
-            self.read_file(&[name, &[child]].concat(), &file, &folder);
+            self.read_file(&name, &file, &folder);
         }
     }
 
     /// Takes in one module, and returns those that it declares in files of their own.
-    fn add(&mut self, name: Name, text: &str, from: &str) -> Vec<String> {
+    fn add(&mut self, name: Name, text: &str, from: &str) -> Vec<Child> {
         let file = syn::parse_file(text).unwrap_or_else(|error| panic!("parse {from}: {error}"));
         let mut reader = Reader { at: &name, module: Module::default(), children: Vec::new() };
         reader.visit_file(&file);
@@ -164,7 +173,14 @@ fn reachable(
 struct Reader<'a> {
     at: &'a Name,
     module: Module,
-    children: Vec<String>,
+    children: Vec<Child>,
+}
+
+/// A module that is declared in a file.
+struct Child {
+    name: String,
+    /// The file that a `path` attribute names.
+    path: Option<String>,
 }
 
 impl Reader<'_> {
@@ -184,7 +200,7 @@ impl Reader<'_> {
                     rest = &rest[1..];
                 }
             }
-            child if self.children.iter().any(|known| known == child) => {}
+            child if self.children.iter().any(|known| known.name == child) => {}
             _ => return None,
         }
         name.extend(rest.iter().cloned());
@@ -228,7 +244,8 @@ impl<'ast> Visit<'ast> for Reader<'_> {
                 && module.content.is_none()
                 && !is_test(&module.attrs)
             {
-                self.children.push(module.ident.to_string());
+                let name = module.ident.to_string();
+                self.children.push(Child { name, path: given_path(&module.attrs) });
             }
         }
         visit::visit_file(self, file);
@@ -267,6 +284,17 @@ impl<'ast> Visit<'ast> for Reader<'_> {
         }
         visit::visit_path(self, path);
     }
+}
+
+/// Returns the file that an attribute `path` names.
+fn given_path(attrs: &[syn::Attribute]) -> Option<String> {
+    attrs.iter().filter(|attr| attr.path().is_ident("path")).find_map(|attr| {
+        let named = attr.meta.require_name_value().ok()?;
+        match &named.value {
+            syn::Expr::Lit(syn::ExprLit { lit: syn::Lit::Str(path), .. }) => Some(path.value()),
+            _ => None,
+        }
+    })
 }
 
 /// Whether the item exists in tests only.
