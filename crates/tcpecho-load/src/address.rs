@@ -2,15 +2,17 @@
 //! service that has moved is found.
 
 use std::{
-    net::{IpAddr, SocketAddr},
+    net::SocketAddr,
     sync::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicBool, Ordering::Relaxed},
     },
-    thread,
 };
 
-use tcpecho::{Endpoint, Family};
+use tcpecho::{
+    Endpoint, Family,
+    internal::lookup::{Lookup, is_address},
+};
 
 use super::clock::SECOND;
 
@@ -51,64 +53,49 @@ pub(crate) struct Resolver {
     address: Arc<Address>,
     /// None if the server was given as an address.
     name: Option<(Endpoint, Family)>,
+    lookup: Option<Lookup>,
     next: u64,
-    /// The address that was last seen.
-    known: SocketAddr,
     moves: Vec<(SocketAddr, SocketAddr)>,
-    running: Arc<AtomicBool>,
 }
 
 impl Resolver {
     pub(crate) fn new(address: &Arc<Address>, name: Option<(Endpoint, Family)>) -> Self {
         Self {
-            known: address.get(),
             address: Arc::clone(address),
-            name: name.filter(|(endpoint, _)| endpoint.host.parse::<IpAddr>().is_err()),
+            name: name.filter(|(endpoint, _)| !is_address(endpoint)),
+            lookup: None,
             next: 0,
             moves: Vec::new(),
-            running: Arc::new(AtomicBool::new(false)),
         }
     }
 
-    /// Starts a resolution if a connection has failed and the interval is over. It runs in its own thread,
-    /// because getaddrinfo(3) has no time limit.
+    /// Takes the answer of a resolution, and starts one if a connection has failed and the interval is over.
     pub(crate) fn look(&mut self, now: u64) {
-        self.note_move();
-        let Some((endpoint, family)) = &self.name else { return };
-        if now < self.next || self.running.load(Relaxed) {
-            return;
+        if let Some(answer) = self.lookup.as_ref().and_then(Lookup::answer) {
+            self.lookup = None;
+            // If the name cannot be resolved now, the known address may still be right.
+            self.choose(&answer.unwrap_or_default());
         }
-        if !self.address.failed.swap(false, Relaxed) {
+        let Some((endpoint, family)) = &self.name else { return };
+        if now < self.next || self.lookup.is_some() || !self.address.failed.swap(false, Relaxed) {
             return;
         }
         self.next = now + RESOLVE_INTERVAL;
-        self.running.store(true, Relaxed);
-        let (endpoint, family) = (endpoint.clone(), *family);
-        let (address, running) = (Arc::clone(&self.address), Arc::clone(&self.running));
-        let work = move || {
-            // If the name cannot be resolved now, the known address may still be right.
-            let addrs = endpoint.resolve(family).unwrap_or_default();
-            if let Some(addr) = choose(address.get(), &addrs) {
-                address.set(addr);
-            }
-            running.store(false, Relaxed);
-        };
-        if thread::Builder::new().name("resolve".into()).spawn(work).is_err() {
-            self.running.store(false, Relaxed);
-        }
+        self.lookup = Lookup::start(endpoint, *family);
     }
 
-    fn note_move(&mut self) {
-        let addr = self.address.get();
-        if addr != self.known && self.moves.len() < REPORTED {
-            self.moves.push((self.known, addr));
+    /// Changes to the first of these addresses, if the current one is not among them.
+    fn choose(&mut self, addrs: &[SocketAddr]) {
+        let current = self.address.get();
+        let Some(first) = addrs.first().filter(|_| !addrs.contains(&current)) else { return };
+        self.address.set(*first);
+        if self.moves.len() < REPORTED {
+            self.moves.push((current, *first));
         }
-        self.known = addr;
     }
 
     /// Returns a sentence for each change of the address.
-    pub(crate) fn notes(mut self) -> Vec<String> {
-        self.note_move();
+    pub(crate) fn notes(self) -> Vec<String> {
         let Some((endpoint, _)) = &self.name else { return Vec::new() };
         let host = endpoint.host.escape_debug().to_string();
         let sentence = |(from, to): &(SocketAddr, SocketAddr)| {
@@ -116,11 +103,6 @@ impl Resolver {
         };
         self.moves.iter().map(sentence).collect()
     }
-}
-
-/// Returns the address to change to, if the name no longer has the current one.
-fn choose(current: SocketAddr, addrs: &[SocketAddr]) -> Option<SocketAddr> {
-    addrs.first().copied().filter(|_| !addrs.contains(&current))
 }
 
 #[cfg(test)]
@@ -131,9 +113,13 @@ mod tests {
     fn an_address_is_kept_as_long_as_the_name_has_it() {
         let [a, b, c]: [SocketAddr; 3] =
             ["192.0.2.1:7", "192.0.2.2:7", "[2001:db8::3]:7"].map(|addr| addr.parse().unwrap());
-        assert_eq!(choose(a, &[b, a]), None);
-        assert_eq!(choose(a, &[b, c]), Some(b));
-        assert_eq!(choose(a, &[]), None);
+        let address = Arc::new(Address::new(a));
+        let mut resolver = Resolver::new(&address, None);
+        for (addrs, chosen) in [(&[b, a][..], a), (&[], a), (&[b, c], b)] {
+            resolver.choose(addrs);
+            assert_eq!(address.get(), chosen, "{addrs:?}");
+        }
+        assert_eq!(resolver.moves, [(a, b)]);
     }
 
     #[test]
@@ -144,7 +130,7 @@ mod tests {
         let mut resolver = Resolver::new(&address, Some((endpoint, Family::Any)));
         address.note_failure();
         resolver.look(SECOND);
-        assert!(address.failed.load(Relaxed) && !resolver.running.load(Relaxed));
+        assert!(address.failed.load(Relaxed) && resolver.lookup.is_none());
         assert_eq!(resolver.notes(), Vec::<String>::new());
     }
 }
