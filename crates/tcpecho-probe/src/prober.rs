@@ -4,22 +4,22 @@
 //! due in a second (fs/select.c).
 
 use std::{
-    os::fd::OwnedFd,
+    os::fd::{AsFd, OwnedFd},
     time::{Duration, Instant},
 };
 
 use rustix::{
-    event::{PollFd, PollFlags, Timespec, poll},
+    event::{PollFlags, Timespec},
     io::Errno,
     time::{
-        ClockId, DynamicClockId, Itimerspec, TimerfdClockId, TimerfdFlags, TimerfdTimerFlags,
-        clock_gettime_dynamic, timerfd_create, timerfd_settime,
+        Itimerspec, TimerfdClockId, TimerfdFlags, TimerfdTimerFlags, timerfd_create,
+        timerfd_settime,
     },
 };
-use tcpecho_os::pause::{self, Clocks, PauseDetector};
+use tcpecho_os::pause::{self, Clocks, PauseDetector, thread_time};
 
 use crate::{
-    control::{Command, Observer},
+    control::{Command, Observer, poll_together},
     event::Pause,
     plan::{Destination, Plan},
     target::{Rules, TOLERANCE, Target},
@@ -75,7 +75,7 @@ pub fn probe(plan: &Plan, destinations: Vec<Destination>, observer: &mut dyn Obs
         detector: PauseDetector::new(TOLERANCE, Clocks::now()),
         since: start,
         looked: start,
-        ran: processor_time(),
+        ran: thread_time(),
         noticed: None,
         buffer: vec![0; BUFFER],
     };
@@ -141,9 +141,9 @@ impl Prober<'_> {
             self.postpone(pause.stopped);
             self.since = Instant::now();
         }
-        // The wait was no stall, and a stop after the signals are read is a stall of the next turn.
-        let woken = Instant::now();
-        (self.ran, self.looked) = (processor_time(), woken);
+        // The wait was no stall. Before the signals are read: a stop after that is a stall of the next turn.
+        (self.ran, self.looked) = (thread_time(), Instant::now());
+        let woken = self.looked;
         self.obey()?;
         self.since = self.since.max(woken);
         Ok(())
@@ -151,23 +151,13 @@ impl Prober<'_> {
 
     /// Waits until something is ready.
     fn wait(&mut self) -> Result<(), Errno> {
-        let of_caller = self.observer.watched();
-        let callers = of_caller.len();
-        let of_targets = busy(&self.outcome.targets).flat_map(Target::watched);
-        let mut watched = vec![PollFd::new(&self.timer.fd, PollFlags::IN)];
-        let others = of_caller.into_iter().chain(of_targets);
-        watched.extend(others.map(|(fd, flags)| PollFd::from_borrowed_fd(fd, flags)));
-        match poll(&mut watched, None) {
-            Ok(_) => {}
-            Err(Errno::INTR) => return Ok(()),
-            Err(errno) => return Err(errno),
-        }
-        let ready: Vec<bool> = watched.iter().skip(1).map(|fd| !fd.revents().is_empty()).collect();
-        let (of_caller, of_targets) = ready.split_at(callers);
-        self.observer.on_ready(of_caller);
-        let mut of_targets = of_targets.iter().copied();
+        let timer = std::iter::once((self.timer.fd.as_fd(), PollFlags::IN));
+        let ours = timer.chain(busy(&self.outcome.targets).flat_map(Target::watched));
+        let ready = poll_together(self.observer, ours, None)?;
+        // The timer needs no answer.
+        let mut ready = ready.into_iter().skip(1);
         for target in self.outcome.targets.iter_mut().filter(|target| !target.is_done()) {
-            target.note_ready(&mut of_targets);
+            target.note_ready(&mut ready);
         }
         Ok(())
     }
@@ -193,7 +183,7 @@ impl Prober<'_> {
         let taken = now.saturating_duration_since(self.looked);
         self.looked = now;
         let worked = || {
-            let ran = processor_time();
+            let ran = thread_time();
             ran.saturating_sub(std::mem::replace(&mut self.ran, ran))
         };
         let Some(pause) = pause::Pause::in_work(taken, TOLERANCE, worked) else { return false };
@@ -267,13 +257,6 @@ fn report_events(target: &mut Target, observer: &mut dyn Observer) {
     for event in target.take_events() {
         observer.event(&target.name, &event);
     }
-}
-
-/// Returns the processor time that this thread has used.
-fn processor_time() -> Duration {
-    let clock = DynamicClockId::Known(ClockId::ThreadCPUTime);
-    let Ok(time) = clock_gettime_dynamic(clock) else { return Duration::ZERO };
-    Duration::new(time.tv_sec.unsigned_abs(), u32::try_from(time.tv_nsec).unwrap_or(0))
 }
 
 /// A descriptor that becomes readable at a set time, to the microsecond.

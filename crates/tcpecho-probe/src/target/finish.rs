@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use tcpecho::{Diagnosis, Ending, Evidence, Phase, Symptom};
 
-use super::{Missing, TURN, Target};
+use super::{Missing, TOLERANCE, TURN, Target};
 use crate::{
     event::{Cause, Event, Loss},
     link::{Flight, Link},
@@ -12,8 +12,8 @@ use crate::{
 };
 
 impl Target {
-    /// Ends the run of this target. A probe that has waited longer than any answer took is lost; the others stay under way. If
-    /// there was no answer, all are lost.
+    /// Ends the run of this target. A probe that has waited longer than any answer took, and than [`TOLERANCE`], is lost; the
+    /// others stay under way. If there was no answer, all are lost.
     pub(crate) fn finish(&mut self, buffer: &mut [u8]) {
         // What has arrived by now counts.
         self.began = Instant::now();
@@ -24,7 +24,9 @@ impl Target {
         if self.rules.mode == Mode::Stay && !self.schedule.has_begun() {
             self.never_connected(now);
         }
-        let (longest, silent) = (self.stats.time.max(), self.stats.received() == 0);
+        // On a busy machine an answer may take this time although no other did.
+        let longest = self.stats.time.max().max(TOLERANCE);
+        let silent = self.stats.received() == 0;
         let waited = |flight: &Flight| {
             now.saturating_duration_since(flight.begun).saturating_sub(flight.paused)
         };
