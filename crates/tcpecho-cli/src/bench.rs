@@ -17,7 +17,6 @@ mod progress;
 mod report;
 mod server;
 mod threshold;
-mod units;
 mod visit;
 
 use std::{path::Path, process::ExitCode};
@@ -144,7 +143,7 @@ fn single(plan: &Plan, baseline: Option<&Summary>, signals: &Signals) -> Result<
         let found = find_rate::run(plan, condition, &mut place, signals)?;
         let last = found.rate.map_or_else(
             || format!("{condition} held at no rate"),
-            |per_second| format!("{condition} holds up to {}/s", units::rate(per_second)),
+            |per_second| format!("{condition} holds up to {}/s", crate::units::rate(per_second)),
         );
         (found.summary, Ok(()), Some((last, found.rate.is_some())))
     } else {

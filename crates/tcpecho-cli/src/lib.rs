@@ -8,6 +8,7 @@ mod calls;
 mod connect;
 mod environment;
 mod exit;
+mod family;
 #[cfg(feature = "fuzzing")]
 #[doc(hidden)]
 pub mod fuzzing;
@@ -23,6 +24,7 @@ mod signals;
 mod size;
 mod stderr;
 mod tell;
+mod units;
 
 use std::{env, ffi::OsString, io, process::ExitCode};
 

@@ -11,7 +11,6 @@ mod size;
 mod summary;
 mod sweep;
 mod tell;
-mod words;
 
 use std::{
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},

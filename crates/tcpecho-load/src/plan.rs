@@ -7,7 +7,7 @@ use std::{
 
 use tcpecho::{Endpoint, Family};
 
-use crate::{driver::DriverChoice, profile::Profile};
+use crate::{clock::nanos, driver::DriverChoice, profile::Profile};
 
 /// What becomes of a connection after its exchange.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -116,11 +116,6 @@ impl Plan {
     pub(crate) fn length(&self) -> u64 {
         if self.messages.is_some() { u64::MAX / 4 } else { nanos(self.duration) }
     }
-}
-
-/// Converts to nanoseconds; what is too long is as long as possible.
-pub(crate) fn nanos(time: Duration) -> u64 {
-    u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
 }
 
 #[cfg(test)]

@@ -23,7 +23,7 @@ use crate::{
     interrupt::{Interrupt, Stopping},
     message::{Link, Message, Milestones},
     outcome::{Event, Interval, Outcome},
-    plan::{Plan, nanos},
+    plan::Plan,
     stop::{Stop, WakeUp},
     tally::Tally,
     worker::{self, Rules},
@@ -264,7 +264,7 @@ impl WorkerPool<'_> {
             }
             None => now,
         };
-        let measure = base.saturating_add(nanos(self.plan.warmup));
+        let measure = base.saturating_add(clock::nanos(self.plan.warmup));
         let end = measure.saturating_add(self.plan.length());
         let milestones = Milestones { base, measure, end };
         for start in &self.starts {

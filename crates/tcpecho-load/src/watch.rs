@@ -1,7 +1,7 @@
 //! How much processor time a worker thread used, how long it waited for a processor, and how long this program
 //! was stopped.
 
-use std::{fs, time::Duration};
+use std::fs;
 
 use serde::{Deserialize, Serialize};
 use tcpecho_os::pause::Pause;
@@ -35,10 +35,9 @@ pub struct Pauses {
 impl Pauses {
     /// Adds a pause.
     pub(crate) fn add(&mut self, pause: Pause) {
-        let nanos = |time: Duration| u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
         self.count += 1;
-        self.stopped_ns = self.stopped_ns.saturating_add(nanos(pause.stopped));
-        self.suspended_ns = self.suspended_ns.saturating_add(nanos(pause.suspended));
+        self.stopped_ns = self.stopped_ns.saturating_add(clock::nanos(pause.stopped));
+        self.suspended_ns = self.suspended_ns.saturating_add(clock::nanos(pause.suspended));
     }
 
     /// Returns the time of all pauses.
@@ -84,6 +83,8 @@ fn run_delay() -> u64 {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     #[test]

@@ -17,7 +17,7 @@ use crate::{
     driver::{Driver, Event},
     flow::Moment,
     message::{Link, Message, Milestones},
-    plan::{After, Plan, nanos},
+    plan::{After, Plan},
     profile::Profile,
     stop::Stop,
     tally::Tally,
@@ -73,9 +73,9 @@ impl Rules {
             after: plan.after,
             idle: plan.idle,
             connect_rate: plan.connect_rate.map(|rate| rate / threads as f64),
-            timeout: nanos(plan.timeout),
-            grace: nanos(plan.grace),
-            interval: nanos(plan.interval),
+            timeout: clock::nanos(plan.timeout),
+            grace: clock::nanos(plan.grace),
+            interval: clock::nanos(plan.interval),
         }
     }
 }

@@ -28,6 +28,13 @@ impl Clocks {
     }
 }
 
+/// Returns the processor time that the calling thread has used.
+#[must_use]
+pub fn thread_time() -> Duration {
+    let time = clock_gettime(ClockId::ThreadCPUTime);
+    Duration::new(time.tv_sec.unsigned_abs(), u32::try_from(time.tv_nsec).unwrap_or(0))
+}
+
 /// A time in which this program did not run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Pause {

@@ -2,7 +2,10 @@
 
 use std::{ops::ControlFlow, os::fd::BorrowedFd, time::Instant};
 
-use rustix::event::PollFlags;
+use rustix::{
+    event::{PollFd, PollFlags, Timespec, poll},
+    io::Errno,
+};
 
 use crate::{
     event::{Event, Pause},
@@ -60,4 +63,26 @@ pub trait Observer: Control {
 pub trait SweepObserver: Control {
     /// Takes a step. `Break` ends the sweep as [`Command::Stop`] does.
     fn step(&mut self, step: &Step<'_>) -> ControlFlow<()>;
+}
+
+/// Polls the caller's descriptors together with ours, and gives the caller its events. Returns for each of ours whether it
+/// has an event; an interrupted poll(2) reports none.
+pub(crate) fn poll_together<'fd, C: Control + ?Sized>(
+    caller: &mut C,
+    ours: impl Iterator<Item = (BorrowedFd<'fd>, PollFlags)>,
+    timeout: Option<&Timespec>,
+) -> Result<Vec<bool>, Errno> {
+    let poll_fd = |(fd, flags)| PollFd::from_borrowed_fd(fd, flags);
+    let mut watched: Vec<PollFd<'_>> = caller.watched().into_iter().map(poll_fd).collect();
+    let count = watched.len();
+    watched.extend(ours.map(|(fd, flags)| PollFd::from_borrowed_fd(fd, flags)));
+    match poll(&mut watched, timeout) {
+        Ok(_) | Err(Errno::INTR) => {}
+        Err(errno) => return Err(errno),
+    }
+    let mut theirs: Vec<bool> = watched.iter().map(|fd| !fd.revents().is_empty()).collect();
+    drop(watched);
+    let ours = theirs.split_off(count);
+    caller.on_ready(&theirs);
+    Ok(ours)
 }

@@ -8,9 +8,9 @@ use super::{
     progress::Progress,
     report::{Summary, summary::Distribution},
     threshold::Threshold,
-    units::{rate, time},
     visit::{self, Place, Trouble},
 };
+use crate::units::{rate, time};
 use crate::{signals::Signals, tell::say};
 
 /// The search ends when the range is this narrow.

@@ -7,10 +7,8 @@ use std::{
 
 use tcpecho_load::Event;
 
-use super::{
-    report::Row,
-    units::{count, rate, time},
-};
+use super::report::Row;
+use crate::units::{count, rate, time};
 
 pub(super) struct Progress {
     shown: bool,

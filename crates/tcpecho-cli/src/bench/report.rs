@@ -13,12 +13,8 @@ use nix::sys::signal::Signal;
 use serde::{Deserialize, Serialize};
 use tcpecho_load::{Interval, Kind, Outcome, Schedule, Unit};
 
-use super::{
-    args::Plan,
-    machine::Fact,
-    server::Ledger,
-    units::{count, time},
-};
+use super::{args::Plan, machine::Fact, server::Ledger};
+use crate::units::{count, time};
 
 pub(super) use self::summary::Summary;
 

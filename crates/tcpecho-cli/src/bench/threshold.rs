@@ -4,8 +4,8 @@ use std::{fmt, str::FromStr};
 
 use tcpecho::{ParseError, internal::parse_duration};
 
-use super::{histogram::QUANTILES, units::time};
-use crate::size::parse_rate;
+use super::histogram::QUANTILES;
+use crate::{size::parse_rate, units::time};
 
 /// What a condition is about.
 #[derive(Debug, Clone, Copy, PartialEq)]

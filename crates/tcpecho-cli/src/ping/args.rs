@@ -16,7 +16,7 @@ use tcpecho_os::errno::words;
 use tcpecho_probe::{LARGEST_PROBE, Mode, Pace, Sweep};
 
 use super::{descriptors::Room, size::parse_size};
-use crate::size::parse_time;
+use crate::{family::family, size::parse_time};
 
 /// Times that are kept for the line of `-C`.
 const MOST_TIMES: u64 = 1_000_000;
@@ -268,7 +268,7 @@ impl PingArgs {
         self.check_sweep_limit()?;
         Ok(Plan {
             endpoints: self.endpoints()?,
-            family: self.family(source)?,
+            family: family(self.ipv4, self.ipv6, source.as_slice())?,
             source,
             device,
             mode: match self {
@@ -380,23 +380,6 @@ impl PingArgs {
                     words(errno)
                 ))),
             },
-        }
-    }
-
-    /// A source address connects to its own family only.
-    fn family(&self, source: Option<SocketAddr>) -> Result<Family, ParseError> {
-        let asked = match self {
-            _ if self.ipv4 => Family::V4,
-            _ if self.ipv6 => Family::V6,
-            _ => Family::Any,
-        };
-        match source {
-            Some(source) if !asked.admits(&source) => {
-                Err(ParseError::new("the source address is of the other family"))
-            }
-            Some(source) if source.is_ipv4() => Ok(Family::V4),
-            Some(_) => Ok(Family::V6),
-            None => Ok(asked),
         }
     }
 }

@@ -4,7 +4,7 @@ use std::{fmt::Write, time::Duration};
 
 use tcpecho_probe::Series;
 
-use super::words::ms;
+use crate::units::ms;
 
 /// The longest bar.
 const WIDTH: u64 = 40;

@@ -17,23 +17,19 @@ use crate::tell::{ErrorObject, Meaning};
 
 /// One thing that happened, in one line.
 pub(super) fn event(target: &str, event: &Event) -> String {
-    let row = EventRow { target, at_unix_us: us(since_1970()), what: What::of(event) };
-    serde_json::to_string(&row).unwrap_or_default()
+    object(&EventRow { target, at_unix_us: us(since_1970()), what: What::of(event) })
 }
 
 /// A target whose name gave no address, in one line.
 pub(super) fn unresolved(target: &str, diagnosis: &Diagnosis) -> String {
-    let (message, diagnosis) = (diagnosis.seen.as_str(), Meaning::of(diagnosis));
-    let what = What::Unresolved { message, diagnosis };
-    serde_json::to_string(&EventRow { target, at_unix_us: us(since_1970()), what })
-        .unwrap_or_default()
+    let what = What::unresolved(diagnosis);
+    object(&EventRow { target, at_unix_us: us(since_1970()), what })
 }
 
 /// This program itself did not run for so long, in one line.
 pub(super) fn paused(span: Duration, message: &str) -> String {
-    let row =
-        PausedRow { event: "paused", at_unix_us: us(since_1970()), paused_us: us(span), message };
-    serde_json::to_string(&row).unwrap_or_default()
+    let (event, at_unix_us) = ("paused", us(since_1970()));
+    object(&PausedRow { event, at_unix_us, paused_us: us(span), message })
 }
 
 /// The whole run, in one line; with a tag where it is the last of a stream.
@@ -45,7 +41,7 @@ pub(super) fn report(
     exit_status: u8,
     in_stream: bool,
 ) -> String {
-    let row = ReportRow {
+    object(&ReportRow {
         event: in_stream.then_some("report"),
         settings: Settings::of(plan),
         targets: outcome
@@ -58,8 +54,12 @@ pub(super) fn report(
         paused_us: us(outcome.paused),
         duration_us: us(spent),
         exit_status,
-    };
-    serde_json::to_string(&row).unwrap_or_default()
+    })
+}
+
+/// One object, in one line.
+pub(super) fn object(row: &impl Serialize) -> String {
+    serde_json::to_string(row).unwrap_or_default()
 }
 
 fn since_1970() -> Duration {
@@ -192,10 +192,7 @@ impl<'a> What<'a> {
             Event::Refused { seq, time } => What::Refused { seq: *seq, time_us: us(*time) },
             Event::Lost { seq, why } => What::lost(*seq, *why),
             Event::Broken(broken) => What::broken(broken),
-            Event::Unresolved(diagnosis) => {
-                let (message, diagnosis) = (diagnosis.seen.as_str(), Meaning::of(diagnosis));
-                What::Unresolved { message, diagnosis }
-            }
+            Event::Unresolved(diagnosis) => What::unresolved(diagnosis),
             Event::Unanswered(cause) => {
                 What::Unanswered { error: error(cause), diagnosis: Meaning::of(&cause.diagnosis) }
             }
@@ -206,6 +203,10 @@ impl<'a> What<'a> {
                 end_unix_us: end.map(|end| us(since_1970().saturating_sub(end.elapsed()))),
             },
         }
+    }
+
+    fn unresolved(diagnosis: &'a Diagnosis) -> Self {
+        What::Unresolved { message: &diagnosis.seen, diagnosis: Meaning::of(diagnosis) }
     }
 
     fn connected(connected: &'a Connected) -> Self {

@@ -9,7 +9,7 @@ use tcpecho::Attempt;
 use tcpecho_os::errno::words;
 use tcpecho_probe::{Answer, Connected, Event, Kernel, Loss, Mode};
 
-use super::words::{counted, ms};
+use crate::units::{counted, ms};
 
 /// Writes the lines of one target.
 #[derive(Debug, Clone)]

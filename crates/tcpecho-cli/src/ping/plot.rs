@@ -9,7 +9,7 @@ use std::{
 use tcpecho_os::text::is_plain;
 use tcpecho_probe::{Event, Target};
 
-use super::words::{counted, ms, percent};
+use crate::units::{counted, ms, percent};
 
 /// Drawn at most so often.
 const FRAME: Duration = Duration::from_millis(100);

@@ -7,7 +7,7 @@ use std::{
 
 use tcpecho_probe::{Mode, Series, Target};
 
-use super::words::{counted, exact_ms, ms, percent};
+use crate::units::{counted, exact_ms, ms, percent};
 
 /// The summary of one target.
 pub(super) fn lines(target: &Target, mode: Mode) -> Vec<String> {

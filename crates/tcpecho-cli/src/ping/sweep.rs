@@ -18,13 +18,13 @@ use tcpecho_probe::{
 use super::{
     args::{OutputFormat, Plan},
     json,
-    words::{counted, ms},
 };
 use crate::{
     exit,
     output::{OutputBuffer, Unwritten},
     signals::Signals,
     tell::{ErrorObject, Meaning, explain},
+    units::{counted, ms},
 };
 
 /// Sweeps one target after the other. The exit status: 0 no limit was found, 1 one was.
@@ -216,14 +216,8 @@ impl<'a> Writer<'a> {
                     Tried::Size(bytes) => (None, Some(bytes)),
                 };
                 let (event, target, holds) = ("step", self.target, step.holds);
-                self.object(&StepRow {
-                    event,
-                    target,
-                    idle_us,
-                    size_bytes,
-                    holds,
-                    message: &words,
-                });
+                let row = StepRow { event, target, idle_us, size_bytes, holds, message: &words };
+                self.line(&json::object(&row));
             }
             _ => {}
         }
@@ -260,7 +254,7 @@ impl<'a> Writer<'a> {
         match self.format {
             OutputFormat::Json | OutputFormat::JsonStream => {
                 let row = self.row(swept, &message, spent, exit_status);
-                self.object(&row);
+                self.line(&json::object(&row));
             }
             _ => self.line(&format!("{}: {message}", self.target)),
         }
@@ -328,11 +322,6 @@ impl<'a> Writer<'a> {
             _ => {}
         }
         row
-    }
-
-    fn object(&mut self, row: &impl Serialize) {
-        let text = serde_json::to_string(row).unwrap_or_default();
-        self.line(&text);
     }
 
     /// A sweep has time: nobody's answer waits while it is written.

@@ -15,11 +15,11 @@ use super::{
     lines::Lines,
     plot::{ENTER, LEAVE, Plot},
     summary,
-    words::{counted, ms},
 };
 use crate::{
     output::OutputBuffer,
     tell::{explain, say},
+    units::{counted, ms},
 };
 
 /// Explanations that are held back while a plot has the screen.

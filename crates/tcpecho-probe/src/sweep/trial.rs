@@ -5,15 +5,12 @@ use std::{
     time::{Duration, Instant},
 };
 
-use rustix::{
-    event::{PollFd, Timespec, poll},
-    io::Errno,
-};
+use rustix::event::Timespec;
 use tcpecho_os::pause::Clocks;
 
 use super::Stop;
 use crate::{
-    control::{Command, SweepObserver},
+    control::{Command, SweepObserver, poll_together},
     event::Broken,
     link::{Brought, Link, LinkOptions},
     payload::{Run, Stamp},
@@ -121,19 +118,9 @@ impl Trial<'_> {
         let until = until.into_iter().chain(self.deadline).min();
         let left = until.map(|until| until.saturating_duration_since(Instant::now()));
         let left = left.and_then(|left| Timespec::try_from(left).ok());
-        let of_caller = self.observer.watched();
-        let callers = of_caller.len();
-        let all = of_caller.into_iter().chain(link.watched());
-        let mut watched: Vec<PollFd<'_>> =
-            all.map(|(fd, flags)| PollFd::from_borrowed_fd(fd, flags)).collect();
-        match poll(&mut watched, left.as_ref()) {
-            Ok(_) | Err(Errno::INTR) => {}
-            Err(errno) => return Err(Stop::Failed("poll", errno)),
-        }
-        let ready: Vec<bool> = watched.iter().map(|fd| !fd.revents().is_empty()).collect();
-        let (of_caller, of_link) = ready.split_at(callers);
-        self.observer.on_ready(of_caller);
-        link.note_ready(&mut of_link.iter().copied());
+        let ready = poll_together(self.observer, link.watched(), left.as_ref())
+            .map_err(|errno| Stop::Failed("poll", errno))?;
+        link.note_ready(&mut ready.into_iter());
         while let Some(command) = self.observer.next_command() {
             match command {
                 Command::Interim | Command::Continued => {}

@@ -16,7 +16,7 @@ use super::{
     refuse,
 };
 use crate::bench::{server::Recipe, threshold::Threshold};
-use crate::size::parse_rate;
+use crate::{family::family, size::parse_rate};
 
 /// What is measured.
 pub(in crate::bench) enum Target {
@@ -83,7 +83,7 @@ impl BenchArgs {
         self.check_workload(workload.kind)?;
         let sources = sources(&self.source)?;
         let plan = Plan {
-            family: self.family(&sources)?,
+            family: family(self.ipv4, self.ipv6, &sources)?,
             workload,
             connections: self.connections.map_or(workload.connections, u64::from),
             threads: self.threads.map(usize::from),
@@ -208,25 +208,6 @@ impl BenchArgs {
                 Err(refuse("stream has no messages, and so no --size"))
             }
             _ => Ok(()),
-        }
-    }
-
-    fn family(&self, sources: &[SocketAddr]) -> Result<Family, ParseError> {
-        let asked = match self {
-            _ if self.ipv4 => Family::V4,
-            _ if self.ipv6 => Family::V6,
-            _ => Family::Any,
-        };
-        match sources.first() {
-            None => Ok(asked),
-            Some(first) if sources.iter().any(|one| one.is_ipv4() != first.is_ipv4()) => {
-                Err(refuse("the source addresses are of two families"))
-            }
-            Some(first) if !asked.admits(first) => {
-                Err(refuse("the source addresses are of the other family"))
-            }
-            Some(first) if first.is_ipv4() => Ok(Family::V4),
-            Some(_) => Ok(Family::V6),
         }
     }
 }

@@ -3,10 +3,8 @@
 use std::fmt::Write;
 
 use super::{Comparison, Ratio, Standing, median, sorted};
-use crate::bench::{
-    report::Summary,
-    units::{count, rate, time},
-};
+use crate::bench::report::Summary;
+use crate::units::{count, rate, time};
 
 impl Comparison {
     pub(in crate::bench) fn titles(&self) -> Vec<&str> {

@@ -10,12 +10,9 @@ use super::{
     svg::{Axis, Series, chart},
 };
 use crate::{
-    bench::{
-        compare::Comparison,
-        histogram::QUANTILES,
-        units::{bytes, count, rate, time},
-    },
+    bench::{compare::Comparison, histogram::QUANTILES},
     markup::escaped,
+    units::{bytes, count, rate, time},
 };
 
 const STYLE: &str = include_str!("page.css");

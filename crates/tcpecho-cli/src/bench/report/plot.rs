@@ -5,10 +5,8 @@ use std::fmt::Write;
 use tcpecho_load::Times;
 
 use super::{Summary, summary::Distribution};
-use crate::bench::{
-    histogram::QUANTILES,
-    units::{count, time},
-};
+use crate::bench::histogram::QUANTILES;
+use crate::units::{count, time};
 
 /// Bars at most.
 const BARS: usize = 24;

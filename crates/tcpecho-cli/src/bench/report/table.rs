@@ -5,11 +5,8 @@ use std::fmt::Write;
 use tcpecho_load::{ClientUse, Kind, Schedule, Unit};
 
 use super::{Summary, summary::Distribution};
-use crate::bench::{
-    args::Plan,
-    histogram::QUANTILES,
-    units::{bytes, count, digits, rate, time},
-};
+use crate::bench::{args::Plan, histogram::QUANTILES};
+use crate::units::{bytes, count, digits, rate, time};
 
 /// The whole page; `quiet` leaves the notes out.
 pub(in crate::bench) fn page(summary: &Summary, quiet: bool) -> String {

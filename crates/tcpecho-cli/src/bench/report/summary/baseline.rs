@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::{Order, Summary, bounded};
-use crate::bench::units::{count, rate};
+use crate::units::{count, rate};
 
 /// What `--baseline` came to.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
