@@ -1,4 +1,4 @@
-//! `tcpecho lab`: boundary conditions of TCP, played between two hosts on a wire of our own.
+//! `tcpecho lab`: boundary conditions of TCP between two virtual hosts.
 
 mod calls;
 mod expect;
@@ -46,7 +46,9 @@ use crate::{
     tell::{Failure, say},
 };
 
-/// Watch TCP at its boundaries: two hosts, a wire between them, every packet and state.
+/// Run TCP failure and boundary scenarios between two virtual hosts.
+///
+/// The wire between the hosts is a program: it sees every packet and can hold, drop, delay, duplicate, corrupt or answer it.
 #[derive(Debug, Args)]
 pub(crate) struct LabArgs {
     #[command(subcommand)]
@@ -62,17 +64,17 @@ enum What {
         /// The scenario's name, or `all`
         name: String,
     },
-    /// Play scenarios and show what happens
+    /// Run scenarios and show what happens
     Run(RunArgs),
     /// Interactive quiz: predict each step, then watch it happen
     Learn(learn::LearnArgs),
-    /// Open a shell with two hosts and a wire
+    /// Start a shell with two virtual hosts and the wire between them
     Shell(shell::ShellArgs),
-    /// Test a program of yours under every boundary condition
+    /// Run your client or server in every scenario that applies, and judge it
     Test(test::TestArgs),
-    /// Check whether this host can play scenarios, and report what is missing
+    /// Check whether this host can run the lab, and report what is missing
     Doctor,
-    /// Make one system call for each line of stdin; scenarios are played with it
+    /// Make one system call for each line of stdin; scenarios use it
     #[command(hide = true)]
     Agent,
 }
@@ -95,25 +97,23 @@ struct RunArgs {
     #[arg(long, value_name = "FILE")]
     pcapng: Option<PathBuf>,
 
-    /// Scenarios played in parallel; 1 draws the ladder live
+    /// Scenarios to run in parallel; 1 draws the ladder live
     #[arg(long, value_name = "N", default_value_t = 8, value_parser = clap::value_parser!(u8).range(1..=64))]
     jobs: u8,
 
     /// Seed of the wire's random decisions; the kernel still chooses ports and sequence numbers
-    /// itself
     #[arg(long, value_name = "N", default_value_t = 0)]
     seed: u64,
 
-    /// Use this host's own timer settings instead of shorter ones; prints the expected duration
-    /// first
+    /// Do not shorten the kernel's timers; the expected duration is printed first
     #[arg(long)]
     real_time: bool,
 
-    /// Also show the system calls of the programs, with their results
+    /// Also show the programs' system calls with their results
     #[arg(long)]
     calls: bool,
 
-    /// Show it step by step; press Enter before each step
+    /// Show the run step by step; Enter continues
     #[arg(long, conflicts_with = "jobs")]
     slow: bool,
 
@@ -132,15 +132,15 @@ enum Families {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Format {
-    /// A ladder: time, both hosts, the packets between them, checked claims
+    /// A ladder: time, client, packets, server, and claims
     Text,
     /// The ladder in Markdown
     Markdown,
     /// A Mermaid sequence diagram
     Mermaid,
-    /// One JSON object for each moment
+    /// One JSON object per event
     Ndjson,
-    /// One self-contained page, with a lane for each host's states
+    /// One self-contained HTML page, with a lane for each host's states
     Html,
     /// A JUnit report
     Junit,

@@ -40,11 +40,11 @@ use crate::{
     tell::{Failure, has_colour},
 };
 
-/// How durations are written, for the help of every verb that takes some.
-const DURATIONS: &str = "Durations: a number and its unit (us, ms, s, m or h), such as 500ms, 2s or 1m30s; \
-    without a unit, seconds.";
+/// The syntax of durations, for the help of every verb that takes some.
+const DURATIONS: &str = "Durations: a number with a unit (us, ms, s, m or h), such as 500ms, 2s or 1m30s; \
+    a number without a unit is seconds.";
 
-/// A TCP echo server, client, prober, load generator and laboratory that say what happened.
+/// TCP echo server, client, prober, load generator and failure laboratory.
 #[derive(Debug, Parser)]
 #[command(version, propagate_version = true, max_term_width = 100)]
 struct Args {
@@ -54,12 +54,9 @@ struct Args {
 
 #[derive(Debug, Subcommand)]
 enum Verb {
-    /// Echo what clients send
     Serve(serve::ServeArgs),
-    /// Send standard input to an echo server, print what comes back, and check it
     Connect(connect::ConnectArgs),
     Ping(Box<ping::PingArgs>),
-    /// Measure an echo server under load
     Bench(Box<bench::BenchArgs>),
     /// Watch what TCP does at its boundaries, between two hosts on a wire of our own
     Lab(lab::LabArgs),

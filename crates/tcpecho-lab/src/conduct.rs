@@ -5,10 +5,10 @@ use std::time::Duration;
 
 use tcpecho_os::process::Exit;
 
-/// A fault of a program under test, the gravest last.
+/// A fault of a program under test, the most serious last.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Fault {
-    /// It noticed an event only after more input, although it could have known before.
+    /// It noticed an event only after more input; poll(2) would have reported it before.
     Late,
     /// It left zombies.
     Zombies,
@@ -41,23 +41,20 @@ pub enum Fault {
 impl Fault {
     /// All faults, with the sentences that describe them.
     pub const ALL: [(Fault, &'static str); 14] = [
-        (
-            Fault::Late,
-            "noticed an event only after more input, although it could have known before",
-        ),
-        (Fault::Zombies, "left zombies: children that it did not wait for"),
-        (Fault::Leaked, "kept descriptors of connections that have ended"),
+        (Fault::Late, "noticed an event only after more input"),
+        (Fault::Zombies, "left zombies: did not wait for its children"),
+        (Fault::Leaked, "leaked descriptors of closed connections"),
         (Fault::CloseWait, "kept sockets in CLOSE_WAIT"),
-        (Fault::Grew, "its memory grew with what its peer did"),
-        (Fault::Spins, "kept a processor busy while it could do nothing"),
-        (Fault::InUse, "could not be restarted at once"),
+        (Fault::Grew, "its memory grew with what the peer sent or did"),
+        (Fault::Spins, "used a whole processor while it had nothing to do"),
+        (Fault::InUse, "could not be restarted at once on its port"),
         (Fault::Quit, "gave up although nothing was wrong"),
         (Fault::Silent, "exited with status 0 although something was wrong"),
         (Fault::Hung, "did not exit, or did not answer, until the lab ended it"),
-        (Fault::Lost, "bytes are missing in the echo"),
+        (Fault::Lost, "bytes of the echo are missing"),
         (Fault::Invented, "wrote bytes that were not sent"),
         (Fault::Killed, "was killed by SIGPIPE"),
-        (Fault::Died, "was killed by another signal, or is a server that exited"),
+        (Fault::Died, "was killed by another signal, or exited although it is a server"),
     ];
 
     /// The fault in one word.
@@ -125,7 +122,7 @@ pub struct Conduct {
 }
 
 impl Conduct {
-    /// The gravest fault.
+    /// Returns the most serious fault.
     #[must_use]
     pub fn worst(&self) -> Option<Fault> {
         self.faults.iter().copied().max()

@@ -15,7 +15,7 @@ pub struct Workload {
     pub size: u64,
     /// Connections by default.
     pub connections: u64,
-    /// What it is in the code.
+    /// Its kind.
     pub kind: Kind,
 }
 
@@ -26,7 +26,7 @@ pub enum Kind {
     RequestResponse,
     /// A new connection for each exchange.
     ConnectRequestResponse,
-    /// Bytes without end in both directions.
+    /// Bulk data in both directions.
     Stream,
     /// One exchange on each connection, then silence.
     Idle,
@@ -56,7 +56,7 @@ impl Unit {
         }
     }
 
-    /// Returns the name of one of them.
+    /// Returns the name of a single unit.
     #[must_use]
     pub fn one(self) -> &'static str {
         match self {
@@ -71,7 +71,7 @@ impl Unit {
 pub static WORKLOADS: &[Workload] = &[
     Workload {
         name: "rr",
-        summary: "requests and responses on connections that stay open",
+        summary: "request and response, repeated on connections that stay open",
         unit: Unit::Messages,
         size: 64,
         connections: 50,
@@ -87,7 +87,7 @@ pub static WORKLOADS: &[Workload] = &[
     },
     Workload {
         name: "stream",
-        summary: "as much as the connections take, both ways at once",
+        summary: "bulk data in both directions at once",
         unit: Unit::Megabytes,
         size: 64,
         connections: 1,
@@ -95,7 +95,7 @@ pub static WORKLOADS: &[Workload] = &[
     },
     Workload {
         name: "idle",
-        summary: "connections that make one exchange and are silent: what each costs the server",
+        summary: "one exchange, then silence: the cost of an idle connection to the server",
         unit: Unit::Connections,
         size: 64,
         connections: 10_000,
@@ -103,7 +103,7 @@ pub static WORKLOADS: &[Workload] = &[
     },
     Workload {
         name: "ramp",
-        summary: "as rr, at a rate that goes from A to B (--rate A:B)",
+        summary: "as rr, with a rate that changes from A to B (--rate A:B)",
         unit: Unit::Messages,
         size: 64,
         connections: 50,

@@ -85,7 +85,7 @@ pub static ENGINES: &[Engine] = &[
     },
     Engine {
         name: "epoll",
-        summary: "one loop over readiness (epoll)",
+        summary: "an event loop with epoll(7)",
         max_connections: 10_000,
         automatic: true,
         blocks: false,
@@ -96,7 +96,7 @@ pub static ENGINES: &[Engine] = &[
     #[cfg(feature = "uring")]
     Engine {
         name: "uring",
-        summary: "one loop over completions (io_uring)",
+        summary: "an event loop with io_uring(7)",
         max_connections: 10_000,
         // Not before it is at least as good as epoll in every mode that is measured.
         automatic: false,

@@ -1,4 +1,4 @@
-//! What is typed after `tcpecho bench`; what is meant by it is a [`Plan`].
+//! The arguments of `tcpecho bench`; a [`Plan`] is what they mean.
 
 pub(super) mod lists;
 mod plan;
@@ -22,7 +22,7 @@ pub(super) use self::{
 /// The values of `--driver`.
 #[derive(Debug, Clone, Copy, clap::ValueEnum)]
 enum Driver {
-    /// The first that this host offers, of those below
+    /// The first of the drivers below that is available here
     Auto,
     /// Readiness: `epoll_wait`, recv, send
     Epoll,
@@ -42,10 +42,9 @@ impl From<Driver> for DriverChoice {
 
 /// Measure an echo server under load, and check every byte that comes back.
 ///
-/// Without an address it measures this program's own server, started as a process of its own. A closed
-/// loop sends the next request when an answer came; with --rate requests are due on a schedule that
-/// nothing can move, and response times count from when they were due. Results go to standard output,
-/// all talk to standard error.
+/// Without an address, bench starts a server of its own in a separate process. Without --rate the load is a closed loop: a
+/// connection sends the next request when the answer has come. With --rate it is an open loop: requests are due on a fixed
+/// schedule, and response times count from when they were due. Results go to stdout, diagnostics to stderr.
 // Flags are what they are.
 #[allow(clippy::struct_excessive_bools)]
 #[derive(Debug, Args)]
@@ -54,7 +53,7 @@ impl From<Driver> for DriverChoice {
     disable_help_subcommand = true,
     after_help = format!("{}\n{}", crate::DURATIONS, "Sizes: 64, 16k (1024), 100kB (1000), 1M. Rates: 500, 10k (1000), 1.5M. Conditions: \
     'p99<2ms', 'errors>0', 'unanswered>0'; 'p99.9>+10%' and \
-    'throughput<-5%' against --baseline.\n\
+    'throughput<-5%' with --baseline.\n\
     Exit status: 0 measured; 1 a byte was wrong, or --fail-if held; 2 usage, not possible here, or a file beside the result could not be written; 3 could not connect; \
     4 connections broke, or nothing was answered; 129, 130, 143 ended early by SIGHUP, SIGINT, SIGTERM, with the results so far.")
 )]
@@ -66,7 +65,7 @@ pub(crate) struct BenchArgs {
     #[arg(value_name = "HOST[:PORT]")]
     host: Option<String>,
 
-    /// The port, unless HOST has it
+    /// Port, if HOST does not contain one [default: 9877]
     #[arg(value_name = "PORT")]
     port: Option<String>,
 
@@ -74,11 +73,11 @@ pub(crate) struct BenchArgs {
     #[arg(short = 'W', long, default_value = "rr", value_parser = workload())]
     workload: String,
 
-    /// Connections; 50 for rr, crr and ramp, 1 for stream, 10000 for idle
+    /// Number of connections [default: 50 for rr, crr and ramp, 1 for stream, 10000 for idle]
     #[arg(short, long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     connections: Option<u32>,
 
-    /// Threads of the generator; half of the processors if not given
+    /// Threads of the load generator [default: half of the processors]
     #[arg(short, long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
     threads: Option<u16>,
 
@@ -86,39 +85,39 @@ pub(crate) struct BenchArgs {
     #[arg(short, long, value_name = "TIME", value_parser = parse_time, conflicts_with = "count")]
     duration: Option<Duration>,
 
-    /// Measure so many messages (crr: connections) instead
+    /// Measure N messages (crr: connections) instead of a time
     #[arg(short = 'n', long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     count: Option<u64>,
 
-    /// Run so long before measuring; a tenth of the duration, 2s at most, if not given
+    /// Time to run before measuring [default: a tenth of the duration, 2s at most]
     #[arg(long, value_name = "TIME", value_parser = parse_duration)]
     warmup: Option<Duration>,
 
-    /// Bytes of a message; several are taken in turn
+    /// Size of a message in bytes; several sizes are used in turn
     #[arg(short, long, value_name = "SIZE", value_delimiter = ',', value_parser = message_size)]
     size: Vec<u64>,
 
-    /// Messages of a connection that may be without an answer
+    /// Messages in flight on each connection
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=65_536))]
     depth: u32,
 
-    /// Open loop: requests a second over all connections, or from A to B a second as A:B
+    /// Open loop: requests per second over all connections; A:B changes the rate from A to B
     #[arg(short = 'R', long, value_name = "RATE")]
     rate: Option<String>,
 
-    /// Search the highest rate at which this holds, such as 'p99<2ms'
+    /// Search for the highest rate at which the condition holds, such as 'p99<2ms'
     #[arg(long, value_name = "CONDITION", conflicts_with_all = ["rate", "count"])]
     find_rate: Option<String>,
 
-    /// Connect from these addresses in turn: ADDR, or ADDR-ADDR for a range; may be given again
+    /// Connect from these local addresses in turn: ADDR, or ADDR-ADDR for a range; may be repeated
     #[arg(long, value_name = "ADDR[-ADDR]", value_delimiter = ',')]
     source: Vec<String>,
 
-    /// Connections a second while they are made
+    /// Connections per second while they are opened
     #[arg(long, value_name = "RATE", value_parser = parse_rate)]
     connect_rate: Option<f64>,
 
-    /// How crr closes: `reset` leaves no port in TIME_WAIT, `fin` is what programs do
+    /// How crr closes a connection: `reset` (RST) leaves no port in TIME_WAIT, `fin` does
     #[arg(long, value_name = "HOW", default_value = "reset", value_parser = ["reset", "fin"])]
     close: String,
 
@@ -126,41 +125,40 @@ pub(crate) struct BenchArgs {
     #[arg(long, value_name = "TIME", default_value = "10s", value_parser = parse_time)]
     timeout: Duration,
 
-    /// How long answers that are under way may take when the time is over
+    /// Time to wait for missing answers when the measured time is over
     #[arg(long, value_name = "TIME", default_value = "2s", value_parser = parse_duration)]
     grace: Duration,
 
-    /// Count bytes instead of comparing them
+    /// Count the received bytes without comparing them
     #[arg(long)]
     no_check: bool,
 
-    /// How the generator moves bytes
+    /// I/O interface of the load generator
     #[arg(long, value_enum, default_value = "auto")]
     driver: Driver,
 
-    /// Processors of the generator's threads, such as 0,2-3; `any` leaves it to the kernel, as does a
-    /// server that is not ours
+    /// Processors for the generator's threads, such as 0,2-3; `any` leaves the choice to the kernel, which is the default
+    /// with an address
     #[arg(long, value_name = "LIST")]
     cpu: Option<String>,
 
-    /// The engine of our own server
+    /// Engine of bench's own server
     #[arg(short, long, value_name = "NAME", value_parser = engine(), conflicts_with = "host")]
     engine: Option<String>,
 
-    /// Processors of the servers that are started here
+    /// Processors for the servers that bench starts
     #[arg(long, value_name = "LIST", conflicts_with = "host")]
     server_cpu: Option<String>,
 
-    /// Compare our engines in interleaved rounds: `all`, or names
+    /// Compare tcpecho's engines in interleaved rounds: `all`, or a list of names
     #[arg(long, value_name = "LIST", value_delimiter = ',', conflicts_with_all = ["host", "engine", "find_rate"])]
     engines: Vec<String>,
 
-    /// Compare with another server: a shell command that listens on 127.0.0.1 and {port}; may be given
-    /// again
+    /// Compare with another server: a shell command that listens on port {port} of 127.0.0.1; may be repeated
     #[arg(long, value_name = "NAME=COMMAND", conflicts_with_all = ["host", "engine", "find_rate"])]
     against: Vec<String>,
 
-    /// How often each server is visited in a comparison
+    /// Rounds of a comparison; each round measures every server once
     #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u16).range(1..=1000))]
     rounds: u16,
 
@@ -176,44 +174,43 @@ pub(crate) struct BenchArgs {
     #[arg(long)]
     json: bool,
 
-    /// Write a JSON object for every interval as it ends, and the result as the last line
+    /// Write one JSON object per interval, and the result as the last line
     #[arg(long)]
     json_stream: bool,
 
-    /// Write every interval's histogram to FILE, as an HDR V2 log
+    /// Write an HDR V2 log to FILE, with one histogram per interval
     #[arg(long, value_name = "FILE")]
     hdr: Option<PathBuf>,
 
-    /// Write one HTML page with the figures and plots to FILE
+    /// Write an HTML page with the figures and plots to FILE
     #[arg(long, value_name = "FILE")]
     html: Option<PathBuf>,
 
-    /// Exit with 1 if this holds; may be given again
+    /// Exit with 1 if the condition holds; may be repeated
     #[arg(long, value_name = "CONDITION")]
     fail_if: Vec<String>,
 
-    /// Compare with the result of an earlier --json, also in conditions with a percentage
+    /// Compare with an earlier result of --json; conditions with a percentage refer to it
     #[arg(long, value_name = "FILE")]
     baseline: Option<PathBuf>,
 
-    /// Begin at this time (RFC 3339, as `date -Iseconds` prints it, or seconds since 1970), for runs of
-    /// several machines
+    /// Start at this time (RFC 3339, as `date -Iseconds` prints it, or seconds since 1970); for runs on several machines
     #[arg(long, value_name = "WHEN")]
     start_at: Option<String>,
 
-    /// Be part I of N of one run: -c and -R are the whole run's
+    /// Run part I of N of one run; -c and -R are the values of the whole run
     #[arg(long, value_name = "I/N")]
     shard: Option<String>,
 
-    /// Use the host's IPv4 addresses only
+    /// Use IPv4 addresses only
     #[arg(short = '4', long, conflicts_with = "ipv6")]
     ipv4: bool,
 
-    /// Use the host's IPv6 addresses only
+    /// Use IPv6 addresses only
     #[arg(short = '6', long)]
     ipv6: bool,
 
-    /// Tell nothing but errors: no progress, no notes
+    /// Print no progress and no notes
     #[arg(short, long)]
     quiet: bool,
 }
@@ -234,7 +231,7 @@ fn workload() -> PossibleValuesParser {
 
 fn engine() -> PossibleValuesParser {
     let named = ENGINES.iter().map(|row| PossibleValue::new(row.name).help(row.summary));
-    let auto = PossibleValue::new("auto").help("the best that this host offers");
+    let auto = PossibleValue::new("auto").help("the best engine that is available here");
     PossibleValuesParser::new(named.chain([auto]))
 }
 

@@ -1,4 +1,4 @@
-//! What was typed after `tcpecho connect`, and what is meant by it.
+//! The arguments of `tcpecho connect`, and the plan that they mean.
 
 use std::{net::SocketAddr, time::Duration};
 
@@ -11,11 +11,10 @@ use tcpecho::{
 use super::keepalive::{self, Asking, UserTimeout};
 use crate::{exit, tell::Voice};
 
-/// Send standard input to an echo server, print what comes back, and check it.
+/// Send stdin to an echo server, print the echo, and compare every byte.
 ///
-/// What is typed is sent at once; at the end of input the connection is half-closed and all that is
-/// still owed is read. Every byte has to come back as it was sent. Nothing is said when all went
-/// well. Stdout has the bytes that came back and nothing else; messages, and the object of --json, go to stderr.
+/// Input is sent as it arrives. At the end of stdin the client sends FIN (half-close) and reads the rest of the echo.
+/// stdout has the echoed bytes only; messages, and the object of --json, go to stderr.
 // Flags are what they are.
 #[allow(clippy::struct_excessive_bools)]
 #[derive(Debug, Args)]
@@ -26,42 +25,41 @@ use crate::{exit, tell::Voice};
     after_long_help = long_help()
 )]
 pub(crate) struct ConnectArgs {
-    /// HOST, HOST:PORT, [V6]:PORT or V6; without it the program starts a server of its own on a
-    /// free loopback port
+    /// HOST, HOST:PORT, [V6]:PORT or V6; without it, connect starts a server of its own on a free loopback port
     #[arg(value_name = "HOST[:PORT]")]
     host: Option<String>,
 
-    /// The port, unless HOST has it; 9877 if neither does
+    /// Port, if HOST does not contain one [default: 9877]
     #[arg(value_name = "PORT")]
     port: Option<String>,
 
-    /// Use the host's IPv4 addresses only
+    /// Use IPv4 addresses only
     #[arg(short = '4', long, conflicts_with = "ipv6")]
     ipv4: bool,
 
-    /// Use the host's IPv6 addresses only
+    /// Use IPv6 addresses only
     #[arg(short = '6', long)]
     ipv6: bool,
 
-    /// Connect from this address of this host
+    /// Connect from this local address
     #[arg(short, long, value_name = "ADDR[:PORT]", value_parser = parse_source)]
     source: Option<SocketAddr>,
 
-    /// How long looking up the name, and each address, may take; 0 leaves it to the system
+    /// Time limit for the name lookup, and for each address; 0 leaves it to the resolver and the kernel
     #[arg(short = 'w', long, value_name = "TIME", default_value = "10s", value_parser = parse_duration)]
     connect_timeout: Duration,
 
-    /// Give up when an answer is owed and no byte has moved for so long; 0 leaves that to --user-timeout
+    /// Give up if part of the echo is missing and no byte has moved for this time; 0 means no limit
     #[arg(long, value_name = "TIME", default_value = "30s", value_parser = parse_duration)]
     timeout: Duration,
 
-    /// Give the connection up when what was sent is not acknowledged for so long (TCP_USER_TIMEOUT); "off" leaves
-    /// it to the kernel, about 15 minutes [default: 30s, or the kernel's where tcp_retries2 makes that less]
+    /// Give up if sent data is not acknowledged for this time (TCP_USER_TIMEOUT); "off" uses the kernel's limit, about 15
+    /// minutes [default: 30s, or the kernel's limit if tcp_retries2 makes it shorter]
     #[arg(long, value_name = "TIME", value_parser = keepalive::user_timeout)]
     user_timeout: Option<UserTimeout>,
 
-    /// When an idle peer is asked whether it is still there, how often, and how often in vain; "off" never asks. A
-    /// user timeout takes the place of COUNT: their defaults agree
+    /// Keepalive: idle time, probe interval, probes before giving up; "off" sends no probes. COUNT applies only with
+    /// --user-timeout off (tcp(7))
     #[arg(
         long,
         value_name = "IDLE[,INTERVAL[,COUNT]]",
@@ -70,7 +68,7 @@ pub(crate) struct ConnectArgs {
     )]
     keepalive: Asking,
 
-    /// Try one address of a name after the other, in the resolver's order, and not several at once (RFC 8305)
+    /// Try the addresses of a name one after the other, in the resolver's order, not in parallel (RFC 8305)
     #[arg(long)]
     no_race: bool,
 
@@ -78,20 +76,20 @@ pub(crate) struct ConnectArgs {
     #[arg(long)]
     calls: bool,
 
-    /// Give each ending its own exit status; --help lists them
+    /// Use one exit status per ending; --help lists them
     #[arg(long)]
     exit_detail: bool,
 
-    /// The server need not echo: print what it says, compare nothing. When it ends its direction, the rest of the input is
-    /// still sent, unless that is a terminal
+    /// Print what the server sends and compare nothing. After the server's FIN the rest of stdin is still sent, unless
+    /// stdin is a terminal
     #[arg(long)]
     no_check: bool,
 
-    /// Tell how the connection was made and how it went
+    /// Print how the connection was made, its socket options, and a summary
     #[arg(short, long)]
     verbose: bool,
 
-    /// Tell nothing but errors
+    /// Print errors only
     #[arg(short, long, conflicts_with = "verbose")]
     quiet: bool,
 
@@ -182,5 +180,5 @@ fn long_help() -> String {
     help += &exit::detail_help();
     help += "A server's idle limit, connection limit and shutdown are closed-early or reset here: only its log tells them \
              apart. What breaks an established connection is exit status 4, whatever its word.\n";
-    help + "\nNO_COLOR in the environment keeps colour out of messages on a terminal."
+    help + "\nThe environment variable NO_COLOR switches colours off."
 }

@@ -1,7 +1,7 @@
 //! `tcpecho lab learn`: a scenario with questions before its steps.
 //!
-//! The scenario is played first, unseen, and shown step by step afterwards: the kernel's timers do
-//! not wait for a reader, and a run that stops before each step would be a different run. Questions
+//! The scenario runs first and is shown step by step afterwards: the kernel's timers do not wait
+//! for a reader, so a run that stops before each step would be a different run. Questions
 //! and answers come from what happened ([`tcpecho_lab::quiz`]).
 
 use std::{
@@ -36,11 +36,11 @@ pub(super) struct LearnArgs {
     /// The scenario's name
     name: String,
 
-    /// IPv4 or IPv6
+    /// Address family
     #[arg(long, value_enum, default_value = "4")]
     family: Families,
 
-    /// Seed that chooses and orders the alternatives; random by default
+    /// Seed for the questions and the order of their answers [default: random]
     #[arg(long, value_name = "N")]
     seed: Option<u64>,
 }

@@ -14,12 +14,12 @@ use super::{names::hint, refuse};
 /// The programs under test.
 #[derive(Debug, Args)]
 pub(super) struct ProgramArgs {
-    /// Client to test, such as 'nc -N {host} {port}'; `lab run` also accepts a server with it
+    /// Client to test, such as 'nc -N {host} {port}'; `lab run` accepts --server with it
     #[arg(long, value_name = "COMMAND")]
     client: Option<String>,
 
-    /// Server to test, such as 'socat TCP6-LISTEN:{port},fork EXEC:cat'; `lab run` also accepts a
-    /// client with it
+    /// Server to test, such as 'socat TCP6-LISTEN:{port},fork EXEC:cat'; `lab run` accepts --client
+    /// with it
     #[arg(long, value_name = "COMMAND")]
     server: Option<String>,
 

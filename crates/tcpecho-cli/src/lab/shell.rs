@@ -31,12 +31,12 @@ use crate::{exit, input, output::ExitWithReader, tell::say};
 
 #[derive(Debug, Args)]
 pub(super) struct ShellArgs {
-    /// Address family whose sockets are shown; the hosts have addresses of both
+    /// Address family of the sockets that are shown; the hosts have addresses of both families
     #[arg(long, value_enum, default_value = "4")]
     family: Families,
 
     /// Seed of random rules such as `drop 10% of data`; the kernel still chooses ports and sequence
-    /// numbers itself
+    /// numbers
     #[arg(long, value_name = "N", default_value_t = 0)]
     seed: u64,
 }

@@ -24,7 +24,7 @@ use crate::{
     tell::say,
 };
 
-/// Test a program under every boundary condition that applies to it.
+/// Run your client or server in every scenario that applies, and judge it.
 ///
 /// The program runs in a host of its own, opposite a program of the lab. In its command, {host} and
 /// {port} are replaced; {address} is both, with brackets around an IPv6 address, and {any} is the
@@ -38,7 +38,7 @@ pub(super) struct TestArgs {
     #[command(flatten)]
     program: ProgramArgs,
 
-    /// Trials (default: all)
+    /// Trials to run [default: all]
     #[arg(value_name = "NAME")]
     names: Vec<String>,
 
@@ -46,7 +46,7 @@ pub(super) struct TestArgs {
     #[arg(long, value_enum, default_value = "4")]
     family: Families,
 
-    /// Trials in parallel (default: twice the number of processors)
+    /// Trials to run in parallel [default: twice the number of processors]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(1..=64))]
     jobs: Option<u8>,
 
@@ -54,18 +54,18 @@ pub(super) struct TestArgs {
     #[arg(long, value_enum, default_value = "text")]
     format: TableFormat,
 
-    /// File with known verdicts: exit 1 exactly if a verdict differs
+    /// File with known verdicts; the exit status is 1 only if a verdict differs from it
     #[arg(long, value_name = "FILE")]
     expect: Option<PathBuf>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum TableFormat {
-    /// A line for each trial
+    /// One line per trial
     Text,
-    /// One JSON object: every trial with everything that was observed
+    /// One JSON object with all observations of every trial
     Json,
-    /// A JUnit report: a test case for each trial and protocol
+    /// A JUnit report with one test case per trial and address family
     Junit,
     /// A table in Markdown
     Markdown,
@@ -76,27 +76,27 @@ enum TableFormat {
 const KEPT: usize = 1 << 20;
 
 const HELP: &str = "\
-Verdicts: right; or the gravest fault:
-  late        noticed an event only after more input, although it could have known before
-  zombies     left zombies: children that it did not wait for
-  leaked      kept descriptors of connections that have ended
+Verdicts: right, or the most serious fault:
+  late        noticed an event only after more input
+  zombies     left zombies: did not wait for its children
+  leaked      leaked descriptors of closed connections
   close-wait  kept sockets in CLOSE_WAIT
-  grew        its memory grew with what its peer did
-  spins       kept a processor busy while it could do nothing
-  in-use      could not be restarted at once
+  grew        its memory grew with what the peer sent or did
+  spins       used a whole processor while it had nothing to do
+  in-use      could not be restarted at once on its port
   quit        gave up although nothing was wrong
   silent      exited with status 0 although something was wrong
   hung        did not exit, or did not answer, until the lab ended it
-  lost        bytes are missing in the echo
+  lost        bytes of the echo are missing
   invented    wrote bytes that were not sent
   killed      was killed by SIGPIPE
-  died        was killed by another signal, or is a server that exited
-  broken      the trial could not be played to its end with this program
-  interrupted a signal ended lab test meanwhile
+  died        was killed by another signal, or exited although it is a server
+  broken      the trial could not run to its end with this program
+  interrupted a signal ended lab test during this trial
 
-The file of --expect has a line NAME VERDICT for each trial whose verdict is known not to be
-'right'; what follows a # is a comment:
-  server-process-killed late   # reads the keyboard first
+The file of --expect has one line NAME VERDICT for each trial whose known verdict is not 'right'.
+A # starts a comment:
+  server-process-killed late   # reads stdin first
   half-close            hung
 
 JSON: role, command, right, of, seconds, and trials, a list of objects with name, family ('IPv4',

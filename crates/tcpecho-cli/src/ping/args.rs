@@ -1,4 +1,4 @@
-//! What was typed after `tcpecho ping`, and what is meant by it.
+//! The arguments of `tcpecho ping`, and the plan that they mean.
 
 use std::{
     io::{self, IsTerminal},
@@ -18,55 +18,53 @@ use tcpecho_probe::{LARGEST_PROBE, Mode, Pace, Sweep};
 use super::{descriptors::Room, size::parse_size};
 use crate::{family::family, size::parse_time};
 
-/// Times that are kept for the line of `-C`.
+/// The maximum number of times kept for the line of `-C`.
 const MOST_TIMES: u64 = 1_000_000;
 /// As ping(8): a hundred probes in a second, or as many as come back.
 const FLOOD: Duration = Duration::from_millis(10);
 /// The shortest interval of `-A`, unless `-i` says otherwise.
 const ADAPTIVE: Duration = Duration::from_millis(2);
 const INTERVAL: Duration = Duration::from_secs(1);
-/// How far a sweep goes that is not told.
+/// The limits of a sweep without MAX.
 const IDLE_LIMIT: Duration = Duration::from_secs(3600);
 const SIZE_LIMIT: usize = 64 << 10;
 const SMALLEST_LIMIT: Duration = Duration::from_millis(1);
 
-/// Probe echo servers: a numbered and timed payload over an established connection, and back.
+/// Measure the round trip through an echo server's program, over an established TCP connection.
 ///
-/// The habits are those of ping(8), but the round trip is through the server itself, by TCP. Beside each time stands what
-/// the kernel knows: its smoothed and its smallest round-trip time (srtt=, min=), and the segments it sent again since the
-/// last probe (retrans=), if it did: a slow answer with one was lost on the way there, without one it is the server's or
-/// the way back's. time= counts from when the probe was due, rtt= from when its first byte was sent to when its last came
-/// back, by the kernel's own timestamps where it has them. Looking up the name never counts, nor does
-/// connecting, which is told apart. When a connection breaks, it is said why, and a new one is made; the outage is
-/// measured.
+/// The options are those of ping(8). time= is the time from when a probe was due to when its last byte came back. rtt= is
+/// the time from when its first byte was sent to when its last byte came back, by the kernel's timestamps if available.
+/// srtt= and min= are the kernel's smoothed and minimum round-trip time. retrans= is the number of segments that the
+/// kernel has retransmitted since the last probe: if a slow answer has it, the probe was lost on the way to the server; if
+/// not, the server or the way back was slow. The name lookup and the handshake are not part of these times. When a
+/// connection breaks, ping prints the cause, reconnects and measures the outage.
 ///
-/// A probe that comes back in time is received; one that comes later is late; one that comes back once more is doubled;
-/// one with a changed or missing byte is corrupted; bytes of no probe are foreign; what never comes back is lost, by
-/// no-connection where it was due between two attempts to connect. A probe
-/// of less than 32 bytes has no room for its number and time: it is told apart by its order only.
+/// A probe is received if its answer comes in time, late if it comes after -W, doubled if it comes twice, corrupted if a
+/// byte is changed or missing, and lost if no answer comes (no-connection: it was due between two attempts to connect).
+/// Bytes that belong to no probe are foreign. A probe of less than 32 bytes has no room for its number and time; it is
+/// identified by its order only.
 // Flags are what they are.
 #[allow(clippy::struct_excessive_bools)]
 #[derive(Debug, Args)]
 #[command(
     disable_help_flag = true,
-    after_help = format!("{}\n\n{}", crate::DURATIONS, "Ctrl-\\ (SIGQUIT) prints the summary so far, Ctrl-C (SIGINT) ends with it.\n\n\
+    after_help = format!("{}\n\n{}", crate::DURATIONS, "Ctrl-\\ (SIGQUIT) prints a summary and continues; Ctrl-C (SIGINT) prints the summary and ends.\n\n\
     Exit status: 0 every target has answered at least once (with -c and -w: COUNT times), and nothing came back \
     corrupted, doubled or foreign; 1 a target has not, or something did, or a sweep found a limit or was ended by -w; \
     2 usage, or not possible here; 3 a name without an address; 129, 143 ended by SIGHUP, SIGTERM; 130 a sweep ended by \
     SIGINT. A sweep that is ended early reports what it has proven.")
 )]
 pub(crate) struct PingArgs {
-    /// HOST, HOST:PORT, [V6]:PORT or V6, any number of them, or one HOST and its PORT; port 9877 if there is none; without
-    /// any the program starts a server of its own on a free loopback port
+    /// Any number of HOST, HOST:PORT, [V6]:PORT or V6, or one HOST and its PORT; without them, ping starts a server of its
+    /// own on a free loopback port [default port: 9877]
     #[arg(value_name = "HOST[:PORT]")]
     targets: Vec<String>,
 
-    /// Stop after so many probes; with -w, once so many are answered
+    /// Stop after COUNT probes; with -w, after COUNT answers
     #[arg(short, value_name = "COUNT", value_parser = parse_count, allow_negative_numbers = true)]
     count: Option<u64>,
 
-    /// As -c, and at the end the line that fping -C prints, on standard error; with -q nothing else, as SmokePing wants
-    /// it
+    /// As -c, and write the line of `fping -C` to stderr at the end; with -q, write nothing else (for SmokePing)
     #[arg(
         short = 'C',
         value_name = "COUNT",
@@ -84,56 +82,56 @@ pub(crate) struct PingArgs {
     #[arg(short = 'w', value_name = "DEADLINE", value_parser = parse_time, allow_negative_numbers = true)]
     deadline: Option<Duration>,
 
-    /// How long an answer may take, and each attempt to connect [default: 5s; of a sweep 2s]
+    /// Time limit for an answer, and for each attempt to connect [default: 5s; 2s for a sweep]
     #[arg(short = 'W', value_name = "TIMEOUT", value_parser = parse_duration, allow_negative_numbers = true)]
     timeout: Option<Duration>,
 
-    /// Bytes in a probe, 1 to 16M [default: 64]
+    /// Size of a probe in bytes, 1 to 16M [default: 64]
     #[arg(short, value_name = "SIZE", value_parser = parse_size)]
     size: Option<usize>,
 
-    /// No line for each probe, only the summary
+    /// Print the summary only
     #[arg(short)]
     quiet: bool,
 
-    /// Print the time of day, in seconds since 1970, in front of each line
+    /// Print the time, in seconds since 1970, before each line
     #[arg(short = 'D')]
     date: bool,
 
-    /// Adapt to the round trip: a probe is due as soon as the one before is answered, but not within -i (here 2 ms) of it
+    /// Adaptive: a probe is due when the previous one is answered, at least -i after it [default of -i: 2ms]
     #[arg(short = 'A', conflicts_with = "flood")]
     adaptive: bool,
 
-    /// Flood: a probe as soon as the one before is answered, and a hundred in a second if that is more; a dot for each,
-    /// taken back when it is answered
+    /// Flood: a probe is due when the previous one is answered, or after 10 ms; prints a dot for each probe and erases it
+    /// when the answer comes
     #[arg(short, conflicts_with = "interval")]
     flood: bool,
 
-    /// Use the IPv4 addresses of names only
+    /// Use IPv4 addresses only
     #[arg(short = '4', conflicts_with = "ipv6")]
     ipv4: bool,
 
-    /// Use the IPv6 addresses of names only
+    /// Use IPv6 addresses only
     #[arg(short = '6')]
     ipv6: bool,
 
-    /// Connect from this address of this host, or through this interface
+    /// Connect from this local address, or through this interface
     #[arg(short = 'I', value_name = "ADDR|INTERFACE")]
     source: Option<String>,
 
-    /// The handshake is the probe: SYN to SYN-ACK, and no byte is sent. A refusal is told apart and is not an answer
+    /// Measure the TCP handshake (SYN to SYN-ACK) and send no data; a refusal is not an answer
     #[arg(long, conflicts_with_all = ["reconnect", "size"])]
     connect: bool,
 
-    /// A new connection for each probe
+    /// Open a new connection for each probe
     #[arg(long)]
     reconnect: bool,
 
-    /// Whose clock rtt= is of: the kernel's if it has one (auto), the kernel's or nothing, or ours
+    /// Clock of rtt=: the kernel's timestamps if available (auto), only these (kernel), or this program's clock (user)
     #[arg(long, value_name = "CLOCK", default_value = "auto")]
     timestamps: Clock,
 
-    /// Draw the times on one screen while they come
+    /// Draw the times on the terminal as they arrive
     #[arg(long, conflicts_with_all = ["quiet", "date", "json", "json_stream"])]
     plot: bool,
 
@@ -141,16 +139,16 @@ pub(crate) struct PingArgs {
     #[arg(long, conflicts_with_all = ["json", "json_stream"])]
     histogram: bool,
 
-    /// Write one JSON object at the end, and nothing else, to standard output
+    /// Write one JSON object to stdout at the end, and nothing else
     #[arg(long, conflicts_with_all = ["quiet", "date"])]
     json: bool,
 
-    /// Write a JSON object for each thing that happens, and at the end the same as --json
+    /// Write one JSON object per event, and the object of --json at the end
     #[arg(long, conflicts_with_all = ["json", "quiet", "date"])]
     json_stream: bool,
 
-    /// Find out after how long an idle connection dies, and how: idle for 1 s, 2 s, 4 s ... up to MAX, then bisection to a
-    /// twentieth
+    /// Find the idle time after which a connection dies, and how it dies: 1 s, 2 s, 4 s ... up to MAX, then bisection to
+    /// 5 % [default MAX: 1h]
     #[arg(
         long,
         value_name = "MAX",
@@ -162,7 +160,7 @@ pub(crate) struct PingArgs {
     )]
     idle_sweep: Option<Duration>,
 
-    /// Find the largest probe that comes back: 64 bytes, 128, 256 ... up to MAX, then bisection to the byte
+    /// Find the largest probe that comes back: 64 bytes, 128, 256 ... up to MAX, then bisection [default MAX: 64k]
     #[arg(
         long,
         value_name = "MAX",
@@ -179,7 +177,7 @@ pub(crate) struct PingArgs {
     help: Option<bool>,
 }
 
-/// Whose clock the round trips are measured by.
+/// The clock that measures the round trips.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(super) enum Clock {
     Auto,
@@ -187,7 +185,7 @@ pub(super) enum Clock {
     User,
 }
 
-/// How it is told.
+/// The form of the output.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum OutputFormat {
     Lines,
@@ -255,12 +253,12 @@ impl PingArgs {
         let timeout = Duration::from_secs(if sweep.is_some() { 2 } else { 5 });
         let timeout = self.timeout.unwrap_or(timeout);
         if timeout < SMALLEST_LIMIT {
-            return Err(ParseError::new("-W takes a millisecond at least"));
+            return Err(ParseError::new("invalid -W: expected at least 1ms"));
         }
         if let Some(Sweep::Idle(most)) = sweep
             && most < Duration::from_millis(100)
         {
-            return Err(ParseError::new("--idle-sweep takes 100ms at least"));
+            return Err(ParseError::new("invalid --idle-sweep: expected at least 100ms"));
         }
         if self.fping.is_some_and(|count| count > MOST_TIMES) {
             return Err(ParseError::new(format!("-C keeps {MOST_TIMES} times at most")));
@@ -299,7 +297,7 @@ impl PingArgs {
         let endpoint = |text: &String| {
             if is_number(text) {
                 return Err(ParseError::new(format!(
-                    "\"{text}\" is a number and not a host; the port of one of several hosts is written HOST:PORT"
+                    "\"{text}\" is a number, not a host: write the port of one of several hosts as HOST:PORT"
                 )));
             }
             Ok((text.clone(), text.parse()?))
@@ -314,7 +312,7 @@ impl PingArgs {
         }
     }
 
-    /// What stands behind a sweep's option without `=` is a target: `--size-sweep 1k` looks for a host named 1k.
+    /// Without `=`, the argument after a sweep's option is a target: `--size-sweep 1k` looks for a host named 1k.
     fn check_sweep_limit(&self) -> Result<(), ParseError> {
         let option = match (self.idle_sweep, self.size_sweep) {
             (Some(IDLE_LIMIT), _) => "--idle-sweep",
@@ -332,7 +330,7 @@ impl PingArgs {
         };
         match limit {
             Some(text) => Err(ParseError::new(format!(
-                "{option} takes its limit behind a \"=\": {option}={text}"
+                "write the limit of {option} after \"=\": {option}={text}"
             ))),
             None => Ok(()),
         }
@@ -386,7 +384,8 @@ impl PingArgs {
 
 fn parse_count(text: &str) -> Result<u64, ParseError> {
     let count = text.parse().ok().filter(|count| *count > 0);
-    let sentence = || format!("\"{}\" is no count; write a number from 1 on", text.escape_debug());
+    let sentence =
+        || format!("\"{}\" is not a count: expected a number from 1 on", text.escape_debug());
     count.ok_or_else(|| ParseError::new(sentence()))
 }
 

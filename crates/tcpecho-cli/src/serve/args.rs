@@ -1,4 +1,4 @@
-//! What was typed after `tcpecho serve`, and what is meant by it.
+//! The arguments of `tcpecho serve`, and the plan that they mean.
 
 use std::{
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
@@ -12,56 +12,56 @@ use tcpecho::{
     internal::{LONGEST_USER_TIMEOUT, parse_duration, parse_listen},
 };
 
-/// Echo what clients send, until SIGTERM, SIGINT or SIGHUP.
+/// Run a TCP echo server.
 ///
-/// The first line on stdout says that it is ready, and where; where stdout is closed or cannot be written, stderr says
-/// it. The log goes to stderr, a line for each connection when it ends.
+/// When the server is ready, it prints one line for each listener to stdout (to stderr if stdout is closed or cannot be
+/// written). The log goes to stderr: one line per connection, when it ends.
 #[derive(Debug, Args)]
 #[command(
-    after_help = format!("{}\n{}", crate::DURATIONS, "Signals: SIGTERM, SIGINT and SIGHUP drain: no more connections, what was received is echoed, idle \
-    clients see FIN; a second one, or the drain timeout, closes what is left. SIGUSR1 writes the counters to standard error.\n\
+    after_help = format!("{}\n{}", crate::DURATIONS, "Signals: SIGTERM, SIGINT and SIGHUP drain: the listeners close, received bytes are echoed, idle clients get FIN. \
+    A second signal, or the end of --drain-timeout, closes the remaining connections. SIGUSR1 writes the counters to stderr.\n\
     Exit status: 0 ended by a signal; 2 usage, address in use, no permission, or the listener broke.")
 )]
 pub(crate) struct ServeArgs {
-    /// Listen on ADDR, ADDR:PORT or :PORT, may be given again; every address of the host if not given
+    /// Listen on ADDR, ADDR:PORT or :PORT; may be repeated [default: all addresses of this host]
     #[arg(short, long, value_name = "ADDR[:PORT]", env = "TCPECHO_LISTEN", value_delimiter = ',')]
     listen: Vec<Place>,
 
-    /// The port where --listen names none; 0 takes a free one
+    /// Port for listeners without one; 0 takes a free port
     #[arg(short, long, env = "TCPECHO_PORT", default_value_t = DEFAULT_PORT)]
     port: u16,
 
-    /// How to serve: an engine's name, `auto` for the best there is, `list` to see them all
+    /// Engine that serves the connections; `list` prints all of them
     #[arg(short, long, value_name = "NAME", env = "TCPECHO_ENGINE", default_value = "auto", value_parser = engine())]
     engine: String,
 
-    /// Loops, each with a listener of its own on the same port
+    /// Number of loops, each with its own listener on the same port (SO_REUSEPORT)
     #[arg(long, value_name = "N", env = "TCPECHO_WORKERS", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=1024))]
     workers: u16,
 
-    /// The accept queue to ask for; the kernel's maximum if not given
+    /// Backlog of listen(2) [default: the kernel's maximum, net.core.somaxconn]
     #[arg(long, value_name = "N", env = "TCPECHO_BACKLOG")]
     backlog: Option<u32>,
 
-    /// Connections at a time, more are closed at once; 2000 for fork and thread, 10000 for the others, fewer where the
-    /// descriptor limit is lower
+    /// Maximum number of connections; further connections are closed at once [default: 2000 for fork and thread, 10000
+    /// for the others, less if the descriptor limit is lower]
     #[arg(short, long, value_name = "N", env = "TCPECHO_MAX_CONNECTIONS", value_parser = clap::value_parser!(u32).range(1..))]
     max_connections: Option<u32>,
 
-    /// End a connection on which no byte moved for so long; 0 never does
+    /// Close a connection on which no byte was received or sent for this time; 0 means no limit
     #[arg(long, value_name = "TIME", env = "TCPECHO_IDLE_TIMEOUT", default_value = "0", value_parser = parse_duration)]
     idle_timeout: Duration,
 
-    /// How long connections may take to finish after the first signal
+    /// Time limit for connections to finish after the first signal
     #[arg(long, value_name = "TIME", env = "TCPECHO_DRAIN_TIMEOUT", default_value = "10s", value_parser = parse_duration)]
     drain_timeout: Duration,
 
-    /// Give a connection up when the peer has not acknowledged for so long; 0 leaves it to the kernel
+    /// Close a connection if sent data is not acknowledged for this time (TCP_USER_TIMEOUT); 0 uses the kernel's limit
     #[arg(long, value_name = "TIME", env = "TCPECHO_USER_TIMEOUT", default_value = "0", value_parser = user_timeout)]
     user_timeout: Duration,
 
-    /// Silence after which a peer is asked whether it is still there; four silent answers half a minute apart, or a quarter
-    /// of this where that is less, end the connection; 0 never asks
+    /// Idle time before the first keepalive probe; four unanswered probes close the connection. They are 30 s apart, or a
+    /// quarter of TIME if that is less; 0 sends no probes
     #[arg(long, value_name = "TIME", env = "TCPECHO_KEEPALIVE", default_value = "2m", value_parser = keepalive_time)]
     keepalive: Duration,
 
@@ -70,7 +70,7 @@ pub(crate) struct ServeArgs {
     #[arg(long)]
     calls: bool,
 
-    /// The form of the log
+    /// Log format
     #[arg(long, env = "TCPECHO_LOG", default_value = "text", value_enum)]
     log: LogForm,
 }
@@ -78,11 +78,11 @@ pub(crate) struct ServeArgs {
 /// How the log is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum LogForm {
-    /// Words and `key=value`
+    /// One line of `key=value` pairs per connection
     Text,
-    /// One JSON object a line
+    /// One JSON object per line
     Json,
-    /// Nothing, and no counters either
+    /// No log and no counters
     Off,
 }
 
@@ -227,9 +227,9 @@ fn engine() -> clap::builder::PossibleValuesParser {
         .iter()
         .map(|engine| clap::builder::PossibleValue::new(engine.name).help(engine.summary));
     let others = [
-        clap::builder::PossibleValue::new("auto").help("the best that this host offers"),
+        clap::builder::PossibleValue::new("auto").help("the best engine that is available here"),
         clap::builder::PossibleValue::new("list")
-            .help("show them all, with what this host says to each"),
+            .help("print all engines, and whether each is available here"),
     ];
     clap::builder::PossibleValuesParser::new(named.chain(others))
 }

@@ -39,7 +39,8 @@ fn what_is_not_understood_exits_with_2() {
         ended.with(2);
         assert!(!ended.stderr.is_empty(), "{args:?}");
     }
-    ping(&["--size-sweep", "1k"]).says("takes its limit behind a \"=\": --size-sweep=1k");
+    ping(&["--size-sweep", "1k"])
+        .says("write the limit of --size-sweep after \"=\": --size-sweep=1k");
 }
 
 #[test]
@@ -122,7 +123,7 @@ fn a_number_after_the_host_is_its_port() {
     ended.with(0).shows(&format!("PING {} 64 bytes", server.addr())).shows("1 received");
     ping(&["--size-sweep=64", host, &port]).with(0).shows("64 bytes pass");
     let ended = ping(&["-c", "1", host, "localhost", &port]);
-    ended.with(2).says(&format!("\"{port}\" is a number and not a host"));
+    ended.with(2).says(&format!("\"{port}\" is a number, not a host"));
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! Lists and moments as a person writes them.
+//! Parsers for lists of addresses and processors, times and shards.
 
 use std::{
     net::{IpAddr, SocketAddr},
@@ -31,7 +31,9 @@ fn range(from: &str, to: &str) -> Result<Vec<SocketAddr>, ParseError> {
     };
     let (low, high) = (number(first), number(last));
     if first.is_ipv4() != last.is_ipv4() || high < low || high - low >= MOST_SOURCES {
-        return Err(refuse("a range of source addresses goes up, in one family, by 65536 at most"));
+        return Err(refuse(
+            "invalid range of source addresses: expected at most 65536 ascending addresses of one family",
+        ));
     }
     let address = |number: u128| -> IpAddr {
         match first {
@@ -49,7 +51,7 @@ pub(in crate::bench) fn cpu_list(text: &str) -> Result<Vec<usize>, ParseError> {
     }
     let wrong = || {
         let text = text.escape_debug();
-        refuse(&format!("\"{text}\" is no list of processors, such as 0,2-3, or any"))
+        refuse(&format!("\"{text}\" is not a list of processors (examples: 0,2-3, any)"))
     };
     let most = rustix::thread::CpuSet::MAX_CPU;
     let number = |text: &str| text.parse::<usize>().ok().filter(|cpu| *cpu < most);
@@ -120,7 +122,7 @@ pub(in crate::bench) fn shard(text: &str) -> Result<(u64, u64), ParseError> {
         .and_then(|(part, of)| Some((part.parse::<u64>().ok()?, of.parse::<u64>().ok()?)));
     match parsed {
         Some((part, of)) if part >= 1 && part <= of => Ok((part - 1, of)),
-        _ => Err(refuse("--shard wants I/N, such as 1/3")),
+        _ => Err(refuse("invalid --shard: expected I/N, such as 1/3")),
     }
 }
 
