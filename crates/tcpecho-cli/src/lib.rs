@@ -44,7 +44,7 @@ use crate::{
 const DURATIONS: &str = "Durations: a number with a unit (us, ms, s, m or h), such as 500ms, 2s or 1m30s; \
     a number without a unit is seconds.";
 
-/// TCP echo server, client, prober, load generator and failure laboratory.
+/// TCP echo server, client, prober, load generator and fault laboratory.
 #[derive(Debug, Parser)]
 #[command(version, propagate_version = true, max_term_width = 100)]
 struct Args {

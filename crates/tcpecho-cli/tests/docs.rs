@@ -1,4 +1,4 @@
-//! The README and the pages of docs/ say what the tables in the code say, and show what the program prints.
+//! The README and the pages of docs/ agree with the tables in the code, and their samples with what the program prints.
 
 #[path = "docs/blocks.rs"]
 mod blocks;
@@ -25,7 +25,7 @@ fn every_engine_is_on_the_page_of_serve_as_it_is_listed() {
     let list = String::from_utf8(list.stdout).unwrap();
     assert_eq!(list.lines().count(), tcpecho::ENGINES.len());
     for line in list.lines() {
-        // Whether it is available is the host's business.
+        // Availability depends on the host.
         let (shown, _) = line.split_at(line.find("available").unwrap());
         assert!(serve.contains(shown.trim_end_matches("un")), "missing: {shown}");
     }
@@ -77,14 +77,14 @@ fn every_help_with_a_duration_says_how_one_is_written() {
     }
 }
 
-/// The page of all cases; made anew by running this test with TCPECHO_WRITE_DOCS=1.
+/// docs/diagnosis.md; run this test with TCPECHO_WRITE_DOCS=1 to write it.
 #[test]
 fn the_page_of_cases_is_the_table() {
     let mut page = String::from(
-        "# What can be wrong with a connection\n\n\
-         The cases that `tcpecho connect` tells apart, in the order in which they are tried: the first that fits the evidence\n\
-         is told. `case` stands in `--json`; a cause that is a guess begins with \"probably\". In braces stands what the\n\
-         evidence fills in. Made from the table in the code (`TCPECHO_WRITE_DOCS=1 cargo test --test docs`).\n\n\
+        "# Diagnosis: every cause that connect knows\n\n\
+         `tcpecho connect` prints the first case of this table that fits the evidence. `--json` has its name in `case`. A cause\n\
+         that is a guess begins with \"probably\". Words in braces are placeholders for values of the evidence. This page is\n\
+         generated from the table in the code (`TCPECHO_WRITE_DOCS=1 cargo test -p tcpecho-cli --test docs`).\n\n\
          | case | ending | means | try |\n|---|---|---|---|\n",
     );
     for case in tcpecho::internal::CASES {
@@ -100,7 +100,7 @@ fn the_page_of_cases_is_the_table() {
     assert!(written == page, "docs/diagnosis.md is not what the table says");
 }
 
-/// Every case is brought about for real, or named here with the reason why it is not.
+/// Every case is created for real by a test, or is listed here with the reason why it is not.
 #[test]
 fn every_case_has_a_situation_or_a_reason() {
     let without = [
@@ -131,13 +131,13 @@ fn every_case_has_a_situation_or_a_reason() {
         "network-unreachable-unexplained",
         // A signal ends the run, and the message names it.
         "interrupted",
-        // Where it is told depends on who is faster, the RST or the client; the RST after a write that nobody read.
+        // The call that reports it depends on which is faster, the RST or the client.
         "reset-in-handshake",
         "broken-pipe",
     ];
     let errnos = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/errnos.md");
     let errnos = std::fs::read_to_string(errnos).unwrap();
-    // The kernel itself has said those.
+    // This part of the page has errnos that the kernel returned.
     let (errnos, _) = errnos.split_once("\n## connect(2)").unwrap();
     let tables =
         ["names", "local", "handshake", "established", "silent", "firewall"].map(|table| {

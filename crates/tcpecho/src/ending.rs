@@ -1,7 +1,6 @@
-//! How a connection, or an attempt to make one, ended: a table with a word for each.
+//! The table of endings: one word for each way in which a connection, or an attempt to connect, can end.
 //!
-//! The same word stands in the diagnosis, the JSON, the log line, the counter's label, the fault that causes it and the
-//! lab's scenario that shows it. What a row says is the truth for all of them.
+//! Diagnosis, JSON, log lines and counters use the same word.
 
 use std::fmt;
 
@@ -16,10 +15,10 @@ pub struct Row {
     pub word: &'static str,
     /// The usual errno and the call that returns it; empty where there is none.
     pub errno: &'static str,
-    /// What happened, as a sentence without its full stop.
+    /// What happened, as a sentence without a full stop.
     pub sentence: &'static str,
-    /// What to look at or try, as a sentence without its full stop; `{host}` stands for the peer's address. Empty where
-    /// nothing is wrong.
+    /// What to try, as a sentence without a full stop. `{host}` is a placeholder for the peer's address. Empty if nothing
+    /// is wrong.
     pub advice: &'static str,
 }
 
@@ -56,36 +55,36 @@ endings! {
         "check the spelling, then /etc/hosts and the resolver (getent ahosts NAME)";
     /// RST, or ICMP port unreachable, answered the SYN.
     Refused, "refused", "ECONNREFUSED, connect",
-        "the connection was refused (RST, or ICMP port unreachable): nobody listens on that port, or a firewall refuses it",
+        "the connection was refused (RST, or ICMP port unreachable): nobody listens on that port, or a firewall rejects it",
         "check the port, and on the server that it listens on that address (ss -ltn)";
     /// No SYN-ACK in time.
     ConnectTimeout, "connect-timeout", "ETIMEDOUT or our deadline, connect",
         "no SYN-ACK came in time: the SYN or its answer was dropped, or the host is down",
-        "look for a firewall that drops silently, and try from another host";
-    /// A router or the routing table said that the host cannot be reached.
+        "look for a firewall that drops the SYN, and try from another host";
+    /// A router or the neighbour table reported that the host cannot be reached.
     HostUnreachable, "host-unreachable", "EHOSTUNREACH, connect or later",
-        "a router or the neighbour table said that the host cannot be reached",
+        "a router or the neighbour table reported that the host cannot be reached",
         "check that the host is up and its link works (ip neigh)";
     /// There is no route to that network: a router, the routing table or the interfaces of this host say so.
     NetworkUnreachable, "network-unreachable", "ENETUNREACH, connect or later",
         "there is no route to that network: a router, the routing table or the interfaces of this host say so",
         "check the route to it (ip route get {host})";
-    /// A local or administrative rule refused it.
+    /// A rule forbids the connection: a firewall, a prohibit route, a sandbox or a security module.
     Forbidden, "forbidden", "EACCES, EPERM",
-        "a local or administrative rule refused it",
-        "look for a firewall rule, a prohibit route, or a security module on this host";
-    /// No free ephemeral port, or no such source address.
+        "a rule forbids the connection: a firewall, a prohibit route, a sandbox or a security module",
+        "look for the rule: on this host (nft list ruleset, ip rule), then on the path";
+    /// No local port is free, or the source address is not of this host.
     NoLocalPort, "no-local-port", "EADDRNOTAVAIL",
-        "no local port is free towards that address, or the source address is not of this host",
+        "no local port is free for a connection to that address, or the source address is not of this host",
         "check the source address, and net.ipv4.ip_local_port_range against the sockets in TIME_WAIT";
-    /// The peer's FIN came before all bytes had come back (UNP 5.12, "server terminated prematurely").
+    /// The peer's FIN came before the whole echo (UNP 5.12, "server terminated prematurely").
     ClosedEarly, "closed-early", "read returns 0",
-        "the peer's FIN came before the exchange was complete: it closed, exited, or ended its sending direction",
-        "find out why it closed: its log, a crash, a shutdown, an idle or connection limit";
+        "the peer sent FIN before the exchange was complete: it closed, exited or half-closed",
+        "find out why: its log, a crash, a shutdown, an idle or connection limit";
     /// The peer's RST.
     Reset, "reset", "ECONNRESET, read or write",
-        "the peer's RST came: its process is gone, its host rebooted, or it closed with unread data",
-        "look at the server's process and the host's uptime, then for a middlebox that forgot the connection";
+        "the peer sent RST: its process is gone, its host rebooted, or it closed with unread data",
+        "look at the server's process and the host's uptime, then for a middlebox that has forgotten the connection";
     /// Wrote after the connection had ended.
     BrokenPipe, "broken-pipe", "EPIPE, write",
         "wrote after the connection had ended: reset, timed out, or after our own FIN",
@@ -94,25 +93,25 @@ endings! {
     TimedOut, "timed-out", "ETIMEDOUT, established",
         "an acknowledgement, an answer or the peer's FIN did not come in time: the host is down, the path is cut, or the server does not answer or close",
         "check that the host answers at all, and that the server still reads";
-    /// An idle peer stopped answering keepalives.
+    /// An idle peer stopped answering keepalive probes.
     KeepaliveTimeout, "keepalive-timeout", "ETIMEDOUT, idle",
-        "the idle peer stopped answering keepalive probes: its host is down, the path is cut, or a NAT or firewall forgot it",
+        "the idle peer stopped answering keepalive probes: its host is down, the path is cut, or a NAT or firewall has forgotten the connection",
         "check that the host answers at all";
     /// A byte came back changed, missing, duplicated or extra.
     Mismatch, "mismatch", "",
         "a byte came back changed, missing, duplicated or extra",
-        "the server is not an echo server, or something on the way alters bytes";
-    /// The server's idle limit ended it.
+        "the server is not an echo server, or a device on the path changes bytes";
+    /// The server closed the connection at its idle limit.
     Idle, "idle", "",
-        "the server's idle limit ended it", "raise the server's idle limit";
-    /// The server's connection limit, or a lack of threads, processes or memory, ended it.
+        "the server closed the connection at its idle limit", "raise the server's idle limit";
+    /// The connection limit was reached, or a descriptor, thread, process or memory was missing.
     Limit, "limit", "",
-        "no room for it: the server's connection limit, or no descriptor, thread, process or memory",
+        "the connection limit was reached, or no descriptor, thread, process or memory was left for the connection",
         "raise the server's connection limit, or the limit that its log names";
     /// The server is shutting down.
     Draining, "draining", "",
         "the server was shutting down", "";
-    /// That address cannot be the end of a TCP connection, or not together with the source address.
+    /// TCP cannot connect to that address, or not from that source address.
     BadAddress, "bad-address", "EINVAL, ENETUNREACH, connect or bind",
         "that address cannot be connected to: multicast, broadcast, a link-local address without its interface or with one \
          that does not exist, or one that does not go with the source address or the family asked for",
@@ -120,10 +119,10 @@ endings! {
     /// A call failed in a way that says nothing of the peer.
     LocalError, "local-error", "any other errno",
         "a call failed on this host, and its errno says nothing about the peer or the network",
-        "find out what confines this process (seccomp, a security module), and whether the options fit this kernel";
-    /// The user ended it.
+        "find out what restricts this process (seccomp, a security module), and whether the kernel supports the options";
+    /// A signal ended the program.
     Interrupted, "interrupted", "SIGINT, SIGTERM",
-        "the user ended it", "";
+        "a signal ended the program", "";
 }
 
 impl Ending {
@@ -140,7 +139,7 @@ impl Ending {
         self.row().word
     }
 
-    /// Returns what happened, as a sentence without its full stop.
+    /// Returns what happened, as a sentence without a full stop.
     #[must_use]
     pub fn sentence(self) -> &'static str {
         self.row().sentence
@@ -152,7 +151,7 @@ impl Ending {
         ENDINGS.iter().find(|row| row.word == word).map(|row| row.ending)
     }
 
-    /// Returns the ending at this place of the table; a child process passes it to its parent.
+    /// Returns the ending at this index of the table. A child process passes the index to its parent.
     pub(crate) fn from_index(index: usize) -> Option<Self> {
         ENDINGS.get(index).map(|row| row.ending)
     }
@@ -222,7 +221,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_row_stands_at_its_own_place_and_its_word_leads_back() {
+    fn index_and_word_lead_to_the_same_row() {
         for (index, row) in ENDINGS.iter().enumerate() {
             assert_eq!(row.ending as usize, index);
             assert_eq!(Ending::from_word(row.word), Some(row.ending));

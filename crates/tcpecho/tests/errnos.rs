@@ -179,10 +179,10 @@ const PORT: u16 = 9;
 const PREFACE: &str = "\
 # The cause of each errno
 
-Made and compared by a test (`TCPECHO_WRITE_DOCS=1 cargo test -p tcpecho --test errnos`), in a network namespace with
-loopback and one more interface (192.0.2.10/24, 2001:db8::10/64, no other host on it, no default route), with IPv6 on and
-off and loopback up and down. A condition that is not named does not matter. Causes that are guesses begin with
-\"probably\". [diagnosis.md](diagnosis.md) has the whole table, with the evidence that decides.
+This page is generated and compared by a test (`TCPECHO_WRITE_DOCS=1 cargo test -p tcpecho --test errnos`). The test runs in
+a network namespace with loopback and one more interface (192.0.2.10/24, 2001:db8::10/64, no other host on its link, no
+default route). It tries IPv6 on and off, and loopback up and down; a row names these conditions only if they matter. A cause
+that is a guess begins with \"probably\". [Diagnosis](diagnosis.md) has the table of all causes.
 ";
 
 #[test]
@@ -338,8 +338,10 @@ fn walk(places: &[Place; 4], call: Call, errnos: &[Errno], page: &mut String) {
     };
     let _ = write!(page, "\n## {name}(2){with}\n\n");
     page.push_str(match phase {
-        Phase::Send => "Half of ten bytes had come back, and five were not acknowledged.\n\n",
-        Phase::Receive => "All that was sent had come back.\n\n",
+        Phase::Send => {
+            "Five of ten bytes had been echoed, and the other five were not acknowledged.\n\n"
+        }
+        Phase::Receive => "Everything that was sent had been echoed.\n\n",
         _ => "",
     });
     page.push_str("| errno | address | case | means | try |\n|---|---|---|---|---|\n");

@@ -27,7 +27,7 @@ fn a_server_that_closes_is_told_and_connected_to_again() {
     ended.shows("seq=3 lost: closed-early").shows("connected to 127.0.0.1:").shows("seq=5 time=");
     ended.shows(" lost from seq=3 on").shows("5 probes transmitted, ");
     ended.shows("2 connections, 1 broke").shows("1 outage, ");
-    ended.says("tcpecho: closed-early").says("  means: the peer's FIN came");
+    ended.says("tcpecho: closed-early").says("  means: the peer sent FIN");
 }
 
 #[test]

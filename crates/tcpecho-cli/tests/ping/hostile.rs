@@ -202,7 +202,7 @@ fn a_dead_address_is_lost_and_explained() {
         let ended = ping_to(dead, &[&["-c", "1", "-w", "0.5"], how].concat());
         ended.with(1).shows("1 probes transmitted, 0 received, 1 lost, 100% loss");
         ended.shows("seq=1 lost: connect-timeout").says("tcpecho: connect-timeout");
-        ended.says("  means: probably a firewall drops the SYN silently, ").says("  try:   ");
+        ended.says("  means: probably a firewall drops the SYN, ").says("  try:   ");
 
         let pinging = Pinging::of(dead, how);
         pinging.catches_signals();

@@ -108,7 +108,7 @@ fn a_firewall_that_forbids_is_named() {
         line(&pinging, "no connection: forbidden: connect ");
         line(&pinging, "seq=1 lost: forbidden");
         let means = told(&pinging, "  means: ");
-        assert!(means.contains(&format!("a rule at {router} rejects it")), "{means}");
+        assert!(means.contains(&format!("a rule at {router} rejects the connection")), "{means}");
         assert_eq!(pinging.wait(PATIENCE).unwrap().1, Exit::Exited(1));
     }
 }

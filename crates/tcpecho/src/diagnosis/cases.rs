@@ -1,8 +1,8 @@
-//! The table: which evidence is which case, what it means, what to try. The first row that fits decides, so the special
-//! ones stand above the general ones.
+//! The table of cases: the evidence that each row requires, the cause, and the advice. The first row that fits decides, so
+//! special rows come before general ones.
 //!
-//! A row is `known` where the evidence leaves nothing else; where it names several causes, or leaves others, it is a
-//! `guess`, and the advice is the experiment that tells them apart.
+//! A row is `known` if the evidence leaves no other cause. Otherwise it is a `guess`, and its advice is the experiment
+//! that separates the remaining causes.
 
 use crate::Errno;
 
@@ -30,7 +30,8 @@ macro_rules! cases {
 cases! {
     // The name.
     "no-such-name" ResolveFailed known |s| s.unresolved(NoAddress::NoName) =>
-        "there is no such name", "check the spelling, then /etc/hosts (getent ahosts NAME)";
+        "the name does not exist",
+        "check the spelling, then /etc/hosts (getent ahosts NAME)";
     "name-without-address" ResolveFailed known |s| s.unresolved(NoAddress::NoAddress) =>
         "the name exists and has no address", "ask the owner of the name for an A or AAAA record";
     "other-family" ResolveFailed known |s| s.unresolved(NoAddress::OtherFamily) =>
@@ -41,7 +42,7 @@ cases! {
     "interface-unknown" BadAddress known |s| s.unresolved(NoAddress::NoInterface) =>
         "the interface that {name} names does not exist in this network namespace", "ip -br link lists the interfaces";
     "resolver-unanswered" ResolveFailed known |s| s.unresolved(NoAddress::Unanswered) =>
-        "no name server gave an answer: none was reached, or none had an answer; whether the name exists is not known",
+        "the name could not be resolved: no name server was reached, or all of them failed; the name may exist",
         "check /etc/resolv.conf and the network, or use the address instead of the name";
 
     // This process and this host, before any packet.
@@ -49,13 +50,15 @@ cases! {
         "this process has reached its limit of open descriptors, {limit}",
         "raise the limit (ulimit -n), or find out what keeps them open (ls -l /proc/PID/fd)";
     "no-descriptors-anywhere" Limit known |s| s.failed("socket", Errno::ENFILE) =>
-        "this host has reached its limit of open files", "raise fs.file-max, or end what keeps them open";
+        "this host has reached its limit of open files",
+        "raise fs.file-max, or end the programs that keep them open";
     "no-memory" Limit known |s| s.is(Errno::ENOBUFS) || s.is(Errno::ENOMEM) =>
-        "this host's kernel had no memory for it",
+        "this host's kernel could not allocate memory",
         "look at free memory, net.ipv4.tcp_mem, and the memory limit of this process's control group";
     "no-such-family" NetworkUnreachable guess |s| s.failed("socket", Errno::EAFNOSUPPORT) =>
-        "this host's kernel does not have that family of addresses, or a sandbox hides it (RestrictAddressFamilies= of systemd)",
-        "try it in a shell outside the sandbox; or use an address of the other family";
+        "this host's kernel does not support that address family, or a sandbox blocks it (RestrictAddressFamilies= of \
+         systemd)",
+        "try it in a shell outside the sandbox, or use an address of the other family";
     "socket-forbidden" Forbidden known |s| s.failed("socket", Errno::EACCES) || s.failed("socket", Errno::EPERM) =>
         "a sandbox or a security module of this host forbids the socket", "look for seccomp, SELinux or AppArmor rules";
     "no-such-device" LocalError known |s| s.failed("setsockopt", Errno::ENODEV) =>
@@ -64,82 +67,95 @@ cases! {
         "this user may not set that option, or a sandbox or security module forbids it",
         "try it as root; if that works, the process lacks a capability (CAP_NET_RAW for an interface)";
     "option-out-of-range" LocalError guess |s| s.failed("setsockopt", Errno::EINVAL) || s.failed("setsockopt", Errno::EDOM) =>
-        "the value of the option is outside what this kernel takes", "try a smaller value (man 7 tcp)";
+        "the value of the option is out of range for this kernel",
+        "try a smaller value (man 7 tcp)";
     "option-unknown" LocalError known |s| s.failed("setsockopt", Errno::ENOPROTOOPT) =>
-        "this kernel does not have that option", "leave it out, or use a newer kernel (uname -r)";
+        "this kernel does not support that option",
+        "leave it out, or use a newer kernel (uname -r)";
     "no-such-source" NoLocalPort known |s| s.failed("bind", Errno::EADDRNOTAVAIL) =>
-        "no interface of this host has the source address {source} ready for use",
-        "ip address shows those that are; one marked tentative or dadfailed is not";
+        "the source address {source} is not a usable address of this host",
+        "ip address lists the addresses; one marked tentative or dadfailed cannot be used";
     "source-ports-exhausted" NoLocalPort known |s| s.failed("bind", Errno::EADDRINUSE) && s.named().is_some_and(|addr| addr.port() == 0) =>
-        "every port that the kernel may choose for the source address is in use ({ports})",
-        "ss -tan shows by which sockets; leave the source address out, or widen net.ipv4.ip_local_port_range";
+        "every ephemeral port of the source address is in use ({ports})",
+        "ss -tan lists the sockets; connect without a source address, or widen net.ipv4.ip_local_port_range";
     "source-taken" NoLocalPort known |s| s.failed("bind", Errno::EADDRINUSE) =>
         "the source port {port} is in use on this host",
-        "ss -tanp 'sport = :{port}' shows by which process; choose another, or none and let the kernel choose";
+        "ss -tanp 'sport = :{port}' shows the process; use another port, or let the kernel choose one";
     "source-refused" Forbidden known |s| s.bind_forbidden() && s.named().is_some_and(|addr| addr.port() == 0) =>
-        "a sandbox or security module of this host forbids the source address", "leave the source address out, or look for the rule";
+        "a sandbox or security module of this host forbids the source address",
+        "connect without a source address, or look for the rule";
     "source-forbidden" Forbidden guess |s| s.bind_forbidden() =>
         "this user may not use the source port {port}, or a sandbox or security module forbids it",
-        "choose one from net.ipv4.ip_unprivileged_port_start (1024) on, or none; if that fails too, look for the sandbox";
+        "use a port from net.ipv4.ip_unprivileged_port_start (1024) up, or let the kernel choose one; if that fails too, \
+         look for the sandbox";
     "source-lacks-interface" BadAddress known |s| s.failed("bind", Errno::EINVAL) && s.named().is_some_and(lacks_scope) =>
         "the source {source} is a link-local address, which needs an interface",
         "write it as {source}%INTERFACE (ip -6 address shows which has it)";
     "source-of-no-interface" BadAddress known |s| s.failed("bind", Errno::ENODEV) =>
         "the interface that the source address names does not exist", "ip link lists the interfaces";
     "source-multicast" BadAddress known |s| s.failed("bind", Errno::EINVAL) && s.named().is_some_and(|addr| addr.ip().is_multicast()) =>
-        "the source {source} is a multicast address, and TCP connects from one host's own address",
-        "choose an address of this host (ip address)";
+        "the source {source} is a multicast address, and TCP connects from unicast addresses only (RFC 1122 4.2.3.10)",
+        "use an address of this host (ip address)";
     "joined-to-itself" Refused known |s| s.connect(Errno::ECONNREFUSED) && s.joined_to_itself() =>
-        "nobody listens there: the kernel had connected our socket to itself",
-        "start the server; take its port out of net.ipv4.ip_local_port_range";
+        "nobody listens on that port: the kernel connected the socket to itself (self-connect)",
+        "start the server; exclude its port from the ephemeral ports (net.ipv4.ip_local_reserved_ports)";
 
     // Addresses that cannot be connected to, or not from here.
     "multicast-address" BadAddress known |s| s.connect(Errno::ENETUNREACH) && s.peer_is_multicast() =>
-        "{host} is a multicast address, and TCP connects to one host (RFC 1122 4.2.3.10)", "use the address of one host";
+        "{host} is a multicast address, and TCP connects to unicast addresses only (RFC 1122 4.2.3.10)",
+        "use the unicast address of a host";
     "broadcast-address" BadAddress known |s| s.connect(Errno::ENETUNREACH) && s.peer_is_broadcast() =>
-        "{host} is a broadcast address, and TCP connects to one host (RFC 1122 4.2.3.10)",
-        "use the address of one host; check the netmask (ip address) if it should be one";
+        "{host} is a broadcast address, and TCP connects to unicast addresses only (RFC 1122 4.2.3.10)",
+        "use the unicast address of a host; if it should be one, check the netmask (ip address)";
     "lacks-interface" BadAddress known |s| s.connect(Errno::EINVAL) && s.peer_lacks_scope() =>
         "{host} is a link-local address, which needs an interface",
         "write it as {host}%INTERFACE; ip -br link lists the interfaces";
     "no-such-interface" BadAddress known |s| (s.never_sent() || s.connect(Errno::ENODEV)) && s.scope_is_unknown() =>
         "the address names interface number {scope}, which does not exist", "ip link lists the interfaces and their numbers";
     "loopback-source" BadAddress known |s| (s.connect(Errno::EINVAL) || s.connect(Errno::ETIMEDOUT)) && s.source_is_loopback() =>
-        "the source {source} is a loopback address, and {host} is not this host: no answer can come back to it",
-        "name an address of this host that {host} can reach, or none";
+        "the source {source} is a loopback address, and {host} is not this host: it cannot answer to that address",
+        "use a source address that {host} can reach, or none";
     "other-family-source" BadAddress known |s| s.connect(Errno::ENETUNREACH) && s.families_differ() =>
-        "the source {source} is an IPv6 address, and {host} is reached over IPv4", "name an IPv4 source, or none";
+        "the source {source} is an IPv6 address, and {host} is reached over IPv4",
+        "use an IPv4 source address, or none";
     "no-ipv6" NetworkUnreachable known |s| s.never_sent() && s.has_no_ipv6() =>
         "this host has no IPv6 address: IPv6 is switched off here, or no interface is up",
         "use an IPv4 address; ip -6 address and sysctl net.ipv6.conf.all.disable_ipv6 show which it is";
     "loopback-down" NetworkUnreachable known |s| (s.never_sent() || s.connect(Errno::ETIMEDOUT)) && s.loopback_is_down() =>
         "{host} is this host itself, and its loopback interface is down", "ip link set lo up";
     "no-source-address" NetworkUnreachable known |s| s.connect(Errno::EADDRNOTAVAIL) && s.route_says(Errno::EADDRNOTAVAIL) =>
-        "this host has no address from which {host} can be reached", "ip address shows what there is; a tentative one does not count";
+        "this host has no address from which {host} can be reached",
+        "ip address lists the addresses; a tentative address cannot be used";
     "pair-taken" NoLocalPort known |s| s.connect(Errno::EADDRNOTAVAIL) && s.evidence.local.is_some() =>
         "the source port already has a connection to {peer}, perhaps in TIME_WAIT",
-        "choose another source port, or none and let the kernel choose";
+        "use another source port, or let the kernel choose one";
     "ports-exhausted" NoLocalPort known |s| s.connect(Errno::EADDRNOTAVAIL) && s.ports_are_used_up() =>
-        "no local port is left towards {peer} ({ports})",
-        "reuse connections; let the server close first, which then keeps TIME_WAIT; or set net.ipv4.tcp_tw_reuse=1, widen \
-         net.ipv4.ip_local_port_range, or use another source or destination address";
+        "all local ports for connections to {peer} are in use ({ports})",
+        "reuse connections; let the server close first, so that the server keeps TIME_WAIT; or set net.ipv4.tcp_tw_reuse=1, \
+         widen net.ipv4.ip_local_port_range, or use another source or destination address";
     "no-free-port" NoLocalPort guess |s| s.connect(Errno::EADDRNOTAVAIL) =>
-        "no local port is free towards {peer} ({ports}): the others are reserved, or held by listeners and bound sockets",
-        "ss -tan shows the sockets, net.ipv4.ip_local_reserved_ports what is reserved";
+        "no local port is free for a connection to {peer} ({ports}): the others are reserved, or used by listeners and \
+         bound sockets",
+        "ss -tan lists the sockets, net.ipv4.ip_local_reserved_ports the reserved ports";
     "no-route" NetworkUnreachable known |s| s.connect(Errno::ENETUNREACH) && s.route_says(Errno::ENETUNREACH) =>
         "this host has no route to {host}; nothing was sent", "check the link and the default route (ip route get {host})";
     "unreachable-route" HostUnreachable known |s| s.connect(Errno::EHOSTUNREACH) && s.route_says(Errno::EHOSTUNREACH) =>
-        "a route of this host says that {host} is unreachable; nothing was sent", "look at it (ip route get {host})";
+        "an unreachable route of this host covers {host}; nothing was sent",
+        "look at the route (ip route get {host})";
     "prohibit-route" Forbidden known |s| s.connect(Errno::EACCES) && s.route_says(Errno::EACCES) =>
-        "a prohibit route or rule of this host forbids {host}; nothing was sent", "look at it (ip route get {host}, ip rule)";
+        "a prohibit route or rule of this host covers {host}; nothing was sent",
+        "look at the routes and rules (ip route get {host}, ip rule)";
     "blackhole-route" Forbidden known |s| s.connect(Errno::EINVAL) && s.route_says(Errno::EINVAL) && !s.peer_is_multicast() =>
-        "a blackhole route or rule of this host drops what goes to {host}; nothing was sent", "look at it (ip route show, ip rule)";
+        "a blackhole route or rule of this host covers {host}; nothing was sent",
+        "look at the routes and rules (ip route show, ip rule)";
     "interface-down" NetworkUnreachable guess |s| s.is(Errno::ENETDOWN) =>
         "the interface towards {host} is down", "ip -br link shows it; ip route get {host} names it";
     "interface-gone" LocalError guess |s| s.connect(Errno::ENODEV) =>
-        "the interface that the connection was to use is gone", "ip link lists the interfaces";
+        "the network interface of the connection does not exist any more",
+        "ip link lists the interfaces";
     "interrupted" Interrupted known |s| s.connect(Errno::EINTR) =>
-        "the wait was interrupted before an answer came", "wait longer, or look at the server meanwhile";
+        "a signal interrupted the call before an answer came",
+        "try again, and wait longer";
 
     // What routers and firewalls say, during the handshake or later.
     "neighbour-silent" HostUnreachable guess |s| s.refused_here() && s.router_says(Meaning::HostUnreachable) =>
@@ -166,11 +182,12 @@ cases! {
     "malformed" HostUnreachable known |s| s.router_says(Meaning::ParameterProblem) =>
         "{router} does not accept our packets: {icmp}", "look for a broken device on the way (traceroute {host})";
     "own-rule" Forbidden known |s| s.is(Errno::EPERM) =>
-        "a rule of this host refused the call, not a packet: a control group's program, a sandbox or a security module",
-        "find out what confines this process, and at this host's firewall (nft list ruleset)";
+        "a rule of this host forbids the call: a control group's BPF program, a sandbox or a security module",
+        "find out what restricts this process, and look at this host's firewall (nft list ruleset)";
     "refused-by-rule" Forbidden guess |s| s.connect(Errno::EACCES) =>
-        "a sandbox or security module of this host forbids the connection (Landlock, SELinux), or a router rejects it by rule",
-        "try it in a shell outside the sandbox; if it fails there too, look for the rule on the way (traceroute {host})";
+        "a sandbox or security module of this host forbids the connection (Landlock, SELinux), or a router rejects it by \
+         rule",
+        "try it in a shell outside the sandbox; if it fails there too, look for the rule on the path (traceroute {host})";
 
     // The handshake.
     "nobody-listens-here" Refused known |s| s.connect(Errno::ECONNREFUSED) && s.peer_is_here() && s.listens(false) =>
@@ -179,39 +196,45 @@ cases! {
         "a firewall of this host answers with RST: a socket does listen there",
         "nft list ruleset shows its rules; try again, in case the server has only just started";
     "nobody-listens" Refused guess |s| s.connect(Errno::ECONNREFUSED) =>
-        "nobody listens on that port: RST answered the SYN; a firewall can answer so in the host's name",
-        "on the server, ss -ltn shows whether it listens on that address; if it does, look for the firewall";
+        "nobody listens on that port: RST answered the SYN; a firewall can send RST too",
+        "on the server, ss -ltn shows whether it listens on that address; if it does, look for a firewall";
     "own-firewall-drops" ConnectTimeout guess |s| s.connect(Errno::ETIMEDOUT) && s.evidence.own_drops.is_some_and(|n| n > 0) =>
-        "this host's own firewall drops it: {drops} retransmissions did not leave this host",
+        "this host's own firewall drops the packets: {drops} retransmissions could not be sent",
         "look at its output rules (nft list ruleset)";
     "no-answer" ConnectTimeout guess |s| s.connect(Errno::ETIMEDOUT) =>
-        "a firewall drops the SYN silently, the host is down, its accept queue is full, or its answer is lost on the way back",
-        "try another port of that host, and another host beyond the same link. If only the port is silent: a firewall, or the \
-         queue (ss -ltn on the server). If the host is: ping it. tcpdump on the server shows whether the SYN comes and is answered";
+        "a firewall drops the SYN, the host is down, the server's accept queue is full, or the answer is lost on the way \
+         back",
+        "try another port of that host. If it answers, look for a firewall, and at the accept queue (ss -ltn on the \
+         server). If it does not, ping the host and another host of its network. tcpdump on the server shows whether the \
+         SYN arrives and is answered";
     "reset-in-handshake" Reset known |s| s.connect(Errno::ECONNRESET) =>
-        "RST came right after the handshake", "check whether the server refuses this host, or a firewall does";
+        "RST came right after the handshake",
+        "check whether the server or a firewall rejects this host";
 
-    // An established connection. Which router it was, and what exactly it said, Linux tells of handshakes only.
+    // An established connection. Linux reports the router and its ICMP error for handshakes only.
     "route-lost" NetworkUnreachable known |s| (s.unreachable() || s.unanswered() && s.unacknowledged()) && s.has_no_route() =>
         "this host has lost its route to {host}", "check the link and the default route (ip route get {host})";
     "rejected-port" HostUnreachable guess |s| s.broke(Errno::ECONNREFUSED) =>
-        "a firewall on the way has begun to reject the connection (ICMP port unreachable; TCP itself would send RST)",
+        "a firewall on the path has started to reject the connection (ICMP port unreachable; TCP itself would send RST)",
         "look for the firewall (traceroute {host})";
     "turned-back-network" NetworkUnreachable guess |s| s.turned_back(Ending::NetworkUnreachable) =>
-        "a router on the way has lost its route to that network and rejects our packets", "check the path (traceroute {host})";
+        "a router on the path has lost its route to that network and rejects our packets",
+        "check the path (traceroute {host})";
     "turned-back-by-rule" Forbidden guess |s| s.turned_back(Ending::Forbidden) =>
-        "a firewall on the way has begun to reject the connection by rule", "look for the firewall (traceroute {host})";
+        "a firewall on the path has started to reject the connection",
+        "look for the firewall (traceroute {host})";
     "turned-back" HostUnreachable guess |s| s.turned_back(Ending::HostUnreachable) =>
-        "a router or firewall rejects our packets, or nobody on the link answers for the next hop any more",
-        "ping {host}: if it answers, look for a firewall that has changed (traceroute {host}); ip neigh shows the next hop";
+        "a router or firewall rejects our packets, or the next hop no longer answers ARP or neighbour discovery",
+        "ping {host}: if it answers, look for a firewall whose rules have changed (traceroute {host}); ip neigh shows the \
+         next hop";
     "fin-then-rst" ClosedEarly known |s| s.end_of_file() && s.reset_after_fin() =>
-        "the peer's FIN came, and RST for what we sent afterwards: it has closed the connection and reads no more",
-        "find out why it closed or ended: its log, a crash, a shutdown";
+        "the peer sent FIN, and then RST for the data that we sent: it has closed the connection",
+        "find out why it closed: its log, a crash, a shutdown";
     "closed-while-idle" ClosedEarly known |s| s.end_of_file() && s.nothing_owed() && !s.unacknowledged() =>
-        "the peer's FIN came while nothing was outstanding: it closed, exited, or ended its sending direction",
+        "the peer sent FIN while nothing was outstanding: it closed, exited or half-closed",
         "find out why: a shutdown, a restart, a crash, an idle or connection limit";
     "closed-early" ClosedEarly known |s| s.end_of_file() =>
-        "the peer's FIN came before the exchange was complete: it sends no more; it closed, exited, or ended its sending direction",
+        "the peer sent FIN before the exchange was complete: it closed, exited or half-closed",
         "find out why: its log, a crash, a shutdown, an idle or connection limit";
     "never-accepted" Reset guess |s| s.broke(Errno::ECONNRESET) && s.never_taken_in() && s.tcp(|tcp| tcp.total_retrans > 0) =>
         "the server's accept queue was full: the handshake seemed complete, no byte was accepted, and then its kernel dropped the connection",
@@ -224,7 +247,8 @@ cases! {
          or a NAT or firewall forgot the connection; or its process closed without reading it",
         "check how long the server's host has been up, and for idle limits on the way; keepalive probes refresh such entries";
     "reset-by-process" Reset guess |s| s.broke(Errno::ECONNRESET) =>
-        "the peer's process was killed or closed with bytes unread, or reset it on purpose (SO_LINGER); a middlebox can send RST too",
+        "the peer's process was killed or closed with unread data, or sent RST on purpose (SO_LINGER); a middlebox can send \
+         RST too",
         "look at the server's log; tcpdump on the server shows whether it sent the RST";
     "broken-pipe" BrokenPipe known |s| s.broke(Errno::EPIPE) =>
         "wrote after the connection had ended: by a reset, by a timeout, or by our own FIN",
@@ -239,9 +263,10 @@ cases! {
         "the peer's program is still at work, hangs, or does not close: its kernel has acknowledged everything and our FIN",
         "wait longer; on the server, ss -tnp shows the process and what it has not read (Recv-Q) or sent (Send-Q)";
     "silent-after-fin" ClosedEarly guess |s| s.broke(Errno::ETIMEDOUT) && s.evidence.peer_fin && !s.unacknowledged() =>
-        "the peer's host is down, the path is cut, or a NAT or firewall has forgotten the connection: the peer had ended its \
-         direction, and keepalive probes were not answered afterwards",
-        "all that was sent was acknowledged; connect again for the rest. If nothing is to be sent, < /dev/null ends the input";
+        "the peer's host is down, the path is cut, or a NAT or firewall has forgotten the connection: the peer had \
+         half-closed, and keepalive probes were not answered afterwards",
+        "all sent data was acknowledged; connect again for the rest. If there is nothing to send, end the input (< \
+         /dev/null)";
     "keepalive-timeout" KeepaliveTimeout guess |s| s.broke(Errno::ETIMEDOUT) && !s.unacknowledged() =>
         "the idle peer's host is down, the path is cut, or a NAT or firewall has forgotten the connection: keepalive probes are not answered",
         "connect again: if that works, check how long the server's host has been up, and for an idle limit on the way (then probe more often)";
@@ -249,13 +274,13 @@ cases! {
         "the peer's program does not read: its kernel has no room for what we send, and said so {acknowledged} ago",
         "find out what the server's program is doing; its kernel holds our bytes (ss -tn: Recv-Q)";
     "window-closed-silent" TimedOut guess |s| s.unanswered() && s.window_is_closed() =>
-        "the peer's program did not read, and now its host is down or the path is cut: window probes are not answered",
-        "ping {host}: if it answers, connect again, as a NAT or firewall may have forgotten this connection";
+        "the peer's program did not read, and now its host is down or the path is cut: zero-window probes are not answered",
+        "ping {host}: if it answers, connect again; a NAT or firewall may have forgotten this connection";
     "large-packets-lost" TimedOut guess |s| s.retransmits_in_vain() && s.large_ones_are_lost() && !s.peer_is_here() =>
-        "large packets are lost on the way while small ones pass (a path MTU black hole): what was acknowledged was small, \
+        "large packets are lost on the path and small ones pass (a path MTU black hole): what was acknowledged was small, \
          what is outstanding is full-sized",
-        "compare ping {host} with {large}: if only the large one fails, try a smaller MTU or net.ipv4.tcp_mtu_probing=1, and \
-         look for a firewall that drops ICMP; if both fail, the path is cut";
+        "compare ping {host} with {large}: if only the large one fails, try a smaller MTU or net.ipv4.tcp_mtu_probing=1, \
+         and look for a firewall that drops ICMP; if both fail, the path is cut";
     "path-cut" TimedOut guess |s| s.unanswered() && s.retransmits_in_vain() =>
         "the peer's host is down, the path is cut, or a NAT or firewall has forgotten the connection: nothing that we send is acknowledged any more",
         "connect again: if that works, it was forgotten, or the host has restarted; if not, ping {host} and {large} show whether \
@@ -265,7 +290,7 @@ cases! {
          then keepalive probes were not answered",
         "connect again: if that works, check how long the server's host has been up, and for an idle limit on the way";
     "answer-lost" TimedOut guess |s| s.silence() && !s.unacknowledged() && !s.nothing_owed() && s.tcp(|tcp| tcp.rcv_ooopack > Some(0)) =>
-        "a part of the answer is lost on its way back: later segments arrived, and the one before them is missing",
+        "part of the answer is lost on the way back: later segments arrived, and one before them is missing",
         "on the server, ss -tni shows it retransmitting (Send-Q, retrans); from the server, {large} towards this host shows \
          whether large packets pass";
     "waits-for-newline" TimedOut guess |s| s.silence() && !s.unacknowledged() && !s.evidence.fin_sent && s.evidence.unfinished_line =>
@@ -277,26 +302,27 @@ cases! {
         "allow more time: if the rest comes, the server is slow; if not, look at the connection on the server (ss -tnp): Recv-Q \
          above 0 is what the program has not read; Send-Q above 0 is an answer that is lost on its way";
     "not-served" TimedOut guess |s| s.silence() && !s.unacknowledged() && s.evidence.received == 0 =>
-        "the server's program has not accepted this connection yet (it serves another client first), hangs, is stopped, or is not \
-         an echo server: its kernel has acknowledged everything, and no byte came back",
-        "on the server, ss -tnp shows the connection: without a process it is not accepted; Recv-Q above 0 is what the program \
-         has not read; Send-Q above 0 is an answer that is lost on its way";
+        "the server's program has not accepted this connection yet (it serves another client first), hangs, is stopped, or \
+         is not an echo server: its kernel has acknowledged everything, and no byte came back",
+        "on the server, ss -tnp shows the connection: without a process, it is not accepted; Recv-Q above 0 is data that \
+         the program has not read; Send-Q above 0 is an answer that is lost on the way back";
     "server-hangs" TimedOut guess |s| s.silence() && !s.unacknowledged() =>
-        "the server's program hangs, is stopped, is not an echo server, or its answer is lost on the way back: its kernel has \
-         acknowledged everything",
-        "on the server, ss -tnp shows the connection: Recv-Q above 0 is what the program has not read; Send-Q above 0 is an \
-         answer that is lost on its way";
+        "the server's program hangs, is stopped, is not an echo server, or its answer is lost on the way back: its kernel \
+         has acknowledged everything",
+        "on the server, ss -tnp shows the connection: Recv-Q above 0 is data that the program has not read; Send-Q above 0 \
+         is an answer that is lost on the way back";
     "not-acknowledged-yet" TimedOut guess |s| s.silence() && s.unacknowledged() =>
-        "the time allowed was too short to tell: what was sent is not acknowledged yet, and was not sent again",
+        "the time limit was too short: what was sent is not acknowledged yet, and was not retransmitted",
         "allow more time than the retransmission timeout";
     "host-unreachable-unexplained" HostUnreachable guess |s| s.connect_ended(Ending::HostUnreachable) =>
-        "a router, or this host's neighbour table, said that {host} cannot be reached; which of them was not seen",
-        "ip route get {host} names the next hop, ip neigh its state; else traceroute {host}";
+        "a router or this host's neighbour table reported that {host} cannot be reached; which of them is not known",
+        "ip route get {host} shows the next hop, ip neigh its state; traceroute {host} shows the routers";
     "network-unreachable-unexplained" NetworkUnreachable guess |s| s.connect_ended(Ending::NetworkUnreachable) =>
-        "a router said that it has no route to {host}, or a route of this host has just come back; which of them was not seen",
-        "try again; then ip route get {host}, and traceroute {host}";
+        "a router reported that it has no route to {host}, or a route of this host has just been restored; which of them is \
+         not known",
+        "try again; then use ip route get {host} and traceroute {host}";
     "local-error" LocalError guess |s| s.ending() == Ending::LocalError =>
-        "something on this host: a sandbox, a security module or its kernel gave an errno that says nothing about the peer",
+        "a sandbox, a security module or the kernel of this host: the errno says nothing about the peer",
         "strace -f shows the call; compare with a shell outside the sandbox";
 
     // What came back.
@@ -305,5 +331,5 @@ cases! {
         "check the address and the port: what answers there is not an echo server";
     "altered" Mismatch known |s| matches!(s.symptom, Symptom::Different { .. }) =>
         "a byte came back changed, missing, duplicated or extra: by the server or by something on the way",
-        "probe another echo server: if that is right, this one changes bytes; if not, something on the way does";
+        "test another echo server: if its echo is right, this server changes bytes; if not, a device on the path does";
 }
