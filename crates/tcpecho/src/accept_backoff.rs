@@ -1,8 +1,8 @@
-//! The accept policy: which errors of accept(2) are retried at once, which later, and how often.
+//! The accept backoff policy: which errors of accept(2) are retried at once, which later, and how often.
 //!
-//! One rule for all engines and all loops of a server. The first few transient errors in a
-//! row are retried at once. A persistent error of any kind is retried at most [`BURST`] times and then once per [`PACE`]: at
-//! most 20 times per second, and service resumes within two paces of its end. Pure: the caller passes the time.
+//! All engines and all loops of a server use the same policy. The first few transient errors in a row are retried at
+//! once. A persistent error of any kind is retried at most [`BURST`] times and then once per [`PACE`]: at most 20 times
+//! per second, and service resumes within two paces of its end. The type is pure: the caller passes the time.
 
 use std::time::{Duration, Instant};
 
@@ -18,7 +18,7 @@ const SPEECH: Duration = Duration::from_secs(1);
 /// What an errno of accept(2) means.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Kind {
-    /// It concerns the connection that would have been accepted, or nothing.
+    /// The error belongs to one connection, or the call was interrupted.
     Transient,
     /// A resource is exhausted. Freeing it helps; retrying at once does not.
     Scarce,

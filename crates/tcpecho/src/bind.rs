@@ -1,6 +1,6 @@
-//! Why bind(2) or listen(2) failed, in sentences that name what was read on this host.
+//! Explains why bind(2) or listen(2) failed, from facts read on this host.
 //!
-//! What is read from the kernel is kept apart from what is said of it, which is a pure function.
+//! Reading the facts and writing the sentences are separate; the second is a pure function.
 
 mod in_use;
 
@@ -9,12 +9,12 @@ use std::net::{IpAddr, SocketAddr};
 use rustix::io::Errno;
 use tcpecho_os::sysctl;
 
-/// Explains why `bind` or `listen` on `addr` failed with `errno`: each sentence is one cause that
-/// was seen, or one solution. They fit [`Error::note`](crate::Error::note).
+/// Explains why `bind` or `listen` on `addr` failed with `errno`: each sentence names one cause or one solution. They
+/// fit [`Error::note`](crate::Error::note).
 ///
-/// `reuse_address` says whether the socket had `SO_REUSEADDR`. To be called soon after the failure:
-/// the answer is read from netlink, /proc/PID/fd and /proc/sys now, for the network namespace of
-/// the calling thread. It takes milliseconds; where something may not be read, a sentence says so.
+/// `reuse_address` says whether the socket had `SO_REUSEADDR`. Call it soon after the failure: it reads netlink,
+/// /proc/PID/fd and /proc/sys for the network namespace of the calling thread. This takes milliseconds. If something
+/// cannot be read for lack of permission, a sentence says so.
 ///
 /// ```
 /// let first = std::net::TcpListener::bind("127.0.0.1:0")?;

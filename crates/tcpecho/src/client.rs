@@ -1,4 +1,4 @@
-//! Makes connections (UNP 5.4, 11.12 `tcp_connect`).
+//! Connects to one of several addresses (UNP 5.4, 11.12 `tcp_connect`).
 
 mod handshake;
 mod happy_eyeballs;
@@ -178,9 +178,9 @@ pub struct Attempt {
     pub error: Error,
     /// Time from the first call to the failure.
     pub elapsed: Duration,
-    /// What was known when it failed.
+    /// The evidence at the time of the failure.
     pub evidence: Box<Evidence>,
-    /// What the error and the evidence mean.
+    /// The diagnosis of the error and the evidence.
     pub diagnosis: Diagnosis,
 }
 
@@ -203,9 +203,10 @@ impl From<&Attempt> for Tried {
     }
 }
 
-/// A connected TCP socket, non-blocking and with `TCP_NODELAY`, and how it was made.
+/// A connected TCP socket, non-blocking and with `TCP_NODELAY`, with the attempts that led to it.
 ///
-/// `TCP_NODELAY` is set because Nagle's algorithm and the peer's delayed ACK would hold small writes for 40 ms (UNP 7.9).
+/// `TCP_NODELAY` is set because Nagle's algorithm and the peer's delayed ACK would delay small writes by 40 ms (UNP
+/// 7.9).
 ///
 /// ```
 /// use std::io::{Read, Write};
@@ -230,9 +231,10 @@ pub struct Connection {
     pub peer: SocketAddr,
     /// Time from the first call to the established connection, for the address that answered.
     pub connect_time: Duration,
-    /// The attempts that failed before, in the order in which they failed.
+    /// The attempts that failed before this connection was established, in the order in which they failed.
     pub failed: Vec<Attempt>,
-    /// The addresses that had not answered yet, and how long they had been tried; these attempts were cancelled.
+    /// The addresses that had not answered yet, with the time since the start of the attempt. These attempts were
+    /// cancelled.
     pub outrun: Vec<(SocketAddr, Duration)>,
 }
 
@@ -241,8 +243,8 @@ impl Connection {
     /// other, or in parallel with [`ConnectOptions::overlap`].
     ///
     /// # Errors
-    /// If no address answered: every attempt with its own reason. After an [interruption](ConnectOptions::interrupt) no
-    /// further address is tried.
+    /// If every attempt failed: all attempts, each with its diagnosis. After an
+    /// [interruption](ConnectOptions::interrupt) no further address is tried.
     pub fn open(addrs: &[SocketAddr], options: &ConnectOptions<'_>) -> Result<Self, OpenError> {
         let mut attempts = HappyEyeballs::new(addrs.to_vec(), options.clone());
         loop {
@@ -271,7 +273,7 @@ impl Connection {
     /// Returns the socket as a blocking stream of the standard library.
     ///
     /// # Errors
-    /// ioctl(2), which does not fail for a socket.
+    /// Those of ioctl(2), which does not fail for a socket.
     pub fn into_blocking(self) -> io::Result<TcpStream> {
         let stream = TcpStream::from(self);
         stream.set_nonblocking(false)?;

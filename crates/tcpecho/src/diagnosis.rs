@@ -1,7 +1,7 @@
 //! What a failure means and what to try: a pure function of the error and its evidence.
 //!
-//! [`CASES`] is tried from top to bottom, and the first row that fits decides. A row that names one of several possible
-//! causes is a guess and says so; what no row knows is a guess too.
+//! [`CASES`] is tried from top to bottom, and the first row that fits decides. If several causes are possible, the row
+//! is a guess and says so. If no row fits, the usual cause of the errno is the guess.
 
 mod cases;
 mod facts;
@@ -18,7 +18,7 @@ pub use self::cases::CASES;
 use self::facts::Facts;
 use crate::{Ending, Error, Evidence, ResolveError};
 
-/// What showed that something is wrong.
+/// The symptom of a failure.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub enum Symptom {
@@ -26,7 +26,7 @@ pub enum Symptom {
     Error(Error),
     /// The peer's FIN, read before the exchange was complete.
     EndOfFile,
-    /// No byte was sent or received for this time, although an answer was due.
+    /// No byte was sent or received for this time, although an answer was expected.
     Silence(Duration),
     /// The name has no address.
     Unresolved(ResolveError),
@@ -47,7 +47,7 @@ impl From<Error> for Symptom {
 
 /// A row of the table.
 pub struct Case {
-    /// Its name, finer than the ending's.
+    /// Its name, more specific than the ending.
     pub word: &'static str,
     /// The ending.
     pub ending: Ending,
@@ -55,13 +55,13 @@ pub struct Case {
     pub certain: bool,
     /// Whether the row fits.
     pub(crate) fits: fn(&Facts<'_>) -> bool,
-    /// What it means, as a sentence without its full stop, with placeholders in braces.
+    /// The cause, as a sentence without a full stop, with placeholders in braces.
     pub cause: &'static str,
     /// What to try, in the same form; may be empty.
     pub advice: &'static str,
 }
 
-/// What a failure means and what to try; `Display` writes it in three lines.
+/// The cause of a failure and what to try. `Display` writes the ending, then `seen`, `means` and `try` on a line each.
 ///
 /// ```
 /// use std::net::TcpStream;
@@ -87,7 +87,7 @@ pub struct Diagnosis {
     pub ending: Ending,
     /// What was seen: the call, its errno, and the evidence.
     pub seen: String,
-    /// What it means. A guess begins with "probably".
+    /// The cause. A guess begins with "probably".
     pub cause: String,
     /// What to try; may be empty.
     pub advice: String,
@@ -113,7 +113,7 @@ impl fmt::Display for Diagnosis {
 }
 
 impl Diagnosis {
-    /// Diagnoses `symptom` with `evidence`, and looks at nothing else.
+    /// Diagnoses `symptom` from `evidence`. A pure function: it makes no system call.
     #[must_use]
     pub fn of(symptom: &Symptom, evidence: &Evidence) -> Self {
         let facts = Facts { symptom, evidence };

@@ -1,4 +1,4 @@
-//! Durations as people write and read them: `500ms`, `1m30s`, `2`.
+//! Parses and formats durations: `500ms`, `1m30s`, `2`.
 
 use std::time::Duration;
 
@@ -18,8 +18,9 @@ const UNITS: &[(&str, u64)] = &[
 /// The longest accepted duration. It keeps every sum with a clock's reading in range.
 const LONGEST: Duration = Duration::from_secs(10 * 365 * 24 * 3600);
 
-/// Reads a duration: numbers, whole or with a decimal fraction, each with its unit (`us`, `ms`, `s`, `m`, `h`), from the
-/// largest unit to the smallest. A number alone is seconds. Fractions of a nanosecond are dropped.
+/// Parses a duration: one or more numbers, with or without a decimal fraction, each with a unit (`us`, `ms`, `s`, `m`,
+/// `h`), from the largest unit to the smallest. A number without a unit is seconds. Fractions of a nanosecond are
+/// dropped.
 ///
 /// # Errors
 /// [`ParseError`] for anything else, and for more than ten years.
@@ -49,7 +50,7 @@ const SHOWN: &[(f64, f64, &str)] = &[
     (7.2e12, 3600e9, "h"),
 ];
 
-/// Writes a span in four significant digits or fewer: `998.4ms`, `30s`, `1.25s`, `83.33m`.
+/// Formats a duration with at most four significant digits: `998.4ms`, `30s`, `1.25s`, `83.33m`.
 ///
 /// ```
 /// # use std::time::Duration;

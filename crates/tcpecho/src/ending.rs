@@ -13,7 +13,7 @@ pub struct Row {
     pub ending: Ending,
     /// Its name in logs and JSON, such as `connect-timeout`.
     pub word: &'static str,
-    /// The usual errno and the call that returns it; empty where there is none.
+    /// The usual errno and the call that returns it; empty if there is none.
     pub errno: &'static str,
     /// What happened, as a sentence without a full stop.
     pub sentence: &'static str,
@@ -24,7 +24,7 @@ pub struct Row {
 
 macro_rules! endings {
     ($($(#[$doc:meta])* $name:ident, $word:literal, $errno:literal, $sentence:literal, $advice:literal;)*) => {
-        /// How a connection, or an attempt to make one, ended.
+        /// How a connection, or an attempt to connect, ended.
         ///
         /// ```
         /// use tcpecho::{Ending, Errno};

@@ -1,4 +1,4 @@
-//! A host and a port as people write them, and the addresses of the host.
+//! Parses a host with a port, and resolves the host's addresses.
 
 use std::{
     fmt,
@@ -16,7 +16,7 @@ use tcpecho_os::errno::words;
 
 use crate::ParseError;
 
-/// The default port, that of the book (UNP 5.2, `SERV_PORT`).
+/// The default port, 9877 as in the book (UNP 5.2, `SERV_PORT`).
 pub const DEFAULT_PORT: u16 = 9877;
 
 /// A host, by name or by address, and a port.
@@ -86,7 +86,7 @@ pub enum NoAddress {
 }
 
 impl Endpoint {
-    /// Parses a host and a port that are two texts.
+    /// Parses a host and a port that are separate strings.
     ///
     /// # Errors
     /// [`ParseError`] if one of them is invalid, or the host contains a port.
@@ -268,10 +268,10 @@ fn scope_index(scope: &str) -> Result<u32, Errno> {
     }
 }
 
-/// The index of the interface with this name (`if_nametoindex(3)`).
+/// Returns the index of the interface with this name (`if_nametoindex(3)`).
 ///
 /// # Errors
-/// `ENODEV` where no interface has the name; those of socket(2).
+/// `ENODEV` if no interface has the name; those of socket(2).
 pub fn interface_index(name: &str) -> Result<u32, Errno> {
     // The kernel compares 15 bytes and would take the beginning of a longer name for the whole (IFNAMSIZ).
     if name.is_empty() || name.len() > 15 || name.contains('\0') {

@@ -19,7 +19,7 @@ use crate::{
     shared::{STOPS, Shared},
 };
 
-/// A way of serving connections; the rows are in [`ENGINES`].
+/// A way of serving connections; a row of [`ENGINES`].
 ///
 /// ```
 /// use tcpecho::{ENGINES, Engine};
@@ -39,7 +39,7 @@ pub struct Engine {
     pub name: &'static str,
     /// A description in one line.
     pub summary: &'static str,
-    /// The default limit on connections at a time.
+    /// The default maximum number of connections.
     pub max_connections: usize,
     /// Whether [`Engine::best`] may choose it.
     pub(crate) automatic: bool,
@@ -113,9 +113,9 @@ pub static ENGINES: &[Engine] = &[
 pub struct Unavailable {
     /// The call that failed.
     pub op: &'static str,
-    /// What the kernel returned.
+    /// The error number that the kernel returned.
     pub errno: crate::Errno,
-    /// What may forbid it; empty where nothing is known.
+    /// What may forbid the call; empty if nothing is known.
     pub hint: String,
 }
 
@@ -153,13 +153,13 @@ impl Engine {
     /// Checks whether the engine is available on this host.
     ///
     /// # Errors
-    /// The call that this kernel, its settings or a sandbox do not allow.
+    /// The call that the kernel, its settings or a sandbox does not allow.
     pub fn probe(&self) -> Result<(), Unavailable> {
         (self.probe)()
     }
 
     /// Returns how many descriptors a server with this engine needs for `addresses` and `loops`, besides one for each
-    /// connection. One of them accepts the connection that is refused at the limit.
+    /// connection. One of them is for a connection over the limit, which is accepted and closed.
     #[must_use]
     pub fn descriptors(&self, addresses: usize, loops: usize) -> usize {
         STOPS + addresses * loops + (self.descriptors)(loops) + 1

@@ -16,25 +16,25 @@ use std::{error, fmt, io};
 pub struct Errno(i32);
 
 impl Errno {
-    /// The error with this number.
+    /// Makes an `Errno` of a number.
     #[must_use]
     pub const fn from_raw(number: i32) -> Self {
         Errno(number)
     }
 
-    /// Returns the number, as `raw_os_error` of [`io::Error`] gives it.
+    /// Returns the number, as [`io::Error::raw_os_error`] does.
     #[must_use]
     pub const fn raw(self) -> i32 {
         self.0
     }
 
-    /// Returns the name, `ECONNREFUSED`; `None` for a number that no socket call gives.
+    /// Returns the name, `ECONNREFUSED`; `None` for a number that no socket call returns.
     #[must_use]
     pub fn name(self) -> Option<&'static str> {
         tcpecho_os::errno::name(self.into())
     }
 
-    /// Returns the category that the standard library puts it in.
+    /// Returns the corresponding [`io::ErrorKind`].
     #[must_use]
     pub fn kind(self) -> io::ErrorKind {
         io::Error::from_raw_os_error(self.0).kind()

@@ -1,4 +1,4 @@
-//! A failed call that knows its own name and address (as Go's `net.OpError` does).
+//! An error with the name and the address of the failed call (as Go's `net.OpError`).
 
 use std::{error, fmt, io, net::SocketAddr};
 
@@ -19,22 +19,22 @@ use crate::Errno;
 pub struct Error {
     /// The operation, as its man page names it: `bind`, `connect`, `accept`.
     pub op: &'static str,
-    /// The address that the call was about, where there is one.
+    /// The address of the call, if it had one.
     pub addr: Option<SocketAddr>,
-    /// What the kernel returned.
+    /// The error number that the kernel returned.
     pub source: Errno,
-    /// What is known about the cause, each as one sentence; empty where nothing is known.
+    /// Sentences about the cause; empty if nothing is known.
     pub notes: Vec<String>,
 }
 
 impl Error {
-    /// The operation `op` failed with `source`.
+    /// Makes the error that the operation `op` failed with `source`.
     #[must_use]
     pub fn new(op: &'static str, source: impl Into<Errno>) -> Self {
         Error { op, addr: None, source: source.into(), notes: Vec::new() }
     }
 
-    /// The operation `op` on `addr` failed with `source`.
+    /// Makes the error that the operation `op` on `addr` failed with `source`.
     #[must_use]
     pub fn at(op: &'static str, addr: SocketAddr, source: impl Into<Errno>) -> Self {
         Error { addr: Some(addr), ..Error::new(op, source) }
@@ -47,7 +47,7 @@ impl Error {
         self
     }
 
-    /// Returns the category that the standard library puts the error in.
+    /// Returns the [`io::ErrorKind`] of the error number.
     #[must_use]
     pub fn kind(&self) -> io::ErrorKind {
         self.source.kind()

@@ -1,5 +1,5 @@
-//! What is known about a failure besides its errno, gathered as soon as a call fails. Gathering it is cheap and does not fail;
-//! what cannot be read is `None`.
+//! Facts about a failure besides its errno, gathered as soon as a call fails. Gathering is cheap and does not fail; a
+//! fact that cannot be read is `None`.
 
 mod kernel;
 mod route;
@@ -34,7 +34,7 @@ use crate::{Ending, Keepalive};
 pub enum Phase {
     /// Resolving the name.
     Resolve,
-    /// Making the socket and setting its options.
+    /// Creating the socket and setting its options.
     Socket,
     /// Binding it to a source address.
     Bind,
@@ -97,7 +97,7 @@ pub struct Tried {
     pub elapsed: Duration,
 }
 
-/// What is known about a failure. Every field is independent of the others; `None` means that it was not read.
+/// Facts about a failure. The fields are independent of each other; `None` means that a fact was not read.
 ///
 /// Start with [`Evidence::of_connection`], which also reads what is not public here: TCP_INFO, ICMP errors, the route and
 /// the sysctls. Then set the fields that only the program knows.
@@ -121,7 +121,7 @@ pub struct Evidence {
     pub phase: Phase,
     /// Time since the first call of the attempt, or since the connection was established.
     pub elapsed: Duration,
-    /// The caller's time limit, if there was one; it is not the kernel's.
+    /// The caller's time limit, if there was one (not a limit of the kernel).
     pub deadline: Option<Duration>,
     /// The local address, once it has a port.
     pub local: Option<SocketAddr>,
@@ -134,20 +134,20 @@ pub struct Evidence {
     pub(crate) tcp: Option<TcpInfo>,
     /// Bytes handed to the socket.
     pub written: u64,
-    /// Bytes still to be sent, which were not handed to the socket.
+    /// Bytes that were not written to the socket yet.
     pub unsent: u64,
-    /// Bytes that came back as they were sent.
+    /// Bytes of the echo that are correct.
     pub returned: u64,
     /// Bytes read from the socket.
     pub received: u64,
-    /// Whether an echo was expected, so that `returned` counts.
+    /// Whether an echo was expected. If not, `returned` has no meaning.
     pub echo: bool,
     /// Whether we have sent our FIN.
     pub fin_sent: bool,
-    /// Whether the peer's FIN had arrived before, and the connection went on in our direction.
+    /// Whether the peer had half-closed before the failure, and we continued to send.
     pub peer_fin: bool,
-    /// Whether the bytes that have not come back are an incomplete line: they contain no newline, and the bytes before ended
-    /// with one.
+    /// Whether the bytes that were not echoed are an incomplete line: they contain no newline, and the byte before them
+    /// is one.
     pub unfinished_line: bool,
     /// Whether the answer that was waited for has begun: its first bytes came back, and the others did not.
     pub partial_answer: bool,
@@ -170,7 +170,7 @@ pub struct Evidence {
     pub user_timeout: Option<Duration>,
     /// The socket's keepalive, if it was set.
     pub keepalive: Option<Keepalive>,
-    /// Retransmissions that this host's kernel could not send during the wait, for all connections of the host.
+    /// Retransmissions that this host's kernel could not send during the handshake, on all connections of the host.
     pub own_drops: Option<u64>,
     /// This host's sockets towards the peer's address, where ports were short.
     #[cfg_attr(feature = "serde", serde(skip))]

@@ -2,12 +2,11 @@
 //!
 //! # The short-count rule
 //!
-//! On a stream socket `read` may return fewer bytes than were asked for, and `write` may take fewer
-//! than were given. Neither is an error, and neither is rare. TCP carries bytes, not messages: `read`
-//! returns what has arrived (one segment, half a message, two messages), and a non-blocking or
-//! interrupted `write` stops when the send buffer is full. One `write` of the peer may be several
-//! `read`s here. A program that needs *n* bytes must repeat the call until it has them, until the end
-//! of the input (0), or until an error.
+//! On a stream socket `read` may return fewer bytes than requested, and `write` may accept fewer bytes than given.
+//! Neither is an error, and both happen often. TCP carries bytes, not messages: `read` returns what has arrived (one
+//! segment, half a message, two messages), and a non-blocking or interrupted `write` stops when the send buffer is
+//! full. One `write` of the peer may be several `read`s here. A program that needs *n* bytes must repeat the call until
+//! it has them, until the end of the input (0), or until an error.
 //!
 //! These functions do that. They take anything with a descriptor, retry after a signal (`EINTR`), and wait
 //! with poll(2) when a non-blocking descriptor returns `EAGAIN`. The `EAGAIN` of a blocking socket means that

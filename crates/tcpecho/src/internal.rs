@@ -1,4 +1,4 @@
-//! What only the program `tcpecho` needs. It is not a part of the public interface and changes without notice.
+//! Items for the program `tcpecho` only. They are not part of the public interface and change without notice.
 
 use std::os::fd::BorrowedFd;
 

@@ -1,8 +1,8 @@
 //! A TCP echo server for tests, and a TCP client that explains failures.
 //!
-//! **For tests**: [`Server`] is a complete echo server as a value. It listens when [`start`](ServerBuilder::start) returns, and
-//! dropping it closes its port and its connections. It installs no signal handler, writes no log, needs no async runtime
-//! and keeps no global state, so a test can have as many as it likes.
+//! **For tests**: [`Server`] is an echo server. It listens when [`start`](ServerBuilder::start) returns, and dropping
+//! it closes its listeners and its connections. It installs no signal handler, writes no log, needs no async runtime
+//! and keeps no global state, so a test can run several servers.
 //!
 //! ```
 //! use std::{io::{Read, Write}, net::{Shutdown, TcpStream}};
@@ -38,18 +38,18 @@
 //! # Ok::<(), std::io::Error>(())
 //! ```
 //!
-//! [`Ending`] names how a connection ended, for servers and clients alike. [`Engine`] is the way in which a server drives
-//! its connections: from one client at a time to io_uring. [`exact`] has `readn`, `writen` and `readline` of *UNIX Network
-//! Programming* (UNP).
+//! [`Ending`] names how a connection ended, for servers and clients alike. An [`Engine`] is the way in which a server
+//! handles its connections, from one client at a time to io_uring. [`exact`] has `readn`, `writen` and `readline` of
+//! *UNIX Network Programming* (UNP).
 //!
 //! # What it is not
 //!
-//! It is not an HTTP client, not a framework for servers, and does not encrypt. It runs on Linux only, and reads what it
-//! explains from Linux: TCP_INFO, the socket's error queue, inet_diag and sysctls.
+//! It is not an HTTP client, not a framework for servers, and does not encrypt. It runs on Linux only: its explanations
+//! come from TCP_INFO, the socket's error queue, inet_diag and sysctls.
 //!
 //! # Features
 //!
-//! * `uring` (default): the io_uring engine. Without it the dependency on `io-uring` is gone.
+//! * `uring` (default): the io_uring engine. Without it the crate does not depend on `io-uring`.
 //! * `serde`: `Serialize` for reports, counters, errors and diagnoses, and `Deserialize` for [`Ending`].
 #![forbid(unsafe_code)]
 #![warn(missing_debug_implementations)]

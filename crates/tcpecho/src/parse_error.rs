@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-/// Why a text cannot be parsed, as a sentence without its full stop.
+/// The reason why a text cannot be parsed, as a sentence without a full stop.
 ///
 /// ```
 /// let error = "localhost:http:7".parse::<tcpecho::Endpoint>().unwrap_err();
@@ -12,7 +12,7 @@ use std::fmt;
 pub struct ParseError(String);
 
 impl ParseError {
-    /// Makes an error out of a sentence. Text that it quotes must be escaped already.
+    /// Makes an error from a sentence. Quoted input in it must be escaped.
     pub fn new(sentence: impl Into<String>) -> Self {
         ParseError(sentence.into())
     }

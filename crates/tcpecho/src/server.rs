@@ -1,4 +1,4 @@
-//! An echo server as a value: it serves when it is made, and ends when it is dropped.
+//! The echo server: [`ServerBuilder::start`] starts it, and dropping it ends it.
 
 use std::{
     fmt,
@@ -94,27 +94,28 @@ impl ServerBuilder {
     }
 
     /// Sets the backlog, the length of the accept queue; the kernel clamps it to net.core.somaxconn. The default is the
-    /// largest possible: a queue that overflows under SYN cookies can lose a connection's first bytes without an error.
+    /// maximum, because a queue that overflows while SYN cookies are sent can lose a connection's first bytes without
+    /// an error.
     pub fn backlog(mut self, connections: u32) -> Self {
         self.backlog = connections;
         self
     }
 
-    /// Sets the largest number of connections at a time; further connections are closed at once. The default is the engine's
+    /// Sets the maximum number of connections; further connections are closed at once. The default is the engine's
     /// [`max_connections`](Engine::max_connections).
     pub fn max_connections(mut self, connections: usize) -> Self {
         self.max_connections = Some(connections);
         self
     }
 
-    /// Ends connections on which no byte was received or sent for `limit`. Zero, and the default, mean no limit.
+    /// Ends connections on which no byte was received or sent for `limit`. Zero means no limit, and is the default.
     pub fn idle_timeout(mut self, limit: Duration) -> Self {
         self.idle_timeout = Some(limit).filter(|limit| !limit.is_zero());
         self
     }
 
-    /// Ends a connection when sent data stays unacknowledged for `limit` (TCP_USER_TIMEOUT). Zero, and the default, leave it
-    /// to the kernel, which waits about a quarter of an hour.
+    /// Ends a connection when sent data stays unacknowledged for `limit` (TCP_USER_TIMEOUT). Zero uses the kernel's
+    /// limit, about 15 minutes, and is the default.
     pub fn user_timeout(mut self, limit: Duration) -> Self {
         self.user_timeout = Some(limit).filter(|limit| !limit.is_zero());
         self
@@ -126,7 +127,8 @@ impl ServerBuilder {
         self
     }
 
-    /// Calls `observer` for each [`Event`], on the thread where it happens; that thread serves nobody meanwhile.
+    /// Calls `observer` for each [`Event`], on the thread where it happens. This thread serves no connection until
+    /// `observer` returns.
     pub fn observe(mut self, observer: impl Fn(&Event<'_>) + Send + Sync + 'static) -> Self {
         self.observer = Some(Box::new(observer));
         self
@@ -135,8 +137,8 @@ impl ServerBuilder {
     /// Binds, listens and starts to serve.
     ///
     /// # Errors
-    /// The call that failed, with its address and what is known about the cause; also for an engine that this host does not
-    /// support.
+    /// The failed call, with its address and sentences about the cause. Also if the engine is not available on this
+    /// host.
     pub fn start(self) -> Result<Server, Error> {
         let engine = self.engine.unwrap_or_else(|| Engine::best().0);
         engine.probe().map_err(|why| {
@@ -192,7 +194,7 @@ impl ServerBuilder {
 
 /// A running echo server. Dropping it closes all connections at once and frees the port.
 ///
-/// It installs no signal handler, writes no log, and keeps no global state, so a test can have as many as it likes:
+/// It installs no signal handler, writes no log and has no global state, so a test can run several servers:
 ///
 /// ```
 /// use std::{io::{Read, Write}, net::{Shutdown, TcpStream}};
@@ -286,13 +288,13 @@ impl Server {
         Err(self.failure().unwrap_or(Error::new("start", Errno::CANCELED)))
     }
 
-    /// Returns the first address it listens on, with the real port.
+    /// Returns the first address that it listens on. The port is the one that the kernel chose if 0 was requested.
     #[must_use]
     pub fn addr(&self) -> SocketAddr {
         self.addrs[0]
     }
 
-    /// Returns all addresses it listens on, with their real ports.
+    /// Returns all addresses that it listens on, with their actual ports.
     #[must_use]
     pub fn addrs(&self) -> &[SocketAddr] {
         &self.addrs
@@ -310,7 +312,7 @@ impl Server {
         self.workers
     }
 
-    /// Returns the backlog in force, the smallest of its listeners'.
+    /// Returns the effective backlog, the smallest of all listeners.
     #[must_use]
     pub fn backlog(&self) -> u32 {
         self.backlog
@@ -323,8 +325,9 @@ impl Server {
     }
 
     /// Stops accepting and lets the connections finish: received data is echoed, and an idle connection gets a FIN.
-    /// Connections that are already in the accept queue are served too. The listeners are closed when this returns. Only if
-    /// the queue cannot be emptied, because descriptors or memory have run out, does its listener stay open for it.
+    /// Connections that are already in the accept queue are served too. The listeners are closed when this returns.
+    /// Exception: if an accept queue cannot be emptied because descriptors or memory are missing, its listener stays
+    /// open until it is empty.
     pub fn begin_drain(&self) {
         for queue in &self.queues {
             queue.begin_drain(&self.shared);
@@ -371,7 +374,7 @@ impl Server {
         }
     }
 
-    /// Returns why the server ended by itself, if it did: a listener failed, or a call of the engine.
+    /// Returns the error that ended the server, if one did: a listener or a call of the engine failed.
     #[must_use]
     pub fn failure(&self) -> Option<Error> {
         self.failure.lock().unwrap_or_else(PoisonError::into_inner).clone()

@@ -96,7 +96,7 @@ impl Session {
     }
 }
 
-/// What is known of a connection that the server has served.
+/// The report about a connection that has ended.
 #[derive(Debug, Clone)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[non_exhaustive]
@@ -109,19 +109,20 @@ pub struct Report {
     pub call: Option<(&'static str, crate::Errno)>,
     /// Bytes echoed.
     pub bytes: u64,
-    /// From accept to close.
+    /// Time from accept to close.
     pub duration: Duration,
 }
 
 impl Report {
-    /// Returns the failed call in words, `recv: Connection reset by peer (ECONNRESET)`.
+    /// Returns the failed call as text, such as `recv: Connection reset by peer (ECONNRESET)`.
     #[must_use]
     pub fn failure(&self) -> Option<String> {
         self.call.map(|(op, errno)| format!("{op}: {errno}"))
     }
 }
 
-/// What a server tells its [observer](crate::ServerBuilder::observe): each event once, failures of accept(2) at most once a second.
+/// An event for the [observer](crate::ServerBuilder::observe) of a server. Failures of accept(2) are reported at most
+/// once per second.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum Event<'a> {

@@ -64,16 +64,16 @@ pub struct Snapshot {
     pub active: u64,
     /// Connections closed because of a limit.
     pub refused: u64,
-    /// Bytes echoed: handed to the kernel for sending.
+    /// Bytes echoed: accepted by the kernel for sending.
     pub bytes: u64,
     /// Failed calls of accept(2), which are retried.
     pub accept_failures: u64,
-    /// The number of connections for each ending, without those that never happened.
+    /// The number of connections for each ending that has occurred.
     pub endings: Vec<(Ending, u64)>,
 }
 
 impl Snapshot {
-    /// Returns the number of connections that ended so.
+    /// Returns the number of connections with this ending.
     #[must_use]
     pub fn ended(&self, ending: Ending) -> u64 {
         self.endings.iter().find(|(e, _)| *e == ending).map_or(0, |(_, count)| *count)

@@ -30,7 +30,7 @@ const ROUTER_ERRORS: usize = 16;
 /// retransmission comes after one second (RFC 6298 2.1).
 const SLOW: Duration = Duration::from_millis(500);
 
-/// The state of a connection attempt `A`; `F` says why it failed.
+/// The state of an attempt of type `A`; `F` is the type of its failure.
 #[derive(Debug)]
 #[must_use]
 pub enum Progress<A, F> {
@@ -71,7 +71,7 @@ pub struct Handshake {
     fd: OwnedFd,
     peer: SocketAddr,
     started: Instant,
-    /// connect(2) returned success at once, as it mostly does on loopback.
+    /// connect(2) returned success at once, as it usually does on loopback.
     established: bool,
     router_errors: Vec<QueuedError>,
     /// The handshake was found slow, and how many retransmissions this host had failed to send until then.
@@ -85,7 +85,7 @@ pub struct Handshake {
 }
 
 impl Handshake {
-    /// Sends a SYN to `addr`: socket(2), bind(2) where the options ask for it, connect(2).
+    /// Sends a SYN to `addr`: calls socket(2), bind(2) if the options require it, and connect(2).
     ///
     /// # Errors
     /// The failed call, with the evidence.
@@ -149,13 +149,13 @@ impl Handshake {
         self.peer
     }
 
-    /// Returns whether connect(2) established the connection at once, so that there is nothing to wait for.
+    /// Returns whether connect(2) established the connection at once. If so, the caller need not wait.
     #[must_use]
     pub fn is_established(&self) -> bool {
         self.established
     }
 
-    /// Returns when it was started, moved by [`postpone`](Handshake::postpone).
+    /// Returns the time at which the attempt started, plus the spans of [`postpone`](Handshake::postpone).
     #[must_use]
     pub fn started(&self) -> Instant {
         self.started
@@ -169,7 +169,7 @@ impl Handshake {
         self.started.checked_add(first)
     }
 
-    /// Extends the deadline by `span`, during which this program did not run.
+    /// Extends the deadline by `span`, a time in which this program did not run.
     pub fn postpone(&mut self, span: Duration) {
         self.started = self.started.checked_add(span).unwrap_or(self.started);
     }
@@ -194,7 +194,7 @@ impl Handshake {
         Progress::Pending(self)
     }
 
-    /// Ends the attempt as timed out, because the caller's limit has passed.
+    /// Ends the attempt as timed out. Call it when a time limit of the caller has passed.
     #[must_use]
     pub fn give_up(self, now: Instant) -> Box<Attempt> {
         let waited = now.saturating_duration_since(self.started);
@@ -322,8 +322,8 @@ fn known(
 }
 
 impl Attempt {
-    /// Returns the attempt that says most about why there is no connection: an answer of the peer is better than that of a
-    /// router, that is better than none, and worst is a packet that was not sent. Among equals it returns the last.
+    /// Returns the most informative attempt. An answer of the peer is more informative than one of a router, then comes
+    /// no answer, and then a packet that was not sent. Of equally informative attempts it returns the last.
     #[must_use]
     pub fn most_informative(attempts: &[Attempt]) -> Option<&Attempt> {
         attempts.iter().max_by_key(|attempt| attempt.weight())
@@ -350,7 +350,8 @@ impl Attempt {
         Attempt::of(addr, error, elapsed, *evidence)
     }
 
-    /// Diagnoses `error` of an attempt to connect to `addr`; fills in the phase, the elapsed time and the peer of `evidence`.
+    /// Diagnoses the `error` of an attempt to connect to `addr`. Sets the phase, the elapsed time and the peer of
+    /// `evidence`.
     #[must_use]
     pub fn of(addr: SocketAddr, error: Error, elapsed: Duration, mut evidence: Evidence) -> Self {
         evidence.phase = Phase::of_call(error.op);

@@ -1,4 +1,5 @@
-//! Several connection attempts for one name (RFC 8305, "Happy Eyeballs"). [`Race`] decides; this file makes the calls.
+//! Several connection attempts for one name (RFC 8305, "Happy Eyeballs"). [`Race`] decides which attempt starts when;
+//! this file makes the calls.
 
 mod race;
 
@@ -19,7 +20,7 @@ use crate::evidence::Tried;
 #[cfg(test)]
 pub(super) use self::race::ATTEMPT_DELAY;
 
-/// The attempts to make one connection. Never blocks.
+/// The attempts to establish one connection. Never blocks.
 ///
 /// Call [`on_ready`](HappyEyeballs::on_ready) first at once, and then whenever one of [`fds`](HappyEyeballs::fds) is writable
 /// or [`deadline`](HappyEyeballs::deadline) has passed.
@@ -94,7 +95,7 @@ impl<'a> HappyEyeballs<'a> {
             .min()
     }
 
-    /// Extends the deadlines by `span`, during which this program did not run.
+    /// Extends the deadlines by `span`, a time in which this program did not run.
     pub fn postpone(&mut self, span: Duration) {
         for (_, handshake) in &mut self.running {
             handshake.postpone(span);
@@ -136,7 +137,7 @@ impl<'a> HappyEyeballs<'a> {
         Progress::Pending(self)
     }
 
-    /// Ends all attempts as timed out, because the caller's limit has passed.
+    /// Ends all attempts as timed out. Call it when a time limit of the caller has passed.
     #[must_use]
     pub fn give_up(mut self, now: Instant) -> OpenError {
         for (_, handshake) in std::mem::take(&mut self.running) {

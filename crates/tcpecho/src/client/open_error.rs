@@ -1,11 +1,11 @@
-//! Why no address could be connected to.
+//! The error of a connection to several addresses.
 
 use std::{error, fmt, io};
 
 use super::Attempt;
 use crate::Ending;
 
-/// No address could be connected to: what became of each.
+/// The error that no address could be connected to, with every attempt.
 ///
 /// ```
 /// use std::error::Error;
@@ -33,7 +33,7 @@ impl OpenError {
         OpenError { attempts }
     }
 
-    /// Returns the attempt that says most about why there is no connection; `None` if there was no address.
+    /// Returns the most informative attempt, as [`Attempt::most_informative`] does; `None` if there was no address.
     #[must_use]
     pub fn most_informative(&self) -> Option<&Attempt> {
         Attempt::most_informative(&self.attempts)

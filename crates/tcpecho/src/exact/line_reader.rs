@@ -1,4 +1,4 @@
-//! The book's `readline` (UNP 3.9) without its statics: buffered, bounded, for any bytes.
+//! The book's `readline` (UNP 3.9) without static variables: buffered, bounded, for any bytes.
 
 use std::os::fd::AsFd;
 
@@ -10,7 +10,7 @@ const SMALLEST_BUFFER: usize = 4096;
 
 /// Reads lines from a descriptor.
 ///
-/// It reads ahead: do not read the descriptor otherwise, or take [`buffered`](Self::buffered) first.
+/// It reads ahead. Do not read from the descriptor in another way without taking [`buffered`](Self::buffered) first.
 ///
 /// ```
 /// use tcpecho::exact::{LineReader, write_all};
@@ -36,10 +36,10 @@ pub struct LineReader<Fd> {
 /// A line, or a part of a line that is too long.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Piece<'a> {
-    /// The bytes as they came, the newline among them. Empty only where a last line without a
-    /// newline turns out to have ended with the piece before.
+    /// The bytes of the line, including the newline. Empty only if the input ends without a newline, exactly at the end
+    /// of the previous piece.
     pub bytes: &'a [u8],
-    /// Whether the line ends here, by its newline or with the input. Every line has one such piece.
+    /// Whether the line ends with this piece, by a newline or by the end of the input. Every line has one such piece.
     pub ends_line: bool,
 }
 
