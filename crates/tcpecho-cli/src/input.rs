@@ -17,7 +17,7 @@ pub(crate) fn check() -> Result<(), Errno> {
 /// Says what is wrong with stdin.
 pub(crate) fn sentence(errno: Errno) -> String {
     let advice = match errno {
-        Errno::BADF => "; it is closed: < /dev/null stands for an empty input",
+        Errno::BADF => "; stdin is closed: use < /dev/null for an empty input",
         _ => "",
     };
     format!("{READ}: {}{advice}", tcpecho_os::errno::words(errno))

@@ -274,7 +274,7 @@ fn play(args: &RunArgs) -> ExitCode {
         return refuse(input::sentence(errno));
     }
     if args.pcapng.is_some() && wanted.len() != 1 {
-        return refuse("--pcapng takes the packets of one scenario over one protocol");
+        return refuse("--pcapng requires one scenario and one address family");
     }
     if args.real_time {
         let mut told: Vec<&str> = Vec::new();
@@ -342,10 +342,10 @@ fn enter() -> Result<Cable, ExitCode> {
         |why: &dyn std::fmt::Display| skip(format!("SKIP: {why}; tcpecho lab doctor says more"));
     let way = doctor::best().map_err(|findings| {
         let failed = findings.into_iter().find_map(|finding| finding.failed);
-        skipped(&failed.map_or_else(
-            || "there is no way to make hosts here".into(),
-            |failed| failed.to_string(),
-        ))
+        skipped(
+            &failed
+                .map_or_else(|| "hosts cannot be created here".into(), |failed| failed.to_string()),
+        )
     })?;
     way.enter().map_err(|failed| skipped(&failed))?;
     Ok(way.cable())

@@ -73,7 +73,7 @@ fn probe(plan: &Plan) -> u8 {
     // Held until the end.
     let stamps = (plan.clock != Clock::User).then(KernelTimestamps::keep_on);
     if plan.clock == Clock::Kernel && !matches!(stamps, Some(Ok(_))) {
-        let message = "--timestamps kernel: SO_TIMESTAMPING is not to be had here";
+        let message = "--timestamps kernel: SO_TIMESTAMPING is not available here";
         return Failure::new("setsockopt", message).tell(exit::NOT_POSSIBLE);
     }
     // Held until the end: dropping it would end its connections.

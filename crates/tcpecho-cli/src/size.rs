@@ -30,7 +30,7 @@ pub(crate) fn parse_size(text: &str, most: u64) -> Result<u64, ParseError> {
             Err(ParseError::new(sentence))
         }
         None => Err(ParseError::new(format!(
-            "\"{}\" is no size; write 64, 16k, 1.5M or 100kB",
+            "\"{}\" is not a size (examples: 64, 16k, 1.5M, 100kB)",
             text.escape_debug()
         ))),
     }
@@ -45,7 +45,7 @@ pub(crate) fn parse_rate(text: &str) -> Result<f64, ParseError> {
     let number = text.strip_suffix("/s").unwrap_or(text);
     parse(number, RATES).filter(|rate| *rate >= 0.001 && *rate <= 1e9).ok_or_else(|| {
         ParseError::new(format!(
-            "\"{}\" is no rate; write 500, 10k or 1.5M a second",
+            "\"{}\" is not a rate (examples: 500, 10k, 1.5M)",
             text.escape_debug()
         ))
     })

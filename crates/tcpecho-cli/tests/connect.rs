@@ -139,7 +139,7 @@ fn a_changed_byte_is_found() {
             .with(1)
             .says("tcpecho: mismatch\n")
             .says("at offset 7: expected 0x6f 'o', got 0x4f 'O'")
-            .says("; --no-check is for servers that do not echo");
+            .says("; use --no-check for servers that do not echo");
         assert_eq!(ended.stdout, b"hello wOrld\n");
     }
 }

@@ -57,7 +57,7 @@ fn a_conversation_with_a_lost_syn_and_a_middlebox() {
             "client 2> hello there",
             "client 2| hello there",
             "server  ESTABLISHED  198.51.100.20:7",
-            "no rules: packets pass",
+            "no rules: all packets are delivered",
             "by a middlebox, in the peer's name",
             "ECONNRESET",
             "exited with 4: tcpecho connect {server}:7",

@@ -449,7 +449,7 @@ impl Worker<'_> {
                 let owed = slot.flow.owed();
                 self.ended(driver, index, Ending::TimedOut, || {
                     format!(
-                        "recv {addr}: nothing came for {}; {owed} bytes are owed",
+                        "recv {addr}: nothing came for {}; {owed} bytes are missing",
                         tcpecho::internal::show_duration(waited)
                     )
                 });

@@ -76,12 +76,12 @@ fn sentences(addr: SocketAddr, errno: Errno, settings: &Settings) -> Vec<String>
             format!("name the interface: [{}%INTERFACE]:{}", addr.ip(), addr.port()),
         ],
         Errno::INVAL => {
-            vec!["the socket is already bound or connected, and binds only once".into()]
+            vec!["the socket is already bound or connected, and can be bound only once".into()]
         }
         Errno::NODEV => vec!["this host has no interface with the index after the %".into()],
         Errno::AFNOSUPPORT => no_family(addr),
-        Errno::PERM => vec!["a BPF program or a security module refuses this bind".into()],
-        Errno::NOBUFS | Errno::NOMEM => vec!["the kernel has no memory for it now".into()],
+        Errno::PERM => vec!["a BPF program or a security module forbids this bind".into()],
+        Errno::NOBUFS | Errno::NOMEM => vec!["the kernel could not allocate memory".into()],
         _ => vec!["the manual pages of bind(2) and listen(2) name no cause for this errno".into()],
     }
 }
@@ -90,7 +90,8 @@ fn not_permitted(port: u16, unprivileged_from: Option<u16>) -> Vec<String> {
     let limit = unprivileged_from.unwrap_or(1024);
     if port >= limit {
         return vec![format!(
-            "ports from {limit} on need no privilege: a security module or a BPF program refuses it"
+            "ports from {limit} up need no privilege: a security module or a BPF program forbids \
+             the bind"
         )];
     }
     let source = if unprivileged_from.is_some() { "which is" } else { "usually" };
@@ -116,7 +117,9 @@ fn not_here(addr: SocketAddr, settings: &Settings) -> Vec<String> {
     }
     if let Some(value) = &settings.nonlocal_bind {
         let name = format!("net.{}.ip_nonlocal_bind", family(addr));
-        said.push(format!("{name} is {value}; 1 lets an address be bound before it is there"));
+        said.push(format!(
+            "{name} is {value}; with 1, an address can be bound before an interface has it"
+        ));
     }
     said
 }
@@ -164,7 +167,7 @@ mod tests {
             ("[fe80::1%7]:80", Errno::NODEV, "no interface"),
             ("[::1]:80", Errno::AFNOSUPPORT, "no IPv6"),
             ("0.0.0.0:80", Errno::PERM, "BPF"),
-            ("0.0.0.0:80", Errno::NOBUFS, "no memory"),
+            ("0.0.0.0:80", Errno::NOBUFS, "could not allocate memory"),
             ("0.0.0.0:80", Errno::XDEV, "name no cause"),
         ];
         for (addr, errno, words) in table {

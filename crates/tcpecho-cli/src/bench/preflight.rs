@@ -91,7 +91,10 @@ fn conntrack(connections: u64) -> Option<String> {
     // Each is tracked, and again for a while after its end.
     let room = most.saturating_sub(used);
     (used > 0 && room < connections.saturating_mul(2)).then(|| {
-        format!("conntrack has room for {room} more connections: packets of others will be dropped")
+        format!(
+            "conntrack has room for {room} more connections: it drops packets of further \
+                 connections"
+        )
     })
 }
 
@@ -122,7 +125,7 @@ fn processors(place: &Place, local: bool) -> Vec<String> {
     let load = line("/proc/loadavg").and_then(|text| text.split(' ').next()?.parse::<f64>().ok());
     if let Some(load) = load.filter(|load| *load > 0.5 * all.len() as f64) {
         found.push(format!(
-            "others keep this machine busy: load {load:.1} on {} processors",
+            "other programs keep this machine busy: load {load:.1} on {} processors",
             all.len()
         ));
     }

@@ -143,16 +143,16 @@ impl Plan {
         let mean = total.late_sum as f64 / total.due.max(1) as f64;
         if total.late_max > 1_000_000 {
             notes.push(format!(
-                "the client came late to requests that were due, by {} at most and {} on average: \
-                 response times contain that",
+                "the client sent due requests late, by {} at most and {} on average: response \
+                 times contain this delay",
                 time(total.late_max as f64),
                 time(mean),
             ));
         }
         if total.unanswered > 0 {
             notes.push(format!(
-                "{} requests had no answer at the end: they are in the latencies with the time they \
-                 had waited so far",
+                "{} requests had no answer at the end: the latencies contain the time that they \
+                 had waited",
                 count(total.unanswered)
             ));
         }
@@ -191,7 +191,8 @@ impl Plan {
         if paused.suspended_ns > 0 {
             let total = time(paused.suspended_ns as f64);
             notes.push(format!(
-                "this machine was suspended for {total}: connections may have broken by that"
+                "this machine was suspended for {total}: connections may have broken for this \
+                 reason"
             ));
         }
         if outcome.seconds == 0.0 && measured.stopped.is_none() {
@@ -203,7 +204,7 @@ impl Plan {
             let never = asked.saturating_sub(outcome.requests);
             if never > 0 && measured.stopped.is_none() && self.warmup.is_zero() {
                 notes.push(format!(
-                    "{} of the {} that were asked for were not sent: nothing came back for too long",
+                    "{} of {} requested messages were not sent: no answer came for too long",
                     count(never),
                     count(asked)
                 ));

@@ -109,7 +109,7 @@ pub(super) fn note(
             let (words, offset) = (difference_words(&difference), difference.offset);
             report.conclude(&Symptom::Different { words, offset }, evidence);
             if let Some(diagnosis) = &mut report.diagnosis {
-                diagnosis.advice += "; --no-check is for servers that do not echo";
+                diagnosis.advice += "; use --no-check for servers that do not echo";
             }
             report.exit_status = exit::MISMATCH;
         }
@@ -120,7 +120,7 @@ pub(super) fn note(
         // As other filters do.
         End::OutputClosed => {
             (report.ending, report.op) = (Some(Ending::Interrupted), WRITE);
-            report.message = format!("{}: nobody reads it any more", report.op);
+            report.message = format!("{}: the reader has closed it", report.op);
         }
         End::Input(errno) => note_local(report, input::READ, errno),
         End::Output(errno) => note_local(report, WRITE, errno),

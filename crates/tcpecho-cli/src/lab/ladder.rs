@@ -260,9 +260,7 @@ pub(super) fn line(moment: &Moment, look: Look) -> Option<String> {
         What::Claim { sentence, holds: true, .. } => across(GREEN, format!("   ✓ {sentence}")),
         What::Claim { sentence, note, .. } => across(RED, format!("   ✗ {sentence} ({note})")),
         What::Trouble(text) => across(RED, format!("trouble: {text}")),
-        What::Omitted { moments } => {
-            across(YELLOW, format!("   … {moments} moments were not kept"))
-        }
+        What::Omitted { moments } => across(YELLOW, format!("   … {moments} events were not kept")),
         _ => return None,
     })
 }

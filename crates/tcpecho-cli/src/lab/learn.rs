@@ -112,7 +112,7 @@ fn teach(run: &Run, seed: u64) -> Class {
     let questions = quiz::questions(&moments, &mut Dice::new(seed));
     let count = if questions.len() == 1 { "question" } else { "questions" };
     show(&format!(
-        "{} {count}; answer with a number or the word, q to be asked no more",
+        "{} {count}; answer with a number or the word; q stops the questions",
         questions.len()
     ));
     let mut class = Class { asked: 0, right: 0, over: false, failed: None };

@@ -52,7 +52,7 @@ fn line(moment: &Moment) -> Option<String> {
         What::Claim { sentence, holds: true, .. } => beside(&format!("✓ {sentence}")),
         What::Claim { sentence, note, .. } => beside(&format!("✗ {sentence} ({note})")),
         What::Trouble(text) => beside(&format!("trouble: {text}")),
-        What::Omitted { moments } => beside(&format!("… {moments} moments were not kept")),
+        What::Omitted { moments } => beside(&format!("… {moments} events were not kept")),
         _ => return None,
     })
 }

@@ -146,7 +146,7 @@ fn cells(moment: &Moment) -> Option<String> {
             across("claim failed", &format!("✗ {sentence} ({note})"))
         }
         What::Trouble(text) => across("claim failed", &format!("trouble: {text}")),
-        What::Omitted { moments } => across("step", &format!("… {moments} moments were not kept")),
+        What::Omitted { moments } => across("step", &format!("… {moments} events were not kept")),
         _ => return None,
     })
 }

@@ -32,9 +32,7 @@ impl Lines {
             Event::Answer(answer) => self.answer(answer),
             Event::Doubled { seq } => format!("{whose}seq={seq} doubled: it came back once more"),
             Event::Corrupted { seq, at } => {
-                format!(
-                    "{whose}seq={seq} corrupted: byte {at} is not as it was sent, or is missing"
-                )
+                format!("{whose}seq={seq} corrupted: byte {at} is changed or missing")
             }
             Event::Foreign { bytes } => {
                 let bytes = counted(*bytes as u64, "byte", "bytes");
@@ -53,7 +51,10 @@ impl Lines {
                 format!("{whose}no connection: {}", all.join("; "))
             }
             Event::Unresolved(diagnosis) => {
-                format!("{whose}looked up again in vain, the addresses stay: {}", diagnosis.seen)
+                format!(
+                    "{whose}cannot resolve the name again, its old addresses stay in use: {}",
+                    diagnosis.seen
+                )
             }
             // It is explained, and its probes have their lines.
             Event::Unanswered(_) => return None,
@@ -150,8 +151,8 @@ impl Lines {
             }
             Loss::Silence { waited, acknowledged, retransmits, .. } => {
                 let heard = match acknowledged {
-                    Some(true) => ", but its host has acknowledged it: the server, or the way back",
-                    Some(false) => ", and no acknowledgement: the way there, or the host",
+                    Some(true) => ", but acknowledged: the server or the way back is slow",
+                    Some(false) => ", not acknowledged: the probe is lost or the host is down",
                     None => "",
                 };
                 format!("no answer within {}{heard}{}", within(waited), again_words(retransmits))

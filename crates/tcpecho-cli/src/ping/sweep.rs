@@ -101,14 +101,14 @@ fn sentence(finding: &Finding) -> String {
                 format!(" (in one packet of {} bytes)", passes + u64::from(overhead))
             });
             let way = match acknowledged {
-                Some(true) => ": what is longer is acknowledged, but does not come back",
-                Some(false) => ": what is longer does not arrive",
+                Some(true) => ": longer probes are acknowledged, but not echoed",
+                Some(false) => ": longer probes do not arrive",
                 None => "",
             };
             let passes = counted(*passes, "byte", "bytes");
             format!("at most {passes} pass{}{way}", packet.unwrap_or_default())
         }
-        Finding::Dead(fate) => format!("no limit can be looked for: {}", words(fate)),
+        Finding::Dead(fate) => format!("cannot search for a limit: {}", words(fate)),
     }
 }
 
@@ -116,7 +116,7 @@ fn sentence(finding: &Finding) -> String {
 fn words(fate: &Fate) -> String {
     match fate {
         Fate::Back { time, .. } => format!("it came back in {} ms", ms(*time)),
-        Fate::Changed => "what came back is not what was sent".into(),
+        Fate::Changed => "the answer differs from the probe".into(),
         Fate::Ended(broken) => format!("{}: {}", broken.ending(), broken.seen()),
         Fate::Silence { acknowledged, retransmits } => {
             let heard = match acknowledged {

@@ -67,9 +67,7 @@ impl Drop for Watcher {
 }
 
 fn queues(places: u32) -> String {
-    format!(
-        "two queues: {places} established connections may wait for accept, as many handshakes may be half done"
-    )
+    format!("accept queue: {places} established connections; SYN queue: as many half-open ones")
 }
 
 /// What is remembered of a connection, and of a listener's queue.
@@ -128,7 +126,7 @@ impl Seen {
         for (ends, (state, _)) in &self.connections {
             if !now.connections.contains_key(ends) {
                 let result = format!(
-                    "nothing is left of it; last seen in {state}, {} ago",
+                    "the connection is gone; last seen in {state}, {} ago",
                     tcpecho::internal::show_duration(since)
                 );
                 calls.saw(&call("gone", &ends.0, result, TcpState::Close));
@@ -144,16 +142,20 @@ fn call(op: &'static str, about: &SocketAddr, result: String, state: TcpState) -
 /// What a server's end in this state has behind it.
 fn meaning(state: TcpState, accepted: bool) -> &'static str {
     match state {
-        TcpState::SynRecv | TcpState::NewSynRecv => "SYN came, SYN-ACK went: half done",
-        TcpState::Established if accepted => "the handshake is done and the program has it",
-        TcpState::Established => "the handshake is done; it waits for accept",
-        TcpState::CloseWait => "the peer's FIN has come",
-        TcpState::LastAck => "our FIN has gone after the peer's",
-        TcpState::FinWait1 => "our FIN has gone",
-        TcpState::FinWait2 => "our FIN is acknowledged; the peer's is awaited",
+        TcpState::SynRecv | TcpState::NewSynRecv => "SYN received, SYN-ACK sent: half-open",
+        TcpState::Established if accepted => {
+            "the handshake is complete, and accept has returned \
+                                              it"
+        }
+        TcpState::Established => "the handshake is complete; it is in the accept queue",
+        TcpState::CloseWait => "the peer's FIN was received",
+        TcpState::LastAck => "our FIN was sent after the peer's",
+        TcpState::FinWait1 => "our FIN was sent",
+        TcpState::FinWait2 => "our FIN is acknowledged; the peer's has not come",
         TcpState::Closing => "both FINs crossed",
         TcpState::TimeWait => {
-            "both FINs are acknowledged; we closed first, and keep the pair for a minute"
+            "both FINs are acknowledged; this end closed first, and keeps the pair of ports for a \
+             minute"
         }
         _ => "",
     }

@@ -241,7 +241,7 @@ fn a_server_that_never_answers_fails_the_gate() {
         let ran = bench(&format!(
             "-q -W {work} {addr} -c4 -d300ms --timeout 2s --grace 200ms --fail-if errors>0"
         ));
-        ran.with(4).says("nothing was answered").says("had not come back when the run was over");
+        ran.with(4).says("no request was answered").says("had not come back when the run was over");
         assert!(!ran.out.contains("every byte came back"), "{}", ran.out);
     }
 }
@@ -309,6 +309,6 @@ fn a_counted_run_says_what_it_never_sent() {
     let ran = bench(&format!("{addr} -c 2 -n 1000 --timeout 300ms --json"));
     let result = ran.with(4).json();
     assert!(number(&result, "/result/messages_due") < 1000.0);
-    assert!(result["notes"].to_string().contains("of the 1,000 that were asked for"), "{result:#}");
+    assert!(result["notes"].to_string().contains("of 1,000 requested messages"), "{result:#}");
     assert!(number(&result, "/result/seconds") < FAR_TOO_LONG.as_secs_f64());
 }

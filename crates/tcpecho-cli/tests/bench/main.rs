@@ -813,7 +813,7 @@ fn the_highest_rate_is_found() {
         (ran.status == Some(1)).then_some(ran)
     };
     let ran = [0.05, 0.5, 3.0].iter().find_map(none).expect("it did not fail by its condition");
-    ran.says("held at no rate");
+    ran.says("no rate was found at which");
 }
 
 #[test]

@@ -311,7 +311,7 @@ fn a_socket_joined_to_itself_is_no_answer() {
         std::net::TcpListener::bind("127.9.8.6:0").unwrap().local_addr().unwrap().to_string();
     for how in [&[][..], &["--connect"], &["--reconnect"]] {
         let ended = ping(&[&["-c", "2", "-i", "0.05", "-I", &addr, &addr], how].concat());
-        ended.with(1).shows(" 0 received, ").says("the kernel had connected");
+        ended.with(1).shows(" 0 received, ").says("the kernel connected the socket to itself");
     }
 }
 

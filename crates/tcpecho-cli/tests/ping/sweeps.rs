@@ -69,7 +69,7 @@ fn a_server_that_echoes_only_so_much() {
 fn nothing_can_be_swept_where_nothing_answers() {
     let mute = answering(|_, _| Some(Vec::new()));
     let ended = ping_to(mute, &["--idle-sweep=1s", "-W", "200ms"]);
-    ended.with(1).shows("no limit can be looked for: no answer, but acknowledged");
+    ended.with(1).shows("cannot search for a limit: no answer, but acknowledged");
     let ended = ping_to(mute, &["--size-sweep=64", "-W", "50ms"]);
     ended.with(1).shows("at most 0 bytes pass");
 }
@@ -78,7 +78,7 @@ fn nothing_can_be_swept_where_nothing_answers() {
 fn an_answer_twice_is_no_success() {
     for sweep in ["--size-sweep=64", "--idle-sweep=100ms"] {
         let addr = answering(|_, probe| Some(probe.repeat(2)));
-        ping_to(addr, &[sweep]).with(1).shows("what came back is not what was sent");
+        ping_to(addr, &[sweep]).with(1).shows("the answer differs from the probe");
     }
 }
 

@@ -143,10 +143,12 @@ fn dual_stack(overlap: Overlap) -> Option<&'static str> {
     match overlap {
         Overlap::SameFamily => None,
         Overlap::TheyTakeIpv4 => Some(
-            "that [::] is dual-stack and takes IPv4 too; IPV6_V6ONLY on it would leave IPv4 free",
+            "its [::] is dual-stack and includes IPv4; with IPV6_V6ONLY on it, the IPv4 port would \
+             be free",
         ),
         Overlap::WeTakeIpv4 => Some(
-            "[::] is dual-stack here and takes IPv4 too; with IPV6_V6ONLY the two could coexist",
+            "[::] is dual-stack here and includes IPv4; with IPV6_V6ONLY both sockets could be \
+             bound",
         ),
     }
 }
@@ -167,7 +169,7 @@ fn remains(culprits: &[Culprit], our_pid: u32) -> String {
         said.push(format!("held by {}", who(culprit, our_pid)));
     }
     if let Some(last) = culprits.iter().filter_map(|culprit| culprit.socket.time_wait_ms).max() {
-        said.push(format!("the last TIME_WAIT for {} s more", last.div_ceil(1000)));
+        said.push(format!("the last TIME_WAIT ends in {} s", last.div_ceil(1000)));
     }
     format!("connections remain on that port: {}", said.join(", "))
 }
@@ -175,9 +177,9 @@ fn remains(culprits: &[Culprit], our_pid: u32) -> String {
 /// The rule of Linux, measured: both listeners must have had the option, the old one too.
 fn rule(reuse_address: bool) -> &'static str {
     if reuse_address {
-        "SO_REUSEADDR is set here, but it helps only if the socket that they come from had it too"
+        "SO_REUSEADDR is set here, but it has an effect only if the old listener had it too"
     } else {
-        "SO_REUSEADDR would pass them, if it is set here and was set on the old listener too"
+        "with SO_REUSEADDR here and on the old listener, bind would succeed"
     }
 }
 

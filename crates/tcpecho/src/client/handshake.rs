@@ -211,7 +211,7 @@ impl Handshake {
     fn timed_out(self, limit: Duration, now: Instant) -> Box<Attempt> {
         let waited = now.saturating_duration_since(self.started);
         let error = Error::at("connect", self.peer, Errno::TIMEDOUT).note(format!(
-            "no answer to our SYN within {}, the time allowed",
+            "no answer to our SYN within the time limit of {}",
             crate::duration::show_duration(waited)
         ));
         self.failed(error, Some(limit), now)
@@ -239,7 +239,8 @@ impl Handshake {
         // 3.5) needs no second socket.
         Some(local.and_then(|local| {
             if local == self.peer {
-                let note = "the kernel had connected the socket to itself: nobody listens there";
+                let note = "the kernel connected the socket to itself (self-connect): nobody \
+                            listens on that port";
                 return Err(fail(Errno::CONNREFUSED).note(note));
             }
             Ok(local)

@@ -154,7 +154,12 @@ impl BenchArgs {
                         && !name.contains(char::is_control)
                         && command.contains("{port}")
                 })
-                .ok_or_else(|| refuse("--against wants NAME=COMMAND with {port} in the command"))?;
+                .ok_or_else(|| {
+                    refuse(
+                        "invalid --against: expected NAME=COMMAND with {port} in the \
+                                       command",
+                    )
+                })?;
             let recipe = Recipe::Command(command.to_owned());
             contenders.push(Contender { name: name.to_owned(), recipe });
         }
@@ -169,12 +174,12 @@ impl BenchArgs {
     fn schedule(&self, kind: Kind, duration: Duration) -> Result<Option<Schedule>, ParseError> {
         let Some(text) = &self.rate else {
             return match kind {
-                Kind::Ramp => Err(refuse("ramp wants --rate A:B")),
+                Kind::Ramp => Err(refuse("the workload ramp requires --rate A:B")),
                 _ => Ok(None),
             };
         };
         match text.split_once(':') {
-            None if kind == Kind::Ramp => Err(refuse("ramp wants --rate A:B")),
+            None if kind == Kind::Ramp => Err(refuse("the workload ramp requires --rate A:B")),
             None => Ok(Some(Schedule::Steady(parse_rate(text)?))),
             Some((from, to)) => {
                 let (from, to) = (parse_rate(from)?, parse_rate(to)?);
@@ -198,15 +203,16 @@ impl BenchArgs {
         let counted = self.count.is_some();
         match kind {
             Kind::Stream | Kind::Idle if scheduled || counted => {
-                Err(refuse("stream and idle know neither --rate nor --count"))
+                Err(refuse("--rate and --count do not apply to stream and idle"))
             }
             Kind::Stream | Kind::Idle | Kind::ConnectRequestResponse if self.depth > 1 => {
-                Err(refuse("--depth is for rr and ramp"))
+                Err(refuse("--depth applies to rr and ramp only"))
             }
-            Kind::Ramp if self.find_rate.is_some() => Err(refuse("--find-rate is for rr and crr")),
-            Kind::Stream if !self.size.is_empty() => {
-                Err(refuse("stream has no messages, and so no --size"))
-            }
+            Kind::Ramp if self.find_rate.is_some() => Err(refuse(
+                "--find-rate applies to rr and \
+                                                                  crr only",
+            )),
+            Kind::Stream if !self.size.is_empty() => Err(refuse("--size does not apply to stream")),
             _ => Ok(()),
         }
     }
@@ -215,16 +221,19 @@ impl BenchArgs {
 impl Plan {
     fn check(&self, several: bool) -> Result<(), ParseError> {
         if several && (self.hdr.is_some() || self.json_stream || self.shard.1 > 1 || self.plot) {
-            return Err(refuse("a comparison has no --hdr, --json-stream, --plot and --shard"));
+            return Err(refuse(
+                "--hdr, --json-stream, --plot and --shard cannot be used with a \
+                               comparison",
+            ));
         }
         if self.find_rate.is_some() && (self.hdr.is_some() || self.json_stream) {
-            return Err(refuse("a search has no --hdr and --json-stream"));
+            return Err(refuse("--hdr and --json-stream cannot be used with --find-rate"));
         }
         if several && (!self.fail_if.is_empty() || self.baseline.is_some()) {
-            return Err(refuse("--fail-if and --baseline are for one server"));
+            return Err(refuse("--fail-if and --baseline cannot be used with a comparison"));
         }
         if self.fail_if.iter().any(Threshold::is_relative) && self.baseline.is_none() {
-            return Err(refuse("a condition with a percentage wants --baseline FILE"));
+            return Err(refuse("a condition with a percentage requires --baseline FILE"));
         }
         let no_latency = matches!(self.workload.kind, Kind::Stream | Kind::Idle);
         if no_latency && self.fail_if.iter().any(Threshold::is_of_latency) {

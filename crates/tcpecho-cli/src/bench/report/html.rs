@@ -291,12 +291,12 @@ fn details(page: &mut String, summary: &Summary) {
         let (name, words) = (escaped(name), escaped(words.trim()));
         let _ = write!(rows, "<tr><td>{name}</td><td class=\"words\">{words}</td></tr>");
     }
-    card(page, "What it cost", &format!("<table class=\"plain\">{rows}</table>"));
+    card(page, "Processor time and memory", &format!("<table class=\"plain\">{rows}</table>"));
     let notes = match summary.notes.as_slice() {
         [] => "Nothing.".to_owned(),
         notes => bullets(notes),
     };
-    card(page, "What to know before believing it", &notes);
+    card(page, "Notes on validity", &notes);
     page.push_str("</div>");
 }
 

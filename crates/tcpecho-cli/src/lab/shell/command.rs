@@ -87,14 +87,14 @@ pub(super) const COMMANDS: &[(&str, &str, &str)] = &[
     ("kill", "N", "send SIGKILL to program N"),
     ("wait", "N [within TIME]", "wait until program N has exited, for 30s: wait 1 within 5s"),
     ("cut", "", "cut the wire: no packet arrives"),
-    ("mend", "", "mend the wire"),
+    ("mend", "", "reconnect the wire"),
     ("release", "[PACKET]", "release held packets: release SYN-ACK"),
     ("discard", "[PACKET]", "discard held packets"),
     ("reset", "", "reset all connections, as a middlebox does"),
     ("rules", "", "list the rules; the first that matches a packet decides"),
     ("remove", "N", "remove rule N"),
     ("clear", "", "remove all rules"),
-    ("crash", "client|server", "cut a host's power"),
+    ("crash", "client|server", "power a host off"),
     ("boot", "client|server", "power a host off and on"),
     ("sysctl", "client|server KEY [VALUE]", "read or set a sysctl: sysctl server tcp_retries2 3"),
     ("counter", "client|server NAME", "read a counter: counter server TcpExt.ListenDrops"),
@@ -113,7 +113,7 @@ pub(super) const COMMANDS: &[(&str, &str, &str)] = &[
     ("expect", "... within TIME", "wait this long instead of 30s: expect RST within 1s"),
     ("pause", "[500ms]", "wait for Enter, or for this time"),
     ("help", "", "show this list"),
-    ("quit", "", "end the laboratory; nothing is left behind"),
+    ("quit", "", "end the shell and remove the hosts"),
 ];
 
 type Understood<T> = Result<T, String>;
@@ -177,7 +177,7 @@ fn alone(word: &str, rest: &str) -> Understood<Command> {
         "quit" | "exit" => Command::Quit,
         _ => return Err(format!("{word:?} is not a command; help lists them")),
     };
-    if rest.is_empty() { Ok(command) } else { Err(format!("{word} takes nothing: {rest:?}")) }
+    if rest.is_empty() { Ok(command) } else { Err(format!("{word} takes no argument: {rest:?}")) }
 }
 
 fn program(side: Side, rest: &str) -> Understood<Command> {
@@ -355,7 +355,7 @@ mod tests {
     fn parse_errors_name_what_was_not_understood() {
         for (line, why) in [
             ("explode", "\"explode\" is not a command"),
-            ("cut it", "cut takes nothing"),
+            ("cut it", "cut takes no argument"),
             ("client sh -c 'x", "has no end"),
             ("client # nothing", "missing: a program"),
             ("wait", "missing: a number"),

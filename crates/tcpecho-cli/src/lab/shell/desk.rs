@@ -259,7 +259,7 @@ impl Desk {
             let number = number.map_or(0, |(number, _)| *number);
             let _ = writeln!(list, "{number:>3}  {rule}");
         }
-        if list.is_empty() { "no rules: packets pass".into() } else { list }
+        if list.is_empty() { "no rules: all packets are delivered".into() } else { list }
     }
 
     fn remove(&mut self, number: usize) -> Result<(), Outcome> {
@@ -364,9 +364,9 @@ fn help() -> String {
         let _ = writeln!(text, "{:<34} {what}", format!("{name} {arguments}"));
     }
     text.push_str(
-        "What befalls packets: VERB [next [N] | 3rd | 10% of | all] PACKET [from client|server] \
-         [port N] [longer than N] [containing TEXT], where PACKET is SYN, SYN-ACK, ACK, FIN, RST, \
-         data, segment, ICMP or packet, and VERB is one of:\n",
+        "Rules for packets: VERB [next [N] | 3rd | 10% of | all] PACKET [from client|server] [port \
+         N] [longer than N] [containing TEXT], where PACKET is SYN, SYN-ACK, ACK, FIN, RST, data, \
+         segment, ICMP or packet, and VERB is one of:\n",
     );
     for (verb, what) in tcpecho_lab::impairment::VERBS {
         let _ = writeln!(text, "{verb:<10} {what}");
