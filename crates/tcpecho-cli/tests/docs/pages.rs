@@ -95,6 +95,15 @@ fn relative_links_resolve() {
     }
 }
 
+/// mdBook renders docs/ only, so a link to a page outside of it leads nowhere in the book.
+#[test]
+fn links_of_the_book_stay_in_the_book() {
+    for (name, _, text) in all_pages().into_iter().filter(|(name, ..)| name.starts_with("docs/")) {
+        let outside = links(&text).into_iter().find(|link| link.starts_with("../"));
+        assert_eq!(outside, None, "{name}");
+    }
+}
+
 #[test]
 fn the_summary_lists_every_page() {
     let summary = page("docs/SUMMARY.md");
