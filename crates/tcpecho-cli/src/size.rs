@@ -111,7 +111,7 @@ mod tests {
         }
 
         #[test]
-        fn bytes_come_back(bytes in 1..=MOST) {
+        fn sizes_survive_a_round_trip(bytes in 1..=MOST) {
             prop_assert_eq!(parse_size(&bytes.to_string(), MOST), Ok(bytes));
         }
     }

@@ -544,7 +544,7 @@ fn a_source_address_is_used() {
 }
 
 #[test]
-fn what_cannot_be_meant_is_refused() {
+fn invalid_arguments_are_usage_errors() {
     for args in [
         &["host:0"][..],
         &["host:7", "8"],

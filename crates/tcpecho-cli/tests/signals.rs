@@ -80,7 +80,7 @@ fn what_is_in_flight_is_answered() {
 }
 
 #[test]
-fn whoever_waits_in_the_accept_queue_is_answered() {
+fn connections_in_the_accept_queue_are_served() {
     together(everywhere(), |(engine, at)| {
         let server = Serving::start(engine, at, &[]);
         // Stopped, it can accept nobody; the kernel can.
@@ -303,7 +303,7 @@ fn a_child_that_is_told_to_end_drains_its_own_connection() {
 }
 
 #[test]
-fn a_child_that_is_killed_takes_nobody_with_it() {
+fn killing_a_child_ends_only_its_connection() {
     for signal in [Signal::KILL, Signal::SEGV, Signal::ABORT] {
         let (server, mut streams) = forked(3);
         let victim = children(server.pid())[1];

@@ -96,7 +96,7 @@ mod tests {
     }
 
     #[test]
-    fn whoever_enters_a_user_namespace_is_root_inside() {
+    fn a_process_is_root_in_the_user_namespace_it_enters() {
         let entered = tried(|| {
             enter_user_namespace()?;
             let who = (rustix::process::geteuid(), rustix::process::getegid());

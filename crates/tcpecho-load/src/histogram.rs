@@ -140,7 +140,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn alike_is_what_shares_a_bucket() {
+    fn equal_times_are_those_of_one_bucket() {
         let mut value = 1_u64;
         while value < LONGEST {
             for time in [value, value + 1, value * 2 - 1] {
@@ -153,7 +153,7 @@ mod tests {
     }
 
     #[test]
-    fn out_of_range_counts_at_the_ends() {
+    fn values_out_of_range_count_at_the_ends() {
         let mut times = Times::new();
         assert_eq!((times.quantile(0.5), times.max()), (None, None));
         times.record(0);

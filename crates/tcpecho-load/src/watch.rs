@@ -102,7 +102,7 @@ mod tests {
     }
 
     #[test]
-    fn work_shows() {
+    fn processor_time_is_measured() {
         let watch = Watch::start();
         let start = clock::now();
         while clock::thread_time() - watch.busy < 2_000_000 {

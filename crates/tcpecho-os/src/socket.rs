@@ -164,7 +164,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_aborted_connection_tells_the_truth_and_wakes_whoever_waits() {
+    fn an_abort_sends_rst_or_fin_and_wakes_blocked_threads() {
         // Unread here; not acknowledged there; nothing lost, with a thread that waits.
         for (unread, stuck) in [(true, false), (false, true), (false, false)] {
             let listener = TcpListener::bind("127.0.0.1:0").unwrap();

@@ -198,7 +198,7 @@ mod tests {
     }
 
     #[test]
-    fn without_a_connection_nobody_hurries() {
+    fn without_a_connection_probes_are_due_after_a_pause() {
         let start = Instant::now();
         for pace in [Pace::Settled(Duration::ZERO), Pace::Flood(PAUSE)] {
             let mut schedule = Schedule::new(pace, None);

@@ -211,7 +211,7 @@ mod tests {
         }
 
         #[test]
-        fn microseconds_come_back(us in 0_u64..300_000_000_000_000) {
+        fn microseconds_survive_a_round_trip(us in 0_u64..300_000_000_000_000) {
             let span = Duration::from_micros(us);
             prop_assert_eq!(parse_duration(&format!("{us}us")), Ok(span));
             let (seconds, rest) = (us / 1_000_000, us % 1_000_000);

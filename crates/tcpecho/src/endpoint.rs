@@ -575,7 +575,7 @@ mod tests {
         }
 
         #[test]
-        fn addresses_come_back(ip in any::<IpAddr>(), port in 1..=u16::MAX) {
+        fn addresses_survive_a_round_trip(ip in any::<IpAddr>(), port in 1..=u16::MAX) {
             let addr = SocketAddr::new(ip, port);
             let endpoint: Endpoint = addr.to_string().parse().unwrap();
             prop_assert_eq!(&endpoint, &Endpoint { host: ip.to_string(), port });

@@ -62,7 +62,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_fits() {
+    fn connections_are_limited_by_the_descriptors() {
         let room = |mode, targets, addrs, limit| room(mode, targets, addrs, limit, 8);
         let fits = |links, overlap| Ok(Room { links, overlap });
         assert_eq!(room(Mode::Stay, 1000, 2000, 4096), fits(1, true));

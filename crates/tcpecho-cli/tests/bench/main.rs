@@ -765,7 +765,7 @@ fn idle_connections_are_weighed() {
 }
 
 #[test]
-fn what_will_spoil_a_run_is_said_before_it() {
+fn known_problems_are_noted_before_the_run() {
     let limited = |limit: &str, args: &str| {
         let line = format!("ulimit -n {limit}; exec \"$0\" bench {args}");
         ends(Command::new("sh").args(["-c", &line, program()]))

@@ -16,7 +16,7 @@ use crate::{
 const QUICK: &[&str] = &["-c", "3", "-i", "0.02"];
 
 #[test]
-fn an_honest_server_of_its_own() {
+fn without_an_address_it_starts_a_server() {
     let ended = ping(QUICK);
     ended.with(0).shows("64 bytes from 127.0.0.1: ").shows("seq=1 time=").shows("seq=3 time=");
     ended.shows(" rtt=").shows(" srtt=").shows(" min=").shows("jitter ").shows(", retransmits ");
@@ -235,7 +235,7 @@ fn nobody_listens() {
 }
 
 #[test]
-fn nobody_is_not_asked_faster_than_somebody() {
+fn a_server_that_does_not_answer_is_not_flooded() {
     let (_held, addr) = deserted(somewhere());
     for pace in ["-f", "-A", "-i0"] {
         for how in [&[][..], &["--connect"], &["--reconnect"]] {

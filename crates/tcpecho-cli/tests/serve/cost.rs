@@ -118,7 +118,7 @@ fn a_drain_of_a_blocking_engine_waits_without_polling() {
 }
 
 #[test]
-fn nothing_is_said_to_anybody_but_the_client() {
+fn the_server_sends_only_to_its_clients() {
     if !can_trace() {
         return;
     }

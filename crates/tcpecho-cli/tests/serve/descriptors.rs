@@ -91,7 +91,7 @@ fn more_connections_than_descriptors_are_warned_of() {
 }
 
 #[test]
-fn the_advice_is_enough() {
+fn the_advised_descriptor_limit_is_enough() {
     for engine in engines() {
         let ended = refused_command(&mut after("ulimit -n 7", engine, &[]));
         let said = ended.with(2).log.join(" ");

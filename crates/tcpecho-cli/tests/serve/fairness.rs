@@ -10,9 +10,9 @@ use crate::common::{
     *,
 };
 
-/// How many knock in vain: a few turns' worth.
+/// How many connect and are closed at the limit: a few turns of the loop.
 const FLOOD: usize = 200;
-/// What the door lets an engine accept before it looks after the others.
+/// The number of connections that one turn of an engine's loop accepts.
 const TURN: usize = 64;
 
 #[test]

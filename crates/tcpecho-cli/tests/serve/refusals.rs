@@ -132,7 +132,7 @@ fn an_address_in_use_names_who_has_it() {
 }
 
 #[test]
-fn a_port_of_several_workers_is_not_shared_with_a_stranger() {
+fn a_port_of_several_workers_is_not_shared_with_another_program() {
     for (engine, at) in everywhere() {
         let holder = Serving::start(engine, at, &["--workers", "2"]);
         let addr = holder.addr().to_string();
@@ -145,7 +145,7 @@ fn a_port_of_several_workers_is_not_shared_with_a_stranger() {
 }
 
 #[test]
-fn a_stranger_in_this_process_is_named_too() {
+fn another_socket_of_this_process_is_named_too() {
     for at in families() {
         let listener = TcpListener::bind(at).unwrap();
         let addr = listener.local_addr().unwrap().to_string();

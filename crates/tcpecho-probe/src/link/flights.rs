@@ -230,7 +230,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_missed_is_remembered_for_a_while() {
+    fn lost_probes_are_remembered_up_to_a_limit() {
         let count = REMEMBERED as u64 + 2;
         let (mut flights, start) = sent(count);
         assert_eq!(flights.oldest().unwrap().due, start + Duration::from_secs(1));
@@ -285,7 +285,7 @@ mod tests {
     }
 
     #[test]
-    fn the_kernel_is_heard_once() {
+    fn only_the_first_timestamp_of_each_kind_counts() {
         let (mut flights, start) = sent(2);
         let at = Duration::from_secs;
         let report = |what, offset, at| Report { what, offset, at };

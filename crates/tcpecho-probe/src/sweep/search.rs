@@ -84,7 +84,7 @@ mod tests {
     }
 
     #[test]
-    fn everything_holds() {
+    fn a_search_without_a_limit_ends_at_the_maximum() {
         let mut search = Search::new(64, 1000, u64::MAX, 1);
         play(&mut search, u64::MAX);
         assert_eq!((search.good(), search.bad()), (1000, None));

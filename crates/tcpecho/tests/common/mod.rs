@@ -32,7 +32,7 @@ pub const AT_ONCE: Duration = Duration::from_secs(30);
 /// Descriptors for a thousand connections, which have two ends here, and for what other tests have open meanwhile.
 const MANY_DESCRIPTORS: u64 = 4096;
 
-/// Where promises are kept; the rows of `ENGINES`, which [`every_engine_is_a_place`] compares.
+/// Where promises are kept; the rows of `ENGINES`, which [`the_list_of_places_has_every_engine`] compares.
 pub const PLACES: &[&str] = &[
     "iterative_v4",
     "iterative_v6",
@@ -238,7 +238,7 @@ pub fn eventually(what: &str, mut so: impl FnMut() -> bool) {
 }
 
 #[test]
-fn every_engine_is_a_place() {
+fn the_list_of_places_has_every_engine() {
     let places = ENGINES.iter().flat_map(|e| ["v4", "v6"].map(|v| format!("{}_{v}", e.name)));
     assert_eq!(places.collect::<Vec<_>>(), PLACES);
 }

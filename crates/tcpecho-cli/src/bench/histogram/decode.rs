@@ -207,7 +207,7 @@ mod tests {
     }
 
     #[test]
-    fn the_longest_time_comes_back() {
+    fn the_longest_time_survives_a_round_trip() {
         let mut times = Times::new();
         times.record(u64::MAX);
         let read = super::super::decoded(&super::super::encoded(&times)).unwrap();
@@ -215,7 +215,7 @@ mod tests {
     }
 
     #[test]
-    fn a_claim_reserves_nothing() {
+    fn a_claimed_length_allocates_nothing() {
         let claims = head(u32::MAX, 3, 1, u64::MAX);
         assert!(decode(&claims).unwrap_err().contains("ends early"));
         assert!(decode(&[&DEFLATED.to_be_bytes()[..], &[255; 8]].concat()).is_err());

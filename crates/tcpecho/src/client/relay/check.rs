@@ -67,7 +67,7 @@ mod tests {
     }
 
     #[test]
-    fn what_waits_to_be_sent_cannot_come_back() {
+    fn an_echo_of_unsent_bytes_is_a_difference() {
         let mut pipe = sent(b"s");
         pipe.fill(|room| {
             room[0] = b'w';
