@@ -93,7 +93,7 @@ pub(crate) struct BenchArgs {
     #[arg(long, value_name = "TIME", value_parser = parse_duration)]
     warmup: Option<Duration>,
 
-    /// Size of a message in bytes; several sizes are used in turn
+    /// Size of a message in bytes; several sizes are used in turn [default: 64]
     #[arg(short, long, value_name = "SIZE", value_delimiter = ',', value_parser = message_size)]
     size: Vec<u64>,
 
