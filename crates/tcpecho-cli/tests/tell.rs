@@ -229,7 +229,7 @@ fn a_server_shows_the_calls_of_its_listener_and_its_connections() {
     let (server, addr) = Watched::serve();
     server.says(&["socket", "AF_INET"]);
     server.says(&["bind", &addr]);
-    server.says(&["listen", "two queues", "LISTEN"]);
+    server.says(&["listen", "accept queue", "LISTEN"]);
     let client = TcpStream::connect(&addr).unwrap();
     let peer = client.local_addr().unwrap().to_string();
     server.says(&["accept", &peer, "ESTABLISHED"]);

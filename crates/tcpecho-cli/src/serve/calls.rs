@@ -143,10 +143,7 @@ fn call(op: &'static str, about: &SocketAddr, result: String, state: TcpState) -
 fn meaning(state: TcpState, accepted: bool) -> &'static str {
     match state {
         TcpState::SynRecv | TcpState::NewSynRecv => "SYN received, SYN-ACK sent: half-open",
-        TcpState::Established if accepted => {
-            "the handshake is complete, and accept has returned \
-                                              it"
-        }
+        TcpState::Established if accepted => "the handshake is complete; accept returned it",
         TcpState::Established => "the handshake is complete; it is in the accept queue",
         TcpState::CloseWait => "the peer's FIN was received",
         TcpState::LastAck => "our FIN was sent after the peer's",
@@ -154,8 +151,7 @@ fn meaning(state: TcpState, accepted: bool) -> &'static str {
         TcpState::FinWait2 => "our FIN is acknowledged; the peer's has not come",
         TcpState::Closing => "both FINs crossed",
         TcpState::TimeWait => {
-            "both FINs are acknowledged; this end closed first, and keeps the pair of ports for a \
-             minute"
+            "both FINs are acknowledged; this end closed first and keeps TIME_WAIT for 60 s"
         }
         _ => "",
     }
