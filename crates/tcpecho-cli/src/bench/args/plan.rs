@@ -155,10 +155,7 @@ impl BenchArgs {
                         && command.contains("{port}")
                 })
                 .ok_or_else(|| {
-                    refuse(
-                        "invalid --against: expected NAME=COMMAND with {port} in the \
-                                       command",
-                    )
+                    refuse("invalid --against: expected NAME=COMMAND with {port} in it")
                 })?;
             let recipe = Recipe::Command(command.to_owned());
             contenders.push(Contender { name: name.to_owned(), recipe });
@@ -208,10 +205,9 @@ impl BenchArgs {
             Kind::Stream | Kind::Idle | Kind::ConnectRequestResponse if self.depth > 1 => {
                 Err(refuse("--depth applies to rr and ramp only"))
             }
-            Kind::Ramp if self.find_rate.is_some() => Err(refuse(
-                "--find-rate applies to rr and \
-                                                                  crr only",
-            )),
+            Kind::Ramp if self.find_rate.is_some() => {
+                Err(refuse("--find-rate applies to rr and crr only"))
+            }
             Kind::Stream if !self.size.is_empty() => Err(refuse("--size does not apply to stream")),
             _ => Ok(()),
         }
@@ -221,10 +217,7 @@ impl BenchArgs {
 impl Plan {
     fn check(&self, several: bool) -> Result<(), ParseError> {
         if several && (self.hdr.is_some() || self.json_stream || self.shard.1 > 1 || self.plot) {
-            return Err(refuse(
-                "--hdr, --json-stream, --plot and --shard cannot be used with a \
-                               comparison",
-            ));
+            return Err(refuse("a comparison cannot have --hdr, --json-stream, --plot or --shard"));
         }
         if self.find_rate.is_some() && (self.hdr.is_some() || self.json_stream) {
             return Err(refuse("--hdr and --json-stream cannot be used with --find-rate"));
