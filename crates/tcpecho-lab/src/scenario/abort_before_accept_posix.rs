@@ -14,8 +14,8 @@ scenario! { stage;
     source: "UNP 5.11",
     question: "What happens to a server whose accept reports that a client has reset its \
                connection?",
-    book: "POSIX specifies ECONNABORTED. EPROTO would be ambiguous, because fatal protocol \
-           errors return it as well, and a server must be able to tell that this error is no \
+    book: "POSIX specifies ECONNABORTED. EPROTO would be ambiguous, because fatal protocol errors \
+           return it as well, and a server must be able to recognize that this error is not a \
            reason to stop. It can simply call accept again.",
     kernel: "Linux does not return this error here (see abort-before-accept), so the lab \
              answers the first accept in the kernel's place. A server that exits on any error \
@@ -37,7 +37,7 @@ scenario! { stage;
     client.must("close")?;
     claim_packet("an RST arrives at the server's host", &Matcher::rst().from_client());
     stage.discard(&held)?;
-    claim_none_left("the server's host keeps nothing of the connection", Side::Server, PORT);
+    claim_none_left("the server's host has no socket of the connection", Side::Server, PORT);
     claim("no connection waits for accept", waiting(stage) == 0);
 
     step "a server that exits on any error calls accept; the lab answers it";
@@ -48,7 +48,7 @@ scenario! { stage;
     step "another client connects";
     let late = stage.client()?;
     claim_is(
-        "it is refused because of what the first client did",
+        "it is refused: the first client has stopped the server",
         &late.call(&stage.connect_line())?, "ECONNREFUSED",
     );
 

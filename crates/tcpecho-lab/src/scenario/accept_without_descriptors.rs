@@ -11,16 +11,15 @@ scenario! { stage;
     name: "accept-without-descriptors",
     title: "the server has no descriptor left for a connection",
     source: "accept(2), UNP 6.3 and 30.3",
-    question: "What happens to a client that connects to a server that has no descriptors \
-               left?",
+    question: "What happens to a client that connects to a server without a free descriptor?",
     book: "The number of descriptors per process is limited, and a server that reaches the \
            limit can serve no further clients. The book does not say what accept, select and \
            the waiting client do then.",
-    kernel: "accept fails with EMFILE before it removes anything from the queue. The \
-             connection stays there, established and able to receive, and its client cannot \
-             tell. The listening socket stays readable, so a loop over poll or level-triggered \
-             epoll that merely tries again spins. Closing one descriptor lets the connection \
-             in.";
+    kernel: "accept fails with EMFILE before it removes anything from the queue. The connection \
+             stays in the queue, established and able to receive, and its client does not notice. \
+             The listening socket stays readable, so a loop over poll or level-triggered epoll \
+             that only calls accept again spins. After one descriptor is closed, accept returns \
+             the connection.";
 
     step "a server may hold one connection at a time (RLIMIT_NOFILE) and holds one";
     let (server, first) = (stage.listening(10)?, stage.client()?);

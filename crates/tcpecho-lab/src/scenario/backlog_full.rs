@@ -17,10 +17,10 @@ scenario! { stage;
     book: "The backlog limits the queues, in a way that differs from system to system. When \
            they are full, TCP ignores the SYN and sends no RST: the condition is temporary, \
            and the client's TCP retransmits the SYN.",
-    kernel: "The backlog limits the queue of completed connections, which holds one more than \
-             the backlog says, and separately the half-open ones. A further SYN is dropped and \
-             counted in ListenOverflows and ListenDrops. Once accept has made room, the next \
-             SYN of the same client is accepted; its connect only takes a second longer.";
+    kernel: "The backlog limits the queue of completed connections, which holds one more than the \
+             backlog says, and separately the half-open ones. A further SYN is dropped and counted \
+             in ListenOverflows and ListenDrops. When accept has made room, the next SYN of the \
+             same client is accepted; its connect only takes a second longer.";
 
     step "a server listens with backlog 1 and does not call accept; two clients connect";
     let server = stage.listening(BACKLOG)?;

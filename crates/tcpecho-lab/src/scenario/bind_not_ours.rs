@@ -11,9 +11,9 @@ scenario! { stage;
     book: "A process may bind a specific address, but the address must belong to an interface \
            of the host.",
     kernel: "bind fails with EADDRNOTAVAIL, unless net.ipv4.ip_nonlocal_bind (or its IPv6 \
-             counterpart) allows it. A socket can be bound once: a second bind returns EINVAL. \
-             So does a link-local IPv6 address without an interface, because each link has its \
-             own.";
+             counterpart) allows it. A socket can be bound once: a second bind returns EINVAL. A \
+             link-local IPv6 address without an interface returns EINVAL, too, because each link \
+             has its own such addresses.";
 
     step "a server binds the address of the client's host";
     let family = stage.family();

@@ -28,7 +28,8 @@ scenario! { stage;
     step "the server sends a reply";
     let first = server.call("send answer one")?;
     claim_is(
-        "the first write succeeds: nothing has told the server that the reader has gone",
+        "the first write succeeds: the server's kernel does not know yet that the client has \
+         closed",
         &first, "ok 10",
     );
     let reset = Matcher::rst().from_client();

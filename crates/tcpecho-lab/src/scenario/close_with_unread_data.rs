@@ -13,8 +13,9 @@ scenario! { stage;
     book: "close sends a FIN after the data that was written, and the normal termination \
            sequence follows, unless SO_LINGER asks for an RST; then there is no TIME_WAIT.",
     kernel: "If the receive buffer holds data that was never read, close sends an RST without \
-             SO_LINGER: the data is lost and the peer should know. The peer reads what arrived \
-             before the RST, then ECONNRESET, then end of file. Neither end keeps TIME_WAIT.";
+             SO_LINGER: the data is lost, and the RST tells the peer so. The peer reads what \
+             arrived before the RST, then ECONNRESET, then end of file. Neither end keeps \
+             TIME_WAIT.";
 
     step "the client sends data that the server does not read; the server sends a greeting";
     let (client, server) = stage.connected()?;

@@ -9,7 +9,7 @@ use tcpecho_os::tcp_state::TcpState;
 
 scenario! { stage;
     name: "middlebox-forgets-silently",
-    title: "a middlebox forgets the connection and says nothing",
+    title: "a middlebox forgets the connection and sends nothing",
     source: "RFC 5382 5, after UNP 5.14",
     question: "A NAT or a firewall forgets a connection that has been idle for a long time and \
                drops its segments. What do client and server see?",

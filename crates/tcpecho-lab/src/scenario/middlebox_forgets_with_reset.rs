@@ -14,8 +14,8 @@ scenario! { stage;
                do client and server see?",
     book: "The book does not discuss middleboxes. To the client this looks like a host that \
            has crashed and rebooted (5.15): ECONNRESET.",
-    kernel: "The side that sends gets ECONNRESET at once. The other side learns nothing until \
-             it sends data itself.";
+    kernel: "The side that sends gets ECONNRESET at once. The other side notices nothing until it \
+             sends data itself.";
 
     step "a client and a server exchange data";
     let (client, server) = stage.connected()?;
@@ -36,7 +36,7 @@ scenario! { stage;
 
     step "the server sends";
     claim_state(
-        "the server is ESTABLISHED: it has learned nothing",
+        "the server is ESTABLISHED: it has not received an RST",
         Side::Server, TcpState::Established,
     );
     claim_is("its send succeeds, too", &server.call("send after")?, "ok 5");

@@ -9,15 +9,15 @@ use tcpecho_os::tcp_state::TcpState;
 
 scenario! { stage;
     name: "mtu-black-hole",
-    title: "large packets disappear on the path",
+    title: "large packets are dropped silently on the path",
     source: "UNP 2.11, RFC 2923, RFC 4821",
     question: "Why does a connection open, carry short messages, and hang on long ones?",
     book: "A router that cannot forward a packet and must not fragment it tells the sender \
            with an ICMP message, and TCP then sends smaller segments. The book does not \
            discuss a path on which this message is lost.",
-    kernel: "Without the message the same large segments are retransmitted again and again. \
-             With tcp_mtu_probing=1 Linux suspects the path after a few timeouts \
-             (tcp_retries1) and tries segments of tcp_base_mss, 1024 bytes.";
+    kernel: "Without the message TCP retransmits the same large segments again and again. With \
+             tcp_mtu_probing=1 Linux suspects the path after a few timeouts (tcp_retries1) and \
+             tries segments of tcp_base_mss, 1024 bytes.";
 
     step "a router on the path drops all packets larger than 1400 bytes silently";
     let client_host = &stage.two().client;

@@ -9,8 +9,8 @@ scenario! { stage;
     name: "no-local-port",
     title: "no local port is left",
     source: "UNP 2.9, 4.3, connect(2)",
-    question: "A client's host has very many connections to one server. What happens when no \
-               local port is left for another?",
+    question: "A client's host has many connections to one server. What happens when no local port \
+               is left for another connection?",
     book: "connect chooses an ephemeral port, and a connection is identified by both addresses \
            and both ports (2.9, 2.10). TIME_WAIT keeps the pair of ports for 2 MSL (2.7). The \
            book does not say what happens when no port is left.",
@@ -70,7 +70,7 @@ scenario! { stage;
     server.must("2: close")?;
     claim_is("the client reads end of file", &client.call("1: recv 1")?, "ok 0");
     client.must("1: close")?;
-    claim_state("TIME_WAIT is the server's", Side::Server, TcpState::TimeWait);
+    claim_state("TIME_WAIT stays on the server's host", Side::Server, TcpState::TimeWait);
 }
 
 /// Another port of the server.

@@ -12,9 +12,9 @@ scenario! { stage;
     title: "the server's host is shut down",
     source: "UNP 5.16",
     question: "What does a client see when the server's host is shut down in an orderly way?",
-    book: "init sends SIGTERM to all processes, waits for some seconds, and sends SIGKILL to \
-           those that still run. A server's sockets are closed when it exits, so the client \
-           sees what it sees when the server's process is killed (5.12).",
+    book: "init sends SIGTERM to all processes, waits for some seconds, and sends SIGKILL to those \
+           that still run. A server's sockets are closed when it exits, so the client sees the \
+           same as when the server's process is killed (5.12).",
     kernel: "The same. The client cannot tell the two signals apart: the kernel closes the \
              sockets and sends FIN. New clients are refused as soon as the listening socket is \
              closed, and the server's host keeps TIME_WAIT.";

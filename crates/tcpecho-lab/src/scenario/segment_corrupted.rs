@@ -12,9 +12,9 @@ scenario! { stage;
     question: "Can wrong data arrive over TCP?",
     book: "Every segment has a checksum. A segment whose checksum is wrong is dropped \
            silently, and the sender's timer retransmits it.",
-    kernel: "The same; the kernel counts it (Tcp InCsumErrors). But the checksum is a 16-bit \
-             sum that any router or NAT may compute again: data damaged inside such a device \
-             arrives with a right checksum.";
+    kernel: "The same; the kernel counts it (Tcp InCsumErrors). But the checksum is a 16-bit sum \
+             that any router or NAT may recompute: data damaged inside such a device arrives with \
+             a correct checksum.";
 
     step "a bit of a segment flips on the wire; the minimum RTO is 200 ms";
     stage.two().client.set_rto_min(Duration::from_millis(200))?;
@@ -23,7 +23,7 @@ scenario! { stage;
     stage.wire_rule(Rule::new(message.clone(), Action::Corrupt).once());
     client.must("send hello")?;
     let read = server.call("recv 100")?;
-    claim_is("the server reads the right data", &read, "ok 5 hello");
+    claim_is("the server reads the correct data", &read, "ok 5 hello");
     let corrupted = stage.any_verdict(Verdict::Corrupted);
     claim("the data was damaged when it first arrived", corrupted);
     claim("the segment was retransmitted", stage.count(&message) >= 2);

@@ -33,7 +33,7 @@ scenario! { stage;
     });
     claim_packet("the server's kernel acknowledges it with SACK", &early);
     let again = stage.two().wire.wait_for(&first, mark, PATIENCE);
-    claim("the client's kernel takes the first segment for lost and retransmits it", again.is_ok());
+    claim("the client's kernel considers the first segment lost and retransmits it", again.is_ok());
     server.must("nonblocking on")?;
     let nothing = server.call("recv 100")?;
     claim_is("the server has nothing to read yet", &nothing, "EAGAIN");

@@ -43,9 +43,9 @@ scenario! { stage;
     claim_is("send succeeds: the kernel has taken the bytes", &client.call("send two")?, "ok 3");
     claim_is("recv fails with ETIMEDOUT", &client.call("recv 100")?, "ETIMEDOUT");
     let took = begun.elapsed();
-    claim("it fails no earlier than tcp_retries2 says", took >= tries);
+    claim("it fails no earlier than tcp_retries2 allows", took >= tries);
 
-    step "the packets that were sent meanwhile";
+    step "the packets that were sent before recv failed";
     let packets = stage.packets();
     // A busy machine may have retransmitted packets that were sent before.
     let before = Matcher::data().containing("one");

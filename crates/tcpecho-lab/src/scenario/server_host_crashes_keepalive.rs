@@ -16,13 +16,13 @@ scenario! { stage;
     source: "UNP 5.14, 7.5, RFC 9293 3.8.4",
     question: "The server's host crashes while the connection is idle. Does the client ever \
                notice?",
-    book: "Not without sending something (5.14). With SO_KEEPALIVE its TCP sends a probe after \
-           two hours of silence, and if eight more probes, 75 seconds apart, get no answer \
-           either, the socket gets ETIMEDOUT (7.5).",
+    book: "No, unless it sends something (5.14). With SO_KEEPALIVE its TCP sends a probe after two \
+           hours of silence, and if eight more probes, 75 seconds apart, are not answered either, \
+           the socket gets ETIMEDOUT (7.5).",
     kernel: "The same times, unless TCP_KEEPIDLE, TCP_KEEPINTVL and TCP_KEEPCNT or the sysctls \
              net.ipv4.tcp_keepalive_* say otherwise; here 1 s, 1 s and one probe. A keepalive \
-             probe is an ACK for a byte already acknowledged. Unlike after lost data, an RST \
-             is sent at the end.",
+             probe is an ACK for a byte already acknowledged. At the end an RST is sent, unlike \
+             after unacknowledged data.",
     timers: &[Timer::Keepalive];
 
     step "two idle clients are connected";

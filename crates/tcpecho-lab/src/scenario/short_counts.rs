@@ -7,13 +7,13 @@ scenario! { stage;
     name: "short-counts",
     title: "messages arrive in pieces or together",
     source: "UNP 3.9",
-    question: "Does one recv return what one send was given?",
-    book: "read and write on a stream socket may transfer fewer bytes than requested, and this \
-           is not an error; the kernel's buffers may be full or not yet filled. readn and \
-           writen repeat the call until all is done.",
+    question: "Does one recv return the data of one send?",
+    book: "read and write on a stream socket may transfer fewer bytes than requested, and this is \
+           not an error; the kernel's buffers may be full or not yet filled. readn and writen \
+           repeat the call until everything is transferred.",
     kernel: "The same. A blocking send waits until it has taken everything; a non-blocking one \
-             takes what fits and fails with EAGAIN when nothing does. recv returns what is \
-             there: a part of a message, or several messages.";
+             takes as much as fits and fails with EAGAIN when nothing fits. recv returns the data \
+             in the receive buffer: part of a message, or several messages.";
 
     step "the client sends 4000 bytes with one send; the wire holds all but the first segment";
     let (client, server) = stage.connected()?;

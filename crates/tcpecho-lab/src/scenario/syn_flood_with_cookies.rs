@@ -7,14 +7,15 @@ use crate::stage::{Broken, PATIENCE, Stage};
 
 scenario! { stage;
     name: "syn-flood-with-cookies",
-    title: "SYN cookies let a legitimate client through a flood",
+    title: "SYN cookies let a legitimate client connect during a flood",
     source: "UNP 4.5, RFC 4987",
-    question: "Can a server answer a SYN without storing it, and so survive a SYN flood?",
+    question: "Can a server answer a SYN without storing it, and so serve clients during a SYN \
+               flood?",
     book: "The backlog should count only completed connections: then the kernel handles many \
            half-open ones by itself, forged or not, and no application needs a huge backlog.",
-    kernel: "With net.ipv4.tcp_syncookies=1, the default, a SYN that finds the queue of \
-             half-open connections full is answered all the same: the sequence number of the \
-             SYN-ACK encodes what the server must remember, and the third packet returns it.";
+    kernel: "With net.ipv4.tcp_syncookies=1, the default, a SYN is answered even if the queue of \
+             half-open connections is full: the sequence number of the SYN-ACK encodes the state \
+             that the server would have to store, and the third packet returns it.";
 
     step "a server listens with backlog 3; twenty SYNs come from addresses that never answer";
     let server_host = &stage.two().server;

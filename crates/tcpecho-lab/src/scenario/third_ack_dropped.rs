@@ -9,7 +9,7 @@ scenario! { stage;
     name: "third-ack-dropped",
     title: "the accept queue fills up during a handshake",
     source: "UNP 4.5",
-    question: "The queue has room when the SYN arrives and none when the third packet does. \
+    question: "The queue has room when the SYN arrives, but not when the third packet arrives. \
                What do client and server see?",
     book: "An entry stays in the incomplete queue until the third segment arrives and then \
            moves to the completed queue. Data that arrives before accept waits in the socket's \

@@ -35,7 +35,7 @@ scenario! { stage;
     claim_state("the client is still ESTABLISHED", Side::Client, TcpState::Established);
     client.must("nonblocking on")?;
     let nothing = client.call("recv 100")?;
-    claim_is("recv does not fail: there is just no data", &nothing, "EAGAIN");
+    claim_is("recv does not fail: there is no data", &nothing, "EAGAIN");
     client.must("nonblocking off")?;
     let soft = client.call("getsockopt error")?;
     claim_is("SO_ERROR reports the error", &soft, "ok EHOSTUNREACH");

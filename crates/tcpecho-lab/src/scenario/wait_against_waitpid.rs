@@ -10,9 +10,8 @@ scenario! { stage;
     book: "Unix signals are not queued: when five children exit at the same time, the handler \
            may run once or a few times, so wait leaves zombies, and their number depends on \
            timing. A loop around waitpid with WNOHANG leaves none.",
-    kernel: "The same. Here the server is stopped while the children exit, which removes the \
-             timing: one of five SIGCHLDs is delivered, so wait leaves four zombies every \
-             time.";
+    kernel: "The same. Here the server is stopped while the children exit, so the result does not \
+             depend on timing: one of five SIGCHLDs is delivered, and wait leaves four zombies.";
 
     step "a server with five children calls wait once for each SIGCHLD; it is stopped, and its \
           client exits";

@@ -27,7 +27,7 @@ scenario! { stage;
     claim("the children read end of file, exit, and are five zombies", ended.is_ok());
 
     step "the server calls waitpid once";
-    claim("it returns a child's number at once", server.must("wait")? != "ok 0");
+    claim("it returns the PID of a child at once", server.must("wait")? != "ok 0");
     claim("that zombie is gone, and four are left", server.program().children().len() == 4);
 
     step "the server calls waitpid until no child is left";

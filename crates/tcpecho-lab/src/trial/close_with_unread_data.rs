@@ -8,7 +8,7 @@ use crate::stage::PATIENCE;
 
 trial! { CLIENT, harness;
     name: "close-with-unread-data",
-    title: "the server closes with a line unread",
+    title: "the server closes with unread data",
     source: "RFC 1122 4.2.2.13, RFC 2525 2.17",
     question: "One reply arrives, then RST, and the input has ended. Does the program report \
                that a line is lost?";

@@ -89,7 +89,7 @@ damaged! {
         both(|data| Rule::new(data, Action::Corrupt).nth(2)), &[];
 
     mtu_black_hole { CLIENT SERVER }
-        "mtu-black-hole", "large packets disappear on the path", "RFC 2923, RFC 4821",
+        "mtu-black-hole", "large packets are dropped silently on the path", "RFC 2923, RFC 4821",
         "packets larger than 1400 bytes are dropped, and the kernels probe the MTU",
         vec![Rule::drop(Matcher::any_tcp().longer_than(1400))],
         &[("net.ipv4.tcp_mtu_probing", "1"), ("net.ipv4.tcp_retries1", "1")];

@@ -8,10 +8,10 @@ use crate::side::Side;
 
 trial! { CLIENT, harness;
     name: "middlebox-forgets-silently",
-    title: "a middlebox forgets the connection and says nothing",
+    title: "a middlebox forgets the connection and sends nothing",
     source: "RFC 5382 5",
-    question: "After a pause nothing passes any more. Does the program exit when its kernel \
-               gives up, and report an error?";
+    question: "After a pause all segments are dropped. Does the program exit when its kernel gives \
+               up, and report an error?";
 
     step "a line is echoed; from now on every segment is dropped";
     harness.stage.two().client.set_rto_min(Duration::from_millis(20))?;
@@ -33,10 +33,10 @@ trial! { CLIENT, harness;
 
 trial! { PAIR, harness;
     name: "middlebox-forgets-silently",
-    title: "a middlebox forgets the connection and says nothing",
+    title: "a middlebox forgets the connection and sends nothing",
     source: "RFC 5382 5",
-    question: "After a pause nothing passes any more. Does the client exit and report an \
-               error, and does the server keep running?";
+    question: "After a pause all segments are dropped. Does the client exit and report an error, \
+               and does the server keep running?";
 
     step "a line is echoed; from now on every segment is dropped";
     harness.stage.two().client.set_rto_min(Duration::from_millis(20))?;

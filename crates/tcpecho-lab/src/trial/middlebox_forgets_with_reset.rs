@@ -93,5 +93,5 @@ trial! { PAIR, harness;
         "the client has written the first line and nothing else",
         &pair.client, &["one".into()],
     );
-    claim_runs("the server still runs, because nothing told it", &pair.server);
+    claim_runs("the server still runs, because no RST reached it", &pair.server);
 }

@@ -22,7 +22,7 @@ trial! { SERVER, harness;
         std::thread::sleep(Duration::from_millis(10));
         busy += usize::from(program.process.is_busy());
     };
-    claim_or("the program waits without keeping a processor busy", Fault::Spins, busy < LOOKS / 2);
+    claim_or("the program waits without spinning", Fault::Spins, busy < LOOKS / 2);
     claim_runs("the program still runs", &program);
 
     step "the clients close, the limit is lifted, and another client connects";

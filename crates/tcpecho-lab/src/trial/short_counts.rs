@@ -7,7 +7,7 @@ trial! { CLIENT, harness;
     name: "short-counts",
     title: "a long line is echoed in small pieces",
     source: "UNP 3.9",
-    question: "A line of 20000 bytes is echoed 97 bytes at a time. Is it written whole?";
+    question: "A line of 20000 bytes is echoed 97 bytes at a time. Is the whole line written?";
 
     step "a line of 20000 bytes is typed and the input ends; the server echoes it in pieces of 97 \
           bytes";
@@ -31,7 +31,7 @@ trial! { SERVER, harness;
     name: "short-counts",
     title: "a line arrives in small pieces",
     source: "UNP 3.9",
-    question: "A client sends a line a few bytes at a time. Is it echoed whole?";
+    question: "A client sends a line a few bytes at a time. Is the whole line echoed?";
 
     step "a client sends a line byte by byte";
     let program = server::open(harness)?;

@@ -13,7 +13,7 @@ trial! { CLIENT, harness;
     title: "the server does not read for a while",
     source: "UNP 6.2, RFC 9293 3.8.6",
     question: "Two megabytes wait on stdin and the server reads none. Does the program stop \
-               reading stdin, and does it lose nothing afterwards?";
+               reading stdin, and is every line echoed afterwards?";
 
     step "2000 lines of 1000 bytes are offered to the program; buffers are small and the server \
           does not read";
@@ -77,10 +77,10 @@ trial! { SERVER, harness;
     name: "zero-window",
     title: "a client does not read",
     source: "UNP 6.8, RFC 9293 3.8.6",
-    question: "A client sends four megabytes and reads no reply. Does the program stop reading \
-               instead of growing, and is nothing lost?";
+    question: "A client sends four megabytes and reads no reply. Does the program stop reading, so \
+               that its memory does not grow, and is every byte echoed?";
 
-    step "a client sends as many of 4000000 bytes as the program takes and reads nothing; the \
+    step "a client sends as many of 4000000 bytes as the program accepts and reads nothing; the \
           kernels' buffers are small";
     harness.stage.two().watch_states(false);
     harness.stage.two().set_sysctl("net.ipv4.tcp_rmem", "4096 65536 65536")?;
@@ -110,7 +110,7 @@ trial! { SERVER, harness;
     step "the first client shuts down its writing half and reads";
     client.must("shutdown wr")?;
     claim_comes_back(
-        "everything that was taken is echoed, then end of file",
+        "everything that was accepted is echoed, then end of file",
         &program, &client, taken,
     )?;
     claim_runs("the program still runs", &program);

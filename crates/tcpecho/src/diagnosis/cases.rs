@@ -35,7 +35,8 @@ cases! {
     "name-without-address" ResolveFailed known |s| s.unresolved(NoAddress::NoAddress) =>
         "the name exists and has no address", "ask the owner of the name for an A or AAAA record";
     "other-family" ResolveFailed known |s| s.unresolved(NoAddress::OtherFamily) =>
-        "the name has addresses of the other family only", "allow addresses of both families; a source address allows only its own";
+        "the name has addresses of the other address family only",
+        "allow both address families; a source address allows its own family only";
     "address-of-wrong-family" BadAddress known |s| s.unresolved(NoAddress::WrongFamily) =>
         "{name} is not an address of the family that is allowed",
         "use an address of that family, or allow both; a source address allows only its own";
@@ -159,28 +160,33 @@ cases! {
 
     // What routers and firewalls say, during the handshake or later.
     "neighbour-silent" HostUnreachable guess |s| s.refused_here() && s.router_says(Meaning::HostUnreachable) =>
-        "nobody on the link answers for the next hop (ARP, neighbour discovery), which is {host} itself or the router towards it",
-        "ip route get {host} names the next hop, and ip neigh shows it as FAILED; if it is not there, a firewall of this host rejects the packets";
+        "the next hop does not answer ARP or neighbour discovery; it is {host} itself or the router towards it",
+        "ip route get {host} shows the next hop; if ip neigh does not show it as FAILED, a firewall of this host rejects \
+         the packets";
     "own-firewall" Forbidden known |s| s.refused_here() =>
-        "this host's own firewall rejects it: {icmp}", "look at its output rules (nft list ruleset)";
+        "this host's own firewall rejects the connection: {icmp}",
+        "look at its output rules (nft list ruleset)";
     "prohibited" Forbidden known |s| s.router_says(Meaning::Prohibited) =>
-        "a rule at {router} rejects it (a firewall, or a prohibit route): {icmp}", "ask the operator of {router} to allow it";
+        "a rule at {router} rejects the connection (a firewall, or a prohibit route): {icmp}",
+        "ask the operator of {router} to allow it";
     "port-rejected" Refused known |s| s.router_says(Meaning::PortUnreachable) =>
         "a firewall at {router} rejects that port: {icmp}; TCP itself would answer with RST",
         "look at the firewall of {router}";
     "no-tcp" HostUnreachable known |s| s.router_says(Meaning::ProtocolUnreachable) =>
-        "{router} says that TCP is not accepted there: {icmp}", "check the address; a firewall may say so too";
+        "{router} reports that the host does not accept TCP: {icmp}",
+        "check the address; a firewall can send the same error";
     "network-unreachable" NetworkUnreachable known |s| s.router_says(Meaning::NetworkUnreachable) =>
-        "{router} says that it has no route to that network: {icmp}",
-        "check the address; then the routes of {router} (traceroute {host})";
+        "{router} reports that it has no route to that network: {icmp}",
+        "check the address, then the routes of {router} (traceroute {host})";
     "host-unreachable" HostUnreachable known |s| s.router_says(Meaning::HostUnreachable) =>
-        "{router} says that it cannot reach the host: {icmp}",
-        "check that the host is up and its link works; a firewall may say so too";
+        "{router} reports that it cannot reach the host: {icmp}",
+        "check that the host is up and its link works; a firewall can send the same error";
     "routing-loop" HostUnreachable guess |s| s.router_says(Meaning::TimeExceeded) =>
-        "packets go in circles (a routing loop), or their TTL is too small: {icmp} from {router}",
+        "a routing loop, or a TTL that is too small: {icmp} from {router}",
         "traceroute {host}: a loop shows the same routers again and again";
     "malformed" HostUnreachable known |s| s.router_says(Meaning::ParameterProblem) =>
-        "{router} does not accept our packets: {icmp}", "look for a broken device on the way (traceroute {host})";
+        "{router} rejects our packets as malformed: {icmp}",
+        "look for a device on the path that damages packets (traceroute {host})";
     "own-rule" Forbidden known |s| s.is(Errno::EPERM) =>
         "a rule of this host forbids the call: a control group's BPF program, a sandbox or a security module",
         "find out what restricts this process, and look at this host's firewall (nft list ruleset)";
@@ -237,15 +243,17 @@ cases! {
         "the peer sent FIN before the exchange was complete: it closed, exited or half-closed",
         "find out why: its log, a crash, a shutdown, an idle or connection limit";
     "never-accepted" Reset guess |s| s.broke(Errno::ECONNRESET) && s.never_taken_in() && s.tcp(|tcp| tcp.total_retrans > 0) =>
-        "the server's accept queue was full: the handshake seemed complete, no byte was accepted, and then its kernel dropped the connection",
-        "look at the queue of the server (ss -ltn: Recv-Q above Send-Q) and why its program does not accept";
+        "the server's accept queue was full: the handshake looked complete, no data was acknowledged, and then the server's \
+         kernel sent RST",
+        "look at the server's accept queue (ss -ltn: Recv-Q above Send-Q), and find out why its program does not accept";
     "reset-at-once" Reset guess |s| s.broke(Errno::ECONNRESET) && s.never_served() =>
         "the server rejects this connection: it was reset before any byte was acknowledged or received",
-        "look at the server's log and limits (net.ipv4.tcp_abort_on_overflow), or for a firewall that resets";
+        "look at the server's log and limits (net.ipv4.tcp_abort_on_overflow), or for a firewall that sends RST";
     "connection-unknown" Reset guess |s| s.broke(Errno::ECONNRESET) && s.unacknowledged() && !s.was_acknowledged_lately() =>
-        "the peer does not know the connection any more, as what we sent was answered with RST: its host has rebooted, \
-         or a NAT or firewall forgot the connection; or its process closed without reading it",
-        "check how long the server's host has been up, and for idle limits on the way; keepalive probes refresh such entries";
+        "RST answered the data that we sent: the peer's host has rebooted, a NAT or firewall has forgotten the connection, \
+         or the peer's process closed without reading the data",
+        "check the uptime of the server's host, and the idle limits of NATs and firewalls on the path; keepalive probes \
+         keep their entries alive";
     "reset-by-process" Reset guess |s| s.broke(Errno::ECONNRESET) =>
         "the peer's process was killed or closed with unread data, or sent RST on purpose (SO_LINGER); a middlebox can send \
          RST too",
@@ -254,25 +262,28 @@ cases! {
         "wrote after the connection had ended: by a reset, by a timeout, or by our own FIN",
         "look for the first failure before this one, here and in the server's log";
     "never-accepted-silent" TimedOut guess |s| s.unanswered() && s.never_taken_in() && s.tcp(|tcp| tcp.segs_in > Some(1)) =>
-        "the server's accept queue is full: the handshake seems complete here, yet its kernel repeats the SYN-ACK and accepts no byte",
-        "look at the queue of the server (ss -ltn: Recv-Q above Send-Q) and why its program does not accept";
+        "the server's accept queue is full: the handshake looks complete here, but the server's kernel repeats the SYN-ACK \
+         and acknowledges no data",
+        "look at the server's accept queue (ss -ltn: Recv-Q above Send-Q), and find out why its program does not accept";
     "does-not-close" TimedOut guess |s| s.silence() && s.fin_acknowledged() && s.everything_came_back() && !s.keepalive_probe_is_lost() =>
         "the peer's program does not close the connection: every byte came back, and its kernel has acknowledged our FIN",
         "find out what it waits for; on the server, ss -tnp shows the connection in CLOSE_WAIT and the process that holds it";
     "still-open" TimedOut guess |s| s.silence() && s.fin_acknowledged() && !s.evidence.echo && !s.keepalive_probe_is_lost() =>
-        "the peer's program is still at work, hangs, or does not close: its kernel has acknowledged everything and our FIN",
-        "wait longer; on the server, ss -tnp shows the process and what it has not read (Recv-Q) or sent (Send-Q)";
+        "the peer's program is still working, hangs, or does not close: its kernel has acknowledged everything and our FIN",
+        "wait longer; on the server, ss -tnp shows the process, what it has not read (Recv-Q) and what it has sent (Send-Q)";
     "silent-after-fin" ClosedEarly guess |s| s.broke(Errno::ETIMEDOUT) && s.evidence.peer_fin && !s.unacknowledged() =>
         "the peer's host is down, the path is cut, or a NAT or firewall has forgotten the connection: the peer had \
          half-closed, and keepalive probes were not answered afterwards",
         "all sent data was acknowledged; connect again for the rest. If there is nothing to send, end the input (< \
          /dev/null)";
     "keepalive-timeout" KeepaliveTimeout guess |s| s.broke(Errno::ETIMEDOUT) && !s.unacknowledged() =>
-        "the idle peer's host is down, the path is cut, or a NAT or firewall has forgotten the connection: keepalive probes are not answered",
-        "connect again: if that works, check how long the server's host has been up, and for an idle limit on the way (then probe more often)";
+        "the idle peer's host is down, the path is cut, or a NAT or firewall has forgotten the connection: keepalive probes \
+         are not answered",
+        "connect again: if that works, check the uptime of the server's host, and the idle limits of NATs and firewalls on \
+         the path (then send keepalive probes more often)";
     "window-closed" TimedOut known |s| s.unanswered() && s.window_is_closed() && !s.window_probes_are_lost() =>
-        "the peer's program does not read: its kernel has no room for what we send, and said so {acknowledged} ago",
-        "find out what the server's program is doing; its kernel holds our bytes (ss -tn: Recv-Q)";
+        "the peer's program does not read: its window is zero, and its last acknowledgement came {acknowledged} ago",
+        "find out what the server's program is doing; its kernel holds our data (ss -tn: Recv-Q)";
     "window-closed-silent" TimedOut guess |s| s.unanswered() && s.window_is_closed() =>
         "the peer's program did not read, and now its host is down or the path is cut: zero-window probes are not answered",
         "ping {host}: if it answers, connect again; a NAT or firewall may have forgotten this connection";
@@ -282,20 +293,23 @@ cases! {
         "compare ping {host} with {large}: if only the large one fails, try a smaller MTU or net.ipv4.tcp_mtu_probing=1, \
          and look for a firewall that drops ICMP; if both fail, the path is cut";
     "path-cut" TimedOut guess |s| s.unanswered() && s.retransmits_in_vain() =>
-        "the peer's host is down, the path is cut, or a NAT or firewall has forgotten the connection: nothing that we send is acknowledged any more",
-        "connect again: if that works, it was forgotten, or the host has restarted; if not, ping {host} and {large} show whether \
-         it answers at all, and to large packets";
+        "the peer's host is down, the path is cut, or a NAT or firewall has forgotten the connection: nothing that we send \
+         is acknowledged any more",
+        "connect again: if that works, the connection was forgotten, or the host has restarted; if not, ping {host} shows \
+         whether the host answers, and {large} whether large packets pass";
     "probes-unanswered" TimedOut guess |s| s.silence() && !s.unacknowledged() && s.keepalive_probe_is_lost() =>
-        "the peer's host is down, the path is cut, or a NAT or firewall has forgotten the connection: all was acknowledged, and \
-         then keepalive probes were not answered",
-        "connect again: if that works, check how long the server's host has been up, and for an idle limit on the way";
+        "the peer's host is down, the path is cut, or a NAT or firewall has forgotten the connection: all data was \
+         acknowledged, and then keepalive probes were not answered",
+        "connect again: if that works, check the uptime of the server's host, and the idle limits of NATs and firewalls on \
+         the path";
     "answer-lost" TimedOut guess |s| s.silence() && !s.unacknowledged() && !s.nothing_owed() && s.tcp(|tcp| tcp.rcv_ooopack > Some(0)) =>
         "part of the answer is lost on the way back: later segments arrived, and one before them is missing",
         "on the server, ss -tni shows it retransmitting (Send-Q, retrans); from the server, {large} towards this host shows \
          whether large packets pass";
     "waits-for-newline" TimedOut guess |s| s.silence() && !s.unacknowledged() && !s.evidence.fin_sent && s.evidence.unfinished_line =>
-        "the server waits for the end of the line: what has not come back contains no newline",
-        "send a newline; if nothing comes then either, its program hangs, is stopped, or has not accepted this connection yet";
+        "the server waits for the end of the line: the bytes that are not echoed contain no newline",
+        "send a newline; if that is not answered either, the server's program hangs, is stopped, or has not accepted this \
+         connection yet";
     "partly-answered" TimedOut guess |s| s.silence() && !s.unacknowledged() && s.evidence.partial_answer =>
         "the server answers slowly, or its program stopped in the middle of an answer, or the rest of the answer is lost on the \
          way back: the first bytes came back, and its kernel has acknowledged everything",
@@ -327,8 +341,8 @@ cases! {
 
     // What came back.
     "no-echo" Mismatch guess |s| matches!(s.symptom, Symptom::Different { offset: 0, .. }) && s.evidence.returned == 0 =>
-        "it is not an echo server: what came back differs from the first byte on",
-        "check the address and the port: what answers there is not an echo server";
+        "the server is not an echo server: its answer differs from the first byte on",
+        "check the address and the port";
     "altered" Mismatch known |s| matches!(s.symptom, Symptom::Different { .. }) =>
         "a byte came back changed, missing, duplicated or extra: by the server or by something on the way",
         "test another echo server: if its echo is right, this server changes bytes; if not, a device on the path does";
