@@ -25,7 +25,9 @@ fn small_window(at: SocketAddr) -> (TcpListener, SocketAddr) {
 #[test]
 fn a_server_that_does_not_read_is_not_taken_for_a_dead_host() {
     for at in families() {
-        let clients = [500, 700, 900, 1000, 1200, 2000].map(|ms| {
+        let limits = [500, 700, 900, 1000, 1200, 2000].map(|ms| ("--timeout", ms));
+        let limits = limits.into_iter().chain([("--user-timeout", 500), ("--user-timeout", 1000)]);
+        let clients = limits.map(|(option, ms)| {
             let (listener, addr) = small_window(at);
             let (ended, end) = mpsc::channel::<()>();
             let server = thread::spawn(move || {
@@ -34,16 +36,17 @@ fn a_server_that_does_not_read_is_not_taken_for_a_dead_host() {
                 drop(stream);
             });
             let limit = format!("{ms}ms");
-            let mut client = Client::to(addr, &["--json", "--timeout", &limit]);
+            let mut client = Client::to(addr, &["--json", option, &limit]);
             client.types(&vec![b'x'; 60_000]);
-            (client, server, ended, ms)
+            (client, server, ended, format!("{option} {limit}"))
         });
-        for (client, server, ended, ms) in clients {
+        let clients: Vec<_> = clients.collect();
+        for (client, server, ended, limit) in clients {
             let told = client.ends();
             drop(ended);
             server.join().unwrap();
             let told = told.with(4).json();
-            assert_eq!(told["diagnosis"]["case"], "window-closed", "{ms} ms: {told}");
+            assert_eq!(told["diagnosis"]["case"], "window-closed", "{limit}: {told}");
         }
     }
 }
