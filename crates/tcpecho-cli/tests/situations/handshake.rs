@@ -217,6 +217,8 @@ fn overtaken(scene: &mut Scene<'_>) -> Result<(), Broken> {
     scene.stage.two().wire.remove(rule);
     scene.stage.two().wire.release_all(&of_late);
     scene.stage.wait_for_queue(2)?;
+    // It knows that it is connected, so the RST is not one in the handshake.
+    scene.client()?.wait_asleep(PATIENCE)?;
     scene.now();
     scene.stage.two().wire.release(ours.number);
     scene.keeps(server);
