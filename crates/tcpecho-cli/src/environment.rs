@@ -10,7 +10,7 @@ use std::{
 };
 
 use clap::{
-    Command, CommandFactory, FromArgMatches,
+    Command, FromArgMatches,
     error::{ContextKind, ContextValue, ErrorKind},
     parser::ValueSource,
 };
@@ -30,11 +30,13 @@ pub(crate) enum Unparsed {
 ///
 /// # Errors
 /// Where either is not understood, or help was asked for.
-pub(crate) fn parse<T: CommandFactory + FromArgMatches>(
+pub(crate) fn parse<T: FromArgMatches>(
+    command: &Command,
     line: &[OsString],
 ) -> Result<(T, Vec<String>), Unparsed> {
-    let ignored = ignored(&T::command(), line).map_err(Unparsed::Environment)?;
-    let command = deaf(T::command(), |variable| ignored.iter().any(|(name, _)| name == variable));
+    let ignored = ignored(command, line).map_err(Unparsed::Environment)?;
+    let command =
+        deaf(command.clone(), |variable| ignored.iter().any(|(name, _)| name == variable));
     let args = command
         .try_get_matches_from(line)
         .and_then(|matches| T::from_arg_matches(&matches))

@@ -1,7 +1,5 @@
 //! Exit statuses. docs/endings.md lists those of the endings, and `connect --help` those of `--exit-detail`.
 
-use std::fmt::Write;
-
 use nix::sys::signal::Signal;
 use tcpecho::{Ending, internal::ENDINGS};
 
@@ -72,13 +70,12 @@ pub(crate) fn detail_status(ending: Ending) -> u8 {
     row(ending).2
 }
 
-/// Returns the lines of `connect --help` that list the exit statuses of `--exit-detail`.
-pub(crate) fn detail_help() -> String {
-    let mut lines = String::new();
-    for row in ENDINGS {
-        let _ = writeln!(lines, "  {:3}  {}", detail_status(row.ending), row.word);
-    }
-    lines
+/// Returns the statuses of `--exit-detail`, each with its ending.
+pub(crate) fn details() -> Vec<(String, String)> {
+    let row = |row: &tcpecho::internal::Row| {
+        (detail_status(row.ending).to_string(), format!("{}: {}", row.word, row.sentence))
+    };
+    ENDINGS.iter().map(row).collect()
 }
 
 #[cfg(test)]

@@ -16,6 +16,7 @@ mod input;
 mod lab;
 mod log;
 mod lookup;
+mod manual;
 mod markup;
 mod output;
 mod ping;
@@ -25,6 +26,7 @@ mod size;
 mod stderr;
 mod tell;
 mod units;
+mod width;
 
 use std::{env, ffi::OsString, io, process::ExitCode};
 
@@ -40,13 +42,9 @@ use crate::{
     tell::{Failure, has_colour},
 };
 
-/// The syntax of durations, for the help of every verb that takes some.
-const DURATIONS: &str = "Durations: a number with a unit (us, ms, s, m or h), such as 500ms, 2s or 1m30s; \
-    a number without a unit is seconds.";
-
 /// TCP echo server, client, prober, load generator and fault laboratory.
 #[derive(Debug, Parser)]
-#[command(version, propagate_version = true, max_term_width = 100)]
+#[command(name = "tcpecho", version, propagate_version = true, max_term_width = 100)]
 struct Args {
     #[command(subcommand)]
     verb: Verb,
@@ -58,8 +56,10 @@ enum Verb {
     Connect(connect::ConnectArgs),
     Ping(Box<ping::PingArgs>),
     Bench(Box<bench::BenchArgs>),
-    /// Watch what TCP does at its boundaries, between two hosts on a wire of our own
     Lab(lab::LabArgs),
+    Man(manual::ManArgs),
+    Completions(manual::CompletionsArgs),
+    Schema(manual::SchemaArgs),
 }
 
 /// Runs the program with the arguments of this process, and returns its exit status.
@@ -67,9 +67,12 @@ enum Verb {
 pub fn main() -> ExitCode {
     let arguments: Vec<OsString> = env::args_os().collect();
     tell::write_objects_as_in(&arguments);
-    let (args, notes) = match environment::parse::<Args>(&arguments) {
+    if arguments.len() < 2 {
+        return manual::start();
+    }
+    let (args, notes) = match environment::parse::<Args>(&manual::command(), &arguments) {
         Ok(parsed) => parsed,
-        Err(Unparsed::Arguments(error)) => return ExitCode::from(answer(error)),
+        Err(Unparsed::Arguments(error)) => return ExitCode::from(answer(error, &arguments)),
         Err(Unparsed::Environment(sentence)) => {
             return ExitCode::from(Failure::usage(sentence).tell(exit::NOT_POSSIBLE));
         }
@@ -80,11 +83,20 @@ pub fn main() -> ExitCode {
         Verb::Ping(args) => ping::run(&args),
         Verb::Bench(args) => bench::run(&args),
         Verb::Lab(args) => lab::run(&args),
+        Verb::Man(args) => manual::man(&args),
+        Verb::Completions(args) => manual::completions(&args),
+        Verb::Schema(args) => manual::schema(&args),
     }
 }
 
 /// Help and version on stdout; what is wrong with the arguments on stderr, and as an object where those are written.
-fn answer(unparsed: clap::Error) -> u8 {
+fn answer(unparsed: clap::Error, arguments: &[OsString]) -> u8 {
+    if unparsed.kind() == ErrorKind::DisplayVersion
+        && arguments.iter().any(|word| word == "--version")
+    {
+        let text = manual::long_version();
+        return output::print(&text, None).map_or_else(|why| why.status(0), |()| 0);
+    }
     if !unparsed.use_stderr() {
         let text = unparsed.render();
         let text =

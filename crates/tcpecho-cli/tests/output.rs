@@ -292,7 +292,7 @@ fn check(row: &Row, text: &str) {
 /// Output that is not a result has an error object of the same form for every verb. An event of ping has other fields, too.
 fn check_failure(row: &Row, value: &Value) {
     if value.get("error").is_some() && value.get("event").is_none() {
-        assert_eq!(schema::complaints("failure.schema.json", value), [""; 0], "{}", row.args);
+        assert_eq!(schema::complaints("failure.json", value), [""; 0], "{}", row.args);
         assert_eq!(value["exit_status"], row.status, "{}: {value}", row.args);
     }
 }
@@ -527,10 +527,10 @@ fn a_file_on_a_full_disk_is_exit_status_2() {
 #[test]
 fn connect_says_what_is_wrong_as_an_object() {
     for (args, schema, status) in [
-        (format!("connect --json {}", deserted()), "connect.schema.json", 3),
-        ("connect --json nosuch.invalid".into(), "connect.schema.json", 3),
-        ("connect --json --nonsense".into(), "failure.schema.json", 2),
-        ("connect --json 1:2:3".into(), "failure.schema.json", 2),
+        (format!("connect --json {}", deserted()), "connect.json", 3),
+        ("connect --json nosuch.invalid".into(), "connect.json", 3),
+        ("connect --json --nonsense".into(), "failure.json", 2),
+        ("connect --json 1:2:3".into(), "failure.json", 2),
     ] {
         let ended = start(&args, Stdio::null()).ends();
         assert_eq!(ended.status, Some(status), "{args}: {}", ended.said);

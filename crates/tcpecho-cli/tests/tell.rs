@@ -20,7 +20,7 @@ use schema::complaints;
 use serde_json::json;
 use support::*;
 
-const SCHEMA: &str = "connect.schema.json";
+const SCHEMA: &str = "connect.json";
 
 #[test]
 fn every_report_is_what_the_schema_says() {
@@ -97,8 +97,10 @@ fn exit_detail_gives_each_ending_its_own_status() {
 fn listed_statuses() -> HashMap<String, i32> {
     let output = Command::new(env!("CARGO_BIN_EXE_tcpecho")).args(["connect", "--help"]).output();
     let help = String::from_utf8(output.unwrap().stdout).unwrap();
+    // "  65   refused: the connection was refused ..."
     let pairs = help.lines().filter_map(|line| line.trim().split_once("  "));
-    pairs.filter_map(|(status, word)| Some((word.to_owned(), status.parse().ok()?))).collect()
+    let words = pairs.filter_map(|(status, text)| Some((status, text.trim().split_once(':')?.0)));
+    words.filter_map(|(status, word)| Some((word.to_owned(), status.parse().ok()?))).collect()
 }
 
 #[test]

@@ -48,15 +48,7 @@ impl From<Driver> for DriverChoice {
 // Flags are what they are.
 #[allow(clippy::struct_excessive_bools)]
 #[derive(Debug, Args)]
-#[command(
-    args_conflicts_with_subcommands = true,
-    disable_help_subcommand = true,
-    after_help = format!("{}\n{}", crate::DURATIONS, "Sizes: 64, 16k (1024), 100kB (1000), 1M. Rates: 500, 10k (1000), 1.5M. Conditions: \
-    'p99<2ms', 'errors>0', 'unanswered>0'; 'p99.9>+10%' and \
-    'throughput<-5%' with --baseline.\n\
-    Exit status: 0 measured; 1 a byte was wrong, or --fail-if held; 2 usage, not possible here, or a file beside the result could not be written; 3 could not connect; \
-    4 connections broke, or nothing was answered; 129, 130, 143 ended early by SIGHUP, SIGINT, SIGTERM, with the results so far.")
-)]
+#[command(args_conflicts_with_subcommands = true, disable_help_subcommand = true)]
 pub(crate) struct BenchArgs {
     #[command(subcommand)]
     pub(super) command: Option<BenchCommand>,
@@ -170,7 +162,7 @@ pub(crate) struct BenchArgs {
     #[arg(long)]
     plot: bool,
 
-    /// Write one JSON object instead of the table (docs/schema/bench.json, bench-comparison.json)
+    /// Write one JSON object instead of the table (`tcpecho schema bench`, for several servers bench-comparison)
     #[arg(long)]
     json: bool,
 

@@ -40,10 +40,6 @@ const LARGEST: u64 = 128 << 20;
 /// Counts and histograms add up exactly; throughputs are added as of one time, as those of the parts of
 /// one run are. Comparisons are merged with comparisons: their rounds become the rounds of one.
 #[derive(Debug, Args)]
-#[command(
-    after_help = "Exit status: 0 merged; 1 a byte was wrong in one of the results; 2 usage, or a file that is \
-    neither a result nor an HDR log."
-)]
 pub(crate) struct ReportArgs {
     /// Results of --json, and logs of --hdr
     #[arg(value_name = "FILE", required = true)]

@@ -9,7 +9,7 @@ use tcpecho::{
 };
 
 use super::keepalive::{self, Asking, UserTimeout};
-use crate::{exit, tell::Voice};
+use crate::tell::Voice;
 
 /// Send stdin to an echo server, print the echo, and compare every byte.
 ///
@@ -18,12 +18,6 @@ use crate::{exit, tell::Voice};
 // Flags are what they are.
 #[allow(clippy::struct_excessive_bools)]
 #[derive(Debug, Args)]
-#[command(
-    after_help = format!("{}\n{}", crate::DURATIONS, "Exit status: 0 every byte came back, or the reader of standard output had enough; \
-    1 something else came back; 2 usage, or not possible here; 3 could not connect; 4 the connection broke; \
-    129, 130, 143 ended by SIGHUP, SIGINT, SIGTERM. --exit-detail: see --help."),
-    after_long_help = long_help()
-)]
 pub(crate) struct ConnectArgs {
     /// HOST, HOST:PORT, [V6]:PORT or V6; without it, connect starts a server of its own on a free loopback port
     #[arg(value_name = "HOST[:PORT]")]
@@ -167,18 +161,4 @@ impl ConnectArgs {
             None => Ok(asked),
         }
     }
-}
-
-/// The exit statuses of `--exit-detail`, out of the table.
-fn long_help() -> String {
-    let mut help = format!(
-        "{}\n\nExit status: 0 every byte came back, or the reader of standard output had enough; 1 something else came \
-         back; 2 usage, or not possible here; 3 could not connect; 4 the connection broke; 129, 130, 143 ended by \
-         SIGHUP, SIGINT, SIGTERM.\n\nWith --exit-detail each ending has a status of its own:\n",
-        crate::DURATIONS
-    );
-    help += &exit::detail_help();
-    help += "A server's idle limit, connection limit and shutdown are closed-early or reset here: only its log tells them \
-             apart. What breaks an established connection is exit status 4, whatever its word.\n";
-    help + "\nThe environment variable NO_COLOR switches colours off."
 }

@@ -33,7 +33,6 @@ use crate::{
 /// server must echo. A command that needs a shell (pipes, variables) is run by /bin/sh, and signals
 /// then go to the shell.
 #[derive(Debug, Args)]
-#[command(after_help = HELP)]
 pub(super) struct TestArgs {
     #[command(flatten)]
     program: ProgramArgs,
@@ -74,39 +73,6 @@ enum TableFormat {
 /// The bytes kept of the beginning and of the end of each trial's timeline; there are many, and all
 /// have ended before the table.
 const KEPT: usize = 1 << 20;
-
-const HELP: &str = "\
-Verdicts: right, or the most serious fault:
-  late        noticed an event only after more input
-  zombies     left zombies: did not wait for its children
-  leaked      leaked descriptors of closed connections
-  close-wait  kept sockets in CLOSE_WAIT
-  grew        its memory grew with what the peer sent or did
-  spins       used a whole processor while it had nothing to do
-  in-use      could not be restarted at once on its port
-  quit        gave up although nothing was wrong
-  silent      exited with status 0 although something was wrong
-  hung        did not exit, or did not answer, until the lab ended it
-  lost        bytes of the echo are missing
-  invented    wrote bytes that were not sent
-  killed      was killed by SIGPIPE
-  died        was killed by another signal, or exited although it is a server
-  broken      the trial could not run to its end with this program
-  interrupted a signal ended lab test during this trial
-
-The file of --expect has one line NAME VERDICT for each trial whose known verdict is not 'right'.
-A # starts a comment:
-  server-process-killed late   # reads stdin first
-  half-close            hung
-
-JSON: role, command, right, of, seconds, and trials, a list of objects with name, family ('IPv4',
-'IPv6'), verdict, expected, faults (all of them), exit_status, signal, ended_by_lab, noticed_ms (milliseconds from
-the decisive event to its end or its first words on standard error; null if never), connections (that a client
-asked for), lost_bytes, leaked_descriptors, zombies, close_wait, memory_growth_bytes, said (its
-first line on standard error after the decisive event), last_output, last_error, notes, failed (the claims that did not hold) and duration_ms.
-
-Exit status: 0 every verdict is as expected; 1 one is not; 2 usage, or the program cannot be started;
-77 the lab cannot be used on this host; 129, 130, 143 a signal ended it (SIGHUP, SIGINT, SIGTERM): the table has the trials so far.";
 
 pub(super) fn test(args: &TestArgs) -> ExitCode {
     match judge(args) {

@@ -46,14 +46,7 @@ const SMALLEST_LIMIT: Duration = Duration::from_millis(1);
 // Flags are what they are.
 #[allow(clippy::struct_excessive_bools)]
 #[derive(Debug, Args)]
-#[command(
-    disable_help_flag = true,
-    after_help = format!("{}\n\n{}", crate::DURATIONS, "Ctrl-\\ (SIGQUIT) prints a summary and continues; Ctrl-C (SIGINT) prints the summary and ends.\n\n\
-    Exit status: 0 every target has answered at least once (with -c and -w: COUNT times), and nothing came back \
-    corrupted, doubled or foreign; 1 a target has not, or something did, or a sweep found a limit or was ended by -w; \
-    2 usage, or not possible here; 3 a name without an address; 129, 143 ended by SIGHUP, SIGTERM; 130 a sweep ended by \
-    SIGINT. A sweep that is ended early reports what it has proven.")
-)]
+#[command(disable_help_flag = true)]
 pub(crate) struct PingArgs {
     /// Any number of HOST, HOST:PORT, [V6]:PORT or V6, or one HOST and its PORT; without them, ping starts a server of its
     /// own on a free loopback port [default port: 9877]

@@ -1,4 +1,4 @@
-//! The same as objects: one for each thing that happens, one for the whole run. docs/schema/ping.json says what is in them.
+//! The same as objects: one for each thing that happens, one for the whole run. `tcpecho schema ping` says what is in them.
 
 use std::{
     net::SocketAddr,

@@ -17,11 +17,6 @@ use tcpecho::{
 /// When the server is ready, it prints one line for each listener to stdout (to stderr if stdout is closed or cannot be
 /// written). The log goes to stderr: one line per connection, when it ends.
 #[derive(Debug, Args)]
-#[command(
-    after_help = format!("{}\n{}", crate::DURATIONS, "Signals: SIGTERM, SIGINT and SIGHUP drain: the listeners close, received bytes are echoed, idle clients get FIN. \
-    A second signal, or the end of --drain-timeout, closes the remaining connections. SIGUSR1 writes the counters to stderr.\n\
-    Exit status: 0 ended by a signal; 2 usage, address in use, no permission, or the listener broke.")
-)]
 pub(crate) struct ServeArgs {
     /// Listen on ADDR, ADDR:PORT or :PORT; may be repeated [default: all addresses of this host]
     #[arg(short, long, value_name = "ADDR[:PORT]", env = "TCPECHO_LISTEN", value_delimiter = ',')]

@@ -1,5 +1,5 @@
 //! Why a verb has no result: in words on stderr or, where its output is JSON, as an object in its place, so that a program
-//! that reads the output of any verb finds `error` and `diagnosis` in it. Its schema is docs/schema/failure.schema.json.
+//! that reads the output of any verb finds `error` and `diagnosis` in it. Its schema is `tcpecho schema failure`.
 
 use std::{
     env,

@@ -1,4 +1,4 @@
-//! The object that `--json` writes. Its schema is docs/schema/connect.schema.json.
+//! The object that `--json` writes. Its schema is `tcpecho schema connect`.
 
 use std::net::SocketAddr;
 

@@ -553,7 +553,7 @@ fn conforms_to_the_schema(result: &Value) {
 }
 
 fn schema(name: &str) -> Value {
-    let path = format!("{}/../../docs/schema/{name}", env!("CARGO_MANIFEST_DIR"));
+    let path = format!("{}/schema/{name}", env!("CARGO_MANIFEST_DIR"));
     serde_json::from_str(&fs::read_to_string(path).unwrap()).unwrap()
 }
 

@@ -1,8 +1,8 @@
-//! As much of JSON Schema (2020-12) as the schemas in docs/schema use; anything else in one is an error.
+//! As much of JSON Schema (2020-12) as the schemas in schema/ use; anything else in one is an error.
 
 use serde_json::Value;
 
-/// Checks `value` against the schema in that file of docs/schema; the complaints name the place.
+/// Checks `value` against the schema in that file of schema/; the complaints name the place.
 pub(crate) fn complaints(file: &str, value: &Value) -> Vec<String> {
     let root = read(file);
     let mut found = Vec::new();
@@ -11,7 +11,7 @@ pub(crate) fn complaints(file: &str, value: &Value) -> Vec<String> {
 }
 
 fn read(file: &str) -> Value {
-    let path = format!("{}/../../docs/schema/{file}", env!("CARGO_MANIFEST_DIR"));
+    let path = format!("{}/schema/{file}", env!("CARGO_MANIFEST_DIR"));
     serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap()
 }
 

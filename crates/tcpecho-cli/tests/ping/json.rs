@@ -1,4 +1,4 @@
-//! The objects are what docs/schema/ping.json says they are.
+//! The objects are what `tcpecho schema ping` says they are.
 
 use serde_json::Value;
 
@@ -8,7 +8,7 @@ use crate::{
 };
 
 fn schema() -> Value {
-    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/schema/ping.json");
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/schema/ping.json");
     serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap()
 }
 

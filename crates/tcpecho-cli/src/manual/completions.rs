@@ -1,0 +1,82 @@
+//! `tcpecho completions`: completion scripts for shells.
+
+use std::{fmt::Write, process::ExitCode};
+
+use clap::{
+    Arg, Args, Command,
+    builder::{PossibleValue, PossibleValuesParser},
+};
+use clap_complete::Shell;
+use tcpecho_lab::{scenario::SCENARIOS, trial};
+
+use crate::output;
+
+/// Print a completion script for a shell
+#[derive(Debug, Args)]
+pub(crate) struct CompletionsArgs {
+    /// Which shell
+    #[arg(value_enum)]
+    shell: Shell,
+}
+
+/// Prints the script.
+pub(crate) fn run(args: &CompletionsArgs) -> ExitCode {
+    let mut script = Vec::new();
+    let mut command = with_names(super::command());
+    clap_complete::generate(args.shell, &mut command, "tcpecho", &mut script);
+    let mut script = String::from_utf8_lossy(&script).into_owned();
+    if args.shell == Shell::Fish {
+        fish_operands(&command, &[], &mut script);
+    }
+    ExitCode::from(output::print(&script, None).map_or_else(|why| why.status(0), |()| 0))
+}
+
+/// Adds what `clap_complete` leaves out for fish: the values of operands, of this command and of those below it.
+fn fish_operands(command: &Command, path: &[&str], script: &mut String) {
+    let values = command.get_positionals().flat_map(Arg::get_possible_values);
+    let names: Vec<String> = values.map(|value| value.get_name().to_owned()).collect();
+    let condition = match path {
+        [verb] => format!("__fish_tcpecho_using_subcommand {verb}"),
+        [verb, inner] => format!(
+            "__fish_tcpecho_using_subcommand {verb}; and __fish_seen_subcommand_from {inner}"
+        ),
+        _ => String::new(),
+    };
+    if !names.is_empty() && !condition.is_empty() {
+        let names = names.join(" ");
+        let _ = writeln!(script, "complete -c tcpecho -n \"{condition}\" -f -a \"{names}\"");
+    }
+    for verb in command.get_subcommands().filter(|verb| !verb.is_hide_set()) {
+        fish_operands(verb, &[path, &[verb.get_name()]].concat(), script);
+    }
+}
+
+/// Makes the names of scenarios values that can be completed. Whoever parses them takes patterns, too.
+fn with_names(command: Command) -> Command {
+    let scenarios = || -> Vec<PossibleValue> {
+        let all = PossibleValue::new("all").help("All of them");
+        let texts = SCENARIOS.iter().map(|scenario| &scenario.text);
+        texts.map(|text| PossibleValue::new(text.name).help(text.title)).chain([all]).collect()
+    };
+    let trials = || -> Vec<PossibleValue> {
+        let mut texts: Vec<_> = trial::all().map(|trial| &trial.text).collect();
+        texts.dedup_by_key(|text| text.name);
+        texts.iter().map(|text| PossibleValue::new(text.name).help(text.title)).collect()
+    };
+    command.mut_subcommand("lab", |lab| {
+        let taking = |verb: &'static str, argument: &'static str, names: Vec<PossibleValue>| {
+            move |lab: Command| {
+                lab.mut_subcommand(verb, |verb| {
+                    verb.mut_arg(argument, |arg| {
+                        arg.value_parser(PossibleValuesParser::from(names))
+                            .hide_possible_values(true)
+                    })
+                })
+            }
+        };
+        let lab = taking("run", "names", scenarios())(lab);
+        let lab = taking("explain", "name", scenarios())(lab);
+        let lab = taking("learn", "name", scenarios())(lab);
+        taking("test", "names", trials())(lab)
+    })
+}

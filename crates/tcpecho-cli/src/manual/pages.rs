@@ -1,0 +1,452 @@
+//! The table of pages.
+
+use super::{Body::*, Page, Section};
+use crate::exit;
+
+/// A section that `-h` has, too.
+const fn short(title: &'static str, body: super::Body) -> Section {
+    Section { title, is_short: true, body }
+}
+
+/// A section of `--help` and of the man page only.
+const fn long(title: &'static str, body: super::Body) -> Section {
+    Section { title, is_short: false, body }
+}
+
+const DURATIONS: Section = short(
+    "Durations",
+    Text(
+        "A number with a unit (us, ms, s, m or h), such as 500ms, 2s or 1m30s; a number without a unit is seconds.",
+    ),
+);
+
+const COLOUR: Section = long("Environment", Rows(&[("NO_COLOR", "switches colours off")]));
+
+pub(super) static PAGES: &[Page] = &[
+    Page {
+        command: "",
+        sections: &[
+            short(
+                "Examples",
+                Examples(&[
+                    ("tcpecho connect", "start a server on loopback, and send it what is typed"),
+                    (
+                        "tcpecho connect example.net 7",
+                        "talk to an echo server; a failure is explained",
+                    ),
+                    (
+                        "tcpecho lab run server-process-killed",
+                        "watch what TCP does when a server dies",
+                    ),
+                ]),
+            ),
+            long(
+                "Exit status",
+                Rows(&[
+                    ("0", "it worked"),
+                    (
+                        "1",
+                        "it worked, and the result is bad: wrong bytes, no answer, a claim that does not hold",
+                    ),
+                    (
+                        "2",
+                        "usage error, or not possible here: address in use, no permission, output that failed",
+                    ),
+                    ("3", "could not connect"),
+                    ("4", "the connection broke"),
+                    ("77", "lab: this host cannot play it"),
+                    ("129, 130, 143", "ended by SIGHUP, SIGINT, SIGTERM"),
+                ]),
+            ),
+        ],
+    },
+    Page {
+        command: "serve",
+        sections: &[
+            short(
+                "Examples",
+                Examples(&[
+                    ("tcpecho serve", "listen on port 9877 of every address"),
+                    (
+                        "tcpecho serve -l 127.0.0.1:0 --log json",
+                        "take a free port of loopback; log in JSON",
+                    ),
+                    ("tcpecho serve --engine list", "show the engines, and whether they work here"),
+                ]),
+            ),
+            DURATIONS,
+            short(
+                "Signals",
+                Rows(&[
+                    (
+                        "SIGTERM, SIGINT, SIGHUP",
+                        "drain: the listeners close, received bytes are echoed, idle clients get FIN. A second signal, \
+                         or the end of --drain-timeout, closes the remaining connections.",
+                    ),
+                    ("SIGUSR1", "write the counters to stderr"),
+                ]),
+            ),
+            short(
+                "Exit status",
+                Rows(&[
+                    ("0", "ended by a signal"),
+                    ("2", "usage error, address in use, no permission, or the listener failed"),
+                ]),
+            ),
+        ],
+    },
+    Page {
+        command: "connect",
+        sections: &[
+            short(
+                "Examples",
+                Examples(&[
+                    (
+                        "tcpecho connect 192.0.2.1 7 -v",
+                        "show the handshake, and the kernel's figures at the end",
+                    ),
+                    (
+                        "tcpecho connect [2001:db8::1]:7 < file",
+                        "send a file, and check that it comes back",
+                    ),
+                    (
+                        "tcpecho connect --json server.example",
+                        "write what happened as one JSON object to stderr",
+                    ),
+                ]),
+            ),
+            DURATIONS,
+            short(
+                "Exit status",
+                Rows(&[
+                    ("0", "every byte came back, or the reader of stdout closed the pipe"),
+                    ("1", "something else came back"),
+                    ("2", "usage error, or not possible here"),
+                    ("3", "could not connect"),
+                    ("4", "the connection broke"),
+                    ("129, 130, 143", "ended by SIGHUP, SIGINT, SIGTERM"),
+                ]),
+            ),
+            long("Exit status with --exit-detail", Table(exit::details)),
+            long(
+                "Notes",
+                Text(
+                    "A server's idle limit, connection limit and shutdown are closed-early or reset here: only its log \
+                     tells them apart. What breaks an established connection is exit status 4, whatever its word.",
+                ),
+            ),
+            COLOUR,
+        ],
+    },
+    Page {
+        command: "ping",
+        sections: &[
+            short(
+                "Examples",
+                Examples(&[
+                    (
+                        "tcpecho ping example.net 7",
+                        "one probe a second over one connection, until Ctrl-C",
+                    ),
+                    ("tcpecho ping -c 10 --json 192.0.2.1 7", "ten probes; one JSON object"),
+                    ("tcpecho ping --plot a.example b.example", "draw several targets"),
+                ]),
+            ),
+            DURATIONS,
+            short(
+                "Signals",
+                Rows(&[
+                    ("SIGQUIT (Ctrl-\\)", "print a summary and continue"),
+                    (
+                        "SIGINT (Ctrl-C)",
+                        "print the summary and end; the exit status is that of the result",
+                    ),
+                ]),
+            ),
+            short(
+                "Exit status",
+                Rows(&[
+                    (
+                        "0",
+                        "every target answered at least once (with -c and -w: COUNT times), and nothing came back \
+                         corrupted, doubled or foreign",
+                    ),
+                    (
+                        "1",
+                        "a target did not answer, such bytes came back, or a sweep found a limit",
+                    ),
+                    ("2", "usage error, or not possible here"),
+                    ("3", "a name has no address"),
+                    ("129, 143", "ended by SIGHUP, SIGTERM"),
+                    (
+                        "130",
+                        "SIGINT ended a sweep before it was complete; it reports what it has proven",
+                    ),
+                ]),
+            ),
+        ],
+    },
+    Page {
+        command: "bench",
+        sections: &[
+            short(
+                "Examples",
+                Examples(&[
+                    ("tcpecho bench", "measure this program's own server on loopback"),
+                    (
+                        "tcpecho bench -c 300 -d 10s example.net 7",
+                        "300 connections for ten seconds",
+                    ),
+                    (
+                        "tcpecho bench --rate 10k --fail-if 'p99>2ms' example.net 7",
+                        "10,000 requests a second on a schedule; exit status 1 if the 99th percentile is over 2 ms",
+                    ),
+                ]),
+            ),
+            DURATIONS,
+            short(
+                "Sizes and rates",
+                Text("Sizes: 64, 16k (1024), 100kB (1000), 1M. Rates: 500, 10k (1000), 1.5M."),
+            ),
+            short(
+                "Conditions of --fail-if",
+                Text(
+                    "'p99<2ms', 'errors>0', 'unanswered>0'; against --baseline 'p99.9>+10%', 'throughput<-5%'.",
+                ),
+            ),
+            short(
+                "Exit status",
+                Rows(&[
+                    ("0", "measured"),
+                    ("1", "a byte was wrong, or --fail-if held"),
+                    (
+                        "2",
+                        "usage error, not possible here, or a file beside the result could not be written",
+                    ),
+                    ("3", "could not connect"),
+                    ("4", "connections broke, or nothing was answered"),
+                    ("129, 130, 143", "ended by SIGHUP, SIGINT, SIGTERM, with the results so far"),
+                ]),
+            ),
+        ],
+    },
+    Page {
+        command: "bench report",
+        sections: &[
+            short(
+                "Examples",
+                Examples(&[
+                    ("tcpecho bench report a.json b.json", "one table of two runs"),
+                    ("tcpecho bench report --plot a.json", "draw the latencies"),
+                ]),
+            ),
+            short(
+                "Exit status",
+                Rows(&[
+                    ("0", "merged"),
+                    ("1", "a byte was wrong in one of the results"),
+                    ("2", "usage error, or a file that is neither a result nor an HDR log"),
+                ]),
+            ),
+        ],
+    },
+    Page {
+        command: "lab",
+        sections: &[
+            short(
+                "Examples",
+                Examples(&[
+                    ("tcpecho lab list", "what there is"),
+                    ("tcpecho lab run half-close", "play a scenario, packet by packet"),
+                    (
+                        "tcpecho lab test --client 'nc -N {host} {port}'",
+                        "judge a client under every condition",
+                    ),
+                ]),
+            ),
+            LAB_STATUS,
+        ],
+    },
+    Page {
+        command: "lab list",
+        sections: &[short(
+            "Examples",
+            Examples(&[("tcpecho lab list", "all scenarios, a line each")]),
+        )],
+    },
+    Page {
+        command: "lab explain",
+        sections: &[short(
+            "Examples",
+            Examples(&[(
+                "tcpecho lab explain half-close",
+                "what the book says, and what this kernel does",
+            )]),
+        )],
+    },
+    Page {
+        command: "lab run",
+        sections: &[
+            short(
+                "Examples",
+                Examples(&[
+                    ("tcpecho lab run syn-dropped --family both", "over IPv4 and IPv6"),
+                    (
+                        "tcpecho lab run half-close --pcapng half-close.pcapng",
+                        "also write a capture for Wireshark",
+                    ),
+                    (
+                        "tcpecho lab run all --format junit > lab.xml",
+                        "check all claims on this kernel",
+                    ),
+                ]),
+            ),
+            LAB_STATUS,
+        ],
+    },
+    Page {
+        command: "lab learn",
+        sections: &[short(
+            "Examples",
+            Examples(&[(
+                "tcpecho lab learn half-close",
+                "questions about a scenario, then the scenario",
+            )]),
+        )],
+    },
+    Page {
+        command: "lab shell",
+        sections: &[short(
+            "Examples",
+            Examples(&[
+                (
+                    "tcpecho lab shell",
+                    "two hosts and a wire, at a prompt; `help` lists the commands",
+                ),
+                (
+                    "tcpecho lab shell < script",
+                    "run a script; its first failure is the exit status",
+                ),
+            ]),
+        )],
+    },
+    Page {
+        command: "lab test",
+        sections: &[
+            short(
+                "Examples",
+                Examples(&[
+                    ("tcpecho lab test --client 'nc -N {host} {port}'", "judge a client"),
+                    (
+                        "tcpecho lab test --server './server {port}' half-close",
+                        "judge a server in one trial",
+                    ),
+                ]),
+            ),
+            long(
+                "Verdicts: right, or the most serious fault",
+                Rows(&[
+                    ("late", "noticed an event only after more input"),
+                    ("zombies", "left zombies: did not wait for its children"),
+                    ("leaked", "leaked descriptors of closed connections"),
+                    ("close-wait", "kept sockets in CLOSE_WAIT"),
+                    ("grew", "its memory grew with what the peer sent or did"),
+                    ("spins", "used a whole processor while it had nothing to do"),
+                    ("in-use", "could not be restarted at once on its port"),
+                    ("quit", "gave up although nothing was wrong"),
+                    ("silent", "exited with status 0 although something was wrong"),
+                    ("hung", "did not exit, or did not answer, until the lab ended it"),
+                    ("lost", "bytes of the echo are missing"),
+                    ("invented", "wrote bytes that were not sent"),
+                    ("killed", "was killed by SIGPIPE"),
+                    ("died", "was killed by another signal, or exited although it is a server"),
+                    ("broken", "the trial could not run to its end with this program"),
+                    ("interrupted", "a signal ended lab test during this trial"),
+                ]),
+            ),
+            long(
+                "File of --expect",
+                Text(
+                    "One line NAME VERDICT for each trial whose known verdict is not 'right', such as \
+                     'server-process-killed late'. A # starts a comment.",
+                ),
+            ),
+            long(
+                "JSON",
+                Text(
+                    "role, command, right, of, seconds, and trials, a list of objects with name, family ('IPv4', \
+                     'IPv6'), verdict, expected, faults (all of them), exit_status, signal, ended_by_lab, noticed_ms \
+                     (milliseconds from the decisive event to its end or its first words on stderr; null if never), \
+                     connections (that a client asked for), lost_bytes, leaked_descriptors, zombies, close_wait, \
+                     memory_growth_bytes, said (its first line on stderr after the decisive event), last_output, \
+                     last_error, notes, failed (the claims that did not hold) and duration_ms.",
+                ),
+            ),
+            short(
+                "Exit status",
+                Rows(&[
+                    ("0", "every verdict is as expected"),
+                    ("1", "a verdict is not as expected"),
+                    ("2", "usage error, or the program cannot be started"),
+                    ("77", "the lab cannot be used on this host"),
+                    (
+                        "129, 130, 143",
+                        "ended by SIGHUP, SIGINT, SIGTERM; the table has the trials so far",
+                    ),
+                ]),
+            ),
+        ],
+    },
+    Page {
+        command: "lab doctor",
+        sections: &[short(
+            "Examples",
+            Examples(&[("tcpecho lab doctor", "what the lab needs, and what is missing")]),
+        )],
+    },
+    Page {
+        command: "man",
+        sections: &[short(
+            "Examples",
+            Examples(&[
+                ("tcpecho man ping | man -l -", "read a page"),
+                ("tcpecho man lab run > tcpecho-lab-run.1", "install a page"),
+            ]),
+        )],
+    },
+    Page {
+        command: "completions",
+        sections: &[short(
+            "Examples",
+            Examples(&[
+                (
+                    "tcpecho completions bash > /etc/bash_completion.d/tcpecho",
+                    "for bash, all users",
+                ),
+                ("tcpecho completions zsh > ~/.zfunc/_tcpecho", "for zsh, with ~/.zfunc in fpath"),
+                ("tcpecho completions fish > ~/.config/fish/completions/tcpecho.fish", "for fish"),
+            ]),
+        )],
+    },
+    Page {
+        command: "schema",
+        sections: &[short(
+            "Examples",
+            Examples(&[
+                ("tcpecho schema ping", "the JSON schema of ping --json"),
+                ("tcpecho schema", "list them"),
+            ]),
+        )],
+    },
+];
+
+const LAB_STATUS: Section = short(
+    "Exit status",
+    Rows(&[
+        ("0", "every claim held"),
+        ("1", "a claim did not hold"),
+        ("2", "usage error, or output that could not be written"),
+        ("77", "this host cannot play it; the message gives the reason"),
+        ("129, 130, 143", "ended by SIGHUP, SIGINT, SIGTERM"),
+    ]),
+);

@@ -1,0 +1,185 @@
+//! Man pages, completion scripts, schemas and the version, as other programs see them.
+
+use std::{
+    fs,
+    io::Write,
+    process::{Command, Stdio},
+};
+
+const COMMANDS: &[&str] = &[
+    "",
+    "serve",
+    "connect",
+    "ping",
+    "bench",
+    "bench report",
+    "lab",
+    "lab list",
+    "lab explain",
+    "lab run",
+    "lab learn",
+    "lab shell",
+    "lab test",
+    "lab doctor",
+    "man",
+    "completions",
+    "schema",
+];
+
+fn tcpecho(arguments: &str) -> (String, i32) {
+    let output = Command::new(env!("CARGO_BIN_EXE_tcpecho"))
+        .args(arguments.split_whitespace())
+        .output()
+        .unwrap();
+    (String::from_utf8(output.stdout).unwrap(), output.status.code().unwrap())
+}
+
+/// What the program says of its input, on both streams; none if it is not installed.
+fn complaints(program: &str, arguments: &[&str], input: &str) -> Option<String> {
+    let child = Command::new(program)
+        .args(arguments)
+        .env("LC_ALL", "C.UTF-8")
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn();
+    let Ok(mut child) = child else {
+        println!("SKIP: {program} is not installed");
+        return None;
+    };
+    child.stdin.take().unwrap().write_all(input.as_bytes()).unwrap();
+    let output = child.wait_with_output().unwrap();
+    Some(String::from_utf8([output.stdout, output.stderr].concat()).unwrap())
+}
+
+#[test]
+fn every_command_has_a_page_and_no_other() {
+    for command in COMMANDS {
+        let (page, status) = tcpecho(&format!("man {command}"));
+        assert_eq!(status, 0, "{command}");
+        assert!(page.contains(".SH EXAMPLES"), "{command}");
+    }
+    let (page, status) = tcpecho("man nosuch");
+    assert_eq!((page.as_str(), status), ("", 2));
+}
+
+#[test]
+fn mandoc_accepts_the_pages() {
+    for command in COMMANDS {
+        let (page, _) = tcpecho(&format!("man {command}"));
+        let Some(said) = complaints("mandoc", &["-T", "lint", "-W", "warning"], &page) else {
+            return;
+        };
+        assert_eq!(said, "", "{command}");
+    }
+}
+
+#[test]
+fn groff_accepts_the_pages() {
+    for command in COMMANDS {
+        let (page, _) = tcpecho(&format!("man {command}"));
+        // What `man --warnings` runs; -z formats and prints nothing.
+        let Some(said) = complaints("groff", &["-man", "-Tutf8", "-ww", "-z"], &page) else {
+            return;
+        };
+        assert_eq!(said, "", "{command}");
+    }
+}
+
+/// Runs a script in the shell, in a directory with the completion script `tcpecho`.
+fn completed(shell: &str, script: &str) -> Option<Vec<String>> {
+    let (text, status) = tcpecho(&format!("completions {shell}"));
+    assert_eq!(status, 0);
+    let dir =
+        std::env::temp_dir().join(format!("tcpecho-completions-{}-{shell}", std::process::id()));
+    fs::create_dir_all(&dir).unwrap();
+    fs::write(dir.join("tcpecho"), text).unwrap();
+    let output =
+        Command::new(shell).current_dir(&dir).env("HOME", &dir).args(["-c", script]).output();
+    fs::remove_dir_all(&dir).unwrap();
+    let Ok(output) = output else {
+        println!("SKIP: {shell} is not installed");
+        return None;
+    };
+    assert_eq!(String::from_utf8_lossy(&output.stderr), "");
+    Some(String::from_utf8(output.stdout).unwrap().lines().map(str::to_owned).collect())
+}
+
+/// Command lines to be completed, and what must be among the proposals.
+const LINES: &[(&[&str], &str)] = &[
+    (&["tcpecho", "con"], "connect"),
+    (&["tcpecho", "serve", "--engine", "ur"], "uring"),
+    (&["tcpecho", "bench", "--workload", "str"], "stream"),
+    (&["tcpecho", "lab", "run", "half-"], "half-close"),
+    (&["tcpecho", "lab", "test", "server-process-k"], "server-process-killed"),
+    (&["tcpecho", "schema", "bench-"], "bench-comparison"),
+];
+
+#[test]
+fn bash_completes() {
+    for (words, expected) in LINES {
+        let script = format!(
+            "source ./tcpecho; COMP_WORDS=({}); COMP_CWORD={}; _tcpecho tcpecho {} {}; printf '%s\\n' \"${{COMPREPLY[@]}}\"",
+            words.join(" "),
+            words.len() - 1,
+            words[words.len() - 1],
+            words[words.len() - 2],
+        );
+        let Some(proposals) = completed("bash", &script) else { return };
+        assert!(proposals.iter().any(|word| word == expected), "{words:?}: {proposals:?}");
+    }
+}
+
+#[test]
+fn fish_completes() {
+    for (words, expected) in LINES {
+        let script = format!("source ./tcpecho; complete -C '{}'", words.join(" "));
+        let Some(proposals) = completed("fish", &script) else { return };
+        let words_only = proposals.iter().filter_map(|line| line.split('\t').next());
+        assert!(words_only.into_iter().any(|word| word == *expected), "{words:?}: {proposals:?}");
+    }
+}
+
+/// The completion system of zsh needs a terminal: here the script is parsed, and what it would propose is looked for.
+#[test]
+fn zsh_accepts_the_script() {
+    let Some(said) = completed("zsh", "zsh -n ./tcpecho && cat ./tcpecho") else { return };
+    for (_, expected) in LINES {
+        assert!(said.iter().any(|line| line.contains(expected)), "{expected}");
+    }
+}
+
+#[test]
+fn schemas_are_listed_and_printed() {
+    let (list, status) = tcpecho("schema");
+    assert_eq!(status, 0);
+    for line in list.lines() {
+        let name = line.split(' ').next().unwrap();
+        let (schema, status) = tcpecho(&format!("schema {name}"));
+        let schema: serde_json::Value = serde_json::from_str(&schema).unwrap();
+        assert_eq!(
+            (status, schema["type"].is_null() && schema["oneOf"].is_null()),
+            (0, false),
+            "{name}"
+        );
+    }
+    assert!(list.lines().count() >= 5, "{list}");
+    assert_eq!(tcpecho("schema nosuch").1, 2);
+}
+
+#[test]
+fn the_version_tells_the_build_and_the_kernel() {
+    let (text, status) = tcpecho("--version");
+    assert_eq!(status, 0);
+    assert!(text.starts_with(concat!("tcpecho ", env!("CARGO_PKG_VERSION"), " (")), "{text}");
+    assert!(text.contains("\nkernel: ") && text.contains("\nengines: "), "{text}");
+    let (text, _) = tcpecho("-V");
+    assert_eq!(text, concat!("tcpecho ", env!("CARGO_PKG_VERSION"), "\n"));
+}
+
+#[test]
+fn without_arguments_there_is_a_page_to_start_from() {
+    let (text, status) = tcpecho("");
+    assert_eq!(status, 0);
+    assert!(text.contains("$ tcpecho serve") && text.contains("$ tcpecho lab"), "{text}");
+}
