@@ -142,7 +142,7 @@ fn single(plan: &Plan, baseline: Option<&Summary>, signals: &Signals) -> Result<
     let (mut summary, logged, search) = if let Some(condition) = &plan.find_rate {
         let found = find_rate::run(plan, condition, &mut place, signals)?;
         let last = found.rate.map_or_else(
-            || format!("{condition} held at no rate"),
+            || format!("no rate was found at which {condition} holds"),
             |per_second| format!("{condition} holds up to {}/s", crate::units::rate(per_second)),
         );
         (found.summary, Ok(()), Some((last, found.rate.is_some())))
@@ -293,9 +293,9 @@ fn unanswered(errors: &[ErrorPart]) -> String {
             format!("no right answer came in the measured time, and {answers}: {first}")
         }
         (None, Some(ErrorPart { ending, count, first })) => {
-            format!("nothing was answered in the measured time; {count} {ending}: {first}")
+            format!("no request was answered in the measured time; {count} {ending}: {first}")
         }
-        (None, None) => "nothing was answered in the measured time".to_owned(),
+        (None, None) => "no request was answered in the measured time".to_owned(),
     }
 }
 

@@ -57,7 +57,7 @@ pub(crate) struct LabArgs {
 
 #[derive(Debug, Subcommand)]
 enum What {
-    /// List all scenarios, and the trials that exist only for your programs
+    /// List all scenarios, and the trials that need a program of yours
     List,
     /// Explain a scenario: the question, what the book says, what Linux does, its steps and claims
     Explain {
@@ -70,7 +70,6 @@ enum What {
     Learn(learn::LearnArgs),
     /// Start a shell with two virtual hosts and the wire between them
     Shell(shell::ShellArgs),
-    /// Run your client or server in every scenario that applies, and judge it
     Test(test::TestArgs),
     /// Check whether this host can run the lab, and report what is missing
     Doctor,

@@ -274,7 +274,7 @@ fn usage_errors_say_what_to_do() {
         (&["test"][..], "give a program:"),
         (&["test", "--client", "x {port}", "--server", "y {port}"], "cannot be used with"),
         (&["test", "--client", "nc somewhere"], "no {port} in 'nc somewhere'"),
-        (&["test", "--server", "serve-on-8080"], "say with --port which one it uses"),
+        (&["test", "--server", "serve-on-8080"], "give the port that it uses with --port"),
         (&["run", "sigpipe", "--server", "serve-on-8080"], "--port"),
         (&["test", "--server", "serve-on-8080", "--port", "0"], "1..="),
         (&["test", "--client", "nc 'x {port}"], "quote"),

@@ -98,16 +98,17 @@ impl<'a> ConnectOptions<'a> {
         self
     }
 
-    /// Sets how long sent data may stay unacknowledged (tcp(7), `TCP_USER_TIMEOUT`); `None` leaves it to the kernel, about a
-    /// quarter of an hour. It does not limit the handshake, and it replaces the number of keepalive probes.
+    /// Sets how long sent data may stay unacknowledged (tcp(7), `TCP_USER_TIMEOUT`); `None` uses the kernel's limit,
+    /// about 15 minutes. It does not limit the handshake. The kernel uses it instead of the number of keepalive probes.
     #[must_use]
     pub fn user_timeout(mut self, limit: impl Into<Option<Duration>>) -> Self {
         self.user_timeout = limit.into();
         self
     }
 
-    /// Gathers evidence about failures, which is the default: ICMP errors, TCP_INFO, routes and sysctls of this host. `false`
-    /// saves system calls if thousands of connections are made; a failure is then diagnosed by its errno alone.
+    /// Gathers evidence about failures, which is the default: ICMP errors, TCP_INFO, routes and sysctls of this host.
+    /// `false` saves system calls for programs that make thousands of connections; a failure is then diagnosed from its
+    /// errno alone.
     #[must_use]
     pub fn evidence(mut self, gather: bool) -> Self {
         self.evidence = gather;
@@ -273,7 +274,7 @@ impl Connection {
     /// Returns the socket as a blocking stream of the standard library.
     ///
     /// # Errors
-    /// Those of ioctl(2), which does not fail for a socket.
+    /// Those of Those of ioctl(2), which does not fail for a socket.
     pub fn into_blocking(self) -> io::Result<TcpStream> {
         let stream = TcpStream::from(self);
         stream.set_nonblocking(false)?;

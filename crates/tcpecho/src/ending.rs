@@ -113,10 +113,10 @@ endings! {
         "the server was shutting down", "";
     /// TCP cannot connect to that address, or not from that source address.
     BadAddress, "bad-address", "EINVAL, ENETUNREACH, connect or bind",
-        "that address cannot be connected to: multicast, broadcast, a link-local address without its interface or with one \
-         that does not exist, or one that does not go with the source address or the family asked for",
-        "use the address of one host; ip address shows this host's own";
-    /// A call failed in a way that says nothing of the peer.
+        "TCP cannot connect to that address: multicast, broadcast, a link-local address without its interface or with one \
+         that does not exist, or an address that does not match the source address or the requested family",
+        "use the unicast address of a host; ip address lists those of this host";
+    /// A call failed on this host, and its errno says nothing about the peer.
     LocalError, "local-error", "any other errno",
         "a call failed on this host, and its errno says nothing about the peer or the network",
         "find out what restricts this process (seccomp, a security module), and whether the kernel supports the options";

@@ -129,10 +129,10 @@ pub struct Evidence {
     pub source: Option<IpAddr>,
     /// The peer's address.
     pub peer: Option<SocketAddr>,
-    /// What the kernel knew of the connection at the failure.
+    /// TCP_INFO at the time of the failure.
     #[cfg_attr(feature = "serde", serde(skip))]
     pub(crate) tcp: Option<TcpInfo>,
-    /// Bytes handed to the socket.
+    /// Bytes written to the socket.
     pub written: u64,
     /// Bytes that were not written to the socket yet.
     pub unsent: u64,
@@ -151,7 +151,7 @@ pub struct Evidence {
     pub unfinished_line: bool,
     /// Whether the answer that was waited for has begun: its first bytes came back, and the others did not.
     pub partial_answer: bool,
-    /// Bytes handed to the socket that the peer's kernel has not acknowledged, our FIN being one (`SIOCOUTQ`).
+    /// Bytes written to the socket that the peer's kernel has not acknowledged; our FIN counts as one (`SIOCOUTQ`).
     pub queued: Option<u32>,
     /// Bytes received by the kernel and not read (`SIOCINQ`).
     pub unread: Option<u32>,
@@ -160,7 +160,7 @@ pub struct Evidence {
     /// The ICMP errors in the socket's error queue, the oldest first.
     #[cfg_attr(feature = "serde", serde(skip))]
     pub(crate) routers: Vec<QueuedError>,
-    /// What the routing table says of the peer's address.
+    /// The result of a route lookup for the peer's address.
     #[cfg_attr(feature = "serde", serde(skip))]
     pub(crate) route: Option<Route>,
     /// This host's own TCP settings.
@@ -172,15 +172,15 @@ pub struct Evidence {
     pub keepalive: Option<Keepalive>,
     /// Retransmissions that this host's kernel could not send during the handshake, on all connections of the host.
     pub own_drops: Option<u64>,
-    /// This host's sockets towards the peer's address, where ports were short.
+    /// This host's sockets that are connected to the peer's address, if no port was free.
     #[cfg_attr(feature = "serde", serde(skip))]
     pub(crate) towards: Option<Towards>,
     /// The descriptor limit of this process, if it was reached.
     pub descriptor_limit: Option<u64>,
-    /// What this host's network interfaces look like, where the failure may lie there.
+    /// The state of this host's network interfaces, if they may be the cause.
     #[cfg_attr(feature = "serde", serde(skip))]
     pub(crate) stack: Stack,
-    /// Other addresses that had failed before.
+    /// Other addresses of the same name that failed before.
     pub tried: Vec<Tried>,
 }
 
@@ -203,7 +203,7 @@ impl Evidence {
         Some(self.queued?.saturating_sub(u32::from(self.fin_sent)))
     }
 
-    /// Adds what the socket knows. It empties the socket's error queue.
+    /// Adds facts from the socket. Empties the socket's error queue.
     pub(crate) fn ask_socket(&mut self, fd: BorrowedFd<'_>) {
         self.tcp = tcp_info(fd).ok();
         self.queued = unsent(fd).ok();
@@ -216,8 +216,8 @@ impl Evidence {
         self.source = bound.or(self.source);
     }
 
-    /// Adds what this host knows: sysctls, the route to the peer, and the use of the resource that `said`, the failed call's
-    /// errno, reports as exhausted.
+    /// Adds facts about this host: sysctls, the route to the peer, and the use of the resource that is exhausted
+    /// according to `said`, the errno of the failed call.
     pub(crate) fn ask_host(&mut self, peer: SocketAddr, said: Option<Errno>) {
         self.peer = Some(peer);
         self.kernel = Kernel::read();

@@ -53,7 +53,7 @@ pub(crate) struct BenchArgs {
     #[command(subcommand)]
     pub(super) command: Option<BenchCommand>,
 
-    /// HOST, HOST:PORT, [V6]:PORT or V6 of any echo server; without it a server of our own
+    /// HOST, HOST:PORT, [V6]:PORT or V6 of any echo server; without it, bench starts a server of its own
     #[arg(value_name = "HOST[:PORT]")]
     host: Option<String>,
 
@@ -73,7 +73,7 @@ pub(crate) struct BenchArgs {
     #[arg(short, long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
     threads: Option<u16>,
 
-    /// How long to measure; 10s, or 2s for each visit of a comparison
+    /// Time to measure [default: 10s; 2s per server and round in a comparison]
     #[arg(short, long, value_name = "TIME", value_parser = parse_time, conflicts_with = "count")]
     duration: Option<Duration>,
 
@@ -113,7 +113,7 @@ pub(crate) struct BenchArgs {
     #[arg(long, value_name = "HOW", default_value = "reset", value_parser = ["reset", "fin"])]
     close: String,
 
-    /// Give a connection up when a byte is owed and none came for so long
+    /// Give up a connection if part of an answer is missing and no byte has come for this time
     #[arg(long, value_name = "TIME", default_value = "10s", value_parser = parse_time)]
     timeout: Duration,
 

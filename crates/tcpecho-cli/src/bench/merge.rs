@@ -37,8 +37,8 @@ const LARGEST: u64 = 128 << 20;
 
 /// Merge results of `tcpecho bench` into one: JSON results, and HDR logs of any HdrHistogram tool.
 ///
-/// Counts and histograms add up exactly; throughputs are added as of one time, as those of the parts of
-/// one run are. Comparisons are merged with comparisons: their rounds become the rounds of one.
+/// Counts and histograms are added exactly. Throughputs are added, too, as if all results were measured at the same time
+/// (the parts of one run with --shard). Comparisons are merged with comparisons: the result has the rounds of all.
 #[derive(Debug, Args)]
 pub(crate) struct ReportArgs {
     /// Results of --json, and logs of --hdr

@@ -66,7 +66,7 @@ pub(crate) struct ConnectArgs {
     #[arg(long)]
     no_race: bool,
 
-    /// Show each call as it happens, what it comes to, and the TCP state it leads to
+    /// Print each system call, its result, and the TCP state after it
     #[arg(long)]
     calls: bool,
 
@@ -87,7 +87,7 @@ pub(crate) struct ConnectArgs {
     #[arg(short, long, conflicts_with = "verbose")]
     quiet: bool,
 
-    /// Write one JSON object to standard error at the end, and nothing else there
+    /// Write one JSON object to stderr at the end, and no messages
     #[arg(long, conflicts_with_all = ["verbose", "quiet", "calls"])]
     json: bool,
 }

@@ -23,8 +23,8 @@ pub(super) struct ProgramArgs {
     #[arg(long, value_name = "COMMAND")]
     server: Option<String>,
 
-    /// Port of the server, for a command without {port}: the lab uses the port that the program has
-    /// built in or configured [default: 7]
+    /// Port of the server, if the command has no {port} because the port is built in or configured
+    /// [default: 7]
     #[arg(long, value_name = "PORT", value_parser = clap::value_parser!(u16).range(1..))]
     port: Option<u16>,
 }
@@ -59,8 +59,8 @@ impl ProgramArgs {
                 Side::Server => "listen on",
             };
             return Err(refuse(format!(
-                "--{role}: no {{port}} in '{}', so the program cannot know which port to {does}; \
-                 put {{port}} there, or say with --port which one it uses",
+                "--{role}: no {{port}} in '{}', so the program does not know which port to {does}; \
+                 add {{port}}, or give the port that it uses with --port",
                 text.escape_debug()
             )));
         }

@@ -1,6 +1,6 @@
 //! `tcpecho lab shell`: two hosts, a wire between them, and a command line for all three.
 //!
-//! On a terminal it has a prompt, and what happens is drawn above it. A script on stdin is executed
+//! On a terminal it has a prompt, and events are drawn above it. A script on stdin is executed
 //! line by line and ends at the first command that is refused or not met.
 
 pub(super) mod command;

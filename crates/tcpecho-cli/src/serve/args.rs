@@ -60,8 +60,8 @@ pub(crate) struct ServeArgs {
     #[arg(long, value_name = "TIME", env = "TCPECHO_KEEPALIVE", default_value = "2m", value_parser = keepalive_time)]
     keepalive: Duration,
 
-    /// Show on standard error how the listeners are made, their queues, and each state that a connection goes through; the
-    /// kernel's table is looked at a hundred times a second for it
+    /// Print to stderr how the listeners are created, their queues, and the TCP states of each connection. This reads the
+    /// kernel's socket table 100 times per second
     #[arg(long)]
     calls: bool,
 

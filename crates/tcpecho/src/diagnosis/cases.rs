@@ -38,8 +38,9 @@ cases! {
         "the name has addresses of the other address family only",
         "allow both address families; a source address allows its own family only";
     "address-of-wrong-family" BadAddress known |s| s.unresolved(NoAddress::WrongFamily) =>
-        "{name} is not an address of the family that is allowed",
-        "use an address of that family, or allow both; a source address allows only its own";
+        "{name} is not an address of the allowed address family",
+        "use an address of that family, or allow both families; a source address allows its own \
+         family only";
     "interface-unknown" BadAddress known |s| s.unresolved(NoAddress::NoInterface) =>
         "the interface that {name} names does not exist in this network namespace", "ip -br link lists the interfaces";
     "resolver-unanswered" ResolveFailed known |s| s.unresolved(NoAddress::Unanswered) =>
@@ -311,10 +312,12 @@ cases! {
         "send a newline; if that is not answered either, the server's program hangs, is stopped, or has not accepted this \
          connection yet";
     "partly-answered" TimedOut guess |s| s.silence() && !s.unacknowledged() && s.evidence.partial_answer =>
-        "the server answers slowly, or its program stopped in the middle of an answer, or the rest of the answer is lost on the \
-         way back: the first bytes came back, and its kernel has acknowledged everything",
-        "allow more time: if the rest comes, the server is slow; if not, look at the connection on the server (ss -tnp): Recv-Q \
-         above 0 is what the program has not read; Send-Q above 0 is an answer that is lost on its way";
+        "the server answers slowly, its program stopped in the middle of an answer, or the rest of \
+         the answer is lost on the way back: the first bytes came back, and its kernel has \
+         acknowledged everything",
+        "allow more time: if the rest comes, the server is slow; if not, look at the connection on \
+         the server (ss -tnp): Recv-Q above 0 is data that the program has not read; Send-Q above \
+         0 is an answer that is lost on the way back";
     "not-served" TimedOut guess |s| s.silence() && !s.unacknowledged() && s.evidence.received == 0 =>
         "the server's program has not accepted this connection yet (it serves another client first), hangs, is stopped, or \
          is not an echo server: its kernel has acknowledged everything, and no byte came back",
@@ -339,7 +342,7 @@ cases! {
         "a sandbox, a security module or the kernel of this host: the errno says nothing about the peer",
         "strace -f shows the call; compare with a shell outside the sandbox";
 
-    // What came back.
+    // The echo differs.
     "no-echo" Mismatch guess |s| matches!(s.symptom, Symptom::Different { offset: 0, .. }) && s.evidence.returned == 0 =>
         "the server is not an echo server: its answer differs from the first byte on",
         "check the address and the port";
