@@ -13,7 +13,7 @@ mod samples;
 
 use std::process::Command;
 
-use pages::{page, pages};
+use pages::{NOT_PLAIN, page, pages};
 
 #[test]
 fn every_engine_is_on_the_page_of_serve_as_it_is_listed() {
@@ -60,6 +60,34 @@ fn every_option_that_the_pages_name_exists() {
         for option in shown.map(|code| code.split([' ', '=', '[', '/']).next().unwrap()) {
             let known = help.contains(option) || OTHERS.contains(&option);
             assert!(known, "{name}: {option} is in no --help");
+        }
+    }
+}
+
+/// What a user reads without opening a page: the help texts, and the tables of causes, endings and scenarios.
+#[test]
+fn help_texts_and_tables_use_the_terms_of_the_field() {
+    let printed = |args: &[&str]| {
+        let output = Command::new(env!("CARGO_BIN_EXE_tcpecho")).args(args).output().unwrap();
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let mut texts = vec![
+        ("--help".to_owned(), printed(&["--help"])),
+        ("lab --help".to_owned(), printed(&["lab", "--help"])),
+        ("lab explain all".to_owned(), printed(&["lab", "explain", "all"])),
+    ];
+    texts
+        .extend(VERBS.iter().map(|verb| (verb.join(" "), printed(&[*verb, &["--help"]].concat()))));
+    for case in tcpecho::internal::CASES {
+        texts.push((case.word.to_owned(), format!("{}; {}", case.cause, case.advice)));
+    }
+    for row in tcpecho::internal::ENDINGS {
+        texts.push((row.word.to_owned(), format!("{}; {}", row.sentence, row.advice)));
+    }
+    for (name, text) in texts {
+        let text = text.split_whitespace().collect::<Vec<_>>().join(" ").to_lowercase();
+        for phrase in NOT_PLAIN {
+            assert!(!text.contains(phrase), "{name}: {phrase:?}");
         }
     }
 }

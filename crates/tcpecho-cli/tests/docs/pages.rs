@@ -15,7 +15,7 @@ const GENERATED: &[&str] = &[
 ];
 
 /// Paraphrases that nobody searches for, and that cost a reader a second reading.
-const NOT_PLAIN: &[&str] = &[
+pub(crate) const NOT_PLAIN: &[&str] = &[
     "so long",
     "so often",
     "whoever",
@@ -25,6 +25,15 @@ const NOT_PLAIN: &[&str] = &[
     "guest",
     "stranger",
     "lets go of",
+    "befall",
+    "gravest",
+    "in vain",
+    "is owed",
+    "are owed",
+    "not to be had",
+    "tell nothing",
+    "given again",
+    "is asked whether",
 ];
 
 fn root() -> PathBuf {
