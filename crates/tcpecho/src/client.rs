@@ -31,7 +31,7 @@ pub use self::{
 };
 use crate::{Diagnosis, Ending, Error, Evidence, Keepalive, evidence::Tried};
 
-/// Options for making connections. The default is the kernel's behaviour: any source address, no time limit besides the
+/// Options of a connection. The default is the kernel's behaviour: any source address, no time limit besides the
 /// kernel's, one address after the other.
 ///
 /// ```
@@ -76,15 +76,16 @@ impl<'a> ConnectOptions<'a> {
         self
     }
 
-    /// Tries the addresses of a name in parallel, the families alternating, each a quarter of a second after the one before
-    /// or when that has failed (RFC 8305). `false` tries them one after the other, in order.
+    /// Tries the addresses in parallel (RFC 8305): IPv6 and IPv4 alternate, and each attempt starts 250 ms after the
+    /// previous one, or when that has failed. `false` tries them one after the other, in order.
     #[must_use]
     pub fn overlap(mut self, overlap: bool) -> Self {
         self.overlap = overlap;
         self
     }
 
-    /// Ends the blocking functions with [`Ending::Interrupted`] once `fd` is readable. It is never read from.
+    /// Sets a descriptor that ends the blocking functions with [`Ending::Interrupted`] when it becomes readable. It is
+    /// not read from.
     #[must_use]
     pub fn interrupt(mut self, fd: impl Into<Option<BorrowedFd<'a>>>) -> Self {
         self.interrupt = fd.into();
@@ -98,31 +99,33 @@ impl<'a> ConnectOptions<'a> {
         self
     }
 
-    /// Sets how long sent data may stay unacknowledged (tcp(7), `TCP_USER_TIMEOUT`); `None` uses the kernel's limit,
-    /// about 15 minutes. It does not limit the handshake. The kernel uses it instead of the number of keepalive probes.
+    /// Sets the time after which unacknowledged data ends the connection (tcp(7), `TCP_USER_TIMEOUT`); `None` uses the
+    /// kernel's limit, about 15 minutes. It does not limit the handshake. The kernel uses it instead of the number of
+    /// keepalive probes.
     #[must_use]
     pub fn user_timeout(mut self, limit: impl Into<Option<Duration>>) -> Self {
         self.user_timeout = limit.into();
         self
     }
 
-    /// Gathers evidence about failures, which is the default: ICMP errors, TCP_INFO, routes and sysctls of this host.
-    /// `false` saves system calls for programs that make thousands of connections; a failure is then diagnosed from its
-    /// errno alone.
+    /// Sets whether to gather evidence about failures, which is the default: ICMP errors, TCP_INFO, routes and sysctls
+    /// of this host. `false` saves system calls for programs that make thousands of connections; a failure is then
+    /// diagnosed from its errno alone.
     #[must_use]
     pub fn evidence(mut self, gather: bool) -> Self {
         self.evidence = gather;
         self
     }
 
-    /// Sets a cache shared by attempts that may fail often; `None` reads the facts about this host for each failure.
+    /// Sets a cache of facts about this host, shared by attempts that may fail often; `None` reads the facts about this
+    /// host for each failure.
     #[must_use]
     pub fn facts(mut self, cache: impl Into<Option<Arc<HostFacts>>>) -> Self {
         self.facts = cache.into();
         self
     }
 
-    /// Sets what is called for each system call that makes a connection.
+    /// Sets a tracer, which is called for each system call of the attempts.
     #[must_use]
     pub fn tracer(mut self, tracer: impl Into<Option<&'a dyn Tracer>>) -> Self {
         self.tracer = tracer.into();
@@ -274,7 +277,7 @@ impl Connection {
     /// Returns the socket as a blocking stream of the standard library.
     ///
     /// # Errors
-    /// Those of Those of ioctl(2), which does not fail for a socket.
+    /// Those of ioctl(2), which does not fail for a socket.
     pub fn into_blocking(self) -> io::Result<TcpStream> {
         let stream = TcpStream::from(self);
         stream.set_nonblocking(false)?;

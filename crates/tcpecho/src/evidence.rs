@@ -149,7 +149,7 @@ pub struct Evidence {
     /// Whether the bytes that were not echoed are an incomplete line: they contain no newline, and the byte before them
     /// is one.
     pub unfinished_line: bool,
-    /// Whether the answer that was waited for has begun: its first bytes came back, and the others did not.
+    /// Whether a part of the expected answer came: its first bytes, but not all.
     pub partial_answer: bool,
     /// Bytes written to the socket that the peer's kernel has not acknowledged; our FIN counts as one (`SIOCOUTQ`).
     pub queued: Option<u32>,
@@ -185,7 +185,7 @@ pub struct Evidence {
 }
 
 impl Evidence {
-    /// Creates evidence of which only the phase is known.
+    /// Creates evidence with a phase and no other fact.
     #[must_use]
     pub fn new(phase: Phase) -> Self {
         Evidence { phase, ..Evidence::default() }

@@ -20,22 +20,22 @@ pub use crate::{
 /// The evidence that comes from the kernel, in the types of the kernel's interface.
 #[derive(Debug, Clone, Copy)]
 pub struct KernelFacts<'a> {
-    /// What the kernel knew of the connection at the failure.
+    /// TCP_INFO at the time of the failure.
     pub tcp: Option<&'a TcpInfo>,
     /// The ICMP errors in the socket's error queue, the oldest first.
     pub routers: &'a [QueuedError],
-    /// What the routing table says of the peer's address.
+    /// The result of a route lookup for the peer's address.
     pub route: Option<Route>,
     /// This host's own TCP settings.
     pub kernel: &'a Kernel,
-    /// This host's sockets towards the peer's address, where ports were short.
+    /// This host's sockets that are connected to the peer's address, if no port was free.
     pub towards: Option<Towards>,
-    /// What this host's network interfaces look like, where the failure may lie there.
+    /// The state of this host's network interfaces, if they may be the cause.
     pub stack: &'a Stack,
 }
 
 impl<'a> KernelFacts<'a> {
-    /// Returns those of `evidence`.
+    /// Returns the kernel facts of `evidence`.
     #[must_use]
     pub fn of(evidence: &'a Evidence) -> Self {
         let Evidence { tcp, routers, route, kernel, towards, stack, .. } = evidence;
@@ -43,7 +43,7 @@ impl<'a> KernelFacts<'a> {
     }
 }
 
-/// Adds what the socket knows. It empties the socket's error queue.
+/// Adds facts from the socket. Empties the socket's error queue.
 pub fn ask_socket(evidence: &mut Evidence, fd: BorrowedFd<'_>) {
     evidence.ask_socket(fd);
 }

@@ -1,7 +1,7 @@
 //! A cache of the facts about this host that explain failures, valid for a second.
 //!
-//! A prober may fail a thousand times a second for the same reason, and counting the sockets to a peer takes longer than
-//! most probes.
+//! A prober may fail a thousand times per second for the same reason, and counting the sockets to a peer takes longer
+//! than most probes.
 
 use std::{
     net::SocketAddr,
@@ -53,7 +53,7 @@ impl HostFacts {
     }
 }
 
-/// Adds what this host knows of `peer` and of `said`, the failed call's errno, from `cache` if there is one.
+/// Adds facts about this host that explain `said`, the errno of a failed call on `peer`; from `cache` if there is one.
 pub fn ask_host(
     evidence: &mut Evidence,
     peer: SocketAddr,
