@@ -176,7 +176,7 @@ fn a_short_answer_of_nobody_is_foreign() {
         let args = [how, &["-c", "1", "-W", "200ms"]].concat();
         let ended = ping_to(addr, &args);
         ended.with(1).shows("+28 bytes foreign").says("28 bytes came that belong to no probe");
-        ended.says("  means: probably it is not an echo server");
+        ended.says("  means: probably the server is not an echo server");
     }
 }
 
