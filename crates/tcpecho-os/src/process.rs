@@ -184,6 +184,7 @@ static SOCKET: AtomicI32 = AtomicI32::new(-1);
 static LET_GO: AtomicBool = AtomicBool::new(false);
 
 /// Returns whether this process is a child of [`fork_session`].
+#[cfg(feature = "uring")]
 pub(crate) fn is_session() -> bool {
     SOCKET.load(Relaxed) >= 0
 }

@@ -227,17 +227,19 @@ impl Acceptor {
             if self.closed() {
                 return Ok(None);
             }
-            self.wait(self.deadline(), |_| ())?;
+            self.wait(None, |_| ())?;
         }
     }
 
-    /// Waits for events until `deadline`, takes in the acceptor's own, and gives the tokens of the others to `other`.
+    /// Waits for events until `deadline` or its own, takes in the acceptor's own, and gives the tokens of the others to
+    /// `other`.
     pub(crate) fn wait(
         &mut self,
         deadline: Option<Instant>,
         mut other: impl FnMut(u64),
     ) -> Result<(), Error> {
         let mut events = [const { std::mem::MaybeUninit::<epoll::Event>::uninit() }; EVENTS];
+        let deadline = [self.deadline(), deadline].into_iter().flatten().min();
         let timeout = deadline.map(until);
         let events = match epoll::wait(&self.epoll, &mut events, timeout.as_ref()) {
             Ok((events, _)) => events,

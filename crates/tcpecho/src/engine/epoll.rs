@@ -89,10 +89,7 @@ impl Loop {
     fn serve(&mut self, acceptor: &mut Acceptor) -> Result<(), Error> {
         let mut ready = Vec::new();
         loop {
-            let deadlines = [acceptor.deadline(), self.timers.deadline()];
-            acceptor.wait(deadlines.into_iter().flatten().min(), |token| {
-                ready.push(token as usize);
-            })?;
+            acceptor.wait(self.timers.deadline(), |token| ready.push(token as usize))?;
             self.timers.tick(acceptor.phase());
             for key in ready.drain(..) {
                 self.turn(acceptor, key);
@@ -164,11 +161,9 @@ impl Loop {
 
     /// Closing takes the descriptor out of the set.
     fn end(&mut self, key: usize, outcome: Outcome) {
-        let Slot { session, fd, work, .. } = self.slots.remove(key);
-        if let Some(Work::Bulk(bulk)) = work.map(|work| *work) {
-            self.pipes.take_back(bulk);
-        }
-        self.shared.close(fd, &session, outcome);
+        let mut slot = self.slots.remove(key);
+        slot.give_back(&mut self.pipes);
+        self.shared.close(slot.fd, &slot.session, outcome);
     }
 
     fn run_timers(&mut self, acceptor: &Acceptor) {
@@ -178,7 +173,10 @@ impl Loop {
             let next = match verdict {
                 Verdict::Stay => Next::Stay,
                 Verdict::Linger(ending) => slot.linger(ending, &mut self.pipes, &mut self.timers),
-                Verdict::Abort(ending) => slot.abort(ending),
+                Verdict::Abort(ending) => {
+                    reset(&slot.fd);
+                    Next::End(Outcome::of(ending))
+                }
                 Verdict::Close => slot.close(),
             };
             self.follow(acceptor, key, next);
@@ -279,9 +277,7 @@ impl Slot {
                 let blocked = !bulk.is_empty();
                 if step.give_back {
                     self.session.mark = 0;
-                    if let Some(Work::Bulk(bulk)) = self.work.take().map(|work| *work) {
-                        pipes.take_back(bulk);
-                    }
+                    self.give_back(pipes);
                 }
                 match (was_blocked, blocked) {
                     (false, true) => Next::Watch(EventFlags::OUT),
@@ -306,23 +302,23 @@ impl Slot {
         if shutdown(&self.fd, Shutdown::Write).is_err() {
             return Next::End(Outcome::of(ending));
         }
-        if let Some(Work::Bulk(bulk)) = self.work.take().map(|work| *work) {
-            pipes.take_back(bulk);
-        }
+        self.give_back(pipes);
         self.work = Some(Box::new(Work::Lingering { since: timers.stamp(), ending }));
         timers.look_in(crate::lingering_close::LINGER);
         Next::Stay
-    }
-
-    fn abort(&mut self, ending: Ending) -> Next {
-        reset(&self.fd);
-        Next::End(Outcome::of(ending))
     }
 
     fn close(&mut self) -> Next {
         match self.work.as_deref() {
             Some(Work::Lingering { ending, .. }) => Next::End(Outcome::of(*ending)),
             _ => Next::Stay,
+        }
+    }
+
+    /// Ends the work at hand, and with it the use of a pipe.
+    fn give_back(&mut self, pipes: &mut Pipes) {
+        if let Some(Work::Bulk(bulk)) = self.work.take().map(|work| *work) {
+            pipes.take_back(bulk);
         }
     }
 }

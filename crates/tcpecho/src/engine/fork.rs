@@ -91,8 +91,7 @@ impl Fork {
             if acceptor.closed() && self.slots.is_empty() {
                 return Ok(());
             }
-            let deadline = [acceptor.deadline(), self.deadline].into_iter().flatten().min();
-            acceptor.wait(deadline, |token| ended.push(token as usize))?;
+            acceptor.wait(self.deadline, |token| ended.push(token as usize))?;
             for key in ended.drain(..) {
                 self.reap(key);
             }
