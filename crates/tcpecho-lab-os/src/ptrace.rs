@@ -427,7 +427,7 @@ pub fn probe() -> Result<(), Failed> {
     });
     match tried {
         Ok(Ok(result)) => result,
-        Ok(Err(_)) => Err(Failed { operation: "a trial in a thread".into(), errno: Errno::IO }),
+        Ok(Err(panic)) => std::panic::resume_unwind(panic),
         Err(error) => Err(Failed::at_io("start a thread")(error)),
     }
 }

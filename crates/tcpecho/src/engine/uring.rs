@@ -148,7 +148,7 @@ pub(super) fn run(context: Context) -> Result<(), Error> {
         echoed: 0,
     };
     this.ring.poll(this.acceptor.epoll(), ACCEPTOR);
-    this.serve().inspect_err(|error| this.cut_off_all(error))
+    this.serve().inspect_err(|error| this.end_all(Outcome::of_loop(error)))
 }
 
 impl Loop {
@@ -381,10 +381,10 @@ impl Loop {
         }
     }
 
-    /// Resets every connection: without the ring none of them can go on.
-    fn cut_off_all(&mut self, error: &Error) {
+    /// Ends every connection without waiting for its requests: the ring is about to go.
+    fn end_all(&mut self, outcome: Outcome) {
         for Slot { session, fd, .. } in self.slots.drain() {
-            self.shared.close(fd, &session, Outcome::of_loop(error));
+            self.shared.close(fd, &session, outcome);
         }
     }
 
@@ -406,12 +406,13 @@ impl Loop {
             self.ring.enter(Some(left)).map_err(|errno| Error::new("io_uring_enter", errno))?;
             self.take_completions();
         }
+        self.end_all(Outcome::of(Ending::Draining));
         Ok(())
     }
 }
 
 impl Drop for Loop {
-    /// There are connections left if the loop panicked, that is, the observer, or if requests did not complete in time.
+    /// There are connections left if the loop panicked, that is, the observer.
     fn drop(&mut self) {
         self.abort_all();
     }
