@@ -39,7 +39,7 @@ use self::{
         table,
         text::printable,
     },
-    visit::{Place, Trouble},
+    visit::{BenchError, Setup},
 };
 use crate::{
     exit,
@@ -63,7 +63,7 @@ pub(crate) fn run(args: &BenchArgs) -> ExitCode {
     // Read before the signals are caught: a pipe that nobody writes to can be interrupted.
     let baseline = match baseline(&plan) {
         Ok(baseline) => baseline,
-        Err(sentence) => return ExitCode::from(tell(Trouble::Impossible(sentence))),
+        Err(sentence) => return ExitCode::from(tell(BenchError::Impossible(sentence))),
     };
     let signals = match Signals::catch(&[Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP]) {
         Ok(signals) => signals.with_reader(),
@@ -74,33 +74,41 @@ pub(crate) fn run(args: &BenchArgs) -> ExitCode {
     };
     machine::raise_descriptors(plan.numbers().count() as u64 + preflight::OTHERS);
     let outcome = match &plan.target {
-        Target::Several(contenders) => several(&plan, contenders, &signals),
+        Target::Several(servers) => several(&plan, servers, &signals),
         Target::Elsewhere(_) | Target::Own(_) => single(&plan, baseline.as_ref(), &signals),
     };
     ExitCode::from(outcome.unwrap_or_else(tell))
 }
 
 /// Says why there is no result.
-fn tell(trouble: Trouble) -> u8 {
-    match trouble {
-        Trouble::Impossible(sentence) => Failure::new("bench", sentence).tell(exit::NOT_POSSIBLE),
-        Trouble::Unreachable(attempts) => Failure::unconnected(attempts).tell(exit::NOT_CONNECTED),
-        Trouble::Unresolved(error) => {
+fn tell(error: BenchError) -> u8 {
+    match error {
+        BenchError::Impossible(sentence) => {
+            Failure::new("bench", sentence).tell(exit::NOT_POSSIBLE)
+        }
+        BenchError::Unreachable(attempts) => {
+            Failure::unconnected(attempts).tell(exit::NOT_CONNECTED)
+        }
+        BenchError::Unresolved(error) => {
             Failure::unresolved(of_unresolved(error)).tell(exit::NOT_CONNECTED)
         }
         // The user knows; a program that reads the output does not.
-        Trouble::Interrupted(signal) => {
+        BenchError::Interrupted(signal) => {
             let word = signal.map_or("a signal", Signal::as_str);
             let status = signal.map_or(exit::NOT_POSSIBLE, exit::interrupted_by);
             Failure::interrupted("connect", word).tell_object(status)
         }
-        Trouble::Unwritten(why) => why.status(0),
+        BenchError::Unwritten(why) => why.status(0),
     }
 }
 
-fn several(plan: &Plan, contenders: &[args::Contender], signals: &Signals) -> Result<u8, Trouble> {
+fn several(
+    plan: &Plan,
+    servers: &[args::ComparedServer],
+    signals: &Signals,
+) -> Result<u8, BenchError> {
     let page = output(plan.html.as_deref())?;
-    let comparison = compare::run(plan, contenders, signals)?;
+    let comparison = compare::run(plan, servers, signals)?;
     let json = || format!("{:#}\n", comparison.json());
     let text = if plan.json { json() } else { comparison.page(plan.quiet) };
     let saved = save(page, || html::comparison(&comparison));
@@ -109,8 +117,8 @@ fn several(plan: &Plan, contenders: &[args::Contender], signals: &Signals) -> Re
 }
 
 /// A file for a result, if one was asked for.
-fn output(path: Option<&Path>) -> Result<Option<OutputFile>, Trouble> {
-    path.map(OutputFile::open).transpose().map_err(Trouble::Impossible)
+fn output(path: Option<&Path>) -> Result<Option<OutputFile>, BenchError> {
+    path.map(OutputFile::open).transpose().map_err(BenchError::Impossible)
 }
 
 /// The result to compare with: known to be one before anything is measured.
@@ -118,7 +126,7 @@ fn baseline(plan: &Plan) -> Result<Option<Summary>, String> {
     let Some(path) = &plan.baseline else { return Ok(None) };
     let summary = merge::read(path)?;
     let wrong = |why: &str| Err(format!("{}: {why}", printable(&path.display().to_string())));
-    let (theirs, ours) = (&summary.order.workload, plan.workload.name);
+    let (theirs, ours) = (&summary.settings.workload, plan.workload.name);
     if theirs != ours {
         return wrong(&format!("a result of {theirs} is not a baseline for {ours}"));
     }
@@ -130,28 +138,28 @@ fn baseline(plan: &Plan) -> Result<Option<Summary>, String> {
     }
 }
 
-fn single(plan: &Plan, baseline: Option<&Summary>, signals: &Signals) -> Result<u8, Trouble> {
+fn single(plan: &Plan, baseline: Option<&Summary>, signals: &Signals) -> Result<u8, BenchError> {
     let (page, mut log) = (output(plan.html.as_deref())?, output(plan.hdr.as_deref())?);
-    let mut place = visit::prepare(plan, signals)?;
-    place.remarks = preflight::look(plan, &place);
+    let mut setup = visit::prepare(plan, signals)?;
+    setup.remarks = preflight::look(plan, &setup);
     if !plan.quiet {
-        for remark in &place.remarks {
+        for remark in &setup.remarks {
             say(remark);
         }
     }
     let (mut summary, logged, search) = if let Some(condition) = &plan.find_rate {
-        let found = find_rate::run(plan, condition, &mut place, signals)?;
+        let found = find_rate::run(plan, condition, &mut setup, signals)?;
         let last = found.rate.map_or_else(
             || format!("no rate was found at which {condition} holds"),
             |per_second| format!("{condition} holds up to {}/s", crate::units::rate(per_second)),
         );
         (found.summary, Ok(()), Some((last, found.rate.is_some())))
     } else {
-        let (summary, logged) = measure(plan, &mut place, signals, log.take())?;
+        let (summary, logged) = measure(plan, &mut setup, signals, log.take())?;
         (summary, logged, None)
     };
     // The server goes before the report is written: it has been measured.
-    drop(place);
+    drop(setup);
     summary.baseline = plan.baseline.as_deref().zip(baseline).map(|(path, before)| {
         BaselinePart::of(printable(&path.display().to_string()), &summary, before)
     });
@@ -191,11 +199,11 @@ fn single(plan: &Plan, baseline: Option<&Summary>, signals: &Signals) -> Result<
 /// One run, with what it writes while it goes on; and why not all of the log of --hdr was written.
 fn measure(
     plan: &Plan,
-    place: &mut Place,
+    setup: &mut Setup,
     signals: &Signals,
     log: Option<OutputFile>,
-) -> Result<(Summary, Result<(), String>), Trouble> {
-    let log = log.map(OutputFile::into_file).transpose().map_err(Trouble::Impossible)?;
+) -> Result<(Summary, Result<(), String>), BenchError> {
+    let log = log.map(OutputFile::into_file).transpose().map_err(BenchError::Impossible)?;
     let log = log.map(|file| Log::new(file, plan.schedule.is_some()));
     let mut log = plan.hdr.as_ref().zip(log);
     let length = plan.count.is_none().then_some(plan.duration);
@@ -204,7 +212,7 @@ fn measure(
     let mut broken = None;
     let mut logged = Ok(());
     let mut stdout = OutputBuffer::stdout(lost_as_json);
-    let measured = visit::visit(plan, place, signals, &mut |event, row| {
+    let measured = visit::visit(plan, setup, signals, &mut |event, row| {
         progress.see(event, row, unit);
         match (event, &mut log) {
             (Event::Begin, Some((_, log))) => log.begin(),
@@ -231,7 +239,7 @@ fn measure(
         if let Err(why @ Unwritten::Failed(_)) = stdout.poll_now()
             && broken.is_none()
         {
-            broken = Some(Trouble::Unwritten(why));
+            broken = Some(BenchError::Unwritten(why));
         }
         if broken.is_some() {
             signals.output_failed();
@@ -243,7 +251,7 @@ fn measure(
         let closed = log.close().map_err(|error| sentence("write", path, &error));
         logged = logged.and(closed);
     }
-    stdout.finish(Some(signals)).map_err(Trouble::Unwritten)?;
+    stdout.finish(Some(signals)).map_err(BenchError::Unwritten)?;
     Ok((Summary::of(&measured), logged))
 }
 
@@ -252,7 +260,7 @@ fn show(
     summary: &Summary,
     last: Option<&str>,
     signals: &Signals,
-) -> Result<(), Trouble> {
+) -> Result<(), BenchError> {
     let json = if plan.json_stream {
         serde_json::to_string(summary)
     } else {
@@ -261,7 +269,7 @@ fn show(
     let mut text = match json {
         Ok(json) if plan.json || plan.json_stream => json + "\n",
         Ok(_) => table::page(summary, plan.quiet),
-        Err(error) => return Err(Trouble::Impossible(error.to_string())),
+        Err(error) => return Err(BenchError::Impossible(error.to_string())),
     };
     if !(plan.json || plan.json_stream) {
         if plan.plot {
@@ -319,9 +327,9 @@ fn nobody_there(summary: &Summary) -> bool {
 }
 
 /// A report on stdout; a reader that has left is no failure.
-fn print(text: &str, signals: &Signals) -> Result<(), Trouble> {
+fn print(text: &str, signals: &Signals) -> Result<(), BenchError> {
     match output::print(text, Some(signals)) {
         Ok(()) | Err(Unwritten::ReaderLeft) => Ok(()),
-        Err(why) => Err(Trouble::Unwritten(why)),
+        Err(why) => Err(BenchError::Unwritten(why)),
     }
 }

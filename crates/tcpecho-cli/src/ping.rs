@@ -7,10 +7,10 @@ mod histogram;
 mod json;
 mod lines;
 mod plot;
+mod printer;
 mod size;
 mod summary;
 mod sweep;
-mod tell;
 
 use std::{
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
@@ -26,7 +26,7 @@ pub(crate) use self::args::PingArgs;
 use self::{
     args::{Clock, OutputFormat, Plan},
     console::{Console, Stopped},
-    tell::Teller,
+    printer::Printer,
 };
 use crate::{
     exit,
@@ -109,13 +109,13 @@ fn probe(plan: &Plan) -> u8 {
     let any_unresolved = !unresolved.is_empty();
     let addrs = found.iter().map(|found| found.addrs.len()).sum();
     let (limit, in_use) = (descriptors::raise_limit(), descriptors::in_use());
-    let room = match descriptors::room(plan.mode, found.len(), addrs, limit, in_use) {
-        Ok(room) => room,
+    let capacity = match descriptors::capacity(plan.mode, found.len(), addrs, limit, in_use) {
+        Ok(capacity) => capacity,
         Err(sentence) => {
             return Failure::new("socket", sentence).tell(exit::NOT_POSSIBLE);
         }
     };
-    let probing = plan.probing(&room);
+    let probing = plan.probing(&capacity);
     if let Some(sweep) = plan.sweep {
         let status = sweep::run(plan, sweep, &probing, found, &signals, &mut output);
         return match status {
@@ -123,10 +123,10 @@ fn probe(plan: &Plan) -> u8 {
             status => status,
         };
     }
-    let teller = Teller::new(plan, found.len(), &mut output);
-    let mut console = Console::new(&signals, &mut output, teller);
+    let printer = Printer::new(plan, found.len(), &mut output);
+    let mut console = Console::new(&signals, &mut output, printer);
     let outcome = tcpecho_probe::probe(&probing, found, &mut console);
-    let Console { teller: mut told, stopped, .. } = console;
+    let Console { mut printer, stopped, .. } = console;
     let well = outcome.targets.iter().all(|target| is_well(target, plan));
     let status = match (stopped, outcome.end) {
         // As other filters do.
@@ -143,9 +143,9 @@ fn probe(plan: &Plan) -> u8 {
         _ if well => 0,
         _ => NO_ANSWER,
     };
-    told.summary(&outcome, &unresolved, start.elapsed(), status, &mut output);
+    printer.summary(&outcome, &unresolved, start.elapsed(), status, &mut output);
     let written = output.finish(Some(&signals));
-    told.explain_rest();
+    printer.explain_rest();
     if plan.fping {
         tell_fping(&outcome.targets);
     }
@@ -194,15 +194,15 @@ fn addresses(plan: &Plan, signals: &Signals) -> Result<All, u8> {
                 let looked_up = Some(Name { endpoint, family });
                 found.push(Destination { name: name.clone(), looked_up, addrs });
             }
-            Err(Nowhere::Unresolved(diagnosis)) => unresolved.push((name.clone(), *diagnosis)),
-            Err(Nowhere::Interrupted(status)) => return Err(status),
+            Err(NoTarget::Unresolved(diagnosis)) => unresolved.push((name.clone(), *diagnosis)),
+            Err(NoTarget::Interrupted(status)) => return Err(status),
         }
     }
     Ok((found, unresolved, None))
 }
 
 /// Why there is no address to probe.
-enum Nowhere {
+enum NoTarget {
     Unresolved(Box<Diagnosis>),
     /// By a signal, which ends everything with this exit status.
     Interrupted(u8),
@@ -213,12 +213,12 @@ fn find(
     endpoint: &Endpoint,
     family: Family,
     signals: &Signals,
-) -> Result<Vec<SocketAddr>, Nowhere> {
+) -> Result<Vec<SocketAddr>, NoTarget> {
     loop {
         match lookup(endpoint, family, Some(LOOKUP), signals) {
             Ok(addrs) => return Ok(addrs),
             Err(NoAddress::Failed(error)) => {
-                return Err(Nowhere::Unresolved(Box::new(explain_unresolved(error))));
+                return Err(NoTarget::Unresolved(Box::new(explain_unresolved(error))));
             }
             Err(NoAddress::Interrupted) => match signals.next() {
                 Some(Signal::SIGTSTP) => {
@@ -228,7 +228,7 @@ fn find(
                 Some(signal) => {
                     let failure = Failure::interrupted("getaddrinfo", signal.as_str());
                     let status = failure.tell_object(exit::interrupted_by(signal));
-                    return Err(Nowhere::Interrupted(status));
+                    return Err(NoTarget::Interrupted(status));
                 }
             },
         }

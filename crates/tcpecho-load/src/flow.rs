@@ -221,11 +221,11 @@ impl Flow {
         while let Some(due) = profile.due(self.number, self.answered).filter(|d| base + d < end) {
             let waited = now.saturating_sub(base + due);
             // All messages of one bucket are recorded at once: there may be billions.
-            let alike = Times::alike(waited);
+            let start = Times::bucket_start(waited);
             let same = |message| {
                 profile
                     .due(self.number, message)
-                    .is_some_and(|due| base + due < end && now.saturating_sub(base + due) >= alike)
+                    .is_some_and(|due| base + due < end && now.saturating_sub(base + due) >= start)
             };
             let count = how_many(self.answered, same);
             tally.response.record_many(waited, count - 1);

@@ -52,17 +52,17 @@ impl Times {
     /// Narrows the shortest and the longest time, for a histogram from a file, which has only their buckets. What is not in
     /// these buckets is ignored.
     pub fn set_extremes(&mut self, shortest: u64, longest: u64) {
-        if Self::alike(shortest) == Self::alike(self.shortest) {
+        if Self::bucket_start(shortest) == Self::bucket_start(self.shortest) {
             self.shortest = shortest.max(1);
         }
-        if Self::alike(longest) == Self::alike(self.longest) {
+        if Self::bucket_start(longest) == Self::bucket_start(self.longest) {
             self.longest = longest.max(self.shortest);
         }
     }
 
     /// Returns the shortest time in the same bucket as this one.
     #[must_use]
-    pub fn alike(nanoseconds: u64) -> u64 {
+    pub fn bucket_start(nanoseconds: u64) -> u64 {
         // From 2048 on there are 1024 buckets between powers of two; each shorter time has its own.
         let bits = u64::BITS - nanoseconds.leading_zeros();
         let shift = bits.saturating_sub(DIGITS_IN_BITS);
@@ -145,7 +145,7 @@ mod tests {
         while value < LONGEST {
             for time in [value, value + 1, value * 2 - 1] {
                 let all = Times::new();
-                let (low, real) = (Times::alike(time), all.inner().lowest_equivalent(time));
+                let (low, real) = (Times::bucket_start(time), all.inner().lowest_equivalent(time));
                 assert_eq!(low, real, "{time}");
             }
             value = value * 3 / 2 + 1;

@@ -13,7 +13,7 @@ use self::{
     candidate::{Candidate, Kind},
     mark::{Mark, is_beginning},
 };
-use super::payload::{MARK, Run, SPEAKS, Stamp};
+use super::payload::{MARK, Run, SMALLEST_NUMBERED, Stamp};
 
 /// What was found next.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -122,7 +122,7 @@ impl Checker {
             State::Between(_) => None,
             State::Start => {
                 let stamp = oldest.filter(|_| !self.kept.is_empty())?;
-                let mut expected = [0; SPEAKS];
+                let mut expected = [0; SMALLEST_NUMBERED];
                 let expected = expected.get_mut(..self.kept.len())?;
                 self.run.write_part(stamp, self.size, 0, expected);
                 (self.kept == *expected).then_some((stamp.seq, self.kept.len()))
@@ -137,7 +137,7 @@ impl Checker {
 
     /// Decides what may begin here.
     fn start(&mut self, bytes: &mut &[u8], oldest: Option<Stamp>) -> Step {
-        let taken = bytes.len().min(SPEAKS.saturating_sub(self.kept.len()));
+        let taken = bytes.len().min(SMALLEST_NUMBERED.saturating_sub(self.kept.len()));
         let (taken, rest) = bytes.split_at(taken);
         self.kept.extend_from_slice(taken);
         *bytes = rest;
@@ -146,13 +146,13 @@ impl Checker {
             return Step::Starved;
         }
         // Without a head the answers are what is expected, in order.
-        if self.size < SPEAKS {
+        if self.size < SMALLEST_NUMBERED {
             return self.enter(oldest, Kind::ByOrder);
         }
         if !is_beginning(&self.kept, self.mark.bytes()) {
             return self.enter(oldest, Kind::Unmarked);
         }
-        if self.kept.len() < SPEAKS {
+        if self.kept.len() < SMALLEST_NUMBERED {
             return Step::Starved;
         }
         // The number or the time may have been changed, and a mark alone may be a coincidence.
@@ -179,9 +179,9 @@ impl Checker {
 
     /// Returns whether at least half of the first bytes of the pattern agree with number and time.
     fn is_confirmed(&self, stamp: Stamp) -> bool {
-        let mut expected = [0; SPEAKS];
+        let mut expected = [0; SMALLEST_NUMBERED];
         self.run.write_part(stamp, self.size, 0, &mut expected);
-        let pairs = self.kept.iter().zip(expected).skip(SPEAKS - MARK);
+        let pairs = self.kept.iter().zip(expected).skip(SMALLEST_NUMBERED - MARK);
         pairs.filter(|(byte, expected)| **byte == *expected).count() * 2 >= MARK
     }
 
@@ -212,7 +212,7 @@ impl Checker {
     /// Searches for the next mark.
     fn skip(&mut self, bytes: &mut &[u8], mut begun: usize) -> Step {
         let source = if self.kept.is_empty() { *bytes } else { &self.kept };
-        if self.size < SPEAKS {
+        if self.size < SMALLEST_NUMBERED {
             let used = source.len();
             self.foreign += used;
             self.drop_first(used, bytes);

@@ -29,7 +29,7 @@ pub use self::{
     prober::{End, Outcome, probe},
     schedule::Pace,
     stats::{Outages, Series, Stats},
-    step::{Fate, Seen, Step, Tried},
+    step::{ProbeResult, Seen, Step, Tried},
     sweep::{Finding, Stop, Sweep, Sweeper, Swept},
     target::Target,
     timestamps::KernelTimestamps,

@@ -56,7 +56,7 @@ enum Stage {
 
 /// Something that a connection received.
 #[derive(Debug)]
-pub(crate) enum Brought {
+pub(crate) enum Received {
     /// A whole probe, when it was read, and when the kernel received its last segment.
     Whole {
         flight: Option<Flight>,
@@ -339,11 +339,11 @@ impl Link {
         segment.clamp(SURELY_ONE_SEGMENT, PIECE)
     }
 
-    /// Reads what has come, `reads` times at most, into `brought`. An error is the end of the connection.
+    /// Reads what has come, `reads` times at most, into `arrived`. An error is the end of the connection.
     pub(crate) fn receive(
         &mut self,
         buffer: &mut [u8],
-        brought: &mut Vec<Brought>,
+        arrived: &mut Vec<Received>,
         reads: &mut usize,
     ) -> Result<(), Broken> {
         while *reads > 0 {
@@ -359,7 +359,7 @@ impl Link {
             self.read_reports();
             let (count, came) = match read {
                 Ok((0, _)) => {
-                    brought.extend(self.rest());
+                    arrived.extend(self.rest());
                     return Err(self.broken("recv", None));
                 }
                 Ok(read) => read,
@@ -369,7 +369,7 @@ impl Link {
                 }
                 Err(Errno::INTR) => continue,
                 Err(errno) => {
-                    brought.extend(self.rest());
+                    arrived.extend(self.rest());
                     return Err(self.broken("recv", Some(errno)));
                 }
             };
@@ -377,11 +377,11 @@ impl Link {
             self.moved = at;
             let mut bytes = buffer.get(..count).unwrap_or_default();
             while let Some(found) = self.checker.next(&mut bytes, self.flights.expected()) {
-                let next = self.bring(found, at, came);
-                match (brought.last_mut(), &next) {
+                let next = self.classify(found, at, came);
+                match (arrived.last_mut(), &next) {
                     // Foreign bytes in a row are one event.
-                    (Some(Brought::Foreign(before)), Brought::Foreign(more)) => *before += more,
-                    _ => brought.push(next),
+                    (Some(Received::Foreign(before)), Received::Foreign(more)) => *before += more,
+                    _ => arrived.push(next),
                 }
             }
             if count < buffer.len() {
@@ -392,7 +392,7 @@ impl Link {
         Ok(())
     }
 
-    fn bring(&mut self, found: Found, at: Instant, came: Option<Duration>) -> Brought {
+    fn classify(&mut self, found: Found, at: Instant, came: Option<Duration>) -> Received {
         match found {
             Found::Whole(Stamp { seq, .. }) => {
                 self.has_answered = true;
@@ -400,7 +400,7 @@ impl Link {
                 if flight.is_some() {
                     self.returned += self.size as u64;
                 }
-                Brought::Whole { flight, seq, missed: missed == Some(true), at, came }
+                Received::Whole { flight, seq, missed: missed == Some(true), at, came }
             }
             Found::Damaged { seq, at, alike } => {
                 let missed = self.flights.settle(seq).map(|(_, missed)| missed);
@@ -408,9 +408,9 @@ impl Link {
                 if known {
                     self.returned += alike as u64;
                 }
-                Brought::Damaged { seq, known, missed: missed == Some(true), at, alike }
+                Received::Damaged { seq, known, missed: missed == Some(true), at, alike }
             }
-            Found::Foreign(count) => Brought::Foreign(count),
+            Found::Foreign(count) => Received::Foreign(count),
         }
     }
 
@@ -474,7 +474,7 @@ impl Link {
     }
 
     /// Returns the bytes that cannot become an answer any more, since nothing more is read.
-    pub(crate) fn rest(&mut self) -> Option<Brought> {
+    pub(crate) fn rest(&mut self) -> Option<Received> {
         self.checker.rest().and_then(foreign)
     }
 
@@ -500,9 +500,9 @@ impl Link {
     }
 }
 
-fn foreign(found: Found) -> Option<Brought> {
+fn foreign(found: Found) -> Option<Received> {
     match found {
-        Found::Foreign(count) => Some(Brought::Foreign(count)),
+        Found::Foreign(count) => Some(Received::Foreign(count)),
         _ => None,
     }
 }

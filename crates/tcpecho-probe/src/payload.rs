@@ -22,7 +22,7 @@ pub(crate) const MARK: usize = 8;
 /// Mark, number and time.
 const HEAD: usize = 24;
 /// The smallest probe with mark, number and time.
-pub(crate) const SPEAKS: usize = HEAD + 8;
+pub(crate) const SMALLEST_NUMBERED: usize = HEAD + 8;
 
 /// The number of a run. It tells its probes from those of other probers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -61,7 +61,7 @@ impl Run {
 
     /// Writes a part, from `offset` on, of the probe with this stamp and of `size` bytes.
     pub(crate) fn write_part(self, stamp: Stamp, size: usize, offset: usize, part: &mut [u8]) {
-        let head = if size >= SPEAKS { HEAD } else { 0 };
+        let head = if size >= SMALLEST_NUMBERED { HEAD } else { 0 };
         let (in_head, pattern) = part.split_at_mut(head.saturating_sub(offset).min(part.len()));
         let fields = [self.mark(), stamp.seq.to_be_bytes(), stamp.due_ns.to_be_bytes()];
         for (to, from) in in_head.iter_mut().zip(fields.as_flattened().iter().skip(offset)) {
@@ -84,7 +84,7 @@ impl Run {
 
     /// Returns where the probe with this stamp and of `size` bytes has these eight bytes of its pattern.
     pub(crate) fn locate(self, stamp: Stamp, size: usize, word: [u8; 8]) -> Option<usize> {
-        let words = size.checked_sub(SPEAKS)? / 8 + 1;
+        let words = size.checked_sub(SMALLEST_NUMBERED)? / 8 + 1;
         let index = index_of(self.key(stamp), u64::from_le_bytes(word));
         let index = usize::try_from(index).ok().filter(|index| *index < words)?;
         Some(HEAD + index * 8)
@@ -153,14 +153,14 @@ mod tests {
         for size in [1, 8, 31, 32, 33, 1000] {
             let mut probe = vec![0; size];
             run.write(stamp, &mut probe);
-            assert_eq!(run.read(&probe), Some(stamp).filter(|_| size >= SPEAKS));
+            assert_eq!(run.read(&probe), Some(stamp).filter(|_| size >= SMALLEST_NUMBERED));
             assert_eq!(Run(8).read(&probe), None);
         }
     }
 
     proptest! {
         #[test]
-        fn a_word_of_the_pattern_is_located(seq: u64, due_ns: u64, size in SPEAKS..5000, index: usize) {
+        fn a_word_of_the_pattern_is_located(seq: u64, due_ns: u64, size in SMALLEST_NUMBERED..5000, index: usize) {
             let (run, stamp) = (Run(7), Stamp { seq, due_ns });
             let mut probe = vec![0; size];
             run.write(stamp, &mut probe);

@@ -35,7 +35,7 @@ const ROUND: Duration = Duration::from_millis(20);
 /// Why a run ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum End {
-    /// All probes have their fate, or the deadline has come.
+    /// All probes have their result, or the deadline has come.
     Done,
     /// The caller ended it.
     Stopped,
@@ -162,7 +162,7 @@ impl Prober<'_> {
         Ok(())
     }
 
-    /// Gives every probe its fate.
+    /// Gives every probe its result.
     fn finish(&mut self) {
         for target in &mut self.outcome.targets {
             target.finish(&mut self.buffer);

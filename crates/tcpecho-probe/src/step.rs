@@ -6,9 +6,9 @@ use crate::event::Broken;
 
 /// What became of a probe of a sweep.
 #[derive(Debug)]
-pub enum Fate {
+pub enum ProbeResult {
     /// It came back whole.
-    Back {
+    Answered {
         /// From sending to answer.
         time: Duration,
         /// Segments retransmitted meanwhile.
@@ -40,7 +40,7 @@ pub enum Tried {
 #[derive(Debug)]
 pub enum Seen<'a> {
     /// What became of the probe.
-    Probe(&'a Fate),
+    Probe(&'a ProbeResult),
     /// The connection ended while it was idle.
     EndedIdle {
         /// How long it had been idle.

@@ -14,7 +14,9 @@ use rustix::io::Errno;
 use tcpecho::Attempt;
 
 use self::trial::Trial;
-use crate::{control::SweepObserver, link::LinkOptions, payload::Run, plan::Plan, step::Fate};
+use crate::{
+    control::SweepObserver, link::LinkOptions, payload::Run, plan::Plan, step::ProbeResult,
+};
 
 /// Bytes read with one call.
 const BUFFER: usize = 256 << 10;
@@ -52,7 +54,7 @@ pub enum Finding {
         overhead: Option<u32>,
     },
     /// Not even the first probe was echoed.
-    Dead(Fate),
+    Dead(ProbeResult),
 }
 
 /// The result of a sweep.

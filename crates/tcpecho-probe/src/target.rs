@@ -242,7 +242,7 @@ impl Target {
     /// Returns when to connect, while there is no connection: once its name is resolved again.
     fn next_connect(&self) -> Option<Instant> {
         let next_try = self.next_try.filter(|_| self.links.is_empty())?;
-        Some(self.names.patience_ends().map_or(next_try, |end| end.max(next_try)))
+        Some(self.names.lookup_deadline().map_or(next_try, |end| end.max(next_try)))
     }
 
     /// Discounts a pause of this process: `late` after it had something to do, `span` at most.
@@ -327,7 +327,7 @@ impl Target {
 
     /// Reads what has come. Connections that had no read in this turn are first in the next.
     fn receive(&mut self, buffer: &mut [u8]) {
-        let (mut reads, mut brought) = (READS, Vec::new());
+        let (mut reads, mut arrived) = (READS, Vec::new());
         for _ in 0..self.links.len() {
             if reads == 0 {
                 return;
@@ -338,11 +338,11 @@ impl Target {
             let index = self.next_link;
             let Some(link) = self.links.get_mut(index) else { return };
             let received = if link.is_ready() {
-                link.receive(buffer, &mut brought, &mut reads)
+                link.receive(buffer, &mut arrived, &mut reads)
             } else {
                 Ok(())
             };
-            for found in brought.drain(..) {
+            for found in arrived.drain(..) {
                 self.found(index, &found);
             }
             let over = self.is_over(index);
@@ -496,9 +496,9 @@ impl Target {
                 Ok(()) => index += 1,
                 // What was received before may still be read, and the read may know better why it ended.
                 Err(broken) => {
-                    let (mut brought, mut reads) = (Vec::new(), LAST_READS);
-                    let better = link.receive(buffer, &mut brought, &mut reads).err();
-                    for found in brought {
+                    let (mut arrived, mut reads) = (Vec::new(), LAST_READS);
+                    let better = link.receive(buffer, &mut arrived, &mut reads).err();
+                    for found in arrived {
                         self.found(index, &found);
                     }
                     let link = self.links.swap_remove(index);

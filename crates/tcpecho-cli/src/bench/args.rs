@@ -16,7 +16,7 @@ use super::merge::ReportArgs;
 
 pub(super) use self::{
     lists::cpu_list,
-    plan::{Contender, Plan, Target},
+    plan::{ComparedServer, Plan, Target},
 };
 
 /// The values of `--driver`.

@@ -11,14 +11,14 @@ use tcpecho_load::{Kind, Times};
 
 pub(super) use self::file::SCHEMA;
 use super::{
-    args::{Contender, Plan},
+    args::{ComparedServer, Plan},
     progress::Progress,
     report::{
         Summary,
         summary::{Distribution, bounded},
     },
-    server::Recipe,
-    visit::{self, Trouble},
+    server::ServerCommand,
+    visit::{self, BenchError},
 };
 use crate::{exit, signals::Signals, tell::say};
 
@@ -32,7 +32,7 @@ pub(super) struct Row<'a> {
 
 /// A server and what came of it. As JSON it is itself, less what follows from it.
 #[derive(Deserialize)]
-struct Standing {
+struct ServerResults {
     name: String,
     /// Why it is left out.
     #[serde(rename = "left_out")]
@@ -46,41 +46,41 @@ struct Standing {
 }
 
 pub(super) struct Comparison {
-    standings: Vec<Standing>,
+    servers: Vec<ServerResults>,
     stopped: Option<u8>,
 }
 
 /// Visits all, and gives what came of it.
 pub(super) fn run(
     plan: &Plan,
-    contenders: &[Contender],
+    servers: &[ComparedServer],
     signals: &Signals,
-) -> Result<Comparison, Trouble> {
-    let standing = |contender: &Contender| Standing {
-        name: contender.name.clone(),
+) -> Result<Comparison, BenchError> {
+    let results = |server: &ComparedServer| ServerResults {
+        name: server.name.clone(),
         rounds: Vec::new(),
         times: None,
-        refused: unfit(plan, contender),
+        refused: unfit(plan, server),
     };
     let mut comparison =
-        Comparison { standings: contenders.iter().map(standing).collect(), stopped: None };
+        Comparison { servers: servers.iter().map(results).collect(), stopped: None };
     let mut progress = Progress::new(plan.quiet, Some(plan.duration));
     for round in 0..plan.rounds {
-        for place in 0..contenders.len() {
+        for setup in 0..servers.len() {
             // Each round begins with another one: nobody always comes after the same.
-            let place = (place + round) % contenders.len();
-            if comparison.standings[place].refused.is_some() {
+            let setup = (setup + round) % servers.len();
+            if comparison.servers[setup].refused.is_some() {
                 continue;
             }
-            let name = &contenders[place].name;
+            let name = &servers[setup].name;
             progress.label(format!("{name} {}/{}", round + 1, plan.rounds));
-            let visited = visit_one(plan, &contenders[place], signals, &mut progress);
+            let visited = visit_one(plan, &servers[setup], signals, &mut progress);
             progress.clear();
             match visited {
                 Ok(summary) => {
                     let stopped = summary.result.interrupted_by.is_some();
                     if let Some(times) = summary.primary().map(Distribution::times) {
-                        let all = &mut comparison.standings[place].times;
+                        let all = &mut comparison.servers[setup].times;
                         all.get_or_insert_with(Times::new).add(&times);
                     }
                     if stopped {
@@ -89,48 +89,48 @@ pub(super) fn run(
                             signal.parse::<Signal>().ok().map(exit::interrupted_by);
                         return Ok(comparison);
                     }
-                    comparison.standings[place].rounds.push(Some(Box::new(summary)));
+                    comparison.servers[setup].rounds.push(Some(Box::new(summary)));
                 }
-                Err(Trouble::Impossible(reason)) if round == 0 => {
+                Err(BenchError::Impossible(reason)) if round == 0 => {
                     say(&format!("{name} is left out: {reason}"));
-                    comparison.standings[place].refused = Some(reason);
+                    comparison.servers[setup].refused = Some(reason);
                 }
-                Err(Trouble::Impossible(reason)) => {
+                Err(BenchError::Impossible(reason)) => {
                     say(&format!("{name}, round {}: {reason}", round + 1));
-                    comparison.standings[place].rounds.push(None);
+                    comparison.servers[setup].rounds.push(None);
                 }
-                Err(trouble) => return Err(trouble),
+                Err(error) => return Err(error),
             }
         }
     }
     if comparison.rows().next().is_none() {
-        return Err(Trouble::Impossible("no server of the comparison could be measured".into()));
+        return Err(BenchError::Impossible("no server of the comparison could be measured".into()));
     }
     Ok(comparison)
 }
 
 /// Why a server is not meant for this load.
-fn unfit(plan: &Plan, contender: &Contender) -> Option<String> {
-    let one_at_a_time = contender.recipe == Recipe::Own("iterative".to_owned());
+fn unfit(plan: &Plan, server: &ComparedServer) -> Option<String> {
+    let one_at_a_time = server.command == ServerCommand::Own("iterative".to_owned());
     let several = plan.connections > 1 && plan.workload.kind != Kind::ConnectRequestResponse;
     (one_at_a_time && several).then(|| "it serves one connection at a time (-c 1)".to_owned())
 }
 
 fn visit_one(
     plan: &Plan,
-    contender: &Contender,
+    server: &ComparedServer,
     signals: &Signals,
     progress: &mut Progress,
-) -> Result<Summary, Trouble> {
-    let mut place = visit::start(plan, &contender.recipe, &contender.name)?;
+) -> Result<Summary, BenchError> {
+    let mut setup = visit::start(plan, &server.command, &server.name)?;
     let unit = plan.workload.unit.words();
-    let measured = visit::visit(plan, &mut place, signals, &mut |event, row| {
+    let measured = visit::visit(plan, &mut setup, signals, &mut |event, row| {
         progress.see(event, row, unit);
     })?;
     Ok(Summary::of(&measured))
 }
 
-impl Standing {
+impl ServerResults {
     fn summaries(&self) -> impl Iterator<Item = &Summary> {
         self.rounds.iter().flatten().map(Box::as_ref)
     }
@@ -145,7 +145,7 @@ impl Standing {
 
     /// What the comparison is by. At a rate that is given throughput says little.
     fn figure(summary: &Summary) -> Option<f64> {
-        match summary.order.rate_from_per_s {
+        match summary.settings.rate_from_per_s {
             Some(_) => Some(summary.primary()?.p99() as f64),
             None => Self::shown(summary),
         }
@@ -168,16 +168,16 @@ impl Standing {
 
 impl Comparison {
     pub(super) fn rows(&self) -> impl Iterator<Item = Row<'_>> {
-        self.standings.iter().filter_map(Standing::row)
+        self.servers.iter().filter_map(ServerResults::row)
     }
 
     pub(super) fn summaries(&self) -> impl Iterator<Item = &Summary> {
-        self.standings.iter().flat_map(Standing::summaries)
+        self.servers.iter().flat_map(ServerResults::summaries)
     }
 
     /// The latencies of each, all rounds together.
     pub(super) fn merged(&self) -> impl Iterator<Item = (&str, Option<&Times>)> {
-        let some = self.standings.iter().filter(|one| one.row().is_some());
+        let some = self.servers.iter().filter(|one| one.row().is_some());
         some.map(|one| (one.name.as_str(), one.times.as_ref()))
     }
 
@@ -189,7 +189,7 @@ impl Comparison {
 
     /// How many rounds were gone through, the last perhaps not by all.
     fn rounds(&self) -> usize {
-        self.standings.iter().map(|one| one.rounds.len()).max().unwrap_or_default()
+        self.servers.iter().map(|one| one.rounds.len()).max().unwrap_or_default()
     }
 
     fn idle(&self) -> bool {
@@ -203,27 +203,27 @@ impl Comparison {
 
     fn paced(&self) -> bool {
         let first = self.summaries().next();
-        first.is_some_and(|summary| summary.order.rate_from_per_s.is_some())
+        first.is_some_and(|summary| summary.settings.rate_from_per_s.is_some())
     }
 
-    fn best(&self) -> Option<&Standing> {
-        let all = self.standings.iter().filter_map(|one| Some((one, one.middle()?)));
-        let better = |a: &(&Standing, f64), b: &(&Standing, f64)| a.1.total_cmp(&b.1);
+    fn best(&self) -> Option<&ServerResults> {
+        let all = self.servers.iter().filter_map(|one| Some((one, one.middle()?)));
+        let better = |a: &(&ServerResults, f64), b: &(&ServerResults, f64)| a.1.total_cmp(&b.1);
         let best = if self.less_is_better() { all.min_by(better) } else { all.max_by(better) };
         best.map(|(one, _)| one)
     }
 
     /// How many times better `best` was, paired by round, so that what the machine did meanwhile befell
     /// both.
-    fn ratio(&self, one: &Standing, best: &Standing) -> Option<Ratio> {
+    fn ratio(&self, one: &ServerResults, best: &ServerResults) -> Option<Ratio> {
         if std::ptr::eq(one, best) {
             return None;
         }
         let pairs = one.rounds.iter().zip(&best.rounds);
         let ratios: Vec<f64> = pairs
             .filter_map(|(one, best)| {
-                let one = Standing::figure(one.as_ref()?)?;
-                let best = Standing::figure(best.as_ref()?)?;
+                let one = ServerResults::figure(one.as_ref()?)?;
+                let best = ServerResults::figure(best.as_ref()?)?;
                 let ratio = if self.less_is_better() { one / best } else { best / one };
                 ratio.is_finite().then_some(ratio)
             })
@@ -297,12 +297,12 @@ mod tests {
 
     /// Two servers in three rounds each, of so many messages a second, at a rate that was given or as fast as they could.
     pub(in crate::bench) fn example(rates: [f64; 2], paced: bool) -> Comparison {
-        let standing = |(name, rate): (&str, f64)| {
+        let results = |(name, rate): (&str, f64)| {
             let round = |_| {
                 let mut summary = Summary::example();
                 summary.result.throughput_per_s = rate;
                 if paced {
-                    summary.order.rate_from_per_s = Some(rate);
+                    summary.settings.rate_from_per_s = Some(rate);
                     let mut times = Times::new();
                     times.record_many((1e9 / rate) as u64, 100);
                     summary.latency.response = Distribution::of(&times);
@@ -310,10 +310,10 @@ mod tests {
                 Some(Box::new(summary))
             };
             let rounds = (0..3).map(round).collect();
-            Standing { name: name.into(), refused: None, rounds, times: None }
+            ServerResults { name: name.into(), refused: None, rounds, times: None }
         };
-        let standings = ["one", "two"].into_iter().zip(rates).map(standing).collect();
-        Comparison { standings, stopped: None }
+        let servers = ["one", "two"].into_iter().zip(rates).map(results).collect();
+        Comparison { servers, stopped: None }
     }
 
     #[test]

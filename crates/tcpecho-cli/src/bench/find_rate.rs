@@ -8,7 +8,7 @@ use super::{
     progress::Progress,
     report::{Summary, summary::Distribution},
     threshold::Threshold,
-    visit::{self, Place, Trouble},
+    visit::{self, BenchError, Setup},
 };
 use crate::units::{rate, time};
 use crate::{signals::Signals, tell::say};
@@ -32,12 +32,12 @@ pub(super) struct Found {
 pub(super) fn run(
     plan: &Plan,
     condition: &Threshold,
-    place: &mut Place,
+    setup: &mut Setup,
     signals: &Signals,
-) -> Result<Found, Trouble> {
+) -> Result<Found, BenchError> {
     let mut progress = Progress::new(plan.quiet, Some(plan.duration));
     progress.label("closed loop".to_owned());
-    let mut step = |schedule: Option<Schedule>| -> Result<Summary, Trouble> {
+    let mut step = |schedule: Option<Schedule>| -> Result<Summary, BenchError> {
         let label = match schedule {
             Some(Schedule::Steady(per_second)) => format!("at {}/s", rate(per_second)),
             _ => "closed loop".to_owned(),
@@ -47,7 +47,7 @@ pub(super) fn run(
         let mut tries = 0;
         loop {
             tries += 1;
-            let measured = visit::visit_at(plan, schedule, place, signals, &mut |event, row| {
+            let measured = visit::visit_at(plan, schedule, setup, signals, &mut |event, row| {
                 progress.see(event, row, unit);
             })?;
             progress.clear();
@@ -98,7 +98,7 @@ pub(super) fn run(
 
 fn holds(condition: &Threshold, summary: &Summary, at: f64) -> bool {
     // Those that were under way at the end came a moment too late to be counted.
-    let answered = summary.result.messages + summary.order.connections;
+    let answered = summary.result.messages + summary.settings.connections;
     let kept_up = answered as f64 >= at * summary.result.seconds * KEPT_UP
         && summary.result.messages_unanswered == 0;
     kept_up && summary.error_count() == 0 && condition.holds(&summary.figures(), None).is_some()

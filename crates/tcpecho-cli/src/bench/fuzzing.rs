@@ -6,13 +6,13 @@ use std::{net::SocketAddr, time::SystemTime};
 use super::{
     args::lists,
     histogram::{QUANTILES, decode, decoded, encoded},
-    merge::{self, Form},
+    merge::{self, ResultFile},
     report::{html, plot, summary::BaselinePart, table},
     threshold::{Figures, Threshold},
 };
 
 /// A file of results: of one run, of a comparison, or an HDR log.
-pub struct File(Form);
+pub struct File(ResultFile);
 
 impl File {
     /// Reads it; `name` is the file's.
@@ -29,8 +29,8 @@ impl File {
     #[must_use]
     pub fn text(&self) -> String {
         match &self.0 {
-            Form::Run(summary) => table::page(summary, false) + &plot::draw(summary),
-            Form::Comparison(all) => all.page(false),
+            ResultFile::Run(summary) => table::page(summary, false) + &plot::draw(summary),
+            ResultFile::Comparison(all) => all.page(false),
         }
     }
 
@@ -38,8 +38,8 @@ impl File {
     #[must_use]
     pub fn html(&self) -> String {
         match &self.0 {
-            Form::Run(summary) => html::run(summary),
-            Form::Comparison(all) => html::comparison(all),
+            ResultFile::Run(summary) => html::run(summary),
+            ResultFile::Comparison(all) => html::comparison(all),
         }
     }
 
@@ -52,7 +52,9 @@ impl File {
     /// a comparison.
     #[must_use]
     pub fn against(&self, before: &Self, condition: &str) -> Option<(String, Option<String>)> {
-        let (Form::Run(now), Form::Run(before)) = (&self.0, &before.0) else { return None };
+        let (ResultFile::Run(now), ResultFile::Run(before)) = (&self.0, &before.0) else {
+            return None;
+        };
         let condition: Threshold = condition.parse().ok()?;
         let words = BaselinePart::of("before".to_owned(), now, before).words();
         Some((words, condition.holds(&now.figures(), Some(&before.figures()))))

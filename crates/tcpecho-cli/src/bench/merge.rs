@@ -21,7 +21,7 @@ use super::{
     report::{
         Row, Summary, hdr, html, plot,
         summary::{
-            ClientPart, Distribution, Latency, Order, ResultPart, SCHEMA, ServerPart, TcpPart,
+            ClientPart, Distribution, Latency, ResultPart, SCHEMA, ServerPart, Settings, TcpPart,
         },
         table,
         text::printable,
@@ -67,21 +67,21 @@ pub(crate) fn run(args: &ReportArgs) -> ExitCode {
 }
 
 /// What a file has, and what several come to.
-pub(super) enum Form {
+pub(super) enum ResultFile {
     Run(Box<Summary>),
     Comparison(Comparison),
 }
 
-impl Form {
+impl ResultFile {
     /// Adds what another file has.
     ///
     /// # Errors
     /// They are not of one kind, or the sum is more than a result can say.
-    pub(super) fn add(&mut self, more: Form) -> Result<(), String> {
+    pub(super) fn add(&mut self, more: ResultFile) -> Result<(), String> {
         check_times(self.times().saturating_add(more.times()))?;
         match (self, more) {
-            (Form::Run(all), Form::Run(summary)) => {
-                let (one, two) = (&all.order.workload, &summary.order.workload);
+            (ResultFile::Run(all), ResultFile::Run(summary)) => {
+                let (one, two) = (&all.settings.workload, &summary.settings.workload);
                 if one != two {
                     return Err(format!("a {two} result cannot be added to {one}"));
                 }
@@ -89,11 +89,11 @@ impl Form {
                 // What is written can be read again.
                 all.check()
             }
-            (Form::Comparison(all), Form::Comparison(more)) => all.merge(more),
-            (Form::Run(_), Form::Comparison(_)) => {
+            (ResultFile::Comparison(all), ResultFile::Comparison(more)) => all.merge(more),
+            (ResultFile::Run(_), ResultFile::Comparison(_)) => {
                 Err("a comparison cannot be added to a result".to_owned())
             }
-            (Form::Comparison(_), Form::Run(_)) => {
+            (ResultFile::Comparison(_), ResultFile::Run(_)) => {
                 Err("a result cannot be added to a comparison".to_owned())
             }
         }
@@ -108,8 +108,8 @@ impl Form {
             all.map(Distribution::count).fold(0, u64::saturating_add)
         };
         match self {
-            Form::Run(summary) => count(summary),
-            Form::Comparison(all) => all.summaries().map(count).fold(0, u64::saturating_add),
+            ResultFile::Run(summary) => count(summary),
+            ResultFile::Comparison(all) => all.summaries().map(count).fold(0, u64::saturating_add),
         }
     }
 }
@@ -121,16 +121,16 @@ fn check_times(times: u64) -> Result<(), String> {
     Ok(())
 }
 
-fn show(args: &ReportArgs, merged: &Form) -> Result<u8, String> {
+fn show(args: &ReportArgs, merged: &ResultFile) -> Result<u8, String> {
     let (mut text, page) = match merged {
-        Form::Run(summary) if args.json => (json(merged)?, html::run(summary)),
-        Form::Run(summary) => (table::page(summary, false), html::run(summary)),
-        Form::Comparison(all) if args.json => (json(merged)?, html::comparison(all)),
-        Form::Comparison(all) => (all.page(false), html::comparison(all)),
+        ResultFile::Run(summary) if args.json => (json(merged)?, html::run(summary)),
+        ResultFile::Run(summary) => (table::page(summary, false), html::run(summary)),
+        ResultFile::Comparison(all) if args.json => (json(merged)?, html::comparison(all)),
+        ResultFile::Comparison(all) => (all.page(false), html::comparison(all)),
     };
     match merged {
-        Form::Run(summary) if args.plot && !args.json => text += &plot::draw(summary),
-        Form::Comparison(_) if args.plot => {
+        ResultFile::Run(summary) if args.plot && !args.json => text += &plot::draw(summary),
+        ResultFile::Comparison(_) if args.plot => {
             return Err("a comparison has no --plot; its latencies are in --html FILE".to_owned());
         }
         _ => {}
@@ -140,8 +140,8 @@ fn show(args: &ReportArgs, merged: &Form) -> Result<u8, String> {
         None => Ok(()),
     };
     let status = u8::from(match merged {
-        Form::Run(summary) => summary.count_of(Ending::Mismatch) > 0,
-        Form::Comparison(comparison) => comparison.has_mismatch(),
+        ResultFile::Run(summary) => summary.count_of(Ending::Mismatch) > 0,
+        ResultFile::Comparison(comparison) => comparison.has_mismatch(),
     });
     let status = output::print(&text, None).map_or_else(|why| why.status(status), |()| status);
     // The result is there; its page is not.
@@ -155,10 +155,10 @@ pub(super) fn not_saved(sentence: &str) -> u8 {
 }
 
 /// As it is written for programs, and read again.
-pub(super) fn json(form: &Form) -> Result<String, String> {
+pub(super) fn json(form: &ResultFile) -> Result<String, String> {
     match form {
-        Form::Run(summary) => pretty(summary),
-        Form::Comparison(all) => pretty(&all.json()),
+        ResultFile::Run(summary) => pretty(summary),
+        ResultFile::Comparison(all) => pretty(&all.json()),
     }
 }
 
@@ -167,8 +167,8 @@ fn pretty(json: &impl serde::Serialize) -> Result<String, String> {
     Ok(text + "\n")
 }
 
-fn merged(files: &[PathBuf]) -> Result<Form, String> {
-    let mut all: Option<Form> = None;
+fn merged(files: &[PathBuf]) -> Result<ResultFile, String> {
+    let mut all: Option<ResultFile> = None;
     let mut seen = Seen::default();
     let mut doubles = Vec::new();
     for path in files {
@@ -189,7 +189,7 @@ fn merged(files: &[PathBuf]) -> Result<Form, String> {
             Some(all) => all.add(read).map_err(wrong)?,
         }
     }
-    if let Some(Form::Run(all)) = &mut all {
+    if let Some(ResultFile::Run(all)) = &mut all {
         all.notes.extend(doubles);
     }
     all.ok_or_else(|| "no results".to_owned())
@@ -202,11 +202,11 @@ struct Seen(HashMap<u64, PathBuf>);
 
 impl Seen {
     /// The file that had the same.
-    fn add(&mut self, path: &Path, bytes: &[u8], read: &Form) -> Option<PathBuf> {
-        let mut prints = vec![print_of(bytes)];
-        if let Form::Run(summary) = read {
+    fn add(&mut self, path: &Path, bytes: &[u8], read: &ResultFile) -> Option<PathBuf> {
+        let mut prints = vec![fingerprint_of(bytes)];
+        if let ResultFile::Run(summary) = read {
             let latencies = [&summary.latency.response, &summary.latency.service];
-            prints.extend(latencies.into_iter().flatten().filter_map(Distribution::print));
+            prints.extend(latencies.into_iter().flatten().filter_map(Distribution::fingerprint));
         }
         let mut first = None;
         for print in prints {
@@ -221,7 +221,7 @@ impl Seen {
     }
 }
 
-fn print_of(bytes: &[u8]) -> u64 {
+fn fingerprint_of(bytes: &[u8]) -> u64 {
     let mut hasher = DefaultHasher::new();
     bytes.hash(&mut hasher);
     hasher.finish()
@@ -236,8 +236,8 @@ fn shown(path: &Path) -> String {
 pub(super) fn read(path: &Path) -> Result<Summary, String> {
     let bytes = contents(path)?;
     match parse(&bytes, &shown(path)) {
-        Ok(Form::Run(summary)) => Ok(*summary),
-        Ok(Form::Comparison(_)) => {
+        Ok(ResultFile::Run(summary)) => Ok(*summary),
+        Ok(ResultFile::Comparison(_)) => {
             Err(format!("{}: it is a comparison, not a result of one run", shown(path)))
         }
         Err(why) => Err(format!("{}: {why}", shown(path))),
@@ -261,13 +261,13 @@ fn contents(path: &Path) -> Result<Vec<u8>, String> {
 
 /// Reads what is in a file, whichever of the forms it has: one object, the last line of a --json-stream, or
 /// an HDR log. `name` is the file's, for the words of a log.
-pub(super) fn parse(bytes: &[u8], name: &str) -> Result<Form, String> {
+pub(super) fn parse(bytes: &[u8], name: &str) -> Result<ResultFile, String> {
     let form = if bytes.trim_ascii_start().first() == Some(&b'{') {
         parse_json(bytes)?
     } else {
         let mut summary = of_log(name, hdr::read(bytes).map_err(|why| neither(bytes, why))?);
         summary.check()?;
-        Form::Run(summary.into())
+        ResultFile::Run(summary.into())
     };
     check_times(form.times())?;
     Ok(form)
@@ -290,7 +290,7 @@ struct Head {
     schema: Option<String>,
 }
 
-fn parse_json(bytes: &[u8]) -> Result<Form, String> {
+fn parse_json(bytes: &[u8]) -> Result<ResultFile, String> {
     let wrong = |error: serde_json::Error| format!("not a result of tcpecho bench --json: {error}");
     let head = |bytes| serde_json::from_slice::<Head>(bytes);
     let (bytes, head) = match head(bytes) {
@@ -305,9 +305,9 @@ fn parse_json(bytes: &[u8]) -> Result<Form, String> {
         Some(SCHEMA) => {
             let mut summary: Box<Summary> = serde_json::from_slice(bytes).map_err(wrong)?;
             summary.check()?;
-            Ok(Form::Run(summary))
+            Ok(ResultFile::Run(summary))
         }
-        Some(compare::SCHEMA) => Comparison::read(bytes).map(Form::Comparison),
+        Some(compare::SCHEMA) => Comparison::read(bytes).map(ResultFile::Comparison),
         Some(other) => {
             Err(format!("its schema is {}, not {SCHEMA} or {}", printable(other), compare::SCHEMA))
         }
@@ -362,7 +362,7 @@ fn of_log(name: &str, log: hdr::Read) -> Summary {
         version: env!("CARGO_PKG_VERSION").to_owned(),
         started: String::new(),
         parts: 1,
-        order: Order {
+        settings: Settings {
             words: format!("HDR log {name}"),
             workload: "rr".to_owned(),
             connections: 0,
@@ -413,7 +413,7 @@ fn of_log(name: &str, log: hdr::Read) -> Summary {
 mod tests {
     use super::*;
 
-    fn log(length: &str, count: u64) -> Result<Form, String> {
+    fn log(length: &str, count: u64) -> Result<ResultFile, String> {
         let mut times = Times::new();
         times.record_many(5, count);
         parse(format!("0,{length},0,{}\n", histogram::encoded(&times)).as_bytes(), "log")
@@ -437,7 +437,7 @@ mod tests {
             (first..first + count).for_each(|time| times.record(time));
             let mut summary = Summary::example();
             summary.latency.service = Distribution::of(&times);
-            Form::Run(Box::new(summary))
+            ResultFile::Run(Box::new(summary))
         };
         let mut seen = Seen::default();
         let mut same = |path: &str, form| seen.add(Path::new(path), path.as_bytes(), &form);

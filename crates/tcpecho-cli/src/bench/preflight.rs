@@ -9,7 +9,7 @@ use tcpecho_os::sysctl;
 use super::{
     args::Plan,
     machine::{self, line},
-    visit::Place,
+    visit::Setup,
 };
 
 /// The ports that the kernel chooses from: the lowest and the highest.
@@ -18,10 +18,10 @@ const PORTS: &str = "net.ipv4.ip_local_port_range";
 pub(super) const OTHERS: u64 = 64;
 
 /// A sentence for each thing that stands in the way of this plan.
-pub(super) fn look(plan: &Plan, place: &Place) -> Vec<String> {
+pub(super) fn look(plan: &Plan, setup: &Setup) -> Vec<String> {
     let connections = plan.numbers().count() as u64;
-    let local = place.pid.is_some() || place.addr.ip().is_loopback();
-    let mut found = place.remarks.clone();
+    let local = setup.pid.is_some() || setup.addr.ip().is_loopback();
+    let mut found = setup.remarks.clone();
     found.extend(start(plan.start_at, SystemTime::now()));
     found.extend(descriptors(connections, machine::descriptors()));
     if let Ok(text) = sysctl::read(PORTS) {
@@ -33,7 +33,7 @@ pub(super) fn look(plan: &Plan, place: &Place) -> Vec<String> {
     }
     found.extend(conntrack(connections));
     found.extend(governor());
-    found.extend(processors(place, local));
+    found.extend(processors(setup, local));
     found
 }
 
@@ -109,14 +109,14 @@ fn governor() -> Option<String> {
     ))
 }
 
-fn processors(place: &Place, local: bool) -> Vec<String> {
+fn processors(setup: &Setup, local: bool) -> Vec<String> {
     let mut found = Vec::new();
     let all = machine::processors();
     if local && all.len() < 2 {
         found.push(
             "generator and server share the only processor: each waits for the other".to_owned(),
         );
-    } else if local && !apart(place) {
+    } else if local && !apart(setup) {
         found.push(
             "generator and server may run on the same processors (--cpu LIST, --server-cpu LIST)"
                 .to_owned(),
@@ -133,15 +133,15 @@ fn processors(place: &Place, local: bool) -> Vec<String> {
 }
 
 /// Whether the server's processors and ours are known to be others.
-fn apart(place: &Place) -> bool {
-    let servers = if place.server_cpus.is_empty() {
-        place.pid.map(allowed).unwrap_or_default()
+fn apart(setup: &Setup) -> bool {
+    let servers = if setup.server_cpus.is_empty() {
+        setup.pid.map(allowed).unwrap_or_default()
     } else {
-        place.server_cpus.clone()
+        setup.server_cpus.clone()
     };
     !servers.is_empty()
-        && !place.cpus.is_empty()
-        && !place.cpus.iter().any(|cpu| servers.contains(cpu))
+        && !setup.cpus.is_empty()
+        && !setup.cpus.iter().any(|cpu| servers.contains(cpu))
 }
 
 /// The processors that another process may use.

@@ -13,7 +13,7 @@ use nix::sys::signal::Signal;
 use serde::{Deserialize, Serialize};
 use tcpecho_load::{Interval, Kind, Outcome, Schedule, Unit};
 
-use super::{args::Plan, machine::Fact, server::Ledger};
+use super::{args::Plan, machine::Fact, server::ServerUsage};
 use crate::units::{count, time};
 
 pub(super) use self::summary::Summary;
@@ -80,7 +80,7 @@ pub(super) struct Measured<'a> {
     pub(super) outcome: Outcome,
     /// The signal that ended the run early.
     pub(super) stopped: Option<Signal>,
-    pub(super) ledger: Ledger,
+    pub(super) usage: ServerUsage,
     pub(super) rows: Vec<Row>,
     /// How the server ended, if it did.
     pub(super) death: Option<String>,
@@ -110,13 +110,13 @@ impl Measured<'_> {
 
     /// Nanoseconds of the server's processor time for each unit.
     fn server_cost(&self) -> Option<f64> {
-        self.ledger.cpu_ns.filter(|_| self.units() > 0.0).map(|cpu| cpu / self.units())
+        self.usage.cpu_ns.filter(|_| self.units() > 0.0).map(|cpu| cpu / self.units())
     }
 
     /// How much of one processor the server used.
     fn server_share(&self) -> Option<f64> {
         let seconds = self.outcome.seconds;
-        self.ledger.cpu_ns.filter(|_| seconds > 0.0).map(|cpu| cpu / 1e9 / seconds)
+        self.usage.cpu_ns.filter(|_| seconds > 0.0).map(|cpu| cpu / 1e9 / seconds)
     }
 
     /// Nanoseconds of the generator's processor time for each unit.
@@ -127,7 +127,7 @@ impl Measured<'_> {
 
     /// The server's memory for each connection, in bytes of PSS.
     fn memory_each(&self) -> Option<f64> {
-        let (before, held) = (self.ledger.memory_before?, self.ledger.memory_held?);
+        let (before, held) = (self.usage.memory_before?, self.usage.memory_held?);
         (self.outcome.open > 0).then(|| (held - before) / self.outcome.open as f64)
     }
 }

@@ -29,13 +29,13 @@ const END: Duration = Duration::from_secs(3);
 /// The last words of a server that are quoted, and how many bytes are kept for that.
 const QUOTED: usize = 300;
 const KEPT: usize = 4096;
-const LAST_WORDS: Duration = Duration::from_millis(500);
+const STDERR_TAIL: Duration = Duration::from_millis(500);
 /// A line of ours that says where the server listens is far shorter.
 const LONGEST_LINE: usize = 4096;
 
 /// How a server is started.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Recipe {
+pub(super) enum ServerCommand {
     /// This program with one of its engines, or `auto`.
     Own(String),
     /// A shell command, in which `{port}` is the port to listen on.
@@ -43,7 +43,7 @@ pub(super) enum Recipe {
 }
 
 /// A running server.
-pub(super) struct Served {
+pub(super) struct RunningServer {
     pub(super) addr: SocketAddr,
     /// The engine that it says it has; for our own.
     pub(super) engine: Option<String>,
@@ -51,26 +51,26 @@ pub(super) struct Served {
     /// Ends the rest of the group should we be killed.
     guard: Option<Child>,
     /// The last of what it writes to standard error.
-    words: Option<LastWords>,
+    words: Option<StderrTail>,
     /// What a reader of the figures must know.
     pub(super) note: Option<String>,
 }
 
-impl Served {
+impl RunningServer {
     /// Starts it on these processors, or on any. Where they were chosen by the user, it is an error that
     /// the server may not run there; else it runs on any, with a note.
     ///
     /// # Errors
     /// A sentence that says why there is no server, with its last words.
     pub(super) fn start(
-        recipe: &Recipe,
+        command: &ServerCommand,
         ipv6: bool,
         cpus: &[usize],
         chosen: bool,
     ) -> Result<Self, String> {
-        match recipe {
-            Recipe::Own(engine) => Self::own(engine, ipv6, cpus, chosen),
-            Recipe::Command(command) => Self::other(command, cpus, chosen),
+        match command {
+            ServerCommand::Own(engine) => Self::own(engine, ipv6, cpus, chosen),
+            ServerCommand::Command(command) => Self::other(command, cpus, chosen),
         }
     }
 
@@ -125,7 +125,7 @@ impl Served {
 
     /// Started on its processors it stays there, with all its threads and children.
     fn spawn(mut command: Command, cpus: &[usize], chosen: bool) -> Result<Self, String> {
-        let (words, stderr) = LastWords::pipe().unzip();
+        let (words, stderr) = StderrTail::pipe().unzip();
         command.stdin(Stdio::null()).stderr(stderr.map_or_else(Stdio::null, Stdio::from));
         command.process_group(0);
         end_with_parent(&mut command, Signal::TERM);
@@ -177,13 +177,13 @@ impl Served {
 
     fn explain(&mut self, what: &str) -> String {
         let status = self.stop();
-        let said = self.last_words();
+        let said = self.stderr_tail();
         let status = status.map_or_else(String::new, |status| format!(" ({status})"));
         let what = [what, &said].join(" ");
         format!("the server did not start{status}: {}", what.trim())
     }
 
-    fn last_words(&mut self) -> String {
+    fn stderr_tail(&mut self) -> String {
         let Some(words) = &self.words else { return String::new() };
         let text = words.get();
         let text = String::from_utf8_lossy(&text);
@@ -198,7 +198,7 @@ impl Served {
     /// How it ended, should it have ended by itself.
     pub(super) fn death(&mut self) -> Option<String> {
         let status = self.child.try_wait().ok().flatten()?;
-        let said = self.last_words();
+        let said = self.stderr_tail();
         let said = if said.is_empty() { String::new() } else { format!(": {said}") };
         Some(format!("the server ended by itself ({status}){said}"))
     }
@@ -223,7 +223,7 @@ impl Served {
     }
 }
 
-impl Drop for Served {
+impl Drop for RunningServer {
     fn drop(&mut self) {
         self.stop();
     }
@@ -274,13 +274,13 @@ fn is_of_another(stream: &TcpStream) -> bool {
 
 /// The last of what a server writes to standard error; read only if it fails. A thread takes it in, so that
 /// a server that writes much neither waits nor fills our memory.
-struct LastWords {
+struct StderrTail {
     kept: Arc<Mutex<VecDeque<u8>>>,
     /// Disconnected when there is no more to come.
     end: mpsc::Receiver<()>,
 }
 
-impl LastWords {
+impl StderrTail {
     /// None where there is no pipe or no thread for it.
     fn pipe() -> Option<(Self, OwnedFd)> {
         let (read, write) = pipe_with(PipeFlags::CLOEXEC).ok()?;
@@ -304,14 +304,14 @@ impl LastWords {
 
     /// What there is once the server has ended; a process that it left behind may hold the pipe open.
     fn get(&self) -> Vec<u8> {
-        let _ = self.end.recv_timeout(LAST_WORDS);
+        let _ = self.end.recv_timeout(STDERR_TAIL);
         self.kept.lock().unwrap_or_else(PoisonError::into_inner).iter().copied().collect()
     }
 }
 
 /// What the server's process used, looked at before and after.
 #[derive(Default)]
-pub(super) struct Ledger {
+pub(super) struct ServerUsage {
     pid: Option<u32>,
     begin: Option<ProcessorTime>,
     pub(super) cpu_ns: Option<f64>,
@@ -320,7 +320,7 @@ pub(super) struct Ledger {
     pub(super) memory_held: Option<f64>,
 }
 
-impl Ledger {
+impl ServerUsage {
     pub(super) fn of(pid: Option<u32>) -> Self {
         let memory_before = pid.and_then(|pid| usage::memory(pid, "Pss:").ok());
         Self { pid, memory_before, ..Self::default() }

@@ -14,7 +14,7 @@ use super::{
     args::{Plan, Target},
     machine,
     report::{Measured, Row},
-    server::{Ledger, Recipe, Served},
+    server::{RunningServer, ServerCommand, ServerUsage},
 };
 use crate::{
     lookup::{NoAddress, lookup},
@@ -23,7 +23,7 @@ use crate::{
 };
 
 /// Why there is no result.
-pub(super) enum Trouble {
+pub(super) enum BenchError {
     /// A sentence.
     Impossible(String),
     Unresolved(ResolveError),
@@ -33,16 +33,16 @@ pub(super) enum Trouble {
     Unwritten(Unwritten),
 }
 
-impl From<Error> for Trouble {
+impl From<Error> for BenchError {
     fn from(error: Error) -> Self {
-        Trouble::Impossible(error.to_string())
+        BenchError::Impossible(error.to_string())
     }
 }
 
 /// Where a server is, and which processors each side has.
-pub(super) struct Place {
+pub(super) struct Setup {
     pub(super) addr: SocketAddr,
-    served: Option<Served>,
+    served: Option<RunningServer>,
     /// The server's process, if it is of this host.
     pub(super) pid: Option<u32>,
     pub(super) cpus: Vec<usize>,
@@ -52,7 +52,7 @@ pub(super) struct Place {
     name: String,
 }
 
-impl Place {
+impl Setup {
     fn describe(&self) -> String {
         let mut words = vec![format!("{} {}", self.name, self.addr).trim().to_owned()];
         if let Some(engine) = self.served.as_ref().and_then(|served| served.engine.as_ref()) {
@@ -74,16 +74,16 @@ fn list(cpus: &[usize]) -> String {
 }
 
 /// Finds the server that is asked for, or starts it.
-pub(super) fn prepare(plan: &Plan, signals: &Signals) -> Result<Place, Trouble> {
+pub(super) fn prepare(plan: &Plan, signals: &Signals) -> Result<Setup, BenchError> {
     match &plan.target {
         Target::Elsewhere(endpoint) => {
             let addrs = lookup(endpoint, plan.family, Some(plan.timeout), signals);
             let addrs = addrs.map_err(|why| match why {
-                NoAddress::Failed(error) => Trouble::Unresolved(error),
-                NoAddress::Interrupted => Trouble::Interrupted(signals.next()),
+                NoAddress::Failed(error) => BenchError::Unresolved(error),
+                NoAddress::Interrupted => BenchError::Interrupted(signals.next()),
             })?;
             let addr = greet(plan, &addrs, signals)?;
-            Ok(Place {
+            Ok(Setup {
                 addr,
                 served: None,
                 pid: machine::listener(addr),
@@ -93,13 +93,13 @@ pub(super) fn prepare(plan: &Plan, signals: &Signals) -> Result<Place, Trouble> 
                 name: String::new(),
             })
         }
-        Target::Own(recipe) => start(plan, recipe, ""),
-        Target::Several(_) => Err(Trouble::Impossible("a comparison has no one server".into())),
+        Target::Own(command) => start(plan, command, ""),
+        Target::Several(_) => Err(BenchError::Impossible("a comparison has no one server".into())),
     }
 }
 
 /// Starts a server, on processors of its own where there are enough and nothing else was asked for.
-pub(super) fn start(plan: &Plan, recipe: &Recipe, name: &str) -> Result<Place, Trouble> {
+pub(super) fn start(plan: &Plan, command: &ServerCommand, name: &str) -> Result<Setup, BenchError> {
     let (servers, generator) = match (&plan.server_cpus, &plan.cpus) {
         (None, None) => machine::split(),
         (servers, generator) => {
@@ -107,10 +107,10 @@ pub(super) fn start(plan: &Plan, recipe: &Recipe, name: &str) -> Result<Place, T
         }
     };
     let chosen = plan.server_cpus.is_some();
-    let mut served = Served::start(recipe, plan.family == Family::V6, &servers, chosen)
-        .map_err(Trouble::Impossible)?;
+    let mut served = RunningServer::start(command, plan.family == Family::V6, &servers, chosen)
+        .map_err(BenchError::Impossible)?;
     let remarks = Vec::from_iter(served.note.take());
-    Ok(Place {
+    Ok(Setup {
         addr: served.addr,
         pid: Some(served.pid()),
         served: Some(served),
@@ -123,25 +123,25 @@ pub(super) fn start(plan: &Plan, recipe: &Recipe, name: &str) -> Result<Place, T
 }
 
 /// One connection first: it says in words what is wrong with a server that cannot be reached.
-fn greet(plan: &Plan, addrs: &[SocketAddr], signals: &Signals) -> Result<SocketAddr, Trouble> {
+fn greet(plan: &Plan, addrs: &[SocketAddr], signals: &Signals) -> Result<SocketAddr, BenchError> {
     let how = ConnectOptions::default()
         .source(plan.sources.first().copied())
         .timeout(plan.timeout)
         .interrupt(signals.as_fd());
     match Connection::open(addrs, &how) {
         Ok(connection) => Ok(connection.peer),
-        Err(failed) if failed.is_interrupted() => Err(Trouble::Interrupted(signals.next())),
-        Err(failed) => Err(Trouble::Unreachable(failed.attempts)),
+        Err(failed) if failed.is_interrupted() => Err(BenchError::Interrupted(signals.next())),
+        Err(failed) => Err(BenchError::Unreachable(failed.attempts)),
     }
 }
 
 /// The load that is meant, for this server; `schedule` may differ from the plan's in a search.
-fn load(plan: &Plan, place: &Place, schedule: Option<Schedule>) -> tcpecho_load::Plan {
+fn load(plan: &Plan, setup: &Setup, schedule: Option<Schedule>) -> tcpecho_load::Plan {
     let kind = plan.workload.kind;
-    let default = if place.cpus.is_empty() {
+    let default = if setup.cpus.is_empty() {
         (machine::processors().len() / 2).max(1)
     } else {
-        place.cpus.len()
+        setup.cpus.len()
     };
     let profile = Profile {
         depth: (kind != Kind::Stream).then_some(plan.depth),
@@ -159,7 +159,7 @@ fn load(plan: &Plan, place: &Place, schedule: Option<Schedule>) -> tcpecho_load:
         idle: kind == Kind::Idle,
         connections: plan.numbers().collect(),
         threads: plan.threads.unwrap_or(default),
-        cpus: place.cpus.clone(),
+        cpus: setup.cpus.clone(),
         cpus_required: plan.cpus.is_some(),
         driver: plan.driver,
         sources: plan.sources.clone(),
@@ -171,7 +171,7 @@ fn load(plan: &Plan, place: &Place, schedule: Option<Schedule>) -> tcpecho_load:
         duration: plan.duration,
         messages: plan.share(),
         start_at: plan.start_at,
-        ..tcpecho_load::Plan::new(place.addr, profile)
+        ..tcpecho_load::Plan::new(setup.addr, profile)
     }
 }
 
@@ -205,35 +205,35 @@ fn with_option(mut error: Error) -> Error {
 /// Runs the plan's load against the server there.
 pub(super) fn visit<'a>(
     plan: &'a Plan,
-    place: &mut Place,
+    setup: &mut Setup,
     signals: &Signals,
     watch: &mut dyn FnMut(&Event, Option<&Row>),
-) -> Result<Measured<'a>, Trouble> {
-    visit_at(plan, plan.schedule, place, signals, watch)
+) -> Result<Measured<'a>, BenchError> {
+    visit_at(plan, plan.schedule, setup, signals, watch)
 }
 
 /// The same with another schedule.
 pub(super) fn visit_at<'a>(
     plan: &'a Plan,
     schedule: Option<Schedule>,
-    place: &mut Place,
+    setup: &mut Setup,
     signals: &Signals,
     watch: &mut dyn FnMut(&Event, Option<&Row>),
-) -> Result<Measured<'a>, Trouble> {
-    let load = load(plan, place, schedule);
+) -> Result<Measured<'a>, BenchError> {
+    let load = load(plan, setup, schedule);
     let warmup = u64::try_from(plan.warmup.as_nanos()).unwrap_or(u64::MAX);
     if plan.workload.kind == Kind::Idle {
         // What the server takes once for all is not to be counted for each.
-        let _ = first_exchange(place.addr);
+        let _ = first_exchange(setup.addr);
     }
     let interrupts = Interrupts { signals, last: Cell::new(None) };
-    let mut ledger = Ledger::of(place.pid);
+    let mut usage = ServerUsage::of(setup.pid);
     let mut rows = Vec::new();
     let outcome = tcpecho_load::run(&load, &interrupts, &mut |event| {
         match &event {
-            Event::Begin => ledger.begin(),
-            Event::NearEnd => ledger.held(),
-            Event::End => ledger.end(),
+            Event::Begin => usage.begin(),
+            Event::NearEnd => usage.held(),
+            Event::End => usage.end(),
             Event::Interval(interval) => {
                 rows.push(Row::of(interval, plan.workload.unit, schedule, warmup));
             }
@@ -245,7 +245,7 @@ pub(super) fn visit_at<'a>(
     Ok(Measured {
         plan,
         schedule,
-        server: place.describe(),
+        server: setup.describe(),
         driver: match load.driver {
             DriverChoice::Uring => "uring",
             DriverChoice::Auto | DriverChoice::Epoll => "epoll",
@@ -253,11 +253,11 @@ pub(super) fn visit_at<'a>(
         threads: outcome.threads,
         outcome,
         stopped: interrupts.last.get(),
-        ledger,
+        usage,
         rows,
-        death: place.served.as_mut().and_then(Served::death),
+        death: setup.served.as_mut().and_then(RunningServer::death),
         facts: machine::facts(),
-        remarks: place.remarks.clone(),
+        remarks: setup.remarks.clone(),
     })
 }
 

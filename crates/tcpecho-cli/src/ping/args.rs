@@ -15,7 +15,7 @@ use tcpecho::{
 use tcpecho_os::errno::words;
 use tcpecho_probe::{LARGEST_PROBE, Mode, Pace, Sweep};
 
-use super::{descriptors::Room, size::parse_size};
+use super::{descriptors::Capacity, size::parse_size};
 use crate::{family::family, size::parse_time};
 
 /// The maximum number of times kept for the line of `-C`.
@@ -192,7 +192,7 @@ pub(super) enum OutputFormat {
     JsonStream,
 }
 
-/// What was asked for, checked.
+/// The checked arguments.
 #[derive(Debug)]
 pub(super) struct Plan {
     /// None for a server of our own.
@@ -216,7 +216,7 @@ pub(super) struct Plan {
 
 impl Plan {
     /// Returns the plan of the prober.
-    pub(super) fn probing(&self, room: &Room) -> tcpecho_probe::Plan {
+    pub(super) fn probing(&self, capacity: &Capacity) -> tcpecho_probe::Plan {
         tcpecho_probe::Plan {
             mode: self.mode,
             pace: self.pace,
@@ -228,8 +228,8 @@ impl Plan {
             device: self.device.clone(),
             kernel_timestamps: self.clock != Clock::User,
             keep_times: self.fping,
-            connections: room.links,
-            overlap: room.overlap,
+            connections: capacity.links,
+            overlap: capacity.overlap,
         }
     }
 }

@@ -9,7 +9,7 @@ use nix::sys::signal::Signal;
 use rustix::event::PollFlags;
 use tcpecho_probe::{Command, Control, Event, Observer, Pause, Target};
 
-use super::tell::Teller;
+use super::printer::Printer;
 use crate::{
     output::{OutputBuffer, Unwritten},
     signals::Signals,
@@ -27,7 +27,7 @@ pub(super) enum Stopped {
 pub(super) struct Console<'a, 'p> {
     signals: &'a Signals,
     output: &'a mut OutputBuffer,
-    pub(super) teller: Teller<'p>,
+    pub(super) printer: Printer<'p>,
     pub(super) stopped: Option<Stopped>,
 }
 
@@ -35,9 +35,9 @@ impl<'a, 'p> Console<'a, 'p> {
     pub(super) fn new(
         signals: &'a Signals,
         output: &'a mut OutputBuffer,
-        teller: Teller<'p>,
+        printer: Printer<'p>,
     ) -> Self {
-        Console { signals, output, teller, stopped: None }
+        Console { signals, output, printer, stopped: None }
     }
 
     fn stop(&mut self, why: Stopped) -> Command {
@@ -68,11 +68,11 @@ impl Control for Console<'_, '_> {
         }
         loop {
             match self.signals.next()? {
-                Signal::SIGWINCH => self.teller.resized(),
+                Signal::SIGWINCH => self.printer.resized(),
                 Signal::SIGQUIT => return Some(Command::Interim),
                 Signal::SIGTSTP => return Some(Command::Suspend),
                 Signal::SIGCONT => {
-                    self.teller.enter_screen(self.output);
+                    self.printer.enter_screen(self.output);
                     return Some(Command::Continued);
                 }
                 signal => return Some(self.stop(Stopped::Signal(signal))),
@@ -82,10 +82,10 @@ impl Control for Console<'_, '_> {
 
     /// Gives the terminal back while this program is stopped.
     fn suspend(&mut self) -> bool {
-        self.teller.leave_screen(self.output);
+        self.printer.leave_screen(self.output);
         let _ = self.output.poll_now();
         let suspended = Signals::suspend().is_ok();
-        self.teller.enter_screen(self.output);
+        self.printer.enter_screen(self.output);
         suspended
     }
 }
@@ -93,23 +93,23 @@ impl Control for Console<'_, '_> {
 impl Observer for Console<'_, '_> {
     fn event(&mut self, target: &str, event: &Event) {
         if !self.is_unread() {
-            self.teller.tell(target, event, self.output);
+            self.printer.tell(target, event, self.output);
         }
     }
 
     fn paused(&mut self, pause: Pause) {
-        self.teller.paused(pause, self.output);
+        self.printer.paused(pause, self.output);
     }
 
     fn turn(&mut self, targets: &[Target], now: Instant) {
-        self.teller.redraw(targets, now, self.output);
+        self.printer.redraw(targets, now, self.output);
     }
 
     fn interim(&mut self, targets: &[Target]) {
-        self.teller.interim(targets);
+        self.printer.interim(targets);
     }
 
     fn deadline(&self) -> Option<Instant> {
-        self.teller.next_drawing()
+        self.printer.next_drawing()
     }
 }

@@ -10,7 +10,7 @@ const SPARE: u64 = 24;
 
 /// What fits.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Room {
+pub(super) struct Capacity {
     /// Connections of each target at the same time.
     pub(super) links: usize,
     /// The addresses of a name may be tried beside each other.
@@ -29,13 +29,13 @@ pub(super) fn in_use() -> u64 {
 }
 
 /// What fits for so many targets with so many addresses in all, or why it does not.
-pub(super) fn room(
+pub(super) fn capacity(
     mode: Mode,
     targets: usize,
     addrs: usize,
     limit: u64,
     in_use: u64,
-) -> Result<Room, String> {
+) -> Result<Capacity, String> {
     let (targets, addrs) = (targets.max(1) as u64, addrs.max(1) as u64);
     let left = limit.saturating_sub(in_use.saturating_add(SPARE));
     if left < targets {
@@ -54,7 +54,7 @@ pub(super) fn room(
             .unwrap_or(MOST_CONNECTIONS)
             .clamp(1, MOST_CONNECTIONS),
     };
-    Ok(Room { links, overlap })
+    Ok(Capacity { links, overlap })
 }
 
 #[cfg(test)]
@@ -63,18 +63,18 @@ mod tests {
 
     #[test]
     fn connections_are_limited_by_the_descriptors() {
-        let room = |mode, targets, addrs, limit| room(mode, targets, addrs, limit, 8);
-        let fits = |links, overlap| Ok(Room { links, overlap });
-        assert_eq!(room(Mode::Stay, 1000, 2000, 4096), fits(1, true));
-        assert_eq!(room(Mode::Stay, 1000, 2000, 1032), fits(1, false));
-        assert_eq!(room(Mode::Connect, 1, 2, 1 << 20), fits(MOST_CONNECTIONS, true));
-        assert_eq!(room(Mode::Connect, 10, 20, 132), fits(5, true));
-        assert_eq!(room(Mode::Reconnect, 100, 100, 132), fits(1, true));
-        let why = room(Mode::Stay, 1100, 1100, 1024).unwrap_err();
+        let capacity = |mode, targets, addrs, limit| capacity(mode, targets, addrs, limit, 8);
+        let fits = |links, overlap| Ok(Capacity { links, overlap });
+        assert_eq!(capacity(Mode::Stay, 1000, 2000, 4096), fits(1, true));
+        assert_eq!(capacity(Mode::Stay, 1000, 2000, 1032), fits(1, false));
+        assert_eq!(capacity(Mode::Connect, 1, 2, 1 << 20), fits(MOST_CONNECTIONS, true));
+        assert_eq!(capacity(Mode::Connect, 10, 20, 132), fits(5, true));
+        assert_eq!(capacity(Mode::Reconnect, 100, 100, 132), fits(1, true));
+        let why = capacity(Mode::Stay, 1100, 1100, 1024).unwrap_err();
         assert!(
             why.contains("1100 targets need 1132 descriptors, and this process may have 1024"),
             "{why}"
         );
-        assert!(room(Mode::Connect, 1, 1, 0).is_err());
+        assert!(capacity(Mode::Connect, 1, 1, 0).is_err());
     }
 }

@@ -11,8 +11,8 @@ use rustix::event::PollFlags;
 use serde::Serialize;
 use tcpecho::Attempt;
 use tcpecho_probe::{
-    Broken, Command, Control, Destination, Fate, Finding, Seen, Step, Stop, Sweep, SweepObserver,
-    Sweeper, Swept, Tried,
+    Broken, Command, Control, Destination, Finding, ProbeResult, Seen, Step, Stop, Sweep,
+    SweepObserver, Sweeper, Swept, Tried,
 };
 
 use super::{
@@ -108,17 +108,17 @@ fn sentence(finding: &Finding) -> String {
             let passes = counted(*passes, "byte", "bytes");
             format!("at most {passes} pass{}{way}", packet.unwrap_or_default())
         }
-        Finding::Dead(fate) => format!("cannot search for a limit: {}", words(fate)),
+        Finding::Dead(result) => format!("cannot search for a limit: {}", words(result)),
     }
 }
 
 /// What was seen of a probe that did not come back.
-fn words(fate: &Fate) -> String {
-    match fate {
-        Fate::Back { time, .. } => format!("it came back in {} ms", ms(*time)),
-        Fate::Changed => "the answer differs from the probe".into(),
-        Fate::Ended(broken) => format!("{}: {}", broken.ending(), broken.seen()),
-        Fate::Silence { acknowledged, retransmits } => {
+fn words(result: &ProbeResult) -> String {
+    match result {
+        ProbeResult::Answered { time, .. } => format!("it came back in {} ms", ms(*time)),
+        ProbeResult::Changed => "the answer differs from the probe".into(),
+        ProbeResult::Ended(broken) => format!("{}: {}", broken.ending(), broken.seen()),
+        ProbeResult::Silence { acknowledged, retransmits } => {
             let heard = match acknowledged {
                 Some(true) => ", but acknowledged",
                 Some(false) => ", not acknowledged",
@@ -136,11 +136,11 @@ fn step_words(step: &Step<'_>) -> String {
             let (ending, op, said) = (broken.ending(), broken.op, broken.said());
             format!("{ending} after {} ms: {op}: {said}", ms(*after))
         }
-        (Tried::Idle(_), Seen::Probe(Fate::Back { time, .. })) => {
+        (Tried::Idle(_), Seen::Probe(ProbeResult::Answered { time, .. })) => {
             format!("alive, time={} ms", ms(*time))
         }
-        (Tried::Idle(_), Seen::Probe(fate)) => format!("dead: {}", words(fate)),
-        (Tried::Size(_), Seen::Probe(Fate::Back { time, retransmits })) => {
+        (Tried::Idle(_), Seen::Probe(result)) => format!("dead: {}", words(result)),
+        (Tried::Size(_), Seen::Probe(ProbeResult::Answered { time, retransmits })) => {
             let again = match retransmits {
                 0 => String::new(),
                 count => {
@@ -150,7 +150,7 @@ fn step_words(step: &Step<'_>) -> String {
             };
             format!("passes, time={} ms{again}", ms(*time))
         }
-        (Tried::Size(_), Seen::Probe(fate)) => format!("does not pass: {}", words(fate)),
+        (Tried::Size(_), Seen::Probe(result)) => format!("does not pass: {}", words(result)),
     }
 }
 
@@ -224,7 +224,7 @@ impl<'a> Writer<'a> {
     }
 
     fn end(&mut self, swept: &Swept, spent: Duration, exit_status: u8) {
-        if let Some(Finding::Dead(Fate::Ended(broken))) = &swept.finding {
+        if let Some(Finding::Dead(ProbeResult::Ended(broken))) = &swept.finding {
             explain(&broken.diagnosis);
         }
         let early = match &swept.stop {
@@ -301,7 +301,7 @@ impl<'a> Writer<'a> {
                 row.acknowledged = *acknowledged;
                 row.packet_bytes = overhead.map(|overhead| passes + u64::from(overhead));
             }
-            Some(Finding::Dead(Fate::Ended(broken))) => {
+            Some(Finding::Dead(ProbeResult::Ended(broken))) => {
                 let Broken { op, peer, errno, diagnosis, .. } = broken;
                 row.error = Some(ErrorObject::of_diagnosis(op, Some(*peer), *errno, diagnosis));
                 row.diagnosis = Some(Meaning::of(diagnosis));

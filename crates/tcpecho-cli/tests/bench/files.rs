@@ -126,8 +126,8 @@ fn figures_that_no_run_can_give_are_refused_and_small_ones_drawn() {
         ("/server/cpu_ns", json!(-1e30)),
         ("/tcp/rtt_mean_us", json!(1e25)),
         ("/parts", json!(0)),
-        ("/order/workload", json!("\u{1b}]0;x\u{7}")),
-        ("/order/sizes_bytes", json!(vec![1; 70_000])),
+        ("/settings/workload", json!("\u{1b}]0;x\u{7}")),
+        ("/settings/sizes_bytes", json!(vec![1; 70_000])),
         ("/notes", json!(vec![""; 2000])),
         ("/latency/service/hdr_v2_base64", json!("AAAA")),
         ("/schema", json!("tcpecho-bench-9")),
@@ -148,9 +148,14 @@ const EVIL: &str = "\u{1b}]0;owned\u{7}\u{9b}31m\r\u{202e}<script>alert(1)</scri
 #[test]
 fn what_a_terminal_would_obey_is_escaped() {
     let mut run = result();
-    for pointer in
-        ["/order/words", "/order/driver", "/server/words", "/result/unit", "/version", "/started"]
-    {
+    for pointer in [
+        "/settings/words",
+        "/settings/driver",
+        "/server/words",
+        "/result/unit",
+        "/version",
+        "/started",
+    ] {
         *run.pointer_mut(pointer).unwrap() = EVIL.into();
     }
     run["notes"] = json!([EVIL]);
@@ -161,7 +166,7 @@ fn what_a_terminal_would_obey_is_escaped() {
     run["baseline"] = json!({ "file": EVIL, "changes": { EVIL: 0.5 }, "differences": [EVIL] });
     let mut comparison = bench("--engines epoll -n 50 -c 1 --rounds 1 -q --json").json();
     comparison["servers"][0]["name"] = EVIL.into();
-    comparison["servers"][0]["rounds"][0]["order"]["words"] = EVIL.into();
+    comparison["servers"][0]["rounds"][0]["settings"]["words"] = EVIL.into();
     comparison["servers"][0]["rounds"][0]["result"]["unit"] = EVIL.into();
     let histogram = run["latency"]["service"]["hdr_v2_base64"].as_str().unwrap();
     let log = format!("Tag={EVIL},0.0,1.0,2.0,{histogram}\n0.0,1.0,2.0,{histogram}\n");

@@ -199,7 +199,7 @@ fn check_sums(result: &Value, due: Option<f64>, what: &str) {
     if due.is_none() && of("messages_unanswered") > 0.0 {
         assert!(errors > 0, "requests have no answer and no error is told: {what}");
     }
-    if result["order"]["workload"] == "idle" {
+    if result["settings"]["workload"] == "idle" {
         assert_eq!(of("connections_open") as u64 + errors, CONNECTIONS, "{what}");
     }
 }

@@ -215,7 +215,7 @@ fn both_drivers_do_the_same() {
         for workload in ["rr -c 20 --depth 4", "crr -c 10 --close fin", "crr", "stream -c 3"] {
             let args = format!("{addr} -W {workload} --driver {driver}");
             let result = grows(&args, "/result/received_bytes");
-            assert_eq!(result["order"]["driver"], driver);
+            assert_eq!(result["settings"]["driver"], driver);
         }
         let result = measured(&format!("{addr} -n 1000 -c 7 --driver {driver}"));
         assert_eq!(number(&result, "/result/messages"), 1000.0);

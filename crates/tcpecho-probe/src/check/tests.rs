@@ -35,7 +35,7 @@ fn found(bytes: &[u8], size: usize, sent: u64, pieces: &[usize]) -> Vec<Found> {
             }
             all.push(found);
         }
-        assert!(piece.is_empty() && checker.kept.len() <= SPEAKS + MARK);
+        assert!(piece.is_empty() && checker.kept.len() <= SMALLEST_NUMBERED + MARK);
     }
     all.extend(checker.rest());
     assert!(checker.steps <= STEPS * (bytes.len() + 1), "{} for {}", checker.steps, bytes.len());
@@ -229,7 +229,7 @@ fn marks_without_probes_are_foreign_and_cost_no_more_than_other_bytes() {
         for sent in [0, 1] {
             let seen = joined(found(&marks, size, sent, &[1 << 14]));
             assert!(
-                matches!(seen[..], [Found::Foreign(count)] if count + SPEAKS > marks.len()),
+                matches!(seen[..], [Found::Foreign(count)] if count + SMALLEST_NUMBERED > marks.len()),
                 "{seen:?}"
             );
         }
@@ -311,7 +311,7 @@ proptest! {
     #[test]
     fn what_is_between_probes_is_counted_to_the_byte(
         sizes in prop::collection::vec(0_usize..200, 1..6),
-        size in SPEAKS..100,
+        size in SMALLEST_NUMBERED..100,
         pieces in prop::collection::vec(1_usize..90, 1..6),
     ) {
         // No byte of a mark in it.

@@ -5,7 +5,7 @@ use std::time::Duration;
 use tcpecho::Ending;
 
 use super::{Finding, Stop, search::Search, trial::Trial};
-use crate::step::{Fate, Seen, Step, Tried};
+use crate::step::{ProbeResult, Seen, Step, Tried};
 
 /// The first idle time, in milliseconds.
 const FIRST_MS: u64 = 1000;
@@ -27,9 +27,9 @@ pub(super) fn sweep(
         let idle = Duration::from_millis(idle_ms);
         let mut link = trial.connect(size)?;
         // A server that does not answer at once says nothing about idleness.
-        let fate = trial.probe(&mut link)?;
-        if !matches!(fate, Fate::Back { .. }) {
-            *finding = Some(Finding::Dead(fate));
+        let result = trial.probe(&mut link)?;
+        if !matches!(result, ProbeResult::Answered { .. }) {
+            *finding = Some(Finding::Dead(result));
             return Ok(());
         }
         let (at, broken) = trial.rest(&mut link, idle)?;
@@ -41,20 +41,22 @@ pub(super) fn sweep(
         }
         // It may have been idle for longer than intended.
         let idle_ms = u64::try_from(at.as_millis()).unwrap_or(u64::MAX).max(idle_ms);
-        let fate = trial.probe(&mut link)?;
-        match &fate {
-            Fate::Back { .. } => {
+        let result = trial.probe(&mut link)?;
+        match &result {
+            ProbeResult::Answered { .. } => {
                 search.holds(idle_ms);
             }
-            Fate::Changed => {
-                *finding = Some(Finding::Dead(fate));
+            ProbeResult::Changed => {
+                *finding = Some(Finding::Dead(result));
                 return Ok(());
             }
-            Fate::Silence { .. } | Fate::Ended(_) => {
+            ProbeResult::Silence { .. } | ProbeResult::Ended(_) => {
                 search.fails(idle_ms);
-                how = Some(match &fate {
-                    Fate::Ended(broken) if broken.ending() == Ending::Reset => "reset on use",
-                    Fate::Ended(broken) => broken.ending().word(),
+                how = Some(match &result {
+                    ProbeResult::Ended(broken) if broken.ending() == Ending::Reset => {
+                        "reset on use"
+                    }
+                    ProbeResult::Ended(broken) => broken.ending().word(),
                     _ => "silent",
                 });
             }
@@ -62,8 +64,8 @@ pub(super) fn sweep(
         let dead = search.bad().map(Duration::from_millis);
         *finding = Some(Finding::Idle { alive: Duration::from_millis(search.good()), dead, how });
         let tried = Tried::Idle(Duration::from_millis(idle_ms));
-        let holds = matches!(fate, Fate::Back { .. });
-        trial.report(&Step { tried, holds, seen: Seen::Probe(&fate) })?;
+        let holds = matches!(result, ProbeResult::Answered { .. });
+        trial.report(&Step { tried, holds, seen: Seen::Probe(&result) })?;
     }
     Ok(())
 }

@@ -1,7 +1,7 @@
 //! Finds the largest probe that is echoed: a path may lose long packets silently (RFC 2923, PMTU black holes).
 
 use super::{Finding, Stop, search::Search, trial::Trial};
-use crate::step::{Fate, Seen, Step, Tried};
+use crate::step::{ProbeResult, Seen, Step, Tried};
 
 /// The first size, in bytes.
 const FIRST: u64 = 64;
@@ -16,18 +16,18 @@ pub(super) fn sweep(
     let mut acknowledged = None;
     while let Some(size) = search.next() {
         let mut link = trial.connect(usize::try_from(size).unwrap_or(usize::MAX))?;
-        let fate = trial.probe(&mut link)?;
-        match &fate {
-            Fate::Back { .. } => search.holds(size),
-            Fate::Changed => {
-                *finding = Some(Finding::Dead(fate));
+        let result = trial.probe(&mut link)?;
+        match &result {
+            ProbeResult::Answered { .. } => search.holds(size),
+            ProbeResult::Changed => {
+                *finding = Some(Finding::Dead(result));
                 return Ok(());
             }
-            Fate::Silence { acknowledged: heard, .. } => {
+            ProbeResult::Silence { acknowledged: heard, .. } => {
                 acknowledged = *heard;
                 search.fails(size);
             }
-            Fate::Ended(_) => search.fails(size),
+            ProbeResult::Ended(_) => search.fails(size),
         }
         let overhead = link
             .info()
@@ -35,8 +35,8 @@ pub(super) fn sweep(
             .filter(|&bytes| is_headers(bytes));
         let (passes, fails) = (search.good(), search.bad());
         *finding = Some(Finding::Size { passes, fails, acknowledged, overhead });
-        let holds = matches!(fate, Fate::Back { .. });
-        trial.report(&Step { tried: Tried::Size(size), holds, seen: Seen::Probe(&fate) })?;
+        let holds = matches!(result, ProbeResult::Answered { .. });
+        trial.report(&Step { tried: Tried::Size(size), holds, seen: Seen::Probe(&result) })?;
     }
     Ok(())
 }

@@ -12,9 +12,9 @@ use super::Stop;
 use crate::{
     control::{Command, SweepObserver, poll_together},
     event::Broken,
-    link::{Brought, Link, LinkOptions},
+    link::{Link, LinkOptions, Received},
     payload::{Run, Stamp},
-    step::{Fate, Step},
+    step::{ProbeResult, Step},
     target::TOLERANCE,
 };
 
@@ -50,7 +50,7 @@ impl Trial<'_> {
     }
 
     /// Sends a probe, and waits for the result.
-    pub(super) fn probe(&mut self, link: &mut Link) -> Result<Fate, Stop> {
+    pub(super) fn probe(&mut self, link: &mut Link) -> Result<ProbeResult, Stop> {
         self.seq += 1;
         let (seq, due) = (self.seq, Instant::now());
         let since = due.saturating_duration_since(self.origin).as_nanos();
@@ -59,28 +59,28 @@ impl Trial<'_> {
         // Earlier retransmissions are not this probe's.
         let _ = link.kernel();
         loop {
-            let mut brought = Vec::new();
+            let mut arrived = Vec::new();
             let sent = link.send();
-            let received = link.receive(&mut self.buffer, &mut brought, &mut { READS });
-            match brought.as_slice() {
+            let received = link.receive(&mut self.buffer, &mut arrived, &mut { READS });
+            match arrived.as_slice() {
                 [] => {}
-                [Brought::Whole { seq: whole, at, .. }] if *whole == seq => {
+                [Received::Whole { seq: whole, at, .. }] if *whole == seq => {
                     let retransmits = link.kernel().map_or(0, |kernel| kernel.retransmits);
                     let time = at.saturating_duration_since(due);
-                    return Ok(Fate::Back { time, retransmits });
+                    return Ok(ProbeResult::Answered { time, retransmits });
                 }
                 // Including anything after a whole answer.
-                [..] => return Ok(Fate::Changed),
+                [..] => return Ok(ProbeResult::Changed),
             }
             // The read knows better why it ended.
             if let Some(broken) = received.err().or(sent.err()) {
-                return Ok(Fate::Ended(broken));
+                return Ok(ProbeResult::Ended(broken));
             }
             if end.is_some_and(|end| end <= Instant::now()) {
                 let flight = link.miss();
                 let acknowledged = flight.and_then(|flight| link.has_acknowledged(&flight));
                 let retransmits = link.kernel().map_or(0, |kernel| kernel.retransmits);
-                return Ok(Fate::Silence { acknowledged, retransmits });
+                return Ok(ProbeResult::Silence { acknowledged, retransmits });
             }
             self.wait(link, end)?;
         }

@@ -14,7 +14,7 @@ use tcpecho::{
 use crate::plan::Name;
 
 /// How long a connection waits for the resolver before it uses the known addresses.
-const PATIENCE: Duration = Duration::from_secs(1);
+const LOOKUP_WAIT: Duration = Duration::from_secs(1);
 
 #[derive(Debug)]
 pub(super) struct Names {
@@ -60,7 +60,7 @@ impl Names {
     }
 
     /// Returns until when a connection waits for the lookup.
-    pub(super) fn patience_ends(&self) -> Option<Instant> {
-        self.lookup.as_ref().and_then(|_| self.asked.checked_add(PATIENCE))
+    pub(super) fn lookup_deadline(&self) -> Option<Instant> {
+        self.lookup.as_ref().and_then(|_| self.asked.checked_add(LOOKUP_WAIT))
     }
 }

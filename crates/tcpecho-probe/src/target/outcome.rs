@@ -8,7 +8,7 @@ use tcpecho::{Attempt, Ending, internal::KernelFacts};
 use super::{FRESH_IF_DEAD, Missing, Target};
 use crate::{
     event::{Answer, Broken, Cause, Connected, Event, Loss},
-    link::{Brought, Flight, Link},
+    link::{Flight, Link, Received},
     plan::Mode,
 };
 
@@ -55,7 +55,7 @@ impl Target {
             Mode::Reconnect => {}
             Mode::Connect => {
                 if let Some(flight) = link.take_under_way().pop_front() {
-                    self.shook_hands(index, &flight, took);
+                    self.handshake_completed(index, &flight, took);
                 }
                 return false;
             }
@@ -64,7 +64,7 @@ impl Target {
     }
 
     /// Handles a handshake that is the answer.
-    fn shook_hands(&mut self, index: usize, flight: &Flight, took: Duration) {
+    fn handshake_completed(&mut self, index: usize, flight: &Flight, took: Duration) {
         let (now, stalled) = (Instant::now(), self.stalled());
         let Some(link) = self.links.get_mut(index) else { return };
         let answer = Answer {
@@ -127,11 +127,11 @@ impl Target {
         self.next_try = now.checked_add(wait);
     }
 
-    pub(super) fn found(&mut self, index: usize, found: &Brought) {
+    pub(super) fn found(&mut self, index: usize, found: &Received) {
         let stalled = self.stalled();
         let Some(link) = self.links.get_mut(index) else { return };
         match *found {
-            Brought::Whole { flight: Some(flight), seq, missed, at, came } => {
+            Received::Whole { flight: Some(flight), seq, missed, at, came } => {
                 let paused = flight.paused.saturating_add(stalled);
                 let (rtt, by_kernel) = flight.rtt(at, came);
                 let time = at.saturating_duration_since(flight.due);
@@ -154,11 +154,11 @@ impl Target {
                 self.stats.lost -= u64::from(missed);
                 self.answered(answer, at);
             }
-            Brought::Whole { flight: None, seq, .. } => {
+            Received::Whole { flight: None, seq, .. } => {
                 self.stats.doubled += 1;
                 self.events.push(Event::Doubled { seq });
             }
-            Brought::Damaged { seq, known, missed, at, alike } => {
+            Received::Damaged { seq, known, missed, at, alike } => {
                 if known {
                     self.returned += alike as u64;
                     self.first_difference.get_or_insert((seq, at));
@@ -171,7 +171,7 @@ impl Target {
                 }
                 self.events.push(Event::Corrupted { seq, at });
             }
-            Brought::Foreign(bytes) => {
+            Received::Foreign(bytes) => {
                 self.stats.foreign_bytes += bytes as u64;
                 self.events.push(Event::Foreign { bytes });
             }

@@ -15,20 +15,20 @@ use super::{
     lists::{cpu_list, moment, shard, sources},
     refuse,
 };
-use crate::bench::{server::Recipe, threshold::Threshold};
+use crate::bench::{server::ServerCommand, threshold::Threshold};
 use crate::{family::family, size::parse_rate};
 
 /// What is measured.
 pub(in crate::bench) enum Target {
     Elsewhere(Endpoint),
-    Own(Recipe),
-    Several(Vec<Contender>),
+    Own(ServerCommand),
+    Several(Vec<ComparedServer>),
 }
 
 /// A server that takes part in a comparison.
-pub(in crate::bench) struct Contender {
+pub(in crate::bench) struct ComparedServer {
     pub(in crate::bench) name: String,
-    pub(in crate::bench) recipe: Recipe,
+    pub(in crate::bench) command: ServerCommand,
 }
 
 /// What was asked for, checked.
@@ -131,14 +131,14 @@ impl BenchArgs {
         }
         if self.engines.is_empty() && self.against.is_empty() {
             let engine = self.engine.clone().unwrap_or_else(|| "auto".to_owned());
-            return Ok(Target::Own(Recipe::Own(engine)));
+            return Ok(Target::Own(ServerCommand::Own(engine)));
         }
-        let mut contenders = Vec::new();
+        let mut servers = Vec::new();
         for name in &self.engines {
             match name.as_str() {
-                "all" => contenders.extend(ENGINES.iter().map(|engine| own(engine.name))),
+                "all" => servers.extend(ENGINES.iter().map(|engine| own(engine.name))),
                 name if ENGINES.iter().any(|engine| engine.name == name) => {
-                    contenders.push(own(name));
+                    servers.push(own(name));
                 }
                 name => {
                     let name = name.escape_debug();
@@ -157,15 +157,15 @@ impl BenchArgs {
                 .ok_or_else(|| {
                     refuse("invalid --against: expected NAME=COMMAND with {port} in it")
                 })?;
-            let recipe = Recipe::Command(command.to_owned());
-            contenders.push(Contender { name: name.to_owned(), recipe });
+            let command = ServerCommand::Command(command.to_owned());
+            servers.push(ComparedServer { name: name.to_owned(), command });
         }
-        let mut names: Vec<&str> = contenders.iter().map(|one| one.name.as_str()).collect();
+        let mut names: Vec<&str> = servers.iter().map(|one| one.name.as_str()).collect();
         names.sort_unstable();
         if names.windows(2).any(|pair| pair[0] == pair[1]) {
             return Err(refuse("two servers of the comparison have the same name"));
         }
-        Ok(Target::Several(contenders))
+        Ok(Target::Several(servers))
     }
 
     fn schedule(&self, kind: Kind, duration: Duration) -> Result<Option<Schedule>, ParseError> {
@@ -257,8 +257,8 @@ impl Plan {
     }
 }
 
-fn own(engine: &str) -> Contender {
-    Contender { name: engine.to_owned(), recipe: Recipe::Own(engine.to_owned()) }
+fn own(engine: &str) -> ComparedServer {
+    ComparedServer { name: engine.to_owned(), command: ServerCommand::Own(engine.to_owned()) }
 }
 
 #[cfg(test)]
@@ -325,8 +325,8 @@ mod tests {
     #[test]
     fn what_is_meant() {
         let all = plan("--engines all --against a=x{port}").unwrap();
-        let Target::Several(contenders) = &all.target else { panic!("a comparison") };
-        assert_eq!(contenders.len(), ENGINES.len() + 1);
+        let Target::Several(servers) = &all.target else { panic!("a comparison") };
+        assert_eq!(servers.len(), ENGINES.len() + 1);
         assert_eq!(all.duration, Duration::from_secs(2));
         let part = plan("localhost:7 --shard 2/3 -c 7 --source 127.0.0.1-127.0.0.3").unwrap();
         assert_eq!(part.numbers().collect::<Vec<_>>(), [1, 4]);

@@ -4,7 +4,7 @@ use serde::Deserialize;
 use tcpecho::Ending;
 use tcpecho_load::Times;
 
-use super::{Comparison, Standing, median, sorted};
+use super::{Comparison, ServerResults, median, sorted};
 use crate::bench::report::{
     Summary,
     summary::{Distribution, bounded},
@@ -18,13 +18,13 @@ pub(in crate::bench) const SCHEMA: &str = "tcpecho-bench-comparison-1";
 #[derive(Deserialize)]
 struct File {
     #[serde(deserialize_with = "bounded::list::<_, _, 1000>")]
-    servers: Vec<Standing>,
+    servers: Vec<ServerResults>,
 }
 
 impl Comparison {
     pub(in crate::bench) fn json(&self) -> serde_json::Value {
         let best = self.best();
-        let one = |one: &Standing| {
+        let one = |one: &ServerResults| {
             let ratio = best.and_then(|best| self.ratio(one, best));
             let costs = sorted(one.summaries().filter_map(|s| s.server.cpu_ns_per_unit));
             serde_json::json!({
@@ -37,7 +37,7 @@ impl Comparison {
                 "rounds": one.rounds,
             })
         };
-        let servers: Vec<serde_json::Value> = self.standings.iter().map(one).collect();
+        let servers: Vec<serde_json::Value> = self.servers.iter().map(one).collect();
         serde_json::json!({
             "schema": SCHEMA,
             "best": best.map(|best| &best.name),
@@ -57,7 +57,7 @@ impl Comparison {
                 round.check()?;
             }
         }
-        let mut read = Self { standings: servers, stopped: None };
+        let mut read = Self { servers, stopped: None };
         read.settle();
         match read.workloads().as_slice() {
             [_] => Ok(read),
@@ -74,8 +74,8 @@ impl Comparison {
             return Err(format!("a {more} comparison cannot be added to {mine}"));
         }
         let (before, all) = (self.rounds(), self.rounds() + other.rounds());
-        for one in other.standings {
-            let known = self.standings.iter_mut().find(|known| known.name == one.name);
+        for one in other.servers {
+            let known = self.servers.iter_mut().find(|known| known.name == one.name);
             // Ratios are paired by round: those of one comparison stay together.
             if let Some(known) = known {
                 known.rounds.resize(before, None);
@@ -84,10 +84,10 @@ impl Comparison {
             } else {
                 let mut rounds = vec![None; before];
                 rounds.extend(one.rounds);
-                self.standings.push(Standing { rounds, ..one });
+                self.servers.push(ServerResults { rounds, ..one });
             }
         }
-        self.standings.iter_mut().for_each(|one| one.rounds.resize(all, None));
+        self.servers.iter_mut().for_each(|one| one.rounds.resize(all, None));
         self.settle();
         Ok(())
     }
@@ -98,7 +98,8 @@ impl Comparison {
     }
 
     fn workloads(&self) -> Vec<String> {
-        let mut all: Vec<String> = self.summaries().map(|one| one.order.workload.clone()).collect();
+        let mut all: Vec<String> =
+            self.summaries().map(|one| one.settings.workload.clone()).collect();
         all.sort_unstable();
         all.dedup();
         all
@@ -106,7 +107,7 @@ impl Comparison {
 
     /// The latencies of all rounds, from those of each.
     fn settle(&mut self) {
-        for one in &mut self.standings {
+        for one in &mut self.servers {
             let mut all = Times::new();
             let each = one.summaries().filter_map(Summary::primary).map(Distribution::times);
             each.for_each(|times| all.add(&times));

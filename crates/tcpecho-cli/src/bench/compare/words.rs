@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use super::{Comparison, Ratio, Standing, median, sorted};
+use super::{Comparison, Ratio, ServerResults, median, sorted};
 use crate::bench::report::Summary;
 use crate::units::{count, rate, time};
 
@@ -19,7 +19,7 @@ impl Comparison {
     /// The table's cells, a row for each server that was measured.
     pub(in crate::bench) fn cells(&self) -> Vec<Vec<String>> {
         let best = self.best();
-        let cells = |one: &Standing| {
+        let cells = |one: &ServerResults| {
             let row = one.row()?;
             let spread = (row.high - row.low) / row.middle.max(1e-9) * 100.0;
             let ratio = match best.and_then(|best| self.ratio(one, best)) {
@@ -46,14 +46,14 @@ impl Comparison {
                 count(one.errors()),
             ])
         };
-        self.standings.iter().filter_map(cells).collect()
+        self.servers.iter().filter_map(cells).collect()
     }
 
     /// The sentences that end the report.
     pub(in crate::bench) fn closing(&self) -> Vec<String> {
         let Some(best) = self.best() else { return Vec::new() };
         let mut others: Vec<(&str, Ratio)> = self
-            .standings
+            .servers
             .iter()
             .filter_map(|one| Some((one.name.as_str(), self.ratio(one, best)?)))
             .collect();
@@ -77,7 +77,7 @@ impl Comparison {
     pub(in crate::bench) fn page(&self, quiet: bool) -> String {
         let mut page = String::new();
         if let Some(first) = self.summaries().next() {
-            let _ = writeln!(page, "{}\n{}\n", first.order.words, self.rounds_in_words());
+            let _ = writeln!(page, "{}\n{}\n", first.settings.words, self.rounds_in_words());
         }
         let titles: Vec<String> = self.titles().iter().map(|title| (*title).to_owned()).collect();
         let rows: Vec<Vec<String>> = std::iter::once(titles).chain(self.cells()).collect();
@@ -123,7 +123,7 @@ impl Comparison {
                 notes.push(format!("in {with} of {all} visits {what}"));
             }
         }
-        for one in &self.standings {
+        for one in &self.servers {
             if let Some(reason) = &one.refused {
                 notes.push(format!("{} is left out: {reason}", one.name));
             }

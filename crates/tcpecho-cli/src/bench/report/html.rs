@@ -23,8 +23,8 @@ const STEPS: u32 = 40;
 
 /// One run.
 pub(in crate::bench) fn run(summary: &Summary) -> String {
-    let mut page = head(&format!("tcpecho bench: {}", summary.order.workload));
-    heading(&mut page, &summary.order.words, &summary.server.words);
+    let mut page = head(&format!("tcpecho bench: {}", summary.settings.workload));
+    heading(&mut page, &summary.settings.words, &summary.server.words);
     tiles(&mut page, summary);
     page.push_str("<div class=\"grid2\">");
     let lines = [
@@ -50,7 +50,7 @@ pub(in crate::bench) fn run(summary: &Summary) -> String {
 pub(in crate::bench) fn comparison(comparison: &Comparison) -> String {
     let mut page = head("tcpecho bench: a comparison");
     let Some(first) = comparison.summaries().next() else { return page };
-    heading(&mut page, &first.order.words, &comparison.rounds_in_words());
+    heading(&mut page, &first.settings.words, &comparison.rounds_in_words());
     let unit = &first.result.unit;
     let most = comparison.rows().map(|row| row.high).fold(0.0, f64::max).max(1e-9);
     let mut bars = String::from("<div class=\"bars\">");
@@ -111,11 +111,11 @@ fn head(title: &str) -> String {
     )
 }
 
-fn heading(page: &mut String, order: &str, server: &str) {
-    let (order, server) = (escaped(order), escaped(server));
+fn heading(page: &mut String, settings: &str, server: &str) {
+    let (settings, server) = (escaped(settings), escaped(server));
     let _ = write!(
         page,
-        "<h1>tcpecho bench</h1><p class=\"sub\">{order}</p><p class=\"sub\">{server}</p>"
+        "<h1>tcpecho bench</h1><p class=\"sub\">{settings}</p><p class=\"sub\">{server}</p>"
     );
 }
 

@@ -34,7 +34,7 @@ pub(in crate::bench) struct Summary {
     pub(in crate::bench) started: String,
     /// How many results this is the sum of.
     pub(in crate::bench) parts: u64,
-    pub(in crate::bench) order: Order,
+    pub(in crate::bench) settings: Settings,
     #[serde(deserialize_with = "bounded::map::<_, _, 256>")]
     pub(in crate::bench) machine: BTreeMap<String, String>,
     pub(in crate::bench) server: ServerPart,
@@ -53,9 +53,9 @@ pub(in crate::bench) struct Summary {
     pub(in crate::bench) baseline: Option<BaselinePart>,
 }
 
-/// The order as it was understood.
+/// The settings, as they were understood.
 #[derive(Debug, Clone, Serialize, Deserialize)]
-pub(in crate::bench) struct Order {
+pub(in crate::bench) struct Settings {
     /// In one line of words.
     pub(in crate::bench) words: String,
     pub(in crate::bench) workload: String,
@@ -165,7 +165,7 @@ pub(in crate::bench) struct ErrorPart {
 
 impl Summary {
     pub(in crate::bench) fn workload(&self) -> Option<&'static Workload> {
-        Workload::named(&self.order.workload)
+        Workload::named(&self.settings.workload)
     }
 
     pub(in crate::bench) fn kind(&self) -> Kind {
@@ -226,14 +226,14 @@ impl Summary {
             "connections_made": 1, "connections_open": 1, "messages_lost": 0,
             "messages_unanswered": 0,
         });
-        let order = serde_json::json!({
+        let settings = serde_json::json!({
             "words": "rr", "workload": "rr", "connections": 1, "threads": 1, "driver": "epoll",
             "sizes_bytes": [64], "depth": 1, "duration_s": 10.0, "warmup_s": 0.0, "timeout_s": 1.0,
             "checked": true, "close": "fin", "shard": 1, "shards": 1,
         });
         serde_json::from_value(serde_json::json!({
             "schema": SCHEMA, "version": "0", "started": "2026-01-01T00:00:00Z", "parts": 1,
-            "order": order, "machine": {}, "server": {"words": "a server"},
+            "settings": settings, "machine": {}, "server": {"words": "a server"},
             "client": {"threads": [], "late_max_ns": 0}, "result": result, "latency": {},
             "tcp": {"connections_asked": 0, "segments_retransmitted": 0},
             "errors": [], "intervals": [], "notes": [],

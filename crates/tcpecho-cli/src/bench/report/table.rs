@@ -11,7 +11,7 @@ use crate::units::{bytes, count, digits, rate, time};
 /// The whole page; `quiet` leaves the notes out.
 pub(in crate::bench) fn page(summary: &Summary, quiet: bool) -> String {
     let mut page = String::new();
-    let _ = writeln!(page, "{}", summary.order.words);
+    let _ = writeln!(page, "{}", summary.settings.words);
     let _ = writeln!(page, "server: {}\n", summary.server.words);
     throughput(&mut page, summary);
     latencies(&mut page, summary);
@@ -28,7 +28,7 @@ pub(in crate::bench) fn page(summary: &Summary, quiet: bool) -> String {
     page
 }
 
-/// The order as it was understood.
+/// The settings, as they were understood.
 pub(in crate::bench) fn asked(
     plan: &Plan,
     schedule: Option<Schedule>,
@@ -145,7 +145,7 @@ fn latencies(page: &mut String, summary: &Summary) {
 
 /// What was asked of the server and what it did, where the rate changes.
 fn offered(page: &mut String, summary: &Summary) {
-    if summary.order.rate_from_per_s == summary.order.rate_to_per_s {
+    if summary.settings.rate_from_per_s == summary.settings.rate_to_per_s {
         return;
     }
     let head = ["seconds", "offered/s", "answered/s", "p50", "p99"];
@@ -222,7 +222,7 @@ fn errors(page: &mut String, summary: &Summary) {
         let _ = writeln!(page, "{title:<12} {lost} requests were under way on them");
     }
     if summary.errors.is_empty() {
-        let checked = summary.order.checked && result.messages_unanswered == 0;
+        let checked = summary.settings.checked && result.messages_unanswered == 0;
         let none = match (summary.answered_nothing(), checked) {
             (true, _) => "none, but nothing was answered",
             (false, true) => "none: every byte came back as it was sent",

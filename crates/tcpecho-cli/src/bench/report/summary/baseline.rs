@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Order, Summary, bounded};
+use super::{Settings, Summary, bounded};
 use crate::units::{count, rate};
 
 /// What `--baseline` came to.
@@ -30,7 +30,7 @@ impl BaselinePart {
         Self {
             file,
             changes: changes.collect(),
-            differences: differences(&now.order, &before.order),
+            differences: differences(&now.settings, &before.settings),
         }
     }
 
@@ -48,17 +48,17 @@ impl BaselinePart {
 }
 
 /// In what the two runs were not the same kind of run, in words.
-fn differences(now: &Order, before: &Order) -> Vec<String> {
+fn differences(now: &Settings, before: &Settings) -> Vec<String> {
     // An HDR log says nothing about the run that it is of.
     if before.connections == 0 {
         return vec!["what kind of run it was is not known".to_owned()];
     }
-    let sizes = |order: &Order| {
-        let sizes: Vec<String> = order.sizes_bytes.iter().take(8).map(u64::to_string).collect();
+    let sizes = |settings: &Settings| {
+        let sizes: Vec<String> = settings.sizes_bytes.iter().take(8).map(u64::to_string).collect();
         format!("{} B", sizes.join(","))
     };
     let plural = |n: u64| format!("{} connection{}", count(n), if n == 1 { "" } else { "s" });
-    let checked = |order: &Order| if order.checked { "compared" } else { "not compared" };
+    let checked = |settings: &Settings| if settings.checked { "compared" } else { "not compared" };
     let all = [
         (before.workload.clone(), now.workload.clone()),
         (pace(before), pace(now)),
@@ -72,8 +72,8 @@ fn differences(now: &Order, before: &Order) -> Vec<String> {
     different.map(|(before, now)| format!("{before} there, {now} here")).collect()
 }
 
-fn pace(order: &Order) -> String {
-    match (order.rate_from_per_s, order.rate_to_per_s) {
+fn pace(settings: &Settings) -> String {
+    match (settings.rate_from_per_s, settings.rate_to_per_s) {
         (Some(from), Some(to)) if from.to_bits() == to.to_bits() => {
             format!("open loop at {}/s", rate(from))
         }

@@ -12,8 +12,8 @@ const LARGEST: f64 = 1e18;
 impl Summary {
     /// Refuses what cannot be the result of a run, and makes all texts fit to be shown.
     pub(in crate::bench) fn check(&mut self) -> Result<(), String> {
-        if Workload::named(&self.order.workload).is_none() {
-            let workload = printable(&self.order.workload);
+        if Workload::named(&self.settings.workload).is_none() {
+            let workload = printable(&self.settings.workload);
             return Err(format!("its workload \"{workload}\" is not one of bench's"));
         }
         if self.parts == 0 {
@@ -25,13 +25,13 @@ impl Summary {
     }
 
     fn check_figures(&self) -> Result<(), String> {
-        let (order, server, client) = (&self.order, &self.server, &self.client);
+        let (settings, server, client) = (&self.settings, &self.server, &self.client);
         let positive = [
-            ("order.rate_from_per_s", order.rate_from_per_s),
-            ("order.rate_to_per_s", order.rate_to_per_s),
-            ("order.duration_s", order.duration_s),
-            ("order.warmup_s", Some(order.warmup_s)),
-            ("order.timeout_s", Some(order.timeout_s)),
+            ("settings.rate_from_per_s", settings.rate_from_per_s),
+            ("settings.rate_to_per_s", settings.rate_to_per_s),
+            ("settings.duration_s", settings.duration_s),
+            ("settings.warmup_s", Some(settings.warmup_s)),
+            ("settings.timeout_s", Some(settings.timeout_s)),
             ("server.cpu_ns", server.cpu_ns),
             ("server.cpu_ns_per_unit", server.cpu_ns_per_unit),
             ("server.cpu_share", server.cpu_share),
@@ -58,13 +58,13 @@ impl Summary {
     }
 
     fn make_printable(&mut self) {
-        let order = &mut self.order;
+        let settings = &mut self.settings;
         let texts = [
             &mut self.version,
             &mut self.started,
-            &mut order.words,
-            &mut order.driver,
-            &mut order.close,
+            &mut settings.words,
+            &mut settings.driver,
+            &mut settings.close,
             &mut self.server.words,
             &mut self.result.unit,
         ];

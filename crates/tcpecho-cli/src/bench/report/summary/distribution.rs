@@ -90,7 +90,7 @@ impl Distribution {
     }
 
     /// What tells it from others; None where it is too small for that.
-    pub(in crate::bench) fn print(&self) -> Option<u64> {
+    pub(in crate::bench) fn fingerprint(&self) -> Option<u64> {
         let mut hasher = DefaultHasher::new();
         self.0.hdr_v2_base64.hash(&mut hasher);
         (self.0.count >= TELLING).then(|| hasher.finish())

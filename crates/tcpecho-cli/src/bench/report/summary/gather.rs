@@ -6,8 +6,8 @@ use tcpecho::{Ending, internal::ENDINGS};
 use tcpecho_load::{After, Schedule};
 
 use super::{
-    ClientPart, Distribution, ErrorPart, Latency, Order, ResultPart, SCHEMA, ServerPart, Summary,
-    TcpPart,
+    ClientPart, Distribution, ErrorPart, Latency, ResultPart, SCHEMA, ServerPart, Settings,
+    Summary, TcpPart,
 };
 use crate::bench::report::{Measured, table, verdict};
 
@@ -22,7 +22,7 @@ impl Summary {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             started: humantime::format_rfc3339_millis(outcome.started).to_string(),
             parts: 1,
-            order: order(measured),
+            settings: settings(measured),
             machine: measured
                 .facts
                 .iter()
@@ -73,14 +73,14 @@ impl Summary {
     }
 }
 
-fn order(measured: &Measured) -> Order {
+fn settings(measured: &Measured) -> Settings {
     let plan = measured.plan;
     let (from, to) = match measured.schedule {
         None => (None, None),
         Some(Schedule::Steady(rate)) => (Some(rate), Some(rate)),
         Some(Schedule::Ramp { from, to, .. }) => (Some(from), Some(to)),
     };
-    Order {
+    Settings {
         words: table::asked(plan, measured.schedule, measured.driver, measured.threads),
         workload: plan.workload.name.to_owned(),
         connections: plan.connections,
@@ -108,11 +108,11 @@ fn order(measured: &Measured) -> Order {
 fn server(measured: &Measured) -> ServerPart {
     ServerPart {
         words: measured.server.clone(),
-        cpu_ns: measured.ledger.cpu_ns,
+        cpu_ns: measured.usage.cpu_ns,
         cpu_ns_per_unit: measured.server_cost(),
         cpu_share: measured.server_share(),
-        memory_before_bytes: measured.ledger.memory_before,
-        memory_held_bytes: measured.ledger.memory_held,
+        memory_before_bytes: measured.usage.memory_before,
+        memory_held_bytes: measured.usage.memory_held,
         memory_bytes_per_connection: measured.memory_each(),
     }
 }

@@ -11,8 +11,8 @@ impl Summary {
         let (one, two) = (self.parts as f64, other.parts as f64);
         add(&mut self.parts, other.parts);
         self.started = self.started.clone().min(other.started.clone());
-        if self.order.words != other.order.words {
-            self.order.words = format!("{} results", self.parts);
+        if self.settings.words != other.settings.words {
+            self.settings.words = format!("{} results", self.parts);
         }
         if !self.server.words.contains(&other.server.words) {
             self.server.words = format!("{}; {}", self.server.words, other.server.words);

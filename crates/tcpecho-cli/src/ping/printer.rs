@@ -25,7 +25,7 @@ use crate::{
 /// Explanations that are held back while a plot has the screen.
 const HELD_BACK: usize = 16;
 
-pub(super) struct Teller<'a> {
+pub(super) struct Printer<'a> {
     plan: &'a Plan,
     lines: Lines,
     /// Dots can be taken back.
@@ -39,7 +39,7 @@ pub(super) struct Teller<'a> {
     held_back: Vec<Diagnosis>,
 }
 
-impl<'a> Teller<'a> {
+impl<'a> Printer<'a> {
     pub(super) fn new(plan: &'a Plan, targets: usize, output: &mut OutputBuffer) -> Self {
         let lines = Lines {
             mode: plan.mode,
@@ -52,7 +52,7 @@ impl<'a> Teller<'a> {
             output.raw(ENTER);
             Plot::new(screen())
         });
-        Teller {
+        Printer {
             plan,
             lines,
             terminal: io::stdout().is_terminal(),
