@@ -19,7 +19,10 @@ pub(crate) use self::{
     start::run as start,
     version::long as long_version,
 };
-use crate::{Args, width::columns};
+use crate::{
+    Args,
+    width::{columns, hang},
+};
 
 /// The row of a command.
 struct Page {
@@ -96,17 +99,6 @@ fn write_rows(help: &mut String, rows: &[(&str, &str)], width: usize) {
     for (term, text) in rows {
         hang(help, &format!("  {term:widest$}  "), &" ".repeat(widest + 4), text, width);
     }
-}
-
-/// Writes a paragraph whose first line begins with `first`, and all others with `rest`.
-fn hang(help: &mut String, first: &str, rest: &str, text: &str, width: usize) {
-    let layout = textwrap::Options::new(width)
-        .initial_indent(first)
-        .subsequent_indent(rest)
-        .word_separator(textwrap::WordSeparator::AsciiSpace)
-        .word_splitter(textwrap::WordSplitter::NoHyphenation);
-    help.push_str(&textwrap::fill(text, layout));
-    help.push('\n');
 }
 
 /// Returns the command line of the program, with its pages below the options.

@@ -22,8 +22,11 @@ pub(crate) use self::{
     failure::{Failure, write_objects_as_in},
     object::{ErrorObject, Meaning},
 };
-use crate::exit;
 pub(crate) use crate::stderr::{say, say_raw};
+use crate::{
+    exit,
+    width::{hang, stderr_columns},
+};
 
 /// How much is said.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -181,17 +184,36 @@ pub(crate) fn explain(diagnosis: &Diagnosis) {
     if !Failure::is_told_in_words() {
         return;
     }
-    let colour = Colour::of_standard_error();
     let Diagnosis { ending, seen, cause, advice, .. } = diagnosis;
-    let label = |text| colour.label(text);
-    let mut text = format!(
-        "{}\n  {}  {seen}\n  {} {cause}",
-        colour.ending(ending.word()),
-        label("seen:"),
-        label("means:")
-    );
-    if !advice.is_empty() {
-        text = format!("{text}\n  {}   {advice}", label("try:"));
+    say(&in_fields(ending.word(), [&[seen], &[cause.as_ref()], &[advice.as_ref()]]));
+}
+
+/// What this host refused, with its causes and what to do.
+pub(crate) fn refusal(error: &tcpecho::Error) -> String {
+    if error.notes.is_empty() && error.advice.is_empty() {
+        return error.to_string();
     }
-    say(&text);
+    let mut seen = tcpecho::Error::new(error.op, error.source);
+    seen.addr = error.addr;
+    let seen = seen.to_string();
+    let causes: Vec<&str> = error.notes.iter().map(String::as_str).collect();
+    let advice: Vec<&str> = error.advice.iter().map(String::as_str).collect();
+    in_fields("cannot listen", [&[&seen], &causes, &advice])
+}
+
+/// A heading, and below it what was seen, what that means and what to try: a paragraph for each sentence.
+fn in_fields(heading: &str, fields: [&[&str]; 3]) -> String {
+    let colour = Colour::of_standard_error();
+    let width = stderr_columns().unwrap_or(usize::MAX);
+    let mut text = colour.ending(heading) + "\n";
+    let indent = " ".repeat("  means: ".len());
+    for (label, sentences) in ["seen:", "means:", "try:"].into_iter().zip(fields) {
+        let padding = " ".repeat("means: ".len() - label.len());
+        let mut first = format!("  {}{padding}", colour.label(label));
+        for sentence in sentences.iter().filter(|sentence| !sentence.is_empty()) {
+            hang(&mut text, &first, &indent, sentence, width);
+            first.clone_from(&indent);
+        }
+    }
+    text.trim_end().to_owned()
 }

@@ -1,6 +1,9 @@
-//! How wide the terminal is.
+//! How wide the terminal is, and paragraphs that fit it.
 
-use std::{env, io};
+use std::{
+    env,
+    io::{self, IsTerminal},
+};
 
 /// The widest that a paragraph is written, in columns: longer lines are hard to read.
 const WIDEST: usize = 100;
@@ -20,4 +23,22 @@ pub(crate) fn columns() -> usize {
     .find(|&columns| columns > 0);
     let of_environment = || env::var("COLUMNS").ok()?.parse().ok();
     of_terminal.or_else(of_environment).unwrap_or(WIDEST).clamp(NARROWEST, WIDEST)
+}
+
+/// Returns the width of stderr if that is a terminal, as [`columns`]. A line that goes elsewhere is not wrapped: programs
+/// read it.
+pub(crate) fn stderr_columns() -> Option<usize> {
+    io::stderr().is_terminal().then(columns)
+}
+
+/// Appends a paragraph whose first line begins with `first`, and all others with `rest`. No word is broken.
+pub(crate) fn hang(page: &mut String, first: &str, rest: &str, text: &str, width: usize) {
+    let layout = textwrap::Options::new(width)
+        .initial_indent(first)
+        .subsequent_indent(rest)
+        .break_words(false)
+        .word_separator(textwrap::WordSeparator::AsciiSpace)
+        .word_splitter(textwrap::WordSplitter::NoHyphenation);
+    page.push_str(&textwrap::fill(text, layout));
+    page.push('\n');
 }

@@ -25,13 +25,15 @@ pub struct Error {
     pub source: Errno,
     /// Sentences about the cause; empty if nothing is known.
     pub notes: Vec<String>,
+    /// What to do about it, a sentence for each possibility; empty if nothing is known.
+    pub advice: Vec<String>,
 }
 
 impl Error {
     /// Makes the error that the operation `op` failed with `source`.
     #[must_use]
     pub fn new(op: &'static str, source: impl Into<Errno>) -> Self {
-        Error { op, addr: None, source: source.into(), notes: Vec::new() }
+        Error { op, addr: None, source: source.into(), notes: Vec::new(), advice: Vec::new() }
     }
 
     /// Makes the error that the operation `op` on `addr` failed with `source`.
@@ -44,6 +46,13 @@ impl Error {
     #[must_use]
     pub fn note(mut self, sentence: impl Into<String>) -> Self {
         self.notes.push(sentence.into());
+        self
+    }
+
+    /// Adds a sentence about what to do.
+    #[must_use]
+    pub fn advise(mut self, sentence: impl Into<String>) -> Self {
+        self.advice.push(sentence.into());
         self
     }
 
@@ -61,7 +70,7 @@ impl fmt::Display for Error {
             write!(f, " {addr}")?;
         }
         write!(f, ": {}", self.source)?;
-        for note in &self.notes {
+        for note in self.notes.iter().chain(&self.advice) {
             write!(f, "; {note}")?;
         }
         Ok(())
@@ -94,7 +103,7 @@ mod tests {
                 "connect 192.0.2.1:7: Connection refused (ECONNREFUSED)",
             ),
             (
-                Error::at("bind", addr, Errno::EADDRINUSE).note("one").note("two"),
+                Error::at("bind", addr, Errno::EADDRINUSE).advise("two").note("one"),
                 "bind 192.0.2.1:7: Address already in use (EADDRINUSE); one; two",
             ),
         ] {

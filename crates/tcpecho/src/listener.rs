@@ -12,7 +12,10 @@ use rustix::{
 };
 use tcpecho_os::tcp_info::listen_queue;
 
-use crate::{Error, bind::explain_bind};
+use crate::{
+    Error,
+    bind::{Reasons, explain_bind},
+};
 
 /// Keepalive: idle time, probe interval, and probes before giving up (tcp(7): `TCP_KEEPIDLE`, `TCP_KEEPINTVL`,
 /// `TCP_KEEPCNT`).
@@ -218,7 +221,9 @@ fn limits(op: &str) -> Option<String> {
 
 /// The error of a call that takes an address, with what can be found out about the cause.
 fn explained(op: &'static str, addr: SocketAddr, errno: Errno) -> Error {
-    explain_bind(addr, errno, true).into_iter().fold(Error::at(op, addr, errno), Error::note)
+    let Reasons { causes, advice } = explain_bind(addr, errno, true);
+    let error = causes.into_iter().fold(Error::at(op, addr, errno), Error::note);
+    advice.into_iter().fold(error, Error::advise)
 }
 
 fn local_addr(fd: &OwnedFd) -> Result<SocketAddr, Errno> {

@@ -33,7 +33,7 @@ fn listening(addr: &str, reuse_address: bool) -> TcpListener {
 /// What is said when `addr` cannot be bound, for the errno that it must fail with.
 fn refusal(addr: SocketAddr, errno: Errno, reuse_address: bool) -> String {
     assert_eq!(bound(addr, reuse_address).unwrap_err(), errno);
-    tcpecho::internal::explain_bind(addr, errno, reuse_address).join("; ")
+    tcpecho::internal::explain_bind(addr, errno, reuse_address).to_string()
 }
 
 /// Until execve(2) has closed them, a child holds every socket of this process, so that a listener
@@ -52,7 +52,7 @@ fn a_listener_of_this_process() {
     let said = refusal(any(addr.port()), Errno::ADDRINUSE, true);
     let (ours, place) = (format!("held by PID {} (", std::process::id()), format!("on {addr}"));
     assert!(said.starts_with(&ours) && said.contains("this process"), "{said}");
-    assert!(said.ends_with(&place), "{said}");
+    assert!(said.contains(&place), "{said}");
 }
 
 #[test]
@@ -75,7 +75,8 @@ fn a_listener_of_another_process() {
     let said = refusal(addr, Errno::ADDRINUSE, true);
     holder.kill().unwrap();
     holder.wait().unwrap();
-    assert_eq!(said, format!("held by PID {} (sh), listening on {addr}", holder.id()));
+    let expected = format!("held by PID {} (sh), listening on {addr}; end that", holder.id());
+    assert!(said.starts_with(&expected), "{said}");
     assert!(bound(addr, true).is_ok(), "its end frees the port");
 }
 
@@ -88,7 +89,7 @@ fn a_socket_that_is_bound_and_does_not_listen() {
         println!("SKIP: this kernel does not tell of bound sockets (Linux 6.8 does)");
         return;
     }
-    assert!(said.ends_with(&format!("which does not listen yet, bound to {addr}")), "{said}");
+    assert!(said.contains(&format!("which does not listen yet, bound to {addr};")), "{said}");
 }
 
 /// A connection to a listener that is then closed.
@@ -164,7 +165,7 @@ fn an_address_of_somebody_else() {
     }
     let said = refusal(addr, Errno::ADDRNOTAVAIL, true);
     assert!(said.starts_with("192.0.2.1 is not an address of this host"), "{said}");
-    assert!(said.contains("net.ipv4.ip_nonlocal_bind is 0"), "{said}");
+    assert!(said.contains("net.ipv4.ip_nonlocal_bind=1"), "{said}");
 }
 
 #[test]

@@ -1,6 +1,9 @@
 //! The table of pages.
 
-use super::{Body::*, Page, Section};
+use super::{
+    Body::{Examples, Rows, Table, Text},
+    Page, Section,
+};
 use crate::exit;
 
 /// A section that `-h` has, too.

@@ -4,8 +4,11 @@ use std::{fmt::Write, process::ExitCode};
 
 use clap::CommandFactory;
 
-use super::{Page, hang};
-use crate::{Args, output, width::columns};
+use super::Page;
+use crate::{
+    Args, output,
+    width::{columns, hang},
+};
 
 /// Prints the page.
 pub(crate) fn run() -> ExitCode {

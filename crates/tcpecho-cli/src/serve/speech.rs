@@ -13,6 +13,7 @@ use super::args::LogForm;
 use crate::{
     log::{Log, failed_as_json, now},
     output::lost_as_text,
+    tell::refusal,
 };
 
 /// The server's voice.
@@ -168,10 +169,9 @@ impl Speech {
 
     /// Said whatever the form of the log.
     pub(super) fn failed(&self, error: &Error) {
-        let message = error.to_string();
         match self.form {
-            LogForm::Json => self.log.line(&failed_as_json(&message)),
-            _ => self.log.line(&format!("tcpecho: {message}")),
+            LogForm::Json => self.log.line(&failed_as_json(&error.to_string())),
+            _ => self.log.line(&format!("tcpecho: {}", refusal(error))),
         }
     }
 

@@ -210,7 +210,7 @@ fn a_privileged_port_has_three_solutions() {
     refused_command(command.args(["serve", "-l", "127.0.0.1:7"]))
         .with(2)
         .says("bind 127.0.0.1:7: Permission denied (EACCES)")
-        .says("first solution: a port from")
+        .says("take a port from")
         .says("CAP_NET_BIND_SERVICE")
         .says("sysctl net.ipv4.ip_unprivileged_port_start=7");
 }

@@ -9,6 +9,8 @@ use tcpecho_os::tcp_state::TcpState;
 
 use tcpecho_os::errno::words;
 
+use super::Reasons;
+
 /// How many sockets, and how many processes of each, are named.
 const NAMED: usize = 3;
 
@@ -86,33 +88,34 @@ fn overlap(ours: IpAddr, theirs: &TcpSocket) -> Option<Overlap> {
 }
 
 /// What to say of it. `reuse_address` tells whether our socket had `SO_REUSEADDR`.
-pub(super) fn sentences(seen: &Seen, reuse_address: bool) -> Vec<String> {
+pub(super) fn reasons(seen: &Seen, reuse_address: bool) -> Reasons {
     let culprits = match &seen.culprits {
         Ok(culprits) => culprits,
         Err(errno) => {
-            return vec![format!(
-                "the process that holds the port is not known: sock_diag: {}",
-                words(*errno)
-            )];
+            let what = "the process that holds the port is not known: sock_diag";
+            return Reasons::cause(format!("{what}: {}", words(*errno)))
+                .advise("`ss -ltnp` as root lists listeners with their processes");
         }
     };
     let Some(first) = culprits.first() else {
-        return vec![
-            "no socket on that port exists any more: it was probably being closed; try again"
-                .into(),
-        ];
+        let cause = "no socket on that port exists any more: it was probably being closed";
+        return Reasons::cause(cause).advise("try again");
     };
     if strength(first.socket.state) == 2 {
-        return vec![remains(culprits, seen.our_pid), rule(reuse_address).into()];
+        return Reasons::cause(remains(culprits, seen.our_pid)).advise(rule(reuse_address));
     }
-    let mut said: Vec<String> =
+    let mut causes: Vec<String> =
         culprits.iter().take(NAMED).map(|culprit| held(culprit, seen.our_pid)).collect();
-    said.dedup();
+    causes.dedup();
     if culprits.len() > NAMED {
-        said.push(format!("and {} more sockets", culprits.len() - NAMED));
+        causes.push(format!("and {} more sockets", culprits.len() - NAMED));
     }
-    said.extend(dual_stack(first.overlap).map(Into::into));
-    said
+    let mut advice = vec!["end that process, or take another port; port 0 is a free one".into()];
+    if let Some((cause, cure)) = dual_stack(first.overlap) {
+        causes.push(cause.into());
+        advice.push(cure.into());
+    }
+    Reasons { causes, advice }
 }
 
 fn held(culprit: &Culprit, our_pid: u32) -> String {
@@ -139,17 +142,18 @@ fn who(culprit: &Culprit, our_pid: u32) -> String {
     }
 }
 
-fn dual_stack(overlap: Overlap) -> Option<&'static str> {
+/// What is the matter with two sockets of different families, and what to do.
+fn dual_stack(overlap: Overlap) -> Option<(&'static str, &'static str)> {
     match overlap {
         Overlap::SameFamily => None,
-        Overlap::TheyTakeIpv4 => Some(
-            "its [::] is dual-stack and includes IPv4; with IPV6_V6ONLY on it, the IPv4 port would \
-             be free",
-        ),
-        Overlap::WeTakeIpv4 => Some(
-            "[::] is dual-stack here and includes IPv4; with IPV6_V6ONLY both sockets could be \
-             bound",
-        ),
+        Overlap::TheyTakeIpv4 => Some((
+            "its [::] is dual-stack and includes IPv4",
+            "IPV6_V6ONLY on that socket would free the IPv4 port",
+        )),
+        Overlap::WeTakeIpv4 => Some((
+            "[::] is dual-stack here and includes IPv4",
+            "with IPV6_V6ONLY both sockets could be bound",
+        )),
     }
 }
 
