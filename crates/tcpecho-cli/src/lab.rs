@@ -4,6 +4,7 @@ mod calls;
 mod expect;
 #[cfg(feature = "fuzzing")]
 pub(crate) mod fuzzing;
+mod junit;
 mod ladder;
 mod learn;
 mod mermaid;

@@ -515,17 +515,32 @@ impl Stage {
         Ok(client)
     }
 
+    /// Starts a client that has connected; the server need not accept for that.
+    ///
+    /// # Errors
+    /// One of its calls failed.
+    pub fn connected_client(&self) -> Result<Agent, Broken> {
+        let client = self.client()?;
+        client.must(&self.connect_line())?;
+        Ok(client)
+    }
+
+    /// Starts a client that this server accepts on its first socket.
+    ///
+    /// # Errors
+    /// One of their calls failed.
+    pub fn joined(&self, server: &Agent) -> Result<Agent, Broken> {
+        let client = self.connected_client()?;
+        server.must("0: accept")?;
+        Ok(client)
+    }
+
     /// Starts this number of connected clients, which fill the server's accept queue.
     ///
     /// # Errors
     /// One of their calls failed, or the queue never reached that length.
     pub fn queued_clients(&self, count: u32) -> Result<Vec<Agent>, Broken> {
-        let mut clients = Vec::new();
-        for _ in 0..count {
-            let client = self.client()?;
-            client.must(&self.connect_line())?;
-            clients.push(client);
-        }
+        let clients = (0..count).map(|_| self.connected_client()).collect::<Result<_, _>>()?;
         self.wait_for_queue(count)?;
         Ok(clients)
     }

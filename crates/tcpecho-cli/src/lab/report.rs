@@ -10,8 +10,12 @@ use tcpecho_lab::{
 };
 use tcpecho_os::errno::io_words;
 
-use super::{calls::shown, ladder, pace};
-use crate::{markup::escaped, output::write_file, tell::say};
+use super::{
+    calls::shown,
+    junit::{self, Case, Problem},
+    ladder, pace,
+};
+use crate::{output::write_file, tell::say};
 
 /// The page of `lab explain`, in Markdown that is readable as text.
 pub(super) fn explanation(text: &Text) -> String {
@@ -168,36 +172,25 @@ fn facts(moment: &Moment) -> (&'static str, String, Option<String>) {
 }
 
 pub(super) fn junit(out: &mut impl io::Write, runs: &[Run]) -> io::Result<()> {
-    let failures = runs.iter().filter(|run| matches!(run.verdict, Verdict::Failed(_))).count();
-    let is_error =
-        |run: &&Run| matches!(run.verdict, Verdict::Broken(_) | Verdict::Interrupted(Some(_)));
-    let errors = runs.iter().filter(is_error).count();
-    writeln!(out, "<?xml version=\"1.0\" encoding=\"UTF-8\"?>")?;
-    writeln!(
-        out,
-        "<testsuite name=\"lab\" tests=\"{}\" failures=\"{failures}\" errors=\"{errors}\">",
-        runs.len()
-    )?;
-    for run in runs {
-        let seconds = run.moments().last().map_or(0.0, |moment| moment.at.as_secs_f64());
-        write!(
-            out,
-            "  <testcase classname=\"{}\" name=\"{}\" time=\"{seconds:.3}\"",
-            run.family, run.text.name
-        )?;
-        let element = match &run.verdict {
-            Verdict::Held(_) => {
-                writeln!(out, "/>")?;
-                continue;
-            }
-            Verdict::Failed(_) => "failure",
-            Verdict::Broken(_) | Verdict::Interrupted(Some(_)) => "error",
-            Verdict::Skipped(_) | Verdict::Interrupted(None) => "skipped",
-        };
-        let message = escaped(&words(&run.verdict));
-        writeln!(out, "><{element} message=\"{message}\"/></testcase>")?;
+    let cases: Vec<Case> = runs.iter().map(case).collect();
+    junit::write(out, "lab", cases.iter().map(|case| case.seconds).sum(), &cases)
+}
+
+fn case(run: &Run) -> Case {
+    let (element, kind) = match &run.verdict {
+        Verdict::Held(_) => ("", ""),
+        Verdict::Failed(_) => ("failure", "failed"),
+        Verdict::Broken(_) => ("error", "broken"),
+        Verdict::Interrupted(Some(_)) => ("error", "interrupted"),
+        Verdict::Skipped(_) | Verdict::Interrupted(None) => ("skipped", ""),
+    };
+    let problem = Problem { element, kind, message: words(&run.verdict) };
+    Case {
+        family: run.family.to_string(),
+        name: run.text.name,
+        seconds: run.moments().last().map_or(0.0, |moment| moment.at.as_secs_f64()),
+        problem: (!element.is_empty()).then_some(problem),
     }
-    writeln!(out, "</testsuite>")
 }
 
 /// Writes every packet of a run, for Wireshark.

@@ -15,11 +15,12 @@ use tcpecho_os::text::spaced;
 
 use super::{
     expect::Expectations,
+    junit::{self, Case, Problem},
     programs::Invitation,
     report::begun,
     verdict::{BROKEN, INTERRUPTED, RIGHT, SKIPPED, word},
 };
-use crate::{exit, markup::escaped};
+use crate::exit;
 
 /// Every verdict on one program.
 #[derive(Serialize)]
@@ -101,6 +102,23 @@ impl Row {
             duration_ms: milliseconds(
                 run.moments().last().map_or(Duration::ZERO, |moment| moment.at),
             ),
+        }
+    }
+
+    fn case(&self) -> Case {
+        let element = match self.verdict {
+            SKIPPED | INTERRUPTED => "skipped",
+            _ if self.is_as_expected() => "",
+            BROKEN => "error",
+            _ => "failure",
+        };
+        let message = format!("{}: {}", self.verdict, self.remarks(200));
+        let problem = Problem { element, kind: self.verdict, message };
+        Case {
+            family: self.family.clone(),
+            name: self.name,
+            seconds: self.duration_ms / 1000.0,
+            problem: (!element.is_empty()).then_some(problem),
         }
     }
 
@@ -242,48 +260,9 @@ impl Table {
     }
 
     pub(super) fn junit(&self, out: &mut impl Write) -> io::Result<()> {
-        let count = |test: fn(&Row) -> bool| self.trials.iter().filter(|row| test(row)).count();
-        let is_error = |row: &Row| row.verdict == BROKEN && !row.is_as_expected();
-        let is_failure = |row: &Row| {
-            !row.is_as_expected()
-                && ![BROKEN, INTERRUPTED].contains(&row.verdict)
-                && row.verdict != SKIPPED
-        };
-        writeln!(out, "<?xml version=\"1.0\" encoding=\"UTF-8\"?>")?;
-        writeln!(
-            out,
-            "<testsuite name=\"lab test --{} {}\" tests=\"{}\" failures=\"{}\" errors=\"{}\" skipped=\"{}\" time=\"{:.3}\">",
-            self.role,
-            escaped(&self.command),
-            self.trials.len(),
-            count(is_failure),
-            count(is_error),
-            count(|row| row.verdict == SKIPPED || row.verdict == INTERRUPTED),
-            self.seconds
-        )?;
-        for row in &self.trials {
-            write!(
-                out,
-                "  <testcase classname=\"{}\" name=\"{}\" time=\"{:.3}\"",
-                row.family,
-                row.name,
-                row.duration_ms / 1000.0
-            )?;
-            let message = escaped(&format!("{}: {}", row.verdict, row.remarks(200)));
-            if row.verdict == SKIPPED || row.verdict == INTERRUPTED {
-                writeln!(out, "><skipped message=\"{message}\"/></testcase>")?;
-            } else if row.is_as_expected() {
-                writeln!(out, "/>")?;
-            } else {
-                let kind = if is_error(row) { "error" } else { "failure" };
-                writeln!(
-                    out,
-                    "><{kind} type=\"{}\" message=\"{message}\"/></testcase>",
-                    row.verdict
-                )?;
-            }
-        }
-        writeln!(out, "</testsuite>")
+        let suite = format!("lab test --{} {}", self.role, self.command);
+        let cases: Vec<Case> = self.trials.iter().map(Row::case).collect();
+        junit::write(out, &suite, self.seconds, &cases)
     }
 }
 

@@ -51,9 +51,7 @@ scenario! { stage;
     claim_is("the read after that returns end of file", &server.call("recv 100")?, "ok 0");
 
     step "a fourth client connects and sends data";
-    let client = stage.client()?;
-    client.must(&stage.connect_line())?;
-    server.must("0: accept")?;
+    let client = stage.joined(&server)?;
     client.must("send hello")?;
     claim_is(
         "the server accepts and serves it: the listening socket is unaffected",
@@ -64,8 +62,7 @@ scenario! { stage;
 /// A client that resets its connection; returns its address when the RST has arrived.
 fn aborted(stage: &Stage, before: Option<&str>) -> Result<String, Broken> {
     let mark = stage.two().timeline.mark();
-    let client = stage.client()?;
-    client.must(&stage.connect_line())?;
+    let client = stage.connected_client()?;
     if let Some(line) = before {
         client.must(line)?;
         stage.two().wire.wait_delivered(&Matcher::data().from_client(), mark, PATIENCE)?;

@@ -59,8 +59,7 @@ scenario! { stage;
     claim("the server waits in its second accept", told.is_ok());
 
     step "another client connects";
-    let honest = stage.client()?;
-    honest.must(&stage.connect_line())?;
+    let honest = stage.connected_client()?;
     claim(
         "the second accept returns the client's connection",
         server.outcome()?.starts_with("ok 1 "),

@@ -80,8 +80,7 @@ fn made(stage: &Stage, option: &str) -> Result<(Agent, Agent), Broken> {
     let server = socket_with(stage, option)?;
     server.must(&bind_line(stage))?;
     server.must("listen 10")?;
-    let client = stage.client()?;
-    client.must(&stage.connect_line())?;
+    let client = stage.connected_client()?;
     server.must("accept")?;
     Ok((client, server))
 }

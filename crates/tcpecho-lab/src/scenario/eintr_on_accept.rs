@@ -76,8 +76,7 @@ fn wait_in_accept(server: &Agent) -> Result<(), Broken> {
 
 /// Whether the accept that the server is in returns a new client's connection.
 fn accepted(stage: &Stage, server: &Agent) -> Result<bool, Broken> {
-    let client = stage.client()?;
-    client.must(&stage.connect_line())?;
+    let client = stage.connected_client()?;
     let local = client.must("getsockname")?;
     let accepted = server.outcome()?;
     client.end()?;

@@ -33,9 +33,7 @@ scenario! { stage;
 
     step "the client connects again and sends as much";
     let before = stage.count(&long);
-    let client = stage.client()?;
-    client.must(&stage.connect_line())?;
-    server.must("0: accept")?;
+    let client = stage.joined(&server)?;
     client.must(&format!("send {BYTES} bytes"))?;
     server.receive_all(BYTES)?;
     claim("no packet is too big: the route has kept the MTU", stage.count(&long) == before);

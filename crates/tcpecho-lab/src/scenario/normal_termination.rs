@@ -59,8 +59,7 @@ scenario! { stage;
     stage.discard(&ack)?;
 
     step "a second client connects, and this time the server closes first";
-    let client = stage.client()?;
-    client.must(&stage.connect_line())?;
+    let client = stage.connected_client()?;
     let port = client.port()?;
     server.must("0: accept")?;
     server.must("close")?;

@@ -44,8 +44,7 @@ scenario! { stage;
     step "the wire drops the first of five segments; the minimum RTO is 30 s";
     // Long enough that it expires on no busy machine.
     stage.two().client.set_rto_min(Duration::from_secs(30))?;
-    let client = stage.client()?;
-    client.must(&stage.connect_line())?;
+    let client = stage.connected_client()?;
     client.must("setsockopt nodelay on")?;
     server.must("0: accept")?;
     let before = stage.two().client.counter("TcpExt.TCPTimeouts")?;

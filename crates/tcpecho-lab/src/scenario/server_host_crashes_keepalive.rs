@@ -27,9 +27,7 @@ scenario! { stage;
 
     step "two idle clients are connected";
     let (first, server) = stage.connected()?;
-    let second = stage.client()?;
-    second.must(&stage.connect_line())?;
-    server.must("0: accept")?;
+    let second = stage.joined(&server)?;
     let (asking, silent) = (port_of(&first.must("getsockname")?), port_of(&second.must("getsockname")?));
 
     step "the server's host loses power";

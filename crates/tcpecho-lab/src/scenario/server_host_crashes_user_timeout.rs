@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use crate::impairment::Matcher;
 use crate::side::Side;
-use crate::stage::{Agent, PATIENCE, Stage};
+use crate::stage::PATIENCE;
 use tcpecho_os::tcp_state::TcpState;
 
 scenario! { stage;
@@ -23,7 +23,7 @@ scenario! { stage;
           slow path";
     stage.two().client.set_rto_min(Duration::from_millis(5))?;
     let server = stage.listening(10)?;
-    let (impatient, patient) = (connected(stage, &server)?, connected(stage, &server)?);
+    let (impatient, patient) = (stage.joined(&server)?, stage.joined(&server)?);
     let socket = impatient.program().sockets().pop().unwrap_or(-1);
     let rto = Duration::from_micros(impatient.program().tcp_info(socket)?.rto_us.into());
     let user_timeout = USER_TIMEOUT.max(rto * TRIES);
@@ -64,10 +64,3 @@ const USER_TIMEOUT: Duration = Duration::from_millis(300);
 /// The user timeout in retransmission timeouts. The kernel measures the path, so on a busy machine
 /// its RTO may be longer than 300 ms, and nothing would be retransmitted.
 const TRIES: u32 = 8;
-
-fn connected(stage: &Stage, server: &Agent) -> Result<Agent, crate::stage::Broken> {
-    let client = stage.client()?;
-    client.must(&stage.connect_line())?;
-    server.must("0: accept")?;
-    Ok(client)
-}

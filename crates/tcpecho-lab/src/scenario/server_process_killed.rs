@@ -2,7 +2,6 @@
 
 use crate::impairment::Matcher;
 use crate::side::Side;
-use crate::stage::{Agent, Broken, Stage};
 use tcpecho_os::tcp_state::TcpState;
 
 scenario! { stage;
@@ -20,7 +19,7 @@ scenario! { stage;
 
     step "a server accepts two clients: one will wait for the keyboard, one polls its socket";
     let server = stage.listening(10)?;
-    let (keyboard, polling) = (joins(stage, &server)?, joins(stage, &server)?);
+    let (keyboard, polling) = (stage.joined(&server)?, stage.joined(&server)?);
     let (keyboard_port, polling_port) = (keyboard.port()?, polling.port()?);
     polling.begin("poll 10000 in")?;
 
@@ -61,11 +60,4 @@ scenario! { stage;
     claim_is("read returns end of file, not ECONNRESET", &keyboard.call("recv 9")?, "ok 0");
     let pending = keyboard.call("getsockopt error")?;
     claim_is("the pending error is EPIPE", &pending, "ok EPIPE");
-}
-
-fn joins(stage: &Stage, server: &Agent) -> Result<Agent, Broken> {
-    let client = stage.client()?;
-    client.must(&stage.connect_line())?;
-    server.must("0: accept")?;
-    Ok(client)
 }

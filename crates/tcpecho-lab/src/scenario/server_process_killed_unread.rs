@@ -56,9 +56,7 @@ scenario! { stage;
 }
 
 fn writes(stage: &Stage, server: &Agent, line: &str) -> Result<Agent, Broken> {
-    let client = stage.client()?;
-    client.must(&stage.connect_line())?;
-    server.must("0: accept")?;
+    let client = stage.joined(server)?;
     client.must(&format!("send {line}"))?;
     Ok(client)
 }

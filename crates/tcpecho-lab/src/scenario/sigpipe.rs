@@ -54,9 +54,7 @@ scenario! { stage;
 }
 
 fn joins(stage: &Stage, server: &Agent, signal: &str) -> Result<Agent, Broken> {
-    let client = stage.client()?;
+    let client = stage.joined(server)?;
     client.must(signal)?;
-    client.must(&stage.connect_line())?;
-    server.must("0: accept")?;
     Ok(client)
 }

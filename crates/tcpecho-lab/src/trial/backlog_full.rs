@@ -16,8 +16,7 @@ trial! { CLIENT, harness;
           SYN is ignored";
     let server = harness.stage.listening(0)?;
     server.must("sigpipe ignore")?;
-    let other = harness.stage.client()?;
-    other.must(&harness.stage.connect_line())?;
+    let _other = harness.stage.connected_client()?;
     harness.stage.wait_for_queue(1)?;
     let mark = harness.stage.two().timeline.mark();
     harness.decisive();
@@ -34,5 +33,5 @@ trial! { CLIENT, harness;
     claim_echoed("the program's line arrives at the server", &said, 4);
     client::closes(harness, &server)?;
     claim_ends_well("the program exits with status 0", &program);
-    claim_output("the program has written the line", &program, &["one".into()]);
+    claim_output("the program has written the line", &program, &["one"]);
 }

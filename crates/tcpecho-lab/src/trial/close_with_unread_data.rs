@@ -24,7 +24,7 @@ trial! { CLIENT, harness;
     server.must("close")?;
     claim_packet("the server's kernel sends RST", &Matcher::rst().from_server());
     claim_fails("the program exits with a status other than 0", &program);
-    claim_output("the program has written the reply and nothing else", &program, &["one".into()]);
+    claim_output("the program has written the reply and nothing else", &program, &["one"]);
 }
 
 // A client closes with unread replies: RST in the middle of the transfer (RFC 1122 4.2.2.13).

@@ -252,9 +252,9 @@ impl Harness {
         &mut self,
         sentence: &str,
         program: &ProgramUnderTest,
-        lines: &[String],
+        lines: &[impl AsRef<str>],
     ) {
-        let wanted = lines.iter().fold(String::new(), |all, line| all + line + "\n");
+        let wanted = lines.iter().fold(String::new(), |all, line| all + line.as_ref() + "\n");
         let seen = program.output();
         let fault = if seen == wanted {
             None
@@ -268,6 +268,11 @@ impl Harness {
             Some((Fault::Invented, format!("other bytes from byte {same} on")))
         };
         self.claim_without(sentence, fault);
+    }
+
+    /// Claims that it has written nothing to stdout.
+    pub(crate) fn claim_no_output(&mut self, sentence: &str, program: &ProgramUnderTest) {
+        self.claim_output(sentence, program, &[""; 0]);
     }
 
     /// The connections of either family in that host with this port at either end: a server may

@@ -25,10 +25,7 @@ trial! { CLIENT, harness;
     program.types("two");
     program.ends_input();
     claim_fails("the program exits with a status other than 0", &program);
-    claim_output(
-        "the program has written the first line and nothing else",
-        &program, &["one".into()],
-    );
+    claim_output("the program has written the first line and nothing else", &program, &["one"]);
 }
 
 trial! { PAIR, harness;
@@ -50,10 +47,7 @@ trial! { PAIR, harness;
     pair.client.types("two");
     pair.client.ends_input();
     claim_fails("the client exits with a status other than 0", &pair.client);
-    claim_output(
-        "the client has written the first line and nothing else",
-        &pair.client, &["one".into()],
-    );
+    claim_output("the client has written the first line and nothing else", &pair.client, &["one"]);
     claim_runs("the server still runs, because it cannot know", &pair.server);
     if !harness.connections_of_any_family(Side::Server).is_empty() {
         harness.note("the server still has the connection");

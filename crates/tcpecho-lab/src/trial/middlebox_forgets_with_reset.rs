@@ -25,10 +25,7 @@ trial! { CLIENT, harness;
     program.ends_input();
     claim_packet("the RST arrives", &Matcher::rst().from_server());
     claim_fails("the program exits with a status other than 0", &program);
-    claim_output(
-        "the program has written the first line and nothing else",
-        &program, &["one".into()],
-    );
+    claim_output("the program has written the first line and nothing else", &program, &["one"]);
 }
 
 // A middlebox resets an idle connection at the server (RFC 5382 5).
@@ -89,9 +86,6 @@ trial! { PAIR, harness;
     pair.client.ends_input();
     claim_packet("the RST arrives at the client", &Matcher::rst().from_server());
     claim_fails("the client exits with a status other than 0", &pair.client);
-    claim_output(
-        "the client has written the first line and nothing else",
-        &pair.client, &["one".into()],
-    );
+    claim_output("the client has written the first line and nothing else", &pair.client, &["one"]);
     claim_runs("the server still runs, because no RST reached it", &pair.server);
 }

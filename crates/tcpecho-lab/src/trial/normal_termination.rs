@@ -26,8 +26,7 @@ trial! { CLIENT, harness;
     step "the server closes too";
     server.must("close")?;
     claim_ends_well("the program exits with status 0", &program);
-    let lines = ["one", "", "three"].map(String::from);
-    claim_output("the program has written the three lines and nothing else", &program, &lines);
+    claim_output("the program has written the three lines and nothing else", &program, &["one", "", "three"]);
 }
 
 // A client connects and closes (UNP 5.7).
@@ -73,8 +72,7 @@ trial! { PAIR, harness;
     claim_closes("the client sends FIN", Side::Client, Fault::Hung);
     claim_closes("the server sends FIN", Side::Server, Fault::CloseWait);
     claim_ends_well("the client exits with status 0", &pair.client);
-    let lines = ["one", "", "three"].map(String::from);
-    claim_output("the client has written the three lines and nothing else", &pair.client, &lines);
+    claim_output("the client has written the three lines and nothing else", &pair.client, &["one", "", "three"]);
     claim_no_close_wait("the server leaves no socket in CLOSE_WAIT");
     claim_time_wait("at most one end keeps TIME_WAIT");
     claim_runs("the server still runs", &pair.server);

@@ -33,10 +33,7 @@ trial! { CLIENT, harness;
     step "more is typed and the input ends, if the program still runs";
     program.gets_more();
     claim_ends("the program exits without being killed by a signal", &program);
-    claim_output(
-        "the program has written the last reply and nothing else",
-        &program, &["one".into()],
-    );
+    claim_output("the program has written the last reply and nothing else", &program, &["one"]);
 }
 
 // The program gets SIGTERM while a client is connected (UNP 5.16).
@@ -90,8 +87,5 @@ trial! { PAIR, harness;
     step "more is typed and the input ends, if the client still runs";
     pair.client.gets_more();
     claim_ends("the client exits without being killed by a signal", &pair.client);
-    claim_output(
-        "the client has written the first line and nothing else",
-        &pair.client, &["one".into()],
-    );
+    claim_output("the client has written the first line and nothing else", &pair.client, &["one"]);
 }

@@ -27,10 +27,7 @@ trial! { CLIENT, harness;
     };
     program.gets_more();
     claim_ends("the program exits without being killed by a signal", &program);
-    claim_output(
-        "the program has written the first line and nothing else",
-        &program, &["one".into()],
-    );
+    claim_output("the program has written the first line and nothing else", &program, &["one"]);
 }
 
 // The server's process is killed while the client waits for the keyboard (UNP 5.12, 6.2).
@@ -53,8 +50,5 @@ trial! { PAIR, harness;
     step "more is typed and the input ends, if the client still runs";
     pair.client.gets_more();
     claim_ends("the client exits without being killed by a signal", &pair.client);
-    claim_output(
-        "the client has written the first line and nothing else",
-        &pair.client, &["one".into()],
-    );
+    claim_output("the client has written the first line and nothing else", &pair.client, &["one"]);
 }

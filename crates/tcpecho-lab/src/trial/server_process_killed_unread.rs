@@ -25,8 +25,5 @@ trial! { CLIENT, harness;
     step "more is typed and the input ends, if the program still runs";
     program.gets_more();
     claim_fails("the program exits with a status other than 0, because a line is lost", &program);
-    claim_output(
-        "the program has written the first line and nothing else",
-        &program, &["one".into()],
-    );
+    claim_output("the program has written the first line and nothing else", &program, &["one"]);
 }

@@ -33,10 +33,7 @@ trial! { CLIENT, harness;
     harness.decisive();
     program.process.go_on()?;
     claim_ends("the program exits without being killed by SIGPIPE", &program);
-    claim_output(
-        "the program has written the first line and nothing else",
-        &program, &["one".into()],
-    );
+    claim_output("the program has written the first line and nothing else", &program, &["one"]);
 }
 
 // A client's FIN and RST have arrived when the program writes (UNP 5.13).

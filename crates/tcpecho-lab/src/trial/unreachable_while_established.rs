@@ -29,6 +29,5 @@ trial! { CLIENT, harness;
     harness.decisive();
     program.types("three");
     claim_fails("the program exits with a status other than 0", &program);
-    let lines = ["one", "two"].map(String::from);
-    claim_output("the program has written the echoed lines and nothing else", &program, &lines);
+    claim_output("the program has written the echoed lines and nothing else", &program, &["one", "two"]);
 }
