@@ -5,8 +5,9 @@
 //! lines on standard input and must print what comes back; a server must echo. They are judged by the wire, the kernel's
 //! tables, `/proc`, their streams and their exit status.
 //!
-//! A condition is a file with a trial for each role: the client, the server, or a *pair*. A pair has a program under test at either end, and only the hosts and the wire act: it shows how two programs behave
-//! with each other.
+//! A condition is a file with a trial for each role: the client, the server, or a *pair*. A pair has
+//! a program under test at either end, and only the hosts and the wire act: it shows how two programs
+//! behave with each other.
 //!
 //! Each claim about the program names the [`Fault`] that its failure proves; the gravest fault is
 //! the verdict.

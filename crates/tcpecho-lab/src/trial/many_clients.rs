@@ -1,10 +1,7 @@
 //! Fifty clients connect and close, and the program must keep nothing of them.
 
-use std::time::Duration;
-
 use super::harness::Harness;
 use super::{Fault, server};
-use crate::glances::until;
 use crate::stage::Broken;
 
 trial! { SERVER, harness;
@@ -21,11 +18,7 @@ trial! { SERVER, harness;
     };
     claim_no_close_wait("no socket is left in CLOSE_WAIT");
     claim_no_zombies("no zombie is left", &program);
-    let mut before = program.process.descriptors();
-    until(Duration::from_millis(200), || {
-        before = before.min(program.process.descriptors());
-        false
-    });
+    let before = server::settled(&program);
 
     step "fifty more clients connect and close";
     let mut unserved = None;

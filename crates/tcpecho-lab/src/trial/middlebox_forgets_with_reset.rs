@@ -1,10 +1,7 @@
 //! A middlebox has forgotten the connection and answers with RST (RFC 5382 5).
 
-use std::time::Duration;
-
-use super::harness::{END, ProgramUnderTest};
+use super::harness::END;
 use super::{Fault, client, pair, server};
-use crate::glances::until;
 use crate::impairment::{Action, Matcher, Rule};
 
 trial! { CLIENT, harness;
@@ -42,7 +39,7 @@ trial! { SERVER, harness;
     claim_serves("the line of a client before it is echoed", &program, &warm)?;
     warm.must("close")?;
     claim_no_close_wait("no socket is left of that client");
-    let before = settled(&program);
+    let before = server::settled(&program);
     let client = server::customer(harness)?;
     claim_serves("the client's line is echoed", &program, &client)?;
     harness.stage.wire_rule(Rule::new(Matcher::data().from_client(), Action::ResetReceiver).once());
@@ -56,16 +53,6 @@ trial! { SERVER, harness;
     claim_no_zombies("no zombie is left", &program);
     let closed = harness.comes(END, || program.process.descriptors() <= before + 1);
     claim_or("the descriptor of the reset connection is closed", Fault::Leaked, closed);
-}
-
-/// The number of its descriptors between two clients.
-fn settled(program: &ProgramUnderTest) -> usize {
-    let mut least = program.process.descriptors();
-    until(Duration::from_millis(200), || {
-        least = least.min(program.process.descriptors());
-        false
-    });
-    least
 }
 
 trial! { PAIR, harness;

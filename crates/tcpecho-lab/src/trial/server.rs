@@ -95,6 +95,16 @@ pub(super) fn served_within(
     })
 }
 
+/// The number of its descriptors between two clients.
+pub(super) fn settled(program: &ProgramUnderTest) -> usize {
+    let mut least = program.process.descriptors();
+    until(Duration::from_millis(200), || {
+        least = least.min(program.process.descriptors());
+        false
+    });
+    least
+}
+
 impl Harness {
     /// Claims that a line of this client is echoed.
     pub(super) fn claim_serves(
