@@ -29,15 +29,7 @@ use super::{
 };
 use crate::{exit, input, output::ExitWithReader, tell::say};
 
-const HELP: &str = "\
-help at the prompt lists the commands. A script on stdin ends at its first error.
-
-Exit status: 0 the input ended, or quit; 1 an expect or wait of a script is not met; 2 usage error, or
-a command of a script is not understood or cannot be carried out; 77 the lab cannot be used on this
-host; 129, 130, 143 ended by SIGHUP, SIGINT, SIGTERM.";
-
 #[derive(Debug, Args)]
-#[command(after_help = HELP)]
 pub(super) struct ShellArgs {
     /// Address family of the sockets that are shown; the hosts have addresses of both families
     #[arg(long, value_enum, default_value = "4")]

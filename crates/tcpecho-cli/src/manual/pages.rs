@@ -319,19 +319,31 @@ pub(super) static PAGES: &[Page] = &[
     },
     Page {
         command: "lab shell",
-        sections: &[short(
-            "Examples",
-            Examples(&[
-                (
-                    "tcpecho lab shell",
-                    "two hosts and a wire, at a prompt; `help` lists the commands",
-                ),
-                (
-                    "tcpecho lab shell < script",
-                    "run a script; its first failure is the exit status",
-                ),
-            ]),
-        )],
+        sections: &[
+            short(
+                "Examples",
+                Examples(&[
+                    (
+                        "tcpecho lab shell",
+                        "two hosts and a wire, at a prompt; `help` lists the commands",
+                    ),
+                    ("tcpecho lab shell < script", "run a script, which ends at its first error"),
+                ]),
+            ),
+            long(
+                "Exit status",
+                Rows(&[
+                    ("0", "the input ended, or quit"),
+                    ("1", "an expect or wait of a script was not met"),
+                    (
+                        "2",
+                        "usage error, or a command of a script was not understood or cannot be carried out",
+                    ),
+                    ("77", "the lab cannot be used on this host"),
+                    ("129, 130, 143", "ended by SIGHUP, SIGINT, SIGTERM"),
+                ]),
+            ),
+        ],
     },
     Page {
         command: "lab test",
