@@ -45,7 +45,7 @@ use crate::{
     exit,
     output::{self, OutputBuffer, Unwritten, lost_as_json},
     signals::Signals,
-    tell::{Failure, of_unresolved, say},
+    tell::{Failure, say},
 };
 
 /// Measures, reports, and says how it went.
@@ -90,7 +90,7 @@ fn tell(error: BenchError) -> u8 {
             Failure::unconnected(attempts).tell(exit::NOT_CONNECTED)
         }
         BenchError::Unresolved(error) => {
-            Failure::unresolved(of_unresolved(error)).tell(exit::NOT_CONNECTED)
+            Failure::unresolved(tcpecho::Diagnosis::of_lookup(error)).tell(exit::NOT_CONNECTED)
         }
         // The user knows; a program that reads the output does not.
         BenchError::Interrupted(signal) => {

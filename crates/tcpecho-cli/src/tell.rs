@@ -13,7 +13,7 @@ use std::{
 };
 
 use rustix::io::Errno;
-use tcpecho::{Attempt, Diagnosis, Ending, Evidence, Phase, ResolveError, Symptom};
+use tcpecho::{Attempt, Diagnosis, Ending, Evidence, ResolveError};
 use tcpecho_os::stdio::stderr_was_closed;
 
 use self::colour::Colour;
@@ -168,15 +168,9 @@ impl Report {
 
 /// Says why a name gave no address.
 pub(crate) fn explain_unresolved(error: ResolveError) -> Diagnosis {
-    let diagnosis = of_unresolved(error);
+    let diagnosis = Diagnosis::of_lookup(error);
     explain(&diagnosis);
     diagnosis
-}
-
-/// What it means that a name gave no address.
-pub(crate) fn of_unresolved(error: ResolveError) -> Diagnosis {
-    let evidence = Evidence::new(Phase::Resolve);
-    Diagnosis::of(&Symptom::Unresolved(error), &evidence)
 }
 
 /// Prints an ending with its three fields. Where objects are written, they have them.

@@ -90,9 +90,22 @@ pub struct Ring {
 impl Ring {
     /// Makes a ring for the calling thread, with a pool of 256 buffers of [`BUFFER_SIZE`] bytes.
     ///
+    /// Tries again for 100 ms where the kernel has no memory: it takes the pages of a ring from those that are free at this
+    /// moment (alloc_pages_bulk in io_uring/memmap.c), and while much is read from disks there are few.
+    ///
     /// # Errors
     /// As [`probe`], or `ENOMEM`.
     pub fn new() -> Result<Self, (&'static str, Errno)> {
+        for _ in 0..20 {
+            match Ring::try_new() {
+                Err((_, Errno::NOMEM)) => std::thread::sleep(Duration::from_millis(5)),
+                result => return result,
+            }
+        }
+        Ring::try_new()
+    }
+
+    fn try_new() -> Result<Self, (&'static str, Errno)> {
         let uring = set_up().map_err(|error| ("io_uring_setup", errno(&error)))?;
         check_operations(&uring)?;
         Ok(Ring {

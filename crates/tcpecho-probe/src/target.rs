@@ -12,7 +12,7 @@ use std::{
 };
 
 use rustix::event::PollFlags;
-use tcpecho::{Attempt, Diagnosis, Ending, Evidence, Phase, ResolveError, Symptom};
+use tcpecho::{Attempt, Diagnosis, Ending};
 
 use self::names::Names;
 use super::{
@@ -319,7 +319,7 @@ impl Target {
                 self.addrs = addrs;
             }
             Some(Err(error)) => {
-                self.events.push(Event::Unresolved(Box::new(unresolved(error))));
+                self.events.push(Event::Unresolved(Box::new(Diagnosis::of_lookup(error))));
             }
             None => {}
         }
@@ -510,11 +510,6 @@ impl Target {
             }
         }
     }
-}
-
-fn unresolved(error: ResolveError) -> Diagnosis {
-    let evidence = Evidence::new(Phase::Resolve);
-    Diagnosis::of(&Symptom::Unresolved(error), &evidence)
 }
 
 /// Returns why an unanswered probe is lost, and the retransmissions since the last look.

@@ -16,7 +16,7 @@ use crate::Errno;
 
 pub use self::cases::CASES;
 use self::facts::Facts;
-use crate::{Ending, Error, Evidence, ResolveError};
+use crate::{Ending, Error, Evidence, Phase, ResolveError};
 
 /// The symptom of a failure.
 #[derive(Debug, Clone)]
@@ -134,6 +134,12 @@ impl Diagnosis {
             advice: facts.fill(case.advice),
             certain: case.certain,
         }
+    }
+
+    /// Diagnoses a name lookup that returned no address.
+    #[must_use]
+    pub fn of_lookup(error: ResolveError) -> Self {
+        Diagnosis::of(&Symptom::Unresolved(error), &Evidence::new(Phase::Resolve))
     }
 }
 

@@ -123,7 +123,9 @@ fn hint(errno: Errno) -> String {
         _ => match errno {
             Errno::PERM => "a seccomp filter or security module forbids it".into(),
             Errno::NOSYS => "the kernel was built without it, or a seccomp filter hides it".into(),
-            Errno::NOMEM => "the limit on locked memory may be too low (ulimit -l)".into(),
+            Errno::NOMEM => {
+                "no free memory, or the limit on locked memory is too low (ulimit -l)".into()
+            }
             Errno::INVAL | Errno::OPNOTSUPP => "the kernel is too old for it".into(),
             _ => String::new(),
         },
