@@ -66,6 +66,7 @@ macro_rules! trials {
     ($($rows:tt)*) => { trials! { @ [] $($rows)* } };
 }
 
+mod bad_path;
 mod client;
 mod command;
 mod damaged;

@@ -2,6 +2,7 @@
 
 pub(super) mod lists;
 mod plan;
+mod report;
 
 use std::{path::PathBuf, time::Duration};
 
@@ -12,11 +13,10 @@ use tcpecho_load::{DriverChoice, WORKLOADS};
 
 use crate::size::{parse_rate, parse_size, parse_time};
 
-use super::merge::ReportArgs;
-
 pub(super) use self::{
     lists::cpu_list,
     plan::{ComparedServer, Plan, Target},
+    report::ReportArgs,
 };
 
 /// The values of `--driver`.

@@ -9,12 +9,12 @@ use std::{
     process::ExitCode,
 };
 
-use clap::Args;
 use serde::Deserialize;
 use tcpecho::Ending;
 use tcpecho_load::{Times, Unit};
 
 use super::{
+    args::ReportArgs,
     compare::{self, Comparison},
     histogram,
     output_file::{OutputFile, sentence},
@@ -34,29 +34,6 @@ use crate::{
 
 /// A file that is larger is not a result: comparisons of a day have a tenth of it.
 const LARGEST: u64 = 128 << 20;
-
-/// Merge results of `tcpecho bench` into one: JSON results, and HDR logs of any HdrHistogram tool.
-///
-/// Counts and histograms are added exactly. Throughputs are added, too, as if all results were measured at the same time
-/// (the parts of one run with --shard). Comparisons are merged with comparisons: the result has the rounds of all.
-#[derive(Debug, Args)]
-pub(crate) struct ReportArgs {
-    /// Results of --json, and logs of --hdr
-    #[arg(value_name = "FILE", required = true)]
-    files: Vec<PathBuf>,
-
-    /// Write one JSON object instead of the table
-    #[arg(long)]
-    json: bool,
-
-    /// Draw the latencies in the terminal
-    #[arg(long)]
-    plot: bool,
-
-    /// Write one HTML page with the figures and plots to FILE
-    #[arg(long, value_name = "FILE")]
-    html: Option<PathBuf>,
-}
 
 /// Runs the verb.
 pub(crate) fn run(args: &ReportArgs) -> ExitCode {

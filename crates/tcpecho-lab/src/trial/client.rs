@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 use std::time::Duration;
 
 use super::Fault;
-use super::damaged::{Sysctls, prepare};
+use super::bad_path::{Sysctls, prepare};
 use super::harness::{END, Harness, ProgramUnderTest};
 use crate::impairment::{Matcher, Rule};
 use crate::side::Side;

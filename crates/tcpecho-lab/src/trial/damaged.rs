@@ -3,17 +3,10 @@
 //!
 //! Every byte must come back, in order, once.
 
-use std::time::Duration;
-
-use super::harness::Harness;
 use super::{Trial, client, pair, server};
 use crate::impairment::{Action, Matcher, Rule};
 use crate::packet::IcmpError;
-use crate::stage::Played;
 use crate::text::{Step, Text};
-
-/// Settings of both hosts.
-pub(super) type Sysctls = [(&'static str, &'static str)];
 
 /// Defines a module for each row. The sentences of the rows differ only in what happens to the
 /// segments.
@@ -103,16 +96,4 @@ damaged! {
 /// The same rule for the data of each side.
 fn both(rule: impl Fn(Matcher) -> Rule) -> Vec<Rule> {
     vec![rule(Matcher::data().from_client()), rule(Matcher::data().from_server())]
-}
-
-/// Prepares the hosts for many packets on a bad path.
-pub(super) fn prepare(harness: &Harness, sysctls: &Sysctls) -> Played {
-    let two = harness.stage.two();
-    // Sampling the states after each packet would take most of the time.
-    two.watch_states(false);
-    two.set_rto_min(Duration::from_millis(20))?;
-    // After its close, a host still has much to send; 0 means 8.
-    two.set_sysctl("net.ipv4.tcp_orphan_retries", "0")?;
-    sysctls.iter().try_for_each(|(key, value)| two.set_sysctl(key, value))?;
-    Ok(())
 }

@@ -7,8 +7,8 @@ use std::time::Duration;
 use rustix::process::{Signal, pidfd_send_signal};
 
 use super::Fault;
+use super::bad_path::{Sysctls, prepare};
 use super::client::many_lines;
-use super::damaged::{Sysctls, prepare};
 use super::harness::{END, Harness, ProgramUnderTest};
 use super::server::open;
 use crate::glances::until;

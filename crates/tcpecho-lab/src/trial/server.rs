@@ -1,6 +1,6 @@
 //! Trials of echo servers, and what they have in common.
 
-use super::damaged::{Sysctls, prepare};
+use super::bad_path::{Sysctls, prepare};
 use super::harness::{END, Harness, NOTICE, ProgramUnderTest, words};
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
