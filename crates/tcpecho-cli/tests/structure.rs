@@ -116,6 +116,16 @@ fn modules_form_no_cycles() {
 }
 
 #[test]
+fn a_cycle_is_found_through_a_macro() {
+    let modules = Modules::of_texts(&[
+        ("", "mod a; mod b;"),
+        ("a", "pub struct Thing; table! { row { crate::b::other, 5 } }"),
+        ("b", "use crate::a::Thing; pub fn other(_: Thing) {}"),
+    ]);
+    assert_eq!(modules.cycles().len(), 1, "{:?}", modules.cycles());
+}
+
+#[test]
 fn a_cycle_is_found_through_a_re_export() {
     let modules = Modules::of_texts(&[
         ("", "mod a; mod b; mod c; pub use a::Thing;"),

@@ -6,6 +6,7 @@ use std::{
     path::Path,
 };
 
+use proc_macro2::{TokenStream, TokenTree};
 use syn::visit::{self, Visit};
 
 /// A module's path inside the crate, without `crate`.
@@ -236,6 +237,48 @@ impl Reader<'_> {
     }
 }
 
+impl Reader<'_> {
+    fn take(&mut self, segments: Name) {
+        if segments.len() < 2 {
+            return;
+        }
+        if let Some(absolute) = self.absolute(&segments) {
+            self.module.paths.insert(absolute);
+        } else if let Some(import) = self.module.imports.get(&segments[0]) {
+            // An imported module, and an item of it.
+            let path = [import.as_slice(), &segments[1..]].concat();
+            self.module.paths.insert(path);
+        }
+    }
+
+    fn take_tokens(&mut self, tokens: TokenStream) {
+        let (mut path, mut colons) = (Name::new(), 0);
+        for token in tokens {
+            match token {
+                TokenTree::Ident(word) if colons == 2 || path.is_empty() => {
+                    path.push(word.to_string());
+                    colons = 0;
+                    continue;
+                }
+                TokenTree::Punct(punct) if punct.as_char() == ':' && !path.is_empty() => {
+                    colons += 1;
+                    continue;
+                }
+                TokenTree::Ident(word) => {
+                    self.take(std::mem::replace(&mut path, vec![word.to_string()]));
+                }
+                TokenTree::Group(group) => {
+                    self.take(std::mem::take(&mut path));
+                    self.take_tokens(group.stream());
+                }
+                _ => self.take(std::mem::take(&mut path)),
+            }
+            colons = 0;
+        }
+        self.take(path);
+    }
+}
+
 impl<'ast> Visit<'ast> for Reader<'_> {
     fn visit_file(&mut self, file: &'ast syn::File) {
         // First, since a path may begin with a module that is declared further down.
@@ -269,20 +312,14 @@ impl<'ast> Visit<'ast> for Reader<'_> {
     }
 
     fn visit_path(&mut self, path: &'ast syn::Path) {
-        let segments: Vec<String> =
-            path.segments.iter().map(|part| part.ident.to_string()).collect();
-        if segments.len() > 1
-            && let Some(absolute) = self.absolute(&segments)
-        {
-            self.module.paths.insert(absolute);
-        } else if segments.len() > 1
-            && let Some(import) = self.module.imports.get(&segments[0])
-        {
-            // An imported module, and an item of it.
-            let path = [import.as_slice(), &segments[1..]].concat();
-            self.module.paths.insert(path);
-        }
+        self.take(path.segments.iter().map(|part| part.ident.to_string()).collect());
         visit::visit_path(self, path);
+    }
+
+    /// What a macro is given, or makes, is tokens: paths are found by their colons.
+    fn visit_macro(&mut self, call: &'ast syn::Macro) {
+        self.take_tokens(call.tokens.clone());
+        visit::visit_macro(self, call);
     }
 }
 
