@@ -238,11 +238,11 @@ impl Reader<'_> {
 }
 
 impl Reader<'_> {
-    fn take(&mut self, segments: Name) {
+    fn take(&mut self, segments: &[String]) {
         if segments.len() < 2 {
             return;
         }
-        if let Some(absolute) = self.absolute(&segments) {
+        if let Some(absolute) = self.absolute(segments) {
             self.module.paths.insert(absolute);
         } else if let Some(import) = self.module.imports.get(&segments[0]) {
             // An imported module, and an item of it.
@@ -265,17 +265,22 @@ impl Reader<'_> {
                     continue;
                 }
                 TokenTree::Ident(word) => {
-                    self.take(std::mem::replace(&mut path, vec![word.to_string()]));
+                    self.take(&path);
+                    path = vec![word.to_string()];
                 }
                 TokenTree::Group(group) => {
-                    self.take(std::mem::take(&mut path));
+                    self.take(&path);
+                    path.clear();
                     self.take_tokens(group.stream());
                 }
-                _ => self.take(std::mem::take(&mut path)),
+                _ => {
+                    self.take(&path);
+                    path.clear();
+                }
             }
             colons = 0;
         }
-        self.take(path);
+        self.take(&path);
     }
 }
 
@@ -312,7 +317,8 @@ impl<'ast> Visit<'ast> for Reader<'_> {
     }
 
     fn visit_path(&mut self, path: &'ast syn::Path) {
-        self.take(path.segments.iter().map(|part| part.ident.to_string()).collect());
+        let segments: Name = path.segments.iter().map(|part| part.ident.to_string()).collect();
+        self.take(&segments);
         visit::visit_path(self, path);
     }
 
