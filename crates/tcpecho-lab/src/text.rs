@@ -5,7 +5,7 @@ use crate::pace::Timer;
 
 /// The text of a scenario or a trial.
 ///
-/// The play function makes the same steps and claims ([`steps`]).
+/// The play function makes the same steps and claims (the macro `steps`).
 #[derive(Debug)]
 pub struct Text {
     /// Its name on the command line.
