@@ -209,10 +209,9 @@ impl Handshake {
     }
 
     fn timed_out(self, limit: Duration, now: Instant) -> Box<Attempt> {
-        let waited = now.saturating_duration_since(self.started);
         let error = Error::at("connect", self.peer, Errno::TIMEDOUT).note(format!(
-            "no answer to our SYN within the time limit of {}",
-            crate::duration::show_duration(waited)
+            "no answer to our SYN within {}, the time limit",
+            crate::duration::show_duration(limit)
         ));
         self.failed(error, Some(limit), now)
     }

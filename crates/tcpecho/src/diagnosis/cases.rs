@@ -252,12 +252,12 @@ cases! {
         "look at the server's log and limits (net.ipv4.tcp_abort_on_overflow), or for a firewall that sends RST";
     "connection-unknown" Reset guess |s| s.broke(Errno::ECONNRESET) && s.unacknowledged() && !s.was_acknowledged_lately() =>
         "RST answered the data that we sent: the peer's host has rebooted, a NAT or firewall has forgotten the connection, \
-         or the peer's process closed without reading the data",
+         or the peer's process closed without reading the data, or sent RST on purpose",
         "check the uptime of the server's host, and the idle limits of NATs and firewalls on the path; keepalive probes \
          keep their entries alive";
     "reset-by-process" Reset guess |s| s.broke(Errno::ECONNRESET) =>
         "the peer's process was killed or closed with unread data, or sent RST on purpose (SO_LINGER); a middlebox can send \
-         RST too",
+         RST too, and so does a host that has rebooted",
         "look at the server's log; tcpdump on the server shows whether it sent the RST";
     "broken-pipe" BrokenPipe known |s| s.broke(Errno::EPIPE) =>
         "wrote after the connection had ended: by a reset, by a timeout, or by our own FIN",

@@ -21,8 +21,11 @@ use crate::{Ending, Evidence, NoAddress, evidence::Route};
 const PROBE_ANSWERS: Duration = Duration::from_millis(500);
 /// So many window probes that should have been answered and were not show that the peer is silent: one may be lost.
 const LOST_PROBES: usize = 2;
-/// A host does not reboot, and a NAT does not forget a connection, within this time.
-const FORGETTING: Duration = Duration::from_secs(1);
+/// A host does not reboot, and a NAT does not forget a connection, within this time. (The hosts of the lab take less than a
+/// second.)
+const FORGETTING: Duration = Duration::from_millis(200);
+/// A server that resets a connection without serving it does so within this time.
+const SERVING: Duration = Duration::from_secs(1);
 
 /// A symptom with its evidence.
 pub(crate) struct Facts<'a> {
@@ -154,15 +157,16 @@ impl Facts<'_> {
         tcp.probes > 1 || tcp.probes == 1 && silent_for >= idle + answer_time(&tcp)
     }
 
-    /// The peer's kernel acknowledged something a moment ago, so it knows the connection.
+    /// The peer's kernel acknowledged something just before we sent, so it knew the connection then.
     pub(super) fn was_acknowledged_lately(&self) -> bool {
-        self.tcp(|tcp| Duration::from_millis(tcp.last_ack_recv_ms.into()) < FORGETTING)
+        let quiet = |tcp: &TcpInfo| tcp.last_ack_recv_ms.saturating_sub(tcp.last_data_sent_ms);
+        self.tcp(|tcp| Duration::from_millis(quiet(tcp).into()) < FORGETTING)
     }
 
     /// Nothing of ours was acknowledged and nothing received, on a new connection or one on which nothing was sent.
     pub(super) fn never_served(&self) -> bool {
         let Evidence { written, received, elapsed, .. } = *self.evidence;
-        let unacknowledged = self.evidence.acknowledged() == Some(0) && elapsed < FORGETTING;
+        let unacknowledged = self.evidence.acknowledged() == Some(0) && elapsed < SERVING;
         received == 0 && (written == 0 || unacknowledged)
     }
 
