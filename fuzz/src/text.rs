@@ -7,7 +7,7 @@ use std::{
 
 use tcpecho::{
     Endpoint,
-    internal::{parse_duration, parse_listen, parse_source},
+    internal::{ListenHost, parse_duration, parse_listen, parse_source},
 };
 use tcpecho_cli::fuzzing;
 
@@ -40,9 +40,9 @@ pub fn endpoint(data: &[u8]) {
         };
         assert_eq!(parse_source(&written), Ok(source));
     }
-    if let Some((listen, port)) = accepted(parse_listen(text), length) {
-        assert_eq!(listen.port(), port.unwrap_or(0));
-        assert_eq!(parse_listen(&listen.to_string()), Ok((listen, Some(listen.port()))));
+    if let Some((ListenHost::Addr(listen), _)) = accepted(parse_listen(text), length) {
+        assert_eq!(listen.port(), 0);
+        assert_eq!(parse_listen(&listen.to_string()), Ok((ListenHost::Addr(listen), Some(0))));
     }
     accepted(fuzzing::listener(text), length);
 }

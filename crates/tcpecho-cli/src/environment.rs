@@ -10,7 +10,7 @@ use std::{
 };
 
 use clap::{
-    Command, FromArgMatches,
+    Arg, Command, FromArgMatches,
     error::{ContextKind, ContextValue, ErrorKind},
     parser::ValueSource,
 };
@@ -50,7 +50,7 @@ pub(crate) fn parse<T: FromArgMatches>(
     Ok((args, ignored.into_iter().filter_map(note).collect()))
 }
 
-/// The variables that are empty, and those that hold the address of a service, with it.
+/// The variables that are empty or excluded by what was typed, and those that hold the address of a service, with it.
 ///
 /// # Errors
 /// The first variable whose value would be used and is not understood.
@@ -68,12 +68,16 @@ fn ignored(
     for option in options.get_arguments() {
         let Some(variable) = option.get_env() else { continue };
         let Some(value) = env::var_os(variable) else { continue };
-        let typed = given.value_source(option.get_id().as_str()) == Some(ValueSource::CommandLine);
-        if typed {
+        let is_typed = |option: &Arg| {
+            given.value_source(option.get_id().as_str()) == Some(ValueSource::CommandLine)
+        };
+        if is_typed(option) {
             continue;
         }
-        if value.is_empty() {
-            // As compose files and unit files leave it: not set.
+        let excludes = |other: &Arg| options.get_arg_conflicts_with(other).contains(&option);
+        let is_overridden = options.get_arguments().any(|other| is_typed(other) && excludes(other));
+        if is_overridden || value.is_empty() {
+            // An empty one is not set: compose files and unit files leave it so.
             ignored.push((variable.to_owned(), None));
         } else if let Some(link) = link(&value) {
             ignored.push((variable.to_owned(), Some(link)));

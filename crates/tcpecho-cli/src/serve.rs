@@ -6,6 +6,7 @@ mod speech;
 
 use std::{
     fmt::Write,
+    net::SocketAddr,
     os::fd::AsFd,
     process::ExitCode,
     time::{Duration, Instant},
@@ -17,14 +18,17 @@ use rustix::{
     io::Errno,
     stdio,
 };
-use tcpecho::{Engine, Server};
+use tcpecho::{
+    Diagnosis, Endpoint, Engine, Family, ResolveError, Server,
+    internal::{is_local, is_port},
+};
 use tcpecho_os::{limits::raise_descriptors, stdio::stdout_was_closed};
 
 pub(crate) use self::args::ServeArgs;
 #[cfg(feature = "fuzzing")]
 pub use self::args::fuzzed_listener;
 use self::{
-    args::{Choice, Plan},
+    args::{Choice, Listen, Plan},
     speech::Speech,
 };
 use crate::{
@@ -59,6 +63,14 @@ pub(crate) fn run(args: &ServeArgs, notes: Vec<String>) -> ExitCode {
             return ExitCode::from(failure.tell(exit::NOT_POSSIBLE));
         }
     };
+    if matches!(plan.engine, Choice::List) {
+        return list_engines();
+    }
+    let (listen, foreign) = match addresses(&plan.listen) {
+        Ok(found) => found,
+        Err(failure) => return ExitCode::from(failure.tell(exit::NOT_POSSIBLE)),
+    };
+    let notes = notes.into_iter().chain(foreign);
     match plan.engine {
         Choice::List => list_engines(),
         Choice::Auto => {
@@ -66,11 +78,50 @@ pub(crate) fn run(args: &ServeArgs, notes: Vec<String>) -> ExitCode {
             let unavailable = refused.into_iter().map(|(better, why)| {
                 format!("engine {}: {} is unavailable: {why}", engine.name, better.name)
             });
-            let notes = notes.into_iter().chain(unavailable).collect::<Vec<_>>();
-            serve(&plan, engine, &notes)
+            serve(&plan, &listen, engine, &notes.chain(unavailable).collect::<Vec<_>>())
         }
-        Choice::Named(engine) => serve(&plan, engine, &notes),
+        Choice::Named(engine) => serve(&plan, &listen, engine, &notes.collect::<Vec<_>>()),
     }
+}
+
+/// Returns the addresses to listen on, in the order of the arguments, and notes about addresses that are left out: those
+/// of a name that are not addresses of this host.
+fn addresses(listen: &[Listen]) -> Result<(Vec<SocketAddr>, Vec<String>), Box<Failure>> {
+    let (mut found, mut notes) = (Vec::new(), Vec::new());
+    for listen in listen {
+        let endpoint = match listen {
+            Listen::Addr(addr) => {
+                found.push(*addr);
+                continue;
+            }
+            Listen::Name(endpoint) => endpoint,
+        };
+        let addrs = endpoint.resolve(Family::Any).map_err(|error| unresolved(endpoint, error))?;
+        let (local, foreign): (Vec<_>, Vec<_>) =
+            addrs.into_iter().partition(|addr| is_local(addr.ip()));
+        // If none is local, bind(2) fails, and the reason is explained.
+        if local.is_empty() {
+            found.extend(foreign);
+            continue;
+        }
+        found.extend(local);
+        let note = |addr: SocketAddr| {
+            let (host, ip) = (&endpoint.host, addr.ip());
+            format!("{host}: not listening on {ip}, which is not an address of this host")
+        };
+        notes.extend(foreign.into_iter().map(note));
+    }
+    Ok((found, notes))
+}
+
+/// A name to listen on has no address. A word that is a service may have been meant as the port.
+fn unresolved(endpoint: &Endpoint, error: ResolveError) -> Box<Failure> {
+    let mut diagnosis = Diagnosis::of_lookup(error);
+    if is_port(&endpoint.host) {
+        let hint = format!("; for the port of this service, write :{}", endpoint.host);
+        diagnosis.advice.push_str(&hint);
+    }
+    Box::new(Failure::unresolved(diagnosis))
 }
 
 fn list_engines() -> ExitCode {
@@ -84,7 +135,12 @@ fn list_engines() -> ExitCode {
     ExitCode::from(output::print(&table, None).map_or_else(|why| why.status(0), |()| 0))
 }
 
-fn serve(plan: &Plan, engine: &'static Engine, notes: &[String]) -> ExitCode {
+fn serve(
+    plan: &Plan,
+    listen: &[SocketAddr],
+    engine: &'static Engine,
+    notes: &[String],
+) -> ExitCode {
     // Before any thread is started: all of them inherit the mask.
     let signals = match Signals::catch(&SIGNALS) {
         Ok(signals) => signals,
@@ -93,7 +149,7 @@ fn serve(plan: &Plan, engine: &'static Engine, notes: &[String]) -> ExitCode {
             return ExitCode::from(failure.tell(exit::NOT_POSSIBLE));
         }
     };
-    let descriptors = Descriptors::count(plan, engine);
+    let descriptors = Descriptors::count(plan, listen.len(), engine);
     let Some(room) = descriptors.room() else {
         let failure = Failure::new("open", descriptors.too_few(engine));
         return ExitCode::from(failure.tell(exit::NOT_POSSIBLE));
@@ -107,7 +163,7 @@ fn serve(plan: &Plan, engine: &'static Engine, notes: &[String]) -> ExitCode {
         speech.warn(&descriptors.limits(most, room));
     }
     let calls = plan.calls.then(Calls::new);
-    let server = match start(plan, engine, most, &speech) {
+    let server = match start(plan, listen, engine, most, &speech) {
         Ok(server) => server,
         Err(error) => {
             speech.failed(&error);
@@ -129,6 +185,7 @@ fn serve(plan: &Plan, engine: &'static Engine, notes: &[String]) -> ExitCode {
 
 fn start(
     plan: &Plan,
+    listen: &[SocketAddr],
     engine: &'static Engine,
     most: usize,
     speech: &Speech,
@@ -143,7 +200,7 @@ fn start(
         .user_timeout(plan.user_timeout)
         .keepalive(plan.keepalive)
         .observe(move |event| told.event(event));
-    for addr in &plan.listen {
+    for addr in listen {
         builder = builder.listen(*addr);
     }
     builder.start()
@@ -244,12 +301,12 @@ struct Descriptors {
 
 impl Descriptors {
     /// Raises the limit as far as it goes and counts. Call it before the server is started.
-    fn count(plan: &Plan, engine: &Engine) -> Self {
+    fn count(plan: &Plan, listeners: usize, engine: &Engine) -> Self {
         let limit = raise_descriptor_limit();
         // Without /proc, the standard streams and the signals.
         let open =
             std::fs::read_dir("/proc/self/fd").map_or(4, |entries| entries.count() as u64 - 1);
-        let needed = engine.descriptors(plan.listen.len(), plan.workers);
+        let needed = engine.descriptors(listeners, plan.workers);
         // `--calls` asks the kernel through a socket of its own.
         Descriptors { limit, open, needed: needed as u64 + u64::from(plan.calls) }
     }

@@ -9,7 +9,10 @@ use std::{
     net::{IpAddr, SocketAddr},
 };
 
-use rustix::io::Errno;
+use rustix::{
+    io::Errno,
+    net::{AddressFamily, SocketFlags, SocketType, bind, socket_with},
+};
 use tcpecho_os::sysctl;
 
 /// Why bind(2) failed, and what to do: each sentence is one cause, or one possibility.
@@ -51,6 +54,16 @@ pub fn explain_bind(addr: SocketAddr, errno: Errno, reuse_address: bool) -> Reas
         Errno::ADDRINUSE => in_use::reasons(&in_use::look(addr), reuse_address),
         _ => reasons(addr, errno, &Settings::read(addr)),
     }
+}
+
+/// Returns whether a socket of this host can be bound to the address: bind(2) knows the interfaces of this network
+/// namespace, disabled address families and net.*.ip_nonlocal_bind. `true` if that cannot be found out.
+#[must_use]
+pub fn is_local(ip: IpAddr) -> bool {
+    let family = if ip.is_ipv4() { AddressFamily::INET } else { AddressFamily::INET6 };
+    let bound = socket_with(family, SocketType::STREAM, SocketFlags::CLOEXEC, None)
+        .and_then(|socket| bind(&socket, &SocketAddr::new(ip, 0)));
+    !matches!(bound, Err(Errno::ADDRNOTAVAIL | Errno::AFNOSUPPORT))
 }
 
 /// The kernel's settings that decide what may be bound; `None` is one that could not be read.
@@ -203,6 +216,14 @@ mod tests {
         let off = Settings { ipv6_disabled: true, ..Settings::default() };
         let said = reasons("[::1]:80".parse().unwrap(), Errno::ADDRNOTAVAIL, &off);
         assert_eq!(said.causes, ["IPv6 is switched off here: net.ipv6.conf.all.disable_ipv6 is 1"]);
+    }
+
+    #[test]
+    fn addresses_of_this_host_are_local() {
+        assert!(is_local("127.0.0.1".parse().unwrap()));
+        assert!(is_local("0.0.0.0".parse().unwrap()));
+        let documentation = "192.0.2.1".parse().unwrap();
+        assert!(!is_local(documentation) || sysctl::number("net.ipv4.ip_nonlocal_bind") == Some(1));
     }
 
     #[test]

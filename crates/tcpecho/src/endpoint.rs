@@ -10,7 +10,7 @@ use rustix::{
     io::Errno,
     net::{AddressFamily, SocketFlags, SocketType, netdevice::name_to_index, socket_with},
 };
-use tcpecho_os::resolve::{Unresolved, addresses};
+use tcpecho_os::resolve::{Unresolved, addresses, service_port};
 
 use tcpecho_os::errno::words;
 
@@ -204,14 +204,38 @@ pub fn parse_source(text: &str) -> Result<SocketAddr, ParseError> {
     parse_address(&host, text).map(|addr| with_port(addr, port.unwrap_or(0)))
 }
 
-/// Parses an address of this host to listen on, as [`parse_source`] does; the port is `None` if the text has none.
+/// A host to listen on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ListenHost {
+    /// An address, with port 0.
+    Addr(SocketAddr),
+    /// A name, to be resolved.
+    Name(String),
+}
+
+/// Parses an address or a name of this host to listen on: `HOST` or `HOST:PORT`, an IPv6 address as for [`parse_source`].
+/// The port is `None` if the text has none; 0 is accepted.
 ///
 /// # Errors
-/// As [`parse_source`].
-pub fn parse_listen(text: &str) -> Result<(SocketAddr, Option<u16>), ParseError> {
+/// [`ParseError`] for anything else. Names are not looked up.
+pub fn parse_listen(text: &str) -> Result<(ListenHost, Option<u16>), ParseError> {
     let (host, port) = split(text, PortPlace::SameText)?;
-    let port = port.map(|port| if port == "0" { Ok(0) } else { parse_port(port) }).transpose()?;
-    parse_address(&host, text).map(|addr| (with_port(addr, port.unwrap_or(0)), port))
+    let port = port.map(parse_listen_port).transpose()?;
+    match literal(&host) {
+        None if !host.contains('%') => Ok((ListenHost::Name(host), port)),
+        _ => Ok((ListenHost::Addr(parse_address(&host, text)?), port)),
+    }
+}
+
+/// Parses a port to listen on: a number or the name of a TCP service. 0 lets the kernel choose.
+///
+/// # Errors
+/// [`ParseError`] for anything else.
+pub fn parse_listen_port(text: &str) -> Result<u16, ParseError> {
+    if text == "0" {
+        return Ok(0);
+    }
+    parse_port(text).map_err(|_| bad_port(text, 0))
 }
 
 fn with_port(mut addr: SocketAddr, port: u16) -> SocketAddr {
@@ -332,7 +356,13 @@ fn split(text: &str, place: PortPlace) -> Result<(String, Option<&str>), ParseEr
         }
     };
     if host.is_empty() {
-        return Err(ParseError::new(format!("missing host in \"{shown}\"")));
+        return Err(ParseError::new(match port {
+            Some(port) if !port.is_empty() => format!(
+                "missing host in \"{shown}\": for port {} of this host, write localhost{shown}",
+                port.escape_debug()
+            ),
+            _ => format!("missing host in \"{shown}\""),
+        }));
     }
     if host.contains(|c: char| c.is_whitespace() || c.is_control() || "/@[]".contains(c)) {
         return Err(ParseError::new(format!("invalid host name \"{shown}\"")));
@@ -343,9 +373,14 @@ fn split(text: &str, place: PortPlace) -> Result<(String, Option<&str>), ParseEr
         )));
     }
     if is_short_form(host) {
+        let host = host.escape_debug();
+        let hint = if port.is_none() && parse_port(text).is_ok() {
+            format!("; for port {host} of this host, write localhost:{host}")
+        } else {
+            String::new()
+        };
         return Err(ParseError::new(format!(
-            "invalid host \"{}\": an IPv4 address has four decimal numbers, as in 127.0.0.1",
-            host.escape_debug()
+            "invalid host \"{host}\": an IPv4 address has four decimal numbers, as in 127.0.0.1{hint}"
         )));
     }
     Ok((host.to_owned(), port))
@@ -367,7 +402,8 @@ fn is_short_form(host: &str) -> bool {
 /// The address and the port that an IPv6 address without brackets would be if its last group were a port, as in `::1:80`.
 fn seems_to_have_port(text: &str) -> Option<(&str, &str)> {
     let (host, port) = text.rsplit_once(':')?;
-    let is_port = !port.starts_with('0') && parse_port(port).is_ok();
+    // A group of hexadecimal digits is not a service.
+    let is_port = !port.starts_with('0') && !is_service(port) && parse_port(port).is_ok();
     (is_port && is_v6(host)).then_some((host, port))
 }
 
@@ -378,14 +414,39 @@ fn is_v6(text: &str) -> bool {
 }
 
 fn parse_port(text: &str) -> Result<u16, ParseError> {
-    let digits = !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
+    if is_service(text) {
+        return service_port(text).map_err(|_| bad_port(text, 1));
+    }
+    let digits = text.bytes().all(|b| b.is_ascii_digit());
     match text.parse() {
         Ok(port) if digits && port != 0 => Ok(port),
-        _ => Err(ParseError::new(format!(
-            "invalid port \"{}\": expected a number from 1 to 65535",
-            text.escape_debug()
-        ))),
+        _ => Err(bad_port(text, 1)),
     }
+}
+
+fn bad_port(text: &str, least: u16) -> ParseError {
+    let shown = text.escape_debug();
+    let expected = format!("a port is a number from {least} to 65535 or a service name");
+    ParseError::new(if is_service(text) {
+        format!(
+            "invalid port \"{shown}\": not a TCP service of this host (getent services); {expected}"
+        )
+    } else {
+        format!("invalid port \"{shown}\": {expected}")
+    })
+}
+
+/// Returns whether a text has the form of a service name: at least one letter (RFC 6335 5.1), so that it is not a number.
+fn is_service(text: &str) -> bool {
+    let allowed = |b: u8| b.is_ascii_alphanumeric() || b"-_.+".contains(&b);
+    text.len() <= 64 && text.bytes().all(allowed) && text.bytes().any(|b| b.is_ascii_alphabetic())
+}
+
+/// Returns whether a word is the port of the host before it: a number, or the name of a TCP service of this host.
+#[must_use]
+pub fn is_port(word: &str) -> bool {
+    let is_number = !word.is_empty() && word.bytes().all(|byte| byte.is_ascii_digit());
+    is_number || parse_port(word).is_ok()
 }
 
 #[cfg(test)]
@@ -422,7 +483,7 @@ mod tests {
             "h:0",
             "h:65536",
             "h:+7",
-            "h:echo",
+            "h:no-such-service",
             "a b",
             "h\n",
             "\0",
@@ -472,7 +533,8 @@ mod tests {
         for text in ["[fe80::1%lo]:7".to_owned(), format!("[fe80::1%{lo}]:7"), expected.to_string()]
         {
             assert_eq!(parse_source(&text), Ok(expected), "{text}");
-            assert_eq!(parse_listen(&text), Ok((expected, Some(7))), "{text}");
+            let at = SocketAddr::from(SocketAddrV6::new("fe80::1".parse().unwrap(), 0, 0, lo));
+            assert_eq!(parse_listen(&text), Ok((ListenHost::Addr(at), Some(7))), "{text}");
         }
         // Whether there is such an interface, bind(2) says.
         let addr = parse_source("fe80::1%4000000000").unwrap();
@@ -493,9 +555,40 @@ mod tests {
 
     #[test]
     fn places_to_listen() {
-        assert_eq!(parse_listen("127.0.0.1"), Ok(("127.0.0.1:0".parse().unwrap(), None)));
-        assert_eq!(parse_listen("[::1]:0"), Ok(("[::1]:0".parse().unwrap(), Some(0))));
-        assert!(parse_listen("localhost:7").is_err() && parse_listen("127.0.0.1:00").is_err());
+        let addr = |text: &str| ListenHost::Addr(text.parse().unwrap());
+        let name = |text: &str| ListenHost::Name(text.to_owned());
+        assert_eq!(parse_listen("127.0.0.1"), Ok((addr("127.0.0.1:0"), None)));
+        assert_eq!(parse_listen("[::1]:0"), Ok((addr("[::1]:0"), Some(0))));
+        assert_eq!(parse_listen("localhost:7"), Ok((name("localhost"), Some(7))));
+        assert_eq!(parse_listen("localhost:0"), Ok((name("localhost"), Some(0))));
+        assert_eq!(parse_listen("db.example"), Ok((name("db.example"), None)));
+        for text in ["127.0.0.1:00", "127.1:7", "[localhost]:7", "a b", "h:no-such-service"] {
+            assert!(parse_listen(text).is_err(), "{text}");
+        }
+        assert_eq!(parse_listen_port("0"), Ok(0));
+        let error = parse_listen_port("65536").unwrap_err().to_string();
+        assert!(error.contains("a number from 0 to 65535 or a service name"), "{error}");
+    }
+
+    #[test]
+    fn services_are_ports() {
+        if service_port("echo").is_err() {
+            eprintln!("SKIP: echo is not in the services database here");
+            return;
+        }
+        assert_eq!("h:echo".parse(), Ok(Endpoint { host: "h".into(), port: 7 }));
+        assert_eq!(Endpoint::with_port("::1", "echo"), "[::1]:7".parse());
+        assert_eq!("[::1]:echo".parse::<Endpoint>(), "[::1]:7".parse());
+        assert_eq!(parse_listen_port("echo"), Ok(7));
+        assert!(is_port("echo") && is_port("65536") && !is_port("no-such-service") && !is_port(""));
+    }
+
+    #[test]
+    fn a_port_instead_of_a_host_has_a_hint() {
+        for text in ["7012", ":7012"] {
+            let error = text.parse::<Endpoint>().unwrap_err().to_string();
+            assert!(error.contains("write localhost:7012"), "{error}");
+        }
     }
 
     #[test]

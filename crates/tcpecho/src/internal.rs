@@ -7,12 +7,14 @@ use tcpecho_os::{error_queue::QueuedError, tcp_info::TcpInfo};
 use crate::Evidence;
 
 pub use crate::{
-    bind::explain_bind,
+    bind::{explain_bind, is_local},
     client::{ask_host, lookup, relay},
     diagnosis::{CASES, Case},
     duration::{parse_duration, show_duration},
     ending::{ENDINGS, Row},
-    endpoint::{interface_index, parse_listen, parse_source},
+    endpoint::{
+        ListenHost, interface_index, is_port, parse_listen, parse_listen_port, parse_source,
+    },
     evidence::{Kernel, Route, Stack, Towards},
     listener::LONGEST_USER_TIMEOUT,
 };

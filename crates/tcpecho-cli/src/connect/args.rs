@@ -23,7 +23,7 @@ pub(crate) struct ConnectArgs {
     #[arg(value_name = "HOST[:PORT]")]
     host: Option<String>,
 
-    /// Port, if HOST does not contain one [default: 9877]
+    /// Port, a number or a service name, if HOST does not contain one [default: 9877]
     #[arg(value_name = "PORT")]
     port: Option<String>,
 

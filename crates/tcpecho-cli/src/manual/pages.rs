@@ -70,6 +70,7 @@ pub(super) static PAGES: &[Page] = &[
                 "Examples",
                 Examples(&[
                     ("tcpecho serve", "listen on port 9877 of every address"),
+                    ("tcpecho serve localhost 7012", "listen on port 7012 of loopback only"),
                     (
                         "tcpecho serve -l 127.0.0.1:0 --log json",
                         "take a free port of loopback; log in JSON",

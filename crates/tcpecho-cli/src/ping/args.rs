@@ -10,7 +10,7 @@ use clap::{Args, ValueEnum};
 use rustix::io::Errno;
 use tcpecho::{
     Endpoint, Family, ParseError,
-    internal::{interface_index, parse_duration, parse_source},
+    internal::{interface_index, is_port, parse_duration, parse_source},
 };
 use tcpecho_os::errno::words;
 use tcpecho_probe::{LARGEST_PROBE, Mode, Pace, Sweep};
@@ -48,8 +48,8 @@ const SMALLEST_LIMIT: Duration = Duration::from_millis(1);
 #[derive(Debug, Args)]
 #[command(disable_help_flag = true)]
 pub(crate) struct PingArgs {
-    /// Any number of HOST, HOST:PORT, [V6]:PORT or V6, or one HOST and its PORT; without them, ping starts a server of its
-    /// own on a free loopback port [default port: 9877]
+    /// Any number of HOST, HOST:PORT, [V6]:PORT or V6, or one HOST and its PORT, a number or a service name; without them,
+    /// ping starts a server of its own on a free loopback port [default port: 9877]
     #[arg(value_name = "HOST[:PORT]")]
     targets: Vec<String>,
 
@@ -281,7 +281,8 @@ impl PingArgs {
         })
     }
 
-    /// One host and its port, or any number of hosts.
+    /// One host and its port, or any number of hosts. A second word that is the name of a service is a port; a host of that
+    /// name is written with its port.
     fn endpoints(&self) -> Result<Vec<(String, Endpoint)>, ParseError> {
         if let Some((host, port)) = self.host_and_port() {
             let endpoint = Endpoint::with_port(host, port)?;
@@ -300,7 +301,7 @@ impl PingArgs {
 
     fn host_and_port(&self) -> Option<(&str, &str)> {
         match self.targets.as_slice() {
-            [host, port] if is_number(port) && !is_number(host) => Some((host, port)),
+            [host, port] if is_port(port) && !is_number(host) => Some((host, port)),
             _ => None,
         }
     }

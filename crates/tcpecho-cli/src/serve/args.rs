@@ -8,8 +8,8 @@ use std::{
 
 use clap::{Args, ValueEnum};
 use tcpecho::{
-    DEFAULT_PORT, ENGINES, Engine, Keepalive, ParseError,
-    internal::{LONGEST_USER_TIMEOUT, parse_duration, parse_listen},
+    DEFAULT_PORT, ENGINES, Endpoint, Engine, Keepalive, ParseError,
+    internal::{LONGEST_USER_TIMEOUT, ListenHost, parse_duration, parse_listen, parse_listen_port},
 };
 
 /// Run a TCP echo server.
@@ -18,12 +18,21 @@ use tcpecho::{
 /// written). The log goes to stderr: one line per connection, when it ends.
 #[derive(Debug, Args)]
 pub(crate) struct ServeArgs {
-    /// Listen on ADDR, ADDR:PORT or :PORT; may be repeated [default: all addresses of this host]
-    #[arg(short, long, value_name = "ADDR[:PORT]", env = "TCPECHO_LISTEN", value_delimiter = ',')]
+    /// Where to listen, as for -l; for several listeners, use -l
+    #[arg(value_name = "[HOST:]PORT", conflicts_with = "listen")]
+    place: Option<Place>,
+
+    /// Port, if the argument before it is a HOST
+    #[arg(value_name = "PORT", value_parser = parse_listen_port, conflicts_with_all = ["listen", "port"])]
+    place_port: Option<u16>,
+
+    /// Listen on HOST:PORT, HOST, PORT or :PORT; may be repeated. A name stands for all its addresses of this host; a
+    /// port is a number or a service name [default: all addresses of this host]
+    #[arg(short, long, value_name = "[HOST:]PORT", env = "TCPECHO_LISTEN", value_delimiter = ',')]
     listen: Vec<Place>,
 
     /// Port for listeners without one; 0 takes a free port
-    #[arg(short, long, env = "TCPECHO_PORT", default_value_t = DEFAULT_PORT)]
+    #[arg(short, long, env = "TCPECHO_PORT", value_parser = parse_listen_port, default_value_t = DEFAULT_PORT)]
     port: u16,
 
     /// Engine that serves the connections; `list` prints all of them
@@ -84,9 +93,7 @@ pub(crate) enum LogForm {
 /// Where to listen, before the port is settled.
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Place {
-    Whole(SocketAddr),
-    /// With port 0.
-    Host(SocketAddr),
+    Host(ListenHost, Option<u16>),
     Port(u16),
 }
 
@@ -94,17 +101,29 @@ impl FromStr for Place {
     type Err = ParseError;
 
     fn from_str(text: &str) -> Result<Self, ParseError> {
-        let port = text.strip_prefix(':').or_else(|| text.strip_prefix("*:"));
-        if let Some(port) = port.and_then(|port| port.parse().ok()) {
-            return Ok(Place::Port(port));
+        if let Some(port) = text.strip_prefix(':').or_else(|| text.strip_prefix("*:")) {
+            return parse_listen_port(port).map(Place::Port);
         }
-        let (addr, port) = parse_listen(text).map_err(|error| {
+        // A number is not a host.
+        if !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()) {
+            return parse_listen_port(text).map(Place::Port);
+        }
+        let (host, port) = parse_listen(text).map_err(|error| {
             ParseError::new(format!(
-                "{error} (examples: 127.0.0.1, [::1]:{DEFAULT_PORT}, [fe80::1%eth0]:{DEFAULT_PORT}, :{DEFAULT_PORT})"
+                "{error} (examples: {DEFAULT_PORT}, 127.0.0.1, localhost:{DEFAULT_PORT}, [::1]:{DEFAULT_PORT}, \
+                 [fe80::1%eth0]:{DEFAULT_PORT})"
             ))
         })?;
-        Ok(if port.is_some() { Place::Whole(addr) } else { Place::Host(addr) })
+        Ok(Place::Host(host, port))
     }
+}
+
+/// Where to listen: a host with its port.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Listen {
+    Addr(SocketAddr),
+    /// A name, to be resolved.
+    Name(Endpoint),
 }
 
 /// Reads where to listen, for the fuzz targets.
@@ -144,7 +163,7 @@ pub(super) enum Choice {
 
 /// What was asked for, checked.
 pub(super) struct Plan {
-    pub(super) listen: Vec<SocketAddr>,
+    pub(super) listen: Vec<Listen>,
     pub(super) engine: Choice,
     pub(super) workers: usize,
     pub(super) backlog: u32,
@@ -169,7 +188,7 @@ impl ServeArgs {
             ),
         };
         Ok(Plan {
-            listen: self.places(),
+            listen: self.places()?,
             engine,
             workers: self.workers.into(),
             backlog: self.backlog.unwrap_or(u32::MAX),
@@ -183,23 +202,41 @@ impl ServeArgs {
         })
     }
 
-    /// The addresses to listen on.
-    fn places(&self) -> Vec<SocketAddr> {
-        let wildcard: IpAddr =
-            if has_ipv6() { Ipv6Addr::UNSPECIFIED.into() } else { Ipv4Addr::UNSPECIFIED.into() };
-        let with_port = |place: &Place| match *place {
-            Place::Whole(addr) => addr,
-            Place::Host(mut addr) => {
-                addr.set_port(self.port);
-                addr
+    /// The hosts and ports to listen on.
+    fn places(&self) -> Result<Vec<Listen>, ParseError> {
+        let mut places: Vec<Place> = self.listen.clone();
+        // TCPECHO_LISTEN is ignored if a place was typed.
+        match (&self.place, self.place_port) {
+            (Some(Place::Host(host, None)), Some(port)) => {
+                places = vec![Place::Host(host.clone(), Some(port))];
             }
-            Place::Port(port) => SocketAddr::new(wildcard, port),
-        };
-        if self.listen.is_empty() {
-            return vec![SocketAddr::new(wildcard, self.port)];
+            (Some(_), Some(_)) => return Err(ParseError::new("the port is given twice")),
+            (Some(place), None) => places = vec![place.clone()],
+            (None, _) => {}
         }
-        self.listen.iter().map(with_port).collect()
+        if places.is_empty() {
+            places.push(Place::Port(self.port));
+        }
+        Ok(places.into_iter().map(|place| self.listen(place)).collect())
     }
+
+    fn listen(&self, place: Place) -> Listen {
+        match place {
+            Place::Host(ListenHost::Addr(mut addr), port) => {
+                addr.set_port(port.unwrap_or(self.port));
+                Listen::Addr(addr)
+            }
+            Place::Host(ListenHost::Name(host), port) => {
+                Listen::Name(Endpoint { host, port: port.unwrap_or(self.port) })
+            }
+            Place::Port(port) => Listen::Addr(SocketAddr::new(wildcard(), port)),
+        }
+    }
+}
+
+/// The address that stands for all of this host.
+fn wildcard() -> IpAddr {
+    if has_ipv6() { Ipv6Addr::UNSPECIFIED.into() } else { Ipv4Addr::UNSPECIFIED.into() }
 }
 
 /// Whether this host can have IPv6 sockets at all (a kernel without it, or ipv6.disable=1).
@@ -235,18 +272,28 @@ mod tests {
 
     #[test]
     fn places() {
+        let addr = |text: &str, port| {
+            Place::Host(ListenHost::Addr(SocketAddr::new(text.parse().unwrap(), 0)), port)
+        };
+        let name = |text: &str, port| Place::Host(ListenHost::Name(text.into()), port);
         for (text, place) in [
-            ("127.0.0.1", Place::Host(([127, 0, 0, 1], 0).into())),
-            ("127.0.0.1:7", Place::Whole(([127, 0, 0, 1], 7).into())),
-            ("[::1]:0", Place::Whole((Ipv6Addr::LOCALHOST, 0).into())),
-            ("[::1]", Place::Host((Ipv6Addr::LOCALHOST, 0).into())),
-            ("::1", Place::Host((Ipv6Addr::LOCALHOST, 0).into())),
+            ("127.0.0.1", addr("127.0.0.1", None)),
+            ("127.0.0.1:7", addr("127.0.0.1", Some(7))),
+            ("[::1]:0", addr("::1", Some(0))),
+            ("[::1]", addr("::1", None)),
+            ("::1", addr("::1", None)),
+            ("localhost", name("localhost", None)),
+            ("localhost:7", name("localhost", Some(7))),
             (":80", Place::Port(80)),
             ("*:80", Place::Port(80)),
+            ("7012", Place::Port(7012)),
+            ("0", Place::Port(0)),
         ] {
             assert_eq!(text.parse(), Ok(place), "{text}");
         }
-        for text in ["", ":", "localhost", "1.2.3.4:99999", "[::1", "\x1b[31m", "9877", "127.1:7"] {
+        for text in
+            ["", ":", "1.2.3.4:99999", "99999", "[::1", "\x1b[31m", "127.1:7", ":no-such-service"]
+        {
             let error = text.parse::<Place>().unwrap_err().to_string();
             assert!(!error.contains('\x1b'), "{error}");
         }

@@ -11,6 +11,7 @@ mod environment;
 mod fairness;
 mod log;
 mod output;
+mod places;
 mod promises;
 mod ready;
 mod refusals;

@@ -15,8 +15,9 @@ fn what_is_not_understood() {
     for args in [
         &["--engine", "warp"][..],
         &["--no-such-option"],
-        &["an-operand"],
-        &["-l", "localhost:0"],
+        &["127.0.0.1:0", "0"],
+        &["-l", "127.0.0.1:0", "0"],
+        &["-l", "localhost:no-such-service"],
         &["-l", "127.0.0.1:99999"],
         &["-p", "65536"],
         &["-p", "-1"],
@@ -28,8 +29,8 @@ fn what_is_not_understood() {
         &["--drain-timeout", "-1s"],
         &["--log", "loud"],
         // inet_aton(3) would read them.
-        &["-l", "9877"],
         &["-l", "127.1"],
+        &["-l", "65536"],
         &["-l", "[fe80::1%no-such]:0"],
     ] {
         let ended = refused(args);
@@ -45,7 +46,7 @@ fn a_json_log_has_nothing_but_json_also_of_a_server_that_does_not_start() {
     for (args, part) in [
         (&["--engine", "warp"][..], "warp"),
         (&["--no-such-option"], "--no-such-option"),
-        (&["-l", "localhost:0"], "localhost"),
+        (&["-l", "localhost:no-such-service"], "no-such-service"),
         (&["-p", "65536"], "65536"),
         (&["-l", &taken], "(EADDRINUSE)"),
     ] {
