@@ -4,6 +4,7 @@
 mod args;
 mod findings;
 mod keepalive;
+mod screen;
 
 use std::{
     cell::Cell,
@@ -22,12 +23,11 @@ use tcpecho::{
 };
 
 pub(crate) use self::args::ConnectArgs;
-use self::args::Plan;
+use self::{args::Plan, screen::Screen};
 use crate::{
     calls::Calls,
     exit, input,
     lookup::{NoAddress, lookup},
-    output::Output,
     signals::Signals,
     tell::{Failure, Report, Voice, say},
 };
@@ -86,10 +86,11 @@ fn converse(plan: &Plan, report: &mut Report) -> Result<(), Stopped> {
     if plan.voice == Voice::Verbose {
         tell_connection(plan, &connection);
     }
-    let (input, output) = (io::stdin(), Output::stdout());
+    let (input, output) = (io::stdin(), Screen::stdout(plan.raw));
     let interrupts = Signalled { signals: &signals, last: Cell::new(None) };
     let tracer = calls.as_ref().map(|calls| calls as &dyn Tracer);
     let relayed = relay(&connection, input.as_fd(), &output, &interrupts, plan.rules, tracer);
+    output.finish();
     let Connection { local, peer, .. } = connection;
     drop(connection);
     if let Some(calls) = calls {

@@ -14,6 +14,7 @@ mod family;
 pub mod fuzzing;
 mod input;
 mod lab;
+mod locale;
 mod log;
 mod lookup;
 mod manual;

@@ -24,7 +24,7 @@ pub(crate) use self::{
 };
 pub(crate) use crate::stderr::{say, say_raw};
 use crate::{
-    exit,
+    exit, units,
     width::{hang, stderr_columns},
 };
 
@@ -56,7 +56,7 @@ pub(crate) struct Report {
     pub(crate) message: String,
     /// What that means; none where nothing is wrong with the connection.
     pub(crate) diagnosis: Option<Diagnosis>,
-    /// What it was concluded from.
+    /// What it was concluded from, unless each attempt has its own.
     pub(crate) evidence: Option<Evidence>,
     /// Bytes handed to the socket.
     pub(crate) sent: u64,
@@ -148,9 +148,19 @@ impl Report {
         };
         let lost = self.lost();
         say(&format!(
-            "{how}: {sent} bytes sent, {received} received in {}{lost}",
-            tcpecho::internal::show_duration(*duration)
+            "{how}: {sent} bytes sent, {received} received in {}{}{lost}",
+            tcpecho::internal::show_duration(*duration),
+            self.throughput()
         ));
+    }
+
+    /// The bytes received per second of the connection's life; empty if none came.
+    fn throughput(&self) -> String {
+        let open = self.duration.saturating_sub(self.connect_time.unwrap_or_default());
+        if self.received == 0 || open.is_zero() {
+            return String::new();
+        }
+        format!(", {}/s", units::bytes(self.received as f64 / open.as_secs_f64()))
     }
 
     /// What was read on one side and has not reached the other; empty where that is nothing.

@@ -5,6 +5,8 @@
 mod causes;
 #[path = "connect/half_close.rs"]
 mod half_close;
+#[path = "connect/screen.rs"]
+mod screen;
 #[path = "connect/support.rs"]
 mod support;
 

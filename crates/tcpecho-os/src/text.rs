@@ -35,6 +35,61 @@ pub fn spaced(text: &str) -> String {
     text.chars().map(|character| if is_plain(character) { character } else { ' ' }).collect()
 }
 
+/// What [`next_visible`] has found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Visible {
+    /// The text of this many bytes was appended.
+    Bytes(usize),
+    /// The bytes end here, perhaps within a character.
+    End,
+}
+
+/// Appends the first character of `bytes` to `text`, in a form that does not control a terminal: a
+/// [plain](is_plain) character, a tab or a newline as it is, the bytes of everything else as by [`cat_v`]. Without `utf8`,
+/// only ASCII is plain. The beginning of a character whose other bytes are missing is [`Visible::End`].
+pub fn next_visible(bytes: &[u8], utf8: bool, text: &mut Vec<u8>) -> Visible {
+    let Some(&first) = bytes.first() else { return Visible::End };
+    if first.is_ascii() || !utf8 {
+        cat_v(first, text);
+        return Visible::Bytes(1);
+    }
+    let most = &bytes[..bytes.len().min(4)];
+    let valid = match std::str::from_utf8(most) {
+        Ok(valid) => valid,
+        Err(error) => match (error.valid_up_to(), error.error_len()) {
+            (0, None) => return Visible::End,
+            (0, Some(_)) => {
+                cat_v(first, text);
+                return Visible::Bytes(1);
+            }
+            (valid, _) => std::str::from_utf8(&most[..valid]).unwrap_or_default(),
+        },
+    };
+    let Some(character) = valid.chars().next() else { return Visible::End };
+    let whole = &bytes[..character.len_utf8()];
+    if is_plain(character) {
+        text.extend_from_slice(whole);
+    } else {
+        whole.iter().for_each(|byte| cat_v(*byte, text));
+    }
+    Visible::Bytes(whole.len())
+}
+
+/// Appends a byte as `cat -v` shows it: `^[` for ESC, `^?` for DEL, `M-` before the form of a byte with the eighth bit. A tab
+/// and a newline stay.
+pub fn cat_v(byte: u8, text: &mut Vec<u8>) {
+    let low = byte & 0x7f;
+    if byte != low {
+        text.extend_from_slice(b"M-");
+    }
+    match low {
+        b'\t' | b'\n' if byte == low => text.push(low),
+        0x7f => text.extend_from_slice(b"^?"),
+        ..0x20 => text.extend_from_slice(&[b'^', low + 0x40]),
+        _ => text.push(low),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -48,6 +103,26 @@ mod tests {
         assert_eq!(printable("\x1b]0;t\x07\r\n"), "\\u{1b}]0;t\\u{7}\\r\\n");
         assert_eq!(printable("\u{9b}31m \u{202e}x"), "\\u{9b}31m \\u{202e}x");
         assert_eq!(spaced("a\x1b[2J\u{2066}b\n"), "a [2J b ");
+    }
+
+    #[test]
+    fn bytes_are_visible_as_by_cat_v() {
+        let visible = |bytes: &[u8], utf8| {
+            let (mut text, mut rest) = (Vec::new(), bytes);
+            while let Visible::Bytes(count) = next_visible(rest, utf8, &mut text) {
+                rest = &rest[count..];
+            }
+            (String::from_utf8(text).unwrap(), rest.len())
+        };
+        assert_eq!(
+            visible(b"\0a\t\n\x1b[m\x7f\x80\xff", true),
+            ("^@a\t\n^[[m^?M-^@M-^?".into(), 0)
+        );
+        assert_eq!(visible("é\u{9b}".as_bytes(), true), ("éM-BM-^[".into(), 0));
+        assert_eq!(visible("é".as_bytes(), false), ("M-CM-)".into(), 0));
+        assert_eq!(visible(&[b'x', 0xe6, 0x97], true), ("x".into(), 2));
+        assert_eq!(visible(&[0xe6, b'x'], true), ("M-fx".into(), 0));
+        assert_eq!(visible(&[0x8a, 0x89], true), ("M-^JM-^I".into(), 0));
     }
 
     /// What std's `{:?}` escapes besides quotes, backslashes, and what has no shape of its own, is not plain either.

@@ -79,6 +79,11 @@ pub(crate) struct ConnectArgs {
     #[arg(long)]
     no_check: bool,
 
+    /// Write the bytes of the server to a terminal as they are. Without it, control characters are shown as by cat -v, such
+    /// as ^[ for ESC; a file or a pipe always gets the bytes as they are
+    #[arg(long)]
+    raw: bool,
+
     /// Print how the connection was made, its socket options, and a summary
     #[arg(short, long)]
     verbose: bool,
@@ -104,6 +109,7 @@ pub(super) struct Plan {
     pub(super) keepalive: Option<Keepalive>,
     pub(super) race: bool,
     pub(super) calls: bool,
+    pub(super) raw: bool,
     pub(super) exit_detail: bool,
 }
 
@@ -137,6 +143,7 @@ impl ConnectArgs {
             keepalive: self.keepalive.0,
             race: !self.no_race,
             calls: self.calls,
+            raw: self.raw,
             exit_detail: self.exit_detail,
         })
     }

@@ -42,7 +42,6 @@ impl Stopped {
                     report.errno = Some(attempt.error.source.into());
                     report.message.clone_from(&attempt.diagnosis.seen);
                     report.diagnosis = Some(attempt.diagnosis.clone());
-                    report.evidence = Some((*attempt.evidence).clone());
                 }
             }
             Stopped::Impossible { op, errno, message } => {

@@ -11,12 +11,14 @@ pub(crate) fn mask(line: &str) -> String {
         let is_measured = masked
             .last()
             .is_some_and(|last| last.ends_with(|c: char| c.is_ascii_digit() || c == '#'));
-        if is_measured && matches!(unit, "ns" | "µs" | "ms" | "s" | "min" | "%") {
+        let is_rate = matches!(unit, "B/s" | "kB/s" | "MB/s" | "GB/s");
+        if is_measured && (is_rate || matches!(unit, "ns" | "µs" | "ms" | "s" | "min" | "%")) {
             let number = masked.pop().unwrap();
             let before = number.trim_end_matches(|c: char| c.is_ascii_digit() || c == '#');
             // The unit of a time depends on how long it took.
             let unit = if unit == "%" { " %" } else { "" };
-            let after = word.trim_start_matches(|c: char| c.is_alphanumeric() || c == '%');
+            let after =
+                word.trim_start_matches(|c: char| c.is_alphanumeric() || matches!(c, '%' | '/'));
             masked.push(format!("{before}#{unit}{after}"));
             continue;
         }
@@ -98,8 +100,8 @@ fn masking_hides_measured_values_and_nothing_else() {
         ),
         ("2 of 3 right, 4.2 s", "2 of 3 right, #"),
         (
-            "finished: 11 bytes sent, 11 received in 446.9µs",
-            "finished: 11 bytes sent, 11 received in #",
+            "finished: 11 bytes sent, 11 received in 446.9µs, 26.9 kB/s",
+            "finished: 11 bytes sent, 11 received in #, #",
         ),
         (
             "2026-11-28T07:08:13.680Z session bytes=11 duration=0.000725s",
