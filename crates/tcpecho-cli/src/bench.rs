@@ -16,7 +16,6 @@ mod preflight;
 mod progress;
 mod report;
 mod server;
-mod threshold;
 mod visit;
 
 use std::{path::Path, process::ExitCode};
@@ -45,7 +44,8 @@ use crate::{
     exit,
     output::{self, OutputBuffer, Unwritten, lost_as_json},
     signals::Signals,
-    tell::{Failure, say},
+    tell::{Failure, say, tell_judgements},
+    threshold::Judgement,
 };
 
 /// Measures, reports, and says how it went.
@@ -166,15 +166,9 @@ fn single(plan: &Plan, baseline: Option<&Summary>, signals: &Signals) -> Result<
     let saved = save(page, || html::run(&summary));
     show(plan, &summary, search.as_ref().map(|(last, _)| last.as_str()), signals)?;
     let (figures, before) = (summary.figures(), baseline.map(Summary::figures));
-    let failed: Vec<String> = plan
-        .fail_if
-        .iter()
-        // A condition that cannot be judged must not pass for one that does not hold.
-        .filter_map(|one| one.holds(&figures, before.as_ref()).or_else(|| one.lacks(&figures)))
-        .collect();
-    for sentence in &failed {
-        say(sentence);
-    }
+    let judgements: Vec<Judgement> =
+        plan.fail_if.iter().map(|one| one.judge(&figures, before.as_ref())).collect();
+    tell_judgements(&judgements);
     // --quiet leaves the notes out, but this is an error.
     let death = summary.notes.iter().find(|note| note.starts_with("the server ended"));
     if let Some(death) = death.filter(|_| plan.quiet) {
@@ -191,7 +185,7 @@ fn single(plan: &Plan, baseline: Option<&Summary>, signals: &Signals) -> Result<
     let held = search.is_none_or(|(_, held)| held);
     Ok(match status(&summary) {
         _ if !unsaved.is_empty() => exit::NOT_POSSIBLE,
-        0 if !failed.is_empty() || !held => 1,
+        0 if judgements.iter().any(|one| one.failed) || !held => 1,
         status => status,
     })
 }

@@ -26,6 +26,7 @@ mod signals;
 mod size;
 mod stderr;
 mod tell;
+mod threshold;
 mod units;
 mod width;
 

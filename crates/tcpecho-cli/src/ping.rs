@@ -33,7 +33,8 @@ use crate::{
     lookup::{NoAddress, lookup},
     output::{OutputBuffer, Unwritten, lost_as_json, lost_as_text},
     signals::Signals,
-    tell::{Failure, explain_unresolved, say},
+    tell::{Failure, explain_unresolved, say, tell_judgements},
+    threshold::{Judgement, Threshold},
 };
 
 const SIGNALS: [Signal; 7] = [
@@ -128,6 +129,7 @@ fn probe(plan: &Plan) -> u8 {
     let outcome = tcpecho_probe::probe(&probing, found, &mut console);
     let Console { mut printer, stopped, .. } = console;
     let well = outcome.targets.iter().all(|target| is_well(target, plan));
+    let judgements = judgements(plan, &outcome.targets);
     let status = match (stopped, outcome.end) {
         // As other filters do.
         (Some(Stopped::Signal(Signal::SIGPIPE)), _) => return 0,
@@ -140,12 +142,13 @@ fn probe(plan: &Plan) -> u8 {
             exit::interrupted_by(signal)
         }
         _ if any_unresolved => exit::NOT_CONNECTED,
-        _ if well => 0,
+        _ if well && judgements.iter().all(|one| !one.failed) => 0,
         _ => NO_ANSWER,
     };
     printer.summary(&outcome, &unresolved, start.elapsed(), status, &mut output);
     let written = output.finish(Some(&signals));
     printer.explain_rest();
+    tell_judgements(&judgements);
     if plan.fping {
         tell_fping(&outcome.targets);
     }
@@ -165,6 +168,20 @@ fn is_well(target: &Target, plan: &Plan) -> bool {
     };
     let unchanged = stats.corrupted == 0 && stats.doubled == 0 && stats.foreign_bytes == 0;
     stats.received() >= enough && unchanged
+}
+
+/// The conditions of `--fail-if`, for each target.
+fn judgements(plan: &Plan, targets: &[Target]) -> Vec<Judgement> {
+    let judged = |target: &Target| {
+        let figures = summary::figures(&target.stats, plan.mode);
+        let whose = if targets.len() > 1 { format!("{}: ", target.name) } else { String::new() };
+        let judge = move |condition: &Threshold| {
+            let Judgement { failed, line } = condition.judge(&figures, None);
+            Judgement { failed, line: format!("{whose}{line}") }
+        };
+        plan.fail_if.iter().map(judge).collect::<Vec<_>>()
+    };
+    targets.iter().flat_map(judged).collect()
 }
 
 fn tell_fping(targets: &[Target]) {

@@ -16,15 +16,16 @@ use rustix::io::Errno;
 use tcpecho::{Attempt, Diagnosis, Ending, Evidence, ResolveError};
 use tcpecho_os::stdio::stderr_was_closed;
 
-use self::colour::Colour;
 pub(crate) use self::{
-    colour::has_colour,
+    colour::{Colour, has_colour},
     failure::{Failure, write_objects_as_in},
     object::{ErrorObject, Meaning},
 };
 pub(crate) use crate::stderr::{say, say_raw};
 use crate::{
-    exit, units,
+    exit,
+    threshold::Judgement,
+    units,
     width::{hang, stderr_columns},
 };
 
@@ -203,6 +204,15 @@ pub(crate) fn refusal(error: &tcpecho::Error) -> String {
     let causes: Vec<&str> = error.notes.iter().map(String::as_str).collect();
     let advice: Vec<&str> = error.advice.iter().map(String::as_str).collect();
     in_fields("cannot listen", [&[&seen], &causes, &advice])
+}
+
+/// Prints a line for each condition of `--fail-if`.
+pub(crate) fn tell_judgements(judgements: &[Judgement]) {
+    let colour = Colour::of_standard_error();
+    for Judgement { failed, line } in judgements {
+        let word = if *failed { colour.bad("FAIL") } else { colour.good("ok") };
+        say(&format!("{word} {line}"));
+    }
 }
 
 /// A heading, and below it what was seen, what that means and what to try: a paragraph for each sentence.

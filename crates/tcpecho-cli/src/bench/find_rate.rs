@@ -7,11 +7,10 @@ use super::{
     args::Plan,
     progress::Progress,
     report::{Summary, summary::Distribution},
-    threshold::Threshold,
     visit::{self, BenchError, Setup},
 };
 use crate::units::{rate, time};
-use crate::{signals::Signals, tell::say};
+use crate::{signals::Signals, tell::say, threshold::Threshold};
 
 /// The search ends when the range is this narrow.
 const NARROW: f64 = 1.05;
@@ -101,7 +100,7 @@ fn holds(condition: &Threshold, summary: &Summary, at: f64) -> bool {
     let answered = summary.result.messages + summary.settings.connections;
     let kept_up = answered as f64 >= at * summary.result.seconds * KEPT_UP
         && summary.result.messages_unanswered == 0;
-    kept_up && summary.error_count() == 0 && condition.holds(&summary.figures(), None).is_some()
+    kept_up && summary.error_count() == 0 && condition.holds(&summary.figures(), None)
 }
 
 fn describe(condition: &Threshold, summary: &Summary, at: f64, held: bool) -> String {

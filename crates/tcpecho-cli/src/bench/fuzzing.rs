@@ -8,8 +8,8 @@ use super::{
     histogram::{QUANTILES, decode, decoded, encoded},
     merge::{self, ResultFile},
     report::{html, plot, summary::BaselinePart, table},
-    threshold::{Figures, Threshold},
 };
+use crate::threshold::{Figures, Threshold};
 
 /// A file of results: of one run, of a comparison, or an HDR log.
 pub struct File(ResultFile);
@@ -48,16 +48,16 @@ impl File {
         self.0.add(other.0)
     }
 
-    /// With `before` as the baseline: the changes in one line, and what a condition says if it holds. None for
+    /// With `before` as the baseline: the changes in one line, and what a condition says. None for
     /// a comparison.
     #[must_use]
-    pub fn against(&self, before: &Self, condition: &str) -> Option<(String, Option<String>)> {
+    pub fn against(&self, before: &Self, condition: &str) -> Option<(String, String)> {
         let (ResultFile::Run(now), ResultFile::Run(before)) = (&self.0, &before.0) else {
             return None;
         };
         let condition: Threshold = condition.parse().ok()?;
         let words = BaselinePart::of("before".to_owned(), now, before).words();
-        Some((words, condition.holds(&now.figures(), Some(&before.figures()))))
+        Some((words, condition.judge(&now.figures(), Some(&before.figures())).line))
     }
 }
 
@@ -68,7 +68,7 @@ pub fn threshold(
     nanoseconds: f64,
     rate: f64,
     count: f64,
-) -> Result<(String, Option<String>), String> {
+) -> Result<(String, String), String> {
     let threshold: Threshold =
         text.parse().map_err(|error: tcpecho::ParseError| error.to_string())?;
     let figures = |times: f64| Figures {
@@ -78,8 +78,9 @@ pub fn threshold(
         throughput: Some(rate * times),
         errors: Some(count * times),
         unanswered: Some(count * times),
+        loss: Some(count * times),
     };
-    Ok((threshold.to_string(), threshold.holds(&figures(1.0), Some(&figures(2.0)))))
+    Ok((threshold.to_string(), threshold.judge(&figures(1.0), Some(&figures(2.0))).line))
 }
 
 /// Decodes a histogram; returns how many times it has, its figures, and the times as they are written again.

@@ -10,9 +10,7 @@ use tcpecho_load::Times;
 /// no sum of counts overflows.
 pub(super) const MOST: u64 = i64::MAX as u64;
 
-/// The quantiles that reports show, by their names.
-pub(super) const QUANTILES: &[(&str, f64)] =
-    &[("p50", 0.5), ("p90", 0.9), ("p99", 0.99), ("p99.9", 0.999), ("p99.99", 0.9999)];
+pub(super) use crate::threshold::QUANTILES;
 
 /// Encodes a histogram as it stands in a log.
 pub(super) fn encoded(times: &Times) -> String {

@@ -153,6 +153,10 @@ pub(super) static PAGES: &[Page] = &[
                         "one probe a second over one connection, until Ctrl-C",
                     ),
                     ("tcpecho ping -c 10 --json 192.0.2.1 7", "ten probes; one JSON object"),
+                    (
+                        "tcpecho ping -c 100 -i 0.1 --fail-if 'loss>1%' --fail-if 'p99>5ms' example.net 7",
+                        "exit status 1 if more than 1 % is lost, or the 99th percentile of the round trip is over 5 ms",
+                    ),
                     ("tcpecho ping --plot a.example b.example", "draw several targets"),
                 ]),
             ),
@@ -177,7 +181,7 @@ pub(super) static PAGES: &[Page] = &[
                     ),
                     (
                         "1",
-                        "a target did not answer, such bytes came back, or a sweep found a limit",
+                        "a target did not answer, such bytes came back, a condition of --fail-if holds, or a sweep found a limit",
                     ),
                     ("2", "usage error, or not possible here"),
                     ("3", "a name has no address"),

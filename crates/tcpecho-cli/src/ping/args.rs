@@ -16,7 +16,11 @@ use tcpecho_os::errno::words;
 use tcpecho_probe::{LARGEST_PROBE, Mode, Pace, Sweep};
 
 use super::{descriptors::Capacity, size::parse_size};
-use crate::{family::family, size::parse_time};
+use crate::{
+    family::family,
+    size::parse_time,
+    threshold::{Measure, Threshold},
+};
 
 /// The maximum number of times kept for the line of `-C`.
 const MOST_TIMES: u64 = 1_000_000;
@@ -34,7 +38,7 @@ const SMALLEST_LIMIT: Duration = Duration::from_millis(1);
 ///
 /// The options are those of ping(8). time= is the time from when a probe was due to when its last byte came back. rtt= is
 /// the time from when its first byte was sent to when its last byte came back, by the kernel's timestamps if available.
-/// srtt= and min= are the kernel's smoothed and minimum round-trip time. retrans= is the number of segments that the
+/// "kernel:" has the kernel's smoothed and minimum round-trip time. retrans= is the number of segments that the
 /// kernel has retransmitted since the last probe: if a slow answer has it, the probe was lost on the way to the server; if
 /// not, the server or the way back was slow. The name lookup and the handshake are not part of these times. When a
 /// connection breaks, ping prints the cause, reconnects and measures the outage.
@@ -54,7 +58,7 @@ pub(crate) struct PingArgs {
     targets: Vec<String>,
 
     /// Stop after COUNT probes; with -w, after COUNT answers
-    #[arg(short, value_name = "COUNT", value_parser = parse_count, allow_negative_numbers = true)]
+    #[arg(short, long, value_name = "COUNT", value_parser = parse_count, allow_negative_numbers = true)]
     count: Option<u64>,
 
     /// As -c, and write the line of `fping -C` to stderr at the end; with -q, write nothing else (for SmokePing)
@@ -68,26 +72,37 @@ pub(crate) struct PingArgs {
     fping: Option<u64>,
 
     /// Time between probes; 0 sends a probe as soon as the one before is answered [default: 1s]
-    #[arg(short, value_name = "INTERVAL", value_parser = parse_duration, allow_negative_numbers = true)]
-    interval: Option<Duration>,
+    #[arg(short, long, value_name = "INTERVAL", value_parser = parse_interval, allow_negative_numbers = true)]
+    interval: Option<Interval>,
+
+    /// Accepted with -C for SmokePing: the backoff factor of fping's retries. No effect: TCP has its own retransmission
+    /// backoff
+    #[arg(short = 'B', value_name = "FACTOR", requires = "fping", value_parser = parse_factor)]
+    backoff: Option<f64>,
+
+    /// Accepted with -C for SmokePing: the number of fping's retries. No effect: TCP retransmits lost segments. With -B or
+    /// -r, a number without a unit for -i has no effect either: it is fping's time in milliseconds between probes to
+    /// different targets, and here all targets are probed at the same time, once per second
+    #[arg(short, value_name = "N", requires = "fping", value_parser = parse_retries)]
+    retries: Option<u32>,
 
     /// Time limit of the run, above 0
-    #[arg(short = 'w', value_name = "DEADLINE", value_parser = parse_time, allow_negative_numbers = true)]
+    #[arg(short = 'w', long, value_name = "DEADLINE", value_parser = parse_time, allow_negative_numbers = true)]
     deadline: Option<Duration>,
 
     /// Time limit for an answer, and for each attempt to connect [default: 5s; 2s for a sweep]
-    #[arg(short = 'W', value_name = "TIMEOUT", value_parser = parse_duration, allow_negative_numbers = true)]
+    #[arg(short = 'W', long, value_name = "TIMEOUT", value_parser = parse_duration, allow_negative_numbers = true)]
     timeout: Option<Duration>,
 
     /// Size of a probe in bytes, 1 to 16M [default: 64]
-    #[arg(short, value_name = "SIZE", value_parser = parse_size)]
+    #[arg(short, long, value_name = "SIZE", value_parser = parse_size)]
     size: Option<usize>,
 
     /// Print the summary only
-    #[arg(short)]
+    #[arg(short, long)]
     quiet: bool,
 
-    /// Print the time, in seconds since 1970, before each line
+    /// Print the time before each line (RFC 3339, in UTC)
     #[arg(short = 'D')]
     date: bool,
 
@@ -101,11 +116,11 @@ pub(crate) struct PingArgs {
     flood: bool,
 
     /// Use IPv4 addresses only
-    #[arg(short = '4', conflicts_with = "ipv6")]
+    #[arg(short = '4', long, conflicts_with = "ipv6")]
     ipv4: bool,
 
     /// Use IPv6 addresses only
-    #[arg(short = '6')]
+    #[arg(short = '6', long)]
     ipv6: bool,
 
     /// Connect from this local address, or through this interface
@@ -131,6 +146,16 @@ pub(crate) struct PingArgs {
     /// Draw a histogram of the times at the end
     #[arg(long, conflicts_with_all = ["json", "json_stream"])]
     histogram: bool,
+
+    /// Exit with 1 if the condition holds for a target, such as 'loss>1%', or 'p99>5ms' for its rtt= (with --connect,
+    /// its time=); may be repeated
+    #[arg(
+        long,
+        value_name = "CONDITION",
+        value_parser = parse_condition,
+        conflicts_with_all = ["idle_sweep", "size_sweep"],
+    )]
+    fail_if: Vec<Threshold>,
 
     /// Write one JSON object to stdout at the end, and nothing else
     #[arg(long, conflicts_with_all = ["quiet", "date"])]
@@ -212,6 +237,7 @@ pub(super) struct Plan {
     pub(super) histogram: bool,
     pub(super) fping: bool,
     pub(super) sweep: Option<Sweep>,
+    pub(super) fail_if: Vec<Threshold>,
 }
 
 impl Plan {
@@ -278,6 +304,7 @@ impl PingArgs {
             histogram: self.histogram,
             fping: self.fping.is_some(),
             sweep,
+            fail_if: self.fail_if.clone(),
         })
     }
 
@@ -331,7 +358,9 @@ impl PingArgs {
     }
 
     fn pace(&self) -> Pace {
-        match self.interval {
+        let is_for_fping = self.backoff.is_some() || self.retries.is_some();
+        let interval = self.interval.filter(|interval| !(is_for_fping && interval.has_no_unit));
+        match interval.map(|interval| interval.span) {
             _ if self.flood => Pace::Flood(FLOOD),
             least if self.adaptive => Pace::Settled(least.unwrap_or(ADAPTIVE)),
             // Without an interval there is only waiting for the answer.
@@ -374,6 +403,47 @@ impl PingArgs {
             },
         }
     }
+}
+
+/// The value of `-i`.
+#[derive(Debug, Clone, Copy)]
+struct Interval {
+    span: Duration,
+    /// It is a number, as fping takes it.
+    has_no_unit: bool,
+}
+
+fn parse_interval(text: &str) -> Result<Interval, ParseError> {
+    let has_no_unit = text.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.');
+    Ok(Interval { span: parse_duration(text)?, has_no_unit })
+}
+
+fn parse_factor(text: &str) -> Result<f64, ParseError> {
+    let factor = text.parse().ok().filter(|factor| (1.0..=5.0).contains(factor));
+    factor.ok_or_else(|| {
+        let text = text.escape_debug();
+        ParseError::new(format!("\"{text}\" is not a backoff factor: expected 1 to 5"))
+    })
+}
+
+fn parse_retries(text: &str) -> Result<u32, ParseError> {
+    text.parse().map_err(|_| {
+        let text = text.escape_debug();
+        ParseError::new(format!("\"{text}\" is not a number of retries: expected 0 or more"))
+    })
+}
+
+/// A condition of `--fail-if` that is about a figure of ping.
+fn parse_condition(text: &str) -> Result<Threshold, ParseError> {
+    let condition: Threshold = text.parse()?;
+    if condition.is_relative() || !(condition.is_of_latency() || condition.measure == Measure::Loss)
+    {
+        return Err(ParseError::new(format!(
+            "\"{condition}\" is not a condition of ping: expected loss, p50, p90, p99, p99.9, p99.99, max or avg, and its \
+             limit, such as 'loss>1%' or 'p99>5ms'"
+        )));
+    }
+    Ok(condition)
 }
 
 fn parse_count(text: &str) -> Result<u64, ParseError> {

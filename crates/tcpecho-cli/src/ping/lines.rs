@@ -2,7 +2,7 @@
 
 use std::{
     fmt::Write,
-    time::{Duration, SystemTime, UNIX_EPOCH},
+    time::{Duration, SystemTime},
 };
 
 use tcpecho::Attempt;
@@ -17,7 +17,7 @@ pub(super) struct Lines {
     pub(super) mode: Mode,
     pub(super) size: usize,
     pub(super) timeout: Duration,
-    /// The time of day in front of each line, as `ping -D` prints it.
+    /// The time of day in front of each line (RFC 3339).
     pub(super) date: bool,
     /// Which target it is has to be said.
     pub(super) many: bool,
@@ -73,9 +73,8 @@ impl Lines {
     }
 
     fn date(&self) -> String {
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         if self.date {
-            format!("[{}.{:06}] ", now.as_secs(), now.subsec_micros())
+            format!("[{}] ", humantime::format_rfc3339_micros(SystemTime::now()))
         } else {
             String::new()
         }
@@ -121,14 +120,14 @@ impl Lines {
             Mode::Connect => format!("connected to {from}: seq={seq} time={time} ms{late}"),
             Mode::Stay | Mode::Reconnect => {
                 let rtt = ms(*rtt);
-                format!("{bytes} bytes from {from}: seq={seq} time={time} ms{late} rtt={rtt}")
+                format!("{bytes} bytes from {from}: seq={seq} time={time} ms{late} rtt={rtt} ms")
             }
         };
-        let connect = answer.connect.map(|took| format!(" connect={}", ms(took)));
+        let connect = answer.connect.map(|took| format!(" connect={} ms", ms(took)));
         let kernel = answer.kernel.as_ref().map(|kernel| {
             let Kernel { srtt, min_rtt, retransmits } = kernel;
-            let min = min_rtt.map(|min| format!(" min={}", ms(min))).unwrap_or_default();
-            format!(" srtt={}{min}{}", ms(*srtt), again_words(*retransmits))
+            let min = min_rtt.map(|min| format!(" minrtt {} ms", ms(min))).unwrap_or_default();
+            format!(" kernel: srtt {} ms{min}{}", ms(*srtt), again_words(*retransmits))
         });
         let paused = if answer.paused.is_zero() { "" } else { " not timed" };
         format!("{begin}{}{}{paused}", connect.unwrap_or_default(), kernel.unwrap_or_default())

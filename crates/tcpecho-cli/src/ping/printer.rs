@@ -18,7 +18,7 @@ use super::{
 };
 use crate::{
     output::OutputBuffer,
-    tell::{explain, say},
+    tell::{Colour, explain, say},
     units::{counted, ms},
 };
 
@@ -28,6 +28,7 @@ const HELD_BACK: usize = 16;
 pub(super) struct Printer<'a> {
     plan: &'a Plan,
     lines: Lines,
+    colour: Colour,
     /// Dots can be taken back.
     terminal: bool,
     /// Dots that stand.
@@ -55,6 +56,7 @@ impl<'a> Printer<'a> {
         Printer {
             plan,
             lines,
+            colour: Colour::of(&io::stdout()),
             terminal: io::stdout().is_terminal(),
             dots: 0,
             plot,
@@ -104,7 +106,7 @@ impl<'a> Printer<'a> {
             OutputFormat::Quiet | OutputFormat::Dots if !first => {}
             OutputFormat::Lines | OutputFormat::Quiet | OutputFormat::Dots => {
                 if let Some(line) = self.lines.of(target, event) {
-                    output.line(&line);
+                    output.line(&if is_bad(event) { self.colour.bad(&line) } else { line });
                 }
             }
             OutputFormat::JsonStream => output.line(&json::event(target, event)),
@@ -245,6 +247,11 @@ impl<'a> Printer<'a> {
             explain(&diagnosis);
         }
     }
+}
+
+/// Whether a probe was lost or damaged, or a connection.
+fn is_bad(event: &Event) -> bool {
+    !matches!(event, Event::Connected(_) | Event::Answer(_) | Event::Unresolved(_))
 }
 
 /// What is said of a pause.

@@ -5,9 +5,12 @@ use std::{
     time::{Duration, Instant},
 };
 
-use tcpecho_probe::{Mode, Series, Target};
+use tcpecho_probe::{Mode, Series, Stats, Target};
 
-use crate::units::{counted, exact_ms, ms, percent};
+use crate::{
+    threshold::{Figures, QUANTILES},
+    units::{counted, exact_ms, ms, percent},
+};
 
 /// The summary of one target.
 pub(super) fn lines(target: &Target, mode: Mode) -> Vec<String> {
@@ -51,6 +54,22 @@ pub(super) fn lines(target: &Target, mode: Mode) -> Vec<String> {
         lines.push(format!("{count}, {all} ms in all, the longest {longest} ms{unended}"));
     }
     lines
+}
+
+/// The figures that a condition of `--fail-if` can look at.
+pub(super) fn figures(stats: &Stats, mode: Mode) -> Figures {
+    let series = if mode == Mode::Connect { &stats.time } else { &stats.rtt };
+    let nanoseconds = |span: Duration| Some(span.as_nanos() as f64).filter(|_| series.count() > 0);
+    Figures {
+        quantiles: QUANTILES
+            .iter()
+            .map(|(_, share)| nanoseconds(series.percentile(share * 100.0)))
+            .collect(),
+        max: nanoseconds(series.max()),
+        mean: nanoseconds(series.mean()),
+        loss: (stats.transmitted > 0).then(|| stats.loss_percent()),
+        ..Figures::default()
+    }
 }
 
 /// Who took the stamps of so many of all round trips.

@@ -13,24 +13,45 @@ pub(crate) fn has_colour(stream: &impl IsTerminal) -> bool {
 }
 
 /// Whether there is colour.
-pub(super) struct Colour(bool);
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Colour(bool);
 
 impl Colour {
+    /// The colour of a stream.
+    pub(crate) fn of(stream: &impl IsTerminal) -> Self {
+        Colour(has_colour(stream))
+    }
+
     pub(super) fn of_standard_error() -> Self {
-        Colour(has_colour(&stderr()))
+        Colour::of(&stderr())
     }
 
     /// How it ended: bold and red.
-    pub(super) fn ending(&self, text: &str) -> String {
+    pub(super) fn ending(self, text: &str) -> String {
         self.paint("1;31", text)
     }
 
     /// The name of a field: bold.
-    pub(super) fn label(&self, text: &str) -> String {
+    pub(super) fn label(self, text: &str) -> String {
         self.paint("1", text)
     }
 
-    fn paint(&self, how: &str, text: &str) -> String {
+    /// What failed: red.
+    pub(crate) fn bad(self, text: &str) -> String {
+        self.paint("31", text)
+    }
+
+    /// What makes a result doubtful: yellow.
+    pub(crate) fn doubtful(self, text: &str) -> String {
+        self.paint("33", text)
+    }
+
+    /// What passed: green.
+    pub(crate) fn good(self, text: &str) -> String {
+        self.paint("32", text)
+    }
+
+    fn paint(self, how: &str, text: &str) -> String {
         if self.0 { format!("\x1b[{how}m{text}\x1b[0m") } else { text.into() }
     }
 }

@@ -484,7 +484,9 @@ fn conditions_decide_the_exit_status() {
         let args = format!("-n 500 -q --baseline {baseline} --fail-if {condition}");
         let ran = bench(&args);
         ran.with(status).says("throughput   ");
-        assert_eq!(ran.err.contains("holds"), status == 1, "{}", ran.err);
+        let word = if status == 1 { "FAIL" } else { "ok" };
+        assert!(ran.err.contains(&format!("tcpecho: {word} {condition}: ")), "{}", ran.err);
+        assert!(ran.err.contains(", limit ") && ran.err.contains(", baseline "), "{}", ran.err);
     }
     bench("-d 0.1 --fail-if p99>+10%").with(2).says("--baseline");
     bench("-d 0.1 --baseline /nowhere/at/all").with(2).says("/nowhere/at/all");

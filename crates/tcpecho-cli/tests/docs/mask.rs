@@ -46,7 +46,10 @@ fn is_number(word: &str) -> bool {
 
 fn mask_word(word: &str) -> String {
     let mut masked = String::new();
-    let mut rest = word;
+    // A change has either sign.
+    let change = word.strip_prefix(['+', '-']);
+    let change = change.filter(|number| number.contains('.') && number.parse::<f64>().is_ok());
+    let mut rest = change.unwrap_or(word);
     while let Some(at) = rest.find(|c: char| c.is_ascii_digit()) {
         let (before, from) = rest.split_at(at);
         masked += &squeeze(before);
@@ -76,7 +79,7 @@ fn mask_number(number: &str, rest: &mut &str) -> String {
             return "#".to_owned();
         }
     }
-    let measured = number.contains(['.', ',']) || number.len() > 3;
+    let measured = number.contains(['.', ',']) || number.len() > 3 || rest.starts_with("/s");
     if measured { "#".to_owned() } else { number.to_owned() }
 }
 
@@ -109,6 +112,10 @@ fn masking_hides_measured_values_and_nothing_else() {
         ),
         ("server  16.1 µs of processor time; 17 % of it", "server # of processor time; # % of it"),
         ("engine epoll, process 379, processor 0", "engine epoll, process #, processor 0"),
+        (
+            "ok throughput<-99%: 34,034/s, change -18.3 %, limit 416/s",
+            "ok throughput<-99%: #/s, change # %, limit #/s",
+        ),
         ("p50/p90 = 0.383/3.559 ms", "p50/p90 = #/#"),
         ("   0.029 ms  socket     AF_INET = ok", "# socket AF_INET = ok"),
         ("   5.1 ms   ────── SYN seq=0 win=64240 ────▶", "# ─ SYN seq=0 win=# ─▶"),

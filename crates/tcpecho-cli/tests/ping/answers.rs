@@ -19,7 +19,12 @@ const QUICK: &[&str] = &["-c", "3", "-i", "0.02"];
 fn without_an_address_it_starts_a_server() {
     let ended = ping(QUICK);
     ended.with(0).shows("64 bytes from 127.0.0.1: ").shows("seq=1 time=").shows("seq=3 time=");
-    ended.shows(" rtt=").shows(" srtt=").shows(" min=").shows("jitter ").shows(", retransmits ");
+    ended
+        .shows(" rtt=")
+        .shows(" ms kernel: srtt ")
+        .shows(" ms minrtt ")
+        .shows("jitter ")
+        .shows(", retransmits ");
     ended.shows("3 probes transmitted, 3 received, 0% loss, time ");
     ended.shows("time min/avg/max/mdev = ").shows("time p50/p90/p99/max = ");
     assert_eq!(ended.stderr, Vec::<String>::new());

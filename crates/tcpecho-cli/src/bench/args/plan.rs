@@ -15,7 +15,10 @@ use super::{
     lists::{cpu_list, moment, shard, sources},
     refuse,
 };
-use crate::bench::{server::ServerCommand, threshold::Threshold};
+use crate::{
+    bench::server::ServerCommand,
+    threshold::{Measure, Threshold},
+};
 use crate::{family::family, size::parse_rate};
 
 /// What is measured.
@@ -224,6 +227,9 @@ impl Plan {
         }
         if several && (!self.fail_if.is_empty() || self.baseline.is_some()) {
             return Err(refuse("--fail-if and --baseline cannot be used with a comparison"));
+        }
+        if self.fail_if.iter().any(|condition| condition.measure == Measure::Loss) {
+            return Err(refuse("loss is a figure of ping; for bench, use errors or unanswered"));
         }
         if self.fail_if.iter().any(Threshold::is_relative) && self.baseline.is_none() {
             return Err(refuse("a condition with a percentage requires --baseline FILE"));

@@ -15,7 +15,7 @@ use tcpecho::Ending;
 use tcpecho_load::{ClientUse, Kind, Pauses, Times, Unit, Workload};
 
 use super::Row;
-use crate::bench::{histogram::QUANTILES, threshold::Figures};
+use crate::threshold::{Figures, QUANTILES};
 
 pub(super) use self::gather::verdict;
 pub(in crate::bench) use self::{baseline::BaselinePart, distribution::Distribution};
@@ -212,6 +212,7 @@ impl Summary {
             throughput: Some(self.result.throughput_per_s),
             errors: Some(self.error_count() as f64),
             unanswered: Some(self.result.messages_unanswered as f64),
+            loss: None,
         }
     }
 }
