@@ -33,7 +33,9 @@ use self::{
     report::{
         Summary,
         hdr::Log,
-        html, plot,
+        html,
+        look::Look,
+        plot,
         summary::{BaselinePart, ErrorPart},
         table,
         text::printable,
@@ -60,6 +62,11 @@ pub(crate) fn run(args: &BenchArgs) -> ExitCode {
             return ExitCode::from(failure.tell(exit::NOT_POSSIBLE));
         }
     };
+    let lists = [("--cpu", &plan.cpus), ("--server-cpu", &plan.server_cpus)];
+    let refused = lists.iter().find_map(|(option, cpus)| machine::refused(option, cpus.as_deref()));
+    if let Some(sentence) = refused {
+        return ExitCode::from(Failure::usage(sentence).tell(exit::NOT_POSSIBLE));
+    }
     // Read before the signals are caught: a pipe that nobody writes to can be interrupted.
     let baseline = match baseline(&plan) {
         Ok(baseline) => baseline,
@@ -110,7 +117,7 @@ fn several(
     let page = output(plan.html.as_deref())?;
     let comparison = compare::run(plan, servers, signals)?;
     let json = || format!("{:#}\n", comparison.json());
-    let text = if plan.json { json() } else { comparison.page(plan.quiet) };
+    let text = if plan.json { json() } else { comparison.page(plan.quiet, Look::of_stdout()) };
     let saved = save(page, || html::comparison(&comparison));
     print(&text, signals)?;
     Ok(saved.map_or_else(|sentence| not_saved(&sentence), |()| comparison.status()))
@@ -260,14 +267,15 @@ fn show(
     } else {
         serde_json::to_string_pretty(summary)
     };
+    let look = Look::of_stdout();
     let mut text = match json {
         Ok(json) if plan.json || plan.json_stream => json + "\n",
-        Ok(_) => table::page(summary, plan.quiet),
+        Ok(_) => table::page(summary, plan.quiet, look),
         Err(error) => return Err(BenchError::Impossible(error.to_string())),
     };
     if !(plan.json || plan.json_stream) {
         if plan.plot {
-            text += &plot::draw(summary);
+            text += &plot::draw(summary, look);
         }
         if let Some(last) = last {
             text = format!("{text}{last}\n");

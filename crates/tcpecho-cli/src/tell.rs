@@ -211,7 +211,10 @@ pub(crate) fn tell_judgements(judgements: &[Judgement]) {
     let colour = Colour::of_standard_error();
     for Judgement { failed, line } in judgements {
         let word = if *failed { colour.bad("FAIL") } else { colour.good("ok") };
-        say(&format!("{word} {line}"));
+        let width = stderr_columns().unwrap_or(usize::MAX);
+        let mut text = String::new();
+        hang(&mut text, "", "  ", &format!("tcpecho: {word} {line}"), width);
+        say_raw(&text);
     }
 }
 

@@ -31,6 +31,14 @@ pub(crate) fn stderr_columns() -> Option<usize> {
     io::stderr().is_terminal().then(columns)
 }
 
+/// Returns the width of stdout in columns, if that is a terminal that tells it.
+pub(crate) fn stdout_columns() -> Option<usize> {
+    let stdout = io::stdout();
+    let size =
+        stdout.is_terminal().then(|| rustix::termios::tcgetwinsize(&stdout).ok()).flatten()?;
+    (size.ws_col > 0).then(|| size.ws_col.into())
+}
+
 /// Appends a paragraph whose first line begins with `first`, and all others with `rest`. No word is broken.
 pub(crate) fn hang(page: &mut String, first: &str, rest: &str, text: &str, width: usize) {
     let layout = textwrap::Options::new(width)

@@ -167,8 +167,19 @@ impl ServerResults {
 }
 
 impl Comparison {
+    /// The servers, the best first, by the figure that the ratio is of.
+    fn ranked(&self) -> Vec<&ServerResults> {
+        let mut servers: Vec<&ServerResults> = self.servers.iter().collect();
+        servers.sort_by(|one, other| match (one.middle(), other.middle()) {
+            (Some(one), Some(other)) if self.less_is_better() => one.total_cmp(&other),
+            (Some(one), Some(other)) => other.total_cmp(&one),
+            (one, other) => other.is_some().cmp(&one.is_some()),
+        });
+        servers
+    }
+
     pub(super) fn rows(&self) -> impl Iterator<Item = Row<'_>> {
-        self.servers.iter().filter_map(ServerResults::row)
+        self.ranked().into_iter().filter_map(ServerResults::row)
     }
 
     pub(super) fn summaries(&self) -> impl Iterator<Item = &Summary> {
@@ -177,7 +188,7 @@ impl Comparison {
 
     /// The latencies of each, all rounds together.
     pub(super) fn merged(&self) -> impl Iterator<Item = (&str, Option<&Times>)> {
-        let some = self.servers.iter().filter(|one| one.row().is_some());
+        let some = self.ranked().into_iter().filter(|one| one.row().is_some());
         some.map(|one| (one.name.as_str(), one.times.as_ref()))
     }
 
@@ -328,6 +339,22 @@ mod tests {
         );
         let [even] = &closing([1000.0, 1000.0], false)[..] else { panic!() };
         assert!(even.contains("no difference beyond noise (1.00 ± 0.00)"), "{even}");
+    }
+
+    #[test]
+    fn rows_are_sorted_by_the_figure_of_the_ratio_and_the_best_is_first() {
+        for (rates, paced, order) in [
+            ([1000.0, 2000.0], false, "sorted by throughput, more is better"),
+            ([1000.0, 2000.0], true, "sorted by p99, less is better"),
+        ] {
+            let comparison = example(rates, paced);
+            let names: Vec<String> =
+                comparison.cells().into_iter().map(|mut cells| cells.remove(0)).collect();
+            assert_eq!(names, ["two", "one"]);
+            let page = comparison.page(false, crate::bench::report::look::Look::PLAIN);
+            assert!(page.contains(order), "{page}");
+            assert!(page.contains("times slower"), "{page}");
+        }
     }
 
     #[test]

@@ -7,7 +7,7 @@ use super::{
     args::lists,
     histogram::{QUANTILES, decode, decoded, encoded},
     merge::{self, ResultFile},
-    report::{html, plot, summary::BaselinePart, table},
+    report::{html, look::Look, plot, summary::BaselinePart, table},
 };
 use crate::threshold::{Figures, Threshold};
 
@@ -29,8 +29,10 @@ impl File {
     #[must_use]
     pub fn text(&self) -> String {
         match &self.0 {
-            ResultFile::Run(summary) => table::page(summary, false) + &plot::draw(summary),
-            ResultFile::Comparison(all) => all.page(false),
+            ResultFile::Run(summary) => {
+                table::page(summary, false, Look::PLAIN) + &plot::draw(summary, Look::PLAIN)
+            }
+            ResultFile::Comparison(all) => all.page(false, Look::PLAIN),
         }
     }
 

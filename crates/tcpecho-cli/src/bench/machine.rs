@@ -14,6 +14,32 @@ pub(super) fn processors() -> Vec<usize> {
     (0..CpuSet::MAX_CPU).filter(|cpu| allowed.is_set(*cpu)).collect()
 }
 
+/// Says why a list of processors cannot be used: the kernel would say EINVAL only.
+pub(super) fn refused(option: &str, cpus: Option<&[usize]>) -> Option<String> {
+    let here = processors();
+    let missing = cpus?.iter().find(|cpu| !here.contains(cpu))?;
+    Some(format!(
+        "{option}: this process cannot use processor {missing}; it can use {} (taskset -cp $$ shows them)",
+        ranges(&here)
+    ))
+}
+
+/// A sorted list of processors as `--cpu` takes it: `0-3,6`.
+fn ranges(cpus: &[usize]) -> String {
+    let mut ranges: Vec<(usize, usize)> = Vec::new();
+    for &cpu in cpus {
+        match ranges.last_mut() {
+            Some((_, last)) if *last + 1 == cpu => *last = cpu,
+            _ => ranges.push((cpu, cpu)),
+        }
+    }
+    let shown = |(first, last): (usize, usize)| match first == last {
+        true => first.to_string(),
+        false => format!("{first}-{last}"),
+    };
+    ranges.into_iter().map(shown).collect::<Vec<_>>().join(",")
+}
+
 /// Processors for the servers that are started here, and for the generator: half for each, unless
 /// there is only one.
 pub(super) fn split() -> (Vec<usize>, Vec<usize>) {

@@ -19,7 +19,9 @@ use super::{
     histogram,
     output_file::{OutputFile, sentence},
     report::{
-        Row, Summary, hdr, html, plot,
+        Row, Summary, hdr, html,
+        look::Look,
+        plot,
         summary::{
             ClientPart, Distribution, Latency, ResultPart, SCHEMA, ServerPart, Settings, TcpPart,
         },
@@ -101,12 +103,16 @@ fn check_times(times: u64) -> Result<(), String> {
 fn show(args: &ReportArgs, merged: &ResultFile) -> Result<u8, String> {
     let (mut text, page) = match merged {
         ResultFile::Run(summary) if args.json => (json(merged)?, html::run(summary)),
-        ResultFile::Run(summary) => (table::page(summary, false), html::run(summary)),
+        ResultFile::Run(summary) => {
+            (table::page(summary, false, Look::of_stdout()), html::run(summary))
+        }
         ResultFile::Comparison(all) if args.json => (json(merged)?, html::comparison(all)),
-        ResultFile::Comparison(all) => (all.page(false), html::comparison(all)),
+        ResultFile::Comparison(all) => (all.page(false, Look::of_stdout()), html::comparison(all)),
     };
     match merged {
-        ResultFile::Run(summary) if args.plot && !args.json => text += &plot::draw(summary),
+        ResultFile::Run(summary) if args.plot && !args.json => {
+            text += &plot::draw(summary, Look::of_stdout())
+        }
         ResultFile::Comparison(_) if args.plot => {
             return Err("a comparison has no --plot; its latencies are in --html FILE".to_owned());
         }

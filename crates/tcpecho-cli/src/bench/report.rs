@@ -2,6 +2,7 @@
 
 pub(super) mod hdr;
 pub(super) mod html;
+pub(super) mod look;
 pub(super) mod plot;
 pub(super) mod summary;
 pub(super) mod svg;

@@ -17,6 +17,9 @@ pub(crate) fn has_colour(stream: &impl IsTerminal) -> bool {
 pub(crate) struct Colour(bool);
 
 impl Colour {
+    /// No colour.
+    pub(crate) const OFF: Colour = Colour(false);
+
     /// The colour of a stream.
     pub(crate) fn of(stream: &impl IsTerminal) -> Self {
         Colour(has_colour(stream))

@@ -2,9 +2,15 @@
 
 use std::fmt::Write;
 
+use tcpecho_load::Kind;
+
 use super::{Comparison, Ratio, ServerResults, median, sorted};
-use crate::bench::report::Summary;
-use crate::units::{count, rate, time};
+use crate::bench::report::{
+    Summary,
+    look::Look,
+    table::{DOUBTS, gigabits},
+};
+use crate::units::{count, digits, rate, time};
 
 impl Comparison {
     pub(in crate::bench) fn titles(&self) -> Vec<&str> {
@@ -13,7 +19,36 @@ impl Comparison {
             Some(summary) => summary.workload().map_or("", |workload| workload.unit.words()),
             None => "",
         };
-        vec!["server", unit, "spread", "ratio", "p50", "p99", "p99.9", "server time", "errors"]
+        let mut titles = vec!["server", unit];
+        titles.extend(self.streams().then_some("Gbit/s"));
+        titles.extend(["spread", self.worse(), "p50", "p99", "p99.9", "server time", "errors"]);
+        titles
+    }
+
+    /// The title of the ratio: how many times worse than the best a server is.
+    fn worse(&self) -> &'static str {
+        match (self.idle(), self.paced()) {
+            (true, _) => "times heavier",
+            (_, true) => "times slower (p99)",
+            _ => "times slower",
+        }
+    }
+
+    /// What the rows are sorted by, and which way is better.
+    pub(in crate::bench) fn order(&self) -> String {
+        let (by, better) = match (self.idle(), self.paced()) {
+            (true, _) => ("bytes/connection", "less"),
+            (_, true) => ("p99", "less"),
+            _ => ("throughput", "more"),
+        };
+        let worse = self.worse();
+        format!(
+            "sorted by {by}, {better} is better; \"{worse}\" is against the best, paired by round"
+        )
+    }
+
+    fn streams(&self) -> bool {
+        self.summaries().next().is_some_and(|summary| summary.kind() == Kind::Stream)
     }
 
     /// The table's cells, a row for each server that was measured.
@@ -34,9 +69,9 @@ impl Comparison {
             };
             let costs = sorted(one.summaries().filter_map(|s| s.server.cpu_ns_per_unit));
             let cost = median(&costs).filter(|_| !self.idle());
-            Some(vec![
-                row.name.to_owned(),
-                rate(row.middle),
+            let mut cells = vec![row.name.to_owned(), rate(row.middle)];
+            cells.extend(self.streams().then(|| digits(gigabits(row.middle))));
+            cells.extend([
                 format!("{spread:.0} %"),
                 ratio,
                 quantile(0.5),
@@ -44,9 +79,10 @@ impl Comparison {
                 quantile(0.999),
                 cost.map_or_else(|| "-".to_owned(), time),
                 count(one.errors()),
-            ])
+            ]);
+            Some(cells)
         };
-        self.servers.iter().filter_map(cells).collect()
+        self.ranked().into_iter().filter_map(cells).collect()
     }
 
     /// The sentences that end the report.
@@ -74,23 +110,15 @@ impl Comparison {
         others.iter().map(line).collect()
     }
 
-    pub(in crate::bench) fn page(&self, quiet: bool) -> String {
+    pub(in crate::bench) fn page(&self, quiet: bool, look: Look) -> String {
         let mut page = String::new();
         if let Some(first) = self.summaries().next() {
-            let _ = writeln!(page, "{}\n{}\n", first.settings.words, self.rounds_in_words());
+            let (words, rounds) = (&first.settings.words, self.rounds_in_words());
+            let _ = writeln!(page, "{words}\n{rounds}\n{}\n", self.order());
         }
         let titles: Vec<String> = self.titles().iter().map(|title| (*title).to_owned()).collect();
         let rows: Vec<Vec<String>> = std::iter::once(titles).chain(self.cells()).collect();
-        let columns = rows.first().map_or(0, Vec::len);
-        let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max();
-        let widths: Vec<usize> = (0..columns).map(|column| width(column).unwrap_or(0)).collect();
-        for row in &rows {
-            let mut line = format!("{:<width$}", row[0], width = widths[0]);
-            for (cell, width) in row.iter().zip(&widths).skip(1) {
-                let _ = write!(line, "  {cell:>width$}");
-            }
-            let _ = writeln!(page, "{}", line.trim_end());
-        }
+        page.push_str(&look.table(&rows));
         page.push('\n');
         for line in self.closing() {
             let _ = writeln!(page, "{line}");
@@ -98,17 +126,20 @@ impl Comparison {
         for note in self.notes(quiet) {
             let _ = writeln!(page, "note: {note}");
         }
-        page
+        // What the generator says about itself, and what failed.
+        let failed = self
+            .servers
+            .iter()
+            .filter(|one| one.errors() > 0 || one.summaries().any(Summary::answered_nothing));
+        let failed: Vec<String> = failed.map(|one| format!("note: {}: ", one.name)).collect();
+        let failed: Vec<&str> = failed.iter().map(String::as_str).collect();
+        look.painted(&look.wrapped(&page), &failed, &["note: in "])
     }
 
     /// What a reader must know, each once; `quiet` leaves out all but what failed.
     fn notes(&self, quiet: bool) -> Vec<String> {
         let mut notes = Vec::new();
-        let unreliable: &[&str] = if quiet {
-            &[]
-        } else {
-            &["the client was", "client and server", "this program did", "the client waited"]
-        };
+        let unreliable: &[&str] = if quiet { &[] } else { &DOUBTS };
         for start in unreliable.iter().copied() {
             let with =
                 |summary: &&Summary| summary.notes.iter().any(|note| note.starts_with(start));

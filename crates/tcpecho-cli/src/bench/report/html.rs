@@ -271,7 +271,7 @@ fn latency_table(page: &mut String, summary: &Summary) {
 
 fn details(page: &mut String, summary: &Summary) {
     page.push_str("<div style=\"height:.8rem\"></div><div class=\"grid2\">");
-    let text = super::table::page(summary, true);
+    let text = super::table::page(summary, true, super::look::Look::PLAIN);
     // The lines of the page that neither a tile nor a table has.
     let kept = [
         "server  ",

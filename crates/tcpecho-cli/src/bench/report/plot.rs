@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use tcpecho_load::Times;
 
-use super::{Summary, summary::Distribution};
+use super::{Summary, look::Look, summary::Distribution};
 use crate::bench::histogram::QUANTILES;
 use crate::units::{count, time};
 
@@ -12,11 +12,14 @@ use crate::units::{count, time};
 const BARS: usize = 24;
 /// Columns of the longest bar.
 const WIDTH: usize = 50;
+/// Columns of the time, the number and the names of quantiles beside it.
+const BESIDE: usize = 40;
 const EIGHTHS: [char; 8] = ['▏', '▎', '▍', '▌', '▋', '▊', '▉', '█'];
 
 /// The plot of the latency that counts; empty without any.
-pub(in crate::bench) fn draw(summary: &Summary) -> String {
+pub(in crate::bench) fn draw(summary: &Summary, look: Look) -> String {
     let Some(times) = summary.primary().map(Distribution::times) else { return String::new() };
+    let width = look.room_beside(BESIDE, WIDTH);
     let name = if summary.latency.response.is_some() { "response" } else { "service" };
     let mut text = format!("\n{name} times\n");
     let steps = steps(&times);
@@ -30,10 +33,9 @@ pub(in crate::bench) fn draw(summary: &Summary) -> String {
         let line = format!(
             "{:>9} {:<width$} {:>11}  {}",
             time(low as f64),
-            bar(number, most),
+            bar(number, most, width),
             count(number),
             marks.join(" "),
-            width = WIDTH
         );
         let _ = writeln!(text, "{}", line.trim_end());
     }
@@ -60,8 +62,8 @@ fn steps(times: &Times) -> Vec<(u64, u64, u64)> {
         .collect()
 }
 
-fn bar(number: u64, most: u64) -> String {
-    let eighths = (number as f64 / most as f64 * (WIDTH * 8) as f64).round() as usize;
+fn bar(number: u64, most: u64, width: usize) -> String {
+    let eighths = (number as f64 / most as f64 * (width * 8) as f64).round() as usize;
     let eighths = if number > 0 { eighths.max(1) } else { 0 };
     let mut bar = "█".repeat(eighths / 8);
     if eighths % 8 > 0 {
@@ -86,7 +88,7 @@ mod tests {
         let mut one = Times::new();
         one.record(5);
         assert_eq!(super::steps(&one).iter().map(|step| step.2).sum::<u64>(), 1);
-        assert_eq!((bar(0, 10), bar(10, 10).chars().count()), (String::new(), WIDTH));
-        assert_eq!(bar(1, 1_000_000), "▏");
+        assert_eq!((bar(0, 10, WIDTH), bar(10, 10, WIDTH).chars().count()), (String::new(), WIDTH));
+        assert_eq!(bar(1, 1_000_000, WIDTH), "▏");
     }
 }

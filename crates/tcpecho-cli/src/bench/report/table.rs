@@ -4,18 +4,33 @@ use std::fmt::Write;
 
 use tcpecho_load::{ClientUse, Kind, Schedule, Unit};
 
-use super::{Summary, summary::Distribution};
+use super::{Summary, look::Look, summary::Distribution};
 use crate::bench::{args::Plan, histogram::QUANTILES};
 use crate::units::{bytes, count, digits, rate, time};
 
+/// Notes that make the result doubtful begin so: what the generator says about itself.
+pub(in crate::bench) const DOUBTS: [&str; 4] =
+    ["the client was", "client and server", "this program did", "the client waited"];
+
 /// The whole page; `quiet` leaves the notes out.
-pub(in crate::bench) fn page(summary: &Summary, quiet: bool) -> String {
+pub(in crate::bench) fn page(summary: &Summary, quiet: bool, look: Look) -> String {
+    let page = look.wrapped(&words(summary, quiet, look));
+    let bad = if summary.error_count() > 0 || summary.answered_nothing() {
+        &["errors ", "unanswered ", "note: the server ended"][..]
+    } else {
+        &["unanswered ", "note: the server ended"]
+    };
+    let doubts = DOUBTS.map(|doubt| format!("note: {doubt}"));
+    look.painted(&page, bad, &doubts.each_ref().map(String::as_str))
+}
+
+fn words(summary: &Summary, quiet: bool, look: Look) -> String {
     let mut page = String::new();
     let _ = writeln!(page, "{}", summary.settings.words);
     let _ = writeln!(page, "server: {}\n", summary.server.words);
     throughput(&mut page, summary);
-    latencies(&mut page, summary);
-    offered(&mut page, summary);
+    latencies(&mut page, summary, look);
+    offered(&mut page, summary, look);
     costs(&mut page, summary);
     errors(&mut page, summary);
     baseline(&mut page, summary);
@@ -103,6 +118,7 @@ fn throughput(page: &mut String, summary: &Summary) {
     }
     let _ = write!(page, "throughput   {} {}", rate(result.throughput_per_s), result.unit);
     let what = if summary.unit() == Unit::Megabytes {
+        let _ = write!(page, "   {} Gbit/s", digits(gigabits(result.throughput_per_s)));
         bytes(result.received_bytes as f64)
     } else {
         let each_way = result.received_bytes as f64 / 1e6 / seconds.max(1e-9);
@@ -112,7 +128,12 @@ fn throughput(page: &mut String, summary: &Summary) {
     let _ = writeln!(page, "   {what} in {seconds:.2} s{cut}");
 }
 
-fn latencies(page: &mut String, summary: &Summary) {
+/// Gigabits per second of megabytes per second.
+pub(in crate::bench) fn gigabits(megabytes: f64) -> f64 {
+    megabytes * 8.0 / 1e3
+}
+
+fn latencies(page: &mut String, summary: &Summary, look: Look) {
     let latency = &summary.latency;
     let crr = summary.kind() == Kind::ConnectRequestResponse;
     let service = if crr { "service   (from connect)" } else { "service   (from sent)" };
@@ -128,46 +149,41 @@ fn latencies(page: &mut String, summary: &Summary) {
     if rows.is_empty() {
         return;
     }
-    let _ = write!(page, "\n{:<24}", "latency");
-    for (name, _) in QUANTILES.iter().chain(&[("max", 1.0)]) {
-        let _ = write!(page, " {name:>9}");
-    }
-    page.push('\n');
-    for (name, distribution) in rows {
+    let titles = QUANTILES.iter().map(|(name, _)| *name).chain(["max"]);
+    let titles =
+        [format!("{:<23}", "latency")].into_iter().chain(titles.map(|title| format!("{title:>8}")));
+    let row = |(name, distribution): (&str, &Distribution)| {
         let times = distribution.times();
-        let _ = write!(page, "{name:<24}");
-        for (_, q) in QUANTILES {
-            let _ = write!(page, " {:>9}", time(times.quantile(*q).unwrap_or_default() as f64));
-        }
-        let _ = writeln!(page, " {:>9}", time(times.max().unwrap_or_default() as f64));
-    }
+        let quantiles = QUANTILES.iter().map(|(_, q)| times.quantile(*q));
+        let figures = quantiles.chain([times.max()]);
+        let figures = figures.map(|ns| time(ns.unwrap_or_default() as f64));
+        [name.to_owned()].into_iter().chain(figures).collect()
+    };
+    let rows: Vec<Vec<String>> =
+        [titles.collect()].into_iter().chain(rows.into_iter().map(row)).collect();
+    page.push('\n');
+    page.push_str(&look.table(&rows));
 }
 
 /// What was asked of the server and what it did, where the rate changes.
-fn offered(page: &mut String, summary: &Summary) {
+fn offered(page: &mut String, summary: &Summary, look: Look) {
     if summary.settings.rate_from_per_s == summary.settings.rate_to_per_s {
         return;
     }
-    let head = ["seconds", "offered/s", "answered/s", "p50", "p99"];
-    let widths = [8, 12, 12, 9, 9];
-    page.push('\n');
-    for (title, width) in head.iter().zip(widths) {
-        let _ = write!(page, "{title:>width$} ");
-    }
-    page.pop();
-    page.push('\n');
+    let titles = ["seconds", "offered/s", "answered/s", "p50", "p99"];
+    let mut rows: Vec<Vec<String>> = vec![titles.map(str::to_owned).to_vec()];
     for row in &summary.intervals {
         let shown = |ns: Option<u64>| ns.map_or_else(|| "-".into(), |ns| time(ns as f64));
-        let _ = writeln!(
-            page,
-            "{:>8.2} {:>12} {:>12} {:>9} {:>9}",
-            row.to_s,
+        rows.push(vec![
+            format!("{:.2}", row.to_s),
             rate(row.offered_per_s.unwrap_or_default()),
             rate(row.throughput_per_s),
             shown(row.p50_ns),
             shown(row.p99_ns),
-        );
+        ]);
     }
+    page.push('\n');
+    page.push_str(&look.table(&rows));
 }
 
 fn costs(page: &mut String, summary: &Summary) {
@@ -265,7 +281,7 @@ mod tests {
         summary.tcp.rtt_mean_us = Some(120.0);
         summary.tcp.rtt_min_us = Some(50);
         summary.tcp.segments_retransmitted = 3;
-        let page = page(&summary, false);
+        let page = page(&summary, false, Look::PLAIN);
         assert_eq!(
             line(&page, "server "),
             "server       1.50 µs of processor time per echo; 50 % of a processor"
@@ -282,7 +298,7 @@ mod tests {
 
     #[test]
     fn what_was_not_measured_is_not_told() {
-        let page = page(&Summary::example(), false);
+        let page = page(&Summary::example(), false, Look::PLAIN);
         assert!(
             !page.contains("\nserver  ") && !page.contains("client ") && !page.contains("TCP ")
         );
