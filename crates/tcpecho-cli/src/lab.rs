@@ -41,6 +41,7 @@ use tcpecho_lab::{
 use tcpecho_os::signal::{Disposition, dispose};
 
 use self::playing::{Drawing, Plan, Playable, Played};
+use crate::number::number;
 use crate::{
     exit, input,
     output::{self, OutputBuffer, lost_as_text},
@@ -98,11 +99,11 @@ struct RunArgs {
     pcapng: Option<PathBuf>,
 
     /// Scenarios to run in parallel; 1 draws the ladder live
-    #[arg(long, value_name = "N", default_value_t = 8, value_parser = clap::value_parser!(u8).range(1..=64))]
+    #[arg(long, value_name = "N", default_value_t = 8, value_parser = number::<u8>(1, 64))]
     jobs: u8,
 
     /// Seed of the wire's random decisions; the kernel still chooses ports and sequence numbers
-    #[arg(long, value_name = "N", default_value_t = 0)]
+    #[arg(long, value_name = "N", default_value_t = 0, value_parser = number::<u64>(0, u64::MAX))]
     seed: u64,
 
     /// Do not shorten the kernel's timers; the expected duration is printed first

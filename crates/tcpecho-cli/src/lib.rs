@@ -19,12 +19,14 @@ mod log;
 mod lookup;
 mod manual;
 mod markup;
+mod number;
 mod output;
 mod ping;
 mod serve;
 mod signals;
 mod size;
 mod stderr;
+mod suggestion;
 mod tell;
 mod threshold;
 mod units;
@@ -126,6 +128,7 @@ const CLAP_PREFIX: &str = "error: ";
 
 /// Replaces clap's advice to write `-- -1`: neither a host nor a port begins with `-`, and no value is negative.
 fn with_our_tip(mut unparsed: clap::Error) -> clap::Error {
+    suggestion::keep_near(&mut unparsed);
     if unparsed.kind() != ErrorKind::UnknownArgument {
         return unparsed;
     }
@@ -159,6 +162,8 @@ mod tests {
         }
         let unknown = advice("tcpecho connect --bogus");
         assert!(!unknown.contains("tip"), "{unknown}");
+        let far = advice("tcpecho connect --cont");
+        assert!(!far.contains("tip") && !far.contains("--connect-timeout"), "{far}");
         let misspelt = advice("tcpecho connect --timeou 1s");
         assert!(misspelt.contains("tip: a similar argument exists: '--timeout'"), "{misspelt}");
     }

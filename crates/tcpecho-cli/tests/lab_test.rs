@@ -98,7 +98,7 @@ fn every_claim_holds_and_is_written(options: &[&str], at_least: usize, sides: &[
         let name = moment["scenario"].as_str().unwrap();
         let sentence = || moment["text"].as_str().unwrap().to_string();
         match moment["what"].as_str().unwrap() {
-            "step" if moment["place"] == "Lab" => {
+            "step" if moment["place"] == "lab" => {
                 step = sentence();
                 made.insert((name.to_string(), step.clone(), None));
             }

@@ -183,3 +183,59 @@ fn without_arguments_there_is_a_page_to_start_from() {
     assert_eq!(status, 0);
     assert!(text.contains("$ tcpecho serve") && text.contains("$ tcpecho lab"), "{text}");
 }
+
+#[test]
+fn usage_errors_have_no_words_of_rust() {
+    for line in [
+        "serve -p 99999",
+        "serve -p x/",
+        "serve --workers 0",
+        "serve --backlog x",
+        "serve -m 0",
+        "bench -c 0",
+        "bench -n x",
+        "bench --depth 0",
+        "bench --rounds x",
+        "bench -t 9999",
+        "ping -c x",
+        "lab run all --seed x",
+        "lab run all --jobs 0",
+        "lab test --client x --port 0 all",
+        "bench report /no/such/file",
+        "bench report Cargo.toml",
+        "bench --hdr /no/such/file -n 1",
+    ] {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_tcpecho"));
+        let output = command.args(line.split(' ')).output().unwrap();
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert_ne!(output.status.code(), Some(0), "{line}");
+        assert!(!said.is_empty(), "{line}");
+        for word in
+            ["..", "os error", "invalid digit", "invalid float", "ParseError", "Os {", "(0x"]
+        {
+            assert!(!said.contains(word), "{line}: {word:?} in {said}");
+        }
+    }
+}
+
+#[test]
+fn only_a_near_option_is_suggested() {
+    let said = |line: &str| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_tcpecho"));
+        let output = command.args(line.split(' ')).output().unwrap();
+        assert_eq!(output.status.code(), Some(2), "{line}");
+        String::from_utf8(output.stderr).unwrap()
+    };
+    for (line, suggestion) in [
+        ("bench --conections 3", "'--connections'"),
+        ("ping --cuont 3", "'--count'"),
+        ("srve", "'serve'"),
+    ] {
+        let said = said(line);
+        assert!(said.contains("similar") && said.contains(suggestion), "{line}: {said}");
+    }
+    for line in ["connect --count 3", "connect --cont", "schema nosuch", "ping --sweep"] {
+        let said = said(line);
+        assert!(!said.contains("similar"), "{line}: {said}");
+    }
+}

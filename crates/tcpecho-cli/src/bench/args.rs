@@ -11,6 +11,7 @@ use tcpecho::{ENGINES, ParseError, internal::parse_duration};
 
 use tcpecho_load::{DriverChoice, WORKLOADS};
 
+use crate::number::number;
 use crate::size::{parse_rate, parse_size, parse_time};
 
 pub(super) use self::{
@@ -66,11 +67,11 @@ pub(crate) struct BenchArgs {
     workload: String,
 
     /// Number of connections [default: 50 for rr, crr and ramp, 1 for stream, 10000 for idle]
-    #[arg(short, long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    #[arg(short, long, value_name = "N", value_parser = number::<u32>(1, 1_000_000))]
     connections: Option<u32>,
 
     /// Threads of the load generator [default: half of the processors]
-    #[arg(short, long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
+    #[arg(short, long, value_name = "N", value_parser = number::<u16>(1, 1024))]
     threads: Option<u16>,
 
     /// Time to measure [default: 10s; 2s per server and round in a comparison]
@@ -78,7 +79,7 @@ pub(crate) struct BenchArgs {
     duration: Option<Duration>,
 
     /// Measure N messages (crr: connections) instead of a time
-    #[arg(short = 'n', long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    #[arg(short = 'n', long, value_name = "N", value_parser = number::<u64>(1, u64::MAX))]
     count: Option<u64>,
 
     /// Time to run before measuring [default: a tenth of the duration, 2s at most]
@@ -90,7 +91,7 @@ pub(crate) struct BenchArgs {
     size: Vec<u64>,
 
     /// Messages in flight on each connection
-    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=65_536))]
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = number::<u32>(1, 65_536))]
     depth: u32,
 
     /// Open loop: requests per second over all connections; A:B changes the rate from A to B
@@ -151,7 +152,7 @@ pub(crate) struct BenchArgs {
     against: Vec<String>,
 
     /// Rounds of a comparison; each round measures every server once
-    #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u16).range(1..=1000))]
+    #[arg(long, value_name = "N", default_value_t = 5, value_parser = number::<u16>(1, 1000))]
     rounds: u16,
 
     /// Reporting interval, for --json-stream, --hdr and the plots over time

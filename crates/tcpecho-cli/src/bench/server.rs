@@ -89,7 +89,7 @@ impl RunningServer {
             }
         }
         let mut served = Self::spawn(command, cpus, chosen)?;
-        let line = served.first_line().map_err(|error| served.explain(&error.to_string()))?;
+        let line = served.first_line().map_err(|error| served.explain(&io_words(&error)))?;
         let field = |name: &str| line.split(' ').find_map(|word| word.strip_prefix(name));
         served.engine = field("engine=").map(str::to_owned);
         let addr = line.strip_prefix("listening on ").and_then(|rest| rest.split(' ').next());

@@ -25,6 +25,7 @@ use super::{
     programs::needs_a_program,
     refuse, report, scenario_names, status, unknown,
 };
+use crate::number::number;
 use crate::{
     exit, input,
     output::{ExitWithReader, OutputBuffer, lost_as_text},
@@ -41,7 +42,7 @@ pub(super) struct LearnArgs {
     family: Families,
 
     /// Seed for the questions and the order of their answers [default: random]
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = number::<u64>(0, u64::MAX))]
     seed: Option<u64>,
 }
 

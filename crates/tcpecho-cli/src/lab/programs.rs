@@ -1,5 +1,6 @@
 //! The programs under test of `lab run` and `lab test`, and their trials.
 
+use crate::number::number;
 use std::process::ExitCode;
 
 use clap::Args;
@@ -25,7 +26,7 @@ pub(super) struct ProgramArgs {
 
     /// Port of the server, if the command has no {port} because the port is built in or configured
     /// [default: 7]
-    #[arg(long, value_name = "PORT", value_parser = clap::value_parser!(u16).range(1..))]
+    #[arg(long, value_name = "PORT", value_parser = number::<u16>(1, 65_535))]
     port: Option<u16>,
 }
 

@@ -4,7 +4,7 @@ use std::{fmt::Write as _, io, path::Path};
 
 use serde::Serialize;
 use tcpecho_lab::{
-    Moment, Place, What, pcapng,
+    Exit, Moment, Place, Side, What, pcapng,
     run::{Run, Verdict},
     text::Text,
 };
@@ -98,7 +98,7 @@ struct Line<'a> {
     scenario: &'a str,
     family: String,
     at_us: u128,
-    place: String,
+    place: &'a str,
     what: &'a str,
     text: String,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -114,7 +114,7 @@ pub(super) fn ndjson(out: &mut impl io::Write, runs: &[Run], seed: u64) -> io::R
                 scenario: run.text.name,
                 family: run.family.to_string(),
                 at_us: moment.at.as_micros(),
-                place: format!("{:?}", moment.place),
+                place: place(moment.place),
                 what,
                 text,
                 verdict,
@@ -128,7 +128,7 @@ pub(super) fn ndjson(out: &mut impl io::Write, runs: &[Run], seed: u64) -> io::R
                 scenario: run.text.name,
                 family: run.family.to_string(),
                 at_us: last,
-                place: format!("{:?}", Place::Lab),
+                place: place(Place::Lab),
                 what: if held.is_some() { "interrupted" } else { "not-begun" },
                 text: words(&run.verdict),
                 verdict: None,
@@ -138,6 +138,23 @@ pub(super) fn ndjson(out: &mut impl io::Write, runs: &[Run], seed: u64) -> io::R
         }
     }
     Ok(())
+}
+
+fn ended(exit: &Exit) -> String {
+    match exit {
+        Exit::Exited(status) => format!("exited with {status}"),
+        Exit::Killed(signal) => format!("killed by signal {signal}"),
+        Exit::Unknown => "ended".into(),
+    }
+}
+
+fn place(place: Place) -> &'static str {
+    match place {
+        Place::Host(Side::Client) => "client",
+        Place::Host(Side::Server) => "server",
+        Place::Wire => "wire",
+        Place::Lab => "lab",
+    }
 }
 
 fn facts(moment: &Moment) -> (&'static str, String, Option<String>) {
@@ -159,7 +176,7 @@ fn facts(moment: &Moment) -> (&'static str, String, Option<String>) {
         What::Signal { signal, .. } => ("signal", signal.clone(), None),
         What::Input { line, .. } => ("input", line.clone(), None),
         What::Output { line, .. } => ("output", line.clone(), None),
-        What::Exit { exit, .. } => ("exit", format!("{exit:?}"), None),
+        What::Exit { exit, .. } => ("exit", ended(exit), None),
         What::Sysctl { key, value } => ("sysctl", format!("{key}={value}"), None),
         What::RtoMin(least) => ("rto_min", format!("{} ms", least.as_millis()), None),
         What::Step(text) => ("step", text.clone(), None),

@@ -27,6 +27,7 @@ use super::{
     ladder::{Ladder, Look, Sink},
     refuse,
 };
+use crate::number::number;
 use crate::{exit, input, output::ExitWithReader, tell::say};
 
 #[derive(Debug, Args)]
@@ -37,7 +38,7 @@ pub(super) struct ShellArgs {
 
     /// Seed of random rules such as `drop 10% of data`; the kernel still chooses ports and sequence
     /// numbers
-    #[arg(long, value_name = "N", default_value_t = 0)]
+    #[arg(long, value_name = "N", default_value_t = 0, value_parser = number::<u64>(0, u64::MAX))]
     seed: u64,
 }
 

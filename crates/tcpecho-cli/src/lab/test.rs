@@ -18,6 +18,7 @@ use super::{
     programs::{ProgramArgs, trials_named},
     refuse, verdicts,
 };
+use crate::number::number;
 use crate::{
     exit,
     output::{OutputBuffer, lost_as_text},
@@ -46,7 +47,7 @@ pub(super) struct TestArgs {
     family: Families,
 
     /// Trials to run in parallel [default: twice the number of processors]
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(1..=64))]
+    #[arg(long, value_name = "N", value_parser = number::<u8>(1, 64))]
     jobs: Option<u8>,
 
     /// Output format

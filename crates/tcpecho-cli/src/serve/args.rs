@@ -12,6 +12,8 @@ use tcpecho::{
     internal::{LONGEST_USER_TIMEOUT, ListenHost, parse_duration, parse_listen, parse_listen_port},
 };
 
+use crate::number::number;
+
 /// Run a TCP echo server.
 ///
 /// When the server is ready, it prints one line for each listener to stdout (to stderr if stdout is closed or cannot be
@@ -40,16 +42,16 @@ pub(crate) struct ServeArgs {
     engine: String,
 
     /// Number of loops, each with its own listener on the same port (SO_REUSEPORT)
-    #[arg(long, value_name = "N", env = "TCPECHO_WORKERS", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=1024))]
+    #[arg(long, value_name = "N", env = "TCPECHO_WORKERS", default_value_t = 1, value_parser = number::<u16>(1, 1024))]
     workers: u16,
 
     /// Backlog of listen(2) [default: the kernel's maximum, net.core.somaxconn]
-    #[arg(long, value_name = "N", env = "TCPECHO_BACKLOG")]
+    #[arg(long, value_name = "N", env = "TCPECHO_BACKLOG", value_parser = number::<u32>(0, u32::MAX.into()))]
     backlog: Option<u32>,
 
     /// Maximum number of connections; further connections are closed at once [default: 2000 for fork and thread, 10000
     /// for the others, less if the descriptor limit is lower]
-    #[arg(short, long, value_name = "N", env = "TCPECHO_MAX_CONNECTIONS", value_parser = clap::value_parser!(u32).range(1..))]
+    #[arg(short, long, value_name = "N", env = "TCPECHO_MAX_CONNECTIONS", value_parser = number::<u32>(1, u32::MAX.into()))]
     max_connections: Option<u32>,
 
     /// Close a connection on which no byte was received or sent for this time; 0 means no limit
@@ -101,7 +103,9 @@ impl FromStr for Place {
     type Err = ParseError;
 
     fn from_str(text: &str) -> Result<Self, ParseError> {
-        if let Some(port) = text.strip_prefix(':').or_else(|| text.strip_prefix("*:")) {
+        let port = text.strip_prefix(':').or_else(|| text.strip_prefix("*:"));
+        // An IPv6 address may begin with a colon, too.
+        if let Some(port) = port.filter(|port| !port.contains(':')) {
             return parse_listen_port(port).map(Place::Port);
         }
         // A number is not a host.

@@ -120,7 +120,7 @@ pub(in crate::bench) fn read(text: &[u8]) -> Result<Read, String> {
 
 impl Read {
     fn add(&mut self, line: &[u8]) -> Result<(), String> {
-        let line = std::str::from_utf8(line).map_err(|error| error.to_string())?;
+        let line = std::str::from_utf8(line).map_err(|_| "it is not text (UTF-8)".to_owned())?;
         let (tag, rest) = match line.strip_prefix("Tag=") {
             Some(rest) => {
                 let (tag, rest) = rest.split_once(',').ok_or("it ends after the tag")?;
