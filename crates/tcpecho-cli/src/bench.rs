@@ -119,7 +119,7 @@ fn several(
     let json = || format!("{:#}\n", comparison.json());
     let text = if plan.json { json() } else { comparison.page(plan.quiet, Look::of_stdout()) };
     let saved = save(page, || html::comparison(&comparison));
-    print(&text, signals)?;
+    print(&text, plan.json, signals)?;
     Ok(saved.map_or_else(|sentence| not_saved(&sentence), |()| comparison.status()))
 }
 
@@ -281,7 +281,7 @@ fn show(
             text = format!("{text}{last}\n");
         }
     }
-    print(&text, signals)
+    print(&text, plan.json || plan.json_stream, signals)
 }
 
 /// The page of --html. That it cannot be written does not keep the result from stdout.
@@ -329,8 +329,9 @@ fn nobody_there(summary: &Summary) -> bool {
 }
 
 /// A report on stdout; a reader that has left is no failure.
-fn print(text: &str, signals: &Signals) -> Result<(), BenchError> {
-    match output::print(text, Some(signals)) {
+fn print(text: &str, is_json: bool, signals: &Signals) -> Result<(), BenchError> {
+    let print = if is_json { output::print } else { output::print_text };
+    match print(text, Some(signals)) {
         Ok(()) | Err(Unwritten::ReaderLeft) => Ok(()),
         Err(why) => Err(BenchError::Unwritten(why)),
     }

@@ -171,7 +171,7 @@ fn obey() -> ExitCode {
 }
 
 fn list() -> ExitCode {
-    let mut out = OutputBuffer::stdout(lost_as_text);
+    let mut out = OutputBuffer::text();
     let own = trial::all().map(|trial| &trial.text);
     let own = own.filter(|text| Scenario::named(text.name).is_none());
     for text in SCENARIOS.iter().map(|scenario| &scenario.text).chain(own) {
@@ -206,7 +206,9 @@ fn explain(name: &str) -> ExitCode {
     if pages.is_empty() {
         return unknown(name, all_names().chain(["all"]));
     }
-    ExitCode::from(output::print(&pages.join("\n"), None).map_or_else(|why| why.status(0), |()| 0))
+    ExitCode::from(
+        output::print_text(&pages.join("\n"), None).map_or_else(|why| why.status(0), |()| 0),
+    )
 }
 
 fn unknown<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> ExitCode {
@@ -326,7 +328,10 @@ fn play(args: &RunArgs) -> ExitCode {
         say(&sentence);
         status = exit::NOT_POSSIBLE;
     }
-    let mut out = OutputBuffer::stdout(lost_as_text);
+    let mut out = match args.format {
+        Format::Text => OutputBuffer::text(),
+        _ => OutputBuffer::stdout(lost_as_text),
+    };
     // The writer reports its failure itself.
     let _ = show(&mut out, args, drawing, &runs);
     let status = out.end(status);
@@ -354,7 +359,7 @@ fn enter() -> Result<Cable, ExitCode> {
 
 /// Shows a finished run step by step: the kernel's timers do not wait for a reader.
 fn slowly(run: &Run) {
-    let mut out = OutputBuffer::stdout(lost_as_text);
+    let mut out = OutputBuffer::text();
     for moment in calls::shown(run) {
         if let (Place::Lab, tcpecho_lab::What::Step(sentence)) = (moment.place, &moment.what) {
             wait_for_enter(sentence);
@@ -423,7 +428,7 @@ fn status(runs: &[Run]) -> u8 {
 }
 
 fn examine() -> ExitCode {
-    let mut out = OutputBuffer::stdout(lost_as_text);
+    let mut out = OutputBuffer::text();
     let mut usable = false;
     for finding in doctor::examine() {
         usable |= finding.failed.is_none();

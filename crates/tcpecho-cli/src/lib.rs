@@ -3,6 +3,7 @@
 // Stdout is written by `output`, which reports errors and does not panic.
 #![deny(clippy::print_stdout)]
 
+mod bars;
 mod bench;
 mod calls;
 mod connect;
@@ -99,13 +100,13 @@ fn answer(unparsed: clap::Error, arguments: &[OsString]) -> u8 {
         && arguments.iter().any(|word| word == "--version")
     {
         let text = manual::long_version();
-        return output::print(&text, None).map_or_else(|why| why.status(0), |()| 0);
+        return output::print_text(&text, None).map_or_else(|why| why.status(0), |()| 0);
     }
     if !unparsed.use_stderr() {
         let text = unparsed.render();
         let text =
             if has_colour(&io::stdout()) { text.ansi().to_string() } else { text.to_string() };
-        return output::print(&text, None).map_or_else(|why| why.status(0), |()| 0);
+        return output::print_text(&text, None).map_or_else(|why| why.status(0), |()| 0);
     }
     let unparsed = with_our_tip(unparsed);
     let text = unparsed.render();

@@ -31,7 +31,12 @@ pub(crate) use self::{
     descriptor::Output,
     file::{close, write_file},
 };
-use crate::{exit, signals::Signals, stderr::say};
+use crate::{
+    exit,
+    locale::{ascii, is_ascii},
+    signals::Signals,
+    stderr::say,
+};
 
 /// Bytes of live events that may wait.
 const LIVE: usize = 256 << 10;
@@ -86,13 +91,21 @@ pub(crate) struct OutputBuffer {
     lost: u64,
     lost_line: LostLine,
     failed: Option<Errno>,
+    /// Whether it is text for a reader who sees ASCII only.
+    ascii: bool,
 }
 
 impl OutputBuffer {
+    /// This process's stdout for text, which is spelled in ASCII where the locale or the terminal needs that.
+    pub(crate) fn text() -> Self {
+        OutputBuffer { ascii: is_ascii(&io::stdout()), ..OutputBuffer::stdout(lost_as_text) }
+    }
+
     /// This process's stdout; `lost_line` belongs to the format of its live events.
     pub(crate) fn stdout(lost_line: LostLine) -> Self {
         let output = Output::stdout();
-        OutputBuffer { output, waiting: VecDeque::new(), lost: 0, lost_line, failed: None }
+        let (waiting, failed) = (VecDeque::new(), None);
+        OutputBuffer { output, waiting, lost: 0, lost_line, failed, ascii: false }
     }
 
     /// Takes a live event, one line without its newline. Without room it is counted as lost.
@@ -117,6 +130,14 @@ impl OutputBuffer {
     pub(crate) fn report(&mut self, text: &str) {
         if self.failed.is_none() {
             self.tell_lost();
+            self.take(text);
+        }
+    }
+
+    fn take(&mut self, text: &str) {
+        if self.ascii && !text.is_ascii() {
+            self.waiting.extend(ascii(text).into_bytes());
+        } else {
             self.waiting.extend(text.as_bytes());
         }
     }
@@ -274,6 +295,13 @@ fn ending_signal(signals: &Signals) -> Option<Signal> {
     (!harmless.contains(&signal)).then_some(signal)
 }
 
+/// Writes a whole text to stdout, blocking, in ASCII where that is needed.
+pub(crate) fn print_text(text: &str, signals: Option<&Signals>) -> Result<(), Unwritten> {
+    let mut stdout = OutputBuffer::text();
+    stdout.report(text);
+    stdout.finish(signals)
+}
+
 /// Writes a whole report to stdout, blocking.
 pub(crate) fn print(text: &str, signals: Option<&Signals>) -> Result<(), Unwritten> {
     let mut stdout = OutputBuffer::stdout(lost_as_text);
@@ -284,7 +312,10 @@ pub(crate) fn print(text: &str, signals: Option<&Signals>) -> Result<(), Unwritt
 impl io::Write for OutputBuffer {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         self.tell_lost();
-        self.waiting.extend(bytes);
+        match std::str::from_utf8(bytes) {
+            Ok(text) => self.take(text),
+            Err(_) => self.waiting.extend(bytes),
+        }
         if self.waiting.len() >= CHUNK {
             self.flush()?;
         }

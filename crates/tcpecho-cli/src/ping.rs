@@ -31,7 +31,7 @@ use self::{
 use crate::{
     exit,
     lookup::{NoAddress, lookup},
-    output::{OutputBuffer, Unwritten, lost_as_json, lost_as_text},
+    output::{OutputBuffer, Unwritten, lost_as_json},
     signals::Signals,
     tell::{Failure, explain_unresolved, say, tell_judgements},
     threshold::{Judgement, Threshold},
@@ -84,8 +84,8 @@ fn probe(plan: &Plan) -> u8 {
     };
     let start = Instant::now();
     let is_json = matches!(plan.format, OutputFormat::Json | OutputFormat::JsonStream);
-    let lost_line = if is_json { lost_as_json } else { lost_as_text };
-    let mut output = OutputBuffer::stdout(lost_line);
+    let mut output =
+        if is_json { OutputBuffer::stdout(lost_as_json) } else { OutputBuffer::text() };
     // A sweep has no report of all targets.
     if plan.format == OutputFormat::JsonStream || is_json && plan.sweep.is_some() {
         for (name, diagnosis) in &unresolved {

@@ -132,7 +132,7 @@ fn list_engines() -> ExitCode {
             .map_or_else(|why| format!("unavailable: {why}"), |()| "available".into());
         let _ = writeln!(table, "{:<10} {:<42} {state}", engine.name, engine.summary);
     }
-    ExitCode::from(output::print(&table, None).map_or_else(|why| why.status(0), |()| 0))
+    ExitCode::from(output::print_text(&table, None).map_or_else(|why| why.status(0), |()| 0))
 }
 
 fn serve(

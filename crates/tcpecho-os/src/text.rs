@@ -70,7 +70,9 @@ pub fn next_visible(bytes: &[u8], utf8: bool, text: &mut Vec<u8>) -> Visible {
     if is_plain(character) {
         text.extend_from_slice(whole);
     } else {
-        whole.iter().for_each(|byte| cat_v(*byte, text));
+        for byte in whole {
+            cat_v(*byte, text);
+        }
     }
     Visible::Bytes(whole.len())
 }

@@ -111,7 +111,7 @@ fn show(args: &ReportArgs, merged: &ResultFile) -> Result<u8, String> {
     };
     match merged {
         ResultFile::Run(summary) if args.plot && !args.json => {
-            text += &plot::draw(summary, Look::of_stdout())
+            text += &plot::draw(summary, Look::of_stdout());
         }
         ResultFile::Comparison(_) if args.plot => {
             return Err("a comparison has no --plot; its latencies are in --html FILE".to_owned());
@@ -126,7 +126,8 @@ fn show(args: &ReportArgs, merged: &ResultFile) -> Result<u8, String> {
         ResultFile::Run(summary) => summary.count_of(Ending::Mismatch) > 0,
         ResultFile::Comparison(comparison) => comparison.has_mismatch(),
     });
-    let status = output::print(&text, None).map_or_else(|why| why.status(status), |()| status);
+    let print = if args.json { output::print } else { output::print_text };
+    let status = print(&text, None).map_or_else(|why| why.status(status), |()| status);
     // The result is there; its page is not.
     Ok(saved.map_or_else(|sentence| not_saved(&sentence), |()| status))
 }

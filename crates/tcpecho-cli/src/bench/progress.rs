@@ -8,7 +8,11 @@ use std::{
 use tcpecho_load::Event;
 
 use super::report::Row;
-use crate::units::{count, rate, time};
+use crate::{
+    locale::shown,
+    units::{count, rate, time},
+    width::stderr_columns,
+};
 
 pub(super) struct Progress {
     shown: bool,
@@ -65,7 +69,10 @@ impl Progress {
         let line = [&self.label, &self.figures, &format!("{errors} errors"), &when];
         let line: Vec<&str> =
             line.iter().map(|part| part.as_str()).filter(|p| !p.is_empty()).collect();
-        self.write(&format!("\r{}\x1b[K", line.join("  ")));
+        // A line that is too long for the terminal could not be taken away.
+        let width = stderr_columns().unwrap_or(usize::MAX) - 1;
+        let line: String = line.join("  ").chars().take(width).collect();
+        self.write(&format!("\r{line}\x1b[K"));
         self.dirty = true;
     }
 
@@ -79,7 +86,9 @@ impl Progress {
     fn write(&self, text: &str) {
         if self.shown {
             // A terminal that is gone misses nothing.
-            let _ = io::stderr().write_all(text.as_bytes());
+            let mut stderr = io::stderr();
+            let text = shown(text, &stderr);
+            let _ = stderr.write_all(text.as_bytes());
         }
     }
 }

@@ -98,6 +98,8 @@ pub(crate) struct ConnectArgs {
 }
 
 /// What was asked for, checked.
+// Flags are what they are.
+#[allow(clippy::struct_excessive_bools)]
 pub(super) struct Plan {
     /// None for a server of our own.
     pub(super) endpoint: Option<Endpoint>,

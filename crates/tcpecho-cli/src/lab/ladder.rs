@@ -15,7 +15,7 @@ use tcpecho_lab::{
 };
 
 use super::calls;
-use crate::output::{OutputBuffer, lost_as_text};
+use crate::output::OutputBuffer;
 
 /// The column of the text, after the time.
 const MARGIN: usize = 14;
@@ -129,7 +129,7 @@ impl Drawn {
 impl Ladder {
     /// Draws to stdout, in the style that suits it.
     pub(super) fn follow(timeline: &Timeline) -> Self {
-        let mut stdout = OutputBuffer::stdout(lost_as_text);
+        let mut stdout = OutputBuffer::text();
         let print = move |line: &str| stdout.line_or_exit(line);
         Self::draw_to(timeline, Look::of_stdout, Box::new(print))
     }

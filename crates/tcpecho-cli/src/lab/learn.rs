@@ -28,7 +28,7 @@ use super::{
 use crate::number::number;
 use crate::{
     exit, input,
-    output::{ExitWithReader, OutputBuffer, lost_as_text},
+    output::{ExitWithReader, OutputBuffer},
     tell::say,
 };
 
@@ -83,7 +83,7 @@ pub(super) fn run(args: &LearnArgs) -> ExitCode {
     let run = scenario.run(family, cable, agent_command(), |stage| stage.two().wire.seed(seed));
     if !matches!(run.verdict, Verdict::Held(_)) {
         // A scenario that fails teaches nothing.
-        let mut out = OutputBuffer::stdout(lost_as_text);
+        let mut out = OutputBuffer::text();
         let runs = std::slice::from_ref(&run);
         let _ = ladder::draw(&mut out, &run).and_then(|()| report::summary(&mut out, runs, seed));
         return ExitCode::from(out.end(status(runs)));
@@ -146,14 +146,14 @@ fn experiment(mut moments: Vec<Moment>) -> Vec<Moment> {
 
 fn draw(moment: &Moment) {
     if let Some(line) = ladder::line(moment, Look::of_stdout()) {
-        OutputBuffer::stdout(lost_as_text).line_or_exit(&line);
+        OutputBuffer::text().line_or_exit(&line);
     }
 }
 
 fn show(text: &str) {
     let width = Look::of_stdout().width.unwrap_or(100);
     for line in wrap(text, width) {
-        OutputBuffer::stdout(lost_as_text).line_or_exit(&line);
+        OutputBuffer::text().line_or_exit(&line);
     }
 }
 
@@ -220,7 +220,7 @@ impl Class {
 /// Prints the prompt only on a terminal.
 fn print_prompt(prompt: &str) {
     if io::stdin().is_terminal() {
-        let mut out = OutputBuffer::stdout(lost_as_text);
+        let mut out = OutputBuffer::text();
         let _ = out.write_all(prompt.as_bytes()).and_then(|()| out.flush());
     }
 }

@@ -1,6 +1,5 @@
 //! The programs under test of `lab run` and `lab test`, and their trials.
 
-use crate::number::number;
 use std::process::ExitCode;
 
 use clap::Args;
@@ -11,6 +10,7 @@ use tcpecho_lab::{
 };
 
 use super::{names::hint, refuse};
+use crate::number::number;
 
 /// The programs under test.
 #[derive(Debug, Args)]

@@ -140,7 +140,7 @@ pub(super) fn ndjson(out: &mut impl io::Write, runs: &[Run], seed: u64) -> io::R
     Ok(())
 }
 
-fn ended(exit: &Exit) -> String {
+fn ended(exit: Exit) -> String {
     match exit {
         Exit::Exited(status) => format!("exited with {status}"),
         Exit::Killed(signal) => format!("killed by signal {signal}"),
@@ -176,7 +176,7 @@ fn facts(moment: &Moment) -> (&'static str, String, Option<String>) {
         What::Signal { signal, .. } => ("signal", signal.clone(), None),
         What::Input { line, .. } => ("input", line.clone(), None),
         What::Output { line, .. } => ("output", line.clone(), None),
-        What::Exit { exit, .. } => ("exit", ended(exit), None),
+        What::Exit { exit, .. } => ("exit", ended(*exit), None),
         What::Sysctl { key, value } => ("sysctl", format!("{key}={value}"), None),
         What::RtoMin(least) => ("rto_min", format!("{} ms", least.as_millis()), None),
         What::Step(text) => ("step", text.clone(), None),

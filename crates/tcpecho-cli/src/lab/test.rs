@@ -124,7 +124,10 @@ fn judge(args: &TestArgs) -> Result<ExitCode, ExitCode> {
         return Err(refuse(format!("{}: {why}", invitation.text.escape_debug())));
     }
     let table = verdicts::Table::new(&invitation, &expectations, &runs, begun.elapsed());
-    let mut out = OutputBuffer::stdout(lost_as_text);
+    let mut out = match args.format {
+        TableFormat::Text => OutputBuffer::text(),
+        _ => OutputBuffer::stdout(lost_as_text),
+    };
     // The writer reports its failure itself.
     let _ = match args.format {
         TableFormat::Text => table.text(&mut out),

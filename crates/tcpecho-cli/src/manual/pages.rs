@@ -23,7 +23,14 @@ const DURATIONS: Section = short(
     ),
 );
 
-const COLOUR: Section = long("Environment", Rows(&[("NO_COLOR", "switches colours off")]));
+const TERMINAL: Section = long(
+    "Environment",
+    Rows(&[
+        ("NO_COLOR", "switches colours off"),
+        ("TERM", "\"dumb\" switches colours off, and text on a terminal is ASCII"),
+        ("LC_ALL, LC_CTYPE, LANG", "if the first that is set does not name UTF-8, text is ASCII"),
+    ]),
+);
 
 pub(super) static PAGES: &[Page] = &[
     Page {
@@ -139,7 +146,7 @@ pub(super) static PAGES: &[Page] = &[
                      tells them apart. What breaks an established connection is exit status 4, whatever its word.",
                 ),
             ),
-            COLOUR,
+            TERMINAL,
         ],
     },
     Page {
@@ -192,6 +199,7 @@ pub(super) static PAGES: &[Page] = &[
                     ),
                 ]),
             ),
+            TERMINAL,
         ],
     },
     Page {
@@ -236,6 +244,7 @@ pub(super) static PAGES: &[Page] = &[
                     ("129, 130, 143", "ended by SIGHUP, SIGINT, SIGTERM, with the results so far"),
                 ]),
             ),
+            TERMINAL,
         ],
     },
     Page {

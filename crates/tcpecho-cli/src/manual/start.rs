@@ -13,7 +13,7 @@ use crate::{
 /// Prints the page.
 pub(crate) fn run() -> ExitCode {
     let page = page(columns());
-    ExitCode::from(output::print(&page, None).map_or_else(|why| why.status(0), |()| 0))
+    ExitCode::from(output::print_text(&page, None).map_or_else(|why| why.status(0), |()| 0))
 }
 
 fn page(width: usize) -> String {

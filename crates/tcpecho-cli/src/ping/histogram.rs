@@ -4,10 +4,12 @@ use std::{fmt::Write, time::Duration};
 
 use tcpecho_probe::Series;
 
-use crate::units::ms;
+use crate::{bars::bar, units::ms, width::stdout_columns};
 
 /// The longest bar.
-const WIDTH: u64 = 40;
+const WIDTH: usize = 50;
+/// Columns of the times, the number and the share before it.
+const BESIDE: usize = 39;
 
 /// The rows, and nothing if there are no times.
 pub(super) fn of(series: &Series) -> String {
@@ -24,10 +26,11 @@ pub(super) fn of(series: &Series) -> String {
     if most == 0 {
         return text;
     }
+    let width = stdout_columns().map_or(WIDTH, |columns| columns.saturating_sub(BESIDE));
+    let width = width.clamp(8, WIDTH);
     for (step, count) in steps.windows(2).zip(&counts) {
         let &[low, high] = step else { continue };
-        // Even one in a million shows.
-        let bar = "#".repeat((count * WIDTH).div_ceil(most) as usize);
+        let bar = bar(*count, most, width);
         let share = *count as f64 * 100.0 / all as f64;
         let (low, high) = (ms(low), ms(high));
         let row = format!("{low:>7} - {high:>7} ms {count:>9} {share:>5.1}% {bar}");

@@ -1,4 +1,7 @@
-//! One screen of times, drawn while they come: a column for each probe, the time upwards on a logarithmic scale.
+//! One screen of times, drawn while they come: a graph for each target, and below them a legend and what was said last.
+
+mod graph;
+mod row;
 
 use std::{
     collections::VecDeque,
@@ -6,78 +9,111 @@ use std::{
     time::{Duration, Instant},
 };
 
-use tcpecho_os::text::is_plain;
 use tcpecho_probe::{Event, Target};
 
+use self::{
+    graph::{AXIS, Fate, Sample, Style, graph},
+    row::{Paint, Row},
+};
 use crate::units::{counted, ms, percent};
 
 /// Drawn at most so often.
 const FRAME: Duration = Duration::from_millis(100);
-/// The widest screen that is filled.
-const COLUMNS: usize = 1000;
-/// What stands left of the columns.
-const AXIS: usize = 9;
+/// The most probes that are kept: those of the widest screen that is filled.
+const PROBES: usize = 2000;
 /// A screen of its own, without a cursor, and back.
 pub(super) const ENTER: &str = "\x1b[?1049h\x1b[?25l";
 pub(super) const LEAVE: &str = "\x1b[?25h\x1b[?1049l";
 
-/// A column.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Column {
-    Answer(Duration),
-    Late(Duration),
-    /// Lost, corrupted or refused: how it is drawn.
-    Not(char),
+/// What the terminal can show.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Screen {
+    pub(super) columns: usize,
+    pub(super) rows: usize,
+    pub(super) ascii: bool,
+    pub(super) has_colour: bool,
+}
+
+/// What is drawn of a target.
+#[derive(Debug, Default)]
+struct Drawn {
+    name: String,
+    samples: VecDeque<Sample>,
+    /// Why it does not answer.
+    down: Option<String>,
 }
 
 #[derive(Debug)]
 pub(super) struct Plot {
-    columns: Vec<(String, VecDeque<Column>)>,
+    targets: Vec<Drawn>,
     /// What was said last, below the graphs.
     note: Vec<String>,
     next: Instant,
     changed: bool,
-    size: (usize, usize),
+    screen: Screen,
 }
 
 impl Plot {
-    /// For a screen of so many columns and rows.
-    pub(super) fn new(size: (usize, usize)) -> Self {
-        Plot { columns: Vec::new(), note: Vec::new(), next: Instant::now(), changed: true, size }
+    pub(super) fn new(screen: Screen) -> Self {
+        let (targets, note) = (Vec::new(), Vec::new());
+        Plot { targets, note, next: Instant::now(), changed: true, screen }
     }
 
-    pub(super) fn resize(&mut self, size: (usize, usize)) {
-        (self.size, self.changed) = (size, true);
+    pub(super) fn resize(&mut self, screen: Screen) {
+        (self.screen, self.changed) = (screen, true);
     }
 
     /// One thing that happened, and its line.
     pub(super) fn take(&mut self, target: &str, event: &Event, line: Option<&str>) {
-        let column = match event {
-            Event::Answer(answer) if answer.late => Column::Late(answer.time),
-            Event::Answer(answer) => Column::Answer(answer.time),
-            Event::Corrupted { .. } => Column::Not('!'),
-            Event::Lost { .. } => Column::Not('x'),
-            Event::Refused { .. } => Column::Not('r'),
-            _ => {
+        let drawn = self.drawn(target);
+        let fate = match event {
+            Event::Answer(answer) if answer.late => Fate::Late(answer.time),
+            Event::Answer(answer) => Fate::Answer(answer.time),
+            Event::Corrupted { .. } => Fate::Not('!'),
+            Event::Lost { .. } => Fate::Not('x'),
+            Event::Refused { .. } => Fate::Not('r'),
+            other => {
+                match other {
+                    Event::Connected(_) => drawn.down = None,
+                    Event::Broken(broken) => {
+                        drawn.down = Some(format!("{}: {}", broken.ending(), broken.seen()));
+                    }
+                    Event::Unconnected { failures, .. } => {
+                        let words = failures
+                            .iter()
+                            .map(|one| format!("{}: {}", one.ending, one.diagnosis.seen));
+                        drawn.down = Some(words.collect::<Vec<_>>().join("; "));
+                    }
+                    Event::Unanswered(cause) => {
+                        drawn.down = Some(cause.diagnosis.cause.clone());
+                    }
+                    _ => {}
+                }
                 // The same again has no line, and leaves what was said first.
                 if let Some(line) = line.and_then(|line| line.lines().last()) {
                     self.note(vec![line.into()]);
                 }
+                self.changed = true;
                 return;
             }
         };
-        let known = self.columns.iter().position(|(name, _)| name == target);
-        let index = known.unwrap_or_else(|| {
-            self.columns.push((target.into(), VecDeque::new()));
-            self.columns.len() - 1
-        });
-        if let Some((_, columns)) = self.columns.get_mut(index) {
-            if columns.len() >= COLUMNS {
-                columns.pop_front();
-            }
-            columns.push_back(column);
+        if matches!(fate, Fate::Answer(_) | Fate::Late(_)) {
+            drawn.down = None;
         }
+        if drawn.samples.len() >= PROBES {
+            drawn.samples.pop_front();
+        }
+        drawn.samples.push_back(Sample { at: Instant::now(), fate });
         self.changed = true;
+    }
+
+    fn drawn(&mut self, target: &str) -> &mut Drawn {
+        let known = self.targets.iter().position(|drawn| drawn.name == target);
+        let index = known.unwrap_or_else(|| {
+            self.targets.push(Drawn { name: target.into(), ..Drawn::default() });
+            self.targets.len() - 1
+        });
+        &mut self.targets[index]
     }
 
     /// Lines to be read below, until the next ones.
@@ -96,32 +132,49 @@ impl Plot {
             return None;
         }
         (self.next, self.changed) = (now + FRAME, false);
-        let (width, height) = self.size;
-        // One row is for notes even when there is none, so that the graphs keep their place.
-        let above = height.saturating_sub(self.note.len().max(1));
-        let band = (above / targets.len().max(1)).max(3);
+        let Screen { columns: width, rows: height, has_colour, .. } = self.screen;
+        // One row is for notes even when there is none, so that the graphs keep their place; one is the legend.
+        let above = height.saturating_sub(self.note.len().max(1) + 1);
+        let band = (above / targets.len().max(1)).max(4);
         let mut rows = Vec::new();
-        for target in targets {
-            let none = VecDeque::new();
-            let columns = self.columns.iter().find(|(name, _)| *name == target.name);
-            let columns = columns.map_or(&none, |(_, columns)| columns);
-            rows.push(title(target));
-            rows.extend(graph(columns, width.saturating_sub(AXIS), band.saturating_sub(1)));
+        for (place, target) in targets.iter().enumerate() {
+            rows.extend(self.band(place, target, band, now));
         }
         rows.truncate(above);
-        rows.extend(self.note.iter().take(height).cloned());
+        if height > 1 {
+            rows.push(Row::new(Paint::Plain, legend(self.screen.ascii)));
+        }
+        let notes = self.note.iter().take(height.saturating_sub(1));
+        rows.extend(notes.map(|note| Row::new(Paint::Plain, note.clone())));
         let mut screen = String::from("\x1b[H");
         for (index, row) in rows.iter().enumerate() {
-            let row: String = row.chars().filter(|letter| is_plain(*letter)).take(width).collect();
+            row.draw(&mut screen, width, has_colour);
             let end = if index + 1 < rows.len() { "\r\n" } else { "" };
-            let _ = write!(screen, "{row}\x1b[K{end}");
+            let _ = write!(screen, "\x1b[K{end}");
         }
         screen.push_str("\x1b[J");
         Some(screen)
     }
+
+    /// The rows of a target: its title, why it is down, its graph.
+    fn band(&self, place: usize, target: &Target, height: usize, now: Instant) -> Vec<Row> {
+        let paint = Paint::Target(place);
+        let drawn = self.targets.iter().find(|drawn| drawn.name == target.name);
+        let mut rows =
+            vec![Row::new(paint, target.name.clone()).and(Paint::Plain, figures(target))];
+        if let Some(why) = drawn.and_then(|drawn| drawn.down.as_ref()) {
+            rows.push(Row::new(Paint::Bad, format!("{:>AXIS$}DOWN: {why}", "")));
+        }
+        let samples: Vec<Sample> =
+            drawn.map(|drawn| drawn.samples.iter().copied().collect()).unwrap_or_default();
+        let style = Style { ascii: self.screen.ascii, paint };
+        let size = (self.screen.columns.saturating_sub(AXIS), height.saturating_sub(rows.len()));
+        rows.extend(graph(&samples, size, now, style));
+        rows
+    }
 }
 
-fn title(target: &Target) -> String {
+fn figures(target: &Target) -> String {
     let stats = &target.stats;
     let [p50, p99] = [50.0, 99.0].map(|percent| ms(stats.time.percentile(percent)));
     let (min, max) = (ms(stats.time.min()), ms(stats.time.max()));
@@ -135,78 +188,10 @@ fn title(target: &Target) -> String {
         0 => String::new(),
         _ => format!(", min {min} p50 {p50} p99 {p99} max {max} ms"),
     };
-    format!("{}  {probes}, {loss}% loss{times}{again}", target.name)
+    format!("  {probes}, {loss}% loss{times}{again}")
 }
 
-/// Rows from the top, with their axis.
-fn graph(columns: &VecDeque<Column>, width: usize, height: usize) -> Vec<String> {
-    let shown: Vec<Column> =
-        columns.iter().skip(columns.len().saturating_sub(width)).copied().collect();
-    let times = shown.iter().filter_map(|column| match column {
-        Column::Answer(time) | Column::Late(time) => Some(time.as_secs_f64().max(1e-9)),
-        Column::Not(_) => None,
-    });
-    let (low, high) =
-        times.fold((f64::MAX, f64::MIN), |(low, high), time| (low.min(time), high.max(time)));
-    if height == 0 {
-        return Vec::new();
-    }
-    let has_times = low <= high;
-    // At least a factor of two, so that noise does not fill the screen.
-    let (low, high) = if has_times { (low, high.max(low * 2.0)) } else { (1e-3, 2e-3) };
-    let span = (high / low).ln();
-    let level = |time: f64| {
-        let share = (time / low).ln() / span * (height - 1) as f64;
-        (share.round().max(0.0) as usize).min(height - 1)
-    };
-    let top = height - 1;
-    (0..height)
-        .rev()
-        .map(|row| {
-            let at = low * (span * row as f64 / top.max(1) as f64).exp();
-            let label = if has_times { ms(Duration::from_secs_f64(at)) } else { String::new() };
-            let line: String = shown
-                .iter()
-                .map(|column| match *column {
-                    Column::Answer(time) if level(time.as_secs_f64()) == row => '*',
-                    Column::Late(time) if level(time.as_secs_f64()) == row => 'L',
-                    Column::Not(mark) if row == top => mark,
-                    _ => ' ',
-                })
-                .collect();
-            format!("{label:>7} |{}", line.trim_end())
-        })
-        .collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn every_probe_has_its_column() {
-        let us = Duration::from_micros;
-        let columns =
-            VecDeque::from([Column::Answer(us(100)), Column::Not('x'), Column::Late(us(10_000))]);
-        let rows = graph(&columns, 71, 5);
-        assert_eq!(rows.len(), 5);
-        assert_eq!(rows[0], "   10.0 | xL");
-        assert_eq!(rows[4], "  0.100 |*");
-        assert!(rows[1..4].iter().all(|row| row.ends_with('|')), "{rows:?}");
-    }
-
-    #[test]
-    fn no_screen_is_too_small() {
-        let columns = VecDeque::from([Column::Answer(Duration::ZERO), Column::Not('!')]);
-        for (width, height) in [(0, 0), (1, 1), (2, 2), (0, 9)] {
-            assert_eq!(graph(&columns, width, height).len(), height);
-        }
-        assert_eq!(graph(&VecDeque::new(), 10, 3).len(), 3);
-    }
-
-    #[test]
-    fn an_axis_without_times_has_no_numbers() {
-        let columns = VecDeque::from([Column::Not('x'), Column::Not('r')]);
-        assert_eq!(graph(&columns, 10, 2), ["        |xr", "        |"]);
-    }
+fn legend(ascii: bool) -> String {
+    let answered = if ascii { '*' } else { '⠂' };
+    format!("{answered} answered  L late  x lost  r refused  ! corrupted  (time= in ms, log scale)")
 }

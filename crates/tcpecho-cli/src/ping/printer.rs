@@ -13,12 +13,13 @@ use super::{
     args::{OutputFormat, Plan},
     histogram, json,
     lines::Lines,
-    plot::{ENTER, LEAVE, Plot},
+    plot::{ENTER, LEAVE, Plot, Screen},
     summary,
 };
 use crate::{
+    locale::is_ascii,
     output::OutputBuffer,
-    tell::{Colour, explain, say},
+    tell::{Colour, explain, has_colour, say},
     units::{counted, ms},
 };
 
@@ -269,10 +270,13 @@ fn pause_words(pause: Pause) -> String {
     }
 }
 
-/// Columns and rows of the terminal; one that does not say is an old one.
-fn screen() -> (usize, usize) {
-    match tcgetwinsize(io::stdout()) {
+/// What the terminal can show; one that does not tell its size is an old one.
+fn screen() -> Screen {
+    let stdout = io::stdout();
+    let (columns, rows) = match tcgetwinsize(&stdout) {
         Ok(size) if size.ws_col > 0 && size.ws_row > 0 => (size.ws_col.into(), size.ws_row.into()),
         _ => (80, 24),
-    }
+    };
+    let (ascii, has_colour) = (is_ascii(&stdout), has_colour(&stdout));
+    Screen { columns, rows, ascii, has_colour }
 }

@@ -2,7 +2,7 @@
 //!
 //! Nothing that a peer sent ever stands in a line; what comes from outside is an address, a number, or a word of ours.
 
-use std::{collections::BTreeMap, fmt::Write, os::fd::BorrowedFd, time::Duration};
+use std::{collections::BTreeMap, fmt::Write, io, os::fd::BorrowedFd, time::Duration};
 
 use rustix::io::Errno;
 use serde::Serialize;
@@ -11,6 +11,7 @@ use tcpecho_os::errno::words;
 
 use super::args::LogForm;
 use crate::{
+    locale::shown,
     log::{Log, failed_as_json, now},
     output::lost_as_text,
     tell::refusal,
@@ -182,7 +183,9 @@ impl Speech {
     fn write(&self, line: Line<'_>, text: impl FnOnce() -> String) {
         match self.form {
             LogForm::Off => {}
-            LogForm::Text => self.log.line(&format!("{} {}", now(), text())),
+            LogForm::Text => {
+                self.log.line(&format!("{} {}", now(), shown(&text(), &io::stderr())));
+            }
             LogForm::Json => self.log.line(&line.json()),
         }
     }

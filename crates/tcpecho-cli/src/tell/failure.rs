@@ -20,7 +20,7 @@ use super::{
 use crate::{
     log::failed_as_json,
     output,
-    stderr::{say, say_raw},
+    stderr::{say, say_json},
 };
 
 /// Where objects go.
@@ -151,11 +151,11 @@ impl Failure {
             Some(Place::Stdout) => output::print(&self.object(status), None)
                 .map_or_else(|why| why.status(status), |()| status),
             Some(Place::Stderr) => {
-                say_raw(&self.object(status));
+                say_json(&self.object(status));
                 status
             }
             Some(Place::Log) => {
-                say_raw(&format!("{}\n", failed_as_json(&self.message)));
+                say_json(&format!("{}\n", failed_as_json(&self.message)));
                 status
             }
             _ => status,

@@ -179,9 +179,17 @@ fn the_clock_is_named() {
 }
 
 #[test]
+fn a_histogram_has_the_bars_of_bench() {
+    let mut command = crate::support::command(&["-c", "20", "-i", "2ms", "--histogram", "-q"]);
+    let output = command.env("LC_ALL", "C.UTF-8").output().unwrap();
+    assert!(String::from_utf8(output.stdout).unwrap().contains('█'));
+}
+
+#[test]
 fn a_histogram_has_every_time() {
     let ended = ping(&["-c", "50", "-i", "0.002", "--histogram", "-q"]);
-    let rows = ended.with(0).stdout.iter().filter(|line| line.contains('%') && line.contains('#'));
+    let rows =
+        ended.with(0).stdout.iter().filter(|line| line.contains(" ms ") && line.contains("% "));
     let counts = rows.map(|row| row.split_whitespace().nth(4).unwrap().parse::<u64>().unwrap());
     assert_eq!(counts.sum::<u64>(), 50, "{ended:#?}");
 }
@@ -279,8 +287,77 @@ fn a_plot_has_the_screen_and_gives_it_back() {
     let (before, rest) = shown.split_once("\x1b[?1049h").unwrap();
     let (screen, after) = rest.split_once("\x1b[?1049l").unwrap();
     assert!(!before.contains("seq="), "{shown:?}");
-    assert!(screen.contains("% loss, min ") && screen.contains('*'), "{screen:?}");
+    assert!(screen.contains("% loss, min ") && screen.contains("log scale"), "{screen:?}");
     assert!(after.contains("8 probes transmitted, 8 received, 0% loss"), "{after:?}");
+}
+
+/// What `ping --plot ARGS` draws on a terminal with this environment.
+fn plotted(args: &str, environment: &[(&str, &str)]) -> Option<String> {
+    if !has("script") {
+        return None;
+    }
+    let line = format!("stty cols 80 rows 30 && exec {} ping --plot {args}", program());
+    let mut command = Command::new("script");
+    command.args(["-qec", &line, "/dev/null"]).env("TERM", "xterm").env("NO_COLOR", "");
+    let output = command.envs(environment.iter().copied()).output().unwrap();
+    let shown = String::from_utf8(output.stdout).unwrap();
+    Some(shown.split("\x1b[?1049l").next().unwrap().to_owned())
+}
+
+#[test]
+fn a_plot_has_axes_a_legend_and_dots_of_braille() {
+    let utf8 = [("LC_ALL", "C.UTF-8")];
+    let Some(screen) = plotted("-c 12 -i 0.05", &utf8) else { return };
+    let is_braille = |letter: char| ('\u{2801}'..='\u{28ff}').contains(&letter);
+    assert!(screen.contains(is_braille), "{screen:?}");
+    for part in ["answered  L late  x lost", "log scale", "age └", " │", "\x1b[36m"] {
+        assert!(screen.contains(part), "no {part:?} in {screen:?}");
+    }
+    for environment in
+        [[("LC_ALL", "C"), ("TERM", "xterm")], [("LC_ALL", "C.UTF-8"), ("TERM", "dumb")]]
+    {
+        let screen = plotted("-c 12 -i 0.05", &environment).unwrap();
+        assert!(screen.is_ascii() && screen.contains("* answered"), "{screen:?}");
+        assert!(screen.contains("age +") && screen.contains('*'), "{screen:?}");
+    }
+}
+
+#[test]
+fn a_plot_says_why_a_target_is_down() {
+    let (_held, nobody) = deserted(somewhere());
+    let server = Serving::start("epoll", somewhere(), &[]);
+    let args = format!("-c 5 -i 0.1 {} {nobody}", server.addr());
+    let Some(screen) = plotted(&args, &[("LC_ALL", "C.UTF-8")]) else { return };
+    assert!(screen.contains("DOWN: refused: connect "), "{screen:?}");
+    // Each target has its colour.
+    assert!(screen.contains("\x1b[36m") && screen.contains("\x1b[33m"), "{screen:?}");
+}
+
+#[test]
+fn text_is_ascii_where_the_locale_is() {
+    for locale in ["C", "POSIX", "de_DE.ISO-8859-1"] {
+        for args in [
+            &["ping", "-c", "20", "-i", "1ms", "--histogram", "-W", "250us"][..],
+            &["connect", "127.0.0.1:1", "-v", "--calls"],
+            &["bench", "-q", "-d", "100ms", "--plot"],
+            &["bench", "-q", "-d", "50ms", "--rounds", "2", "--engines", "epoll,thread"],
+        ] {
+            let mut command = Command::new(program());
+            command.args(args).env("LC_ALL", locale).stdin(std::process::Stdio::null());
+            let output = command.output().unwrap();
+            for text in [output.stdout, output.stderr] {
+                let text = String::from_utf8_lossy(&text);
+                assert!(text.is_ascii(), "{locale} {args:?}: {text}");
+            }
+        }
+    }
+    // An object of JSON is UTF-8 in every locale, and the same.
+    let mut command = Command::new(program());
+    command.args(["connect", "127.0.0.1:1", "--json"]).env("LC_ALL", "C");
+    let output = command.output().unwrap();
+    let object: serde_json::Value = serde_json::from_slice(&output.stderr).unwrap();
+    let seen = object["message"].as_str().unwrap();
+    assert!(seen.contains("µs") || seen.contains("ms"), "{seen}");
 }
 
 #[test]

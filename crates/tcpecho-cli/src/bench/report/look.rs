@@ -3,6 +3,7 @@
 use std::{fmt::Write, io};
 
 use crate::{
+    locale::{ascii, is_ascii},
     tell::Colour,
     width::{hang, stdout_columns},
 };
@@ -18,16 +19,18 @@ pub(in crate::bench) struct Look {
     pub(in crate::bench) colour: Colour,
     /// None where lines may have any length.
     width: Option<usize>,
+    pub(in crate::bench) ascii: bool,
 }
 
 impl Look {
     /// For a file or a pipe.
-    pub(in crate::bench) const PLAIN: Look = Look { colour: Colour::OFF, width: None };
+    pub(in crate::bench) const PLAIN: Look =
+        Look { colour: Colour::OFF, width: None, ascii: false };
 
     /// For stdout as it is.
     pub(in crate::bench) fn of_stdout() -> Self {
         let width = stdout_columns().map(|columns| columns.max(NARROWEST));
-        Look { colour: Colour::of(&io::stdout()), width }
+        Look { colour: Colour::of(&io::stdout()), width, ascii: is_ascii(&io::stdout()) }
     }
 
     /// Returns how many columns there are besides these.
@@ -39,7 +42,11 @@ impl Look {
     /// follow below, with the first column again.
     pub(in crate::bench) fn table(self, rows: &[Vec<String>]) -> String {
         let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
-        let cell = |row: &'_ [String], column: usize| row.get(column).cloned().unwrap_or_default();
+        let cell = |row: &'_ [String], column: usize| {
+            let cell = row.get(column).cloned().unwrap_or_default();
+            // Before it is measured.
+            if self.ascii { ascii(&cell) } else { cell }
+        };
         let longest = |column: usize| {
             rows.iter().map(|row| cell(row, column).chars().count()).max().unwrap_or(0)
         };
@@ -60,8 +67,7 @@ impl Look {
             }
             for row in rows {
                 let mut line = format!("{:<width$}", cell(row, 0), width = widths[0]);
-                for column in from..next {
-                    let width = widths[column];
+                for (column, &width) in widths.iter().enumerate().take(next).skip(from) {
                     let _ = write!(line, "  {:>width$}", cell(row, column));
                 }
                 let _ = writeln!(text, "{}", line.trim_end());

@@ -6,7 +6,10 @@ use tcpecho_load::Times;
 
 use super::{Summary, look::Look, summary::Distribution};
 use crate::bench::histogram::QUANTILES;
-use crate::units::{count, time};
+use crate::{
+    bars::bar,
+    units::{count, time},
+};
 
 /// Bars at most.
 const BARS: usize = 24;
@@ -14,7 +17,6 @@ const BARS: usize = 24;
 const WIDTH: usize = 50;
 /// Columns of the time, the number and the names of quantiles beside it.
 const BESIDE: usize = 40;
-const EIGHTHS: [char; 8] = ['▏', '▎', '▍', '▌', '▋', '▊', '▉', '█'];
 
 /// The plot of the latency that counts; empty without any.
 pub(in crate::bench) fn draw(summary: &Summary, look: Look) -> String {
@@ -62,16 +64,6 @@ fn steps(times: &Times) -> Vec<(u64, u64, u64)> {
         .collect()
 }
 
-fn bar(number: u64, most: u64, width: usize) -> String {
-    let eighths = (number as f64 / most as f64 * (width * 8) as f64).round() as usize;
-    let eighths = if number > 0 { eighths.max(1) } else { 0 };
-    let mut bar = "█".repeat(eighths / 8);
-    if eighths % 8 > 0 {
-        bar.push(EIGHTHS[eighths % 8 - 1]);
-    }
-    bar
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -88,7 +80,5 @@ mod tests {
         let mut one = Times::new();
         one.record(5);
         assert_eq!(super::steps(&one).iter().map(|step| step.2).sum::<u64>(), 1);
-        assert_eq!((bar(0, 10, WIDTH), bar(10, 10, WIDTH).chars().count()), (String::new(), WIDTH));
-        assert_eq!(bar(1, 1_000_000, WIDTH), "▏");
     }
 }

@@ -18,7 +18,7 @@ use unicode_width::UnicodeWidthChar;
 use super::edit::{Edit, Event};
 use crate::{
     lab::ladder::{Look, Sink},
-    output::{self, OutputBuffer, lost_as_text},
+    output::{self, OutputBuffer},
     signals::Signals,
 };
 
@@ -66,7 +66,7 @@ impl Prompt {
     /// There is a prompt if there are signals for it.
     pub(super) fn new(signals: Option<Signals>) -> (Self, Sink) {
         let Some(signals) = signals else {
-            let mut stdout = OutputBuffer::stdout(lost_as_text);
+            let mut stdout = OutputBuffer::text();
             let print: Sink = Box::new(move |line| stdout.line_or_exit(line));
             return (Prompt::Lines, print);
         };
@@ -286,7 +286,7 @@ impl Typing {
 
 fn write(text: &str) {
     // A terminal that is gone ends the input as well.
-    let _ = output::print(text, None);
+    let _ = output::print_text(text, None);
 }
 
 /// Puts the terminal into raw mode; dropping it restores the old mode.
