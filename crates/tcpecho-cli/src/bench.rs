@@ -11,7 +11,6 @@ pub(crate) mod fuzzing;
 mod histogram;
 mod machine;
 mod merge;
-mod output_file;
 mod preflight;
 mod progress;
 mod report;
@@ -28,7 +27,6 @@ pub(crate) use self::args::BenchArgs;
 use self::{
     args::{BenchCommand, Plan, Target},
     merge::not_saved,
-    output_file::{OutputFile, sentence},
     progress::Progress,
     report::{
         Summary,
@@ -44,7 +42,7 @@ use self::{
 };
 use crate::{
     exit,
-    output::{self, OutputBuffer, Unwritten, lost_as_json},
+    output::{self, OutputBuffer, OutputFile, Unwritten, lost_as_json, sentence},
     signals::Signals,
     tell::{Failure, say, tell_judgements},
     threshold::Judgement,

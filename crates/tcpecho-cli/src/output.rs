@@ -9,6 +9,7 @@
 
 mod descriptor;
 mod file;
+mod later;
 
 use std::{
     collections::VecDeque,
@@ -30,6 +31,7 @@ use rustix::{
 pub(crate) use self::{
     descriptor::Output,
     file::{close, write_file},
+    later::{OutputFile, sentence},
 };
 use crate::{
     exit,

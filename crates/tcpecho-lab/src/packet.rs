@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 mod build;
 mod checksum;
+mod fields;
 mod flags;
 mod flows;
 mod icmp;
@@ -16,6 +17,7 @@ mod tcp;
 
 pub use build::{Segment, icmp_error, reset_receiver, reset_sender, segment};
 pub use checksum::{are_right, repair};
+pub use fields::{Layer, layers};
 pub use flags::Flags;
 pub use flows::Flows;
 pub use icmp::{Icmp, IcmpError};

@@ -27,6 +27,7 @@ macro_rules! scenario {
             let text = $crate::text::Text {
                 $($field: $value,)+
                 steps: STEPS,
+                module: module_path!(),
                 ..$crate::text::Text::EMPTY
             };
             $crate::scenario::Scenario { text, play }
@@ -138,6 +139,9 @@ mod tests {
             let same = SCENARIOS.iter().position(|other| other.text.name == text.name);
             assert_eq!(same, Some(index), "{}", text.name);
             assert!(text.claims().next().is_some(), "{}", text.name);
+            let file = format!("{}/../../{}", env!("CARGO_MANIFEST_DIR"), text.file());
+            let source = std::fs::read_to_string(&file).expect(&file);
+            assert!(source.contains(&format!("name: \"{}\"", text.name)), "{file}");
             for sentence in [text.title, text.source, text.question, text.book, text.kernel] {
                 assert!(!sentence.is_empty(), "{}", text.name);
             }

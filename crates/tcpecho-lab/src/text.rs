@@ -24,6 +24,8 @@ pub struct Text {
     pub timers: &'static [Timer],
     /// Its steps, in order.
     pub steps: &'static [Step],
+    /// The Rust module that it is written in.
+    pub module: &'static str,
 }
 
 /// A step and the claims that belong to it.
@@ -46,7 +48,16 @@ impl Text {
         kernel: "",
         timers: &[],
         steps: &[],
+        module: "",
     };
+
+    /// The file that it is written in, from the root of the repository.
+    #[must_use]
+    pub fn file(&self) -> String {
+        let mut parts = self.module.split("::").skip(1);
+        let (kind, name) = (parts.next().unwrap_or_default(), parts.next().unwrap_or_default());
+        format!("crates/tcpecho-lab/src/{kind}/{name}.rs")
+    }
 
     /// The step of these words.
     #[must_use]

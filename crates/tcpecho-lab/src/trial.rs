@@ -44,6 +44,7 @@ macro_rules! trial {
             let text = $crate::text::Text {
                 $($field: $value,)+
                 steps: STEPS,
+                module: module_path!(),
                 ..$crate::text::Text::EMPTY
             };
             $crate::trial::Trial { sides: sides!($role), text, play }

@@ -1,18 +1,10 @@
-//! This machine: its processors, its limits, and what a reader needs to compare figures with others.
+//! This machine: processors for generator and servers, limits, and listeners.
 
-use std::{fs, net::SocketAddr};
+use std::net::SocketAddr;
 
-use rustix::thread::{CpuSet, sched_getaffinity};
-use tcpecho_os::{holders::holders, limits, sock_diag::tcp_sockets, sysctl, tcp_state::TcpState};
+use tcpecho_os::{holders::holders, limits, sock_diag::tcp_sockets, tcp_state::TcpState};
 
-/// What is known of the machine, by name.
-pub(super) type Fact = (&'static str, String);
-
-/// The processors that this process may use.
-pub(super) fn processors() -> Vec<usize> {
-    let Ok(allowed) = sched_getaffinity(None) else { return vec![0] };
-    (0..CpuSet::MAX_CPU).filter(|cpu| allowed.is_set(*cpu)).collect()
-}
+pub(super) use crate::machine::{Fact, facts, line, processors};
 
 /// Says why a list of processors cannot be used: the kernel would say EINVAL only.
 pub(super) fn refused(option: &str, cpus: Option<&[usize]>) -> Option<String> {
@@ -80,27 +72,4 @@ pub(super) fn listener(addr: SocketAddr) -> Option<u32> {
     let listens = sockets.iter().find(|s| s.state == TcpState::Listen && serves(s.local))?;
     // Of those that share a listener, the oldest: the parent.
     holders(listens.inode).first().map(|holder| holder.pid)
-}
-
-/// One line of a file, or `None`.
-pub(super) fn line(path: &str) -> Option<String> {
-    fs::read_to_string(path).ok().map(|text| text.trim().to_owned())
-}
-
-pub(super) fn facts() -> Vec<Fact> {
-    let known = |key| sysctl::read(key).unwrap_or_else(|_| "unknown".to_owned());
-    vec![
-        ("kernel", known("kernel.osrelease")),
-        ("processor", model()),
-        ("processors", processors().len().to_string()),
-        ("congestion_control", known("net.ipv4.tcp_congestion_control")),
-        ("somaxconn", known("net.core.somaxconn")),
-    ]
-}
-
-fn model() -> String {
-    let text = line("/proc/cpuinfo").unwrap_or_default();
-    let model = text.lines().find(|line| line.starts_with("model name"));
-    let model = model.and_then(|line| line.split_once(": ")).map(|(_, model)| model);
-    model.unwrap_or("unknown").to_owned()
 }

@@ -17,7 +17,6 @@ use super::{
     args::ReportArgs,
     compare::{self, Comparison},
     histogram,
-    output_file::{OutputFile, sentence},
     report::{
         Row, Summary, hdr, html,
         look::Look,
@@ -30,7 +29,8 @@ use super::{
     },
 };
 use crate::{
-    exit, output,
+    exit,
+    output::{self, OutputFile, sentence},
     tell::{Failure, say},
 };
 

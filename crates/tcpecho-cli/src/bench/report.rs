@@ -5,7 +5,6 @@ pub(super) mod html;
 pub(super) mod look;
 pub(super) mod plot;
 pub(super) mod summary;
-pub(super) mod svg;
 pub(super) mod table;
 pub(super) mod text;
 mod verdict;

@@ -1,10 +1,19 @@
 //! A run as one self-contained HTML page: a ladder between two lanes that show each host's states.
 
-use std::{collections::BTreeMap, io, net::SocketAddr};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt::Write as _,
+    io,
+    net::SocketAddr,
+    sync::Arc,
+};
 
 use tcpecho_lab::{
     Exit, Moment, Place, Side, TcpState, What,
+    packet::layers,
     run::{Run, Verdict},
+    scenario::Scenario,
+    text::Text,
     timeline::{PacketMoment, Verdict as Fate},
 };
 
@@ -14,32 +23,32 @@ use super::{
     pace,
     report::{begun, words},
 };
-use crate::markup::escaped;
-
-const STYLE: &str = include_str!("page.css");
+use crate::{
+    markup::escaped,
+    page::{Origin, head},
+};
 
 pub(super) fn html(out: &mut impl io::Write, runs: &[Run], seed: u64) -> io::Result<()> {
     let title = match runs {
         [run] => run.text.name,
         _ => "tcpecho lab",
     };
-    writeln!(out, "<!DOCTYPE html>\n<html lang=\"en\"><head><meta charset=\"utf-8\">")?;
-    writeln!(out, "<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">")?;
-    writeln!(out, "<title>{title}</title><style>{STYLE}</style></head><body>")?;
+    write!(out, "{}", head(title))?;
     if runs.len() > 1 {
         contents(out, runs)?;
     }
+    writeln!(out, "{}", legend())?;
     for run in begun(runs) {
         section(out, run, seed)?;
     }
-    writeln!(out, "</body></html>")
+    write!(out, "{}", Origin::now().foot())
 }
 
-fn anchor(run: &Run) -> String {
+pub(super) fn anchor(run: &Run) -> String {
     format!("{}-{}", run.text.name, run.family)
 }
 
-fn class(verdict: &Verdict) -> &'static str {
+pub(super) fn class(verdict: &Verdict) -> &'static str {
     match verdict {
         Verdict::Held(_) => "held",
         Verdict::Failed(_) | Verdict::Broken(_) => "failed",
@@ -48,91 +57,167 @@ fn class(verdict: &Verdict) -> &'static str {
 }
 
 fn contents(out: &mut impl io::Write, runs: &[Run]) -> io::Result<()> {
-    writeln!(out, "<nav><h1>tcpecho lab</h1><ol>")?;
+    writeln!(out, "<nav aria-label=\"Runs\"><ol>")?;
     for run in begun(runs) {
         let (link, kind, verdict) = (anchor(run), class(&run.verdict), words(&run.verdict));
         let title = escaped(run.text.title);
         let verdict = escaped(&verdict);
         writeln!(
             out,
-            "<li class=\"{kind}\"><a href=\"#{link}\">{link}</a> {title} <i>{verdict}</i></li>"
+            "<li><a href=\"#{link}\">{link}</a>: {title}: <span class=\"{kind}\">{verdict}</span></li>"
         )?;
     }
     writeln!(out, "</ol></nav>")
 }
 
-fn section(out: &mut impl io::Write, run: &Run, seed: u64) -> io::Result<()> {
-    let text = run.text;
-    writeln!(
-        out,
-        "<section id=\"{}\"><h2>{} <small>{}</small></h2>",
-        anchor(run),
-        text.name,
-        run.family
-    )?;
-    writeln!(
-        out,
-        "<p class=\"title\">{} <cite>{}</cite></p>",
-        escaped(text.title),
-        escaped(text.source)
-    )?;
-    for (word, text) in
-        [("Question", text.question), ("The book", text.book), ("This Linux", text.kernel)]
-            .into_iter()
-            .filter(|(_, text)| !text.is_empty())
-    {
-        writeln!(out, "<p><b>{word}</b> {}</p>", escaped(text))?;
-    }
-    writeln!(
-        out,
-        "<p class=\"verdict {}\">{}</p>",
-        class(&run.verdict),
-        escaped(&words(&run.verdict))
-    )?;
-    writeln!(out, "<p><b>Seed</b> {seed}</p>")?;
-    for sentence in pace::sentences(run) {
-        writeln!(out, "<p><b>Time</b> {}</p>", escaped(&sentence))?;
-    }
-    writeln!(
-        out,
-        "<table><thead><tr><th>ms</th><th class=\"lane\"></th><th>client</th><th>wire</th><th>server</th><th class=\"lane\"></th></tr></thead><tbody>"
-    )?;
-    let mut lanes = Lanes::default();
-    for moment in calls::shown(run) {
-        lanes.take(&moment);
-        row(out, &moment, &lanes)?;
-    }
-    writeln!(out, "</tbody></table></section>")
+/// Groups of states: the class of the pattern, what they have in common, and the states.
+const GROUPS: &[(&str, &str, &[TcpState])] = &[
+    ("g-listen", "waits for connections", &[TcpState::Listen]),
+    ("g-opening", "handshake", &[TcpState::SynSent, TcpState::SynRecv, TcpState::NewSynRecv]),
+    ("g-established", "connected", &[TcpState::Established]),
+    ("g-first", "closed first", &[TcpState::FinWait1, TcpState::FinWait2, TcpState::Closing]),
+    ("g-second", "the peer closed first", &[TcpState::CloseWait, TcpState::LastAck]),
+    ("g-wait", "over, kept for late segments", &[TcpState::TimeWait]),
+    ("g-closed", "closed", &[TcpState::Close]),
+];
+
+fn group(state: TcpState) -> Option<&'static str> {
+    GROUPS.iter().find(|(_, _, states)| states.contains(&state)).map(|(class, _, _)| *class)
 }
 
-fn row(out: &mut impl io::Write, moment: &Moment, lanes: &Lanes) -> io::Result<()> {
-    let Some(cells) = cells(moment) else { return Ok(()) };
+/// The groups of states, and the signs of packets.
+pub(super) fn legend() -> String {
+    let mut legend = String::from(
+        "<section class=\"card\" aria-labelledby=\"legend\"><h2 id=\"legend\">Legend</h2>\
+         <p>The bars on both sides show the state of each host's socket:</p><ul class=\"states\">",
+    );
+    for (class, meaning, states) in GROUPS {
+        let states: Vec<&str> = states.iter().map(|state| state.word()).collect();
+        let states = states.join(", ");
+        let _ = write!(
+            legend,
+            "<li><span class=\"chip {class}\"></span>{meaning} <code>{states}</code></li>"
+        );
+    }
+    legend.push_str(
+        "</ul><p>▸ a packet; select it to see every header field. A dashed arrow with ✗ is a packet \
+         that did not arrive then. <code>&gt;</code> is a system call that the lab asks a program to \
+         make, ✓ a claim that holds, ✗ one that does not, → a change of TCP state.</p></section>",
+    );
+    legend
+}
+
+pub(super) fn section(out: &mut impl io::Write, run: &Run, seed: u64) -> io::Result<()> {
+    let (text, family, id) = (run.text, run.family, anchor(run));
+    writeln!(
+        out,
+        "<section class=\"run\" id=\"{id}\" aria-labelledby=\"{id}-title\">\
+         <h2 id=\"{id}-title\">{} <small>{family}</small></h2>",
+        text.name
+    )?;
+    writeln!(out, "{}", introduction(text))?;
+    verdict(out, run, seed)?;
+    ladder(out, run)?;
+    writeln!(out, "</section>")
+}
+
+/// The verdict of a run, its seed and its times.
+pub(super) fn verdict(out: &mut impl io::Write, run: &Run, seed: u64) -> io::Result<()> {
+    let (class, words) = (class(&run.verdict), escaped(&words(&run.verdict)));
+    writeln!(out, "<p class=\"verdict {class}\">{words}</p>")?;
+    writeln!(out, "<p><b class=\"label\">Seed</b> {seed}</p>")?;
+    for sentence in pace::sentences(run) {
+        writeln!(out, "<p><b class=\"label\">Time</b> {}</p>", escaped(&sentence))?;
+    }
+    Ok(())
+}
+
+/// What a scenario is about, and where it is written, from the root of the repository.
+pub(super) fn introduction(text: &Text) -> String {
+    let (title, source) = (escaped(text.title), escaped(text.source));
+    let mut html = format!("<p class=\"title\">{title} <cite>({source})</cite></p>");
+    let texts = [("Question", text.question), ("The book", text.book), ("This Linux", text.kernel)];
+    for (word, text) in texts.into_iter().filter(|(_, text)| !text.is_empty()) {
+        let _ = write!(html, "<p><b class=\"label\">{word}</b> {}</p>", escaped(text));
+    }
+    let (name, file) = (text.name, escaped(&text.file()));
+    // The page has the scenarios, not the trials that need a program.
+    let docs =
+        if Scenario::named(name).is_some() { ", <code>docs/scenarios.md</code>" } else { "" };
+    let _ = write!(
+        html,
+        "<p><b class=\"label\">Text</b> <code>tcpecho lab explain {name}</code>{docs}</p>\
+         <p><b class=\"label\">Source</b> <code>{file}</code></p>"
+    );
+    html
+}
+
+/// The ladder of a run. It has no table: on a narrow screen the columns become one.
+pub(super) fn ladder(out: &mut impl io::Write, run: &Run) -> io::Result<()> {
+    writeln!(
+        out,
+        "<div class=\"ladder-head\" aria-hidden=\"true\"><span class=\"time\">ms</span>\
+         <span style=\"grid-column:3\">client</span><span style=\"grid-column:4\">wire</span>\
+         <span style=\"grid-column:5\">server</span></div><ol class=\"ladder\">"
+    )?;
+    let moments = calls::shown(run);
+    let names = Names::of(&moments);
+    let mut lanes = Lanes::default();
+    for moment in &moments {
+        lanes.take(moment);
+        row(out, moment, &lanes, &names)?;
+    }
+    writeln!(out, "</ol>")
+}
+
+fn row(out: &mut impl io::Write, moment: &Moment, lanes: &Lanes, names: &Names) -> io::Result<()> {
+    let Some((class, what)) = what(moment, names) else { return Ok(()) };
     let time = moment.at.as_secs_f64() * 1000.0;
     let (left, right) = (lanes.cell(Side::Client), lanes.cell(Side::Server));
-    writeln!(out, "<tr><td class=\"time\">{time:.1}</td>{left}{cells}{right}</tr>")
+    writeln!(
+        out,
+        "<li class=\"{class}\"><span class=\"time\">{time:.1}<span class=\"for-reader\"> ms</span>\
+         </span>{left}{what}{right}</li>"
+    )
 }
 
-/// The three cells between the lanes, or one that spans them.
-fn cells(moment: &Moment) -> Option<String> {
-    let side = |class: &str, text: String| {
-        let text = format!("<span class=\"{class}\">{}</span>", escaped(&text));
-        match moment.place {
-            Place::Host(Side::Server) => format!("<td></td><td></td><td>{text}</td>"),
-            _ => format!("<td>{text}</td><td></td><td></td>"),
-        }
+/// The column of a moment, and what happened.
+fn what(moment: &Moment, names: &Names) -> Option<(&'static str, String)> {
+    let column = match moment.place {
+        Place::Host(Side::Client) => "client",
+        Place::Host(Side::Server) => "server",
+        Place::Wire => "wire",
+        Place::Lab => "across",
+    };
+    let side = |program: Option<&Arc<str>>, class: &str, text: String| {
+        let name = match program {
+            Some(program) if names.are_shown(moment.place) => format!("{}| ", escaped(program)),
+            _ => String::new(),
+        };
+        let text = escaped(&text);
+        let text = format!(
+            "<div class=\"what\"><span class=\"where\">{column}: </span>{name}\
+             <span class=\"{class}\">{text}</span></div>"
+        );
+        (column, text)
     };
     let across = |class: &str, text: &str| {
-        format!("<td colspan=\"3\" class=\"{class}\">{}</td>", escaped(text))
+        ("across", format!("<div class=\"what {class}\">{}</div>", escaped(text)))
     };
     Some(match &moment.what {
-        What::Packet(packet) => format!("<td></td><td>{}</td><td></td>", arrow(packet)),
-        What::State { before, now, sampled, .. } => side("state", change(*before, *now, *sampled)),
-        What::Call(call) if call.injected => side("system injected", call.to_string()),
-        What::Call(call) => side("system", call.to_string()),
-        What::Signal { signal, .. } => side("signal", signal.clone()),
-        What::Input { line, .. } => side("call", line.clone()),
-        What::Output { line, .. } => side("answer", line.clone()),
-        What::Exit { exit, .. } => side(
+        What::Packet(packet) => ("wire", format!("<div class=\"what\">{}</div>", arrow(packet))),
+        What::State { before, now, sampled, .. } => {
+            side(None, "state", change(*before, *now, *sampled))
+        }
+        What::Call(call) if call.injected => {
+            side(Some(&call.program), "system injected", call.to_string())
+        }
+        What::Call(call) => side(Some(&call.program), "system", call.to_string()),
+        What::Signal { signal, program, .. } => side(Some(program), "signal", signal.clone()),
+        What::Input { line, program } => side(Some(program), "call", line.clone()),
+        What::Output { line, program, .. } => side(Some(program), "answer", line.clone()),
+        What::Exit { exit, program } => side(
+            Some(program),
             "exit",
             match exit {
                 Exit::Exited(status) => format!("exited with {status}"),
@@ -140,28 +225,67 @@ fn cells(moment: &Moment) -> Option<String> {
                 Exit::Unknown => "ended".into(),
             },
         ),
-        What::Step(text) => across("step", text),
+        What::Step(text) => ("across", format!("<h3 class=\"what step\">{}</h3>", escaped(text))),
         What::Claim { sentence, holds: true, .. } => across("claim held", &format!("✓ {sentence}")),
         What::Claim { sentence, note, .. } => {
             across("claim failed", &format!("✗ {sentence} ({note})"))
         }
         What::Trouble(text) => across("claim failed", &format!("trouble: {text}")),
-        What::Omitted { moments } => across("step", &format!("… {moments} events were not kept")),
+        What::Omitted { moments } => across("soft", &format!("… {moments} events were not kept")),
         _ => return None,
     })
 }
 
+/// A packet with its header fields.
 fn arrow(packet: &PacketMoment) -> String {
-    let direction = if packet.from == Side::Client { "right" } else { "left" };
+    let (direction, to) = match packet.from {
+        Side::Client => ("to-server", Side::Server),
+        Side::Server => ("to-client", Side::Client),
+    };
     let lost = if packet.verdict.has_arrived() { "" } else { " lost" };
     let mut fate = String::new();
     if packet.verdict != Fate::Delivered {
-        fate = format!("<em>{}</em>", escaped(&format!("{} {}", packet.verdict, packet.note)));
+        fate =
+            format!(" <em>{}</em>", escaped(format!("{} {}", packet.verdict, packet.note).trim()));
+    }
+    let (from, line) = (packet.from, escaped(&packet.line));
+    let mut fields = String::new();
+    for layer in layers(&packet.packet) {
+        let _ = write!(fields, "<p>{}</p><dl>", layer.name);
+        for (name, value) in layer.fields {
+            let _ = write!(fields, "<dt>{name}</dt><dd>{}</dd>", escaped(&value));
+        }
+        fields.push_str("</dl>");
     }
     format!(
-        "<div class=\"packet {direction}{lost}\"><span>{}</span>{fate}</div>",
-        escaped(&packet.line)
+        "<details class=\"packet {direction}{lost}\"><summary>\
+         <span class=\"where\">{from} → {to}: </span>{line}{fate}</summary>\
+         <div class=\"fields\">{fields}</div></details>"
     )
+}
+
+/// The programs of each host, to name them where a host has several.
+struct Names(BTreeSet<(Side, Arc<str>)>);
+
+impl Names {
+    fn of(moments: &[Moment]) -> Self {
+        let program = |moment: &Moment| {
+            let Place::Host(side) = moment.place else { return None };
+            let program = match &moment.what {
+                What::Started { program, .. }
+                | What::Input { program, .. }
+                | What::Output { program, .. } => program,
+                What::Call(call) => &call.program,
+                _ => return None,
+            };
+            Some((side, Arc::clone(program)))
+        };
+        Names(moments.iter().filter_map(program).collect())
+    }
+
+    fn are_shown(&self, place: Place) -> bool {
+        self.0.iter().filter(|(side, _)| Place::Host(*side) == place).count() > 1
+    }
 }
 
 /// The current states of each host's sockets.
@@ -187,7 +311,22 @@ impl Lanes {
     fn cell(&self, side: Side) -> String {
         let states = || self.sockets[side.index()].values().copied();
         let shown = states().find(|state| *state != TcpState::Listen).or_else(|| states().next());
-        let word = shown.map_or("none", TcpState::word);
-        format!("<td class=\"lane {}\" title=\"{word}\"></td>", word.to_ascii_lowercase())
+        let column = if side == Side::Client { "left" } else { "right" };
+        let Some(state) = shown else { return format!("<i class=\"lane {column}\"></i>") };
+        let (group, word) = (group(state).unwrap_or_default(), state.word());
+        format!("<i class=\"lane {column} {group}\" title=\"{side}: {word}\"></i>")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_state_is_in_one_group() {
+        for state in (1..=12).map(TcpState::from_number) {
+            let groups = GROUPS.iter().filter(|(_, _, states)| states.contains(&state)).count();
+            assert_eq!(groups, 1, "{state}");
+        }
     }
 }

@@ -14,29 +14,31 @@ const BESIDE: usize = 39;
 /// The rows, and nothing if there are no times.
 pub(super) fn of(series: &Series) -> String {
     let mut text = String::new();
-    let steps = steps(series.min(), series.max());
-    let counts: Vec<u64> = steps
-        .windows(2)
-        .map(|step| match step {
-            &[low, high] => series.between(low, high),
-            _ => 0,
-        })
-        .collect();
-    let (most, all) = (counts.iter().copied().max().unwrap_or(0), series.count());
-    if most == 0 {
-        return text;
-    }
+    let rows = rows(series);
+    let (most, all) = (rows.iter().map(|row| row.2).max().unwrap_or(0), series.count());
     let width = stdout_columns().map_or(WIDTH, |columns| columns.saturating_sub(BESIDE));
     let width = width.clamp(8, WIDTH);
-    for (step, count) in steps.windows(2).zip(&counts) {
-        let &[low, high] = step else { continue };
-        let bar = bar(*count, most, width);
-        let share = *count as f64 * 100.0 / all as f64;
+    for (low, high, count) in rows {
+        let bar = bar(count, most, width);
+        let share = count as f64 * 100.0 / all as f64;
         let (low, high) = (ms(low), ms(high));
         let row = format!("{low:>7} - {high:>7} ms {count:>9} {share:>5.1}% {bar}");
         let _ = writeln!(text, "{}", row.trim_end());
     }
     text
+}
+
+/// Each step, from its smallest time to that of the next, with how many times are in it; nothing if there are no times.
+pub(super) fn rows(series: &Series) -> Vec<(Duration, Duration, u64)> {
+    if series.count() == 0 {
+        return Vec::new();
+    }
+    let steps = steps(series.min(), series.max());
+    let row = |step: &[Duration]| match *step {
+        [low, high] => Some((low, high, series.between(low, high))),
+        _ => None,
+    };
+    steps.windows(2).filter_map(row).collect()
 }
 
 /// 1, 2, 5 times powers of ten in nanoseconds, the last above `most` and the first not above `least`.

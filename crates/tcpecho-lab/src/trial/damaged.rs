@@ -45,6 +45,7 @@ macro_rules! damaged {
                 source: $source,
                 question: $question,
                 steps: &[Step { does: $does, claims: $module::THROUGH }],
+                module: module_path!(),
                 ..Text::EMPTY
             },
             play: |harness| {

@@ -137,7 +137,7 @@ impl Comparison {
     }
 
     /// What a reader must know, each once; `quiet` leaves out all but what failed.
-    fn notes(&self, quiet: bool) -> Vec<String> {
+    pub(in crate::bench) fn notes(&self, quiet: bool) -> Vec<String> {
         let mut notes = Vec::new();
         let unreliable: &[&str] = if quiet { &[] } else { &DOUBTS };
         for start in unreliable.iter().copied() {

@@ -4,20 +4,17 @@ use std::fmt::Write;
 
 use tcpecho_load::{Kind, Times};
 
-use super::{
-    Summary,
-    summary::Distribution,
-    svg::{Axis, Series, chart},
-};
+use super::{Summary, summary::Distribution};
 use crate::{
     bench::{compare::Comparison, histogram::QUANTILES},
     markup::escaped,
+    page::{
+        Origin, head, in_words, scrolled,
+        svg::{Axis, Series, chart},
+    },
     units::{bytes, count, rate, time},
 };
 
-const STYLE: &str = include_str!("page.css");
-/// Lines that have a colour of their own.
-const COLOURS: usize = 8;
 /// Points of a line over the quantiles, for each nine.
 const STEPS: u32 = 40;
 
@@ -36,13 +33,14 @@ pub(in crate::bench) fn run(summary: &Summary) -> String {
         .filter_map(|(name, times)| Some(quantiles(name, &times.as_ref()?.times())))
         .collect();
     if !lines.is_empty() {
-        card(&mut page, "Latency by percentile", &over_quantiles(&lines));
+        let title = "Latency by percentile";
+        card(&mut page, title, &over_quantiles(title, &lines));
     }
     over_time(&mut page, summary);
     page.push_str("</div>");
     latency_table(&mut page, summary);
     details(&mut page, summary);
-    foot(&mut page, &[summary]);
+    foot(&mut page, summary);
     page
 }
 
@@ -54,12 +52,11 @@ pub(in crate::bench) fn comparison(comparison: &Comparison) -> String {
     let unit = &first.result.unit;
     let most = comparison.rows().map(|row| row.high).fold(0.0, f64::max).max(1e-9);
     let mut bars = String::from("<div class=\"bars\">");
-    for (place, row) in comparison.rows().enumerate() {
+    for row in comparison.rows() {
         let share = |value: f64| value / most * 100.0;
-        let colour = place % COLOURS;
         let _ = write!(
             bars,
-            "<span>{}</span><span class=\"track\"><i class=\"b{colour}\" style=\"width:{:.2}%\"></i>\
+            "<span class=\"name\">{}</span><span class=\"track\"><i style=\"width:{:.2}%\"></i>\
              <u style=\"left:{:.2}%;width:{:.2}%\"></u></span><span class=\"num\">{}</span>",
             escaped(row.name),
             share(row.middle),
@@ -70,53 +67,43 @@ pub(in crate::bench) fn comparison(comparison: &Comparison) -> String {
     }
     bars.push_str("</div>");
     let title = format!("Throughput, {unit}: median, and from the lowest to the highest round");
-    page.push_str("<div style=\"height:1rem\"></div>");
     card(&mut page, &title, &bars);
     page.push_str("<div class=\"grid2\">");
     let lines: Vec<Series> =
         comparison.merged().filter_map(|(name, times)| Some(quantiles(name, times?))).collect();
     if !lines.is_empty() {
-        card(&mut page, "Latency by percentile, all rounds", &over_quantiles(&lines));
+        let title = "Latency by percentile, all rounds";
+        card(&mut page, title, &over_quantiles(title, &lines));
     }
     card(&mut page, "In words", &bullets(&comparison.closing()));
-    page.push_str("</div><div style=\"height:.8rem\"></div>");
+    card(&mut page, "Notes on validity", &notes(&comparison.notes(false)));
+    page.push_str("</div>");
     card(&mut page, "All figures", &comparison_table(comparison));
-    foot(&mut page, &[first]);
+    foot(&mut page, first);
     page
 }
 
 fn comparison_table(comparison: &Comparison) -> String {
-    let mut table = String::from("<div class=\"scroll\"><table><tr>");
+    let mut table = String::from("<table><thead><tr>");
     for title in comparison.titles() {
-        let _ = write!(table, "<th>{}</th>", escaped(title));
+        let _ = write!(table, "<th scope=\"col\">{}</th>", escaped(title));
     }
-    table.push_str("</tr>");
+    table.push_str("</tr></thead><tbody>");
     for cells in comparison.cells() {
         table.push_str("<tr>");
-        for cell in cells {
-            let _ = write!(table, "<td>{}</td>", escaped(&cell));
+        for (place, cell) in cells.iter().enumerate() {
+            let (begin, end) =
+                if place == 0 { ("<th scope=\"row\">", "</th>") } else { ("<td>", "</td>") };
+            let _ = write!(table, "{begin}{}{end}", escaped(cell));
         }
         table.push_str("</tr>");
     }
-    table + "</table></div>"
-}
-
-fn head(title: &str) -> String {
-    format!(
-        "<!DOCTYPE html>\n<html lang=\"en\"><head><meta charset=\"utf-8\">\
-         <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\
-         <meta name=\"color-scheme\" content=\"light dark\">\
-         <title>{}</title><style>{STYLE}</style></head><body>",
-        escaped(title)
-    )
+    scrolled("All figures", &(table + "</tbody></table>"))
 }
 
 fn heading(page: &mut String, settings: &str, server: &str) {
     let (settings, server) = (escaped(settings), escaped(server));
-    let _ = write!(
-        page,
-        "<h1>tcpecho bench</h1><p class=\"sub\">{settings}</p><p class=\"sub\">{server}</p>"
-    );
+    let _ = write!(page, "<p class=\"sub\">{settings}</p><p class=\"sub\">{server}</p>");
 }
 
 fn card(page: &mut String, title: &str, body: &str) {
@@ -151,7 +138,8 @@ fn tiles(page: &mut String, summary: &Summary) {
         tile("", &time(cost), &format!("server time per {}", summary.unit().one()));
     }
     let errors = summary.error_count();
-    tile(if errors == 0 { "good" } else { "bad" }, &count(errors), "errors");
+    let (class, sign) = if errors == 0 { ("good", "") } else { ("bad", "✗ ") };
+    tile(class, &format!("{sign}{}", count(errors)), "errors");
     page.push_str("</div>");
 }
 
@@ -164,10 +152,10 @@ fn quantiles(name: &str, times: &Times) -> Series {
         let q = 1.0 - 10_f64.powf(-nine);
         (nine, times.quantile(q).unwrap_or_default() as f64)
     };
-    Series { name: escaped(name), points: (0..=steps).map(at).collect() }
+    Series { name: name.to_owned(), points: (0..=steps).map(at).collect() }
 }
 
-fn over_quantiles(lines: &[Series]) -> String {
+fn over_quantiles(title: &str, lines: &[Series]) -> String {
     let all = || lines.iter().flat_map(|line| &line.points);
     let low = all().map(|point| point.1).fold(f64::INFINITY, f64::min);
     let high = all().map(|point| point.1).fold(0.0, f64::max);
@@ -185,7 +173,7 @@ fn over_quantiles(lines: &[Series]) -> String {
     let ticks =
         names.iter().filter(|(at, _)| *at <= nines).map(|(at, name)| (*at, (*name).to_owned()));
     let x = Axis { log: false, low: 0.0, high: nines, ticks: ticks.collect() };
-    chart(&x, &Axis::decades(low, high, time), lines)
+    chart(title, &x, &Axis::decades(low, high, time), lines, &[])
 }
 
 fn over_time(page: &mut String, summary: &Summary) {
@@ -209,7 +197,7 @@ fn over_time(page: &mut String, summary: &Summary) {
     }
     let most = lines.iter().flat_map(|line| &line.points).map(|point| point.1).fold(0.0, f64::max);
     let title = format!("Throughput, {}", summary.result.unit);
-    card(page, &title, &chart(&x(), &Axis::linear(most, rate), &lines));
+    card(page, &title, &chart(&title, &x(), &Axis::linear(most, rate), &lines, &[]));
     let line = |name: &str, value: fn(&super::Row) -> Option<u64>| Series {
         name: name.to_owned(),
         points: rows
@@ -225,7 +213,8 @@ fn over_time(page: &mut String, summary: &Summary) {
     let values = || lines.iter().flat_map(|line| &line.points).map(|point| point.1);
     if values().next().is_some() {
         let (low, high) = (values().fold(f64::INFINITY, f64::min), values().fold(0.0, f64::max));
-        card(page, "Latency over time", &chart(&x(), &Axis::decades(low, high, time), &lines));
+        let title = "Latency over time";
+        card(page, title, &chart(title, &x(), &Axis::decades(low, high, time), &lines, &[]));
     }
 }
 
@@ -243,20 +232,19 @@ fn latency_table(page: &mut String, summary: &Summary) {
     if rows.is_empty() {
         return;
     }
-    let mut table = String::from(
-        "<div class=\"scroll\"><table><tr><th></th><th>count</th><th>min</th><th>mean</th>",
-    );
-    for (name, _) in QUANTILES {
-        let _ = write!(table, "<th>{name}</th>");
+    let mut table = String::from("<table><thead><tr>");
+    let quantiles = QUANTILES.iter().map(|(name, _)| *name);
+    for name in ["latency", "count", "min", "mean"].into_iter().chain(quantiles).chain(["max"]) {
+        let _ = write!(table, "<th scope=\"col\">{name}</th>");
     }
-    table.push_str("<th>max</th></tr>");
+    table.push_str("</tr></thead><tbody>");
     for (name, distribution) in rows {
         let (name, times) = (escaped(name), distribution.times());
         let some = |ns: Option<u64>| time(ns.unwrap_or_default() as f64);
         let mean = time(times.mean().unwrap_or_default());
         let _ = write!(
             table,
-            "<tr><td>{name}</td><td>{}</td><td>{}</td><td>{mean}</td>",
+            "<tr><th scope=\"row\">{name}</th><td>{}</td><td>{}</td><td>{mean}</td>",
             count(times.count()),
             some(times.min())
         );
@@ -265,12 +253,11 @@ fn latency_table(page: &mut String, summary: &Summary) {
         }
         let _ = write!(table, "<td>{}</td></tr>", some(times.max()));
     }
-    page.push_str("<div style=\"height:.8rem\"></div>");
-    card(page, "Latencies", &(table + "</table></div>"));
+    card(page, "Latencies", &scrolled("Latencies", &(table + "</tbody></table>")));
 }
 
 fn details(page: &mut String, summary: &Summary) {
-    page.push_str("<div style=\"height:.8rem\"></div><div class=\"grid2\">");
+    page.push_str("<div class=\"grid2\">");
     let text = super::table::page(summary, true, super::look::Look::PLAIN);
     // The lines of the page that neither a tile nor a table has.
     let kept = [
@@ -289,14 +276,14 @@ fn details(page: &mut String, summary: &Summary) {
     for line in lines {
         let (name, words) = line.split_at(line.find("  ").unwrap_or(0));
         let (name, words) = (escaped(name), escaped(words.trim()));
-        let _ = write!(rows, "<tr><td>{name}</td><td class=\"words\">{words}</td></tr>");
+        let _ = write!(rows, "<tr><th scope=\"row\">{name}</th><td>{words}</td></tr>");
     }
-    card(page, "Processor time and memory", &format!("<table class=\"plain\">{rows}</table>"));
-    let notes = match summary.notes.as_slice() {
-        [] => "Nothing.".to_owned(),
-        notes => bullets(notes),
-    };
-    card(page, "Notes on validity", &notes);
+    card(
+        page,
+        "Processor time and memory",
+        &format!("<table class=\"plain\"><tbody>{rows}</tbody></table>"),
+    );
+    card(page, "Notes on validity", &notes(&summary.notes));
     page.push_str("</div>");
 }
 
@@ -308,16 +295,14 @@ fn bullets(sentences: &[String]) -> String {
     list + "</ul>"
 }
 
-fn foot(page: &mut String, summaries: &[&Summary]) {
-    for summary in summaries {
-        let facts: Vec<String> = summary
-            .machine
-            .iter()
-            .map(|(name, fact)| format!("{}: {}", escaped(&name.replace('_', " ")), escaped(fact)))
-            .collect();
-        let (version, started) = (escaped(&summary.version), escaped(&summary.started));
-        let _ =
-            write!(page, "<footer>tcpecho {version}, {started}. {}.</footer>", facts.join("; "));
-    }
-    page.push_str("</body></html>\n");
+fn notes(sentences: &[String]) -> String {
+    if sentences.is_empty() { "<p>Nothing.</p>".to_owned() } else { bullets(sentences) }
+}
+
+/// The host that was measured may be another than the one that makes the page.
+fn foot(page: &mut String, summary: &Summary) {
+    let facts = in_words(summary.machine.iter().map(|(name, fact)| (name.as_str(), fact.as_str())));
+    let (version, started) = (escaped(&summary.version), escaped(&summary.started));
+    let measured = format!("<p>Measured by tcpecho {version}, {started}. {facts}.</p>");
+    page.push_str(&Origin::now().foot_with(&measured));
 }

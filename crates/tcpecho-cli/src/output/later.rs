@@ -8,12 +8,12 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use tcpecho_os::errno::io_words;
+use tcpecho_os::{errno::io_words, text::printable};
 
-use super::report::text::printable;
-use crate::output::close;
+use super::close;
 
-pub(super) struct OutputFile {
+/// A file for a result.
+pub(crate) struct OutputFile {
     path: PathBuf,
     /// None for a named pipe, whose open(2) waits for a reader.
     file: Option<File>,
@@ -26,7 +26,7 @@ impl OutputFile {
     ///
     /// # Errors
     /// A sentence with the path.
-    pub(super) fn open(path: &Path) -> Result<Self, String> {
+    pub(crate) fn open(path: &Path) -> Result<Self, String> {
         let new = |file, created| Self { path: path.to_owned(), file, created };
         let is_pipe = path.metadata().is_ok_and(|metadata| metadata.file_type().is_fifo());
         if is_pipe {
@@ -45,7 +45,7 @@ impl OutputFile {
     }
 
     /// The file, empty from now on.
-    pub(super) fn into_file(mut self) -> Result<File, String> {
+    pub(crate) fn into_file(mut self) -> Result<File, String> {
         let file = self.file.take().map_or_else(|| File::create(&self.path), Ok);
         let file = file.and_then(|file| {
             if file.metadata()?.is_file() {
@@ -57,7 +57,7 @@ impl OutputFile {
     }
 
     /// Replaces what is in it.
-    pub(super) fn write(self, text: &str) -> Result<(), String> {
+    pub(crate) fn write(self, text: &str) -> Result<(), String> {
         let path = self.path.clone();
         let mut file = self.into_file()?;
         let written = file.write_all(text.as_bytes());
@@ -76,7 +76,7 @@ impl Drop for OutputFile {
 }
 
 /// What failed, with the path as a terminal may show it.
-pub(super) fn sentence(op: &str, path: &Path, error: &io::Error) -> String {
+pub(crate) fn sentence(op: &str, path: &Path, error: &io::Error) -> String {
     format!("{op} {}: {}", printable(&path.display().to_string()), io_words(error))
 }
 
