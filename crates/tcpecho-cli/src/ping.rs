@@ -6,6 +6,7 @@ mod descriptors;
 mod histogram;
 mod json;
 mod lines;
+mod page;
 mod plot;
 mod printer;
 mod size;
@@ -26,12 +27,13 @@ pub(crate) use self::args::PingArgs;
 use self::{
     args::{Clock, OutputFormat, Plan},
     console::{Console, Stopped},
+    page::Record,
     printer::Printer,
 };
 use crate::{
     exit,
     lookup::{NoAddress, lookup},
-    output::{OutputBuffer, Unwritten, lost_as_json},
+    output::{OutputBuffer, OutputFile, Unwritten, lost_as_json},
     signals::Signals,
     tell::{Failure, explain_unresolved, say, tell_judgements},
     threshold::{Judgement, Threshold},
@@ -71,6 +73,10 @@ fn probe(plan: &Plan) -> u8 {
             return failure.tell(exit::NOT_POSSIBLE);
         }
     };
+    let page = match plan.html.as_deref().map(OutputFile::open).transpose() {
+        Ok(page) => page,
+        Err(sentence) => return Failure::new("open", sentence).tell(exit::NOT_POSSIBLE),
+    };
     // Held until the end.
     let stamps = (plan.clock != Clock::User).then(KernelTimestamps::keep_on);
     if plan.clock == Clock::Kernel && !matches!(stamps, Some(Ok(_))) {
@@ -93,18 +99,20 @@ fn probe(plan: &Plan) -> u8 {
         }
     }
     if found.is_empty() {
+        let none = Outcome { end: End::Done, targets: vec![], pauses: 0, paused: Duration::ZERO };
+        let saved = save(page, || Record::new().page(&none, &unresolved, plan.mode));
+        let status = if saved.is_ok() { exit::NOT_CONNECTED } else { exit::NOT_POSSIBLE };
         if is_json && plan.sweep.is_none() {
             let in_stream = plan.format == OutputFormat::JsonStream;
             let spent = start.elapsed();
-            let status = exit::NOT_CONNECTED;
-            let none =
-                Outcome { end: End::Done, targets: vec![], pauses: 0, paused: Duration::ZERO };
             let report = json::report(&none, &unresolved, plan, spent, status, in_stream);
             output.report_line(&report);
         }
-        return match output.finish(Some(&signals)) {
-            Ok(()) => exit::NOT_CONNECTED,
-            Err(why) => why.status(exit::NOT_CONNECTED),
+        let written = output.finish(Some(&signals));
+        tell_unsaved(&saved);
+        return match written {
+            Ok(()) => status,
+            Err(why) => why.status(status),
         };
     }
     let any_unresolved = !unresolved.is_empty();
@@ -125,19 +133,29 @@ fn probe(plan: &Plan) -> u8 {
         };
     }
     let printer = Printer::new(plan, found.len(), &mut output);
-    let mut console = Console::new(&signals, &mut output, printer);
+    let record = page.as_ref().map(|_| Record::new());
+    let mut console = Console::new(&signals, &mut output, printer, record);
     let outcome = tcpecho_probe::probe(&probing, found, &mut console);
-    let Console { mut printer, stopped, .. } = console;
+    let Console { mut printer, stopped, record, .. } = console;
+    let record = record.unwrap_or_else(Record::new);
+    let saved = save(page, || record.page(&outcome, &unresolved, plan.mode));
     let well = outcome.targets.iter().all(|target| is_well(target, plan));
     let judgements = judgements(plan, &outcome.targets);
     let status = match (stopped, outcome.end) {
         // As other filters do.
-        (Some(Stopped::Signal(Signal::SIGPIPE)), _) => return 0,
-        (Some(Stopped::Unwritten(why)), _) => return why.status(0),
+        (Some(Stopped::Signal(Signal::SIGPIPE)), _) => {
+            tell_unsaved(&saved);
+            return if saved.is_ok() { 0 } else { exit::NOT_POSSIBLE };
+        }
+        (Some(Stopped::Unwritten(why)), _) => {
+            tell_unsaved(&saved);
+            return why.status(if saved.is_ok() { 0 } else { exit::NOT_POSSIBLE });
+        }
         (_, End::Failed(op, errno)) => {
             say(&format!("{op}: {}", tcpecho_os::errno::words(errno)));
             exit::NOT_POSSIBLE
         }
+        _ if saved.is_err() => exit::NOT_POSSIBLE,
         (Some(Stopped::Signal(signal)), _) if signal != Signal::SIGINT => {
             exit::interrupted_by(signal)
         }
@@ -149,13 +167,26 @@ fn probe(plan: &Plan) -> u8 {
     let written = output.finish(Some(&signals));
     printer.explain_rest();
     tell_judgements(&judgements);
+    tell_unsaved(&saved);
     if plan.fping {
         tell_fping(&outcome.targets);
     }
     match written {
         Ok(()) => status,
-        Err(Unwritten::ReaderLeft) => 0,
+        Err(Unwritten::ReaderLeft) if saved.is_ok() => 0,
+        Err(Unwritten::ReaderLeft) => exit::NOT_POSSIBLE,
         Err(why) => why.status(status),
+    }
+}
+
+/// Writes the page of --html. That it cannot be written is said after the result, which does not depend on it.
+fn save(page: Option<OutputFile>, html: impl FnOnce() -> String) -> Result<(), String> {
+    page.map_or(Ok(()), |page| page.write(&html()))
+}
+
+fn tell_unsaved(saved: &Result<(), String>) {
+    if let Err(sentence) = saved {
+        say(sentence);
     }
 }
 

@@ -3,6 +3,7 @@
 use std::{
     io::{self, IsTerminal},
     net::SocketAddr,
+    path::PathBuf,
     time::Duration,
 };
 
@@ -157,6 +158,10 @@ pub(crate) struct PingArgs {
     )]
     fail_if: Vec<Threshold>,
 
+    /// Write one HTML page to this file at the end: summaries, the times over the run, and histograms
+    #[arg(long, value_name = "FILE")]
+    html: Option<PathBuf>,
+
     /// Write one JSON object to stdout at the end, and nothing else
     #[arg(long, conflicts_with_all = ["quiet", "date"])]
     json: bool,
@@ -174,7 +179,7 @@ pub(crate) struct PingArgs {
         require_equals = true,
         default_missing_value = "1h",
         value_parser = parse_duration,
-        conflicts_with_all = ["size_sweep", "connect", "reconnect", "plot", "histogram", "flood", "adaptive", "fping"],
+        conflicts_with_all = ["size_sweep", "connect", "reconnect", "plot", "histogram", "html", "flood", "adaptive", "fping"],
     )]
     idle_sweep: Option<Duration>,
 
@@ -186,7 +191,7 @@ pub(crate) struct PingArgs {
         require_equals = true,
         default_missing_value = "64k",
         value_parser = parse_size,
-        conflicts_with_all = ["connect", "reconnect", "plot", "histogram", "flood", "adaptive", "fping", "size"],
+        conflicts_with_all = ["connect", "reconnect", "plot", "histogram", "html", "flood", "adaptive", "fping", "size"],
     )]
     size_sweep: Option<usize>,
 
@@ -235,6 +240,7 @@ pub(super) struct Plan {
     pub(super) format: OutputFormat,
     pub(super) date: bool,
     pub(super) histogram: bool,
+    pub(super) html: Option<PathBuf>,
     pub(super) fping: bool,
     pub(super) sweep: Option<Sweep>,
     pub(super) fail_if: Vec<Threshold>,
@@ -302,6 +308,7 @@ impl PingArgs {
             format: self.format()?,
             date: self.date,
             histogram: self.histogram,
+            html: self.html.clone(),
             fping: self.fping.is_some(),
             sweep,
             fail_if: self.fail_if.clone(),

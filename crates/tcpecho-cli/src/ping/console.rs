@@ -9,7 +9,7 @@ use nix::sys::signal::Signal;
 use rustix::event::PollFlags;
 use tcpecho_probe::{Command, Control, Event, Observer, Pause, Target};
 
-use super::printer::Printer;
+use super::{page::Record, printer::Printer};
 use crate::{
     output::{OutputBuffer, Unwritten},
     signals::Signals,
@@ -29,6 +29,8 @@ pub(super) struct Console<'a, 'p> {
     output: &'a mut OutputBuffer,
     pub(super) printer: Printer<'p>,
     pub(super) stopped: Option<Stopped>,
+    /// What the page of --html needs.
+    pub(super) record: Option<Record>,
 }
 
 impl<'a, 'p> Console<'a, 'p> {
@@ -36,8 +38,9 @@ impl<'a, 'p> Console<'a, 'p> {
         signals: &'a Signals,
         output: &'a mut OutputBuffer,
         printer: Printer<'p>,
+        record: Option<Record>,
     ) -> Self {
-        Console { signals, output, printer, stopped: None }
+        Console { signals, output, printer, stopped: None, record }
     }
 
     fn stop(&mut self, why: Stopped) -> Command {
@@ -92,6 +95,9 @@ impl Control for Console<'_, '_> {
 
 impl Observer for Console<'_, '_> {
     fn event(&mut self, target: &str, event: &Event) {
+        if let Some(record) = &mut self.record {
+            record.take(target, event);
+        }
         if !self.is_unread() {
             self.printer.tell(target, event, self.output);
         }
