@@ -15,6 +15,7 @@ mod playing;
 mod programs;
 mod report;
 mod shell;
+mod site;
 mod test;
 mod verdict;
 mod verdicts;
@@ -73,6 +74,7 @@ enum What {
     /// Start a shell with two virtual hosts and the wire between them
     Shell(shell::ShellArgs),
     Test(test::TestArgs),
+    Site(site::SiteArgs),
     /// Check whether this host can run the lab, and report what is missing
     Doctor,
     /// Make one system call for each line of stdin; scenarios use it
@@ -158,6 +160,7 @@ pub(crate) fn run(args: &LabArgs) -> ExitCode {
         What::Learn(args) => learn::run(args),
         What::Shell(args) => shell::run(args),
         What::Test(args) => test::test(args),
+        What::Site(args) => site::run(args),
         What::Doctor => examine(),
         What::Agent => obey(),
     }

@@ -42,6 +42,7 @@ const VERBS: &[&[&str]] = &[
     &["lab", "learn"],
     &["lab", "shell"],
     &["lab", "test"],
+    &["lab", "site"],
 ];
 
 /// Options of other programs that the pages name.

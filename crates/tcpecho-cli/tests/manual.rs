@@ -20,6 +20,7 @@ const COMMANDS: &[&str] = &[
     "lab learn",
     "lab shell",
     "lab test",
+    "lab site",
     "lab doctor",
     "man",
     "completions",

@@ -5,20 +5,20 @@ use std::io::{self, Write};
 use crate::markup::escaped;
 
 /// A test case.
-pub(super) struct Case {
+pub(super) struct Case<'a> {
     pub(super) family: String,
-    pub(super) name: &'static str,
+    pub(super) name: &'a str,
     pub(super) seconds: f64,
     /// Why it did not pass.
-    pub(super) problem: Option<Problem>,
+    pub(super) problem: Option<Problem<'a>>,
 }
 
 /// Why a test case did not pass.
-pub(super) struct Problem {
+pub(super) struct Problem<'a> {
     /// `failure`, `error` or `skipped`.
     pub(super) element: &'static str,
     /// The kind in one word.
-    pub(super) kind: &'static str,
+    pub(super) kind: &'a str,
     pub(super) message: String,
 }
 

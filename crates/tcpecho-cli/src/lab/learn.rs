@@ -138,7 +138,7 @@ fn teach(run: &Run, seed: u64) -> Class {
 }
 
 /// The moments up to the lab's last one; the rest is how the hosts are taken down.
-fn experiment(mut moments: Vec<Moment>) -> Vec<Moment> {
+pub(super) fn experiment(mut moments: Vec<Moment>) -> Vec<Moment> {
     let last = moments.iter().rposition(|moment| moment.place == Place::Lab);
     moments.truncate(last.map_or(0, |last| last + 1));
     moments

@@ -1,12 +1,6 @@
 //! A run as one self-contained HTML page: a ladder between two lanes that show each host's states.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    fmt::Write as _,
-    io,
-    net::SocketAddr,
-    sync::Arc,
-};
+use std::{collections::BTreeMap, fmt::Write as _, io, net::SocketAddr, sync::Arc};
 
 use tcpecho_lab::{
     Exit, Moment, Place, Side, TcpState, What,
@@ -190,15 +184,12 @@ fn what(moment: &Moment, names: &Names) -> Option<(&'static str, String)> {
         Place::Lab => "across",
     };
     let side = |program: Option<&Arc<str>>, class: &str, text: String| {
-        let name = match program {
-            Some(program) if names.are_shown(moment.place) => format!("{}| ", escaped(program)),
-            _ => String::new(),
-        };
-        let text = escaped(&text);
-        let text = format!(
-            "<div class=\"what\"><span class=\"where\">{column}: </span>{name}\
-             <span class=\"{class}\">{text}</span></div>"
+        let name = program.and_then(|program| names.label(moment.place, program)).map_or_else(
+            || format!("<span class=\"where\">{column}: </span>"),
+            |name| format!("<span class=\"soft\">{}: </span>", escaped(&name)),
         );
+        let text = escaped(&text);
+        let text = format!("<div class=\"what\">{name}<span class=\"{class}\">{text}</span></div>");
         (column, text)
     };
     let across = |class: &str, text: &str| {
@@ -264,27 +255,35 @@ fn arrow(packet: &PacketMoment) -> String {
     )
 }
 
-/// The programs of each host, to name them where a host has several.
-struct Names(BTreeSet<(Side, Arc<str>)>);
+/// The programs of each host in the order in which they began, to name them where a host has several.
+struct Names(Vec<(Side, Arc<str>)>);
 
 impl Names {
     fn of(moments: &[Moment]) -> Self {
-        let program = |moment: &Moment| {
-            let Place::Host(side) = moment.place else { return None };
+        let mut known: Vec<(Side, Arc<str>)> = Vec::new();
+        for moment in moments {
+            let Place::Host(side) = moment.place else { continue };
             let program = match &moment.what {
                 What::Started { program, .. }
                 | What::Input { program, .. }
                 | What::Output { program, .. } => program,
                 What::Call(call) => &call.program,
-                _ => return None,
+                _ => continue,
             };
-            Some((side, Arc::clone(program)))
-        };
-        Names(moments.iter().filter_map(program).collect())
+            // Two programs may have the same name.
+            if !known.iter().any(|(_, other)| Arc::ptr_eq(other, program)) {
+                known.push((side, Arc::clone(program)));
+            }
+        }
+        Names(known)
     }
 
-    fn are_shown(&self, place: Place) -> bool {
-        self.0.iter().filter(|(side, _)| Place::Host(*side) == place).count() > 1
+    /// `client 2`; nothing for the only program of a host.
+    fn label(&self, place: Place, program: &Arc<str>) -> Option<String> {
+        let here = || self.0.iter().filter(|(side, _)| Place::Host(*side) == place);
+        let number = here().position(|(_, other)| Arc::ptr_eq(other, program))? + 1;
+        let (side, _) = here().nth(number - 1).filter(|_| here().count() > 1)?;
+        Some(format!("{side} {number}"))
     }
 }
 

@@ -193,7 +193,7 @@ pub(super) fn junit(out: &mut impl io::Write, runs: &[Run]) -> io::Result<()> {
     junit::write(out, "lab", cases.iter().map(|case| case.seconds).sum(), &cases)
 }
 
-fn case(run: &Run) -> Case {
+fn case(run: &Run) -> Case<'static> {
     let (element, kind) = match &run.verdict {
         Verdict::Held(_) => ("", ""),
         Verdict::Failed(_) => ("failure", "failed"),

@@ -1,17 +1,22 @@
 //! The table of `lab test`, for people and for machines.
 
 use std::{
-    io::{self, Write},
+    fs::File,
+    io::{self, Read, Write},
+    path::Path,
     time::Duration,
 };
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use tcpecho_lab::{
-    Exit,
+    Exit, Side,
     run::{Run, Verdict},
     trial::Conduct,
 };
-use tcpecho_os::text::spaced;
+use tcpecho_os::{
+    errno::io_words,
+    text::{printable, spaced},
+};
 
 use super::{
     expect::Expectations,
@@ -23,24 +28,27 @@ use super::{
 use crate::exit;
 
 /// Every verdict on one program.
-#[derive(Serialize)]
+#[derive(Serialize, Deserialize)]
 pub(super) struct Table {
-    role: &'static str,
-    command: String,
-    right: usize,
-    of: usize,
+    pub(super) role: String,
+    pub(super) command: String,
+    pub(super) right: usize,
+    pub(super) of: usize,
     seconds: f64,
-    trials: Vec<Row>,
+    pub(super) trials: Vec<Row>,
 }
 
+/// A file that is larger is not a result.
+const LARGEST: u64 = 64 << 20;
+
 /// One trial over one protocol.
-#[derive(Serialize)]
-struct Row {
-    name: &'static str,
-    family: String,
-    verdict: &'static str,
-    expected: String,
-    faults: Vec<&'static str>,
+#[derive(Serialize, Deserialize)]
+pub(super) struct Row {
+    pub(super) name: String,
+    pub(super) family: String,
+    pub(super) verdict: String,
+    pub(super) expected: String,
+    faults: Vec<String>,
     exit_status: Option<i32>,
     signal: Option<i32>,
     ended_by_lab: bool,
@@ -78,12 +86,12 @@ impl Row {
         let Conduct { lost_bytes, leaked_descriptors, zombies, close_wait, connections, .. } =
             conduct;
         Row {
-            name,
+            name: name.into(),
             is_client: conduct.connections.is_some(),
             family: run.family.to_string(),
-            verdict: word(run),
+            verdict: word(run).into(),
             expected: expectations.of(name).into(),
-            faults: conduct.faults.iter().map(|fault| fault.word()).collect(),
+            faults: conduct.faults.iter().map(|fault| fault.word().into()).collect(),
             exit_status,
             signal,
             ended_by_lab: conduct.ended_by_lab,
@@ -105,21 +113,25 @@ impl Row {
         }
     }
 
-    fn case(&self) -> Case {
-        let element = match self.verdict {
+    fn case(&self) -> Case<'_> {
+        let element = match self.verdict.as_str() {
             SKIPPED | INTERRUPTED => "skipped",
             _ if self.is_as_expected() => "",
             BROKEN => "error",
             _ => "failure",
         };
         let message = format!("{}: {}", self.verdict, self.remarks(200));
-        let problem = Problem { element, kind: self.verdict, message };
+        let problem = Problem { element, kind: &self.verdict, message };
         Case {
             family: self.family.clone(),
-            name: self.name,
+            name: &self.name,
             seconds: self.duration_ms / 1000.0,
             problem: (!element.is_empty()).then_some(problem),
         }
+    }
+
+    pub(super) fn is_right(&self) -> bool {
+        self.verdict == RIGHT
     }
 
     fn is_as_expected(&self) -> bool {
@@ -127,7 +139,7 @@ impl Row {
     }
 
     /// Its exit, in two words.
-    fn end(&self) -> String {
+    pub(super) fn end(&self) -> String {
         match (self.exit_status, self.signal) {
             _ if self.ended_by_lab => "hung".into(),
             (Some(status), _) => format!("exit {status}"),
@@ -138,7 +150,7 @@ impl Row {
         }
     }
 
-    fn noticed(&self) -> String {
+    pub(super) fn noticed(&self) -> String {
         self.noticed_ms.map_or("-".into(), |time| {
             if time < 10_000.0 {
                 format!("{time:.0} ms")
@@ -149,7 +161,7 @@ impl Row {
     }
 
     /// Its last words, and other observations.
-    fn remarks(&self, said: usize) -> String {
+    pub(super) fn remarks(&self, said: usize) -> String {
         let mut remarks = Vec::new();
         if !self.is_as_expected() && self.expected != RIGHT {
             remarks.push(format!("expected: {}", self.expected));
@@ -178,13 +190,34 @@ impl Table {
     ) -> Self {
         let trials: Vec<Row> = begun(runs).map(|run| Row::new(run, expectations)).collect();
         Table {
-            role: invitation.role.word(),
+            role: invitation.role.word().into(),
             command: invitation.text.clone(),
             right: trials.iter().filter(|row| row.verdict == RIGHT).count(),
             of: runs.len(),
             seconds: (took.as_secs_f64() * 100.0).round() / 100.0,
             trials,
         }
+    }
+
+    /// Reads a result of `lab test --format json`.
+    ///
+    /// # Errors
+    /// A sentence with the file.
+    pub(super) fn read(path: &Path) -> Result<Self, String> {
+        let name = printable(&path.display().to_string()).into_owned();
+        let mut text = String::new();
+        File::open(path)
+            .and_then(|file| file.take(LARGEST).read_to_string(&mut text))
+            .map_err(|error| format!("{name}: {}", io_words(&error)))?;
+        let mut table: Table = serde_json::from_str(&text).map_err(|error| {
+            format!(
+                "{name}: not a result of lab test --format json: {}",
+                spaced(&error.to_string())
+            )
+        })?;
+        let is_client = table.role == Side::Client.word();
+        table.trials.iter_mut().for_each(|row| row.is_client = is_client);
+        Ok(table)
     }
 
     /// The exit status: 0 all as expected, 1 one is not, 77 the lab could play none.
@@ -239,8 +272,11 @@ impl Table {
             "| trial | | verdict | noticed after | end | remarks |\n|---|---|---|---|---|---|"
         )?;
         for row in &self.trials {
-            let verdict =
-                if row.verdict == RIGHT { RIGHT.into() } else { format!("**{}**", row.verdict) };
+            let verdict = if row.verdict == RIGHT {
+                RIGHT.to_owned()
+            } else {
+                format!("**{}**", row.verdict)
+            };
             writeln!(
                 out,
                 "| {} | {} | {verdict} | {} | {} | {} |",
@@ -271,7 +307,7 @@ fn milliseconds(time: Duration) -> f64 {
 }
 
 /// Cleans a line of a program for display: no control characters, limited length.
-fn shortened(line: &str, longest: usize) -> String {
+pub(super) fn shortened(line: &str, longest: usize) -> String {
     let clean = spaced(line.trim());
     if clean.chars().count() <= longest {
         clean

@@ -165,6 +165,10 @@ pub(super) static PAGES: &[Page] = &[
                         "exit status 1 if more than 1 % is lost, or the 99th percentile of the round trip is over 5 ms",
                     ),
                     ("tcpecho ping --plot a.example b.example", "draw several targets"),
+                    (
+                        "tcpecho ping -c 60 --html ping.html example.net 7",
+                        "a minute as a page: times over the run, and their histogram",
+                    ),
                 ]),
             ),
             DURATIONS,
@@ -424,6 +428,26 @@ pub(super) static PAGES: &[Page] = &[
                     ),
                 ]),
             ),
+        ],
+    },
+    Page {
+        command: "lab site",
+        sections: &[
+            short(
+                "Examples",
+                Examples(&[
+                    (
+                        "tcpecho lab site public",
+                        "every scenario as a page, with an index and a quiz",
+                    ),
+                    (
+                        "tcpecho lab test --client 'nc -N {host} {port}' --format json > nc.json; \
+                         tcpecho lab site public --verdicts nc.json",
+                        "also a table of verdicts on a program",
+                    ),
+                ]),
+            ),
+            LAB_STATUS,
         ],
     },
     Page {
