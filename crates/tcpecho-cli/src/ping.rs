@@ -99,21 +99,8 @@ fn probe(plan: &Plan) -> u8 {
         }
     }
     if found.is_empty() {
-        let none = Outcome { end: End::Done, targets: vec![], pauses: 0, paused: Duration::ZERO };
-        let saved = save(page, || Record::new().page(&none, &unresolved, plan.mode));
-        let status = if saved.is_ok() { exit::NOT_CONNECTED } else { exit::NOT_POSSIBLE };
-        if is_json && plan.sweep.is_none() {
-            let in_stream = plan.format == OutputFormat::JsonStream;
-            let spent = start.elapsed();
-            let report = json::report(&none, &unresolved, plan, spent, status, in_stream);
-            output.report_line(&report);
-        }
-        let written = output.finish(Some(&signals));
-        tell_unsaved(&saved);
-        return match written {
-            Ok(()) => status,
-            Err(why) => why.status(status),
-        };
+        let spent = start.elapsed();
+        return nothing_found(plan, &unresolved, page, spent, &signals, output);
     }
     let any_unresolved = !unresolved.is_empty();
     let addrs = found.iter().map(|found| found.addrs.len()).sum();
@@ -175,6 +162,32 @@ fn probe(plan: &Plan) -> u8 {
         Ok(()) => status,
         Err(Unwritten::ReaderLeft) if saved.is_ok() => 0,
         Err(Unwritten::ReaderLeft) => exit::NOT_POSSIBLE,
+        Err(why) => why.status(status),
+    }
+}
+
+/// Reports that no target has an address.
+fn nothing_found(
+    plan: &Plan,
+    unresolved: &[(String, Diagnosis)],
+    page: Option<OutputFile>,
+    spent: Duration,
+    signals: &Signals,
+    mut output: OutputBuffer,
+) -> u8 {
+    let none = Outcome { end: End::Done, targets: vec![], pauses: 0, paused: Duration::ZERO };
+    let saved = save(page, || Record::new().page(&none, unresolved, plan.mode));
+    let status = if saved.is_ok() { exit::NOT_CONNECTED } else { exit::NOT_POSSIBLE };
+    let is_json = matches!(plan.format, OutputFormat::Json | OutputFormat::JsonStream);
+    if is_json && plan.sweep.is_none() {
+        let in_stream = plan.format == OutputFormat::JsonStream;
+        let report = json::report(&none, unresolved, plan, spent, status, in_stream);
+        output.report_line(&report);
+    }
+    let written = output.finish(Some(signals));
+    tell_unsaved(&saved);
+    match written {
+        Ok(()) => status,
         Err(why) => why.status(status),
     }
 }

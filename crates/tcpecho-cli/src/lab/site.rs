@@ -278,9 +278,13 @@ impl Site<'_> {
              it, and judged it.</p>",
         );
         let has_page = |name: &str| self.runs_of(name).next().is_some();
-        let link = |name: &str| match has_page(name) {
-            true => format!("<a href=\"{}\">{}</a>", file_of(name), escaped(name)),
-            false => escaped(name),
+        let link = |name: &str| {
+            let shown = escaped(name);
+            if has_page(name) {
+                format!("<a href=\"{}\">{shown}</a>", file_of(name))
+            } else {
+                shown
+            }
         };
         verdicts::write(&mut page, self.tables, &link);
         page + &self.origin.foot()

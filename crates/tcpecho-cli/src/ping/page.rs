@@ -241,10 +241,8 @@ fn over_time(track: &Track) -> Option<String> {
             .collect(),
     };
     let is_single = track.stretches.iter().all(|one| one.answers <= 1);
-    let mut lines = vec![line("longest", |one| one.most)];
-    if is_single {
-        lines[0].name = "time".to_owned();
-    } else {
+    let mut lines = vec![line(if is_single { "time" } else { "longest" }, |one| one.most)];
+    if !is_single {
         let mean = |one: &Stretch| {
             Duration::from_nanos((one.sum.as_nanos() / u128::from(one.answers.max(1))) as u64)
         };

@@ -172,3 +172,98 @@ fn check(bytes: &[u8]) {
             (packet.payload(), packet.is_noise(), reset_sender(&packet), reset_receiver(&packet));
     }
 }
+
+fn field(layers: &[Layer], layer: &str, name: &str) -> Option<String> {
+    let layer = layers.iter().find(|one| one.name == layer)?;
+    layer.fields.iter().find(|(one, _)| *one == name).map(|(_, value)| value.clone())
+}
+
+#[test]
+fn every_header_field_has_a_name_and_a_value() {
+    for v6 in [false, true] {
+        let packet = made(v6, Flags::PSH | Flags::ACK, 7, 9, b"a\x1b\n");
+        let shown = layers(&packet);
+        let names: Vec<&str> = shown.iter().map(|layer| layer.name).collect();
+        assert_eq!(names, [if v6 { "IPv6" } else { "IPv4" }, "TCP", "Payload"]);
+        // RFC 791 3.1 and RFC 8200 3; RFC 9293 3.1.
+        assert_eq!((shown[0].fields.len(), shown[1].fields.len()), (if v6 { 9 } else { 13 }, 10));
+        for (name, value) in [
+            ("source port", "5000"),
+            ("destination port", "7"),
+            ("sequence number", "7"),
+            ("acknowledgment number", "9"),
+            ("data offset", "20 bytes"),
+            ("control bits", "PSH-ACK"),
+            ("window", "100, not scaled"),
+            ("urgent pointer", "0"),
+        ] {
+            assert_eq!(field(&shown, "TCP", name).as_deref(), Some(value), "{name}");
+        }
+        assert!(field(&shown, "TCP", "checksum").unwrap().ends_with(", right"));
+        assert_eq!(field(&shown, "Payload", "text").as_deref(), Some("a\\x1b\\n"));
+        let mut hurt = packet.bytes().to_vec();
+        *hurt.last_mut().unwrap() ^= 1;
+        let hurt = layers(&Packet::parse(&hurt).unwrap());
+        assert!(field(&hurt, "TCP", "checksum").unwrap().ends_with(", wrong"));
+    }
+}
+
+#[test]
+fn options_are_in_their_order_and_an_invalid_one_ends_them() {
+    let with = |options: &[u8]| {
+        let (client, server) = ends(false);
+        let plain = Segment { flags: Flags::SYN, ..Segment::default() };
+        let mut bytes = segment(client, server, &plain);
+        bytes.extend_from_slice(options);
+        bytes[32] = ((20 + options.len()) / 4) as u8 * 16;
+        bytes[2..4].copy_from_slice(&((40 + options.len()) as u16).to_be_bytes());
+        repair(&mut bytes);
+        let shown = layers(&Packet::parse(&bytes).unwrap());
+        let options = shown.into_iter().find(|layer| layer.name == "TCP options");
+        options.map(|layer| layer.fields).unwrap_or_default()
+    };
+    let known = with(&[2, 4, 5, 180, 4, 2, 1, 3, 3, 7, 254, 2]);
+    let shown: Vec<String> = known.iter().map(|(name, value)| format!("{name}={value}")).collect();
+    assert_eq!(
+        shown,
+        [
+            "maximum segment size=1460 bytes",
+            "SACK permitted=yes",
+            "no operation=",
+            "window scale=shift by 7",
+            "other option=kind 254: "
+        ]
+    );
+    assert_eq!(with(&[5, 10, 0, 0, 0, 1, 0, 0, 0, 9, 0, 0])[0].1, "1-9");
+    for invalid in [[1, 2, 0, 0], [1, 2, 1, 0], [1, 8, 99, 0]] {
+        let shown = with(&invalid);
+        assert_eq!((shown.len(), shown[1].0), (2, "invalid"), "{shown:?}");
+    }
+    assert_eq!(with(&[]), []);
+}
+
+proptest! {
+    #[test]
+    fn no_packet_makes_its_fields_panic(
+        bytes in prop::collection::vec(any::<u8>(), 0..120),
+        first in prop::sample::select(vec![0x45_u8, 0x4f, 0x60]),
+        protocol in prop::sample::select(vec![1_u8, 6, 58, 17]),
+    ) {
+        let mut bytes = bytes;
+        if let Some(byte) = bytes.first_mut() {
+            *byte = first;
+        }
+        let at = if first == 0x60 { 6 } else { 9 };
+        if let Some(byte) = bytes.get_mut(at) {
+            *byte = protocol;
+        }
+        let length = bytes.len() as u16;
+        let (at, length) = if first == 0x60 { (4, length.saturating_sub(40)) } else { (2, length) };
+        if let Some(place) = bytes.get_mut(at..at + 2) {
+            place.copy_from_slice(&length.to_be_bytes());
+        }
+        if let Ok(packet) = Packet::parse(&bytes) {
+            prop_assert!(layers(&packet).len() > 1);
+        }
+    }
+}

@@ -85,7 +85,7 @@ impl Folder {
     }
 
     fn list<'a>(&self, names: impl Iterator<Item = &'a String>) -> Result<(), String> {
-        let list: String = names.map(|name| format!("{name}\n")).collect();
+        let list: String = names.flat_map(|name| [name.as_str(), "\n"]).collect();
         write_file(&self.path.join(LIST), list.as_bytes())
     }
 }
