@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use tcpecho_cli::fuzzing::{self, Line};
 use tcpecho_lab::{
     Family, Flags, IcmpError, Matcher, Packet, Rule, Side,
-    packet::{self as packets, Flows, Segment},
+    packet::{self as packets, Flows, Segment, layers},
     trial::CommandLine,
 };
 
@@ -108,6 +108,12 @@ pub fn packet(data: &[u8]) {
         check_sentence(&line, 0);
     }
     let _ = packet.is_noise();
+    for layer in layers(&packet) {
+        for (name, value) in layer.fields {
+            check_sentence(name, 1);
+            assert!(value.chars().all(|letter| !letter.is_control()), "{name}: {value:?}");
+        }
+    }
 
     let mut repaired = data.to_vec();
     packets::repair(&mut repaired);

@@ -317,6 +317,26 @@ fn every_link_of_a_site_leads_somewhere() {
     assert!(Path::new(&dir).join("mine.txt").exists());
 }
 
+/// The site is in files: `tcpecho lab site DIR | true` writes it, too.
+#[test]
+fn a_site_does_not_need_a_reader_of_stdout() {
+    let folder = Folder::new("reader");
+    let dir = folder.file("site");
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    let ran = Command::new(env!("CARGO_BIN_EXE_tcpecho"))
+        .args(["lab", "site", &dir, "refused"])
+        .stdout(writer)
+        .output()
+        .unwrap();
+    let said = text(&ran.stderr);
+    match ran.status.code() {
+        Some(77) => return println!("SKIP {said}"),
+        status => assert_eq!(status, Some(0), "{said}"),
+    }
+    assert_eq!(pages_of(Path::new(&dir)).len(), 3);
+}
+
 #[test]
 fn a_directory_with_files_of_others_is_refused() {
     let folder = Folder::new("refused");

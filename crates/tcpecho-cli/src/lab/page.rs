@@ -134,7 +134,7 @@ pub(super) fn introduction(text: &Text) -> String {
     for (word, text) in texts.into_iter().filter(|(_, text)| !text.is_empty()) {
         let _ = write!(html, "<p><b class=\"label\">{word}</b> {}</p>", escaped(text));
     }
-    let (name, file) = (text.name, escaped(&text.file()));
+    let (name, file) = (text.name, escaped(&text.file()).replace('/', "/<wbr>"));
     // The page has the scenarios, not the trials that need a program.
     let docs =
         if Scenario::named(name).is_some() { ", <code>docs/scenarios.md</code>" } else { "" };

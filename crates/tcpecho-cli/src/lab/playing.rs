@@ -102,9 +102,13 @@ pub(super) struct Played {
 /// would end a thread that does not block it, and before any host is made, which would outlive the
 /// program for a moment.
 pub(super) fn catch_signals() -> Result<Signals, ExitCode> {
-    let signals = Signals::catch(&[Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP])
-        .map_err(|errno| impossible("signalfd", &errno))?;
-    Ok(signals.with_reader())
+    Ok(catch_signals_without_reader()?.with_reader())
+}
+
+/// As [`catch_signals`], for a command whose result does not go to stdout: it goes on when the reader of stdout leaves.
+pub(super) fn catch_signals_without_reader() -> Result<Signals, ExitCode> {
+    Signals::catch(&[Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP])
+        .map_err(|errno| impossible("signalfd", &errno))
 }
 
 fn impossible(what: &str, why: &dyn Display) -> ExitCode {

@@ -8,7 +8,6 @@ mod verdicts;
 use std::{fmt::Write as _, path::PathBuf, process::ExitCode};
 
 use clap::Args;
-use nix::sys::signal::Signal;
 use tcpecho_lab::{
     Family, doctor,
     run::{Run, Verdict},
@@ -16,6 +15,7 @@ use tcpecho_lab::{
     stage::Stage,
     text::Text,
 };
+use tcpecho_os::text::printable;
 
 use self::{folder::Folder, groups::GROUPS};
 use super::{
@@ -72,7 +72,7 @@ fn make(args: &SiteArgs) -> Result<ExitCode, ExitCode> {
     let tables = args.verdicts.iter().map(|file| Table::read(file));
     let tables: Vec<Table> = tables.collect::<Result<_, _>>().map_err(refuse)?;
     let mut folder = Folder::look(&args.dir).map_err(refuse)?;
-    let signals = playing::catch_signals()?;
+    let signals = playing::catch_signals_without_reader()?;
     let cable = enter()?;
     folder.create().map_err(refuse)?;
     let observes = doctor::try_observing().is_ok();
@@ -96,9 +96,8 @@ fn make(args: &SiteArgs) -> Result<ExitCode, ExitCode> {
     };
     let Played { runs, interrupted_by } = playing::play(plan, signals)?;
     if let Some(signal) = interrupted_by {
-        if signal != Signal::SIGPIPE {
-            say(&format!("interrupted by {signal}: nothing was written to {}", args.dir.display()));
-        }
+        let dir = printable(&args.dir.display().to_string()).into_owned();
+        say(&format!("interrupted by {signal}: nothing was written to {dir}"));
         return Ok(ExitCode::from(exit::interrupted_by(signal)));
     }
     let site = Site { runs: &runs, tables: &tables, seed, origin: Origin::now() };
@@ -107,8 +106,8 @@ fn make(args: &SiteArgs) -> Result<ExitCode, ExitCode> {
     let mut out = OutputBuffer::stdout(lost_as_text);
     // The writer reports its failure itself.
     let _ = report::summary(&mut out, &runs, seed);
-    let shown = args.dir.join("index.html");
-    out.report_line(&format!("{} pages, from {}", files.len(), shown.display()));
+    let index = args.dir.join("index.html").display().to_string();
+    out.report_line(&format!("{} pages, from {}", files.len(), printable(&index)));
     Ok(ExitCode::from(out.end(status(&runs))))
 }
 

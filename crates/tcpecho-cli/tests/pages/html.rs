@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 /// Elements without an end.
-const VOID: &[&str] = &["meta", "br", "hr"];
+const VOID: &[&str] = &["meta", "wbr"];
 
 /// A page, taken apart.
 #[derive(Default)]
