@@ -155,3 +155,16 @@ fn hosts_that_are_being_made_end_too() {
         playing.gets(Signal::TERM);
     }
 }
+
+#[test]
+fn an_interrupted_site_is_not_written_and_its_directory_goes() {
+    let dir = std::env::temp_dir().join(format!("tcpecho-site-{}", std::process::id()));
+    let name = dir.to_str().unwrap();
+    for signal in [Signal::INT, Signal::TERM] {
+        let Some(playing) = Playing::start(&["site", name, "--jobs", "1"], "agent") else { return };
+        assert!(dir.is_dir());
+        let said = text(&playing.gets(signal).stderr);
+        assert!(said.contains(&format!("nothing was written to {name}")), "{said}");
+        assert!(!dir.exists());
+    }
+}
