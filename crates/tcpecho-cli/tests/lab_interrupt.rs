@@ -119,7 +119,8 @@ fn machine_readable_formats_mark_interrupted_runs() {
 
         let playing = Playing::start(&args("junit"), "agent").unwrap();
         let shown = text(&playing.gets(signal).stdout);
-        assert!(shown.contains("<error message=\"INTERRUPTED: ") && shown.contains("</testsuite>"));
+        let error = "<error type=\"interrupted\" message=\"INTERRUPTED: ";
+        assert!(shown.contains(error) && shown.contains("</testsuite>"), "{shown}");
         assert!(shown.contains("<skipped message=\"INTERRUPTED: before it began\"/>"), "{shown}");
     }
 }
