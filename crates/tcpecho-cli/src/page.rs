@@ -17,6 +17,8 @@ use crate::{
 const STYLE: &str = include_str!("page/page.css");
 /// The longest command line that is shown whole, in characters.
 const LONGEST: usize = 2000;
+/// The longest word of a command line that is kept on one line.
+const SHORT: usize = 24;
 
 /// The beginning of a page, up to its title as a heading.
 pub(crate) fn head(title: &str) -> String {
@@ -33,7 +35,7 @@ pub(crate) fn head(title: &str) -> String {
 
 /// Where a page comes from: the command line, the program and the host, now.
 pub(crate) struct Origin {
-    command: String,
+    command: Vec<String>,
     made: String,
     facts: Vec<Fact>,
 }
@@ -53,7 +55,7 @@ impl Origin {
     /// As [`Origin::foot`], with more paragraphs before.
     pub(crate) fn foot_with(&self, more: &str) -> String {
         let facts = in_words(self.facts.iter().map(|(name, fact)| (*name, fact.as_str())));
-        let (command, made) = (escaped(&self.command), escaped(&self.made));
+        let (command, made) = (in_html(&self.command), escaped(&self.made));
         let version = env!("CARGO_PKG_VERSION");
         format!(
             "</main>\n<footer>{more}<p>Made by <code>{command}</code></p>\
@@ -77,19 +79,39 @@ pub(crate) fn scrolled(name: &str, body: &str) -> String {
 }
 
 /// The command line of this process as a shell takes it, with the bare name of the program.
-fn command_line() -> String {
+fn command_line() -> Vec<String> {
     let words = std::env::args_os().skip(1).map(|word| word.to_string_lossy().into_owned());
     quoted(std::iter::once("tcpecho".to_owned()).chain(words))
 }
 
-fn quoted(words: impl Iterator<Item = String>) -> String {
-    let words: Vec<String> =
-        words.map(|word| shell_words::quote(&spaced(&word)).into_owned()).collect();
-    let line = words.join(" ");
-    if line.chars().count() <= LONGEST {
-        return line;
+/// The words as a shell takes them, up to the longest command line that is shown.
+fn quoted(words: impl Iterator<Item = String>) -> Vec<String> {
+    let (mut shown, mut length) = (Vec::new(), 0);
+    for word in words {
+        let word = shell_words::quote(&spaced(&word)).into_owned();
+        let room = LONGEST.saturating_sub(length);
+        length += word.chars().count() + 1;
+        if length > LONGEST {
+            shown.push(word.chars().take(room).chain(['…']).collect());
+            break;
+        }
+        shown.push(word);
     }
-    line.chars().take(LONGEST).chain(['…']).collect()
+    shown
+}
+
+/// A command line in HTML; a browser would break the line inside of `--html`.
+fn in_html(words: &[String]) -> String {
+    let word = |word: &String| {
+        let shown = escaped(word);
+        let is_short = word.chars().count() <= SHORT;
+        if is_short && word.contains('-') {
+            format!("<span class=\"whole\">{shown}</span>")
+        } else {
+            shown
+        }
+    };
+    words.iter().map(word).collect::<Vec<_>>().join(" ")
 }
 
 #[cfg(test)]
@@ -99,16 +121,96 @@ mod tests {
     #[test]
     fn a_command_line_can_be_given_to_a_shell_again_and_is_text() {
         let words = ["tcpecho", "lab", "--client", "nc {host} <1>", "a\x1bb"].map(str::to_owned);
-        let line = quoted(words.into_iter());
-        assert_eq!(line, "tcpecho lab --client 'nc {host} <1>' 'a b'");
-        assert_eq!(quoted(std::iter::once("x".repeat(3000))).chars().count(), LONGEST + 1);
-        let origin =
-            Origin { command: line, made: "now".into(), facts: vec![("a_b", "<c>".into())] };
+        let command = quoted(words.into_iter());
+        assert_eq!(command.join(" "), "tcpecho lab --client 'nc {host} <1>' 'a b'");
+        let long = quoted(["a".to_owned(), "x".repeat(3000), "b".to_owned()].into_iter());
+        assert_eq!(long.join(" ").chars().count(), LONGEST + 1);
+        let origin = Origin { command, made: "now".into(), facts: vec![("a_b", "<c>".into())] };
         let foot = origin.foot();
-        assert!(
-            foot.contains("<code>tcpecho lab --client 'nc {host} &lt;1&gt;' 'a b'</code>"),
-            "{foot}"
-        );
+        let option = "<span class=\"whole\">--client</span>";
+        let shown = format!("<code>tcpecho lab {option} 'nc {{host}} &lt;1&gt;' 'a b'</code>");
+        assert!(foot.contains(&shown), "{foot}");
         assert!(foot.contains("a b: &lt;c&gt;"), "{foot}");
+    }
+
+    /// The colours of the style by name, in light and in dark.
+    fn colours() -> [Vec<(&'static str, [f64; 3])>; 2] {
+        let (light, rest) =
+            STYLE.split_once("@media screen and (prefers-color-scheme: dark)").unwrap();
+        let dark = rest.split_once("\n}").unwrap().0;
+        [light, dark].map(|block| {
+            let pairs = block.split("--").skip(1).filter_map(|text| text.split_once(": #"));
+            let colour = |hex: &str| {
+                let hex = hex.split(';').next().unwrap();
+                let digits = hex.chars().map(|digit| digit.to_digit(16).unwrap());
+                let digits: Vec<u32> = digits.collect();
+                let values: Vec<u32> = match digits.len() {
+                    3 => digits.iter().map(|digit| digit * 17).collect(),
+                    _ => digits.chunks(2).map(|pair| pair[0] * 16 + pair[1]).collect(),
+                };
+                [values[0], values[1], values[2]].map(|value| f64::from(value) / 255.0)
+            };
+            pairs.map(|(name, hex)| (name, colour(hex))).collect()
+        })
+    }
+
+    /// WCAG 2.2, relative luminance and contrast ratio.
+    fn contrast(one: [f64; 3], other: [f64; 3]) -> f64 {
+        let luminance = |colour: [f64; 3]| {
+            let [red, green, blue] = colour.map(|value| {
+                if value <= 0.04045 { value / 12.92 } else { ((value + 0.055) / 1.055).powf(2.4) }
+            });
+            0.2126 * red + 0.7152 * green + 0.0722 * blue
+        };
+        let (one, other) = (luminance(one), luminance(other));
+        (one.max(other) + 0.05) / (one.min(other) + 0.05)
+    }
+
+    /// WCAG 2.2: 1.4.3 for text, 1.4.11 for lines and states.
+    #[test]
+    fn text_and_lines_can_be_told_from_their_background() {
+        let [light, dark] = colours();
+        assert_eq!(light.len(), dark.len(), "a colour of one scheme is not in the other");
+        for (scheme, colours) in [("light", light), ("dark", dark)] {
+            let of = |name: &str| colours.iter().find(|(one, _)| *one == name).unwrap().1;
+            for background in ["paper", "card"] {
+                for text in ["ink", "soft", "link", "good", "bad", "warn"] {
+                    let ratio = contrast(of(text), of(background));
+                    assert!(ratio >= 4.5, "{scheme}: {text} on {background}: {ratio:.2}");
+                }
+                let lines = ["c0", "c1", "c2", "c3", "c4", "c5", "c6", "c7", "opening"];
+                let states = ["established", "first", "second", "wait", "listen", "closed"];
+                for line in lines.into_iter().chain(states) {
+                    let ratio = contrast(of(line), of(background));
+                    assert!(ratio >= 3.0, "{scheme}: {line} on {background}: {ratio:.2}");
+                }
+            }
+        }
+    }
+
+    /// Links have the browser's dark blue unless they are given a colour, and series and states must not differ by colour only.
+    #[test]
+    fn links_have_a_colour_and_series_and_states_a_pattern() {
+        assert!(STYLE.contains("\na { color: var(--link); }"));
+        let patterns: Vec<&str> = (1..8)
+            .map(|place| {
+                let rule = STYLE.split_once(&format!(".s{place} {{")).unwrap().1;
+                rule.split('}').next().unwrap().split_once("stroke-dasharray:").unwrap().1
+            })
+            .collect();
+        for (place, pattern) in patterns.iter().enumerate() {
+            assert!(!patterns[..place].contains(pattern), "s{}: {pattern}", place + 1);
+        }
+        let groups = ["listen", "opening", "established", "first", "second", "wait", "closed"];
+        let patterns: Vec<String> = groups
+            .iter()
+            .map(|group| {
+                let rule = STYLE.split_once(&format!(".g-{group} {{")).unwrap().1;
+                rule.split('}').next().unwrap().replace(&format!("var(--{group})"), "COLOUR")
+            })
+            .collect();
+        for (place, pattern) in patterns.iter().enumerate() {
+            assert!(!patterns[..place].contains(pattern), "{}: {pattern}", groups[place]);
+        }
     }
 }
