@@ -168,9 +168,12 @@ fn connect(
         .interrupt(signals.as_fd())
         .keepalive(plan.keepalive)
         .user_timeout(plan.rules.user_timeout)
-        .tracer(calls.map(|calls| calls as &dyn Tracer))
         // getaddrinfo(3) has given the addresses of both families in one answer, so none is waited for.
         .overlap(plan.race);
+    let how = match calls {
+        Some(calls) => how.tracer(calls),
+        None => how,
+    };
     let opened = Connection::open(addrs, &how);
     report.attempts = match &opened {
         Ok(connection) => connection.failed.clone(),

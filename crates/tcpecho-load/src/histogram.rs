@@ -56,8 +56,9 @@ impl Times {
             self.shortest = shortest.max(1);
         }
         if Self::bucket_start(longest) == Self::bucket_start(self.longest) {
-            self.longest = longest.max(self.shortest);
+            self.longest = longest;
         }
+        self.longest = self.longest.max(self.shortest);
     }
 
     /// Returns the shortest time in the same bucket as this one.
@@ -178,7 +179,7 @@ mod tests {
         assert_eq!([0.0, 0.5, 1.0].map(|q| one.quantile(q)), [Some(shortest); 3]);
         // As from a file: within the bucket only.
         one.set_extremes(shortest + 2, 7);
-        assert_eq!((one.min(), one.max()), (Some(shortest + 2), Some(shortest)));
+        assert_eq!((one.min(), one.max()), (Some(shortest + 2), Some(shortest + 2)));
     }
 
     /// The bounds are those of a bucket: three significant digits.

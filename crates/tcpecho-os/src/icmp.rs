@@ -78,6 +78,7 @@ pub static V4: &[Message] = &[
     row(3, 15, Meaning::Prohibited, "precedence cutoff"),
     row(4, 0, Meaning::SourceQuench, "source quench"),
     row(11, 0, Meaning::TimeExceeded, "time exceeded in transit"),
+    row(11, 1, Meaning::TimeExceeded, "fragment reassembly time exceeded"),
     row(12, 0, Meaning::ParameterProblem, "parameter problem"),
 ];
 
@@ -92,6 +93,7 @@ pub static V6: &[Message] = &[
     row(1, 6, Meaning::Prohibited, "reject route"),
     row(2, 0, Meaning::TooBig, "packet too big"),
     row(3, 0, Meaning::TimeExceeded, "time exceeded in transit"),
+    row(3, 1, Meaning::TimeExceeded, "fragment reassembly time exceeded"),
     row(4, 0, Meaning::ParameterProblem, "erroneous header field"),
     row(4, 1, Meaning::ParameterProblem, "unrecognized next header"),
 ];

@@ -190,7 +190,8 @@ impl Series {
     /// none.
     #[must_use]
     pub fn percentile(&self, percent: f64) -> Duration {
-        let rank = ((percent / 100.0 * self.count as f64).ceil() as u64).max(1);
+        // 99.9 / 100 * 1000 is a rounding above 999.
+        let rank = (percent * self.count as f64 / 100.0 - 1e-6).ceil().max(1.0) as u64;
         let mut below = 0;
         let found = self.buckets.values().find(|bucket| {
             below += bucket.count;

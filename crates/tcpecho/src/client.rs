@@ -64,8 +64,8 @@ impl<'a> ConnectOptions<'a> {
 
     /// Sets the name of the interface to use (socket(7), `SO_BINDTODEVICE`).
     #[must_use]
-    pub fn device(mut self, name: impl Into<Option<String>>) -> Self {
-        self.device = name.into();
+    pub fn device(mut self, name: impl Into<String>) -> Self {
+        self.device = Some(name.into());
         self
     }
 
@@ -127,8 +127,8 @@ impl<'a> ConnectOptions<'a> {
 
     /// Sets a tracer, which is called for each system call of the attempts.
     #[must_use]
-    pub fn tracer(mut self, tracer: impl Into<Option<&'a dyn Tracer>>) -> Self {
-        self.tracer = tracer.into();
+    pub fn tracer(mut self, tracer: &'a dyn Tracer) -> Self {
+        self.tracer = Some(tracer);
         self
     }
 }
@@ -519,7 +519,7 @@ mod tests {
         }
         let (_listener, addr) = listen("127.0.0.1:0");
         let notes = Notes::default();
-        let how = ConnectOptions::default().tracer(&notes as &dyn Tracer);
+        let how = ConnectOptions::default().tracer(&notes);
         let _connection = Connection::open(&[addr], &how).unwrap();
         let seen = notes.0.into_inner().unwrap();
         let ops: Vec<_> = seen.iter().map(|call| call.op).collect();

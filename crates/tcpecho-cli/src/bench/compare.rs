@@ -66,21 +66,21 @@ pub(super) fn run(
         Comparison { servers: servers.iter().map(results).collect(), stopped: None };
     let mut progress = Progress::new(plan.quiet, Some(plan.duration));
     for round in 0..plan.rounds {
-        for setup in 0..servers.len() {
-            // Each round begins with another one: nobody always comes after the same.
-            let setup = (setup + round) % servers.len();
-            if comparison.servers[setup].refused.is_some() {
+        for place in 0..servers.len() {
+            // Each round begins with another server: none always comes after the same one.
+            let server = (place + round) % servers.len();
+            if comparison.servers[server].refused.is_some() {
                 continue;
             }
-            let name = &servers[setup].name;
+            let name = &servers[server].name;
             progress.label(format!("{name} {}/{}", round + 1, plan.rounds));
-            let visited = visit_one(plan, &servers[setup], signals, &mut progress);
+            let visited = visit_one(plan, &servers[server], signals, &mut progress);
             progress.clear();
             match visited {
                 Ok(summary) => {
                     let stopped = summary.result.interrupted_by.is_some();
                     if let Some(times) = summary.primary().map(Distribution::times) {
-                        let all = &mut comparison.servers[setup].times;
+                        let all = &mut comparison.servers[server].times;
                         all.get_or_insert_with(Times::new).add(&times);
                     }
                     if stopped {
@@ -89,15 +89,15 @@ pub(super) fn run(
                             signal.parse::<Signal>().ok().map(exit::interrupted_by);
                         return Ok(comparison);
                     }
-                    comparison.servers[setup].rounds.push(Some(Box::new(summary)));
+                    comparison.servers[server].rounds.push(Some(Box::new(summary)));
                 }
                 Err(BenchError::Impossible(reason)) if round == 0 => {
                     say(&format!("{name} is left out: {reason}"));
-                    comparison.servers[setup].refused = Some(reason);
+                    comparison.servers[server].refused = Some(reason);
                 }
                 Err(BenchError::Impossible(reason)) => {
                     say(&format!("{name}, round {}: {reason}", round + 1));
-                    comparison.servers[setup].rounds.push(None);
+                    comparison.servers[server].rounds.push(None);
                 }
                 Err(error) => return Err(error),
             }

@@ -41,6 +41,9 @@ impl ProgramArgs {
     /// The programs that were given: none, one or both, the client first.
     pub(super) fn invitations(&self) -> Result<Vec<Invitation>, ExitCode> {
         let given = [(Side::Client, &self.client), (Side::Server, &self.server)];
+        if self.port.is_some() && given.iter().all(|(_, command)| command.is_none()) {
+            return Err(refuse("--port is the port of --client or --server, and neither is given"));
+        }
         given
             .into_iter()
             .filter_map(|(role, text)| Some(self.invitation(role, text.as_ref()?)))

@@ -51,12 +51,12 @@ fn fish_operands(command: &Command, path: &[&str], script: &mut String) {
     }
 }
 
-/// Makes the names of scenarios values that can be completed. Whoever parses them takes patterns, too.
+/// Makes the names of scenarios values that can be completed. The commands themselves also take other words.
 fn with_names(command: Command) -> Command {
+    let all = || PossibleValue::new("all").help("All of them");
     let scenarios = || -> Vec<PossibleValue> {
-        let all = PossibleValue::new("all").help("All of them");
         let texts = SCENARIOS.iter().map(|scenario| &scenario.text);
-        texts.map(|text| PossibleValue::new(text.name).help(text.title)).chain([all]).collect()
+        texts.map(|text| PossibleValue::new(text.name).help(text.title)).collect()
     };
     let trials = || -> Vec<PossibleValue> {
         let mut texts: Vec<_> = trial::all().map(|trial| &trial.text).collect();
@@ -74,9 +74,13 @@ fn with_names(command: Command) -> Command {
                 })
             }
         };
-        let lab = taking("run", "names", scenarios())(lab);
-        let lab = taking("explain", "name", scenarios())(lab);
+        let with_all = |mut names: Vec<PossibleValue>| {
+            names.push(all());
+            names
+        };
+        let lab = taking("run", "names", with_all(scenarios()))(lab);
+        let lab = taking("explain", "name", with_all(scenarios()))(lab);
         let lab = taking("learn", "name", scenarios())(lab);
-        taking("test", "names", trials())(lab)
+        taking("test", "names", with_all(trials()))(lab)
     })
 }

@@ -40,7 +40,7 @@ const SMALLEST_LIMIT: Duration = Duration::from_millis(1);
 /// The options are those of ping(8). time= is the time from when a probe was due to when its last byte came back. rtt= is
 /// the time from when its first byte was sent to when its last byte came back, by the kernel's timestamps if available.
 /// "kernel:" has the kernel's smoothed and minimum round-trip time. retrans= is the number of segments that the
-/// kernel has retransmitted since the last probe: if a slow answer has it, the probe was lost on the way to the server; if
+/// kernel has retransmitted since the last probe: if a slow answer has it, the probe or its acknowledgement was lost; if
 /// not, the server or the way back was slow. The name lookup and the handshake are not part of these times. When a
 /// connection breaks, ping prints the cause, reconnects and measures the outage.
 ///

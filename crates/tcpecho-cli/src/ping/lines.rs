@@ -151,7 +151,9 @@ impl Lines {
             Loss::Silence { waited, acknowledged, retransmits, .. } => {
                 let heard = match acknowledged {
                     Some(true) => ", but acknowledged: the server or the way back is slow",
-                    Some(false) => ", not acknowledged: the probe is lost or the host is down",
+                    Some(false) => {
+                        ", not acknowledged: the probe or the answer is lost, or the host is down"
+                    }
                     None => "",
                 };
                 format!("no answer within {}{heard}{}", within(waited), again_words(retransmits))

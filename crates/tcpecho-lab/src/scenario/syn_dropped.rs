@@ -15,9 +15,10 @@ scenario! { stage;
     question: "How long does connect try when no answer arrives?",
     book: "The SYN is retransmitted several times, each time after a longer wait. 4.4BSD gives \
            up after 75 seconds, and connect fails with ETIMEDOUT.",
-    kernel: "The same error. The waits are 1, 2, 4 … seconds; net.ipv4.tcp_syn_retries is the \
-             number of retransmissions. Here it is 1 instead of the usual 6, which makes 3 \
-             seconds instead of more than two minutes.",
+    kernel: "The same error. Since Linux 6.5 the first net.ipv4.tcp_syn_linear_timeouts (4) waits \
+             are 1 second each; then they are 1, 2, 4 … seconds, and net.ipv4.tcp_syn_retries (6) \
+             retransmissions follow: 131 seconds in all, 127 on older kernels. Here these \
+             settings are 0 and 1, which makes 3 seconds.",
     timers: &[Timer::Syn];
 
     step "the server listens, and the wire drops every SYN";

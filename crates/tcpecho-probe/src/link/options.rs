@@ -27,11 +27,14 @@ impl LinkOptions {
         let facts = Arc::new(HostFacts::default());
         let connect = ConnectOptions::default()
             .source(plan.source)
-            .device(plan.device.clone())
             .timeout(plan.timeout)
             .overlap(plan.overlap)
             .user_timeout(user_timeout)
             .facts(Arc::clone(&facts));
+        let connect = match &plan.device {
+            Some(name) => connect.device(name),
+            None => connect,
+        };
         LinkOptions { connect, user_timeout, facts, stamps: plan.kernel_timestamps }
     }
 }

@@ -163,11 +163,11 @@ impl Facts<'_> {
         self.tcp(|tcp| Duration::from_millis(quiet(tcp).into()) < FORGETTING)
     }
 
-    /// Nothing of ours was acknowledged and nothing received, on a new connection or one on which nothing was sent.
+    /// Nothing of ours was acknowledged and nothing received, and the connection is new.
     pub(super) fn never_served(&self) -> bool {
         let Evidence { written, received, elapsed, .. } = *self.evidence;
-        let unacknowledged = self.evidence.acknowledged() == Some(0) && elapsed < SERVING;
-        received == 0 && (written == 0 || unacknowledged)
+        let unacknowledged = self.evidence.acknowledged() == Some(0);
+        elapsed < SERVING && received == 0 && (written == 0 || unacknowledged)
     }
 
     /// What the routing table says is this errno.

@@ -29,7 +29,7 @@ fn first(facts: &Facts<'_>) -> String {
     match facts.symptom {
         Symptom::Error(error) if facts.established() => error.to_string(),
         Symptom::Error(error) => {
-            let call = Error { notes: Vec::new(), ..error.clone() };
+            let call = Error { notes: Vec::new(), advice: Vec::new(), ..error.clone() };
             let after = format!("{call} after {}", show_duration(facts.evidence.elapsed));
             error.notes.iter().fold(after, |text, note| format!("{text}; {note}"))
         }
