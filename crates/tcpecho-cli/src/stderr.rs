@@ -17,18 +17,23 @@ pub(crate) fn say(line: &str) {
 
 /// Writes a text to stderr, on a terminal on a line of its own. A stderr that is closed is not an error.
 pub(crate) fn say_raw(text: &str) {
-    let mut stderr = io::stderr();
-    let text = shown(text, &stderr);
-    if WITHIN_LINE.swap(false, Relaxed) && stderr.is_terminal() {
-        let _ = stderr.write_all(format!("\n{text}").as_bytes());
-    } else {
-        let _ = stderr.write_all(text.as_bytes());
-    }
+    let _ = write(&shown(text, &io::stderr()));
 }
 
-/// Writes an object of JSON to stderr, in UTF-8 whatever the locale.
-pub(crate) fn say_json(object: &str) {
-    let _ = io::stderr().write_all(object.as_bytes());
+/// Writes an object of JSON to stderr as [`say_raw`], in UTF-8 whatever the locale.
+///
+/// # Errors
+/// Those of write(2).
+pub(crate) fn say_json(object: &str) -> io::Result<()> {
+    write(object)
+}
+
+fn write(text: &str) -> io::Result<()> {
+    let mut stderr = io::stderr();
+    if WITHIN_LINE.swap(false, Relaxed) && stderr.is_terminal() {
+        return stderr.write_all(format!("\n{text}").as_bytes());
+    }
+    stderr.write_all(text.as_bytes())
 }
 
 /// Notes the last byte of data that was written to stdout, which is a terminal.

@@ -6,11 +6,7 @@ mod evidence;
 mod failure;
 mod object;
 
-use std::{
-    io::{self, Write},
-    net::SocketAddr,
-    time::Duration,
-};
+use std::{io, net::SocketAddr, time::Duration};
 
 use rustix::io::Errno;
 use tcpecho::{Attempt, Diagnosis, Ending, Evidence, ResolveError};
@@ -21,6 +17,7 @@ pub(crate) use self::{
     failure::{Failure, write_objects_as_in},
     object::{ErrorObject, Meaning},
 };
+use crate::stderr::say_json;
 pub(crate) use crate::stderr::{say, say_raw};
 use crate::{
     exit,
@@ -101,7 +98,7 @@ impl Report {
                 return Err(Errno::BADF.into());
             }
             let object = serde_json::to_string(&object::Object::of(self))?;
-            return io::stderr().write_all(format!("{object}\n").as_bytes());
+            return say_json(&format!("{object}\n"));
         }
         self.tell_in_words(voice);
         Ok(())

@@ -151,11 +151,11 @@ impl Failure {
             Some(Place::Stdout) => output::print(&self.object(status), None)
                 .map_or_else(|why| why.status(status), |()| status),
             Some(Place::Stderr) => {
-                say_json(&self.object(status));
+                let _ = say_json(&self.object(status));
                 status
             }
             Some(Place::Log) => {
-                say_json(&format!("{}\n", failed_as_json(&self.message)));
+                let _ = say_json(&format!("{}\n", failed_as_json(&self.message)));
                 status
             }
             _ => status,

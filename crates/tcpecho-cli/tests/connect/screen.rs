@@ -81,7 +81,11 @@ fn the_bytes_are_compared_and_counted_as_they_came() {
 
 #[test]
 fn data_and_diagnostics_do_not_share_a_line_of_a_terminal() {
-    for (args, next) in [("--no-check -v", "tcpecho: finished"), ("--no-check --calls", " ms  ")] {
+    for (args, next) in [
+        ("--no-check -v", "tcpecho: finished"),
+        ("--no-check --calls", " ms  "),
+        ("--no-check --json", "{\"ending\":\"finished\""),
+    ] {
         let Some(screen) = on_a_terminal(sends(b"no newline"), args, "C.UTF-8") else { return };
         let screen = String::from_utf8(screen).unwrap();
         let (_, after) = screen.split_once("no newline").unwrap_or_else(|| panic!("{screen:?}"));
