@@ -45,7 +45,7 @@ use self::playing::{Drawing, Plan, Playable, Played};
 use crate::number::number;
 use crate::{
     exit, input,
-    output::{self, OutputBuffer, lost_as_text},
+    output::{self, OutputBuffer},
     tell::{Failure, say},
 };
 
@@ -333,7 +333,7 @@ fn play(args: &RunArgs) -> ExitCode {
     }
     let mut out = match args.format {
         Format::Text => OutputBuffer::text(),
-        _ => OutputBuffer::stdout(lost_as_text),
+        _ => OutputBuffer::text(),
     };
     // The writer reports its failure itself.
     let _ = show(&mut out, args, drawing, &runs);
@@ -363,11 +363,14 @@ fn enter() -> Result<Cable, ExitCode> {
 /// Shows a finished run step by step: the kernel's timers do not wait for a reader.
 fn slowly(run: &Run) {
     let mut out = OutputBuffer::text();
-    for moment in calls::shown(run) {
+    out.line_or_exit(&ladder::header(run.family, ladder::Look::of_stdout()));
+    let moments = calls::shown(run);
+    let mut pen = ladder::Pen::knowing(&moments);
+    for moment in moments {
         if let (Place::Lab, tcpecho_lab::What::Step(sentence)) = (moment.place, &moment.what) {
             wait_for_enter(sentence);
         }
-        if let Some(line) = ladder::line(&moment, ladder::Look::of_stdout()) {
+        if let Some(line) = pen.line(&moment, ladder::Look::of_stdout()) {
             out.line_or_exit(&line);
         }
     }

@@ -25,7 +25,7 @@ fn the_report_states_what_was_shortened_and_the_seed() {
     let name = "middlebox-forgets-silently";
     let Some(shown) = run(&[name, "--seed", "42"]) else { return };
     assert!(shown.contains(&stated) && shown.contains("times shorter"), "{shown}");
-    assert!(shown.contains("1 of 1 held (--seed 42)"), "{shown}");
+    assert!(shown.contains("1 of 1 passed (--seed 42)"), "{shown}");
 
     let lines = run(&[name, "--format", "ndjson"]).unwrap();
     let lines = lines.lines().map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap());
@@ -68,7 +68,7 @@ fn real_time_takes_what_the_hosts_settings_say() {
     assert!(said.contains("middlebox-forgets-silently: this will take 1.4 s or more"), "{said}");
     assert!(said.contains("server-host-crashes-keepalive: this will take 3 s or more"), "{said}");
     assert!(shown.contains("net.ipv4.tcp_retries2 2 as on this host: 1.4 s at least"), "{shown}");
-    assert!(shown.contains("2 of 2 held"), "{shown}");
+    assert!(shown.contains("2 of 2 passed"), "{shown}");
 }
 
 #[test]

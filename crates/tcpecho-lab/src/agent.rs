@@ -54,6 +54,9 @@ mod children;
 mod echo;
 mod options;
 mod signals;
+mod words;
+pub use words::Conversation;
+pub(crate) use words::{errno_of, poll_names};
 
 /// The result of a command: the text after `ok`, an errno, or an unknown command.
 type Answer = Result<String, Refusal>;

@@ -13,6 +13,7 @@ mod fields;
 mod flags;
 mod flows;
 mod icmp;
+mod remarks;
 mod tcp;
 
 pub use build::{Segment, icmp_error, reset_receiver, reset_sender, segment};

@@ -6,7 +6,6 @@
 
 use std::sync::Arc;
 
-use rustix::event::PollFlags;
 use tcpecho_os::tcp_state::TcpState;
 
 use crate::impairment::Dice;
@@ -282,21 +281,6 @@ fn nth(number: usize) -> String {
         3 => "third".into(),
         number => format!("{number}th"),
     }
-}
-
-/// The names of poll(2)'s bits.
-fn poll_bits(bits: u16) -> String {
-    let known = [
-        (PollFlags::IN, "POLLIN"),
-        (PollFlags::PRI, "POLLPRI"),
-        (PollFlags::OUT, "POLLOUT"),
-        (PollFlags::RDHUP, "POLLRDHUP"),
-        (PollFlags::ERR, "POLLERR"),
-        (PollFlags::HUP, "POLLHUP"),
-    ];
-    let names = known.iter().filter(|(bit, _)| bits & bit.bits() != 0).map(|(_, name)| *name);
-    let names: Vec<&str> = names.collect();
-    if names.is_empty() { "nothing".into() } else { names.join(" ") }
 }
 
 #[cfg(test)]

@@ -92,6 +92,8 @@ pub struct Stage {
     family: Family,
     port: u16,
     agent: Vec<OsString>,
+    /// The number of agents that were started in each host.
+    agents: [AtomicUsize; 2],
     claims: usize,
     failed: Vec<String>,
     real_time: bool,
@@ -136,6 +138,7 @@ impl Stage {
             family,
             port: options.port,
             agent,
+            agents: Default::default(),
             claims,
             failed,
             real_time,
@@ -454,9 +457,13 @@ impl Stage {
         side: Side,
         special: impl FnOnce(Launch) -> Launch,
     ) -> Result<Agent, Broken> {
-        let launch = special(Launch::new(&self.agent).without_streams());
+        let number = self.agents[side.index()].fetch_add(1, Relaxed) + 1;
+        let launch = Launch::new(&self.agent).named(format!("{side} {number}"));
+        let launch = special(launch.without_streams());
         let program = self.two.host(side).launch(&launch);
         let program = program.map_err(|failed| Broken::new(failed.to_string()))?;
+        let what = What::Agent { program: program.name().into() };
+        self.two.timeline.record(Place::Host(side), what);
         Ok(Agent { program, patience: self.patience.clone() })
     }
 

@@ -136,6 +136,12 @@ pub enum What {
         /// Its name.
         program: Arc<str>,
     },
+    /// A program is an agent: the lines that it reads and writes are system calls
+    /// ([`crate::agent::Conversation`]).
+    Agent {
+        /// Its name.
+        program: Arc<str>,
+    },
     /// A traced program enters or leaves a system call.
     Call(CallMoment),
     /// A signal reaches a traced program.
@@ -193,6 +199,8 @@ pub enum What {
         /// What was seen, if it can be asked for ([`crate::quiz`]).
         fact: Option<Fact>,
     },
+    /// The experiment is over; the rest is how programs and hosts are taken down.
+    Over,
     /// The lab itself failed to do something.
     Trouble(String),
     /// This number of moments between the one before and the one after was not kept: there were too

@@ -1,14 +1,25 @@
-//! What a reader is shown of a timeline with traced programs: nothing twice.
+//! What a reader is shown of a timeline: system calls in one notation, and nothing twice.
 
-use std::{collections::HashSet, sync::Arc, time::Duration};
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+    time::Duration,
+};
 
-use tcpecho_lab::{Moment, Place, What, run::Run, timeline::Follower};
+use tcpecho_lab::{
+    Moment, Place, What,
+    agent::Conversation,
+    run::Run,
+    timeline::{Follower, Stream},
+};
 
-/// Omits the lines that a traced program reads and writes, because its calls show them, and joins
-/// the beginning and the end of a call if nothing happened between.
+/// Shows an agent's commands as the calls that they are, omits the lines that a traced program
+/// reads and writes, because its calls show them, and joins the beginning and the end of a call if
+/// nothing happened between.
 #[derive(Default)]
 pub(super) struct Tidy {
     observed: HashSet<(Place, Arc<str>)>,
+    agents: HashMap<(Place, Arc<str>), Conversation>,
     /// A call that has begun, with nothing since.
     begun: Option<Moment>,
 }
@@ -19,6 +30,7 @@ impl Tidy {
         if !self.is_shown(&moment) {
             return None.into_iter().chain(None);
         }
+        let moment = self.as_call(moment);
         let before = self.begun.take();
         match (before, &moment.what) {
             (Some(before), What::Call(ends)) => {
@@ -61,15 +73,38 @@ impl Tidy {
                 self.observed.insert((moment.place, Arc::clone(program)));
                 true
             }
+            What::Agent { program } => {
+                let agent = (moment.place, Arc::clone(program));
+                self.agents.insert(agent, Conversation::default());
+                false
+            }
             What::Input { program, .. } | What::Output { program, .. } => {
                 !self.observed.contains(&(moment.place, Arc::clone(program)))
             }
             _ => true,
         }
     }
+
+    fn as_call(&mut self, moment: Moment) -> Moment {
+        let call = match &moment.what {
+            What::Input { program, line } => self
+                .agents
+                .get_mut(&(moment.place, Arc::clone(program)))
+                .and_then(|agent| agent.begins(program, line)),
+            What::Output { program, line, stream: Stream::Out } => self
+                .agents
+                .get_mut(&(moment.place, Arc::clone(program)))
+                .and_then(|agent| agent.ends(line)),
+            _ => None,
+        };
+        match call {
+            Some(call) => Moment { what: What::Call(call), ..moment },
+            None => moment,
+        }
+    }
 }
 
-/// The moments of a run, without duplicates.
+/// The moments of a run up to the end of the experiment, without duplicates.
 pub(super) fn shown(run: &Run) -> Vec<Moment> {
     tidied(run.moments())
 }
@@ -78,7 +113,8 @@ pub(super) fn shown(run: &Run) -> Vec<Moment> {
 fn tidied(moments: Vec<Moment>) -> Vec<Moment> {
     let mut tidy = Tidy::default();
     let mut shown: Vec<Moment> = Vec::new();
-    for moment in moments {
+    let experiment = moments.into_iter().take_while(|moment| !matches!(moment.what, What::Over));
+    for moment in experiment {
         shown.extend(tidy.push(moment));
     }
     shown.extend(tidy.rest());
@@ -158,6 +194,19 @@ mod tests {
         let between = vec![call(server, Phase::Enters), step, call(server, returns())];
         assert_eq!(texts(between), ["accept4(3) …", "step", "… accept4(3) = 4"]);
         assert_eq!(texts(vec![call(server, Phase::Enters)]), ["accept4(3) …"]);
+    }
+
+    #[test]
+    fn an_agents_commands_are_calls_and_the_end_is_the_last() {
+        let program = || Arc::from("x");
+        let agent = at(Side::Server, What::Agent { program: program() });
+        let command = at(Side::Server, What::Input { program: program(), line: "socket 4".into() });
+        let stream = Stream::Out;
+        let line = "ok 0 fd=3".into();
+        let answer = at(Side::Server, What::Output { program: program(), stream, line });
+        let step = at(Side::Server, What::Step("power off".into()));
+        let all = vec![agent, command, answer, at(Side::Server, What::Over), step];
+        assert_eq!(texts(all), ["socket(AF_INET) = fd 3"]);
     }
 
     #[test]

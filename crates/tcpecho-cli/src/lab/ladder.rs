@@ -1,15 +1,17 @@
 //! A run as a ladder: time, the client's side, the packets between, the server's side.
 
 use std::{
+    collections::{BTreeMap, BTreeSet},
     fmt::Write as _,
     io::{self, IsTerminal, Write},
+    net::SocketAddr,
     sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
     thread::{self, JoinHandle},
     time::Duration,
 };
 
 use tcpecho_lab::{
-    Exit, Moment, Place, Side, TcpState, Timeline, What,
+    Exit, Family, Moment, Place, Side, TcpState, Timeline, What,
     run::{Run, Verdict},
     timeline::{PacketMoment, Verdict as Fate},
 };
@@ -127,9 +129,10 @@ impl Drawn {
 }
 
 impl Ladder {
-    /// Draws to stdout, in the style that suits it.
-    pub(super) fn follow(timeline: &Timeline) -> Self {
+    /// Draws to stdout, in the style that suits it, below the names of the columns.
+    pub(super) fn follow(timeline: &Timeline, family: Family) -> Self {
         let mut stdout = OutputBuffer::text();
+        stdout.line_or_exit(&header(family, Look::of_stdout()));
         let print = move |line: &str| stdout.line_or_exit(line);
         Self::draw_to(timeline, Look::of_stdout, Box::new(print))
     }
@@ -144,6 +147,7 @@ impl Ladder {
         let drawn = Arc::new(Drawn { moments: Mutex::new(moments.mark()), more: Condvar::new() });
         let counted = Arc::clone(&drawn);
         let draw = move || {
+            let mut pen = Pen::default();
             let processed = |mark| {
                 *counted.count() = mark;
                 counted.more.notify_all();
@@ -152,7 +156,10 @@ impl Ladder {
                 if matches!(&moment.what, What::Step(text) if text == THE_END) {
                     return false;
                 }
-                if let Some(line) = line(&moment, look()) {
+                if matches!(moment.what, What::Over) {
+                    return false;
+                }
+                if let Some(line) = pen.line(&moment, look()) {
                     sink(&line);
                 }
                 true
@@ -185,84 +192,184 @@ impl Drop for Ladder {
 /// Draws a run that has ended, without colours.
 pub(super) fn draw(out: &mut impl Write, run: &Run) -> io::Result<()> {
     writeln!(out, "{} over {}", run.text.name, run.family)?;
-    for moment in calls::shown(run) {
-        if let Some(line) = line(&moment, Look::default()) {
-            writeln!(out, "{line}")?;
-        }
-    }
+    draw_moments(out, run)?;
     if let Verdict::Broken(why) = &run.verdict {
         writeln!(out, "broken: {why}")?;
     }
     Ok(())
 }
 
-/// A moment as one line, or several if it must be wrapped; settings and starts are omitted.
-pub(super) fn line(moment: &Moment, look: Look) -> Option<String> {
-    let time = format!("{:>9.1} ms", moment.at.as_secs_f64() * 1000.0);
+/// Draws the names of the columns and the moments of a run that has ended, without colours.
+pub(super) fn draw_moments(out: &mut impl Write, run: &Run) -> io::Result<()> {
+    writeln!(out, "{}", header(run.family, Look::default()))?;
+    let moments = calls::shown(run);
+    let mut pen = Pen::knowing(&moments);
+    for moment in moments {
+        if let Some(line) = pen.line(&moment, Look::default()) {
+            writeln!(out, "{}", line.trim_end())?;
+        }
+    }
+    Ok(())
+}
+
+/// The names of the columns: the hosts with their addresses, and the wire.
+pub(super) fn header(family: Family, look: Look) -> String {
     let (side, middle) = look.columns();
-    let at_side = |colour: Option<&str>, text: String| {
-        let column = match moment.place {
-            Place::Host(Side::Server) => MARGIN + side + middle,
-            _ => MARGIN,
-        };
-        let placed = look.place(&time, column, &printable(&text));
-        match colour {
-            Some(colour) if look.colour => paint_text(&placed, &time, colour),
-            _ => placed,
+    let of = |side: Side| format!("{side} {}", side.address(family));
+    let (client, server) = (of(Side::Client), of(Side::Server));
+    let right = MARGIN + side + middle;
+    let right = look.width.map_or(right, |width| right.min(width.saturating_sub(server.len())));
+    let mut line = format!("{:>12}  {client}", "time");
+    let wire = MARGIN + side + middle / 2 - 2;
+    if wire > line.len() && wire + "wire".len() < right {
+        line = format!("{line:wire$}wire");
+    }
+    let right = right.max(line.len() + 1);
+    let line = format!("{line:right$}{server}");
+    if look.colour { format!("\x1b[{BOLD}m{line}\x1b[0m") } else { line }
+}
+
+/// Writes moments as lines. Where there are several connections, or several programs in a host, it
+/// says which.
+#[derive(Default)]
+pub(super) struct Pen {
+    /// The connections so far, by the client's and the server's end.
+    connections: BTreeSet<(SocketAddr, SocketAddr)>,
+    /// The number of them for each of the client's ports.
+    ports: BTreeMap<u16, usize>,
+    /// The programs of each host.
+    programs: [BTreeSet<Arc<str>>; 2],
+}
+
+impl Pen {
+    /// Makes one that knows the connections and programs of these moments.
+    pub(super) fn knowing(moments: &[Moment]) -> Self {
+        let mut pen = Pen::default();
+        for moment in moments {
+            pen.learn(moment);
         }
-    };
-    let across = |colour: &str, text: String| {
-        let placed = look.place(&time, MARGIN, &printable(&text));
-        if look.colour { paint_text(&placed, &time, colour) } else { placed }
-    };
-    let named = |program: &str, text: String| {
-        if look.names { format!("{program}{text}") } else { text }
-    };
-    Some(match &moment.what {
-        What::Packet(packet) => {
-            let placed = look.place(&time, MARGIN + side, &printable(&arrow(packet, middle)));
-            if look.colour && packet.verdict != Fate::Delivered {
-                paint_text(&placed, &time, YELLOW)
-            } else {
-                placed
+        pen
+    }
+
+    fn learn(&mut self, moment: &Moment) {
+        if let (Place::Host(side), What::Started { program, .. }) = (moment.place, &moment.what) {
+            self.programs[side.index()].insert(Arc::clone(program));
+        }
+        let Some(connection) = connection(moment) else { return };
+        if self.connections.insert(connection) {
+            *self.ports.entry(connection.0.port()).or_default() += 1;
+        }
+    }
+
+    /// The connection that a moment belongs to, by the client's port: `:40000 `; nothing if it is
+    /// the only one.
+    fn label(&self, moment: &Moment) -> String {
+        match connection(moment) {
+            Some((client, server)) if self.connections.len() > 1 => {
+                let is_shared = self.ports.get(&client.port()).is_some_and(|count| *count > 1);
+                let to = if is_shared { format!("-:{}", server.port()) } else { String::new() };
+                format!(":{}{to} ", client.port())
             }
+            _ => String::new(),
         }
-        What::State { before, now, sampled, .. } => {
-            at_side(Some(BLUE), change(*before, *now, *sampled))
-        }
-        What::Call(call) => {
-            let colour = call.injected.then_some(YELLOW);
-            at_side(colour, named(&call.program, call.to_string()))
-        }
-        What::Signal { signal, program, .. } => {
-            at_side(Some(YELLOW), named(program, format!("-- {signal} --")))
-        }
-        What::Input { line, program } => at_side(None, named(program, format!("> {line}"))),
-        What::Output { line, program, .. } => at_side(
-            None,
-            if look.names { format!("{program}| {line}") } else { format!("  {line}") },
-        ),
-        What::Exit { exit, program } => {
-            let how = match exit {
-                Exit::Exited(status) => format!("exited with {status}"),
-                Exit::Killed(signal) => format!("killed by signal {signal}"),
-                Exit::Unknown => "ended".into(),
+    }
+
+    /// A moment as one line, or several if it must be wrapped; settings and starts are omitted.
+    pub(super) fn line(&mut self, moment: &Moment, look: Look) -> Option<String> {
+        self.learn(moment);
+        let time = format!("{:>9.1} ms", moment.at.as_secs_f64() * 1000.0);
+        let (side, middle) = look.columns();
+        let at_side = |colour: Option<&str>, text: String| {
+            let column = match moment.place {
+                Place::Host(Side::Server) => MARGIN + side + middle,
+                _ => MARGIN,
             };
-            at_side(None, named(program, if look.names { format!(" {how}") } else { how }))
+            let placed = look.place(&time, column, &printable(&text));
+            match colour {
+                Some(colour) if look.colour => paint_text(&placed, &time, colour),
+                _ => placed,
+            }
+        };
+        let across = |colour: &str, text: String| {
+            let placed = look.place(&time, MARGIN, &printable(&text));
+            if look.colour { paint_text(&placed, &time, colour) } else { placed }
+        };
+        let is_named = look.names
+            || matches!(moment.place, Place::Host(side) if self.programs[side.index()].len() > 1);
+        let named = |program: &str, between: &str, text: String| {
+            if is_named { format!("{program}{between}{text}") } else { text }
+        };
+        let label = self.label(moment);
+        Some(match &moment.what {
+            What::Packet(packet) => {
+                let text = printable(&arrow(packet, &label, middle));
+                let placed = look.place(&time, MARGIN + side, &text);
+                if look.colour && packet.verdict != Fate::Delivered {
+                    paint_text(&placed, &time, YELLOW)
+                } else {
+                    placed
+                }
+            }
+            What::State { before, now, sampled, .. } => {
+                at_side(Some(BLUE), label + &change(*before, *now, *sampled))
+            }
+            What::Call(call) => {
+                let colour = call.injected.then_some(YELLOW);
+                at_side(colour, named(&call.program, ": ", call.to_string()))
+            }
+            What::Signal { signal, program, .. } => {
+                at_side(Some(YELLOW), named(program, " ", format!("-- {signal} --")))
+            }
+            What::Input { line, program } => at_side(None, named(program, "", format!("> {line}"))),
+            What::Output { line, program, .. } => at_side(
+                None,
+                if is_named { format!("{program}| {line}") } else { format!("  {line}") },
+            ),
+            What::Exit { exit, program } => {
+                let how = match exit {
+                    Exit::Exited(status) => format!("exited with {status}"),
+                    Exit::Killed(signal) => format!("killed by signal {signal}"),
+                    Exit::Unknown => "ended".into(),
+                };
+                at_side(None, named(program, " ", how))
+            }
+            What::Step(text) => across(
+                BOLD,
+                match moment.place {
+                    // The name of an agent begins with that of its host.
+                    Place::Host(side) if !text.starts_with(side.word()) => {
+                        format!("== {side}: {text}")
+                    }
+                    _ => format!("== {text}"),
+                },
+            ),
+            What::Claim { sentence, holds: true, .. } => across(GREEN, format!("   ✓ {sentence}")),
+            What::Claim { sentence, note, .. } => across(RED, format!("   ✗ {sentence} ({note})")),
+            What::Trouble(text) => across(RED, format!("trouble: {text}")),
+            What::Omitted { moments } => {
+                across(YELLOW, format!("   … {moments} events were not kept"))
+            }
+            _ => return None,
+        })
+    }
+}
+
+/// The client's and the server's end of the connection that a moment belongs to.
+fn connection(moment: &Moment) -> Option<(SocketAddr, SocketAddr)> {
+    let (side, own, peer) = match (&moment.what, moment.place) {
+        (What::Packet(packet), _) => {
+            let (source, destination) = packet.packet.ends()?;
+            (packet.from, source, destination)
         }
-        What::Step(text) => across(
-            BOLD,
-            match moment.place {
-                Place::Host(side) => format!("== {side}: {text}"),
-                _ => format!("== {text}"),
-            },
-        ),
-        What::Claim { sentence, holds: true, .. } => across(GREEN, format!("   ✓ {sentence}")),
-        What::Claim { sentence, note, .. } => across(RED, format!("   ✗ {sentence} ({note})")),
-        What::Trouble(text) => across(RED, format!("trouble: {text}")),
-        What::Omitted { moments } => across(YELLOW, format!("   … {moments} events were not kept")),
+        // A listening socket has no peer.
+        (What::State { local, remote, .. }, Place::Host(side)) if remote.port() != 0 => {
+            (side, *local, *remote)
+        }
         _ => return None,
-    })
+    };
+    let canonical = |end: SocketAddr| SocketAddr::new(end.ip().to_canonical(), end.port());
+    let (own, peer) = (canonical(own), canonical(peer));
+    Some(if side == Side::Client { (own, peer) } else { (peer, own) })
 }
 
 /// A change of state in words, with an ellipsis where other states may have come between.
@@ -278,8 +385,8 @@ fn printable(text: &str) -> String {
 }
 
 /// A packet as an arrow, with what happened to it.
-fn arrow(packet: &PacketMoment, middle: usize) -> String {
-    let mut text = packet.line.clone();
+fn arrow(packet: &PacketMoment, label: &str, middle: usize) -> String {
+    let mut text = format!("{label}{}", packet.line);
     if !packet.note.is_empty() {
         let _ = write!(text, " ({})", packet.note);
     }
@@ -319,7 +426,7 @@ mod tests {
 
     fn fits(width: usize, moment: &Moment) -> String {
         let look = Look { width: Some(width), names: true, ..Look::default() };
-        let drawn = line(moment, look).unwrap();
+        let drawn = Pen::default().line(moment, look).unwrap();
         for line in drawn.lines() {
             assert!(columns_of(line) <= width, "{} of {width}: {line}", columns_of(line));
         }

@@ -12,7 +12,7 @@ use std::{
 
 use clap::Args;
 use tcpecho_lab::{
-    Dice, Family, Moment, Place,
+    Dice, Family, Moment, Place, What,
     quiz::{self, Question},
     run::{Run, Verdict},
     scenario::Scenario,
@@ -20,8 +20,10 @@ use tcpecho_lab::{
 use tcpecho_os::errno::io_words;
 
 use super::{
-    Families, agent_command, enter,
-    ladder::{self, Look, wrap},
+    Families, agent_command,
+    calls::Tidy,
+    enter,
+    ladder::{self, Look, Pen, wrap},
     programs::needs_a_program,
     refuse, report, scenario_names, status, unknown,
 };
@@ -116,20 +118,22 @@ fn teach(run: &Run, seed: u64) -> Class {
         "{} {count}; answer with a number or the word; q stops the questions",
         questions.len()
     ));
+    show(&ladder::header(run.family, Look::of_stdout()));
+    let mut drawing = Drawing { pen: Pen::knowing(&moments), ..Drawing::default() };
     let mut class = Class { asked: 0, right: 0, over: false, failed: None };
     for (number, step) in quiz::steps(&moments).into_iter().enumerate() {
         let Some((first, happened)) = moments.get(step).and_then(<[Moment]>::split_first) else {
             continue;
         };
         show("");
-        draw(first);
+        drawing.draw(std::slice::from_ref(first));
         let here: Vec<&Question> =
             questions.iter().filter(|question| question.step == number).collect();
         let answers: Vec<Option<usize>> = here.iter().map(|question| class.ask(question)).collect();
         if here.is_empty() && !class.over && io::stdin().is_terminal() {
             class.wait_for_enter();
         }
-        happened.iter().for_each(draw);
+        drawing.draw(happened);
         for (question, answer) in here.iter().zip(answers) {
             class.compare(question, answer);
         }
@@ -139,14 +143,32 @@ fn teach(run: &Run, seed: u64) -> Class {
 
 /// The moments up to the lab's last one; the rest is how the hosts are taken down.
 pub(super) fn experiment(mut moments: Vec<Moment>) -> Vec<Moment> {
-    let last = moments.iter().rposition(|moment| moment.place == Place::Lab);
+    let is_last =
+        |moment: &Moment| moment.place == Place::Lab && !matches!(moment.what, What::Over);
+    let last = moments.iter().rposition(is_last);
     moments.truncate(last.map_or(0, |last| last + 1));
     moments
 }
 
-fn draw(moment: &Moment) {
-    if let Some(line) = ladder::line(moment, Look::of_stdout()) {
-        OutputBuffer::text().line_or_exit(&line);
+/// Draws the ladder of a run in pieces.
+#[derive(Default)]
+struct Drawing {
+    tidy: Tidy,
+    pen: Pen,
+}
+
+impl Drawing {
+    fn draw(&mut self, moments: &[Moment]) {
+        let mut shown: Vec<Moment> = Vec::new();
+        for moment in moments {
+            shown.extend(self.tidy.push(moment.clone()));
+        }
+        shown.extend(self.tidy.rest());
+        for moment in shown {
+            if let Some(line) = self.pen.line(&moment, Look::of_stdout()) {
+                OutputBuffer::text().line_or_exit(&line);
+            }
+        }
     }
 }
 
@@ -246,7 +268,7 @@ fn chosen(said: &str, alternatives: &[String]) -> Option<usize> {
 mod tests {
     use std::time::Duration;
 
-    use tcpecho_lab::{Side, What};
+    use tcpecho_lab::Side;
 
     use super::*;
 

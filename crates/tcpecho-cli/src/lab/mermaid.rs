@@ -8,6 +8,7 @@ use tcpecho_lab::{
 use tcpecho_os::text::spaced;
 
 use super::{
+    calls::shown,
     ladder::change,
     report::{begun, words},
 };
@@ -20,7 +21,7 @@ pub(super) fn mermaid(out: &mut impl io::Write, runs: &[Run]) -> io::Result<()> 
         writeln!(out, "---\ntitle: \"{name} over {family}\"\n---\nsequenceDiagram")?;
         writeln!(out, "    %% {}", spaced(&words(&run.verdict)))?;
         writeln!(out, "    participant c as client\n    participant s as server")?;
-        for moment in run.moments() {
+        for moment in shown(run) {
             if let Some(line) = line(&moment) {
                 writeln!(out, "    {line}")?;
             }
@@ -43,6 +44,7 @@ fn line(moment: &Moment) -> Option<String> {
         What::State { before, now, sampled, .. } => beside(&change(*before, *now, *sampled)),
         What::Input { line, .. } => beside(&format!("> {line}")),
         What::Output { line, .. } => beside(line),
+        What::Call(call) => beside(&call.to_string()),
         What::Exit { exit: Exit::Exited(status), .. } => beside(&format!("exited with {status}")),
         What::Exit { exit: Exit::Killed(signal), .. } => {
             beside(&format!("killed by signal {signal}"))

@@ -233,7 +233,8 @@ impl Shared {
             return;
         }
         let is_live = self.plan.drawing == Drawing::Live;
-        let ladder = Arc::new(Mutex::new(is_live.then(|| Ladder::follow(&timeline))));
+        let ladder =
+            Arc::new(Mutex::new(is_live.then(|| Ladder::follow(&timeline, stage.family()))));
         progress.under_way.push((place, UnderWay { timeline, ladder }));
         self.show(&progress);
     }

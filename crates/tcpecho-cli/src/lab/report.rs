@@ -11,7 +11,6 @@ use tcpecho_lab::{
 use tcpecho_os::errno::io_words;
 
 use super::{
-    calls::shown,
     junit::{self, Case, Problem},
     ladder, pace,
 };
@@ -36,7 +35,7 @@ pub(super) fn explanation(text: &Text) -> String {
 
 /// Writes one line for each run, and the total.
 pub(super) fn summary(out: &mut impl io::Write, runs: &[Run], seed: u64) -> io::Result<()> {
-    let mut held = 0;
+    let mut passed = 0;
     for run in begun(runs) {
         let verdict = words(&run.verdict);
         writeln!(out, "{:<32} {}  {verdict}", run.text.name, run.family)?;
@@ -47,11 +46,11 @@ pub(super) fn summary(out: &mut impl io::Write, runs: &[Run], seed: u64) -> io::
                 writeln!(out, "    {line}")?;
             }
         }
-        held += usize::from(matches!(run.verdict, Verdict::Held(_)));
+        passed += usize::from(matches!(run.verdict, Verdict::Held(_)));
     }
     let not_begun = runs.len() - begun(runs).count();
     let rest = if not_begun > 0 { format!(", {not_begun} not begun") } else { String::new() };
-    writeln!(out, "{held} of {} held{rest} (--seed {seed})", runs.len())
+    writeln!(out, "{passed} of {} passed{rest} (--seed {seed})", runs.len())
 }
 
 /// The runs of which there is something to show.
@@ -61,13 +60,19 @@ pub(super) fn begun(runs: &[Run]) -> impl Iterator<Item = &Run> {
 
 pub(super) fn words(verdict: &Verdict) -> String {
     match verdict {
-        Verdict::Held(claims) => format!("held: {claims} claims"),
+        Verdict::Held(claims) => format!("pass: {claims} {}", noun(*claims)),
         Verdict::Failed(claims) => format!("FAILED: {}", claims.join("; ")),
         Verdict::Broken(why) => format!("BROKEN: {why}"),
         Verdict::Skipped(why) => format!("SKIP: {why}"),
-        Verdict::Interrupted(Some(held)) => format!("INTERRUPTED: {held} claims held so far"),
+        Verdict::Interrupted(Some(held)) => {
+            format!("INTERRUPTED: {held} {} passed so far", noun(*held))
+        }
         Verdict::Interrupted(None) => "INTERRUPTED: before it began".into(),
     }
+}
+
+fn noun(claims: usize) -> &'static str {
+    if claims == 1 { "claim" } else { "claims" }
 }
 
 pub(super) fn markdown(out: &mut impl io::Write, runs: &[Run], seed: u64) -> io::Result<()> {
@@ -83,11 +88,7 @@ pub(super) fn markdown(out: &mut impl io::Write, runs: &[Run], seed: u64) -> io:
             writeln!(out, "Time: {sentence}.\n")?;
         }
         writeln!(out, "```text")?;
-        for moment in shown(run) {
-            if let Some(line) = ladder::line(&moment, ladder::Look::default()) {
-                writeln!(out, "{}", line.trim_end())?;
-            }
-        }
+        ladder::draw_moments(out, run)?;
         writeln!(out, "```\n")?;
     }
     Ok(())
@@ -171,6 +172,8 @@ fn facts(moment: &Moment) -> (&'static str, String, Option<String>) {
             sampled.then(|| "sampled".into()),
         ),
         What::Started { program, pid } => ("started", format!("{program} {pid}"), None),
+        What::Agent { program } => ("agent", program.to_string(), None),
+        What::Over => ("over", "the experiment is over".into(), None),
         What::Observed { program } => ("observed", program.to_string(), None),
         What::Call(call) => ("call", call.to_string(), call.injected.then(|| "injected".into())),
         What::Signal { signal, .. } => ("signal", signal.clone(), None),

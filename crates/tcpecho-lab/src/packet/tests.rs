@@ -1,6 +1,7 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::Side;
 
 fn ends(v6: bool) -> (SocketAddr, SocketAddr) {
     let (client, server) = if v6 {
@@ -64,6 +65,111 @@ fn a_conversation_in_lines() {
     let error = Packet::parse(&error).unwrap();
     assert_eq!(flows.line(&error), "ICMP packet too big, mtu 600 about seq=1");
     assert!(are_right(error.bytes()));
+}
+
+/// A conversation, as the wire sees it: what each segment is called after the one before.
+#[test]
+fn segments_are_named_by_the_segments_before_them() {
+    let mut talk = Talk::default();
+    talk.says(Side::Client, "S", 0, 0, 100, 0, &[], "SYN seq=0 win=100");
+    talk.says(Side::Client, "S", 0, 0, 100, 0, &[], "SYN seq=0 win=100, retransmission");
+    talk.says(Side::Server, "SA", 0, 1, 90, 0, &[], "SYN-ACK seq=0 ack=1 win=90");
+    talk.says(Side::Server, "SA", 0, 1, 90, 0, &[], "SYN-ACK seq=0 ack=1 win=90, retransmission");
+    talk.says(Side::Client, "A", 1, 1, 100, 0, &[], "ACK seq=1 ack=1 win=100");
+    // A keepalive probe before any data, and its answer.
+    talk.says(Side::Client, "A", 0, 1, 100, 0, &[], "ACK seq=0 ack=1 win=100, probe");
+    // The first window in the unit of the connection: not comparable with that of the SYN-ACK.
+    talk.says(Side::Server, "A", 1, 1, 95, 0, &[], "ACK seq=1 ack=1 win=95");
+    talk.says(Side::Client, "A", 1, 1, 100, 3, &[], "ACK seq=1 ack=1 win=100 len=3");
+    talk.says(Side::Client, "A", 4, 1, 100, 3, &[], "ACK seq=4 ack=1 win=100 len=3");
+    let duplicate = "ACK seq=1 ack=1 win=95 sack=4-7, duplicate ACK";
+    talk.says(Side::Server, "A", 1, 1, 95, 0, &[(4, 7)], duplicate);
+    // The same block again tells nothing new, and says nothing about the window.
+    talk.says(Side::Server, "A", 1, 1, 96, 0, &[(4, 7)], "ACK seq=1 ack=1 win=96 sack=4-7");
+    let again = "ACK seq=1 ack=1 win=100 len=3, retransmission";
+    talk.says(Side::Client, "A", 1, 1, 100, 3, &[], again);
+    talk.says(Side::Server, "A", 1, 7, 96, 0, &[], "ACK seq=1 ack=7 win=96");
+    // Nothing is outstanding: no duplicate ACK (RFC 5681 2).
+    talk.says(Side::Server, "A", 1, 7, 96, 0, &[], "ACK seq=1 ack=7 win=96");
+    talk.says(Side::Server, "A", 1, 7, 96, 0, &[(1, 4)], "ACK seq=1 ack=7 win=96 dsack=1-4");
+    talk.says(Side::Client, "A", 7, 1, 100, 5, &[], "ACK seq=7 ack=1 win=100 len=5");
+    talk.says(Side::Server, "A", 1, 7, 96, 0, &[], "ACK seq=1 ack=7 win=96, duplicate ACK");
+    talk.says(Side::Server, "A", 1, 12, 0, 0, &[], "ACK seq=1 ack=12 win=0, zero window");
+    talk.says(Side::Client, "A", 11, 1, 100, 0, &[], "ACK seq=11 ack=1 win=100, probe");
+    talk.says(Side::Server, "A", 1, 12, 50, 0, &[], "ACK seq=1 ack=12 win=50, window update");
+    let partly = "FIN-ACK seq=7 ack=1 win=100 len=5, partly retransmission";
+    talk.says(Side::Client, "FA", 7, 1, 100, 5, &[], partly);
+    let again = "FIN-ACK seq=12 ack=1 win=100, retransmission";
+    talk.says(Side::Client, "FA", 12, 1, 100, 0, &[], again);
+    talk.says(Side::Client, "RA", 13, 1, 0, 0, &[], "RST-ACK seq=13 ack=1");
+}
+
+/// After a SYN with another sequence number, nothing is known of the connection.
+#[test]
+fn a_new_connection_between_the_same_ends_is_not_mistaken_for_the_old_one() {
+    let mut talk = Talk::default();
+    talk.says(Side::Client, "S", 0, 0, 100, 0, &[], "SYN seq=0 win=100");
+    talk.says(Side::Server, "SA", 0, 1, 90, 0, &[], "SYN-ACK seq=0 ack=1 win=90");
+    talk.says(Side::Client, "A", 1, 1, 100, 9, &[], "ACK seq=1 ack=1 win=100 len=9");
+    talk.says(Side::Server, "A", 1, 1, 90, 0, &[], "ACK seq=1 ack=1 win=90");
+    talk.begins = [77_777, u32::MAX - 2];
+    talk.says(Side::Client, "S", 0, 0, 100, 0, &[], "SYN seq=0 win=100");
+    talk.says(Side::Server, "SA", 0, 1, 90, 0, &[], "SYN-ACK seq=0 ack=1 win=90");
+    talk.says(Side::Client, "A", 1, 1, 100, 9, &[], "ACK seq=1 ack=1 win=100 len=9");
+    talk.says(Side::Server, "A", 1, 1, 90, 0, &[], "ACK seq=1 ack=1 win=90");
+    talk.says(Side::Server, "A", 1, 1, 90, 9, &[], "ACK seq=1 ack=1 win=90 len=9");
+    let again = "ACK seq=1 ack=1 win=90 len=9, retransmission";
+    talk.says(Side::Server, "A", 1, 1, 90, 9, &[], again);
+}
+
+struct Talk {
+    flows: Flows,
+    /// The first sequence number of client and server.
+    begins: [u32; 2],
+}
+
+impl Default for Talk {
+    fn default() -> Self {
+        Talk { flows: Flows::default(), begins: [1000, u32::MAX] }
+    }
+}
+
+impl Talk {
+    #[allow(clippy::too_many_arguments, reason = "the fields of a segment, in their order")]
+    fn says(
+        &mut self,
+        from: Side,
+        letters: &str,
+        seq: u32,
+        ack: u32,
+        window: u16,
+        length: usize,
+        sack: &[(u32, u32)],
+        line: &str,
+    ) {
+        let (own, peer) = (self.begins[from.index()], self.begins[from.other().index()]);
+        let (client, server) = ends(false);
+        let (source, destination) =
+            if from == Side::Client { (client, server) } else { (server, client) };
+        let flags = letters.chars().fold(Flags::default(), |flags, letter| {
+            flags
+                | match letter {
+                    'S' => Flags::SYN,
+                    'A' => Flags::ACK,
+                    'F' => Flags::FIN,
+                    _ => Flags::RST,
+                }
+        });
+        let (seq, ack) = (own.wrapping_add(seq), peer.wrapping_add(ack));
+        let segment = Segment { seq, ack, flags, window, payload: vec![b'x'; length] };
+        let bytes = super::segment(source, destination, &segment);
+        let mut packet = Packet::parse(&bytes).unwrap();
+        if let Transport::Tcp(tcp) = &mut packet.transport {
+            let edge = |edge: u32| peer.wrapping_add(edge);
+            tcp.sack = sack.iter().map(|block| (edge(block.0), edge(block.1))).collect();
+        }
+        assert_eq!(self.flows.sent(&packet), line);
+    }
 }
 
 /// RFC 9293 3.1, RFC 7323 2 and 3, RFC 2018 3.

@@ -1,9 +1,8 @@
 //! The results of calls in words, for multiple choice.
 
-use rustix::io::Errno;
 use tcpecho_os::errno;
 
-use super::poll_bits;
+use crate::agent::{errno_of, poll_names};
 
 /// The usual results of a call, good and bad: the source of wrong alternatives.
 struct Usual {
@@ -71,7 +70,12 @@ pub(super) fn outcome(verb: &str, answer: &str) -> (String, u8) {
         "send" => ("the kernel takes all bytes".into(), 3),
         "poll" => {
             let bits = said.strip_prefix("0x").and_then(|bits| u16::from_str_radix(bits, 16).ok());
-            (bits.map_or_else(|| said.into(), poll_bits), 3)
+            let words = match bits {
+                Some(0) => "nothing".into(),
+                Some(bits) => poll_names(bits, " "),
+                None => said.into(),
+            };
+            (words, 3)
         }
         "getsockopt" if said == "0" => ("no error".into(), 4),
         "getsockopt" => (with_words(said), 5),
@@ -91,9 +95,7 @@ fn received(said: &str) -> String {
 
 /// `EPIPE: Broken pipe`.
 fn with_words(name: &str) -> String {
-    let numbers = (1..=133).map(Errno::from_raw_os_error);
-    let known = numbers.into_iter().find(|known| errno::name(*known) == Some(name));
-    match known.map(errno::words) {
+    match errno_of(name).map(errno::words) {
         // `Broken pipe (EPIPE)`, with the name first, because readers choose by the name.
         Some(words) => {
             let words = words.strip_suffix(&format!(" ({name})")).unwrap_or(&words).to_string();

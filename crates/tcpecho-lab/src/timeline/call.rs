@@ -40,6 +40,8 @@ pub enum Phase {
 pub enum Outcome {
     /// It returned this; what it wrote elsewhere, in words, or nothing.
     Value(i64, String),
+    /// It returned this, in words: an agent's call.
+    Words(String),
     /// It failed.
     Failed(Errno),
     /// A signal interrupted it. Whether it is restarted or fails with EINTR depends on the signal's
@@ -97,6 +99,7 @@ impl fmt::Display for Outcome {
         match self {
             Outcome::Value(value, detail) if detail.is_empty() => write!(f, " = {value}"),
             Outcome::Value(value, detail) => write!(f, " = {value} {detail}"),
+            Outcome::Words(words) => write!(f, " = {words}"),
             Outcome::Failed(errno) => match tcpecho_os::errno::name(*errno) {
                 Some(name) => write!(f, " = {name}"),
                 None => write!(f, " = errno {}", errno.raw_os_error()),

@@ -88,7 +88,7 @@ impl Switch {
         let moment = PacketMoment {
             number: self.number(),
             from,
-            line: self.flows.line(&packet),
+            line: self.flows.sent(&packet),
             packet,
             verdict: Verdict::Delivered,
             note: String::new(),

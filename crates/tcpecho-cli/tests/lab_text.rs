@@ -1,0 +1,172 @@
+//! The text that `tcpecho lab` prints: in terminals of 120, 80 and 60 columns, and in a pipe.
+//!
+//! `tests/lab_text/NAME.txt` has what is expected. `TCPECHO_WRITE_DOCS=1` writes these files.
+
+#[path = "common/lab.rs"]
+mod support;
+
+use std::{collections::BTreeMap, path::Path, process::Command};
+
+use support::{lab, shown, text};
+
+const WIDTHS: [usize; 3] = [120, 80, 60];
+
+/// What `tcpecho lab` prints in a terminal of this width, without colours; prints SKIP and returns
+/// nothing without script(1).
+fn in_terminal(columns: usize, args: &str) -> Option<String> {
+    let coloured = coloured(columns, args)?;
+    let mut plain = String::new();
+    let mut rest = coloured.as_str();
+    while let Some((before, escape)) = rest.split_once("\x1b[") {
+        plain += before;
+        rest = escape.split_once(|c: char| c.is_ascii_alphabetic()).map_or("", |(_, after)| after);
+    }
+    Some(plain + rest)
+}
+
+fn coloured(columns: usize, args: &str) -> Option<String> {
+    let program = env!("CARGO_BIN_EXE_tcpecho");
+    let command = format!("stty cols {columns} rows 40 && exec '{program}' lab {args}");
+    let script = Command::new("script")
+        .args(["-qec", &command, "/dev/null"])
+        .env("TERM", "xterm")
+        .env("SHELL", "/bin/sh")
+        .env_remove("NO_COLOR")
+        .env_remove("COLUMNS")
+        .stdin(std::process::Stdio::null())
+        .output();
+    let Ok(output) = script else {
+        println!("SKIP: no script(1)");
+        return None;
+    };
+    if output.status.code() == Some(77) {
+        println!("SKIP: no hosts can be made here");
+        return None;
+    }
+    Some(text(&output.stdout).replace('\r', ""))
+}
+
+fn snapshot(name: &str, found: &str) {
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("tests/lab_text/{name}.txt"));
+    if std::env::var_os("TCPECHO_WRITE_DOCS").is_some() {
+        std::fs::write(&file, found).unwrap();
+        return;
+    }
+    let expected = std::fs::read_to_string(&file).unwrap_or_default();
+    assert!(expected == found, "{}: expected\n{expected}\nfound\n{found}", file.display());
+}
+
+fn fits(columns: usize, shown: &str) {
+    for line in shown.lines() {
+        let width = line.chars().count();
+        assert!(width <= columns, "{width} of {columns} columns: {line}");
+    }
+}
+
+/// The packets of a ladder and then its columns, steps and claims, with masked times and ports. The
+/// calls and states between them come in no certain order.
+fn outline(ladder: &str) -> String {
+    let (mut packets, mut lines) = (Vec::new(), Vec::new());
+    let (mut is_kept, mut is_packet) = (false, false);
+    for line in ladder.lines() {
+        let (time, what) = match line.split_once(" ms") {
+            Some((time, what)) if time.trim().parse::<f64>().is_ok() => ("     #.# ms", what),
+            // A continuation belongs to the line before.
+            None if line.starts_with("      ") && !line.contains("time") => {
+                if is_kept {
+                    if is_packet { &mut packets } else { &mut lines }.push(line.into());
+                }
+                continue;
+            }
+            _ => ("", line),
+        };
+        is_kept = time.is_empty() || what.contains(['─', '✓', '✗']) || what.contains("== ");
+        is_packet = what.contains('─');
+        if is_kept {
+            let line = format!("{time}{}", masked_ports(what));
+            if is_packet { &mut packets } else { &mut lines }.push(line);
+        }
+    }
+    packets.append(&mut lines);
+    packets.join("\n") + "\n"
+}
+
+/// `:49152` as `:PORT!`, which has as many letters.
+fn masked_ports(line: &str) -> String {
+    let mut masked = String::new();
+    let mut rest = line;
+    while let Some((before, after)) = rest.split_once(':') {
+        let digits = after.chars().take_while(char::is_ascii_digit).count();
+        masked += before;
+        masked += if digits == 5 { ":PORT#" } else { ":" };
+        rest = if digits == 5 { &after[5..] } else { after };
+    }
+    masked + rest
+}
+
+#[test]
+fn a_ladder_names_its_columns_and_fits() {
+    for columns in WIDTHS {
+        let Some(ladder) = in_terminal(columns, "run refused") else { return };
+        fits(columns, &ladder);
+        snapshot(&format!("ladder-{columns}"), &outline(&ladder));
+    }
+    let Some(ladder) = shown(&lab(&["run", "refused"])) else { return };
+    snapshot("ladder-pipe", &outline(&ladder));
+    let client = "connect(3, 198.51.100.20:7) = ECONNREFUSED";
+    for part in ["socket(AF_INET) = fd 3", client, "listen(3, 10) = 0"] {
+        assert!(ladder.contains(part), "{part}:\n{ladder}");
+    }
+}
+
+#[test]
+fn a_ladder_ends_with_the_experiment() {
+    let Some(ladder) = shown(&lab(&["run", "refused"])) else { return };
+    assert!(!ladder.contains("power off") && !ladder.contains("killed by"), "{ladder}");
+    let Some(ladder) = shown(&lab(&["run", "server-host-crashes"])) else { return };
+    assert_eq!(ladder.matches("power off").count(), 1, "{ladder}");
+}
+
+#[test]
+fn packets_are_named_by_the_packets_before() {
+    for (scenario, names) in [
+        ("segment-lost", &["retransmission", "sack=4-7, duplicate ACK"][..]),
+        ("zero-window", &["win=0, zero window", "win=502, probe", "window update"]),
+        ("segment-doubled", &["dsack="]),
+    ] {
+        let Some(ladder) = shown(&lab(&["run", scenario])) else { return };
+        for name in names {
+            assert!(ladder.contains(name), "{name}:\n{ladder}");
+        }
+    }
+    let Some(ladder) = shown(&lab(&["run", "normal-startup"])) else { return };
+    assert!(!ladder.contains("retransmission") && !ladder.contains("duplicate"), "{ladder}");
+}
+
+/// Two connections: each packet and each state says which, and the states of each socket follow
+/// each other.
+#[test]
+fn the_states_of_a_socket_have_no_gaps() {
+    let args = ["run", "server-process-killed", "--format", "markdown"];
+    let Some(page) = shown(&lab(&args)) else { return };
+    let mut sockets: BTreeMap<(bool, String), Vec<String>> = BTreeMap::new();
+    for line in page.lines().filter(|line| line.contains(" ms ")) {
+        let what = line.split_once(" ms").unwrap().1;
+        assert!(!what.contains('─') || what.contains(" :"), "which connection? {line}");
+        if !what.contains(" → ") {
+            continue;
+        }
+        let is_server = what.starts_with(&" ".repeat(40));
+        let words: Vec<&str> = what.split_whitespace().collect();
+        let (socket, words) = match words.as_slice() {
+            [port, words @ ..] if port.starts_with(':') => (*port, words),
+            words => ("", words),
+        };
+        let states = sockets.entry((is_server, socket.into())).or_default();
+        if let Some(last) = states.last() {
+            assert_eq!(last, words[0], "{page}");
+        }
+        states.push((*words.last().unwrap()).into());
+    }
+    assert_eq!(sockets.len(), 5, "two connections and a listening socket:\n{page}");
+}
