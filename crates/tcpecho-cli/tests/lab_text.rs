@@ -31,6 +31,7 @@ fn coloured(columns: usize, args: &str) -> Option<String> {
         .args(["-qec", &command, "/dev/null"])
         .env("TERM", "xterm")
         .env("SHELL", "/bin/sh")
+        .env("PATH", path())
         .env_remove("NO_COLOR")
         .env_remove("COLUMNS")
         .stdin(std::process::Stdio::null())
@@ -169,4 +170,61 @@ fn the_states_of_a_socket_have_no_gaps() {
         states.push((*words.last().unwrap()).into());
     }
     assert_eq!(sockets.len(), 5, "two connections and a listening socket:\n{page}");
+}
+
+/// A client that hides its exit status.
+const CLIENT: &str = "sh -c 'tcpecho connect {host} {port} 2>&-; echo one >&2; echo end >&2'";
+
+#[test]
+fn verdicts_are_aligned_and_fit() {
+    let args = format!("test --client \"{CLIENT}\" short-counts refused prohibited-during-connect");
+    for columns in WIDTHS {
+        let Some(table) = in_terminal(columns, &args) else { return };
+        // A command to be copied is not wrapped.
+        let table: String = without_progress(&table);
+        let is_command = |line: &&str| !line.starts_with("    tcpecho lab run ");
+        fits(columns, &table.lines().filter(is_command).collect::<Vec<_>>().join("\n"));
+        snapshot(&format!("verdicts-{columns}"), &masked_times(&table));
+    }
+    let mut piped = Command::new(env!("CARGO_BIN_EXE_tcpecho"));
+    piped.env("PATH", path()).args(["lab", "test", "--client", CLIENT]);
+    piped.args(["short-counts", "refused", "prohibited-during-connect"]);
+    snapshot("verdicts-pipe", &masked_times(&text(&piped.output().unwrap().stdout)));
+}
+
+#[test]
+fn verdicts_have_colours_in_a_terminal_only() {
+    let args = format!("test --client \"{CLIENT}\" short-counts refused");
+    let Some(table) = coloured(80, &args) else { return };
+    assert!(table.contains("\x1b[31msilent\x1b[0m"), "{table}");
+    assert!(table.contains("\x1b[32mright\x1b[0m"), "{table}");
+}
+
+/// The folders of programs, and first that of ours.
+fn path() -> String {
+    let folder = Path::new(env!("CARGO_BIN_EXE_tcpecho")).parent().unwrap().display();
+    format!("{folder}:{}", std::env::var("PATH").unwrap_or_default())
+}
+
+/// What stays on the screen: the line that is drawn anew is removed in the end.
+fn without_progress(shown: &str) -> String {
+    let start = shown.rfind("done: ").map_or(0, |at| at + "done: ".len());
+    shown[start..].into()
+}
+
+/// `12 ms` and `4.1 s` as `# ms` and `# s`, with the same number of letters.
+fn masked_times(table: &str) -> String {
+    let mut masked: Vec<char> = table.chars().collect();
+    for at in 0..masked.len() {
+        let rest: String = masked[at..].iter().take(4).collect();
+        if rest.starts_with(" ms ") || rest.starts_with(" s\n") || rest.starts_with(" s ") {
+            let is_number = |c: char| c.is_ascii_digit() || c == '.';
+            let digits = masked[..at].iter().rev().take_while(|c| is_number(**c)).count();
+            // A short time is aligned to the right of its column.
+            let start = at - digits;
+            masked[start..at].fill(' ');
+            masked[at - 1] = '#';
+        }
+    }
+    masked.into_iter().collect()
 }

@@ -57,6 +57,12 @@ impl Fault {
         (Fault::Died, "was killed by another signal, or exited although it is a server"),
     ];
 
+    /// The fault in one sentence without a subject.
+    #[must_use]
+    pub fn sentence(self) -> &'static str {
+        Fault::ALL.iter().find(|(fault, _)| *fault == self).map_or("", |(_, sentence)| sentence)
+    }
+
     /// The fault in one word.
     #[must_use]
     pub fn word(self) -> &'static str {

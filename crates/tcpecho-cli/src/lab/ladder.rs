@@ -48,6 +48,11 @@ impl Look {
         Look { colour, width: width.filter(|_| terminal), names: false }
     }
 
+    /// Text in a colour, if there are colours.
+    pub(super) fn paint(self, code: &str, text: &str) -> String {
+        if self.colour { format!("\x1b[{code}m{text}\x1b[0m") } else { text.into() }
+    }
+
     /// The widths of sides and middle.
     fn columns(self) -> (usize, usize) {
         let Some(width) = self.width else { return (SIDE, MIDDLE) };
@@ -226,7 +231,7 @@ pub(super) fn header(family: Family, look: Look) -> String {
     }
     let right = right.max(line.len() + 1);
     let line = format!("{line:right$}{server}");
-    if look.colour { format!("\x1b[{BOLD}m{line}\x1b[0m") } else { line }
+    look.paint(BOLD, &line)
 }
 
 /// Writes moments as lines. Where there are several connections, or several programs in a host, it
@@ -402,10 +407,10 @@ fn arrow(packet: &PacketMoment, label: &str, middle: usize) -> String {
     if packet.verdict == Fate::Delivered { drawn } else { format!("{drawn} {}", packet.verdict) }
 }
 
-const BOLD: &str = "1";
-const RED: &str = "31";
-const GREEN: &str = "32";
-const YELLOW: &str = "33";
+pub(super) const BOLD: &str = "1";
+pub(super) const RED: &str = "31";
+pub(super) const GREEN: &str = "32";
+pub(super) const YELLOW: &str = "33";
 const BLUE: &str = "34";
 
 /// Colours everything but the time.

@@ -50,6 +50,11 @@ impl ProgramArgs {
             .collect()
     }
 
+    /// The port that was given.
+    pub(super) fn port_given(&self) -> Option<u16> {
+        self.port
+    }
+
     /// The port that the server listens on.
     pub(super) fn port(&self) -> u16 {
         self.port.unwrap_or(PORT)

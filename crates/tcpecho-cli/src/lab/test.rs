@@ -14,6 +14,7 @@ use tcpecho_lab::{
 use super::{
     Families, enter,
     expect::Expectations,
+    ladder::Look,
     playing::{self, Drawing, Plan, Playable, Played},
     programs::{ProgramArgs, trials_named},
     refuse, verdicts,
@@ -123,14 +124,15 @@ fn judge(args: &TestArgs) -> Result<ExitCode, ExitCode> {
     if let Some(why) = cannot_start(&runs) {
         return Err(refuse(format!("{}: {why}", invitation.text.escape_debug())));
     }
-    let table = verdicts::Table::new(&invitation, &expectations, &runs, begun.elapsed());
+    let (took, port) = (begun.elapsed(), args.program.port_given());
+    let table = verdicts::Table::new(&invitation, &expectations, &runs, took, port);
     let mut out = match args.format {
         TableFormat::Text => OutputBuffer::text(),
         _ => OutputBuffer::stdout(lost_as_text),
     };
     // The writer reports its failure itself.
     let _ = match args.format {
-        TableFormat::Text => table.text(&mut out),
+        TableFormat::Text => table.text(&mut out, Look::of_stdout()),
         TableFormat::Json => table.json(&mut out),
         TableFormat::Junit => table.junit(&mut out),
         TableFormat::Markdown => table.markdown(&mut out),

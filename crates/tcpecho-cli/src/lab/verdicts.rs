@@ -1,5 +1,7 @@
 //! The table of `lab test`, for people and for machines.
 
+mod text;
+
 use std::{
     fs::File,
     io::{self, Read, Write},
@@ -11,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use tcpecho_lab::{
     Exit, Side,
     run::{Run, Verdict},
-    trial::Conduct,
+    trial::{Conduct, Fault},
 };
 use tcpecho_os::{
     errno::io_words,
@@ -21,6 +23,7 @@ use tcpecho_os::{
 use super::{
     expect::Expectations,
     junit::{self, Case, Problem},
+    ladder::{GREEN, RED, YELLOW},
     programs::Invitation,
     report::begun,
     verdict::{BROKEN, INTERRUPTED, RIGHT, SKIPPED, word},
@@ -36,6 +39,9 @@ pub(super) struct Table {
     pub(super) of: usize,
     seconds: f64,
     pub(super) trials: Vec<Row>,
+    /// The port, if it was given.
+    #[serde(skip)]
+    port: Option<u16>,
 }
 
 /// A file that is larger is not a result.
@@ -151,16 +157,10 @@ impl Row {
     }
 
     pub(super) fn noticed(&self) -> String {
-        self.noticed_ms.map_or("-".into(), |time| {
-            if time < 10_000.0 {
-                format!("{time:.0} ms")
-            } else {
-                format!("{:.1} s", time / 1000.0)
-            }
-        })
+        self.noticed_ms.map_or("-".into(), time_words)
     }
 
-    /// Its last words, and other observations.
+    /// What is wrong, its last words, and other observations.
     pub(super) fn remarks(&self, said: usize) -> String {
         let mut remarks = Vec::new();
         if !self.is_as_expected() && self.expected != RIGHT {
@@ -169,15 +169,85 @@ impl Row {
         if let Some(connections @ 2..) = self.connections {
             remarks.push(format!("connected {connections} times"));
         }
-        remarks.extend(self.failed.iter().map(|claim| format!("FAILED: {claim}")));
+        remarks.extend(self.complaints());
         remarks.extend(self.notes.iter().cloned());
         // A server's log is long, and interesting only if something is wrong.
-        if let Some(line) = &self.said
+        if let Some(line) = &self.last_error
             && (self.is_client || self.verdict != RIGHT)
         {
-            remarks.push(format!("says: {}", shortened(line, said)));
+            remarks.push(format!("stderr: {}", shortened(line, said)));
         }
         remarks.join("; ")
+    }
+
+    /// Its faults, the worst first, and the claims that failed without one.
+    fn complaints(&self) -> Vec<String> {
+        let label = match self.verdict.as_str() {
+            SKIPPED => "SKIP",
+            BROKEN => "BROKEN",
+            _ => "FAILED",
+        };
+        let is_found = |fault: &Fault| self.faults.iter().any(|word| word == fault.word());
+        let faults: Vec<Fault> =
+            Fault::ALL.iter().map(|(fault, _)| *fault).filter(is_found).collect();
+        let faults = faults.iter().rev().map(|fault| self.sentence(*fault));
+        let explained = |claim: &&String| {
+            let word = claim.rsplit_once('(').map_or("", |(_, note)| note);
+            let word = word.split([':', ')']).next().unwrap_or_default();
+            self.faults.iter().any(|fault| fault == word)
+        };
+        let others = self.failed.iter().filter(|claim| !explained(claim)).cloned();
+        faults.chain(others).map(|complaint| format!("{label}: {complaint}")).collect()
+    }
+
+    /// A fault in one sentence, with what was measured.
+    fn sentence(&self, fault: Fault) -> String {
+        let sentence = fault.sentence();
+        let counted = |count: Option<usize>| {
+            count.filter(|count| *count > 0).map(|count| format!("{sentence} ({count})"))
+        };
+        let measured = match fault {
+            Fault::Late => {
+                let event = self.failed.iter().find_map(|claim| {
+                    let (_, event) = claim.split_once(" notices ")?;
+                    Some(event.split_once(" without ")?.0.to_string())
+                });
+                let event = event.unwrap_or_else(|| "an event".into());
+                let time = self.noticed_ms.map(|time| format!(" ({})", time_words(time)));
+                let time = time.unwrap_or_default();
+                Some(format!("noticed {event} only after more input{time}"))
+            }
+            Fault::Zombies => counted(self.zombies),
+            Fault::Leaked => counted(self.leaked_descriptors),
+            Fault::CloseWait => counted(self.close_wait),
+            Fault::Lost if self.lost_bytes > 0 => {
+                Some(format!("{sentence} ({} bytes)", self.lost_bytes))
+            }
+            Fault::Silent => None,
+            _ => {
+                let note = format!("({}: ", fault.word());
+                let seen = self.failed.iter().find_map(|claim| claim.split_once(&note));
+                seen.map(|(_, seen)| format!("{sentence}: {}", seen.trim_end_matches(')')))
+            }
+        };
+        measured.unwrap_or_else(|| sentence.into())
+    }
+
+    fn colour(&self) -> &'static str {
+        match self.verdict.as_str() {
+            RIGHT => GREEN,
+            SKIPPED | INTERRUPTED => YELLOW,
+            _ => RED,
+        }
+    }
+}
+
+/// `3 ms`, `4.0 s`.
+fn time_words(milliseconds: f64) -> String {
+    if milliseconds < 1000.0 {
+        format!("{milliseconds:.0} ms")
+    } else {
+        format!("{:.1} s", milliseconds / 1000.0)
     }
 }
 
@@ -187,6 +257,7 @@ impl Table {
         expectations: &Expectations,
         runs: &[Run],
         took: Duration,
+        port: Option<u16>,
     ) -> Self {
         let trials: Vec<Row> = begun(runs).map(|run| Row::new(run, expectations)).collect();
         Table {
@@ -196,6 +267,7 @@ impl Table {
             of: runs.len(),
             seconds: (took.as_secs_f64() * 100.0).round() / 100.0,
             trials,
+            port,
         }
     }
 
@@ -227,34 +299,6 @@ impl Table {
         } else {
             u8::from(!self.trials.iter().all(Row::is_as_expected))
         }
-    }
-
-    pub(super) fn text(&self, out: &mut impl Write) -> io::Result<()> {
-        writeln!(out, "{}: {}", self.role, shortened(&self.command, 200))?;
-        writeln!(
-            out,
-            "{:<32} {:<5} {:<10} {:>9}  {:<8} remarks",
-            "trial", "", "verdict", "noticed", "end"
-        )?;
-        for row in &self.trials {
-            let line = format!(
-                "{:<32} {:<5} {:<10} {:>9}  {:<8} {}",
-                row.name,
-                row.family,
-                row.verdict,
-                row.noticed(),
-                row.end(),
-                row.remarks(100)
-            );
-            writeln!(out, "{}", line.trim_end())?;
-        }
-        let as_expected = self.trials.iter().filter(|row| row.is_as_expected()).count();
-        let expected = if as_expected == self.right {
-            String::new()
-        } else {
-            format!(", {as_expected} as expected")
-        };
-        writeln!(out, "{} of {} right{expected}, {:.1} s", self.right, self.of, self.seconds)
     }
 
     pub(super) fn markdown(&self, out: &mut impl Write) -> io::Result<()> {
