@@ -1,6 +1,7 @@
 //! `tcpecho lab`: boundary conditions of TCP between two virtual hosts.
 
 mod calls;
+mod examination;
 mod expect;
 #[cfg(feature = "fuzzing")]
 pub(crate) mod fuzzing;
@@ -161,7 +162,7 @@ pub(crate) fn run(args: &LabArgs) -> ExitCode {
         What::Shell(args) => shell::run(args),
         What::Test(args) => test::test(args),
         What::Site(args) => site::run(args),
-        What::Doctor => examine(),
+        What::Doctor => examination::examine(),
         What::Agent => obey(),
     }
 }
@@ -431,24 +432,4 @@ fn status(runs: &[Run]) -> u8 {
     } else {
         0
     }
-}
-
-fn examine() -> ExitCode {
-    let mut out = OutputBuffer::text();
-    let mut usable = false;
-    for finding in doctor::examine() {
-        usable |= finding.failed.is_none();
-        let said = finding.failed.map_or_else(|| "works".into(), |failed| failed.to_string());
-        let _ = writeln!(out, "{}: {said}", finding.way.words());
-        for way_out in finding.ways_out {
-            let _ = writeln!(out, "  try: {way_out}");
-        }
-    }
-    let observed = doctor::try_observing().err();
-    let said = observed.as_ref().map_or_else(|| "works".into(), ToString::to_string);
-    let _ = writeln!(out, "system calls (--calls): {said}");
-    for way_out in observed.iter().flat_map(doctor::observing_ways_out) {
-        let _ = writeln!(out, "  try: {way_out}");
-    }
-    ExitCode::from(out.end(if usable { 0 } else { exit::SKIPPED }))
 }

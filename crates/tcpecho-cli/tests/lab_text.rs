@@ -228,3 +228,15 @@ fn masked_times(table: &str) -> String {
     }
     masked.into_iter().collect()
 }
+
+#[test]
+fn the_doctor_begins_with_its_conclusion_and_fits() {
+    for columns in WIDTHS {
+        let Some(report) = in_terminal(columns, "doctor") else { return };
+        fits(columns, &report);
+        assert!(report.starts_with("The lab can be used here: "), "{report}");
+        let piped = text(&lab(&["doctor"]).stdout);
+        let words = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ");
+        assert_eq!(words(&report), words(&piped));
+    }
+}

@@ -43,9 +43,9 @@ impl Way {
     #[must_use]
     pub fn words(self) -> &'static str {
         match self {
-            Way::RootTun => "as root, with TUN devices",
-            Way::UserTun => "in a user namespace, with TUN devices",
-            Way::UserVeth => "in a user namespace, with veth pairs",
+            Way::RootTun => "root, TUN devices",
+            Way::UserTun => "user namespace, TUN devices",
+            Way::UserVeth => "user namespace, veth pairs",
         }
     }
 
