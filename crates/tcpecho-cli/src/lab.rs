@@ -8,6 +8,7 @@ pub(crate) mod fuzzing;
 mod junit;
 mod ladder;
 mod learn;
+mod list;
 mod mermaid;
 mod names;
 mod pace;
@@ -31,13 +32,13 @@ use std::{
 use clap::{Args, Subcommand, ValueEnum};
 use nix::sys::signal::Signal;
 use tcpecho_lab::{
-    Family, Place, Side, agent, doctor,
+    Family, Place, agent, doctor,
     host::Cable,
     run::{Run, Verdict},
     scenario::{SCENARIOS, Scenario},
     stage::Stage,
     text::Text,
-    trial::{self, Trial},
+    trial,
 };
 
 use tcpecho_os::signal::{Disposition, dispose};
@@ -62,10 +63,10 @@ pub(crate) struct LabArgs {
 #[derive(Debug, Subcommand)]
 enum What {
     /// List all scenarios, and the trials that need a program of yours
-    List,
+    List(list::ListArgs),
     /// Explain a scenario: the question, what the book says, what Linux does, its steps and claims
     Explain {
-        /// The scenario's name, or `all`
+        /// The scenario's name, `all`, or a pattern such as 'segment-*'
         name: String,
     },
     /// Run scenarios and show what happens
@@ -85,7 +86,7 @@ enum What {
 
 #[derive(Debug, Args)]
 struct RunArgs {
-    /// Scenarios, or `all`
+    /// Scenarios, `all`, or patterns such as 'segment-*'
     #[arg(required = true, value_name = "NAME")]
     names: Vec<String>,
 
@@ -155,7 +156,7 @@ pub(crate) fn run(args: &LabArgs) -> ExitCode {
     // for here.
     let _ = dispose(Signal::SIGCHLD as i32, Disposition::Default);
     match &args.what {
-        What::List => list(),
+        What::List(args) => list::list(args),
         What::Explain { name } => explain(name),
         What::Run(args) => play(args),
         What::Learn(args) => learn::run(args),
@@ -174,35 +175,13 @@ fn obey() -> ExitCode {
     }
 }
 
-fn list() -> ExitCode {
-    let mut out = OutputBuffer::text();
-    let own = trial::all().map(|trial| &trial.text);
-    let own = own.filter(|text| Scenario::named(text.name).is_none());
-    for text in SCENARIOS.iter().map(|scenario| &scenario.text).chain(own) {
-        let takes = |sides: &[Side]| Trial::named(text.name, sides).is_some();
-        let both = if takes(&Side::BOTH) { ", or both together" } else { "" };
-        let only = if Scenario::named(text.name).is_none() { "only for" } else { "takes" };
-        let takes = match (takes(&[Side::Client]), takes(&[Side::Server])) {
-            (true, true) => format!("  {only} your client or server"),
-            (true, false) => format!("  {only} your client"),
-            (false, true) => format!("  {only} your server"),
-            (false, false) => String::new(),
-        };
-        let Text { name, title, source, .. } = text;
-        let _ = writeln!(out, "{name:<32} {title} ({source}){takes}{both}");
-    }
-    ExitCode::from(out.end(0))
-}
-
 fn explain(name: &str) -> ExitCode {
-    let scenarios = match Scenario::named(name) {
-        Some(scenario) => vec![scenario],
-        None if name == "all" => SCENARIOS.to_vec(),
-        None => Vec::new(),
-    };
-    let texts = scenarios.iter().map(|scenario| &scenario.text);
-    let mut pages: Vec<String> = texts.map(report::explanation).collect();
-    for trial in trial::all().filter(|trial| trial.text.name == name) {
+    let is_wanted = |text: &&Text| name == "all" || names::matches(name, text.name);
+    let texts = SCENARIOS.iter().map(|scenario| &scenario.text);
+    let mut pages: Vec<String> = texts.filter(is_wanted).map(report::explanation).collect();
+    // `all` is the scenarios: the page of a trial says the same of a program.
+    let trials = trial::all().filter(|trial| names::matches(name, trial.text.name));
+    for trial in trials {
         let page = report::explanation(&trial.text);
         let sides: Vec<&str> = trial.sides.iter().map(|side| side.word()).collect();
         pages.push(page.replacen(": ", &format!(": your {}: ", sides.join(" and ")), 1));
@@ -248,17 +227,18 @@ fn asked_for(
     let families = args.family.list();
     let mut wanted = Vec::new();
     for name in &args.names {
-        let found: Vec<Playable> = if !invitations.is_empty() {
+        let found: Vec<Playable> = if invitations.is_empty() {
+            let is_wanted =
+                |scenario: &&Scenario| name == "all" || names::matches(name, scenario.text.name);
+            SCENARIOS.iter().copied().filter(is_wanted).map(Playable::Scenario).collect()
+        } else {
             let trials = programs::trials_named(name, &programs::sides(invitations))?;
             trials.into_iter().map(Playable::Trial).collect()
-        } else if name == "all" {
-            SCENARIOS.iter().copied().map(Playable::Scenario).collect()
-        } else if let Some(scenario) = Scenario::named(name) {
-            vec![Playable::Scenario(scenario)]
-        } else {
+        };
+        if found.is_empty() {
             return Err(programs::needs_a_program(name)
                 .unwrap_or_else(|| unknown(name, all_names().chain(["all"]))));
-        };
+        }
         for playable in found {
             wanted.extend(families.iter().map(|family| (playable, *family)));
         }

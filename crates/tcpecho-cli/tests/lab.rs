@@ -1,5 +1,7 @@
 //! `tcpecho lab` as a user runs it.
 
+#[path = "common/schema.rs"]
+mod schema;
 #[path = "common/lab.rs"]
 mod support;
 use std::process::Command;
@@ -13,18 +15,49 @@ fn played(args: &[&str]) -> Option<String> {
 #[test]
 fn the_list_has_every_scenario_and_each_is_explained() {
     let list = text(&lab(&["list"]).stdout);
+    assert!(list.lines().all(|line| line.chars().count() <= 100), "{list}");
+    let list: Vec<&str> = list.lines().filter_map(|line| line.strip_prefix("  ")).collect();
     let only = |name: &str| tcpecho_lab::scenario::Scenario::named(name).is_none();
     let own: std::collections::BTreeSet<_> =
         tcpecho_lab::trial::all().map(|trial| trial.text.name).filter(|name| only(name)).collect();
-    assert_eq!(list.lines().count(), tcpecho_lab::scenario::SCENARIOS.len() + own.len());
-    for line in list.lines() {
+    assert_eq!(list.len(), tcpecho_lab::scenario::SCENARIOS.len() + own.len());
+    for line in list {
         let name = line.split(' ').next().unwrap();
         if only(name) {
-            assert!(line.contains("only for your "), "{line}");
+            assert!(line.contains("*  "), "{line}");
         }
         let page = text(&lab(&["explain", name]).stdout);
         assert!(page.starts_with(&format!("# {name}: ")) && page.contains("claim: "), "{page}");
     }
+}
+
+#[test]
+fn the_list_takes_patterns_and_groups() {
+    let names = |pattern: &str| -> Vec<String> {
+        let list = lab(&["list", "--json", pattern]);
+        let list: serde_json::Value = serde_json::from_slice(&list.stdout).unwrap();
+        assert_eq!(schema::complaints("lab-list.json", &list), Vec::<String>::new());
+        let scenarios = list["scenarios"].as_array().unwrap().iter();
+        scenarios.map(|scenario| scenario["name"].as_str().unwrap().into()).collect()
+    };
+    assert_eq!(names("segment-*"), ["segment-lost", "segment-doubled", "segment-corrupted"]);
+    assert_eq!(names("doubled"), ["segment-doubled"]);
+    assert_eq!(names("signals").len(), 5);
+    let none = lab(&["list", "nothing-*"]);
+    assert_eq!(none.status.code(), Some(2));
+    assert!(text(&none.stderr).contains("no scenario matches 'nothing-*'"));
+}
+
+#[test]
+fn patterns_stand_for_names() {
+    let pages = text(&lab(&["explain", "bind-*"]).stdout);
+    let titles: Vec<&str> = pages.lines().filter(|line| line.starts_with("# bind-")).collect();
+    assert_eq!(titles.len(), 5, "four scenarios and a trial: {titles:?}");
+    for args in [&["run", "nothing-*"][..], &["test", "nothing-*", "--client", "true {port}"]] {
+        assert_eq!(lab(args).status.code(), Some(2), "{args:?}");
+    }
+    let Some(shown) = shown(&lab(&["run", "segment-*"])) else { return };
+    assert!(shown.ends_with("3 of 3 passed (--seed 0)\n"), "{shown}");
 }
 
 #[test]
@@ -61,9 +94,10 @@ fn a_misspelt_name_is_an_error_that_says_the_nearest() {
 /// The pages say how many names `lab list` has.
 #[test]
 fn the_pages_say_how_many_scenarios_there_are() {
-    let list = text(&lab(&["list"]).stdout);
-    let only = list.lines().filter(|line| line.contains("  only for your ")).count();
-    let scenarios = list.lines().count() - only;
+    let list: serde_json::Value = serde_json::from_slice(&lab(&["list", "--json"]).stdout).unwrap();
+    let entries = list["scenarios"].as_array().unwrap();
+    let only = entries.iter().filter(|entry| entry["needs_program"] == true).count();
+    let scenarios = entries.len() - only;
     for page in ["README.md", "docs/lab.md"] {
         let file = format!("{}/../../{page}", env!("CARGO_MANIFEST_DIR"));
         let written = std::fs::read_to_string(file).unwrap();

@@ -240,3 +240,13 @@ fn the_doctor_begins_with_its_conclusion_and_fits() {
         assert_eq!(words(&report), words(&piped));
     }
 }
+
+#[test]
+fn the_list_fits() {
+    for columns in WIDTHS {
+        let Some(list) = in_terminal(columns, "list") else { return };
+        fits(columns, &list);
+        snapshot(&format!("list-{columns}"), &list);
+    }
+    snapshot("list-pipe", &text(&lab(&["list"]).stdout));
+}

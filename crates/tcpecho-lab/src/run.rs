@@ -7,7 +7,7 @@ use crate::pace::Shortened;
 use crate::side::Family;
 use crate::stage::{Played, Stage};
 use crate::text::Text;
-use crate::timeline::{Moment, Place, Timeline, What};
+use crate::timeline::{Moment, Timeline, What};
 
 /// The verdict on a scenario.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -71,7 +71,7 @@ impl Run {
         played: Played,
         conduct: Option<Conduct>,
     ) -> Self {
-        stage.two().timeline.record(Place::Lab, What::Over);
+        stage.end();
         Run {
             text,
             family: stage.family(),

@@ -21,7 +21,7 @@ pub struct Scenario {
 macro_rules! scenario {
     ($stage:ident; $($field:ident: $value:expr),+; $($steps:tt)+) => {
         pub(super) static SCENARIO: $crate::scenario::Scenario = {
-            use $crate::stage::Stage;
+            use $crate::{stage::Stage, text::Group};
             $crate::text::steps! { $stage: Stage; $($steps)+ }
             #[allow(clippy::needless_update, reason = "a text with timers has every field")]
             let text = $crate::text::Text {
@@ -138,6 +138,7 @@ mod tests {
             let text = &scenario.text;
             let same = SCENARIOS.iter().position(|other| other.text.name == text.name);
             assert_eq!(same, Some(index), "{}", text.name);
+            assert!(text.group.is_some(), "{}: no group", text.name);
             assert!(text.claims().next().is_some(), "{}", text.name);
             let file = format!("{}/../../{}", env!("CARGO_MANIFEST_DIR"), text.file());
             let source = std::fs::read_to_string(&file).expect(&file);

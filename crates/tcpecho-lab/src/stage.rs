@@ -5,7 +5,7 @@
 
 use std::ffi::OsString;
 use std::fmt;
-use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -102,6 +102,7 @@ pub struct Stage {
     impossible: Option<String>,
     /// The mark of the timeline before the last step.
     step: AtomicUsize,
+    has_ended: AtomicBool,
 }
 
 /// How long an expected event may take: [`PATIENCE`], and longer while this machine's own timers
@@ -146,6 +147,7 @@ impl Stage {
             patience,
             impossible,
             step: AtomicUsize::new(0),
+            has_ended: AtomicBool::new(false),
         })
     }
 
@@ -243,6 +245,13 @@ impl Stage {
     pub fn step(&self, sentence: &str) {
         self.step.store(self.two.timeline.mark(), Relaxed);
         self.two.timeline.step(sentence);
+    }
+
+    /// Marks the end of the experiment on the timeline, once.
+    pub(crate) fn end(&self) {
+        if !self.has_ended.swap(true, Relaxed) {
+            self.two.timeline.record(Place::Lab, What::Over);
+        }
     }
 
     /// Records a claim.

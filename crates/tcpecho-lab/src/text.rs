@@ -3,6 +3,52 @@
 
 use crate::pace::Timer;
 
+/// What a scenario is about, in the order of `lab list`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Group {
+    /// The handshake, ports and addresses.
+    Startup,
+    /// Lost, repeated and changed segments, and the window.
+    Data,
+    /// FIN, half-close and unread data.
+    Closing,
+    /// Processes and hosts that die.
+    Failures,
+    /// Signals and children of a server.
+    Signals,
+    /// The queues of a listening socket, and descriptors.
+    Queues,
+    /// Routers, middleboxes and the MTU.
+    Path,
+}
+
+impl Group {
+    /// All groups.
+    pub const ALL: [Group; 7] = [
+        Group::Startup,
+        Group::Data,
+        Group::Closing,
+        Group::Failures,
+        Group::Signals,
+        Group::Queues,
+        Group::Path,
+    ];
+
+    /// Its name.
+    #[must_use]
+    pub fn words(self) -> &'static str {
+        match self {
+            Group::Startup => "startup",
+            Group::Data => "data transfer",
+            Group::Closing => "closing",
+            Group::Failures => "failures",
+            Group::Signals => "signals",
+            Group::Queues => "queues",
+            Group::Path => "path",
+        }
+    }
+}
+
 /// The text of a scenario or a trial.
 ///
 /// The play function makes the same steps and claims (the macro `steps`).
@@ -10,6 +56,8 @@ use crate::pace::Timer;
 pub struct Text {
     /// Its name on the command line.
     pub name: &'static str,
+    /// What it is about; `None` for a trial of a scenario, which has one.
+    pub group: Option<Group>,
     /// The condition, in a few words.
     pub title: &'static str,
     /// Where the book or the RFC describes it.
@@ -41,6 +89,7 @@ impl Text {
     /// What a text is without its fields: no timers, and for a trial no answers of its own.
     pub(crate) const EMPTY: Text = Text {
         name: "",
+        group: None,
         title: "",
         source: "",
         question: "",
@@ -128,6 +177,8 @@ macro_rules! steps {
         ];
         fn play($stage: &mut $kind) -> $crate::stage::Played {
             $($body)*
+            // Before the programs of the body are dropped.
+            $stage.end();
             Ok(())
         }
     };

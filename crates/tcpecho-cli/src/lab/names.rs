@@ -1,9 +1,31 @@
-//! What to say about a name that no scenario or trial has.
+//! Names of scenarios and trials: patterns, and what to say about a name that none has.
 
 use std::fmt::Write as _;
 
 /// The number of names that are suggested.
 const MOST: usize = 3;
+
+/// Whether it is a pattern.
+pub(super) fn is_glob(name: &str) -> bool {
+    name.contains(['*', '?'])
+}
+
+/// Whether a name matches a pattern: `*` is any number of letters, `?` is one.
+pub(super) fn matches(pattern: &str, name: &str) -> bool {
+    let Some((first, rest)) = pattern.split_once('*') else {
+        return pattern.chars().count() == name.chars().count() && begins(pattern, name);
+    };
+    let ends = || name.char_indices().map(|(at, _)| at).chain([name.len()]);
+    let count = first.chars().count();
+    name.chars().count() >= count
+        && begins(first, name)
+        && ends().skip(count).any(|at| matches(rest, &name[at..]))
+}
+
+/// Whether the letters of a pattern without `*` are those that a name begins with.
+fn begins(pattern: &str, name: &str) -> bool {
+    pattern.chars().zip(name.chars()).all(|(wanted, letter)| wanted == '?' || wanted == letter)
+}
 
 /// Returns the end of an error about this name: the nearest names, if any, and where all of them
 /// are.
@@ -42,6 +64,25 @@ fn nearest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Vec<&'a 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_pattern_matches_whole_names() {
+        for (pattern, name, wanted) in [
+            ("refused", "refused", true),
+            ("refused", "refuse", false),
+            ("segment-*", "segment-lost", true),
+            ("segment-*", "segments-reordered", false),
+            ("*-lost", "segment-lost", true),
+            ("*e*e*", "refused", true),
+            ("*", "", true),
+            ("?efused", "refused", true),
+            ("?", "", false),
+            ("a?*", "a", false),
+            ("*a*b", "xaxbxb", true),
+        ] {
+            assert_eq!(matches(pattern, name), wanted, "{pattern} {name}");
+        }
+    }
 
     #[test]
     fn near_names_are_suggested_and_far_ones_are_not() {

@@ -9,7 +9,10 @@ use tcpecho_lab::{
     trial::{CommandLine, Trial, trials},
 };
 
-use super::{names::hint, refuse};
+use super::{
+    names::{self, hint},
+    refuse,
+};
 use crate::number::number;
 
 /// The programs under test.
@@ -99,13 +102,15 @@ pub(super) fn needs_a_program(name: &str) -> Option<ExitCode> {
     Some(refuse(format!("'{name}' tests a program of yours: give it with {how}")))
 }
 
-/// The trials of this name for programs that take these sides; `all` is every one.
+/// The trials of this name or pattern for programs that take these sides; `all` is every one.
 pub(super) fn trials_named(name: &str, sides: &[Side]) -> Result<Vec<&'static Trial>, ExitCode> {
     if name == "all" {
         return Ok(trials(sides).collect());
     }
-    if let Some(trial) = Trial::named(name, sides) {
-        return Ok(vec![trial]);
+    let found: Vec<_> =
+        trials(sides).filter(|trial| names::matches(name, trial.text.name)).collect();
+    if !found.is_empty() {
+        return Ok(found);
     }
     let role = match sides {
         [role] => role.to_string(),

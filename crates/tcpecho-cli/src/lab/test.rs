@@ -39,7 +39,7 @@ pub(super) struct TestArgs {
     #[command(flatten)]
     program: ProgramArgs,
 
-    /// Trials to run [default: all]
+    /// Trials to run, or patterns such as 'segment-*' [default: all]
     #[arg(value_name = "NAME")]
     names: Vec<String>,
 

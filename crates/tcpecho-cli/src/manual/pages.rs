@@ -292,7 +292,11 @@ pub(super) static PAGES: &[Page] = &[
         command: "lab list",
         sections: &[short(
             "Examples",
-            Examples(&[("tcpecho lab list", "all scenarios, a line each")]),
+            Examples(&[
+                ("tcpecho lab list", "all scenarios, a line each"),
+                ("tcpecho lab list 'server-*'", "those whose names begin with server-"),
+                ("tcpecho lab list queues", "those of a group"),
+            ]),
         )],
     },
     Page {

@@ -27,6 +27,7 @@ const SCHEMAS: &[Row] = &[
     ("ping", "ping --json and --json-stream", include_str!("../../schema/ping.json")),
     ("bench", "bench --json, for one server", include_str!("../../schema/bench.json")),
     ("bench-comparison", "bench --json, for several servers", include_str!("../../schema/bench-comparison.json")),
+    ("lab-list", "lab list --json", include_str!("../../schema/lab-list.json")),
 ];
 
 fn names() -> PossibleValuesParser {

@@ -6,7 +6,8 @@ use tcpecho_os::tcp_state::TcpState;
 
 scenario! { stage;
     name: "abort-before-accept",
-    title: "a client resets its connection before the server accepts it",
+    group: Some(Group::Queues),
+    title: "a client resets its connection before accept",
     source: "UNP 5.11",
     question: "What does accept return for a connection that the client has already reset?",
     book: "It depends on the system: Berkeley-derived kernels remove the connection from the \

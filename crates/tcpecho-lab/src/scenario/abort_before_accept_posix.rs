@@ -10,6 +10,7 @@ use tcpecho_os::tcp_state::TcpState;
 
 scenario! { stage;
     name: "abort-before-accept-posix",
+    group: Some(Group::Queues),
     title: "accept fails with ECONNABORTED, as POSIX specifies",
     source: "UNP 5.11",
     question: "What happens to a server whose accept reports that a client has reset its \

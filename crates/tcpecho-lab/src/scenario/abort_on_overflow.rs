@@ -6,6 +6,7 @@ use crate::stage::PATIENCE;
 
 scenario! { stage;
     name: "abort-on-overflow",
+    group: Some(Group::Queues),
     title: "a full accept queue is answered with RST",
     source: "UNP 4.5, tcp(7)",
     question: "Should a server with a full accept queue refuse clients instead of ignoring \

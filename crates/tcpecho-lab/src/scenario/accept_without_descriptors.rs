@@ -9,6 +9,7 @@ const ROUNDS: usize = 3;
 
 scenario! { stage;
     name: "accept-without-descriptors",
+    group: Some(Group::Queues),
     title: "the server has no descriptor left for a connection",
     source: "accept(2), UNP 6.3 and 30.3",
     question: "What happens to a client that connects to a server without a free descriptor?",

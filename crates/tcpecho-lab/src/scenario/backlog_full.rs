@@ -10,6 +10,7 @@ const BACKLOG: u32 = 1;
 
 scenario! { stage;
     name: "backlog-full",
+    group: Some(Group::Queues),
     title: "the accept queue is full",
     source: "UNP 4.5",
     question: "What happens to a client when the server's queue of completed connections is \

@@ -5,6 +5,7 @@ use crate::stage::{Agent, Broken, PORT, Stage};
 
 scenario! { stage;
     name: "bind-in-use-by-listener",
+    group: Some(Group::Startup),
     title: "another server listens on the port",
     source: "UNP 4.4, 7.5",
     question: "A server listens on a port. Which other program can bind the same port?",

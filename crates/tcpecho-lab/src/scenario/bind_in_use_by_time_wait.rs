@@ -7,6 +7,7 @@ use tcpecho_os::tcp_state::TcpState;
 
 scenario! { stage;
     name: "bind-in-use-by-time-wait",
+    group: Some(Group::Startup),
     title: "a server is restarted",
     source: "UNP 2.7, 7.5",
     question: "The server has exited, and a connection on its port is in TIME_WAIT. Can the \

@@ -5,6 +5,7 @@ use crate::stage::{Agent, Broken, PORT, Stage};
 
 scenario! { stage;
     name: "bind-not-ours",
+    group: Some(Group::Startup),
     title: "the address belongs to another host",
     source: "UNP 4.4",
     question: "What happens when a server binds an address that its host does not have?",

@@ -7,6 +7,7 @@ const START: &str = "net.ipv4.ip_unprivileged_port_start";
 
 scenario! { stage;
     name: "bind-privileged",
+    group: Some(Group::Startup),
     title: "the port is below 1024",
     source: "UNP 2.9, 4.4",
     question: "Who can bind a well-known port, such as port 7 of the echo service?",

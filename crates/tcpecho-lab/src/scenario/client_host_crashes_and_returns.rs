@@ -10,7 +10,8 @@ const FROM: u16 = 40000;
 
 scenario! { stage;
     name: "client-host-crashes-and-returns",
-    title: "the client's host crashes and connects again from the same port",
+    group: Some(Group::Failures),
+    title: "the client's host reboots and connects from the same port",
     source: "UNP 5.15 from the other end, 7.5 (SO_KEEPALIVE), RFC 9293 3.5.1, RFC 5961 4",
     question: "A server holds a connection whose client's host has crashed. What happens when \
                that client connects again from the same address and port?",

@@ -6,6 +6,7 @@ use tcpecho_os::tcp_state::TcpState;
 
 scenario! { stage;
     name: "close-with-replies-under-way",
+    group: Some(Group::Closing),
     title: "the client closes before the replies have arrived",
     source: "UNP 5.13, 6.2, 6.6",
     question: "What happens to replies that arrive after the client has closed its socket?",

@@ -7,6 +7,7 @@ use tcpecho_os::tcp_state::TcpState;
 
 scenario! { stage;
     name: "close-with-unread-data",
+    group: Some(Group::Closing),
     title: "the program closes without having read everything",
     source: "UNP 7.5, RFC 2525 2.17, RFC 1122 4.2.2.13",
     question: "Does close always end a connection with a FIN?",

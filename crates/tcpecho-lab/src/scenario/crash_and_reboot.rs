@@ -7,6 +7,7 @@ use tcpecho_os::tcp_state::TcpState;
 
 scenario! { stage;
     name: "crash-and-reboot",
+    group: Some(Group::Failures),
     title: "the server's host crashes and reboots",
     source: "UNP 5.15, RFC 9293 3.5.1",
     question: "The server's host has crashed and rebooted. What does the client see?",

@@ -5,6 +5,7 @@ use tcpecho_lab_os::system_call::ACCEPT4;
 
 scenario! { stage;
     name: "eintr-on-accept",
+    group: Some(Group::Signals),
     title: "a child exits while its parent waits in accept",
     source: "UNP 5.9",
     question: "What does accept do when SIGCHLD interrupts it?",

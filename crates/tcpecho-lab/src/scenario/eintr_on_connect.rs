@@ -9,6 +9,7 @@ use tcpecho_os::tcp_state::TcpState;
 
 scenario! { stage;
     name: "eintr-on-connect",
+    group: Some(Group::Signals),
     title: "a signal arrives while connect waits",
     source: "UNP 5.9, 16.4",
     question: "Can connect be called again after a signal has interrupted it?",

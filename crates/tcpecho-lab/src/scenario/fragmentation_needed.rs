@@ -7,6 +7,7 @@ use crate::packet::IcmpError;
 
 scenario! { stage;
     name: "fragmentation-needed",
+    group: Some(Group::Path),
     title: "a router reports that packets are too big",
     source: "UNP 2.11, RFC 1191, RFC 8201",
     question: "What does a program notice when a link on the path accepts only smaller \

@@ -6,6 +6,7 @@ use tcpecho_os::tcp_state::TcpState;
 
 scenario! { stage;
     name: "half-close",
+    group: Some(Group::Closing),
     title: "one direction ends, and replies still arrive",
     source: "UNP 6.6, RFC 9293 3.6",
     question: "How does a client say that it has no more requests and still read every reply?",

@@ -9,6 +9,7 @@ use tcpecho_os::tcp_state::TcpState;
 
 scenario! { stage;
     name: "middlebox-forgets-silently",
+    group: Some(Group::Path),
     title: "a middlebox forgets the connection and sends nothing",
     source: "RFC 5382 5, after UNP 5.14",
     question: "A NAT or a firewall forgets a connection that has been idle for a long time and \

@@ -8,6 +8,7 @@ use tcpecho_os::tcp_state::TcpState;
 
 scenario! { stage;
     name: "middlebox-forgets-with-reset",
+    group: Some(Group::Path),
     title: "a middlebox forgets the connection and sends RST",
     source: "RFC 5382 5, after UNP 5.15",
     question: "A firewall forgets an idle connection and answers its segments with RST. What \

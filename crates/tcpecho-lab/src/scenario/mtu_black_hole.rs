@@ -9,6 +9,7 @@ use tcpecho_os::tcp_state::TcpState;
 
 scenario! { stage;
     name: "mtu-black-hole",
+    group: Some(Group::Path),
     title: "large packets are dropped silently on the path",
     source: "UNP 2.11, RFC 2923, RFC 4821",
     question: "Why does a connection open, carry short messages, and hang on long ones?",

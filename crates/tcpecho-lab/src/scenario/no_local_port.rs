@@ -7,6 +7,7 @@ use tcpecho_os::tcp_state::TcpState;
 
 scenario! { stage;
     name: "no-local-port",
+    group: Some(Group::Startup),
     title: "no local port is left",
     source: "UNP 2.9, 4.3, connect(2)",
     question: "A client's host has many connections to one server. What happens when no local port \

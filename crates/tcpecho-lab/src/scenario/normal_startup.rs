@@ -7,6 +7,7 @@ use tcpecho_os::tcp_state::TcpState;
 
 scenario! { stage;
     name: "normal-startup",
+    group: Some(Group::Startup),
     title: "a connection is established",
     source: "UNP 5.6, RFC 9293 3.5",
     question: "Which packets open a connection, and when do connect and accept return?",

@@ -7,6 +7,7 @@ use tcpecho_os::tcp_state::TcpState;
 
 scenario! { stage;
     name: "normal-termination",
+    group: Some(Group::Closing),
     title: "a connection ends, and one side keeps TIME_WAIT",
     source: "UNP 5.7, 2.6 and 2.7, RFC 9293 3.6",
     question: "Which states does a connection pass through when it ends, and on which host \

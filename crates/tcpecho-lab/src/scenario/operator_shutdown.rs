@@ -9,6 +9,7 @@ use tcpecho_os::tcp_state::TcpState;
 
 scenario! { stage;
     name: "operator-shutdown",
+    group: Some(Group::Failures),
     title: "the server's host is shut down",
     source: "UNP 5.16",
     question: "What does a client see when the server's host is shut down in an orderly way?",

@@ -7,6 +7,7 @@ use tcpecho_os::tcp_state::TcpState;
 
 scenario! { stage;
     name: "refused",
+    group: Some(Group::Startup),
     title: "no server listens on the port",
     source: "UNP 4.3, RFC 9293 3.10.7.1",
     question: "What does connect return when the host is up and no server listens, and can the \

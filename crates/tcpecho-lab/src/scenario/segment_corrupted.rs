@@ -7,6 +7,7 @@ use crate::timeline::Verdict;
 
 scenario! { stage;
     name: "segment-corrupted",
+    group: Some(Group::Data),
     title: "a bit flips on the path",
     source: "UNP 2.4, RFC 9293 3.1, RFC 1071",
     question: "Can wrong data arrive over TCP?",

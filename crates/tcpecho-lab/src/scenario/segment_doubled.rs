@@ -5,6 +5,7 @@ use crate::timeline::Verdict;
 
 scenario! { stage;
     name: "segment-doubled",
+    group: Some(Group::Data),
     title: "a segment arrives twice",
     source: "UNP 2.4, RFC 2883",
     question: "Does a program read data twice when the network delivers it twice?",

@@ -9,6 +9,7 @@ use tcpecho_os::tcp_state::TcpState;
 
 scenario! { stage;
     name: "segment-lost",
+    group: Some(Group::Data),
     title: "a segment is lost",
     source: "UNP 2.4, RFC 6298, RFC 6675",
     question: "What does a program notice of a lost segment, and when is it retransmitted?",

@@ -7,6 +7,7 @@ use crate::stage::PATIENCE;
 
 scenario! { stage;
     name: "segments-reordered",
+    group: Some(Group::Data),
     title: "the second segment arrives first",
     source: "UNP 2.4, RFC 2018",
     question: "Does a program read data in the order of arrival or in the order of sending?",

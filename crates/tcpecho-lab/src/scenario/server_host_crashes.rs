@@ -11,6 +11,7 @@ use tcpecho_os::tcp_timer::RTO_MAX;
 
 scenario! { stage;
     name: "server-host-crashes",
+    group: Some(Group::Failures),
     title: "the server's host crashes",
     source: "UNP 5.14, RFC 6298 5",
     question: "The server's host loses power while a client waits for a reply. What does the \

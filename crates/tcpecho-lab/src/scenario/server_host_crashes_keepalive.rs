@@ -12,7 +12,8 @@ use tcpecho_os::tcp_state::TcpState;
 
 scenario! { stage;
     name: "server-host-crashes-keepalive",
-    title: "the server's host crashes, and the client has SO_KEEPALIVE",
+    group: Some(Group::Failures),
+    title: "the host crashes, and the client has SO_KEEPALIVE",
     source: "UNP 5.14, 7.5, RFC 9293 3.8.4",
     question: "The server's host crashes while the connection is idle. Does the client ever \
                notice?",

@@ -9,7 +9,8 @@ use tcpecho_os::tcp_state::TcpState;
 
 scenario! { stage;
     name: "server-host-crashes-user-timeout",
-    title: "the server's host crashes, and the client has TCP_USER_TIMEOUT",
+    group: Some(Group::Failures),
+    title: "the host crashes, and the client has TCP_USER_TIMEOUT",
     source: "UNP 5.14, RFC 5482, tcp(7)",
     question: "Can a client learn within less than minutes that the server's host does not \
                answer?",

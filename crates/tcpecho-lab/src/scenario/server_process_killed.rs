@@ -6,6 +6,7 @@ use tcpecho_os::tcp_state::TcpState;
 
 scenario! { stage;
     name: "server-process-killed",
+    group: Some(Group::Failures),
     title: "the server's process is killed",
     source: "UNP 5.12, 6.2 and 6.4",
     question: "When does a client notice that its server's process is gone, and what does it \

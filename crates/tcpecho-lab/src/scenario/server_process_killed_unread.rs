@@ -7,7 +7,8 @@ use tcpecho_os::process::Exit;
 
 scenario! { stage;
     name: "server-process-killed-unread",
-    title: "the server's process is killed before it has read everything",
+    group: Some(Group::Failures),
+    title: "the server's process is killed with unread data",
     source: "UNP 5.12 and 5.13, RFC 2525 2.17",
     question: "When does a client get ECONNRESET because its server's process was killed?",
     book: "Section 5.12 expects ECONNRESET from read if RST arrives before the client reads. \

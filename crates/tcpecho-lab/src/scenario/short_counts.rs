@@ -5,6 +5,7 @@ use crate::stage::{PATIENCE, count};
 
 scenario! { stage;
     name: "short-counts",
+    group: Some(Group::Data),
     title: "messages arrive in pieces or together",
     source: "UNP 3.9",
     question: "Does one recv return the data of one send?",

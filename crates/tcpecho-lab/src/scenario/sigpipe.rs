@@ -7,6 +7,7 @@ use tcpecho_os::process::Exit;
 
 scenario! { stage;
     name: "sigpipe",
+    group: Some(Group::Signals),
     title: "the client writes after RST",
     source: "UNP 5.13",
     question: "What happens to a client that ignores end of file and keeps writing?",

@@ -7,6 +7,7 @@ use tcpecho_os::tcp_state::TcpState;
 
 scenario! { stage;
     name: "simultaneous-close",
+    group: Some(Group::Closing),
     title: "both ends close at the same time",
     source: "UNP 2.6, 2.7, RFC 9293 3.6",
     question: "Which end is in TIME_WAIT when both close at the same time?",

@@ -7,6 +7,7 @@ use tcpecho_os::tcp_state::TcpState;
 
 scenario! { stage;
     name: "simultaneous-open",
+    group: Some(Group::Startup),
     title: "both ends connect to each other",
     source: "UNP 2.6, RFC 9293 3.5",
     question: "Can a connection be established without a listening socket?",

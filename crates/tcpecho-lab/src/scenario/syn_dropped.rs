@@ -10,6 +10,7 @@ use tcpecho_os::tcp_state::TcpState;
 
 scenario! { stage;
     name: "syn-dropped",
+    group: Some(Group::Startup),
     title: "nothing answers the SYN",
     source: "UNP 4.3, RFC 6298 2",
     question: "How long does connect try when no answer arrives?",

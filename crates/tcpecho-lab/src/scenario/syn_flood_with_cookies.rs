@@ -7,6 +7,7 @@ use crate::stage::{Broken, PATIENCE, Stage};
 
 scenario! { stage;
     name: "syn-flood-with-cookies",
+    group: Some(Group::Queues),
     title: "SYN cookies let a legitimate client connect during a flood",
     source: "UNP 4.5, RFC 4987",
     question: "Can a server answer a SYN without storing it, and so serve clients during a SYN \

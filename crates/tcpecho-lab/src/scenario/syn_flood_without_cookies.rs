@@ -18,6 +18,7 @@ pub(super) const FLOOD: u64 = 20;
 
 scenario! { stage;
     name: "syn-flood-without-cookies",
+    group: Some(Group::Queues),
     title: "a SYN flood prevents a legitimate client from connecting",
     source: "UNP 4.5, RFC 4987",
     question: "SYNs arrive from addresses that never answer. What happens to a legitimate \

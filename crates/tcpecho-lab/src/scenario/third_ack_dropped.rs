@@ -7,6 +7,7 @@ use tcpecho_os::tcp_state::TcpState;
 
 scenario! { stage;
     name: "third-ack-dropped",
+    group: Some(Group::Queues),
     title: "the accept queue fills up during a handshake",
     source: "UNP 4.5",
     question: "The queue has room when the SYN arrives, but not when the third packet arrives. \

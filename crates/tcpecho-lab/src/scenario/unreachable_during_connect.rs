@@ -10,6 +10,7 @@ use IcmpError::{HostUnreachable, NetworkUnreachable, PortUnreachable, Prohibited
 
 scenario! { stage;
     name: "unreachable-during-connect",
+    group: Some(Group::Path),
     title: "a router answers the SYN with an ICMP error",
     source: "UNP 4.3, figure A.15, A.16, RFC 9293 3.9.2.2",
     question: "A router answers the client's SYN with an ICMP error. What does connect return, \

@@ -13,6 +13,7 @@ use tcpecho_os::tcp_state::TcpState;
 
 scenario! { stage;
     name: "unreachable-while-established",
+    group: Some(Group::Path),
     title: "a router answers a connection's data with an ICMP error",
     source: "UNP 5.14, A.5, RFC 9293 3.9.2.2, ip(7)",
     question: "In the middle of a connection, a router reports that the server's host is \

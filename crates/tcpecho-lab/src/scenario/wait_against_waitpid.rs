@@ -4,6 +4,7 @@ use crate::stage::{Agent, Broken, PATIENCE, Stage};
 
 scenario! { stage;
     name: "wait-against-waitpid",
+    group: Some(Group::Signals),
     title: "five children exit at once",
     source: "UNP 5.10",
     question: "Why is it not enough to call wait once in the handler of SIGCHLD?",

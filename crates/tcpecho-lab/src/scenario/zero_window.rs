@@ -9,6 +9,7 @@ use tcpecho_os::tcp_state::TcpState;
 
 scenario! { stage;
     name: "zero-window",
+    group: Some(Group::Data),
     title: "the receiver does not read",
     source: "UNP 2.4, 2.11, RFC 9293 3.8.6.1",
     question: "What stops a sender whose receiver does not read, and what makes it continue?",

@@ -4,6 +4,7 @@ use crate::stage::PATIENCE;
 
 scenario! { stage;
     name: "zombies-without-handler",
+    group: Some(Group::Signals),
     title: "children exit, and their parent does not wait for them",
     source: "UNP 5.7, 5.8, 5.9",
     question: "What is left of a server's children when their connections have ended and \

@@ -163,6 +163,10 @@ impl Harness {
         Broken::new(why)
     }
 
+    /// Does nothing: how the program under test ends belongs to the experiment.
+    #[allow(clippy::unused_self, reason = "the steps of a scenario call the stage's")]
+    pub(crate) fn end(&self) {}
+
     /// Records an observation that is not a fault.
     pub(crate) fn note(&mut self, note: impl Into<String>) {
         self.conduct.notes.push(note.into());

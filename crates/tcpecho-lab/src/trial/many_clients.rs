@@ -6,6 +6,7 @@ use crate::stage::Broken;
 
 trial! { SERVER, harness;
     name: "many-clients",
+    group: Some(crate::text::Group::Queues),
     title: "fifty clients connect and close",
     source: "UNP 5.9, 30",
     question: "Does the program have more descriptors, zombies or sockets in CLOSE_WAIT than \

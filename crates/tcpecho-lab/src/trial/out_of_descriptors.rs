@@ -6,6 +6,7 @@ use super::{Fault, server};
 
 trial! { SERVER, harness;
     name: "out-of-descriptors",
+    group: Some(crate::text::Group::Queues),
     title: "more clients connect than the program has descriptors",
     source: "accept(2), EMFILE",
     question: "accept fails while clients wait in the queue. Does the program survive without \

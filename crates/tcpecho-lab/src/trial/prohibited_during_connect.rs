@@ -6,6 +6,7 @@ use crate::side::Side;
 
 trial! { CLIENT, harness;
     name: "prohibited-during-connect",
+    group: Some(crate::text::Group::Path),
     title: "a firewall rejects the SYN",
     source: "UNP 4.3, RFC 1812 5.2.7.1",
     question: "A firewall reports that the connection is prohibited. Does the program report \
