@@ -419,3 +419,88 @@ fn endless_output_of_a_program_is_not_kept() {
     let notes = row["notes"].to_string();
     assert!(notes.contains("lines (") && notes.contains("were not kept"), "{row:#}");
 }
+
+/// A server that exits with 1 when a client resets the connection, this many seconds after it has
+/// closed its sockets.
+fn dies_of_a_reset(seconds: f64) -> String {
+    format!(
+        "
+import socket, sys, time
+listener = socket.socket()
+listener.bind(('', int(sys.argv[1])))
+listener.listen(5)
+kept = []
+try:
+    while True:
+        kept.append(listener.accept()[0])
+        while line := kept[-1].recv(100):
+            kept[-1].sendall(line)
+        kept.pop().close()
+except ConnectionResetError:
+    for closed in [listener, *kept]:
+        closed.close()
+    time.sleep({seconds})
+    raise
+"
+    )
+}
+
+/// A process that keeps a processor busy.
+struct Busy(std::process::Child);
+
+impl Drop for Busy {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// The lab sees the closed sockets before the exit, or the exit first, and the verdict is the same,
+/// also on a busy machine.
+#[test]
+fn a_server_that_exits_died_whatever_the_lab_notices_first() {
+    const DIES_IN: &[&str] = &[
+        "abort-before-accept",
+        "sigpipe",
+        "client-host-crashes-and-returns",
+        "middlebox-forgets-with-reset",
+        "close-with-unread-data",
+    ];
+    let _busy = Busy(Command::new("sh").args(["-c", "while :; do :; done"]).spawn().unwrap());
+    for (seconds, times) in [(1.0, 1), (0.0, 3)] {
+        let name = format!("dies-{seconds}.py");
+        let Some(script) = Script::new(&name, &dies_of_a_reset(seconds)) else { break };
+        let server = format!("python3 '{}' {{port}}", script.0.display());
+        let args = ["test", "--server", &server, "--format", "json", "normal-startup"];
+        let args = [&args, DIES_IN].concat();
+        for _ in 0..times {
+            let Some((_, report)) = tested(&args) else { break };
+            let report: serde_json::Value = serde_json::from_str(&report).unwrap();
+            for row in report["trials"].as_array().unwrap() {
+                if row["name"] == "normal-startup" {
+                    assert_eq!(row["verdict"], "right", "{row:#}");
+                    continue;
+                }
+                let (verdict, status) = (&row["verdict"], &row["exit_status"]);
+                assert_eq!((verdict, status), (&"died".into(), &1.into()), "{row:#}");
+            }
+        }
+    }
+}
+
+/// It has connected, and closes its connection a second before it exits.
+#[test]
+fn a_client_that_exits_early_has_quit_and_does_not_hang() {
+    let text = "
+import socket, sys, time
+socket.create_connection((sys.argv[1], int(sys.argv[2]))).close()
+time.sleep(1)
+";
+    let Some(script) = Script::new("exits-early.py", text) else { return };
+    let client = script.as_client();
+    let args = ["test", "--client", &client, "--format", "json", "server-process-killed"];
+    let Some((_, report)) = tested(&args) else { return };
+    let report: serde_json::Value = serde_json::from_str(&report).unwrap();
+    let row = &report["trials"][0];
+    assert_eq!((&row["verdict"], &row["exit_status"]), (&"quit".into(), &0.into()), "{row:#}");
+}

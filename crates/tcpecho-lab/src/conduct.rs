@@ -63,6 +63,11 @@ impl Fault {
         Fault::ALL.iter().find(|(fault, _)| *fault == self).map_or("", |(_, sentence)| sentence)
     }
 
+    /// Whether the end of a server shows like this to its clients.
+    pub(crate) fn may_be_its_end(self) -> bool {
+        matches!(self, Fault::Hung | Fault::Lost | Fault::Invented)
+    }
+
     /// The fault in one word.
     #[must_use]
     pub fn word(self) -> &'static str {

@@ -284,7 +284,7 @@ impl Host {
             if !glances.again() {
                 let there: Vec<String> = sockets.iter().map(words).collect();
                 let what = format!("{}: {what}; the sockets are [{}]", self.side, there.join(", "));
-                return Err(TimedOut { what, after: patience });
+                return Err(TimedOut { what, after: patience, ended: None });
             }
         }
     }

@@ -4,6 +4,7 @@ use std::ffi::{CString, OsStr, OsString};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -27,6 +28,15 @@ mod weight;
 pub(crate) use asleep::children as children_of;
 pub use launch::Launch;
 
+/// How a program ended, in words.
+pub(crate) fn words(exit: Exit) -> String {
+    match exit {
+        Exit::Exited(status) => format!("exited with {status}"),
+        Exit::Killed(signal) => format!("killed by signal {signal}"),
+        Exit::Unknown => "ended".into(),
+    }
+}
+
 /// A program in a host, running or not. Dropping it kills it; processes that it has forked live
 /// until the host is off.
 #[derive(Debug)]
@@ -48,6 +58,8 @@ pub(crate) struct Process {
     input: Mutex<Option<OwnedFd>>,
     said: Mutex<Said>,
     changed: Condvar,
+    /// Whether the lab has sent it a signal that may end it.
+    asked_to_end: AtomicBool,
 }
 
 #[derive(Debug)]
@@ -83,7 +95,16 @@ impl Process {
         let lines = Ends::new(KEPT);
         let said = Said { lines, left_out: LeftOut::default(), heard: 0, exit: None };
         let (input, said) = (Mutex::new(Some(input)), Mutex::new(said));
-        Process { name, pid, pidfd, still, input, said, changed: Condvar::new() }
+        Process {
+            name,
+            pid,
+            pidfd,
+            still,
+            input,
+            said,
+            changed: Condvar::new(),
+            asked_to_end: AtomicBool::new(false),
+        }
     }
 
     pub(crate) fn wrote(&self, stream: Stream, line: String) {
@@ -122,9 +143,9 @@ impl Process {
             }
             let left = end.saturating_duration_since(Instant::now());
             if left.is_zero() || said.exit.is_some() {
-                let ended = said.exit.map(|(_, exit)| format!(", which exited: {exit:?}"));
-                let what = format!("{}: {}{}", self.name, what(), ended.unwrap_or_default());
-                return Err(TimedOut { what, after: patience });
+                let ended = said.exit.map(|(_, exit)| words(exit));
+                let what = format!("{}: {}", self.name, what());
+                return Err(TimedOut { what, after: patience, ended });
             }
             let woken = self.changed.wait_timeout(said, left);
             said = woken.unwrap_or_else(PoisonError::into_inner).0;
@@ -256,7 +277,21 @@ impl Program {
         let name = name.trim_matches('"').replace("Signal::", "SIG");
         let step = format!("{} gets {name}", self.process.name);
         self.timeline.record(self.place, What::Step(step));
+        if ![Signal::STOP, Signal::CONT].contains(&signal) {
+            self.process.asked_to_end.store(true, Relaxed);
+        }
         pidfd_send_signal(&self.process.pidfd, signal)
+    }
+
+    /// Whether the lab has sent it a signal other than SIGSTOP and SIGCONT.
+    pub(crate) fn was_asked_to_end(&self) -> bool {
+        self.process.asked_to_end.load(Relaxed)
+    }
+
+    /// Waits until it has exited, sleeps or is stopped, so that what it does about an event is
+    /// done; for programs with one thread.
+    pub(crate) fn settle(&self, patience: Duration) {
+        let _ = self.until(patience, || matches!(self.state(), Some('S' | 'T')));
     }
 
     /// Kills it (SIGKILL). Returns when it has exited; does nothing if it already has.

@@ -292,11 +292,16 @@ pub struct TimedOut {
     pub what: String,
     /// How long it was waited for.
     pub after: Duration,
+    /// Why it cannot happen any more, if the wait ended earlier.
+    pub ended: Option<String>,
 }
 
 impl fmt::Display for TimedOut {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} did not happen within {:?}", self.what, self.after)
+        match &self.ended {
+            Some(ended) => write!(f, "{} did not happen: {ended}", self.what),
+            None => write!(f, "{} did not happen within {:?}", self.what, self.after),
+        }
     }
 }
 
@@ -431,7 +436,7 @@ impl Timeline {
             }
             let left = end.saturating_duration_since(Instant::now());
             if left.is_zero() {
-                return Err(TimedOut { what: what.into(), after: patience });
+                return Err(TimedOut { what: what.into(), after: patience, ended: None });
             }
             let woken = self.0.grown.wait_timeout(state, left);
             state = woken.unwrap_or_else(PoisonError::into_inner).0;
@@ -554,6 +559,8 @@ mod tests {
         assert_eq!((timeline.mark(), follower.mark()), (2, 2));
         let late = timeline.wait_for(2, Duration::from_millis(1), "two", step).unwrap_err();
         assert_eq!(late.to_string(), "two did not happen within 1ms");
+        let never = TimedOut { ended: Some("the program has exited".into()), ..late };
+        assert_eq!(never.to_string(), "two did not happen: the program has exited");
     }
 
     #[test]

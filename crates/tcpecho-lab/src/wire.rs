@@ -160,8 +160,8 @@ impl Wire {
         mark: usize,
         patience: Duration,
     ) -> Result<PacketMoment, TimedOut> {
-        let found =
-            self.wait(matcher, mark, patience, " delivered", |moment| moment.verdict.has_arrived());
+        let found = self
+            .wait(matcher, mark, patience, "delivery of ", |moment| moment.verdict.has_arrived());
         // A packet is recorded and delivered under one lock; whoever takes the lock after the
         // record comes after the delivery.
         drop(self.lock());
@@ -176,7 +176,7 @@ impl Wire {
         words: &str,
         wanted: impl Fn(&PacketMoment) -> bool,
     ) -> Result<PacketMoment, TimedOut> {
-        let what = format!("{matcher}{words}");
+        let what = format!("{words}{matcher}");
         self.0.timeline.wait_for(mark, patience, &what, |moment| match &moment.what {
             What::Packet(seen) if wanted(seen) && matcher.matches(seen.from, &seen.packet) => {
                 Some(seen.clone())

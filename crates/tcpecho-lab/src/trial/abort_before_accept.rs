@@ -29,7 +29,7 @@ trial! { SERVER, harness;
 
     step "the program continues, and a third client connects";
     program.process.go_on()?;
-    claim_serves_another("the client's line is echoed", &program)?;
+    claim_serves_another("the client's line is echoed")?;
     claim_runs("the program still runs", &program);
     claim_no_zombies("no zombie is left", &program);
 }

@@ -21,7 +21,7 @@ trial! { SERVER, harness;
     step "a client's line is echoed; the program gets SIGTERM, then the client closes";
     let program = server::open(harness)?;
     let client = server::customer(harness)?;
-    claim_serves("the client's line is echoed", &program, &client)?;
+    claim_serves("the client's line is echoed", &client)?;
     let _ = program.process.signal(Signal::TERM);
     let fin = Matcher::fin().from_server();
     // A child may have kept the connection; then it closes second, and no TIME_WAIT stays.
@@ -48,6 +48,6 @@ trial! { SERVER, harness;
     claim_or("the program listens again", Fault::InUse, up && server::listens(harness));
     claims "a line is echoed";
     if server::listens(harness) {
-        harness.claim_serves_another("a line is echoed", &again)?;
+        harness.claim_serves_another("a line is echoed")?;
     };
 }

@@ -77,7 +77,8 @@ impl Harness {
     /// Claims that the server received this number of bytes from the program and could send them
     /// back.
     pub(super) fn claim_echoed(&mut self, sentence: &str, said: &str, bytes: usize) {
-        let fault = if said == NOTHING_CAME { Fault::Hung } else { Fault::Lost };
+        let hangs = said == NOTHING_CAME && !self.has_exited();
+        let fault = if hangs { Fault::Hung } else { Fault::Lost };
         let wrong = said != format!("ok {bytes}");
         self.claim_without(sentence, wrong.then(|| (fault, said.to_string())));
     }

@@ -12,7 +12,7 @@ use super::command::CommandLine;
 use crate::conduct::{Conduct, Fault};
 use crate::glances::until;
 use crate::impairment::Matcher;
-use crate::program::{Launch, LeftOut, Program};
+use crate::program::{Launch, LeftOut, Program, words};
 use crate::side::{Family, Side};
 use crate::stage::{Agent, Broken, PATIENCE, Played, Stage};
 use crate::timeline::{PacketMoment, Stream, TimedOut, What};
@@ -155,8 +155,9 @@ impl Harness {
 
     /// Ends a trial that cannot continue, because the program has exited or hangs.
     pub(crate) fn stuck(&mut self, why: &str) -> Broken {
-        let running = self.programs.iter().any(|(_, it)| it.exit().is_none());
-        if running {
+        // What the lab has noticed may be the end of a program that is about to exit.
+        let exited = || self.programs.iter().any(|(_, program)| program.exit().is_some());
+        if !until(NOTICE, exited) {
             self.conduct.ended_by_lab = true;
             self.conduct.faults.push(Fault::Hung);
         }
@@ -174,11 +175,40 @@ impl Harness {
 
     /// Claims something about the program; the claim holds unless there is a fault.
     pub(crate) fn claim_without(&mut self, sentence: &str, fault: Option<(Fault, String)>) {
+        let fault = fault.map(|fault| self.explained(fault));
         let note = fault.as_ref().map(|(fault, seen)| {
             if seen.is_empty() { fault.word().into() } else { format!("{fault}: {seen}") }
         });
         self.stage.record(sentence, fault.is_none(), note.unwrap_or_default(), None);
         self.conduct.faults.extend(fault.map(|(fault, _)| fault));
+    }
+
+    /// Returns the fault that explains this one: a program that has exited does not hang, and a
+    /// server whose connections break may be about to exit. A server's connections end before its
+    /// exit is reported, so its exit is waited for.
+    fn explained(&self, (fault, seen): (Fault, String)) -> (Fault, String) {
+        let Some((side, program)) = self.the_only_one() else { return (fault, seen) };
+        let exit = match side {
+            _ if program.was_asked_to_end() => None,
+            Side::Server if fault.may_be_its_end() => {
+                program.wait(NOTICE).ok().map(|(_, exit)| exit)
+            }
+            Side::Client if fault == Fault::Hung => program.exit(),
+            _ => None,
+        };
+        exit.map_or((fault, seen), |exit| end_by_itself(side, exit))
+    }
+
+    /// Whether the only program under test has exited.
+    pub(super) fn has_exited(&self) -> bool {
+        self.the_only_one().is_some_and(|(_, program)| program.exit().is_some())
+    }
+
+    /// The program under test that was started last; nothing for a pair.
+    fn the_only_one(&self) -> Option<(Side, &Program)> {
+        let is_pair = self.commands.iter().all(Option::is_some);
+        let (side, program) = self.programs.last().filter(|_| !is_pair)?;
+        Some((*side, program))
     }
 
     /// Claims something about the program whose failure proves this fault.
@@ -244,9 +274,8 @@ impl Harness {
 
     /// Claims that it still runs.
     pub(crate) fn claim_runs(&mut self, sentence: &str, program: &ProgramUnderTest) {
-        let fault = program.process.exit().map(|exit| {
-            unnatural(Some(exit)).unwrap_or_else(|| (uncalled_for(program.side), words(exit)))
-        });
+        program.process.settle(NOTICE);
+        let fault = program.process.exit().map(|exit| end_by_itself(program.side, exit));
         self.claim_without(sentence, fault);
     }
 
@@ -300,7 +329,8 @@ impl Harness {
         let waited = self.while_it_can_come(patience, |patience| {
             let after = patience;
             let what = String::new();
-            if until(patience, &mut done) { Ok(()) } else { Err(TimedOut { what, after }) }
+            let late = TimedOut { what, after, ended: None };
+            if until(patience, &mut done) { Ok(()) } else { Err(late) }
         });
         waited.is_ok()
     }
@@ -368,9 +398,8 @@ impl Harness {
                 return Err(TimedOut { after: patience, ..timed_out });
             }
             if turns_left == 0 {
-                let what = format!("{}, and the program has exited", timed_out.what);
-                let after = Duration::from_millis(begun.elapsed().as_millis() as u64);
-                return Err(TimedOut { what, after });
+                let ended = Some("the program has exited".into());
+                return Err(TimedOut { ended, ..timed_out });
             }
         }
     }
@@ -394,6 +423,8 @@ impl Harness {
 
     /// Ends the programs under test and returns what was observed: of a pair, the faults and notes.
     pub(crate) fn dismiss(&mut self, played: &Played) -> Conduct {
+        self.wait_for_the_end(played);
+        let is_pair = self.commands.iter().all(Option::is_some);
         let programs = std::mem::take(&mut self.programs);
         let exits: Vec<_> = programs.iter().map(|(_, program)| program.exit()).collect();
         for ((side, program), exit) in programs.iter().zip(&exits) {
@@ -401,12 +432,12 @@ impl Harness {
                 program.kill();
                 continue;
             };
-            if played.is_err() {
-                let fault = unnatural(Some(exit)).map(|(fault, _)| fault);
-                self.conduct.faults.push(fault.unwrap_or(uncalled_for(*side)));
+            if played.is_err() && !program.was_asked_to_end() {
+                self.conduct.faults.push(end_by_itself(*side, exit).0);
             }
         }
-        let ([(side, program)], [exit]) = (programs.as_slice(), exits.as_slice()) else {
+        let (Some((side, program)), Some(exit), false) = (programs.last(), exits.last(), is_pair)
+        else {
             return std::mem::take(&mut self.conduct);
         };
         let (side, exit) = (*side, *exit);
@@ -434,6 +465,25 @@ impl Harness {
         conduct.last_output = last(Stream::Out);
         conduct.last_error = last(Stream::Err);
         std::mem::take(conduct)
+    }
+
+    /// Waits until a server is done with what has happened: it must not depend on the machine
+    /// whether the verdict counts its exit.
+    fn wait_for_the_end(&mut self, played: &Played) {
+        let Some((Side::Server, server)) = self.the_only_one() else { return };
+        let is_known = |fault: &Fault| matches!(fault, Fault::Died | Fault::Killed | Fault::InUse);
+        if server.was_asked_to_end() || self.conduct.faults.iter().any(is_known) {
+            return;
+        }
+        if played.is_err() {
+            let _ = server.wait(NOTICE);
+        } else {
+            server.settle(NOTICE);
+        }
+        if let (Some(exit), Ok(())) = (server.exit(), played) {
+            let fault = end_by_itself(Side::Server, exit);
+            self.claim_without("the program runs until the end of the trial", Some(fault));
+        }
     }
 
     /// The time from the decisive event to the program's exit or its first line on stderr.
@@ -522,6 +572,11 @@ fn uncalled_for(side: Side) -> Fault {
     if side == Side::Server { Fault::Died } else { Fault::Quit }
 }
 
+/// The fault of a program that exited although the trial does not ask for it.
+fn end_by_itself(side: Side, exit: Exit) -> (Fault, String) {
+    unnatural(Some(exit)).unwrap_or_else(|| (uncalled_for(side), words(exit)))
+}
+
 /// The fault of a program that was killed or did not exit.
 fn unnatural(exit: Option<Exit>) -> Option<(Fault, String)> {
     match exit {
@@ -531,14 +586,6 @@ fn unnatural(exit: Option<Exit>) -> Option<(Fault, String)> {
         }
         Some(exit @ Exit::Killed(_)) => Some((Fault::Died, words(exit))),
         Some(Exit::Exited(_) | Exit::Unknown) => None,
-    }
-}
-
-pub(crate) fn words(exit: Exit) -> String {
-    match exit {
-        Exit::Exited(status) => format!("exited with {status}"),
-        Exit::Killed(signal) => format!("killed by signal {signal}"),
-        Exit::Unknown => "ended".into(),
     }
 }
 

@@ -40,18 +40,24 @@ trial! { SERVER, harness;
     step "a client connects and sends a line";
     let program = server::open(harness)?;
     let first = server::customer(harness)?;
-    claim_serves("the client's line is echoed", &program, &first)?;
+    claim_serves("the client's line is echoed", &first)?;
 
     step "a second client does the same while the first is connected";
     let second = server::customer(harness)?;
-    if server::served_within(harness, NOTICE, &second, "hello")?.is_some() {
+    let waits = server::served_within(harness, NOTICE, &second, "hello")?.is_some();
+    if waits {
         harness.note("serves one client at a time");
     };
 
     step "the first closes, and a third connects after the second has closed";
     first.must("close")?;
-    second.program().kill();
-    claim_serves_another("the third client's line is echoed", &program)?;
+    // A client that is killed before its reply has arrived answers it with RST.
+    if waits && harness.hears(&second, END).is_err() {
+        second.program().kill();
+    } else {
+        second.must("close")?;
+    };
+    claim_serves_another("the third client's line is echoed")?;
     claim_runs("the program still runs", &program);
 }
 

@@ -39,7 +39,7 @@ trial! { SERVER, harness;
     step "a client connects, sends a line, reads the echo, and closes";
     let program = server::open(harness)?;
     let client = server::customer(harness)?;
-    claim_serves("the client's line is echoed", &program, &client)?;
+    claim_serves("the client's line is echoed", &client)?;
     client.must("close")?;
     let fin = harness.delivered(&Matcher::fin().from_server(), 0, END);
     claim_or("the program sends FIN", Fault::CloseWait, fin.is_ok());
@@ -50,7 +50,7 @@ trial! { SERVER, harness;
     };
 
     step "another client connects";
-    claim_serves_another("the other client's line is echoed", &program)?;
+    claim_serves_another("the other client's line is echoed")?;
     claim_runs("the program still runs", &program);
 }
 

@@ -47,7 +47,7 @@ trial! { SERVER, harness;
     step "a client's line is echoed, and the client stays; the program gets SIGTERM";
     let program = server::open(harness)?;
     let client = server::customer(harness)?;
-    claim_serves("the client's line is echoed", &program, &client)?;
+    claim_serves("the client's line is echoed", &client)?;
     harness.decisive();
     program.process.signal(Signal::TERM)?;
     let ended = program.process.wait(END);

@@ -14,7 +14,7 @@ trial! { SERVER, harness;
 
     step "the program may open one more descriptor than it has; five clients connect";
     let program = server::open(harness)?;
-    claim_serves_another("a line of a client before them is echoed", &program)?;
+    claim_serves_another("a line of a client before them is echoed")?;
     claim_no_close_wait("no socket is left of that client");
     program.process.allow_descriptors(Some(1))?;
     let clients = (0..5).map(|_| server::customer(harness)).collect::<Result<Vec<_>, _>>()?;
@@ -31,7 +31,7 @@ trial! { SERVER, harness;
         client.must("close")?;
     };
     program.process.allow_descriptors(None)?;
-    claim_serves_another("the client's line is echoed", &program)?;
+    claim_serves_another("the client's line is echoed")?;
     claim_runs("the program still runs afterwards", &program);
 }
 

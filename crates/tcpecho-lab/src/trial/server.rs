@@ -1,7 +1,7 @@
 //! Trials of echo servers, and what they have in common.
 
 use super::bad_path::{Sysctls, prepare};
-use super::harness::{END, Harness, NOTICE, ProgramUnderTest, words};
+use super::harness::{END, Harness, NOTICE, ProgramUnderTest};
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
@@ -9,6 +9,7 @@ use super::{Fault, NOT_LISTENING};
 
 use crate::glances::until;
 use crate::impairment::Rule;
+use crate::program::words;
 use crate::side::{Family, Side};
 use crate::stage::{Agent, Broken, PATIENCE, Played};
 use tcpecho_os::tcp_state::TcpState;
@@ -107,34 +108,22 @@ pub(super) fn settled(program: &ProgramUnderTest) -> usize {
 
 impl Harness {
     /// Claims that a line of this client is echoed.
-    pub(super) fn claim_serves(
-        &mut self,
-        sentence: &str,
-        program: &ProgramUnderTest,
-        client: &Agent,
-    ) -> Played {
+    pub(super) fn claim_serves(&mut self, sentence: &str, client: &Agent) -> Played {
         let fault = served(self, client, "hello")?;
-        let died = program.process.exit().map(|exit| (Fault::Died, words(exit)));
-        self.claim_without(sentence, fault.map(|fault| died.unwrap_or(fault)));
+        self.claim_without(sentence, fault);
         Ok(())
     }
 
     /// Claims that a new client can connect and its line is echoed.
-    pub(super) fn claim_serves_another(
-        &mut self,
-        sentence: &str,
-        program: &ProgramUnderTest,
-    ) -> Played {
+    pub(super) fn claim_serves_another(&mut self, sentence: &str) -> Played {
         let client = self.stage.client()?;
         client.must("sigpipe ignore")?;
         client.begin(&self.stage.connect_line())?;
         let said = self.hears(&client, END).unwrap_or_else(|_| "no answer".into());
         if said == "ok" {
-            return self.claim_serves(sentence, program, &client);
+            return self.claim_serves(sentence, &client);
         }
-        let fault = program.process.exit().map(|exit| (Fault::Died, words(exit)));
-        let fault = fault.unwrap_or((Fault::Hung, format!("connecting: {said}")));
-        self.claim_without(sentence, Some(fault));
+        self.claim_without(sentence, Some((Fault::Hung, format!("connecting: {said}"))));
         Ok(())
     }
 
@@ -184,7 +173,6 @@ impl Harness {
     pub(super) fn claim_comes_back(
         &mut self,
         sentence: &str,
-        program: &ProgramUnderTest,
         client: &Agent,
         bytes: usize,
     ) -> Played {
@@ -197,8 +185,7 @@ impl Harness {
             Ok(said) => Some((Fault::Lost, said)),
             Err(_) => Some((Fault::Hung, "no end of file".into())),
         };
-        let died = program.process.exit().map(|exit| (Fault::Died, words(exit)));
-        self.claim_without(sentence, fault.map(|fault| died.unwrap_or(fault)));
+        self.claim_without(sentence, fault);
         Ok(())
     }
 }
@@ -219,7 +206,7 @@ pub(super) fn twenty_kilobytes(
     harness.stage.wire_rules(rules);
     client.must("send 20000 lines")?;
     client.must("shutdown wr")?;
-    harness.claim_comes_back("all bytes are echoed, in order, once", &program, &client, 20_000)?;
+    harness.claim_comes_back("all bytes are echoed, in order, once", &client, 20_000)?;
     harness.claim_runs("the program still runs", &program);
     Ok(())
 }

@@ -48,6 +48,6 @@ trial! { SERVER, harness;
     client.must("send abcdefghi")?;
     client.must("line ab")?;
     client.must("shutdown wr")?;
-    claim_comes_back("all of it is echoed, in order", &program, &client, 64)?;
+    claim_comes_back("all of it is echoed, in order", &client, 64)?;
     claim_runs("the program still runs", &program);
 }

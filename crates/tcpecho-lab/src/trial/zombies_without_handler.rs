@@ -15,7 +15,7 @@ trial! { SERVER, harness;
     claims "the client's line is echoed", "the connection is closed at the server, too";
     for _ in 0..2 {
         let client = server::customer(harness)?;
-        harness.claim_serves("the client's line is echoed", &program, &client)?;
+        harness.claim_serves("the client's line is echoed", &client)?;
         childless &= program.process.children().is_empty();
         client.must("close")?;
         harness.claim_no_close_wait("the connection is closed at the server, too");
