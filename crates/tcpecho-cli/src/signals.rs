@@ -96,6 +96,13 @@ impl Signals {
         let _ = self.mask.thread_unblock();
     }
 
+    /// As [`Signals::let_through`], without this signal, which is still caught.
+    pub(crate) fn let_through_all_but(&self, kept: Signal) {
+        let mut others = self.mask;
+        others.remove(kept);
+        let _ = others.thread_unblock();
+    }
+
     /// Catches them again, after [`Signals::let_through`].
     pub(crate) fn hold(&self) {
         let _ = self.mask.thread_block();

@@ -190,6 +190,9 @@ fn a_signal_at_the_prompt_restores_the_terminal() {
 fn a_waiting_command_can_be_suspended_and_ended() {
     let Some(mut terminal) = Terminal::new() else { return };
     terminal.starts_lab_shell();
+    terminal.types("server sleep 1000\r");
+    terminal.sees("server 1 runs");
+    terminal.sees("lab> ");
     terminal.types("pause 1h\r");
     terminal.sees("pause 1h\r\n");
     terminal.types(CTRL_Z);
@@ -198,6 +201,22 @@ fn a_waiting_command_can_be_suspended_and_ended() {
     terminal.types("fg\n");
     terminal.sees("lab shell");
     terminal.types("\x03");
+    terminal.sees("interrupted");
+    terminal.sees("lab> ");
+    for command in
+        ["wait 1", "expect \"x\"", "expect RST", "expect state client CLOSE_WAIT", "pause"]
+    {
+        terminal.types(&format!("{command} within 1h\r").replace("pause within 1h", "pause"));
+        terminal.sees(&command[command.len() - 1..]);
+        terminal.sees("\r\n");
+        terminal.types("\x03");
+        terminal.sees("interrupted");
+        terminal.sees("lab> ");
+    }
+    terminal.types("server\r");
+    terminal.sees("runs, pid");
+    terminal.sees("lab> ");
+    terminal.types(CTRL_D);
     terminal.sees(PROMPT);
-    assert_eq!(terminal.runs("echo $?"), "130");
+    assert_eq!(terminal.runs("echo $?"), "0");
 }

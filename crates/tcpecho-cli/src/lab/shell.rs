@@ -124,7 +124,10 @@ fn obey(prompt: &mut Prompt, desk: &mut Desk, ladder: &Ladder) -> u8 {
                 return exit::NOT_POSSIBLE;
             }
         };
-        let (complaint, status) = match desk.obey(&line, ladder, patience) {
+        let outcome = desk.obey(&line, ladder, patience, &|| prompt.is_interrupted());
+        // A command that did not wait has ended before Ctrl-C could end it.
+        while prompt.is_interrupted() {}
+        let (complaint, status) = match outcome {
             Outcome::Done => continue,
             Outcome::Quit => return 0,
             Outcome::Refused(why) => (why, exit::NOT_POSSIBLE),

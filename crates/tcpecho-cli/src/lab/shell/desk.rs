@@ -8,9 +8,10 @@ use std::{
 };
 
 use nix::sys::signal::Signal;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use tcpecho_lab::{
-    Exit, Family, Launch, Matcher, Options, Place, Program, Side, TcpState, TwoHosts, What,
-    wire::RuleId,
+    Exit, Family, Launch, Matcher, Options, Place, Program, Side, TcpState, TimedOut, TwoHosts,
+    What, wire::RuleId,
 };
 
 use super::{
@@ -94,7 +95,14 @@ impl Desk {
         }
     }
 
-    pub(super) fn obey(&mut self, line: &str, ladder: &Ladder, patience: Duration) -> Outcome {
+    /// `is_interrupted` is asked while the command waits.
+    pub(super) fn obey(
+        &mut self,
+        line: &str,
+        ladder: &Ladder,
+        patience: Duration,
+        is_interrupted: &dyn Fn() -> bool,
+    ) -> Outcome {
         let command = match command::parse(line) {
             Ok(command) => command,
             Err(why) => return Outcome::Refused(why),
@@ -105,7 +113,7 @@ impl Desk {
         if command.changes_something() {
             self.changed = self.two.timeline.mark();
         }
-        let carried = self.carry_out(command);
+        let carried = self.carry_out(command, is_interrupted);
         self.two.look_at_states();
         match carried {
             Ok(None) => Outcome::Done,
@@ -117,7 +125,7 @@ impl Desk {
         }
     }
 
-    fn carry_out(&mut self, command: Command) -> Carried {
+    fn carry_out(&mut self, command: Command, is_interrupted: &dyn Fn() -> bool) -> Carried {
         let wire = &self.two.wire;
         match command {
             Command::Nothing => {}
@@ -131,7 +139,8 @@ impl Desk {
             Command::Close(number) => self.program(number)?.close_input(),
             Command::Signal(number, signal) => self.signal(number, signal)?,
             Command::Wait(number, patience) => {
-                self.program(number)?.wait(patience).map_err(unmet)?;
+                let program = self.program(number)?;
+                in_turns(patience, is_interrupted, |turn| program.wait(turn))?;
             }
             Command::Cut => wire.cut(),
             Command::Mend => wire.mend(),
@@ -166,15 +175,25 @@ impl Desk {
                 let count = self.two.host(side).counter(&name).map_err(refused)?;
                 return Ok(Some(format!("{name} = {count}")));
             }
-            Command::Expect(Expected::Text(text), patience) => self.expect_text(&text, patience)?,
+            Command::Expect(Expected::Text(text), patience) => {
+                self.expect_text(&text, patience, is_interrupted)?;
+            }
             Command::Expect(Expected::Packet(packet), patience) => {
-                self.expect_packet(&packet, patience)?;
+                self.expect_packet(&packet, patience, is_interrupted)?;
             }
             Command::Expect(Expected::State(side, state), patience) => {
-                self.expect_state(side, state, patience)?;
+                self.expect_state(side, state, patience, is_interrupted)?;
             }
-            Command::Pause(Some(duration)) => std::thread::sleep(duration),
-            Command::Pause(None) => wait_for_enter(),
+            Command::Pause(Some(duration)) => {
+                let end = Instant::now() + duration;
+                while let left = end.saturating_duration_since(Instant::now())
+                    && !left.is_zero()
+                {
+                    std::thread::sleep(left.min(TURN));
+                    unless(is_interrupted)?;
+                }
+            }
+            Command::Pause(None) => wait_for_enter(is_interrupted)?,
         }
         Ok(None)
     }
@@ -291,33 +310,50 @@ impl Desk {
         if list.is_empty() { "no sockets".into() } else { list }
     }
 
-    fn expect_text(&mut self, text: &str, patience: Duration) -> Result<(), Outcome> {
+    fn expect_text(
+        &mut self,
+        text: &str,
+        patience: Duration,
+        is_interrupted: &dyn Fn() -> bool,
+    ) -> Result<(), Outcome> {
         let wanted = |moment: &tcpecho_lab::Moment| {
             matches!(&moment.what, What::Output { line, .. } if line.contains(text)).then_some(())
         };
         let timeline = &self.two.timeline;
         let what = format!("a line with {text:?}");
-        let found = timeline.find(self.heard, patience, &what, wanted);
-        (self.heard, ()) = found.map_err(unmet)?;
+        let find = |turn| timeline.find(self.heard, turn, &what, wanted);
+        (self.heard, ()) = in_turns(patience, is_interrupted, find)?;
         Ok(())
     }
 
-    fn expect_packet(&mut self, packet: &Matcher, patience: Duration) -> Result<(), Outcome> {
+    fn expect_packet(
+        &mut self,
+        packet: &Matcher,
+        patience: Duration,
+        is_interrupted: &dyn Fn() -> bool,
+    ) -> Result<(), Outcome> {
         let wanted = |moment: &tcpecho_lab::Moment| match &moment.what {
             What::Packet(seen) if seen.verdict.is_first_sight() => {
                 packet.matches(seen.from, &seen.packet).then_some(())
             }
             _ => None,
         };
-        let found = self.two.timeline.find(self.seen, patience, &packet.to_string(), wanted);
-        (self.seen, ()) = found.map_err(unmet)?;
+        let (timeline, what) = (&self.two.timeline, packet.to_string());
+        let find = |turn| timeline.find(self.seen, turn, &what, wanted);
+        (self.seen, ()) = in_turns(patience, is_interrupted, find)?;
         Ok(())
     }
 
     /// Waits until a socket has the state, or has had it since the last command that changed
     /// something: on a busy machine the state may have passed already. The kernel has no event for
     /// it; the tables are polled every few milliseconds.
-    fn expect_state(&self, side: Side, state: TcpState, patience: Duration) -> Result<(), Outcome> {
+    fn expect_state(
+        &self,
+        side: Side,
+        state: TcpState,
+        patience: Duration,
+        is_interrupted: &dyn Fn() -> bool,
+    ) -> Result<(), Outcome> {
         let end = Instant::now() + patience;
         let host = self.two.host(side);
         let has = || {
@@ -329,6 +365,7 @@ impl Desk {
                 let what = format!("{side}: no socket in {state} within {patience:?}");
                 return Err(Outcome::Unmet(what));
             }
+            unless(is_interrupted)?;
             std::thread::sleep(Duration::from_millis(5));
         }
         Ok(())
@@ -340,6 +377,34 @@ impl Desk {
                 && matches!(moment.what, What::State { now: Some(now), .. } if now == state)
         })
     }
+}
+
+/// How long a command waits before it looks for Ctrl-C.
+const TURN: Duration = Duration::from_millis(50);
+
+/// Waits in turns until `wait` succeeds, the time has passed, the event has become impossible, or
+/// Ctrl-C is pressed.
+fn in_turns<T>(
+    patience: Duration,
+    is_interrupted: &dyn Fn() -> bool,
+    mut wait: impl FnMut(Duration) -> Result<T, TimedOut>,
+) -> Result<T, Outcome> {
+    let end = Instant::now() + patience;
+    loop {
+        let left = end.saturating_duration_since(Instant::now());
+        match wait(left.min(TURN)) {
+            Ok(found) => return Ok(found),
+            Err(late) if left <= TURN || late.ended.is_some() => {
+                return Err(unmet(TimedOut { after: patience, ..late }));
+            }
+            Err(_) => unless(is_interrupted)?,
+        }
+    }
+}
+
+/// Ends a command that waits if Ctrl-C was pressed.
+fn unless(is_interrupted: &dyn Fn() -> bool) -> Result<(), Outcome> {
+    if is_interrupted() { Err(unmet("interrupted")) } else { Ok(()) }
 }
 
 fn unmet(why: impl std::fmt::Display) -> Outcome {
@@ -376,9 +441,13 @@ fn help() -> String {
 
 /// Reads from the terminal, even if the commands come from a file; without a terminal it does not
 /// wait.
-fn wait_for_enter() {
-    if let Ok(terminal) = File::open("/dev/tty") {
-        eprint!("[Enter] ");
-        let _ = std::io::BufReader::new(terminal).read_line(&mut String::new());
+fn wait_for_enter(is_interrupted: &dyn Fn() -> bool) -> Result<(), Outcome> {
+    let Ok(terminal) = File::open("/dev/tty") else { return Ok(()) };
+    eprint!("[Enter] ");
+    let turn = Timespec { tv_sec: 0, tv_nsec: TURN.subsec_nanos().into() };
+    while poll(&mut [PollFd::new(&terminal, PollFlags::IN)], Some(&turn)) == Ok(0) {
+        unless(is_interrupted)?;
     }
+    let _ = std::io::BufReader::new(terminal).read_line(&mut String::new());
+    Ok(())
 }

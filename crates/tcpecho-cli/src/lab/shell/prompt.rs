@@ -87,6 +87,15 @@ impl Prompt {
             Prompt::Lines => Ok(plain_line()?.map_or(Typed::End, Typed::Line)),
         }
     }
+
+    /// Whether Ctrl-C was pressed since the last call, while a command was executed. A script has
+    /// no such signal: SIGINT ends it.
+    pub(super) fn is_interrupted(&self) -> bool {
+        match self {
+            Prompt::Terminal(terminal) => terminal.signals.next() == Some(Signal::SIGINT),
+            Prompt::Lines => false,
+        }
+    }
 }
 
 /// Invalid UTF-8 is replaced.
@@ -128,14 +137,14 @@ fn lock(typing: &Mutex<Typing>) -> MutexGuard<'_, Typing> {
 }
 
 impl Terminal {
-    /// Signals are caught while a line is edited. Otherwise they act as usual: Ctrl-C ends a
-    /// waiting command, and with it the program.
+    /// Signals are caught while a line is edited. Otherwise they act as usual, except SIGINT:
+    /// Ctrl-C ends a waiting command.
     fn next_line(&mut self) -> io::Result<Typed> {
         self.signals.hold();
         let typed = self.take_terminal().and_then(|()| self.edited());
         lock(&self.typing).switch(false);
         self.raw = None;
-        self.signals.let_through();
+        self.signals.let_through_all_but(Signal::SIGINT);
         typed
     }
 
