@@ -98,6 +98,8 @@ fn an_unknown_lesson_is_an_error() {
         let output = learn(args, "");
         assert_eq!(output.status.code(), Some(2), "{}", text(&output.stderr));
     }
+    let help = text(&learn(&["--help"], "").stdout);
+    assert!(help.contains("--family <FAMILY>") && !help.contains("both"), "{help}");
 }
 
 #[test]

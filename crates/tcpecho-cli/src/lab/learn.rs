@@ -10,7 +10,7 @@ use std::{
     time::{SystemTime, UNIX_EPOCH},
 };
 
-use clap::Args;
+use clap::{Args, ValueEnum};
 use tcpecho_lab::{
     Dice, Family, Moment, Place, What,
     quiz::{self, Question},
@@ -20,7 +20,7 @@ use tcpecho_lab::{
 use tcpecho_os::errno::io_words;
 
 use super::{
-    Families, agent_command,
+    agent_command,
     calls::Tidy,
     enter,
     ladder::{self, Look, Pen, wrap},
@@ -41,11 +41,20 @@ pub(super) struct LearnArgs {
 
     /// Address family
     #[arg(long, value_enum, default_value = "4")]
-    family: Families,
+    family: OneFamily,
 
     /// Seed for the questions and the order of their answers [default: random]
     #[arg(long, value_name = "N", value_parser = number::<u64>(0, u64::MAX))]
     seed: Option<u64>,
+}
+
+/// The address family of one run.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum OneFamily {
+    #[value(name = "4")]
+    V4,
+    #[value(name = "6")]
+    V6,
 }
 
 /// Asks the questions and keeps the score.
@@ -64,11 +73,8 @@ pub(super) fn run(args: &LearnArgs) -> ExitCode {
             .unwrap_or_else(|| unknown(&args.name, scenario_names()));
     };
     let family = match args.family {
-        Families::V4 => Family::V4,
-        Families::V6 => Family::V6,
-        Families::Both => {
-            return refuse("learn plays one run: --family 4 or 6");
-        }
+        OneFamily::V4 => Family::V4,
+        OneFamily::V6 => Family::V6,
     };
     if let Err(errno) = input::check() {
         return refuse(input::sentence(errno));
