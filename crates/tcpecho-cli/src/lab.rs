@@ -27,6 +27,7 @@ use std::{
     io::{self, Write},
     path::PathBuf,
     process::ExitCode,
+    sync::atomic::{AtomicUsize, Ordering::Relaxed},
 };
 
 use clap::{Args, Subcommand, ValueEnum};
@@ -318,7 +319,15 @@ fn play(args: &RunArgs) -> ExitCode {
     };
     // The writer reports its failure itself.
     let _ = show(&mut out, args, drawing, &runs);
-    let status = out.end(status);
+    let mut status = out.end(status);
+    let decides =
+        |run: &&Run| status == exit::SKIPPED || !matches!(run.verdict, Verdict::Skipped(_));
+    if let (Format::Ndjson, None) = (args.format, interrupted_by)
+        && let Some(why) = runs.iter().filter(decides).find_map(report::failure)
+        && status != 0
+    {
+        status = Failure::new("lab", why).tell_object(status);
+    }
     if let Some(signal) = interrupted_by {
         say(&format!("interrupted by {signal}"));
     }
@@ -341,8 +350,9 @@ fn enter() -> Result<Cable, ExitCode> {
     Ok(way.cable())
 }
 
-/// Shows a finished run step by step: the kernel's timers do not wait for a reader.
-fn slowly(run: &Run) {
+/// Shows a finished run step by step: the kernel's timers do not wait for a reader. Counts the
+/// claims that hold as they are shown.
+fn slowly(run: &Run, shown: &AtomicUsize) {
     let mut out = OutputBuffer::text();
     out.line_or_exit(&ladder::header(run.family, ladder::Look::of_stdout()));
     let moments = calls::shown(run);
@@ -353,6 +363,9 @@ fn slowly(run: &Run) {
         }
         if let Some(line) = pen.line(&moment, ladder::Look::of_stdout()) {
             out.line_or_exit(&line);
+        }
+        if matches!(moment.what, tcpecho_lab::What::Claim { holds: true, .. }) {
+            shown.fetch_add(1, Relaxed);
         }
     }
 }

@@ -9,6 +9,7 @@ mod support;
 
 use std::{
     fs,
+    io::{Read, Write},
     os::unix::process::CommandExt,
     process::{Child, Command, Output, Stdio},
     time::{Duration, Instant},
@@ -168,4 +169,36 @@ fn an_interrupted_site_is_not_written_and_its_directory_goes() {
         assert!(said.contains(&format!("nothing was written to {name}")), "{said}");
         assert!(!dir.exists());
     }
+}
+
+/// The whole run has ended before its first step is shown: only what was shown counts.
+#[test]
+fn a_run_shown_step_by_step_counts_the_claims_that_were_shown() {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_tcpecho"));
+    command.args(["lab", "run", "half-close", "--slow"]);
+    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    dispose(Signal::INT.as_raw(), Disposition::Default).unwrap();
+    let mut lab = command.spawn().unwrap();
+    let mut said = lab.stderr.take().unwrap();
+    lab.stdin.as_mut().unwrap().write_all(b"\n").unwrap();
+    let mut seen = Vec::new();
+    while text(&seen).matches("[Enter]").count() < 2 {
+        let mut bytes = [0; 4096];
+        let count = said.read(&mut bytes).unwrap();
+        if count == 0 {
+            assert_eq!(lab.wait().unwrap().code(), Some(77), "{}", text(&seen));
+            return println!("SKIP {}", text(&seen));
+        }
+        seen.extend(&bytes[..count]);
+    }
+    kill_process(Pid::from_child(&lab), Signal::INT).unwrap();
+    // Its stdin stays open: the end of the input would show the rest.
+    let stdin = lab.stdin.take();
+    let output = lab.wait_with_output().unwrap();
+    drop(stdin);
+    let shown = text(&output.stdout);
+    let claims = shown.matches('\u{2713}').count();
+    let wanted = format!("INTERRUPTED: {claims} claims held so far");
+    assert!(claims > 0 && shown.contains(&wanted), "{wanted:?} is missing in:\n{shown}");
+    assert_eq!(output.status.code(), Some(130));
 }

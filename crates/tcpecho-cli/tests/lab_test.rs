@@ -504,3 +504,35 @@ time.sleep(1)
     let row = &report["trials"][0];
     assert_eq!((&row["verdict"], &row["exit_status"]), (&"quit".into(), &0.into()), "{row:#}");
 }
+
+/// The last object of each run says how it ended, and a run that fails writes an `error`.
+#[test]
+fn ndjson_says_why_a_run_failed() {
+    let client = our_client();
+    for (client, wanted, verdict, why) in [
+        (client.as_str(), 0, "held", ""),
+        ("false {host} {port}", 1, "failed", "the program does not connect"),
+        ("nosuchprog {host} {port}", 2, "broken", "No such file or directory (ENOENT)"),
+    ] {
+        let args = ["run", "normal-startup", "--client", client, "--format", "ndjson"];
+        let Some((status, objects)) = tested(&args) else { return };
+        assert_eq!(status, Some(wanted), "{objects}");
+        let objects: Vec<serde_json::Value> =
+            objects.lines().map(|line| serde_json::from_str(line).expect(line)).collect();
+        let results: Vec<_> = objects.iter().filter(|one| one["what"] == "result").collect();
+        let [result] = results[..] else { panic!("{results:#?}") };
+        assert_eq!((&result["scenario"], &result["family"]), (&args[1].into(), &"IPv4".into()));
+        assert_eq!(result["verdict"], verdict, "{result:#}");
+        let claims = objects.iter().filter(|one| one["what"] == "claim").count();
+        assert_eq!(result["claims"], claims, "{result:#}");
+        let last = objects.last().unwrap();
+        if wanted == 0 {
+            assert!(result["why"].is_null() && last == result, "{last:#}");
+            continue;
+        }
+        assert!(result["why"].as_str().unwrap().ends_with(why), "{result:#}");
+        let message = last["error"]["message"].as_str().unwrap();
+        assert!(message.starts_with("normal-startup IPv4: ") && message.ends_with(why), "{last:#}");
+        assert_eq!(last["exit_status"], wanted, "{last:#}");
+    }
+}

@@ -24,7 +24,7 @@ use rustix::{
 use tcpecho_lab::{
     Family, Options, Side, Timeline,
     host::{Cable, Power},
-    run::Run,
+    run::{Run, Verdict},
     scenario::Scenario,
     stage::Stage,
     text::Text,
@@ -199,6 +199,8 @@ struct UnderWay {
     timeline: Timeline,
     /// Draws the run; taken when it has ended, and the lock is held until everything is drawn.
     ladder: Arc<Mutex<Option<Ladder>>>,
+    /// The number of claims that were shown and hold, if the run is shown step by step.
+    shown: Arc<AtomicUsize>,
 }
 
 impl UnderWay {
@@ -235,7 +237,8 @@ impl Shared {
         let is_live = self.plan.drawing == Drawing::Live;
         let ladder =
             Arc::new(Mutex::new(is_live.then(|| Ladder::follow(&timeline, stage.family()))));
-        progress.under_way.push((place, UnderWay { timeline, ladder }));
+        let shown = Arc::default();
+        progress.under_way.push((place, UnderWay { timeline, ladder, shown }));
         self.show(&progress);
     }
 
@@ -264,11 +267,12 @@ impl Shared {
 
     fn end(&self, place: usize, run: Run) {
         let begun = self.progress().under_way.iter().find(|(other, _)| *other == place).cloned();
-        if let Some((_, under_way)) = begun {
+        if let Some((_, under_way)) = &begun {
             under_way.finish_drawing();
         }
         if self.plan.drawing == Drawing::StepByStep {
-            slowly(&run);
+            let shown = begun.map(|(_, under_way)| under_way.shown).unwrap_or_default();
+            slowly(&run, &shown);
         }
         let mut progress = self.progress();
         if !progress.is_interrupted {
@@ -304,7 +308,11 @@ impl Shared {
             }
             let begun = under_way.iter().find(|(other, _)| *other == place);
             let timeline = begun.map(|(_, under_way)| under_way.timeline.clone());
-            runs.push((place, Run::interrupted(playable.text(), *family, timeline)));
+            let mut run = Run::interrupted(playable.text(), *family, timeline);
+            if let (Drawing::StepByStep, Some((_, under_way))) = (self.plan.drawing, begun) {
+                run.verdict = Verdict::Interrupted(Some(under_way.shown.load(Relaxed)));
+            }
+            runs.push((place, run));
         }
         in_order(runs)
     }

@@ -137,8 +137,51 @@ pub(super) fn ndjson(out: &mut impl io::Write, runs: &[Run], seed: u64) -> io::R
             serde_json::to_writer(&mut *out, &line)?;
             writeln!(out)?;
         }
+        serde_json::to_writer(&mut *out, &ResultLine::of(run))?;
+        writeln!(out)?;
     }
     Ok(())
+}
+
+/// The last object of a run.
+#[derive(Serialize)]
+struct ResultLine<'a> {
+    scenario: &'a str,
+    family: String,
+    what: &'a str,
+    verdict: &'a str,
+    claims: usize,
+    held: usize,
+    failed: &'a [String],
+    why: Option<String>,
+}
+
+impl<'a> ResultLine<'a> {
+    fn of(run: &'a Run) -> Self {
+        let (mut claims, mut held) = (0, 0);
+        for moment in run.moments() {
+            if let What::Claim { holds, .. } = moment.what {
+                claims += 1;
+                held += usize::from(holds);
+            }
+        }
+        let (verdict, failed, why): (_, &[String], _) = match &run.verdict {
+            Verdict::Held(_) => ("held", &[], None),
+            Verdict::Failed(failed) => ("failed", failed, Some(failed.join("; "))),
+            Verdict::Broken(why) => ("broken", &[], Some(why.clone())),
+            Verdict::Skipped(why) => ("skipped", &[], Some(why.clone())),
+            Verdict::Interrupted(Some(_)) => ("interrupted", &[], None),
+            Verdict::Interrupted(None) => ("not-begun", &[], None),
+        };
+        let (scenario, family) = (run.text.name, run.family.to_string());
+        ResultLine { scenario, family, what: "result", verdict, claims, held, failed, why }
+    }
+}
+
+/// Why this run has failed, in one sentence; nothing if it has held.
+pub(super) fn failure(run: &Run) -> Option<String> {
+    let why = ResultLine::of(run).why?;
+    Some(format!("{} {}: {why}", run.text.name, run.family))
 }
 
 fn ended(exit: Exit) -> String {
