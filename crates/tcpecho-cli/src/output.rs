@@ -65,8 +65,8 @@ pub(crate) enum Unwritten {
     ReaderLeft,
     /// The write failed.
     Failed(Errno),
-    /// A signal came while it waited for its reader.
-    Signal(Signal),
+    /// A second signal came while so many bytes waited for their reader.
+    Signal(Signal, usize),
 }
 
 impl Unwritten {
@@ -78,7 +78,13 @@ impl Unwritten {
                 say(&format!("write to stdout: {}", tcpecho_os::errno::words(errno)));
                 exit::NOT_POSSIBLE
             }
-            Unwritten::Signal(signal) => exit::interrupted_by(signal),
+            Unwritten::Signal(signal, missing) => {
+                say(&format!(
+                    "write to stdout: {signal} ended the wait for the reader: the last {missing} bytes \
+                     were not written"
+                ));
+                exit::interrupted_by(signal)
+            }
         }
     }
 }
@@ -212,10 +218,23 @@ impl OutputBuffer {
         self.check()
     }
 
-    /// Writes all that waits, however long that takes, unless one of `signals` comes first.
+    /// Writes all that waits, however long that takes, unless the second of `signals` comes first.
     ///
-    /// A signal that ended the run has been taken by then, so the one that ends this wait is the second.
+    /// The first one ends the run. If it comes during this wait, it is put back for the caller.
     pub(crate) fn finish(&mut self, signals: Option<&Signals>) -> Result<(), Unwritten> {
+        let mut first = None;
+        let written = self.write_all(signals, &mut first);
+        if let Some((signals, signal)) = signals.zip(first) {
+            signals.put_back(signal);
+        }
+        written
+    }
+
+    fn write_all(
+        &mut self,
+        signals: Option<&Signals>,
+        first: &mut Option<Signal>,
+    ) -> Result<(), Unwritten> {
         self.tell_lost();
         while self.is_waiting() && self.failed.is_none() {
             // Without signals, stdout is polled twice.
@@ -230,10 +249,14 @@ impl OutputBuffer {
                 Err(errno) => self.fail(errno),
                 Ok(_) => {}
             }
+            let is_second = signals.is_some_and(Signals::has_ended);
             match signals.and_then(ending_signal) {
                 None => {}
                 Some(Signal::SIGPIPE) => self.fail(Errno::PIPE),
-                Some(signal) => return Err(Unwritten::Signal(signal)),
+                Some(signal) if is_second => {
+                    return Err(Unwritten::Signal(signal, self.waiting.len()));
+                }
+                Some(signal) => *first = Some(signal),
             }
             if ready && self.failed.is_none() {
                 self.on_ready();

@@ -28,6 +28,8 @@ pub(crate) struct Signals {
     reader: Option<OwnedFd>,
     /// To be returned next.
     pending: Cell<Option<Signal>>,
+    /// Whether [`Signals::next`] has returned a signal that ends a run.
+    ended: Cell<bool>,
 }
 
 impl Signals {
@@ -46,7 +48,13 @@ impl Signals {
         mask.thread_block()?;
         let flags = SfdFlags::SFD_NONBLOCK | SfdFlags::SFD_CLOEXEC;
         let caught = SignalFd::with_flags(&mask, flags)?;
-        Ok(Signals { mask, caught, reader: None, pending: Cell::new(None) })
+        Ok(Signals {
+            mask,
+            caught,
+            reader: None,
+            pending: Cell::new(None),
+            ended: Cell::new(false),
+        })
     }
 
     /// Also takes it for SIGPIPE, once, that the reader of stdout leaves, before anything is written. So a verb that
@@ -110,10 +118,32 @@ impl Signals {
 
     /// The signal that came, if one did.
     pub(crate) fn next(&self) -> Option<Signal> {
-        match self.caught.read_signal() {
+        let signal = match self.caught.read_signal() {
             Ok(Some(info)) => Signal::try_from(info.ssi_signo as i32).ok(),
             _ => self.pending.take().or_else(|| self.reader_left().then_some(Signal::SIGPIPE)),
+        };
+        if matches!(signal, Some(Signal::SIGINT | Signal::SIGTERM | Signal::SIGHUP)) {
+            self.ended.set(true);
         }
+        signal
+    }
+
+    /// Whether a signal that ends a run was returned, and not put back. The next one is the second.
+    pub(crate) fn has_ended(&self) -> bool {
+        self.ended.get()
+    }
+
+    /// Puts back the first signal that ends a run: [`Signals::next`] returns it again.
+    pub(crate) fn put_back(&self, signal: Signal) {
+        self.pending.set(Some(signal));
+        self.ended.set(false);
+    }
+
+    /// Takes the signal that was put back, if one was.
+    pub(crate) fn take_back(&self) -> Option<Signal> {
+        let signal = self.pending.take()?;
+        self.ended.set(true);
+        Some(signal)
     }
 
     /// Whether the reader of stdout has left since the last call.

@@ -4,7 +4,7 @@
 
 use std::{
     fs::File,
-    io::{self, BufRead, BufReader, PipeReader, PipeWriter, Read},
+    io::{self, BufRead, BufReader, PipeReader, PipeWriter, Read, Write},
     net::TcpListener,
     process::{Child, Command, Stdio},
     sync::mpsc,
@@ -486,9 +486,75 @@ fn a_second_signal_ends_the_wait_for_a_reader() {
     let targets = vec![addr.as_str(); 100].join(" ");
     let running = start(&format!("ping --json -c 1 {targets}"), writer);
     wait_until_stuck(&running, &reader);
-    rustix::process::kill_process(running.pid(), Signal::TERM).unwrap();
-    assert_eq!(running.ends().status, Some(128 + 15));
+    for _ in 0..2 {
+        // Two of a kind that are pending at the same time are one.
+        wait_for(|| !has_pending_signal(running.pid()));
+        rustix::process::kill_process(running.pid(), Signal::TERM).unwrap();
+    }
+    let ended = running.ends();
+    assert_eq!(ended.status, Some(128 + 15));
+    assert!(
+        ended.said.contains("SIGTERM ended the wait for the reader: the last "),
+        "{}",
+        ended.said
+    );
     drop(reader);
+}
+
+/// The run is over by then, so neither result nor exit status change.
+#[test]
+fn a_first_signal_does_not_cut_off_a_report() {
+    let addr = echo_server();
+    let targets = vec![addr.as_str(); 100].join(" ");
+    for args in [
+        format!("bench -q -d 300ms --json-stream --interval 1ms {addr}"),
+        format!("bench -q -d 300ms --json --interval 1ms {addr}"),
+        format!("ping -i 0 -c 3000 --json-stream {addr}"),
+        format!("ping --json -c 1 {targets}"),
+    ] {
+        let (reader, writer) = small_pipe();
+        let running = start(&args, writer);
+        wait_until_stuck(&running, &reader);
+        rustix::process::kill_process(running.pid(), Signal::TERM).unwrap();
+        wait_for(|| !has_pending_signal(running.pid()));
+        let text = read_all(reader);
+        let ended = running.ends();
+        assert_eq!(ended.status, Some(0), "{args}: {}", ended.said);
+        let last: Value = if args.contains("--json-stream") {
+            let lines: Result<Vec<Value>, _> = text.lines().map(serde_json::from_str).collect();
+            lines.unwrap().pop().unwrap()
+        } else {
+            serde_json::from_str(&text).unwrap()
+        };
+        let is_report = last.get("result").is_some() || last.get("targets").is_some();
+        assert!(is_report, "{args}: {last}");
+    }
+}
+
+/// A signal during a step ends the sweep after the line of this step.
+#[test]
+fn a_signal_while_a_step_is_written_ends_the_sweep() {
+    let addr = echo_server();
+    let (reader, writer) = small_pipe();
+    // So that the pipe has no room for the first line.
+    (&writer).write_all(&vec![b' '; PAGE]).unwrap();
+    let running = start(&format!("ping --size-sweep=16M --json-stream {addr}"), writer);
+    wait_until_stuck(&running, &reader);
+    rustix::process::kill_process(running.pid(), Signal::TERM).unwrap();
+    wait_for(|| !has_pending_signal(running.pid()));
+    let text = read_all(reader);
+    assert_eq!(running.ends().status, Some(128 + 15));
+    let objects: Vec<Value> =
+        text.lines().map(|line| serde_json::from_str(line.trim()).unwrap()).collect();
+    assert_eq!(objects.last().unwrap()["interrupted_by"], "SIGTERM", "{objects:?}");
+}
+
+/// Whether a signal waits to be read by it.
+fn has_pending_signal(pid: Pid) -> bool {
+    let status = std::fs::read_to_string(format!("/proc/{}/status", pid.as_raw_pid()));
+    let status = status.unwrap_or_default();
+    let pending = status.lines().find_map(|line| line.strip_prefix("ShdPnd:"));
+    pending.is_some_and(|mask| mask.trim().bytes().any(|digit| digit != b'0'))
 }
 
 /// A file that is cut short is no success.

@@ -102,7 +102,7 @@ fn sentence(finding: &Finding) -> String {
             });
             let way = match acknowledged {
                 Some(true) => ": longer probes are acknowledged, but not echoed",
-                Some(false) => ": longer probes do not arrive",
+                Some(false) => ": longer probes are not acknowledged",
                 None => "",
             };
             let passes = counted(*passes, "byte", "bytes");
@@ -195,7 +195,13 @@ impl Control for Writer<'_> {
 impl SweepObserver for Writer<'_> {
     fn step(&mut self, step: &Step<'_>) -> ControlFlow<()> {
         self.write_step(step);
-        if self.written.is_ok() { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+        // It came while the step was written.
+        self.signal = self.signal.or_else(|| self.signals.take_back());
+        if self.written.is_ok() && self.signal.is_none() {
+            ControlFlow::Continue(())
+        } else {
+            ControlFlow::Break(())
+        }
     }
 }
 
