@@ -258,8 +258,6 @@ struct Ratio {
     mean: f64,
     /// Unknown from a single round.
     deviation: Option<f64>,
-    /// That of the worst round; where there are many, one round in ten is worse.
-    least: f64,
 }
 
 impl std::fmt::Display for Ratio {
@@ -270,20 +268,22 @@ impl std::fmt::Display for Ratio {
 }
 
 impl Ratio {
-    /// Whether one was not the better one in as good as all rounds. The deviation says nothing of that: a single round in which
-    /// the other one stood still makes it as large as one likes.
+    /// Whether the range that is printed contains 1: the mean less the deviation, both to the digits that are shown.
     fn is_noise(&self) -> bool {
-        self.deviation.is_some() && self.least <= 1.0
+        let hundredths = |figure: f64| (figure * 100.0).round();
+        hundredths(self.mean) - hundredths(self.deviation.unwrap_or(0.0)) <= 100.0
     }
 
     /// The mean and the sample's standard deviation.
     fn of(ratios: &[f64]) -> Option<Self> {
+        if ratios.is_empty() {
+            return None;
+        }
         let count = ratios.len() as f64;
         let mean = ratios.iter().sum::<f64>() / count;
         let squares: f64 = ratios.iter().map(|ratio| (ratio - mean).powi(2)).sum();
         let deviation = (ratios.len() > 1).then(|| (squares / (count - 1.0)).sqrt());
-        let least = *sorted(ratios.iter().copied()).get(ratios.len() / 10)?;
-        Some(Ratio { mean, deviation, least })
+        Some(Ratio { mean, deviation })
     }
 }
 
@@ -374,11 +374,12 @@ mod tests {
         assert!(Ratio::of(&[2.0]).unwrap().deviation.is_none());
         assert!(Ratio::of(&[]).is_none());
         let is_noise = |ratios: &[f64]| Ratio::of(ratios).unwrap().is_noise();
-        assert!(is_noise(&[0.9, 1.3, 1.4]) && is_noise(&[0.9, 0.8]) && !is_noise(&[0.9]));
-        // Better in every round, by very different amounts.
-        assert!(!is_noise(&[1.2, 4.0, 6000.0]));
-        let ten: Vec<f64> = std::iter::once(0.9).chain([1.1; 9]).collect();
-        assert!(!is_noise(&ten) && is_noise(&ten[..9]));
+        assert!(is_noise(&[0.9, 1.3, 1.4]) && is_noise(&[0.9, 0.8]) && is_noise(&[0.9]));
+        assert!(!is_noise(&[1.2]) && !is_noise(&[1.2, 1.3, 1.4]));
+        // Better in every round, by very different amounts: 3.13 ± 3.00, and 1.47 ± 0.51.
+        assert!(is_noise(&[1.1, 1.7, 6.6]) && is_noise(&[1.05, 1.32, 2.04]));
+        // Decided by the digits that are shown: 1.004 ± 0.001 is 1.00 ± 0.00.
+        assert!(is_noise(&[1.003, 1.004, 1.005]));
         assert_eq!(median(&sorted([3.0, f64::NAN, 1.0, 2.0].into_iter())), Some(2.0));
         assert_eq!(median(&[1.0, 2.0]), Some(1.5));
         assert_eq!(median(&[]), None);
