@@ -179,7 +179,10 @@ pub(crate) struct PingArgs {
         require_equals = true,
         default_missing_value = "1h",
         value_parser = parse_duration,
-        conflicts_with_all = ["size_sweep", "connect", "reconnect", "plot", "histogram", "html", "flood", "adaptive", "fping"],
+        conflicts_with_all = [
+            "size_sweep", "connect", "reconnect", "plot", "histogram", "html", "flood", "adaptive", "fping", "count", "interval",
+            "date",
+        ],
     )]
     idle_sweep: Option<Duration>,
 
@@ -191,7 +194,10 @@ pub(crate) struct PingArgs {
         require_equals = true,
         default_missing_value = "64k",
         value_parser = parse_size,
-        conflicts_with_all = ["connect", "reconnect", "plot", "histogram", "html", "flood", "adaptive", "fping", "size"],
+        conflicts_with_all = [
+            "connect", "reconnect", "plot", "histogram", "html", "flood", "adaptive", "fping", "size", "count", "interval",
+            "date",
+        ],
     )]
     size_sweep: Option<usize>,
 

@@ -150,7 +150,9 @@ impl Lines {
             }
             Loss::Silence { waited, acknowledged, retransmits, .. } => {
                 let heard = match acknowledged {
-                    Some(true) => ", but acknowledged: the server or the way back is slow",
+                    Some(true) => {
+                        ", but acknowledged: probably the server did not answer it, or it or the way back is slow"
+                    }
                     Some(false) => {
                         ", not acknowledged: the probe or the answer is lost, or the host is down"
                     }

@@ -44,6 +44,19 @@ fn no_idle_limit_up_to_the_longest() {
     ended.with(0).shows("an idle connection is alive after 300 ms, the longest tried");
 }
 
+/// What a sweep would ignore is refused.
+#[test]
+fn options_without_a_meaning_for_a_sweep_are_refused() {
+    for sweep in ["--idle-sweep=100ms", "--size-sweep=100"] {
+        for (option, name) in
+            [(&["-c", "2"][..], "--count"), (&["-i", "5"], "--interval"), (&["-D"], "-D")]
+        {
+            let ended = ping(&[&[sweep], option].concat());
+            ended.with(2).says("cannot be used with").says(name);
+        }
+    }
+}
+
 #[test]
 fn every_size_passes_on_loopback() {
     let ended = ping(&["--size-sweep=10k"]);
