@@ -15,12 +15,12 @@ use super::{
     progress::Progress,
     report::{
         Summary,
-        summary::{Distribution, bounded},
+        summary::{Distribution, MemoryEach, bounded},
     },
     server::ServerCommand,
     visit::{self, BenchError},
 };
-use crate::{exit, signals::Signals, tell::say};
+use crate::{exit, signals::Signals, tell::say, units::rate};
 
 /// What came of one server over the rounds.
 pub(super) struct Row<'a> {
@@ -28,6 +28,14 @@ pub(super) struct Row<'a> {
     pub(super) low: f64,
     pub(super) middle: f64,
     pub(super) high: f64,
+    /// Whether it is below that: in a round it was too little to be measured.
+    pub(super) is_limit: bool,
+}
+
+impl Row<'_> {
+    pub(super) fn words(&self) -> String {
+        format!("{}{}", if self.is_limit { "< " } else { "" }, rate(self.middle))
+    }
 }
 
 /// A server and what came of it. As JSON it is itself, less what follows from it.
@@ -138,9 +146,16 @@ impl ServerResults {
     /// What is shown: throughput, or for idle connections memory.
     fn shown(summary: &Summary) -> Option<f64> {
         match summary.kind() {
-            Kind::Idle => summary.server.memory_bytes_per_connection,
+            Kind::Idle => summary.memory_each().map(|each| match each {
+                MemoryEach::Measured(each) | MemoryEach::Below(each) => each,
+            }),
             _ => Some(summary.result.throughput_per_s),
         }
+    }
+
+    /// Whether the figure of a round is only a limit that it is below.
+    fn is_limit(summary: &Summary) -> bool {
+        matches!(summary.memory_each(), Some(MemoryEach::Below(_)))
     }
 
     /// What the comparison is by. At a rate that is given throughput says little.
@@ -158,7 +173,8 @@ impl ServerResults {
     fn row(&self) -> Option<Row<'_>> {
         let figures = sorted(self.summaries().filter_map(Self::shown));
         let (low, high) = (*figures.first()?, *figures.last()?);
-        Some(Row { name: &self.name, low, middle: median(&figures)?, high })
+        let is_limit = self.summaries().any(Self::is_limit);
+        Some(Row { name: &self.name, low, middle: median(&figures)?, high, is_limit })
     }
 
     fn errors(&self) -> u64 {
@@ -239,7 +255,13 @@ impl Comparison {
                 ratio.is_finite().then_some(ratio)
             })
             .collect();
-        Ratio::of(&ratios)
+        let is_limit = |one: &ServerResults| one.summaries().any(ServerResults::is_limit);
+        let at_least = match (is_limit(one), is_limit(best)) {
+            // Of a server that is below a limit it is not known how much worse it is.
+            (true, _) => return None,
+            (false, at_least) => at_least,
+        };
+        Ratio::of(&ratios).map(|ratio| Ratio { at_least, ..ratio })
     }
 
     pub(super) fn status(&self) -> u8 {
@@ -258,11 +280,13 @@ struct Ratio {
     mean: f64,
     /// Unknown from a single round.
     deviation: Option<f64>,
+    /// Whether the best one is below the figure that this is a ratio to.
+    at_least: bool,
 }
 
 impl std::fmt::Display for Ratio {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{:.2}", self.mean)?;
+        write!(f, "{}{:.2}", if self.at_least { "> " } else { "" }, self.mean)?;
         self.deviation.map_or(Ok(()), |deviation| write!(f, " ± {deviation:.2}"))
     }
 }
@@ -283,7 +307,7 @@ impl Ratio {
         let mean = ratios.iter().sum::<f64>() / count;
         let squares: f64 = ratios.iter().map(|ratio| (ratio - mean).powi(2)).sum();
         let deviation = (ratios.len() > 1).then(|| (squares / (count - 1.0)).sqrt());
-        Some(Ratio { mean, deviation })
+        Some(Ratio { mean, deviation, at_least: false })
     }
 }
 

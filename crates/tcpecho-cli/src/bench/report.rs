@@ -18,6 +18,9 @@ use crate::units::{count, time};
 
 pub(super) use self::summary::Summary;
 
+/// A smaller difference between two readings of a server's memory is noise: four pages, in bytes.
+pub(super) const MEMORY_RESOLUTION: f64 = 16384.0;
+
 /// A stretch of the measured time, in few numbers, so that long runs stay small.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub(super) struct Row {
@@ -125,10 +128,14 @@ impl Measured<'_> {
         (self.units() > 0.0).then(|| busy as f64 / self.units())
     }
 
-    /// The server's memory for each connection, in bytes of PSS.
+    /// The server's memory for each idle connection, in bytes of PSS, unless it is below what can be measured. Under load a
+    /// server was not warmed up, and memory is not at rest.
     fn memory_each(&self) -> Option<f64> {
         let (before, held) = (self.usage.memory_before?, self.usage.memory_held?);
-        (self.outcome.open > 0).then(|| (held - before) / self.outcome.open as f64)
+        let is_measured = self.plan.workload.kind == Kind::Idle
+            && self.outcome.open > 0
+            && held - before >= MEMORY_RESOLUTION;
+        is_measured.then(|| (held - before) / self.outcome.open as f64)
     }
 }
 

@@ -26,6 +26,9 @@ use tcpecho_os::{errno::io_words, process::end_with_parent, text::printable};
 /// How long a server may take to say that it is ready, or to answer a connection.
 const READY: Duration = Duration::from_secs(10);
 const END: Duration = Duration::from_secs(3);
+/// How often, and after which time, the memory of a server is read again until it is the same twice.
+const READINGS: u32 = 20;
+const BETWEEN_READINGS: Duration = Duration::from_millis(5);
 /// The last words of a server that are quoted, and how many bytes are kept for that.
 const QUOTED: usize = 300;
 const KEPT: usize = 4096;
@@ -322,7 +325,7 @@ pub(super) struct ServerUsage {
 
 impl ServerUsage {
     pub(super) fn of(pid: Option<u32>) -> Self {
-        let memory_before = pid.and_then(|pid| usage::memory(pid, "Pss:").ok());
+        let memory_before = pid.and_then(memory_at_rest);
         Self { pid, memory_before, ..Self::default() }
     }
 
@@ -331,7 +334,7 @@ impl ServerUsage {
     }
 
     pub(super) fn held(&mut self) {
-        self.memory_held = self.pid.and_then(|pid| usage::memory(pid, "Pss:").ok());
+        self.memory_held = self.pid.and_then(|pid| usage::own_memory(pid).ok());
     }
 
     pub(super) fn end(&mut self) {
@@ -340,6 +343,20 @@ impl ServerUsage {
         // Nothing, or less, is what children leave that ended between two ticks of the clock.
         self.cpu_ns = used.filter(|used| *used > 0.0);
     }
+}
+
+/// The memory of a server that has served and closed its connections: once two readings are the same.
+fn memory_at_rest(pid: u32) -> Option<f64> {
+    let mut last = usage::own_memory(pid).ok()?;
+    for _ in 0..READINGS {
+        std::thread::sleep(BETWEEN_READINGS);
+        let now = usage::own_memory(pid).ok()?;
+        if now.to_bits() == last.to_bits() {
+            break;
+        }
+        last = now;
+    }
+    Some(last)
 }
 
 #[cfg(test)]

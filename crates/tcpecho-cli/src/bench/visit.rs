@@ -2,8 +2,10 @@
 
 use std::{
     cell::Cell,
-    net::SocketAddr,
+    io::{self, Read, Write},
+    net::{Shutdown, SocketAddr, TcpStream},
     os::fd::{AsFd, BorrowedFd},
+    time::Duration,
 };
 
 use nix::sys::signal::Signal;
@@ -223,8 +225,7 @@ pub(super) fn visit_at<'a>(
     let load = load(plan, setup, schedule);
     let warmup = u64::try_from(plan.warmup.as_nanos()).unwrap_or(u64::MAX);
     if plan.workload.kind == Kind::Idle {
-        // What the server takes once for all is not to be counted for each.
-        let _ = first_exchange(setup.addr);
+        warm_up(setup.addr);
     }
     let interrupts = Interrupts { signals, last: Cell::new(None) };
     let mut usage = ServerUsage::of(setup.pid);
@@ -261,11 +262,25 @@ pub(super) fn visit_at<'a>(
     })
 }
 
-fn first_exchange(addr: SocketAddr) -> std::io::Result<()> {
-    use std::io::{Read, Write};
-    let patience = std::time::Duration::from_secs(5);
-    let mut stream = std::net::TcpStream::connect_timeout(&addr, patience)?;
+/// Connections that are served and closed before the memory is read. What a server allocates once is not to be counted for
+/// each connection, and each of its threads may do so.
+const FIRST: usize = 16;
+
+fn warm_up(addr: SocketAddr) {
+    for _ in 0..FIRST {
+        if first_exchange(addr).is_err() {
+            return;
+        }
+    }
+}
+
+/// One message and its echo, until the server has closed the connection as well.
+fn first_exchange(addr: SocketAddr) -> io::Result<()> {
+    let patience = Duration::from_secs(5);
+    let mut stream = TcpStream::connect_timeout(&addr, patience)?;
     stream.set_read_timeout(Some(patience))?;
     stream.write_all(b"hello\n")?;
-    stream.read_exact(&mut [0; 6])
+    stream.read_exact(&mut [0; 6])?;
+    stream.shutdown(Shutdown::Write)?;
+    stream.read(&mut [0; 1]).map(drop)
 }

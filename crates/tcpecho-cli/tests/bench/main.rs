@@ -767,6 +767,28 @@ fn idle_connections_are_weighed() {
     assert!(number(&result, "/server/memory_bytes_per_connection") > 1000.0, "{result:#}");
 }
 
+/// A difference that is too small to be measured is not a figure, and not a negative one.
+#[test]
+fn the_memory_of_a_connection_is_never_negative() {
+    for engine in common::engines() {
+        let connections = if engine == "iterative" { 1 } else { 50 };
+        let result = measured(&format!("-W idle -c {connections} -d 0.3 -e {engine}"));
+        let each = &result["server"]["memory_bytes_per_connection"];
+        assert!(each.is_null() || each.as_f64() > Some(0.0), "{engine}: {each}");
+    }
+    // 50 idle connections of epoll take some 3 kB.
+    bench("-W idle -c 50 -d 0.3 -e epoll")
+        .with(0)
+        .says("memory       less than 328 B of the server");
+    // The server was not at rest before.
+    let result = measured("-n 500 -c 50");
+    assert!(result["server"]["memory_bytes_per_connection"].is_null(), "{result:#}");
+    let compared =
+        bench("-W idle -c 50 -d 0.3 --engines epoll,thread --rounds 2").with(0).out.clone();
+    assert!(compared.contains("< 328"), "{compared}");
+    assert!(compared.contains("epoll was > "), "{compared}");
+}
+
 #[test]
 fn known_problems_are_noted_before_the_run() {
     let limited = |limit: &str, args: &str| {

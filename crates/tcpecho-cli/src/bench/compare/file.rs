@@ -26,6 +26,7 @@ impl Comparison {
         let best = self.best();
         let one = |one: &ServerResults| {
             let ratio = best.and_then(|best| self.ratio(one, best));
+            let ratio = ratio.filter(|ratio| !ratio.at_least);
             let costs = sorted(one.summaries().filter_map(|s| s.server.cpu_ns_per_unit));
             serde_json::json!({
                 "name": one.name,

@@ -10,7 +10,7 @@ use crate::bench::report::{
     look::Look,
     table::{DOUBTS, gigabits},
 };
-use crate::units::{count, digits, rate, time};
+use crate::units::{count, digits, time};
 
 impl Comparison {
     pub(in crate::bench) fn titles(&self) -> Vec<&str> {
@@ -69,7 +69,7 @@ impl Comparison {
             };
             let costs = sorted(one.summaries().filter_map(|s| s.server.cpu_ns_per_unit));
             let cost = median(&costs).filter(|_| !self.idle());
-            let mut cells = vec![row.name.to_owned(), rate(row.middle)];
+            let mut cells = vec![row.name.to_owned(), row.words()];
             cells.extend(self.streams().then(|| digits(gigabits(row.middle))));
             cells.extend([
                 format!("{spread:.0} %"),

@@ -12,7 +12,7 @@ use crate::{
         Origin, head, in_words, scrolled,
         svg::{Axis, Series, chart},
     },
-    units::{bytes, count, rate, time},
+    units::{count, rate, time},
 };
 
 /// Points of a line over the quantiles, for each nine.
@@ -62,7 +62,7 @@ pub(in crate::bench) fn comparison(comparison: &Comparison) -> String {
             share(row.middle),
             share(row.low),
             share(row.high - row.low).max(0.2),
-            rate(row.middle),
+            escaped(&row.words()),
         );
     }
     bars.push_str("</div>");
@@ -122,8 +122,8 @@ fn tiles(page: &mut String, summary: &Summary) {
     let result = &summary.result;
     if summary.kind() == Kind::Idle {
         tile("", &count(result.connections_open), "connections held");
-        if let Some(each) = summary.server.memory_bytes_per_connection {
-            tile("", &bytes(each), "server memory for each");
+        if let Some(each) = summary.memory_each() {
+            tile("", &each.words(), "server memory for each");
         }
     } else {
         tile("", &rate(result.throughput_per_s), &result.unit);

@@ -14,8 +14,11 @@ use serde::{Deserialize, Serialize};
 use tcpecho::Ending;
 use tcpecho_load::{ClientUse, Kind, Pauses, Times, Unit, Workload};
 
-use super::Row;
-use crate::threshold::{Figures, QUANTILES};
+use super::{MEMORY_RESOLUTION, Row};
+use crate::{
+    threshold::{Figures, QUANTILES},
+    units::bytes,
+};
 
 pub(super) use self::gather::verdict;
 pub(in crate::bench) use self::{baseline::BaselinePart, distribution::Distribution};
@@ -51,6 +54,23 @@ pub(in crate::bench) struct Summary {
     /// How it compares with an earlier result (--baseline).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(in crate::bench) baseline: Option<BaselinePart>,
+}
+
+/// What a connection costs a server.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(in crate::bench) enum MemoryEach {
+    Measured(f64),
+    /// The whole difference is below the resolution of a reading.
+    Below(f64),
+}
+
+impl MemoryEach {
+    pub(in crate::bench) fn words(self) -> String {
+        match self {
+            MemoryEach::Measured(each) => bytes(each),
+            MemoryEach::Below(limit) => format!("less than {}", bytes(limit)),
+        }
+    }
 }
 
 /// The settings, as they were understood.
@@ -190,6 +210,18 @@ impl Summary {
             (_, Unit::Megabytes) => result.received_bytes == 0,
             _ => result.messages == 0,
         }
+    }
+
+    /// The server's memory for each idle connection in bytes, or the limit that it is below.
+    pub(in crate::bench) fn memory_each(&self) -> Option<MemoryEach> {
+        let server = &self.server;
+        let below = || {
+            let open = self.result.connections_open;
+            let was_read = server.memory_before_bytes.and(server.memory_held_bytes).is_some();
+            (was_read && open > 0).then(|| MemoryEach::Below(MEMORY_RESOLUTION / open as f64))
+        };
+        let measured = server.memory_bytes_per_connection.map(MemoryEach::Measured);
+        measured.or_else(below).filter(|_| self.kind() == Kind::Idle)
     }
 
     pub(in crate::bench) fn error_count(&self) -> u64 {

@@ -107,12 +107,12 @@ fn throughput(page: &mut String, summary: &Summary) {
         let _ =
             writeln!(page, "connections  {open} open after {seconds:.2} s{cut}; {made} were made");
         let server = &summary.server;
-        if let (Some(each), Some(held)) =
-            (server.memory_bytes_per_connection, server.memory_held_bytes)
-        {
-            let (each, held) = (bytes(each), bytes(held));
-            let _ =
-                writeln!(page, "memory       {each} of the server for each (PSS; {held} in all)");
+        if let (Some(each), Some(held)) = (summary.memory_each(), server.memory_held_bytes) {
+            let (each, held) = (each.words(), bytes(held));
+            let _ = writeln!(
+                page,
+                "memory       {each} of the server for each (PSS without files; {held} in all)"
+            );
         }
         return;
     }

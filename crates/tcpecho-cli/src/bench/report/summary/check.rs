@@ -20,6 +20,8 @@ impl Summary {
             return Err("it says that it is the sum of 0 results".to_owned());
         }
         self.check_figures()?;
+        let each = &mut self.server.memory_bytes_per_connection;
+        *each = each.filter(|each| *each > 0.0);
         self.make_printable();
         Ok(())
     }
@@ -46,7 +48,7 @@ impl Summary {
         for (name, figure) in positive {
             within(name, figure, 0.0)?;
         }
-        // It is a difference: noise makes it negative.
+        // It is a difference, which earlier versions wrote also where noise made it negative.
         let each = server.memory_bytes_per_connection;
         within("server.memory_bytes_per_connection", each, -LARGEST)?;
         if let Some(baseline) = &self.baseline {

@@ -51,6 +51,9 @@ impl Summary {
         self.server.cpu_ns = None;
         self.server.cpu_ns_per_unit = None;
         self.server.cpu_share = None;
+        self.server.memory_before_bytes = None;
+        self.server.memory_held_bytes = None;
+        self.server.memory_bytes_per_connection = None;
         self.client.threads.extend(&other.client.threads);
         self.client.late_max_ns = self.client.late_max_ns.max(other.client.late_max_ns);
         self.client.late_mean_ns = None;
