@@ -55,7 +55,7 @@ struct ServerResults {
 
 pub(super) struct Comparison {
     servers: Vec<ServerResults>,
-    stopped: Option<u8>,
+    stopped: Option<Signal>,
 }
 
 /// Visits all, and gives what came of it.
@@ -86,18 +86,12 @@ pub(super) fn run(
             progress.clear();
             match visited {
                 Ok(summary) => {
-                    let stopped = summary.result.interrupted_by.is_some();
-                    if let Some(times) = summary.primary().map(Distribution::times) {
-                        let all = &mut comparison.servers[server].times;
-                        all.get_or_insert_with(Times::new).add(&times);
-                    }
-                    if stopped {
-                        let signal = summary.result.interrupted_by.as_deref().unwrap_or_default();
-                        comparison.stopped =
-                            signal.parse::<Signal>().ok().map(exit::interrupted_by);
+                    let signal = summary.result.interrupted_by.clone();
+                    comparison.servers[server].visited(summary);
+                    if let Some(signal) = signal {
+                        comparison.stopped = signal.parse().ok();
                         return Ok(comparison);
                     }
-                    comparison.servers[server].rounds.push(Some(Box::new(summary)));
                 }
                 Err(BenchError::Impossible(reason)) if round == 0 => {
                     say(&format!("{name} is left out: {reason}"));
@@ -139,6 +133,18 @@ fn visit_one(
 }
 
 impl ServerResults {
+    /// Keeps what came of a visit. One that a signal ended early is kept only if the server has no other.
+    fn visited(&mut self, summary: Summary) {
+        let is_cut = summary.result.interrupted_by.is_some();
+        if is_cut && (self.summaries().next().is_some() || summary.answered_nothing()) {
+            return;
+        }
+        if let Some(times) = summary.primary().map(Distribution::times) {
+            self.times.get_or_insert_with(Times::new).add(&times);
+        }
+        self.rounds.push(Some(Box::new(summary)));
+    }
+
     fn summaries(&self) -> impl Iterator<Item = &Summary> {
         self.rounds.iter().flatten().map(Box::as_ref)
     }
@@ -269,7 +275,7 @@ impl Comparison {
         let is_bad = |summary: &Summary| summary.error_count() > 0 || summary.answered_nothing();
         match self.stopped {
             _ if self.summaries().any(mismatch) => 1,
-            Some(status) => status,
+            Some(signal) => exit::interrupted_by(signal),
             None if self.summaries().any(is_bad) => exit::BROKEN,
             None => 0,
         }

@@ -230,9 +230,13 @@ pub(super) fn visit_at<'a>(
     let interrupts = Interrupts { signals, last: Cell::new(None) };
     let mut usage = ServerUsage::of(setup.pid);
     let mut rows = Vec::new();
-    let outcome = tcpecho_load::run(&load, &interrupts, &mut |event| {
+    let mut begun = false;
+    let mut outcome = tcpecho_load::run(&load, &interrupts, &mut |event| {
         match &event {
-            Event::Begin => usage.begin(),
+            Event::Begin => {
+                usage.begin();
+                begun = interrupts.last.get().is_none();
+            }
             Event::NearEnd => usage.held(),
             Event::End => usage.end(),
             Event::Interval(interval) => {
@@ -243,6 +247,10 @@ pub(super) fn visit_at<'a>(
         watch(&event, rows.last());
     })
     .map_err(with_option)?;
+    if interrupts.last.get().is_some() && !begun {
+        // What is left is the time in which the connections ended.
+        outcome.seconds = 0.0;
+    }
     Ok(Measured {
         plan,
         schedule,

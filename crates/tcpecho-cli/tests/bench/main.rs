@@ -645,6 +645,83 @@ fn an_interrupt_ends_it_early_with_the_results_so_far() {
     }
 }
 
+/// Starts it, and sends SIGINT once its server has used processor time, for its echoes.
+fn interrupted(args: &str) -> Ran {
+    let child = Command::new(program())
+        .arg("bench")
+        .args(args.split_whitespace())
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let pid = Pid::from_child(&child);
+    let start = std::time::Instant::now();
+    while process::children(pid).into_iter().map(process::ticks).sum::<u64>() < 10 {
+        assert!(start.elapsed() < FAR_TOO_LONG, "its server does nothing");
+        thread::sleep(Duration::from_millis(5));
+    }
+    kill_process(pid, Signal::INT).unwrap();
+    let output = child.wait_with_output().unwrap();
+    Ran {
+        status: output.status.code(),
+        out: String::from_utf8(output.stdout).unwrap(),
+        err: String::from_utf8(output.stderr).unwrap(),
+    }
+}
+
+/// A server that echoes, and tells of each echo.
+fn telling_server() -> (SocketAddr, mpsc::Receiver<()>) {
+    let (told, served) = mpsc::channel();
+    let told = Mutex::new(told);
+    let addr = server(move |stream| {
+        echo_with(stream, |_| {
+            let _ = told.lock().unwrap().send(());
+            true
+        });
+    });
+    (addr, served)
+}
+
+#[test]
+fn an_interrupt_before_anything_was_measured_says_so() {
+    for json in [false, true] {
+        let (addr, served) = telling_server();
+        let mut command = Command::new(program());
+        command.args(["bench", &addr.to_string(), "-q", "-c", "2", "--warmup", "100s"]);
+        command.args(json.then_some("--json")).stdout(Stdio::piped());
+        let child = command.spawn().unwrap();
+        for _ in 0..10 {
+            served.recv_timeout(FAR_TOO_LONG).unwrap();
+        }
+        kill_process(Pid::from_child(&child), Signal::INT).unwrap();
+        let output = child.wait_with_output().unwrap();
+        assert_eq!(output.status.code(), Some(130));
+        let out = String::from_utf8(output.stdout).unwrap();
+        if json {
+            let result: Value = serde_json::from_str(&out).unwrap();
+            assert!(result["latency"]["service"].is_null(), "{result:#}");
+            continue;
+        }
+        let line = "nothing was measured: SIGINT ended the run before the measured time began";
+        assert!(out.contains(line), "{out}");
+        for word in ["throughput", "latency", "errors", "client "] {
+            assert!(!out.contains(word), "{out}");
+        }
+    }
+}
+
+#[test]
+fn an_interrupted_comparison_has_its_first_results_or_says_that_there_are_none() {
+    let ran = interrupted("--engines epoll,thread -c 2 -d 100 --warmup 0");
+    ran.with(130).says("note: epoll: SIGINT ended its only visit early");
+    assert!(ran.out.lines().any(|line| line.starts_with("epoll  ")), "{}", ran.out);
+    let ran = interrupted("--engines epoll,thread -c 2 -d 100 --warmup 100s");
+    ran.with(130).says("nothing was measured: SIGINT ended the comparison in its first visit");
+    let ran = interrupted("--engines epoll,thread -c 2 -d 100 --warmup 100s --json");
+    assert!(ran.with(130).json()["best"].is_null());
+}
+
 #[test]
 fn its_server_goes_with_it_however_it_ends() {
     let mut child = Command::new(program())

@@ -115,6 +115,11 @@ impl Comparison {
         if let Some(first) = self.summaries().next() {
             let (words, rounds) = (&first.settings.words, self.rounds_in_words());
             let _ = writeln!(page, "{words}\n{rounds}\n{}\n", self.order());
+        } else {
+            let signal = self.stopped.map_or("a signal", |signal| signal.as_str());
+            return format!(
+                "nothing was measured: {signal} ended the comparison in its first visit\n"
+            );
         }
         let titles: Vec<String> = self.titles().iter().map(|title| (*title).to_owned()).collect();
         let rows: Vec<Vec<String>> = std::iter::once(titles).chain(self.cells()).collect();
@@ -165,6 +170,10 @@ impl Comparison {
                     "{}: {errors} errors, such as {}: {}",
                     one.name, error.ending, error.first
                 ));
+            }
+            let cut = one.summaries().find_map(|summary| summary.result.interrupted_by.as_ref());
+            if let Some(signal) = cut {
+                notes.push(format!("{}: {signal} ended its only visit early", one.name));
             }
             if one.summaries().any(Summary::answered_nothing) {
                 notes.push(format!("{}: nothing was answered", one.name));

@@ -125,6 +125,8 @@ fn tiles(page: &mut String, summary: &Summary) {
         if let Some(each) = summary.memory_each() {
             tile("", &each.words(), "server memory for each");
         }
+    } else if summary.measured_nothing() {
+        tile("", "-", "ended before anything was measured");
     } else {
         tile("", &rate(result.throughput_per_s), &result.unit);
     }

@@ -212,6 +212,12 @@ impl Summary {
         }
     }
 
+    /// Whether a signal ended the run before the measured time began.
+    pub(in crate::bench) fn measured_nothing(&self) -> bool {
+        let result = &self.result;
+        result.interrupted_by.is_some() && result.seconds <= 0.0 && self.kind() != Kind::Idle
+    }
+
     /// The server's memory for each idle connection in bytes, or the limit that it is below.
     pub(in crate::bench) fn memory_each(&self) -> Option<MemoryEach> {
         let server = &self.server;

@@ -28,12 +28,23 @@ fn words(summary: &Summary, quiet: bool, look: Look) -> String {
     let mut page = String::new();
     let _ = writeln!(page, "{}", summary.settings.words);
     let _ = writeln!(page, "server: {}\n", summary.server.words);
-    throughput(&mut page, summary);
-    latencies(&mut page, summary, look);
-    offered(&mut page, summary, look);
-    costs(&mut page, summary);
-    errors(&mut page, summary);
-    baseline(&mut page, summary);
+    if summary.measured_nothing() {
+        let signal = summary.result.interrupted_by.as_deref().unwrap_or_default();
+        let _ = writeln!(
+            page,
+            "nothing was measured: {signal} ended the run before the measured time began"
+        );
+        if !summary.errors.is_empty() {
+            errors(&mut page, summary);
+        }
+    } else {
+        throughput(&mut page, summary);
+        latencies(&mut page, summary, look);
+        offered(&mut page, summary, look);
+        costs(&mut page, summary);
+        errors(&mut page, summary);
+        baseline(&mut page, summary);
+    }
     if quiet {
         return page;
     }

@@ -17,6 +17,8 @@ impl Summary {
         let wire = &outcome.wire;
         let mut connect = outcome.connecting.connect.clone();
         connect.add(&total.connect);
+        // Answers that a signal let come in before the measured time are not of it.
+        let times = |times| Distribution::of(times).filter(|_| outcome.seconds > 0.0);
         Summary {
             schema: SCHEMA.to_owned(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -54,8 +56,8 @@ impl Summary {
                 interrupted_by: measured.stopped.map(|signal| signal.as_str().to_owned()),
             },
             latency: Latency {
-                response: Distribution::of(&total.response),
-                service: Distribution::of(&total.service),
+                response: times(&total.response),
+                service: times(&total.service),
                 connect: Distribution::of(&connect),
                 other: BTreeMap::new(),
             },
