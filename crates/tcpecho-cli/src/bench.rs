@@ -322,7 +322,9 @@ fn status(summary: &Summary) -> u8 {
 /// Whether there never was a connection, and not for want of time.
 fn nobody_there(summary: &Summary) -> bool {
     let result = &summary.result;
-    result.connections_made + result.connections_open + result.messages == 0
+    result.connections_made == Some(0)
+        && result.connections_open == Some(0)
+        && result.messages == 0
         && summary.error_count() > 0
 }
 

@@ -99,7 +99,7 @@ fn holds(condition: &Threshold, summary: &Summary, at: f64) -> bool {
     // Those that were under way at the end came a moment too late to be counted.
     let answered = summary.result.messages + summary.settings.connections;
     let kept_up = answered as f64 >= at * summary.result.seconds * KEPT_UP
-        && summary.result.messages_unanswered == 0;
+        && summary.result.messages_unanswered == Some(0);
     kept_up && summary.error_count() == 0 && condition.holds(&summary.figures(), None)
 }
 

@@ -43,7 +43,7 @@ impl Progress {
             return;
         }
         if let (Event::Interval(_), Some(row)) = (event, row) {
-            self.errors += row.errors;
+            self.errors += row.errors.unwrap_or_default();
             let p99 =
                 row.p99_ns.map_or_else(String::new, |ns| format!("  p99 {}", time(ns as f64)));
             self.figures = format!("{} {unit}{p99}", rate(row.throughput_per_s));

@@ -433,6 +433,45 @@ fn logs_are_read_by_other_tools_and_merge_exactly() {
     }
 }
 
+/// A log has latencies only: no bytes, no processor time, no errors.
+#[test]
+fn what_a_log_does_not_know_is_left_out() {
+    let (log, json) = (scratch("known.hdr"), scratch("known.json"));
+    let ran = bench(&format!("-c 2 -n 2000 -q --json --hdr {}", log.display()));
+    let result = ran.with(0).json();
+    assert!(result["client"]["cpu_ns_per_unit"].is_f64(), "{result:#}");
+    fs::write(&json, &ran.out).unwrap();
+    let report = |files: &[&PathBuf], more: &[&str]| {
+        ends(Command::new(program()).args(["bench", "report"]).args(files).args(more))
+    };
+    for files in [&[&log][..], &[&json, &log], &[&log, &json]] {
+        let ran = report(files, &[]);
+        for words in ["MB/s each way", "\nclient ", "\nerrors ", "every byte"] {
+            assert!(!ran.with(0).out.contains(words), "{words:?} in {}", ran.out);
+        }
+        let merged = report(files, &["--json"]).with(0).json();
+        conforms_to_the_schema(&merged);
+        for path in [
+            "/result/received_bytes",
+            "/result/sent_bytes",
+            "/result/connections_made",
+            "/result/messages_unanswered",
+            "/settings/checked",
+            "/client/cpu_ns_per_unit",
+            "/tcp/segments_retransmitted",
+            "/intervals/0/received_bytes",
+        ] {
+            assert!(merged.pointer(path).unwrap().is_null(), "{path} in {merged:#}");
+        }
+    }
+    // Two results know all of it.
+    let ran = report(&[&json, &json], &[]);
+    ran.with(0).says("MB/s each way").says("\nclient ").says("every byte came back");
+    for path in [log, json] {
+        fs::remove_file(path).unwrap();
+    }
+}
+
 fn base64(text: &str) -> Vec<u8> {
     use base64::Engine;
     base64::engine::general_purpose::STANDARD.decode(text).unwrap()

@@ -121,7 +121,7 @@ fn tiles(page: &mut String, summary: &Summary) {
     };
     let result = &summary.result;
     if summary.kind() == Kind::Idle {
-        tile("", &count(result.connections_open), "connections held");
+        tile("", &count(result.connections_open.unwrap_or_default()), "connections held");
         if let Some(each) = summary.memory_each() {
             tile("", &each.words(), "server memory for each");
         }
@@ -140,8 +140,10 @@ fn tiles(page: &mut String, summary: &Summary) {
         tile("", &time(cost), &format!("server time per {}", summary.unit().one()));
     }
     let errors = summary.error_count();
-    let (class, sign) = if errors == 0 { ("good", "") } else { ("bad", "✗ ") };
-    tile(class, &format!("{sign}{}", count(errors)), "errors");
+    if errors > 0 || summary.knows_errors() {
+        let (class, sign) = if errors == 0 { ("good", "") } else { ("bad", "✗ ") };
+        tile(class, &format!("{sign}{}", count(errors)), "errors");
+    }
     page.push_str("</div>");
 }
 

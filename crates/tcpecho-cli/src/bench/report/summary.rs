@@ -91,7 +91,8 @@ pub(in crate::bench) struct Settings {
     pub(in crate::bench) count: Option<u64>,
     pub(in crate::bench) warmup_s: f64,
     pub(in crate::bench) timeout_s: f64,
-    pub(in crate::bench) checked: bool,
+    /// Unknown of an HDR log, and of a sum with one.
+    pub(in crate::bench) checked: Option<bool>,
     pub(in crate::bench) close: String,
     pub(in crate::bench) shard: u64,
     pub(in crate::bench) shards: u64,
@@ -131,21 +132,21 @@ pub(in crate::bench) struct ResultPart {
     pub(in crate::bench) throughput_per_s: f64,
     pub(in crate::bench) seconds: f64,
     pub(in crate::bench) messages: u64,
-    pub(in crate::bench) sent_bytes: u64,
-    pub(in crate::bench) received_bytes: u64,
-    pub(in crate::bench) connections_made: u64,
-    pub(in crate::bench) connections_open: u64,
-    pub(in crate::bench) messages_lost: u64,
-    pub(in crate::bench) messages_unanswered: u64,
+    pub(in crate::bench) sent_bytes: Option<u64>,
+    pub(in crate::bench) received_bytes: Option<u64>,
+    pub(in crate::bench) connections_made: Option<u64>,
+    pub(in crate::bench) connections_open: Option<u64>,
+    pub(in crate::bench) messages_lost: Option<u64>,
+    pub(in crate::bench) messages_unanswered: Option<u64>,
     /// Answered after the measured time.
     #[serde(default)]
-    pub(in crate::bench) messages_late: u64,
+    pub(in crate::bench) messages_late: Option<u64>,
     /// What was due: the sum of those answered in time or late, lost, and unanswered.
     #[serde(default)]
-    pub(in crate::bench) messages_due: u64,
+    pub(in crate::bench) messages_due: Option<u64>,
     /// Bytes that were sent and had not come back when their connection ended.
     #[serde(default)]
-    pub(in crate::bench) lost_bytes: u64,
+    pub(in crate::bench) lost_bytes: Option<u64>,
     pub(in crate::bench) interrupted_by: Option<String>,
 }
 
@@ -171,7 +172,7 @@ pub(in crate::bench) struct TcpPart {
     pub(in crate::bench) connections_asked: u64,
     pub(in crate::bench) rtt_mean_us: Option<f64>,
     pub(in crate::bench) rtt_min_us: Option<u32>,
-    pub(in crate::bench) segments_retransmitted: u64,
+    pub(in crate::bench) segments_retransmitted: Option<u64>,
 }
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -206,8 +207,8 @@ impl Summary {
     pub(in crate::bench) fn answered_nothing(&self) -> bool {
         let result = &self.result;
         match (self.kind(), self.unit()) {
-            (Kind::Idle, _) => result.connections_open == 0,
-            (_, Unit::Megabytes) => result.received_bytes == 0,
+            (Kind::Idle, _) => result.connections_open.unwrap_or_default() == 0,
+            (_, Unit::Megabytes) => result.received_bytes.unwrap_or_default() == 0,
             _ => result.messages == 0,
         }
     }
@@ -222,12 +223,17 @@ impl Summary {
     pub(in crate::bench) fn memory_each(&self) -> Option<MemoryEach> {
         let server = &self.server;
         let below = || {
-            let open = self.result.connections_open;
+            let open = self.result.connections_open.unwrap_or_default();
             let was_read = server.memory_before_bytes.and(server.memory_held_bytes).is_some();
             (was_read && open > 0).then(|| MemoryEach::Below(MEMORY_RESOLUTION / open as f64))
         };
         let measured = server.memory_bytes_per_connection.map(MemoryEach::Measured);
         measured.or_else(below).filter(|_| self.kind() == Kind::Idle)
+    }
+
+    /// Whether it says of every part what failed: an HDR log does not.
+    pub(in crate::bench) fn knows_errors(&self) -> bool {
+        self.settings.checked.is_some()
     }
 
     pub(in crate::bench) fn error_count(&self) -> u64 {
@@ -248,8 +254,10 @@ impl Summary {
             max: latency.and_then(Times::max).map(|ns| ns as f64),
             mean: latency.and_then(Times::mean),
             throughput: Some(self.result.throughput_per_s),
-            errors: Some(self.error_count() as f64),
-            unanswered: Some(self.result.messages_unanswered as f64),
+            errors: Some(self.error_count())
+                .filter(|_| self.knows_errors())
+                .map(|errors| errors as f64),
+            unanswered: self.result.messages_unanswered.map(|unanswered| unanswered as f64),
             loss: None,
         }
     }

@@ -114,6 +114,7 @@ fn throughput(page: &mut String, summary: &Summary) {
         None => String::new(),
     };
     if summary.kind() == Kind::Idle {
+        let count = |number: Option<u64>| count(number.unwrap_or_default());
         let (open, made) = (count(result.connections_open), count(result.connections_made));
         let _ =
             writeln!(page, "connections  {open} open after {seconds:.2} s{cut}; {made} were made");
@@ -130,10 +131,12 @@ fn throughput(page: &mut String, summary: &Summary) {
     let _ = write!(page, "throughput   {} {}", rate(result.throughput_per_s), result.unit);
     let what = if summary.unit() == Unit::Megabytes {
         let _ = write!(page, "   {} Gbit/s", digits(gigabits(result.throughput_per_s)));
-        bytes(result.received_bytes as f64)
+        bytes(result.received_bytes.unwrap_or_default() as f64)
     } else {
-        let each_way = result.received_bytes as f64 / 1e6 / seconds.max(1e-9);
-        let _ = write!(page, "   {} MB/s each way", digits(each_way));
+        if let Some(received) = result.received_bytes {
+            let each_way = received as f64 / 1e6 / seconds.max(1e-9);
+            let _ = write!(page, "   {} MB/s each way", digits(each_way));
+        }
         count(result.messages)
     };
     let _ = writeln!(page, "   {what} in {seconds:.2} s{cut}");
@@ -225,13 +228,15 @@ fn costs(page: &mut String, summary: &Summary) {
     if let Some(mean) = tcp.rtt_mean_us {
         let mean = time(mean * 1e3);
         let least = tcp.rtt_min_us.map(|us| format!(", {} at least", time(us as f64 * 1e3)));
+        let again = tcp.segments_retransmitted;
+        let again = again.map(|again| format!("; {} segments retransmitted", count(again)));
         let sampled = summary.kind() == Kind::ConnectRequestResponse;
         let of = if sampled { " on the connections asked" } else { "" };
         let _ = writeln!(
             page,
-            "TCP          round trip {mean} on average{}; {} segments retransmitted{of}",
+            "TCP          round trip {mean} on average{}{}{of}",
             least.unwrap_or_default(),
-            count(tcp.segments_retransmitted)
+            again.unwrap_or_default()
         );
     }
 }
@@ -244,12 +249,14 @@ fn errors(page: &mut String, summary: &Summary) {
         let _ = writeln!(page, "{title:<12} {number} {}: {}", error.ending, error.first);
         title = "";
     }
-    if result.messages_lost > 0 {
-        let lost = count(result.messages_lost);
+    if let Some(lost @ 1..) = result.messages_lost {
+        let lost = count(lost);
         let _ = writeln!(page, "{title:<12} {lost} requests were under way on them");
     }
-    if summary.errors.is_empty() {
-        let checked = summary.settings.checked && result.messages_unanswered == 0;
+    // What a log does not know is not said.
+    if summary.errors.is_empty() && summary.knows_errors() {
+        let checked =
+            summary.settings.checked == Some(true) && result.messages_unanswered == Some(0);
         let none = match (summary.answered_nothing(), checked) {
             (true, _) => "none, but nothing was answered",
             (false, true) => "none: every byte came back as it was sent",
@@ -257,9 +264,10 @@ fn errors(page: &mut String, summary: &Summary) {
         };
         let _ = writeln!(page, "{title:<12} {none}");
     }
-    if result.messages_unanswered > 0 {
-        let (unanswered, due) = (count(result.messages_unanswered), count(result.messages_due));
-        let _ = writeln!(page, "unanswered   {unanswered} of {due} requests");
+    if let Some(unanswered @ 1..) = result.messages_unanswered {
+        let unanswered = count(unanswered);
+        let of = result.messages_due.map(|due| format!(" of {}", count(due)));
+        let _ = writeln!(page, "unanswered   {unanswered}{} requests", of.unwrap_or_default());
     }
 }
 
@@ -291,7 +299,7 @@ mod tests {
         summary.client.threads = vec![used(100, 25), used(400, 5)];
         summary.tcp.rtt_mean_us = Some(120.0);
         summary.tcp.rtt_min_us = Some(50);
-        summary.tcp.segments_retransmitted = 3;
+        summary.tcp.segments_retransmitted = Some(3);
         let page = page(&summary, false, Look::PLAIN);
         assert_eq!(
             line(&page, "server "),

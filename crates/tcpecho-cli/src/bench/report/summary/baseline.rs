@@ -58,7 +58,11 @@ fn differences(now: &Settings, before: &Settings) -> Vec<String> {
         format!("{} B", sizes.join(","))
     };
     let plural = |n: u64| format!("{} connection{}", count(n), if n == 1 { "" } else { "s" });
-    let checked = |settings: &Settings| if settings.checked { "compared" } else { "not compared" };
+    let checked = |settings: &Settings| match settings.checked {
+        Some(true) => "compared",
+        Some(false) => "not compared",
+        None => "compared in some parts only, or in none",
+    };
     let all = [
         (before.workload.clone(), now.workload.clone()),
         (pace(before), pace(now)),

@@ -17,19 +17,21 @@ impl Summary {
         if !self.server.words.contains(&other.server.words) {
             self.server.words = format!("{}; {}", self.server.words, other.server.words);
         }
+        let checked = self.settings.checked.zip(other.settings.checked);
+        self.settings.checked = checked.map(|(mine, more)| mine && more);
         let (mine, more) = (&mut self.result, &other.result);
         mine.throughput_per_s += more.throughput_per_s;
         mine.seconds = (mine.seconds * one + more.seconds * two) / (one + two);
         add(&mut mine.messages, more.messages);
-        add(&mut mine.sent_bytes, more.sent_bytes);
-        add(&mut mine.received_bytes, more.received_bytes);
-        add(&mut mine.connections_made, more.connections_made);
-        add(&mut mine.connections_open, more.connections_open);
-        add(&mut mine.messages_lost, more.messages_lost);
-        add(&mut mine.messages_unanswered, more.messages_unanswered);
-        add(&mut mine.messages_late, more.messages_late);
-        add(&mut mine.messages_due, more.messages_due);
-        add(&mut mine.lost_bytes, more.lost_bytes);
+        add_known(&mut mine.sent_bytes, more.sent_bytes);
+        add_known(&mut mine.received_bytes, more.received_bytes);
+        add_known(&mut mine.connections_made, more.connections_made);
+        add_known(&mut mine.connections_open, more.connections_open);
+        add_known(&mut mine.messages_lost, more.messages_lost);
+        add_known(&mut mine.messages_unanswered, more.messages_unanswered);
+        add_known(&mut mine.messages_late, more.messages_late);
+        add_known(&mut mine.messages_due, more.messages_due);
+        add_known(&mut mine.lost_bytes, more.lost_bytes);
         mine.interrupted_by = mine.interrupted_by.take().or_else(|| more.interrupted_by.clone());
         Distribution::merge(&mut self.latency.response, other.latency.response.as_ref());
         Distribution::merge(&mut self.latency.service, other.latency.service.as_ref());
@@ -59,13 +61,15 @@ impl Summary {
         self.client.late_mean_ns = None;
         self.client.pauses = self.client.pauses.longer(other.client.pauses);
         add(&mut self.client.messages_across_pauses, other.client.messages_across_pauses);
+        // Where a part does not say what its threads used, the sum of the others is not for all messages.
+        let is_known = self.client.cpu_ns_per_unit.and(other.client.cpu_ns_per_unit).is_some();
         let busy: u64 =
             self.client.threads.iter().map(|used| used.busy_ns).fold(0, u64::saturating_add);
         let units = match self.unit() {
-            Unit::Megabytes => self.result.received_bytes as f64 / 1e6,
+            Unit::Megabytes => self.result.received_bytes.unwrap_or_default() as f64 / 1e6,
             _ => self.result.messages as f64,
         };
-        self.client.cpu_ns_per_unit = (units > 0.0).then(|| busy as f64 / units);
+        self.client.cpu_ns_per_unit = (is_known && units > 0.0).then(|| busy as f64 / units);
         let (mine, more) = (&mut self.tcp, &other.tcp);
         let sum = |part: &TcpPart| part.rtt_mean_us.unwrap_or(0.0) * part.connections_asked as f64;
         let (sum, asked) =
@@ -73,7 +77,7 @@ impl Summary {
         mine.rtt_mean_us = (asked > 0).then(|| sum / asked as f64);
         mine.connections_asked = asked;
         mine.rtt_min_us = mine.rtt_min_us.into_iter().chain(more.rtt_min_us).min();
-        add(&mut mine.segments_retransmitted, more.segments_retransmitted);
+        add_known(&mut mine.segments_retransmitted, more.segments_retransmitted);
         for error in &other.errors {
             match self.errors.iter_mut().find(|mine| mine.ending == error.ending) {
                 Some(mine) => add(&mut mine.count, error.count),
@@ -91,9 +95,9 @@ impl Summary {
             };
             mine.to_s = mine.to_s.max(row.to_s);
             add(&mut mine.messages, row.messages);
-            add(&mut mine.received_bytes, row.received_bytes);
-            add(&mut mine.connections, row.connections);
-            add(&mut mine.errors, row.errors);
+            add_known(&mut mine.received_bytes, row.received_bytes);
+            add_known(&mut mine.connections, row.connections);
+            add_known(&mut mine.errors, row.errors);
             mine.throughput_per_s += row.throughput_per_s;
             mine.max_ns = mine.max_ns.max(row.max_ns);
             (mine.p50_ns, mine.p99_ns) = (None, None);
@@ -113,6 +117,11 @@ fn merge_tagged(mine: &mut Latency, more: &Latency) {
     }
 }
 
+/// The sum of what one of both does not know is not known.
+fn add_known(sum: &mut Option<u64>, more: Option<u64>) {
+    *sum = sum.zip(more).map(|(sum, more)| sum.saturating_add(more));
+}
+
 /// What a file says may be anything: no sum panics.
 fn add(sum: &mut u64, more: u64) {
     *sum = sum.saturating_add(more);
@@ -125,7 +134,8 @@ mod tests {
     use super::*;
 
     fn asked(connections_asked: u64, rtt_mean_us: Option<f64>, rtt_min_us: Option<u32>) -> Summary {
-        let tcp = TcpPart { connections_asked, rtt_mean_us, rtt_min_us, segments_retransmitted: 5 };
+        let tcp =
+            TcpPart { connections_asked, rtt_mean_us, rtt_min_us, segments_retransmitted: Some(5) };
         Summary { tcp, ..Summary::example() }
     }
 
@@ -139,13 +149,17 @@ mod tests {
             let mut sum = one;
             sum.merge(&two);
             assert_eq!((sum.tcp.connections_asked, sum.tcp.rtt_mean_us), (asked, mean));
-            assert_eq!((sum.tcp.rtt_min_us, sum.tcp.segments_retransmitted), (Some(least), 10));
+            assert_eq!(
+                (sum.tcp.rtt_min_us, sum.tcp.segments_retransmitted),
+                (Some(least), Some(10))
+            );
         }
     }
 
     #[test]
     fn parts_of_one_run_add_up_as_of_one_time() {
         let mut part = Summary::example();
+        part.client.cpu_ns_per_unit = Some(100.0);
         part.client.threads = vec![ClientUse { busy_ns: 1_000_000, ..ClientUse::default() }];
         let mut sum = part.clone();
         sum.merge(&part);
@@ -153,7 +167,7 @@ mod tests {
         assert_eq!(sum.client.cpu_ns_per_unit, Some(100.0));
         assert_eq!(
             (sum.parts, sum.result.messages, sum.result.received_bytes),
-            (2, 20_000, 1_280_000)
+            (2, 20_000, Some(1_280_000))
         );
         assert!((sum.result.throughput_per_s - 2000.0).abs() < 1e-9);
         assert!((sum.result.seconds - 10.0).abs() < 1e-9);
