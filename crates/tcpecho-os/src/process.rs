@@ -6,7 +6,7 @@
 use std::{
     os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd},
     sync::atomic::{AtomicBool, AtomicI32, Ordering::Relaxed},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use rustix::{
@@ -14,8 +14,8 @@ use rustix::{
     io::Errno,
     net::Shutdown,
     process::{
-        Pid, PidfdFlags, Resource, Rlimit, Signal, WaitId, WaitIdOptions, pidfd_open, setrlimit,
-        waitid,
+        Pid, PidfdFlags, Resource, Rlimit, Signal, WaitId, WaitIdOptions, WaitIdStatus, pidfd_open,
+        setrlimit, waitid,
     },
 };
 
@@ -47,11 +47,7 @@ impl Child {
         let options = exited() | WaitIdOptions::NOHANG;
         match waitid(WaitId::PidFd(self.pidfd.as_fd()), options) {
             Ok(None) | Err(Errno::INTR) => None,
-            Ok(Some(status)) => Some(match (status.exit_status(), status.terminating_signal()) {
-                (Some(code), _) => Exit::Exited(code),
-                (_, Some(signal)) => Exit::Killed(signal),
-                _ => Exit::Unknown,
-            }),
+            Ok(status) => Some(exit_of(status)),
             Err(_) => Some(Exit::Unknown),
         }
     }
@@ -61,22 +57,43 @@ impl Child {
         self.signal(Signal::TERM);
     }
 
-    /// Makes the child abort its connection ([`abort_echo`]), which wakes it from any call on the socket.
+    /// Makes the child abort its connection ([`abort_echo`]), which wakes it from any call on the socket. A child that is
+    /// stopped is continued.
     pub fn let_go(&self) {
         self.send(LET_GO_SIGNAL);
+        self.signal(Signal::CONT);
     }
 
-    /// Makes the child reset its connection ([`reset`]), and waits for its end; kills it after a second. Returns `None` only
-    /// where waiting fails.
-    #[allow(clippy::must_use_candidate, reason = "the child has ended either way")]
-    pub fn cut_off(&self) -> Option<Exit> {
-        self.send(RESET_SIGNAL);
-        let limit = Timespec { tv_sec: 1, tv_nsec: 0 };
-        if !matches!(poll(&mut [PollFd::new(self, PollFlags::IN)], Some(&limit)), Ok(1)) {
-            self.kill();
-            let _ = poll(&mut [PollFd::new(self, PollFlags::IN)], None);
+    /// Does [`cut_off_all`] with this child alone.
+    pub fn cut_off(&self) {
+        cut_off_all([self]);
+    }
+
+    /// Waits for the end of the child until `deadline`, without reaping it. Returns whether it has ended.
+    fn ends_by(&self, deadline: Instant) -> bool {
+        loop {
+            let left = deadline.saturating_duration_since(Instant::now());
+            let limit =
+                Timespec { tv_sec: left.as_secs() as i64, tv_nsec: i64::from(left.subsec_nanos()) };
+            match poll(&mut [PollFd::new(self, PollFlags::IN)], Some(&limit)) {
+                Ok(ready) => return ready > 0,
+                // poll(2) is never restarted after a signal handler (signal(7)).
+                Err(Errno::INTR) => {}
+                // There is no memory for the call.
+                Err(_) if left.is_zero() => return false,
+                Err(_) => std::thread::sleep(Duration::from_millis(1)),
+            }
         }
-        self.reap()
+    }
+
+    /// Waits for the end of the child and reaps it.
+    fn wait(&self) -> Exit {
+        loop {
+            match waitid(WaitId::PidFd(self.pidfd.as_fd()), exited()) {
+                Err(Errno::INTR) => {}
+                result => return exit_of(result.ok().flatten()),
+            }
+        }
     }
 
     /// Sends a real-time signal.
@@ -101,6 +118,46 @@ impl Child {
 impl AsFd for Child {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.pidfd.as_fd()
+    }
+}
+
+fn exit_of(status: Option<WaitIdStatus>) -> Exit {
+    let Some(status) = status else { return Exit::Unknown };
+    match (status.exit_status(), status.terminating_signal()) {
+        (Some(code), _) => Exit::Exited(code),
+        (_, Some(signal)) => Exit::Killed(signal),
+        _ => Exit::Unknown,
+    }
+}
+
+/// How long children may take to reset their connections before they are killed.
+const CUTTING_OFF: Duration = Duration::from_secs(1);
+
+/// Makes children reset their connections ([`reset`]), waits for their ends, and reaps them. A child that is stopped is
+/// continued. Those that are left after a second in total are killed; then the kernel closes their connections, with FIN
+/// where no byte is unread.
+pub fn cut_off_all<'a>(children: impl IntoIterator<Item = &'a Child, IntoIter: Clone>) {
+    cut_off_within(CUTTING_OFF, children, |_, _| ());
+}
+
+/// [`cut_off_all`] with another time. Passes each child's exit to `told`.
+fn cut_off_within<'a>(
+    limit: Duration,
+    children: impl IntoIterator<Item = &'a Child, IntoIter: Clone>,
+    mut told: impl FnMut(&'a Child, Exit),
+) {
+    let children = children.into_iter();
+    for child in children.clone() {
+        child.send(RESET_SIGNAL);
+        child.signal(Signal::CONT);
+    }
+    let deadline = Instant::now() + limit;
+    if !children.clone().all(|child| child.ends_by(deadline)) {
+        // Has no effect on those that have ended.
+        children.clone().for_each(Child::kill);
+    }
+    for child in children {
+        told(child, child.wait());
     }
 }
 
@@ -157,6 +214,7 @@ fn watch(pid: i32) -> Result<Child, Errno> {
     pidfd_open(pid, PidfdFlags::empty()).map(|pidfd| Child { pidfd }).inspect_err(|_| {
         // SAFETY: kill(2) has no precondition, and the number is our child's until it is reaped.
         unsafe { libc::kill(pid.as_raw_nonzero().get(), RESET_SIGNAL) };
+        let _ = rustix::process::kill_process(pid, Signal::CONT);
         // Without a descriptor there is nothing to wait with.
         for _ in 0..1000 {
             if !matches!(waitid(WaitId::Pid(pid), exited() | WaitIdOptions::NOHANG), Ok(None)) {
@@ -267,12 +325,19 @@ mod tests {
     use rustix::net::{RecvFlags, recv};
 
     use super::*;
+    use crate::signal::{Disposition, dispose};
+
+    const PATIENCE: Duration = Duration::from_secs(60);
+
+    fn connection() -> (TcpStream, OwnedFd) {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        (client, listener.accept().unwrap().0.into())
+    }
 
     /// A child that waits for the end of its connection and exits with 3, or with 4 if it was let go.
     fn child() -> (TcpStream, Child) {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
-        let socket = listener.accept().unwrap().0.into();
+        let (client, socket) = connection();
         let body = |socket: BorrowedFd<'_>| {
             let mut byte = [0];
             while matches!(recv(socket, &mut byte, RecvFlags::empty()), Ok((1, _))) {}
@@ -308,22 +373,93 @@ mod tests {
 
     #[test]
     fn a_child_that_is_cut_off_resets_an_idle_connection_and_has_ended() {
-        let (mut client, child) = child();
-        assert_eq!(child.cut_off(), Some(Exit::Exited(4)));
+        let (client, child) = child();
+        assert_eq!(cut_off(&child), Exit::Exited(4));
         assert_eq!(child.reap(), Some(Exit::Unknown));
+        is_reset(client);
+    }
+
+    /// Cuts a child off and gives it all the time that it needs.
+    fn cut_off(child: &Child) -> Exit {
+        let mut exits = Vec::new();
+        cut_off_within(PATIENCE, [child], |_, exit| exits.push(exit));
+        exits[0]
+    }
+
+    fn is_reset(mut client: TcpStream) {
         let end = client.read(&mut [0]).map_err(|error| error.kind());
         assert_eq!(end, Err(std::io::ErrorKind::ConnectionReset));
     }
 
+    /// The child takes its time, and meanwhile signals interrupt the wait for it.
     #[test]
-    fn a_child_that_does_not_end_is_killed() {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-        let _client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
-        let socket = listener.accept().unwrap().0.into();
+    fn a_signal_does_not_shorten_the_time_in_which_a_child_resets_its_connection() {
+        dispose(libc::SIGUSR2, Disposition::Catch).unwrap();
+        let (client, socket) = connection();
+        let child = fork_session(socket, |socket| {
+            let mask = SignalMask::block_all();
+            let _ = rustix::thread::nanosleep(&Timespec { tv_sec: 0, tv_nsec: 200_000_000 });
+            mask.restore();
+            let _ = recv(socket, &mut [0], RecvFlags::empty());
+            if was_let_go() { 4 } else { 3 }
+        })
+        .unwrap();
+        let waiting = rustix::thread::gettid();
+        let done = AtomicBool::new(false);
+        let exit = std::thread::scope(|scope| {
+            scope.spawn(|| {
+                while !done.load(Relaxed) {
+                    let (process, thread) = (rustix::process::getpid(), waiting);
+                    let [process, thread] = [process, thread].map(|id| id.as_raw_nonzero().get());
+                    // SAFETY: tgkill(2) has no precondition.
+                    unsafe { libc::syscall(libc::SYS_tgkill, process, thread, libc::SIGUSR2) };
+                    std::thread::sleep(Duration::from_millis(1));
+                }
+            });
+            let exit = cut_off(&child);
+            done.store(true, Relaxed);
+            exit
+        });
+        assert_eq!(exit, Exit::Exited(4));
+        is_reset(client);
+    }
+
+    #[test]
+    fn children_that_are_stopped_are_continued_and_reset_their_connections() {
+        let stopped: Vec<_> = (0..20).map(|_| child()).collect();
+        stopped.iter().for_each(|(_, child)| child.signal(Signal::STOP));
+        let mut exits = Vec::new();
+        let children = stopped.iter().map(|(_, child)| child);
+        cut_off_within(PATIENCE, children, |_, exit| exits.push(exit));
+        assert_eq!(exits, [Exit::Exited(4); 20]);
+        stopped.into_iter().for_each(|(client, _)| is_reset(client));
+    }
+
+    /// They share one deadline.
+    #[test]
+    fn children_that_do_not_end_are_killed_together() {
+        let children: Vec<_> = (0..200).map(|_| sleeping_child()).collect();
+        let (start, mut exits) = (Instant::now(), Vec::new());
+        let limit = Duration::from_secs(1);
+        cut_off_within(limit, &children, |_, exit| exits.push(exit));
+        assert_eq!(exits, [Exit::Killed(libc::SIGKILL); 200]);
+        // One after the other takes more than three minutes.
+        let took = start.elapsed();
+        assert!(took >= limit && took < limit * 100, "{took:?}");
+    }
+
+    #[test]
+    fn a_child_that_does_not_end_is_killed_and_reaped() {
+        let child = sleeping_child();
+        child.cut_off();
+        assert_eq!(child.reap(), Some(Exit::Unknown));
+    }
+
+    /// A child that resets its connection when it is asked to, and does not end.
+    fn sleeping_child() -> Child {
         let body = |_: BorrowedFd<'_>| loop {
             let _ = rustix::thread::nanosleep(&Timespec { tv_sec: 60, tv_nsec: 0 });
         };
-        let child = fork_session(socket, body).unwrap();
-        assert_eq!(child.cut_off(), Some(Exit::Killed(libc::SIGKILL)));
+        fork_session(connection().1, body).unwrap()
     }
 }
