@@ -181,7 +181,73 @@ fn serve_and_fail(ServeTrial { engine, local, injection }: &ServeTrial) -> Resul
     if failed && !told("tcpecho: ") {
         return complain("it failed without a word");
     }
+    let (of_sessions, counted) = (of_lines("session ", &ended.lines), counted(&ended.lines));
+    if !mute && counted.is_some_and(|counted| counted != of_sessions) {
+        return complain("the counters have other bytes than the sessions");
+    }
     Ok(())
+}
+
+/// The sum of `bytes=` in the lines of this kind.
+fn of_lines(kind: &str, lines: &[String]) -> u64 {
+    let lines = lines.iter().filter(|line| line.contains(kind));
+    lines.filter_map(|line| bytes_of(line)).sum()
+}
+
+/// The bytes in the last line of counters.
+fn counted(lines: &[String]) -> Option<u64> {
+    lines.iter().rev().find(|line| line.contains("counters ")).and_then(|line| bytes_of(line))
+}
+
+fn bytes_of(line: &str) -> Option<u64> {
+    line.split(" bytes=").nth(1)?.split(' ').next()?.parse().ok()
+}
+
+/// The listener fails for good, in the same turn of the loop in which bytes are echoed.
+#[test]
+fn a_server_whose_listener_fails_resets_and_counts_every_session() {
+    if !can_trace() {
+        return;
+    }
+    // There the client that is served keeps the server from accept(2).
+    for engine in engines().into_iter().filter(|engine| *engine != "iterative") {
+        for local in ["127.0.0.1:0", "[::1]:0"] {
+            if TcpListener::bind(local).is_err() {
+                println!("SKIP {local}: this host has no such address");
+                continue;
+            }
+            // The first call accepts, and the second finds the queue empty. A ring sends in the turn after the one in which it
+            // receives, and accepts 64 connections in that one.
+            let (when, more) = if engine == "uring" { (67, 70) } else { (3, 1) };
+            let fatal = Injection::error("accept4", "EBADF", when);
+            let mut server = serving(engine, local, Some(&fatal));
+            let addr = address(&mut server).unwrap();
+            let mut client = TcpStream::connect(addr).unwrap();
+            client.set_read_timeout(Some(NEVER)).unwrap();
+            client.write_all(b"hi").unwrap();
+            client.read_exact(&mut [0; 2]).unwrap();
+            server.gets(Signal::STOP);
+            server.is_stopped();
+            client.write_all(b"ho").unwrap();
+            let others: Vec<_> = (0..more).map(|_| TcpStream::connect(addr).unwrap()).collect();
+            server.gets(Signal::CONT);
+            let mut back = Vec::new();
+            let end = client.read_to_end(&mut back).map_err(|error| error.kind());
+            drop(others);
+            let ended = server.ends().unwrap();
+            let about = format!("{engine} {local}: {end:?} after {back:?} {:#?}", ended.lines);
+            assert_eq!(end, Err(ErrorKind::ConnectionReset), "{about}");
+            assert_ne!(ended.status.code(), Some(0), "{about}");
+            let sessions = ended.lines.iter().filter(|line| line.contains("session "));
+            for session in sessions {
+                let told = "ending=local-error";
+                assert!(session.contains(told) && session.contains("error=\"accept: "), "{about}");
+            }
+            // It does not work again.
+            assert!(!ended.lines.iter().any(|line| line.contains("accept fails")), "{about}");
+            assert_eq!(counted(&ended.lines), Some(of_lines("session ", &ended.lines)), "{about}");
+        }
+    }
 }
 
 #[test]
@@ -294,7 +360,9 @@ fn trials(
         rests.unwrap();
         let ended = server.ends().unwrap();
         assert_eq!(ended.status.code(), Some(0), "{:#?}", ended.lines);
-        let injections = choose(&census(&ended.trace)).into_iter();
+        let injections = choose(&census(&ended.trace));
+        assert!(!injections.is_empty(), "{engine}: no call to fail in {}", ended.trace);
+        let injections = injections.into_iter();
         trials.extend(injections.map(|injection| ServeTrial { engine, local, injection }));
     }
     trials

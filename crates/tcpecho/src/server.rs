@@ -264,10 +264,8 @@ impl Server {
                     Err(Error::new("serve", Errno::CANCELED).note("a loop of the server panicked"))
                 });
                 if let Err(error) = result {
+                    shared.fail(&error);
                     failure.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(error);
-                    shared.halt.trigger();
-                    // Another loop may be blocked in a connection.
-                    shared.table.advance(Phase::Halted);
                 }
                 if running.fetch_sub(1, AcqRel) == 1 {
                     shared.ended.trigger();

@@ -42,12 +42,12 @@ impl Outcome {
         }
     }
 
-    /// Returns the outcome once the server closes everything: a call that fails then does so because of our own abort,
-    /// whatever its errno says of the peer.
-    pub(crate) fn while_letting_go(self) -> Self {
+    /// Returns the outcome once the server closes everything, because of `failure` if there is one: a call that fails then
+    /// does so because of our own abort, whatever its errno says of the peer.
+    pub(crate) fn while_letting_go(self, failure: Option<Outcome>) -> Self {
         match self.ending {
             Ending::Finished | Ending::Idle => self,
-            _ => Outcome::of(Ending::Draining),
+            _ => failure.unwrap_or(Outcome::of(Ending::Draining)),
         }
     }
 }
@@ -161,7 +161,10 @@ mod tests {
             let outcome =
                 Outcome { call: Some(("recv", Errno::CONNRESET)), ..Outcome::of(row.ending) };
             let wanted = if kept { outcome } else { Outcome::of(Ending::Draining) };
-            assert_eq!(outcome.while_letting_go(), wanted, "{:?}", row.ending);
+            assert_eq!(outcome.while_letting_go(None), wanted, "{:?}", row.ending);
+            let failure = Outcome::no_room("accept", Errno::BADF);
+            let wanted = if kept { outcome } else { failure };
+            assert_eq!(outcome.while_letting_go(Some(failure)), wanted, "{:?}", row.ending);
         }
     }
 

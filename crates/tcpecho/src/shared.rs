@@ -4,7 +4,7 @@ use std::{
     net::SocketAddr,
     os::fd::{AsFd, OwnedFd},
     sync::{
-        Mutex, MutexGuard, PoisonError,
+        Mutex, MutexGuard, OnceLock, PoisonError,
         atomic::{AtomicBool, Ordering::Relaxed},
     },
     time::{Duration, Instant},
@@ -47,6 +47,7 @@ pub(crate) struct Shared {
     /// The sessions of the engines that block in them.
     pub(crate) table: Table,
     backoff: Mutex<AcceptBackoff>,
+    failure: OnceLock<Outcome>,
     observer: Option<Box<Observer>>,
 }
 
@@ -70,8 +71,22 @@ impl Shared {
             failing: AtomicBool::new(false),
             table: Table::default(),
             backoff: Mutex::default(),
+            failure: OnceLock::new(),
             observer,
         })
+    }
+
+    /// The server cannot go on. Every session that is left ends with RST, whichever loop it belongs to.
+    pub(crate) fn fail(&self, error: &Error) {
+        self.failure.get_or_init(|| Outcome::of_loop(error));
+        self.halt.trigger();
+        // Another loop may be blocked in a connection.
+        self.table.cut_off();
+    }
+
+    /// Returns how the sessions that are left end, once the server cannot go on.
+    pub(crate) fn failure(&self) -> Option<Outcome> {
+        self.failure.get().copied()
     }
 
     pub(crate) fn tell(&self, event: &Event<'_>) {
@@ -111,7 +126,8 @@ impl Shared {
         if errno != Errno::INTR {
             self.stats.accept_failures.fetch_add(1, Relaxed);
         }
-        if say {
+        // A fatal error ends the server, and `Server::failure` tells of it.
+        if say && advice != Advice::Fatal {
             self.tell(&Event::AcceptFailing(errno.into()));
         }
         advice

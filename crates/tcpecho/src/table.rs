@@ -10,7 +10,7 @@ use std::{
 
 use rustix::net::Shutdown;
 use slab::Slab;
-use tcpecho_os::socket::abort_echo;
+use tcpecho_os::socket::{abort_echo, reset, unsent};
 
 use crate::phase::Phase;
 
@@ -19,6 +19,8 @@ struct Inner {
     /// Announced sessions that have not called [`Table::gone`] yet.
     present: usize,
     phase: Phase,
+    /// The server cannot go on.
+    failed: bool,
 }
 
 /// Sockets by slot.
@@ -29,7 +31,8 @@ pub(crate) struct Table {
 
 impl Default for Table {
     fn default() -> Self {
-        let inner = Inner { sockets: Slab::new(), present: 0, phase: Phase::Serving };
+        let inner =
+            Inner { sockets: Slab::new(), present: 0, phase: Phase::Serving, failed: false };
         Table { inner: Mutex::new(inner), emptied: Condvar::new() }
     }
 }
@@ -47,7 +50,11 @@ impl Table {
     /// Enters a session; after the drain has begun its socket is shut down at once.
     pub(crate) fn sit(&self, socket: Arc<OwnedFd>) -> usize {
         let mut inner = self.lock();
-        shut(inner.phase, &socket);
+        if inner.failed {
+            cut_off(&socket);
+        } else {
+            shut(inner.phase, &socket);
+        }
         inner.sockets.insert(socket)
     }
 
@@ -69,8 +76,22 @@ impl Table {
     pub(crate) fn advance(&self, phase: Phase) {
         let mut inner = self.lock();
         inner.phase = inner.phase.max(phase);
+        if inner.failed {
+            // They are reset already.
+            return;
+        }
         for (_, socket) in &inner.sockets {
             shut(phase, socket);
+        }
+    }
+
+    /// Resets every connection, because the server cannot go on.
+    pub(crate) fn cut_off(&self) {
+        let mut inner = self.lock();
+        inner.phase = Phase::Halted;
+        inner.failed = true;
+        for (_, socket) in &inner.sockets {
+            cut_off(socket);
         }
     }
 
@@ -85,6 +106,15 @@ impl Table {
         while inner.present > 0 {
             inner = self.emptied.wait(inner).unwrap_or_else(PoisonError::into_inner);
         }
+    }
+}
+
+/// Resets a connection and wakes the thread that is blocked on it.
+fn cut_off(socket: &OwnedFd) {
+    reset(socket);
+    // Where the kernel keeps the association because a thread waits on the socket, this wakes a thread that sends.
+    if unsent(socket).is_ok_and(|bytes| bytes > 0) {
+        abort_echo(socket);
     }
 }
 

@@ -226,6 +226,20 @@ impl Injected {
         let _ = kill_process(self.pid(), signal);
     }
 
+    /// Waits until SIGSTOP has stopped all its threads.
+    pub(crate) fn is_stopped(&self) {
+        let start = Instant::now();
+        let stopped = |task: &PathBuf| {
+            let stat = fs::read_to_string(task.join("stat")).unwrap_or_default();
+            let state = stat.rsplit_once(") ").and_then(|(_, rest)| rest.chars().next());
+            matches!(state, Some('T' | 't'))
+        };
+        while !entries(&format!("/proc/{}/task", self.pid())).iter().all(stopped) {
+            assert!(start.elapsed() < PATIENCE, "SIGSTOP does not stop it");
+            thread::sleep(Duration::from_millis(1));
+        }
+    }
+
     /// Whether it and its descendants come to rest: for a fifth of a second they hardly use a processor. Whoever spins never
     /// does.
     pub(crate) fn rests(&self) -> bool {

@@ -49,7 +49,7 @@ pub(super) fn serve(
     let halted = || shared.table.phase() == Phase::Halted;
     let mut outcome = echo::serve(fd.as_fd(), buffer, &mut count, halted);
     if halted() {
-        outcome = outcome.while_letting_go();
+        outcome = outcome.while_letting_go(shared.failure());
     }
     shared.table.rise(slot);
     drop(fd);

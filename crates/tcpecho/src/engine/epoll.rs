@@ -98,13 +98,20 @@ impl Loop {
             if self.timers.due() {
                 self.run_timers(acceptor);
             }
-            self.shared.stats.bytes().fetch_add(std::mem::take(&mut self.echoed), Relaxed);
+            self.count();
             if acceptor.phase() == Phase::Halted {
                 self.let_go();
             }
             if acceptor.closed() && self.slots.is_empty() {
                 return Ok(());
             }
+        }
+    }
+
+    /// Adds what was echoed to the server's count: once per turn, and before a session's end is told.
+    fn count(&mut self) {
+        if self.echoed > 0 {
+            self.shared.stats.bytes().fetch_add(std::mem::take(&mut self.echoed), Relaxed);
         }
     }
 
@@ -163,6 +170,7 @@ impl Loop {
     fn end(&mut self, key: usize, outcome: Outcome) {
         let mut slot = self.slots.remove(key);
         slot.give_back(&mut self.pipes);
+        self.count();
         self.shared.close(slot.fd, &slot.session, outcome);
     }
 
@@ -184,6 +192,10 @@ impl Loop {
     }
 
     fn let_go(&mut self) {
+        // Another loop may have failed.
+        if let Some(failure) = self.shared.failure() {
+            return self.end_all(failure);
+        }
         self.abort_all();
         self.end_all(Outcome::of(Ending::Draining));
     }
@@ -192,9 +204,14 @@ impl Loop {
         self.slots.iter().for_each(|(_, slot)| abort_echo(&slot.fd));
     }
 
+    /// Ends every session: with `outcome`, unless it has ended for a reason of its own and only lingers.
     fn end_all(&mut self, outcome: Outcome) {
-        let keys: Vec<usize> = self.slots.iter().map(|(key, _)| key).collect();
-        for key in keys {
+        for key in 0..self.slots.capacity() {
+            let Some(slot) = self.slots.get(key) else { continue };
+            let outcome = match slot.work.as_deref() {
+                Some(Work::Lingering { ending, .. }) => Outcome::of(*ending),
+                _ => outcome,
+            };
             self.end(key, outcome);
         }
     }
@@ -203,6 +220,7 @@ impl Loop {
 impl Drop for Loop {
     /// There are sessions left if the loop panicked, that is, the observer.
     fn drop(&mut self) {
+        self.count();
         self.abort_all();
     }
 }

@@ -17,7 +17,7 @@ use rustix::{
     net::SocketFlags,
 };
 use tcpecho_os::{
-    process::{Child, fork_session, probe_pidfd, was_let_go},
+    process::{Child, cut_off_all, fork_session, probe_pidfd, was_let_go},
     shared::SharedWords,
 };
 
@@ -77,7 +77,7 @@ pub(super) fn run(context: Context) -> Result<(), Error> {
         phase: Phase::Serving,
         deadline: None,
     };
-    fork.serve(&mut acceptor).inspect_err(|error| fork.cut_off_all(error))
+    fork.serve(&mut acceptor).inspect_err(|error| fork.cut_off_all(Outcome::of_loop(error)))
 }
 
 impl Fork {
@@ -147,29 +147,47 @@ impl Fork {
         self.shared.leave(&session, outcome);
     }
 
-    fn cut_off_all(&mut self, error: &Error) {
-        let keys: Vec<usize> = self.slots.iter().map(|(key, _)| key).collect();
-        for key in keys {
-            self.cut_off(key, Outcome::of_loop(error));
+    /// Ends all children because of `failure`.
+    fn cut_off_all(&mut self, failure: Outcome) {
+        cut_off_all(self.children());
+        for key in 0..self.slots.capacity() {
+            if self.slots.contains(key) {
+                self.leave(key, Some(failure));
+            }
         }
+    }
+
+    fn children(&self) -> impl Iterator<Item = &Child> + Clone {
+        self.slots.iter().map(|(_, slot)| &slot.child)
     }
 
     fn reap(&mut self, key: usize) {
         if self.slots.get(key).and_then(|slot| slot.child.reap()).is_none() {
             return;
         }
+        self.leave(key, None);
+    }
+
+    /// The child has been reaped; takes what it reported.
+    fn leave(&mut self, key: usize, failure: Option<Outcome>) {
         let Slot { child, mut session } = self.slots.remove(key);
         drop(child);
         session.bytes = self.results[key * RESULT_WORDS].load(Relaxed);
         let mut outcome = outcome(&self.results[key * RESULT_WORDS + 1]);
-        if self.phase == Phase::Halted {
-            outcome = outcome.while_letting_go();
+        if self.phase == Phase::Halted || failure.is_some() {
+            outcome = outcome.while_letting_go(failure);
         }
         self.shared.leave(&session, outcome);
     }
 
     fn ask_to_end(&mut self, phase: Phase) {
         self.phase = phase;
+        // Another loop may have failed.
+        if phase == Phase::Halted
+            && let Some(failure) = self.shared.failure()
+        {
+            return self.cut_off_all(failure);
+        }
         for (_, slot) in &self.slots {
             if phase == Phase::Halted { slot.child.let_go() } else { slot.child.terminate() }
         }
@@ -191,9 +209,7 @@ impl Fork {
 impl Drop for Fork {
     /// There are children left if the loop panicked, that is, the observer.
     fn drop(&mut self) {
-        for (_, slot) in &self.slots {
-            slot.child.cut_off();
-        }
+        cut_off_all(self.children());
     }
 }
 

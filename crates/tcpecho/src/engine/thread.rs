@@ -10,7 +10,6 @@ use crate::{
     Error,
     acceptor::{Acceptor, Context},
     echo::BUFFER,
-    phase::Phase,
     session::{Outcome, Session},
     shared::Shared,
 };
@@ -37,8 +36,8 @@ pub(super) fn run(context: Context) -> Result<(), Error> {
             Err(error) => break Err(error),
         }
     };
-    if result.is_err() {
-        shared.table.advance(Phase::Halted);
+    if let Err(error) = &result {
+        shared.fail(error);
     }
     shared.table.wait_empty();
     result

@@ -164,13 +164,20 @@ impl Loop {
             if self.timers.due() {
                 self.run_timers();
             }
-            self.shared.stats.bytes().fetch_add(std::mem::take(&mut self.echoed), Relaxed);
+            self.count();
             if self.acceptor.phase() == Phase::Halted {
                 return self.let_go();
             }
             if self.acceptor.closed() && self.slots.is_empty() {
                 return Ok(());
             }
+        }
+    }
+
+    /// Adds what was echoed to the server's count: once per turn, and before a session's end is told.
+    fn count(&mut self) {
+        if self.echoed > 0 {
+            self.shared.stats.bytes().fetch_add(std::mem::take(&mut self.echoed), Relaxed);
         }
     }
 
@@ -345,6 +352,7 @@ impl Loop {
             return;
         };
         let Slot { session, fd, .. } = self.slots.remove(key);
+        self.count();
         self.shared.close(fd, &session, outcome);
     }
 
@@ -383,10 +391,12 @@ impl Loop {
         }
     }
 
-    /// Ends every connection without waiting for its requests: the ring is about to go.
+    /// Ends every connection without waiting for its requests: the ring is about to go. One that is over keeps its own
+    /// outcome.
     fn end_all(&mut self, outcome: Outcome) {
-        for Slot { session, fd, .. } in self.slots.drain() {
-            self.shared.close(fd, &session, outcome);
+        self.count();
+        for Slot { session, fd, connection, .. } in self.slots.drain() {
+            self.shared.close(fd, &session, connection.reason().unwrap_or(outcome));
         }
     }
 
@@ -396,6 +406,11 @@ impl Loop {
 
     /// Wakes every request and waits for it, for no longer than [`LETTING_GO`].
     fn let_go(&mut self) -> Result<(), Error> {
+        // Another loop may have failed.
+        if let Some(failure) = self.shared.failure() {
+            self.end_all(failure);
+            return Ok(());
+        }
         self.abort_all();
         for key in 0..self.slots.capacity() {
             let Some(slot) = self.slots.get_mut(key) else { continue };
@@ -416,6 +431,7 @@ impl Loop {
 impl Drop for Loop {
     /// There are connections left if the loop panicked, that is, the observer.
     fn drop(&mut self) {
+        self.count();
         self.abort_all();
     }
 }

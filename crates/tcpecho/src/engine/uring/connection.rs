@@ -199,6 +199,15 @@ impl<C> Connection<C> {
         }
     }
 
+    /// Returns why it ended or ends, although requests may be under way.
+    pub(super) fn reason(&self) -> Option<Outcome> {
+        match self.phase {
+            Phase::Echoing => None,
+            Phase::Lingering(ending) => Some(Outcome::of(ending)),
+            Phase::Closing(outcome) => Some(outcome),
+        }
+    }
+
     /// What a send came to; nothing if the connection is over.
     fn count<B: Buffers<Chunk = C>>(
         &mut self,
