@@ -427,12 +427,16 @@ mod tests {
     #[test]
     fn children_that_are_stopped_are_continued_and_reset_their_connections() {
         let stopped: Vec<_> = (0..20).map(|_| child()).collect();
-        stopped.iter().for_each(|(_, child)| child.signal(Signal::STOP));
+        for (_, child) in &stopped {
+            child.signal(Signal::STOP);
+        }
         let mut exits = Vec::new();
         let children = stopped.iter().map(|(_, child)| child);
         cut_off_within(PATIENCE, children, |_, exit| exits.push(exit));
         assert_eq!(exits, [Exit::Exited(4); 20]);
-        stopped.into_iter().for_each(|(client, _)| is_reset(client));
+        for (client, _) in stopped {
+            is_reset(client);
+        }
     }
 
     /// They share one deadline.
