@@ -210,7 +210,7 @@ fn a_server_whose_listener_fails_resets_and_counts_every_session() {
         return;
     }
     // There the client that is served keeps the server from accept(2).
-    for engine in engines().into_iter().filter(|engine| *engine != "iterative") {
+    for engine in engines().filter(|engine| *engine != "iterative") {
         for local in ["127.0.0.1:0", "[::1]:0"] {
             if TcpListener::bind(local).is_err() {
                 println!("SKIP {local}: this host has no such address");
