@@ -141,6 +141,23 @@ impl SignalMask {
         SignalMask(old)
     }
 
+    /// Returns whether the mask blocks `signal`.
+    #[must_use]
+    pub fn blocks(&self, signal: i32) -> bool {
+        // SAFETY: the set is valid, and the call only reads it; a number that is no signal is refused.
+        unsafe { libc::sigismember(&raw const self.0, signal) == 1 }
+    }
+
+    /// Lets one signal through in the calling thread, and leaves the others as they are. Async-signal-safe.
+    pub fn unblock(signal: i32) {
+        let SignalMask(mut one) = SignalMask::empty();
+        // SAFETY: the set is valid; the first call only writes to it, and the other only reads it.
+        unsafe {
+            libc::sigaddset(&raw mut one, signal);
+            libc::pthread_sigmask(libc::SIG_UNBLOCK, &raw const one, std::ptr::null_mut());
+        }
+    }
+
     /// The mask that blocks nothing.
     #[must_use]
     pub fn empty() -> Self {

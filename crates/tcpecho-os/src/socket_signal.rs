@@ -1,5 +1,6 @@
 //! Waits for a socket without a descriptor to wait with: signal-driven I/O (UNP 25, fcntl(2) `F_SETOWN_EX`, `O_ASYNC`).
 
+use std::cell::Cell;
 use std::marker::PhantomData;
 use std::mem::MaybeUninit;
 use std::os::fd::{AsRawFd, BorrowedFd};
@@ -11,26 +12,83 @@ use rustix::io::{Errno, Result};
 use crate::errno::last_errno;
 use crate::signal::SignalMask;
 
-/// `F_SETOWN_EX` and `F_OWNER_TID` (fcntl.h), which libc lacks for glibc.
+/// `F_SETSIG`, `F_GETSIG`, `F_SETOWN_EX`, `F_GETOWN_EX` and `F_OWNER_TID` (fcntl.h), which libc lacks for glibc.
+const SET_SIGNAL: libc::c_int = 10;
+const GET_SIGNAL: libc::c_int = 11;
 const SET_OWNER: libc::c_int = 15;
+const GET_OWNER: libc::c_int = 16;
 const THREAD: libc::c_int = 0;
 const ASYNC: OFlags = OFlags::from_bits_retain(libc::O_ASYNC as u32);
 
+thread_local! {
+    /// A [`SocketSignal`] of this thread lives.
+    static IN_USE: Cell<bool> = const { Cell::new(false) };
+}
+
 /// `struct f_owner_ex`.
 #[repr(C)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Owner {
     kind: libc::c_int,
     id: libc::pid_t,
 }
 
+/// Which signals a file sends, and to whom.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Sending {
+    is_on: bool,
+    /// Zero means SIGIO.
+    signal: libc::c_int,
+    owner: Owner,
+}
+
+impl Sending {
+    fn of(file: BorrowedFd<'_>) -> Result<Self> {
+        let is_on = fcntl_getfl(file)?.contains(ASYNC);
+        let mut owner = Owner { kind: THREAD, id: 0 };
+        // SAFETY: the command writes a `struct f_owner_ex`, which lives through the call.
+        if unsafe { libc::fcntl(file.as_raw_fd(), GET_OWNER, &raw mut owner) } != 0 {
+            return Err(last_errno());
+        }
+        // SAFETY: the command takes no argument.
+        match unsafe { libc::fcntl(file.as_raw_fd(), GET_SIGNAL) } {
+            -1 => Err(last_errno()),
+            signal => Ok(Sending { is_on, signal, owner }),
+        }
+    }
+
+    fn set(self, file: BorrowedFd<'_>) -> Result<()> {
+        // SAFETY: the command takes a number.
+        if unsafe { libc::fcntl(file.as_raw_fd(), SET_SIGNAL, self.signal) } != 0 {
+            return Err(last_errno());
+        }
+        // SAFETY: the command reads a `struct f_owner_ex`, which lives through the call.
+        if unsafe { libc::fcntl(file.as_raw_fd(), SET_OWNER, &raw const self.owner) } != 0 {
+            return Err(last_errno());
+        }
+        let mut flags = fcntl_getfl(file)?;
+        flags.set(ASYNC, self.is_on);
+        fcntl_setfl(file, flags)
+    }
+
+    fn stop(file: BorrowedFd<'_>) {
+        if let Ok(flags) = fcntl_getfl(file) {
+            let _ = fcntl_setfl(file, flags - ASYNC);
+        }
+    }
+}
+
 /// SIGIO for what happens to one socket, while this lives. The signal goes to the thread that made this and is blocked
-/// there, so no handler of the program sees it; the program's own SIGIO, if that thread gets one, may be taken, too.
+/// there, so no handler of the program sees it; the program's own SIGIO, if that thread gets one, may be taken, too. Dropping
+/// it restores what the file sent before, and whether the thread blocks SIGIO. A thread has one of these at a time; while it
+/// lives, neither the thread's blocking of SIGIO nor the signals of the socket may be changed.
 ///
 /// Async-signal-safe: nothing allocates or locks. Works where no descriptor can be opened, for example in a child of
 /// [`crate::process::fork_session`].
 pub struct SocketSignal<'fd> {
     socket: BorrowedFd<'fd>,
-    mask: SignalMask,
+    before: Sending,
+    was_blocked: bool,
     /// Signal and mask are the thread's.
     _thread: PhantomData<*const ()>,
 }
@@ -39,16 +97,16 @@ impl<'fd> SocketSignal<'fd> {
     /// Starts to collect the signal. What happened before is not told: look at the socket, then wait.
     ///
     /// # Errors
-    /// fcntl(2): `EINVAL` or `ENOTTY` for a file without signals.
+    /// `EBUSY` if the thread has another one. fcntl(2): `EINVAL` or `ENOTTY` for a file without signals.
     pub fn of(socket: BorrowedFd<'fd>) -> Result<Self> {
-        let mask = SignalMask::block(libc::SIGIO);
-        let this = SocketSignal { socket, mask, _thread: PhantomData };
-        let owner = Owner { kind: THREAD, id: rustix::thread::gettid().as_raw_nonzero().get() };
-        // SAFETY: the command reads a `struct f_owner_ex`, which lives through the call.
-        if unsafe { libc::fcntl(socket.as_raw_fd(), SET_OWNER, &raw const owner) } != 0 {
-            return Err(last_errno());
+        let before = Sending::of(socket)?;
+        if IN_USE.replace(true) {
+            return Err(Errno::BUSY);
         }
-        fcntl_setfl(socket, fcntl_getfl(socket)? | ASYNC)?;
+        let was_blocked = SignalMask::block(libc::SIGIO).blocks(libc::SIGIO);
+        let this = SocketSignal { socket, before, was_blocked, _thread: PhantomData };
+        let owner = Owner { kind: THREAD, id: rustix::thread::gettid().as_raw_nonzero().get() };
+        Sending { is_on: true, signal: 0, owner }.set(socket)?;
         Ok(this)
     }
 
@@ -69,12 +127,15 @@ impl<'fd> SocketSignal<'fd> {
 
 impl Drop for SocketSignal<'_> {
     fn drop(&mut self) {
-        if let Ok(flags) = fcntl_getfl(self.socket) {
-            let _ = fcntl_setfl(self.socket, flags - ASYNC);
-        }
+        Sending::stop(self.socket);
         // No more are sent now. One that is left would be delivered, and its default action ends the process.
         while matches!(take(Duration::ZERO), Ok(()) | Err(Errno::INTR)) {}
-        self.mask.restore();
+        // It can only fail because the owner is gone. Then nobody gets a signal.
+        let _ = self.before.set(self.socket);
+        if !self.was_blocked {
+            SignalMask::unblock(libc::SIGIO);
+        }
+        IN_USE.set(false);
     }
 }
 
@@ -144,6 +205,37 @@ mod tests {
         }
         let before = fcntl_getfl(&server).unwrap();
         assert!(!before.contains(ASYNC));
+    }
+
+    /// Of two in one thread, the end of the first would let through the signals of the second, which end this process.
+    #[test]
+    fn a_thread_has_one_at_a_time() {
+        let ((mut client, server), (_other_client, other)) = (pair(), pair());
+        let signal = SocketSignal::of(server.as_fd()).unwrap();
+        assert_eq!(SocketSignal::of(other.as_fd()).err(), Some(Errno::BUSY));
+        client.write_all(b"hello").unwrap();
+        assert!(signal.wait(LONG));
+        drop(signal);
+        SocketSignal::of(other.as_fd()).unwrap();
+    }
+
+    #[test]
+    fn what_the_caller_had_set_is_restored() {
+        let (mut client, server) = pair();
+        // A signal that is ignored, to this process.
+        let owner = Owner { kind: 1, id: rustix::process::getpid().as_raw_nonzero().get() };
+        let before = Sending { is_on: true, signal: libc::SIGURG, owner };
+        before.set(server.as_fd()).unwrap();
+        let _ = SignalMask::block(libc::SIGIO);
+        let signal = SocketSignal::of(server.as_fd()).unwrap();
+        client.write_all(b"hello").unwrap();
+        assert!(signal.wait(LONG));
+        // The end of the other one must not undo this.
+        let _ = SignalMask::block(libc::SIGUSR1);
+        drop(signal);
+        assert_eq!(Sending::of(server.as_fd()), Ok(before));
+        let mask = SignalMask::block(libc::SIGUSR1);
+        assert!(mask.blocks(libc::SIGIO) && mask.blocks(libc::SIGUSR1));
     }
 
     #[test]
