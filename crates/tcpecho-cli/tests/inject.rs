@@ -331,6 +331,40 @@ fn bytes_between_receive_and_send_are_lost_with_a_reset() {
     }
 }
 
+/// One of two loops fails, and the sessions of both end as its own do.
+#[test]
+fn a_worker_that_fails_ends_the_sessions_of_all_with_a_reset() {
+    if !can_trace() {
+        return;
+    }
+    // There a client that is served keeps a loop from accept(2).
+    for engine in engines().filter(|engine| *engine != "iterative") {
+        let fatal = Injection::error("accept4", "EBADF", 20);
+        let args = ["serve", "-l", "127.0.0.1:0", "--workers", "2", "--engine", engine];
+        let mut server = Injected::start(program(), &args, Some(&fatal));
+        let addr = address(&mut server).unwrap();
+        let mut served = Vec::new();
+        loop {
+            let Ok(mut client) = TcpStream::connect(addr) else { break };
+            client.set_read_timeout(Some(NEVER)).unwrap();
+            let _ = client.write_all(b"hi");
+            if client.read_exact(&mut [0; 2]).is_err() {
+                break;
+            }
+            served.push(client);
+        }
+        assert!(!served.is_empty(), "{engine}");
+        let ends = served
+            .into_iter()
+            .map(|mut client| client.read(&mut [0]).map_err(|error| error.kind()));
+        let ends: Vec<_> = ends.collect();
+        let lines = server.ends().unwrap().lines;
+        let all_reset = ends.iter().all(|end| *end == Err(ErrorKind::ConnectionReset));
+        assert!(all_reset, "{engine}: {ends:?} {lines:#?}");
+        assert_eq!(counted(&lines), Some(of_lines("session ", &lines)), "{engine}: {lines:#?}");
+    }
+}
+
 /// Waits until the server's program has read everything.
 fn until_read(client: &TcpStream) {
     let ours = client.local_addr().unwrap();

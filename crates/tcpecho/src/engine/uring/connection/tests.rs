@@ -415,6 +415,24 @@ fn no_order_of_completions_loses_a_byte_or_resets_a_healthy_connection() {
     assert!(states > 2_000, "{states} states");
 }
 
+/// The engine may close a connection before its requests complete.
+#[test]
+fn the_first_reason_to_end_is_known_while_requests_are_under_way() {
+    let (draining, failed) =
+        (Outcome::of(Ending::Draining), Outcome::no_room("send", Errno::NOMEM));
+    for first in [Outcome::of(Ending::Idle), failed, draining] {
+        let mut connection = Connection::new();
+        let mut pool = Pool::default();
+        assert_eq!(connection.reason(), None);
+        connection.close(&mut pool, first);
+        connection.close(&mut pool, draining);
+        assert_eq!((connection.reason(), connection.outcome()), (Some(first), None));
+    }
+    let mut lingering = Connection::<Chunk>::new();
+    lingering.linger(Ending::Idle);
+    assert_eq!(lingering.reason(), Some(Outcome::of(Ending::Idle)));
+}
+
 #[test]
 fn whole_chunks_go_out_in_pieces_of_every_length() {
     let limits = Limits { bytes: 7, chunk: 7, uncancelled: false };
