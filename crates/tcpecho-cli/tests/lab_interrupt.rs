@@ -198,7 +198,7 @@ fn a_run_shown_step_by_step_counts_the_claims_that_were_shown() {
     drop(stdin);
     let shown = text(&output.stdout);
     let claims = shown.matches('\u{2713}').count();
-    let wanted = format!("INTERRUPTED: {claims} claims held so far");
+    let wanted = format!("INTERRUPTED: {claims} claims passed so far");
     assert!(claims > 0 && shown.contains(&wanted), "{wanted:?} is missing in:\n{shown}");
     assert_eq!(output.status.code(), Some(130));
 }
