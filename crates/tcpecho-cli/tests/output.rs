@@ -246,6 +246,26 @@ fn wait_until_stuck(running: &Running, reader: &PipeReader) {
     }
 }
 
+/// Waits until it neither runs nor wants to: it waits for its reader and for nothing else.
+fn wait_until_at_rest(pid: Pid) {
+    let switches = || {
+        let status = std::fs::read_to_string(format!("/proc/{pid}/status", pid = pid.as_raw_pid()));
+        status
+            .unwrap_or_default()
+            .lines()
+            .filter(|line| line.contains("ctxt_switches"))
+            .collect::<String>()
+    };
+    let mut before = String::new();
+    wait_for(|| {
+        let now = switches();
+        let is_at_rest = state(pid) == Some('S') && now == before;
+        before = now;
+        thread::sleep(Duration::from_millis(500));
+        is_at_rest && state(pid) == Some('S') && switches() == before
+    });
+}
+
 fn wait_for(mut condition: impl FnMut() -> bool) {
     let start = std::time::Instant::now();
     while !condition() {
@@ -515,6 +535,7 @@ fn a_first_signal_does_not_cut_off_a_report() {
         let (reader, writer) = small_pipe();
         let running = start(&args, writer);
         wait_until_stuck(&running, &reader);
+        wait_until_at_rest(running.pid());
         rustix::process::kill_process(running.pid(), Signal::TERM).unwrap();
         wait_for(|| !has_pending_signal(running.pid()));
         let text = read_all(reader);

@@ -38,7 +38,7 @@ both!(a_lost_syn_is_sent_again, |lab: Lab| {
     assert!(start.elapsed() >= Duration::from_millis(990), "{:?}", start.elapsed());
     let packets = lab.packets();
     assert_eq!((packets[0].verdict, packets[0].note.as_str()), (Verdict::Dropped, "lost"));
-    assert_eq!(packets[0].line, packets[1].line);
+    assert_eq!(format!("{}, retransmission", packets[0].line), packets[1].line);
 });
 
 both!(a_held_syn_ack_shows_the_states_between, |lab: Lab| {

@@ -24,8 +24,9 @@ const LOST_PROBES: usize = 2;
 /// A host does not reboot, and a NAT does not forget a connection, within this time. (The hosts of the lab take less than a
 /// second.)
 const FORGETTING: Duration = Duration::from_millis(200);
-/// A server that resets a connection without serving it does so within this time.
-const SERVING: Duration = Duration::from_secs(1);
+/// A server that resets a connection without serving it does so within this time: one retransmission timeout, and as much again
+/// for hosts that are slow.
+const SERVING: Duration = Duration::from_secs(3);
 
 /// A symptom with its evidence.
 pub(crate) struct Facts<'a> {

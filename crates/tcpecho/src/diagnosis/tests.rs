@@ -530,7 +530,8 @@ fn a_reset_soon_after_an_acknowledgement_comes_from_one_that_knows_the_connectio
     assert_eq!(case(60_000, 6, 3, 200), "connection-unknown");
     // Typed a minute after the handshake.
     assert_eq!(case(60_000, 6, 0, 60_000), "connection-unknown");
-    assert_eq!(case(900, 0, 0, 900), "reset-at-once");
+    assert_eq!(case(2900, 0, 0, 2900), "reset-at-once");
+    assert_eq!(case(3000, 0, 0, 3000), "reset-by-process");
     // It was served, or was idle for long.
     assert_eq!(case(60_000, 0, 0, 60_000), "reset-by-process");
 }
