@@ -41,26 +41,7 @@ pub(crate) fn keep_near(error: &mut clap::Error) {
 fn is_near(typed: &str, suggested: &str) -> bool {
     let [typed, suggested] = [typed, suggested].map(|word| word.trim_start_matches('-'));
     let edits = if typed.chars().count() <= 5 { 1 } else { 2 };
-    distance(typed, suggested) <= edits
-}
-
-/// The number of letters to insert, delete or replace (Levenshtein), or pairs of neighbours to swap.
-fn distance(one: &str, other: &str) -> usize {
-    let (one, other): (Vec<char>, Vec<char>) = (one.chars().collect(), other.chars().collect());
-    let mut before: Vec<usize> = Vec::new();
-    let mut row: Vec<usize> = (0..=other.len()).collect();
-    for (i, a) in one.iter().enumerate() {
-        let mut next = vec![i + 1];
-        for (j, b) in other.iter().enumerate() {
-            let mut least = (row[j] + usize::from(a != b)).min(row[j + 1] + 1).min(next[j] + 1);
-            if i > 0 && j > 0 && *a == other[j - 1] && one[i - 1] == *b {
-                least = least.min(before[j - 1] + 1);
-            }
-            next.push(least);
-        }
-        before = std::mem::replace(&mut row, next);
-    }
-    row[other.len()]
+    strsim::osa_distance(typed, suggested) <= edits
 }
 
 #[cfg(test)]
@@ -81,9 +62,5 @@ mod tests {
         ] {
             assert_eq!(is_near(typed, suggested), near, "{typed} {suggested}");
         }
-        assert_eq!(
-            (distance("", "abc"), distance("ab", "ba"), distance("same", "same")),
-            (3, 1, 0)
-        );
     }
 }
