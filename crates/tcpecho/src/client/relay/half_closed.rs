@@ -28,14 +28,16 @@ impl Relay<'_> {
         if told || settling {
             self.take_socket_error();
         }
+        // Asked once: the acknowledgement of our FIN may come between two questions.
+        let is_closed = (told || settling) && self.is_closed();
         self.ended = match self.send_error {
             // RST answered what was sent after the FIN: the peer had closed, not half-closed.
             Some(Errno::PIPE | Errno::CONNRESET) => Some(CLOSED_EARLY),
             Some(errno) => Some(broken("send", errno)),
             // Both FINs are acknowledged, and so is every byte before ours.
-            None if settling && self.is_closed() && unsent(self.socket) == Ok(0) => Some(FINISHED),
+            None if settling && is_closed && unsent(self.socket) == Ok(0) => Some(FINISHED),
             // It is closed, and an earlier call has used up the error.
-            None if (told || settling) && self.is_closed() => Some(CLOSED_EARLY),
+            None if is_closed => Some(CLOSED_EARLY),
             None => None,
         };
         if settling {
