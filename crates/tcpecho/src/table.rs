@@ -18,6 +18,8 @@ struct Inner {
     sockets: Slab<Arc<OwnedFd>>,
     /// Announced sessions that have not called [`Table::gone`] yet.
     present: usize,
+    /// The most of them at a time.
+    most: usize,
     phase: Phase,
     /// The server cannot go on.
     failed: bool,
@@ -31,8 +33,13 @@ pub(crate) struct Table {
 
 impl Default for Table {
     fn default() -> Self {
-        let inner =
-            Inner { sockets: Slab::new(), present: 0, phase: Phase::Serving, failed: false };
+        let inner = Inner {
+            sockets: Slab::new(),
+            present: 0,
+            most: 0,
+            phase: Phase::Serving,
+            failed: false,
+        };
         Table { inner: Mutex::new(inner), emptied: Condvar::new() }
     }
 }
@@ -45,6 +52,18 @@ impl Table {
     /// Announces a session, which ends with [`gone`](Table::gone).
     pub(crate) fn coming(&self) {
         self.lock().present += 1;
+    }
+
+    /// Notes that everything for the announced sessions could be had.
+    pub(crate) fn note_size(&self) {
+        let mut inner = self.lock();
+        inner.most = inner.most.max(inner.present);
+    }
+
+    /// Returns whether there were more sessions at a time than now.
+    pub(crate) fn has_been_larger(&self) -> bool {
+        let inner = self.lock();
+        inner.present < inner.most
     }
 
     /// Enters a session; after the drain has begun its socket is shut down at once.

@@ -70,11 +70,16 @@ pub(crate) fn somewhere() -> SocketAddr {
 
 /// A connection on which nobody hangs.
 pub(crate) fn connect(addr: SocketAddr) -> TcpStream {
-    let stream = TcpStream::connect(addr).unwrap();
-    stream.set_read_timeout(Some(FAR_TOO_LONG)).unwrap();
-    stream.set_write_timeout(Some(FAR_TOO_LONG)).unwrap();
-    stream.set_nodelay(true).unwrap();
-    stream
+    try_connect(addr).unwrap()
+}
+
+/// The same, which fails if the server resets it before connect(2) returns.
+pub(crate) fn try_connect(addr: SocketAddr) -> std::io::Result<TcpStream> {
+    let stream = TcpStream::connect(addr)?;
+    stream.set_read_timeout(Some(FAR_TOO_LONG))?;
+    stream.set_write_timeout(Some(FAR_TOO_LONG))?;
+    stream.set_nodelay(true)?;
+    Ok(stream)
 }
 
 /// Sends this and reads it back.

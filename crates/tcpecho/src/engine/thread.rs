@@ -44,7 +44,11 @@ pub(super) fn run(context: Context) -> Result<(), Error> {
 }
 
 fn start(shared: &Arc<Shared>, fd: OwnedFd, session: Session) {
-    if let Err(errno) = has_room(STACK + BUFFER + HEADROOM) {
+    // What threads had that have ended need not be free again as address space: malloc keeps buffers, and the C library keeps
+    // stacks, for those that come.
+    if !shared.table.has_been_larger()
+        && let Err(errno) = has_room(STACK + BUFFER + HEADROOM)
+    {
         return shared.close(fd, &session, Outcome::no_room("mmap", errno));
     }
     let Ok(buffer) = blocking::buffer() else {
@@ -57,5 +61,7 @@ fn start(shared: &Arc<Shared>, fd: OwnedFd, session: Session) {
     if let Err((errno, task)) = spawn_detached(STACK, task, run) {
         shared.close(task.fd, &task.session, Outcome::no_room("pthread_create", errno));
         shared.table.gone();
+    } else {
+        shared.table.note_size();
     }
 }
