@@ -110,7 +110,9 @@ pub(super) fn reasons(seen: &Seen, reuse_address: bool) -> Reasons {
     if culprits.len() > NAMED {
         causes.push(format!("and {} more sockets", culprits.len() - NAMED));
     }
-    let mut advice = vec!["end that process, or take another port; port 0 is a free one".into()];
+    let is_ours = first.holders.iter().any(|holder| holder.pid == seen.our_pid);
+    let first_step = if is_ours { "close that socket" } else { "end that process" };
+    let mut advice = vec![format!("{first_step}, or take another port; port 0 is a free one")];
     if let Some((cause, cure)) = dual_stack(first.overlap) {
         causes.push(cause.into());
         advice.push(cure.into());

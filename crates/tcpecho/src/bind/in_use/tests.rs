@@ -42,6 +42,7 @@ fn a_listener_is_named() {
     assert!(unknown.starts_with(expected), "{unknown}");
     let many = said("0.0.0.0:80", &sockets, &[7, 8, 9, 10, 11], true);
     assert!(many.contains("PID 8 (nginx), PID 9 (nginx, this process) and 2 more"), "{many}");
+    assert!(many.contains("; close that socket, or take"), "{many}");
 }
 
 #[test]
