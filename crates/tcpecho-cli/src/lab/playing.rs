@@ -31,12 +31,8 @@ use tcpecho_lab::{
     trial::{CommandLine, Trial},
 };
 
-use super::{
-    agent_command,
-    ladder::{Ladder, Look},
-    refuse, slowly,
-};
-use crate::signals::Signals;
+use super::{agent_command, ladder::Ladder, refuse, slowly};
+use crate::{signals::Signals, width::stderr_columns};
 
 /// What to play, and how.
 pub(super) struct Plan {
@@ -251,7 +247,7 @@ impl Shared {
             });
             let names = names.collect::<Vec<_>>().join(", ");
             let (done, all) = (progress.finished.len(), self.plan.wanted.len());
-            let width = Look::of_stdout().width.unwrap_or(80).saturating_sub(1);
+            let width = stderr_columns().unwrap_or(80).saturating_sub(1);
             let line: String =
                 format!("{done} of {all} done: {names}").chars().take(width).collect();
             let _ = write!(io::stderr(), "\r\x1b[K{line}");
