@@ -24,14 +24,23 @@
 //! | `stuff N` | sends at most N bytes of the pattern without reading, until the peer has taken nothing for half a second; `ok N` |
 //! | `drain N\|end` | reads N bytes, or until end of file, and compares them with the pattern; `ok N right\|changed` |
 //! | `shutdown rd\|wr\|rdwr`, `close` | |
+//! | `gets` | fgets(3) with a buffer of its own: reads until it has a whole line, and keeps what comes after it; `ok N LINE`, `ok 0` at end of file |
+//! | `urgent TEXT`, `recv urgent`, `atmark` | send(2) and recv(2) with MSG_OOB; sockatmark(3), `ok 0\|1` |
+//! | `own` | fcntl(2), F_SETOWN: urgent data raises SIGURG |
 //! | `nonblocking on\|off` | fcntl(2) |
 //! | `poll MS` | waits for POLLIN, POLLOUT, POLLPRI or POLLRDHUP; `ok 0x5`, `ok 0x0` after MS milliseconds |
 //! | `poll MS in` | the same without POLLOUT, which a writable socket has at once |
 //! | `getsockopt error`, `getsockname`, `getpeername` | |
+//! | `getsockopt info` | TCP_INFO: `ok STATE cwnd=10 ssthresh=… mss=1448 rtt=200us rto=… unacked=0 retransmits=0 probes=0` |
 //! | `setsockopt NAME VALUE…` | see `agent/options.rs` |
 //! | `sigpipe default\|ignore`, `handler SIGNAL restart\|norestart\|default\|ignore`, `caught` | |
+//! | `disposition SIGNAL` | `ok SIG_DFL`, `ok SIG_IGN`, `ok handler` |
 //! | `handler SIGCHLD wait\|waitpid-loop` | a handler that calls wait(2) once, or waitpid(2) until no child is left |
 //! | `fork` | a child echoes on this socket until end of file and exits; the parent closes the socket; `ok PID` |
+//! | `fork keep` | the same; the parent keeps the socket open |
+//! | `inherit` | fcntl(2): exec(2) leaves this socket open; every other one is closed |
+//! | `exec` | answers, and executes the agent's program again; its sockets have no numbers there |
+//! | `adopt FD` | gives the open socket FD a number; `ok NUMBER fd=FD` |
 //! | `wait` | waitpid(-1, WNOHANG); `ok PID`, `ok 0` if all children still run |
 //! | `exit STATUS` | |
 //!
@@ -41,6 +50,7 @@
 use std::io::{BufRead, Write};
 use std::net::{IpAddr, SocketAddr};
 use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::unix::process::CommandExt;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
@@ -49,6 +59,7 @@ use rustix::net::{
     connect, listen, recv, send, shutdown, socket_with,
 };
 use tcpecho_os::errno;
+use tcpecho_os::tcp_info::TcpInfo;
 
 mod children;
 mod echo;
@@ -57,6 +68,9 @@ mod signals;
 mod words;
 pub use words::Conversation;
 pub(crate) use words::{errno_of, poll_names};
+
+/// The bytes after which `gets` returns a line that has no end.
+const LONGEST_LINE: usize = 1 << 16;
 
 /// The result of a command: the text after `ok`, an errno, or an unknown command.
 type Answer = Result<String, Refusal>;
@@ -85,6 +99,11 @@ pub fn main_loop(input: impl BufRead, mut output: impl Write) -> std::io::Result
         if let Some(status) = line.strip_prefix("exit ") {
             return Ok(status.trim().parse().unwrap_or(2));
         }
+        if line == "exec" {
+            writeln!(output, "ok")?;
+            output.flush()?;
+            return Err(again());
+        }
         let answer = agent.obey(&line);
         let is_last = matches!(answer, Err(Refusal::Fatal(_)));
         match answer {
@@ -104,9 +123,16 @@ pub fn main_loop(input: impl BufRead, mut output: impl Write) -> std::io::Result
     Ok(0)
 }
 
+/// Executes this program with the same arguments; returns only if that failed.
+fn again() -> std::io::Error {
+    std::process::Command::new("/proc/self/exe").args(std::env::args_os().skip(1)).exec()
+}
+
 #[derive(Default)]
 struct Agent {
     sockets: Vec<Option<OwnedFd>>,
+    /// What `gets` has read of each socket and not returned.
+    unreturned: Vec<(usize, Vec<u8>)>,
 }
 
 impl Agent {
@@ -143,6 +169,12 @@ impl Agent {
                 self.socket_of(number)?;
                 children::fork(self.sockets[number].take().ok_or(Errno::BADF)?)
             }
+            ("fork", ["keep"]) => {
+                children::fork(rustix::io::fcntl_dupfd_cloexec(self.socket_of(number)?, 0)?)
+            }
+            ("gets", []) => self.gets(number),
+            ("adopt", [fd]) => self.adopt(self::number(fd)?),
+            ("disposition", [signal]) => signals::disposition(signal),
             ("wait", []) => children::wait_for_any(),
             ("sigpipe", [what]) => signals::handle("SIGPIPE", what),
             ("handler", [signal, what]) => signals::handle(signal, what),
@@ -171,6 +203,37 @@ impl Agent {
         Ok(format!("{} peer={peer}", self.keep(socket)))
     }
 
+    fn gets(&mut self, number: usize) -> Answer {
+        let mut line = match self.unreturned.iter().position(|(socket, _)| *socket == number) {
+            Some(place) => self.unreturned.swap_remove(place).1,
+            None => Vec::new(),
+        };
+        let end = loop {
+            if let Some(end) = line.iter().position(|byte| *byte == b'\n') {
+                break end + 1;
+            }
+            let mut piece = [0; 4096];
+            let (length, _) = recv(self.socket_of(number)?, &mut piece, RecvFlags::empty())?;
+            line.extend(&piece[..length]);
+            if length == 0 || line.len() > LONGEST_LINE {
+                break line.len();
+            }
+        };
+        let rest = line.split_off(end);
+        if !rest.is_empty() {
+            self.unreturned.push((number, rest));
+        }
+        Ok(shown_bytes(&line))
+    }
+
+    /// A copy of a descriptor that the program before exec(2) has left open.
+    fn adopt(&mut self, fd: i32) -> Answer {
+        use rustix::process::{PidfdFlags, PidfdGetfdFlags, getpid, pidfd_getfd, pidfd_open};
+        let own = pidfd_open(getpid(), PidfdFlags::empty())?;
+        let socket = pidfd_getfd(own, fd, PidfdGetfdFlags::empty())?;
+        Ok(self.keep(socket))
+    }
+
     fn keep(&mut self, socket: OwnedFd) -> String {
         let text = format!("{} fd={}", self.sockets.len(), socket.as_raw_fd());
         self.sockets.push(Some(socket));
@@ -193,6 +256,11 @@ fn on_socket(socket: &OwnedFd, verb: &str, rest: &str, words: &[&str]) -> Answer
         ("stuff", [count]) => echo::stuff(socket, number(count)?),
         ("drain", ["end"]) => echo::drain(socket, usize::MAX),
         ("drain", [count]) => echo::drain(socket, number(count)?),
+        ("urgent", _) => Ok(send(socket, rest.as_bytes(), SendFlags::OOB)?.to_string()),
+        ("recv", ["urgent"]) => received(socket, 1, RecvFlags::OOB),
+        ("atmark", []) => Ok(u8::from(tcpecho_os::socket::is_at_mark(socket)?).to_string()),
+        ("own", []) => call(tcpecho_os::socket::own(socket)),
+        ("inherit", []) => call(rustix::io::fcntl_setfd(socket, rustix::io::FdFlags::empty())),
         ("recv", [size]) => received(socket, number(size)?, RecvFlags::empty()),
         ("peek", [size]) => received(socket, number(size)?, RecvFlags::PEEK),
         ("shutdown", ["rd"]) => call(shutdown(socket, Shutdown::Read)),
@@ -208,6 +276,7 @@ fn on_socket(socket: &OwnedFd, verb: &str, rest: &str, words: &[&str]) -> Answer
             Ok(()) => Ok("0".into()),
             Err(errno) => Ok(name_of(errno)),
         },
+        ("getsockopt", ["info"]) => Ok(info(&tcpecho_os::tcp_info::tcp_info(socket)?)),
         ("setsockopt", [name, values @ ..]) => options::set(socket, name, values),
         _ => Err(Refusal::Unknown),
     }
@@ -251,7 +320,21 @@ fn sent(socket: &OwnedFd, bytes: &[u8]) -> Answer {
 fn received(socket: &OwnedFd, size: usize, flags: RecvFlags) -> Answer {
     let mut buffer = vec![0; size.min(1 << 24)];
     let (length, _) = recv(socket, &mut buffer[..], flags)?;
-    Ok(format!("{length} {}", buffer[..length].escape_ascii()).trim_end().into())
+    Ok(shown_bytes(&buffer[..length]))
+}
+
+/// Their number and, escaped, the bytes themselves.
+fn shown_bytes(bytes: &[u8]) -> String {
+    format!("{} {}", bytes.len(), bytes.escape_ascii()).trim_end().into()
+}
+
+fn info(info: &TcpInfo) -> String {
+    let TcpInfo { state, snd_cwnd, snd_ssthresh, snd_mss, rtt_us, rto_us, .. } = info;
+    let TcpInfo { unacked, retransmits, probes, .. } = info;
+    format!(
+        "{state} cwnd={snd_cwnd} ssthresh={snd_ssthresh} mss={snd_mss} rtt={rtt_us}us rto={rto_us}us unacked={unacked} \
+         retransmits={retransmits} probes={probes}"
+    )
 }
 
 fn polled(socket: &OwnedFd, milliseconds: i64, more: PollFlags) -> Answer {

@@ -81,7 +81,14 @@ mod tests {
 
     fn sees(watched: &mut Watched, from: SocketAddr, to: SocketAddr, seq: u32, ack: u32) {
         let flags = Flags::PSH | Flags::ACK;
-        let made = Segment { seq, ack, flags, window: 100, payload: b"hello".to_vec() };
+        let made = Segment {
+            seq,
+            ack,
+            flags,
+            window: 100,
+            payload: b"hello".to_vec(),
+            ..Segment::default()
+        };
         let packet = Packet::parse(&segment(from, to, &made)).unwrap();
         watched.arrived.insert((from, to), (Side::Client, packet));
     }

@@ -103,11 +103,36 @@ pub(crate) unsafe fn set_action(
 /// Whether this process ignores `signal`.
 #[must_use]
 pub fn is_ignored(signal: i32) -> bool {
+    current(signal) == Ok(Current::Ignored)
+}
+
+/// What a process does about a signal.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Current {
+    /// The default action (`SIG_DFL`; signal(7)).
+    Default,
+    /// Nothing (`SIG_IGN`).
+    Ignored,
+    /// A handler runs.
+    Caught,
+}
+
+/// Returns what this process does about `signal`.
+///
+/// # Errors
+/// `EINVAL` for a number that is not a signal.
+pub fn current(signal: i32) -> Result<Current, Errno> {
     // SAFETY: an all-zero sigaction is a valid one.
     let mut old: libc::sigaction = unsafe { std::mem::zeroed() };
     // SAFETY: without a new action the call only writes to `old`.
-    let asked = unsafe { libc::sigaction(signal, std::ptr::null(), &raw mut old) };
-    asked == 0 && old.sa_sigaction == libc::SIG_IGN
+    if unsafe { libc::sigaction(signal, std::ptr::null(), &raw mut old) } != 0 {
+        return Err(last_errno());
+    }
+    Ok(match old.sa_sigaction {
+        libc::SIG_DFL => Current::Default,
+        libc::SIG_IGN => Current::Ignored,
+        _ => Current::Caught,
+    })
 }
 
 /// The set of signals that a thread holds back.

@@ -122,6 +122,68 @@ pub fn set_bind_address_no_port(fd: impl AsFd, on: bool) -> Result<()> {
     set_int(fd.as_fd(), libc::IPPROTO_IP, libc::IP_BIND_ADDRESS_NO_PORT, libc::c_int::from(on))
 }
 
+/// Lets accept(2) return a connection only when its first data has arrived, or after about this time (`TCP_DEFER_ACCEPT`; tcp(7));
+/// zero switches it off.
+///
+/// # Errors
+///
+/// `ENOTSOCK`, `EOPNOTSUPP` or `ENOPROTOOPT` for a descriptor that is not a TCP socket.
+pub fn set_defer_accept(fd: impl AsFd, time: Duration) -> Result<()> {
+    let seconds = libc::c_int::try_from(time.as_secs()).unwrap_or(libc::c_int::MAX);
+    set_int(fd.as_fd(), libc::IPPROTO_TCP, libc::TCP_DEFER_ACCEPT, seconds)
+}
+
+/// Lets a listener take data that comes in a SYN (`TCP_FASTOPEN`; tcp(7), RFC 7413), of at most this number of connections whose
+/// handshake is not complete; 0 switches it off. The bit 2 of `net.ipv4.tcp_fastopen` must be set.
+///
+/// # Errors
+///
+/// `EINVAL` for a socket that neither listens nor is closed.
+pub fn set_fastopen(fd: impl AsFd, queue: u32) -> Result<()> {
+    let queue = libc::c_int::try_from(queue).unwrap_or(libc::c_int::MAX);
+    set_int(fd.as_fd(), libc::IPPROTO_TCP, libc::TCP_FASTOPEN, queue)
+}
+
+/// Lets connect(2) return at once when there is a Fast Open cookie for the peer, so that the SYN takes the first data with it
+/// (`TCP_FASTOPEN_CONNECT`; RFC 7413). The bit 1 of `net.ipv4.tcp_fastopen` must be set.
+///
+/// # Errors
+///
+/// `EOPNOTSUPP` where that bit is not set; `EINVAL` for a socket that is not closed.
+pub fn set_fastopen_connect(fd: impl AsFd, on: bool) -> Result<()> {
+    set_int(fd.as_fd(), libc::IPPROTO_TCP, libc::TCP_FASTOPEN_CONNECT, libc::c_int::from(on))
+}
+
+/// Sends SIGURG to this process when urgent data arrives (`F_SETOWN`; fcntl(2), UNP 24.2).
+///
+/// # Errors
+///
+/// Those of fcntl(2).
+pub fn own(fd: impl AsFd) -> Result<()> {
+    let raw = std::os::fd::AsRawFd::as_raw_fd(&fd.as_fd());
+    let pid = rustix::process::getpid().as_raw_pid();
+    // SAFETY: the command takes a process number.
+    if unsafe { libc::fcntl(raw, libc::F_SETOWN, pid) } == 0 { Ok(()) } else { Err(last_errno()) }
+}
+
+/// Whether the next byte to read is the one at the urgent mark (sockatmark(3)).
+///
+/// # Errors
+///
+/// `ENOTTY` for a descriptor that has no such mark.
+pub fn is_at_mark(fd: impl AsFd) -> Result<bool> {
+    // SAFETY: the function takes a descriptor, which is borrowed.
+    match unsafe { sockatmark(std::os::fd::AsRawFd::as_raw_fd(&fd.as_fd())) } {
+        -1 => Err(last_errno()),
+        at => Ok(at == 1),
+    }
+}
+
+unsafe extern "C" {
+    // POSIX; the libc crate leaves it out.
+    fn sockatmark(fd: libc::c_int) -> libc::c_int;
+}
+
 fn set_int(
     fd: BorrowedFd<'_>,
     level: libc::c_int,

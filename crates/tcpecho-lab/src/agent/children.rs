@@ -6,7 +6,7 @@ use rustix::process::{WaitOptions, wait};
 
 use super::Answer;
 
-/// Returns the child's process number.
+/// Returns the child's process number. The parent's descriptor `socket` is closed.
 pub(super) fn fork(socket: OwnedFd) -> Answer {
     Ok(tcpecho_lab_os::fork_echo::fork_echo(socket)?.to_string())
 }

@@ -14,6 +14,16 @@ pub(super) fn set(socket: &OwnedFd, name: &str, values: &[&str]) -> Answer {
         ("reuseaddr", [on]) => call(sockopt::set_socket_reuseaddr(socket, switch(on)?)),
         ("reuseport", [on]) => call(sockopt::set_socket_reuseport(socket, switch(on)?)),
         ("nodelay", [on]) => call(sockopt::set_tcp_nodelay(socket, switch(on)?)),
+        ("cork", [on]) => call(sockopt::set_tcp_cork(socket, switch(on)?)),
+        ("quickack", [on]) => call(sockopt::set_tcp_quickack(socket, switch(on)?)),
+        ("defer_accept", [time]) => {
+            call(tcpecho_os::socket::set_defer_accept(socket, seconds(time)?))
+        }
+        ("fastopen", [queue]) => call(tcpecho_os::socket::set_fastopen(socket, number(queue)?)),
+        ("fastopen_connect", [on]) => {
+            call(tcpecho_os::socket::set_fastopen_connect(socket, switch(on)?))
+        }
+        ("oobinline", [on]) => call(sockopt::set_socket_oobinline(socket, switch(on)?)),
         ("v6only", [on]) => call(sockopt::set_ipv6_v6only(socket, switch(on)?)),
         ("recverr", [on]) => call(tcpecho_os::socket::set_receive_errors(socket, switch(on)?)),
         ("linger", ["off"]) => call(sockopt::set_socket_linger(socket, None)),

@@ -1,22 +1,11 @@
-//! `handler SIGNAL restart|norestart|default|ignore|wait|waitpid-loop`.
+//! `handler SIGNAL restart|norestart|default|ignore|wait|waitpid-loop`, `disposition SIGNAL`.
 
 use rustix::process::Signal;
-use tcpecho_os::signal::{Disposition, dispose};
+use tcpecho_os::signal::{Current, Disposition, current, dispose};
 
 use super::{Answer, Refusal, call};
 
 pub(super) fn handle(signal: &str, what: &str) -> Answer {
-    let signal = match signal {
-        "SIGCHLD" => Signal::CHILD,
-        "SIGUSR1" => Signal::USR1,
-        "SIGUSR2" => Signal::USR2,
-        "SIGTERM" => Signal::TERM,
-        "SIGINT" => Signal::INT,
-        "SIGHUP" => Signal::HUP,
-        "SIGALRM" => Signal::ALARM,
-        "SIGPIPE" => Signal::PIPE,
-        _ => return Err(Refusal::Unknown),
-    };
     let disposition = match what {
         "restart" => Disposition::CatchAndRestart,
         "norestart" => Disposition::Catch,
@@ -26,5 +15,30 @@ pub(super) fn handle(signal: &str, what: &str) -> Answer {
         "ignore" => Disposition::Ignore,
         _ => return Err(Refusal::Unknown),
     };
-    call(dispose(signal.as_raw(), disposition))
+    call(dispose(named(signal)?.as_raw(), disposition))
+}
+
+pub(super) fn disposition(signal: &str) -> Answer {
+    Ok(match current(named(signal)?.as_raw())? {
+        Current::Default => "SIG_DFL".into(),
+        Current::Ignored => "SIG_IGN".into(),
+        Current::Caught => "handler".into(),
+    })
+}
+
+fn named(signal: &str) -> Result<Signal, Refusal> {
+    Ok(match signal {
+        "SIGCHLD" => Signal::CHILD,
+        "SIGUSR1" => Signal::USR1,
+        "SIGUSR2" => Signal::USR2,
+        "SIGTERM" => Signal::TERM,
+        "SIGINT" => Signal::INT,
+        "SIGHUP" => Signal::HUP,
+        "SIGALRM" => Signal::ALARM,
+        "SIGPIPE" => Signal::PIPE,
+        "SIGURG" => Signal::URG,
+        "SIGKILL" => Signal::KILL,
+        "SIGSTOP" => Signal::STOP,
+        _ => return Err(Refusal::Unknown),
+    })
 }

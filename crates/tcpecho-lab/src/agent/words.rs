@@ -62,6 +62,16 @@ impl Conversation {
             ("send", [_, "bytes" | "lines"]) => ("send", format!("{fd}, {rest}")),
             ("send", _) => ("send", format!("{fd}, {}", quoted(rest))),
             ("line", _) => ("send", format!("{fd}, {}", quoted(&format!("{rest}\\n")))),
+            ("recv", ["urgent"]) => ("recv", format!("{fd}, 1, MSG_OOB")),
+            ("urgent", _) => ("send", format!("{fd}, {}, MSG_OOB", quoted(rest))),
+            ("gets", []) => ("fgets", fd),
+            ("atmark", []) => ("sockatmark", fd),
+            ("own", []) => ("fcntl", format!("{fd}, F_SETOWN")),
+            ("inherit", []) => ("fcntl", format!("{fd}, F_SETFD, 0")),
+            ("getsockopt", ["info"]) => ("getsockopt", format!("{fd}, TCP_INFO")),
+            ("disposition", [signal]) => ("sigaction", format!("{signal}, ?")),
+            ("exec", []) => ("execve", String::new()),
+            ("fork", ["keep"]) => ("fork", String::new()),
             ("recv", [size]) => ("recv", format!("{fd}, {size}")),
             ("peek", [size]) => ("recv", format!("{fd}, {size}, MSG_PEEK")),
             ("echo", _) => ("echo", format!("{fd}, {rest}")),
@@ -101,8 +111,10 @@ impl Conversation {
                 let bits = bits.and_then(|bits| u16::from_str_radix(bits, 16).ok());
                 Outcome::Words(bits.map_or_else(|| said.into(), |bits| poll_names(bits, "|")))
             }
-            "recv" if first == "0" => Outcome::Value(0, "end of file".into()),
-            "recv" => Outcome::Words(format!("{first} {}", quoted(rest)).trim_end().into()),
+            "recv" | "fgets" if first == "0" => Outcome::Value(0, "end of file".into()),
+            "recv" | "fgets" => {
+                Outcome::Words(format!("{first} {}", quoted(rest)).trim_end().into())
+            }
             "getsockopt" if first == "0" => Outcome::Value(0, "no error".into()),
             "getsockopt" | "getsockname" | "getpeername" => Outcome::Value(0, said.into()),
             _ if said.is_empty() => Outcome::Value(0, String::new()),
@@ -165,6 +177,12 @@ fn option(name: &str) -> &str {
         "reuseaddr" => "SO_REUSEADDR",
         "reuseport" => "SO_REUSEPORT",
         "nodelay" => "TCP_NODELAY",
+        "cork" => "TCP_CORK",
+        "quickack" => "TCP_QUICKACK",
+        "defer_accept" => "TCP_DEFER_ACCEPT",
+        "fastopen" => "TCP_FASTOPEN",
+        "fastopen_connect" => "TCP_FASTOPEN_CONNECT",
+        "oobinline" => "SO_OOBINLINE",
         "v6only" => "IPV6_V6ONLY",
         "recverr" => "IP_RECVERR",
         "linger" => "SO_LINGER",
@@ -222,6 +240,9 @@ mod tests {
             ("getsockopt error", "ok EPIPE", "getsockopt(4, SO_ERROR) = 0 EPIPE"),
             ("shutdown wr", "ok", "shutdown(4, SHUT_WR) = 0"),
             ("handler SIGCHLD wait", "ok", "sigaction(SIGCHLD, handler that calls wait) = 0"),
+            ("urgent !", "ok 1", "send(4, \"!\", MSG_OOB) = 1"),
+            ("recv urgent", "ok 1 !", "recv(4, 1, MSG_OOB) = 1 \"!\""),
+            ("gets", "ok 0", "fgets(4) = 0 end of file"),
             ("7: close", "EBADF", "close(-1) = EBADF"),
             ("close", "errno 400", "close(4) = errno 400"),
         ] {

@@ -18,20 +18,26 @@ pub struct Segment {
     pub window: u16,
     /// Payload.
     pub payload: Vec<u8>,
+    /// Options as they stand in the header (RFC 9293 3.1), without the padding; at most 40 bytes are sent.
+    pub options: Vec<u8>,
 }
 
-/// Makes a packet with a TCP segment without options and with correct checksums. Both ends must
+/// Makes a packet with a TCP segment and with correct checksums. Both ends must
 /// have the same family.
 #[must_use]
 pub fn segment(source: SocketAddr, destination: SocketAddr, segment: &Segment) -> Vec<u8> {
-    let mut body = Vec::with_capacity(20 + segment.payload.len());
+    let mut options = segment.options.get(..40).unwrap_or(&segment.options).to_vec();
+    // Zero ends the list of options.
+    options.resize(options.len().next_multiple_of(4), 0);
+    let mut body = Vec::with_capacity(60 + segment.payload.len());
     body.extend(source.port().to_be_bytes());
     body.extend(destination.port().to_be_bytes());
     body.extend(segment.seq.to_be_bytes());
     body.extend(segment.ack.to_be_bytes());
-    body.extend([5 << 4, segment.flags.0]);
+    body.extend([((20 + options.len()) as u8) << 2, segment.flags.0]);
     body.extend(segment.window.to_be_bytes());
     body.extend([0; 4]);
+    body.extend(options);
     body.extend(&segment.payload);
     packet(source.ip(), destination.ip(), 6, &body)
 }

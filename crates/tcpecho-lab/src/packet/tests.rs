@@ -14,7 +14,8 @@ fn ends(v6: bool) -> (SocketAddr, SocketAddr) {
 
 fn made(v6: bool, flags: Flags, seq: u32, ack: u32, payload: &[u8]) -> Packet {
     let (client, server) = ends(v6);
-    let made = Segment { seq, ack, flags, window: 100, payload: payload.to_vec() };
+    let made =
+        Segment { seq, ack, flags, window: 100, payload: payload.to_vec(), ..Segment::default() };
     Packet::parse(&segment(client, server, &made)).unwrap()
 }
 
@@ -38,6 +39,22 @@ fn built_packets_are_parsed_and_have_correct_checksums() {
         repair(&mut bytes);
         assert!(are_right(&bytes));
     }
+}
+
+#[test]
+fn a_built_segment_has_its_options() {
+    let (client, server) = ends(false);
+    // Timestamps, RFC 7323 3.2; ten bytes are padded to twelve.
+    let options = [8, 10, 0, 0, 0, 7, 0, 0, 0, 9].to_vec();
+    let flags = Flags::PSH | Flags::ACK;
+    let made = Segment { flags, payload: b"odd".to_vec(), options, ..Segment::default() };
+    let packet = Packet::parse(&segment(client, server, &made)).unwrap();
+    assert_eq!(packet.tcp().unwrap().timestamps, Some((7, 9)));
+    assert_eq!(packet.payload(), b"odd");
+    assert!(are_right(packet.bytes()));
+    let options = vec![1; 60];
+    let longest = segment(client, server, &Segment { options, ..Segment::default() });
+    assert_eq!(longest.len(), 20 + 60);
 }
 
 #[test]
@@ -161,7 +178,8 @@ impl Talk {
                 }
         });
         let (seq, ack) = (own.wrapping_add(seq), peer.wrapping_add(ack));
-        let segment = Segment { seq, ack, flags, window, payload: vec![b'x'; length] };
+        let segment =
+            Segment { seq, ack, flags, window, payload: vec![b'x'; length], ..Segment::default() };
         let bytes = super::segment(source, destination, &segment);
         let mut packet = Packet::parse(&bytes).unwrap();
         if let Transport::Tcp(tcp) = &mut packet.transport {
