@@ -46,6 +46,8 @@ macro_rules! scenarios {
 scenarios! {
     normal_startup
     normal_termination
+    last_ack_lost
+    parent_keeps_connfd
     zombies_without_handler
     wait_against_waitpid
     eintr_on_accept
@@ -53,6 +55,7 @@ scenarios! {
     abort_before_accept
     abort_before_accept_posix
     accept_without_descriptors
+    server_stopped
     server_process_killed
     server_process_killed_unread
     sigpipe
@@ -66,11 +69,15 @@ scenarios! {
     operator_shutdown
     refused
     syn_dropped
+    handshake_ack_lost
+    self_connection
     no_local_port
     bind_in_use_by_listener
     bind_in_use_by_time_wait
     bind_privileged
     bind_not_ours
+    server_busy
+    listener_closes
     backlog_full
     third_ack_dropped
     abort_on_overflow

@@ -1,0 +1,46 @@
+//! The last ACK of the handshake is lost, and then the SYN-ACK (RFC 9293 3.5, 3.10.7).
+
+use crate::impairment::{Matcher, Rule};
+use crate::side::Side;
+use crate::stage::PATIENCE;
+use tcpecho_os::tcp_state::TcpState;
+
+scenario! { stage;
+    name: "handshake-ack-lost",
+    group: Some(Group::Startup),
+    title: "the SYN-ACK or the last ACK of the handshake is lost",
+    source: "UNP 2.6, RFC 9293 3.5, 3.10.7.3, 3.10.7.4",
+    question: "connect has returned, and the last ACK of the handshake is lost. Is there a connection?",
+    book: "connect returns when the SYN-ACK has arrived, and the server's accept after the ACK has \
+           arrived (2.6, 4.5). The book does not lose either of them.",
+    kernel: "For the client there is. For the server there is one as soon as any acceptable segment \
+             with an ACK arrives: the client's first data completes the handshake. If the SYN-ACK is \
+             lost, the client sends its SYN again, and the server sends its SYN-ACK again.";
+
+    step "the wire drops the last ACK of a handshake";
+    let server = stage.listening(10)?;
+    let client = stage.client()?;
+    stage.wire_rule(Rule::drop(Matcher::ack().from_client()).once().because("lost"));
+    claim_is("connect succeeds", &client.call(&stage.connect_line())?, "ok");
+    stage.two().wire.wait_for(&Matcher::ack().from_client(), 0, PATIENCE)?;
+    claim_state("the client's end is ESTABLISHED", Side::Client, TcpState::Established);
+    claim_state("the server's end is in SYN_RECV", Side::Server, TcpState::SynRecv);
+
+    step "the client sends a line";
+    claim_is("send succeeds", &client.call("send hello")?, "ok 5");
+    claim_packet("the data arrives", &Matcher::data().from_client());
+    claim_state("it completes the handshake: ESTABLISHED", Side::Server, TcpState::Established);
+    server.must("accept")?;
+    claim_is("the server reads the line", &server.call("recv 100")?, "ok 5 hello");
+
+    step "another client connects, and the wire drops the SYN-ACK";
+    let other = stage.client()?;
+    stage.wire_rule(Rule::drop(Matcher::syn_ack()).once().because("lost"));
+    claim_is("connect succeeds after a second SYN", &other.call(&stage.connect_line())?, "ok");
+    let port = other.port()?;
+    claim("the client has sent its SYN again", stage.count(&Matcher::syn().port(port)) >= 2);
+    claim("the server has sent its SYN-ACK again", stage.count(&Matcher::syn_ack().port(port)) >= 2);
+    server.must("0: accept")?;
+    let queues = stage.connections(Side::Server, port);
+    claim("the server has one connection of this client", queues.len() == 1);
+}

@@ -1,0 +1,51 @@
+//! A server that does not run still has its kernel (UNP 4.5, 5.15 and listen(2)).
+
+use crate::impairment::Matcher;
+use crate::stage::PATIENCE;
+
+scenario! { stage;
+    name: "server-stopped",
+    group: Some(Group::Failures),
+    title: "the server's process is stopped",
+    source: "UNP 4.5, signal(7), tcp(7)",
+    question: "The server's process is stopped by a debugger, or swapped out, or stuck. How does a \
+               client notice?",
+    book: "The kernel completes handshakes and acknowledges data without the process. A client sees \
+           an established connection and must set a timeout of its own (14.2).",
+    kernel: "The same. Its kernel acknowledges every byte and completes new handshakes, and \
+             nothing is answered. Neither keepalive nor TCP_USER_TIMEOUT ends the connection, because \
+             the server's kernel answers.";
+
+    step "a client is connected, and the server is stopped";
+    let (client, server) = stage.connected()?;
+    client.must("setsockopt user_timeout 200")?;
+    server.program().stop()?;
+    let mark = stage.two().timeline.mark();
+    claim_is("the client's send succeeds", &client.call("send hello")?, "ok 5");
+    claim_packet_since(
+        "the server's kernel acknowledges the data",
+        mark, &Matcher::ack().from_server(),
+    );
+
+    step "the client waits for a reply";
+    client.must("setsockopt rcvtimeo 400")?;
+    claim_is("recv ends when its own SO_RCVTIMEO is over", &client.call("recv 100")?, "EAGAIN");
+    let info = client.must("getsockopt info")?;
+    claim("nothing is unacknowledged, so TCP_USER_TIMEOUT does not apply", info.contains("unacked=0 "));
+    claim("the connection is ESTABLISHED", info.starts_with("ok ESTABLISHED "));
+
+    step "another client connects";
+    let other = stage.client()?;
+    claim_is("connect succeeds", &other.call(&stage.connect_line())?, "ok");
+    claim_is("its send succeeds, too", &other.call("send more")?, "ok 4");
+    stage.wait_for_queue(1)?;
+
+    step "the server continues";
+    server.program().go_on()?;
+    claim_is("the server reads the data that its kernel has kept", &server.call("recv 100")?, "ok 5 hello");
+    server.must("0: accept")?;
+    let more = Matcher::data().from_client().port(other.port()?);
+    stage.two().wire.wait_delivered(&more, 0, PATIENCE)?;
+    claim_is("and accepts the other client with its data", &server.call("recv 100")?, "ok 4 more");
+    claim("no RST and no FIN was sent", stage.count(&Matcher::rst()) + stage.count(&Matcher::fin()) == 0);
+}
