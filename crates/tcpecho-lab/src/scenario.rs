@@ -54,6 +54,7 @@ scenarios! {
     eintr_on_connect
     abort_before_accept
     abort_before_accept_posix
+    accept_after_poll
     accept_without_descriptors
     server_stopped
     server_process_killed
@@ -84,13 +85,20 @@ scenarios! {
     syn_flood_without_cookies
     syn_flood_with_cookies
     half_close
+    shutdown_reading
+    shutdown_and_fork
     close_with_replies_under_way
     close_with_unread_data
+    lingering_close
+    linger_with_time
+    orphaned_fin_wait_2
     segment_lost
     segment_doubled
     segments_reordered
     segment_corrupted
     zero_window
+    zero_window_user_timeout
+    zero_window_orphaned
     simultaneous_open
     simultaneous_close
     mtu_black_hole
@@ -98,6 +106,9 @@ scenarios! {
     middlebox_forgets_silently
     middlebox_forgets_with_reset
     short_counts
+    nagle_and_delayed_ack
+    stdio_and_poll
+    half_a_line
 }
 
 impl Scenario {

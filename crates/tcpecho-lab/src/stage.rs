@@ -614,6 +614,20 @@ impl Stage {
             .collect()
     }
 
+    /// When the first such packet after the mark was delivered; waits for it.
+    ///
+    /// # Errors
+    /// None is delivered within [`PATIENCE`].
+    pub fn when(&self, matcher: &Matcher, mark: usize) -> Result<Duration, Broken> {
+        let what = format!("delivery of {matcher}");
+        let found = self.two.timeline.wait_for(mark, self.patience(), &what, |moment| {
+            let What::Packet(seen) = &moment.what else { return None };
+            let arrived = seen.verdict.has_arrived() && matcher.matches(seen.from, &seen.packet);
+            arrived.then_some(moment.at)
+        });
+        Ok(found?)
+    }
+
     /// The number of such packets that the wire has seen, delivered or not.
     #[must_use]
     pub fn count(&self, matcher: &Matcher) -> usize {

@@ -1,0 +1,49 @@
+//! close waits for the peer's acknowledgment (UNP 7.5, socket(7)).
+
+use std::time::{Duration, Instant};
+
+use crate::impairment::Matcher;
+use crate::stage::PATIENCE;
+
+scenario! { stage;
+    name: "linger-with-time",
+    group: Some(Group::Closing),
+    title: "close waits with SO_LINGER above zero",
+    source: "UNP 7.5, socket(7)",
+    question: "Does close with SO_LINGER and a time above zero say whether the peer has received the data?",
+    book: "close returns when all data and the FIN are acknowledged, or fails with EWOULDBLOCK when the \
+           time is over. An acknowledgment only says that the peer's kernel has the data, not that the \
+           application has read it (7.5).",
+    kernel: "close waits, but it returns 0 in both cases: it does not tell that the time was over. What \
+             is left is sent in the background, as without SO_LINGER. shutdown with SHUT_WR and a read \
+             until end of file tells more.";
+
+    step "a client sends a line with SO_LINGER of ten seconds; the wire holds every ACK of the server";
+    let (client, server) = stage.connected()?;
+    client.must("setsockopt linger 10")?;
+    let held = stage.hold(Matcher::any_tcp().from_server());
+    client.must("send hello")?;
+    let before = client.program().lines().len();
+    client.begin("close")?;
+    stage.two().wire.wait_delivered(&Matcher::fin().from_client(), 0, PATIENCE)?;
+    client.program().wait_asleep(PATIENCE)?;
+    claim("close has not returned", client.program().lines().len() == before);
+
+    step "the wire releases the ACKs; the server has read nothing";
+    stage.release(&held)?;
+    claim_is("close returns 0", &client.outcome()?, "ok");
+    claim_is("the data is in the server's kernel", &server.call("recv 100")?, "ok 5 hello");
+    server.must("close")?;
+
+    step "another client does the same with SO_LINGER of one second, and no ACK comes at all";
+    let other = stage.joined(&server)?;
+    other.must("setsockopt linger 1")?;
+    let port = other.port()?;
+    let lost = stage.hold(Matcher::any_tcp().from_server().port(port));
+    other.must("send hello")?;
+    let begun = Instant::now();
+    claim_is("close returns 0, as if everything had been acknowledged", &other.call("close")?, "ok");
+    claim("it has waited for a second", begun.elapsed() >= Duration::from_secs(1));
+    stage.release(&lost)?;
+    claim("no RST was sent", stage.count(&Matcher::rst()) == 0);
+}

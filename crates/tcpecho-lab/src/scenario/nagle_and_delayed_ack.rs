@@ -1,0 +1,78 @@
+//! Two small writes and a read: the Nagle algorithm waits for a delayed ACK (RFC 1122 4.2.3.2, 4.2.3.4; UNP 7.9).
+
+use std::time::Duration;
+
+use crate::impairment::Matcher;
+use crate::stage::{Agent, Broken, Stage};
+
+scenario! { stage;
+    name: "nagle-and-delayed-ack",
+    group: Some(Group::Data),
+    title: "a request is written in two small pieces",
+    source: "UNP 7.9, RFC 1122 4.2.3.2, 4.2.3.4, tcp(7)",
+    question: "A client writes a request in two small pieces and waits for the reply. Why does each \
+               request take 40 ms on an idle network, and what helps?",
+    book: "The Nagle algorithm holds a small segment back while data is unacknowledged, and the \
+           server's kernel delays its ACK in the hope of a reply to send it with. Each waits for the \
+           other until the delay is over. One write of everything (writev) helps best; TCP_NODELAY \
+           helps, too (7.9).",
+    kernel: "The same; the shortest delay is 40 ms. TCP_NODELAY sends both pieces at once. TCP_CORK \
+             holds the first piece back until the last, so that one segment takes both. TCP_QUICKACK \
+             on the server's socket makes its kernel acknowledge the first piece at once, but only for \
+             some time.";
+
+    step "a client writes two pieces of a request; the server's kernel is past its first ACKs, which \
+          it does not delay";
+    let (client, server) = stage.connected()?;
+    let first = request(stage, &client, &server, "quickack off")?;
+    claim("the second piece is sent only after the first was acknowledged", first.waited);
+    claim("that took 40 ms or more, the shortest delay of an ACK", first.gap >= DELAY);
+
+    step "the same with TCP_QUICKACK on the server's socket";
+    let quick = request(stage, &client, &server, "quickack on")?;
+    claim("the second piece was acknowledged for, too", quick.waited);
+    claim("the ACK was not delayed", quick.acknowledged < DELAY);
+
+    step "the same with TCP_NODELAY on the client's socket";
+    client.must("setsockopt nodelay on")?;
+    let both = request(stage, &client, &server, "quickack off")?;
+    claim("the second piece does not wait for an ACK", !both.waited);
+
+    step "the same with TCP_CORK instead, which is taken off after the last piece";
+    client.must("setsockopt nodelay off")?;
+    client.must("setsockopt cork on")?;
+    let mark = stage.two().timeline.mark();
+    client.must("send head ")?;
+    client.must("send body")?;
+    client.must("setsockopt cork off")?;
+    claim_packet_since("one segment has both pieces", mark, &Matcher::data().containing("head body"));
+    claim_is("the server reads them in one call", &server.call("recv 100")?, "ok 9 head body");
+}
+
+/// The shortest delay of an ACK in Linux (`TCP_DELACK_MIN`), less what a clock may be off.
+const DELAY: Duration = Duration::from_millis(39);
+
+struct Request {
+    /// The time from the first piece to the second, and to the first ACK.
+    gap: Duration,
+    acknowledged: Duration,
+    /// The second piece came after an ACK of the first.
+    waited: bool,
+}
+
+fn request(stage: &Stage, client: &Agent, server: &Agent, option: &str) -> Result<Request, Broken> {
+    server.must(&format!("setsockopt {option}"))?;
+    let mark = stage.two().timeline.mark();
+    client.must("send head ")?;
+    client.must("send body")?;
+    let from_client = Matcher::data().from_client();
+    let head = stage.when(&from_client.clone().containing("head"), mark)?;
+    let body = stage.when(&from_client.containing("body"), mark)?;
+    let ack = stage.when(&Matcher::ack().from_server(), mark)?;
+    let (gap, acknowledged) = (body.saturating_sub(head), ack.saturating_sub(head));
+    server.receive_all("head body".len())?;
+    // The reply takes the ACK of the request with it, so that the next request begins afresh.
+    server.must("send reply")?;
+    client.must("recv 100")?;
+    Ok(Request { gap, acknowledged, waited: body >= ack })
+}

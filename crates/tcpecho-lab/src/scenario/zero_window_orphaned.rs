@@ -1,0 +1,45 @@
+//! A sender has closed, and its peer never reads the rest (RFC 9293 3.8.6.1, ip-sysctl).
+
+use std::time::Duration;
+
+use super::zero_window_user_timeout::full;
+use crate::impairment::Matcher;
+use crate::side::Side;
+use tcpecho_os::tcp_state::TcpState;
+
+scenario! { stage;
+    name: "zero-window-orphaned",
+    group: Some(Group::Closing),
+    title: "the sender has closed, and the receiver never reads the rest",
+    source: "RFC 9293 3.8.6.1, tcp(7), ip-sysctl: tcp_orphan_retries, tcp_rto_max_ms",
+    question: "A client has written more than the server's window takes, and exits. How long does its \
+               kernel keep the rest for a server that does not read?",
+    book: "close returns at once, and the kernel tries to send what is left (7.5). The book does not \
+           say for how long.",
+    kernel: "As long as probes are answered, until the interval between them has reached its longest, \
+             120 seconds unless tcp_rto_max_ms says otherwise; then tcp_orphan_retries counts. With \
+             the defaults that takes minutes, in which the kernel needs memory for each such \
+             connection.";
+
+    step "a client sends more than the server's window takes and exits; the longest interval between \
+          probes is one second, and tcp_orphan_retries is 1";
+    let host = &stage.two().client;
+    host.set_rto_min(Duration::from_millis(20))?;
+    host.set_sysctl("net.ipv4.tcp_rto_max_ms", "1000")?;
+    host.set_sysctl("net.ipv4.tcp_orphan_retries", "1")?;
+    let server = stage.listening(10)?;
+    server.must("setsockopt rcvbuf 4096")?;
+    let client = full(stage, &server)?;
+    let port = client.port()?;
+    let mark = stage.two().timeline.mark();
+    claim_is("close returns at once", &client.call("close")?, "ok");
+    client.end()?;
+    claim_state("the client's end is in FIN_WAIT_1, without a process", Side::Client, TcpState::FinWait1);
+
+    step "the server does not read";
+    claim_packet_since("the client's kernel probes the window", mark, &Matcher::ack().from_client());
+    claim_none_left("it gives the connection up", Side::Client, port);
+    claim_state("the server's end is ESTABLISHED", Side::Server, TcpState::Established);
+    let received = server.receive_all(1)?;
+    claim("the server can still read what has arrived", received.iter().sum::<usize>() > 0);
+}

@@ -1,0 +1,47 @@
+//! A zero window lasts for ever only as long as nobody limits it (RFC 9293 3.8.6.1, 3.9.1, tcp(7)).
+
+use std::time::Duration;
+
+use crate::impairment::Matcher;
+use crate::stage::{Agent, Broken, Stage};
+
+scenario! { stage;
+    name: "zero-window-user-timeout",
+    group: Some(Group::Data),
+    title: "the receiver does not read, and the sender does not wait for ever",
+    source: "RFC 9293 3.8.6.1, 3.9.1, tcp(7)",
+    question: "The receiver answers every window probe and never reads. Is there anything that ends \
+               the connection?",
+    book: "The book stops with the sender's probes; it has no time limit for them.",
+    kernel: "TCP_USER_TIMEOUT limits also the time in which a probed window stays closed: then the \
+             sender's calls fail with ETIMEDOUT, although every probe was answered.";
+
+    step "a client with TCP_USER_TIMEOUT of half a second sends more than the server's window takes";
+    stage.two().client.set_rto_min(Duration::from_millis(20))?;
+    let server = stage.listening(10)?;
+    server.must("setsockopt rcvbuf 4096")?;
+    let client = full(stage, &server)?;
+    client.must("setsockopt user_timeout 500")?;
+    client.begin("send 1 bytes")?;
+    claim_is("send fails with ETIMEDOUT", &client.outcome()?, "ETIMEDOUT");
+    let probes = Matcher::ack().from_client().port(stage.port());
+    claim("window probes were sent", stage.count(&probes) > 1);
+    let zero = zero_window();
+    claim("and answered with a window of 0", stage.count(&zero) > 1);
+}
+
+/// A client of a server that does not read, with the server's window closed and the client's buffer full.
+pub(super) fn full(stage: &Stage, server: &Agent) -> Result<Agent, Broken> {
+    let client = stage.client()?;
+    client.must("setsockopt sndbuf 8192")?;
+    client.must(&stage.connect_line())?;
+    server.must("0: accept")?;
+    client.must("stuff 40000")?;
+    Ok(client)
+}
+
+fn zero_window() -> Matcher {
+    Matcher::any_tcp().from_server().matching("with window 0", |_, packet| {
+        packet.tcp().is_some_and(|tcp| tcp.window == 0)
+    })
+}
