@@ -60,6 +60,8 @@ scenarios! {
     server_process_killed
     server_process_killed_unread
     sigpipe
+    signal_dispositions
+    exec_inherits
     server_host_crashes
     server_host_crashes_user_timeout
     server_host_crashes_keepalive
@@ -68,11 +70,15 @@ scenarios! {
     crash_and_reboot
     client_host_crashes_and_returns
     operator_shutdown
+    blind_reset
     refused
     syn_dropped
     handshake_ack_lost
     self_connection
+    fast_open
     no_local_port
+    time_wait_reuse
+    syn_meets_time_wait
     bind_in_use_by_listener
     bind_in_use_by_time_wait
     bind_privileged
@@ -84,6 +90,9 @@ scenarios! {
     abort_on_overflow
     syn_flood_without_cookies
     syn_flood_with_cookies
+    cookies_without_timestamps
+    reuseport_listener_closes
+    deferred_accept
     half_close
     shutdown_reading
     shutdown_and_fork
@@ -92,6 +101,7 @@ scenarios! {
     lingering_close
     linger_with_time
     orphaned_fin_wait_2
+    time_wait_assassination
     segment_lost
     segment_doubled
     segments_reordered
@@ -105,10 +115,15 @@ scenarios! {
     fragmentation_needed
     middlebox_forgets_silently
     middlebox_forgets_with_reset
+    keepalive_through_middlebox
+    congestion_notification
     short_counts
     nagle_and_delayed_ack
     stdio_and_poll
     half_a_line
+    urgent_data
+    old_timestamp
+    slow_start
 }
 
 impl Scenario {

@@ -1,0 +1,57 @@
+//! A router marks a packet instead of dropping it (RFC 3168).
+
+use std::sync::Arc;
+
+use crate::impairment::{Action, Matcher, Rule};
+use crate::packet::{Flags, repair};
+
+scenario! { stage;
+    name: "congestion-notification",
+    group: Some(Group::Path),
+    title: "a router marks a packet instead of dropping it (ECN)",
+    source: "RFC 3168 5, 6.1, ip-sysctl: tcp_ecn",
+    question: "How does a sender learn of congestion without a lost packet?",
+    book: "The book does not discuss ECN.",
+    kernel: "If both ends have agreed on ECN in the handshake, a router that is congested marks a packet \
+             with CE. The receiver sets ECE in its ACKs until the sender, which reduces its window as \
+             after a loss, has set CWR. The default of tcp_ecn is 2: agree when asked, do not ask.";
+
+    step "both hosts use ECN, and a client connects";
+    stage.two().set_sysctl("net.ipv4.tcp_ecn", "1")?;
+    let (client, server) = stage.connected()?;
+    let asks = Matcher::syn().from_client().with_flags(Flags::ECE | Flags::CWR);
+    claim_packet("the SYN has ECE and CWR", &asks);
+    claim_packet("the SYN-ACK has ECE", &Matcher::syn_ack().with_flags(Flags::ECE));
+
+    step "a router marks a data packet";
+    let mark = Arc::new(|bytes: &mut Vec<u8>| {
+        congested(bytes);
+        repair(bytes);
+    });
+    let marks = Rule::new(Matcher::data().from_client(), Action::Rewrite(mark));
+    stage.wire_rule(marks.once().because("CE"));
+    client.must("send hello")?;
+    claim_is("the data arrives", &server.call("recv 100")?, "ok 5 hello");
+    let echo = Matcher::any_tcp().from_server().with_flags(Flags::ACK | Flags::ECE);
+    claim_packet("the server's ACK has ECE", &echo.matching("no SYN", |_, packet| {
+        packet.tcp().is_some_and(|tcp| !tcp.flags.has(Flags::SYN))
+    }));
+
+    step "the client sends more";
+    client.must("send more")?;
+    let reduced = Matcher::data().from_client().with_flags(Flags::CWR);
+    claim_packet("its segment has CWR: the window was reduced", &reduced);
+    claim_is("the server reads it", &server.call("recv 100")?, "ok 4 more");
+}
+
+/// Sets both bits of the ECN field: congestion experienced (RFC 3168 5).
+fn congested(bytes: &mut [u8]) {
+    let place = match bytes.first().map(|first| first >> 4) {
+        // The traffic class lies across two bytes (RFC 8200 3).
+        Some(6) => (1, 0x30),
+        _ => (1, 0x03),
+    };
+    if let Some(byte) = bytes.get_mut(place.0) {
+        *byte |= place.1;
+    }
+}

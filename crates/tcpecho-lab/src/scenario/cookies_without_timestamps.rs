@@ -1,0 +1,52 @@
+//! A SYN cookie has no room for options (RFC 4987 3.6, RFC 7323).
+
+use crate::impairment::Matcher;
+use crate::packet::Tcp;
+use crate::stage::{Broken, PATIENCE, Stage};
+
+scenario! { stage;
+    name: "cookies-without-timestamps",
+    group: Some(Group::Queues),
+    title: "SYN cookies without timestamps lose window scale and SACK",
+    source: "RFC 4987 3.6, RFC 7323 2, ip-sysctl: tcp_syncookies, tcp_timestamps",
+    question: "What does a connection lose that was opened with a SYN cookie?",
+    book: "The book mentions SYN cookies only as a defence against floods (4.5).",
+    kernel: "The cookie encodes one of four maximum segment sizes and nothing else. Window scale and \
+             SACK are kept in the timestamp, if both ends use timestamps; without them the connection \
+             has neither, and its window is at most 65535 bytes.";
+
+    step "a client without timestamps connects to a server that does not use cookies";
+    stage.two().client.set_sysctl("net.ipv4.tcp_timestamps", "0")?;
+    let server = stage.listening(10)?;
+    let answer = syn_ack(stage, 0)?;
+    claim("the SYN-ACK has a window scale", answer.window_scale.is_some());
+    server.must("accept")?;
+
+    step "the same when the server answers every SYN with a cookie";
+    stage.two().server.set_sysctl("net.ipv4.tcp_syncookies", "2")?;
+    let answer = syn_ack(stage, stage.two().timeline.mark())?;
+    claim("the SYN-ACK has no window scale", answer.window_scale.is_none());
+    claim("the cookie was accepted", received(stage)? == 1);
+    server.must("0: accept")?;
+
+    step "the same with timestamps";
+    stage.two().client.set_sysctl("net.ipv4.tcp_timestamps", "1")?;
+    let answer = syn_ack(stage, stage.two().timeline.mark())?;
+    claim("the SYN-ACK has a window scale again", answer.window_scale.is_some());
+    claim("and a timestamp, which holds it", answer.timestamps.is_some());
+    claim("the cookie was accepted, too", received(stage)? == 2);
+    server.must("0: accept")?;
+}
+
+/// Connects a client and returns the SYN-ACK.
+fn syn_ack(stage: &Stage, mark: usize) -> Result<Tcp, Broken> {
+    let client = stage.client()?;
+    client.must(&stage.connect_line())?;
+    stage.two().wire.wait_delivered(&Matcher::ack().from_client(), mark, PATIENCE)?;
+    let seen = stage.two().wire.wait_delivered(&Matcher::syn_ack(), mark, PATIENCE)?;
+    seen.packet.tcp().cloned().ok_or_else(|| Broken::new("not a TCP packet"))
+}
+
+fn received(stage: &Stage) -> Result<u64, Broken> {
+    Ok(stage.two().server.counter("TcpExt.SyncookiesRecv")?)
+}

@@ -1,0 +1,62 @@
+//! Data in the SYN (RFC 7413).
+
+use crate::impairment::Matcher;
+use crate::side::Side;
+use crate::stage::{Agent, Broken, Stage};
+
+scenario! { stage;
+    name: "fast-open",
+    group: Some(Group::Startup),
+    title: "TCP Fast Open sends data in the SYN, once there is a cookie",
+    source: "RFC 7413 3, 4.1, tcp(7), ip-sysctl: tcp_fastopen",
+    question: "When can a client send its request in the SYN, and when does the server read it?",
+    book: "A connection is opened by three segments without data (2.6). The book is older than Fast \
+           Open.",
+    kernel: "The first SYN asks for a cookie and takes no data with it, and the SYN-ACK brings the \
+             cookie. With the cookie the next connect sends nothing itself: the first send goes out in \
+             the SYN, and the server reads it before the handshake is complete.";
+
+    step "server and client have Fast Open switched on, and the client connects for the first time";
+    stage.two().set_sysctl("net.ipv4.tcp_fastopen", "3")?;
+    let server = stage.listening(10)?;
+    server.must("setsockopt fastopen 5")?;
+    let first = opener(stage)?;
+    claim_is("connect succeeds", &first.call(&stage.connect_line())?, "ok");
+    first.must("send one")?;
+    server.must("accept")?;
+    claim_is("the server reads the data", &server.call("recv 100")?, "ok 3 one");
+    claim("the SYN took no data with it", in_syn(stage) == 0);
+    first.must("close")?;
+    server.must("close")?;
+
+    step "the client connects again, and the wire holds the server's SYN-ACK";
+    let held = stage.hold(Matcher::syn_ack());
+    let second = opener(stage)?;
+    claim_is("connect returns at once", &second.call(&stage.connect_line())?, "ok");
+    claim("no SYN has been sent by it", stage.count(&Matcher::syn().from_client()) == 1);
+    second.begin("send two")?;
+    claim_packet("its SYN has the data", &Matcher::syn().from_client().containing("two"));
+    claim("accept returns before the handshake is complete", server.call("0: accept")?.starts_with("ok"));
+    claim_is("the server reads the data", &server.call("recv 100")?, "ok 3 two");
+    claim_is("and answers", &server.call("send reply")?, "ok 5");
+
+    step "the wire releases the SYN-ACK";
+    stage.release(&held)?;
+    claim_is("the client's send returns only now, on a blocking socket", &second.outcome()?, "ok 3");
+    claim_is("the client reads the reply", &second.call("recv 100")?, "ok 5 reply");
+}
+
+fn opener(stage: &Stage) -> Result<Agent, Broken> {
+    let client = stage.agent(Side::Client)?;
+    client.must(&format!("socket {}", stage.number()))?;
+    client.must("setsockopt fastopen_connect on")?;
+    Ok(client)
+}
+
+/// The bytes of data in SYNs.
+fn in_syn(stage: &Stage) -> usize {
+    let syn = Matcher::syn().from_client();
+    let packets = stage.packets();
+    let syns = packets.iter().filter(|seen| syn.matches(seen.from, &seen.packet));
+    syns.map(|seen| seen.packet.payload().len()).sum()
+}

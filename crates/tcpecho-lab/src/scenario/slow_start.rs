@@ -1,0 +1,71 @@
+//! The congestion window limits a new connection, and grows (RFC 5681 3.1, RFC 6928).
+
+use std::time::Duration;
+
+use crate::impairment::Matcher;
+use crate::stage::{Agent, Broken, PATIENCE, Stage};
+
+scenario! { stage;
+    name: "slow-start",
+    group: Some(Group::Data),
+    title: "a new connection sends ten segments and waits",
+    source: "RFC 5681 3.1, RFC 6928 2, RFC 8985, tcp(7): TCP_INFO",
+    question: "The receiver's window has room for 40 segments, and the client writes 40. Why do only ten \
+               leave at once?",
+    book: "The book leaves congestion control to others.",
+    kernel: "The congestion window begins with ten segments. For every segment that is acknowledged it \
+             grows by one in slow start, so that it doubles in each round trip. A lost segment ends that: \
+             the window is halved (Reno).";
+
+    step "a client writes 40 segments, and the wire holds every ACK";
+    stage.two().set_sysctl("net.ipv4.tcp_slow_start_after_idle", "0")?;
+    let (client, server) = stage.connected()?;
+    client.must("setsockopt sndbuf 200000")?;
+    claim("the congestion window is ten segments", value(&client, "cwnd")? == 10);
+    let mss = value(&client, "mss")?;
+    let held = stage.hold(Matcher::ack().from_server());
+    server.begin(&format!("drain {}", 40 * mss))?;
+    client.must(&format!("send {} lines", 40 * mss))?;
+    sent(stage, 10 * mss)?;
+    claim("ten segments are unacknowledged", value(&client, "unacked")? == 10);
+
+    step "the wire releases the ACKs";
+    stage.release(&held)?;
+    claim("the server has received everything, in order", server.outcome()?.ends_with("right"));
+    let grown = value(&client, "cwnd")?;
+    claim("the congestion window has grown", grown > 10);
+
+    step "the client writes 20 segments more, and the first of them is lost";
+    let first = Matcher::data().from_client();
+    stage.wire_rule(crate::impairment::Rule::drop(first).once().because("lost"));
+    server.begin(&format!("drain {}", 20 * mss))?;
+    client.must(&format!("send {} lines", 20 * mss))?;
+    claim("the server has received everything all the same", server.outcome()?.ends_with("right"));
+    let halved = value(&client, "ssthresh")?;
+    claim("the slow start threshold is about half of the window", (grown / 2..=grown).contains(&halved));
+}
+
+/// A number of `getsockopt info`.
+fn value(agent: &Agent, name: &str) -> Result<u64, Broken> {
+    let info = agent.must("getsockopt info")?;
+    let word = info.split(' ').find_map(|word| word.strip_prefix(name)?.strip_prefix('='));
+    let digits = word.map(|word| word.trim_end_matches("us"));
+    digits.and_then(|word| word.parse().ok()).ok_or_else(|| Broken::new(format!("no {name} in: {info}")))
+}
+
+/// Waits until the client has sent this many bytes.
+fn sent(stage: &Stage, bytes: u64) -> Result<(), Broken> {
+    let data = Matcher::data().from_client();
+    let end = std::time::Instant::now() + PATIENCE;
+    loop {
+        let packets = stage.packets();
+        let ours = packets.iter().filter(|seen| data.matches(seen.from, &seen.packet));
+        if ours.map(|seen| seen.packet.payload().len() as u64).sum::<u64>() >= bytes {
+            return Ok(());
+        }
+        if std::time::Instant::now() > end {
+            return Err(Broken::new("the client has not sent ten segments"));
+        }
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}

@@ -1,0 +1,64 @@
+//! A new connection between the same ends meets TIME_WAIT (RFC 9293 3.10.7.4, RFC 6191).
+
+use std::time::Duration;
+
+use crate::impairment::Matcher;
+use crate::packet::{Flags, Segment, segment};
+use crate::side::Side;
+use crate::stage::{Agent, Broken, PATIENCE, Stage};
+use tcpecho_os::tcp_state::TcpState;
+
+scenario! { stage;
+    name: "syn-meets-time-wait",
+    group: Some(Group::Startup),
+    title: "a client connects again from a port that is in TIME_WAIT at the server",
+    source: "UNP 2.7, RFC 6191, RFC 9293 3.10.7.4",
+    question: "The server has closed first, and its end is in TIME_WAIT. A client connects from the \
+               same port as before. Must it wait for 2 MSL?",
+    book: "TIME_WAIT prevents a new connection between the same ends, but implementations derived from \
+           Berkeley allow it when the SYN's sequence number is above the last one of the old connection \
+           (2.7).",
+    kernel: "A SYN with a later timestamp or, without timestamps, a higher sequence number opens the new \
+             connection at once. Any other SYN is answered with an ACK of the old connection.";
+
+    step "the server closes first, and its end is in TIME_WAIT";
+    let server = stage.listening(10)?;
+    let old = binds(stage)?;
+    old.must(&stage.connect_line())?;
+    server.must("accept")?;
+    server.must("close")?;
+    old.must("recv 100")?;
+    old.must("close")?;
+    claim_state("the server's end is in TIME_WAIT", Side::Server, TcpState::TimeWait);
+
+    step "a SYN arrives from the same port with an older sequence number";
+    let first = stage.two().wire.wait_delivered(&Matcher::syn().from_client(), 0, PATIENCE)?;
+    let parts = first.packet.ends().zip(first.packet.tcp());
+    let ((source, destination), tcp) = parts.ok_or_else(|| Broken::new("not a TCP packet"))?;
+    let seq = tcp.seq.wrapping_sub(100_000);
+    let older = Segment { seq, flags: Flags::SYN, window: 1000, ..Segment::default() };
+    let mark = stage.two().timeline.mark();
+    stage.two().wire.inject(Side::Server, &segment(source, destination, &older), "old");
+    claim_packet_since("it is answered with an ACK of the old connection", mark, &Matcher::ack().from_server());
+    stage.two().wire.settle(PATIENCE);
+    let syn_acks = stage.two().wire.wait_for(&Matcher::syn_ack(), mark, Duration::ZERO);
+    claim("and not with a SYN-ACK", syn_acks.is_err());
+
+    step "the client connects again from the same port";
+    let again = binds(stage)?;
+    claim_is("connect succeeds at once", &again.call(&stage.connect_line())?, "ok");
+    claim("the server accepts the connection", server.call("0: accept")?.starts_with("ok"));
+    let states = stage.connections(Side::Server, FROM);
+    let states: Vec<TcpState> = states.iter().map(|socket| socket.state).collect();
+    claim("TIME_WAIT has made room for it", states == [TcpState::Established]);
+}
+
+/// The client's port.
+const FROM: u16 = 40_000;
+
+fn binds(stage: &Stage) -> Result<Agent, Broken> {
+    let client = stage.client()?;
+    client.must("setsockopt reuseaddr on")?;
+    client.must(&format!("bind {} {FROM}", Side::Client.address(stage.family())))?;
+    Ok(client)
+}

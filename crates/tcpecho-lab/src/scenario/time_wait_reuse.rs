@@ -1,0 +1,43 @@
+//! A client's ports are all in TIME_WAIT, and tcp_tw_reuse lends one of them (ip-sysctl, RFC 6191).
+
+use std::time::{Duration, Instant};
+
+use crate::side::Side;
+use crate::stage::PATIENCE;
+use tcpecho_os::tcp_state::TcpState;
+
+scenario! { stage;
+    name: "time-wait-reuse",
+    group: Some(Group::Startup),
+    title: "a client's ports are in TIME_WAIT, and tcp_tw_reuse lends one",
+    source: "UNP 2.7, RFC 6191, ip-sysctl: tcp_tw_reuse",
+    question: "Every port of a client is in TIME_WAIT. Does net.ipv4.tcp_tw_reuse help, and when?",
+    book: "TIME_WAIT keeps the pair of addresses and ports for 2 MSL (2.7).",
+    kernel: "With tcp_tw_reuse=1 connect takes a port whose TIME_WAIT is at least one second old, if \
+             the connection had timestamps. The default, 2, does so for connections within the host \
+             only. It never helps a server's bind.";
+
+    step "the client's only port is in TIME_WAIT";
+    stage.two().client.set_sysctl("net.ipv4.ip_local_port_range", "50000 50000")?;
+    stage.two().client.set_sysctl("net.ipv4.tcp_tw_reuse", "2")?;
+    let (client, server) = stage.connected()?;
+    client.must("close")?;
+    claim_is("the server reads end of file", &server.call("recv 100")?, "ok 0");
+    server.must("close")?;
+    claim_state("the client's end is in TIME_WAIT", Side::Client, TcpState::TimeWait);
+    let socket = format!("socket {}", stage.number());
+    client.must(&socket)?;
+    let line = stage.connect_line();
+    claim_is("connect fails with tcp_tw_reuse=2, since the server is another host", &client.call(&line)?, "EADDRNOTAVAIL");
+
+    step "tcp_tw_reuse is set to 1";
+    stage.two().client.set_sysctl("net.ipv4.tcp_tw_reuse", "1")?;
+    let begun = Instant::now();
+    let mut connected = client.call(&line)?;
+    while connected == "EADDRNOTAVAIL" && begun.elapsed() < PATIENCE {
+        std::thread::sleep(Duration::from_millis(50));
+        connected = client.call(&line)?;
+    };
+    claim_is("connect succeeds once TIME_WAIT is a second old", &connected, "ok");
+    claim("the server accepts the connection", server.call("0: accept")?.starts_with("ok"));
+}
