@@ -417,14 +417,6 @@ impl Program {
         })
     }
 
-    /// Waits until none of its children runs: they are zombies, or the kernel has removed them.
-    ///
-    /// # Errors
-    /// `ETIME` after `patience`, `ESRCH` if it has exited.
-    pub fn wait_for_no_running_child(&self, patience: Duration) -> Result<(), Errno> {
-        self.until(patience, || self.children().iter().all(|(_, state)| *state == 'Z'))
-    }
-
     /// A copy of one of its descriptors (`pidfd_getfd`(2)): the same open file.
     ///
     /// # Errors
