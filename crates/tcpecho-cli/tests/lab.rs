@@ -179,6 +179,55 @@ fn tcpdump_reads_the_capture() {
     assert!(lines.lines().count() >= 3 && lines.contains("Flags [S]"), "{lines}");
 }
 
+/// The comments of the packets of a capture, in the order of the frames.
+fn comments(file: &[u8]) -> Vec<Option<String>> {
+    let word = |at: usize| u32::from_ne_bytes(file[at..at + 4].try_into().unwrap()) as usize;
+    let half = |at: usize| u16::from_ne_bytes(file[at..at + 2].try_into().unwrap()) as usize;
+    let (mut comments, mut block) = (Vec::new(), 0);
+    while block < file.len() {
+        let (kind, length) = (word(block), word(block + 4));
+        // An enhanced packet block: 28 bytes, the packet, and the options.
+        if kind == 6 {
+            let mut option = block + 28 + word(block + 20).next_multiple_of(4);
+            let mut comment = None;
+            while half(option) != 0 {
+                let value = &file[option + 4..option + 4 + half(option + 2)];
+                if half(option) == 1 {
+                    comment = Some(text(value));
+                }
+                option += 4 + half(option + 2).next_multiple_of(4);
+            }
+            comments.push(comment);
+        }
+        block += length;
+    }
+    comments
+}
+
+/// Wireshark numbers frames from 1, by their place in the file; the rules of the wire do not count.
+#[test]
+fn comments_of_a_capture_number_the_frames() {
+    let file = std::env::temp_dir().join(format!("tcpecho-frames-{}.pcapng", std::process::id()));
+    for scenario in ["normal-startup", "segment-lost", "segment-doubled"] {
+        let run = ["run", scenario, "--pcapng", file.to_str().unwrap()];
+        let Some(_) = shown(&lab(&run)) else { return };
+        let comments = comments(&std::fs::read(&file).unwrap());
+        std::fs::remove_file(&file).unwrap();
+        assert!(comments.iter().flatten().count() > 0, "{scenario}: {comments:?}");
+        for (frame, comment) in (1..).zip(&comments) {
+            let Some(comment) = comment else { continue };
+            let number = format!("frame {frame}, from ");
+            assert!(comment.starts_with(&number), "{scenario}, frame {frame}: {comments:?}");
+            let again = comment.split_once(" (frame ").map(|(_, rest)| rest.split(' ').next());
+            if comment.contains("released") {
+                let before: usize = again.flatten().unwrap().parse().unwrap();
+                let held = comments[before - 1].as_ref().unwrap();
+                assert!(held.ends_with("held"), "{scenario}, frame {frame}: {comments:?}");
+            }
+        }
+    }
+}
+
 #[test]
 fn the_doctor_reports_every_way() {
     let output = lab(&["doctor"]);

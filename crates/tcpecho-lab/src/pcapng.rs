@@ -1,8 +1,10 @@
 //! The wire's packets as a capture file for Wireshark and tcpdump (draft-ietf-opsawg-pcapng).
 //!
 //! One interface of raw IP (tcpdump rejects two), times in nanoseconds, the direction in each
-//! packet's flags, and what the wire did with a packet as its comment.
+//! packet's flags, and what the wire did with a packet as its comment. Comments number packets as
+//! Wireshark numbers frames: by their place in the file, from 1.
 
+use std::collections::BTreeMap;
 use std::io::{self, Write};
 use std::time::{Duration, SystemTime};
 
@@ -24,9 +26,14 @@ pub fn write(timeline: &Timeline, mut output: impl Write) -> io::Result<()> {
     let mut file = section_header();
     file.extend(interface());
     let began = timeline.began().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    // The frame of the first sight of each packet.
+    let mut frames: BTreeMap<u64, usize> = BTreeMap::new();
+    let mut frame = 0;
     for moment in timeline.since(0) {
         if let What::Packet(packet) = &moment.what {
-            file.extend(enhanced_packet(began + moment.at, packet));
+            frame += 1;
+            let first = *frames.entry(packet.number).or_insert(frame);
+            file.extend(enhanced_packet(began + moment.at, packet, frame, first));
         }
     }
     output.write_all(&file)?;
@@ -51,7 +58,7 @@ fn interface() -> Vec<u8> {
     block(1, &body)
 }
 
-fn enhanced_packet(at: Duration, moment: &PacketMoment) -> Vec<u8> {
+fn enhanced_packet(at: Duration, moment: &PacketMoment, frame: usize, first: usize) -> Vec<u8> {
     let nanoseconds = at.as_nanos() as u64;
     let bytes = moment.packet.bytes();
     let length = bytes.len() as u32;
@@ -64,15 +71,17 @@ fn enhanced_packet(at: Duration, moment: &PacketMoment) -> Vec<u8> {
     let direction: u32 = if moment.from == Side::Client { 2 } else { 1 };
     option(&mut body, EPB_FLAGS, &direction.to_ne_bytes());
     if moment.verdict.is_touched() {
-        option(&mut body, OPT_COMMENT, comment(moment).as_bytes());
+        option(&mut body, OPT_COMMENT, comment(moment, frame, first).as_bytes());
     }
     option(&mut body, 0, &[]);
     block(6, &body)
 }
 
-fn comment(moment: &PacketMoment) -> String {
+/// What the wire did with the packet of a frame, and in which frame it was first seen.
+fn comment(moment: &PacketMoment, frame: usize, first: usize) -> String {
     let note = if moment.note.is_empty() { String::new() } else { format!(": {}", moment.note) };
-    format!("packet {}, from {}, {}{note}", moment.number, moment.from, moment.verdict)
+    let again = if first < frame { format!(" (frame {first} again)") } else { String::new() };
+    format!("frame {frame}, from {}, {}{again}{note}", moment.from, moment.verdict)
 }
 
 fn block(kind: u32, body: &[u8]) -> Vec<u8> {

@@ -25,7 +25,10 @@ pub(super) struct Switch {
     overtaken: [Option<Waiting>; 2],
     flows: Flows,
     timeline: Timeline,
-    next: u64,
+    /// The number of packets so far.
+    packets: u64,
+    /// The number of rules so far.
+    numbered_rules: u64,
     /// The seed of the next rule with a random share.
     pub(super) seed: u64,
 }
@@ -52,13 +55,15 @@ impl Switch {
             overtaken: [None, None],
             flows: Flows::default(),
             timeline,
-            next: 0,
+            packets: 0,
+            numbered_rules: 0,
             seed: 0,
         }
     }
 
     pub(super) fn add(&mut self, mut rule: Rule, first: bool) -> u64 {
-        let id = self.number();
+        self.numbered_rules += 1;
+        let id = self.numbered_rules;
         rule.seed(self.seed);
         self.seed = self.seed.wrapping_add(1);
         let place = if first { 0 } else { self.rules.len() };
@@ -66,9 +71,10 @@ impl Switch {
         id
     }
 
+    /// The number of the next packet: the first has number 1.
     fn number(&mut self) -> u64 {
-        self.next += 1;
-        self.next
+        self.packets += 1;
+        self.packets
     }
 
     /// Processes a packet that a host has sent.
