@@ -51,7 +51,7 @@ use crate::{
 
 /// TCP echo server, client, prober, load generator and fault laboratory.
 #[derive(Debug, Parser)]
-#[command(name = "tcpecho", version, propagate_version = true, max_term_width = 100)]
+#[command(name = "tcpecho", version, propagate_version = true)]
 struct Args {
     #[command(subcommand)]
     verb: Verb,

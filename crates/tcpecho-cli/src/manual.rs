@@ -21,7 +21,7 @@ pub(crate) use self::{
 };
 use crate::{
     Args,
-    width::{columns, hang},
+    width::{columns, hang, hang_command},
 };
 
 /// The row of a command.
@@ -85,7 +85,7 @@ impl Section {
             }
             Body::Examples(examples) => {
                 for (line, text) in *examples {
-                    let _ = writeln!(help, "  {line}");
+                    hang_command(help, "  ", "    ", line, width);
                     hang(help, "      ", "      ", text, width);
                 }
             }
@@ -103,7 +103,13 @@ fn write_rows(help: &mut String, rows: &[(&str, &str)], width: usize) {
 
 /// Returns the command line of the program, with its pages below the options.
 pub(crate) fn command() -> Command {
-    with_pages(Args::command(), "", columns())
+    command_at(columns())
+}
+
+/// Returns it for a width. clap and the pages must not measure it each for itself: where they
+/// disagree, clap wraps what is already wrapped.
+fn command_at(width: usize) -> Command {
+    with_pages(Args::command().term_width(width), "", width)
 }
 
 fn with_pages(mut command: Command, path: &str, width: usize) -> Command {
@@ -166,16 +172,67 @@ mod tests {
         }
     }
 
+    /// `-h` and `--help` of a command, in this width.
+    fn helps(path: &str, width: usize) -> [String; 2] {
+        let mut command = command_at(width);
+        command.build();
+        for word in path.split_whitespace() {
+            command = command.find_subcommand(word).unwrap().clone();
+        }
+        [command.render_help(), command.render_long_help()].map(|help| help.to_string())
+    }
+
     #[test]
-    fn no_line_is_wider_than_the_terminal_and_no_word_is_broken() {
+    fn no_line_is_wider_than_the_terminal_and_none_is_wrapped_twice() {
         for width in [60, 80, 100] {
             for page in PAGES {
-                let help = page.help(false, width);
-                for line in help.lines() {
-                    let is_example = line.trim_start().starts_with("tcpecho ");
-                    assert!(line.chars().count() <= width || is_example, "{width}: {line}");
+                let [short, long] = helps(page.command, width);
+                for (help, is_short) in [(short, true), (long, false)] {
+                    let below = page.help(is_short, width);
+                    assert!(help.contains(&below), "{}, {width}:\n{help}\n{below}", page.command);
+                    for line in help.lines() {
+                        assert!(line.chars().count() <= width, "{}, {width}: {line}", page.command);
+                    }
                 }
             }
+        }
+    }
+
+    /// clap keeps a newline in a text, and wraps the line before it once more.
+    #[test]
+    fn no_text_has_a_line_break_of_its_own() {
+        fn texts(command: &Command, found: &mut Vec<String>) {
+            found.extend(
+                [command.get_about(), command.get_long_about()]
+                    .map(|text| text.map(ToString::to_string).unwrap_or_default()),
+            );
+            for option in command.get_arguments() {
+                found.extend(
+                    [option.get_help(), option.get_long_help()]
+                        .map(|text| text.map(ToString::to_string).unwrap_or_default()),
+                );
+                for value in option.get_possible_values() {
+                    found.extend(value.get_help().map(ToString::to_string));
+                }
+            }
+            command.get_subcommands().for_each(|verb| texts(verb, found));
+        }
+        let mut found = Vec::new();
+        texts(&Args::command(), &mut found);
+        for page in PAGES {
+            for section in page.sections {
+                match &section.body {
+                    Body::Text(text) => found.push((*text).into()),
+                    Body::Rows(rows) | Body::Examples(rows) => {
+                        found.extend(rows.iter().flat_map(|(a, b)| [(*a).into(), (*b).into()]));
+                    }
+                    Body::Table(rows) => found.extend(rows().into_iter().flat_map(|(a, b)| [a, b])),
+                }
+            }
+        }
+        for text in found {
+            let paragraphs = text.replace("\n\n", "");
+            assert!(!paragraphs.contains('\n') && !text.contains("  "), "{text}");
         }
     }
 }

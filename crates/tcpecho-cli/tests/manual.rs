@@ -240,3 +240,72 @@ fn only_a_near_option_is_suggested() {
         assert!(!said.contains("similar"), "{line}: {said}");
     }
 }
+
+/// `tcpecho ARGS` as a shell runs it in a terminal of this size; nothing without script(1).
+fn in_terminal(size: &str, arguments: &str) -> Option<String> {
+    let program = env!("CARGO_BIN_EXE_tcpecho");
+    let output = Command::new("script")
+        .args(["-qec", &format!("stty {size} && '{program}' {arguments}"), "/dev/null"])
+        .env("SHELL", "/bin/sh")
+        .env("NO_COLOR", "1")
+        .env("TERM", "dumb")
+        .env_remove("COLUMNS")
+        .stdin(Stdio::null())
+        .output();
+    let Ok(output) = output else {
+        println!("SKIP: no script(1)");
+        return None;
+    };
+    Some(String::from_utf8(output.stdout).unwrap().replace('\r', ""))
+}
+
+/// The lines that end before the width although the next word, which continues the paragraph, fits.
+fn broken(help: &str, width: usize) -> Vec<String> {
+    let indent = |line: &str| line.len() - line.trim_start().len();
+    // A term and what it means, a value, or an option.
+    let is_row = |line: &str| {
+        let text = line.trim_start();
+        text.contains("  ") || text.starts_with(['-', '[', '<']) || text.starts_with("tcpecho ")
+    };
+    let is_head = |line: &str| {
+        let text = line.trim_start();
+        let is_term = indent(line) <= 6 && text.starts_with(['-', '[', '<']);
+        // A command line, and the last line of one.
+        let is_command = text.starts_with("tcpecho ") || indent(line) == 4;
+        is_term || is_command || text.ends_with([':', '\\']) || text.starts_with("Usage: ")
+    };
+    let lines: Vec<&str> = help.lines().collect();
+    let mut broken = Vec::new();
+    for pair in lines.windows(2) {
+        let [line, next] = pair else { continue };
+        let Some(word) = next.split_whitespace().next() else { continue };
+        let continues = !line.trim().is_empty() && indent(next) >= indent(line);
+        let would_fit = line.chars().count() + 1 + word.chars().count() <= width;
+        if continues && would_fit && !is_row(next) && !is_head(line) {
+            broken.push(format!("{line}\n{next}"));
+        }
+    }
+    broken
+}
+
+/// Also where only stdin is a terminal, and where the terminal does not tell its height.
+#[test]
+fn help_is_wrapped_once_at_the_width_of_the_terminal() {
+    for command in COMMANDS {
+        for columns in [60, 80, 100, 120] {
+            let width = columns.min(100);
+            let mut shown = Vec::new();
+            for size in [format!("cols {columns} rows 40"), format!("cols {columns} rows 0")] {
+                for pipe in ["", "2>&1 | cat"] {
+                    let Some(help) = in_terminal(&size, &format!("{command} --help {pipe}")) else {
+                        return;
+                    };
+                    assert_eq!(broken(&help, width), [""; 0], "{command}, {size} {pipe}:\n{help}");
+                    assert!(help.lines().all(|line| line.chars().count() <= width), "{help}");
+                    shown.push(help);
+                }
+            }
+            assert!(shown.iter().all(|help| *help == shown[0]), "{command}, {columns}");
+        }
+    }
+}
