@@ -3,6 +3,7 @@
 mod calls;
 mod examination;
 mod expect;
+mod explain;
 #[cfg(feature = "fuzzing")]
 pub(crate) mod fuzzing;
 mod junit;
@@ -38,7 +39,6 @@ use tcpecho_lab::{
     run::{Run, Verdict},
     scenario::{SCENARIOS, Scenario},
     stage::Stage,
-    text::Text,
     trial,
 };
 
@@ -48,7 +48,7 @@ use self::playing::{Drawing, Plan, Playable, Played};
 use crate::number::number;
 use crate::{
     exit, input,
-    output::{self, OutputBuffer},
+    output::OutputBuffer,
     tell::{Failure, say},
 };
 
@@ -65,11 +65,7 @@ pub(crate) struct LabArgs {
 enum What {
     /// List all scenarios, and the trials that need a program of yours
     List(list::ListArgs),
-    /// Explain a scenario: the question, what the book says, what Linux does, its steps and claims
-    Explain {
-        /// The scenario's name, `all`, or a pattern such as 'segment-*'
-        name: String,
-    },
+    Explain(explain::ExplainArgs),
     /// Run scenarios and show what happens
     Run(RunArgs),
     /// Interactive quiz: predict each step, then watch it happen
@@ -158,7 +154,7 @@ pub(crate) fn run(args: &LabArgs) -> ExitCode {
     let _ = dispose(Signal::SIGCHLD as i32, Disposition::Default);
     match &args.what {
         What::List(args) => list::list(args),
-        What::Explain { name } => explain(name),
+        What::Explain(args) => explain::explain(args),
         What::Run(args) => play(args),
         What::Learn(args) => learn::run(args),
         What::Shell(args) => shell::run(args),
@@ -174,25 +170,6 @@ fn obey() -> ExitCode {
         Ok(status) => ExitCode::from(status),
         Err(_) => ExitCode::from(exit::NOT_POSSIBLE),
     }
-}
-
-fn explain(name: &str) -> ExitCode {
-    let is_wanted = |text: &&Text| name == "all" || names::matches(name, text.name);
-    let texts = SCENARIOS.iter().map(|scenario| &scenario.text);
-    let mut pages: Vec<String> = texts.filter(is_wanted).map(report::explanation).collect();
-    // `all` is the scenarios: the page of a trial says the same of a program.
-    let trials = trial::all().filter(|trial| names::matches(name, trial.text.name));
-    for trial in trials {
-        let page = report::explanation(&trial.text);
-        let sides: Vec<&str> = trial.sides.iter().map(|side| side.word()).collect();
-        pages.push(page.replacen(": ", &format!(": your {}: ", sides.join(" and ")), 1));
-    }
-    if pages.is_empty() {
-        return unknown(name, all_names().chain(["all"]));
-    }
-    ExitCode::from(
-        output::print_text(&pages.join("\n"), None).map_or_else(|why| why.status(0), |()| 0),
-    )
 }
 
 fn unknown<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> ExitCode {

@@ -75,7 +75,8 @@ pub(crate) fn hang_command(page: &mut String, first: &str, rest: &str, line: &st
     page.push('\n');
 }
 
-fn columns_of(text: &str) -> usize {
+/// Returns the columns that a text takes: an East Asian character takes two.
+pub(crate) fn columns_of(text: &str) -> usize {
     unicode_width::UnicodeWidthStr::width(text)
 }
 

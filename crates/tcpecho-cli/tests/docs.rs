@@ -38,6 +38,7 @@ const VERBS: &[&[&str]] = &[
     &["ping"],
     &["bench"],
     &["bench", "report"],
+    &["lab", "explain"],
     &["lab", "run"],
     &["lab", "learn"],
     &["lab", "shell"],

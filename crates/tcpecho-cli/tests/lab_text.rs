@@ -242,6 +242,23 @@ fn the_doctor_begins_with_its_conclusion_and_fits() {
 }
 
 #[test]
+fn an_explanation_fits_and_has_no_markup() {
+    for columns in WIDTHS {
+        let Some(page) = in_terminal(columns, "explain segment-lost") else { return };
+        fits(columns, &page);
+        snapshot(&format!("explain-{columns}"), &page);
+    }
+    snapshot("explain-pipe", &text(&lab(&["explain", "segment-lost"]).stdout));
+    let coloured = coloured(80, "explain refused").unwrap();
+    assert!(coloured.starts_with("\x1b[1mrefused: "), "{coloured}");
+    let several = text(&lab(&["explain", "refused", "half-*"]).stdout);
+    assert!(several.contains("refused: ") && several.contains("\nhalf-close: "), "{several}");
+    let unknown = lab(&["explain", "refused", "half-clse"]);
+    assert_eq!(unknown.status.code(), Some(2));
+    assert!(unknown.stdout.is_empty() && text(&unknown.stderr).contains("mean 'half-close'"));
+}
+
+#[test]
 fn the_list_fits() {
     for columns in WIDTHS {
         let Some(list) = in_terminal(columns, "list") else { return };

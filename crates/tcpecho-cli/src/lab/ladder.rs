@@ -3,7 +3,7 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     fmt::Write as _,
-    io::{self, IsTerminal, Write},
+    io::{self, Write},
     net::SocketAddr,
     sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
     thread::{self, JoinHandle},
@@ -17,7 +17,11 @@ use tcpecho_lab::{
 };
 
 use super::calls;
-use crate::output::OutputBuffer;
+use crate::{
+    output::OutputBuffer,
+    tell::has_colour,
+    width::{columns_of, stdout_columns},
+};
 
 /// The column of the text, after the time.
 const MARGIN: usize = 14;
@@ -41,11 +45,7 @@ pub(super) struct Look {
 impl Look {
     /// The style that suits stdout now.
     pub(super) fn of_stdout() -> Self {
-        let terminal = io::stdout().is_terminal();
-        let colour = terminal && std::env::var_os("NO_COLOR").is_none();
-        let size = rustix::termios::tcgetwinsize(io::stdout());
-        let width = size.ok().map(|size| usize::from(size.ws_col)).filter(|columns| *columns > 0);
-        Look { colour, width: width.filter(|_| terminal), names: false }
+        Look { colour: has_colour(&io::stdout()), width: stdout_columns(), names: false }
     }
 
     /// Text in a colour, if there are colours.
@@ -79,11 +79,6 @@ impl Look {
             all
         })
     }
-}
-
-/// The columns of a text; an East Asian character takes two.
-fn columns_of(text: &str) -> usize {
-    unicode_width::UnicodeWidthStr::width(text)
 }
 
 /// Wraps text at this width, between words where there are any.

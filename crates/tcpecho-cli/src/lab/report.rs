@@ -1,37 +1,20 @@
 //! Explanations, summaries, and the machine-readable formats.
 
-use std::{fmt::Write as _, io, path::Path};
+use std::{io, path::Path};
 
 use serde::Serialize;
 use tcpecho_lab::{
     Exit, Moment, Place, Side, What, pcapng,
     run::{Run, Verdict},
-    text::Text,
 };
 use tcpecho_os::errno::io_words;
 
 use super::{
+    explain,
     junit::{self, Case, Problem},
     ladder, pace,
 };
 use crate::{output::write_file, tell::say};
-
-/// The page of `lab explain`, in Markdown that is readable as text.
-pub(super) fn explanation(text: &Text) -> String {
-    let Text { name, title, source, question, book, kernel, .. } = text;
-    let mut page = format!("# {name}: {title} ({source})\n\n{question}\n\n");
-    // A trial has neither: its scenario has.
-    if !book.is_empty() {
-        let _ = write!(page, "The book: {book}\n\nThis Linux: {kernel}\n\n");
-    }
-    for step in text.steps {
-        let _ = writeln!(page, "- {}", step.does);
-        for claim in step.claims {
-            let _ = writeln!(page, "  - claim: {claim}");
-        }
-    }
-    page
-}
 
 /// Writes one line for each run, and the total.
 pub(super) fn summary(out: &mut impl io::Write, runs: &[Run], seed: u64) -> io::Result<()> {
@@ -80,7 +63,7 @@ pub(super) fn markdown(out: &mut impl io::Write, runs: &[Run], seed: u64) -> io:
         writeln!(
             out,
             "{}\nOver {}, seed {seed}: {}\n",
-            explanation(run.text),
+            explain::chapter(run.text),
             run.family,
             words(&run.verdict)
         )?;

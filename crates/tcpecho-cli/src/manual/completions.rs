@@ -7,7 +7,10 @@ use clap::{
     builder::{PossibleValue, PossibleValuesParser},
 };
 use clap_complete::Shell;
-use tcpecho_lab::{scenario::SCENARIOS, trial};
+use tcpecho_lab::{
+    scenario::{SCENARIOS, Scenario},
+    trial,
+};
 
 use crate::output;
 
@@ -63,6 +66,12 @@ fn with_names(command: Command) -> Command {
         texts.dedup_by_key(|text| text.name);
         texts.iter().map(|text| PossibleValue::new(text.name).help(text.title)).collect()
     };
+    let everything = || {
+        let mut names = scenarios();
+        let is_new = |trial: &PossibleValue| Scenario::named(trial.get_name()).is_none();
+        names.extend(trials().into_iter().filter(is_new));
+        names
+    };
     command.mut_subcommand("lab", |lab| {
         let taking = |verb: &'static str, argument: &'static str, names: Vec<PossibleValue>| {
             move |lab: Command| {
@@ -79,7 +88,7 @@ fn with_names(command: Command) -> Command {
             names
         };
         let lab = taking("run", "names", with_all(scenarios()))(lab);
-        let lab = taking("explain", "name", with_all(scenarios()))(lab);
+        let lab = taking("explain", "names", with_all(everything()))(lab);
         let lab = taking("learn", "name", scenarios())(lab);
         taking("test", "names", with_all(trials()))(lab)
     })

@@ -303,10 +303,11 @@ pub(super) static PAGES: &[Page] = &[
         command: "lab explain",
         sections: &[short(
             "Examples",
-            Examples(&[(
-                "tcpecho lab explain half-close",
-                "what the book says, and what this kernel does",
-            )]),
+            Examples(&[
+                ("tcpecho lab explain half-close", "what the book says, and what this kernel does"),
+                ("tcpecho lab explain 'segment-*' | less", "several, page by page"),
+                ("tcpecho lab explain all --format markdown > lab.md", "all, as Markdown"),
+            ]),
         )],
     },
     Page {

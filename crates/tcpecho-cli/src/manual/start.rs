@@ -1,13 +1,13 @@
 //! What `tcpecho` without arguments prints: what each command is for, and an example of it.
 
-use std::{fmt::Write, process::ExitCode};
+use std::process::ExitCode;
 
 use clap::CommandFactory;
 
 use super::Page;
 use crate::{
     Args, output,
-    width::{columns, hang},
+    width::{columns, hang, hang_command},
 };
 
 /// Prints the page.
@@ -27,7 +27,7 @@ fn page(width: usize) -> String {
         let about = verb.get_about().map(ToString::to_string).unwrap_or_default();
         hang(&mut page, &format!("{name:<12}"), &" ".repeat(12), &about, width);
         if let Some(example) = Page::of(name).and_then(Page::first_example) {
-            let _ = writeln!(page, "{:12}$ {example}", "");
+            hang_command(&mut page, &format!("{:12}$ ", ""), &" ".repeat(16), example, width);
         }
     }
     page.push('\n');
