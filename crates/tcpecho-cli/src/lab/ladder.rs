@@ -1,4 +1,7 @@
-//! A run as a ladder: time, the client's side, the packets between, the server's side.
+//! A run as a ladder: time, the states of the client's sockets, what happens, the states of the server's sockets.
+
+mod lanes;
+mod row;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -16,20 +19,16 @@ use tcpecho_lab::{
     timeline::{PacketMoment, Verdict as Fate},
 };
 
+use self::{
+    lanes::{Lanes, Style},
+    row::{Align, Columns, TIME},
+};
 use super::calls;
 use crate::{
     output::OutputBuffer,
     tell::has_colour,
     width::{columns_of, stdout_columns},
 };
-
-/// The column of the text, after the time.
-const MARGIN: usize = 14;
-/// The columns of a side and of the middle, where there is room.
-const SIDE: usize = 30;
-const MIDDLE: usize = 52;
-/// In a narrower terminal, the middle keeps this width and is wrapped.
-const NARROWEST: usize = 44;
 
 /// The style of the lines.
 #[derive(Debug, Clone, Copy, Default)]
@@ -40,12 +39,14 @@ pub(super) struct Look {
     pub(super) width: Option<usize>,
     /// Whether to show the programs' names before what they write: `client 1| hello`.
     pub(super) names: bool,
+    /// Whether to show changes of states in words, and no lanes.
+    pub(super) words: bool,
 }
 
 impl Look {
     /// The style that suits stdout now.
     pub(super) fn of_stdout() -> Self {
-        Look { colour: has_colour(&io::stdout()), width: stdout_columns(), names: false }
+        Look { colour: has_colour(&io::stdout()), width: stdout_columns(), ..Look::default() }
     }
 
     /// Text in a colour, if there are colours.
@@ -53,31 +54,14 @@ impl Look {
         if self.colour { format!("\x1b[{code}m{text}\x1b[0m") } else { text.into() }
     }
 
-    /// The widths of sides and middle.
-    fn columns(self) -> (usize, usize) {
-        let Some(width) = self.width else { return (SIDE, MIDDLE) };
-        let room = width.saturating_sub(MARGIN);
-        let middle = MIDDLE.min(room.saturating_sub(18)).max(NARROWEST.min(room));
-        (SIDE.min(room.saturating_sub(middle) / 2), middle)
-    }
-
-    /// Places text at this column, further left or wrapped where it does not fit.
-    fn place(self, time: &str, column: usize, text: &str) -> String {
-        let length = columns_of(text);
-        let Some(width) = self.width else {
-            return format!("{time}{:1$}{text}", "", column.saturating_sub(columns_of(time)));
-        };
-        let start = column.min(width.saturating_sub(length)).max(MARGIN);
-        if start + length <= width {
-            return format!("{time}{:1$}{text}", "", start.saturating_sub(columns_of(time)));
+    /// Paints a text between the spaces around it.
+    fn paint_visible(self, code: &str, text: &str) -> String {
+        let visible = text.trim();
+        if !self.colour || visible.is_empty() {
+            return text.into();
         }
-        let mut lines = wrap(text, width.saturating_sub(MARGIN + 2).max(20)).into_iter();
-        let first = lines.next().unwrap_or_default();
-        let indent = MARGIN.saturating_sub(columns_of(time));
-        lines.fold(format!("{time}{:indent$}{first}", ""), |mut all, line| {
-            let _ = write!(all, "\n{:1$}{line}", "", MARGIN + 2);
-            all
-        })
+        let (before, after) = text.split_once(visible).unwrap_or_default();
+        format!("{before}{}{after}", self.paint(code, visible))
     }
 }
 
@@ -212,21 +196,29 @@ pub(super) fn draw_moments(out: &mut impl Write, run: &Run) -> io::Result<()> {
     Ok(())
 }
 
-/// The names of the columns: the hosts with their addresses, and the wire.
+/// The names of the columns, with the hosts' addresses, and what the lanes mean.
 pub(super) fn header(family: Family, look: Look) -> String {
-    let (side, middle) = look.columns();
+    let columns = Columns::of(look);
+    let (left, right) = (columns.style.width(Side::Client), columns.style.width(Side::Server));
     let of = |side: Side| format!("{side} {}", side.address(family));
     let (client, server) = (of(Side::Client), of(Side::Server));
-    let right = MARGIN + side + middle;
-    let right = look.width.map_or(right, |width| right.min(width.saturating_sub(server.len())));
-    let mut line = format!("{:>12}  {client}", "time");
-    let wire = MARGIN + side + middle / 2 - 2;
-    if wire > line.len() && wire + "wire".len() < right {
-        line = format!("{line:wire$}wire");
+    let spaces = if left > 0 { 2 } else { 0 };
+    let room = left + columns.middle + right + spaces;
+    let between = room.saturating_sub(client.len() + server.len()).max(1);
+    let names = if between > "  wire  ".len() {
+        format!("{client}{:^between$}{server}", "wire")
+    } else {
+        format!("{client}{:between$}{server}", "")
+    };
+    let names = format!("{:>11} {names}", "time");
+    let mut lines = wrap(&names, look.width.unwrap_or(usize::MAX));
+    lines.iter_mut().for_each(|line| *line = look.paint(BOLD, line));
+    if !look.words {
+        let width = look.width.map_or(usize::MAX, |width| width.saturating_sub(TIME));
+        let legend = wrap(&columns.style.legend(), width);
+        lines.extend(legend.iter().map(|line| format!("{:TIME$}{line}", "")));
     }
-    let right = right.max(line.len() + 1);
-    let line = format!("{line:right$}{server}");
-    look.paint(BOLD, &line)
+    lines.join("\n")
 }
 
 /// Writes moments as lines. Where there are several connections, or several programs in a host, it
@@ -239,6 +231,7 @@ pub(super) struct Pen {
     ports: BTreeMap<u16, usize>,
     /// The programs of each host.
     programs: [BTreeSet<Arc<str>>; 2],
+    lanes: Lanes,
 }
 
 impl Pen {
@@ -277,64 +270,71 @@ impl Pen {
     /// A moment as one line, or several if it must be wrapped; settings and starts are omitted.
     pub(super) fn line(&mut self, moment: &Moment, look: Look) -> Option<String> {
         self.learn(moment);
-        let time = format!("{:>9.1} ms", moment.at.as_secs_f64() * 1000.0);
-        let (side, middle) = look.columns();
-        let at_side = |colour: Option<&str>, text: String| {
-            let column = match moment.place {
-                Place::Host(Side::Server) => MARGIN + side + middle,
-                _ => MARGIN,
-            };
-            let placed = look.place(&time, column, &printable(&text));
-            match colour {
-                Some(colour) if look.colour => paint_text(&placed, &time, colour),
-                _ => placed,
+        let columns = Columns::of(look);
+        let change = self.lanes.take(moment);
+        let (colour, text) = match &moment.what {
+            What::State { before, now, sampled, .. } => {
+                let has_name = change.as_ref().is_some_and(|change| {
+                    !sampled
+                        && columns.style != Style::Words
+                        && self.lanes.has_room(change, columns.style)
+                });
+                let words = if has_name && self.connections.len() < 2 {
+                    String::new()
+                } else if has_name {
+                    self.label(moment).trim_end().into()
+                } else {
+                    self.label(moment) + &self::change(*before, *now, *sampled)
+                };
+                (Some(BLUE), words)
             }
+            _ => self.text(moment, look)?,
         };
-        let across = |colour: &str, text: String| {
-            let placed = look.place(&time, MARGIN, &printable(&text));
-            if look.colour { paint_text(&placed, &time, colour) } else { placed }
+        let text = printable(&text);
+        let lines = match (&moment.what, moment.place) {
+            (What::Packet(packet), _) => columns.arrow(packet, &text),
+            (_, Place::Host(Side::Server)) if !matches!(moment.what, What::Step(_)) => {
+                columns.text(&text, Align::Right)
+            }
+            _ => columns.text(&text, Align::Left),
         };
+        let time = format!("{:>8.1} ms ", moment.at.as_secs_f64() * 1000.0);
+        Some(columns.rows(&time, &lines, (&self.lanes, change.as_ref()), colour, look))
+    }
+
+    /// What a moment says, and its colour; nothing for one that is not shown.
+    fn text(&self, moment: &Moment, look: Look) -> Option<(Option<&'static str>, String)> {
         let is_named = look.names
             || matches!(moment.place, Place::Host(side) if self.programs[side.index()].len() > 1);
         let named = |program: &str, between: &str, text: String| {
             if is_named { format!("{program}{between}{text}") } else { text }
         };
-        let label = self.label(moment);
         Some(match &moment.what {
             What::Packet(packet) => {
-                let text = printable(&arrow(packet, &label, middle));
-                let placed = look.place(&time, MARGIN + side, &text);
-                if look.colour && packet.verdict != Fate::Delivered {
-                    paint_text(&placed, &time, YELLOW)
-                } else {
-                    placed
-                }
-            }
-            What::State { before, now, sampled, .. } => {
-                at_side(Some(BLUE), label + &change(*before, *now, *sampled))
+                let colour = (packet.verdict != Fate::Delivered).then_some(YELLOW);
+                (colour, self.label(moment) + &told(packet))
             }
             What::Call(call) => {
                 let colour = call.injected.then_some(YELLOW);
-                at_side(colour, named(&call.program, ": ", call.to_string()))
+                (colour, named(&call.program, ": ", call.to_string()))
             }
             What::Signal { signal, program, .. } => {
-                at_side(Some(YELLOW), named(program, " ", format!("-- {signal} --")))
+                (Some(YELLOW), named(program, " ", format!("-- {signal} --")))
             }
-            What::Input { line, program } => at_side(None, named(program, "", format!("> {line}"))),
-            What::Output { line, program, .. } => at_side(
-                None,
-                if is_named { format!("{program}| {line}") } else { format!("  {line}") },
-            ),
+            What::Input { line, program } => (None, named(program, "", format!("> {line}"))),
+            What::Output { line, program, .. } => {
+                (None, if is_named { format!("{program}| {line}") } else { format!("  {line}") })
+            }
             What::Exit { exit, program } => {
                 let how = match exit {
                     Exit::Exited(status) => format!("exited with {status}"),
                     Exit::Killed(signal) => format!("killed by signal {signal}"),
                     Exit::Unknown => "ended".into(),
                 };
-                at_side(None, named(program, " ", how))
+                (None, named(program, " ", how))
             }
-            What::Step(text) => across(
-                BOLD,
+            What::Step(text) => (
+                Some(BOLD),
                 match moment.place {
                     // The name of an agent begins with that of its host.
                     Place::Host(side) if !text.starts_with(side.word()) => {
@@ -343,11 +343,11 @@ impl Pen {
                     _ => format!("== {text}"),
                 },
             ),
-            What::Claim { sentence, holds: true, .. } => across(GREEN, format!("   ✓ {sentence}")),
-            What::Claim { sentence, note, .. } => across(RED, format!("   ✗ {sentence} ({note})")),
-            What::Trouble(text) => across(RED, format!("trouble: {text}")),
+            What::Claim { sentence, holds: true, .. } => (Some(GREEN), format!("   ✓ {sentence}")),
+            What::Claim { sentence, note, .. } => (Some(RED), format!("   ✗ {sentence} ({note})")),
+            What::Trouble(text) => (Some(RED), format!("trouble: {text}")),
             What::Omitted { moments } => {
-                across(YELLOW, format!("   … {moments} events were not kept"))
+                (Some(YELLOW), format!("   … {moments} events were not kept"))
             }
             _ => return None,
         })
@@ -384,22 +384,16 @@ fn printable(text: &str) -> String {
     tcpecho_os::text::printable(&text.replace('\t', "    ")).into_owned()
 }
 
-/// A packet as an arrow, with what happened to it.
-fn arrow(packet: &PacketMoment, label: &str, middle: usize) -> String {
-    let mut text = format!("{label}{}", packet.line);
+/// A packet with what happened to it.
+fn told(packet: &PacketMoment) -> String {
+    let mut text = packet.line.clone();
+    if packet.verdict != Fate::Delivered {
+        let _ = write!(text, ", {}", packet.verdict);
+    }
     if !packet.note.is_empty() {
         let _ = write!(text, " ({})", packet.note);
     }
-    let arrives = packet.verdict.has_arrived();
-    let shaft = middle.saturating_sub(8 + columns_of(&text));
-    let (left, right) = ("─".repeat(shaft / 2), "─".repeat(shaft - shaft / 2));
-    let drawn = match (packet.from, arrives) {
-        (Side::Client, true) => format!("──{left} {text} {right}─▶"),
-        (Side::Server, true) => format!("◀─{left} {text} {right}──"),
-        (Side::Client, false) => format!("──{left} {text} {right} ✗"),
-        (Side::Server, false) => format!("✗ {left} {text} {right}──"),
-    };
-    if packet.verdict == Fate::Delivered { drawn } else { format!("{drawn} {}", packet.verdict) }
+    text
 }
 
 pub(super) const BOLD: &str = "1";
@@ -407,14 +401,6 @@ pub(super) const RED: &str = "31";
 pub(super) const GREEN: &str = "32";
 pub(super) const YELLOW: &str = "33";
 const BLUE: &str = "34";
-
-/// Colours everything but the time.
-fn paint_text(line: &str, time: &str, code: &str) -> String {
-    let text = line.strip_prefix(time).unwrap_or(line);
-    let painted: Vec<_> =
-        text.split('\n').map(|line| format!("\x1b[{code}m{line}\x1b[0m")).collect();
-    format!("{time}{}", painted.join("\n"))
-}
 
 #[cfg(test)]
 mod tests {
@@ -454,7 +440,10 @@ mod tests {
                 fits(width, &moment(Place::Lab, What::Step(text.into())));
             }
             let drawn = fits(width, &moment(Place::Host(Side::Server), state.clone()));
-            assert!(drawn.ends_with("ESTABLISHED → FIN_WAIT_1"), "{drawn}");
+            let is_word = width >= 78 && drawn.ends_with(" FIN_WAIT_1");
+            let is_short = (56..78).contains(&width) && drawn.ends_with(" FW1");
+            let is_change = width < 56 && drawn.ends_with("ESTABLISHED → FIN_WAIT_1");
+            assert!(is_word || is_short || is_change, "{width}: {drawn}");
         }
     }
 
@@ -466,7 +455,7 @@ mod tests {
             line: "\x1b[2Jgone\r".into(),
         };
         let drawn = fits(80, &moment(Place::Host(Side::Client), what));
-        assert!(drawn.ends_with("client 1| \\u{1b}[2Jgone\\r"), "{drawn}");
+        assert!(drawn.contains("client 1| \\u{1b}[2Jgone\\r"), "{drawn}");
     }
 
     #[test]

@@ -57,7 +57,7 @@ impl Screen {
 }
 
 fn look() -> Look {
-    Look { names: true, ..Look::of_stdout() }
+    Look { names: true, words: true, ..Look::of_stdout() }
 }
 
 pub(super) fn run(args: &ShellArgs) -> ExitCode {

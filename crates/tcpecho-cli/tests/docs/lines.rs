@@ -24,21 +24,34 @@ const LANES: [Lane; 6] =
     [Lane::Lab, Lane::Packet, Lane::Client, Lane::ClientState, Lane::Server, Lane::ServerState];
 
 fn lane(line: &str) -> Lane {
-    let Some((_, what)) = line.split_once(" ms  ") else { return Lane::Lab };
+    let Some(what) = row(line) else { return Lane::Lab };
     let is_server = what.starts_with(&" ".repeat(40));
-    let what = what.trim_start();
+    let what = what.trim();
+    let is_state = |word: &str| {
+        word == "-"
+            || word.len() > 5
+                && word.chars().all(|c| c.is_ascii_uppercase() || c == '_' || c == '1' || c == '2')
+    };
     if what.contains('─') {
         Lane::Packet
     } else if what.starts_with("== ") || what.starts_with('✓') {
         Lane::Lab
     } else {
-        match (is_server, what.contains(" → ")) {
+        match (is_server, what.contains(" → ") || is_state(what)) {
             (false, false) => Lane::Client,
             (false, true) => Lane::ClientState,
             (true, false) => Lane::Server,
             (true, true) => Lane::ServerState,
         }
     }
+}
+
+/// What stands after the time on a ladder, without the lines of the sockets: which are there depends on the order of
+/// calls and states.
+fn row(line: &str) -> Option<String> {
+    let (time, what) = line.split_once(" ms ")?;
+    let is_row = time.trim().parse::<f64>().is_ok() && line.starts_with(' ');
+    is_row.then(|| what.replace(['│', '┊'], " "))
 }
 
 /// Whether a command printed what the page shows. On a ladder, of which the page shows a part, it compares lane by lane.
@@ -75,5 +88,9 @@ fn fits(shown: &[String], output: &[String]) -> bool {
 /// Masks every line, and leaves out the notes of `bench`: they depend on how busy the machine is.
 pub(crate) fn masked<'a>(lines: impl Iterator<Item = &'a str>) -> Vec<Line> {
     let lines = lines.filter(|line| !line.starts_with("note: "));
-    lines.map(|line| Line { lane: lane(line), text: mask(line) }).collect()
+    let text = |line: &str| match row(line) {
+        Some(what) => mask(&format!("0.0 ms {what}")),
+        None => mask(line),
+    };
+    lines.map(|line| Line { lane: lane(line), text: text(line) }).collect()
 }
