@@ -161,6 +161,32 @@ fn lines_of_sockets(columns: usize) -> (usize, usize) {
     }
 }
 
+/// In ASCII, `…` is three letters wide: the lines stay where they are.
+#[test]
+fn a_ladder_in_ascii_has_the_same_columns() {
+    let script = |locale: &str| {
+        let command = format!(
+            "stty cols 80 rows 40 && LC_ALL={locale} '{}' lab run normal-startup",
+            env!("CARGO_BIN_EXE_tcpecho")
+        );
+        let mut script = Command::new("script");
+        script.args(["-qec", &command, "/dev/null"]).env("TERM", "xterm").env("NO_COLOR", "1");
+        script.stdin(std::process::Stdio::null()).output()
+    };
+    let Ok(ended) = script("C") else { return println!("SKIP: no script(1)") };
+    if ended.status.code() == Some(77) {
+        return println!("SKIP: no hosts can be made here");
+    }
+    let ladder = text(&ended.stdout).replace('\r', "");
+    assert!(ladder.is_ascii() && ladder.contains("connect(3, 198.51.100.20:7) ..."), "{ladder}");
+    fits(80, &ladder);
+    let (_, server) = lines_of_sockets(80);
+    let listening = ladder.lines().skip_while(|row| !row.ends_with(" LISTEN")).skip(1);
+    for row in listening.take_while(|row| row.starts_with("   ")) {
+        assert_eq!(row.as_bytes()[server], b':', "{ladder}");
+    }
+}
+
 /// A line begins with a socket's first state and ends with the socket, at each width.
 #[test]
 fn the_line_of_a_socket_has_no_gaps() {

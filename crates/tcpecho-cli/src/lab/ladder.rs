@@ -25,6 +25,7 @@ use self::{
 };
 use super::calls;
 use crate::{
+    locale::{ascii, is_ascii},
     output::OutputBuffer,
     tell::has_colour,
     width::{columns_of, stdout_columns},
@@ -41,12 +42,21 @@ pub(super) struct Look {
     pub(super) names: bool,
     /// Whether to show changes of states in words, and no lanes.
     pub(super) words: bool,
+    /// Whether text is spelled in ASCII. That is done before the columns are measured: `…` becomes
+    /// three letters.
+    pub(super) ascii: bool,
 }
 
 impl Look {
     /// The style that suits stdout now.
     pub(super) fn of_stdout() -> Self {
-        Look { colour: has_colour(&io::stdout()), width: stdout_columns(), ..Look::default() }
+        let colour = has_colour(&io::stdout());
+        Look { colour, width: stdout_columns(), ..Look::plain() }
+    }
+
+    /// The style of a file or a pipe: neither colours nor a limit.
+    fn plain() -> Self {
+        Look { ascii: is_ascii(&io::stdout()), ..Look::default() }
     }
 
     /// Text in a colour, if there are colours.
@@ -185,12 +195,13 @@ pub(super) fn draw(out: &mut impl Write, run: &Run) -> io::Result<()> {
 
 /// Draws the names of the columns and the moments of a run that has ended, without colours.
 pub(super) fn draw_moments(out: &mut impl Write, run: &Run) -> io::Result<()> {
-    writeln!(out, "{}", header(run.family, Look::default()))?;
+    let look = Look::plain();
+    writeln!(out, "{}", header(run.family, look))?;
     let moments = calls::shown(run);
     let mut pen = Pen::knowing(&moments);
     for moment in moments {
-        if let Some(line) = pen.line(&moment, Look::default()) {
-            writeln!(out, "{}", line.trim_end())?;
+        if let Some(line) = pen.line(&moment, look) {
+            writeln!(out, "{line}")?;
         }
     }
     Ok(())
@@ -290,7 +301,7 @@ impl Pen {
             }
             _ => self.text(moment, look)?,
         };
-        let text = printable(&text);
+        let text = if look.ascii { ascii(&printable(&text)) } else { printable(&text) };
         let lines = match (&moment.what, moment.place) {
             (What::Packet(packet), _) => columns.arrow(packet, &text),
             (_, Place::Host(Side::Server)) if !matches!(moment.what, What::Step(_)) => {

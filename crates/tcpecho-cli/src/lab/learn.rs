@@ -124,7 +124,7 @@ fn teach(run: &Run, seed: u64) -> Class {
         "{} {count}; answer with a number or the word; q stops the questions",
         questions.len()
     ));
-    show(&ladder::header(run.family, Look::of_stdout()));
+    OutputBuffer::text().line_or_exit(&ladder::header(run.family, Look::of_stdout()));
     let mut drawing = Drawing { pen: Pen::knowing(&moments), ..Drawing::default() };
     let mut class = Class { asked: 0, right: 0, over: false, failed: None };
     for (number, step) in quiz::steps(&moments).into_iter().enumerate() {
