@@ -140,7 +140,7 @@ enum Format {
     Markdown,
     /// A Mermaid sequence diagram
     Mermaid,
-    /// One JSON object per event
+    /// One JSON object per event (tcpecho schema lab-run)
     Ndjson,
     /// One self-contained HTML page, with a lane for each host's states
     Html,

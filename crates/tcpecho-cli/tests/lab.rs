@@ -145,6 +145,31 @@ fn a_ladder_has_packets_states_and_claims() {
     }
 }
 
+/// Packets with every fate, states, calls, claims, and the result.
+#[test]
+fn every_line_of_ndjson_is_what_the_schema_says() {
+    let scenarios = ["refused", "syn-dropped", "segment*", "*unreachable*", "eintr-on-accept"];
+    for options in [&["--format", "ndjson"][..], &["--format", "ndjson", "--calls"]] {
+        let Some(lines) = shown(&lab(&[&["run"], &scenarios[..], options].concat())) else {
+            return;
+        };
+        schema::check_lines("lab-run.json", &lines);
+        let has = |words: &str| assert!(lines.contains(words), "{words}");
+        for word in ["dropped", "passed", "answered", "duplicated"] {
+            has(&format!("\"verdict\":\"{word}\""));
+        }
+        has("\"detail\":\"");
+    }
+    for wrong in [
+        r#"{"scenario":"x","family":"IPv4","at_us":1,"place":"Host(Client)","what":"step","text":""}"#,
+        r#"{"scenario":"x","family":"IPv4","what":"result","verdict":"held","claims":0,"passed":0,"failed":[],"why":null}"#,
+        r#"{"scenario":"x","family":"IPv4","at_us":1,"place":"wire","what":"packet","text":"","verdict":"lost: cable cut"}"#,
+    ] {
+        let wrong = serde_json::from_str(wrong).unwrap();
+        assert!(!schema::complaints("lab-run.json", &wrong).is_empty(), "{wrong}");
+    }
+}
+
 #[test]
 fn machine_readable_formats_can_be_parsed() {
     let Some(moments) = played(&["--format", "ndjson"]) else { return };

@@ -4,6 +4,8 @@
 #[path = "common/process.rs"]
 #[allow(dead_code, reason = "every test program uses its own part of it")]
 mod process;
+#[path = "common/schema.rs"]
+mod schema;
 #[path = "common/lab.rs"]
 mod support;
 
@@ -106,6 +108,7 @@ fn machine_readable_formats_mark_interrupted_runs() {
         let args = |format| ["run", LONG, "all", "--real-time", "--jobs", "1", "--format", format];
         let Some(playing) = Playing::start(&args("ndjson"), "agent") else { return };
         let shown = text(&playing.gets(signal).stdout);
+        schema::check_lines("lab-run.json", &shown);
         let objects: Vec<serde_json::Value> =
             shown.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
         let of = |what: &str| objects.iter().filter(|object| object["what"] == what).count();
@@ -143,6 +146,7 @@ fn the_table_of_verdicts_has_the_trials_so_far() {
     let Some(playing) = Playing::start(&args, "sleep") else { return };
     let shown = text(&playing.gets(Signal::TERM).stdout);
     let table: serde_json::Value = serde_json::from_str(&shown).unwrap();
+    assert_eq!(schema::complaints("lab-test.json", &table), [""; 0]);
     let trials = table["trials"].as_array().unwrap();
     assert_eq!(trials.last().unwrap()["verdict"], "interrupted", "{shown}");
     assert!(trials.len() < table["of"].as_u64().unwrap() as usize, "{shown}");

@@ -1,5 +1,7 @@
 //! `tcpecho lab test` and `lab run --client`, with our own programs and with bad ones.
 
+#[path = "common/schema.rs"]
+mod schema;
 #[path = "common/lab.rs"]
 mod support;
 use std::{collections::BTreeSet, path::PathBuf, process::Command};
@@ -53,6 +55,7 @@ fn all_right(role: Side, command: &str, family: &str) {
     let args = ["test", &option, command, "--family", family, "--format", "json"];
     let Some((status, report)) = tested(&args) else { return };
     let report: serde_json::Value = serde_json::from_str(&report).unwrap();
+    assert_eq!(schema::complaints("lab-test.json", &report), [""; 0]);
     let rows = report["trials"].as_array().unwrap();
     let wanted = trials(&[role]).count();
     assert_eq!(rows.len(), wanted * if family == "both" { 2 } else { 1 });
@@ -91,6 +94,7 @@ fn our_client_and_our_server_behave_with_each_other() {
 fn every_claim_holds_and_is_written(options: &[&str], at_least: usize, sides: &[Side]) {
     let args = [&["run", "all", "--jobs", "4", "--format", "ndjson"], options].concat();
     let Some((status, moments)) = tested(&args) else { return };
+    schema::check_lines("lab-run.json", &moments);
     let (mut claims, mut step) = (0, String::new());
     let mut made = BTreeSet::new();
     for moment in moments.lines() {
@@ -104,7 +108,7 @@ fn every_claim_holds_and_is_written(options: &[&str], at_least: usize, sides: &[
             }
             "claim" => {
                 claims += 1;
-                assert_eq!(moment["verdict"], "holds", "{options:?} {name}: {}", sentence());
+                assert_eq!(moment["verdict"], "passed", "{options:?} {name}: {}", sentence());
                 made.insert((name.to_string(), step.clone(), Some(sentence())));
             }
             _ => {}
@@ -510,13 +514,14 @@ time.sleep(1)
 fn ndjson_says_why_a_run_failed() {
     let client = our_client();
     for (client, wanted, verdict, why) in [
-        (client.as_str(), 0, "held", ""),
+        (client.as_str(), 0, "passed", ""),
         ("false {host} {port}", 1, "failed", "the program does not connect"),
         ("nosuchprog {host} {port}", 2, "broken", "No such file or directory (ENOENT)"),
     ] {
         let args = ["run", "normal-startup", "--client", client, "--format", "ndjson"];
         let Some((status, objects)) = tested(&args) else { return };
         assert_eq!(status, Some(wanted), "{objects}");
+        schema::check_lines("lab-run.json", &objects);
         let objects: Vec<serde_json::Value> =
             objects.lines().map(|line| serde_json::from_str(line).expect(line)).collect();
         let results: Vec<_> = objects.iter().filter(|one| one["what"] == "result").collect();

@@ -6,6 +6,7 @@ use serde::Serialize;
 use tcpecho_lab::{
     Exit, Moment, Place, Side, What, pcapng,
     run::{Run, Verdict},
+    timeline::PacketMoment,
 };
 use tcpecho_os::errno::io_words;
 
@@ -86,7 +87,9 @@ struct Line<'a> {
     what: &'a str,
     text: String,
     #[serde(skip_serializing_if = "Option::is_none")]
-    verdict: Option<String>,
+    verdict: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    detail: Option<String>,
 }
 
 pub(super) fn ndjson(out: &mut impl io::Write, runs: &[Run], seed: u64) -> io::Result<()> {
@@ -94,6 +97,10 @@ pub(super) fn ndjson(out: &mut impl io::Write, runs: &[Run], seed: u64) -> io::R
         pace::ndjson(out, run, seed)?;
         for moment in run.moments() {
             let (what, text, verdict) = facts(&moment);
+            let detail = match &moment.what {
+                What::Packet(packet) => detail(packet),
+                _ => None,
+            };
             let line = Line {
                 scenario: run.text.name,
                 family: run.family.to_string(),
@@ -102,6 +109,7 @@ pub(super) fn ndjson(out: &mut impl io::Write, runs: &[Run], seed: u64) -> io::R
                 what,
                 text,
                 verdict,
+                detail,
             };
             serde_json::to_writer(&mut *out, &line)?;
             writeln!(out)?;
@@ -116,6 +124,7 @@ pub(super) fn ndjson(out: &mut impl io::Write, runs: &[Run], seed: u64) -> io::R
                 what: if held.is_some() { "interrupted" } else { "not-begun" },
                 text: words(&run.verdict),
                 verdict: None,
+                detail: None,
             };
             serde_json::to_writer(&mut *out, &line)?;
             writeln!(out)?;
@@ -134,22 +143,22 @@ struct ResultLine<'a> {
     what: &'a str,
     verdict: &'a str,
     claims: usize,
-    held: usize,
+    passed: usize,
     failed: &'a [String],
     why: Option<String>,
 }
 
 impl<'a> ResultLine<'a> {
     fn of(run: &'a Run) -> Self {
-        let (mut claims, mut held) = (0, 0);
+        let (mut claims, mut passed) = (0, 0);
         for moment in run.moments() {
             if let What::Claim { holds, .. } = moment.what {
                 claims += 1;
-                held += usize::from(holds);
+                passed += usize::from(holds);
             }
         }
         let (verdict, failed, why): (_, &[String], _) = match &run.verdict {
-            Verdict::Held(_) => ("held", &[], None),
+            Verdict::Held(_) => ("passed", &[], None),
             Verdict::Failed(failed) => ("failed", failed, Some(failed.join("; "))),
             Verdict::Broken(why) => ("broken", &[], Some(why.clone())),
             Verdict::Skipped(why) => ("skipped", &[], Some(why.clone())),
@@ -157,7 +166,7 @@ impl<'a> ResultLine<'a> {
             Verdict::Interrupted(None) => ("not-begun", &[], None),
         };
         let (scenario, family) = (run.text.name, run.family.to_string());
-        ResultLine { scenario, family, what: "result", verdict, claims, held, failed, why }
+        ResultLine { scenario, family, what: "result", verdict, claims, passed, failed, why }
     }
 }
 
@@ -184,33 +193,39 @@ fn place(place: Place) -> &'static str {
     }
 }
 
-fn facts(moment: &Moment) -> (&'static str, String, Option<String>) {
+/// What else the wire says of a packet.
+fn detail(packet: &PacketMoment) -> Option<String> {
+    let note = (!packet.note.is_empty()).then(|| packet.note.clone());
+    let all: Vec<String> = packet.verdict.detail().into_iter().chain(note).collect();
+    (!all.is_empty()).then(|| all.join("; "))
+}
+
+/// Its kind, what it says, and a verdict in one word.
+fn facts(moment: &Moment) -> (&'static str, String, Option<&'static str>) {
     match &moment.what {
-        What::Packet(packet) => (
-            "packet",
-            format!("{}: {}", packet.from, packet.line),
-            Some(packet.verdict.to_string()),
-        ),
+        What::Packet(packet) => {
+            ("packet", format!("{}: {}", packet.from, packet.line), Some(packet.verdict.word()))
+        }
         What::Unparsed { why, .. } => ("unparsed", (*why).into(), None),
         What::State { local, now, sampled, .. } => (
             "state",
             format!("{local} {}", now.map_or_else(|| "-".into(), |state| state.to_string())),
-            sampled.then(|| "sampled".into()),
+            sampled.then_some("sampled"),
         ),
         What::Started { program, pid } => ("started", format!("{program} {pid}"), None),
         What::Agent { program } => ("agent", program.to_string(), None),
         What::Over => ("over", "the experiment is over".into(), None),
         What::Observed { program } => ("observed", program.to_string(), None),
-        What::Call(call) => ("call", call.to_string(), call.injected.then(|| "injected".into())),
+        What::Call(call) => ("call", call.to_string(), call.injected.then_some("injected")),
         What::Signal { signal, .. } => ("signal", signal.clone(), None),
         What::Input { line, .. } => ("input", line.clone(), None),
         What::Output { line, .. } => ("output", line.clone(), None),
         What::Exit { exit, .. } => ("exit", ended(*exit), None),
         What::Sysctl { key, value } => ("sysctl", format!("{key}={value}"), None),
-        What::RtoMin(least) => ("rto_min", format!("{} ms", least.as_millis()), None),
+        What::RtoMin(least) => ("rto-min", format!("{} ms", least.as_millis()), None),
         What::Step(text) => ("step", text.clone(), None),
         What::Claim { sentence, holds, .. } => {
-            ("claim", sentence.clone(), Some(if *holds { "holds" } else { "fails" }.into()))
+            ("claim", sentence.clone(), Some(if *holds { "passed" } else { "failed" }))
         }
         What::Trouble(text) => ("trouble", text.clone(), None),
         What::Omitted { moments } => ("omitted", moments.to_string(), None),

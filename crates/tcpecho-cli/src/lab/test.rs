@@ -64,7 +64,7 @@ pub(super) struct TestArgs {
 enum TableFormat {
     /// One line per trial
     Text,
-    /// One JSON object with all observations of every trial
+    /// One JSON object with all observations of every trial (tcpecho schema lab-test)
     Json,
     /// A JUnit report with one test case per trial and address family
     Junit,

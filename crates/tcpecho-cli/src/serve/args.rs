@@ -86,7 +86,7 @@ pub(crate) struct ServeArgs {
 pub(crate) enum LogForm {
     /// One line of `key=value` pairs per connection
     Text,
-    /// One JSON object per line
+    /// One JSON object per line (tcpecho schema serve-log)
     Json,
     /// No log and no counters
     Off,

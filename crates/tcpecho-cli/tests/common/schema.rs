@@ -3,11 +3,24 @@
 use serde_json::Value;
 
 /// Checks `value` against the schema in that file of schema/; the complaints name the place.
+#[allow(dead_code, reason = "every test program uses its own part of it")]
 pub(crate) fn complaints(file: &str, value: &Value) -> Vec<String> {
     let root = read(file);
     let mut found = Vec::new();
     check(&root, &root, value, "$", &mut found);
     found
+}
+
+/// Checks every line of a stream of objects.
+#[allow(dead_code, reason = "every test program uses its own part of it")]
+pub(crate) fn check_lines(file: &str, lines: &str) {
+    let root = read(file);
+    for line in lines.lines() {
+        let value = serde_json::from_str(line).unwrap_or_else(|why| panic!("{why}: {line}"));
+        let mut found = Vec::new();
+        check(&root, &root, &value, "$", &mut found);
+        assert!(found.is_empty(), "{found:#?}");
+    }
 }
 
 fn read(file: &str) -> Value {

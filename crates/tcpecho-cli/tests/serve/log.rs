@@ -44,6 +44,7 @@ fn every_line_of_the_json_log_is_an_object() {
         server.gets(Signal::USR1);
         server.says("\"counters\"");
         let ended = server.stops();
+        crate::schema::check_lines("serve-log.json", &ended.log.join("\n"));
         let lines: Vec<Value> =
             ended.with(0).log.iter().map(|line| serde_json::from_str(line).unwrap()).collect();
         assert!(lines.iter().all(|line| line["time"].as_str().unwrap().ends_with('Z')));

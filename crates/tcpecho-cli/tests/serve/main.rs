@@ -16,4 +16,6 @@ mod promises;
 mod ready;
 mod refusals;
 mod restart;
+#[path = "../common/schema.rs"]
+mod schema;
 mod threads;

@@ -65,6 +65,60 @@ impl Verdict {
         )
     }
 
+    /// Every word of [`Verdict::word`].
+    pub const WORDS: [&'static str; 16] = [
+        "delivered",
+        "dropped",
+        "cut",
+        "host-off",
+        "held",
+        "released",
+        "discarded",
+        "delayed",
+        "arrived",
+        "duplicated",
+        "overtaken",
+        "corrupted",
+        "rewritten",
+        "answered",
+        "injected",
+        "refused",
+    ];
+
+    /// Its word for programs; what else there is to say is its [`detail`](Verdict::detail).
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Verdict::Delivered => "delivered",
+            Verdict::Dropped => "dropped",
+            Verdict::Cut => "cut",
+            Verdict::HostOff => "host-off",
+            Verdict::Held => "held",
+            Verdict::Released => "released",
+            Verdict::Discarded => "discarded",
+            Verdict::Delayed(_) => "delayed",
+            Verdict::Arrived => "arrived",
+            Verdict::Duplicated => "duplicated",
+            Verdict::Overtaken => "overtaken",
+            Verdict::Corrupted => "corrupted",
+            Verdict::Rewritten => "rewritten",
+            Verdict::Answered(_) => "answered",
+            Verdict::Injected => "injected",
+            Verdict::Refused(_) => "refused",
+        }
+    }
+
+    /// By how much it was delayed, the router's answer, or the kernel's errno.
+    #[must_use]
+    pub fn detail(self) -> Option<String> {
+        match self {
+            Verdict::Delayed(by) => Some(format!("{} ms", by.as_secs_f64() * 1000.0)),
+            Verdict::Answered(error) => Some(error.to_string()),
+            Verdict::Refused(errno) => Some(tcpecho_os::errno::words(errno)),
+            _ => None,
+        }
+    }
+
     /// Whether the wire did anything that a plain cable does not.
     #[must_use]
     pub fn is_touched(self) -> bool {
@@ -74,25 +128,29 @@ impl Verdict {
 
 impl fmt::Display for Verdict {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Verdict::Delivered => f.write_str("delivered"),
-            Verdict::Dropped => f.write_str("dropped"),
-            Verdict::Cut => f.write_str("lost: cable cut"),
-            Verdict::HostOff => f.write_str("lost: host is off"),
-            Verdict::Held => f.write_str("held"),
-            Verdict::Released => f.write_str("released"),
-            Verdict::Discarded => f.write_str("discarded"),
-            Verdict::Delayed(by) => write!(f, "delayed {by:?}"),
-            Verdict::Arrived => f.write_str("arrived"),
-            Verdict::Duplicated => f.write_str("duplicated"),
-            Verdict::Overtaken => f.write_str("overtaken"),
-            Verdict::Corrupted => f.write_str("corrupted"),
-            Verdict::Rewritten => f.write_str("rewritten"),
-            Verdict::Answered(error) => write!(f, "answered: {error}"),
-            Verdict::Injected => f.write_str("injected"),
-            Verdict::Refused(errno) => {
-                write!(f, "refused: {}", tcpecho_os::errno::words(*errno))
-            }
+        match (self, self.detail()) {
+            (Verdict::Cut, _) => f.write_str("lost: cable cut"),
+            (Verdict::HostOff, _) => f.write_str("lost: host is off"),
+            (Verdict::Delayed(_), Some(by)) => write!(f, "delayed {by}"),
+            (_, Some(detail)) => write!(f, "{}: {detail}", self.word()),
+            (_, None) => f.write_str(self.word()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_verdict_is_a_word_and_a_detail() {
+        let delayed = Verdict::Delayed(Duration::from_micros(1500));
+        assert_eq!((delayed.word(), delayed.to_string().as_str()), ("delayed", "delayed 1.5 ms"));
+        let refused = Verdict::Refused(Errno::NOBUFS);
+        assert_eq!(refused.to_string(), "refused: No buffer space available (ENOBUFS)");
+        assert_eq!(Verdict::Cut.to_string(), "lost: cable cut");
+        for verdict in [delayed, refused, Verdict::Cut, Verdict::HostOff, Verdict::Held] {
+            assert!(Verdict::WORDS.contains(&verdict.word()));
         }
     }
 }
