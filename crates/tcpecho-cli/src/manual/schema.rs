@@ -105,6 +105,12 @@ mod tests {
                         }
                         check(name, root, value);
                     }
+                    if object.get("type").is_some_and(|kind| *kind == "object")
+                        && object.contains_key("properties")
+                    {
+                        let other = &object["additionalProperties"];
+                        assert_eq!(*other, false, "{name}: a field that is not described");
+                    }
                 }
                 Value::Array(values) => values.iter().for_each(|value| check(name, root, value)),
                 _ => {}

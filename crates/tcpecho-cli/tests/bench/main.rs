@@ -9,6 +9,8 @@ mod common;
 mod changes;
 mod files;
 mod hostile;
+#[path = "../common/schema.rs"]
+mod schema;
 mod terminal;
 
 use std::{
@@ -535,17 +537,15 @@ fn conditions_decide_the_exit_status() {
 
 #[test]
 fn the_json_is_as_its_schema_says() {
-    let schema = schema("bench.json");
     for args in ["-d 0.2 -R 100", "-W crr -d 0.2", "-W stream -d 0.2", "-W idle -c 5 -d 0.2"] {
         // Where others wait in line a short run may see nothing, and fails; its result has the same form.
         let result = bench(&format!("{args} --interval 50ms --json -q")).json();
-        conforms(&result, &schema, &schema, "result");
+        conforms_to_the_schema(&result);
     }
 }
 
 #[test]
 fn comparisons_merge_round_by_round_and_are_as_their_schema_says() {
-    let rule = schema("bench-comparison.json");
     let files = ["one", "two", "run"].map(|name| scratch(&format!("comparison-{name}.json")));
     let write = |file: &PathBuf, args: &str| {
         let ran = bench(&format!("{args} -n 200 -c 2 -q --json"));
@@ -561,7 +561,8 @@ fn comparisons_merge_round_by_round_and_are_as_their_schema_says() {
     };
     let merged = report(&[&files[0], &files[1]], &["--json"]).with(0).json();
     for result in [&one, &two, &merged] {
-        conforms(result, &rule, &rule, "comparison");
+        let complaints = schema::complaints("bench-comparison.json", result);
+        assert_eq!(complaints, [""; 0], "{result}");
     }
     let rounds = |result: &Value, name: &str| -> Vec<Value> {
         let all = result["servers"].as_array().unwrap();
@@ -590,65 +591,7 @@ fn comparisons_merge_round_by_round_and_are_as_their_schema_says() {
 }
 
 fn conforms_to_the_schema(result: &Value) {
-    let schema = schema("bench.json");
-    conforms(result, &schema, &schema, "result");
-}
-
-fn schema(name: &str) -> Value {
-    let path = format!("{}/schema/{name}", env!("CARGO_MANIFEST_DIR"));
-    serde_json::from_str(&fs::read_to_string(path).unwrap()).unwrap()
-}
-
-/// The part of JSON Schema that the schemas use; every property has to be described.
-fn conforms(value: &Value, rule: &Value, schema: &Value, at: &str) {
-    if let Some(name) = rule["$ref"].as_str() {
-        let Some(name) = name.strip_prefix('#') else {
-            let other = self::schema(name);
-            return conforms(value, &other, &other, at);
-        };
-        return conforms(value, schema.pointer(name).unwrap(), schema, at);
-    }
-    if let Some(constant) = rule.get("const") {
-        assert_eq!(value, constant, "{at}");
-    }
-    let kinds = match &rule["type"] {
-        Value::String(kind) => vec![kind.as_str()],
-        Value::Array(kinds) => kinds.iter().filter_map(Value::as_str).collect(),
-        _ => vec![],
-    };
-    let fits = |kind: &&str| match *kind {
-        "object" => value.is_object(),
-        "array" => value.is_array(),
-        "string" => value.is_string(),
-        "integer" => value.is_u64(),
-        "number" => value.is_number(),
-        "boolean" => value.is_boolean(),
-        "null" => value.is_null(),
-        other => panic!("{at}: what is {other}?"),
-    };
-    if let Some(all) = rule["anyOf"].as_array() {
-        if value.is_null() {
-            assert!(all.iter().any(|one| one["type"] == "null"), "{at} is null");
-            return;
-        }
-        return conforms(value, &all[0], schema, at);
-    }
-    assert!(kinds.iter().any(fits), "{at}: {value} is none of {kinds:?}");
-    if let (Some(object), Some(properties)) = (value.as_object(), rule["properties"].as_object()) {
-        for (name, value) in object {
-            let rule =
-                properties.get(name).unwrap_or_else(|| panic!("{at}/{name} is not described"));
-            conforms(value, rule, schema, &format!("{at}/{name}"));
-        }
-        for name in rule["required"].as_array().into_iter().flatten() {
-            assert!(object.contains_key(name.as_str().unwrap()), "{at} lacks {name}");
-        }
-    }
-    if let Some(elements) = value.as_array() {
-        for element in elements {
-            conforms(element, &rule["items"], schema, &format!("{at}[]"));
-        }
-    }
+    assert_eq!(schema::complaints("bench.json", result), [""; 0], "{result}");
 }
 
 #[test]

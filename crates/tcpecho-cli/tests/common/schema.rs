@@ -62,17 +62,23 @@ fn check(root: &Value, schema: &Value, value: &Value, place: &str, found: &mut V
                 true
             }
             "$ref" => {
-                let (file, pointer) = wanted.as_str().unwrap().split_once('#').unwrap();
+                let target = wanted.as_str().unwrap();
+                let (file, pointer) = target.split_once('#').unwrap_or((target, ""));
                 let other = (!file.is_empty()).then(|| read(file));
                 let root = other.as_ref().unwrap_or(root);
                 check(root, root.pointer(pointer).unwrap(), value, place, found);
                 true
             }
-            "anyOf" => wanted.as_array().unwrap().iter().any(|schema| {
-                let mut found = Vec::new();
-                check(root, schema, value, place, &mut found);
-                found.is_empty()
-            }),
+            "const" => wanted == value,
+            "anyOf" | "oneOf" => {
+                let holds = |schema: &&Value| {
+                    let mut found = Vec::new();
+                    check(root, schema, value, place, &mut found);
+                    found.is_empty()
+                };
+                let holding = wanted.as_array().unwrap().iter().filter(holds).count();
+                if keyword == "oneOf" { holding == 1 } else { holding > 0 }
+            }
             "$schema" | "$defs" | "title" | "description" => true,
             other => panic!("{other} is not checked here"),
         };

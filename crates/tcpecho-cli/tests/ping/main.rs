@@ -11,5 +11,7 @@ mod json;
 mod lab;
 mod names;
 mod pauses;
+#[path = "../common/schema.rs"]
+mod schema;
 mod support;
 mod sweeps;
