@@ -2,11 +2,18 @@
 //!
 //! It runs in a thread of its own or in a forked child, so nothing here allocates, locks, or keeps state.
 
-use std::{mem::MaybeUninit, os::fd::BorrowedFd, time::Instant};
+use std::{
+    mem::MaybeUninit,
+    os::fd::BorrowedFd,
+    time::{Duration, Instant},
+};
 
 use rustix::{
     io::Errno,
-    net::{RecvFlags, SendFlags, recv, send},
+    net::{
+        RecvFlags, SendFlags, recv, send,
+        sockopt::{Timeout, set_socket_timeout, socket_timeout},
+    },
 };
 use tcpecho_os::{socket::reset, tcp_state::TcpState};
 
@@ -46,7 +53,7 @@ pub(crate) fn serve(
     outcome
 }
 
-/// recv and send until end of file. `EAGAIN` is the timeout of SO_RCVTIMEO or SO_SNDTIMEO.
+/// recv and send until end of file. `EAGAIN` is the timeout of SO_RCVTIMEO, or that no data went out for that of SO_SNDTIMEO.
 fn echo(
     fd: BorrowedFd<'_>,
     buffer: &mut [MaybeUninit<u8>],
@@ -72,21 +79,56 @@ fn echo(
     }
 }
 
-/// A short count is not an error on a stream socket (UNP 3.9).
-fn send_all(
+/// Sends all bytes. A short count is not an error on a stream socket (UNP 3.9): the peer reads slowly, or a signal came.
+fn send_all(fd: BorrowedFd<'_>, bytes: &[u8], count: &mut impl FnMut(usize)) -> Result<(), Errno> {
+    match send_some(fd, bytes, count)? {
+        sent if sent == bytes.len() => Ok(()),
+        sent => {
+            let limit = socket_timeout(fd, Timeout::Send)?;
+            let result = send_slowly(fd, &bytes[sent..], limit, count);
+            set_socket_timeout(fd, Timeout::Send, limit)?;
+            result
+        }
+    }
+}
+
+/// Sends as many bytes as the socket accepts before a signal or the timeout of SO_SNDTIMEO ends the wait.
+fn send_some(
+    fd: BorrowedFd<'_>,
+    bytes: &[u8],
+    count: &mut impl FnMut(usize),
+) -> Result<usize, Errno> {
+    match send(fd, bytes, SendFlags::NOSIGNAL) {
+        Ok(sent) => {
+            count(sent);
+            Ok(sent)
+        }
+        Err(Errno::INTR | Errno::AGAIN) => Ok(0),
+        Err(errno) => Err(errno),
+    }
+}
+
+/// Sends to a peer that reads slowly or not at all. Fails with `EAGAIN` when the kernel has sent no data for `limit`.
+///
+/// SO_SNDTIMEO alone does not do this: each send(2) starts a new wait, also after a short count, and a call that times out
+/// does not tell whether data that was accepted before has gone out meanwhile. So the timeout is what is left of the limit.
+fn send_slowly(
     fd: BorrowedFd<'_>,
     mut bytes: &[u8],
+    limit: Option<Duration>,
     count: &mut impl FnMut(usize),
 ) -> Result<(), Errno> {
     while !bytes.is_empty() {
-        match send(fd, bytes, SendFlags::NOSIGNAL) {
-            Ok(n) => {
-                count(n);
-                bytes = &bytes[n..];
+        if let Some(limit) = limit {
+            let quiet = Duration::from_millis(lingering_close::sent_ago(fd).into());
+            let left = limit.saturating_sub(quiet);
+            if left.is_zero() {
+                return Err(Errno::AGAIN);
             }
-            Err(Errno::INTR) => {}
-            Err(errno) => return Err(errno),
+            set_socket_timeout(fd, Timeout::Send, Some(left))?;
         }
+        let sent = send_some(fd, bytes, count)?;
+        bytes = &bytes[sent..];
     }
     Ok(())
 }

@@ -108,7 +108,8 @@ impl ServerBuilder {
         self
     }
 
-    /// Ends connections on which no byte was received or sent for `limit`. Zero means no limit, and is the default.
+    /// Ends connections on which no byte was received or sent for `limit`: with FIN if every byte was echoed, with RST if the
+    /// client does not read the rest. All engines keep the same limit. Zero means no limit, and is the default.
     pub fn idle_timeout(mut self, limit: Duration) -> Self {
         self.idle_timeout = Some(limit).filter(|limit| !limit.is_zero());
         self

@@ -442,10 +442,18 @@ fn an_idle_client_sees_fin(at: &Place) {
     server.serves();
 }
 
+/// The limit is the same for every engine: a blocking send that begins its wait again doubles it. A machine that holds
+/// one attempt up does not hold up all.
 fn a_stalled_client_counts_as_idle(at: &Place) {
-    let server = at.serve_with(|server| server.idle_timeout(LIMIT * 3));
-    server.client().writes_until_reset();
-    server.tells(Ending::Idle);
+    let limit = LIMIT * 3;
+    let server = at.serve_with(|server| server.idle_timeout(limit));
+    let mut waits = Vec::new();
+    let in_time = (0..5).any(|_| {
+        waits.push(server.client().writes_until_reset());
+        server.tells(Ending::Idle);
+        waits[waits.len() - 1] < limit * 3 / 2
+    });
+    assert!(in_time, "{waits:?}, and the limit is {limit:?}");
     server.serves();
 }
 

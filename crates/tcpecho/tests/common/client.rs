@@ -229,19 +229,30 @@ impl Client {
     }
 
     /// Writes the pattern without reading, until the server cuts the connection with RST; what came before it is right.
-    pub fn writes_until_reset(&mut self) {
-        let mut written = 0;
+    /// Gives the time from the last byte that was written to the RST.
+    pub fn writes_until_reset(&mut self) -> Duration {
+        // A blocking write returns with its short count only when the connection has ended.
+        self.stream.set_nonblocking(true).unwrap();
+        let (mut written, mut last) = (0, Instant::now());
         let error = loop {
             match self.stream.write(pattern::piece(&(written..usize::MAX))) {
-                Ok(n) => written += n,
-                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Ok(n) => {
+                    written += n;
+                    last = Instant::now();
+                }
+                Err(error) if error.kind() == ErrorKind::WouldBlock => {
+                    std::thread::sleep(Duration::from_millis(1));
+                }
                 Err(error) => break error,
             }
         };
+        let waited = last.elapsed();
+        self.stream.set_nonblocking(false).unwrap();
         assert_eq!(error.kind(), ErrorKind::ConnectionReset, "{error} after {written} bytes");
         // The write has taken the error, so to the reads it is an end.
         let read = self.reads_to_the_end();
         assert!(read < written, "{read} bytes of {written} came back");
+        waited
     }
 
     /// Reads the pattern up to the end of the stream. Gives how many bytes came.
