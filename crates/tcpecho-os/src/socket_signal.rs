@@ -1,6 +1,7 @@
 //! Waits for a socket without a descriptor to wait with: signal-driven I/O (UNP 25, fcntl(2) `F_SETOWN_EX`, `O_ASYNC`).
 
 use std::cell::Cell;
+use std::fmt;
 use std::marker::PhantomData;
 use std::mem::MaybeUninit;
 use std::os::fd::{AsRawFd, BorrowedFd};
@@ -78,6 +79,32 @@ impl Sending {
     }
 }
 
+/// Why a [`SocketSignal`] could not be made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NoSignal {
+    /// The thread already has a [`SocketSignal`].
+    InUse,
+    /// A call of fcntl(2) failed: `EINVAL` or `ENOTTY` for a file that sends no signals.
+    Refused(Errno),
+}
+
+impl From<Errno> for NoSignal {
+    fn from(errno: Errno) -> Self {
+        NoSignal::Refused(errno)
+    }
+}
+
+impl fmt::Display for NoSignal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            NoSignal::InUse => f.write_str("this thread already waits for the signal of a socket"),
+            NoSignal::Refused(errno) => write!(f, "fcntl: {errno}"),
+        }
+    }
+}
+
+impl std::error::Error for NoSignal {}
+
 /// SIGIO for what happens to one socket, while this lives. The signal goes to the thread that made this and is blocked
 /// there, so no handler of the program sees it; the program's own SIGIO, if that thread gets one, may be taken, too. Dropping
 /// it restores what the file sent before, and whether the thread blocks SIGIO. A thread has one of these at a time; while it
@@ -94,14 +121,14 @@ pub struct SocketSignal<'fd> {
 }
 
 impl<'fd> SocketSignal<'fd> {
-    /// Starts to collect the signal. What happened before is not told: look at the socket, then wait.
+    /// Starts to collect the signal. Events before this call send none: look at the socket first, then wait.
     ///
     /// # Errors
-    /// `EBUSY` if the thread has another one. fcntl(2): `EINVAL` or `ENOTTY` for a file without signals.
-    pub fn of(socket: BorrowedFd<'fd>) -> Result<Self> {
+    /// [`NoSignal::InUse`] if the thread has another one; [`NoSignal::Refused`] if fcntl(2) fails.
+    pub fn of(socket: BorrowedFd<'fd>) -> std::result::Result<Self, NoSignal> {
         let before = Sending::of(socket)?;
         if IN_USE.replace(true) {
-            return Err(Errno::BUSY);
+            return Err(NoSignal::InUse);
         }
         let was_blocked = SignalMask::block(libc::SIGIO).blocks(libc::SIGIO);
         let this = SocketSignal { socket, before, was_blocked, _thread: PhantomData };
@@ -212,7 +239,7 @@ mod tests {
     fn a_thread_has_one_at_a_time() {
         let ((mut client, server), (_other_client, other)) = (pair(), pair());
         let signal = SocketSignal::of(server.as_fd()).unwrap();
-        assert_eq!(SocketSignal::of(other.as_fd()).err(), Some(Errno::BUSY));
+        assert_eq!(SocketSignal::of(other.as_fd()).err(), Some(NoSignal::InUse));
         client.write_all(b"hello").unwrap();
         assert!(signal.wait(LONG));
         drop(signal);

@@ -120,9 +120,9 @@ endings! {
     LocalError, "local-error", "any other errno",
         "a call failed on this host, and its errno says nothing about the peer or the network",
         "find out what restricts this process (seccomp, a security module), and whether the kernel supports the options";
-    /// A signal ended the program.
+    /// The program was stopped, usually by a signal, before the connection or the attempt to connect had ended.
     Interrupted, "interrupted", "SIGINT, SIGTERM",
-        "a signal ended the program", "";
+        "a signal stopped the program before the connection, or the attempt to connect, had ended", "";
 }
 
 impl Ending {

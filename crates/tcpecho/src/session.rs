@@ -105,7 +105,9 @@ pub struct Report {
     pub peer: SocketAddr,
     /// How the connection ended.
     pub ending: Ending,
-    /// The system call that failed and its errno, if one ended the connection; the peer got RST then.
+    /// The failed system call that ended the connection: its name, such as `recv`, and its error number. `None` if no call
+    /// failed. After a failed call the server closes the connection with RST, because FIN would tell the peer that the echo
+    /// is complete.
     pub call: Option<(&'static str, crate::Errno)>,
     /// Bytes echoed.
     pub bytes: u64,
