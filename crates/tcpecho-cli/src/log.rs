@@ -17,7 +17,6 @@ use rustix::{
     event::{PollFd, PollFlags, Timespec, poll},
     io::{Errno, write},
 };
-use serde::Serialize;
 
 use crate::output::{LostLine, lost_as_text};
 
@@ -29,20 +28,6 @@ const AT_ONCE: usize = 4096;
 /// The time of day as it stands in front of every line of a log.
 pub(crate) fn now() -> humantime::Rfc3339Timestamp {
     humantime::format_rfc3339_millis(SystemTime::now())
-}
-
-/// The line of a JSON log that says why the program ends, without its newline.
-pub(crate) fn failed_as_json(message: &str) -> String {
-    let (time, event) = (now().to_string(), "failed");
-    // Strings are always JSON.
-    serde_json::to_string(&Failed { time, event, message }).unwrap_or_default()
-}
-
-#[derive(Serialize)]
-struct Failed<'a> {
-    time: String,
-    event: &'static str,
-    message: &'a str,
 }
 
 /// What becomes of the queue.

@@ -20,7 +20,7 @@ use rustix::{
 };
 use tcpecho::{
     Diagnosis, Endpoint, Engine, Family, ResolveError, Server,
-    internal::{is_local, is_port},
+    internal::{explain_unconnectable, is_local, is_port},
 };
 use tcpecho_os::{limits::raise_descriptors, stdio::stdout_was_closed};
 
@@ -110,6 +110,11 @@ fn addresses(listen: &[Listen]) -> Result<(Vec<SocketAddr>, Vec<String>), Box<Fa
             format!("{host}: not listening on {ip}, which is not an address of this host")
         };
         notes.extend(foreign.into_iter().map(note));
+    }
+    for addr in &found {
+        if let Some(reasons) = explain_unconnectable(addr.ip()) {
+            return Err(Box::new(Failure::useless_listener(*addr, reasons)));
+        }
     }
     Ok((found, notes))
 }

@@ -190,19 +190,6 @@ pub(crate) fn explain(diagnosis: &Diagnosis) {
     say(&in_fields(ending.word(), [&[seen], &[cause.as_ref()], &[advice.as_ref()]]));
 }
 
-/// What this host refused, with its causes and what to do.
-pub(crate) fn refusal(error: &tcpecho::Error) -> String {
-    if error.notes.is_empty() && error.advice.is_empty() {
-        return error.to_string();
-    }
-    let mut seen = tcpecho::Error::new(error.op, error.source);
-    seen.addr = error.addr;
-    let seen = seen.to_string();
-    let causes: Vec<&str> = error.notes.iter().map(String::as_str).collect();
-    let advice: Vec<&str> = error.advice.iter().map(String::as_str).collect();
-    in_fields("cannot listen", [&[&seen], &causes, &advice])
-}
-
 /// Prints a line for each condition of `--fail-if`.
 pub(crate) fn tell_judgements(judgements: &[Judgement]) {
     let colour = Colour::of_standard_error();

@@ -11,14 +11,16 @@ use std::{
 
 use rustix::{
     io::Errno,
-    net::{AddressFamily, SocketFlags, SocketType, bind, socket_with},
+    net::{AddressFamily, SocketFlags, SocketType, bind, connect, socket_with, sockopt},
 };
 use tcpecho_os::sysctl;
 
 /// Why bind(2) failed, and what to do: each sentence is one cause, or one possibility.
 #[derive(Debug, Default)]
 pub struct Reasons {
+    /// The causes, or the possible ones.
     pub causes: Vec<String>,
+    /// What to do, a sentence for each possibility.
     pub advice: Vec<String>,
 }
 
@@ -66,6 +68,43 @@ pub fn is_local(ip: IpAddr) -> bool {
     !matches!(bound, Err(Errno::ADDRNOTAVAIL | Errno::AFNOSUPPORT))
 }
 
+/// Explains why no client can connect to a listener on this address: it is a multicast or a broadcast address. Linux lets
+/// an IPv4 socket be bound to it all the same. `None` for every other address.
+#[must_use]
+pub fn explain_unconnectable(ip: IpAddr) -> Option<Reasons> {
+    let kind = match ip.to_canonical() {
+        ip if ip.is_multicast() => "multicast",
+        ip if is_broadcast(ip) => "broadcast",
+        _ => return None,
+    };
+    Some(not_unicast(ip, kind))
+}
+
+fn not_unicast(ip: IpAddr, kind: &str) -> Reasons {
+    let all = if ip.is_ipv4() { "0.0.0.0" } else { "[::]" };
+    Reasons::cause(format!(
+        "{ip} is a {kind} address, and TCP connects to unicast addresses only (RFC 1122 4.2.3.10): no client could connect"
+    ))
+    .advise(format!("listen on an address of this host (`ip addr` lists them), or on {all} for all of them"))
+}
+
+/// Returns whether the routing table calls this a broadcast address: connect(2) of a UDP socket fails with EACCES unless the
+/// socket has SO_BROADCAST. Sends no packet.
+fn is_broadcast(ip: IpAddr) -> bool {
+    if !ip.is_ipv4() {
+        return false;
+    }
+    let flags = SocketFlags::CLOEXEC;
+    let Ok(socket) = socket_with(AddressFamily::INET, SocketType::DGRAM, flags, None) else {
+        return false;
+    };
+    // UDP has a port, which does not matter here (RFC 863, discard).
+    let peer = SocketAddr::new(ip, 9);
+    connect(&socket, &peer) == Err(Errno::ACCESS)
+        && sockopt::set_socket_broadcast(&socket, true).is_ok()
+        && connect(&socket, &peer).is_ok()
+}
+
 /// The kernel's settings that decide what may be bound; `None` is one that could not be read.
 #[derive(Debug, Default)]
 struct Settings {
@@ -105,6 +144,7 @@ fn reasons(addr: SocketAddr, errno: Errno, settings: &Settings) -> Reasons {
             Reasons::cause(format!("{} is link-local and exists on every interface", addr.ip()))
                 .advise(format!("name the interface: [{}%INTERFACE]:{}", addr.ip(), addr.port()))
         }
+        Errno::INVAL if addr.ip().is_multicast() => not_unicast(addr.ip(), "multicast"),
         Errno::INVAL => {
             Reasons::cause("the socket is already bound or connected, and binds only once")
         }
@@ -200,6 +240,8 @@ mod tests {
             ("[2001:db8::1]:80", Errno::ADDRNOTAVAIL, "net.ipv6.ip_nonlocal_bind=1"),
             ("[fe80::1]:80", Errno::INVAL, "[fe80::1%INTERFACE]:80"),
             ("[fe80::1%7]:80", Errno::INVAL, "already bound"),
+            ("[ff02::1]:80", Errno::INVAL, "ff02::1 is a multicast address"),
+            ("[ff02::1]:80", Errno::INVAL, "or on [::] for all of them"),
             ("[fe80::1%7]:80", Errno::NODEV, "no interface"),
             ("[::1]:80", Errno::AFNOSUPPORT, "no IPv6"),
             ("0.0.0.0:80", Errno::PERM, "BPF"),
@@ -216,6 +258,29 @@ mod tests {
         let off = Settings { ipv6_disabled: true, ..Settings::default() };
         let said = reasons("[::1]:80".parse().unwrap(), Errno::ADDRNOTAVAIL, &off);
         assert_eq!(said.causes, ["IPv6 is switched off here: net.ipv6.conf.all.disable_ipv6 is 1"]);
+    }
+
+    #[test]
+    fn a_client_connects_to_unicast_addresses_only() {
+        for (ip, kind) in [
+            ("224.0.0.1", Some("multicast")),
+            ("ff02::1", Some("multicast")),
+            ("::ffff:224.0.0.1", Some("multicast")),
+            ("255.255.255.255", Some("broadcast")),
+            // Of the loopback interface.
+            ("127.255.255.255", Some("broadcast")),
+            ("127.0.0.1", None),
+            ("0.0.0.0", None),
+            ("::", None),
+            ("::1", None),
+            ("192.0.2.1", None),
+        ] {
+            let why = explain_unconnectable(ip.parse().unwrap()).map(|why| why.to_string());
+            match kind {
+                Some(kind) => assert!(why.unwrap().contains(kind), "{ip}"),
+                None => assert_eq!(why, None, "{ip}"),
+            }
+        }
     }
 
     #[test]

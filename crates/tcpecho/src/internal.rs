@@ -7,7 +7,7 @@ use tcpecho_os::{error_queue::QueuedError, tcp_info::TcpInfo};
 use crate::Evidence;
 
 pub use crate::{
-    bind::{explain_bind, is_local},
+    bind::{Reasons, explain_bind, explain_unconnectable, is_local},
     client::{ask_host, lookup, relay},
     diagnosis::{CASES, Case},
     duration::{parse_duration, show_duration},

@@ -75,7 +75,8 @@ impl fmt::Debug for ServerBuilder {
 
 impl ServerBuilder {
     /// Adds an address to listen on; port 0 takes a free port. Without any address the server listens on all addresses of
-    /// the host, IPv6 and IPv4, and on [`DEFAULT_PORT`].
+    /// the host, IPv6 and IPv4, and on [`DEFAULT_PORT`]. Linux also accepts a multicast or broadcast address of IPv4, to
+    /// which no client can connect.
     pub fn listen(mut self, addr: SocketAddr) -> Self {
         self.listen.push(addr);
         self

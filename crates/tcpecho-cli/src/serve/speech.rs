@@ -11,10 +11,11 @@ use tcpecho_os::errno::words;
 
 use super::args::LogForm;
 use crate::{
+    exit,
     locale::shown,
-    log::{Log, failed_as_json, now},
+    log::{Log, now},
     output::lost_as_text,
-    tell::refusal,
+    tell::Failure,
 };
 
 /// The server's voice.
@@ -170,9 +171,10 @@ impl Speech {
 
     /// Said whatever the form of the log.
     pub(super) fn failed(&self, error: &Error) {
+        let failure = Failure::of_server(error);
         match self.form {
-            LogForm::Json => self.log.line(&failed_as_json(&error.to_string())),
-            _ => self.log.line(&format!("tcpecho: {}", refusal(error))),
+            LogForm::Json => self.log.line(&failure.log_line(exit::NOT_POSSIBLE)),
+            _ => self.log.line(&format!("tcpecho: {}", failure.words())),
         }
     }
 

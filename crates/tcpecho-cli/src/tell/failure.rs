@@ -10,15 +10,15 @@ use std::{
 
 use rustix::io::Errno;
 use serde::Serialize;
-use tcpecho::{Attempt, Diagnosis, Ending};
+use tcpecho::{Attempt, Diagnosis, Ending, internal::Reasons};
 use tcpecho_os::errno;
 
 use super::{
-    explain,
+    explain, in_fields,
     object::{AttemptObject, ErrorObject, GETADDRINFO, Meaning},
 };
 use crate::{
-    log::failed_as_json,
+    log::now,
     output,
     stderr::{say, say_json},
 };
@@ -76,6 +76,8 @@ pub(crate) struct Failure {
     ending: Option<Ending>,
     message: String,
     diagnosis: Option<Diagnosis>,
+    /// Why this host cannot listen, where there is no diagnosis of a connection.
+    reasons: Option<Reasons>,
     attempts: Vec<Attempt>,
 }
 
@@ -114,6 +116,26 @@ impl Failure {
         }
     }
 
+    /// A call of the server failed: usually it cannot listen.
+    pub(crate) fn of_server(error: &tcpecho::Error) -> Self {
+        let mut seen = tcpecho::Error::new(error.op, error.source);
+        seen.addr = error.addr;
+        let (causes, advice) = (error.notes.clone(), error.advice.clone());
+        Failure {
+            addr: error.addr,
+            errno: Some(error.source.into()),
+            reasons: (!causes.is_empty() || !advice.is_empty())
+                .then_some(Reasons { causes, advice }),
+            ..Failure::new(error.op, seen.to_string())
+        }
+    }
+
+    /// The kernel would listen on the address, and no client could connect to it.
+    pub(crate) fn useless_listener(addr: SocketAddr, reasons: Reasons) -> Self {
+        let message = format!("listen on {addr}: not attempted");
+        Failure { addr: Some(addr), reasons: Some(reasons), ..Failure::new("listen", message) }
+    }
+
     /// A signal came before there was a result.
     pub(crate) fn interrupted(op: &'static str, signal: &str) -> Self {
         Failure {
@@ -136,12 +158,20 @@ impl Failure {
         matches!(PLACE.get(), None | Some(Place::Nowhere))
     }
 
+    /// The text for a failure that is not of a connection.
+    pub(crate) fn words(&self) -> String {
+        let Some(Reasons { causes, advice }) = &self.reasons else { return self.message.clone() };
+        let causes: Vec<&str> = causes.iter().map(String::as_str).collect();
+        let advice: Vec<&str> = advice.iter().map(String::as_str).collect();
+        in_fields("cannot listen", [&[&self.message], &causes, &advice])
+    }
+
     fn tell_in_words(&self) {
         let attempts = self.attempts.iter().map(|attempt| &attempt.diagnosis);
         let alone = self.diagnosis.iter().filter(|_| self.attempts.is_empty());
         match self.diagnosis {
             Some(_) => attempts.chain(alone).for_each(explain),
-            None => say(&self.message),
+            None => say(&self.words()),
         }
     }
 
@@ -155,7 +185,7 @@ impl Failure {
                 status
             }
             Some(Place::Log) => {
-                let _ = say_json(&format!("{}\n", failed_as_json(&self.message)));
+                let _ = say_json(&format!("{}\n", self.log_line(status)));
                 status
             }
             _ => status,
@@ -163,13 +193,29 @@ impl Failure {
     }
 
     fn object(&self, exit_status: u8) -> String {
-        let object = Object {
+        serde_json::to_string(&self.fields(exit_status)).unwrap_or_default() + "\n"
+    }
+
+    /// The line of the JSON log of `serve` that says why the program ends, without its newline: the same object, with
+    /// the time and the name of the event.
+    pub(crate) fn log_line(&self, exit_status: u8) -> String {
+        let line = LogLine {
+            time: now().to_string(),
+            event: "failed",
+            message: &self.message,
+            object: self.fields(exit_status),
+        };
+        serde_json::to_string(&line).unwrap_or_default()
+    }
+
+    fn fields(&self, exit_status: u8) -> Object<'_> {
+        let reasons = self.reasons.as_ref().map(Meaning::of_reasons);
+        Object {
             error: self.error(),
-            diagnosis: self.diagnosis.as_ref().map(Meaning::of),
+            diagnosis: self.diagnosis.as_ref().map(Meaning::of).or(reasons),
             attempts: self.attempts.iter().map(AttemptObject::of).collect(),
             exit_status,
-        };
-        serde_json::to_string(&object).unwrap_or_default() + "\n"
+        }
     }
 
     fn error(&self) -> ErrorObject<'_> {
@@ -181,6 +227,15 @@ impl Failure {
             message: &self.message,
         }
     }
+}
+
+#[derive(Serialize)]
+struct LogLine<'a> {
+    time: String,
+    event: &'static str,
+    message: &'a str,
+    #[serde(flatten)]
+    object: Object<'a>,
 }
 
 #[derive(Serialize)]

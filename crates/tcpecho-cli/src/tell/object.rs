@@ -1,10 +1,10 @@
 //! The object that `--json` writes. Its schema is `tcpecho schema connect`.
 
-use std::net::SocketAddr;
+use std::{borrow::Cow, net::SocketAddr};
 
 use rustix::io::Errno;
 use serde::Serialize;
-use tcpecho::{Attempt, Diagnosis};
+use tcpecho::{Attempt, Diagnosis, internal::Reasons};
 use tcpecho_os::errno;
 
 use super::{
@@ -43,8 +43,8 @@ pub(super) struct Object<'a> {
 #[derive(Serialize)]
 pub(crate) struct Meaning<'a> {
     case: &'a str,
-    cause: &'a str,
-    advice: &'a str,
+    cause: Cow<'a, str>,
+    advice: Cow<'a, str>,
     certain: bool,
 }
 
@@ -145,7 +145,23 @@ impl<'a> ErrorObject<'a> {
 impl<'a> Meaning<'a> {
     pub(crate) fn of(diagnosis: &'a Diagnosis) -> Self {
         let Diagnosis { case, cause, advice, certain, .. } = diagnosis;
-        Meaning { case, cause, advice, certain: *certain }
+        Meaning {
+            case,
+            cause: Cow::Borrowed(cause),
+            advice: Cow::Borrowed(advice),
+            certain: *certain,
+        }
+    }
+
+    /// Why this host cannot listen. Of several causes each is a possibility.
+    pub(super) fn of_reasons(reasons: &Reasons) -> Self {
+        let Reasons { causes, advice } = reasons;
+        Meaning {
+            case: "cannot-listen",
+            cause: causes.join("; ").into(),
+            advice: advice.join("; ").into(),
+            certain: causes.len() == 1,
+        }
     }
 }
 

@@ -9,6 +9,7 @@ use crate::common::{
     trace::{can_trace, tracing},
     *,
 };
+use crate::schema;
 
 #[test]
 fn what_is_not_understood() {
@@ -61,6 +62,20 @@ fn a_json_log_has_nothing_but_json_also_of_a_server_that_does_not_start() {
             assert_eq!(line["event"], "failed", "{line}");
             assert!(line["time"].is_string(), "{line}");
             assert!(line["message"].as_str().unwrap().contains(part), "{line}");
+            assert_eq!(schema::complaints("failure.json", &line), [""; 0], "{line}");
+            assert_eq!(line["exit_status"], 2, "{line}");
+            if args.last() == Some(&taken.as_str()) {
+                let error = &line["error"];
+                assert_eq!(
+                    (&error["op"], &error["addr"], &error["errno"]),
+                    (&"bind".into(), &taken.as_str().into(), &"EADDRINUSE".into()),
+                    "{line}"
+                );
+                let diagnosis = &line["diagnosis"];
+                let us = format!("PID {}", std::process::id());
+                assert!(diagnosis["cause"].as_str().unwrap().contains(&us), "{line}");
+                assert!(!diagnosis["advice"].as_str().unwrap().is_empty(), "{line}");
+            }
         }
     }
     let mut few = after("ulimit -n 7", "epoll", &["--log", "json"]);
@@ -170,6 +185,31 @@ fn an_address_of_another_host() {
             .with(2)
             .says(&format!("bind {addr}: Cannot assign requested address (EADDRNOTAVAIL)"))
             .says("not an address of this host");
+    }
+}
+
+/// Linux would bind an IPv4 socket to any of them (RTN_MULTICAST, RTN_BROADCAST), and no client could connect.
+#[test]
+fn an_address_that_no_client_can_connect_to() {
+    for (addr, kind) in [
+        ("224.0.0.1:0", "multicast"),
+        ("255.255.255.255:0", "broadcast"),
+        ("127.255.255.255:0", "broadcast"),
+        ("[ff02::1]:0", "multicast"),
+        ("[::ffff:224.0.0.1]:0", "multicast"),
+    ] {
+        let ended = refused(&["-l", addr]);
+        ended.with(2).says(&format!(" is a {kind} address")).says("  means: ").says("  try:   ");
+        // One useless address of several is enough, and the JSON log says the same.
+        let ended = refused(&["-l", "127.0.0.1:0", "-l", addr, "--log", "json"]);
+        let line: serde_json::Value = serde_json::from_str(&ended.with(2).log[0]).unwrap();
+        assert_eq!(schema::complaints("failure.json", &line), [""; 0], "{line}");
+        assert_eq!(
+            (&line["error"]["op"], &line["error"]["addr"]),
+            (&"listen".into(), &addr.into())
+        );
+        assert_eq!(line["diagnosis"]["case"], "cannot-listen", "{line}");
+        assert!(line["diagnosis"]["cause"].as_str().unwrap().contains(kind), "{line}");
     }
 }
 
