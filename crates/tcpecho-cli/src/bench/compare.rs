@@ -2,6 +2,7 @@
 //! that what else the machine does befalls all alike.
 
 mod file;
+mod ratio;
 mod words;
 
 use nix::sys::signal::Signal;
@@ -10,6 +11,7 @@ use tcpecho::Ending;
 use tcpecho_load::{Kind, Times};
 
 pub(super) use self::file::SCHEMA;
+use self::ratio::Ratio;
 use super::{
     args::{ComparedServer, Plan},
     progress::Progress,
@@ -215,9 +217,7 @@ impl Comparison {
     }
 
     pub(super) fn rounds_in_words(&self) -> String {
-        let rounds = self.rounds();
-        let s = if rounds == 1 { "" } else { "s" };
-        format!("{rounds} round{s}, each server started afresh and visited in turn")
+        format!("{}, each server started afresh and visited in turn", rounds(self.rounds()))
     }
 
     /// How many rounds were gone through, the last perhaps not by all.
@@ -258,7 +258,7 @@ impl Comparison {
                 let one = ServerResults::figure(one.as_ref()?)?;
                 let best = ServerResults::figure(best.as_ref()?)?;
                 let ratio = if self.less_is_better() { one / best } else { best / one };
-                ratio.is_finite().then_some(ratio)
+                (ratio.is_finite() && ratio > 0.0).then_some(ratio)
             })
             .collect();
         let is_limit = |one: &ServerResults| one.summaries().any(ServerResults::is_limit);
@@ -282,39 +282,8 @@ impl Comparison {
     }
 }
 
-struct Ratio {
-    mean: f64,
-    /// Unknown from a single round.
-    deviation: Option<f64>,
-    /// Whether the best one is below the figure that this is a ratio to.
-    at_least: bool,
-}
-
-impl std::fmt::Display for Ratio {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{}{:.2}", if self.at_least { "> " } else { "" }, self.mean)?;
-        self.deviation.map_or(Ok(()), |deviation| write!(f, " ± {deviation:.2}"))
-    }
-}
-
-impl Ratio {
-    /// Whether the range that is printed contains 1: the mean less the deviation, both to the digits that are shown.
-    fn is_noise(&self) -> bool {
-        let hundredths = |figure: f64| (figure * 100.0).round();
-        hundredths(self.mean) - hundredths(self.deviation.unwrap_or(0.0)) <= 100.0
-    }
-
-    /// The mean and the sample's standard deviation.
-    fn of(ratios: &[f64]) -> Option<Self> {
-        if ratios.is_empty() {
-            return None;
-        }
-        let count = ratios.len() as f64;
-        let mean = ratios.iter().sum::<f64>() / count;
-        let squares: f64 = ratios.iter().map(|ratio| (ratio - mean).powi(2)).sum();
-        let deviation = (ratios.len() > 1).then(|| (squares / (count - 1.0)).sqrt());
-        Some(Ratio { mean, deviation, at_least: false })
-    }
+fn rounds(count: usize) -> String {
+    format!("{count} round{}", if count == 1 { "" } else { "s" })
 }
 
 fn sorted(values: impl Iterator<Item = f64>) -> Vec<f64> {
@@ -361,14 +330,24 @@ mod tests {
     fn the_closing_sentence_says_what_was_compared() {
         let closing = |rates, paced| example(rates, paced).closing();
         let [faster] = &closing([1000.0, 2000.0], false)[..] else { panic!() };
-        assert_eq!(faster, "two was 2.00 ± 0.00 times faster than one");
+        assert_eq!(faster, "two was 2.00 times faster than one (2.00 to 2.00)");
         let [quicker] = &closing([3000.0, 1000.0], true)[..] else { panic!() };
-        assert!(
-            quicker.starts_with("one was 3.00 ± 0.00 times quicker (p99) than two"),
-            "{quicker}"
-        );
+        assert!(quicker.starts_with("one was 3.00 times quicker (p99) than two (3.0"), "{quicker}");
         let [even] = &closing([1000.0, 1000.0], false)[..] else { panic!() };
-        assert!(even.contains("no difference beyond noise (1.00 ± 0.00)"), "{even}");
+        assert!(even.contains("no difference beyond noise (1.00 to 1.00)"), "{even}");
+    }
+
+    #[test]
+    fn two_rounds_are_too_few() {
+        let mut comparison = example([1000.0, 2000.0], false);
+        for server in &mut comparison.servers {
+            server.rounds.truncate(2);
+        }
+        let [few] = &comparison.closing()[..] else { panic!() };
+        assert_eq!(
+            few,
+            "two was 2.00 times faster than one in 2 rounds, too few to tell a difference from noise: use --rounds 3 or more"
+        );
     }
 
     #[test]
@@ -398,18 +377,7 @@ mod tests {
     }
 
     #[test]
-    fn ratios_and_medians() {
-        let ratio = Ratio::of(&[1.0, 1.1, 1.2]).unwrap();
-        assert!((ratio.mean - 1.1).abs() < 1e-9 && (ratio.deviation.unwrap() - 0.1).abs() < 1e-9);
-        assert!(Ratio::of(&[2.0]).unwrap().deviation.is_none());
-        assert!(Ratio::of(&[]).is_none());
-        let is_noise = |ratios: &[f64]| Ratio::of(ratios).unwrap().is_noise();
-        assert!(is_noise(&[0.9, 1.3, 1.4]) && is_noise(&[0.9, 0.8]) && is_noise(&[0.9]));
-        assert!(!is_noise(&[1.2]) && !is_noise(&[1.2, 1.3, 1.4]));
-        // Better in every round, by very different amounts: 3.13 ± 3.00, and 1.47 ± 0.51.
-        assert!(is_noise(&[1.1, 1.7, 6.6]) && is_noise(&[1.05, 1.32, 2.04]));
-        // Decided by the digits that are shown: 1.004 ± 0.001 is 1.00 ± 0.00.
-        assert!(is_noise(&[1.003, 1.004, 1.005]));
+    fn medians() {
         assert_eq!(median(&sorted([3.0, f64::NAN, 1.0, 2.0].into_iter())), Some(2.0));
         assert_eq!(median(&[1.0, 2.0]), Some(1.5));
         assert_eq!(median(&[]), None);

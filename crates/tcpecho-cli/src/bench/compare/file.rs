@@ -27,6 +27,7 @@ impl Comparison {
         let one = |one: &ServerResults| {
             let ratio = best.and_then(|best| self.ratio(one, best));
             let ratio = ratio.filter(|ratio| !ratio.at_least);
+            let interval = ratio.as_ref().and_then(|ratio| ratio.interval);
             let costs = sorted(one.summaries().filter_map(|s| s.server.cpu_ns_per_unit));
             serde_json::json!({
                 "name": one.name,
@@ -34,7 +35,8 @@ impl Comparison {
                 "throughput_median_per_s": one.row().filter(|_| !self.idle()).map(|row| row.middle),
                 "server_cpu_ns_per_unit_median": median(&costs),
                 "slower_by_mean": ratio.as_ref().map(|ratio| ratio.mean),
-                "slower_by_deviation": ratio.as_ref().and_then(|ratio| ratio.deviation),
+                "slower_by_low": interval.map(|(low, _)| low),
+                "slower_by_high": interval.map(|(_, high)| high),
                 "rounds": one.rounds,
             })
         };

@@ -4,7 +4,11 @@ use std::fmt::Write;
 
 use tcpecho_load::Kind;
 
-use super::{Comparison, Ratio, ServerResults, median, sorted};
+use super::{
+    Comparison, ServerResults, median,
+    ratio::{LEAST_ROUNDS, Ratio, Verdict},
+    rounds, sorted,
+};
 use crate::bench::report::{
     Summary,
     look::Look,
@@ -58,7 +62,7 @@ impl Comparison {
             let row = one.row()?;
             let spread = (row.high - row.low) / row.middle.max(1e-9) * 100.0;
             let ratio = match best.and_then(|best| self.ratio(one, best)) {
-                Some(ratio) => ratio.to_string(),
+                Some(ratio) => ratio.cell(),
                 None if best.is_some_and(|best| std::ptr::eq(best, one)) => "1".to_owned(),
                 // No round that both were in.
                 None => "-".to_owned(),
@@ -101,10 +105,17 @@ impl Comparison {
         };
         let name = &best.name;
         let line = |(other, ratio): &(&str, Ratio)| {
-            if ratio.is_noise() {
-                format!("{name} and {other}: no difference beyond noise ({ratio})")
-            } else {
-                format!("{name} was {ratio} {what} than {other}")
+            let range = ratio.range();
+            match ratio.verdict() {
+                Verdict::Noise => {
+                    format!("{name} and {other}: no difference beyond noise ({range})")
+                }
+                Verdict::Different => format!("{name} was {ratio} {what} than {other} ({range})"),
+                Verdict::Unknown => format!(
+                    "{name} was {ratio} {what} than {other} in {}, too few to tell a difference from noise: use \
+                     --rounds {LEAST_ROUNDS} or more",
+                    rounds(ratio.rounds)
+                ),
             }
         };
         others.iter().map(line).collect()
