@@ -131,8 +131,11 @@ fn baseline(plan: &Plan) -> Result<Option<Summary>, String> {
     let Some(path) = &plan.baseline else { return Ok(None) };
     let summary = merge::read(path)?;
     let wrong = |why: &str| Err(format!("{}: {why}", printable(&path.display().to_string())));
-    let (theirs, ours) = (&summary.settings.workload, plan.workload.name);
-    if theirs != ours {
+    // An HDR log does not say what it is of.
+    let ours = plan.workload.name;
+    let theirs = summary.settings.workload.as_deref().unwrap_or("an unknown workload");
+    let is_unlike = summary.settings.workload.is_some() && theirs != ours;
+    if is_unlike || summary.unit() != plan.workload.unit {
         return wrong(&format!("a result of {theirs} is not a baseline for {ours}"));
     }
     let figures = summary.figures();

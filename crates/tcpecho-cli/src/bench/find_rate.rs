@@ -51,7 +51,7 @@ pub(super) fn run(
             })?;
             progress.clear();
             let summary = Summary::of(&measured);
-            let paused = summary.client.pauses.count > 0;
+            let paused = summary.client.pauses.is_some_and(|pauses| pauses.count > 0);
             if !paused || tries == TRIES || summary.result.interrupted_by.is_some() {
                 return Ok(summary);
             }
@@ -97,7 +97,7 @@ pub(super) fn run(
 
 fn holds(condition: &Threshold, summary: &Summary, at: f64) -> bool {
     // Those that were under way at the end came a moment too late to be counted.
-    let answered = summary.result.messages + summary.settings.connections;
+    let answered = summary.result.messages + summary.settings.connections.unwrap_or_default();
     let kept_up = answered as f64 >= at * summary.result.seconds * KEPT_UP
         && summary.result.messages_unanswered == Some(0);
     kept_up && summary.error_count() == 0 && condition.holds(&summary.figures(), None)

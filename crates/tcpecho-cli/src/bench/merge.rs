@@ -61,7 +61,13 @@ impl ResultFile {
         match (self, more) {
             (ResultFile::Run(all), ResultFile::Run(summary)) => {
                 let (one, two) = (&all.settings.workload, &summary.settings.workload);
-                if one != two {
+                // A log may be of any workload that counts messages.
+                let differ = one.is_some() && two.is_some() && one != two;
+                if differ || all.unit() != summary.unit() {
+                    let name = |workload: &Option<String>| {
+                        workload.clone().unwrap_or_else(|| "HDR log".to_owned())
+                    };
+                    let (one, two) = (name(one), name(two));
                     return Err(format!("a {two} result cannot be added to {one}"));
                 }
                 all.merge(&summary);
@@ -347,23 +353,23 @@ fn of_log(name: &str, log: hdr::Read) -> Summary {
         started: String::new(),
         parts: 1,
         settings: Settings {
-            words: format!("HDR log {name}"),
-            workload: "rr".to_owned(),
-            connections: 0,
-            threads: 0,
-            driver: String::new(),
-            sizes_bytes: Vec::new(),
-            depth: 0,
+            words: format!("HDR log {name}; the settings of the run are unknown"),
+            workload: None,
+            connections: None,
+            threads: None,
+            driver: None,
+            sizes_bytes: None,
+            depth: None,
             rate_from_per_s: None,
             rate_to_per_s: None,
-            duration_s: Some(seconds),
+            duration_s: None,
             count: None,
-            warmup_s: 0.0,
-            timeout_s: 0.0,
+            warmup_s: None,
+            timeout_s: None,
             checked: None,
-            close: String::new(),
-            shard: 1,
-            shards: 1,
+            close: None,
+            shard: None,
+            shards: None,
         },
         machine: BTreeMap::new(),
         server: ServerPart { words: "not in the log".to_owned(), ..ServerPart::default() },

@@ -10,7 +10,7 @@ use std::{
 
 use serde_json::{Value, json};
 
-use super::{Ran, bench, common::program, ends, scratch};
+use super::{Ran, bench, common::program, conforms_to_the_schema, ends, scratch};
 
 /// `tcpecho bench report FILES...`, with no more than 400 MB of address space.
 fn report(args: &[&str]) -> Ran {
@@ -229,6 +229,35 @@ fn tags_of_other_tools_keep_their_names() {
     let json = Written::new("tags.json", merged.to_string());
     let merged = report(&[log.path(), json.path(), "--json"]).with(0).json();
     assert_eq!(merged["latency"]["other"]["GET"]["count"], 4 * count, "{merged:#}");
+}
+
+/// An HDR log has latencies only: what it does not say is null, and not 0.
+#[test]
+fn what_a_log_does_not_say_is_unknown() {
+    let one = result();
+    let histogram = one["latency"]["service"]["hdr_v2_base64"].as_str().unwrap();
+    let log = Written::new("bare.hdr", format!("0.0,1.0,2.0,{histogram}\n"));
+    let read = report(&[log.path(), "--json"]).with(0).json();
+    conforms_to_the_schema(&read);
+    let settings = read["settings"].as_object().unwrap();
+    let known: Vec<&String> =
+        settings.iter().filter(|(_, value)| !value.is_null()).map(|(name, _)| name).collect();
+    assert_eq!(known, ["words"], "{settings:?}");
+    for unknown in ["/client/late_max_ns", "/client/pauses", "/client/messages_across_pauses"] {
+        assert!(read.pointer(unknown).unwrap().is_null(), "{unknown}: {read:#}");
+    }
+    report(&[log.path()]).with(0).says("the settings of the run are unknown");
+    // With a result that says what it is, the sum is of an unknown kind.
+    let json = Written::new("known.json", one.to_string());
+    for files in [[log.path(), json.path()], [json.path(), log.path()]] {
+        let sum = report(&[&files[..], &["--json"]].concat()).with(0).json();
+        conforms_to_the_schema(&sum);
+        assert!(sum["settings"]["workload"].is_null(), "{sum:#}");
+        assert!(sum["client"]["late_max_ns"].is_null(), "{sum:#}");
+    }
+    let streamed =
+        Written::new("streamed.json", bench("-W stream -d 0.1 -q --json").with(0).out.clone());
+    report(&[log.path(), streamed.path()]).with(2).says("cannot be added");
 }
 
 #[test]

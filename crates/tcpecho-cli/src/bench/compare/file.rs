@@ -102,7 +102,7 @@ impl Comparison {
 
     fn workloads(&self) -> Vec<String> {
         let mut all: Vec<String> =
-            self.summaries().map(|one| one.settings.workload.clone()).collect();
+            self.summaries().filter_map(|one| one.settings.workload.clone()).collect();
         all.sort_unstable();
         all.dedup();
         all

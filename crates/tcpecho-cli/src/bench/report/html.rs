@@ -20,7 +20,10 @@ const STEPS: u32 = 40;
 
 /// One run.
 pub(in crate::bench) fn run(summary: &Summary) -> String {
-    let mut page = head(&format!("tcpecho bench: {}", summary.settings.workload));
+    let mut page = head(&format!(
+        "tcpecho bench: {}",
+        summary.settings.workload.as_deref().unwrap_or("HDR log")
+    ));
     heading(&mut page, &summary.settings.words, &summary.server.words);
     tiles(&mut page, summary);
     page.push_str("<div class=\"grid2\">");

@@ -73,29 +73,29 @@ impl MemoryEach {
     }
 }
 
-/// The settings, as they were understood.
+/// The settings, as they were understood. `None` where they are unknown: an HDR log has latencies only.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(in crate::bench) struct Settings {
     /// In one line of words.
     pub(in crate::bench) words: String,
-    pub(in crate::bench) workload: String,
-    pub(in crate::bench) connections: u64,
-    pub(in crate::bench) threads: u64,
-    pub(in crate::bench) driver: String,
-    #[serde(deserialize_with = "bounded::list::<_, _, 65_536>")]
-    pub(in crate::bench) sizes_bytes: Vec<u64>,
-    pub(in crate::bench) depth: u64,
+    pub(in crate::bench) workload: Option<String>,
+    pub(in crate::bench) connections: Option<u64>,
+    pub(in crate::bench) threads: Option<u64>,
+    pub(in crate::bench) driver: Option<String>,
+    #[serde(deserialize_with = "bounded::optional_list::<_, _, 65_536>")]
+    pub(in crate::bench) sizes_bytes: Option<Vec<u64>>,
+    pub(in crate::bench) depth: Option<u64>,
     pub(in crate::bench) rate_from_per_s: Option<f64>,
     pub(in crate::bench) rate_to_per_s: Option<f64>,
     pub(in crate::bench) duration_s: Option<f64>,
     pub(in crate::bench) count: Option<u64>,
-    pub(in crate::bench) warmup_s: f64,
-    pub(in crate::bench) timeout_s: f64,
-    /// Unknown of an HDR log, and of a sum with one.
+    pub(in crate::bench) warmup_s: Option<f64>,
+    pub(in crate::bench) timeout_s: Option<f64>,
+    /// Unknown also of a sum with an HDR log.
     pub(in crate::bench) checked: Option<bool>,
-    pub(in crate::bench) close: String,
-    pub(in crate::bench) shard: u64,
-    pub(in crate::bench) shards: u64,
+    pub(in crate::bench) close: Option<String>,
+    pub(in crate::bench) shard: Option<u64>,
+    pub(in crate::bench) shards: Option<u64>,
 }
 
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
@@ -117,13 +117,13 @@ pub(in crate::bench) struct ClientPart {
     pub(in crate::bench) cpu_ns_per_unit: Option<f64>,
     /// How late the generator came to requests that were due.
     pub(in crate::bench) late_mean_ns: Option<f64>,
-    pub(in crate::bench) late_max_ns: u64,
+    pub(in crate::bench) late_max_ns: Option<u64>,
     /// Pauses of the generator itself: it was stopped, or its machine suspended.
     #[serde(default)]
-    pub(in crate::bench) pauses: Pauses,
+    pub(in crate::bench) pauses: Option<Pauses>,
     /// Answers whose service time contains a pause, and is left out.
     #[serde(default)]
-    pub(in crate::bench) messages_across_pauses: u64,
+    pub(in crate::bench) messages_across_pauses: Option<u64>,
 }
 
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -186,7 +186,7 @@ pub(in crate::bench) struct ErrorPart {
 
 impl Summary {
     pub(in crate::bench) fn workload(&self) -> Option<&'static Workload> {
-        Workload::named(&self.settings.workload)
+        Workload::named(self.settings.workload.as_deref()?)
     }
 
     pub(in crate::bench) fn kind(&self) -> Kind {

@@ -50,27 +50,34 @@ impl BaselinePart {
 /// In what the two runs were not the same kind of run, in words.
 fn differences(now: &Settings, before: &Settings) -> Vec<String> {
     // An HDR log says nothing about the run that it is of.
-    if before.connections == 0 {
+    if before.connections.is_none() {
         return vec!["what kind of run it was is not known".to_owned()];
     }
     let sizes = |settings: &Settings| {
-        let sizes: Vec<String> = settings.sizes_bytes.iter().take(8).map(u64::to_string).collect();
+        let all = settings.sizes_bytes.iter().flatten();
+        let sizes: Vec<String> = all.take(8).map(u64::to_string).collect();
         format!("{} B", sizes.join(","))
     };
+    let unknown = || "unknown".to_owned();
     let plural = |n: u64| format!("{} connection{}", count(n), if n == 1 { "" } else { "s" });
+    let connections = |settings: &Settings| settings.connections.map_or_else(unknown, plural);
+    let workload = |settings: &Settings| settings.workload.clone().unwrap_or_else(unknown);
+    let depth =
+        |settings: &Settings| settings.depth.map_or_else(unknown, |depth| depth.to_string());
+    let close = |settings: &Settings| settings.close.clone().unwrap_or_else(unknown);
     let checked = |settings: &Settings| match settings.checked {
         Some(true) => "compared",
         Some(false) => "not compared",
         None => "compared in some parts only, or in none",
     };
     let all = [
-        (before.workload.clone(), now.workload.clone()),
+        (workload(before), workload(now)),
         (pace(before), pace(now)),
-        (plural(before.connections), plural(now.connections)),
+        (connections(before), connections(now)),
         (sizes(before), sizes(now)),
-        (format!("depth {}", before.depth), format!("depth {}", now.depth)),
+        (format!("depth {}", depth(before)), format!("depth {}", depth(now))),
         (format!("bytes {}", checked(before)), format!("bytes {}", checked(now))),
-        (format!("closed by {}", before.close), format!("closed by {}", now.close)),
+        (format!("closed by {}", close(before)), format!("closed by {}", close(now))),
     ];
     let different = all.into_iter().filter(|(before, now)| before != now);
     different.map(|(before, now)| format!("{before} there, {now} here")).collect()

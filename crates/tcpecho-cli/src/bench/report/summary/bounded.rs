@@ -16,6 +16,26 @@ where
     from.deserialize_seq(List::<T, MOST>(PhantomData))
 }
 
+/// For `#[serde(deserialize_with)]`: such a list, or null.
+pub(in crate::bench) fn optional_list<'de, D, T, const MOST: usize>(
+    from: D,
+) -> Result<Option<Vec<T>>, D::Error>
+where
+    D: Deserializer<'de>,
+    T: Deserialize<'de>,
+{
+    struct Bounded<T, const MOST: usize>(Vec<T>);
+
+    impl<'de, T: Deserialize<'de>, const MOST: usize> Deserialize<'de> for Bounded<T, MOST> {
+        fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+            list::<D, T, MOST>(from).map(Self)
+        }
+    }
+
+    let read = Option::<Bounded<T, MOST>>::deserialize(from)?;
+    Ok(read.map(|Bounded(elements)| elements))
+}
+
 /// For `#[serde(deserialize_with)]`: a map of at most `MOST` names.
 pub(in crate::bench) fn map<'de, D, T, const MOST: usize>(
     from: D,

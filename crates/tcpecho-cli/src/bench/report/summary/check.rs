@@ -12,8 +12,10 @@ const LARGEST: f64 = 1e18;
 impl Summary {
     /// Refuses what cannot be the result of a run, and makes all texts fit to be shown.
     pub(in crate::bench) fn check(&mut self) -> Result<(), String> {
-        if Workload::named(&self.settings.workload).is_none() {
-            let workload = printable(&self.settings.workload);
+        if let Some(workload) = &self.settings.workload
+            && Workload::named(workload).is_none()
+        {
+            let workload = printable(workload);
             return Err(format!("its workload \"{workload}\" is not one of bench's"));
         }
         if self.parts == 0 {
@@ -32,8 +34,8 @@ impl Summary {
             ("settings.rate_from_per_s", settings.rate_from_per_s),
             ("settings.rate_to_per_s", settings.rate_to_per_s),
             ("settings.duration_s", settings.duration_s),
-            ("settings.warmup_s", Some(settings.warmup_s)),
-            ("settings.timeout_s", Some(settings.timeout_s)),
+            ("settings.warmup_s", settings.warmup_s),
+            ("settings.timeout_s", settings.timeout_s),
             ("server.cpu_ns", server.cpu_ns),
             ("server.cpu_ns_per_unit", server.cpu_ns_per_unit),
             ("server.cpu_share", server.cpu_share),
@@ -65,12 +67,11 @@ impl Summary {
             &mut self.version,
             &mut self.started,
             &mut settings.words,
-            &mut settings.driver,
-            &mut settings.close,
             &mut self.server.words,
             &mut self.result.unit,
         ];
-        texts.into_iter().chain(&mut self.notes).for_each(clean);
+        let known = settings.driver.iter_mut().chain(&mut settings.close);
+        texts.into_iter().chain(known).chain(&mut self.notes).for_each(clean);
         self.result.interrupted_by.iter_mut().for_each(clean);
         for ErrorPart { ending, first, .. } in &mut self.errors {
             clean(ending);

@@ -35,9 +35,9 @@ impl Summary {
                 threads: outcome.client.clone(),
                 cpu_ns_per_unit: measured.client_cost(),
                 late_mean_ns: (total.due > 0).then(|| total.late_sum as f64 / total.due as f64),
-                late_max_ns: total.late_max,
-                pauses: outcome.paused,
-                messages_across_pauses: total.across_pauses,
+                late_max_ns: Some(total.late_max),
+                pauses: Some(outcome.paused),
+                messages_across_pauses: Some(total.across_pauses),
             },
             result: ResultPart {
                 unit: measured.unit().words().to_owned(),
@@ -82,28 +82,28 @@ fn settings(measured: &Measured) -> Settings {
         Some(Schedule::Steady(rate)) => (Some(rate), Some(rate)),
         Some(Schedule::Ramp { from, to, .. }) => (Some(from), Some(to)),
     };
+    let close = match plan.after {
+        After::Reset => "reset",
+        After::KeepOpen | After::Close => "fin",
+    };
     Settings {
         words: table::asked(plan, measured.schedule, measured.driver, measured.threads),
-        workload: plan.workload.name.to_owned(),
-        connections: plan.connections,
-        threads: measured.threads as u64,
-        driver: measured.driver.to_owned(),
-        sizes_bytes: plan.sizes.clone(),
-        depth: plan.depth as u64,
+        workload: Some(plan.workload.name.to_owned()),
+        connections: Some(plan.connections),
+        threads: Some(measured.threads as u64),
+        driver: Some(measured.driver.to_owned()),
+        sizes_bytes: Some(plan.sizes.clone()),
+        depth: Some(plan.depth as u64),
         rate_from_per_s: from,
         rate_to_per_s: to,
         duration_s: plan.count.is_none().then_some(plan.duration.as_secs_f64()),
         count: plan.count,
-        warmup_s: plan.warmup.as_secs_f64(),
-        timeout_s: plan.timeout.as_secs_f64(),
+        warmup_s: Some(plan.warmup.as_secs_f64()),
+        timeout_s: Some(plan.timeout.as_secs_f64()),
         checked: Some(plan.check),
-        close: match plan.after {
-            After::Reset => "reset",
-            After::KeepOpen | After::Close => "fin",
-        }
-        .to_owned(),
-        shard: plan.shard.0 + 1,
-        shards: plan.shard.1,
+        close: Some(close.to_owned()),
+        shard: Some(plan.shard.0 + 1),
+        shards: Some(plan.shard.1),
     }
 }
 

@@ -17,6 +17,8 @@ impl Summary {
         if !self.server.words.contains(&other.server.words) {
             self.server.words = format!("{}; {}", self.server.words, other.server.words);
         }
+        let same = self.settings.workload == other.settings.workload;
+        self.settings.workload = self.settings.workload.take().filter(|_| same);
         let checked = self.settings.checked.zip(other.settings.checked);
         self.settings.checked = checked.map(|(mine, more)| mine && more);
         let (mine, more) = (&mut self.result, &other.result);
@@ -57,10 +59,12 @@ impl Summary {
         self.server.memory_held_bytes = None;
         self.server.memory_bytes_per_connection = None;
         self.client.threads.extend(&other.client.threads);
-        self.client.late_max_ns = self.client.late_max_ns.max(other.client.late_max_ns);
+        let late = self.client.late_max_ns.zip(other.client.late_max_ns);
+        self.client.late_max_ns = late.map(|(mine, more)| mine.max(more));
         self.client.late_mean_ns = None;
-        self.client.pauses = self.client.pauses.longer(other.client.pauses);
-        add(&mut self.client.messages_across_pauses, other.client.messages_across_pauses);
+        let pauses = self.client.pauses.zip(other.client.pauses);
+        self.client.pauses = pauses.map(|(mine, more)| mine.longer(more));
+        add_known(&mut self.client.messages_across_pauses, other.client.messages_across_pauses);
         // Where a part does not say what its threads used, the sum of the others is not for all messages.
         let is_known = self.client.cpu_ns_per_unit.and(other.client.cpu_ns_per_unit).is_some();
         let busy: u64 =
