@@ -26,7 +26,7 @@ pub(crate) use self::args::ConnectArgs;
 use self::{args::Plan, screen::Screen};
 use crate::{
     calls::Calls,
-    exit, input,
+    exit, fresh_line, input,
     lookup::{NoAddress, lookup},
     signals::Signals,
     tell::{Failure, Report, Voice, say},
@@ -42,6 +42,7 @@ pub(crate) fn run(args: &ConnectArgs) -> ExitCode {
             return ExitCode::from(failure.tell(exit::NOT_POSSIBLE));
         }
     };
+    fresh_line::stdin_is_read();
     let mut report = Report::default();
     if let Err(stopped) = converse(&plan, &mut report) {
         stopped.note_in(&mut report);

@@ -10,6 +10,7 @@ mod connect;
 mod environment;
 mod exit;
 mod family;
+mod fresh_line;
 #[cfg(feature = "fuzzing")]
 #[doc(hidden)]
 pub mod fuzzing;

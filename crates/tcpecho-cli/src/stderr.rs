@@ -5,7 +5,7 @@ use std::{
     sync::atomic::{AtomicBool, Ordering::Relaxed},
 };
 
-use crate::locale::shown;
+use crate::{fresh_line::fresh_line, locale::shown};
 
 /// Whether the data on a terminal ends within a line.
 static WITHIN_LINE: AtomicBool = AtomicBool::new(false);
@@ -30,10 +30,18 @@ pub(crate) fn say_json(object: &str) -> io::Result<()> {
 
 fn write(text: &str) -> io::Result<()> {
     let mut stderr = io::stderr();
-    if WITHIN_LINE.swap(false, Relaxed) && stderr.is_terminal() {
-        return stderr.write_all(format!("\n{text}").as_bytes());
-    }
-    stderr.write_all(text.as_bytes())
+    let is_within = WITHIN_LINE.swap(false, Relaxed) && stderr.is_terminal();
+    let start = match fresh_line(&stderr) {
+        Some(start) => start,
+        None if is_within => "\n".to_owned(),
+        None => return stderr.write_all(text.as_bytes()),
+    };
+    stderr.write_all(format!("{start}{text}").as_bytes())
+}
+
+/// Whether the data on the terminal ends within a line, as far as this program wrote it.
+pub(crate) fn stdout_is_within_line() -> bool {
+    WITHIN_LINE.load(Relaxed)
 }
 
 /// Notes the last byte of data that was written to stdout, which is a terminal.

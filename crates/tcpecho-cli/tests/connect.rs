@@ -9,6 +9,8 @@ mod half_close;
 mod screen;
 #[path = "connect/support.rs"]
 mod support;
+#[path = "connect/typing.rs"]
+mod typing;
 
 use std::{
     fs,

@@ -12,7 +12,12 @@ use rustix::io::Errno;
 use tcpecho::internal::relay;
 use tcpecho_os::text::{Visible, next_visible};
 
-use crate::{locale::is_utf8, output::Output, stderr::stdout_is_at};
+use crate::{
+    fresh_line::fresh_line,
+    locale::is_utf8,
+    output::Output,
+    stderr::{stdout_is_at, stdout_is_within_line},
+};
 
 /// The most bytes of the peer per write: as many fit into a pipe or a terminal when they are four times as long.
 const CHUNK: usize = 1024;
@@ -24,6 +29,8 @@ pub(super) struct Screen {
     is_terminal: bool,
     /// On a terminal, without `--raw`.
     visible: Option<RefCell<Partial>>,
+    /// The rest of what begins a fresh line.
+    line_start: RefCell<Option<Vec<u8>>>,
 }
 
 /// What is left of the last write.
@@ -43,7 +50,26 @@ impl Screen {
         let is_terminal = io::stdout().is_terminal();
         let partial = || Partial { utf8: is_utf8(), incomplete: Vec::new(), written: 0 };
         let visible = (is_terminal && !raw).then(|| RefCell::new(partial()));
-        Screen { output: Output::stdout(), is_terminal, visible }
+        let line_start = RefCell::default();
+        Screen { output: Output::stdout(), is_terminal, visible, line_start }
+    }
+
+    /// Begins a line for the data if it begins one itself: the user may have typed half of one. Fails with `EAGAIN` if the
+    /// terminal does not take all of it.
+    fn begin_line(&self, partial: &Partial) -> Result<(), Errno> {
+        let mut line_start = self.line_start.borrow_mut();
+        if line_start.is_none() && partial.written == 0 && !stdout_is_within_line() {
+            *line_start = fresh_line(io::stdout()).map(String::into_bytes);
+        }
+        if let Some(rest) = &mut *line_start {
+            let written = self.output.write(rest)?;
+            rest.drain(..written);
+            if !rest.is_empty() {
+                return Err(Errno::AGAIN);
+            }
+        }
+        *line_start = None;
+        Ok(())
     }
 
     /// Shows the bytes of a character that has not been completed.
@@ -72,6 +98,7 @@ impl relay::Output for Screen {
             return Ok(count);
         };
         let bytes = &bytes[..bytes.len().min(CHUNK)];
+        self.begin_line(&visible.borrow())?;
         visible.borrow_mut().write(bytes, |text| self.output.write(text))
     }
 }
