@@ -20,7 +20,7 @@ use std::{
 };
 
 use nix::sys::signal::Signal;
-use tcpecho::{Diagnosis, Endpoint, Family, Server};
+use tcpecho::{DEFAULT_PORT, Diagnosis, Endpoint, Family, Server};
 use tcpecho_probe::{Destination, End, KernelTimestamps, Name, Outcome, Target};
 
 pub(crate) use self::args::PingArgs;
@@ -153,6 +153,9 @@ fn probe(plan: &Plan) -> u8 {
     printer.summary(&outcome, &unresolved, start.elapsed(), status, &mut output);
     let written = output.finish(Some(&signals));
     printer.explain_rest();
+    if !is_json && outcome.targets.iter().all(|target| target.stats.received() == 0) {
+        tell_service(plan);
+    }
     tell_judgements(&judgements);
     tell_unsaved(&saved);
     if plan.fping {
@@ -185,6 +188,9 @@ fn nothing_found(
         output.report_line(&report);
     }
     let written = output.finish(Some(signals));
+    if !is_json {
+        tell_service(plan);
+    }
     tell_unsaved(&saved);
     match written {
         Ok(()) => status,
@@ -200,6 +206,18 @@ fn save(page: Option<OutputFile>, html: impl FnOnce() -> String) -> Result<(), S
 fn tell_unsaved(saved: &Result<(), String>) {
     if let Err(sentence) = saved {
         say(sentence);
+    }
+}
+
+/// Says how the second of two words was understood, where nothing answered: it may have been meant as a host.
+fn tell_service(plan: &Plan) {
+    if let (Some(service), [(_, Endpoint { host, port })]) =
+        (&plan.service, plan.endpoints.as_slice())
+    {
+        say(&format!(
+            "\"{service}\" was taken as port {port} of {host}; if it is a second host, write it with its port: \
+             {service}:{DEFAULT_PORT}"
+        ));
     }
 }
 

@@ -51,9 +51,13 @@ const SMALLEST_LIMIT: Duration = Duration::from_millis(1);
 // Flags are what they are.
 #[allow(clippy::struct_excessive_bools)]
 #[derive(Debug, Args)]
-#[command(disable_help_flag = true)]
+#[command(
+    disable_help_flag = true,
+    override_usage = "tcpecho ping [OPTIONS] [HOST[:PORT]]...\n       tcpecho ping [OPTIONS] HOST PORT"
+)]
 pub(crate) struct PingArgs {
-    /// Any number of HOST, HOST:PORT, [V6]:PORT or V6, or one HOST and its PORT, a number or a service name; without them,
+    /// Any number of HOST, HOST:PORT, [V6]:PORT or V6, or one HOST and its PORT. The second of two words is the PORT if it
+    /// is a number or a service name (write a host that is named as a service with its port: smtp:9877). Without a HOST,
     /// ping starts a server of its own on a free loopback port [default port: 9877]
     #[arg(value_name = "HOST[:PORT]")]
     targets: Vec<String>,
@@ -233,6 +237,8 @@ pub(super) enum OutputFormat {
 pub(super) struct Plan {
     /// None for a server of our own.
     pub(super) endpoints: Vec<(String, Endpoint)>,
+    /// The name of a service that was taken as the port of the only host.
+    pub(super) service: Option<String>,
     pub(super) family: Family,
     pub(super) source: Option<SocketAddr>,
     pub(super) device: Option<String>,
@@ -297,6 +303,10 @@ impl PingArgs {
         self.check_sweep_limit()?;
         Ok(Plan {
             endpoints: self.endpoints()?,
+            service: self
+                .host_and_port()
+                .map(|(_, port)| port.to_owned())
+                .filter(|port| !is_number(port)),
             family: family(self.ipv4, self.ipv6, source.as_slice())?,
             source,
             device,

@@ -53,6 +53,23 @@ fn an_address_that_does_not_answer_is_not_waited_for() {
     assert!(ended.took < Duration::from_secs(25), "{:?}", ended.took);
 }
 
+/// The second of two words is a port if it is the name of a service. Where nothing answers, that is said: it may have been
+/// meant as a second host.
+#[test]
+fn a_second_word_that_names_a_service_is_a_port_and_that_is_said() {
+    let Some(hosts) = Hosts::new("127.0.0.1 one.test\n127.0.0.1 smtp\n") else { return };
+    let note = "\"smtp\" was taken as port 25 of one.test; if it is a second host, write it with its port: smtp:9877";
+    hosts.ping(&["-c1", "one.test", "smtp"]).ends().says(note);
+    hosts.ping(&["-c1", "no.such.test", "smtp"]).ends().says("of no.such.test; if it is a second");
+    // A number is a port and nothing else, and a host with its port is one.
+    for second in ["25", "smtp:1"] {
+        let ended = hosts.ping(&["-c1", "one.test", second]).ends();
+        assert!(!ended.stderr.iter().any(|line| line.contains("was taken as")), "{ended:#?}");
+    }
+    let help = ping(&["--help"]);
+    help.shows("tcpecho ping [OPTIONS] HOST PORT").shows("service name");
+}
+
 #[test]
 fn of_two_dead_addresses_both_are_told() {
     let (_held, dead, _first) = full(somewhere());
