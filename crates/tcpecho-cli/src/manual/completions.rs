@@ -7,11 +7,13 @@ use clap::{
     builder::{PossibleValue, PossibleValuesParser},
 };
 use clap_complete::Shell;
+use tcpecho::ENGINES;
 use tcpecho_lab::{
     scenario::{SCENARIOS, Scenario},
     trial,
 };
 
+use super::PAGES;
 use crate::output;
 
 /// Print a completion script for a shell
@@ -28,10 +30,26 @@ pub(crate) fn run(args: &CompletionsArgs) -> ExitCode {
     let mut command = with_names(super::command());
     clap_complete::generate(args.shell, &mut command, "tcpecho", &mut script);
     let mut script = String::from_utf8_lossy(&script).into_owned();
-    if args.shell == Shell::Fish {
-        fish_operands(&command, &[], &mut script);
+    match args.shell {
+        Shell::Fish => fish_operands(&command, &[], &mut script),
+        Shell::Zsh => zsh_report(&mut script),
+        _ => {}
     }
     ExitCode::from(output::print(&script, None).map_or_else(|why| why.status(0), |()| 0))
+}
+
+/// Completes the options of `bench report`: in the script of `clap_complete` for zsh, a command below `bench` comes after
+/// its two operands.
+fn zsh_report(script: &mut String) {
+    const VERB: &str = "            (bench)\n";
+    const OPTIONS: &str = "            (report)\n";
+    let Some(verb) = script.find(VERB).map(|at| at + VERB.len()) else { return };
+    let Some((_, after)) = script[verb..].split_once(OPTIONS) else { return };
+    let Some((options, _)) = after.split_once(";;") else { return };
+    let report = format!(
+        "if [[ $words[2] == report ]]; then\n    shift words\n    (( CURRENT -= 1 ))\n{options}    return ret\nfi\n"
+    );
+    script.insert_str(verb, &report);
 }
 
 /// Adds what `clap_complete` leaves out for fish: the values of operands, of this command and of those below it.
@@ -54,8 +72,24 @@ fn fish_operands(command: &Command, path: &[&str], script: &mut String) {
     }
 }
 
-/// Makes the names of scenarios values that can be completed. The commands themselves also take other words.
+/// Makes the names of scenarios, engines and commands values that can be completed. The commands themselves also take other
+/// words.
 fn with_names(command: Command) -> Command {
+    let command = command.mut_subcommand("man", |man| {
+        let mut words: Vec<&str> = PAGES.iter().flat_map(|page| page.command.split(' ')).collect();
+        words.retain(|word| !word.is_empty());
+        words.sort_unstable();
+        words.dedup();
+        man.mut_arg("command", |arg| arg.value_parser(PossibleValuesParser::from(words)))
+    });
+    let command = command.mut_subcommand("bench", |bench| {
+        let engines = ENGINES.iter().map(|engine| engine.name).chain(["all"]);
+        let engines: Vec<&str> = engines.collect();
+        let report = PossibleValue::new("report").help("Merge results, or show one again");
+        bench
+            .mut_arg("engines", |arg| arg.value_parser(PossibleValuesParser::from(engines)))
+            .mut_arg("host", |arg| arg.value_parser(PossibleValuesParser::from(vec![report])))
+    });
     let all = || PossibleValue::new("all").help("All of them");
     let scenarios = || -> Vec<PossibleValue> {
         let texts = SCENARIOS.iter().map(|scenario| &scenario.text);
