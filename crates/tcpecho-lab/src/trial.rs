@@ -82,9 +82,11 @@ trials! {
     zombies_without_handler { SERVER }
     wait_against_waitpid { SERVER }
     abort_before_accept { SERVER }
+    server_stopped { CLIENT }
     server_process_killed { CLIENT PAIR }
     server_process_killed_unread { CLIENT }
     sigpipe { CLIENT SERVER }
+    exec_inherits { CLIENT SERVER }
     server_host_crashes { CLIENT PAIR }
     unreachable_during_connect { CLIENT }
     prohibited_during_connect { CLIENT }
@@ -95,6 +97,8 @@ trials! {
     refused { CLIENT }
     syn_dropped { CLIENT }
     bind_in_use_by_time_wait { SERVER }
+    server_busy { CLIENT }
+    listener_closes { CLIENT }
     backlog_full { CLIENT }
     abort_on_overflow { CLIENT }
     half_close { CLIENT SERVER PAIR }
@@ -109,6 +113,9 @@ trials! {
     middlebox_forgets_silently { CLIENT PAIR }
     middlebox_forgets_with_reset { CLIENT SERVER PAIR }
     short_counts { CLIENT SERVER }
+    stdio_and_poll { CLIENT SERVER }
+    half_a_line { SERVER }
+    urgent_data { CLIENT SERVER }
     many_clients { SERVER }
     out_of_descriptors { SERVER }
 }

@@ -41,6 +41,8 @@ pub(crate) struct Harness {
     mark: usize,
     /// Where the timeline was when the program was started.
     started: usize,
+    /// SIGPIPE and SIGCHLD are ignored when it is started.
+    ignores_signals: bool,
     /// The connections that its host had at that time: they are not the program's own.
     others: Vec<(SocketAddr, SocketAddr)>,
     pub(crate) conduct: Conduct,
@@ -77,7 +79,7 @@ impl ProgramUnderTest {
     }
 
     /// The lines of its stdout, each with a newline.
-    fn output(&self) -> String {
+    pub(crate) fn written(&self) -> String {
         let lines = self.process.lines().into_iter();
         lines
             .filter(|(stream, _)| *stream == Stream::Out)
@@ -98,6 +100,7 @@ impl Harness {
             programs: Vec::new(),
             mark: 0,
             started: 0,
+            ignores_signals: false,
             others: Vec::new(),
             conduct: Conduct::default(),
         }
@@ -129,11 +132,20 @@ impl Harness {
         self.stage.record_packet(sentence, seen.as_ref());
     }
 
+    /// Starts programs from now on with SIGPIPE and SIGCHLD ignored.
+    pub(crate) fn ignore_signals(&mut self) {
+        self.ignores_signals = true;
+    }
+
     /// Starts the program under test on that side.
     pub(crate) fn start(&mut self, side: Side) -> Result<ProgramUnderTest, Broken> {
         let command = self.commands[side.index()].as_ref();
         let command = command.ok_or_else(|| Broken::new("no program under test was given"))?;
-        let words = command.words(self.stage.family(), self.stage.port());
+        let mut words = command.words(self.stage.family(), self.stage.port());
+        if self.ignores_signals {
+            let shell = ["/bin/sh", "-c", "trap '' PIPE CHLD; exec \"$0\" \"$@\""];
+            words.splice(0..0, shell.map(String::from));
+        }
         let is_pair = self.commands.iter().all(Option::is_some);
         let launch = Launch::new(&words).named(if is_pair { side.word() } else { "program" });
         self.started = self.stage.two().timeline.mark();
@@ -288,7 +300,7 @@ impl Harness {
         lines: &[impl AsRef<str>],
     ) {
         let wanted = lines.iter().fold(String::new(), |all, line| all + line.as_ref() + "\n");
-        let seen = program.output();
+        let seen = program.written();
         let fault = if seen == wanted {
             None
         } else if is_part(&seen, &wanted) {

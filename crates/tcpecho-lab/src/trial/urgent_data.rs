@@ -1,0 +1,63 @@
+//! Urgent data comes between other data (UNP 24.2, RFC 6093).
+
+use super::harness::END;
+use super::{Fault, client, server};
+
+trial! { CLIENT, harness;
+    name: "urgent-data",
+    title: "urgent data arrives in the middle of a reply",
+    source: "UNP 24.2, RFC 6093",
+    question: "A byte that was sent with MSG_OOB arrives in the middle of a reply. Does the program \
+               write the rest of the reply, with or without that byte?";
+
+    step "a line is typed, and the server sends it back with an urgent byte in the middle";
+    let (program, server) = client::meet(harness)?;
+    program.types("one");
+    program.ends_input();
+    server.begin("recv 4")?;
+    if harness.hears(&server, END).is_err() {
+        return Err(harness.stuck("the program does not send the line"));
+    };
+    harness.decisive();
+    server.must("send on")?;
+    server.must("urgent !")?;
+    server.must("line e")?;
+    client::closes(harness, &server)?;
+    // One that compares the echo with what was typed reports a difference, rightly.
+    claim_ends("the program exits by itself", &program);
+    let written = program.written();
+    if written == "on!e\n" {
+        harness.note("writes the urgent byte with the others");
+    };
+    let lines = if written == "on!e\n" { ["on!e"] } else { ["one"] };
+    claim_output("the program has written the line, with or without the urgent byte", &program, &lines);
+}
+
+// A client sends urgent data (UNP 24.2, RFC 6093).
+trial! { SERVER, harness;
+    name: "urgent-data",
+    title: "a client sends urgent data",
+    source: "UNP 24.2, RFC 6093",
+    question: "A client sends a byte with MSG_OOB in the middle of a line. Is the line echoed, with or \
+               without that byte, and does the program go on?";
+
+    step "a client sends a line with an urgent byte in the middle";
+    let program = server::open(harness)?;
+    let client = server::customer(harness)?;
+    client.must("send on")?;
+    client.must("urgent !")?;
+    harness.decisive();
+    client.must("line e")?;
+    client.begin("gets")?;
+    let said = harness.hears(&client, END).unwrap_or_else(|_| "no answer".into());
+    let (with, without) = (said == "ok 5 on!e\\n", said == "ok 4 one\\n");
+    if with {
+        harness.note("echoes the urgent byte with the others");
+    };
+    claim_or("the line is echoed, with or without the urgent byte", Fault::Lost, with || without);
+
+    step "the client closes, and another one connects";
+    client.must("close")?;
+    claim_serves_another("the client's line is echoed")?;
+    claim_runs("the program still runs", &program);
+}
