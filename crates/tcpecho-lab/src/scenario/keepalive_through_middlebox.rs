@@ -55,7 +55,7 @@ fn first_idle(stage: &Stage, ports: [u16; 2]) -> Result<u16, Broken> {
             let What::Packet(seen) = &moment.what else { continue };
             for (port, at) in &mut last {
                 if Matcher::any_tcp().port(*port).matches(seen.from, &seen.packet) {
-                    *at = moment.at;
+                    *at = moment.at.max(*at);
                 }
             }
         }
