@@ -19,7 +19,7 @@ use tcpecho_os::tcp_info::{TcpInfo, tcp_info};
 
 use crate::ends::{Ends, Limits};
 use crate::timeline::{Place, Stream, TimedOut, Timeline, What};
-use crate::tracer::Still;
+use crate::tracer::{Still, signal_name};
 
 mod asleep;
 mod launch;
@@ -273,9 +273,7 @@ impl Program {
     /// # Errors
     /// `ESRCH` if it has ended.
     pub fn signal(&self, signal: Signal) -> Result<(), Errno> {
-        let name = format!("{signal:?}");
-        let name = name.trim_matches('"').replace("Signal::", "SIG");
-        let step = format!("{} gets {name}", self.process.name);
+        let step = format!("{} gets {}", self.process.name, signal_name(signal.as_raw()));
         self.timeline.record(self.place, What::Step(step));
         if ![Signal::STOP, Signal::CONT].contains(&signal) {
             self.process.asked_to_end.store(true, Relaxed);

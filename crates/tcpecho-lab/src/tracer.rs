@@ -23,6 +23,7 @@ mod signals;
 mod watch;
 mod words;
 
+pub(crate) use names::signal as signal_name;
 use watch::{Log, Watch};
 
 /// An injected result: the call is not executed.

@@ -488,13 +488,22 @@ pub(super) static PAGES: &[Page] = &[
     },
     Page {
         command: "schema",
-        sections: &[short(
-            "Examples",
-            Examples(&[
-                ("tcpecho schema ping", "the JSON schema of ping --json"),
-                ("tcpecho schema", "list them"),
-            ]),
-        )],
+        sections: &[
+            short(
+                "Examples",
+                Examples(&[
+                    ("tcpecho schema ping", "the JSON schema of ping --json"),
+                    ("tcpecho schema", "list them"),
+                ]),
+            ),
+            long(
+                "Notes",
+                Text(
+                    "Schemas share their parts: a reference to connect.json is to what tcpecho schema connect prints. \
+                 A validator finds them if each is saved as NAME.json in one folder.",
+                ),
+            ),
+        ],
     },
 ];
 

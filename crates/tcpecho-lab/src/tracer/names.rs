@@ -187,7 +187,7 @@ pub(super) fn several(value: i32, names: Names) -> String {
 }
 
 /// A signal's name.
-pub(super) fn signal(number: i32) -> String {
+pub(crate) fn signal(number: i32) -> String {
     let name = SIGNALS.iter().find(|(other, _)| *other == number);
     name.map_or_else(|| format!("signal {number}"), |(_, name)| (*name).into())
 }

@@ -35,7 +35,10 @@ pub(super) fn open(harness: &mut Harness) -> Result<ProgramUnderTest, Broken> {
         let others = match Vec::from_iter(listeners(harness)).as_slice() {
             [] => String::new(),
             [other] => format!(", and listens on port {other}"),
-            others => format!(", and listens on ports {others:?}"),
+            others => {
+                let ports: Vec<String> = others.iter().map(ToString::to_string).collect();
+                format!(", and listens on ports {}", ports.join(", "))
+            }
         };
         Err(Broken::new(format!("{NOT_LISTENING} on port {port}: {end}{others}")))
     }
