@@ -120,6 +120,25 @@ impl Terminal {
     }
 }
 
+impl Terminal {
+    /// The shell prints the command of `fg` before it gives the terminal away: until then Ctrl-C
+    /// is for the shell.
+    fn waits_until_lab_is_in_foreground(&self) {
+        let end = Instant::now() + PATIENCE;
+        let lab = self.lab();
+        loop {
+            let stat = std::fs::read_to_string(format!("/proc/{lab}/stat")).unwrap();
+            // proc_pid_stat(5): state, ppid, pgrp, session, tty_nr, tpgid.
+            let fields: Vec<&str> = stat.rsplit_once(") ").unwrap().1.split(' ').collect();
+            if fields[0] != "T" && fields[2] == fields[5] {
+                return;
+            }
+            assert!(Instant::now() < end, "not continued: {stat}");
+            std::thread::sleep(Duration::from_millis(1));
+        }
+    }
+}
+
 impl Drop for Terminal {
     fn drop(&mut self) {
         let _ = self.script.kill();
@@ -200,6 +219,7 @@ fn a_waiting_command_can_be_suspended_and_ended() {
     terminal.sees(PROMPT);
     terminal.types("fg\n");
     terminal.sees("lab shell");
+    terminal.waits_until_lab_is_in_foreground();
     terminal.types("\x03");
     terminal.sees("interrupted");
     terminal.sees("lab> ");
