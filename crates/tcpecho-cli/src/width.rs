@@ -62,7 +62,7 @@ pub(crate) fn hang_command(page: &mut String, first: &str, rest: &str, line: &st
         if is_begun && columns_of(&current) + 1 + columns_of(word) + backslash > width {
             page.push_str(&current);
             page.push_str(" \\\n");
-            current = rest.to_owned();
+            rest.clone_into(&mut current);
             is_begun = false;
         }
         if is_begun {

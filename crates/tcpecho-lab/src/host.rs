@@ -324,7 +324,7 @@ impl Host {
         // The states are not sampled any more: what its kernel does until its processes are gone is
         // not part of the experiment.
         self.parts.watch.set(self.side, None);
-        self.parts.timeline.record(self.place(), What::Step("power off".into()));
+        self.parts.timeline.record(self.place(), What::Step(What::POWER_OFF.into()));
         self.parts.wire.unplug(self.side);
         self.parts.power.forget(&on.states);
         let On { attendant, states, netns } = on;

@@ -212,6 +212,15 @@ pub enum What {
 }
 
 impl What {
+    /// The step of a host that loses its power; nothing tells what becomes of its sockets.
+    pub(crate) const POWER_OFF: &'static str = "power off";
+
+    /// Whether a host loses its power here: all its sockets are gone.
+    #[must_use]
+    pub fn is_power_off(&self) -> bool {
+        matches!(self, What::Step(step) if step == What::POWER_OFF)
+    }
+
     /// Whether a program or its packets can make any number of them.
     fn is_dispensable(&self) -> bool {
         matches!(

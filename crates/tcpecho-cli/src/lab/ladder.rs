@@ -33,6 +33,7 @@ use crate::{
 
 /// The style of the lines.
 #[derive(Debug, Clone, Copy, Default)]
+#[allow(clippy::struct_excessive_bools, reason = "each is a choice of its own")]
 pub(super) struct Look {
     /// Whether to use the colours of a terminal.
     pub(super) colour: bool,
@@ -223,7 +224,9 @@ pub(super) fn header(family: Family, look: Look) -> String {
     };
     let names = format!("{:>11} {names}", "time");
     let mut lines = wrap(&names, look.width.unwrap_or(usize::MAX));
-    lines.iter_mut().for_each(|line| *line = look.paint(BOLD, line));
+    for line in &mut lines {
+        *line = look.paint(BOLD, line);
+    }
     if !look.words {
         let width = look.width.map_or(usize::MAX, |width| width.saturating_sub(TIME));
         let legend = wrap(&columns.style.legend(), width);

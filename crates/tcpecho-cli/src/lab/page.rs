@@ -295,6 +295,9 @@ struct Lanes {
 
 impl Lanes {
     fn take(&mut self, moment: &Moment) {
+        if let (Place::Host(side), true) = (moment.place, moment.what.is_power_off()) {
+            self.sockets[side.index()].clear();
+        }
         if let (Place::Host(side), What::State { local, remote, now, .. }) =
             (moment.place, &moment.what)
         {

@@ -96,8 +96,11 @@ pub(super) struct Change {
 }
 
 impl Lanes {
-    /// Follows a change of state; others are none of its business.
+    /// Follows a change of state, and the end of all sockets of a host that loses its power.
     pub(super) fn take(&mut self, moment: &Moment) -> Option<Change> {
+        if let (Place::Host(side), true) = (moment.place, moment.what.is_power_off()) {
+            self.hosts[side.index()].clear();
+        }
         let (Place::Host(side), What::State { local, remote, now, .. }) =
             (moment.place, &moment.what)
         else {
@@ -216,6 +219,17 @@ mod tests {
         let expected =
             ["LISTEN", "┊", "┊ SYN_RECV", "┊ │", "┊ ESTABLISHED", "┊ │", "┊ -", "┊", "-", ""];
         assert_eq!(drawn, expected);
+    }
+
+    #[test]
+    fn a_host_without_power_has_no_sockets() {
+        let (mut lanes, server, style) = (Lanes::default(), Side::Server, Style::Names);
+        lanes.take(&state(server, 7, Some(TcpState::Listen))).unwrap();
+        assert_eq!(lanes.cell(server, None, style).trim_end(), "┊");
+        let what = What::Step("power off".into());
+        let off = Moment { at: Duration::ZERO, place: Place::Host(server), what };
+        assert!(off.what.is_power_off() && lanes.take(&off).is_none());
+        assert_eq!(lanes.cell(server, None, style).trim_end(), "");
     }
 
     #[test]

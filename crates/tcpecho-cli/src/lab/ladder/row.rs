@@ -64,7 +64,9 @@ impl Columns {
             let mut lines = hanging(text, self.middle);
             if matches!(align, Align::Right) {
                 let widest = lines.iter().map(|line| columns_of(line)).max().unwrap_or(0);
-                lines.iter_mut().for_each(|line| pad(line, widest));
+                for line in &mut lines {
+                    pad(line, widest);
+                }
             }
             lines
         } else {
@@ -136,7 +138,9 @@ fn hanging(text: &str, width: usize) -> Vec<String> {
         let first = lines.remove(0);
         let rest = text.get(first.len()..).unwrap_or_default().trim_start();
         lines = wrap(rest, width.saturating_sub(HANGING));
-        lines.iter_mut().for_each(|line| line.insert_str(0, &" ".repeat(HANGING)));
+        for line in &mut lines {
+            line.insert_str(0, &" ".repeat(HANGING));
+        }
         lines.insert(0, first);
     }
     lines
