@@ -18,6 +18,4 @@ mod promises;
 mod ready;
 mod refusals;
 mod restart;
-#[path = "../common/schema.rs"]
-mod schema;
 mod threads;

@@ -63,6 +63,7 @@ fn a_json_log_has_nothing_but_json_also_of_a_server_that_does_not_start() {
             assert!(line["time"].is_string(), "{line}");
             assert!(line["message"].as_str().unwrap().contains(part), "{line}");
             assert_eq!(schema::complaints("failure.json", &line), [""; 0], "{line}");
+            schema::check_lines("serve-log.json", &ended.log[0]);
             assert_eq!(line["exit_status"], 2, "{line}");
             if args.last() == Some(&taken.as_str()) {
                 let error = &line["error"];
