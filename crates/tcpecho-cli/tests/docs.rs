@@ -8,6 +8,8 @@ mod lines;
 mod mask;
 #[path = "docs/pages.rs"]
 mod pages;
+#[path = "docs/questions.rs"]
+mod questions;
 #[path = "docs/samples.rs"]
 mod samples;
 

@@ -51,6 +51,28 @@ pub(super) static PAGES: &[Page] = &[
                 ]),
             ),
             long(
+                "Questions",
+                Examples(&[
+                    (
+                        "tcpecho lab test --help",
+                        "How do I test my client? How do I test my server?",
+                    ),
+                    (
+                        "tcpecho bench --help",
+                        "How do I measure my server? How do I compare two engines?",
+                    ),
+                    (
+                        "tcpecho connect --help",
+                        "What does \"closed-early\" mean? Why was my connection reset?",
+                    ),
+                    ("tcpecho lab run --help", "How do I see packets?"),
+                    ("tcpecho ping --help", "How do I test a port through a firewall?"),
+                    ("tcpecho serve --help", "How do I run the server at start (systemd)?"),
+                    ("tcpecho lab --help", "How do I teach with it?"),
+                    ("tcpecho --help", "What is an exit status of 3? (below)"),
+                ]),
+            ),
+            long(
                 "Exit status",
                 Rows(&[
                     ("0", "it worked"),
@@ -97,6 +119,25 @@ pub(super) static PAGES: &[Page] = &[
                     ("SIGUSR1", "write the counters to stderr"),
                 ]),
             ),
+            long(
+                "A unit of systemd, such as /etc/systemd/system/tcpecho.service",
+                Rows(&[
+                    ("[Service]", "what is run"),
+                    ("ExecStart=/usr/local/bin/tcpecho serve 7012", "the command, with its path"),
+                    ("DynamicUser=yes", "a user without privileges"),
+                    ("AmbientCapabilities=CAP_NET_BIND_SERVICE", "only for a port below 1024"),
+                    (
+                        "TimeoutStopSec=15",
+                        "more than --drain-timeout: `systemctl stop` sends SIGTERM, which drains",
+                    ),
+                    ("LimitNOFILE=65536", "one descriptor for each connection"),
+                    ("[Install]", "when it is run"),
+                    (
+                        "WantedBy=multi-user.target",
+                        "at start, after `systemctl enable --now tcpecho`; `journalctl -u tcpecho` has the log",
+                    ),
+                ]),
+            ),
             short(
                 "Exit status",
                 Rows(&[
@@ -119,6 +160,10 @@ pub(super) static PAGES: &[Page] = &[
                     (
                         "tcpecho connect [2001:db8::1]:7 < file",
                         "send a file, and check that it comes back",
+                    ),
+                    (
+                        "tcpecho connect server.example 7 --calls",
+                        "show each call and TCP state until the connection breaks; the last message says why",
                     ),
                     (
                         "tcpecho connect --json server.example",
@@ -165,6 +210,11 @@ pub(super) static PAGES: &[Page] = &[
                         "exit status 1 if more than 1 % is lost, or the 99th percentile of the round trip is over 5 ms",
                     ),
                     ("tcpecho ping --plot a.example b.example", "draw several targets"),
+                    (
+                        "tcpecho ping --connect -c 3 example.net 443",
+                        "test a port through a firewall: the handshake only, with a server of any kind. \"refused\" is an RST, \
+                         and \"connect-timeout\" is a dropped SYN",
+                    ),
                     (
                         "tcpecho ping -c 60 --html ping.html example.net 7",
                         "a minute as a page: times over the run, and their histogram",
@@ -220,6 +270,10 @@ pub(super) static PAGES: &[Page] = &[
                     (
                         "tcpecho bench --rate 10k --fail-if 'p99>2ms' example.net 7",
                         "10,000 requests a second on a schedule; exit status 1 if the 99th percentile is over 2 ms",
+                    ),
+                    (
+                        "tcpecho bench --engines epoll,uring",
+                        "compare two engines of `serve`, round by round; the last lines say which one is faster",
                     ),
                 ]),
             ),
@@ -282,6 +336,14 @@ pub(super) static PAGES: &[Page] = &[
                     (
                         "tcpecho lab test --client 'nc -N {host} {port}'",
                         "judge a client under every condition",
+                    ),
+                    (
+                        "tcpecho lab learn half-close",
+                        "teach: questions about a scenario, then the scenario",
+                    ),
+                    (
+                        "tcpecho lab site public",
+                        "teach a class: every scenario as a web page, with the questions",
                     ),
                 ]),
             ),

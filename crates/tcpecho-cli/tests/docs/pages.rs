@@ -9,6 +9,7 @@ use std::{
 const GENERATED: &[&str] = &[
     "docs/diagnosis.md",
     "docs/errnos.md",
+    "docs/questions.md",
     "docs/scenarios.md",
     "docs/situations.md",
     "docs/verdicts.md",
