@@ -151,10 +151,10 @@ fn a_descriptor_of_the_caller_ends_a_sweep() {
     let sweep = Sweep::Idle(Duration::from_secs(86_400));
     let found = Sweeper::new(&plan(), sweep).run(here.addrs, &mut caller);
     assert!(matches!(found.stop, Some(Stop::Caller)), "{found:?}");
-    // What is proven by then stays.
-    let alive = Duration::from_secs(1);
+    // What is proven by then stays: at least the first step, which takes longer if this process does not run.
+    let first = Duration::from_secs(1);
     assert!(
-        matches!(found.finding, Some(Finding::Idle { alive: a, dead: None, .. }) if a == alive),
+        matches!(found.finding, Some(Finding::Idle { alive, dead: None, .. }) if alive >= first),
         "{found:?}"
     );
     assert_eq!(caller.steps, [true]);

@@ -9,14 +9,21 @@ use crate::{
     support::*,
 };
 
+/// The number of milliseconds after this text, in the last line that has it. A step of a sweep takes longer than asked for
+/// where the machine does not let the prober run, and then says so: only the least is known.
+fn milliseconds(lines: &[String], text: &str) -> u64 {
+    let after = lines.iter().rev().find_map(|line| line.split_once(text)).map(|(_, after)| after);
+    let after = after.unwrap_or_else(|| panic!("no {text:?} in {lines:#?}"));
+    let digits: String = after.chars().take_while(char::is_ascii_digit).collect();
+    digits.parse().unwrap_or_else(|_| panic!("no number after {text:?} in {lines:#?}"))
+}
+
 #[test]
 fn an_idle_limit_that_ends_with_fin() {
     let server = Serving::start("epoll", somewhere(), &["--idle-timeout", "1500ms"]);
     let ended = ping_to(server.addr(), &["--idle-sweep=10s"]);
-    ended
-        .with(1)
-        .shows(" ms: closed-early after 1")
-        .shows("an idle connection is ended by FIN after 1");
+    ended.with(1).shows(" ms: closed-early after ");
+    assert!(milliseconds(&ended.stdout, "an idle connection is ended by FIN after ") >= 1400);
 }
 
 #[test]
@@ -41,7 +48,8 @@ fn an_idle_limit_that_ends_with_rst() {
 #[test]
 fn no_idle_limit_up_to_the_longest() {
     let ended = ping(&["--idle-sweep=300ms"]);
-    ended.with(0).shows("an idle connection is alive after 300 ms, the longest tried");
+    ended.with(0).shows(" ms, the longest tried");
+    assert!(milliseconds(&ended.stdout, "an idle connection is alive after ") >= 300);
 }
 
 /// What a sweep would ignore is refused.
@@ -99,20 +107,27 @@ fn an_answer_twice_is_no_success() {
 fn an_interrupted_sweep_reports_what_it_has_proven() {
     let server = Serving::start("epoll", somewhere(), &[]);
     for (signal, name, status) in [(Signal::INT, "SIGINT", 130), (Signal::TERM, "SIGTERM", 143)] {
-        // The first step takes a second, the second two.
+        // The first step takes a second, and each of the next twice as long.
         let pinging = Pinging::of(server.addr(), &["--idle-sweep=1h"]);
-        pinging.sees("idle 1000 ms: alive");
+        pinging.sees(" ms: alive");
         pinging.gets(signal);
-        pinging.ends().with(status).shows(&format!(
-            "interrupted ({name}); so far: an idle connection is alive after 1000 ms, the longest tried"
-        ));
+        let ended = pinging.ends();
+        ended
+            .with(status)
+            .shows(&format!("interrupted ({name}); so far: "))
+            .shows("the longest tried");
+        let proven = milliseconds(&ended.stdout, "so far: an idle connection is alive after ");
+        let steps: Vec<String> =
+            ended.stdout.iter().filter(|line| line.contains(" ms: alive")).cloned().collect();
+        assert_eq!(proven, milliseconds(&steps, "idle "), "{ended:#?}");
+        assert!(proven >= 1000, "{ended:#?}");
         let pinging = Pinging::of(server.addr(), &["--idle-sweep=1h", "--json-stream"]);
         pinging.sees("\"holds\":true");
         pinging.gets(signal);
         let objects = pinging.ends().with(status).objects();
         let sweep = objects.last().unwrap();
         assert_eq!(sweep["interrupted_by"], name, "{sweep}");
-        assert_eq!(sweep["alive_us"], 1_000_000.0, "{sweep}");
+        assert!(sweep["alive_us"].as_f64().unwrap() >= 1e6, "{sweep}");
         assert_eq!(sweep["exit_status"], status, "{sweep}");
     }
 }
@@ -145,8 +160,9 @@ fn an_interrupted_size_sweep_reports_its_bounds() {
 
 #[test]
 fn a_deadline_leaves_what_is_proven() {
+    // The first step takes a second. The limit ends the second, which takes two, or another one.
     let ended = ping(&["--idle-sweep=1h", "-w", "2.9", "--json"]);
     let sweep = ended.with(1).object();
     assert_eq!((&sweep["interrupted_by"], &sweep["how"]), (&"deadline".into(), &().into()));
-    assert_eq!(sweep["alive_us"], 1_000_000.0, "{sweep}");
+    assert!(sweep["alive_us"].as_f64().unwrap() >= 1e6, "{sweep}");
 }
