@@ -43,10 +43,21 @@ fn check(root: &Value, schema: &Value, value: &Value, place: &str, found: &mut V
                     .iter()
                     .all(|key| object.contains_key(key.as_str().unwrap()))
             }),
-            "additionalProperties" => value.as_object().is_none_or(|object| {
-                let known = schema["properties"].as_object().unwrap();
-                wanted != &Value::Bool(false) || object.keys().all(|key| known.contains_key(key))
-            }),
+            "additionalProperties" => {
+                let known = schema["properties"].as_object();
+                let others = value.as_object().into_iter().flatten();
+                let others =
+                    others.filter(|(key, _)| !known.is_some_and(|known| known.contains_key(*key)));
+                match wanted {
+                    Value::Bool(allowed) => *allowed || others.count() == 0,
+                    schema => {
+                        for (key, value) in others {
+                            check(root, schema, value, &format!("{place}.{key}"), found);
+                        }
+                        true
+                    }
+                }
+            }
             "properties" => {
                 for (key, schema) in wanted.as_object().unwrap() {
                     if let Some(value) = value.get(key) {
