@@ -21,6 +21,7 @@ pub mod program;
 pub mod quiz;
 pub mod run;
 pub mod scenario;
+pub mod source;
 pub mod stage;
 pub mod states;
 pub mod text;

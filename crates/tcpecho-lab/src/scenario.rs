@@ -21,6 +21,8 @@ pub struct Scenario {
 macro_rules! scenario {
     ($stage:ident; $($field:ident: $value:expr),+; $($steps:tt)+) => {
         pub(super) static SCENARIO: $crate::scenario::Scenario = {
+            #[allow(clippy::enum_glob_use, reason = "a scenario cites many sources")]
+            use $crate::source::Source::*;
             use $crate::{stage::Stage, text::Group};
             $crate::text::steps! { $stage: Stage; $($steps)+ }
             #[allow(clippy::needless_update, reason = "a text with timers has every field")]
@@ -164,6 +166,7 @@ impl Scenario {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::source::Source::{self, Book, Code, Lab, Man, Measured, Rfc, Sysctl};
 
     #[test]
     fn names_are_unique_and_every_scenario_says_something() {
@@ -176,9 +179,60 @@ mod tests {
             let file = format!("{}/../../{}", env!("CARGO_MANIFEST_DIR"), text.file());
             let source = std::fs::read_to_string(&file).expect(&file);
             assert!(source.contains(&format!("name: \"{}\"", text.name)), "{file}");
-            for sentence in [text.title, text.source, text.question, text.book, text.kernel] {
+            for sentence in [text.title, text.source, text.question] {
                 assert!(!sentence.is_empty(), "{}", text.name);
             }
+        }
+    }
+
+    #[test]
+    fn every_sentence_has_its_source() {
+        for text in SCENARIOS.iter().map(|scenario| &scenario.text) {
+            let name = text.name;
+            assert!(!text.book.is_empty() && !text.kernel.is_empty(), "{name}");
+            for (passage, sources) in text.book.iter().chain(text.kernel) {
+                assert!(passage.ends_with(['.', '?', ')']), "{name}: {passage}");
+                let sentences = 1 + passage.matches(". ").count();
+                assert!(sentences <= 3, "{name}: {sentences} sentences share sources: {passage}");
+                assert!(!sources.is_empty(), "{name}: no source: {passage}");
+                for source in *sources {
+                    assert!(is_plausible(source, text), "{name}: {source:?}");
+                }
+            }
+            // The book speaks for itself; what this kernel does, the kernel or its documentation says.
+            for (passage, sources) in text.book {
+                let is_written = |source: &Source| matches!(source, Book(_) | Rfc(..));
+                assert!(sources.iter().all(is_written), "{name}: {passage}");
+            }
+            for (passage, sources) in text.kernel {
+                let is_ours = |source: &Source| !matches!(source, Book(_) | Rfc(..));
+                assert!(sources.iter().any(is_ours), "{name}: only on paper: {passage}");
+            }
+            let is_measured = |source: &Source| source.claim().is_some();
+            let mut sources = text.kernel.iter().flat_map(|(_, sources)| sources.iter());
+            assert!(sources.any(is_measured), "{name}: nothing is measured");
+        }
+    }
+
+    /// Whether it has the form of such a source; what is in the laboratory must exist.
+    fn is_plausible(source: &Source, text: &Text) -> bool {
+        let numbers = |section: &str, longest: usize| {
+            let mut parts = section.split('.');
+            parts.clone().count() <= longest
+                && parts.all(|part| part.parse().is_ok_and(|number: u8| number > 0))
+        };
+        match source {
+            // 5.12, and A.6 of an appendix.
+            Book(section) => numbers(section.strip_prefix("A.").unwrap_or(section), 2),
+            Rfc(number, section) => (768..10_000).contains(number) && numbers(section, 4),
+            Man(page) => {
+                let section = page.split_once('(').and_then(|(_, rest)| rest.strip_suffix(')'));
+                section.is_some_and(|section| numbers(section, 1))
+            }
+            Sysctl(key) => key.starts_with("net.") && key.split('.').count() >= 3,
+            Code(name, file) => !name.contains(' ') && file.ends_with(['c', 'h']),
+            Lab(name) => Scenario::named(name).is_some() && *name != text.name,
+            Measured(claim) => text.claims().any(|(_, other)| other == *claim),
         }
     }
 }

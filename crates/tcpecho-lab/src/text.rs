@@ -2,6 +2,7 @@
 //! function makes.
 
 use crate::pace::Timer;
+use crate::source::Passage;
 
 /// What a scenario is about, in the order of `lab list`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -65,9 +66,9 @@ pub struct Text {
     /// The question that a student would ask.
     pub question: &'static str,
     /// What the book says; empty for a trial, whose scenario says it.
-    pub book: &'static str,
+    pub book: &'static [Passage],
     /// What this kernel does; empty for a trial.
-    pub kernel: &'static str,
+    pub kernel: &'static [Passage],
     /// The kernel's timers that it shortens, in the order in which it does.
     pub timers: &'static [Timer],
     /// Its steps, in order.
@@ -93,8 +94,8 @@ impl Text {
         title: "",
         source: "",
         question: "",
-        book: "",
-        kernel: "",
+        book: &[],
+        kernel: &[],
         timers: &[],
         steps: &[],
         module: "",

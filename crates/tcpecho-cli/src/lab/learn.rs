@@ -16,6 +16,7 @@ use tcpecho_lab::{
     quiz::{self, Question},
     run::{Run, Verdict},
     scenario::Scenario,
+    source::cited,
 };
 use tcpecho_os::errno::io_words;
 
@@ -98,8 +99,8 @@ pub(super) fn run(args: &LearnArgs) -> ExitCode {
     }
     let class = teach(&run, seed);
     show("");
-    show(&format!("The book: {}", text.book));
-    show(&format!("This Linux: {}", text.kernel));
+    show(&format!("The book: {}", cited(text.book)));
+    show(&format!("This Linux: {}", cited(text.kernel)));
     show(&format!("{} of {} right (--seed {seed})", class.right, class.asked));
     match class.failed {
         None => ExitCode::SUCCESS,

@@ -7,6 +7,7 @@ use tcpecho_lab::{
     packet::layers,
     run::{Run, Verdict},
     scenario::Scenario,
+    source::{Source, short},
     text::Text,
     timeline::{PacketMoment, Verdict as Fate},
 };
@@ -130,9 +131,19 @@ pub(super) fn verdict(out: &mut impl io::Write, run: &Run, seed: u64) -> io::Res
 pub(super) fn introduction(text: &Text) -> String {
     let (title, source) = (escaped(text.title), escaped(text.source));
     let mut html = format!("<p class=\"title\">{title} <cite>({source})</cite></p>");
-    let texts = [("Question", text.question), ("The book", text.book), ("This Linux", text.kernel)];
-    for (word, text) in texts.into_iter().filter(|(_, text)| !text.is_empty()) {
-        let _ = write!(html, "<p><b class=\"label\">{word}</b> {}</p>", escaped(text));
+    let question = escaped(text.question);
+    let _ = write!(html, "<p><b class=\"label\">Question</b> {question}</p>");
+    let texts = [("The book", text.book), ("This Linux", text.kernel)];
+    for (word, passages) in texts.into_iter().filter(|(_, passages)| !passages.is_empty()) {
+        let _ = write!(html, "<p><b class=\"label\">{word}</b>");
+        for (text, sources) in passages {
+            let _ = write!(html, " {} <cite>", escaped(text));
+            for source in short(sources) {
+                html.push_str(&cite(source));
+            }
+            html.push_str("</cite>");
+        }
+        html.push_str("</p>");
     }
     let (name, file) = (text.name, escaped(&text.file()).replace('/', "/<wbr>"));
     // The page has the scenarios, not the trials that need a program.
@@ -144,6 +155,17 @@ pub(super) fn introduction(text: &Text) -> String {
          <p><b class=\"label\">Source</b> <code>{file}</code></p>"
     );
     html
+}
+
+/// The source of a sentence in brackets: a link where it has an address, and the claim's words where
+/// the scenario measures it.
+fn cite(source: &Source) -> String {
+    let words = escaped(&source.to_string());
+    match (source.url(), source.claim()) {
+        (Some(url), _) => format!("[<a href=\"{}\">{words}</a>]", escaped(&url)),
+        (None, Some(claim)) => format!("[<span title=\"{}\">{words}</span>]", escaped(claim)),
+        (None, None) => format!("[{words}]"),
+    }
 }
 
 /// The ladder of a run. It has no table: on a narrow screen the columns become one.

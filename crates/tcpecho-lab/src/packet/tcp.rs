@@ -27,6 +27,8 @@ pub struct Tcp {
     pub sack: Vec<(u32, u32)>,
     /// Value and echo of the timestamp option.
     pub timestamps: Option<(u32, u32)>,
+    /// The kinds of its options, without padding, in their order.
+    pub option_kinds: Vec<u8>,
 }
 
 impl Tcp {
@@ -67,6 +69,7 @@ impl Tcp {
     }
 
     fn read_option(&mut self, kind: u8, value: &[u8]) {
+        self.option_kinds.push(kind);
         match (kind, value.len()) {
             (2, 2) => self.mss = u16_at(value, 0),
             (3, 1) => self.window_scale = value.first().copied(),

@@ -8,15 +8,41 @@ scenario! { stage;
     name: "abort-before-accept",
     group: Some(Group::Queues),
     title: "a client resets its connection before accept",
-    source: "UNP 5.11",
+    source: "UNP 5.11, accept(2)",
     question: "What does accept return for a connection that the client has already reset?",
-    book: "It depends on the system: Berkeley-derived kernels remove the connection from the \
-           queue and the server never sees it, SVR4 returns EPROTO from accept, and POSIX \
-           specifies ECONNABORTED. The server can simply call accept again.",
-    kernel: "None of these. accept returns the reset connection like any other, with the \
-             peer's address. Data that arrived before the RST can still be read; after that, \
-             read returns ECONNRESET once and end of file from then on. getpeername fails with \
-             ENOTCONN.";
+    book: &[
+        (
+            "It depends on the system: Berkeley-derived kernels remove the connection from the \
+             queue and the server never sees it, SVR4 returns EPROTO from accept, and POSIX \
+             specifies ECONNABORTED. The server can simply call accept again.",
+            &[Book("5.11")],
+        ),
+    ],
+    kernel: &[
+        (
+            "None of these. accept returns the reset connection like any other, with the peer's \
+             address.",
+            &[
+                Measured("accept returns a connection without an error"),
+                Measured("accept reports the client's address"),
+            ],
+        ),
+        (
+            "accept(2) says that accept passes on errors that are already pending on the new \
+             socket, and lists those of TCP/IP; a reset is not in the list.",
+            &[Man("accept(2)"), Measured("accept returns a connection without an error")],
+        ),
+        (
+            "Data that arrived before the RST can still be read; after that, read returns \
+             ECONNRESET once and end of file from then on. getpeername fails with ENOTCONN.",
+            &[
+                Measured("the server reads the data"),
+                Measured("the next read returns ECONNRESET"),
+                Measured("the read after that returns end of file"),
+                Measured("getpeername fails: the socket has no peer"),
+            ],
+        ),
+    ];
 
     step "a client connects and closes with SO_LINGER set to zero, while the server is not in \
           accept";

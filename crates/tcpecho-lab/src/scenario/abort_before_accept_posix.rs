@@ -12,16 +12,36 @@ scenario! { stage;
     name: "abort-before-accept-posix",
     group: Some(Group::Queues),
     title: "accept fails with ECONNABORTED, as POSIX specifies",
-    source: "UNP 5.11",
+    source: "UNP 5.11, accept(2)",
     question: "What happens to a server whose accept reports that a client has reset its \
                connection?",
-    book: "POSIX specifies ECONNABORTED. EPROTO would be ambiguous, because fatal protocol errors \
-           return it as well, and a server must be able to recognize that this error is not a \
-           reason to stop. It can simply call accept again.",
-    kernel: "Linux does not return this error here (see abort-before-accept), so the lab \
-             answers the first accept in the kernel's place. A server that exits on any error \
-             of accept can be stopped by any client. A server that calls accept again serves \
-             the next client normally.";
+    book: &[
+        (
+            "POSIX specifies ECONNABORTED. EPROTO would be ambiguous: fatal protocol errors \
+             return it as well, and the server could not know whether to call accept again. After \
+             ECONNABORTED it can simply do so.",
+            &[Book("5.11")],
+        ),
+    ],
+    kernel: &[
+        (
+            "accept(2) lists this error, but Linux does not return it here (see \
+             abort-before-accept), so the lab answers the first accept in the kernel's place.",
+            &[
+                Man("accept(2)"),
+                Lab("abort-before-accept"),
+                Measured("accept fails with ECONNABORTED"),
+            ],
+        ),
+        (
+            "Where accept reports it, any client can stop a server that exits on every error of \
+             accept. A server that calls accept again serves the next client normally.",
+            &[
+                Measured("it is refused: the first client has stopped the server"),
+                Measured("the server serves the client"),
+            ],
+        ),
+    ];
 
     step "a client connects; the wire holds its last ACK, so that the server's kernel has nothing \
           to accept yet";

@@ -11,11 +11,29 @@ scenario! { stage;
     source: "UNP 4.5, tcp(7)",
     question: "Should a server with a full accept queue refuse clients instead of ignoring \
                them?",
-    book: "No. With an RST, connect would fail at once, and the client could not tell \"there \
-           is no server on this port\" from \"the server's queue is full\". So TCP sends none.",
-    kernel: "With net.ipv4.tcp_abort_on_overflow the kernel sends an RST, but only in answer \
-             to the third packet of a handshake. connect has already succeeded by then, and \
-             the client's next call returns ECONNRESET. A SYN is still dropped silently.";
+    book: &[
+        (
+            "No. With an RST, connect would fail at once, and the client could not tell \"there \
+             is no server on this port\" from \"the server's queue is full\". So TCP sends none.",
+            &[Book("4.5")],
+        ),
+    ],
+    kernel: &[
+        (
+            "With net.ipv4.tcp_abort_on_overflow the kernel sends an RST, but only in answer to \
+             the final ACK of a handshake. connect has already succeeded by then, and the \
+             client's next call returns ECONNRESET.",
+            &[
+                Sysctl("net.ipv4.tcp_abort_on_overflow"),
+                Measured("the server answers with RST"),
+                Measured("the client, whose connect had succeeded, reads ECONNRESET"),
+            ],
+        ),
+        (
+            "A SYN is still dropped silently.",
+            &[Measured("the SYN is dropped"), Measured("only one RST was sent in all")],
+        ),
+    ];
 
     step "a server listens with backlog 2, which leaves room for three connections, and two \
           clients connect";

@@ -11,16 +11,40 @@ scenario! { stage;
     name: "accept-without-descriptors",
     group: Some(Group::Queues),
     title: "the server has no descriptor left for a connection",
-    source: "accept(2), UNP 6.3 and 30.3",
+    source: "UNP 4.9, accept(2)",
     question: "What happens to a client that connects to a server without a free descriptor?",
-    book: "The number of descriptors per process is limited, and a server that reaches the \
-           limit can serve no further clients. The book does not say what accept, select and \
-           the waiting client do then.",
-    kernel: "accept fails with EMFILE before it removes anything from the queue. The connection \
-             stays in the queue, established and able to receive, and its client does not notice. \
-             The listening socket stays readable, so a loop over poll or level-triggered epoll \
-             that only calls accept again spins. After one descriptor is closed, accept returns \
-             the connection.";
+    book: &[
+        (
+            "There is usually a limit to the number of descriptors that a process can have open. \
+             A parent that does not close the sockets that accept returns will reach it.",
+            &[Book("4.9")],
+        ),
+    ],
+    kernel: &[
+        (
+            "accept fails with EMFILE before it removes anything from the queue. The connection \
+             stays in the queue, established and able to receive, and its client does not notice.",
+            &[
+                Man("accept(2)"),
+                Measured("each accept fails with EMFILE"),
+                Measured("the connection is still in the queue"),
+                Measured("its data arrives"),
+                Measured("the client sees no error"),
+            ],
+        ),
+        (
+            "The listening socket stays readable, so a loop over poll that only calls accept \
+             again spins, and so does one over epoll, which is level-triggered by default.",
+            &[
+                Measured("each poll returns at once: the listening socket is readable"),
+                Man("epoll(7)"),
+            ],
+        ),
+        (
+            "After one descriptor is closed, accept returns the connection.",
+            &[Measured("accept returns the second client's connection")],
+        ),
+    ];
 
     step "a server may hold one connection at a time (RLIMIT_NOFILE) and holds one";
     let (server, first) = (stage.listening(10)?, stage.client()?);

@@ -2,7 +2,7 @@
 
 use crate::impairment::{Matcher, Rule};
 use crate::side::Side;
-use crate::stage::{Broken, PATIENCE, Stage};
+use crate::stage::{Broken, PATIENCE, PORT, Stage};
 use tcpecho_os::sock_diag::TcpSocket;
 use tcpecho_os::tcp_state::TcpState;
 
@@ -12,16 +12,45 @@ scenario! { stage;
     name: "backlog-full",
     group: Some(Group::Queues),
     title: "the accept queue is full",
-    source: "UNP 4.5",
+    source: "UNP 4.5, listen(2)",
     question: "What happens to a client when the server's queue of completed connections is \
                full?",
-    book: "The backlog limits the queues, in a way that differs from system to system. When \
-           they are full, TCP ignores the SYN and sends no RST: the condition is temporary, \
-           and the client's TCP retransmits the SYN.",
-    kernel: "The backlog limits the queue of completed connections, which holds one more than the \
-             backlog says, and separately the half-open ones. A further SYN is dropped and counted \
-             in ListenOverflows and ListenDrops. When accept has made room, the next SYN of the \
-             same client is accepted; its connect only takes a second longer.";
+    book: &[
+        (
+            "The backlog limits the queues, in a way that differs from system to system. When \
+             they are full, TCP ignores the SYN and sends no RST: the condition is temporary, and \
+             the client's TCP retransmits the SYN.",
+            &[Book("4.5")],
+        ),
+    ],
+    kernel: &[
+        (
+            "The backlog limits the queue of completed connections, which holds one more than the \
+             backlog says, and separately the incomplete ones.",
+            &[
+                Man("listen(2)"),
+                Measured("the second client is connected: the queue holds one more than the backlog"),
+                Lab("syn-flood-without-cookies"),
+            ],
+        ),
+        (
+            "A backlog above net.core.somaxconn is cut to it, without an error.",
+            &[
+                Sysctl("net.core.somaxconn"),
+                Measured("the kernel has cut the backlog to net.core.somaxconn"),
+            ],
+        ),
+        (
+            "A further SYN is dropped and counted in ListenOverflows and ListenDrops. When accept \
+             has made room, the next SYN of the same client is accepted; its connect only takes \
+             longer, by the initial RTO of one second.",
+            &[
+                Measured("the server's kernel drops the SYN and increments both counters"),
+                Measured("the third client is connected"),
+                Rfc(6298, "2"),
+            ],
+        ),
+    ];
 
     step "a server listens with backlog 1 and does not call accept; two clients connect";
     let server = stage.listening(BACKLOG)?;
@@ -51,9 +80,9 @@ scenario! { stage;
         drops(stage)? == (1, 1),
     );
     claim_state("the third client is in SYN_SENT", Side::Client, TcpState::SynSent);
-    let half_open = stage.two().server.sockets(stage.family());
-    let half_open = half_open.iter().any(|socket| socket.state == TcpState::SynRecv);
-    claim("the server's kernel has no socket for it", !half_open);
+    let incomplete = stage.two().server.sockets(stage.family());
+    let incomplete = incomplete.iter().any(|socket| socket.state == TcpState::SynRecv);
+    claim("the server's kernel has no socket for it", !incomplete);
 
     step "the third client's TCP retransmits the SYN, and the server calls accept before it arrives";
     stage.two().wire.wait_for(&Matcher::syn().from_client(), dropped, PATIENCE)?;
@@ -72,7 +101,23 @@ scenario! { stage;
         "the server reads what the third client sent",
         &server.call("recv 100")?, "ok 5 hello",
     );
+
+    step "net.core.somaxconn is 5, and another server listens with backlog 1000";
+    stage.two().server.set_sysctl("net.core.somaxconn", &MOST.to_string())?;
+    let other = stage.agent(Side::Server)?;
+    other.must(&format!("socket {}", stage.number()))?;
+    other.must(&format!("bind {} {}", stage.family().any(), PORT + 1))?;
+    claim_is("listen reports no error", &other.call("listen 1000")?, "ok");
+    let sockets = stage.two().server.sockets(stage.family());
+    let cut = sockets.iter().find(|socket| socket.local.port() == PORT + 1);
+    claim(
+        "the kernel has cut the backlog to net.core.somaxconn",
+        cut.is_some_and(|socket| socket.wqueue == MOST),
+    );
 }
+
+/// Less than the backlog that the last server asks for.
+const MOST: u32 = 5;
 
 /// `ListenOverflows` and `ListenDrops` of the server's kernel.
 fn drops(stage: &Stage) -> Result<(u64, u64), Broken> {

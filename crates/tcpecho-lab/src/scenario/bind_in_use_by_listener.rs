@@ -7,15 +7,47 @@ scenario! { stage;
     name: "bind-in-use-by-listener",
     group: Some(Group::Startup),
     title: "another server listens on the port",
-    source: "UNP 4.4, 7.5",
+    source: "UNP 4.4, 7.5, socket(7)",
     question: "A server listens on a port. Which other program can bind the same port?",
-    book: "Without an option, none can (EADDRINUSE). With SO_REUSEADDR several servers can \
-           share a port if each binds a different address, the wildcard counting as one of \
-           them. The same address and port can be shared only with SO_REUSEPORT.",
-    kernel: "Linux is stricter. While one of the sockets listens, the wildcard conflicts with \
-             every specific address, with or without SO_REUSEADDR. [::] includes IPv4 unless \
-             IPV6_V6ONLY is set. With SO_REUSEADDR two sockets can bind the same address, but \
-             only one can listen. With SO_REUSEPORT on both, both can.";
+    book: &[
+        (
+            "Without an option, none can (EADDRINUSE). With SO_REUSEADDR several servers can \
+             share a port if each binds a different address, the wildcard counting as one of \
+             them; but some systems do not allow a specific address after the wildcard. The same \
+             address and port can be shared only with SO_REUSEPORT.",
+            &[Book("4.4"), Book("7.5")],
+        ),
+    ],
+    kernel: &[
+        (
+            "Linux is one of the strict systems: while one of the sockets listens, the wildcard \
+             conflicts with every specific address, in either order, with or without \
+             SO_REUSEADDR.",
+            &[
+                Man("socket(7)"),
+                Measured("the program cannot bind a specific address either, as on the strict systems of the book"),
+                Measured("the program cannot bind the wildcard address"),
+            ],
+        ),
+        (
+            "[::] includes IPv4 unless IPV6_V6ONLY is set.",
+            &[
+                Man("ipv6(7)"),
+                Measured("the two conflict, because [::] includes IPv4"),
+                Measured("each binds the wildcard address of its own family"),
+            ],
+        ),
+        (
+            "With SO_REUSEADDR two sockets can bind the same address, but only one can listen. \
+             With SO_REUSEPORT on both, both can.",
+            &[
+                Measured("the second binds it, too"),
+                Measured("now the first cannot listen"),
+                Measured("the second can listen there as well"),
+                Man("socket(7)"),
+            ],
+        ),
+    ];
 
     step "a server listens on the wildcard address with SO_REUSEADDR; another program tries to \
           bind the port";
@@ -39,7 +71,7 @@ scenario! { stage;
         &second.call(&any)?, "EADDRINUSE",
     );
     claim_is(
-        "the program cannot bind a specific address either, although the book says it can",
+        "the program cannot bind a specific address either, as on the strict systems of the book",
         &second.call(&own)?, "EADDRINUSE",
     );
 

@@ -9,16 +9,34 @@ scenario! { stage;
     name: "bind-in-use-by-time-wait",
     group: Some(Group::Startup),
     title: "a server is restarted",
-    source: "UNP 2.7, 7.5",
+    source: "UNP 7.5, socket(7)",
     question: "The server has exited, and a connection on its port is in TIME_WAIT. Can the \
                server be restarted?",
-    book: "Without SO_REUSEADDR, bind fails with EADDRINUSE while connections on the port \
-           exist, in TIME_WAIT or in a child process. A server sets the option before bind and \
-           can then be restarted.",
-    kernel: "It is not enough that the new server sets the option: the old one must have set \
-             it as well, because its connections inherit it. bind works when both have it and \
-             fails in the other three cases. If the client closed first, the server has no \
-             TIME_WAIT and needs no option.";
+    book: &[
+        (
+            "Without SO_REUSEADDR, bind fails while connections on the port exist, for instance \
+             in a child of the old server. A server sets the option before bind and can then be \
+             restarted.",
+            &[Book("7.5")],
+        ),
+    ],
+    kernel: &[
+        (
+            "It is not enough that the new server sets the option: the old one must have set it \
+             as well, because its connections inherit it. bind works when both have it and fails \
+             with EADDRINUSE in the other three cases.",
+            &[
+                Man("socket(7)"),
+                Measured("a new server with the option cannot bind either"),
+                Measured("a new server without the option still cannot bind"),
+                Measured("a new server with the option can bind and listen"),
+            ],
+        ),
+        (
+            "If the client closed first, the server has no TIME_WAIT and needs no option.",
+            &[Measured("a new server needs no option")],
+        ),
+    ];
 
     step "a server without SO_REUSEADDR closes a connection first and exits";
     leave_time_wait(stage, "off")?;

@@ -7,14 +7,40 @@ scenario! { stage;
     name: "bind-not-ours",
     group: Some(Group::Startup),
     title: "the address belongs to another host",
-    source: "UNP 4.4",
+    source: "UNP 4.4, ip(7), ipv6(7)",
     question: "What happens when a server binds an address that its host does not have?",
-    book: "A process may bind a specific address, but the address must belong to an interface \
-           of the host.",
-    kernel: "bind fails with EADDRNOTAVAIL, unless net.ipv4.ip_nonlocal_bind (or its IPv6 \
-             counterpart) allows it. A socket can be bound once: a second bind returns EINVAL. A \
-             link-local IPv6 address without an interface returns EINVAL, too, because each link \
-             has its own such addresses.";
+    book: &[
+        (
+            "A process may bind a specific address, but the address must belong to an interface \
+             of the host.",
+            &[Book("4.4")],
+        ),
+    ],
+    kernel: &[
+        (
+            "bind fails with EADDRNOTAVAIL, unless net.ipv4.ip_nonlocal_bind (or its IPv6 \
+             counterpart) allows it.",
+            &[
+                Man("bind(2)"),
+                Sysctl("net.ipv4.ip_nonlocal_bind"),
+                Measured("bind fails: the address is not available here"),
+                Measured("the server can bind the address of the client's host"),
+            ],
+        ),
+        (
+            "A socket can be bound once: a second bind returns EINVAL.",
+            &[Man("bind(2)"), Measured("bind fails: the socket already has an address")],
+        ),
+        (
+            "A link-local IPv6 address without an interface returns EINVAL, too: such an address \
+             means something on one link only.",
+            &[
+                Man("ipv6(7)"),
+                Rfc(4007, "4"),
+                Measured("bind fails before it looks for the address"),
+            ],
+        ),
+    ];
 
     step "a server binds the address of the client's host";
     let family = stage.family();

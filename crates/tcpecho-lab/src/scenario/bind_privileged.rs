@@ -9,12 +9,35 @@ scenario! { stage;
     name: "bind-privileged",
     group: Some(Group::Startup),
     title: "the port is below 1024",
-    source: "UNP 2.9, 4.4",
+    source: "UNP 2.9, ip(7), capabilities(7)",
     question: "Who can bind a well-known port, such as port 7 of the echo service?",
-    book: "Only a process with superuser privileges can bind a port below 1024.",
-    kernel: "A process with CAP_NET_BIND_SERVICE can; others get EACCES. The first \
-             unprivileged port is a setting of the network namespace, \
-             net.ipv4.ip_unprivileged_port_start, which also applies to IPv6.";
+    book: &[
+        (
+            "Only an appropriately privileged process can bind a port below 1024, a reserved \
+             port.",
+            &[Book("2.9")],
+        ),
+    ],
+    kernel: &[
+        (
+            "A process with CAP_NET_BIND_SERVICE can; others get EACCES.",
+            &[
+                Man("capabilities(7)"),
+                Man("ip(7)"),
+                Measured("bind works"),
+                Measured("bind fails with EACCES"),
+            ],
+        ),
+        (
+            "The first unprivileged port is a setting of the network namespace, \
+             net.ipv4.ip_unprivileged_port_start, which also applies to IPv6.",
+            &[
+                Sysctl("net.ipv4.ip_unprivileged_port_start"),
+                Measured("the unprivileged program can bind the port"),
+                Measured("bind of port 6 still fails"),
+            ],
+        ),
+    ];
 
     step "a program without the privilege binds the port of the echo service";
     stage.two().server.set_sysctl(START, "1024")?;

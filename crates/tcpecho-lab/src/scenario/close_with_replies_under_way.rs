@@ -8,14 +8,34 @@ scenario! { stage;
     name: "close-with-replies-under-way",
     group: Some(Group::Closing),
     title: "the client closes before the replies have arrived",
-    source: "UNP 5.13, 6.2, 6.6",
+    source: "UNP 6.5, 6.6, 5.12",
     question: "What happens to replies that arrive after the client has closed its socket?",
-    book: "A client in batch mode that exits at the end of its input may still have requests \
-           and replies in transit. close ends both directions, and the replies are answered \
-           with an RST. That is what shutdown is for.",
-    kernel: "The same. The server's first write succeeds, because it only fills a buffer; the \
-             RST that it provokes makes the next write return EPIPE. read returns end of file \
-             and never ECONNRESET, because the FIN came first.";
+    book: &[
+        (
+            "A client in batch mode that closes at the end of its input may still have requests \
+             and replies in transit. That is why it must close one half only, with shutdown.",
+            &[Book("6.5"), Book("6.6")],
+        ),
+        (
+            "A segment for a socket that is no longer open is answered with an RST.",
+            &[Book("5.12")],
+        ),
+    ],
+    kernel: &[
+        (
+            "The server's first write succeeds, because it only fills a buffer; the RST that it \
+             provokes makes the next write return EPIPE.",
+            &[
+                Measured("the client's kernel answers the reply with an RST"),
+                Measured("the next write fails with EPIPE"),
+                Rfc(9293, "3.6.1"),
+            ],
+        ),
+        (
+            "read returns end of file and never ECONNRESET, because the FIN came first.",
+            &[Measured("read still returns end of file"), Lab("server-process-killed")],
+        ),
+    ];
 
     step "the client sends a request and closes";
     let (client, server) = stage.connected()?;

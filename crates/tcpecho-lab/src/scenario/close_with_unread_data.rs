@@ -9,14 +9,41 @@ scenario! { stage;
     name: "close-with-unread-data",
     group: Some(Group::Closing),
     title: "the program closes without having read everything",
-    source: "UNP 7.5, RFC 2525 2.17, RFC 1122 4.2.2.13",
+    source: "UNP 4.9, 7.5, RFC 2525 2.17, RFC 9293 3.6.1",
     question: "Does close always end a connection with a FIN?",
-    book: "close sends a FIN after the data that was written, and the normal termination \
-           sequence follows, unless SO_LINGER asks for an RST; then there is no TIME_WAIT.",
-    kernel: "If the receive buffer holds data that was never read, close sends an RST without \
-             SO_LINGER: the data is lost, and the RST tells the peer so. The peer reads what \
-             arrived before the RST, then ECONNRESET, then end of file. Neither end keeps \
-             TIME_WAIT.";
+    book: &[
+        (
+            "close sends the data that was written, and the normal termination sequence follows.",
+            &[Book("4.9")],
+        ),
+        (
+            "With SO_LINGER and a time of zero, close sends an RST instead, and there is no \
+             TIME_WAIT.",
+            &[Book("7.5")],
+        ),
+    ],
+    kernel: &[
+        (
+            "If the receive buffer holds data that was never read, close sends an RST without \
+             SO_LINGER: the data is lost, and the RST tells the peer so.",
+            &[
+                Rfc(9293, "3.6.1"),
+                Rfc(2525, "2.17"),
+                Measured("an RST is sent"),
+                Measured("no FIN is sent"),
+            ],
+        ),
+        (
+            "The peer reads what arrived before the RST, then ECONNRESET, then end of file. \
+             Neither end keeps TIME_WAIT.",
+            &[
+                Measured("the client reads what arrived before the RST"),
+                Measured("the next read returns ECONNRESET"),
+                Measured("the read after that returns end of file"),
+                Measured("neither end is in TIME_WAIT or any other state"),
+            ],
+        ),
+    ];
 
     step "the client sends data that the server does not read; the server sends a greeting";
     let (client, server) = stage.connected()?;

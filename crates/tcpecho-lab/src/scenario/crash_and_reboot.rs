@@ -11,11 +11,27 @@ scenario! { stage;
     title: "the server's host crashes and reboots",
     source: "UNP 5.15, RFC 9293 3.5.1",
     question: "The server's host has crashed and rebooted. What does the client see?",
-    book: "Nothing, as long as it sends nothing. The rebooted host does not know the \
-           connection and answers the next segment with an RST. The client, blocked in read, \
-           gets ECONNRESET.",
-    kernel: "The same; a later write returns EPIPE. It makes no difference that a new server \
-             already listens on the port.";
+    book: &[
+        (
+            "Nothing, as long as it sends nothing.",
+            &[Book("5.14"), Book("5.15")],
+        ),
+        (
+            "The rebooted host does not know the connection and answers the next segment with an \
+             RST. The client, blocked in read, gets ECONNRESET.",
+            &[Book("5.15"), Rfc(9293, "3.5.1")],
+        ),
+    ],
+    kernel: &[
+        (
+            "The same; a later write returns EPIPE.",
+            &[Measured("read fails with ECONNRESET"), Measured("write fails with EPIPE")],
+        ),
+        (
+            "It makes no difference that a new server already listens on the port.",
+            &[Measured("the server's host answers with RST")],
+        ),
+    ];
 
     step "a client and a server exchange a line";
     let (client, server) = stage.connected()?;

@@ -7,14 +7,32 @@ scenario! { stage;
     name: "eintr-on-accept",
     group: Some(Group::Signals),
     title: "a child exits while its parent waits in accept",
-    source: "UNP 5.9",
+    source: "UNP 5.9, signal(7)",
     question: "What does accept do when SIGCHLD interrupts it?",
-    book: "A slow system call may return EINTR when a signal is caught. Some kernels restart \
-           it automatically, and SA_RESTART requests that, so a portable server handles EINTR \
-           and calls accept again.",
-    kernel: "Without SA_RESTART accept returns EINTR. With it, accept is restarted, unless the \
-             listening socket has SO_RCVTIMEO: then it returns EINTR all the same. A signal \
-             without a handler interrupts nothing.";
+    book: &[
+        (
+            "A slow system call may return EINTR when a signal is caught. Some kernels restart it \
+             automatically, and SA_RESTART requests that, so a portable server handles EINTR and \
+             calls accept again.",
+            &[Book("5.8"), Book("5.9")],
+        ),
+    ],
+    kernel: &[
+        (
+            "Without SA_RESTART accept returns EINTR. With it, accept is restarted, unless the \
+             listening socket has SO_RCVTIMEO: then it returns EINTR all the same.",
+            &[
+                Man("signal(7)"),
+                Measured("accept returns EINTR"),
+                Measured("accept keeps waiting after the handler has run"),
+                Measured("accept returns EINTR long before the timeout"),
+            ],
+        ),
+        (
+            "SIGCHLD without a handler interrupts nothing.",
+            &[Measured("accept was not interrupted")],
+        ),
+    ];
 
     step "a server with one child catches SIGCHLD without SA_RESTART and waits in accept";
     let (client, server) = serving(stage, "norestart")?;

@@ -11,15 +11,42 @@ scenario! { stage;
     name: "eintr-on-connect",
     group: Some(Group::Signals),
     title: "a signal arrives while connect waits",
-    source: "UNP 5.9, 16.4",
+    source: "UNP 5.9, 16.4, signal(7)",
     question: "Can connect be called again after a signal has interrupted it?",
-    book: "No. Unlike accept and read, connect must not be called again after EINTR; it would \
-           fail at once. The program has to wait with select until the socket is writable and \
-           then read SO_ERROR.",
-    kernel: "Yes. The handshake continues in the kernel; a second connect waits for it and \
-             returns 0, and a third returns EISCONN. The book's way with poll and SO_ERROR \
-             works as well, and SA_RESTART makes both unnecessary, unless the socket has \
-             SO_SNDTIMEO.";
+    book: &[
+        (
+            "No. Unlike accept and read, connect must not be called again after EINTR; it would \
+             fail at once.",
+            &[Book("5.9")],
+        ),
+        (
+            "The program has to wait with select until the connection is complete, as for a \
+             non-blocking connect, and then read SO_ERROR.",
+            &[Book("5.9"), Book("16.4")],
+        ),
+    ],
+    kernel: &[
+        (
+            "Yes. The handshake continues in the kernel; a second connect waits for it and \
+             returns 0, and a third returns EISCONN.",
+            &[
+                Measured("the second connect waits, and the socket is in SYN_SENT"),
+                Measured("the second connect returns 0"),
+                Measured("a third connect returns EISCONN"),
+            ],
+        ),
+        (
+            "The book's way with poll and SO_ERROR works as well, and SA_RESTART makes both \
+             unnecessary, unless the socket has SO_SNDTIMEO.",
+            &[
+                Man("signal(7)"),
+                Measured("poll waits until the socket is writable"),
+                Measured("SO_ERROR reports no error"),
+                Measured("its connect is restarted and returns 0"),
+                Measured("its connect is not restarted"),
+            ],
+        ),
+    ];
 
     step "a client connects, the wire holds the server's SYN-ACK, and the client catches a signal";
     let _server = stage.listening(10)?;

@@ -12,12 +12,34 @@ scenario! { stage;
     source: "UNP 2.11, RFC 1191, RFC 8201",
     question: "What does a program notice when a link on the path accepts only smaller \
                packets?",
-    book: "The router answers with an ICMP message that contains the MTU of the link (path MTU \
-           discovery; packets carry the don't-fragment bit), and TCP sends smaller segments. \
-           The program notices nothing.",
-    kernel: "The same, and at once: on the ICMP message the kernel cuts the data in flight to \
-             the new size and retransmits it, without waiting for a timer. It stores the MTU \
-             with the route, not with the connection.";
+    book: &[
+        (
+            "An IPv4 packet with the don't-fragment bit, or an IPv6 packet, that is too big for a \
+             link is answered with an ICMP error.",
+            &[Book("2.11")],
+        ),
+        (
+            "The error contains the next-hop MTU, and TCP sends smaller segments: path MTU \
+             discovery.",
+            &[Rfc(1191, "4"), Rfc(8201, "4")],
+        ),
+    ],
+    kernel: &[
+        (
+            "The same, and at once: on the ICMP message the kernel cuts the data in flight to the \
+             new size and retransmits it, without waiting for a timer. The program notices \
+             nothing.",
+            &[
+                Measured("the router reports that a packet is too big"),
+                Measured("no timer expired"),
+                Measured("the server reads everything"),
+            ],
+        ),
+        (
+            "It stores the MTU with the route, not with the connection.",
+            &[Measured("no packet is too big: the route has kept the MTU")],
+        ),
+    ];
 
     step "the client sends 5000 bytes, and a router on the path forwards packets up to 1400 bytes";
     // No timer expires; retransmissions are caused by the ICMP message.

@@ -10,11 +10,30 @@ scenario! { stage;
     title: "one direction ends, and replies still arrive",
     source: "UNP 6.6, RFC 9293 3.6",
     question: "How does a client say that it has no more requests and still read every reply?",
-    book: "shutdown with SHUT_WR sends a FIN after the data that was written and closes only \
-           the writing half. The server reads end of file after the last request, and the \
-           client still receives its replies.",
-    kernel: "The same. FIN_WAIT_2 and CLOSE_WAIT last as long as the server has data to send. \
-             A write after the shutdown returns EPIPE.";
+    book: &[
+        (
+            "shutdown with SHUT_WR sends a FIN after the data that was written and closes only \
+             the writing half. The server reads end of file after the last request, and the \
+             client still receives its replies.",
+            &[Book("6.6")],
+        ),
+    ],
+    kernel: &[
+        (
+            "The same. FIN_WAIT_2 and CLOSE_WAIT last as long as the server has data to send: a \
+             socket that its program still holds has no timeout in FIN_WAIT_2.",
+            &[
+                Measured("the server is in CLOSE_WAIT"),
+                Measured("the client is in FIN_WAIT_2"),
+                Measured("the client reads the second reply"),
+                Sysctl("net.ipv4.tcp_fin_timeout"),
+            ],
+        ),
+        (
+            "A write after the shutdown returns EPIPE.",
+            &[Measured("a write fails with EPIPE"), Man("write(2)")],
+        ),
+    ];
 
     step "the client sends a request and shuts down its writing half";
     let (client, server) = stage.connected()?;

@@ -14,11 +14,30 @@ scenario! { stage;
     source: "RFC 5382 5, after UNP 5.14",
     question: "A NAT or a firewall forgets a connection that has been idle for a long time and \
                drops its segments. What do client and server see?",
-    book: "The book does not discuss middleboxes. To the client this looks like a host that \
-           has crashed (5.14).",
-    kernel: "recv fails with ETIMEDOUT when retransmission gives up, as after a crash, but a \
-             new connection works at once. The server keeps the old connection forever, unless \
-             it sends data or has SO_KEEPALIVE set.",
+    book: &[
+        (
+            "A NAT may forget an idle connection, but it must keep it for 2 hours and 4 minutes.",
+            &[Rfc(5382, "5")],
+        ),
+        (
+            "To the client this looks like a host that has crashed: its segments get no answer.",
+            &[Book("5.14")],
+        ),
+    ],
+    kernel: &[
+        (
+            "recv fails with ETIMEDOUT when retransmission gives up, as after a crash, but a new \
+             connection works at once.",
+            &[
+                Measured("recv fails with ETIMEDOUT"),
+                Measured("connect succeeds: the host was never down"),
+            ],
+        ),
+        (
+            "The server keeps the old connection, unless it sends data or has SO_KEEPALIVE set.",
+            &[Measured("the server still waits for data"), Man("socket(7)")],
+        ),
+    ],
     timers: &[Timer::Retransmission];
 
     step "a client and a server exchange data";

@@ -13,10 +13,27 @@ scenario! { stage;
     source: "RFC 5382 5, after UNP 5.15",
     question: "A firewall forgets an idle connection and answers its segments with RST. What \
                do client and server see?",
-    book: "The book does not discuss middleboxes. To the client this looks like a host that \
-           has crashed and rebooted (5.15): ECONNRESET.",
-    kernel: "The side that sends gets ECONNRESET at once. The other side notices nothing until it \
-             sends data itself.";
+    book: &[
+        (
+            "A NAT may forget an idle connection, but it must keep it for 2 hours and 4 minutes.",
+            &[Rfc(5382, "5")],
+        ),
+        (
+            "To the client this looks like a host that has crashed and rebooted: ECONNRESET.",
+            &[Book("5.15")],
+        ),
+    ],
+    kernel: &[
+        (
+            "The side that sends gets ECONNRESET at once. The other side notices nothing until it \
+             sends data itself.",
+            &[
+                Measured("recv fails with ECONNRESET"),
+                Measured("the server is ESTABLISHED: it has not received an RST"),
+                Measured("its recv then fails with ECONNRESET"),
+            ],
+        ),
+    ];
 
     step "a client and a server exchange data";
     let (client, server) = stage.connected()?;

@@ -13,12 +13,37 @@ scenario! { stage;
     title: "large packets are dropped silently on the path",
     source: "UNP 2.11, RFC 2923, RFC 4821",
     question: "Why does a connection open, carry short messages, and hang on long ones?",
-    book: "A router that cannot forward a packet and must not fragment it tells the sender \
-           with an ICMP message, and TCP then sends smaller segments. The book does not \
-           discuss a path on which this message is lost.",
-    kernel: "Without the message TCP retransmits the same large segments again and again. With \
-             tcp_mtu_probing=1 Linux suspects the path after a few timeouts (tcp_retries1) and \
-             tries segments of tcp_base_mss, 1024 bytes.";
+    book: &[
+        (
+            "A router that cannot forward a packet and must not fragment it tells the sender with \
+             an ICMP message, and TCP then sends smaller segments.",
+            &[Book("2.11")],
+        ),
+        (
+            "A path on which this message is lost is a black hole.",
+            &[Rfc(2923, "2.1")],
+        ),
+    ],
+    kernel: &[
+        (
+            "Without the message TCP retransmits the same large segments again and again.",
+            &[
+                Measured("the lost data is retransmitted again and again, and lost again"),
+                Rfc(2923, "2.1"),
+            ],
+        ),
+        (
+            "With tcp_mtu_probing=1 Linux suspects the path after a few timeouts (tcp_retries1) \
+             and tries segments of tcp_base_mss, 1024 bytes.",
+            &[
+                Sysctl("net.ipv4.tcp_mtu_probing"),
+                Sysctl("net.ipv4.tcp_base_mss"),
+                Code("tcp_write_timeout", "net/ipv4/tcp_timer.c"),
+                Rfc(4821, "7"),
+                Measured("the lost data arrives in segments of at most 1024 bytes"),
+            ],
+        ),
+    ];
 
     step "a router on the path drops all packets larger than 1400 bytes silently";
     let client_host = &stage.two().client;

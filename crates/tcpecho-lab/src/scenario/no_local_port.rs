@@ -1,23 +1,58 @@
 //! Every port that the kernel may choose for connect is in use (connect(2), ip(7)).
 
+use std::time::{Duration, Instant};
+
 use crate::impairment::Matcher;
-use crate::side::Side;
-use crate::stage::PORT;
+use crate::side::{Family, Side};
+use crate::stage::{Agent, Broken, PATIENCE, PORT, Played, Stage};
 use tcpecho_os::tcp_state::TcpState;
 
 scenario! { stage;
     name: "no-local-port",
     group: Some(Group::Startup),
     title: "no local port is left",
-    source: "UNP 2.9, 4.3, connect(2)",
+    source: "UNP 2.7, 2.10, connect(2)",
     question: "A client's host has many connections to one server. What happens when no local port \
                is left for another connection?",
-    book: "connect chooses an ephemeral port, and a connection is identified by both addresses \
-           and both ports (2.9, 2.10). TIME_WAIT keeps the pair of ports for 2 MSL (2.7). The \
-           book does not say what happens when no port is left.",
-    kernel: "connect fails with EADDRNOTAVAIL and sends nothing. Only this destination is \
-             exhausted: the same local port can be used for another port of the server. A \
-             connection in TIME_WAIT still occupies its port.";
+    book: &[
+        (
+            "connect chooses an ephemeral port.",
+            &[Book("4.3")],
+        ),
+        (
+            "A connection is identified by both addresses and both ports, so other connections \
+             can use the same local port.",
+            &[Book("2.10")],
+        ),
+        (
+            "TIME_WAIT keeps both pairs for 2 MSL.",
+            &[Book("2.7")],
+        ),
+    ],
+    kernel: &[
+        (
+            "connect fails with EADDRNOTAVAIL and sends nothing. Only this destination is \
+             exhausted: the same local port can be used for another port of the server.",
+            &[
+                Man("connect(2)"),
+                Measured("connect fails with EADDRNOTAVAIL"),
+                Measured("no SYN is sent"),
+                Measured("it uses one of the four ports a second time"),
+            ],
+        ),
+        (
+            "A connection in TIME_WAIT occupies its port for 60 s, unless net.ipv4.tcp_tw_reuse \
+             lets connect take it after one second. The default of 2 does so over loopback only, \
+             which is what a learner on localhost sees; the lab sets 0.",
+            &[
+                Sysctl("net.ipv4.tcp_tw_reuse"),
+                Measured("TIME_WAIT occupies the port: connect fails with EADDRNOTAVAIL again"),
+                Measured("with tcp_tw_reuse=1 connect takes the port of a TIME_WAIT that is a second old"),
+                Measured("with the default, 2, connect fails although a TIME_WAIT is older than a second"),
+                Measured("over loopback the default lets connect take the port"),
+            ],
+        ),
+    ];
 
     step "the client's kernel may choose among only four ports";
     stage.two().client.set_sysctl("net.ipv4.ip_local_port_range", "50000 50003")?;
@@ -55,11 +90,15 @@ scenario! { stage;
     let peer = elsewhere.must("accept")?;
     claim("it uses one of the four ports a second time", ports(&peer).is_some());
 
-    step "the client closes one of the four, and then the server does";
+    step "the client closes two of the four, and then the server does";
+    client.must("3: close")?;
+    server.call("4: recv 1")?;
+    server.must("4: close")?;
     client.must("0: close")?;
     claim_is("the server reads end of file", &server.call("1: recv 1")?, "ok 0");
     server.must("1: close")?;
-    claim_state("the client's end is in TIME_WAIT", Side::Client, TcpState::TimeWait);
+    claim_state("the client's ends are in TIME_WAIT", Side::Client, TcpState::TimeWait);
+    wait_for_time_waits(stage, 2)?;
     client.must(&new_socket)?;
     let occupied = client.call(&stage.connect_line())?;
     claim_is(
@@ -72,7 +111,82 @@ scenario! { stage;
     claim_is("the client reads end of file", &client.call("1: recv 1")?, "ok 0");
     client.must("1: close")?;
     claim_state("TIME_WAIT stays on the server's host", Side::Server, TcpState::TimeWait);
+
+    step "tcp_tw_reuse is 1, and the client tries until a TIME_WAIT is a second old";
+    // The port of the connection that the server closed is free, or will be in a moment.
+    until_it_connects(&client, &new_socket, &stage.connect_line())?;
+    stage.two().client.set_sysctl(REUSE, "1")?;
+    claim_is(
+        "with tcp_tw_reuse=1 connect takes the port of a TIME_WAIT that is a second old",
+        &until_it_connects(&client, &new_socket, &stage.connect_line())?, "ok",
+    );
+
+    step "tcp_tw_reuse is 2, its default";
+    stage.two().client.set_sysctl(REUSE, "2")?;
+    wait_for_time_waits(stage, 1)?;
+    client.must(&new_socket)?;
+    let refused = client.call(&stage.connect_line())?;
+    claim_is(
+        "with the default, 2, connect fails although a TIME_WAIT is older than a second",
+        &refused, "EADDRNOTAVAIL",
+    );
+
+    step "on one host, where only one port may be chosen, a client and then its server close";
+    stage.two().client.set_sysctl("net.ipv4.ip_local_port_range", "50004 50004")?;
+    let loopback = if stage.family() == Family::V4 { "127.0.0.1" } else { "::1" };
+    let neighbour = stage.agent(Side::Client)?;
+    neighbour.must(&new_socket)?;
+    neighbour.must(&format!("bind {loopback} {PORT}"))?;
+    neighbour.must("listen 10")?;
+    let line = format!("connect {loopback} {PORT}");
+    client.must(&new_socket)?;
+    client.must(&line)?;
+    neighbour.must("accept")?;
+    client.must("close")?;
+    claim_is("the server there reads end of file", &neighbour.call("recv 1")?, "ok 0");
+    neighbour.must("close")?;
+    wait_for_time_waits(stage, 2)?;
+    claim_is(
+        "over loopback the default lets connect take the port",
+        &until_it_connects(&client, &new_socket, &line)?, "ok",
+    );
 }
+
+/// Whether connect may take the port of a connection in TIME_WAIT.
+const REUSE: &str = "net.ipv4.tcp_tw_reuse";
+
+/// Waits until the client's host has this number of connections in TIME_WAIT.
+fn wait_for_time_waits(stage: &Stage, count: usize) -> Played {
+    let begun = Instant::now();
+    loop {
+        let sockets = stage.two().client.sockets(stage.family());
+        let waiting = sockets.iter().filter(|socket| socket.state == TcpState::TimeWait).count();
+        if waiting == count {
+            return Ok(());
+        }
+        if begun.elapsed() > PATIENCE {
+            return Err(Broken::new(format!("{waiting} of {count} connections in TIME_WAIT")));
+        }
+        std::thread::sleep(PAUSE);
+    }
+}
+
+/// Connects again and again while no port is free.
+fn until_it_connects(client: &Agent, socket: &str, line: &str) -> Result<String, Broken> {
+    let begun = Instant::now();
+    loop {
+        client.must(socket)?;
+        let outcome = client.call(line)?;
+        if outcome != "EADDRNOTAVAIL" || begun.elapsed() > PATIENCE {
+            return Ok(outcome);
+        }
+        client.must("close")?;
+        std::thread::sleep(PAUSE);
+    }
+}
+
+/// Between two attempts. There is no event for the end of the kernel's second.
+const PAUSE: Duration = Duration::from_millis(20);
 
 /// Another port of the server.
 const OTHER: u16 = PORT + 1;

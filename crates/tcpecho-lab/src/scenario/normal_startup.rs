@@ -11,10 +11,32 @@ scenario! { stage;
     title: "a connection is established",
     source: "UNP 5.6, RFC 9293 3.5",
     question: "Which packets open a connection, and when do connect and accept return?",
-    book: "The connection is complete for the client with the second of three segments, for \
-           the server only with the third: accept returns half a round trip after connect.",
-    kernel: "The same. The kernel, not accept, completes the handshake: the connection is \
-             ESTABLISHED and waits in the accept queue before the server calls accept.";
+    book: &[
+        (
+            "The connection is complete for the client with the second of three segments, for the \
+             server only with the third: accept returns half a round trip after connect.",
+            &[Book("5.6"), Rfc(9293, "3.5")],
+        ),
+    ],
+    kernel: &[
+        (
+            "The same.",
+            &[
+                Measured("connect returns, although the ACK has not reached the server"),
+                Measured("the server is still in SYN_RECV"),
+                Measured("three packets opened the connection"),
+            ],
+        ),
+        (
+            "The kernel, not accept, completes the handshake: the connection is ESTABLISHED and \
+             waits in the accept queue before the server calls accept.",
+            &[
+                Measured("the server's connection is ESTABLISHED"),
+                Measured("one connection waits in the accept queue"),
+                Man("listen(2)"),
+            ],
+        ),
+    ];
 
     step "the server listens";
     let server = stage.listening(10)?;

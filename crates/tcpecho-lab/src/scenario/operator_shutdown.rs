@@ -12,13 +12,34 @@ scenario! { stage;
     group: Some(Group::Failures),
     title: "the server's host is shut down",
     source: "UNP 5.16",
-    question: "What does a client see when the server's host is shut down in an orderly way?",
-    book: "init sends SIGTERM to all processes, waits for some seconds, and sends SIGKILL to those \
-           that still run. A server's sockets are closed when it exits, so the client sees the \
-           same as when the server's process is killed (5.12).",
-    kernel: "The same. The client cannot tell the two signals apart: the kernel closes the \
-             sockets and sends FIN. New clients are refused as soon as the listening socket is \
-             closed, and the server's host keeps TIME_WAIT.";
+    question: "What does a client see of the orderly shutdown of its server's host?",
+    book: &[
+        (
+            "init sends SIGTERM to all processes, waits for some seconds, and sends SIGKILL to \
+             those that still run. A server's sockets are closed when it exits, so the client \
+             sees the same as when the server's process is killed.",
+            &[Book("5.16")],
+        ),
+    ],
+    kernel: &[
+        (
+            "The same. The client cannot tell the two signals apart: the kernel closes the \
+             sockets and sends FIN.",
+            &[
+                Measured("the server's kernel sends FIN"),
+                Measured("the server's kernel sends FIN again"),
+                Measured("the client reads end of file again"),
+            ],
+        ),
+        (
+            "New clients are refused as soon as the listening socket is closed, and the server's \
+             host keeps TIME_WAIT.",
+            &[
+                Measured("a new client is refused"),
+                Measured("TIME_WAIT stays on the server's host"),
+            ],
+        ),
+    ];
 
     step "a server with the default action for SIGTERM gets SIGTERM";
     let (client, server) = stage.connected()?;

@@ -11,11 +11,41 @@ scenario! { stage;
     title: "a bit flips on the path",
     source: "UNP 2.4, RFC 9293 3.1, RFC 1071",
     question: "Can wrong data arrive over TCP?",
-    book: "Every segment has a checksum. A segment whose checksum is wrong is dropped \
-           silently, and the sender's timer retransmits it.",
-    kernel: "The same; the kernel counts it (Tcp InCsumErrors). But the checksum is a 16-bit sum \
-             that any router or NAT may recompute: data damaged inside such a device arrives with \
-             a correct checksum.";
+    book: &[
+        (
+            "TCP is reliable: it retransmits what is not acknowledged.",
+            &[Book("2.4")],
+        ),
+        (
+            "Every segment has a checksum, and a segment whose checksum is wrong is dropped \
+             silently.",
+            &[Rfc(9293, "3.1")],
+        ),
+    ],
+    kernel: &[
+        (
+            "The same; the kernel counts it (Tcp InCsumErrors).",
+            &[
+                Measured("the server's kernel counts a wrong checksum"),
+                Measured("the segment was retransmitted"),
+            ],
+        ),
+        (
+            "Routers forward the checksum as it is, and a NAT only adjusts it by what it has \
+             changed: damage stays visible.",
+            &[Rfc(3022, "4.2"), Measured("the server's kernel counts a wrong checksum")],
+        ),
+        (
+            "A device that computes it anew from the data that it holds (a proxy, a network card \
+             with offloading, a middlebox that rewrites segments) hides what broke inside it: the \
+             data arrives with a correct checksum.",
+            &[
+                Measured("the server reads wrong data without an error"),
+                Measured("no further checksum error is counted"),
+                Rfc(1071, "1"),
+            ],
+        ),
+    ];
 
     step "a bit of a segment flips on the wire; the minimum RTO is 200 ms";
     stage.two().client.set_rto_min(Duration::from_millis(200))?;
@@ -32,7 +62,7 @@ scenario! { stage;
     claim_is("the server's kernel counts a wrong checksum", &errors.to_string(), "1");
     claim("no RST was sent", stage.count(&Matcher::rst()) == 0);
 
-    step "a bit flips inside a router, which then computes the checksum of the damaged segment";
+    step "a bit flips inside a middlebox, which then computes the checksum of the damaged segment";
     let message = Matcher::data().from_client().containing("money");
     stage.wire_rule(Rule::new(message, Action::CorruptUnnoticed).once());
     client.must("send money: 9")?;

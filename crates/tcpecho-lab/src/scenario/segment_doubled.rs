@@ -9,9 +9,23 @@ scenario! { stage;
     title: "a segment arrives twice",
     source: "UNP 2.4, RFC 2883",
     question: "Does a program read data twice when the network delivers it twice?",
-    book: "TCP numbers every byte, and the receiver discards data that it already has.",
-    kernel: "The same, and the receiver reports it to the sender: an acknowledgment with a \
-             SACK block below its acknowledgment number (D-SACK).";
+    book: &[
+        (
+            "TCP numbers every byte, and the receiver discards data that it already has.",
+            &[Book("2.4")],
+        ),
+    ],
+    kernel: &[
+        (
+            "The same, and the receiver reports it to the sender: an acknowledgment with a SACK \
+             block below its acknowledgment number (D-SACK).",
+            &[
+                Rfc(2883, "4"),
+                Measured("the server's kernel reports the duplicate with a D-SACK"),
+                Measured("the server's kernel counts the D-SACK"),
+            ],
+        ),
+    ];
 
     step "the client sends a segment, and the wire delivers it twice";
     let (client, server) = stage.connected()?;

@@ -11,14 +11,40 @@ scenario! { stage;
     name: "segment-lost",
     group: Some(Group::Data),
     title: "a segment is lost",
-    source: "UNP 2.4, RFC 6298, RFC 6675",
+    source: "UNP 2.4, RFC 6298, RFC 8985",
     question: "What does a program notice of a lost segment, and when is it retransmitted?",
-    book: "TCP waits for the acknowledgment and retransmits the segment when none arrives \
-           within a time estimated from the RTT. The program notices only the delay.",
-    kernel: "A single segment is retransmitted when the timer expires, after at least 200 ms \
-             (the minimum RTO, rto_min of the route; the tail loss probe is off here). When \
-             later segments arrive, the receiver reports them with SACK and the lost one is \
-             retransmitted at once, without a timer.";
+    book: &[
+        (
+            "TCP waits for the acknowledgment and retransmits the segment when none arrives \
+             within a time estimated from the RTT. The program notices only the delay.",
+            &[Book("2.4")],
+        ),
+    ],
+    kernel: &[
+        (
+            "A single segment is retransmitted when the timer expires, after at least the minimum \
+             RTO: 200 ms (rto_min of the route), where RFC 6298 asks for a second. The tail loss \
+             probe, which would come first, is off here.",
+            &[
+                Measured("the retransmission came 200 ms after the call, or later"),
+                Measured("the client's kernel counts a timeout"),
+                Sysctl("net.ipv4.tcp_early_retrans"),
+                Rfc(6298, "2"),
+            ],
+        ),
+        (
+            "When later segments arrive, the receiver reports them with SACK. The sender's RACK \
+             then finds the earlier one lost and retransmits it at once, without a timer.",
+            &[
+                Rfc(2018, "4"),
+                Rfc(8985, "6.2"),
+                Sysctl("net.ipv4.tcp_recovery"),
+                Measured("the server's kernel reports the later segments with SACK"),
+                Measured("the client's kernel counts a fast retransmission"),
+                Measured("the client's kernel counts no further timeout"),
+            ],
+        ),
+    ];
 
     step "the wire drops the only segment in flight; the minimum RTO is 200 ms";
     stage.two().client.set_rto_min(SMALLEST)?;

@@ -9,13 +9,35 @@ scenario! { stage;
     name: "segments-reordered",
     group: Some(Group::Data),
     title: "the second segment arrives first",
-    source: "UNP 2.4, RFC 2018",
+    source: "UNP 2.4, RFC 2018, RFC 8985",
     question: "Does a program read data in the order of arrival or in the order of sending?",
-    book: "TCP sorts segments by their sequence numbers before it passes data to the \
-           application.",
-    kernel: "The same: the early segment is acknowledged with SACK and stays unreadable until \
-             the gap is filled. The sender cannot tell a late segment from a lost one: RACK \
-             retransmits it after a fraction of the RTT.";
+    book: &[
+        (
+            "TCP sorts segments by their sequence numbers before it passes data to the \
+             application.",
+            &[Book("2.4")],
+        ),
+    ],
+    kernel: &[
+        (
+            "The same: the early segment is acknowledged with SACK and stays unreadable until the \
+             gap is filled.",
+            &[
+                Rfc(2018, "4"),
+                Measured("the server's kernel acknowledges it with SACK"),
+                Measured("the server has nothing to read yet"),
+            ],
+        ),
+        (
+            "The sender cannot tell a late segment from a lost one: RACK retransmits it after a \
+             fraction of the RTT.",
+            &[
+                Rfc(8985, "6.2"),
+                Sysctl("net.ipv4.tcp_recovery"),
+                Measured("the client's kernel considers the first segment lost and retransmits it"),
+            ],
+        ),
+    ];
 
     step "the client sends two segments, and the wire holds the first";
     // No timer expires; retransmissions are caused by the SACK of the server's kernel.

@@ -16,13 +16,35 @@ scenario! { stage;
     source: "UNP 5.14, RFC 6298 5",
     question: "The server's host loses power while a client waits for a reply. What does the \
                client see, and when?",
-    book: "write succeeds, and the client blocks in read. Its TCP retransmits the data, in BSD \
-           12 times in 9 minutes, and gives up: read fails with ETIMEDOUT, or with \
-           EHOSTUNREACH if a router sent an ICMP error.",
-    kernel: "The same, after about 15 minutes. net.ipv4.tcp_retries2 is not a number of \
-             packets but a time, computed as if the first RTO were 200 ms; it is 1 here \
-             instead of 15, and the first RTO is 20 ms. No RST is sent at the end. After the \
-             error, read returns 0 and write fails with EPIPE.",
+    book: &[
+        (
+            "write succeeds, and the client blocks in read. Its TCP retransmits the data, in \
+             Berkeley-derived kernels 12 times in about 9 minutes, and gives up: read fails with \
+             ETIMEDOUT, or with EHOSTUNREACH or ENETUNREACH if a router sent an ICMP error.",
+            &[Book("5.14")],
+        ),
+    ],
+    kernel: &[
+        (
+            "The same, after about 15 minutes. net.ipv4.tcp_retries2 is not a number of packets \
+             but a time, computed as if the first RTO were 200 ms; it is 1 here instead of 15, \
+             and the minimum RTO is 20 ms.",
+            &[
+                Sysctl("net.ipv4.tcp_retries2"),
+                Code("retransmits_timed_out", "net/ipv4/tcp_timer.c"),
+                Measured("it fails no earlier than tcp_retries2 allows"),
+            ],
+        ),
+        (
+            "No RST is sent at the end. After the error, read returns 0 and write fails with \
+             EPIPE.",
+            &[
+                Measured("no RST is sent"),
+                Measured("the next recv returns end of file"),
+                Measured("send fails with EPIPE"),
+            ],
+        ),
+    ],
     timers: &[Timer::Retransmission];
 
     step "a client and a server exchange data; the retransmission timeout of the client's kernel \

@@ -17,13 +17,42 @@ scenario! { stage;
     source: "UNP 5.14, 7.5, RFC 9293 3.8.4",
     question: "The server's host crashes while the connection is idle. Does the client ever \
                notice?",
-    book: "No, unless it sends something (5.14). With SO_KEEPALIVE its TCP sends a probe after two \
-           hours of silence, and if eight more probes, 75 seconds apart, are not answered either, \
-           the socket gets ETIMEDOUT (7.5).",
-    kernel: "The same times, unless TCP_KEEPIDLE, TCP_KEEPINTVL and TCP_KEEPCNT or the sysctls \
-             net.ipv4.tcp_keepalive_* say otherwise; here 1 s, 1 s and one probe. A keepalive \
-             probe is an ACK for a byte already acknowledged. At the end an RST is sent, unlike \
-             after unacknowledged data.",
+    book: &[
+        (
+            "No, unless it sends something.",
+            &[Book("5.14")],
+        ),
+        (
+            "With SO_KEEPALIVE its TCP sends a keepalive probe after two hours of silence. If \
+             eight more probes, 75 seconds apart, are not answered either, the socket gets \
+             ETIMEDOUT.",
+            &[Book("7.5")],
+        ),
+    ],
+    kernel: &[
+        (
+            "The same times, unless TCP_KEEPIDLE, TCP_KEEPINTVL and TCP_KEEPCNT or the sysctls \
+             net.ipv4.tcp_keepalive_* say otherwise; here 1 s, 1 s and one probe.",
+            &[
+                Man("tcp(7)"),
+                Sysctl("net.ipv4.tcp_keepalive_time"),
+                Measured("it fails after the idle time and the probe interval, one second each"),
+            ],
+        ),
+        (
+            "A keepalive probe is an empty ACK with sequence number SND.NXT - 1: that of a byte \
+             acknowledged before.",
+            &[
+                Rfc(9293, "3.8.4"),
+                Measured("one keepalive probe was sent: an ACK without data"),
+                Measured("the probe's sequence number is SND.NXT - 1"),
+            ],
+        ),
+        (
+            "At the end an RST is sent, unlike after unacknowledged data.",
+            &[Measured("then an RST is sent, which never arrives"), Lab("server-host-crashes")],
+        ),
+    ],
     timers: &[Timer::Keepalive];
 
     step "two idle clients are connected";
@@ -70,8 +99,9 @@ scenario! { stage;
         last.is_some_and(|tcp| tcp.flags.has(Flags::RST) && tcp.source_port == asking)
     },
     );
+    // The RST has the sequence number of the next new byte.
     claim(
-        "the probe's sequence number is that of a byte acknowledged before",
+        "the probe's sequence number is SND.NXT - 1",
         {
         last.is_some_and(|rst| probes.iter().all(|probe| probe.seq == rst.seq.wrapping_sub(1)))
     },

@@ -1,24 +1,52 @@
-//! The server's host crashes, and one client has limited its wait (RFC 5482, tcp(7)).
+//! The server's host crashes, and one client has limited its wait (RFC 9293 3.9.1, tcp(7)).
 
 use std::time::{Duration, Instant};
 
 use crate::impairment::Matcher;
 use crate::side::Side;
 use crate::stage::PATIENCE;
+use crate::timeline::PacketMoment;
 use tcpecho_os::tcp_state::TcpState;
 
 scenario! { stage;
     name: "server-host-crashes-user-timeout",
     group: Some(Group::Failures),
     title: "the host crashes, and the client has TCP_USER_TIMEOUT",
-    source: "UNP 5.14, RFC 5482, tcp(7)",
+    source: "UNP 5.14, 14.2, RFC 9293 3.9.1, tcp(7)",
     question: "Can a client learn within less than minutes that the server's host does not \
                answer?",
-    book: "Section 5.14 puts a timeout on read (14.2), while the connection keeps \
-           retransmitting. The user timeout of RFC 793 is not a socket option in the book.",
-    kernel: "TCP_USER_TIMEOUT is that user timeout, in milliseconds: data that stays \
-             unacknowledged for this time ends the connection with ETIMEDOUT. It applies to \
-             this socket only and needs no privilege.";
+    book: &[
+        (
+            "It can put a timeout on the call of read.",
+            &[Book("5.14"), Book("14.2")],
+        ),
+        (
+            "TCP has a user timeout for data that is not delivered.",
+            &[Rfc(9293, "3.9.1")],
+        ),
+    ],
+    kernel: &[
+        (
+            "TCP_USER_TIMEOUT is that user timeout, in milliseconds: data that stays \
+             unacknowledged for this time, or unsent because the window is zero, ends the \
+             connection with ETIMEDOUT.",
+            &[
+                Man("tcp(7)"),
+                Measured("the first client's recv fails with ETIMEDOUT"),
+                Measured("it fails after that time, not after minutes"),
+                Lab("zero-window"),
+            ],
+        ),
+        (
+            "It applies to this socket only, and the peer does not learn of it: Linux does not \
+             send the option of RFC 5482.",
+            &[
+                Measured("it is still ESTABLISHED"),
+                Measured("no segment has the option of RFC 5482"),
+                Rfc(5482, "3"),
+            ],
+        ),
+    ];
 
     step "two clients are connected; the first sets TCP_USER_TIMEOUT to 300 ms, or to more on a \
           slow path";
@@ -58,8 +86,14 @@ scenario! { stage;
     claim("it still retransmits its data", again.is_ok());
     claim_state("it is still ESTABLISHED", Side::Client, TcpState::Established);
     claim("it is still blocked in recv", patient.program().lines().len() == 3);
+    let told = |seen: &PacketMoment| {
+        seen.packet.tcp().is_some_and(|tcp| tcp.option_kinds.contains(&USER_TIMEOUT_OPTION))
+    };
+    claim("no segment has the option of RFC 5482", !stage.packets().iter().any(told));
 }
 
+/// The kind of the option that announces a user timeout (RFC 5482 3.3).
+const USER_TIMEOUT_OPTION: u8 = 28;
 /// The minimum user timeout of the first client.
 const USER_TIMEOUT: Duration = Duration::from_millis(300);
 /// The user timeout in retransmission timeouts. The kernel measures the path, so on a busy machine

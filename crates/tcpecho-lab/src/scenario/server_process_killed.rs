@@ -8,15 +8,37 @@ scenario! { stage;
     name: "server-process-killed",
     group: Some(Group::Failures),
     title: "the server's process is killed",
-    source: "UNP 5.12, 6.2 and 6.4",
+    source: "UNP 5.12, 6.1 and 6.4",
     question: "When does a client notice that its server's process is gone, and what does it \
                read then?",
-    book: "The kernel of the killed process sends FIN, which a client blocked on the keyboard \
-           does not notice. Its next write succeeds and is answered with RST; then it reads \
-           end of file or ECONNRESET, whichever came first. A client that waits for socket and \
-           keyboard at once (chapter 6) notices the FIN immediately.",
-    kernel: "The same, except for the race: after FIN, RST never makes read fail. It sets \
-             EPIPE as the pending error, and read returns 0 before and after the RST.";
+    book: &[
+        (
+            "The kernel of the killed process sends FIN, which a client blocked on the keyboard \
+             does not notice.",
+            &[Book("5.12"), Book("6.1")],
+        ),
+        (
+            "Its next write succeeds and is answered with an RST; then it reads end of file or \
+             ECONNRESET, whichever came first.",
+            &[Book("5.12")],
+        ),
+        (
+            "A client that waits for socket and keyboard at once notices the FIN immediately.",
+            &[Book("6.4")],
+        ),
+    ],
+    kernel: &[
+        (
+            "The same, except for the race: after a FIN, an RST never makes read fail. It sets \
+             EPIPE as the pending error, and read returns 0 before and after the RST.",
+            &[
+                Measured("before the RST arrives, read returns end of file"),
+                Measured("read returns end of file, not ECONNRESET"),
+                Measured("the pending error is EPIPE"),
+                Code("tcp_reset", "net/ipv4/tcp_input.c"),
+            ],
+        ),
+    ];
 
     step "a server accepts two clients: one will wait for the keyboard, one polls its socket";
     let server = stage.listening(10)?;

@@ -11,12 +11,34 @@ scenario! { stage;
     title: "the server's process is killed with unread data",
     source: "UNP 5.12 and 5.13, RFC 2525 2.17",
     question: "When does a client get ECONNRESET because its server's process was killed?",
-    book: "Section 5.12 expects ECONNRESET from read if RST arrives before the client reads. \
-           It does not mention the data that the killed process left unread.",
-    kernel: "A process that exits with unread data has lost data, so its kernel sends RST \
-             instead of FIN. A blocked read returns ECONNRESET at once. A client that does not \
-             read gets it from its first write, without SIGPIPE; the second write raises \
-             SIGPIPE.";
+    book: &[
+        (
+            "read fails with ECONNRESET if the RST arrives before the client reads the FIN.",
+            &[Book("5.12")],
+        ),
+    ],
+    kernel: &[
+        (
+            "A process that exits with unread data has lost data, so its kernel sends an RST \
+             instead of a FIN. A blocked read returns ECONNRESET at once.",
+            &[
+                Rfc(9293, "3.6.1"),
+                Rfc(2525, "2.17"),
+                Measured("the server's kernel sends RST"),
+                Measured("no FIN was sent"),
+                Measured("the client that reads gets ECONNRESET"),
+            ],
+        ),
+        (
+            "A client that does not read gets it from its first write, without SIGPIPE; the \
+             second write raises SIGPIPE.",
+            &[
+                Measured("write fails with ECONNRESET"),
+                Measured("the write raised no signal"),
+                Measured("SIGPIPE kills it"),
+            ],
+        ),
+    ];
 
     step "two clients send a line each, and the server reads neither";
     let server = stage.listening(10)?;

@@ -9,12 +9,33 @@ scenario! { stage;
     title: "messages arrive in pieces or together",
     source: "UNP 3.9",
     question: "Does one recv return the data of one send?",
-    book: "read and write on a stream socket may transfer fewer bytes than requested, and this is \
-           not an error; the kernel's buffers may be full or not yet filled. readn and writen \
-           repeat the call until everything is transferred.",
-    kernel: "The same. A blocking send waits until it has taken everything; a non-blocking one \
-             takes as much as fits and fails with EAGAIN when nothing fits. recv returns the data \
-             in the receive buffer: part of a message, or several messages.";
+    book: &[
+        (
+            "read and write on a stream socket may transfer fewer bytes than requested, and this \
+             is not an error; the kernel's buffers may have reached a limit. readn and writen \
+             repeat the call until everything is transferred.",
+            &[Book("3.9")],
+        ),
+    ],
+    kernel: &[
+        (
+            "The same. A blocking send waits until it has taken everything; a non-blocking one \
+             takes as much as fits and fails with EAGAIN when nothing fits.",
+            &[
+                Man("send(2)"),
+                Measured("one send takes all of them"),
+                Measured("one send takes a part of them without an error"),
+                Measured("when nothing fits any more, send fails with EAGAIN"),
+            ],
+        ),
+        (
+            "recv returns the data in the receive buffer: part of a message, or several messages.",
+            &[
+                Measured("one recv returns a part of them without an error"),
+                Measured("one recv returns both together"),
+            ],
+        ),
+    ];
 
     step "the client sends 4000 bytes with one send; the wire holds all but the first segment";
     let (client, server) = stage.connected()?;

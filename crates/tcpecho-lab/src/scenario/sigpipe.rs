@@ -11,11 +11,25 @@ scenario! { stage;
     title: "the client writes after RST",
     source: "UNP 5.13",
     question: "What happens to a client that ignores end of file and keeps writing?",
-    book: "The first write after FIN succeeds and provokes an RST. Writing to a socket that \
-           has received RST raises SIGPIPE, which kills the process unless it is caught or \
-           ignored; then write fails with EPIPE.",
-    kernel: "The same. The RST matters, not the number of writes: until it arrives, every \
-             write succeeds.";
+    book: &[
+        (
+            "The first write after FIN succeeds and provokes an RST. Writing to a socket that has \
+             received an RST raises SIGPIPE, which kills the process unless it is caught or \
+             ignored; then write fails with EPIPE.",
+            &[Book("5.13")],
+        ),
+    ],
+    kernel: &[
+        (
+            "The same. The RST matters, not the number of writes: until it arrives, every write \
+             succeeds.",
+            &[
+                Measured("the third write succeeds, too"),
+                Measured("write fails with EPIPE"),
+                Measured("SIGPIPE kills it"),
+            ],
+        ),
+    ];
 
     step "the server's process is killed; one of its two clients ignores SIGPIPE";
     let server = stage.listening(10)?;

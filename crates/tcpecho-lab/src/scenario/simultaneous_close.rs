@@ -11,9 +11,28 @@ scenario! { stage;
     title: "both ends close at the same time",
     source: "UNP 2.6, 2.7, RFC 9293 3.6",
     question: "Which end is in TIME_WAIT when both close at the same time?",
-    book: "The end that closes actively goes to TIME_WAIT. When the FINs cross, both ends are \
-           active: both go from FIN_WAIT_1 to CLOSING and then to TIME_WAIT.",
-    kernel: "The same.";
+    book: &[
+        (
+            "The end that closes actively goes to TIME_WAIT.",
+            &[Book("2.7")],
+        ),
+        (
+            "When the FINs cross, both ends are active: both go from FIN_WAIT_1 to CLOSING and \
+             then to TIME_WAIT.",
+            &[Book("2.6"), Rfc(9293, "3.6")],
+        ),
+    ],
+    kernel: &[
+        (
+            "The same.",
+            &[
+                Measured("the client is in CLOSING"),
+                Measured("the server is in CLOSING"),
+                Measured("the client is in TIME_WAIT"),
+                Measured("the server is in TIME_WAIT"),
+            ],
+        ),
+    ];
 
     step "both ends shut down their direction, and the wire holds the FINs";
     let (client, server) = stage.connected()?;

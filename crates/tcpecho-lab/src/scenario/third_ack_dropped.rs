@@ -10,15 +10,36 @@ scenario! { stage;
     group: Some(Group::Queues),
     title: "the accept queue fills up during a handshake",
     source: "UNP 4.5",
-    question: "The queue has room when the SYN arrives, but not when the third packet arrives. \
-               What do client and server see?",
-    book: "An entry stays in the incomplete queue until the third segment arrives and then \
-           moves to the completed queue. Data that arrives before accept waits in the socket's \
-           receive buffer.",
-    kernel: "The third packet is dropped: the client is ESTABLISHED and the server is in \
-             SYN_RECV. The client's data is dropped, too, without an answer. Once accept has \
-             made room, the client's next packet, retransmitted data or an ACK, completes the \
-             handshake.";
+    question: "The queue has room when the SYN arrives, but not when the final ACK of the \
+               handshake arrives. What do client and server see?",
+    book: &[
+        (
+            "An entry stays in the incomplete queue until the third segment arrives and then \
+             moves to the completed queue. Data that arrives before accept waits in the socket's \
+             receive buffer.",
+            &[Book("4.5")],
+        ),
+    ],
+    kernel: &[
+        (
+            "The final ACK is dropped: the client is ESTABLISHED and the server is in SYN_RECV. \
+             The client's data is dropped, too, without an answer.",
+            &[
+                Measured("the server's kernel counts an overflow of the queue"),
+                Measured("the client is ESTABLISHED"),
+                Measured("the server still has the connection in SYN_RECV"),
+                Measured("the server's kernel drops the data as it dropped the ACK"),
+            ],
+        ),
+        (
+            "Once accept has made room, the client's next segment, retransmitted data or an ACK, \
+             completes the handshake.",
+            &[
+                Measured("the server has the connection in ESTABLISHED"),
+                Measured("the server reads the data of the last client"),
+            ],
+        ),
+    ];
 
     step "a server listens with backlog 2, which leaves room for three connections, and two \
           clients connect";

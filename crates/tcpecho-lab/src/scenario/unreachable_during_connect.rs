@@ -12,15 +12,35 @@ scenario! { stage;
     name: "unreachable-during-connect",
     group: Some(Group::Path),
     title: "a router answers the SYN with an ICMP error",
-    source: "UNP 4.3, figure A.15, A.16, RFC 9293 3.9.2.2",
+    source: "UNP 4.3, A.6, RFC 9293 3.9.2.2",
     question: "A router answers the client's SYN with an ICMP error. What does connect return, \
                and when?",
-    book: "Destination unreachable is a soft error: the kernel remembers it and keeps sending \
-           SYNs. Only after 75 seconds does connect fail, with EHOSTUNREACH or ENETUNREACH \
-           instead of ETIMEDOUT.",
-    kernel: "Every such error is hard during connect: connect fails at once, after one SYN, \
-             with an errno for each code. The error is soft only if it arrives while the \
-             kernel still holds the socket's lock, as from a local firewall.";
+    book: &[
+        (
+            "Destination unreachable is a soft error: the kernel saves it and keeps sending SYNs. \
+             Only after the time for connect, 75 seconds in 4.4BSD, does connect fail, with \
+             EHOSTUNREACH or ENETUNREACH instead of ETIMEDOUT.",
+            &[Book("4.3"), Book("A.6")],
+        ),
+    ],
+    kernel: &[
+        (
+            "Each of these errors is hard during connect: connect fails at once, after one SYN, \
+             with an errno for each code.",
+            &[
+                Measured("each code has its errno"),
+                Measured("no connect sends a SYN after its error"),
+            ],
+        ),
+        (
+            "The error is soft only if it arrives while the kernel still holds the socket's lock, \
+             as from a local firewall.",
+            &[
+                Code("tcp_v4_err", "net/ipv4/tcp_ipv4.c"),
+                Code("tcp_v6_err", "net/ipv6/tcp_ipv6.c"),
+            ],
+        ),
+    ];
 
     step "the client connects several times; a router answers each SYN with another error";
     let v4 = stage.family() == Family::V4;

@@ -15,14 +15,41 @@ scenario! { stage;
     name: "unreachable-while-established",
     group: Some(Group::Path),
     title: "a router answers a connection's data with an ICMP error",
-    source: "UNP 5.14, A.5, RFC 9293 3.9.2.2, ip(7)",
+    source: "UNP 5.14, A.6, RFC 9293 3.9.2.2, ip(7)",
     question: "In the middle of a connection, a router reports that the server's host is \
                unreachable. What does the client see, and when?",
-    book: "Nothing yet: the error is soft. TCP retransmits, and only when it gives up does \
-           read fail, with EHOSTUNREACH instead of ETIMEDOUT (5.14).",
-    kernel: "The same. An acknowledgment clears the error, and so does reading SO_ERROR. A \
-             program that needs to know at once sets IP_RECVERR (IPV6_RECVERR): the next call \
+    book: &[
+        (
+            "Nothing yet: the error is soft.",
+            &[Book("A.6"), Rfc(9293, "3.9.2.2")],
+        ),
+        (
+            "TCP retransmits, and only when it gives up does read fail, with EHOSTUNREACH instead \
+             of ETIMEDOUT.",
+            &[Book("5.14")],
+        ),
+    ],
+    kernel: &[
+        (
+            "The same. An acknowledgment clears the error, and so does reading SO_ERROR.",
+            &[
+                Man("socket(7)"),
+                Measured("the client is still ESTABLISHED"),
+                Measured("recv fails with EHOSTUNREACH, not ETIMEDOUT"),
+                Measured("the acknowledgment clears the later errors, too"),
+            ],
+        ),
+        (
+            "A program that needs to know at once sets IP_RECVERR (IPV6_RECVERR): the next call \
              on the socket fails with EHOSTUNREACH, and the connection continues all the same.",
+            &[
+                Man("ip(7)"),
+                Measured("its next call fails with EHOSTUNREACH"),
+                Measured("its connection is still ESTABLISHED"),
+                Measured("the retransmitted data arrives all the same"),
+            ],
+        ),
+    ],
     timers: &[Timer::Retransmission];
 
     step "a client and a server are connected; for a while a router cannot reach the server's host";

@@ -8,11 +8,26 @@ scenario! { stage;
     title: "five children exit at once",
     source: "UNP 5.10",
     question: "Why is it not enough to call wait once in the handler of SIGCHLD?",
-    book: "Unix signals are not queued: when five children exit at the same time, the handler \
-           may run once or a few times, so wait leaves zombies, and their number depends on \
-           timing. A loop around waitpid with WNOHANG leaves none.",
-    kernel: "The same. Here the server is stopped while the children exit, so the result does not \
-             depend on timing: one of five SIGCHLDs is delivered, and wait leaves four zombies.";
+    book: &[
+        (
+            "Unix signals are not queued: when five children exit at the same time, the handler \
+             may run once or a few times, so wait leaves zombies, and their number depends on \
+             timing. A loop around waitpid with WNOHANG leaves none.",
+            &[Book("5.10")],
+        ),
+    ],
+    kernel: &[
+        (
+            "The same. Here the server is stopped while the children exit, so the result does not \
+             depend on timing: one of five SIGCHLDs is delivered, and wait leaves four zombies.",
+            &[
+                Man("signal(7)"),
+                Measured("its handler has run once"),
+                Measured("four zombies are left"),
+                Measured("no zombie is left"),
+            ],
+        ),
+    ];
 
     step "a server with five children calls wait once for each SIGCHLD; it is stopped, and its \
           client exits";

@@ -1,6 +1,6 @@
 //! A receiver that does not read stops the sender, and a lost window update cannot stop both forever (RFC 9293 3.8.6.1).
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::impairment::Matcher;
 use crate::side::Side;
@@ -13,12 +13,45 @@ scenario! { stage;
     title: "the receiver does not read",
     source: "UNP 2.4, 2.11, RFC 9293 3.8.6.1",
     question: "What stops a sender whose receiver does not read, and what makes it continue?",
-    book: "The receiver advertises a window, the room in its buffer. When the window is zero, \
-           nothing more may be sent, and write blocks once the send buffer is full, too, until \
-           the application at the other end reads.",
-    kernel: "The same. The sender probes the window with empty segments one byte below it, at \
-             growing intervals, and each probe is answered. As long as answers arrive the \
-             connection never ends, however small tcp_retries2 is.";
+    book: &[
+        (
+            "The receiver advertises a window, the room in its buffer, and the sender may not \
+             send more.",
+            &[Book("2.4")],
+        ),
+        (
+            "write blocks when the send buffer is full.",
+            &[Book("2.11")],
+        ),
+    ],
+    kernel: &[
+        (
+            "The same. The sender probes the window at growing intervals with an empty segment \
+             whose sequence number is SND.UNA - 1, where RFC 9293 asks for at least one octet of \
+             data, and each probe is answered.",
+            &[
+                Rfc(9293, "3.8.6.1"),
+                Measured("each probe is an empty segment with sequence number SND.UNA - 1"),
+                Measured("each probe is answered: the window is still 0"),
+            ],
+        ),
+        (
+            "As long as answers arrive, tcp_retries2 does not end the connection.",
+            &[
+                Code("tcp_probe_timer", "net/ipv4/tcp_timer.c"),
+                Measured("the connection is ESTABLISHED, although tcp_retries2 is 3"),
+            ],
+        ),
+        (
+            "TCP_USER_TIMEOUT does, and when the program has closed its socket, \
+             net.ipv4.tcp_orphan_retries does.",
+            &[
+                Man("tcp(7)"),
+                Sysctl("net.ipv4.tcp_orphan_retries"),
+                Measured("the connection ends with ETIMEDOUT, although each probe was answered"),
+            ],
+        ),
+    ];
 
     step "the client sends 40000 bytes through small buffers, and the server does not read";
     let client_host = &stage.two().client;
@@ -50,7 +83,7 @@ scenario! { stage;
         places.extend(asked.packet.tcp().zip(answer.packet.tcp()).map(|(q, a)| a.ack.wrapping_sub(q.seq)));
     };
     let below = places == [1; QUESTIONS];
-    claim("each probe is an empty segment one byte below the window", below);
+    claim("each probe is an empty segment with sequence number SND.UNA - 1", below);
     claim("each probe is answered: the window is still 0", places.len() == QUESTIONS);
     let blocked = client.program().lines().len() == said;
     claim("the client's send has not returned", blocked);
@@ -70,8 +103,32 @@ scenario! { stage;
     let opened = stage.two().wire.wait_delivered(&open, mark, PATIENCE);
     claim("the server's kernel has opened the window again", opened.is_ok());
     claim_is("the client's one send has sent everything", &client.outcome()?, "ok 40000");
+
+    step "the same with TCP_USER_TIMEOUT: another client sends to a server that does not read";
+    let impatient = stage.client()?;
+    impatient.must("setsockopt sndbuf 8192")?;
+    impatient.must(&format!("setsockopt user_timeout {}", USER_TIMEOUT.as_millis()))?;
+    let begun = Instant::now();
+    impatient.must(&stage.connect_line())?;
+    let port = impatient.port()?;
+    server.must("0: accept")?;
+    // A send that has taken a part returns the number of bytes; the error is for the next call.
+    impatient.must(&format!("send {BYTES} bytes"))?;
+    let outcome = impatient.call("recv 1")?;
+    claim("it does not end before the user timeout", begun.elapsed() >= USER_TIMEOUT);
+    let answers = stage.packets().into_iter().filter(|seen| {
+        seen.packet.tcp().is_some_and(|tcp| tcp.window == 0 && tcp.destination_port == port)
+    });
+    // The first closes the window.
+    claim("its probes were answered with a window of 0", answers.count() >= 2);
+    claim_is(
+        "the connection ends with ETIMEDOUT, although each probe was answered",
+        &outcome, "ETIMEDOUT",
+    );
 }
 
+/// Long enough for several probes.
+const USER_TIMEOUT: Duration = Duration::from_millis(1500);
 const BYTES: usize = 40_000;
 /// The number of unanswered probes after which the client's kernel gives up. An answer that a busy
 /// machine delivers late, after one or two further probes, does not end the connection.

@@ -6,15 +6,36 @@ scenario! { stage;
     name: "zombies-without-handler",
     group: Some(Group::Signals),
     title: "children exit, and their parent does not wait for them",
-    source: "UNP 5.7, 5.8, 5.9",
+    source: "UNP 5.7, 5.8, 5.9, wait(2)",
     question: "What is left of a server's children when their connections have ended and \
                SIGCHLD is not handled?",
-    book: "SIGCHLD is ignored by default, but each child stays a zombie until its parent reads \
-           its status. Setting the action to SIG_IGN prevents zombies on some systems only, so \
-           a server must catch the signal and wait.",
-    kernel: "By default the same: one zombie for each child. SIG_IGN does prevent them, as \
-             POSIX has required since 2001; then there is no child to wait for, and waitpid \
-             fails with ECHILD.";
+    book: &[
+        (
+            "SIGCHLD is ignored by default, but each child stays a zombie until its parent reads \
+             its status.",
+            &[Book("5.7"), Book("5.9")],
+        ),
+        (
+            "Setting the action to SIG_IGN prevents zombies on some systems only, so a server \
+             must catch the signal and wait.",
+            &[Book("5.9")],
+        ),
+    ],
+    kernel: &[
+        (
+            "By default the same: one zombie for each child.",
+            &[Measured("the children read end of file, exit, and are five zombies")],
+        ),
+        (
+            "SIG_IGN does prevent them, as POSIX has required since 2001; then there is no child \
+             to wait for, and waitpid fails with ECHILD.",
+            &[
+                Man("wait(2)"),
+                Measured("the children are gone without having become zombies"),
+                Measured("no child is left to wait for"),
+            ],
+        ),
+    ];
 
     step "a server gives each of a client's five connections to a child and leaves SIGCHLD at its \
           default";
