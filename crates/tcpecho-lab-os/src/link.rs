@@ -120,7 +120,7 @@ impl Links {
         self.ask(route_message(libc::RTM_NEWROUTE, flags, destination, prefix, route), "add route")
     }
 
-    /// Sets the minimum retransmission timeout of new connections over an existing route, and locks it, so that it overrides
+    /// Sets the minimum RTO of new connections over an existing route, and locks it, so that it overrides
     /// sysctls and socket options (`rto_min`, ip-route(8)). It is rounded up to milliseconds, and is at least one.
     ///
     /// # Errors

@@ -163,7 +163,7 @@ impl Host {
         }
     }
 
-    /// Sets the minimum retransmission timeout of connections that the host makes or accepts from
+    /// Sets the minimum RTO of connections that the host makes or accepts from
     /// now on, in whole milliseconds, and records it. The default is one second.
     ///
     /// # Errors

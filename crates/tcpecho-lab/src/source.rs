@@ -108,7 +108,12 @@ mod tests {
         let url = |source: Source| source.url().unwrap_or_default();
         assert_eq!(url(Rfc(9293, "3.6.1")), "https://www.rfc-editor.org/rfc/rfc9293#section-3.6.1");
         assert_eq!(url(Man("tcp(7)")), "https://man7.org/linux/man-pages/man7/tcp.7.html");
-        assert!(url(Code("tcp_ack", "net/ipv4/tcp_input.c")).ends_with("tree/net/ipv4/tcp_input.c"));
-        assert_eq!((Book("2.6").url(), Measured("a").url(), Lab("refused").url()), (None, None, None));
+        assert!(
+            url(Code("tcp_ack", "net/ipv4/tcp_input.c")).ends_with("tree/net/ipv4/tcp_input.c")
+        );
+        assert_eq!(
+            (Book("2.6").url(), Measured("a").url(), Lab("refused").url()),
+            (None, None, None)
+        );
     }
 }

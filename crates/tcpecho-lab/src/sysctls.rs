@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-/// The minimum retransmission timeout: a busy machine must not cause retransmissions. It is a
+/// The minimum RTO: a busy machine must not cause retransmissions. It is a
 /// metric of the host's routes, which every kernel has; the sysctl `tcp_rto_min_us` came with Linux
 /// 6.11.
 pub(crate) const RTO_MIN: Duration = Duration::from_secs(1);

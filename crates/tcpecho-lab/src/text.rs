@@ -65,7 +65,7 @@ pub struct Text {
     pub source: &'static str,
     /// The question that a student would ask.
     pub question: &'static str,
-    /// What the book says; empty for a trial, whose scenario says it.
+    /// What the book and the RFCs say; empty for a trial, whose scenario says it.
     pub book: &'static [Passage],
     /// What this kernel does; empty for a trial.
     pub kernel: &'static [Passage],

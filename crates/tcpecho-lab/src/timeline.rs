@@ -183,7 +183,7 @@ pub enum What {
         /// Its new value.
         value: String,
     },
-    /// The minimum retransmission timeout of a host's connections was set (`rto_min` of its
+    /// The minimum RTO of a host's connections was set (`rto_min` of its
     /// routes).
     RtoMin(Duration),
     /// A step of the experiment: cable cut, host powered off, signal sent.

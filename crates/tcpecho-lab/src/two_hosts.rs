@@ -156,7 +156,7 @@ impl TwoHosts {
         self.server.set_sysctl(key, value)
     }
 
-    /// Sets the minimum retransmission timeout of both hosts' connections.
+    /// Sets the minimum RTO of both hosts' connections.
     ///
     /// # Errors
     /// As [`Host::set_rto_min`].

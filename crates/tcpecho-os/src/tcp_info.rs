@@ -212,7 +212,7 @@ mod tests {
         rustix::net::listen(&listener, 3).unwrap();
         assert_eq!(listen_queue(&listener), Ok(ListenQueue { length: 0, backlog: 3 }));
         let client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
-        // connect(2) returns before the other side has seen the last ACK.
+        // connect(2) returns before the other side has seen the final ACK.
         let end = Instant::now() + Duration::from_secs(60);
         while listen_queue(&listener).unwrap().length == 0 && Instant::now() < end {
             std::thread::yield_now();

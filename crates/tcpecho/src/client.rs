@@ -441,7 +441,7 @@ mod tests {
         let (fd, addr) = deserted();
         net::listen(&fd, 0).unwrap();
         let first = TcpStream::connect(addr).unwrap();
-        // connect(2) returns before the listener has seen the last ACK.
+        // connect(2) returns before the listener has seen the final ACK.
         while tcpecho_os::tcp_info::listen_queue(&fd).unwrap().length == 0 {
             std::thread::yield_now();
         }
@@ -528,7 +528,7 @@ mod tests {
     }
 
     #[test]
-    fn a_self_connect_is_a_refused_connection() {
+    fn a_self_connection_is_a_refused_connection() {
         // An address of this test's own, so that nobody takes the port once it is free.
         let addr = listen("127.9.8.7:0").1;
         let how = ConnectOptions::default().source(addr);

@@ -99,7 +99,7 @@ pub(super) fn run(args: &LearnArgs) -> ExitCode {
     }
     let class = teach(&run, seed);
     show("");
-    show(&format!("The book: {}", cited(text.book)));
+    show(&format!("The book and the RFCs: {}", cited(text.book)));
     show(&format!("This Linux: {}", cited(text.kernel)));
     show(&format!("{} of {} right (--seed {seed})", class.right, class.asked));
     match class.failed {

@@ -133,7 +133,7 @@ pub(super) fn introduction(text: &Text) -> String {
     let mut html = format!("<p class=\"title\">{title} <cite>({source})</cite></p>");
     let question = escaped(text.question);
     let _ = write!(html, "<p><b class=\"label\">Question</b> {question}</p>");
-    let texts = [("The book", text.book), ("This Linux", text.kernel)];
+    let texts = [("The book and the RFCs", text.book), ("This Linux", text.kernel)];
     for (word, passages) in texts.into_iter().filter(|(_, passages)| !passages.is_empty()) {
         let _ = write!(html, "<p><b class=\"label\">{word}</b>");
         for (text, sources) in passages {
@@ -345,6 +345,16 @@ impl Lanes {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_introduction_links_the_sources_of_each_sentence() {
+        let introduction = introduction(&Scenario::named("refused").unwrap().text);
+        let rfc = "https://www.rfc-editor.org/rfc/rfc9293#section-3.10.7.1";
+        let link = format!("[<a href=\"{rfc}\">RFC 9293 3.10.7.1</a>]");
+        for part in ["<cite>[UNP 4.3]", &link, "[<span title=\"no SYN follows the RST"] {
+            assert!(introduction.contains(part), "{part}: {introduction}");
+        }
+    }
 
     #[test]
     fn every_state_is_in_one_group() {

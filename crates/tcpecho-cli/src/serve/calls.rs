@@ -67,7 +67,7 @@ impl Drop for Watcher {
 }
 
 fn queues(places: u32) -> String {
-    format!("accept queue: {places} established connections; SYN queue: as many half-open ones")
+    format!("accept queue: {places} established connections; SYN queue: as many incomplete ones")
 }
 
 /// What is remembered of a connection, and of a listener's queue.
@@ -142,7 +142,7 @@ fn call(op: &'static str, about: &SocketAddr, result: String, state: TcpState) -
 /// What a server's end in this state has behind it.
 fn meaning(state: TcpState, accepted: bool) -> &'static str {
     match state {
-        TcpState::SynRecv | TcpState::NewSynRecv => "SYN received, SYN-ACK sent: half-open",
+        TcpState::SynRecv | TcpState::NewSynRecv => "SYN received, SYN-ACK sent: incomplete",
         TcpState::Established if accepted => "the handshake is complete; accept returned it",
         TcpState::Established => "the handshake is complete; it is in the accept queue",
         TcpState::CloseWait => "the peer's FIN was received",

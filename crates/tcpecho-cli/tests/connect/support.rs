@@ -205,7 +205,7 @@ pub(crate) fn full(at: SocketAddr) -> (OwnedFd, SocketAddr, TcpStream) {
     let (fd, addr) = deserted(at);
     net::listen(&fd, 0).unwrap();
     let first = TcpStream::connect(addr).unwrap();
-    // connect(2) returns before the listener has seen the last ACK.
+    // connect(2) returns before the listener has seen the final ACK.
     until(|| tcpecho_os::tcp_info::listen_queue(&fd).unwrap().length == 1);
     (fd, addr, first)
 }

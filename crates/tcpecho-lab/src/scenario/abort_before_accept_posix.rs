@@ -43,7 +43,7 @@ scenario! { stage;
         ),
     ];
 
-    step "a client connects; the wire holds its last ACK, so that the server's kernel has nothing \
+    step "a client connects; the wire holds its final ACK, so that the server's kernel has nothing \
           to accept yet";
     stage.need_injection()?;
     let server = listening(stage)?;

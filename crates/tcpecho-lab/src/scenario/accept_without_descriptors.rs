@@ -1,4 +1,4 @@
-//! A server that has reached its limit of open descriptors (accept(2)).
+//! A server that has reached its limit of open descriptors (UNP 4.9, accept(2)).
 
 use crate::impairment::Matcher;
 use crate::side::Side;

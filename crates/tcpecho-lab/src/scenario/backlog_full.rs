@@ -29,7 +29,9 @@ scenario! { stage;
              backlog says, and separately the incomplete ones.",
             &[
                 Man("listen(2)"),
-                Measured("the second client is connected: the queue holds one more than the backlog"),
+                Measured(
+                    "the second client is connected: the queue holds one more than the backlog",
+                ),
                 Lab("syn-flood-without-cookies"),
             ],
         ),

@@ -25,7 +25,9 @@ scenario! { stage;
              SO_REUSEADDR.",
             &[
                 Man("socket(7)"),
-                Measured("the program cannot bind a specific address either, as on the strict systems of the book"),
+                Measured(
+                    "the program cannot bind a specific address either, as on the strict systems of the book",
+                ),
                 Measured("the program cannot bind the wildcard address"),
             ],
         ),

@@ -1,4 +1,4 @@
-//! A server is restarted while old connections still use its port (UNP 2.7, 7.5).
+//! A server is restarted while old connections still use its port (UNP 7.5, socket(7)).
 
 use crate::impairment::Matcher;
 use crate::side::Side;

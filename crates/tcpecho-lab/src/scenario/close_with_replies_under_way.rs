@@ -1,4 +1,4 @@
-//! A client that closes instead of shutting down loses the replies (UNP 5.13 and 6.6).
+//! A client that closes instead of shutting down loses the replies (UNP 6.5, 6.6).
 
 use crate::impairment::Matcher;
 use crate::side::Side;

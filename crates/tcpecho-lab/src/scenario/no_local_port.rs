@@ -25,7 +25,8 @@ scenario! { stage;
             &[Book("2.10")],
         ),
         (
-            "TIME_WAIT keeps both pairs for 2 MSL.",
+            "While one is in TIME_WAIT, for 2 MSL, no new connection between the same addresses \
+             and ports can be made.",
             &[Book("2.7")],
         ),
     ],
@@ -43,12 +44,17 @@ scenario! { stage;
         (
             "A connection in TIME_WAIT occupies its port for 60 s, unless net.ipv4.tcp_tw_reuse \
              lets connect take it after one second. The default of 2 does so over loopback only, \
-             which is what a learner on localhost sees; the lab sets 0.",
+             which is what a learner on localhost sees; the first steps here set it to 0.",
             &[
                 Sysctl("net.ipv4.tcp_tw_reuse"),
+                Measured("a new network namespace has tcp_tw_reuse 2, the default"),
                 Measured("TIME_WAIT occupies the port: connect fails with EADDRNOTAVAIL again"),
-                Measured("with tcp_tw_reuse=1 connect takes the port of a TIME_WAIT that is a second old"),
-                Measured("with the default, 2, connect fails although a TIME_WAIT is older than a second"),
+                Measured(
+                    "with tcp_tw_reuse=1 connect takes the port of a TIME_WAIT that is a second old",
+                ),
+                Measured(
+                    "with the default, 2, connect fails although a TIME_WAIT is older than a second",
+                ),
                 Measured("over loopback the default lets connect take the port"),
             ],
         ),
@@ -56,7 +62,9 @@ scenario! { stage;
 
     step "the client's kernel may choose among only four ports";
     stage.two().client.set_sysctl("net.ipv4.ip_local_port_range", "50000 50003")?;
-    stage.two().client.set_sysctl("net.ipv4.tcp_tw_reuse", "0")?;
+    let default = stage.two().client.sysctl(REUSE)?;
+    claim_is("a new network namespace has tcp_tw_reuse 2, the default", &default, "2");
+    stage.two().client.set_sysctl(REUSE, "0")?;
     let server = stage.listening(10)?;
     let elsewhere = stage.agent(Side::Server)?;
     elsewhere.must(&format!("socket {}", stage.number()))?;

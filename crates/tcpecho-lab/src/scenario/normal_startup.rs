@@ -24,7 +24,7 @@ scenario! { stage;
             &[
                 Measured("connect returns, although the ACK has not reached the server"),
                 Measured("the server is still in SYN_RECV"),
-                Measured("three packets opened the connection"),
+                Measured("three segments opened the connection"),
             ],
         ),
         (
@@ -77,5 +77,5 @@ scenario! { stage;
     let segments = packets.iter().filter_map(|seen| seen.packet.tcp());
     let different: std::collections::BTreeSet<_> =
         segments.map(|tcp| (tcp.kind(), tcp.seq)).collect();
-    claim("three packets opened the connection", different.len() == 3);
+    claim("three segments opened the connection", different.len() == 3);
 }

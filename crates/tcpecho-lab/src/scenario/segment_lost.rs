@@ -1,4 +1,4 @@
-//! A lost segment is retransmitted: after a timeout if it was alone, at once if later ones arrive (RFC 6298, RFC 6675).
+//! A lost segment is retransmitted: after a timeout if it was alone, at once if later ones arrive (RFC 6298, RFC 8985).
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! Data that arrives out of order waits for the missing data (RFC 9293 3.10.7.4, RFC 2018).
+//! Data that arrives out of order waits for the missing data (RFC 9293 3.10.7.4, RFC 2018, RFC 8985).
 
 use std::time::Duration;
 

@@ -26,7 +26,7 @@ scenario! { stage;
     ],
     kernel: &[
         (
-            "The same, after about 15 minutes. net.ipv4.tcp_retries2 is not a number of packets \
+            "The same, after 15 minutes or more. net.ipv4.tcp_retries2 is not a number of packets \
              but a time, computed as if the first RTO were 200 ms; it is 1 here instead of 15, \
              and the minimum RTO is 20 ms.",
             &[

@@ -25,13 +25,13 @@ scenario! { stage;
     kernel: &[
         (
             "Yes. Both calls of connect return 0, both ends go through SYN_SENT and SYN_RECV, \
-             four segments are exchanged, and no socket listens.",
+             four segments with SYN are exchanged, and no socket listens.",
             &[
                 Measured("connect returns at the client"),
                 Measured("connect returns at the server"),
                 Measured("the client is in SYN_RECV"),
                 Measured("the server is in SYN_RECV"),
-                Measured("four segments opened the connection"),
+                Measured("four segments with SYN opened the connection"),
             ],
         ),
     ];
@@ -81,7 +81,7 @@ scenario! { stage;
         .collect();
     opening.sort_unstable();
     opening.dedup();
-    claim("four segments opened the connection", opening.len() == 4);
+    claim("four segments with SYN opened the connection", opening.len() == 4);
     claim_state("the client is ESTABLISHED", left, TcpState::Established);
     claim_state("the server is ESTABLISHED", right, TcpState::Established);
 

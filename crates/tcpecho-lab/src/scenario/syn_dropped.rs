@@ -23,9 +23,9 @@ scenario! { stage;
     ],
     kernel: &[
         (
-            "The same error. After the initial RTO of one second the waits double, 1, 2, 4 …, and \
-             net.ipv4.tcp_syn_retries (6) SYNs follow the first: 127 seconds. Here it is 1: one \
-             more SYN, 3 seconds.",
+            "The same error. The waits double from the initial RTO of one second: 1, 2, 4 …; \
+             net.ipv4.tcp_syn_retries (6) SYNs follow the first, and connect fails after 127 \
+             seconds. Here it is 1: one more SYN, 3 seconds.",
             &[
                 Rfc(6298, "2"),
                 Sysctl("net.ipv4.tcp_syn_retries"),

@@ -1,6 +1,8 @@
 //! SYNs from forged addresses, and a server that stores nothing for them (UNP 4.5, RFC 4987).
 
-use super::syn_flood_without_cookies::{BACKLOG, FLOOD, address, flood, incomplete, inject, nobody_answers};
+use super::syn_flood_without_cookies::{
+    BACKLOG, FLOOD, address, flood, incomplete, inject, nobody_answers,
+};
 use crate::impairment::Matcher;
 use crate::packet::{Flags, Segment};
 use crate::stage::{Broken, PATIENCE, PORT, Stage};
@@ -58,7 +60,8 @@ scenario! { stage;
         cookies(stage, "Sent")? > FLOOD - incomplete,
     );
     claim("the client's ACK returned the cookie", cookies(stage, "Recv")? == 1);
-    claim("the incomplete connections are still there", self::incomplete(stage, PORT) == incomplete);
+    let still = self::incomplete(stage, PORT);
+    claim("the incomplete connections are still there", still == incomplete);
 
     step "the client sends data";
     claim_is("send succeeds", &client.call("send hello")?, "ok 5");

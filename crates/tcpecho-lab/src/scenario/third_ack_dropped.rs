@@ -46,7 +46,7 @@ scenario! { stage;
     let server = stage.listening(2)?;
     let _queued = stage.queued_clients(2)?;
 
-    step "two more clients connect, and the wire holds the last ACK of each handshake";
+    step "two more clients connect, and the wire holds the final ACK of each handshake";
     stage.wire_rule(Rule::hold(Matcher::ack().from_client()));
     let (lucky, unlucky) = (stage.client()?, stage.client()?);
     claim_is("connect returns for the first of them", &lucky.call(&stage.connect_line())?, "ok");

@@ -1,4 +1,4 @@
-//! A router answers the SYN with an ICMP error (UNP 4.3, A.5, RFC 9293 3.9.2.2).
+//! A router answers the SYN with an ICMP error (UNP 4.3, A.6, RFC 9293 3.9.2.2).
 
 use crate::impairment::{Matcher, Rule};
 use crate::packet::IcmpError;

@@ -1,4 +1,4 @@
-//! A router answers data of a connection with an ICMP error (UNP 5.14, A.5, RFC 9293 3.9.2.2, ip(7)).
+//! A router answers data of a connection with an ICMP error (UNP 5.14, A.6, RFC 9293 3.9.2.2, ip(7)).
 
 use std::time::Instant;
 

@@ -12,7 +12,7 @@ trial! { CLIENT, harness;
     question: "connect succeeds, and an RST has already arrived. Does the program notice and \
                report an error?";
 
-    step "the wire holds the last ACK of the handshake until connect has returned, and answers it \
+    step "the wire holds the final ACK of the handshake until connect has returned, and answers it \
           with RST";
     let _server = harness.stage.listening(10)?;
     let last = Matcher::ack().from_client();

@@ -1,4 +1,4 @@
-//! The server answers one line and closes with another one unread: data, then RST (RFC 1122 4.2.2.13).
+//! The server answers one line and closes with another one unread: data, then RST (RFC 9293 3.6.1).
 
 use super::harness::END;
 use super::{Fault, client, server};
@@ -9,7 +9,7 @@ use crate::stage::PATIENCE;
 trial! { CLIENT, harness;
     name: "close-with-unread-data",
     title: "the server closes with unread data",
-    source: "RFC 1122 4.2.2.13, RFC 2525 2.17",
+    source: "RFC 9293 3.6.1, RFC 2525 2.17",
     question: "One reply arrives, then RST, and the input has ended. Does the program report \
                that a line is lost?";
 
@@ -27,11 +27,11 @@ trial! { CLIENT, harness;
     claim_output("the program has written the reply and nothing else", &program, &["one"]);
 }
 
-// A client closes with unread replies: RST in the middle of the transfer (RFC 1122 4.2.2.13).
+// A client closes with unread replies: RST in the middle of the transfer (RFC 9293 3.6.1).
 trial! { SERVER, harness;
     name: "close-with-unread-data",
     title: "a client resets the connection in the middle of a transfer",
-    source: "RFC 1122 4.2.2.13",
+    source: "RFC 9293 3.6.1",
     question: "A client sends 100000 bytes and closes with unread replies. Does the program \
                survive the RST?";
 

@@ -8,7 +8,7 @@ trial! { SERVER, harness;
     name: "many-clients",
     group: Some(crate::text::Group::Queues),
     title: "fifty clients connect and close",
-    source: "UNP 5.9, 30",
+    source: "UNP 4.9, 5.9",
     question: "Does the program have more descriptors, zombies or sockets in CLOSE_WAIT than \
                before?";
 

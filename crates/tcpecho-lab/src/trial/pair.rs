@@ -89,7 +89,7 @@ impl Harness {
             let sockets = self.connections_of_any_family(side);
             sockets.iter().any(|socket| socket.state == TcpState::TimeWait)
         };
-        // The last ACK may be in flight.
+        // The final ACK may be in flight.
         until(Duration::from_secs(1), || Side::BOTH.into_iter().any(waits));
         let keepers: Vec<Side> = Side::BOTH.into_iter().filter(|side| waits(*side)).collect();
         self.claim(sentence, keepers.len() < 2);

@@ -1,4 +1,4 @@
-//! The server's process is killed while the program waits for the keyboard (UNP 5.12, 6.2).
+//! The server's process is killed while the program waits for the keyboard (UNP 5.12, 6.1).
 
 use super::{client, pair};
 use crate::impairment::Matcher;
@@ -8,7 +8,7 @@ use tcpecho_os::tcp_state::TcpState;
 trial! { CLIENT, harness;
     name: "server-process-killed",
     title: "the server's process is killed",
-    source: "UNP 5.12, 6.2",
+    source: "UNP 5.12, 6.1",
     question: "The server's FIN arrives while no line is typed. Does the program notice at \
                once, or only when the next line is typed?";
 
@@ -30,11 +30,11 @@ trial! { CLIENT, harness;
     claim_output("the program has written the first line and nothing else", &program, &["one"]);
 }
 
-// The server's process is killed while the client waits for the keyboard (UNP 5.12, 6.2).
+// The server's process is killed while the client waits for the keyboard (UNP 5.12, 6.1).
 trial! { PAIR, harness;
     name: "server-process-killed",
     title: "the server's process is killed",
-    source: "UNP 5.12, 6.2",
+    source: "UNP 5.12, 6.1",
     question: "The server's kernel closes the connection while no line is typed. Does the \
                client notice at once, or only when the next line is typed?";
 

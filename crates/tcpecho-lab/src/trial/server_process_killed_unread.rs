@@ -1,4 +1,4 @@
-//! The server's process is killed with unread data: RST instead of FIN (UNP 5.12, RFC 1122 4.2.2.13).
+//! The server's process is killed with unread data: RST instead of FIN (UNP 5.12, RFC 9293 3.6.1).
 
 use super::client;
 use crate::impairment::Matcher;
@@ -7,7 +7,7 @@ use crate::stage::PATIENCE;
 trial! { CLIENT, harness;
     name: "server-process-killed-unread",
     title: "the server's process is killed before it has read a line",
-    source: "UNP 5.12, RFC 1122 4.2.2.13",
+    source: "UNP 5.12, RFC 9293 3.6.1",
     question: "The server is killed before it has read a line. Does the program report that \
                the line is lost?";
 

@@ -9,7 +9,7 @@ use crate::packet::IcmpError;
 trial! { CLIENT, harness;
     name: "unreachable-while-established",
     title: "a router answers a connection's data with an ICMP error",
-    source: "UNP 5.14, A.5",
+    source: "UNP 5.14, A.6",
     question: "A router reports that the host is unreachable, first for a moment, then \
                permanently. Does the program survive the first and notice the second?";
 

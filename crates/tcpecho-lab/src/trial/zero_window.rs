@@ -1,4 +1,4 @@
-//! The server does not read for a while, and there is much to send (UNP 6.2, RFC 9293 3.8.6).
+//! The server does not read for a while, and there is much to send (UNP 2.11, RFC 9293 3.8.6).
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
@@ -11,7 +11,7 @@ use crate::stage::{PATIENCE, count};
 trial! { CLIENT, harness;
     name: "zero-window",
     title: "the server does not read for a while",
-    source: "UNP 6.2, RFC 9293 3.8.6",
+    source: "UNP 2.11, RFC 9293 3.8.6",
     question: "Two megabytes wait on stdin and the server reads none. Does the program stop \
                reading stdin, and is every line echoed afterwards?";
 

@@ -238,7 +238,7 @@ impl Handshake {
         // 3.5) needs no second socket.
         Some(local.and_then(|local| {
             if local == self.peer {
-                let note = "the kernel connected the socket to itself (self-connect): nobody \
+                let note = "the kernel connected the socket to itself (self-connection): nobody \
                             listens on that port";
                 return Err(fail(Errno::CONNREFUSED).note(note));
             }

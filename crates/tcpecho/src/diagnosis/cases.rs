@@ -99,7 +99,7 @@ cases! {
         "the source {source} is a multicast address, and TCP connects from unicast addresses only (RFC 1122 4.2.3.10)",
         "use an address of this host (ip address)";
     "joined-to-itself" Refused known |s| s.connect(Errno::ECONNREFUSED) && s.joined_to_itself() =>
-        "nobody listens on that port: the kernel connected the socket to itself (self-connect)",
+        "nobody listens on that port: the kernel connected the socket to itself (self-connection)",
         "start the server; exclude its port from the ephemeral ports (net.ipv4.ip_local_reserved_ports)";
 
     // Addresses that cannot be connected to, or not from here.
