@@ -10,12 +10,30 @@ scenario! { stage;
     source: "UNP 16.6, accept(2)",
     question: "select has reported the listener as readable, and the client resets its connection \
                before accept. Does accept block?",
-    book: "In systems derived from Berkeley the connection leaves the queue, and accept blocks until \
-           another client comes, while all other clients wait. So a listener that is used with select \
-           must be nonblocking (16.6).",
-    kernel: "The connection stays in the queue, so accept returns it, and the first read fails with \
-             ECONNRESET. A listener must be nonblocking all the same: another process or thread may \
-             have taken the connection.";
+    book: &[
+        (
+            "In systems derived from Berkeley the connection leaves the queue, and accept blocks \
+             until another client comes, while all other clients wait. So a listener that is used \
+             with select must be nonblocking.",
+            &[Book("16.6")],
+        ),
+    ],
+    kernel: &[
+        (
+            "The connection stays in the queue, so accept returns it, and the first read fails \
+             with ECONNRESET.",
+            &[
+                Measured("poll still reports POLLIN"),
+                Measured("accept returns the connection"),
+                Measured("a read fails with ECONNRESET"),
+            ],
+        ),
+        (
+            "A listener must be nonblocking all the same: another process or thread may have \
+             taken the connection.",
+            &[Man("accept(2)"), Measured("accept on the nonblocking listener fails with EAGAIN")],
+        ),
+    ];
 
     step "a client connects, and the server polls its listener";
     let server = stage.listening(10)?;

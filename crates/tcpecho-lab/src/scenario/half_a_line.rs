@@ -7,12 +7,27 @@ scenario! { stage;
     name: "half-a-line",
     group: Some(Group::Data),
     title: "half a line stops a server with select",
-    source: "UNP 6.8, 16.6",
+    source: "UNP 6.8",
     question: "A server waits for all its clients with select and reads lines. One client sends a byte \
                without a newline. What do the others see?",
-    book: "The server blocks in its read of the rest of the line and serves nobody (6.8). Cures are \
-           nonblocking sockets, a process or thread for each client, or a timeout.",
-    kernel: "The same. The other clients are connected, and their data is acknowledged.";
+    book: &[
+        (
+            "The server blocks in its read of the rest of the line and serves nobody. Cures are \
+             nonblocking sockets, a process or thread for each client, or a timeout.",
+            &[Book("6.8")],
+        ),
+    ],
+    kernel: &[
+        (
+            "The same. The other clients are connected, and their data is acknowledged.",
+            &[
+                Measured("the server waits for the rest of the first line"),
+                Measured("it is acknowledged"),
+                Measured("no reply comes"),
+                Measured("and reads the second client's"),
+            ],
+        ),
+    ];
 
     step "two clients are connected, and the first sends half a line";
     let (first, server) = stage.connected()?;

@@ -1,4 +1,4 @@
-//! The last ACK of the handshake is lost, and then the SYN-ACK (RFC 9293 3.5, 3.10.7).
+//! The final ACK of the handshake is lost, and then the SYN-ACK (RFC 9293 3.5, 3.10.7).
 
 use crate::impairment::{Matcher, Rule};
 use crate::side::Side;
@@ -8,16 +8,40 @@ use tcpecho_os::tcp_state::TcpState;
 scenario! { stage;
     name: "handshake-ack-lost",
     group: Some(Group::Startup),
-    title: "the SYN-ACK or the last ACK of the handshake is lost",
-    source: "UNP 2.6, RFC 9293 3.5, 3.10.7.3, 3.10.7.4",
-    question: "connect has returned, and the last ACK of the handshake is lost. Is there a connection?",
-    book: "connect returns when the SYN-ACK has arrived, and the server's accept after the ACK has \
-           arrived (2.6, 4.5). The book does not lose either of them.",
-    kernel: "For the client there is. For the server there is one as soon as any acceptable segment \
-             with an ACK arrives: the client's first data completes the handshake. If the SYN-ACK is \
-             lost, the client sends its SYN again, and the server sends its SYN-ACK again.";
+    title: "the SYN-ACK or the final ACK of the handshake is lost",
+    source: "UNP 2.6, 5.6, RFC 9293 3.5, 3.10.7.3, 3.10.7.4",
+    question: "connect has returned, and the final ACK of the handshake is lost. Is there a \
+               connection?",
+    book: &[
+        (
+            "connect returns when the SYN-ACK has arrived, and the server's accept after the \
+             final ACK has arrived.",
+            &[Book("5.6")],
+        ),
+    ],
+    kernel: &[
+        (
+            "For the client there is. For the server there is one as soon as any acceptable \
+             segment with an ACK arrives: the client's first data completes the handshake.",
+            &[
+                Rfc(9293, "3.10.7.4"),
+                Measured("the client's end is ESTABLISHED"),
+                Measured("the server's end is in SYN_RECV"),
+                Measured("it completes the handshake: ESTABLISHED"),
+            ],
+        ),
+        (
+            "If the SYN-ACK is lost, the client sends its SYN again, and the server sends its \
+             SYN-ACK again.",
+            &[
+                Measured("the client has sent its SYN again"),
+                Measured("the server has sent its SYN-ACK again"),
+                Measured("the server has one connection of this client"),
+            ],
+        ),
+    ];
 
-    step "the wire drops the last ACK of a handshake";
+    step "the wire drops the final ACK of a handshake";
     let server = stage.listening(10)?;
     let client = stage.client()?;
     stage.wire_rule(Rule::drop(Matcher::ack().from_client()).once().because("lost"));

@@ -13,13 +13,28 @@ scenario! { stage;
     title: "the last ACK of a close is lost",
     source: "UNP 2.7, RFC 9293 3.6, 3.10.7.4",
     question: "The last ACK of a connection is lost. Who notices, and who can still answer?",
-    book: "The end that closed first stays in TIME_WAIT for 2 MSL because the last ACK may be lost: \
-           the other end then sends its FIN again, and only an end that still knows the connection \
-           can send the ACK again. Without TIME_WAIT the answer would be an RST, which the other \
-           end would take for an error.",
-    kernel: "The same. The server's kernel sends its FIN again when its retransmission timer \
+    book: &[
+        (
+            "The end that closed first stays in TIME_WAIT because the last ACK may be lost: the \
+             other end then sends its FIN again, and only an end that still knows the connection \
+             can send the ACK again. Without TIME_WAIT the answer would be an RST, which the \
+             other end would take for an error.",
+            &[Book("2.7")],
+        ),
+    ],
+    kernel: &[
+        (
+            "The same. The server's kernel sends its FIN again when its retransmission timer \
              expires, and the client's kernel answers from TIME_WAIT, although the client's \
-             program has exited.";
+             program has exited.",
+            &[
+                Rfc(9293, "3.10.7.4"),
+                Measured("it answers a FIN that was sent again"),
+                Measured("the client's kernel sends an ACK from TIME_WAIT"),
+                Measured("the server's end is closed"),
+            ],
+        ),
+    ];
 
     step "the client closes, and the server reads end of file";
     stage.two().server.set_rto_min(Duration::from_millis(20))?;

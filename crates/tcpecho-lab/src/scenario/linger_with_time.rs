@@ -11,12 +11,34 @@ scenario! { stage;
     title: "close waits with SO_LINGER above zero",
     source: "UNP 7.5, socket(7)",
     question: "Does close with SO_LINGER and a time above zero say whether the peer has received the data?",
-    book: "close returns when all data and the FIN are acknowledged, or fails with EWOULDBLOCK when the \
-           time is over. An acknowledgment only says that the peer's kernel has the data, not that the \
-           application has read it (7.5).",
-    kernel: "close waits, but it returns 0 in both cases: it does not tell that the time was over. What \
-             is left is sent in the background, as without SO_LINGER. shutdown with SHUT_WR and a read \
-             until end of file tells more.";
+    book: &[
+        (
+            "close returns when all data and the FIN are acknowledged, or fails with EWOULDBLOCK \
+             when the time is over. An acknowledgment only says that the peer's kernel has the \
+             data, not that the application has read it.",
+            &[Book("7.5")],
+        ),
+    ],
+    kernel: &[
+        (
+            "close waits, but it returns 0 in both cases: it does not tell that the time was \
+             over.",
+            &[
+                Man("socket(7)"),
+                Measured("close has not returned"),
+                Measured("close returns 0, as if everything had been acknowledged"),
+                Measured("it has waited for a second"),
+            ],
+        ),
+        (
+            "What is left is sent in the background, as without SO_LINGER.",
+            &[Measured("no RST was sent"), Code("tcp_close", "net/ipv4/tcp.c")],
+        ),
+        (
+            "shutdown with SHUT_WR and a read until end of file tells more.",
+            &[Lab("lingering-close")],
+        ),
+    ];
 
     step "a client sends a line with SO_LINGER of ten seconds; the wire holds every ACK of the server";
     let (client, server) = stage.connected()?;

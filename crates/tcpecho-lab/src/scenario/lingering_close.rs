@@ -11,11 +11,33 @@ scenario! { stage;
     source: "UNP 6.6, 7.5, RFC 2525 2.17, RFC 9112 9.6",
     question: "A server answers a request that it does not want to read to its end. How does it close \
                so that the client still gets the answer?",
-    book: "shutdown with SHUT_WR sends the FIN after the answer; a read until end of file then tells \
-           that the client has received it (7.5).",
-    kernel: "The same. After shutdown the server reads and throws away what arrives, until the client's \
-             FIN; then nothing is unread, and close sends no RST. Without that, close sends an RST, and \
-             the client may lose an answer that it has not read yet.";
+    book: &[
+        (
+            "shutdown with SHUT_WR sends the FIN after the answer; a read until end of file then \
+             tells that the client has received it.",
+            &[Book("6.6"), Book("7.5")],
+        ),
+        (
+            "A server that closes at once risks that the client loses the answer.",
+            &[Rfc(9112, "9.6")],
+        ),
+    ],
+    kernel: &[
+        (
+            "The same. After shutdown the server reads and throws away what arrives, until the \
+             client's FIN; then nothing is unread, and close sends no RST.",
+            &[
+                Measured("a FIN is sent after the refusal"),
+                Measured("it reads the rest of the request"),
+                Measured("no RST was sent"),
+            ],
+        ),
+        (
+            "Without that, close sends an RST, and the client may lose an answer that it has not \
+             read yet.",
+            &[Lab("close-with-unread-data"), Rfc(2525, "2.17")],
+        ),
+    ];
 
     step "a client sends half of a long request, and the server sends its refusal";
     let (client, server) = stage.connected()?;

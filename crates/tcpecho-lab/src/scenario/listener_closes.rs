@@ -9,10 +9,26 @@ scenario! { stage;
     title: "the listener closes with connections in its queue",
     source: "UNP 4.5, RFC 9293 3.10.4",
     question: "A server is restarted while clients are in its accept queue. What happens to them?",
-    book: "The book describes the queue of completed connections (4.5), and not what becomes of it \
-           when the listener is closed.",
-    kernel: "Every connection in the queue is reset, also those whose data was acknowledged. A \
-             connection that was accepted is not touched. A SYN that comes after that is refused.";
+    book: &[
+        (
+            "Connections whose handshake is complete wait in a queue of the listener until accept \
+             takes them.",
+            &[Book("4.5")],
+        ),
+    ],
+    kernel: &[
+        (
+            "Every connection in the queue is reset, also those whose data was acknowledged. A \
+             connection that was accepted is not touched. A SYN that comes after that is refused.",
+            &[
+                Code("inet_csk_listen_stop", "net/ipv4/inet_connection_sock.c"),
+                Measured("the second client's connection is reset"),
+                Measured("the third reads ECONNRESET: its line is lost"),
+                Measured("the server reads it"),
+                Measured("connect fails with ECONNREFUSED"),
+            ],
+        ),
+    ];
 
     step "one client is accepted, and two more are queued; one of them has sent a line";
     let (accepted, server) = stage.connected()?;

@@ -9,17 +9,47 @@ scenario! { stage;
     name: "nagle-and-delayed-ack",
     group: Some(Group::Data),
     title: "a request is written in two small pieces",
-    source: "UNP 7.9, RFC 1122 4.2.3.2, 4.2.3.4, tcp(7)",
+    source: "UNP 7.9, RFC 9293 3.7.4, 3.8.6.3, tcp(7)",
     question: "A client writes a request in two small pieces and waits for the reply. Why does each \
                request take 40 ms on an idle network, and what helps?",
-    book: "The Nagle algorithm holds a small segment back while data is unacknowledged, and the \
-           server's kernel delays its ACK in the hope of a reply to send it with. Each waits for the \
-           other until the delay is over. One write of everything (writev) helps best; TCP_NODELAY \
-           helps, too (7.9).",
-    kernel: "The same; the shortest delay is 40 ms. TCP_NODELAY sends both pieces at once. TCP_CORK \
-             holds the first piece back until the last, so that one segment takes both. TCP_QUICKACK \
-             on the server's socket makes its kernel acknowledge the first piece at once, but only for \
-             some time.";
+    book: &[
+        (
+            "The Nagle algorithm holds a small segment back while data is unacknowledged.",
+            &[Book("7.9"), Rfc(9293, "3.7.4")],
+        ),
+        (
+            "The other end delays its acknowledgment, because a reply could carry it.",
+            &[Book("7.9"), Rfc(9293, "3.8.6.3")],
+        ),
+        (
+            "One write of everything (writev) helps best; TCP_NODELAY helps, too.",
+            &[Book("7.9")],
+        ),
+    ],
+    kernel: &[
+        (
+            "The same; the shortest delay is 40 ms.",
+            &[
+                Code("TCP_DELACK_MIN", "include/net/tcp.h"),
+                Measured("the second piece is sent only after the first was acknowledged"),
+                Measured("that took 40 ms or more, the shortest delay of an ACK"),
+            ],
+        ),
+        (
+            "TCP_NODELAY sends both pieces at once. TCP_CORK holds the first piece back until the \
+             last, so that one segment takes both.",
+            &[
+                Man("tcp(7)"),
+                Measured("the second piece does not wait for an ACK"),
+                Measured("one segment has both pieces"),
+            ],
+        ),
+        (
+            "TCP_QUICKACK on the server's socket makes its kernel acknowledge the first piece at \
+             once, but only for some time.",
+            &[Man("tcp(7)"), Measured("the ACK was not delayed")],
+        ),
+    ];
 
     step "a client writes two pieces of a request; the server's kernel is past its first ACKs, which \
           it does not delay";

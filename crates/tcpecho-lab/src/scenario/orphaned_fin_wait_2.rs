@@ -10,11 +10,29 @@ scenario! { stage;
     title: "a client has closed, and the server never does",
     source: "UNP 2.6, RFC 9293 3.6, tcp(7)",
     question: "A server forgets to close its connections. What becomes of both ends?",
-    book: "The client's end waits in FIN_WAIT_2 for the server's FIN, the server's in CLOSE_WAIT for \
-           the server's close. The states have no time limit in the book's diagram (2.6).",
-    kernel: "The kernel drops the client's end after tcp_fin_timeout, 60 seconds by default, if no \
-             process has it any more. CLOSE_WAIT has no time limit: it is a leak in the program. What \
-             the server sends later is answered with RST.";
+    book: &[
+        (
+            "The client's end waits in FIN_WAIT_2 for the server's FIN, the server's in \
+             CLOSE_WAIT for the server's close.",
+            &[Book("2.6"), Rfc(9293, "3.6")],
+        ),
+    ],
+    kernel: &[
+        (
+            "The kernel drops the client's end after tcp_fin_timeout, 60 seconds by default, if \
+             no process has it any more.",
+            &[Sysctl("net.ipv4.tcp_fin_timeout"), Measured("the client's kernel drops its end")],
+        ),
+        (
+            "CLOSE_WAIT has no time limit: it is a leak in the program. What the server sends \
+             later is answered with RST.",
+            &[
+                Measured("the server's end is still in CLOSE_WAIT"),
+                Measured("it is answered with RST"),
+                Measured("the next send fails"),
+            ],
+        ),
+    ];
 
     step "the client closes, and tcp_fin_timeout is one second";
     stage.two().client.set_sysctl("net.ipv4.tcp_fin_timeout", "1")?;

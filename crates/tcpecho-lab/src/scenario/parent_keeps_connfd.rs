@@ -9,14 +9,34 @@ scenario! { stage;
     name: "parent-keeps-connfd",
     group: Some(Group::Closing),
     title: "the parent does not close the connected socket after fork",
-    source: "UNP 4.8, fork(2), close(2)",
+    source: "UNP 4.8, 4.9, fork(2), close(2)",
     question: "A concurrent server forgets to close the connected socket in the parent. What does a \
                client see when the child has served it and exited?",
-    book: "fork makes a second descriptor of the same socket, and close sends a FIN only when the \
-           last one is closed. If the parent never closes connfd, no connection is ever ended by \
-           the server, and the parent runs out of descriptors.",
-    kernel: "The same. The child's exit sends nothing: the server's end stays in CLOSE_WAIT, and the \
-             client waits for a FIN that does not come.";
+    book: &[
+        (
+            "fork makes a second descriptor of the same socket, and close sends a FIN only when \
+             the last one is closed.",
+            &[Book("4.8")],
+        ),
+        (
+            "If the parent never closes connfd, no connection is ever ended by the server, and \
+             the parent runs out of descriptors.",
+            &[Book("4.9")],
+        ),
+    ],
+    kernel: &[
+        (
+            "The same. The child's exit sends nothing: the server's end stays in CLOSE_WAIT, and \
+             the client waits for a FIN that does not come.",
+            &[
+                Man("close(2)"),
+                Measured("the server sends no FIN"),
+                Measured("the server's end stays in CLOSE_WAIT"),
+                Measured("the client waits for an end that does not come"),
+                Measured("the parent has a descriptor for each connection, besides the listener's"),
+            ],
+        ),
+    ];
 
     step "a server forks a child for a connection and keeps the socket open itself";
     let (client, server) = stage.connected()?;

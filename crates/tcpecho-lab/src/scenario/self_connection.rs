@@ -11,12 +11,34 @@ scenario! { stage;
     source: "RFC 9293 3.5, ip(7), connect(2)",
     question: "A client tries again and again to connect to a server on its own host that is not \
                running, on a port from the range that the kernel chooses ports from. What can happen?",
-    book: "The book does not mention it. It follows from the simultaneous open (RFC 9293 3.5): a SYN \
-           that reaches the socket that sent it opens a connection.",
-    kernel: "connect succeeds when the kernel happens to choose the server's port as the client's own: \
-             both ends of the connection are the same socket. The client reads what it writes, as if \
-             an echo server answered. The server cannot bind its port, also not for the minute of \
-             TIME_WAIT that follows.";
+    book: &[
+        (
+            "A SYN that reaches the socket that sent it opens a connection: a simultaneous open \
+             of one end with itself.",
+            &[Rfc(9293, "3.5")],
+        ),
+    ],
+    kernel: &[
+        (
+            "connect succeeds when the kernel happens to choose the server's port as the client's \
+             own: both ends of the connection are the same socket. The client reads what it \
+             writes, as if an echo server answered.",
+            &[
+                Measured("connect to this port of the own host succeeds"),
+                Measured("both ends have the same address and port"),
+                Measured("the client reads its own data"),
+                Sysctl("net.ipv4.ip_local_port_range"),
+            ],
+        ),
+        (
+            "The server cannot bind its port, also not for the minute of TIME_WAIT that follows.",
+            &[
+                Measured("bind fails with EADDRINUSE, in spite of SO_REUSEADDR"),
+                Measured("bind still fails, because the client had no SO_REUSEADDR"),
+                Man("socket(7)"),
+            ],
+        ),
+    ];
 
     step "the client's kernel may choose only one port, and nobody listens on it";
     stage.two().client.set_sysctl("net.ipv4.ip_local_port_range", "50000 50000")?;

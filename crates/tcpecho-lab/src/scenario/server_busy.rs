@@ -9,10 +9,30 @@ scenario! { stage;
     title: "an iterative server is busy with another client",
     source: "UNP 1.5, 4.5, 4.8",
     question: "An iterative server serves a client that says nothing. What does the next client see?",
-    book: "The kernel completes the handshake and queues the connection until the server calls accept \
-           (4.5). An iterative server does so only when it has served the client before (4.8).",
-    kernel: "The same. connect and send succeed, and the data is acknowledged; the reply comes when \
-             the first client has closed. Nothing tells the waiting client how long that will be.";
+    book: &[
+        (
+            "The kernel completes the handshake and queues the connection until the server calls \
+             accept.",
+            &[Book("4.5")],
+        ),
+        (
+            "An iterative server does so only when it has served the client before.",
+            &[Book("1.5"), Book("4.8")],
+        ),
+    ],
+    kernel: &[
+        (
+            "The same. connect and send succeed, and the data is acknowledged; the reply comes \
+             when the first client has closed. Nothing tells the waiting client how long that \
+             will be.",
+            &[
+                Measured("connect succeeds"),
+                Measured("the server's kernel acknowledges the data"),
+                Measured("no reply comes"),
+                Measured("the second client reads its reply"),
+            ],
+        ),
+    ];
 
     step "an iterative server serves a client that says nothing";
     let (first, server) = stage.connected()?;

@@ -34,7 +34,7 @@ scenario! { stage;
                 Man("tcp(7)"),
                 Measured("the first client's recv fails with ETIMEDOUT"),
                 Measured("it fails after that time, not after minutes"),
-                Lab("zero-window"),
+                Lab("zero-window-user-timeout"),
             ],
         ),
         (

@@ -7,14 +7,39 @@ scenario! { stage;
     name: "server-stopped",
     group: Some(Group::Failures),
     title: "the server's process is stopped",
-    source: "UNP 4.5, signal(7), tcp(7)",
+    source: "UNP 4.5, 14.2, signal(7), tcp(7)",
     question: "The server's process is stopped by a debugger, or swapped out, or stuck. How does a \
                client notice?",
-    book: "The kernel completes handshakes and acknowledges data without the process. A client sees \
-           an established connection and must set a timeout of its own (14.2).",
-    kernel: "The same. Its kernel acknowledges every byte and completes new handshakes, and \
-             nothing is answered. Neither keepalive nor TCP_USER_TIMEOUT ends the connection, because \
-             the server's kernel answers.";
+    book: &[
+        (
+            "The kernel completes handshakes without the process.",
+            &[Book("4.5")],
+        ),
+        (
+            "A client that must not wait for ever sets a timeout of its own.",
+            &[Book("14.2")],
+        ),
+    ],
+    kernel: &[
+        (
+            "Its kernel acknowledges every byte and completes new handshakes, and nothing is \
+             answered.",
+            &[
+                Measured("the server's kernel acknowledges the data"),
+                Measured("connect succeeds"),
+                Measured("recv ends when its own SO_RCVTIMEO is over"),
+            ],
+        ),
+        (
+            "Neither keepalive nor TCP_USER_TIMEOUT ends the connection, because the server's \
+             kernel answers.",
+            &[
+                Man("tcp(7)"),
+                Measured("nothing is unacknowledged, so TCP_USER_TIMEOUT does not apply"),
+                Measured("the connection is ESTABLISHED"),
+            ],
+        ),
+    ];
 
     step "a client is connected, and the server is stopped";
     let (client, server) = stage.connected()?;

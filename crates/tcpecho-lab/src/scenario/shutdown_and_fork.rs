@@ -11,9 +11,24 @@ scenario! { stage;
     title: "two processes have a descriptor of one connection",
     source: "UNP 4.8, 6.6, shutdown(2), close(2)",
     question: "Parent and child have the same connection. What do close and shutdown in the parent do?",
-    book: "close takes one reference away and sends nothing as long as another is left. shutdown sends \
-           the FIN whatever the number of references (6.6).",
-    kernel: "The same, and shutdown in one process ends the other's writing half, too.";
+    book: &[
+        (
+            "close takes one reference away and sends nothing as long as another is left. \
+             shutdown sends the FIN whatever the number of references.",
+            &[Book("4.8"), Book("6.6")],
+        ),
+    ],
+    kernel: &[
+        (
+            "The same, and shutdown in one process ends the other's writing half, too.",
+            &[
+                Man("shutdown(2)"),
+                Measured("no FIN was sent"),
+                Measured("a FIN is sent, although the child has the connection"),
+                Measured("the child can read it and not answer: it exits"),
+            ],
+        ),
+    ];
 
     step "a server forks a child for a connection, and closes its own descriptor";
     let (client, server) = stage.connected()?;

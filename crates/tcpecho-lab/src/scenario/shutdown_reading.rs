@@ -9,13 +9,34 @@ scenario! { stage;
     name: "shutdown-reading",
     group: Some(Group::Closing),
     title: "shutdown with SHUT_RD, and with SHUT_RDWR",
-    source: "UNP 6.6, shutdown(2), RFC 9293 3.6, RFC 1122 4.2.2.13",
+    source: "UNP 6.6, shutdown(2), RFC 9293 3.6, 3.6.1",
     question: "What does shutdown tell the peer when it ends the reading half, or both?",
-    book: "SHUT_RD: no more can be read, and what arrives is acknowledged and thrown away. SHUT_RDWR \
-           does the same as SHUT_RD and then SHUT_WR (6.6).",
-    kernel: "SHUT_RD sends nothing. A read with no data returns end of file, but data that arrives can \
-             still be read. After SHUT_RDWR a FIN is sent, and data that arrives is answered with an \
-             RST.";
+    book: &[
+        (
+            "SHUT_RD: no more can be read, and what arrives is acknowledged and thrown away. \
+             SHUT_RDWR does the same as SHUT_RD and then SHUT_WR.",
+            &[Book("6.6")],
+        ),
+    ],
+    kernel: &[
+        (
+            "SHUT_RD sends nothing. A read with no data returns end of file, but data that \
+             arrives can still be read.",
+            &[
+                Measured("a read returns end of file at once"),
+                Measured("and can be read all the same"),
+                Measured("then a read returns end of file again"),
+            ],
+        ),
+        (
+            "After SHUT_RDWR a FIN is sent, and data that arrives is answered with an RST.",
+            &[
+                Rfc(9293, "3.6.1"),
+                Measured("a FIN is sent"),
+                Measured("data of the client is answered with RST"),
+            ],
+        ),
+    ];
 
     step "a server ends its reading half";
     let (client, server) = stage.connected()?;

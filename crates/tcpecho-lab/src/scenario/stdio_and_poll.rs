@@ -10,10 +10,24 @@ scenario! { stage;
     source: "UNP 6.5, 14.8",
     question: "A program waits with select or poll and reads lines with fgets. Two lines arrive \
                together. Why does it answer only one?",
-    book: "fgets reads all that is there into its own buffer and returns one line. select and poll \
-           know only the kernel's buffer, which is empty, so the second line waits until more data \
-           comes (6.5).",
-    kernel: "The same. The second line is returned by fgets without any packet.";
+    book: &[
+        (
+            "fgets reads all that is there into its own buffer and returns one line. select and \
+             poll know only the kernel's buffer, which is empty, so the second line waits until \
+             more data comes.",
+            &[Book("6.5")],
+        ),
+    ],
+    kernel: &[
+        (
+            "The same. The second line is returned by fgets without any packet.",
+            &[
+                Measured("poll reports nothing, although a line has not been answered"),
+                Measured("fgets returns the second line at once"),
+                Measured("it was in the buffer: one segment came"),
+            ],
+        ),
+    ];
 
     step "the client sends two lines in one segment";
     let (client, server) = stage.connected()?;

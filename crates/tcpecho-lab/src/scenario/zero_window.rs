@@ -1,6 +1,6 @@
 //! A receiver that does not read stops the sender, and a lost window update cannot stop both forever (RFC 9293 3.8.6.1).
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use crate::impairment::Matcher;
 use crate::side::Side;
@@ -39,6 +39,7 @@ scenario! { stage;
             "As long as answers arrive, tcp_retries2 does not end the connection.",
             &[
                 Code("tcp_probe_timer", "net/ipv4/tcp_timer.c"),
+                Rfc(9293, "3.8.6.1"),
                 Measured("the connection is ESTABLISHED, although tcp_retries2 is 3"),
             ],
         ),
@@ -48,7 +49,8 @@ scenario! { stage;
             &[
                 Man("tcp(7)"),
                 Sysctl("net.ipv4.tcp_orphan_retries"),
-                Measured("the connection ends with ETIMEDOUT, although each probe was answered"),
+                Lab("zero-window-user-timeout"),
+                Lab("zero-window-orphaned"),
             ],
         ),
     ];
@@ -103,32 +105,8 @@ scenario! { stage;
     let opened = stage.two().wire.wait_delivered(&open, mark, PATIENCE);
     claim("the server's kernel has opened the window again", opened.is_ok());
     claim_is("the client's one send has sent everything", &client.outcome()?, "ok 40000");
-
-    step "the same with TCP_USER_TIMEOUT: another client sends to a server that does not read";
-    let impatient = stage.client()?;
-    impatient.must("setsockopt sndbuf 8192")?;
-    impatient.must(&format!("setsockopt user_timeout {}", USER_TIMEOUT.as_millis()))?;
-    let begun = Instant::now();
-    impatient.must(&stage.connect_line())?;
-    let port = impatient.port()?;
-    server.must("0: accept")?;
-    // A send that has taken a part returns the number of bytes; the error is for the next call.
-    impatient.must(&format!("send {BYTES} bytes"))?;
-    let outcome = impatient.call("recv 1")?;
-    claim("it does not end before the user timeout", begun.elapsed() >= USER_TIMEOUT);
-    let answers = stage.packets().into_iter().filter(|seen| {
-        seen.packet.tcp().is_some_and(|tcp| tcp.window == 0 && tcp.destination_port == port)
-    });
-    // The first closes the window.
-    claim("its probes were answered with a window of 0", answers.count() >= 2);
-    claim_is(
-        "the connection ends with ETIMEDOUT, although each probe was answered",
-        &outcome, "ETIMEDOUT",
-    );
 }
 
-/// Long enough for several probes.
-const USER_TIMEOUT: Duration = Duration::from_millis(1500);
 const BYTES: usize = 40_000;
 /// The number of unanswered probes after which the client's kernel gives up. An answer that a busy
 /// machine delivers late, after one or two further probes, does not end the connection.

@@ -11,15 +11,34 @@ scenario! { stage;
     name: "zero-window-orphaned",
     group: Some(Group::Closing),
     title: "the sender has closed, and the receiver never reads the rest",
-    source: "RFC 9293 3.8.6.1, tcp(7), ip-sysctl: tcp_orphan_retries, tcp_rto_max_ms",
+    source: "UNP 7.5, RFC 9293 3.8.6.1, tcp(7)",
     question: "A client has written more than the server's window takes, and exits. How long does its \
                kernel keep the rest for a server that does not read?",
-    book: "close returns at once, and the kernel tries to send what is left (7.5). The book does not \
-           say for how long.",
-    kernel: "As long as probes are answered, until the interval between them has reached its longest, \
-             120 seconds unless tcp_rto_max_ms says otherwise; then tcp_orphan_retries counts. With \
-             the defaults that takes minutes, in which the kernel needs memory for each such \
-             connection.";
+    book: &[
+        (
+            "close returns at once, and the kernel tries to send what is left.",
+            &[Book("4.9"), Book("7.5")],
+        ),
+    ],
+    kernel: &[
+        (
+            "The kernel tries as long as probes are answered, until the interval between them has \
+             reached its longest, 120 seconds unless tcp_rto_max_ms says otherwise; then \
+             tcp_orphan_retries counts.",
+            &[
+                Code("tcp_probe_timer", "net/ipv4/tcp_timer.c"),
+                Sysctl("net.ipv4.tcp_orphan_retries"),
+                Sysctl("net.ipv4.tcp_rto_max_ms"),
+                Measured("the client's kernel probes the window"),
+                Measured("it gives the connection up"),
+            ],
+        ),
+        (
+            "With the defaults that takes minutes, in which the kernel needs memory for each such \
+             connection.",
+            &[Sysctl("net.ipv4.tcp_orphan_retries")],
+        ),
+    ];
 
     step "a client sends more than the server's window takes and exits; the longest interval between \
           probes is one second, and tcp_orphan_retries is 1";

@@ -12,9 +12,29 @@ scenario! { stage;
     source: "RFC 9293 3.8.6.1, 3.9.1, tcp(7)",
     question: "The receiver answers every window probe and never reads. Is there anything that ends \
                the connection?",
-    book: "The book stops with the sender's probes; it has no time limit for them.",
-    kernel: "TCP_USER_TIMEOUT limits also the time in which a probed window stays closed: then the \
-             sender's calls fail with ETIMEDOUT, although every probe was answered.";
+    book: &[
+        (
+            "A zero window alone ends no connection: as long as the receiver acknowledges the \
+             probes, the sender must let it stay open.",
+            &[Rfc(9293, "3.8.6.1")],
+        ),
+        (
+            "TCP has a user timeout for data that is not delivered.",
+            &[Rfc(9293, "3.9.1")],
+        ),
+    ],
+    kernel: &[
+        (
+            "TCP_USER_TIMEOUT limits also the time in which a probed window stays closed: then \
+             the sender's calls fail with ETIMEDOUT, although every probe was answered.",
+            &[
+                Man("tcp(7)"),
+                Measured("send fails with ETIMEDOUT"),
+                Measured("window probes were sent"),
+                Measured("and answered with a window of 0"),
+            ],
+        ),
+    ];
 
     step "a client with TCP_USER_TIMEOUT of half a second sends more than the server's window takes";
     stage.two().client.set_rto_min(Duration::from_millis(20))?;
