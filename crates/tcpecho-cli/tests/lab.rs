@@ -138,7 +138,8 @@ fn a_trial_without_a_program_is_an_error_that_says_which_option() {
 fn a_ladder_has_packets_states_and_claims() {
     for family in ["4", "6"] {
         let Some(ladder) = played(&["--family", family]) else { return };
-        for part in ["SYN seq=0", "┊ SYN_RECV", "┊ ESTABLISHED", "✓ three segments", "1 of 1 passed"]
+        for part in
+            ["SYN seq=0", "┊ SYN_RECV", "┊ ESTABLISHED", "✓ three segments", "1 of 1 passed"]
         {
             assert!(ladder.contains(part), "{ladder}");
         }

@@ -224,7 +224,9 @@ mod tests {
         match source {
             // 5.12, and A.6 of an appendix.
             Book(section) => numbers(section.strip_prefix("A.").unwrap_or(section), 2),
-            Rfc(number, section) => (768..10_000).contains(number) && numbers(section, 4),
+            Rfc(number, section) => {
+                (768..10_000).contains(number) && (section.is_empty() || numbers(section, 4))
+            }
             Man(page) => {
                 let section = page.split_once('(').and_then(|(_, rest)| rest.strip_suffix(')'));
                 section.is_some_and(|section| numbers(section, 1))

@@ -8,7 +8,7 @@ use std::fmt;
 pub enum Source {
     /// A section of Stevens, Fenner and Rudoff, UNIX Network Programming, volume 1, third edition.
     Book(&'static str),
-    /// A section of an RFC, by their numbers.
+    /// A section of an RFC, by their numbers; "" for all of a short one.
     Rfc(u16, &'static str),
     /// A page of the Linux manual: `tcp(7)`.
     Man(&'static str),
@@ -30,6 +30,7 @@ impl Source {
     #[must_use]
     pub fn url(&self) -> Option<String> {
         Some(match self {
+            Source::Rfc(number, "") => format!("https://www.rfc-editor.org/rfc/rfc{number}"),
             Source::Rfc(number, section) => {
                 format!("https://www.rfc-editor.org/rfc/rfc{number}#section-{section}")
             }
@@ -62,6 +63,7 @@ impl fmt::Display for Source {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Source::Book(section) => write!(f, "UNP {section}"),
+            Source::Rfc(number, "") => write!(f, "RFC {number}"),
             Source::Rfc(number, section) => write!(f, "RFC {number} {section}"),
             Source::Man(name) | Source::Sysctl(name) => f.write_str(name),
             Source::Code(name, _) => write!(f, "{name}"),

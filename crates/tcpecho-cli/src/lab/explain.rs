@@ -1,10 +1,11 @@
 //! `tcpecho lab explain`: what a scenario or a trial is about, as text for a terminal or as Markdown.
 
-use std::{fmt::Write as _, process::ExitCode};
+use std::{collections::BTreeSet, fmt::Write as _, process::ExitCode};
 
 use clap::{Args, ValueEnum};
 use tcpecho_lab::{
     scenario::SCENARIOS,
+    source::cited,
     text::Text,
     trial::{self, Trial},
 };
@@ -19,7 +20,7 @@ use crate::{
     width::{columns, hang, hang_command},
 };
 
-/// Explain scenarios: the question, what the book says, what Linux does, the steps and claims
+/// Explain scenarios: the question, what the book and the RFCs say, what Linux does, the steps and claims
 #[derive(Debug, Args)]
 pub(super) struct ExplainArgs {
     /// Scenarios, `all`, or patterns such as 'segment-*'
@@ -38,6 +39,10 @@ enum Format {
     /// Markdown, one chapter for each
     Markdown,
 }
+
+/// The titles of the two parts of an explanation.
+pub(super) const BOOK: &str = "The book and the RFCs";
+pub(super) const KERNEL: &str = "This Linux";
 
 /// A scenario, or what it becomes for a program of the user.
 enum Subject {
@@ -130,12 +135,14 @@ impl Subject {
         heading(&mut page, &self.heading());
         page.push('\n');
         hang(&mut page, "", "", text.question, width);
-        for (title, words) in [("The book", text.book), ("This Linux", text.kernel)] {
+        for (title, passages) in [(BOOK, text.book), (KERNEL, text.kernel)] {
             // A trial has neither: its scenario has.
-            if !words.is_empty() {
+            if !passages.is_empty() {
                 page.push('\n');
                 heading(&mut page, title);
-                hang(&mut page, "  ", "  ", words, width);
+            }
+            for passage in passages {
+                hang(&mut page, "  ", "  ", &cited(&[*passage]), width);
             }
         }
         page.push('\n');
@@ -160,8 +167,10 @@ pub(super) fn chapter(text: &'static Text) -> String {
 
 fn markdown(heading: &str, text: &Text) -> String {
     let mut page = format!("# {heading}\n\n{}\n\n", text.question);
-    if !text.book.is_empty() {
-        let _ = write!(page, "The book: {}\n\nThis Linux: {}\n\n", text.book, text.kernel);
+    for (title, passages) in [(BOOK, text.book), (KERNEL, text.kernel)] {
+        if !passages.is_empty() {
+            let _ = write!(page, "{title}: {}\n\n", cited(passages));
+        }
     }
     for step in text.steps {
         let _ = writeln!(page, "- {}", step.does);
@@ -169,12 +178,25 @@ fn markdown(heading: &str, text: &Text) -> String {
             let _ = writeln!(page, "  - claim: {claim}");
         }
     }
+    let sources = text.book.iter().chain(text.kernel).flat_map(|(_, sources)| sources.iter());
+    let links: BTreeSet<String> =
+        sources.filter_map(|source| source.url().map(|url| format!("[{source}]: {url}"))).collect();
+    if !links.is_empty() {
+        page.push('\n');
+    }
+    for link in links {
+        let _ = writeln!(page, "{link}");
+    }
     page
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn passages(text: &Text) -> impl Iterator<Item = &'static str> {
+        text.book.iter().chain(text.kernel).map(|(passage, _)| *passage)
+    }
 
     /// Every sentence of every page is there, wrapped at words, and no line is too wide.
     #[test]
@@ -188,8 +210,8 @@ mod tests {
                 }
                 let words = page.split_whitespace().collect::<Vec<_>>().join(" ");
                 let text = subject.about();
-                let said = text.steps.iter().map(|step| step.does);
-                for sentence in said.chain([text.question, text.book, text.kernel]) {
+                let said = text.steps.iter().map(|step| step.does).chain(passages(text));
+                for sentence in said.chain([text.question]) {
                     assert!(words.contains(sentence), "{sentence}\n{page}");
                 }
             }
@@ -202,8 +224,8 @@ mod tests {
         for subject in subjects_named("*") {
             let text = subject.about();
             let claims = text.claims().map(|(_, claim)| claim);
-            let said = text.steps.iter().map(|step| step.does).chain(claims);
-            for sentence in said.chain([text.title, text.question, text.book, text.kernel]) {
+            let said = text.steps.iter().map(|step| step.does).chain(claims).chain(passages(text));
+            for sentence in said.chain([text.title, text.question]) {
                 let markup = ["`", "](", "**", "http:", "https:", "\n", "  "];
                 assert!(markup.iter().all(|mark| !sentence.contains(mark)), "{sentence}");
             }

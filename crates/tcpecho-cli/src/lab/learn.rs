@@ -23,7 +23,7 @@ use tcpecho_os::errno::io_words;
 use super::{
     agent_command,
     calls::Tidy,
-    enter,
+    enter, explain,
     ladder::{self, Look, Pen, wrap},
     programs::needs_a_program,
     refuse, report, scenario_names, status, unknown,
@@ -99,8 +99,8 @@ pub(super) fn run(args: &LearnArgs) -> ExitCode {
     }
     let class = teach(&run, seed);
     show("");
-    show(&format!("The book and the RFCs: {}", cited(text.book)));
-    show(&format!("This Linux: {}", cited(text.kernel)));
+    show(&format!("{}: {}", explain::BOOK, cited(text.book)));
+    show(&format!("{}: {}", explain::KERNEL, cited(text.kernel)));
     show(&format!("{} of {} right (--seed {seed})", class.right, class.asked));
     match class.failed {
         None => ExitCode::SUCCESS,

@@ -13,7 +13,7 @@ use tcpecho_lab::{
 };
 
 use super::{
-    calls,
+    calls, explain,
     ladder::change,
     pace,
     report::{begun, words},
@@ -133,7 +133,7 @@ pub(super) fn introduction(text: &Text) -> String {
     let mut html = format!("<p class=\"title\">{title} <cite>({source})</cite></p>");
     let question = escaped(text.question);
     let _ = write!(html, "<p><b class=\"label\">Question</b> {question}</p>");
-    let texts = [("The book and the RFCs", text.book), ("This Linux", text.kernel)];
+    let texts = [(explain::BOOK, text.book), (explain::KERNEL, text.kernel)];
     for (word, passages) in texts.into_iter().filter(|(_, passages)| !passages.is_empty()) {
         let _ = write!(html, "<p><b class=\"label\">{word}</b>");
         for (text, sources) in passages {

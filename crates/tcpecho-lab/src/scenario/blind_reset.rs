@@ -15,12 +15,35 @@ scenario! { stage;
     source: "RFC 5961 3, 4, RFC 9293 3.5.3, 3.10.7.4",
     question: "An attacker knows the addresses and ports of a connection, but not its sequence \
                numbers. Can an RST or a SYN that he forges end it?",
-    book: "The book does not discuss forged segments. In RFC 793, which it builds on, any RST whose \
-           sequence number lies in the window ends the connection.",
-    kernel: "Only an RST with exactly the next sequence number ends the connection. One elsewhere in \
-             the window is answered with a challenge ACK, which a real peer that has lost the \
-             connection answers with the right RST; one outside the window is dropped. A SYN is answered \
-             with a challenge ACK, too.";
+    book: &[
+        (
+            "In RFC 793 any RST whose sequence number lies in the window ends the connection, so \
+             an attacker needs few guesses.",
+            &[Rfc(5961, "3.1")],
+        ),
+        (
+            "An RST ends the connection only if it has exactly the next sequence number; one \
+             elsewhere in the window, and a SYN, is answered with a challenge ACK.",
+            &[Rfc(5961, "3.2"), Rfc(5961, "4.2"), Rfc(9293, "3.10.7.4")],
+        ),
+    ],
+    kernel: &[
+        (
+            "The same: only an RST with exactly the next sequence number ends the connection. One \
+             elsewhere in the window is answered with a challenge ACK, which a real peer that has \
+             lost the connection answers with the right RST; one outside the window is dropped.",
+            &[
+                Measured("it is answered with a challenge ACK"),
+                Measured("it is not answered"),
+                Measured("the server reads ECONNRESET"),
+                Lab("client-host-crashes-and-returns"),
+            ],
+        ),
+        (
+            "A SYN is answered with a challenge ACK, too.",
+            &[Measured("the kernel counts that challenge, too")],
+        ),
+    ];
 
     step "a client and a server are connected";
     let (client, server) = stage.connected()?;

@@ -9,12 +9,34 @@ scenario! { stage;
     name: "congestion-notification",
     group: Some(Group::Path),
     title: "a router marks a packet instead of dropping it (ECN)",
-    source: "RFC 3168 5, 6.1, ip-sysctl: tcp_ecn",
+    source: "RFC 3168 5, 6.1",
     question: "How does a sender learn of congestion without a lost packet?",
-    book: "The book does not discuss ECN.",
-    kernel: "If both ends have agreed on ECN in the handshake, a router that is congested marks a packet \
-             with CE. The receiver sets ECE in its ACKs until the sender, which reduces its window as \
-             after a loss, has set CWR. The default of tcp_ecn is 2: agree when asked, do not ask.";
+    book: &[
+        (
+            "If both ends have agreed on ECN in the handshake, a router that is congested marks a \
+             packet with CE.",
+            &[Rfc(3168, "5"), Rfc(3168, "6.1.1")],
+        ),
+        (
+            "The receiver sets ECE in its ACKs until the sender, which reduces its window as \
+             after a loss, has set CWR.",
+            &[Rfc(3168, "6.1.2"), Rfc(3168, "6.1.3")],
+        ),
+    ],
+    kernel: &[
+        (
+            "The same.",
+            &[
+                Measured("the SYN has ECE and CWR"),
+                Measured("the server's ACK has ECE"),
+                Measured("its segment has CWR: the window was reduced"),
+            ],
+        ),
+        (
+            "The default of tcp_ecn is 2: agree when asked, do not ask.",
+            &[Sysctl("net.ipv4.tcp_ecn")],
+        ),
+    ];
 
     step "both hosts use ECN, and a client connects";
     stage.two().set_sysctl("net.ipv4.tcp_ecn", "1")?;

@@ -8,12 +8,35 @@ scenario! { stage;
     name: "cookies-without-timestamps",
     group: Some(Group::Queues),
     title: "SYN cookies without timestamps lose window scale and SACK",
-    source: "RFC 4987 3.6, RFC 7323 2, ip-sysctl: tcp_syncookies, tcp_timestamps",
+    source: "RFC 4987 3.6, RFC 7323 2",
     question: "What does a connection lose that was opened with a SYN cookie?",
-    book: "The book mentions SYN cookies only as a defence against floods (4.5).",
-    kernel: "The cookie encodes one of four maximum segment sizes and nothing else. Window scale and \
-             SACK are kept in the timestamp, if both ends use timestamps; without them the connection \
-             has neither, and its window is at most 65535 bytes.";
+    book: &[
+        (
+            "A cookie has little room: it encodes one of a few segment sizes, and options that \
+             need state are lost.",
+            &[Rfc(4987, "3.6")],
+        ),
+    ],
+    kernel: &[
+        (
+            "The cookie encodes one of four maximum segment sizes and nothing else.",
+            &[
+                Code("cookie_v4_init_sequence", "net/ipv4/syncookies.c"),
+                Measured("the cookie was accepted"),
+            ],
+        ),
+        (
+            "Window scale and SACK are kept in the timestamp, if both ends use timestamps; \
+             without them the connection has neither, and its window is at most 65535 bytes.",
+            &[
+                Code("cookie_init_timestamp", "net/ipv4/syncookies.c"),
+                Rfc(7323, "2.1"),
+                Measured("the SYN-ACK has no window scale"),
+                Measured("the SYN-ACK has a window scale again"),
+                Measured("and a timestamp, which holds it"),
+            ],
+        ),
+    ];
 
     step "a client without timestamps connects to a server that does not use cookies";
     stage.two().client.set_sysctl("net.ipv4.tcp_timestamps", "0")?;

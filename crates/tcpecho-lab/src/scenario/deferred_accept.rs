@@ -8,14 +8,35 @@ scenario! { stage;
     name: "deferred-accept",
     group: Some(Group::Queues),
     title: "TCP_DEFER_ACCEPT hides a connection until it has data",
-    source: "tcp(7)",
+    source: "UNP 4.6, tcp(7)",
     question: "A server sets TCP_DEFER_ACCEPT. What do a client that sends and one that waits for a \
                greeting see?",
-    book: "The book does not have this option; accept returns a connection when the handshake is \
-           complete (4.6).",
-    kernel: "The ACK of the handshake is dropped, and the connection stays in SYN_RECV until data \
-             arrives, which completes it. A client that waits for a greeting has an established \
-             connection that the server does not see until it has sent its SYN-ACK again.";
+    book: &[
+        (
+            "accept returns the next connection of the queue of completed ones.",
+            &[Book("4.6")],
+        ),
+    ],
+    kernel: &[
+        (
+            "The ACK of the handshake is dropped, and the connection stays in SYN_RECV until data \
+             arrives, which completes it.",
+            &[
+                Man("tcp(7)"),
+                Measured("the server's end is in SYN_RECV"),
+                Measured("accept has nothing to return"),
+                Measured("it completes the handshake: ESTABLISHED"),
+            ],
+        ),
+        (
+            "A client that waits for a greeting has an established connection that the server \
+             does not see until it has sent its SYN-ACK again.",
+            &[
+                Measured("the client's end is ESTABLISHED"),
+                Code("tcp_check_req", "net/ipv4/tcp_minisocks.c"),
+            ],
+        ),
+    ];
 
     step "a server listens with TCP_DEFER_ACCEPT, and a client connects";
     let server = stage.listening(10)?;

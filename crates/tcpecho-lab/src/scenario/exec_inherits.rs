@@ -7,13 +7,39 @@ scenario! { stage;
     name: "exec-inherits",
     group: Some(Group::Signals),
     title: "a program passes descriptors and signal dispositions on through exec",
-    source: "UNP 4.7, 5.8, 13.5, execve(2), signal(7)",
+    source: "UNP 4.7, execve(2), signal(7)",
     question: "A server execs another program for a connection, as inetd does. What does that program \
                find?",
-    book: "Descriptors stay open unless FD_CLOEXEC is set. A signal that is ignored stays ignored, and \
-           one that is caught gets its default action, because the handler no longer exists (4.7).",
-    kernel: "The same. A program that was started with SIGPIPE ignored, as by some shells and languages, \
-             sees EPIPE where its author expected to be killed.";
+    book: &[
+        (
+            "Descriptors stay open across exec unless FD_CLOEXEC is set.",
+            &[Book("4.7")],
+        ),
+    ],
+    kernel: &[
+        (
+            "The same.",
+            &[
+                Measured("only the connection's descriptor is open"),
+                Measured("connect fails with ECONNREFUSED: exec has closed the listener"),
+            ],
+        ),
+        (
+            "A signal that is ignored stays ignored, and one that is caught gets its default \
+             action, because the handler no longer exists.",
+            &[
+                Man("execve(2)"),
+                Man("signal(7)"),
+                Measured("SIGPIPE is still ignored"),
+                Measured("SIGTERM has its default action"),
+            ],
+        ),
+        (
+            "A program that was started with SIGPIPE ignored sees EPIPE where its author expected \
+             to be killed.",
+            &[Measured("SIGPIPE is still ignored"), Lab("sigpipe")],
+        ),
+    ];
 
     step "a server has a connection, ignores SIGPIPE and catches SIGTERM";
     let (client, server) = stage.connected()?;

@@ -8,13 +8,35 @@ scenario! { stage;
     name: "fast-open",
     group: Some(Group::Startup),
     title: "TCP Fast Open sends data in the SYN, once there is a cookie",
-    source: "RFC 7413 3, 4.1, tcp(7), ip-sysctl: tcp_fastopen",
+    source: "UNP 2.6, RFC 7413 3, 4.1, tcp(7)",
     question: "When can a client send its request in the SYN, and when does the server read it?",
-    book: "A connection is opened by three segments without data (2.6). The book is older than Fast \
-           Open.",
-    kernel: "The first SYN asks for a cookie and takes no data with it, and the SYN-ACK brings the \
-             cookie. With the cookie the next connect sends nothing itself: the first send goes out in \
-             the SYN, and the server reads it before the handshake is complete.";
+    book: &[
+        (
+            "A connection is opened by three segments.",
+            &[Book("2.6")],
+        ),
+        (
+            "With Fast Open the first SYN asks for a cookie, the SYN-ACK brings it, and later \
+             SYNs take it and data with them.",
+            &[Rfc(7413, "3")],
+        ),
+    ],
+    kernel: &[
+        (
+            "The first SYN asks for a cookie and takes no data with it.",
+            &[Sysctl("net.ipv4.tcp_fastopen"), Measured("the SYN took no data with it")],
+        ),
+        (
+            "With the cookie the next connect sends nothing itself: the first send goes out in \
+             the SYN, and the server reads it before the handshake is complete.",
+            &[
+                Measured("no SYN has been sent by it"),
+                Measured("its SYN has the data"),
+                Measured("accept returns before the handshake is complete"),
+                Measured("the server reads the data"),
+            ],
+        ),
+    ];
 
     step "server and client have Fast Open switched on, and the client connects for the first time";
     stage.two().set_sysctl("net.ipv4.tcp_fastopen", "3")?;

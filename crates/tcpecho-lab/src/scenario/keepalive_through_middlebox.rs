@@ -12,12 +12,35 @@ scenario! { stage;
     name: "keepalive-through-middlebox",
     group: Some(Group::Path),
     title: "keepalive below a middlebox's time limit saves an idle connection",
-    source: "RFC 5382 5, RFC 1122 4.2.3.6, tcp(7)",
+    source: "UNP 7.5, RFC 5382 5, RFC 9293 3.8.4, tcp(7)",
     question: "A middlebox forgets connections that are idle for too long. Does SO_KEEPALIVE help?",
-    book: "Keepalive detects a host that is gone (7.5); the book does not discuss middleboxes.",
-    kernel: "It does if TCP_KEEPIDLE is below the middlebox's limit: each probe and its answer are \
-             packets of the connection. The default of two hours is longer than any limit that is \
-             usual; RFC 5382 allows a NAT to forget after two hours and four minutes.",
+    book: &[
+        (
+            "Keepalive detects a host that is gone.",
+            &[Book("7.5")],
+        ),
+        (
+            "A NAT may forget an idle connection, but it must keep it for 2 hours and 4 minutes.",
+            &[Rfc(5382, "5")],
+        ),
+    ],
+    kernel: &[
+        (
+            "It does if TCP_KEEPIDLE is below the middlebox's limit: each probe and its answer \
+             are packets of the connection.",
+            &[
+                Man("tcp(7)"),
+                Measured("the other one has sent keepalive probes"),
+                Measured("and the server reads it"),
+                Measured("the other client's recv fails with ETIMEDOUT"),
+            ],
+        ),
+        (
+            "The default of two hours is enough for a NAT that follows RFC 5382, and for no \
+             middlebox that forgets earlier.",
+            &[Sysctl("net.ipv4.tcp_keepalive_time"), Rfc(5382, "5")],
+        ),
+    ],
     timers: &[Timer::Retransmission];
 
     step "two clients are connected through a middlebox that forgets after two and a half seconds; \

@@ -56,6 +56,7 @@ scenario! { stage;
                     "with the default, 2, connect fails although a TIME_WAIT is older than a second",
                 ),
                 Measured("over loopback the default lets connect take the port"),
+                Lab("time-wait-reuse"),
             ],
         ),
     ];

@@ -9,13 +9,31 @@ scenario! { stage;
     name: "old-timestamp",
     group: Some(Group::Data),
     title: "a segment with an old timestamp is dropped (PAWS)",
-    source: "RFC 7323 5, ip-sysctl: tcp_timestamps",
+    source: "UNP 2.6, RFC 7323 5",
     question: "On a fast connection sequence numbers come round within seconds. A very old segment has \
                by chance the number that is expected next. What saves the data?",
-    book: "The book says that timestamps are needed on fast connections, because an old segment could be \
-           taken for a new one (2.6); it does not show it.",
-    kernel: "A segment whose timestamp is older than the last one is dropped and answered with an ACK, \
-             whatever its sequence number.";
+    book: &[
+        (
+            "Timestamps are needed on fast connections, because an old segment could be taken for \
+             a new one.",
+            &[Book("2.6")],
+        ),
+        (
+            "A segment whose timestamp is older than the last one is dropped and answered with an \
+             ACK.",
+            &[Rfc(7323, "5")],
+        ),
+    ],
+    kernel: &[
+        (
+            "The same, whatever the sequence number of the segment is.",
+            &[
+                Measured("it is answered with an ACK"),
+                Measured("the server's kernel drops it and counts it"),
+                Measured("the server reads only this"),
+            ],
+        ),
+    ];
 
     step "a client and a server are connected with timestamps";
     let (client, server) = stage.connected()?;

@@ -8,13 +8,38 @@ scenario! { stage;
     name: "reuseport-listener-closes",
     group: Some(Group::Queues),
     title: "one of two listeners with SO_REUSEPORT closes",
-    source: "UNP 7.5, socket(7), ip-sysctl: tcp_migrate_req",
+    source: "UNP 7.5, socket(7)",
     question: "A server is replaced without a pause: the new process listens on the same port with \
                SO_REUSEPORT, then the old one closes its listener. Is a connection lost?",
-    book: "The book knows SO_REUSEPORT for multicast (7.5). Several listeners on one port came later.",
-    kernel: "Each listener has a queue of its own. What is in the old one's queue when it closes is \
-             reset, unless net.ipv4.tcp_migrate_req is 1: then the connections move to the other \
-             listener's queue. The default is 0.";
+    book: &[
+        (
+            "SO_REUSEPORT allows several sockets with the same address and port, if all of them \
+             set it.",
+            &[Book("7.5")],
+        ),
+    ],
+    kernel: &[
+        (
+            "Several processes can listen on the same port, and each listener has a queue of its \
+             own. What is in the old one's queue when it closes is reset.",
+            &[
+                Man("socket(7)"),
+                Measured("both listen on the same port"),
+                Measured("the first of them reads ECONNRESET"),
+                Measured("the new listener's queue is empty"),
+            ],
+        ),
+        (
+            "With net.ipv4.tcp_migrate_req=1 the connections move to the other listener's queue. \
+             The default is 0.",
+            &[
+                Sysctl("net.ipv4.tcp_migrate_req"),
+                Measured("the new listener accepts all three"),
+                Measured("the third one's data is there"),
+                Measured("no RST is sent"),
+            ],
+        ),
+    ];
 
     step "three clients are in the queue of the old listener, and the new one listens";
     let old = listener(stage)?;

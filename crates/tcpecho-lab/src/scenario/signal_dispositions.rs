@@ -12,10 +12,35 @@ scenario! { stage;
     title: "SIG_DFL, SIG_IGN and a handler for SIGCHLD, SIGPIPE and SIGTERM",
     source: "UNP 5.8, 5.9, 5.13, signal(7), sigaction(2)",
     question: "What does each signal of an echo server do by default, ignored, and caught?",
-    book: "A signal has its default action, is ignored, or is caught by a handler. SIGKILL and SIGSTOP \
-           can be neither caught nor ignored (5.8). A \
-           child that has exited is a zombie until its parent waits for it (5.9).",
-    kernel: "The same.";
+    book: &[
+        (
+            "A signal has its default action, is ignored, or is caught by a handler. SIGKILL and \
+             SIGSTOP can be neither caught nor ignored.",
+            &[Book("5.8")],
+        ),
+        (
+            "A child that has exited is a zombie until its parent waits for it.",
+            &[Book("5.9")],
+        ),
+        (
+            "SIGPIPE kills a process that neither ignores nor catches it.",
+            &[Book("5.13")],
+        ),
+    ],
+    kernel: &[
+        (
+            "The same, and a child leaves no zombie if SIGCHLD is set to SIG_IGN.",
+            &[
+                Man("signal(7)"),
+                Man("sigaction(2)"),
+                Measured("a zombie is left"),
+                Measured("no zombie is left"),
+                Measured("the signal kills it"),
+                Measured("sigaction fails for SIGKILL"),
+                Measured("and for SIGSTOP"),
+            ],
+        ),
+    ];
 
     step "a child of a server exits, and SIGCHLD has its default action: it is ignored";
     let (zombies, _kept) = child_ends(stage, "default")?;

@@ -9,13 +9,37 @@ scenario! { stage;
     name: "slow-start",
     group: Some(Group::Data),
     title: "a new connection sends ten segments and waits",
-    source: "RFC 5681 3.1, RFC 6928 2, RFC 8985, tcp(7): TCP_INFO",
+    source: "RFC 5681 3.1, 3.2, RFC 6928 2, tcp(7): TCP_INFO",
     question: "The receiver's window has room for 40 segments, and the client writes 40. Why do only ten \
                leave at once?",
-    book: "The book leaves congestion control to others.",
-    kernel: "The congestion window begins with ten segments. For every segment that is acknowledged it \
-             grows by one in slow start, so that it doubles in each round trip. A lost segment ends that: \
-             the window is halved (Reno).";
+    book: &[
+        (
+            "A sender has a congestion window besides the receiver's window, and the smaller one \
+             limits what is in flight. It begins with up to ten segments.",
+            &[Rfc(5681, "3.1"), Rfc(6928, "2")],
+        ),
+        (
+            "In slow start it grows with each acknowledgment, so that it about doubles in each \
+             round trip, until a segment is lost.",
+            &[Rfc(5681, "3.1"), Rfc(5681, "3.2")],
+        ),
+    ],
+    kernel: &[
+        (
+            "The congestion window begins with ten segments. For every segment that is \
+             acknowledged it grows by one in slow start.",
+            &[
+                Measured("the congestion window is ten segments"),
+                Measured("ten segments are unacknowledged"),
+                Measured("the congestion window has grown"),
+            ],
+        ),
+        (
+            "A lost segment ends that: the slow start threshold becomes half of the window \
+             (Reno).",
+            &[Measured("the slow start threshold is about half of the window")],
+        ),
+    ];
 
     step "a client writes 40 segments, and the wire holds every ACK";
     stage.two().set_sysctl("net.ipv4.tcp_slow_start_after_idle", "0")?;

@@ -12,14 +12,34 @@ scenario! { stage;
     name: "syn-meets-time-wait",
     group: Some(Group::Startup),
     title: "a client connects again from a port that is in TIME_WAIT at the server",
-    source: "UNP 2.7, RFC 6191, RFC 9293 3.10.7.4",
+    source: "UNP 2.7, RFC 6191 2, RFC 9293 3.10.7.4",
     question: "The server has closed first, and its end is in TIME_WAIT. A client connects from the \
                same port as before. Must it wait for 2 MSL?",
-    book: "TIME_WAIT prevents a new connection between the same ends, but implementations derived from \
-           Berkeley allow it when the SYN's sequence number is above the last one of the old connection \
-           (2.7).",
-    kernel: "A SYN with a later timestamp or, without timestamps, a higher sequence number opens the new \
-             connection at once. Any other SYN is answered with an ACK of the old connection.";
+    book: &[
+        (
+            "TIME_WAIT prevents a new connection between the same ends, but implementations \
+             derived from Berkeley allow it when the SYN's sequence number is above the last one \
+             of the old connection.",
+            &[Book("2.7")],
+        ),
+        (
+            "With timestamps a later timestamp is enough.",
+            &[Rfc(6191, "2")],
+        ),
+    ],
+    kernel: &[
+        (
+            "A SYN with a later timestamp or a higher sequence number opens the new connection at \
+             once. Any other SYN is answered with an ACK of the old connection.",
+            &[
+                Code("tcp_timewait_state_process", "net/ipv4/tcp_minisocks.c"),
+                Measured("it is answered with an ACK of the old connection"),
+                Measured("and not with a SYN-ACK"),
+                Measured("connect succeeds at once"),
+                Measured("TIME_WAIT has made room for it"),
+            ],
+        ),
+    ];
 
     step "the server closes first, and its end is in TIME_WAIT";
     let server = stage.listening(10)?;

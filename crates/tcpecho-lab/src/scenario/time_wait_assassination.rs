@@ -10,13 +10,30 @@ scenario! { stage;
     name: "time-wait-assassination",
     group: Some(Group::Closing),
     title: "an old segment ends TIME_WAIT early",
-    source: "UNP 2.7, RFC 1337, RFC 9293 3.10.7.4, ip-sysctl: tcp_rfc1337",
+    source: "UNP 2.7, RFC 1337, RFC 9293 3.10.7.4",
     question: "TIME_WAIT is there to absorb old segments. Can an old segment end it?",
-    book: "TIME_WAIT lasts 2 MSL, so that old segments of the connection have expired (2.7). The book \
-           does not mention RFC 1337.",
-    kernel: "An old segment is answered with an ACK. The peer's kernel, which has forgotten the \
-             connection, answers that with RST, and the RST ends TIME_WAIT. With tcp_rfc1337=1 the RST \
-             is ignored; the default is 0.";
+    book: &[
+        (
+            "TIME_WAIT lasts 2 MSL, so that old segments of the connection have expired.",
+            &[Book("2.7")],
+        ),
+        (
+            "An old segment is answered with an ACK. The peer, which has forgotten the \
+             connection, answers that with an RST, and the RST ends TIME_WAIT.",
+            &[Rfc(1337, "")],
+        ),
+    ],
+    kernel: &[
+        (
+            "The same. With tcp_rfc1337=1 the RST is ignored; the default is 0.",
+            &[
+                Sysctl("net.ipv4.tcp_rfc1337"),
+                Measured("the server's kernel answers with RST"),
+                Measured("TIME_WAIT is over"),
+                Measured("TIME_WAIT stays"),
+            ],
+        ),
+    ];
 
     step "a connection ends, the client closes first, and TIME_WAIT stays on its host; tcp_rfc1337 is 0, \
           the kernel's default";

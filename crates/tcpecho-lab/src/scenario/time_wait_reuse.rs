@@ -10,12 +10,33 @@ scenario! { stage;
     name: "time-wait-reuse",
     group: Some(Group::Startup),
     title: "a client's ports are in TIME_WAIT, and tcp_tw_reuse lends one",
-    source: "UNP 2.7, RFC 6191, ip-sysctl: tcp_tw_reuse",
+    source: "UNP 2.7, RFC 6191",
     question: "Every port of a client is in TIME_WAIT. Does net.ipv4.tcp_tw_reuse help, and when?",
-    book: "TIME_WAIT keeps the pair of addresses and ports for 2 MSL (2.7).",
-    kernel: "With tcp_tw_reuse=1 connect takes a port whose TIME_WAIT is at least one second old, if \
-             the connection had timestamps. The default, 2, does so for connections within the host \
-             only. It never helps a server's bind.";
+    book: &[
+        (
+            "While a connection is in TIME_WAIT, for 2 MSL, no new connection between the same \
+             addresses and ports can be made.",
+            &[Book("2.7")],
+        ),
+    ],
+    kernel: &[
+        (
+            "With tcp_tw_reuse=1 connect takes a port whose TIME_WAIT is at least one second old, \
+             if the connection had timestamps. The default, 2, does so for connections within the \
+             host only.",
+            &[
+                Sysctl("net.ipv4.tcp_tw_reuse"),
+                Code("tcp_twsk_unique", "net/ipv4/tcp_ipv4.c"),
+                Measured("connect succeeds once TIME_WAIT is a second old"),
+                Measured("connect fails with tcp_tw_reuse=2, since the server is another host"),
+                Lab("no-local-port"),
+            ],
+        ),
+        (
+            "It never helps a server's bind.",
+            &[Sysctl("net.ipv4.tcp_tw_reuse"), Lab("bind-in-use-by-time-wait")],
+        ),
+    ];
 
     step "the client's only port is in TIME_WAIT";
     stage.two().client.set_sysctl("net.ipv4.ip_local_port_range", "50000 50000")?;

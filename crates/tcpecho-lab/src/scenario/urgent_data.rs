@@ -8,14 +8,38 @@ scenario! { stage;
     name: "urgent-data",
     group: Some(Group::Data),
     title: "urgent data is sent, and SIGURG is raised",
-    source: "UNP 24.2, 24.3, RFC 6093, tcp(7)",
+    source: "UNP 24.2, 24.3, RFC 9293 3.8.5, RFC 6093",
     question: "A client sends a byte with MSG_OOB between other data. How does the server learn of it, \
                and where is the byte?",
-    book: "The segment has the URG flag, the owner of the socket gets SIGURG, select reports an \
-           exceptional condition, and the byte is read with MSG_OOB, or in line with SO_OOBINLINE. A \
-           read stops at the mark, which sockatmark finds (24.2, 24.3).",
-    kernel: "The same. Only one byte is urgent, the last of the send. RFC 6093 advises new programs \
-             against it, because middleboxes clear the flag and systems disagree on the byte.";
+    book: &[
+        (
+            "The segment has the URG flag, the owner of the socket gets SIGURG, select reports an \
+             exceptional condition, and the byte is read with MSG_OOB, or in line with \
+             SO_OOBINLINE.",
+            &[Book("24.2")],
+        ),
+        (
+            "A read stops at the mark, which sockatmark finds.",
+            &[Book("24.3")],
+        ),
+        (
+            "New programs should not use it: middleboxes clear the flag, and systems disagree on \
+             the byte.",
+            &[Rfc(9293, "3.8.5"), Rfc(6093, "")],
+        ),
+    ],
+    kernel: &[
+        (
+            "The same. Only one byte is urgent, the last of the send.",
+            &[
+                Man("tcp(7)"),
+                Measured("SIGURG was caught once"),
+                Measured("a read stops before the mark"),
+                Measured("MSG_OOB reads the urgent byte"),
+                Measured("the byte is in the stream"),
+            ],
+        ),
+    ];
 
     step "a server owns its socket, and the client sends three bytes, the middle one urgent";
     let (client, server) = stage.connected()?;

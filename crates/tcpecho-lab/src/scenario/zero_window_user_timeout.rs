@@ -29,7 +29,7 @@ scenario! { stage;
              the sender's calls fail with ETIMEDOUT, although every probe was answered.",
             &[
                 Man("tcp(7)"),
-                Measured("send fails with ETIMEDOUT"),
+                Measured("recv fails with ETIMEDOUT"),
                 Measured("window probes were sent"),
                 Measured("and answered with a window of 0"),
             ],
