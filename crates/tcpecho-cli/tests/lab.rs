@@ -42,7 +42,7 @@ fn the_list_takes_patterns_and_groups() {
     };
     assert_eq!(names("segment-*"), ["segment-lost", "segment-doubled", "segment-corrupted"]);
     assert_eq!(names("doubled"), ["segment-doubled"]);
-    assert_eq!(names("signals").len(), 5);
+    assert_eq!(names("signals").len(), 7);
     let none = lab(&["list", "nothing-*"]);
     assert_eq!(none.status.code(), Some(2));
     assert!(text(&none.stderr).contains("no scenario matches 'nothing-*'"));

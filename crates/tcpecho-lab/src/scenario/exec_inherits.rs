@@ -6,7 +6,7 @@ use crate::stage::Broken;
 scenario! { stage;
     name: "exec-inherits",
     group: Some(Group::Signals),
-    title: "a program passes descriptors and signal dispositions on through exec",
+    title: "exec passes on descriptors and signal dispositions",
     source: "UNP 4.7, execve(2), signal(7)",
     question: "A server execs another program for a connection, as inetd does. What does that program \
                find?",

@@ -7,7 +7,7 @@ use crate::stage::{Agent, Broken, Stage};
 scenario! { stage;
     name: "fast-open",
     group: Some(Group::Startup),
-    title: "TCP Fast Open sends data in the SYN, once there is a cookie",
+    title: "TCP Fast Open sends data in the SYN",
     source: "UNP 2.6, RFC 7413 3, 4.1, tcp(7)",
     question: "When can a client send its request in the SYN, and when does the server read it?",
     book: &[

@@ -11,7 +11,7 @@ use crate::timeline::What;
 scenario! { stage;
     name: "keepalive-through-middlebox",
     group: Some(Group::Path),
-    title: "keepalive below a middlebox's time limit saves an idle connection",
+    title: "keepalive below a middlebox's limit",
     source: "UNP 7.5, RFC 5382 5, RFC 9293 3.8.4, tcp(7)",
     question: "A middlebox forgets connections that are idle for too long. Does SO_KEEPALIVE help?",
     book: &[

@@ -7,7 +7,7 @@ use tcpecho_os::tcp_state::TcpState;
 scenario! { stage;
     name: "lingering-close",
     group: Some(Group::Closing),
-    title: "a server that refuses a request reads the rest of it before it closes",
+    title: "a server reads the rest of a request that it refuses",
     source: "UNP 6.6, 7.5, RFC 2525 2.17, RFC 9112 9.6",
     question: "A server answers a request that it does not want to read to its end. How does it close \
                so that the client still gets the answer?",

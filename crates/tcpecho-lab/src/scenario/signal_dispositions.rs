@@ -9,7 +9,7 @@ use crate::stage::{Agent, Broken, PATIENCE, Stage};
 scenario! { stage;
     name: "signal-dispositions",
     group: Some(Group::Signals),
-    title: "SIG_DFL, SIG_IGN and a handler for SIGCHLD, SIGPIPE and SIGTERM",
+    title: "SIGCHLD, SIGPIPE, SIGTERM: default, ignored, caught",
     source: "UNP 5.8, 5.9, 5.13, signal(7), sigaction(2)",
     question: "What does each signal of an echo server do by default, ignored, and caught?",
     book: &[

@@ -11,7 +11,7 @@ use tcpecho_os::tcp_state::TcpState;
 scenario! { stage;
     name: "syn-meets-time-wait",
     group: Some(Group::Startup),
-    title: "a client connects again from a port that is in TIME_WAIT at the server",
+    title: "a client connects again from a port in TIME_WAIT",
     source: "UNP 2.7, RFC 6191 2, RFC 9293 3.10.7.4",
     question: "The server has closed first, and its end is in TIME_WAIT. A client connects from the \
                same port as before. Must it wait for 2 MSL?",

@@ -9,7 +9,7 @@ use tcpecho_os::tcp_state::TcpState;
 scenario! { stage;
     name: "time-wait-reuse",
     group: Some(Group::Startup),
-    title: "a client's ports are in TIME_WAIT, and tcp_tw_reuse lends one",
+    title: "every port is in TIME_WAIT, and tcp_tw_reuse lends one",
     source: "UNP 2.7, RFC 6191",
     question: "Every port of a client is in TIME_WAIT. Does net.ipv4.tcp_tw_reuse help, and when?",
     book: &[

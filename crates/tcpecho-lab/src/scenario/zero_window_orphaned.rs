@@ -10,7 +10,7 @@ use tcpecho_os::tcp_state::TcpState;
 scenario! { stage;
     name: "zero-window-orphaned",
     group: Some(Group::Closing),
-    title: "the sender has closed, and the receiver never reads the rest",
+    title: "the sender has closed, and the receiver never reads",
     source: "UNP 7.5, RFC 9293 3.8.6.1, tcp(7)",
     question: "A client has written more than the server's window takes, and exits. How long does its \
                kernel keep the rest for a server that does not read?",

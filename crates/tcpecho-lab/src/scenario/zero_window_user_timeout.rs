@@ -8,7 +8,7 @@ use crate::stage::{Agent, Broken, Stage};
 scenario! { stage;
     name: "zero-window-user-timeout",
     group: Some(Group::Data),
-    title: "the receiver does not read, and the sender does not wait for ever",
+    title: "the receiver does not read, and the sender sets a limit",
     source: "RFC 9293 3.8.6.1, 3.9.1, tcp(7)",
     question: "The receiver answers every window probe and never reads. Is there anything that ends \
                the connection?",
