@@ -91,7 +91,8 @@ scenario! { stage;
     client.must(&new_socket)?;
     let fifth = client.call(&stage.connect_line())?;
     claim_is("connect fails with EADDRNOTAVAIL", &fifth, "EADDRNOTAVAIL");
-    claim("no SYN is sent", syns == 4 && stage.count(&Matcher::syn()) == 4);
+    // A busy machine may have retransmitted one of the four.
+    claim("no SYN is sent", stage.count(&Matcher::syn()) == syns);
 
     step "the client connects to another port of the same server";
     let line = format!("connect {} {OTHER}", Side::Server.address(stage.family()));
