@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::impairment::Matcher;
-use crate::packet::{Flags, Segment, segment};
+use crate::packet::{Flags, Segment, Tcp, segment};
 use crate::side::Side;
 use crate::stage::{Broken, PATIENCE, Stage};
 use tcpecho_os::tcp_state::TcpState;
@@ -80,7 +80,7 @@ fn next_of_client(stage: &Stage) -> Result<u32, Broken> {
     let packets = stage.packets();
     let last = packets.iter().rev().find(|seen| Matcher::data().from_client().matches(seen.from, &seen.packet));
     let tcp = last.and_then(|seen| seen.packet.tcp());
-    tcp.map(|tcp| tcp.end()).ok_or_else(|| Broken::new("the client has sent no data"))
+    tcp.map(Tcp::end).ok_or_else(|| Broken::new("the client has sent no data"))
 }
 
 /// Sends the server a segment in the client's name; returns a mark of the moment before and the challenges until then.

@@ -47,6 +47,9 @@ scenario! { stage;
     let mark = stage.two().timeline.mark();
     let last = Matcher::ack().from_client();
     stage.wire_rule(Rule::drop(last.clone()).once().because("lost"));
+    // A busy machine retransmits the FIN more than once, and an ACK that finds no connection any more
+    // is answered with RST: one ACK passes.
+    stage.wire_rule(Rule::drop(last.clone()).after(1).because("one has passed"));
     server.must("close")?;
     claim_packet("the server's kernel sends a FIN", &Matcher::fin().from_server());
     claim_state("the client's end is in TIME_WAIT", Side::Client, TcpState::TimeWait);

@@ -25,8 +25,8 @@ scenario! { stage;
     ],
     kernel: &[
         (
-            "TCP_USER_TIMEOUT limits also the time in which a probed window stays closed: then \
-             the sender's calls fail with ETIMEDOUT, although every probe was answered.",
+            "TCP_USER_TIMEOUT limits also the time in which a probed window stays closed: then a \
+             call of the sender fails with ETIMEDOUT, although every probe was answered.",
             &[
                 Man("tcp(7)"),
                 Measured("recv fails with ETIMEDOUT"),
