@@ -68,7 +68,6 @@ enum What {
     Explain(explain::ExplainArgs),
     /// Run scenarios and show what happens
     Run(RunArgs),
-    /// Interactive quiz: predict each step, then watch it happen
     Learn(learn::LearnArgs),
     /// Start a shell with two virtual hosts and the wire between them
     Shell(shell::ShellArgs),

@@ -32,7 +32,7 @@ pub(crate) fn ascii(text: &str) -> String {
             '…' => spelled.push_str("..."),
             '▶' => spelled.push('>'),
             '◀' => spelled.push('<'),
-            '─' | '–' => spelled.push('-'),
+            '─' | '–' | '·' => spelled.push('-'),
             '│' => spelled.push('|'),
             '┊' => spelled.push(':'),
             '└' | '┬' => spelled.push('+'),

@@ -33,15 +33,12 @@ fn questions(shown: &str) -> Vec<Vec<String>> {
     questions
 }
 
-/// The right answers, as they are shown to a student who always answers 1.
+/// The right answers, as they are shown after each answer.
 fn told(shown: &str) -> Vec<String> {
-    let lines = shown.lines();
-    lines
-        .filter_map(|line| {
-            let right = line.strip_prefix("+ right: ").or(line.strip_prefix("- wrong, it was: "))?;
-            Some(right.split(" (").next().unwrap().to_string())
-        })
-        .collect()
+    let right = |line: &str| {
+        line.strip_prefix("✓ right: ").or(line.strip_prefix("  right: ")).map(String::from)
+    };
+    shown.lines().filter_map(right).collect()
 }
 
 #[test]
@@ -93,11 +90,77 @@ fn the_end_of_the_input_ends_the_questions() {
 }
 
 #[test]
+fn a_grade_follows_its_answer_and_comes_before_what_happened() {
+    let args = ["close-with-unread-data", "--seed", "1"];
+    let Some(shown) = shown(&args, &"FIN\n".repeat(20)) else { return };
+    let answered = shown.split_once("? Fill in: a ____ is sent\n").unwrap().1;
+    let (graded, happened) = answered.split_once("close(4) = 0").unwrap();
+    for part in [
+        "✗ wrong: FIN\n",
+        "  right: RST\n",
+        "  why: an RST is sent. If the receive buffer holds data that was never read, close sends an RST",
+    ] {
+        assert!(graded.contains(part), "{part}: {graded}");
+    }
+    assert!(happened.contains("✓ an RST is sent"), "{happened}");
+}
+
+#[test]
+fn the_course_is_in_the_order_of_the_list_and_can_be_resumed() {
+    let answers = "1\n".repeat(7);
+    let Some(course) = shown(&["--seed", "3"], &answers) else { return };
+    let progress = |shown: &str| -> Vec<String> {
+        let lines = shown.lines().filter(|line| line.contains(" of 47 · "));
+        lines.map(String::from).collect()
+    };
+    let lines = progress(&course);
+    assert_eq!(lines[0], "1 of 47 · startup · normal-startup");
+    let (place, score) = lines[1].rsplit_once(" · ").unwrap();
+    assert_eq!(place, "2 of 47 · startup · refused");
+    let right = course.split(&lines[1]).next().unwrap().matches("✓ right: ").count();
+    assert_eq!(score, format!("{right} of 6 right so far"));
+    assert_eq!(lines.len(), 2, "{course}");
+    // The second scenario has unanswered questions: the course goes on there.
+    let last = course.lines().last().unwrap();
+    let right = course.matches("✓ right: ").count();
+    let command = "tcpecho lab learn --from refused --seed 3";
+    assert_eq!(last, format!("{right} of 7 right; to go on: {command}"));
+
+    // The same questions, now with the right answers. `q` leaves the last but one at its end.
+    let questions =
+        shown(&["--from", "middlebox-forgets-silently", "--seed", "2"], &"1\n".repeat(60));
+    let rest = questions.unwrap();
+    assert!(
+        progress(&rest)[0].starts_with("46 of 47 · path · middlebox-forgets-silently"),
+        "{rest}"
+    );
+    let all = told(&rest).len();
+    assert!(rest.ends_with(&format!(" of {all} right\n")) && rest.contains("The course is over: "));
+    let answers = format!("{}\nq\n", told(&rest).join("\n"));
+    let again = shown(&["--from", "middlebox-forgets-silently", "--seed", "2"], &answers).unwrap();
+    assert!(again.ends_with(&format!("The course is over: {all} of {all} right\n")), "{again}");
+    let first = told(&rest).len() - 6;
+    let answers = format!("{}\nq\n", told(&rest)[..first].join("\n"));
+    let args = ["--from", "middlebox-forgets-silently", "--seed", "2", "--family", "6"];
+    let left = shown(&args, &answers).unwrap();
+    let command = "tcpecho lab learn --from middlebox-forgets-with-reset --family 6 --seed 2";
+    assert!(left.ends_with(&format!(" right; to go on: {command}\n")), "{left}");
+}
+
+#[test]
 fn an_unknown_lesson_is_an_error() {
-    for args in [&["nonsense"][..], &["refused", "--family", "both"]] {
+    for args in [
+        &["nonsense"][..],
+        &["--from", "nonsense"],
+        &["--from", "many-clients"],
+        &["refused", "--from", "refused"],
+        &["refused", "--family", "both"],
+    ] {
         let output = learn(args, "");
         assert_eq!(output.status.code(), Some(2), "{}", text(&output.stderr));
     }
+    let said = text(&learn(&["--from", "half-clsoe"], "").stderr);
+    assert!(said.contains("did you mean 'half-close'?"), "{said}");
     let help = text(&learn(&["--help"], "").stdout);
     assert!(help.contains("--family <FAMILY>") && !help.contains("both"), "{help}");
 }

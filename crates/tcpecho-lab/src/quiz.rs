@@ -14,8 +14,10 @@ use crate::side::Side;
 use crate::timeline::{Fact, Moment, Place, What};
 
 mod outcome;
+mod why;
 
 use outcome::{call_of, outcome, verb_of};
+pub use why::reasons;
 
 /// A question and its possible answers.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -245,13 +247,19 @@ fn about_state(sentence: &str, side: Side, state: TcpState) -> (String, String, 
     (text, state.word().into(), pool.map(|state| state.word().into()).collect(), 3)
 }
 
-/// The sentence with a gap for that word, if it contains the word.
-fn blanked(sentence: &str, word: &str) -> Option<String> {
+/// Where a sentence has this word, and not as a part of another one.
+fn find_word(sentence: &str, word: &str) -> Option<usize> {
     let is_part = |letter: char| letter.is_alphanumeric() || matches!(letter, '_' | '-');
-    let (at, _) = sentence.match_indices(word).find(|(at, _)| {
+    let mut places = sentence.match_indices(word).map(|(at, _)| at);
+    places.find(|at| {
         let (before, after) = (&sentence[..*at], &sentence[at + word.len()..]);
         !before.ends_with(is_part) && !after.starts_with(is_part)
-    })?;
+    })
+}
+
+/// The sentence with a gap for that word, if it contains the word.
+fn blanked(sentence: &str, word: &str) -> Option<String> {
+    let at = find_word(sentence, word)?;
     let before = sentence[..at]
         .strip_suffix("an ")
         .map_or_else(|| sentence[..at].to_string(), |before| format!("{before}a "));

@@ -124,6 +124,7 @@ fn with_names(command: Command) -> Command {
         let lab = taking("run", "names", with_all(scenarios()))(lab);
         let lab = taking("explain", "names", with_all(everything()))(lab);
         let lab = taking("learn", "name", scenarios())(lab);
+        let lab = taking("learn", "from", scenarios())(lab);
         taking("test", "names", with_all(trials()))(lab)
     })
 }

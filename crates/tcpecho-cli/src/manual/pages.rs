@@ -395,13 +395,41 @@ pub(super) static PAGES: &[Page] = &[
     },
     Page {
         command: "lab learn",
-        sections: &[short(
-            "Examples",
-            Examples(&[(
-                "tcpecho lab learn half-close",
-                "questions about a scenario, then the scenario",
-            )]),
-        )],
+        sections: &[
+            short(
+                "Examples",
+                Examples(&[
+                    ("tcpecho lab learn", "all scenarios, as a course"),
+                    ("tcpecho lab learn --from half-close", "go on with the course there"),
+                    (
+                        "tcpecho lab learn half-close",
+                        "questions about one scenario, and what happened",
+                    ),
+                ]),
+            ),
+            short(
+                "Answers",
+                Text(
+                    "A number, or the first letters of an answer; Enter at [Enter] shows the next step. q, Ctrl-D and \
+                     Ctrl-C leave the course, and the last line is the command that goes on with it. Of one \
+                     scenario, q and Ctrl-D stop the questions and show the rest.",
+                ),
+            ),
+            long(
+                "Exit status",
+                Rows(&[
+                    ("0", "the questions were answered, or q or the end of the input ended them"),
+                    ("1", "a claim of a scenario did not hold"),
+                    (
+                        "2",
+                        "usage error, stdin or stdout failed, or a scenario could not be played to its end",
+                    ),
+                    ("77", "this host cannot play it; the message gives the reason"),
+                    ("129, 130, 143", "ended by SIGHUP, SIGINT (Ctrl-C), SIGTERM"),
+                ]),
+            ),
+            TERMINAL,
+        ],
     },
     Page {
         command: "lab shell",

@@ -19,6 +19,7 @@ pub(super) fn is_asked(run: &Run) -> bool {
 pub(super) fn section(page: &mut String, run: &Run, seed: u64, file: &str) {
     let (text, moments) = (run.text, experiment(run.moments()));
     let questions = quiz::questions(&moments, &mut Dice::new(seed));
+    let reasons = quiz::reasons(&questions, text);
     let name = text.name;
     let _ = write!(
         page,
@@ -28,20 +29,20 @@ pub(super) fn section(page: &mut String, run: &Run, seed: u64, file: &str) {
         escaped(text.source),
         escaped(text.question)
     );
-    let mut asked = 0;
     for (number, step) in quiz::steps(&moments).into_iter().enumerate() {
         if let Some(What::Step(sentence)) = moments.get(step.start).map(|moment| &moment.what) {
             let _ = write!(page, "<h3>{}</h3>", escaped(sentence));
         }
-        for question in questions.iter().filter(|question| question.step == number) {
-            asked += 1;
-            one(page, question, &format!("{name}-{asked}"));
+        let is_here = |(_, question): &(usize, &Question)| question.step == number;
+        for (at, question) in questions.iter().enumerate().filter(is_here) {
+            let why = reasons.get(at).map_or("", |why| why);
+            one(page, question, why, &format!("{name}-{}", at + 1));
         }
     }
     page.push_str("</section>");
 }
 
-fn one(page: &mut String, question: &Question, group: &str) {
+fn one(page: &mut String, question: &Question, why: &str, group: &str) {
     let _ = write!(
         page,
         "<div class=\"question\" role=\"group\" aria-labelledby=\"{group}\"><p id=\"{group}\">{}</p>",
@@ -49,7 +50,7 @@ fn one(page: &mut String, question: &Question, group: &str) {
     );
     for (place, alternative) in question.alternatives.iter().enumerate() {
         let (class, word) = if place == question.right {
-            ("held", format!("✓ Right: {}.", question.sentence))
+            ("held", format!("✓ Right: {why}"))
         } else {
             ("failed", "✗ Wrong.".to_owned())
         };

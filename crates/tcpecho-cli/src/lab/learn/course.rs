@@ -1,0 +1,183 @@
+//! All scenarios in the order of `lab list`, one lesson each, with the score so far.
+
+use nix::sys::signal::Signal;
+use tcpecho_lab::{
+    run::{Run, Verdict},
+    scenario::{SCENARIOS, Scenario},
+    text::Group,
+};
+
+use super::{
+    LearnArgs, OneFamily,
+    ahead::Ahead,
+    closed_by,
+    lesson::Lesson,
+    student::{Left, Student, show, width},
+};
+use crate::{
+    exit,
+    lab::{
+        ladder::{BOLD, Look},
+        report, status,
+    },
+    output::{self, OutputBuffer},
+};
+
+/// The scenarios by groups.
+fn order() -> Vec<&'static Scenario> {
+    let of = |group| SCENARIOS.iter().copied().filter(move |one| one.text.group == Some(group));
+    Group::ALL.into_iter().flat_map(of).collect()
+}
+
+/// Teaches the course from this scenario on, until its end or until the student leaves; returns the
+/// exit status.
+pub(super) fn take(
+    from: Option<&'static Scenario>,
+    args: &LearnArgs,
+    player: &mut Ahead,
+    student: &mut Student,
+    seed: u64,
+) -> u8 {
+    let course = order();
+    let is_first = |one: &&Scenario| from.is_none_or(|from| std::ptr::eq(*one, from));
+    let first = course.iter().position(|one| is_first(one)).unwrap_or_default();
+    introduce(course.len());
+    let mut trouble = Trouble::default();
+    for (place, scenario) in course.iter().enumerate().skip(first) {
+        announce(place, &course, student);
+        let run = match player.play(scenario, student.signals()) {
+            Ok(run) => run,
+            Err(signal) => {
+                student.leaves(Left::Signal(signal));
+                return close(scenario, args, student, 0);
+            }
+        };
+        let next = course.get(place + 1);
+        if let Some(next) = next {
+            player.begin(next);
+        }
+        trouble.note(&run);
+        let has_answered = !matches!(run.verdict, Verdict::Held(_)) || teach(&run, seed, student);
+        if student.left().is_some() {
+            let next = if has_answered { next } else { Some(scenario) };
+            return match next {
+                Some(next) => close(next, args, student, trouble.status()),
+                None => end(student, trouble.status()),
+            };
+        }
+    }
+    end(student, trouble.status())
+}
+
+fn introduce(count: usize) {
+    show(&format!(
+        "A course of {count} scenarios. Each is played here before its questions are asked, the next one \
+         while you answer. Answer with a number or the word; q, Ctrl-D or Ctrl-C leaves."
+    ));
+}
+
+/// `3 of 47 · closing · half-close · 5 of 8 right so far`, and what the scenario is about.
+fn announce(place: usize, course: &[&'static Scenario], student: &Student) {
+    let Some(Scenario { text, .. }) = course.get(place) else { return };
+    let group = text.group.map_or("", Group::words);
+    let mut line = format!("{} of {} · {group} · {}", place + 1, course.len(), text.name);
+    if student.asked() > 0 {
+        line += &format!(" · {} so far", student.score());
+    }
+    show("");
+    show(&Look::of_stdout().paint(BOLD, &line));
+    show(&format!("{} ({})", text.title, text.source));
+    show(text.question);
+}
+
+fn teach(run: &Run, seed: u64, student: &mut Student) -> bool {
+    let lesson = Lesson::about(run, seed);
+    show(&lesson.count_of_questions());
+    let has_answered = lesson.teach_who_stays(student);
+    if student.left().is_none() {
+        show("");
+        lesson.show_texts();
+    }
+    has_answered
+}
+
+/// Ends before the course is over: the score, and the command that goes on with it.
+fn close(next: &Scenario, args: &LearnArgs, student: &Student, status: u8) -> u8 {
+    let mut command = format!("tcpecho lab learn --from {}", next.text.name);
+    if args.family == OneFamily::V6 {
+        command += " --family 6";
+    }
+    if let Some(seed) = args.seed {
+        command += &format!(" --seed {seed}");
+    }
+    let line = format!("{}; to go on: {command}", student.score());
+    // A command that is to be copied is not wrapped.
+    let text = if line.len() <= width() {
+        format!("\n{line}\n")
+    } else {
+        format!("\n{}; to go on:\n    {command}\n", student.score())
+    };
+    let left = student.left().copied().unwrap_or(Left::Quit);
+    match left {
+        // Nobody reads it.
+        Left::Signal(Signal::SIGPIPE) => {}
+        Left::Signal(_) => drop(output::print_text(&text, None)),
+        _ => OutputBuffer::text().line_or_exit(text.trim_end()),
+    }
+    closed_by(&left).max(status)
+}
+
+/// Ends the course, which is over.
+fn end(student: &Student, status: u8) -> u8 {
+    show("");
+    show(&format!("The course is over: {}", student.score()));
+    student.left().map_or(status, |left| closed_by(left).max(status))
+}
+
+/// The runs that did not do what their scenarios say.
+#[derive(Default)]
+struct Trouble {
+    has_held: bool,
+    /// The exit status of a claim that did not hold, or of a scenario that broke.
+    failed: Option<u8>,
+    is_skipped: bool,
+}
+
+impl Trouble {
+    /// Counts a run, and says why it teaches nothing.
+    fn note(&mut self, run: &Run) {
+        match &run.verdict {
+            Verdict::Held(_) => self.has_held = true,
+            Verdict::Skipped(why) => {
+                self.is_skipped = true;
+                show(&format!("It cannot be played on this host: {why}"));
+            }
+            _ => {
+                let why = report::failure(run).unwrap_or_default();
+                show(&format!("No questions: {why}; see tcpecho lab run {}", run.text.name));
+                let status = status(std::slice::from_ref(run));
+                self.failed = Some(self.failed.map_or(status, |failed| failed.min(status)));
+            }
+        }
+    }
+
+    fn status(&self) -> u8 {
+        let skipped = if self.is_skipped && !self.has_held { exit::SKIPPED } else { 0 };
+        self.failed.unwrap_or(skipped)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_course_has_every_scenario_once_in_the_order_of_the_list() {
+        let course = order();
+        assert_eq!(course.len(), SCENARIOS.len());
+        assert!(course.is_sorted_by_key(|one| one.text.group), "by groups");
+        for scenario in SCENARIOS {
+            assert_eq!(course.iter().filter(|one| std::ptr::eq(**one, *scenario)).count(), 1);
+        }
+    }
+}
