@@ -45,6 +45,7 @@ use tcpecho_lab::{
 use tcpecho_os::signal::{Disposition, dispose};
 
 use self::playing::{Drawing, Plan, Playable, Played};
+pub(crate) use self::shell::limits as shell_limits;
 use crate::number::number;
 use crate::{
     exit, input,

@@ -2,11 +2,15 @@
 
 #[path = "common/lab.rs"]
 mod support;
+#[path = "common/terminal.rs"]
+mod terminal;
+
 use std::{
     fs::File,
     process::{Command, Output},
 };
 use support::{text, typed};
+use terminal::{CTRL_C, CTRL_D, PROMPT, Terminal};
 
 fn learn(args: &[&str], answers: &str) -> Output {
     typed(&[&["learn"], args].concat(), answers)
@@ -176,4 +180,55 @@ fn a_stdin_that_cannot_be_read_is_exit_status_2() {
     let said = text(&output.stderr);
     assert_eq!(output.status.code(), Some(2), "{said}");
     assert_eq!(said, "tcpecho: read from stdin: Is a directory (EISDIR)\n");
+}
+
+/// Starts `tcpecho lab learn ARGS`, and returns what it shows up to its first question.
+fn starts(terminal: &mut Terminal, environment: &str, args: &str) -> String {
+    terminal
+        .types(&format!("{environment} '{}' lab learn {args}\n", env!("CARGO_BIN_EXE_tcpecho")));
+    terminal.sees("\r\n> ")
+}
+
+#[test]
+fn the_course_can_be_left_at_any_time_in_a_terminal() {
+    let Some(mut terminal) = Terminal::new() else { return };
+    terminal.runs("stty cols 120 rows 40");
+    for (key, status) in [(CTRL_C, "130"), (CTRL_D, "0"), ("q\n", "0")] {
+        let shown = starts(&mut terminal, "", "--from refused");
+        assert!(shown.contains("2 of 47 · startup · refused"), "{shown}");
+        terminal.types("perhaps\n");
+        terminal.sees("\"perhaps\" is not an answer");
+        terminal.sees("\r\n> ");
+        terminal.types(key);
+        terminal.sees("\r\n0 of 0 right; to go on: tcpecho lab learn --from refused\r\n");
+        terminal.sees(PROMPT);
+        assert_eq!(terminal.runs("echo $?"), status, "{key:?}");
+    }
+    // Of one scenario, too.
+    starts(&mut terminal, "", "refused --seed 1");
+    terminal.types(CTRL_C);
+    terminal.sees("0 of 0 right (--seed 1)\r\n");
+    terminal.sees(PROMPT);
+    assert_eq!(terminal.runs("echo $?"), "130");
+}
+
+#[test]
+fn a_terminal_without_colours_gets_none() {
+    let Some(mut terminal) = Terminal::new() else { return };
+    for (environment, place, coloured) in [
+        ("", "1 of 47 · startup", true),
+        ("NO_COLOR=1", "1 of 47 · startup", false),
+        ("LC_ALL=C", "1 of 47 - startup", true),
+        ("TERM=dumb", "1 of 47 - startup", false),
+    ] {
+        let mut shown = starts(&mut terminal, environment, "--seed 1");
+        terminal.types("LISTEN\n");
+        shown += &terminal.sees("\r\n> ");
+        assert!(shown.contains(place), "{environment}: {shown}");
+        // The note about a scenario that takes long is removed with an escape sequence, not painted.
+        assert_eq!(shown.contains("\x1b[32m"), coloured, "{environment}: {shown:?}");
+        assert_eq!(shown.is_ascii(), place.contains('-'), "{environment}: {shown:?}");
+        terminal.types("q\n");
+        terminal.sees(PROMPT);
+    }
 }

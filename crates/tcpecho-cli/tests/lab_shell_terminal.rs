@@ -3,100 +3,15 @@
 #[path = "common/process.rs"]
 #[allow(dead_code, reason = "every test program uses its own part of it")]
 mod process;
+#[path = "common/terminal.rs"]
+mod terminal;
 
-use std::{
-    io::{Read, Write},
-    process::{Child, ChildStdin, Command, Stdio},
-    sync::mpsc::{Receiver, channel},
-    thread,
-    time::{Duration, Instant},
-};
+use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
-use tcpecho_os::signal::{Disposition, dispose};
-
-const PATIENCE: Duration = Duration::from_secs(60);
-const PROMPT: &str = "sh-says$ ";
-const CTRL_D: &str = "\x04";
-const CTRL_Z: &str = "\x1a";
-
-/// A terminal with a shell: script(1) makes it and copies bytes in both directions.
-struct Terminal {
-    script: Child,
-    keyboard: ChildStdin,
-    screen: Receiver<Vec<u8>>,
-    unread: String,
-}
+use terminal::{CTRL_D, CTRL_Z, PATIENCE, PROMPT, Terminal};
 
 impl Terminal {
-    /// Prints SKIP and returns nothing without script(1) or without a lab.
-    fn new() -> Option<Self> {
-        let doctor = Command::new(env!("CARGO_BIN_EXE_tcpecho")).args(["lab", "doctor"]).output();
-        if doctor.unwrap().status.code() == Some(77) {
-            println!("SKIP: no hosts can be made here");
-            return None;
-        }
-        // As at a terminal, whatever this test was started from: what is ignored stays so.
-        for signal in [Signal::INT, Signal::QUIT, Signal::HUP, Signal::TSTP] {
-            dispose(signal.as_raw(), Disposition::Default).unwrap();
-        }
-        let started = Command::new("script")
-            .args(["-qec", "sh -i", "/dev/null"])
-            .env("PS1", PROMPT)
-            .env_remove("ENV")
-            .env("SHELL", "/bin/sh")
-            .env("TERM", "xterm")
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn();
-        let Ok(mut script) = started else {
-            println!("SKIP: no script(1)");
-            return None;
-        };
-        let (keyboard, mut output) = (script.stdin.take().unwrap(), script.stdout.take().unwrap());
-        let (tell, screen) = channel();
-        thread::spawn(move || {
-            let mut bytes = [0; 4096];
-            while let Ok(count @ 1..) = output.read(&mut bytes) {
-                if tell.send(bytes[..count].to_vec()).is_err() {
-                    return;
-                }
-            }
-        });
-        let mut terminal = Terminal { script, keyboard, screen, unread: String::new() };
-        terminal.sees(PROMPT);
-        Some(terminal)
-    }
-
-    fn types(&mut self, keys: &str) {
-        self.keyboard.write_all(keys.as_bytes()).unwrap();
-    }
-
-    /// Waits for this text after what was seen before, and returns what came before it.
-    fn sees(&mut self, text: &str) -> String {
-        let end = Instant::now() + PATIENCE;
-        loop {
-            if let Some(at) = self.unread.find(text) {
-                let before = self.unread[..at].to_string();
-                self.unread.drain(..at + text.len());
-                return before;
-            }
-            let left = end.saturating_duration_since(Instant::now());
-            let Ok(bytes) = self.screen.recv_timeout(left) else {
-                panic!("missing {text:?} in:\n{}", self.unread);
-            };
-            self.unread.push_str(&String::from_utf8_lossy(&bytes));
-        }
-    }
-
-    /// What a command of the shell prints.
-    fn runs(&mut self, command: &str) -> String {
-        self.types(&format!("{command}\n"));
-        let shown = self.sees(PROMPT);
-        // The terminal shows what was typed.
-        shown.split_once('\n').unwrap_or_default().1.trim().to_string()
-    }
-
     fn starts_lab_shell(&mut self) {
         self.types(&format!("'{}' lab shell\n", env!("CARGO_BIN_EXE_tcpecho")));
         self.sees("lab> ");
@@ -136,13 +51,6 @@ impl Terminal {
             assert!(Instant::now() < end, "not continued: {stat}");
             std::thread::sleep(Duration::from_millis(1));
         }
-    }
-}
-
-impl Drop for Terminal {
-    fn drop(&mut self) {
-        let _ = self.script.kill();
-        let _ = self.script.wait();
     }
 }
 
@@ -239,4 +147,59 @@ fn a_waiting_command_can_be_suspended_and_ended() {
     terminal.types(CTRL_D);
     terminal.sees(PROMPT);
     assert_eq!(terminal.runs("echo $?"), "0");
+}
+
+const BELL: &str = "\x07";
+
+#[test]
+fn tab_completes_the_word_before_the_cursor() {
+    let Some(mut terminal) = Terminal::new() else { return };
+    terminal.runs("stty cols 60 rows 40");
+    terminal.starts_lab_shell();
+    // One candidate, and a blank behind it.
+    terminal.types("sta\t");
+    terminal.sees("lab> states \x1b7");
+    terminal.types("\r");
+    terminal.sees("no sockets");
+    terminal.sees("lab> ");
+    // None: the bell, and the line stays.
+    terminal.types("nothing\t");
+    terminal.sees(BELL);
+    terminal.types("\t");
+    let shown = terminal.sees(BELL);
+    assert!(!shown.contains("lab>"), "{shown:?}");
+    // Several that have nothing more in common: the bell, then a list.
+    terminal.types("\x15re\t");
+    terminal.sees(BELL);
+    terminal.types("\t");
+    terminal.sees("\nrelease  reset    remove   reorder\r\nlab> re\x1b7");
+    terminal.types("l\t");
+    terminal.sees("lab> release \x1b7");
+    // Several, of which the beginning is completed.
+    terminal.types("sy\t");
+    terminal.sees("lab> release SYN\x1b7");
+    terminal.types("\t");
+    terminal.sees("\nSYN      SYN-ACK\r\n");
+    terminal.types("-\t\r");
+    terminal.sees("0 released");
+    terminal.sees("lab> ");
+    // A list has as many columns as the terminal is wide.
+    terminal.types("sysctl client tcp_ke\t");
+    terminal.sees("lab> sysctl client tcp_keepalive_\x1b7");
+    terminal.types("\t");
+    terminal.sees("\ntcp_keepalive_intvl   tcp_keepalive_time\r\ntcp_keepalive_probes\r\nlab> ");
+    terminal.types("\x15");
+    // What the shell knows by now: programs, rules and ports.
+    terminal.types("server tcpec\tserve -l {s\t\x7f:7 --log off\r");
+    terminal.sees("server tcpecho serve -l {server}:7 --log off");
+    terminal.sees("server 1| listening");
+    terminal.types("drop next data port \t\r");
+    terminal.sees("lab> drop next data port 7 ");
+    terminal.types("remove \t\r");
+    terminal.sees("lab> remove 1 ");
+    terminal.types("kill \t\r");
+    terminal.sees("lab> kill 1 ");
+    terminal.sees("killed by signal 9");
+    terminal.types("\x15quit\r");
+    terminal.sees(PROMPT);
 }

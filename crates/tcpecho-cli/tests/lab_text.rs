@@ -4,24 +4,31 @@
 
 #[path = "common/lab.rs"]
 mod support;
+#[path = "common/terminal.rs"]
+mod terminal;
 
 use std::{collections::BTreeMap, path::Path, process::Command};
 
-use support::{lab, shown, text};
+use support::{lab, shown, text, typed};
+use terminal::Terminal;
 
 const WIDTHS: [usize; 3] = [120, 80, 60];
 
 /// What `tcpecho lab` prints in a terminal of this width, without colours; prints SKIP and returns
 /// nothing without script(1).
 fn in_terminal(columns: usize, args: &str) -> Option<String> {
-    let coloured = coloured(columns, args)?;
+    coloured(columns, args).map(|shown| plain(&shown))
+}
+
+/// The text without colours.
+fn plain(coloured: &str) -> String {
     let mut plain = String::new();
-    let mut rest = coloured.as_str();
+    let mut rest = coloured;
     while let Some((before, escape)) = rest.split_once("\x1b[") {
         plain += before;
         rest = escape.split_once(|c: char| c.is_ascii_alphabetic()).map_or("", |(_, after)| after);
     }
-    Some(plain + rest)
+    plain + rest
 }
 
 fn coloured(columns: usize, args: &str) -> Option<String> {
@@ -341,4 +348,45 @@ fn the_list_fits() {
         snapshot(&format!("list-{columns}"), &list);
     }
     snapshot("list-pipe", &text(&lab(&["list"]).stdout));
+}
+
+/// A course without its ladders: of them, only the steps are left, with masked times.
+fn course_text(shown: &str) -> String {
+    let mut text = String::new();
+    let mut is_ladder = false;
+    for line in shown.lines().map(|line| line.trim_end_matches(['\r', '\x07'])) {
+        let what = line.split_once(" ms  ").map(|(_, what)| what);
+        // A continuation belongs to the line before.
+        is_ladder = what.is_some_and(|what| !what.starts_with("== "))
+            || is_ladder && line.starts_with("      ");
+        if !is_ladder {
+            text += &what.map_or_else(|| line.into(), |what| format!("     #.# ms  {what}"));
+            text += "\n";
+        }
+    }
+    text
+}
+
+/// One right answer, one that is none, a wrong one, and `q`.
+#[test]
+fn a_course_grades_each_answer_and_fits() {
+    const ANSWERS: [&str; 4] = ["LISTEN", "perhaps", "SYN_RECV", "q"];
+    let piped = typed(&["learn", "--seed", "3"], &ANSWERS.join("\n"));
+    let Some(piped) = shown(&piped) else { return };
+    snapshot("course-pipe", &course_text(&piped));
+
+    let Some(mut terminal) = Terminal::new() else { return };
+    terminal.runs("stty cols 60 rows 40");
+    terminal.types(&format!("'{}' lab learn --seed 3\n", env!("CARGO_BIN_EXE_tcpecho")));
+    terminal.sees("\n");
+    let mut course = String::new();
+    for answer in ANSWERS {
+        course += &terminal.sees("\r\n> ");
+        course += "\n> ";
+        terminal.types(&format!("{answer}\n"));
+    }
+    course += &terminal.sees(terminal::PROMPT);
+    let course = plain(&course).replace('\r', "");
+    fits(60, &course);
+    snapshot("course-60", &course_text(&course));
 }

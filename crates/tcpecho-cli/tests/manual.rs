@@ -112,6 +112,8 @@ const LINES: &[(&[&str], &str)] = &[
     (&["tcpecho", "serve", "--engine", "ur"], "uring"),
     (&["tcpecho", "bench", "--workload", "str"], "stream"),
     (&["tcpecho", "lab", "run", "half-"], "half-close"),
+    (&["tcpecho", "lab", "learn", "zero-"], "zero-window"),
+    (&["tcpecho", "lab", "learn", "--from", "half-"], "half-close"),
     (&["tcpecho", "lab", "test", "server-process-k"], "server-process-killed"),
     (&["tcpecho", "schema", "bench-"], "bench-comparison"),
     (&["tcpecho", "serve", "-e", "ur"], "uring"),

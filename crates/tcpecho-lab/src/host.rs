@@ -204,6 +204,15 @@ impl Host {
         self.run(|| cable::counter(name))?
     }
 
+    /// Returns the names of the counters of the host's kernel.
+    ///
+    /// # Errors
+    /// `EHOSTDOWN`, and those of reading the tables.
+    pub fn counters(&self) -> Result<Vec<String>, Failed> {
+        let counters = self.run(cable::counters)??;
+        Ok(counters.into_iter().map(|(name, _)| name).collect())
+    }
+
     /// Starts a program in the host; it runs when this returns.
     ///
     /// # Errors

@@ -119,7 +119,7 @@ fn one_lesson(
     show(text.question);
     let run = match player.play(scenario, student.signals()) {
         Ok(run) => run,
-        Err(signal) => return closed_by(&Left::Signal(signal)),
+        Err(signal) => return closed_by(Left::Signal(signal)),
     };
     if !matches!(run.verdict, Verdict::Held(_)) {
         return failed(&run, seed);
@@ -130,7 +130,7 @@ fn one_lesson(
         lesson.count_of_questions()
     ));
     lesson.teach(student);
-    let left = student.left().copied().unwrap_or(Left::Quit);
+    let left = student.left().unwrap_or(Left::Quit);
     let score = format!("{} (--seed {seed})", student.score());
     if let Left::Signal(signal) = left {
         // The terminal may be gone.
@@ -140,7 +140,7 @@ fn one_lesson(
         lesson.show_texts();
         show(&score);
     }
-    closed_by(&left)
+    closed_by(left)
 }
 
 /// Shows a run that did not do what the scenario says: it teaches nothing.
@@ -153,12 +153,12 @@ fn failed(run: &Run, seed: u64) -> u8 {
 }
 
 /// The exit status of a student who has left; an error is reported.
-fn closed_by(left: &Left) -> u8 {
+fn closed_by(left: Left) -> u8 {
     match left {
         Left::Quit | Left::EndOfInput => 0,
-        Left::Signal(signal) => exit::interrupted_by(*signal),
+        Left::Signal(signal) => exit::interrupted_by(signal),
         Left::Failed(errno) => {
-            say(&input::sentence(*errno));
+            say(&input::sentence(errno));
             exit::NOT_POSSIBLE
         }
     }

@@ -4,6 +4,7 @@
 //! line by line and ends at the first command that is refused or not met.
 
 pub(super) mod command;
+mod complete;
 mod desk;
 mod edit;
 mod prompt;
@@ -58,6 +59,17 @@ impl Screen {
 
 fn look() -> Look {
     Look { names: true, words: true, ..Look::of_stdout() }
+}
+
+/// What ends a command that waits, and how long a line may be.
+pub(crate) fn limits() -> Vec<(String, String)> {
+    let line = format!(
+        "at most {} characters at the prompt, and {} KiB in a script",
+        edit::LONGEST,
+        prompt::LONGEST >> 10
+    );
+    let rows = command::limits().into_iter().chain([("a line", line)]);
+    rows.map(|(what, limit)| (what.to_owned(), limit)).collect()
 }
 
 pub(super) fn run(args: &ShellArgs) -> ExitCode {
@@ -115,7 +127,7 @@ fn obey(prompt: &mut Prompt, desk: &mut Desk, ladder: &Ladder) -> u8 {
     desk.introduce();
     for number in 1.. {
         ladder.catch_up(patience);
-        let line = match prompt.next_line() {
+        let line = match prompt.next_line(&|before| desk.complete(before)) {
             Ok(Typed::Line(line)) => line,
             Ok(Typed::End) => return 0,
             Ok(Typed::Signal(signal)) => return exit::interrupted_by(signal),

@@ -444,6 +444,18 @@ pub(super) static PAGES: &[Page] = &[
                     ("tcpecho lab shell < script", "run a script, which ends at its first error"),
                 ]),
             ),
+            long("Limits", Table(crate::lab::shell_limits)),
+            long(
+                "Keys",
+                Rows(&[
+                    ("Tab", "complete a command, a packet, a program, a host, a state or a port"),
+                    ("Tab Tab", "list what the word may become"),
+                    ("Up, Down", "the lines before"),
+                    ("Ctrl-C", "discard the line, or end a command that waits"),
+                    ("Ctrl-D", "on an empty line: end the shell"),
+                    ("Ctrl-Z", "suspend the shell; `fg` continues it"),
+                ]),
+            ),
             long(
                 "Exit status",
                 Rows(&[

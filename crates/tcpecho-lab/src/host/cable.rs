@@ -52,20 +52,28 @@ fn pair(host: &NetNs) -> Result<(), Failed> {
     links.set_up(far, true)
 }
 
-/// Finds `Tcp.InCsumErrors` in two tables whose lines come in pairs: names, then numbers.
+/// Finds `Tcp.InCsumErrors` in the tables.
 pub(super) fn counter(name: &str) -> Result<u64, Failed> {
-    let (table, column) = name.split_once('.').unwrap_or(("", name));
+    let counters = counters()?;
+    let found = counters.into_iter().find(|(known, _)| known == name);
+    let none = || Failed { operation: format!("counter {name}").into(), errno: Errno::NOENT };
+    found.map(|(_, count)| count).ok_or_else(none)
+}
+
+/// The counters of this thread's network, from two tables whose lines come in pairs: names, then
+/// numbers.
+pub(super) fn counters() -> Result<Vec<(String, u64)>, Failed> {
+    let mut counters = Vec::new();
     for file in ["/proc/thread-self/net/snmp", "/proc/thread-self/net/netstat"] {
         let text = std::fs::read_to_string(file).map_err(Failed::at_io(format!("read {file}")))?;
         let mut lines = text.lines();
         while let (Some(names), Some(numbers)) = (lines.next(), lines.next()) {
             let mut pairs = names.split(' ').zip(numbers.split(' '));
-            if pairs.next().is_some_and(|(title, _)| title.strip_suffix(':') == Some(table))
-                && let Some((_, number)) = pairs.find(|(title, _)| *title == column)
-            {
-                return Ok(number.parse().unwrap_or_default());
-            }
+            let title = pairs.next().map_or("", |(title, _)| title.trim_end_matches(':'));
+            counters.extend(pairs.map(|(column, number)| {
+                (format!("{title}.{column}"), number.parse().unwrap_or_default())
+            }));
         }
     }
-    Err(Failed { operation: format!("counter {name}").into(), errno: Errno::NOENT })
+    Ok(counters)
 }

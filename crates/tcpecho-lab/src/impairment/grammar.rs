@@ -77,25 +77,25 @@ const ERRORS: &[(&str, IcmpError)] = &[
     ("source-quench", IcmpError::SourceQuench),
 ];
 
+/// The ICMP error with a number.
+const TOO_BIG: &str = "too-big";
+
 impl FromStr for Rule {
     type Err = ParseError;
 
     fn from_str(text: &str) -> Parsed<Rule> {
-        let mut words = Words::of(text);
-        let verb = words.must("what to do: drop, hold, delay …")?;
-        if !VERBS.iter().any(|(known, _)| *known == verb) {
-            return Err(ParseError(format!("{verb:?} is not an action of the wire")));
-        }
-        let how_often = how_often(&mut words)?;
-        let (matcher, rest) = conditions(&mut words)?;
-        let rule = Rule::new(matcher, action(verb, rest)?);
-        let rule = match how_often {
-            HowOften::All => rule,
-            HowOften::Next(times) => rule.times(times),
-            HowOften::Nth(nth) => rule.nth(nth),
-            HowOften::Percent(percent) => rule.by_chance(Chance::new(percent, 0)),
-        };
-        Ok(rule)
+        rule(&mut Words::of(text))
+    }
+}
+
+impl Rule {
+    /// Returns what may follow this beginning of a rule, as the parser looks for it; nothing if the
+    /// beginning is not understood.
+    #[must_use]
+    pub fn next_words(beginning: &str) -> Vec<NextWord> {
+        let mut words = Words::of(beginning);
+        let _ = rule(&mut words);
+        words.expected
     }
 }
 
@@ -104,11 +104,48 @@ impl FromStr for Matcher {
 
     /// `RST from server`: only the packet and its conditions.
     fn from_str(text: &str) -> Parsed<Matcher> {
-        match conditions(&mut Words::of(text))? {
+        match conditions(&mut Words::of(text), "")? {
             (matcher, Rest { by: None, error: None }) => Ok(matcher),
             _ => Err(ParseError("a packet takes neither a duration nor an answer".into())),
         }
     }
+}
+
+impl Matcher {
+    /// Returns what may follow this beginning of a packet, as [`Rule::next_words`].
+    #[must_use]
+    pub fn next_words(beginning: &str) -> Vec<NextWord> {
+        let mut words = Words::of(beginning);
+        let _ = conditions(&mut words, "");
+        words.expected
+    }
+}
+
+/// What may follow the beginning of a rule or of a packet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum NextWord {
+    /// This word.
+    Word(&'static str),
+    /// The number of a port.
+    Port,
+}
+
+fn rule(words: &mut Words<'_>) -> Parsed<Rule> {
+    words.offer(VERBS.iter().map(|(verb, _)| *verb));
+    let verb = words.must("what to do: drop, hold, delay …")?;
+    if !VERBS.iter().any(|(known, _)| *known == verb) {
+        return Err(ParseError(format!("{verb:?} is not an action of the wire")));
+    }
+    let how_often = how_often(words)?;
+    let (matcher, rest) = conditions(words, verb)?;
+    let rule = Rule::new(matcher, action(verb, rest)?);
+    let rule = match how_often {
+        HowOften::All => rule,
+        HowOften::Next(times) => rule.times(times),
+        HowOften::Nth(nth) => rule.nth(nth),
+        HowOften::Percent(percent) => rule.by_chance(Chance::new(percent, 0)),
+    };
+    Ok(rule)
 }
 
 enum HowOften {
@@ -119,7 +156,7 @@ enum HowOften {
 }
 
 fn how_often(words: &mut Words<'_>) -> Parsed<HowOften> {
-    let Some(word) = words.peek() else { return Ok(HowOften::All) };
+    let word = words.peek().unwrap_or_default();
     if let Some(percent) = word.strip_suffix('%') {
         words.next();
         let percent = number::<f64>(percent, "a percentage")?;
@@ -156,40 +193,85 @@ struct Rest {
     error: Option<IcmpError>,
 }
 
-fn conditions(words: &mut Words<'_>) -> Parsed<(Matcher, Rest)> {
+/// A word that begins a condition.
+struct Condition {
+    word: &'static str,
+    /// The verb that takes it; all if there is none.
+    verb: Option<&'static str>,
+    /// Reads what follows the word.
+    read: fn(&mut Words<'_>, Matcher, &mut Rest) -> Parsed<Matcher>,
+}
+
+const CONDITIONS: &[Condition] = &[
+    Condition {
+        word: "from",
+        verb: None,
+        read: |words, packet, _| {
+            words.offer(Side::BOTH.map(Side::word));
+            Ok(packet.from(side(words.must("client or server")?)?))
+        },
+    },
+    Condition {
+        word: "port",
+        verb: None,
+        read: |words, packet, _| {
+            words.offer_port();
+            Ok(packet.port(number(words.must("a port")?, "a port")?))
+        },
+    },
+    Condition {
+        word: "longer",
+        verb: None,
+        read: |words, packet, _| {
+            words.take_if(&["than"]);
+            Ok(packet.longer_than(number(words.must("a length")?, "a length")?))
+        },
+    },
+    Condition {
+        word: "containing",
+        verb: None,
+        read: |words, packet, _| Ok(packet.containing(words.text()?.into_owned())),
+    },
+    Condition {
+        word: "with",
+        verb: Some("answer"),
+        read: |words, packet, rest| {
+            words.take_if(&["icmp", "ICMP"]);
+            rest.error = Some(icmp_error(words)?);
+            Ok(packet)
+        },
+    },
+];
+
+/// Reads the packet and its conditions. The verb, if there is one, decides what may follow
+/// ([`Rule::next_words`]); [`action`] refuses what it does not take.
+fn conditions(words: &mut Words<'_>, verb: &str) -> Parsed<(Matcher, Rest)> {
+    words.offer(PACKETS.iter().map(|(packet, _)| *packet));
     let mut matcher = words.peek().and_then(packet);
     if matcher.is_some() {
         words.next();
     }
     let mut rest = Rest::default();
-    while let Some(word) = words.next() {
+    let mut said: Vec<&str> = Vec::new();
+    loop {
+        let is_next = |one: &&Condition| {
+            !said.contains(&one.word) && one.verb.is_none_or(|only| only == verb)
+        };
+        words.offer(CONDITIONS.iter().filter(is_next).map(|one| one.word));
+        let Some(word) = words.next() else { break };
         let narrower = matcher.take().unwrap_or_default();
-        matcher = Some(match word {
-            "from" => narrower.from(side(words.must("client or server")?)?),
-            "of" if words.peek() == Some("port") => narrower,
-            "port" => narrower.port(number(words.must("a port")?, "a port")?),
-            "longer" => {
-                words.take_if(&["than"]);
-                narrower.longer_than(number(words.must("a length")?, "a length")?)
-            }
-            "containing" => narrower.containing(words.text()?.into_owned()),
-            "by" if words.peek().and_then(duration).is_some() => narrower,
-            "with" => {
-                words.take_if(&["icmp", "ICMP"]);
-                rest.error = Some(icmp_error(words)?);
-                narrower
-            }
-            word => match duration(word) {
-                Some(by) => {
-                    rest.by = Some(by);
-                    narrower
-                }
-                None => {
-                    return Err(ParseError(format!(
-                        "{word:?} is neither a packet nor a condition"
-                    )));
-                }
-            },
+        matcher = Some(if let Some(one) = CONDITIONS.iter().find(|one| one.word == word) {
+            said.push(one.word);
+            (one.read)(words, narrower, &mut rest)?
+        } else if let Some(by) = duration(word) {
+            rest.by = Some(by);
+            narrower
+        } else if word == "of" && words.peek() == Some("port")
+            || word == "by" && words.peek().and_then(duration).is_some()
+        {
+            narrower
+        } else {
+            return Err(ParseError(format!("{word:?} is neither a packet nor a condition")));
         });
     }
     Ok((matcher.unwrap_or_default(), rest))
@@ -235,18 +317,22 @@ fn side(word: &str) -> Parsed<Side> {
     side.ok_or_else(|| ParseError(format!("{word:?} is not a side: expected client or server")))
 }
 
-/// `300us`, `50ms`, `2s`, `1.5s`; at most a day.
+/// The longest delay that a rule has.
+pub const LONGEST_DELAY: Duration = Duration::from_secs(86_400);
+
+/// `300us`, `50ms`, `2s`, `1.5s`.
 fn duration(word: &str) -> Option<Duration> {
     let (number, unit) = [("us", 1e-6), ("ms", 1e-3), ("s", 1.0)]
         .iter()
         .find_map(|(unit, seconds)| Some((word.strip_suffix(unit)?, seconds)))?;
     let seconds = number.parse::<f64>().ok()? * unit;
-    (0.0..=86_400.0).contains(&seconds).then(|| Duration::from_secs_f64(seconds))
+    (0.0..=LONGEST_DELAY.as_secs_f64()).contains(&seconds).then(|| Duration::from_secs_f64(seconds))
 }
 
 fn icmp_error(words: &mut Words<'_>) -> Parsed<IcmpError> {
+    words.offer(ERRORS.iter().map(|(error, _)| *error).chain([TOO_BIG]));
     let word = words.must("an ICMP error")?;
-    if word == "too-big" {
+    if word == TOO_BIG {
         return Ok(IcmpError::TooBig(number(words.must("the next link's MTU")?, "an MTU")?));
     }
     if let Some((_, error)) = ERRORS.iter().find(|(known, _)| *known == word) {
@@ -271,11 +357,13 @@ fn number<T: FromStr>(word: &str, what: &str) -> Parsed<T> {
 /// The words of a rule; a text in quotes is one word.
 struct Words<'a> {
     rest: &'a str,
+    /// What was looked for where the words end.
+    expected: Vec<NextWord>,
 }
 
 impl<'a> Words<'a> {
     fn of(text: &'a str) -> Self {
-        Words { rest: text.trim() }
+        Words { rest: text.trim(), expected: Vec::new() }
     }
 
     fn split(&self) -> Option<(&'a str, &'a str)> {
@@ -300,7 +388,22 @@ impl<'a> Words<'a> {
         self.next().ok_or_else(|| ParseError(format!("missing: {what}")))
     }
 
-    fn take_if(&mut self, words: &[&str]) -> bool {
+    /// Notes what may stand here.
+    fn offer(&mut self, words: impl IntoIterator<Item = &'static str>) {
+        if self.rest.is_empty() {
+            self.expected.extend(words.into_iter().map(NextWord::Word));
+        }
+    }
+
+    fn offer_port(&mut self) {
+        if self.rest.is_empty() {
+            self.expected.push(NextWord::Port);
+        }
+    }
+
+    /// Takes one of these words, of which the first is the usual one.
+    fn take_if(&mut self, words: &[&'static str]) -> bool {
+        self.offer(words.first().copied());
         let is = self.peek().is_some_and(|word| words.contains(&word));
         if is {
             self.next();
@@ -412,6 +515,38 @@ fn word_of(error: IcmpError) -> String {
 mod tests {
     use super::*;
     use proptest::prelude::*;
+
+    #[test]
+    fn the_parser_tells_what_may_follow() {
+        let words = |beginning: &str| -> Vec<&'static str> {
+            let word = |next| match next {
+                NextWord::Word(word) => word,
+                NextWord::Port => "PORT",
+            };
+            Rule::next_words(beginning).into_iter().map(word).collect()
+        };
+        let conditions = ["from", "port", "longer", "containing"];
+        let packets = PACKETS.iter().map(|(packet, _)| *packet);
+        let packets: Vec<&str> = packets.chain(conditions).collect();
+        assert_eq!(words(""), VERBS.iter().map(|(verb, _)| *verb).collect::<Vec<_>>());
+        assert_eq!(words("drop"), [&["next", "all"][..], &packets].concat());
+        assert_eq!(words("drop next"), packets);
+        assert_eq!(words("drop 10%"), [&["of"][..], &packets].concat());
+        assert_eq!(words("drop next SYN"), conditions);
+        assert_eq!(words("drop SYN from client"), ["port", "longer", "containing"]);
+        assert_eq!(words("drop next SYN from"), ["client", "server"]);
+        assert_eq!(words("drop data of port"), ["PORT"]);
+        assert_eq!(words("drop data longer"), ["than"]);
+        assert_eq!(words("answer SYN"), [&conditions[..], &["with"]].concat());
+        let errors = ERRORS.iter().map(|(error, _)| *error);
+        let errors: Vec<&str> = errors.chain(["too-big"]).collect();
+        assert_eq!(words("answer SYN with"), [&["icmp"][..], &errors].concat());
+        assert_eq!(words("answer SYN with icmp"), errors);
+        for none in ["explode", "drop SYM", "drop data containing", "drop data containing \"a b"] {
+            assert_eq!(words(none), [""; 0], "{none}");
+        }
+        assert_eq!(Matcher::next_words("RST from client port"), [NextWord::Port]);
+    }
 
     #[test]
     fn rules_are_parsed_and_written() {

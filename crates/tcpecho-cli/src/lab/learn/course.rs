@@ -1,5 +1,7 @@
 //! All scenarios in the order of `lab list`, one lesson each, with the score so far.
 
+use std::fmt::Write as _;
+
 use nix::sys::signal::Signal;
 use tcpecho_lab::{
     run::{Run, Verdict},
@@ -39,8 +41,8 @@ pub(super) fn take(
     seed: u64,
 ) -> u8 {
     let course = order();
-    let is_first = |one: &&Scenario| from.is_none_or(|from| std::ptr::eq(*one, from));
-    let first = course.iter().position(|one| is_first(one)).unwrap_or_default();
+    let is_first = |one: &&'static Scenario| from.is_none_or(|from| std::ptr::eq(*one, from));
+    let first = course.iter().position(is_first).unwrap_or_default();
     introduce(course.len());
     let mut trouble = Trouble::default();
     for (place, scenario) in course.iter().enumerate().skip(first) {
@@ -49,7 +51,7 @@ pub(super) fn take(
             Ok(run) => run,
             Err(signal) => {
                 student.leaves(Left::Signal(signal));
-                return close(scenario, args, student, 0);
+                return close(scenario, args, student, trouble.status());
             }
         };
         let next = course.get(place + 1);
@@ -82,7 +84,7 @@ fn announce(place: usize, course: &[&'static Scenario], student: &Student) {
     let group = text.group.map_or("", Group::words);
     let mut line = format!("{} of {} · {group} · {}", place + 1, course.len(), text.name);
     if student.asked() > 0 {
-        line += &format!(" · {} so far", student.score());
+        let _ = write!(line, " · {} so far", student.score());
     }
     show("");
     show(&Look::of_stdout().paint(BOLD, &line));
@@ -108,7 +110,7 @@ fn close(next: &Scenario, args: &LearnArgs, student: &Student, status: u8) -> u8
         command += " --family 6";
     }
     if let Some(seed) = args.seed {
-        command += &format!(" --seed {seed}");
+        let _ = write!(command, " --seed {seed}");
     }
     let line = format!("{}; to go on: {command}", student.score());
     // A command that is to be copied is not wrapped.
@@ -117,14 +119,14 @@ fn close(next: &Scenario, args: &LearnArgs, student: &Student, status: u8) -> u8
     } else {
         format!("\n{}; to go on:\n    {command}\n", student.score())
     };
-    let left = student.left().copied().unwrap_or(Left::Quit);
+    let left = student.left().unwrap_or(Left::Quit);
     match left {
         // Nobody reads it.
         Left::Signal(Signal::SIGPIPE) => {}
         Left::Signal(_) => drop(output::print_text(&text, None)),
         _ => OutputBuffer::text().line_or_exit(text.trim_end()),
     }
-    closed_by(&left).max(status)
+    closed_by(left).max(status)
 }
 
 /// Ends the course, which is over.

@@ -54,8 +54,8 @@ impl Student {
         &self.signals
     }
 
-    pub(super) fn left(&self) -> Option<&Left> {
-        self.left.as_ref()
+    pub(super) fn left(&self) -> Option<Left> {
+        self.left
     }
 
     pub(super) fn leaves(&mut self, why: Left) {

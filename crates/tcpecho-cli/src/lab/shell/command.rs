@@ -3,7 +3,10 @@
 use std::time::Duration;
 
 use nix::sys::signal::Signal;
-use tcpecho_lab::{Matcher, Rule, Side, TcpState, impairment::VERBS};
+use tcpecho_lab::{
+    Matcher, Rule, Side, TcpState,
+    impairment::{LONGEST_DELAY, VERBS},
+};
 
 /// A parsed command.
 #[derive(Debug)]
@@ -71,50 +74,205 @@ pub(in crate::lab) enum Expected {
 }
 
 /// The default time limit of `wait` and `expect`.
-pub(super) const PATIENCE: Duration = Duration::from_secs(30);
+const PATIENCE: Duration = Duration::from_secs(30);
 
-/// Name, arguments and effect, for `help`.
-pub(super) const COMMANDS: &[(&str, &str, &str)] = &[
-    ("client", "[CMD...]", "start a program in the client's host, or list its programs; also: c"),
-    (
+/// The longest time that a command takes.
+const LONGEST: Duration = Duration::from_secs(86_400);
+
+/// A command, for the parser, for `help` and for completion.
+pub(super) struct Row {
+    pub(super) name: &'static str,
+    /// A shorter name.
+    pub(super) also: Option<&'static str>,
+    /// Arguments and effect of each form; `{limit}` stands for [`PATIENCE`].
+    ///
+    /// In arguments, words in capitals stand for values ([`super::complete`]), and brackets are
+    /// around what may be missing.
+    pub(super) forms: &'static [(&'static str, &'static str)],
+    /// Parses the arguments.
+    parse: fn(&str) -> Understood<Command>,
+}
+
+impl Row {
+    const fn new(
+        name: &'static str,
+        forms: &'static [(&'static str, &'static str)],
+        parse: fn(&str) -> Understood<Command>,
+    ) -> Self {
+        Row { name, also: None, forms, parse }
+    }
+
+    const fn also(self, also: &'static str) -> Self {
+        Row { also: Some(also), ..self }
+    }
+
+    /// Returns the command of this name.
+    pub(super) fn named(word: &str) -> Option<&'static Row> {
+        COMMANDS.iter().find(|row| row.name == word || row.also == Some(word))
+    }
+
+    fn takes_arguments(&self) -> bool {
+        self.forms.iter().any(|(arguments, _)| !arguments.is_empty())
+    }
+}
+
+/// All commands; the rules of the wire are others ([`VERBS`]).
+pub(super) static COMMANDS: &[Row] = &[
+    Row::new(
+        "client",
+        &[("[CMD...]", "start a program in the client's host, or list its programs")],
+        |rest| program(Side::Client, rest),
+    )
+    .also("c"),
+    Row::new(
         "server",
-        "[CMD...]",
-        "start a program in the server's host, or list its programs; {client} and {server} are addresses; also: s",
+        &[(
+            "[CMD...]",
+            "start a program in the server's host, or list its programs; {client} and {server} are addresses",
+        )],
+        |rest| program(Side::Server, rest),
+    )
+    .also("s"),
+    Row::new("say", &[("N TEXT", "type a line at program N")], |rest| {
+        let (number, text) = rest.split_once(' ').unwrap_or((rest, ""));
+        Ok(Command::Say(numbered(number)?, text.into()))
+    })
+    .also(">"),
+    Row::new("close", &[("N", "close program N's stdin")], |rest| {
+        Ok(Command::Close(numbered(rest)?))
+    }),
+    Row::new(
+        "signal",
+        &[("N SIGNAL", "send a signal to program N: signal 1 TERM")],
+        |rest| {
+            let (number, name) = rest.split_once(' ').unwrap_or((rest, ""));
+            Ok(Command::Signal(numbered(number)?, signal(name.trim())?))
+        },
     ),
-    ("say", "N TEXT", "type a line at program N; also: > N TEXT"),
-    ("close", "N", "close program N's stdin"),
-    ("signal", "N NAME", "send a signal to program N: signal 1 TERM"),
-    ("kill", "N", "send SIGKILL to program N"),
-    ("wait", "N [within TIME]", "wait until program N has exited, for 30s: wait 1 within 5s"),
-    ("cut", "", "cut the wire: no packet arrives"),
-    ("mend", "", "reconnect the wire"),
-    ("release", "[PACKET]", "release held packets: release SYN-ACK"),
-    ("discard", "[PACKET]", "discard held packets"),
-    ("reset", "", "reset all connections, as a middlebox does"),
-    ("rules", "", "list the rules; the first that matches a packet decides"),
-    ("remove", "N", "remove rule N"),
-    ("clear", "", "remove all rules"),
-    ("crash", "client|server", "power a host off"),
-    ("boot", "client|server", "power a host off and on"),
-    ("sysctl", "client|server KEY [VALUE]", "read or set a sysctl: sysctl server tcp_retries2 3"),
-    ("counter", "client|server NAME", "read a counter: counter server TcpExt.ListenDrops"),
-    ("states", "", "list both hosts' sockets"),
-    ("expect", "\"TEXT\"", "wait until a program writes this text, after the text expected before"),
-    (
+    Row::new("kill", &[("N", "send SIGKILL to program N")], |rest| {
+        Ok(Command::Signal(numbered(rest)?, Signal::SIGKILL))
+    }),
+    Row::new(
+        "wait",
+        &[(
+            "N [within TIME]",
+            "wait until program N has exited, for at most {limit}: wait 1 within 5s",
+        )],
+        |rest| {
+            let (number, patience) = within(rest)?;
+            Ok(Command::Wait(numbered(number)?, patience))
+        },
+    ),
+    Row::new("cut", &[("", "cut the wire: no packet arrives")], |_| Ok(Command::Cut)),
+    Row::new("mend", &[("", "reconnect the wire")], |_| Ok(Command::Mend)),
+    Row::new(
+        "release",
+        &[("[PACKET]", "release held packets: release SYN-ACK")],
+        |rest| Ok(Command::Release(packet(rest)?)),
+    ),
+    Row::new("discard", &[("[PACKET]", "discard held packets")], |rest| {
+        Ok(Command::Discard(packet(rest)?))
+    }),
+    Row::new("reset", &[("", "reset all connections, as a middlebox does")], |_| {
+        Ok(Command::Reset)
+    }),
+    Row::new(
+        "rules",
+        &[("", "list the rules; the first that matches a packet decides")],
+        |_| Ok(Command::Rules),
+    ),
+    Row::new("remove", &[("RULE", "remove the rule of this number")], |rest| {
+        Ok(Command::Remove(numbered(rest)?))
+    }),
+    Row::new("clear", &[("", "remove all rules")], |_| Ok(Command::Clear)),
+    Row::new("crash", &[("client|server", "power a host off")], |rest| {
+        Ok(Command::Crash(side(rest)?))
+    }),
+    Row::new("boot", &[("client|server", "power a host off and on")], |rest| {
+        Ok(Command::Boot(side(rest)?))
+    }),
+    Row::new(
+        "sysctl",
+        &[(
+            "client|server KEY [VALUE]",
+            "read or set a sysctl: sysctl server tcp_retries2 3",
+        )],
+        sysctl,
+    ),
+    Row::new(
+        "counter",
+        &[(
+            "client|server COUNTER",
+            "read a counter: counter server TcpExt.ListenDrops",
+        )],
+        |rest| {
+            let (host, name) = rest.split_once(' ').unwrap_or((rest, ""));
+            let side = side(host)?;
+            some(name.trim(), "a counter: TcpExt.ListenDrops")?;
+            Ok(Command::Counter(side, name.trim().into()))
+        },
+    ),
+    Row::new("states", &[("", "list both hosts' sockets")], |_| Ok(Command::States)),
+    Row::new(
         "expect",
-        "[packet] PACKET",
-        "wait until the wire has seen such a packet: expect RST from server",
+        &[
+            (
+                "\"TEXT\"",
+                "wait until a program writes this text, after the text expected before, for at most {limit}",
+            ),
+            (
+                "[packet] PACKET",
+                "wait until the wire has seen such a packet: expect RST from server",
+            ),
+            (
+                "state client|server STATE",
+                "wait until a socket has this state, or has had it since the last change: expect state client TIME_WAIT",
+            ),
+            ("... within TIME", "wait this long instead of {limit}: expect RST within 1s"),
+        ],
+        expect,
     ),
-    (
-        "expect",
-        "state SIDE STATE",
-        "wait until a socket has this state, or has had it since the last change: expect state client TIME_WAIT",
+    Row::new(
+        "pause",
+        &[("[TIME]", "wait for Enter, or for this time: pause 500ms")],
+        |rest| {
+            let time = if rest.is_empty() { None } else { Some(duration(rest)?) };
+            Ok(Command::Pause(time))
+        },
     ),
-    ("expect", "... within TIME", "wait this long instead of 30s: expect RST within 1s"),
-    ("pause", "[500ms]", "wait for Enter, or for this time"),
-    ("help", "", "show this list"),
-    ("quit", "", "end the shell and remove the hosts"),
+    Row::new("help", &[("", "show this list")], |_| Ok(Command::Help)).also("?"),
+    Row::new("quit", &[("", "end the shell and remove the hosts")], |_| Ok(Command::Quit))
+        .also("exit"),
 ];
+
+/// The time limits of commands.
+pub(super) fn limits() -> Vec<(&'static str, String)> {
+    let limit = format!(
+        "give up after {}, or after the time of 'within TIME': expect RST within 1m",
+        words(PATIENCE)
+    );
+    let delay = words(LONGEST_DELAY);
+    vec![
+        ("expect, wait", limit),
+        ("pause", "without a time, it waits for Enter and has no limit".into()),
+        ("TIME", format!("at most {}; the delay of a rule: at most {delay}", words(LONGEST))),
+    ]
+}
+
+/// `30s`, `24h`.
+fn words(time: Duration) -> String {
+    let (hours, rest) = (time.as_secs() / 3600, time.as_secs() % 3600);
+    if hours > 0 && rest == 0 {
+        format!("{hours}h")
+    } else {
+        humantime::format_duration(time).to_string()
+    }
+}
+
+/// The text of a form with the time limits in it.
+pub(super) fn with_limit(text: &str) -> String {
+    text.replace("{limit}", &words(PATIENCE))
+}
 
 type Understood<T> = Result<T, String>;
 
@@ -123,61 +281,23 @@ pub(in crate::lab) fn parse(line: &str) -> Understood<Command> {
     let line = line.trim();
     let (word, rest) = line.split_once(char::is_whitespace).unwrap_or((line, ""));
     let rest = rest.trim();
-    if VERBS.iter().any(|(verb, _)| *verb == word) && !(word == "reset" && rest.is_empty()) {
+    if word.is_empty() || word.starts_with('#') {
+        return Ok(Command::Nothing);
+    }
+    if is_rule(word) && !(word == "reset" && rest.is_empty()) {
         return line.parse().map(Command::Rule).map_err(|error| error.to_string());
     }
-    match word {
-        "" => Ok(Command::Nothing),
-        comment if comment.starts_with('#') => Ok(Command::Nothing),
-        "client" | "c" => program(Side::Client, rest),
-        "server" | "s" => program(Side::Server, rest),
-        "say" | ">" => {
-            let (number, text) = rest.split_once(' ').unwrap_or((rest, ""));
-            Ok(Command::Say(numbered(number)?, text.into()))
-        }
-        "close" => Ok(Command::Close(numbered(rest)?)),
-        "kill" => Ok(Command::Signal(numbered(rest)?, Signal::SIGKILL)),
-        "wait" => {
-            let (number, patience) = within(rest)?;
-            Ok(Command::Wait(numbered(number)?, patience))
-        }
-        "signal" => {
-            let (number, name) = rest.split_once(' ').unwrap_or((rest, ""));
-            Ok(Command::Signal(numbered(number)?, signal(name.trim())?))
-        }
-        "release" => Ok(Command::Release(packet(rest)?)),
-        "discard" => Ok(Command::Discard(packet(rest)?)),
-        "remove" => Ok(Command::Remove(numbered(rest)?)),
-        "crash" => Ok(Command::Crash(side(rest)?)),
-        "boot" => Ok(Command::Boot(side(rest)?)),
-        "sysctl" => sysctl(rest),
-        "counter" => {
-            let (host, name) = rest.split_once(' ').unwrap_or((rest, ""));
-            let side = side(host)?;
-            some(name.trim(), "a counter: TcpExt.ListenDrops")?;
-            Ok(Command::Counter(side, name.trim().into()))
-        }
-        "expect" => expect(rest),
-        "pause" if rest.is_empty() => Ok(Command::Pause(None)),
-        "pause" => Ok(Command::Pause(Some(duration(rest)?))),
-        word => alone(word, rest),
+    let row =
+        Row::named(word).ok_or_else(|| format!("{word:?} is not a command; help lists them"))?;
+    if !row.takes_arguments() && !rest.is_empty() {
+        return Err(format!("{word} takes no argument: {rest:?}"));
     }
+    (row.parse)(rest)
 }
 
-/// Commands without arguments.
-fn alone(word: &str, rest: &str) -> Understood<Command> {
-    let command = match word {
-        "cut" => Command::Cut,
-        "mend" => Command::Mend,
-        "reset" => Command::Reset,
-        "rules" => Command::Rules,
-        "clear" => Command::Clear,
-        "states" => Command::States,
-        "help" | "?" => Command::Help,
-        "quit" | "exit" => Command::Quit,
-        _ => return Err(format!("{word:?} is not a command; help lists them")),
-    };
-    if rest.is_empty() { Ok(command) } else { Err(format!("{word} takes no argument: {rest:?}")) }
+/// Whether this word begins a rule of the wire.
+pub(super) fn is_rule(word: &str) -> bool {
+    VERBS.iter().any(|(verb, _)| *verb == word)
 }
 
 fn program(side: Side, rest: &str) -> Understood<Command> {
@@ -288,17 +408,24 @@ fn signal(name: &str) -> Understood<Signal> {
 
 fn tcp_state(word: &str) -> Understood<TcpState> {
     some(word, "a state: ESTABLISHED")?;
-    let known = (1..=11).map(TcpState::from_number);
-    let names = known.clone().map(TcpState::word).collect::<Vec<_>>().join(", ");
-    let found = known.into_iter().find(|state| state.word().eq_ignore_ascii_case(word));
-    found.ok_or_else(|| format!("{word:?} is not a state: expected {names}"))
+    let found = tcp_states().find(|state| state.word().eq_ignore_ascii_case(word));
+    let names = || tcp_states().map(TcpState::word).collect::<Vec<_>>().join(", ");
+    found.ok_or_else(|| format!("{word:?} is not a state: expected {}", names()))
+}
+
+/// All states that `expect state` takes.
+pub(super) fn tcp_states() -> impl Iterator<Item = TcpState> {
+    (1..=11).map(TcpState::from_number)
 }
 
 fn duration(text: &str) -> Understood<Duration> {
     let duration: Duration = humantime::parse_duration(text)
         .map_err(|_| format!("{text:?} is not a duration (examples: 500ms, 2s, 1m30s)"))?;
-    if duration > Duration::from_secs(86_400) {
-        return Err(format!("{text:?} is longer than a day (examples: 500ms, 2s, 1m30s)"));
+    if duration > LONGEST {
+        return Err(format!(
+            "{text:?} is longer than {} (examples: 500ms, 2s, 1m30s)",
+            words(LONGEST)
+        ));
     }
     Ok(duration)
 }
@@ -365,7 +492,7 @@ mod tests {
             ("expect RST within", "missing: a time after within"),
             ("wait 1 within 5", "\"5\" is not a duration (examples: 500ms"),
             ("wait 1 5s", "\"1 5s\" is not a number"),
-            ("wait 1 within 2days", "longer than a day"),
+            ("wait 1 within 2days", "longer than 24h"),
             ("signal 1", "missing: a signal"),
             ("signal 1 LOUD", "\"LOUD\" is not a signal"),
             ("crash", "missing: client or server"),
@@ -388,38 +515,46 @@ mod tests {
     }
 
     #[test]
-    fn help_lists_every_command() {
-        for (name, arguments, _) in COMMANDS {
-            let line =
-                if arguments.contains('N') { format!("{name} 1 TERM") } else { (*name).into() };
-            assert!(!shown(&line).contains("is not a command"), "{name}");
+    fn names_are_unique() {
+        let names = || {
+            let rows = COMMANDS.iter().flat_map(|row| [Some(row.name), row.also]);
+            rows.flatten()
+                .chain(VERBS.iter().map(|(verb, _)| *verb))
+                .filter(|word| *word != "reset")
+        };
+        for name in names() {
+            assert_eq!(names().filter(|other| *other == name).count(), 1, "{name}");
         }
     }
 
     /// Each form with its optional parts, and the examples.
     #[test]
     fn what_help_shows_is_understood() {
-        for (name, arguments, what) in COMMANDS {
-            let mut line = format!("{name} {arguments}").replace(['[', ']'], "");
-            for (placeholder, value) in [
-                ("client|server", "client"),
-                ("N NAME", "1 TERM"),
-                ("NAME", "TcpExt.ListenDrops"),
-                ("SIDE STATE", "client ESTABLISHED"),
-                ("CMD...", "true"),
-                ("packet PACKET", "packet RST"),
-                ("PACKET", "RST"),
-                ("TIME", "1s"),
-                ("...", "RST"),
-                ("KEY VALUE", "tcp_retries2 3"),
-                (" N", " 1"),
-            ] {
-                line = line.replace(placeholder, value);
-            }
-            let example = what.split_once(": ").map(|(_, example)| example);
-            for line in [Some(line.as_str()), example.filter(|example| example.starts_with(name))] {
-                let parsed = line.map(parse);
-                assert!(parsed.as_ref().is_none_or(Result::is_ok), "{line:?}: {parsed:?}");
+        for row in COMMANDS {
+            for (arguments, what) in row.forms {
+                let mut line = format!("{} {arguments}", row.name).replace(['[', ']'], "");
+                for (placeholder, value) in [
+                    ("client|server", "client"),
+                    ("SIGNAL", "TERM"),
+                    ("COUNTER", "TcpExt.ListenDrops"),
+                    ("STATE", "ESTABLISHED"),
+                    ("CMD...", "true"),
+                    ("packet PACKET", "packet RST"),
+                    ("PACKET", "RST"),
+                    ("TIME", "1s"),
+                    ("...", "RST"),
+                    ("KEY VALUE", "tcp_retries2 3"),
+                    ("RULE", "1"),
+                    (" N", " 1"),
+                ] {
+                    line = line.replace(placeholder, value);
+                }
+                let example = what.split_once(": ").map(|(_, example)| example);
+                let example = example.filter(|example| example.starts_with(row.name));
+                for line in [Some(line.as_str()), example] {
+                    let parsed = line.map(parse);
+                    assert!(parsed.as_ref().is_none_or(Result::is_ok), "{line:?}: {parsed:?}");
+                }
             }
         }
     }
@@ -428,8 +563,8 @@ mod tests {
         #[test]
         fn no_line_makes_it_panic(start in 0..COMMANDS.len(), rest in proptest::prelude::any::<String>()) {
             let _ = parse(&rest);
-            let _ = parse(&format!("{} {rest}", COMMANDS[start].0));
-            let _ = parse(&format!("{} client {rest}", COMMANDS[start].0));
+            let _ = parse(&format!("{} {rest}", COMMANDS[start].name));
+            let _ = parse(&format!("{} client {rest}", COMMANDS[start].name));
             let _ = parse(&format!("expect state server {rest}"));
         }
     }

@@ -16,7 +16,9 @@ use tcpecho_lab::{
 
 use super::{
     Screen,
-    command::{self, COMMANDS, Command, Expected},
+    command::{self, COMMANDS, Command, Expected, with_limit},
+    complete::{Completion, Known, complete},
+    limits,
 };
 use crate::lab::ladder::{Ladder, wrap};
 
@@ -93,6 +95,23 @@ impl Desk {
         for line in text.lines() {
             self.screen.show(&wrap(line, width).join("\n"));
         }
+    }
+
+    /// Completes the text before the cursor.
+    pub(super) fn complete(&self, before: &str) -> Completion {
+        complete(before, || {
+            let sockets = Side::BOTH.iter().flat_map(|side| {
+                let host = self.two.host(*side);
+                self.families.iter().flat_map(|family| host.sockets(*family))
+            });
+            let ports = sockets.flat_map(|socket| [socket.local.port(), socket.remote.port()]);
+            Known {
+                programs: (1..=self.programs.len()).collect(),
+                rules: self.rules.iter().map(|(number, _)| *number).collect(),
+                ports: ports.filter(|port| *port != 0).collect(),
+                counters: self.two.host(Side::Server).counters().unwrap_or_default(),
+            }
+        })
     }
 
     /// `is_interrupted` is asked while the command waits.
@@ -425,8 +444,16 @@ fn counted(count: usize, what: &str) -> String {
 
 fn help() -> String {
     let mut text = String::new();
-    for (name, arguments, what) in COMMANDS {
-        let _ = writeln!(text, "{:<34} {what}", format!("{name} {arguments}"));
+    for row in COMMANDS {
+        for (arguments, what) in row.forms {
+            let also = row.also.map(|also| format!("; also: {also}")).unwrap_or_default();
+            let (what, form) = (with_limit(what), format!("{} {arguments}", row.name));
+            let _ = writeln!(text, "{form:<34} {what}{also}");
+        }
+    }
+    text.push_str("Limits:\n");
+    for (what, limit) in limits() {
+        let _ = writeln!(text, "{what:<34} {limit}");
     }
     text.push_str(
         "Rules for packets: VERB [next [N] | 3rd | 10% of | all] PACKET [from client|server] [port \

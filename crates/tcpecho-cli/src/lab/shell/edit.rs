@@ -16,6 +16,19 @@ pub(super) enum Event {
     End,
     /// Ctrl-Z; the line does not change.
     Suspend,
+    /// Tab: the word before the cursor wants to be completed ([`Edit::complete`]).
+    Complete,
+}
+
+/// The effect of a completion.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Completed {
+    /// The line has changed.
+    Line,
+    /// There is nothing to add: ring the bell.
+    Nothing,
+    /// Tab again, and still nothing to add: show the candidates.
+    Ambiguous,
 }
 
 #[derive(Default)]
@@ -27,10 +40,12 @@ pub(super) struct Edit {
     place: usize,
     /// The beginning of a character or of an escape sequence.
     begun: Vec<u8>,
+    /// Whether the last key was a Tab that left several candidates.
+    is_ambiguous: bool,
 }
 
 /// Longer lines are not commands.
-const LONGEST: usize = 4096;
+pub(super) const LONGEST: usize = 4096;
 
 impl Edit {
     pub(super) fn feed(&mut self, byte: u8) -> Event {
@@ -42,6 +57,10 @@ impl Edit {
             self.go_on();
             return Event::Changed;
         }
+        if byte == b'\t' {
+            return Event::Complete;
+        }
+        self.is_ambiguous = false;
         match byte {
             b'\r' | b'\n' => return Event::Line(self.take()),
             4 if self.line.is_empty() => return Event::End,
@@ -62,7 +81,6 @@ impl Edit {
             23 => self.rub_out(self.length_of_word()),
             14 => self.remember(self.place.saturating_add(1)),
             16 => self.remember(self.place.saturating_sub(1)),
-            b'\t' => self.insert(' '),
             0x1b | 0xc0..=0xff => self.begun.push(byte),
             b' '..=b'~' => self.insert(char::from(byte)),
             _ => {}
@@ -73,6 +91,38 @@ impl Edit {
     /// The text, and the number of bytes before the cursor.
     pub(super) fn shown(&self) -> (&[char], usize) {
         (&self.line, self.cursor)
+    }
+
+    /// The text before the cursor.
+    pub(super) fn before_cursor(&self) -> String {
+        self.line[..self.cursor].iter().collect()
+    }
+
+    /// Completes the last letters before the cursor: one candidate replaces them and is followed by
+    /// a blank; of several, as much as they have in common.
+    pub(super) fn complete(&mut self, typed: usize, candidates: &[String]) -> Completed {
+        let start = self.cursor.saturating_sub(typed);
+        let Some(first) = candidates.first() else {
+            self.is_ambiguous = false;
+            return Completed::Nothing;
+        };
+        let is_again = std::mem::replace(&mut self.is_ambiguous, candidates.len() > 1);
+        let mut word: Vec<char> = first.chars().collect();
+        for other in candidates {
+            let same = word.iter().zip(other.chars()).take_while(|(ours, its)| **ours == *its);
+            word.truncate(same.count());
+        }
+        if candidates.len() == 1 && self.line.get(self.cursor) != Some(&' ') {
+            word.push(' ');
+        }
+        let adds = word.len() >= typed && self.line[start..self.cursor] != word;
+        if adds && self.line.len() + word.len() < LONGEST {
+            let length = word.len();
+            self.line.splice(start..self.cursor, word);
+            self.cursor = start + length;
+            return Completed::Line;
+        }
+        if is_again { Completed::Ambiguous } else { Completed::Nothing }
     }
 
     fn take(&mut self) -> String {
@@ -192,6 +242,32 @@ mod tests {
     }
 
     #[test]
+    fn a_tab_completes_and_a_second_one_lists() {
+        let mut edit = Edit::default();
+        let mut tab = |keys: &str, typed, candidates: &[&str]| {
+            let shown = self::typed(&mut edit, keys);
+            assert_eq!(edit.feed(b'\t'), Event::Complete, "{shown}");
+            let candidates: Vec<String> = candidates.iter().map(|one| (*one).into()).collect();
+            let completed = edit.complete(typed, &candidates);
+            (completed, self::typed(&mut edit, ""))
+        };
+        let changed = |line: &str| (Completed::Line, line.to_string());
+        let same = |completed, line: &str| (completed, line.to_string());
+        assert_eq!(tab("x", 1, &[]), same(Completed::Nothing, "x|"));
+        assert_eq!(tab("\x15dr", 2, &["drop"]), changed("drop |"));
+        assert_eq!(tab("sy", 2, &["SYN", "SYN-ACK"]), changed("drop SYN|"));
+        assert_eq!(tab("", 3, &["SYN", "SYN-ACK"]), same(Completed::Ambiguous, "drop SYN|"));
+        assert_eq!(tab("-", 4, &["SYN-ACK"]), changed("drop SYN-ACK |"));
+        // Another key between two Tabs: the second one is a first one.
+        let two = ["next", "all"];
+        assert_eq!(tab("\x15drop ", 0, &two), same(Completed::Nothing, "drop |"));
+        assert_eq!(tab("n\x7f", 0, &two), same(Completed::Nothing, "drop |"));
+        assert_eq!(tab("", 0, &two), same(Completed::Ambiguous, "drop |"));
+        // Within the line: a blank that is there is enough.
+        assert_eq!(tab("\x15st x\x02\x02", 2, &["states"]), changed("states| x"));
+    }
+
+    #[test]
     fn the_history_keeps_lines() {
         let mut edit = Edit::default();
         for line in ["first", "second"] {
@@ -213,7 +289,9 @@ mod tests {
         fn no_keys_make_it_panic(keys: Vec<u8>) {
             let mut edit = Edit::default();
             for key in keys {
-                edit.feed(key);
+                if edit.feed(key) == Event::Complete {
+                    edit.complete(usize::from(key), &["grüße".into(), "grün".into()]);
+                }
                 let (line, cursor) = edit.shown();
                 proptest::prop_assert!(cursor <= line.len());
             }

@@ -15,7 +15,10 @@ use rustix::{
 };
 use unicode_width::UnicodeWidthChar;
 
-use super::edit::{Edit, Event};
+use super::{
+    complete::{Completion, in_columns},
+    edit::{Completed, Edit, Event},
+};
 use crate::{
     lab::ladder::{Look, Sink},
     output::{self, OutputBuffer},
@@ -57,7 +60,7 @@ pub(super) fn catch_signals() -> Result<Option<Signals>, Errno> {
 }
 
 /// Longer lines are not commands; memory must not grow with them.
-const LONGEST: u64 = 64 * 1024;
+pub(super) const LONGEST: u64 = 64 * 1024;
 
 const PROMPT: &str = "lab> ";
 
@@ -81,9 +84,10 @@ impl Prompt {
         matches!(self, Prompt::Terminal(_))
     }
 
-    pub(super) fn next_line(&mut self) -> io::Result<Typed> {
+    /// `complete` completes the text before the cursor.
+    pub(super) fn next_line(&mut self, complete: &dyn Fn(&str) -> Completion) -> io::Result<Typed> {
         match self {
-            Prompt::Terminal(terminal) => terminal.next_line(),
+            Prompt::Terminal(terminal) => terminal.next_line(complete),
             Prompt::Lines => Ok(plain_line()?.map_or(Typed::End, Typed::Line)),
         }
     }
@@ -139,9 +143,9 @@ fn lock(typing: &Mutex<Typing>) -> MutexGuard<'_, Typing> {
 impl Terminal {
     /// Signals are caught while a line is edited. Otherwise they act as usual, except SIGINT:
     /// Ctrl-C ends a waiting command.
-    fn next_line(&mut self) -> io::Result<Typed> {
+    fn next_line(&mut self, complete: &dyn Fn(&str) -> Completion) -> io::Result<Typed> {
         self.signals.hold();
-        let typed = self.take_terminal().and_then(|()| self.edited());
+        let typed = self.take_terminal().and_then(|()| self.edited(complete));
         lock(&self.typing).switch(false);
         self.raw = None;
         self.signals.let_through_all_but(Signal::SIGINT);
@@ -157,7 +161,7 @@ impl Terminal {
         Ok(())
     }
 
-    fn edited(&mut self) -> io::Result<Typed> {
+    fn edited(&mut self, complete: &dyn Fn(&str) -> Completion) -> io::Result<Typed> {
         loop {
             let event = match self.next_input()? {
                 Input::Key(key) => lock(&self.typing).edit.feed(key),
@@ -189,6 +193,22 @@ impl Terminal {
                     return Ok(Typed::End);
                 }
                 Event::Suspend => self.suspend()?,
+                Event::Complete => self.complete(complete),
+            }
+        }
+    }
+
+    fn complete(&self, complete: &dyn Fn(&str) -> Completion) {
+        let before = lock(&self.typing).edit.before_cursor();
+        // It may take a moment, and events are shown meanwhile.
+        let Completion { typed, candidates } = complete(&before);
+        let mut typing = lock(&self.typing);
+        match typing.edit.complete(typed, &candidates) {
+            Completed::Line => typing.redraw(""),
+            Completed::Nothing => write("\x07"),
+            Completed::Ambiguous => {
+                let width = Look::of_stdout().width.unwrap_or(80);
+                typing.redraw(&format!("{PROMPT}{before}\n{}\n", in_columns(&candidates, width)));
             }
         }
     }
