@@ -61,16 +61,23 @@ impl Playing {
         }
     }
 
-    /// Its output when this signal ends it; after its exit, everything in its hosts has ended, too.
+    /// Its output when this signal ends it and it says so.
     fn gets(self, signal: Signal) -> Output {
+        let output = self.ends_by(signal);
+        let name = if signal == Signal::TERM { "SIGTERM" } else { "SIGINT" };
+        let said = text(&output.stderr);
+        assert!(said.contains(&format!("interrupted by {name}")), "{said}");
+        output
+    }
+
+    /// Its output when this signal ends it; after its exit, everything in its hosts has ended, too.
+    fn ends_by(self, signal: Signal) -> Output {
         kill_process(Pid::from_child(&self.lab), signal).unwrap();
         let output = self.lab.wait_with_output().unwrap();
         let left: Vec<_> = self.hosts.iter().filter(|pid| lives(**pid)).collect();
         assert!(left.is_empty(), "still there: {left:?}");
         let said = text(&output.stderr);
         assert_eq!(output.status.code(), Some(128 + signal.as_raw()), "{said}");
-        let name = if signal == Signal::TERM { "SIGTERM" } else { "SIGINT" };
-        assert!(said.contains(&format!("interrupted by {name}")), "{said}");
         output
     }
 }
@@ -205,4 +212,16 @@ fn a_run_shown_step_by_step_counts_the_claims_that_were_shown() {
     let wanted = format!("INTERRUPTED: {claims} claims passed so far");
     assert!(claims > 0 && shown.contains(&wanted), "{wanted:?} is missing in:\n{shown}");
     assert_eq!(output.status.code(), Some(130));
+}
+
+/// The first scenario takes seconds, and no question was asked.
+#[test]
+fn a_course_says_how_to_go_on() {
+    for signal in [Signal::INT, Signal::TERM] {
+        let args = ["learn", "--from", "zero-window"];
+        let Some(playing) = Playing::start(&args, "agent") else { return };
+        let shown = text(&playing.ends_by(signal).stdout);
+        let command = "tcpecho lab learn --from zero-window";
+        assert!(shown.ends_with(&format!("\n0 of 0 right; to go on: {command}\n")), "{shown}");
+    }
 }

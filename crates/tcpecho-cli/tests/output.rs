@@ -162,6 +162,7 @@ fn rows() -> Vec<Row> {
     rows.push(row(Text, 0, "lab run normal-startup --slow"));
     rows.push(row(Text, 0, "lab run normal-startup normal-termination --jobs 1"));
     rows.push(row(Text, 0, "lab learn normal-startup --seed 1"));
+    rows.push(row(Text, 0, "lab learn --from refused --seed 1"));
     rows
 }
 

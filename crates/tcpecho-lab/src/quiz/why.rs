@@ -30,12 +30,16 @@ pub fn reasons(questions: &[Question], text: &Text) -> Vec<String> {
             text.claims().find(|(_, known)| known == claim).map_or("", |(step, _)| step.does);
         let topic = Topic { question, step, later: &later, used: &used };
         let found = (topic.best_sentence(text.kernel).map(|found| ("", found)))
-            .or_else(|| Some(("The book: ", topic.best_sentence(text.book)?)))
-            .or_else(|| Some(("", meaning(question).filter(|found| !used.contains(found))?)));
-        match found {
-            Some((source, sentence)) => {
-                used.push(sentence);
-                format!("{claim}. {source}{}.", sentence.trim_end_matches('.'))
+            .or_else(|| Some(("The book: ", topic.best_sentence(text.book)?)));
+        if let Some((source, sentence)) = found {
+            used.push(sentence);
+            return format!("{claim}. {source}{}.", sentence.trim_end_matches('.'));
+        }
+        match meaning(question).filter(|(_, means)| !used.contains(means)) {
+            Some((state, means)) => {
+                used.push(means);
+                let name = if claim.ends_with(state) { "" } else { &format!(". {state}") };
+                format!("{claim}{name}: {means}.")
             }
             None => format!("{claim}."),
         }
@@ -94,33 +98,28 @@ fn keyword(question: &Question) -> Option<&str> {
     (is_name || word == "end of file" || word.starts_with("ICMP ")).then_some(word)
 }
 
-/// What a state means (RFC 9293 3.3.2), if the answer is one.
-fn meaning(question: &Question) -> Option<&'static str> {
+/// The state that is the answer, if it is one, and what it means (RFC 9293 3.3.2).
+fn meaning(question: &Question) -> Option<(&'static str, &'static str)> {
     let answer = question.alternatives.get(question.right)?;
     let state = (1..=11).map(TcpState::from_number).find(|state| state.word() == answer)?;
-    Some(match state {
-        TcpState::Listen => "LISTEN: the socket waits for a SYN from any client",
-        TcpState::SynSent => "SYN_SENT: it has sent a SYN, and no SYN-ACK has arrived",
-        TcpState::SynRecv => {
-            "SYN_RECV: it has received a SYN and sent its own, which is not acknowledged"
-        }
+    let means = match state {
+        TcpState::Listen => "it waits for a SYN from any client",
+        TcpState::SynSent => "it has sent a SYN, and no SYN-ACK has arrived",
+        TcpState::SynRecv => "it has received a SYN and sent its own, which is not acknowledged",
         TcpState::Established => {
-            "ESTABLISHED: its SYN is acknowledged, the peer's has arrived, and no FIN was sent or received"
+            "its SYN is acknowledged, the peer's has arrived, and no FIN was sent or received"
         }
-        TcpState::FinWait1 => "FIN_WAIT_1: it has sent a FIN, which is not acknowledged",
-        TcpState::FinWait2 => "FIN_WAIT_2: its FIN is acknowledged, and the peer has not sent one",
-        TcpState::CloseWait => {
-            "CLOSE_WAIT: the peer's FIN has arrived, and the program has not closed"
-        }
-        TcpState::LastAck => {
-            "LAST_ACK: it has received a FIN and sent its own, which is not acknowledged"
-        }
-        TcpState::Closing => "CLOSING: both have sent a FIN, and its own is not acknowledged",
+        TcpState::FinWait1 => "it has sent a FIN, which is not acknowledged",
+        TcpState::FinWait2 => "its FIN is acknowledged, and the peer has not sent one",
+        TcpState::CloseWait => "the peer's FIN has arrived, and the program has not closed",
+        TcpState::LastAck => "it has received a FIN and sent its own, which is not acknowledged",
+        TcpState::Closing => "both have sent a FIN, and its own is not acknowledged",
         TcpState::TimeWait => {
-            "TIME_WAIT: its FIN is acknowledged, the peer's has arrived, and late segments may still come"
+            "its FIN is acknowledged, the peer's has arrived, and late segments may still come"
         }
         _ => return None,
-    })
+    };
+    Some((state.word(), means))
 }
 
 #[cfg(test)]
@@ -153,6 +152,7 @@ mod tests {
             question("a reset is sent", "RST"),
             question("that was it", "nothing"),
             question("it is in FIN_WAIT_1", "FIN_WAIT_1"),
+            question("LISTEN does not end", "LISTEN"),
         ];
         let reasons = reasons(&questions, &TEXT);
         let expected = [
@@ -162,7 +162,8 @@ mod tests {
             "it is sent by the server. The book: A FIN is sent by the kernel.",
             "a reset is sent.",
             "that was it.",
-            "it is in FIN_WAIT_1. FIN_WAIT_1: it has sent a FIN, which is not acknowledged.",
+            "it is in FIN_WAIT_1: it has sent a FIN, which is not acknowledged.",
+            "LISTEN does not end. LISTEN: it waits for a SYN from any client.",
         ];
         assert_eq!(reasons, expected);
     }
