@@ -271,4 +271,11 @@ fn help_lists_every_command_and_verb() {
     {
         assert!(shown.contains(word), "{shown}");
     }
+    // The limits, there and in the help of the command.
+    let help = text(&typed(&["shell", "--help"], "").stdout);
+    for page in [shown, help] {
+        for limit in ["give up after 30s", "at most 24h", "4096 characters"] {
+            assert!(page.contains(limit), "{limit}: {page}");
+        }
+    }
 }

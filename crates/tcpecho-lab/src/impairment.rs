@@ -12,7 +12,7 @@ mod chance;
 mod grammar;
 
 pub use chance::{Chance, Dice};
-pub use grammar::{LONGEST_DELAY, NextWord, ParseError, VERBS};
+pub use grammar::{LONGEST_DELAY, NextWord, ParseError, VERBS, packet_words};
 
 /// Selects packets. Every further condition narrows it; its words are the conditions.
 #[derive(Clone, Default)]

@@ -68,6 +68,11 @@ const PACKETS: &[Named] = &[
     ("packet", Matcher::any),
 ];
 
+/// Returns the words for a packet.
+pub fn packet_words() -> impl Iterator<Item = &'static str> {
+    PACKETS.iter().map(|(word, _)| *word)
+}
+
 const ERRORS: &[(&str, IcmpError)] = &[
     ("network-unreachable", IcmpError::NetworkUnreachable),
     ("host-unreachable", IcmpError::HostUnreachable),
@@ -246,7 +251,7 @@ const CONDITIONS: &[Condition] = &[
 /// Reads the packet and its conditions. The verb, if there is one, decides what may follow
 /// ([`Rule::next_words`]); [`action`] refuses what it does not take.
 fn conditions(words: &mut Words<'_>, verb: &str) -> Parsed<(Matcher, Rest)> {
-    words.offer(PACKETS.iter().map(|(packet, _)| *packet));
+    words.offer(packet_words());
     let mut matcher = words.peek().and_then(packet);
     if matcher.is_some() {
         words.next();
@@ -526,8 +531,7 @@ mod tests {
             Rule::next_words(beginning).into_iter().map(word).collect()
         };
         let conditions = ["from", "port", "longer", "containing"];
-        let packets = PACKETS.iter().map(|(packet, _)| *packet);
-        let packets: Vec<&str> = packets.chain(conditions).collect();
+        let packets: Vec<&str> = packet_words().chain(conditions).collect();
         assert_eq!(words(""), VERBS.iter().map(|(verb, _)| *verb).collect::<Vec<_>>());
         assert_eq!(words("drop"), [&["next", "all"][..], &packets].concat());
         assert_eq!(words("drop next"), packets);

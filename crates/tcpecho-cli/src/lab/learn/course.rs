@@ -148,21 +148,26 @@ struct Trouble {
 impl Trouble {
     /// Counts a run, and says why it teaches nothing.
     fn note(&mut self, run: &Run) {
+        self.count(&run.verdict, status(std::slice::from_ref(run)));
         match &run.verdict {
-            Verdict::Held(_) => self.has_held = true,
-            Verdict::Skipped(why) => {
-                self.is_skipped = true;
-                show(&format!("It cannot be played on this host: {why}"));
-            }
+            Verdict::Held(_) => {}
+            Verdict::Skipped(why) => show(&format!("It cannot be played on this host: {why}")),
             _ => {
                 let why = report::failure(run).unwrap_or_default();
                 show(&format!("No questions: {why}; see tcpecho lab run {}", run.text.name));
-                let status = status(std::slice::from_ref(run));
-                self.failed = Some(self.failed.map_or(status, |failed| failed.min(status)));
             }
         }
     }
 
+    fn count(&mut self, verdict: &Verdict, status: u8) {
+        match verdict {
+            Verdict::Held(_) => self.has_held = true,
+            Verdict::Skipped(_) => self.is_skipped = true,
+            _ => self.failed = Some(self.failed.map_or(status, |failed| failed.min(status))),
+        }
+    }
+
+    /// The exit status, as `lab run` has it, but 77 only if nothing could be played.
     fn status(&self) -> u8 {
         let skipped = if self.is_skipped && !self.has_held { exit::SKIPPED } else { 0 };
         self.failed.unwrap_or(skipped)
@@ -171,6 +176,8 @@ impl Trouble {
 
 #[cfg(test)]
 mod tests {
+    use tcpecho_lab::Family;
+
     use super::*;
 
     #[test]
@@ -180,6 +187,35 @@ mod tests {
         assert!(course.is_sorted_by_key(|one| one.text.group), "by groups");
         for scenario in SCENARIOS {
             assert_eq!(course.iter().filter(|one| std::ptr::eq(**one, *scenario)).count(), 1);
+        }
+    }
+
+    #[test]
+    fn the_exit_status_tells_of_scenarios_that_taught_nothing() {
+        let (held, skipped) = (Verdict::Held(1), Verdict::Skipped("no veth".into()));
+        let (failed, broken) = (Verdict::Failed(Vec::new()), Verdict::Broken("EIO".into()));
+        for (verdicts, expected) in [
+            (&[][..], 0),
+            (&[&held], 0),
+            (&[&skipped, &skipped], 77),
+            (&[&skipped, &held], 0),
+            (&[&held, &broken], 2),
+            (&[&broken, &failed, &skipped], 1),
+        ] {
+            let mut trouble = Trouble::default();
+            for verdict in verdicts {
+                let run = Run {
+                    text: &SCENARIOS[0].text,
+                    family: Family::V4,
+                    verdict: (*verdict).clone(),
+                    timeline: None,
+                    shortened: Vec::new(),
+                    conduct: None,
+                };
+                let status = status(std::slice::from_ref(&run));
+                trouble.count(&run.verdict, status);
+            }
+            assert_eq!(trouble.status(), expected, "{verdicts:?}");
         }
     }
 }

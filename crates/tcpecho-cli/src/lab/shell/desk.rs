@@ -11,7 +11,9 @@ use nix::sys::signal::Signal;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use tcpecho_lab::{
     Exit, Family, Launch, Matcher, Options, Place, Program, Side, TcpState, TimedOut, TwoHosts,
-    What, wire::RuleId,
+    What,
+    impairment::{VERBS, packet_words},
+    wire::RuleId,
 };
 
 use super::{
@@ -455,12 +457,14 @@ fn help() -> String {
     for (what, limit) in limits() {
         let _ = writeln!(text, "{what:<34} {limit}");
     }
-    text.push_str(
+    let packets: Vec<&str> = packet_words().collect();
+    let _ = writeln!(
+        text,
         "Rules for packets: VERB [next [N] | 3rd | 10% of | all] PACKET [from client|server] [port \
-         N] [longer than N] [containing TEXT], where PACKET is SYN, SYN-ACK, ACK, FIN, RST, data, \
-         segment, ICMP or packet, and VERB is one of:\n",
+         N] [longer than N] [containing TEXT], where PACKET is one of {}, and VERB is one of:",
+        packets.join(", ")
     );
-    for (verb, what) in tcpecho_lab::impairment::VERBS {
+    for (verb, what) in VERBS {
         let _ = writeln!(text, "{verb:<10} {what}");
     }
     text
