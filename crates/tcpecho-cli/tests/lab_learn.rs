@@ -10,6 +10,7 @@ use std::{
     process::{Command, Output},
 };
 use support::{text, typed};
+use tcpecho_lab::scenario::Scenario;
 use terminal::{CTRL_C, CTRL_D, PROMPT, Terminal};
 
 fn learn(args: &[&str], answers: &str) -> Output {
@@ -109,46 +110,71 @@ fn a_grade_follows_its_answer_and_comes_before_what_happened() {
     assert!(happened.contains("✓ an RST is sent"), "{happened}");
 }
 
+/// The scenarios of `lab list` as the course announces them: `1 of 47 · startup · normal-startup`.
+fn places() -> Vec<String> {
+    let list = text(&support::lab(&["list"]).stdout);
+    let (mut group, mut scenarios) = ("", Vec::new());
+    for line in list.lines() {
+        match line.strip_prefix("  ") {
+            None => group = line,
+            Some(entry) => {
+                let name = entry.split(' ').next().unwrap();
+                if Scenario::named(name).is_some() {
+                    scenarios.push(format!("{group} · {name}"));
+                }
+            }
+        }
+    }
+    let count = scenarios.len();
+    let place = |(at, scenario)| format!("{} of {count} · {scenario}", at + 1);
+    scenarios.into_iter().enumerate().map(place).collect()
+}
+
 #[test]
 fn the_course_is_in_the_order_of_the_list_and_can_be_resumed() {
-    let answers = "1\n".repeat(7);
-    let Some(course) = shown(&["--seed", "3"], &answers) else { return };
-    let progress = |shown: &str| -> Vec<String> {
-        let lines = shown.lines().filter(|line| line.contains(" of 47 · "));
-        lines.map(String::from).collect()
+    let places = places();
+    let announced = |shown: &str| -> Vec<String> {
+        let count = format!(" of {} · ", places.len());
+        shown.lines().filter(|line| line.contains(&count)).map(String::from).collect()
     };
-    let lines = progress(&course);
-    assert_eq!(lines[0], "1 of 47 · startup · normal-startup");
+    let Some(course) = shown(&["--seed", "3"], &"1\n".repeat(7)) else { return };
+    let lines = announced(&course);
+    assert_eq!((lines.len(), &lines[0]), (2, &places[0]), "{course}");
     let (place, score) = lines[1].rsplit_once(" · ").unwrap();
-    assert_eq!(place, "2 of 47 · startup · refused");
+    assert_eq!(place, places[1]);
     let right = course.split(&lines[1]).next().unwrap().matches("✓ right: ").count();
     assert_eq!(score, format!("{right} of 6 right so far"));
-    assert_eq!(lines.len(), 2, "{course}");
     // The second scenario has unanswered questions: the course goes on there.
     let last = course.lines().last().unwrap();
     let right = course.matches("✓ right: ").count();
     let command = "tcpecho lab learn --from refused --seed 3";
     assert_eq!(last, format!("{right} of 7 right; to go on: {command}"));
+}
 
-    // The same questions, now with the right answers. `q` leaves the last but one at its end.
-    let questions =
-        shown(&["--from", "middlebox-forgets-silently", "--seed", "2"], &"1\n".repeat(60));
-    let rest = questions.unwrap();
-    assert!(
-        progress(&rest)[0].starts_with("46 of 47 · path · middlebox-forgets-silently"),
-        "{rest}"
-    );
-    let all = told(&rest).len();
-    assert!(rest.ends_with(&format!(" of {all} right\n")) && rest.contains("The course is over: "));
-    let answers = format!("{}\nq\n", told(&rest).join("\n"));
-    let again = shown(&["--from", "middlebox-forgets-silently", "--seed", "2"], &answers).unwrap();
+#[test]
+fn the_course_ends_after_its_last_scenario() {
+    let places = places();
+    let name = |place: &String| place.rsplit(" · ").next().unwrap().to_string();
+    let [.., one, last] = places.as_slice() else { panic!("{places:?}") };
+    let (one, last) = (name(one), name(last));
+    let args = ["--from", &one, "--seed", "2"];
+    let Some(first) = shown(&args, &"1\n".repeat(60)) else { return };
+    let answers = told(&first);
+    let all = answers.len();
+    assert!(first.contains("\nThe course is over: "), "{first}");
+    assert!(first.ends_with(&format!(" of {all} right\n")), "{first}");
+
+    // The same questions, now with the right answers.
+    let again = shown(&args, &format!("{}\nq\n", answers.join("\n"))).unwrap();
     assert!(again.ends_with(&format!("The course is over: {all} of {all} right\n")), "{again}");
-    let first = told(&rest).len() - 6;
-    let answers = format!("{}\nq\n", told(&rest)[..first].join("\n"));
-    let args = ["--from", "middlebox-forgets-silently", "--seed", "2", "--family", "6"];
-    let left = shown(&args, &answers).unwrap();
-    let command = "tcpecho lab learn --from middlebox-forgets-with-reset --family 6 --seed 2";
-    assert!(left.ends_with(&format!(" right; to go on: {command}\n")), "{left}");
+
+    // `q` instead of the first answer of the last one.
+    let of_last = told(&shown(&[&last, "--seed", "2"], &"1\n".repeat(60)).unwrap()).len();
+    let answers = format!("{}\nq\n", answers[..all - of_last].join("\n"));
+    let left = shown(&[&args[..], &["--family", "6"]].concat(), &answers).unwrap();
+    let command = format!("tcpecho lab learn --from {last} --family 6 --seed 2");
+    let words = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(words(&left).ends_with(&format!(" right; to go on: {command}")), "{left}");
 }
 
 #[test]
@@ -164,7 +190,7 @@ fn an_unknown_lesson_is_an_error() {
         assert_eq!(output.status.code(), Some(2), "{}", text(&output.stderr));
     }
     let said = text(&learn(&["--from", "half-clsoe"], "").stderr);
-    assert!(said.contains("did you mean 'half-close'?"), "{said}");
+    assert!(said.contains("did you mean 'half-close'"), "{said}");
     let help = text(&learn(&["--help"], "").stdout);
     assert!(help.contains("--family <FAMILY>") && !help.contains("both"), "{help}");
 }
@@ -195,7 +221,7 @@ fn the_course_can_be_left_at_any_time_in_a_terminal() {
     terminal.runs("stty cols 120 rows 40");
     for (key, status) in [(CTRL_C, "130"), (CTRL_D, "0"), ("q\n", "0")] {
         let shown = starts(&mut terminal, "", "--from refused");
-        assert!(shown.contains("2 of 47 · startup · refused"), "{shown}");
+        assert!(shown.contains(" · startup · refused"), "{shown}");
         terminal.types("perhaps\n");
         terminal.sees("\"perhaps\" is not an answer");
         terminal.sees("\r\n> ");
@@ -216,10 +242,10 @@ fn the_course_can_be_left_at_any_time_in_a_terminal() {
 fn a_terminal_without_colours_gets_none() {
     let Some(mut terminal) = Terminal::new() else { return };
     for (environment, place, coloured) in [
-        ("", "1 of 47 · startup", true),
-        ("NO_COLOR=1", "1 of 47 · startup", false),
-        ("LC_ALL=C", "1 of 47 - startup", true),
-        ("TERM=dumb", "1 of 47 - startup", false),
+        ("", " · startup · ", true),
+        ("NO_COLOR=1", " · startup · ", false),
+        ("LC_ALL=C", " - startup - ", true),
+        ("TERM=dumb", " - startup - ", false),
     ] {
         let mut shown = starts(&mut terminal, environment, "--seed 1");
         terminal.types("LISTEN\n");
@@ -227,7 +253,7 @@ fn a_terminal_without_colours_gets_none() {
         assert!(shown.contains(place), "{environment}: {shown}");
         // The note about a scenario that takes long is removed with an escape sequence, not painted.
         assert_eq!(shown.contains("\x1b[32m"), coloured, "{environment}: {shown:?}");
-        assert_eq!(shown.is_ascii(), place.contains('-'), "{environment}: {shown:?}");
+        assert_eq!(shown.is_ascii(), place.contains(" - "), "{environment}: {shown:?}");
         terminal.types("q\n");
         terminal.sees(PROMPT);
     }

@@ -10,6 +10,7 @@ mod terminal;
 use std::{collections::BTreeMap, path::Path, process::Command};
 
 use support::{lab, shown, text, typed};
+use tcpecho_lab::scenario::SCENARIOS;
 use terminal::Terminal;
 
 const WIDTHS: [usize; 3] = [120, 80, 60];
@@ -350,17 +351,23 @@ fn the_list_fits() {
     snapshot("list-pipe", &text(&lab(&["list"]).stdout));
 }
 
-/// A course without its ladders: of them, only the steps are left, with masked times.
+/// A course without its ladders and the number of its scenarios: of ladders, only the steps are left,
+/// with masked times.
 fn course_text(shown: &str) -> String {
+    let shown = shown.replace(&format!(" of {} ", SCENARIOS.len()), " of ## ");
     let mut text = String::new();
-    let mut is_ladder = false;
+    let (mut is_begun, mut is_ladder) = (false, false);
     for line in shown.lines().map(|line| line.trim_end_matches(['\r', '\x07'])) {
-        let what = line.split_once(" ms  ").map(|(_, what)| what);
+        let time = line.split_once(" ms").filter(|(time, _)| time.trim().parse::<f64>().is_ok());
+        is_begun |= time.is_some();
         // A continuation belongs to the line before.
-        is_ladder = what.is_some_and(|what| !what.starts_with("== "))
-            || is_ladder && line.starts_with("      ");
+        let is_continued = is_begun && time.is_none() && line.starts_with("            ");
+        if !is_continued {
+            is_ladder = time.is_some_and(|(_, what)| !what.contains("== "));
+        }
         if !is_ladder {
-            text += &what.map_or_else(|| line.into(), |what| format!("     #.# ms  {what}"));
+            let row = time.map_or_else(|| line.into(), |(_, what)| format!("     #.# ms{what}"));
+            text += &if is_begun { without_lanes(&row) } else { row };
             text += "\n";
         }
     }

@@ -210,6 +210,17 @@ pub(super) fn draw_moments(out: &mut impl Write, run: &Run) -> io::Result<()> {
 
 /// The names of the columns, with the hosts' addresses, and what the lanes mean.
 pub(super) fn header(family: Family, look: Look) -> String {
+    let mut lines = vec![column_names(family, look)];
+    if !look.words {
+        let width = look.width.map_or(usize::MAX, |width| width.saturating_sub(TIME));
+        let legend = wrap(&Columns::of(look).style.legend(), width);
+        lines.extend(legend.iter().map(|line| format!("{:TIME$}{line}", "")));
+    }
+    lines.join("\n")
+}
+
+/// The names of the columns, with the hosts' addresses.
+pub(super) fn column_names(family: Family, look: Look) -> String {
     let columns = Columns::of(look);
     let (left, right) = (columns.style.width(Side::Client), columns.style.width(Side::Server));
     let of = |side: Side| format!("{side} {}", side.address(family));
@@ -226,11 +237,6 @@ pub(super) fn header(family: Family, look: Look) -> String {
     let mut lines = wrap(&names, look.width.unwrap_or(usize::MAX));
     for line in &mut lines {
         *line = look.paint(BOLD, line);
-    }
-    if !look.words {
-        let width = look.width.map_or(usize::MAX, |width| width.saturating_sub(TIME));
-        let legend = wrap(&columns.style.legend(), width);
-        lines.extend(legend.iter().map(|line| format!("{:TIME$}{line}", "")));
     }
     lines.join("\n")
 }

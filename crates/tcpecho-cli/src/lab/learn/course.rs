@@ -23,6 +23,7 @@ use crate::{
         report, status,
     },
     output::{self, OutputBuffer},
+    width::hang_command,
 };
 
 /// The scenarios by groups.
@@ -113,18 +114,20 @@ fn close(next: &Scenario, args: &LearnArgs, student: &Student, status: u8) -> u8
         let _ = write!(command, " --seed {seed}");
     }
     let line = format!("{}; to go on: {command}", student.score());
-    // A command that is to be copied is not wrapped.
-    let text = if line.len() <= width() {
-        format!("\n{line}\n")
+    let mut text = String::from("\n");
+    if line.len() <= width() {
+        text += &line;
     } else {
-        format!("\n{}; to go on:\n    {command}\n", student.score())
-    };
+        let _ = writeln!(text, "{}; to go on:", student.score());
+        hang_command(&mut text, "    ", "        ", &command, width());
+    }
+    let text = text.trim_end();
     let left = student.left().unwrap_or(Left::Quit);
     match left {
         // Nobody reads it.
         Left::Signal(Signal::SIGPIPE) => {}
-        Left::Signal(_) => drop(output::print_text(&text, None)),
-        _ => OutputBuffer::text().line_or_exit(text.trim_end()),
+        Left::Signal(_) => drop(output::print_text(&format!("{text}\n"), None)),
+        _ => OutputBuffer::text().line_or_exit(text),
     }
     closed_by(left).max(status)
 }

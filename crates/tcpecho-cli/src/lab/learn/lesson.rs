@@ -34,8 +34,11 @@ impl<'a> Lesson<'a> {
 
     /// `3 questions`.
     pub(super) fn count_of_questions(&self) -> String {
-        let count = self.questions.len();
-        format!("{count} {}", if count == 1 { "question" } else { "questions" })
+        match self.questions.len() {
+            0 => "no questions: watch its steps".into(),
+            1 => "1 question".into(),
+            count => format!("{count} questions"),
+        }
     }
 
     /// Asks the questions and shows what happened, to its end. Returns whether every question was
@@ -50,8 +53,10 @@ impl<'a> Lesson<'a> {
     }
 
     fn teach_while(&self, student: &mut Student, goes_on: fn(&Student) -> bool) -> bool {
-        let header = ladder::header(self.run.family, Look::of_stdout());
-        OutputBuffer::text().line_or_exit(&header);
+        // What the lanes mean is said once.
+        let header =
+            if student.sees_first_ladder() { ladder::header } else { ladder::column_names };
+        OutputBuffer::text().line_or_exit(&header(self.run.family, Look::of_stdout()));
         let mut drawing = Drawing { pen: Pen::knowing(&self.moments), ..Drawing::default() };
         let mut answered = 0;
         for (number, step) in quiz::steps(&self.moments).into_iter().enumerate() {

@@ -43,11 +43,20 @@ pub(super) struct Student {
     asked: usize,
     right: usize,
     left: Option<Left>,
+    /// Whether a ladder was shown.
+    has_seen_ladder: bool,
 }
 
 impl Student {
     pub(super) fn new(signals: Signals) -> Self {
-        Student { signals, read: Vec::new(), asked: 0, right: 0, left: None }
+        Student {
+            signals,
+            read: Vec::new(),
+            asked: 0,
+            right: 0,
+            left: None,
+            has_seen_ladder: false,
+        }
     }
 
     pub(super) fn signals(&self) -> &Signals {
@@ -60,6 +69,11 @@ impl Student {
 
     pub(super) fn leaves(&mut self, why: Left) {
         self.left = Some(why);
+    }
+
+    /// Whether the ladder that is shown now is the first one.
+    pub(super) fn sees_first_ladder(&mut self) -> bool {
+        !std::mem::replace(&mut self.has_seen_ladder, true)
     }
 
     /// The number of questions that were answered.

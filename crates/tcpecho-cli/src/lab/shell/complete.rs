@@ -10,6 +10,7 @@ use tcpecho_lab::{
 };
 
 use super::command::{self, COMMANDS, Row};
+use crate::width::columns_of;
 
 /// What exists now and can be named.
 #[derive(Default)]
@@ -191,8 +192,7 @@ const MOST: usize = 100;
 /// Writes words in columns, each column from top to bottom.
 pub(super) fn in_columns(words: &[String], width: usize) -> String {
     let shown = &words[..words.len().min(MOST)];
-    let columns_of = |word: &String| unicode_width::UnicodeWidthStr::width(word.as_str());
-    let widest = shown.iter().map(columns_of).max().unwrap_or(0) + 2;
+    let widest = shown.iter().map(|word| columns_of(word)).max().unwrap_or(0) + 2;
     // The last column has no blanks behind it.
     let columns = ((width + 2) / widest).max(1);
     let rows = shown.len().div_ceil(columns).max(1);
@@ -200,7 +200,7 @@ pub(super) fn in_columns(words: &[String], width: usize) -> String {
     for (at, word) in shown.iter().enumerate() {
         let line = &mut lines[at % rows];
         let filled = (at / rows) * widest;
-        let used = unicode_width::UnicodeWidthStr::width(line.as_str());
+        let used = columns_of(line);
         line.push_str(&" ".repeat(filled.saturating_sub(used)));
         line.push_str(word);
     }
