@@ -30,7 +30,7 @@ pub fn reasons(questions: &[Question], text: &Text) -> Vec<String> {
             text.claims().find(|(_, known)| known == claim).map_or("", |(step, _)| step.does);
         let topic = Topic { question, step, later: &later, used: &used };
         let found = (topic.best_sentence(text.kernel).map(|found| ("", found)))
-            .or_else(|| Some(("The book: ", topic.best_sentence(text.book)?)));
+            .or_else(|| Some(("The book: ", topic.book_sentence(text.book)?)));
         if let Some((source, sentence)) = found {
             used.push(sentence);
             return format!("{claim}. {source}{}.", sentence.trim_end_matches('.'));
@@ -80,6 +80,13 @@ impl Topic<'_> {
         let found = sentences.min_by_key(|sentence| Reverse(shared(sentence)))?;
         (shared(found) > 0).then_some(found)
     }
+
+    /// The same for the book, which may differ from what happened, if the answer itself is a name.
+    fn book_sentence(&self, text: &'static str) -> Option<&'static str> {
+        let answer = self.question.alternatives.get(self.question.right)?;
+        let is_named = answer.starts_with(keyword(self.question)?);
+        is_named.then(|| self.best_sentence(text)).flatten()
+    }
 }
 
 /// The beginnings of the longer words: `reads` and `reading` are the same.
@@ -90,12 +97,14 @@ fn words(text: &str) -> BTreeSet<String> {
 }
 
 /// The word of the right answer that a text would use: the name of a packet, a state or an error, or
-/// the end of file.
+/// the end of file; TIME_WAIT if the question is which end has it.
 fn keyword(question: &Question) -> Option<&str> {
     let answer = question.alternatives.get(question.right)?;
     let word = answer.split_once(": ").map_or(answer.as_str(), |(name, _)| name);
     let is_name = word.len() > 1 && !word.chars().any(char::is_lowercase);
-    (is_name || word == "end of file" || word.starts_with("ICMP ")).then_some(word)
+    let is_told = is_name || word == "end of file" || word.starts_with("ICMP ");
+    let time_wait = TcpState::TimeWait.word();
+    is_told.then_some(word).or_else(|| question.text.contains(time_wait).then_some(time_wait))
 }
 
 /// The state that is the answer, if it is one, and what it means (RFC 9293 3.3.2).
