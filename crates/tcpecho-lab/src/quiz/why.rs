@@ -4,7 +4,7 @@ use std::{cmp::Reverse, collections::BTreeSet};
 
 use tcpecho_os::tcp_state::TcpState;
 
-use crate::text::Text;
+use crate::{source::Passage, text::Text};
 
 use super::{Question, find_word};
 
@@ -60,7 +60,7 @@ struct Topic<'a> {
 
 impl Topic<'_> {
     /// Returns the sentence about the answer that shares most words with the claim and its step.
-    fn best_sentence(&self, text: &'static str) -> Option<&'static str> {
+    fn best_sentence(&self, passages: &'static [Passage]) -> Option<&'static str> {
         let answer = keyword(self.question)?;
         let tells = |sentence: &&str| {
             let spoils = |word: &&str| *word != answer && find_word(sentence, word).is_some();
@@ -76,16 +76,16 @@ impl Topic<'_> {
             let [claim, step] = &ours;
             2 * (claim & &theirs).len() + (step & &theirs).len()
         };
-        let sentences = text.split(". ").filter(tells);
+        let sentences = passages.iter().flat_map(|(text, _)| text.split(". ")).filter(tells);
         let found = sentences.min_by_key(|sentence| Reverse(shared(sentence)))?;
         (shared(found) > 0).then_some(found)
     }
 
     /// The same for the book, which may differ from what happened, if the answer itself is a name.
-    fn book_sentence(&self, text: &'static str) -> Option<&'static str> {
+    fn book_sentence(&self, passages: &'static [Passage]) -> Option<&'static str> {
         let answer = self.question.alternatives.get(self.question.right)?;
         let is_named = answer.starts_with(keyword(self.question)?);
-        is_named.then(|| self.best_sentence(text)).flatten()
+        is_named.then(|| self.best_sentence(passages)).flatten()
     }
 }
 
@@ -147,8 +147,11 @@ mod tests {
     }
 
     const TEXT: Text = Text {
-        kernel: "It sends an RST. The kernel sends an RST, no FIN-ACK. The peer reads EPIPE.",
-        book: "A FIN is sent by the kernel. An RST comes.",
+        kernel: &[
+            ("It sends an RST. The kernel sends an RST, no FIN-ACK.", &[]),
+            ("The peer reads EPIPE.", &[]),
+        ],
+        book: &[("A FIN is sent by the kernel. An RST comes.", &[])],
         ..Text::EMPTY
     };
 

@@ -4,12 +4,14 @@ use tcpecho_lab::{
     Dice, Moment, Place, What,
     quiz::{self, Question},
     run::Run,
+    source::cited,
 };
 
 use super::student::{Student, show};
 use crate::{
     lab::{
         calls::Tidy,
+        explain,
         ladder::{self, Look, Pen},
     },
     output::OutputBuffer,
