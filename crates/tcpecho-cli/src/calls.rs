@@ -1,7 +1,7 @@
 //! `--calls`: each call as it happens, what it came to, and the TCP state it led to (UNP chapter 4, live).
 
 use std::{
-    fmt::Write,
+    io,
     net::SocketAddr,
     time::{Duration, Instant},
 };
@@ -9,7 +9,10 @@ use std::{
 use tcpecho::{Call, Tracer};
 use tcpecho_os::{sock_diag::tcp_sockets, tcp_state::TcpState};
 
-use crate::tell::say_raw;
+use crate::{
+    tell::say_raw,
+    width::{NO_BREAK, hang, terminal_columns},
+};
 
 /// Writes calls to standard error.
 #[derive(Debug)]
@@ -39,15 +42,19 @@ impl Calls {
 impl Tracer for Calls {
     fn saw(&self, call: &Call) {
         let Call { op, about, result, state } = call;
-        let mut line = format!("{:>11}  {op:<10}", stamp(self.start.elapsed()));
-        if !about.is_empty() {
-            let _ = write!(line, " {about}");
-        }
-        let _ = write!(line, " = {result}");
-        if let Some(state) = state {
-            let _ = write!(line, "  → {state}");
-        }
-        say_raw(&format!("{line}\n"));
+        let first = format!("{:>11}  {op:<10} ", stamp(self.start.elapsed()));
+        let about = if about.is_empty() { String::new() } else { format!("{about} ") };
+        let state = state.map(|state| format!("  →{NO_BREAK}{state}")).unwrap_or_default();
+        let (rest, width) = (" ".repeat(first.len()), terminal_columns(&io::stderr()));
+        let mut text = String::new();
+        hang(
+            &mut text,
+            &first,
+            &rest,
+            &format!("{about}= {result}{state}"),
+            width.unwrap_or(usize::MAX),
+        );
+        say_raw(&text);
     }
 }
 

@@ -38,6 +38,7 @@ use crate::{
     output,
     signals::Signals,
     tell::Failure,
+    width::{fitted, stdout_columns},
 };
 
 /// What the server listens to. The last two are taken so that they do nothing.
@@ -219,6 +220,7 @@ fn announce(server: &Server, speech: &Speech) -> Option<Log> {
     let line =
         |addr| format!("listening on {addr} engine={engine} workers={workers} backlog={backlog}\n");
     let lines: String = server.addrs().iter().map(line).collect();
+    let lines = fitted(&lines, stdout_columns());
     // Descriptor 1 would be /dev/null then.
     let closed = stdout_was_closed().then_some(Errno::BADF);
     match closed.map_or_else(|| write_now(stdio::stdout(), lines.as_bytes()), Err) {

@@ -5,7 +5,11 @@ use std::{
     sync::atomic::{AtomicBool, Ordering::Relaxed},
 };
 
-use crate::{fresh_line::fresh_line, locale::shown};
+use crate::{
+    fresh_line::fresh_line,
+    locale::shown,
+    width::{fitted, terminal_columns},
+};
 
 /// Whether the data on a terminal ends within a line.
 static WITHIN_LINE: AtomicBool = AtomicBool::new(false);
@@ -15,9 +19,11 @@ pub(crate) fn say(line: &str) {
     say_raw(&format!("tcpecho: {line}\n"));
 }
 
-/// Writes a text to stderr, on a terminal on a line of its own. A stderr that is closed is not an error.
+/// Writes a text to stderr, on a terminal on a line of its own and wrapped at words. A stderr that is closed is not an
+/// error.
 pub(crate) fn say_raw(text: &str) {
-    let _ = write(&shown(text, &io::stderr()));
+    let stderr = io::stderr();
+    let _ = write(&fitted(&shown(text, &stderr), terminal_columns(&stderr)));
 }
 
 /// Writes an object of JSON to stderr as [`say_raw`], in UTF-8 whatever the locale.

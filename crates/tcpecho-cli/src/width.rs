@@ -1,9 +1,13 @@
 //! How wide the terminal is, and paragraphs that fit it.
 
 use std::{
+    borrow::Cow,
     env,
     io::{self, IsTerminal},
+    os::fd::AsFd,
 };
+
+use textwrap::{WordSeparator, WordSplitter, core::display_width};
 
 /// The widest that a paragraph is written, in columns: longer lines are hard to read.
 const WIDEST: usize = 100;
@@ -34,9 +38,13 @@ pub(crate) fn stderr_columns() -> Option<usize> {
 
 /// Returns the width of stdout in columns, if that is a terminal that tells it.
 pub(crate) fn stdout_columns() -> Option<usize> {
-    let stdout = io::stdout();
+    terminal_columns(&io::stdout())
+}
+
+/// Returns the width of a stream in columns, if that is a terminal that tells it.
+pub(crate) fn terminal_columns(stream: &(impl AsFd + IsTerminal)) -> Option<usize> {
     let size =
-        stdout.is_terminal().then(|| rustix::termios::tcgetwinsize(&stdout).ok()).flatten()?;
+        stream.is_terminal().then(|| rustix::termios::tcgetwinsize(stream).ok()).flatten()?;
     (size.ws_col > 0).then(|| size.ws_col.into())
 }
 
@@ -46,9 +54,9 @@ pub(crate) fn hang(page: &mut String, first: &str, rest: &str, text: &str, width
         .initial_indent(first)
         .subsequent_indent(rest)
         .break_words(false)
-        .word_separator(textwrap::WordSeparator::AsciiSpace)
-        .word_splitter(textwrap::WordSplitter::NoHyphenation);
-    page.push_str(&textwrap::fill(text, layout));
+        .word_separator(WordSeparator::AsciiSpace)
+        .word_splitter(WordSplitter::NoHyphenation);
+    page.push_str(&textwrap::fill(&with_units_kept(text), layout).replace(NO_BREAK, " "));
     page.push('\n');
 }
 
@@ -98,6 +106,55 @@ fn words(line: &str) -> Vec<&str> {
     words
 }
 
+/// Returns a text with the lines wrapped at words that are wider than `width`; without a width, as it is. What does not
+/// fit follows with two columns more of indentation.
+pub(crate) fn fitted(text: &str, width: Option<usize>) -> Cow<'_, str> {
+    let width = width.unwrap_or(usize::MAX).max(NARROWEST);
+    if text.lines().all(|line| display_width(line) <= width) {
+        return text.into();
+    }
+    let mut page = String::with_capacity(text.len() + 16);
+    for line in text.lines() {
+        let indent = line.len() - line.trim_start_matches(' ').len();
+        let (first, rest) = line.split_at(indent);
+        hang(&mut page, first, &" ".repeat(indent + 2), rest, width);
+    }
+    if !text.ends_with('\n') {
+        page.pop();
+    }
+    page.into()
+}
+
+/// Returns the parts in one line, or in several where they are wider than `width`: a part is broken only if it is too
+/// wide for a line of its own.
+pub(crate) fn folded<'a>(parts: impl IntoIterator<Item = &'a str>, width: Option<usize>) -> String {
+    let kept: Vec<String> = parts.into_iter().map(|part| part.replace(' ', NO_BREAK)).collect();
+    let folded = fitted(&kept.join(" "), width).replace(NO_BREAK, " ");
+    fitted(&folded, width).into_owned()
+}
+
+/// A space at which no line is broken.
+pub(crate) const NO_BREAK: &str = "\u{a0}";
+
+/// Returns a text whose units are bound to the numbers before them.
+fn with_units_kept(text: &str) -> Cow<'_, str> {
+    let is_unit = |word: &str| {
+        let word = word.trim_end_matches([',', ';', ':', '.', ')']);
+        matches!(word, "ns" | "µs" | "us" | "ms" | "s" | "%" | "B" | "kB" | "MB" | "GB")
+            || word.ends_with("B/s")
+            || word == "Gbit/s"
+    };
+    let ends_in_digit = |text: &str| text.ends_with(|last: char| last.is_ascii_digit());
+    let mut words = text.split(' ');
+    let mut bound = words.next().unwrap_or_default().to_owned();
+    for word in words {
+        let is_bound = is_unit(word) && ends_in_digit(&bound);
+        bound.push_str(if is_bound { NO_BREAK } else { " " });
+        bound.push_str(word);
+    }
+    bound.into()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -114,5 +171,39 @@ mod tests {
             let copied = page.replace("\\\n", " ");
             assert_eq!(shell_words::split(&copied).unwrap(), shell_words::split(line).unwrap());
         }
+    }
+
+    #[test]
+    fn wide_lines_are_wrapped_at_words() {
+        let text = "short\n  one two three four five six seven eight nine\n";
+        assert_eq!(fitted(text, None), text);
+        let wrapped = "short\n  one two three four five six seven eight\n    nine\n";
+        assert_eq!(fitted(text, Some(44)), wrapped);
+        // Colours have no width.
+        let painted = format!("\x1b[31m{}\x1b[0m", "x".repeat(40));
+        assert_eq!(fitted(&painted, Some(40)), painted);
+        assert_eq!(
+            fitted("a word of no end: 0123456789012345678901234567890123456789", Some(10)),
+            "a word of no end:\n  0123456789012345678901234567890123456789"
+        );
+    }
+
+    #[test]
+    fn a_number_keeps_its_unit() {
+        let mut page = String::new();
+        hang(&mut page, "", "  ", "change +5.3 %, limit 13.0 ms in 0.01 s", 14);
+        assert_eq!(page, "change +5.3 %,\n  limit\n  13.0 ms in\n  0.01 s\n");
+    }
+
+    #[test]
+    fn parts_are_folded_before_words_are_wrapped() {
+        let parts = ["seq=1 time=0.413 ms rtt=0.023 ms", "kernel: srtt 0.027 ms minrtt 0.014 ms"];
+        assert_eq!(folded(parts, Some(80)), parts.join(" "));
+        assert_eq!(folded(parts, Some(60)), parts.join("\n  "));
+        let long = "a part that is wider than the line that it has for itself";
+        assert_eq!(
+            folded(["x", long], Some(40)),
+            "x\n  a part that is wider than the line\n    that it has for itself"
+        );
     }
 }

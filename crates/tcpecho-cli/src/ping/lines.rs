@@ -9,7 +9,10 @@ use tcpecho::Attempt;
 use tcpecho_os::errno::words;
 use tcpecho_probe::{Answer, Connected, Event, Kernel, Loss, Mode};
 
-use crate::units::{counted, ms};
+use crate::{
+    units::{counted, ms},
+    width::{fitted, folded},
+};
 
 /// Writes the lines of one target.
 #[derive(Debug, Clone)]
@@ -21,15 +24,26 @@ pub(super) struct Lines {
     pub(super) date: bool,
     /// Which target it is has to be said.
     pub(super) many: bool,
+    /// That of the terminal, to which lines are fitted.
+    pub(super) width: Option<usize>,
 }
+
+/// Columns of a usual line behind its date and the peer's address.
+const STAY: usize = 74;
+const RECONNECT: usize = STAY + 17;
+const CONNECT: usize = 60;
+const DATE: usize = 30;
 
 impl Lines {
     /// The line for it, if there is one.
     pub(super) fn of(&self, target: &str, event: &Event) -> Option<String> {
         let whose = if self.many { format!("{target}: ") } else { String::new() };
         let line = match event {
-            Event::Connected(connected) => return Some(self.connected(target, connected)),
-            Event::Answer(answer) => self.answer(answer),
+            Event::Connected(connected) => {
+                let lines = self.connected(target, connected);
+                return Some(fitted(&lines, self.width).into_owned());
+            }
+            Event::Answer(answer) => return Some(self.answer(answer)),
             Event::Doubled { seq } => format!("{whose}seq={seq} doubled: it came back once more"),
             Event::Corrupted { seq, at } => {
                 format!("{whose}seq={seq} corrupted: byte {at} is changed or missing")
@@ -69,7 +83,7 @@ impl Lines {
 
     /// A line with the date in front, where it is wanted.
     pub(super) fn dated(&self, line: &str) -> String {
-        format!("{}{line}", self.date())
+        fitted(&format!("{}{line}", self.date()), self.width).into_owned()
     }
 
     fn date(&self) -> String {
@@ -111,26 +125,49 @@ impl Lines {
         )
     }
 
+    /// The line of an answer. Where a terminal has no room for all of it, what the first line has said is left out: the size
+    /// and, of a single target, the address. Then the kernel's values have a line of their own.
     fn answer(&self, answer: &Answer) -> String {
         let Answer { seq, bytes, peer, time, rtt, .. } = answer;
         let (time, late) = (ms(*time), if answer.late { " late" } else { "" });
         // The port stands in the first line, unless there are several of those.
         let from = if self.many { peer.to_string() } else { peer.ip().to_string() };
-        let begin = match self.mode {
-            Mode::Connect => format!("connected to {from}: seq={seq} time={time} ms{late}"),
+        let (from, rtt) = match self.mode {
+            Mode::Connect => (format!("connected to {from}: "), String::new()),
             Mode::Stay | Mode::Reconnect => {
-                let rtt = ms(*rtt);
-                format!("{bytes} bytes from {from}: seq={seq} time={time} ms{late} rtt={rtt} ms")
+                (format!("{bytes} bytes from {from}: "), format!(" rtt={} ms", ms(*rtt)))
             }
         };
-        let connect = answer.connect.map(|took| format!(" connect={} ms", ms(took)));
-        let kernel = answer.kernel.as_ref().map(|kernel| {
+        let from = match (self.has_room_for(&from), self.many) {
+            (true, _) => from,
+            (false, true) => format!("{peer}: "),
+            (false, false) => String::new(),
+        };
+        let mut parts = vec![format!("{from}seq={seq} time={time} ms{late}{rtt}")];
+        if self.date {
+            parts.insert(0, self.date().trim_end().into());
+        }
+        parts.extend(answer.connect.map(|took| format!("connect={} ms", ms(took))));
+        parts.extend(answer.kernel.as_ref().map(|kernel| {
             let Kernel { srtt, min_rtt, retransmits } = kernel;
             let min = min_rtt.map(|min| format!(" minrtt {} ms", ms(min))).unwrap_or_default();
-            format!(" kernel: srtt {} ms{min}{}", ms(*srtt), again_words(*retransmits))
-        });
-        let paused = if answer.paused.is_zero() { "" } else { " not timed" };
-        format!("{begin}{}{}{paused}", connect.unwrap_or_default(), kernel.unwrap_or_default())
+            format!("kernel: srtt {} ms{min}{}", ms(*srtt), again_words(*retransmits))
+        }));
+        if !answer.paused.is_zero() {
+            parts.push("not timed".into());
+        }
+        folded(parts.iter().map(String::as_str), self.width)
+    }
+
+    /// Whether a usual line has room for this, too: one that is longer does not change how the others look.
+    fn has_room_for(&self, from: &str) -> bool {
+        let usual = match self.mode {
+            Mode::Connect => CONNECT,
+            Mode::Stay => STAY,
+            Mode::Reconnect => RECONNECT,
+        };
+        let date = if self.date { DATE } else { 0 };
+        self.width.is_none_or(|width| date + from.len() + usual <= width)
     }
 
     fn loss(&self, why: Loss) -> String {

@@ -10,12 +10,16 @@ use std::{
 };
 
 use tcpecho_probe::{Event, Target};
+use textwrap::core::display_width;
 
 use self::{
     graph::{AXIS, Fate, Sample, Style, graph},
     row::{Paint, Row},
 };
-use crate::units::{counted, ms, percent};
+use crate::{
+    units::{counted, ms, percent},
+    width::folded,
+};
 
 /// Drawn at most so often.
 const FRAME: Duration = Duration::from_millis(100);
@@ -133,8 +137,11 @@ impl Plot {
         }
         (self.next, self.changed) = (now + FRAME, false);
         let Screen { columns: width, rows: height, has_colour, .. } = self.screen;
-        // One row is for notes even when there is none, so that the graphs keep their place; one is the legend.
-        let above = height.saturating_sub(self.note.len().max(1) + 1);
+        let notes = self.note.iter().flat_map(|note| wrapped(Paint::Plain, &[note], 0, width));
+        let notes: Vec<Row> = notes.take(height.saturating_sub(1)).collect();
+        let legend = legend(self.screen.ascii, width);
+        // One row is for notes even when there is none, so that the graphs keep their place.
+        let above = height.saturating_sub(notes.len().max(1) + legend.len());
         let band = (above / targets.len().max(1)).max(4);
         let mut rows = Vec::new();
         for (place, target) in targets.iter().enumerate() {
@@ -142,10 +149,10 @@ impl Plot {
         }
         rows.truncate(above);
         if height > 1 {
-            rows.push(Row::new(Paint::Plain, legend(self.screen.ascii)));
+            rows.extend(legend);
         }
-        let notes = self.note.iter().take(height.saturating_sub(1));
-        rows.extend(notes.map(|note| Row::new(Paint::Plain, note.clone())));
+        rows.extend(notes);
+        rows.truncate(height);
         let mut screen = String::from("\x1b[H");
         for (index, row) in rows.iter().enumerate() {
             row.draw(&mut screen, width, has_colour);
@@ -160,10 +167,10 @@ impl Plot {
     fn band(&self, place: usize, target: &Target, height: usize, now: Instant) -> Vec<Row> {
         let paint = Paint::Target(place);
         let drawn = self.targets.iter().find(|drawn| drawn.name == target.name);
-        let mut rows =
-            vec![Row::new(paint, target.name.clone()).and(Paint::Plain, figures(target))];
+        let width = self.screen.columns;
+        let mut rows = title(paint, target, width);
         if let Some(why) = drawn.and_then(|drawn| drawn.down.as_ref()) {
-            rows.push(Row::new(Paint::Bad, format!("{:>AXIS$}DOWN: {why}", "")));
+            rows.extend(wrapped(Paint::Bad, &["DOWN:", why], AXIS, width));
         }
         let samples: Vec<Sample> =
             drawn.map(|drawn| drawn.samples.iter().copied().collect()).unwrap_or_default();
@@ -174,24 +181,58 @@ impl Plot {
     }
 }
 
-fn figures(target: &Target) -> String {
+/// The name of a target and its figures, in one row if they fit.
+fn title(paint: Paint, target: &Target, width: usize) -> Vec<Row> {
+    let figures = figures(target);
+    let line = figures.join(", ");
+    if display_width(&target.name) + display_width(&line) + 2 <= width {
+        return vec![Row::new(paint, target.name.clone()).and(Paint::Plain, format!("  {line}"))];
+    }
+    let parts: Vec<&str> = line.split_inclusive(", ").map(str::trim_end).collect();
+    let mut rows = vec![Row::new(paint, target.name.clone())];
+    rows.extend(wrapped(Paint::Plain, &parts, 2, width));
+    rows
+}
+
+fn figures(target: &Target) -> Vec<String> {
     let stats = &target.stats;
     let [p50, p99] = [50.0, 99.0].map(|percent| ms(stats.time.percentile(percent)));
     let (min, max) = (ms(stats.time.min()), ms(stats.time.max()));
     let probes = counted(stats.transmitted, "probe", "probes");
-    let loss = percent(stats.loss_percent());
-    let again = match stats.retransmits {
-        0 => String::new(),
-        count => format!(", retrans {count}"),
-    };
-    let times = match stats.time.count() {
-        0 => String::new(),
-        _ => format!(", min {min} p50 {p50} p99 {p99} max {max} ms"),
-    };
-    format!("  {probes}, {loss}% loss{times}{again}")
+    let mut figures = vec![probes, format!("{}% loss", percent(stats.loss_percent()))];
+    if stats.time.count() > 0 {
+        figures.push(format!("min {min} p50 {p50} p99 {p99} max {max} ms"));
+    }
+    if stats.retransmits > 0 {
+        figures.push(format!("retrans {}", stats.retransmits));
+    }
+    figures
 }
 
-fn legend(ascii: bool) -> String {
-    let answered = if ascii { '*' } else { '⠂' };
-    format!("{answered} answered  L late  x lost  r refused  ! corrupted  (time= in ms, log scale)")
+fn legend(ascii: bool, width: usize) -> Vec<Row> {
+    let answered = if ascii { "* answered " } else { "⠂ answered " };
+    let marks = ["L late ", "x lost ", "r refused ", "! corrupted ", "(time= in ms, log scale)"];
+    wrapped(Paint::Plain, &[&[answered][..], &marks].concat(), 0, width)
+}
+
+/// Returns the parts in rows of so many columns, with so many blanks before them.
+fn wrapped(paint: Paint, parts: &[&str], indent: usize, width: usize) -> Vec<Row> {
+    let text = folded(parts.iter().copied(), Some(width.saturating_sub(indent)));
+    let row = |line: &str| Row::new(paint, format!("{:indent$}{line}", "")).trimmed();
+    text.lines().map(row).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_of_the_legend_is_cut_off() {
+        let rows = |width| legend(false, width).iter().map(Row::text).collect::<Vec<_>>();
+        let whole = "⠂ answered  L late  x lost  r refused  ! corrupted  (time= in ms, log scale)";
+        assert_eq!(rows(80), [whole]);
+        let narrow = rows(60);
+        assert_eq!(narrow[0], "⠂ answered  L late  x lost  r refused  ! corrupted");
+        assert_eq!(narrow[1], "  (time= in ms, log scale)");
+    }
 }

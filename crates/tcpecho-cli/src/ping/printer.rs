@@ -21,6 +21,7 @@ use crate::{
     output::OutputBuffer,
     tell::{Colour, explain, has_colour, say},
     units::{counted, ms},
+    width::{fitted, folded, stdout_columns},
 };
 
 /// Explanations that are held back while a plot has the screen.
@@ -49,6 +50,8 @@ impl<'a> Printer<'a> {
             timeout: plan.timeout,
             date: plan.date,
             many: targets > 1,
+            // A plot fits them itself.
+            width: stdout_columns().filter(|_| plan.format != OutputFormat::Plot),
         };
         let plot = (plan.format == OutputFormat::Plot).then(|| {
             output.raw(ENTER);
@@ -178,8 +181,9 @@ impl<'a> Printer<'a> {
     }
 
     pub(super) fn resized(&mut self) {
-        if let Some(plot) = &mut self.plot {
-            plot.resize(screen());
+        match &mut self.plot {
+            Some(plot) => plot.resize(screen()),
+            None => self.lines.width = stdout_columns(),
         }
     }
 
@@ -224,9 +228,9 @@ impl<'a> Printer<'a> {
                 if outcome.pauses > 0 {
                     let (count, all) =
                         (counted(outcome.pauses, "pause", "pauses"), ms(outcome.paused));
-                    output.report_line(&format!(
-                        "this program itself did not run for {all} ms in all, in {count}"
-                    ));
+                    let line =
+                        format!("this program itself did not run for {all} ms in all, in {count}");
+                    output.report_line(&fitted(&line, stdout_columns()));
                 }
             }
         }
@@ -234,8 +238,9 @@ impl<'a> Printer<'a> {
 
     fn summary_of(&self, target: &Target, output: &mut OutputBuffer) {
         output.report_line("");
+        let width = stdout_columns();
         for line in summary::lines(target, self.plan.mode) {
-            output.report_line(&line);
+            output.report_line(&folded(line.split_inclusive(", ").map(str::trim_end), width));
         }
         if self.plan.histogram {
             output.report(&histogram::of(&target.stats.time));

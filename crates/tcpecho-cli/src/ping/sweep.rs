@@ -25,6 +25,7 @@ use crate::{
     signals::Signals,
     tell::{ErrorObject, Meaning, explain},
     units::{counted, ms},
+    width::{fitted, stdout_columns},
 };
 
 /// Sweeps one target after the other. The exit status: 0 no limit was found, 1 one was.
@@ -213,7 +214,9 @@ impl<'a> Writer<'a> {
             Tried::Size(bytes) => counted(bytes, "byte", "bytes"),
         };
         match self.format {
-            OutputFormat::Lines => self.line(&format!("{}: {what}: {words}", self.target)),
+            OutputFormat::Lines => {
+                self.text(&format!("{}: {what}: {words}", self.target));
+            }
             OutputFormat::JsonStream => {
                 let (idle_us, size_bytes) = match step.tried {
                     Tried::Idle(span) => {
@@ -262,7 +265,7 @@ impl<'a> Writer<'a> {
                 let row = self.row(swept, &message, spent, exit_status);
                 self.line(&json::object(&row));
             }
-            _ => self.line(&format!("{}: {message}", self.target)),
+            _ => self.text(&format!("{}: {message}", self.target)),
         }
     }
 
@@ -328,6 +331,11 @@ impl<'a> Writer<'a> {
             _ => {}
         }
         row
+    }
+
+    /// Writes a line that fits the terminal.
+    fn text(&mut self, line: &str) {
+        self.line(&fitted(line, stdout_columns()));
     }
 
     /// A sweep has time: nobody's answer waits while it is written.

@@ -2,7 +2,13 @@
 //!
 //! Nothing that a peer sent ever stands in a line; what comes from outside is an address, a number, or a word of ours.
 
-use std::{collections::BTreeMap, fmt::Write, io, os::fd::BorrowedFd, time::Duration};
+use std::{
+    collections::BTreeMap,
+    fmt::Write,
+    io::{self, IsTerminal},
+    os::fd::BorrowedFd,
+    time::Duration,
+};
 
 use rustix::io::Errno;
 use serde::Serialize;
@@ -16,6 +22,7 @@ use crate::{
     log::{Log, now},
     output::lost_as_text,
     tell::Failure,
+    width::{fitted, terminal_columns},
 };
 
 /// The server's voice.
@@ -23,6 +30,7 @@ use crate::{
 pub(super) struct Speech {
     form: LogForm,
     log: Log,
+    is_terminal: bool,
 }
 
 /// A line of the JSON log.
@@ -77,7 +85,7 @@ struct Stamped<'a> {
 
 impl Speech {
     pub(super) fn new(form: LogForm, log: Log) -> Self {
-        Speech { form, log }
+        Speech { form, log, is_terminal: io::stderr().is_terminal() }
     }
 
     pub(super) fn event(&self, event: &Event<'_>) {
@@ -161,7 +169,7 @@ impl Speech {
     pub(super) fn note(&self, message: &str) {
         match self.form {
             LogForm::Json => self.warn(message),
-            _ => self.log.line(&format!("tcpecho: {message}")),
+            _ => self.say(&format!("tcpecho: {message}")),
         }
     }
 
@@ -174,7 +182,7 @@ impl Speech {
         let failure = Failure::of_server(error);
         match self.form {
             LogForm::Json => self.log.line(&failure.log_line(exit::NOT_POSSIBLE)),
-            _ => self.log.line(&format!("tcpecho: {}", failure.words())),
+            _ => self.say(&format!("tcpecho: {}", failure.words())),
         }
     }
 
@@ -186,10 +194,16 @@ impl Speech {
         match self.form {
             LogForm::Off => {}
             LogForm::Text => {
-                self.log.line(&format!("{} {}", now(), shown(&text(), &io::stderr())));
+                self.say(&format!("{} {}", now(), shown(&text(), &io::stderr())));
             }
             LogForm::Json => self.log.line(&line.json()),
         }
+    }
+
+    /// Writes a line of text. A terminal gets it wrapped at words, a file or a pipe as one line.
+    fn say(&self, line: &str) {
+        let width = self.is_terminal.then(|| terminal_columns(&io::stderr())).flatten();
+        self.log.line(&fitted(line, width));
     }
 }
 
