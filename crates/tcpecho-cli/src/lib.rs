@@ -110,8 +110,9 @@ fn answer(unparsed: clap::Error, arguments: &[OsString]) -> u8 {
         let text =
             if has_colour(&io::stdout()) { text.ansi().to_string() } else { text.to_string() };
         // clap indents the empty lines between paragraphs.
-        let lines: String = text.lines().map(|line| format!("{}\n", line.trim_end())).collect();
-        return output::print_text(&lines, None).map_or_else(|why| why.status(0), |()| 0);
+        let lines: Vec<&str> = text.lines().map(str::trim_end).collect();
+        let text = lines.join("\n") + "\n";
+        return output::print_text(&text, None).map_or_else(|why| why.status(0), |()| 0);
     }
     let unparsed = with_our_tip(unparsed);
     let text = unparsed.render();

@@ -38,6 +38,7 @@ use crate::{
     locale::{ascii, is_ascii},
     signals::Signals,
     stderr::say,
+    width::{fitted, stdout_columns},
 };
 
 /// Bytes of live events that may wait.
@@ -320,10 +321,11 @@ fn ending_signal(signals: &Signals) -> Option<Signal> {
     (!harmless.contains(&signal)).then_some(signal)
 }
 
-/// Writes a whole text to stdout, blocking, in ASCII where that is needed.
+/// Writes a whole text to stdout, blocking, in ASCII where that is needed. What is too wide for a terminal is wrapped at
+/// words.
 pub(crate) fn print_text(text: &str, signals: Option<&Signals>) -> Result<(), Unwritten> {
     let mut stdout = OutputBuffer::text();
-    stdout.report(text);
+    stdout.report(&fitted(text, stdout_columns()));
     stdout.finish(signals)
 }
 

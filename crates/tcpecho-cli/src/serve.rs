@@ -5,7 +5,6 @@ mod calls;
 mod speech;
 
 use std::{
-    fmt::Write,
     net::SocketAddr,
     os::fd::AsFd,
     process::ExitCode,
@@ -38,7 +37,7 @@ use crate::{
     output,
     signals::Signals,
     tell::Failure,
-    width::{fitted, stdout_columns},
+    width::{fitted, hang, stdout_columns},
 };
 
 /// What the server listens to. The last two are taken so that they do nothing.
@@ -131,12 +130,14 @@ fn unresolved(endpoint: &Endpoint, error: ResolveError) -> Box<Failure> {
 }
 
 fn list_engines() -> ExitCode {
-    let mut table = String::new();
+    let (mut table, width) = (String::new(), stdout_columns().unwrap_or(usize::MAX));
     for engine in tcpecho::ENGINES {
         let state = engine
             .probe()
             .map_or_else(|why| format!("unavailable: {why}"), |()| "available".into());
-        let _ = writeln!(table, "{:<10} {:<42} {state}", engine.name, engine.summary);
+        let (first, text) =
+            (format!("{:<10} ", engine.name), format!("{:<42} {state}", engine.summary));
+        hang(&mut table, &first, &" ".repeat(first.len()), &text, width);
     }
     ExitCode::from(output::print_text(&table, None).map_or_else(|why| why.status(0), |()| 0))
 }

@@ -1,13 +1,16 @@
 //! `tcpecho schema`: the JSON schemas of what the program writes.
 
-use std::{fmt::Write, process::ExitCode};
+use std::process::ExitCode;
 
 use clap::{
     Args,
     builder::{PossibleValue, PossibleValuesParser},
 };
 
-use crate::output;
+use crate::{
+    output,
+    width::{hang, stdout_columns},
+};
 
 /// Print the JSON schema of what a command writes; without NAME, list them
 #[derive(Debug, Args)]
@@ -39,11 +42,11 @@ fn names() -> PossibleValuesParser {
 
 /// Prints the schema, or the list.
 pub(crate) fn run(args: &SchemaArgs) -> ExitCode {
-    let mut text = String::new();
+    let (mut text, width) = (String::new(), stdout_columns().unwrap_or(usize::MAX));
     for (name, what, schema) in SCHEMAS {
         match &args.name {
             None => {
-                let _ = writeln!(text, "{name:<18}{what}");
+                hang(&mut text, &format!("{name:<18}"), &" ".repeat(18), what, width);
             }
             Some(wanted) if wanted == name => text.push_str(schema),
             Some(_) => {}

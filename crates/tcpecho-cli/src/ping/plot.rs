@@ -170,7 +170,7 @@ impl Plot {
         let width = self.screen.columns;
         let mut rows = title(paint, target, width);
         if let Some(why) = drawn.and_then(|drawn| drawn.down.as_ref()) {
-            rows.extend(wrapped(Paint::Bad, &["DOWN:", why], AXIS, width));
+            rows.extend(wrapped(Paint::Bad, &[&format!("DOWN: {why}")], AXIS, width));
         }
         let samples: Vec<Sample> =
             drawn.map(|drawn| drawn.samples.iter().copied().collect()).unwrap_or_default();

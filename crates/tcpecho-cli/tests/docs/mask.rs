@@ -11,7 +11,8 @@ pub(crate) fn mask(line: &str) -> String {
         let is_measured = masked
             .last()
             .is_some_and(|last| last.ends_with(|c: char| c.is_ascii_digit() || c == '#'));
-        let is_rate = matches!(unit, "B/s" | "kB/s" | "MB/s" | "GB/s");
+        let is_rate = matches!(unit, "B/s" | "kB/s" | "MB/s" | "GB/s" | "Gbit/s");
+        let is_rate = is_rate || matches!(unit, "kB" | "MB" | "GB");
         if is_measured && (is_rate || matches!(unit, "ns" | "µs" | "ms" | "s" | "min" | "%")) {
             let number = masked.pop().unwrap();
             let before = number.trim_end_matches(|c: char| c.is_ascii_digit() || c == '#');
@@ -35,8 +36,9 @@ pub(crate) fn mask(line: &str) -> String {
         masked.push(word);
     }
     let line = masked.join(" ");
-    // On a busy machine the kernel's timestamps of some probes come too late to be used.
+    // On a busy machine the kernel's timestamps of some probes, or of all, come too late to be used.
     let stamps = "kernel timestamps";
+    let line = line.replace("user timestamps", stamps);
     line.find(stamps).map_or(line.clone(), |at| line[..at + stamps.len()].to_owned())
 }
 
@@ -116,12 +118,14 @@ fn masking_hides_measured_values_and_nothing_else() {
             "ok throughput<-99%: 34,034/s, change -18.3 %, limit 416/s",
             "ok throughput<-99%: #/s, change # %, limit #/s",
         ),
+        ("590 MB/s   12 Gbit/s   111 MB in 0.10 s", "# # # in #"),
         ("p50/p90 = 0.383/3.559 ms", "p50/p90 = #/#"),
         ("   0.029 ms  socket     AF_INET = ok", "# socket AF_INET = ok"),
         ("   5.1 ms   ────── SYN seq=0 win=64240 ────▶", "# ─ SYN seq=0 win=# ─▶"),
         ("seq=2 time=3 ms retrans=1", "seq=2 time=# retrans=1"),
         ("throughput   56 messages/s   33 in 0.60 s", "throughput # messages/s # in #"),
         ("rtt p50 = 0.150 ms, kernel timestamps for 2", "rtt p50 = #, kernel timestamps"),
+        ("rtt p50 = 0.150 ms, user timestamps", "rtt p50 = #, kernel timestamps"),
     ] {
         assert_eq!(mask(line), expected);
     }

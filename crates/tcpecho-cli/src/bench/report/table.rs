@@ -165,7 +165,7 @@ fn latencies(page: &mut String, summary: &Summary, look: Look) {
     }
     let titles = QUANTILES.iter().map(|(name, _)| *name).chain(["max"]);
     let titles =
-        [format!("{:<23}", "latency")].into_iter().chain(titles.map(|title| format!("{title:>8}")));
+        [format!("{:<23}", "latency")].into_iter().chain(titles.map(|title| format!("{title:>7}")));
     let row = |(name, distribution): (&str, &Distribution)| {
         let times = distribution.times();
         let quantiles = QUANTILES.iter().map(|(_, q)| times.quantile(*q));
