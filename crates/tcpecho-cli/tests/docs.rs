@@ -12,6 +12,10 @@ mod pages;
 mod questions;
 #[path = "docs/samples.rs"]
 mod samples;
+#[path = "docs/screen.rs"]
+mod screen;
+#[path = "common/terminal.rs"]
+mod terminal;
 
 use std::process::Command;
 

@@ -55,7 +55,7 @@ fn run(block: &Block, netns: &NetNs, folder: &Path) -> Vec<String> {
     outputs
 }
 
-fn needs_missing(block: &Block) -> bool {
+pub(crate) fn needs_missing(block: &Block) -> bool {
     let commands: String = block.steps.iter().map(|step| step.command.as_str()).collect();
     let wanted = NEEDS.iter().filter(|(text, _)| commands.contains(text));
     wanted.map(|(_, tool)| tool).any(|tool| {
@@ -69,7 +69,7 @@ fn needs_missing(block: &Block) -> bool {
 }
 
 /// Makes a network namespace with a loopback interface; SKIP where that is not allowed, or without IPv6.
-fn loopback() -> Option<NetNs> {
+pub(crate) fn loopback() -> Option<NetNs> {
     if !Path::new("/proc/net/if_inet6").exists() {
         println!("SKIP: samples need IPv6");
         return None;
