@@ -15,7 +15,7 @@ fn conditions_and_baseline() {
     let folder = std::env::temp_dir().join(format!("tcpecho-text-{}", std::process::id()));
     std::fs::create_dir_all(&folder).unwrap();
     let run = |line: &str| format!("cd {} && {line}", folder.display());
-    looks("bench-fail-if", "tcpecho bench -n 500 --fail-if 'p50>1ns' --fail-if 'errors>0'");
+    looks("bench-fail-if", "tcpecho bench -n 500 --fail-if 'p50>1us' --fail-if 'errors>0'");
     looks(
         "bench-report",
         &run("tcpecho bench -q -n 500 --json > a.json && tcpecho bench report a.json"),
