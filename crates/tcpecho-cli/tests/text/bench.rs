@@ -5,7 +5,7 @@ use crate::{looks, looks_like, seen};
 #[test]
 fn tables() {
     looks("bench", "tcpecho bench -q -n 500");
-    looks("bench-stream", "tcpecho bench -q -W stream -d 100ms");
+    looks("bench-stream", "tcpecho bench -q -W stream -d 500ms");
     looks("bench-idle", "tcpecho bench -q -W idle -c 10 -d 100ms");
     looks("bench-open", "tcpecho bench -q -R 1000 -c 10 -d 200ms");
 }
