@@ -8,14 +8,14 @@ mod lines;
 mod mask;
 #[path = "docs/pages.rs"]
 mod pages;
+#[path = "common/printed.rs"]
+mod printed;
 #[path = "docs/questions.rs"]
 mod questions;
 #[path = "docs/samples.rs"]
 mod samples;
 #[path = "docs/screen.rs"]
 mod screen;
-#[path = "common/terminal.rs"]
-mod terminal;
 
 use std::process::Command;
 

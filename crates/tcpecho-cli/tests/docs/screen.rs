@@ -13,8 +13,8 @@ use crate::{
     blocks::{Block, Step, blocks},
     mask::mask,
     pages::page,
+    printed::paragraphs,
     samples::{loopback, needs_missing},
-    terminal::paragraphs,
 };
 
 /// No command of the README takes half of this.

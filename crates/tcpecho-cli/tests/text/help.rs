@@ -1,6 +1,6 @@
 //! Help, the starting page, the version, and usage errors.
 
-use crate::{looks, looks_like, seen, printed::PLACES};
+use crate::{looks, looks_like, printed::PLACES, seen};
 
 #[test]
 fn help() {

@@ -2,8 +2,9 @@
 
 use crate::{
     common::{Serving, somewhere},
-    looks, looks_like, seen,
+    looks, looks_like,
     printed::{Place, WIDTHS, fits, without_escapes},
+    seen,
 };
 
 #[test]

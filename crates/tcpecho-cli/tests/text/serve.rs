@@ -9,8 +9,9 @@ use rustix::process::{Pid, Signal, kill_process};
 
 use crate::{
     common::{Serving, process::children, somewhere, visits},
-    compare, looks, seen,
+    compare, looks,
     printed::{PLACES, Place},
+    seen,
 };
 
 /// Runs a server here, which serves one client and is stopped, and returns what it says.
