@@ -351,7 +351,7 @@ mod tests {
         let introduction = introduction(&Scenario::named("refused").unwrap().text);
         let rfc = "https://www.rfc-editor.org/rfc/rfc9293#section-3.10.7.1";
         let link = format!("[<a href=\"{rfc}\">RFC 9293 3.10.7.1</a>]");
-        for part in ["<cite>[UNP 4.3]", &link, "[<span title=\"no SYN follows the RST"] {
+        for part in ["<cite>[UNP 4.3]", &link, "[<span title=\"connect fails with ECONNREFUSED"] {
             assert!(introduction.contains(part), "{part}: {introduction}");
         }
     }

@@ -1,7 +1,6 @@
 //! `tcpecho lab site`: every scenario as a page, with an index, the quiz and tables of verdicts.
 
 mod folder;
-mod groups;
 mod quiz;
 mod verdicts;
 
@@ -13,11 +12,11 @@ use tcpecho_lab::{
     run::{Run, Verdict},
     scenario::{SCENARIOS, Scenario},
     stage::Stage,
-    text::Text,
+    text::{Group, Text},
 };
 use tcpecho_os::text::printable;
 
-use self::{folder::Folder, groups::GROUPS};
+use self::folder::Folder;
 use super::{
     all_names, enter,
     page::{class, introduction, ladder, legend, verdict},
@@ -165,8 +164,12 @@ impl Site<'_> {
 
     /// The scenarios in the order of the index.
     fn texts(&self) -> Vec<&'static Text> {
-        let grouped = GROUPS.iter().flat_map(|(_, names)| names.iter());
-        grouped.filter_map(|name| self.runs_of(name).next().map(|run| run.text)).collect()
+        Group::ALL.into_iter().flat_map(|group| self.texts_of(group)).collect()
+    }
+
+    fn texts_of(&self, group: Group) -> impl Iterator<Item = &'static Text> {
+        let ours = SCENARIOS.iter().filter(move |scenario| scenario.text.group == Some(group));
+        ours.filter_map(|scenario| self.runs_of(scenario.text.name).next().map(|run| run.text))
     }
 
     fn runs_of<'b>(&'b self, name: &'b str) -> impl Iterator<Item = &'b Run> {
@@ -190,15 +193,14 @@ impl Site<'_> {
             );
         }
         page.push_str("</ul></nav><div class=\"groups\">");
-        for (title, names) in GROUPS {
-            let here: Vec<&str> =
-                names.iter().copied().filter(|name| self.runs_of(name).next().is_some()).collect();
+        for group in Group::ALL {
+            let here: Vec<&Text> = self.texts_of(group).collect();
             if here.is_empty() {
                 continue;
             }
-            let _ = write!(page, "<section><h2>{title}</h2><ul>");
-            for name in here {
-                self.entry(&mut page, name);
+            let _ = write!(page, "<section><h2>{}</h2><ul>", title(group));
+            for text in here {
+                self.entry(&mut page, text.name);
             }
             page.push_str("</ul></section>");
         }
