@@ -22,21 +22,24 @@ scenario! { stage;
     ],
     kernel: &[
         (
-            "Its kernel acknowledges every byte and completes new handshakes, and nothing is \
-             answered.",
+            "The server's kernel acknowledges data while the receive buffer has room, and \
+             completes handshakes while the accept queue has room. No reply is sent.",
             &[
                 Measured("the server's kernel acknowledges the data"),
                 Measured("connect succeeds"),
                 Measured("recv ends when its own SO_RCVTIMEO is over"),
+                Lab("zero-window"),
+                Lab("backlog-full"),
             ],
         ),
         (
             "Neither keepalive nor TCP_USER_TIMEOUT ends the connection, because the server's \
-             kernel answers.",
+             kernel answers. When the receive buffer is full, TCP_USER_TIMEOUT does end it.",
             &[
                 Man("tcp(7)"),
                 Measured("nothing is unacknowledged, so TCP_USER_TIMEOUT does not apply"),
                 Measured("the connection is ESTABLISHED"),
+                Lab("zero-window-user-timeout"),
             ],
         ),
     ];
