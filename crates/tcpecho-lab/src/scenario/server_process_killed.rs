@@ -29,8 +29,9 @@ scenario! { stage;
     ],
     kernel: &[
         (
-            "The same, except for the race: after a FIN, an RST never makes read fail. It sets \
-             EPIPE as the pending error, and read returns 0 before and after the RST.",
+            "The same, except for the race: after a FIN, an RST never makes read fail. In \
+             CLOSE_WAIT it sets EPIPE as the pending error, and read returns 0 before and after \
+             the RST.",
             &[
                 Measured("before the RST arrives, read returns end of file"),
                 Measured("read returns end of file, not ECONNRESET"),
