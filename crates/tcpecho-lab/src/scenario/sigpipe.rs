@@ -21,13 +21,18 @@ scenario! { stage;
     ],
     kernel: &[
         (
-            "The same. The RST matters, not the number of writes: until it arrives, every write \
-             succeeds.",
+            "The same. The RST matters, not the number of writes: until it arrives, writes \
+             succeed.",
             &[
                 Measured("the third write succeeds, too"),
                 Measured("write fails with EPIPE"),
                 Measured("SIGPIPE kills it"),
             ],
+        ),
+        (
+            "If no FIN has arrived before the RST, the first write fails with ECONNRESET and \
+             raises no signal, unless another call has already returned ECONNRESET.",
+            &[Lab("server-process-killed-unread"), Lab("signal-dispositions")],
         ),
     ];
 
