@@ -27,8 +27,8 @@ scenario! { stage;
             &[Measured("the children read end of file, exit, and are five zombies")],
         ),
         (
-            "SIG_IGN does prevent them, as POSIX has required since 2001; then there is no child \
-             to wait for, and waitpid fails with ECHILD.",
+            "SIG_IGN does prevent them, as POSIX has required since 2001. A blocking waitpid then \
+             returns only when all children have exited, and fails with ECHILD.",
             &[
                 Man("wait(2)"),
                 Measured("the children are gone without having become zombies"),
