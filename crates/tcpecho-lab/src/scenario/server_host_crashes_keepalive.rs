@@ -40,8 +40,8 @@ scenario! { stage;
             ],
         ),
         (
-            "A keepalive probe is an empty ACK with sequence number SND.NXT - 1: that of a byte \
-             acknowledged before.",
+            "A keepalive probe is an empty ACK with sequence number SND.NXT - 1, which the peer \
+             has already acknowledged.",
             &[
                 Rfc(9293, "3.8.4"),
                 Measured("one keepalive probe was sent: an ACK without data"),
