@@ -24,16 +24,17 @@ scenario! { stage;
     kernel: &[
         (
             "The same. The client cannot tell the two signals apart: the kernel closes the \
-             sockets and sends FIN.",
+             sockets and sends FIN, or RST if data is unread.",
             &[
                 Measured("the server's kernel sends FIN"),
                 Measured("the server's kernel sends FIN again"),
                 Measured("the client reads end of file again"),
+                Lab("server-process-killed-unread"),
             ],
         ),
         (
-            "New clients are refused as soon as the listening socket is closed, and the server's \
-             host keeps TIME_WAIT.",
+            "New clients are refused as soon as the listening socket is closed. When the client \
+             has closed as well, the server's host keeps TIME_WAIT.",
             &[
                 Measured("a new client is refused"),
                 Measured("TIME_WAIT stays on the server's host"),
