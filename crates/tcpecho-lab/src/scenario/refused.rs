@@ -29,6 +29,11 @@ scenario! { stage;
             "But the socket remains usable: the next connect on it starts again.",
             &[Measured("connect succeeds on Linux, although the book requires a new socket")],
         ),
+        (
+            "On a nonblocking socket the next connect returns the error, or ECONNABORTED if \
+             SO_ERROR has been read, and the one after it starts again.",
+            &[Code("__inet_stream_connect", "net/ipv4/af_inet.c")],
+        ),
     ];
 
     step "the client connects to a port on which no server listens";
