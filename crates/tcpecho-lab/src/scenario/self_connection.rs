@@ -13,16 +13,17 @@ scenario! { stage;
                running, on a port from the range that the kernel chooses ports from. What can happen?",
     book: &[
         (
-            "A SYN that reaches the socket that sent it opens a connection: a simultaneous open \
-             of one end with itself.",
+            "Two SYNs that cross open one connection, without a socket in LISTEN: a simultaneous \
+             open.",
             &[Rfc(9293, "3.5")],
         ),
     ],
     kernel: &[
         (
             "connect succeeds when the kernel happens to choose the server's port as the client's \
-             own: both ends of the connection are the same socket. The client reads what it \
-             writes, as if an echo server answered.",
+             own: the SYN reaches the socket that sent it, a simultaneous open with itself. Both \
+             ends of the connection are the same socket, and the client reads what it writes, as \
+             if an echo server answered.",
             &[
                 Measured("connect to this port of the own host succeeds"),
                 Measured("both ends have the same address and port"),
@@ -31,7 +32,8 @@ scenario! { stage;
             ],
         ),
         (
-            "The server cannot bind its port, also not for the minute of TIME_WAIT that follows.",
+            "Unless the client has set SO_REUSEADDR as well, the server cannot bind its port, \
+             also not for the minute of TIME_WAIT that follows.",
             &[
                 Measured("bind fails with EADDRINUSE, in spite of SO_REUSEADDR"),
                 Measured("bind still fails, because the client had no SO_REUSEADDR"),
