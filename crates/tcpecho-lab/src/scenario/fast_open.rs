@@ -27,9 +27,11 @@ scenario! { stage;
             &[Sysctl("net.ipv4.tcp_fastopen"), Measured("the SYN took no data with it")],
         ),
         (
-            "With the cookie the next connect sends nothing itself: the first send goes out in \
-             the SYN, and the server reads it before the handshake is complete.",
+            "With the cookie and TCP_FASTOPEN_CONNECT the next connect sends nothing itself: the \
+             first send goes out in the SYN. A server whose listening socket has TCP_FASTOPEN \
+             reads it before the handshake is complete.",
             &[
+                Man("tcp(7)"),
                 Measured("no SYN has been sent by it"),
                 Measured("its SYN has the data"),
                 Measured("accept returns before the handshake is complete"),
