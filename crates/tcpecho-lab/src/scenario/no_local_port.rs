@@ -43,8 +43,9 @@ scenario! { stage;
         ),
         (
             "A connection in TIME_WAIT occupies its port for 60 s, unless net.ipv4.tcp_tw_reuse \
-             lets connect take it after one second. The default of 2 does so over loopback only, \
-             which is what a learner on localhost sees; the first steps here set it to 0.",
+             lets connect take it after about a second. The default of 2 does so for loopback \
+             addresses only, which is what a learner on localhost sees; the first steps here set \
+             it to 0.",
             &[
                 Sysctl("net.ipv4.tcp_tw_reuse"),
                 Measured("a new network namespace has tcp_tw_reuse 2, the default"),
