@@ -21,20 +21,24 @@ scenario! { stage;
     ],
     kernel: &[
         (
-            "With tcp_tw_reuse=1 connect takes a port whose TIME_WAIT is at least one second old, \
-             if the connection had timestamps. The default, 2, does so for connections within the \
-             host only.",
+            "With tcp_tw_reuse=1 connect takes a port whose TIME_WAIT is at least one second old \
+             (before Linux 6.14: from the next second of the clock), if the connection had \
+             timestamps. The default, 2, does so for loopback addresses only, not for other \
+             addresses of the own host.",
             &[
                 Sysctl("net.ipv4.tcp_tw_reuse"),
                 Code("tcp_twsk_unique", "net/ipv4/tcp_ipv4.c"),
                 Measured("connect succeeds once TIME_WAIT is a second old"),
-                Measured("connect fails with tcp_tw_reuse=2, since the server is another host"),
+                Measured("connect fails with tcp_tw_reuse=2, since no address is a loopback one"),
                 Lab("no-local-port"),
             ],
         ),
         (
             "It never helps a server's bind.",
-            &[Sysctl("net.ipv4.tcp_tw_reuse"), Lab("bind-in-use-by-time-wait")],
+            &[
+                Code("inet_csk_get_port", "net/ipv4/inet_connection_sock.c"),
+                Lab("bind-in-use-by-time-wait"),
+            ],
         ),
     ];
 
@@ -49,7 +53,10 @@ scenario! { stage;
     let socket = format!("socket {}", stage.number());
     client.must(&socket)?;
     let line = stage.connect_line();
-    claim_is("connect fails with tcp_tw_reuse=2, since the server is another host", &client.call(&line)?, "EADDRNOTAVAIL");
+    claim_is(
+        "connect fails with tcp_tw_reuse=2, since no address is a loopback one",
+        &client.call(&line)?, "EADDRNOTAVAIL",
+    );
 
     step "tcp_tw_reuse is set to 1";
     stage.two().client.set_sysctl("net.ipv4.tcp_tw_reuse", "1")?;
