@@ -29,13 +29,16 @@ scenario! { stage;
     ],
     kernel: &[
         (
-            "A SYN with a later timestamp or a higher sequence number opens the new connection at \
-             once. Any other SYN is answered with an ACK of the old connection.",
+            "A SYN with a later timestamp opens the new connection at once, and so does one with \
+             a higher sequence number, unless its timestamp is older than the last one of the old \
+             connection. Any other SYN is answered with an ACK of the old connection.",
             &[
                 Code("tcp_timewait_state_process", "net/ipv4/tcp_minisocks.c"),
                 Measured("it is answered with an ACK of the old connection"),
                 Measured("and not with a SYN-ACK"),
+                Measured("it is answered with an ACK, too"),
                 Measured("connect succeeds at once"),
+                Measured("its SYN was not answered with an ACK first: the client sends no RST"),
                 Measured("TIME_WAIT has made room for it"),
             ],
         ),
@@ -64,9 +67,28 @@ scenario! { stage;
     let syn_acks = stage.two().wire.wait_for(&Matcher::syn_ack(), mark, Duration::ZERO);
     claim("and not with a SYN-ACK", syn_acks.is_err());
 
+    step "a SYN arrives with a higher sequence number and an older timestamp";
+    let (value, _) = tcp.timestamps.ok_or_else(|| Broken::new("no timestamps"))?;
+    let old = value.wrapping_sub(10_000);
+    let stale = Segment {
+        seq: tcp.seq.wrapping_add(100_000),
+        flags: Flags::SYN,
+        window: 1000,
+        options: [&[1, 1, 8, 10][..], &old.to_be_bytes(), &[0; 4]].concat(),
+        ..Segment::default()
+    };
+    let mark = stage.two().timeline.mark();
+    stage.two().wire.inject(Side::Server, &segment(source, destination, &stale), "old timestamp");
+    claim_packet_since("it is answered with an ACK, too", mark, &Matcher::ack().from_server());
+    stage.two().wire.settle(PATIENCE);
+
     step "the client connects again from the same port";
+    let mark = stage.two().timeline.mark();
     let again = binds(stage)?;
     claim_is("connect succeeds at once", &again.call(&stage.connect_line())?, "ok");
+    // The kernel answers an ACK of another connection with RST, and sends its SYN again later.
+    let reset = stage.two().wire.wait_for(&Matcher::rst().from_client(), mark, Duration::ZERO);
+    claim("its SYN was not answered with an ACK first: the client sends no RST", reset.is_err());
     claim("the server accepts the connection", server.call("0: accept")?.starts_with("ok"));
     let states = stage.connections(Side::Server, FROM);
     let states: Vec<TcpState> = states.iter().map(|socket| socket.state).collect();
