@@ -11,10 +11,11 @@ scenario! { stage;
     question: "A server listens on a port. Which other program can bind the same port?",
     book: &[
         (
-            "Without an option, none can (EADDRINUSE). With SO_REUSEADDR several servers can \
-             share a port if each binds a different address, the wildcard counting as one of \
-             them; but some systems do not allow a specific address after the wildcard. The same \
-             address and port can be shared only with SO_REUSEPORT.",
+            "Without an option, none can bind the same address, nor a specific address while the \
+             server has the wildcard (EADDRINUSE). With SO_REUSEADDR several servers can share a \
+             port if each binds a different address, the wildcard counting as one of them; but \
+             some systems do not allow a specific address after the wildcard. The same address \
+             and port can be shared only with SO_REUSEPORT.",
             &[Book("4.4"), Book("7.5")],
         ),
     ],
@@ -40,8 +41,9 @@ scenario! { stage;
             ],
         ),
         (
-            "With SO_REUSEADDR two sockets can bind the same address, but only one can listen. \
-             With SO_REUSEPORT on both, both can.",
+            "With SO_REUSEADDR on both, two sockets can bind the same address while neither \
+             listens, but only one can listen. With SO_REUSEPORT on both, both can, if they \
+             belong to the same user.",
             &[
                 Measured("the second binds it, too"),
                 Measured("now the first cannot listen"),
