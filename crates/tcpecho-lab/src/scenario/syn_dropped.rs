@@ -44,8 +44,9 @@ scenario! { stage;
             ],
         ),
         (
-            "The kernel gives up when a timer expires after the time that doubled waits alone \
-             would take: with one retry that is 3 seconds, even with four waits of one second.",
+            "The kernel also gives up when a timer expires after the time that doubled waits \
+             alone would take: with one retry that is 3 seconds, even with four waits of one \
+             second.",
             &[
                 Code("tcp_write_timeout", "net/ipv4/tcp_timer.c"),
                 Measured("connect fails with ETIMEDOUT after 3 seconds again"),
