@@ -29,15 +29,21 @@ scenario! { stage;
     ],
     kernel: &[
         (
-            "The same: only an RST with exactly the next sequence number ends the connection. One \
-             elsewhere in the window is answered with a challenge ACK, which a real peer that has \
-             lost the connection answers with the right RST; one outside the window is dropped.",
+            "The same while no data is missing and no FIN has arrived: only an RST with exactly \
+             the next sequence number ends the connection. One elsewhere in the window is answered \
+             with a challenge ACK, which a real peer that has lost the connection answers with the \
+             right RST; one outside the window is dropped.",
             &[
                 Measured("it is answered with a challenge ACK"),
                 Measured("it is not answered"),
                 Measured("the server reads ECONNRESET"),
                 Lab("client-host-crashes-and-returns"),
             ],
+        ),
+        (
+            "An RST is also accepted with the sequence number after the last data that SACK \
+             reports, and, after a FIN, with the next sequence number minus one.",
+            &[Code("tcp_validate_incoming", "net/ipv4/tcp_input.c")],
         ),
         (
             "A SYN is answered with a challenge ACK, too.",
