@@ -29,7 +29,9 @@ scenario! { stage;
                 Sysctl("net.ipv4.tcp_tw_reuse"),
                 Code("tcp_twsk_unique", "net/ipv4/tcp_ipv4.c"),
                 Measured("connect succeeds once TIME_WAIT is a second old"),
-                Measured("connect fails with tcp_tw_reuse=2, since no address is a loopback one"),
+                Measured(
+                    "connect fails with tcp_tw_reuse=2: the addresses are not loopback addresses",
+                ),
                 Lab("no-local-port"),
             ],
         ),
@@ -54,7 +56,7 @@ scenario! { stage;
     client.must(&socket)?;
     let line = stage.connect_line();
     claim_is(
-        "connect fails with tcp_tw_reuse=2, since no address is a loopback one",
+        "connect fails with tcp_tw_reuse=2: the addresses are not loopback addresses",
         &client.call(&line)?, "EADDRNOTAVAIL",
     );
 
