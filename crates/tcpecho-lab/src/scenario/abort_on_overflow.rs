@@ -22,7 +22,7 @@ scenario! { stage;
         (
             "With net.ipv4.tcp_abort_on_overflow the kernel sends an RST, but only in answer to \
              the final ACK of a handshake. connect has already succeeded by then, and the \
-             client's next call returns ECONNRESET.",
+             client's next read fails with ECONNRESET.",
             &[
                 Sysctl("net.ipv4.tcp_abort_on_overflow"),
                 Measured("the server answers with RST"),

@@ -26,26 +26,33 @@ scenario! { stage;
     kernel: &[
         (
             "The backlog limits the queue of completed connections, which holds one more than the \
-             backlog says, and separately the incomplete ones.",
+             backlog says.",
             &[
                 Man("listen(2)"),
                 Measured(
                     "the second client is connected: the queue holds one more than the backlog",
                 ),
+            ],
+        ),
+        (
+            "It limits the incomplete ones separately.",
+            &[
+                Code("inet_csk_reqsk_queue_is_full", "include/net/inet_connection_sock.h"),
                 Lab("syn-flood-without-cookies"),
             ],
         ),
         (
             "A backlog above net.core.somaxconn is cut to it, without an error.",
             &[
+                Man("listen(2)"),
                 Sysctl("net.core.somaxconn"),
                 Measured("the kernel has cut the backlog to net.core.somaxconn"),
             ],
         ),
         (
             "A further SYN is dropped and counted in ListenOverflows and ListenDrops. When accept \
-             has made room, the next SYN of the same client is accepted; its connect only takes \
-             longer, by the initial RTO of one second.",
+             has made room, the next SYN of the same client is accepted. Its connect only takes \
+             longer: by the initial RTO of one second, if one SYN was dropped.",
             &[
                 Measured("the server's kernel drops the SYN and increments both counters"),
                 Measured("the third client is connected"),

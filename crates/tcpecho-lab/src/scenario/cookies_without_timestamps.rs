@@ -19,11 +19,9 @@ scenario! { stage;
     ],
     kernel: &[
         (
-            "The cookie encodes one of four maximum segment sizes and nothing else.",
-            &[
-                Code("cookie_v4_init_sequence", "net/ipv4/syncookies.c"),
-                Measured("the cookie was accepted"),
-            ],
+            "Of the options of the SYN the cookie encodes only the maximum segment size, rounded \
+             down to one of four values.",
+            &[Code("cookie_v4_init_sequence", "net/ipv4/syncookies.c")],
         ),
         (
             "Window scale and SACK are kept in the timestamp, if both ends use timestamps; \
@@ -32,8 +30,10 @@ scenario! { stage;
                 Code("cookie_init_timestamp", "net/ipv4/syncookies.c"),
                 Rfc(7323, "2.1"),
                 Measured("the SYN-ACK has no window scale"),
+                Measured("and does not permit SACK"),
                 Measured("the SYN-ACK has a window scale again"),
-                Measured("and a timestamp, which holds it"),
+                Measured("and permits SACK again"),
+                Measured("and a timestamp, which holds both"),
             ],
         ),
     ];
@@ -43,12 +43,14 @@ scenario! { stage;
     let server = stage.listening(10)?;
     let answer = syn_ack(stage, 0)?;
     claim("the SYN-ACK has a window scale", answer.window_scale.is_some());
+    claim("and permits SACK", answer.option_kinds.contains(&SACK_PERMITTED));
     server.must("accept")?;
 
     step "the same when the server answers every SYN with a cookie";
     stage.two().server.set_sysctl("net.ipv4.tcp_syncookies", "2")?;
     let answer = syn_ack(stage, stage.two().timeline.mark())?;
     claim("the SYN-ACK has no window scale", answer.window_scale.is_none());
+    claim("and does not permit SACK", !answer.option_kinds.contains(&SACK_PERMITTED));
     claim("the cookie was accepted", received(stage)? == 1);
     server.must("0: accept")?;
 
@@ -56,10 +58,14 @@ scenario! { stage;
     stage.two().client.set_sysctl("net.ipv4.tcp_timestamps", "1")?;
     let answer = syn_ack(stage, stage.two().timeline.mark())?;
     claim("the SYN-ACK has a window scale again", answer.window_scale.is_some());
-    claim("and a timestamp, which holds it", answer.timestamps.is_some());
+    claim("and permits SACK again", answer.option_kinds.contains(&SACK_PERMITTED));
+    claim("and a timestamp, which holds both", answer.timestamps.is_some());
     claim("the cookie was accepted, too", received(stage)? == 2);
     server.must("0: accept")?;
 }
+
+/// The kind of the option SACK-permitted (RFC 2018 2).
+const SACK_PERMITTED: u8 = 4;
 
 /// Connects a client and returns the SYN-ACK.
 fn syn_ack(stage: &Stage, mark: usize) -> Result<Tcp, Broken> {

@@ -20,7 +20,7 @@ scenario! { stage;
     kernel: &[
         (
             "The ACK of the handshake is dropped, and the connection stays in SYN_RECV until data \
-             arrives, which completes it.",
+             arrives, which completes it, or the time is over.",
             &[
                 Man("tcp(7)"),
                 Measured("the server's end is in SYN_RECV"),
@@ -29,8 +29,8 @@ scenario! { stage;
             ],
         ),
         (
-            "A client that waits for a greeting has an established connection that the server \
-             does not see until it has sent its SYN-ACK again.",
+            "A client that waits for a greeting has an established connection that accept does \
+             not return until the time is over and the server's kernel has sent the SYN-ACK again.",
             &[
                 Measured("the client's end is ESTABLISHED"),
                 Code("tcp_check_req", "net/ipv4/tcp_minisocks.c"),

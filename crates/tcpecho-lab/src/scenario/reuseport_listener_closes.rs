@@ -20,8 +20,8 @@ scenario! { stage;
     ],
     kernel: &[
         (
-            "Several processes can listen on the same port, and each listener has a queue of its \
-             own. What is in the old one's queue when it closes is reset.",
+            "Several processes of one user can listen on the same port, and each listener has a \
+             queue of its own. What is in the old one's queue when it closes is reset.",
             &[
                 Man("socket(7)"),
                 Measured("both listen on the same port"),

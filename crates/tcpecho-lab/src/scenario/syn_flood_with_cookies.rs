@@ -24,8 +24,8 @@ scenario! { stage;
     kernel: &[
         (
             "With net.ipv4.tcp_syncookies=1, the default, a SYN is answered even if the queue of \
-             incomplete connections is full: the sequence number of the SYN-ACK encodes the state \
-             that the server would have to store, and the final ACK returns it.",
+             incomplete connections is full: the sequence number of the SYN-ACK encodes most of \
+             the state that the server would store, and the final ACK returns it.",
             &[
                 Sysctl("net.ipv4.tcp_syncookies"),
                 Rfc(4987, "3.6"),

@@ -33,18 +33,19 @@ scenario! { stage;
     kernel: &[
         (
             "The same with net.ipv4.tcp_syncookies=0: there are as many incomplete connections as \
-             the backlog says, every further SYN is dropped, and connect of the legitimate client \
-             fails with ETIMEDOUT.",
+             the backlog says (one more in Linux 6.18), every further SYN is dropped, and connect \
+             of the legitimate client fails with ETIMEDOUT.",
             &[
                 Sysctl("net.ipv4.tcp_syncookies"),
+                Code("inet_csk_reqsk_queue_is_full", "include/net/inet_connection_sock.h"),
                 Measured("about as many as the backlog are in SYN_RECV"),
                 Measured("the other SYNs are dropped"),
                 Measured("its connect fails with ETIMEDOUT"),
             ],
         ),
         (
-            "Whatever the backlog is, peers that no earlier connection has proven get no more \
-             than three quarters of net.ipv4.tcp_max_syn_backlog, and one entry.",
+            "Without cookies, peers that no earlier connection has proven get no more than three \
+             quarters of net.ipv4.tcp_max_syn_backlog, and one more, however large the backlog is.",
             &[
                 Sysctl("net.ipv4.tcp_max_syn_backlog"),
                 Code("tcp_conn_request", "net/ipv4/tcp_input.c"),
