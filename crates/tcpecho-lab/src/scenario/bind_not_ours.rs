@@ -19,9 +19,10 @@ scenario! { stage;
     kernel: &[
         (
             "bind fails with EADDRNOTAVAIL, unless net.ipv4.ip_nonlocal_bind (or its IPv6 \
-             counterpart) allows it.",
+             counterpart) or the socket option IP_FREEBIND allows it.",
             &[
                 Man("bind(2)"),
+                Man("ip(7)"),
                 Sysctl("net.ipv4.ip_nonlocal_bind"),
                 Measured("bind fails: the address is not available here"),
                 Measured("the server can bind the address of the client's host"),
@@ -32,8 +33,8 @@ scenario! { stage;
             &[Man("bind(2)"), Measured("bind fails: the socket already has an address")],
         ),
         (
-            "A link-local IPv6 address without an interface returns EINVAL, too: such an address \
-             means something on one link only.",
+            "bind of a link-local IPv6 address without an interface returns EINVAL, too: such an \
+             address means something on one link only.",
             &[
                 Man("ipv6(7)"),
                 Rfc(4007, "4"),

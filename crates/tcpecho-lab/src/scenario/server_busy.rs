@@ -16,7 +16,7 @@ scenario! { stage;
             &[Book("4.5")],
         ),
         (
-            "An iterative server does so only when it has served the client before.",
+            "An iterative server calls accept again only when it is done with the previous client.",
             &[Book("1.5"), Book("4.8")],
         ),
     ],
