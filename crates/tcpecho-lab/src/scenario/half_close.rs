@@ -20,8 +20,8 @@ scenario! { stage;
     ],
     kernel: &[
         (
-            "The same. FIN_WAIT_2 and CLOSE_WAIT last as long as the server has data to send: a \
-             socket that its program still holds has no timeout in FIN_WAIT_2.",
+            "The same. FIN_WAIT_2 and CLOSE_WAIT last until the server closes: a socket that its \
+             program still holds has no timeout in FIN_WAIT_2.",
             &[
                 Measured("the server is in CLOSE_WAIT"),
                 Measured("the client is in FIN_WAIT_2"),

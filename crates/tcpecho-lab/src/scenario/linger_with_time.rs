@@ -14,8 +14,8 @@ scenario! { stage;
     book: &[
         (
             "close returns when all data and the FIN are acknowledged, or fails with EWOULDBLOCK \
-             when the time is over. An acknowledgment only says that the peer's kernel has the \
-             data, not that the application has read it.",
+             when the time is over, and discards what is left. An acknowledgment only says that \
+             the peer's kernel has the data, not that the application has read it.",
             &[Book("7.5")],
         ),
     ],
@@ -32,7 +32,11 @@ scenario! { stage;
         ),
         (
             "What is left is sent in the background, as without SO_LINGER.",
-            &[Measured("no RST was sent"), Code("tcp_close", "net/ipv4/tcp.c")],
+            &[
+                Measured("the kernel retransmits after close has returned"),
+                Measured("no RST was sent"),
+                Code("tcp_close", "net/ipv4/tcp.c"),
+            ],
         ),
         (
             "shutdown with SHUT_WR and a read until end of file tells more.",
@@ -66,6 +70,9 @@ scenario! { stage;
     let begun = Instant::now();
     claim_is("close returns 0, as if everything had been acknowledged", &other.call("close")?, "ok");
     claim("it has waited for a second", begun.elapsed() >= Duration::from_secs(1));
+    let mark = stage.two().timeline.mark();
+    let again = Matcher::data().from_client().port(port);
+    claim_packet_since("the kernel retransmits after close has returned", mark, &again);
     stage.release(&lost)?;
     claim("no RST was sent", stage.count(&Matcher::rst()) == 0);
 }

@@ -14,7 +14,7 @@ scenario! { stage;
     book: &[
         (
             "shutdown with SHUT_WR sends the FIN after the answer; a read until end of file then \
-             tells that the client has received it.",
+             tells that the client has received it, if the client closes only after the answer.",
             &[Book("6.6"), Book("7.5")],
         ),
         (
@@ -33,9 +33,9 @@ scenario! { stage;
             ],
         ),
         (
-            "Without that, close sends an RST, and the client may lose an answer that it has not \
-             read yet.",
-            &[Lab("close-with-unread-data"), Rfc(2525, "2.17")],
+            "Without that, close sends an RST, and what is not acknowledged yet is lost. A client \
+             on Linux can still read what arrived before the RST; another system may discard it.",
+            &[Lab("close-with-unread-data"), Rfc(2525, "2.17"), Rfc(9112, "9.6")],
         ),
     ];
 

@@ -44,7 +44,7 @@ scenario! { stage;
 
     step "the server does nothing";
     claim_none_left("the client's kernel drops its end", Side::Client, port);
-    claim("without sending anything", stage.count(&Matcher::rst()) == 0);
+    claim("without sending an RST", stage.count(&Matcher::rst()) == 0);
     claim_state("the server's end is still in CLOSE_WAIT", Side::Server, TcpState::CloseWait);
 
     step "the server sends a line";

@@ -44,8 +44,9 @@ scenario! { stage;
     claim_state("the client's end is in TIME_WAIT", Side::Client, TcpState::TimeWait);
 
     step "a copy of the server's data arrives late";
+    let late = stage.two().timeline.mark();
     late_copy(stage, mark, port)?;
-    claim_packet_since("the client's kernel answers with an ACK", mark, &Matcher::ack().from_client().port(port));
+    claim_packet_since("the client's kernel answers with an ACK", late, &Matcher::ack().from_client().port(port));
     claim_packet_since("the server's kernel answers with RST", mark, &Matcher::rst().from_server().port(port));
     claim_none_left("TIME_WAIT is over", Side::Client, port);
 

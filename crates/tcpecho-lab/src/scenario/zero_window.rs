@@ -31,6 +31,7 @@ scenario! { stage;
              data, and each probe is answered.",
             &[
                 Rfc(9293, "3.8.6.1"),
+                Code("tcp_send_probe0", "net/ipv4/tcp_output.c"),
                 Measured("each probe is an empty segment with sequence number SND.UNA - 1"),
                 Measured("each probe is answered: the window is still 0"),
             ],

@@ -23,8 +23,8 @@ scenario! { stage;
     kernel: &[
         (
             "The kernel tries as long as probes are answered, until the interval between them has \
-             reached its longest, 120 seconds unless tcp_rto_max_ms says otherwise; then \
-             tcp_orphan_retries counts.",
+             reached its longest, 120 seconds unless tcp_rto_max_ms says otherwise. Then it gives \
+             up, if it has sent as many probes as tcp_orphan_retries says.",
             &[
                 Code("tcp_probe_timer", "net/ipv4/tcp_timer.c"),
                 Sysctl("net.ipv4.tcp_orphan_retries"),
