@@ -22,22 +22,31 @@ scenario! { stage;
             &[Book("7.9"), Rfc(9293, "3.8.6.3")],
         ),
         (
-            "One write of everything (writev) helps best; TCP_NODELAY helps, too.",
+            "One write of everything (writev) helps best; TCP_NODELAY helps, too, but is the least \
+             desirable cure.",
             &[Book("7.9")],
         ),
     ],
     kernel: &[
         (
-            "The same; the shortest delay is 40 ms.",
+            "The same, except that a small segment waits only for an earlier small one, not for \
+             full-sized segments.",
+            &[
+                Code("tcp_nagle_check", "net/ipv4/tcp_output.c"),
+                Measured("the second piece is sent only after the first was acknowledged"),
+            ],
+        ),
+        (
+            "The shortest delay of an ACK is 40 ms.",
             &[
                 Code("TCP_DELACK_MIN", "include/net/tcp.h"),
-                Measured("the second piece is sent only after the first was acknowledged"),
+                Measured("the server's kernel has delayed that ACK"),
                 Measured("that took 40 ms or more, the shortest delay of an ACK"),
             ],
         ),
         (
-            "TCP_NODELAY sends both pieces at once. TCP_CORK holds the first piece back until the \
-             last, so that one segment takes both.",
+            "TCP_NODELAY sends both pieces at once. TCP_CORK holds both back until it is taken \
+             off, 200 ms at most, so that one segment takes both.",
             &[
                 Man("tcp(7)"),
                 Measured("the second piece does not wait for an ACK"),

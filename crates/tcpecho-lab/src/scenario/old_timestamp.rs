@@ -19,14 +19,14 @@ scenario! { stage;
             &[Book("2.6")],
         ),
         (
-            "A segment whose timestamp is older than the last one is dropped and answered with an \
-             ACK.",
+            "A segment whose timestamp is older than that of the last one in sequence is dropped \
+             and answered with an ACK, unless it is an RST.",
             &[Rfc(7323, "5")],
         ),
     ],
     kernel: &[
         (
-            "The same, whatever the sequence number of the segment is.",
+            "The same, even if the segment has the sequence number that is expected next.",
             &[
                 Measured("it is answered with an ACK"),
                 Measured("the server's kernel drops it and counts it"),

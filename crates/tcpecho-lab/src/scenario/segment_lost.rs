@@ -34,11 +34,14 @@ scenario! { stage;
         ),
         (
             "When later segments arrive, the receiver reports them with SACK. The sender's RACK \
-             then finds the earlier one lost and retransmits it at once, without a timer.",
+             then finds the earlier one lost and retransmits it before the RTO: at once after \
+             three reported segments, otherwise after a fraction of the RTT.",
             &[
                 Rfc(2018, "4"),
                 Rfc(8985, "6.2"),
                 Sysctl("net.ipv4.tcp_recovery"),
+                Code("tcp_rack_reo_wnd", "net/ipv4/tcp_recovery.c"),
+                Lab("segments-reordered"),
                 Measured("the server's kernel reports the later segments with SACK"),
                 Measured("the client's kernel counts a fast retransmission"),
                 Measured("the client's kernel counts no further timeout"),

@@ -19,10 +19,13 @@ scenario! { stage;
     ],
     kernel: &[
         (
-            "The same. A blocking send waits until it has taken everything; a non-blocking one \
-             takes as much as fits and fails with EAGAIN when nothing fits.",
+            "The same. A blocking send waits until it has taken everything, unless a signal or a \
+             timeout ends it; a non-blocking one takes as much as fits and fails with EAGAIN when \
+             nothing fits.",
             &[
                 Man("send(2)"),
+                Man("signal(7)"),
+                Man("socket(7)"),
                 Measured("one send takes all of them"),
                 Measured("one send takes a part of them without an error"),
                 Measured("when nothing fits any more, send fails with EAGAIN"),
