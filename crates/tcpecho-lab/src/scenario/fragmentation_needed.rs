@@ -36,7 +36,8 @@ scenario! { stage;
             ],
         ),
         (
-            "It stores the MTU with the route, not with the connection.",
+            "It stores the MTU with the route to the destination, so that new connections use it, \
+             too.",
             &[Measured("no packet is too big: the route has kept the MTU")],
         ),
     ];

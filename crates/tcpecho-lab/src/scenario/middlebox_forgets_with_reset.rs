@@ -26,7 +26,7 @@ scenario! { stage;
     kernel: &[
         (
             "The side that sends gets ECONNRESET at once. The other side notices nothing until it \
-             sends data itself.",
+             sends a segment itself.",
             &[
                 Measured("recv fails with ECONNRESET"),
                 Measured("the server is ESTABLISHED: it has not received an RST"),

@@ -1,4 +1,4 @@
-//! Both ends connect, and neither listens (RFC 9293 3.5, figure 8).
+//! Both ends connect, and neither listens (RFC 9293 3.5, figure 7).
 
 use crate::impairment::{Matcher, Rule};
 use crate::packet::Flags;
