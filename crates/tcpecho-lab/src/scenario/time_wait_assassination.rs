@@ -27,6 +27,8 @@ scenario! { stage;
         (
             "The same. With tcp_rfc1337=1 the RST is ignored; the default is 0.",
             &[
+                Man("tcp(7)"),
+                Code("tcp_timewait_state_process", "net/ipv4/tcp_minisocks.c"),
                 Sysctl("net.ipv4.tcp_rfc1337"),
                 Measured("the server's kernel answers with RST"),
                 Measured("TIME_WAIT is over"),
