@@ -298,3 +298,10 @@ const VERDICTS: &str = "verdicts.html";
 fn file_of(name: &str) -> String {
     format!("{name}.html")
 }
+
+/// `Data transfer`.
+fn title(group: Group) -> String {
+    let mut letters = group.words().chars();
+    let first = letters.next().map(|first| first.to_ascii_uppercase());
+    first.into_iter().chain(letters).collect()
+}

@@ -131,7 +131,15 @@ fn the_server_sends_only_to_its_clients() {
         server.says_times("ending=finished", 3);
         server.stops().with(0);
         let calls = log.calls();
+        let mut newest_is_datagram = false;
         for call in &calls {
+            if call.is("socket") {
+                newest_is_datagram = call.text.contains("SOCK_DGRAM");
+            }
+            // Before the server is ready; such a connect asks for a route and sends nothing (ip(7)).
+            if call.is("connect") && newest_is_datagram {
+                continue;
+            }
             let outgoing = ["connect", "sendmsg", "sendmmsg"].iter().any(|name| call.is(name));
             // An address would stand where NULL stands.
             let addressed = call.is("sendto") && !call.text.contains(", NULL, 0");

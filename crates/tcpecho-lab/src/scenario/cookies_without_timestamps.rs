@@ -41,6 +41,7 @@ scenario! { stage;
     step "a client without timestamps connects to a server that does not use cookies";
     stage.two().client.set_sysctl("net.ipv4.tcp_timestamps", "0")?;
     let server = stage.listening(10)?;
+    stage.connected_client()?;
     let answer = syn_ack(stage, 0)?;
     claim("the SYN-ACK has a window scale", answer.window_scale.is_some());
     claim("and permits SACK", answer.option_kinds.contains(&SACK_PERMITTED));
@@ -48,7 +49,9 @@ scenario! { stage;
 
     step "the same when the server answers every SYN with a cookie";
     stage.two().server.set_sysctl("net.ipv4.tcp_syncookies", "2")?;
-    let answer = syn_ack(stage, stage.two().timeline.mark())?;
+    let (client, mark) = (stage.client()?, stage.two().timeline.mark());
+    claim_is("connect succeeds", &client.call(&stage.connect_line())?, "ok");
+    let answer = syn_ack(stage, mark)?;
     claim("the SYN-ACK has no window scale", answer.window_scale.is_none());
     claim("and does not permit SACK", !answer.option_kinds.contains(&SACK_PERMITTED));
     claim("the cookie was accepted", received(stage)? == 1);
@@ -56,7 +59,9 @@ scenario! { stage;
 
     step "the same with timestamps";
     stage.two().client.set_sysctl("net.ipv4.tcp_timestamps", "1")?;
-    let answer = syn_ack(stage, stage.two().timeline.mark())?;
+    let mark = stage.two().timeline.mark();
+    stage.connected_client()?;
+    let answer = syn_ack(stage, mark)?;
     claim("the SYN-ACK has a window scale again", answer.window_scale.is_some());
     claim("and permits SACK again", answer.option_kinds.contains(&SACK_PERMITTED));
     claim("and a timestamp, which holds both", answer.timestamps.is_some());
@@ -67,10 +72,8 @@ scenario! { stage;
 /// The kind of the option SACK-permitted (RFC 2018 2).
 const SACK_PERMITTED: u8 = 4;
 
-/// Connects a client and returns the SYN-ACK.
+/// The SYN-ACK of the handshake that was made after the mark.
 fn syn_ack(stage: &Stage, mark: usize) -> Result<Tcp, Broken> {
-    let client = stage.client()?;
-    client.must(&stage.connect_line())?;
     stage.two().wire.wait_delivered(&Matcher::ack().from_client(), mark, PATIENCE)?;
     let seen = stage.two().wire.wait_delivered(&Matcher::syn_ack(), mark, PATIENCE)?;
     seen.packet.tcp().cloned().ok_or_else(|| Broken::new("not a TCP packet"))

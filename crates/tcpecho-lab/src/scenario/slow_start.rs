@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::impairment::Matcher;
+use crate::impairment::{Matcher, Rule};
 use crate::stage::{Agent, Broken, PATIENCE, Stage};
 use tcpecho_os::tcp_state::TcpState;
 
@@ -54,7 +54,8 @@ scenario! { stage;
     let mss = value(&client, "mss")?;
     let held = stage.hold(Matcher::ack().from_server());
     server.begin(&format!("drain {}", 40 * mss))?;
-    client.must(&format!("send {} lines", 40 * mss))?;
+    let taken = client.call(&format!("send {} lines", 40 * mss))?;
+    claim_is("send returns when the send buffer has taken everything", &taken, &format!("ok {}", 40 * mss));
     sent(stage, 10 * mss)?;
     claim("ten segments are unacknowledged", value(&client, "unacked")? == 10);
 
@@ -70,7 +71,7 @@ scenario! { stage;
 
     step "the client writes 20 segments more, and the first of them is lost";
     let first = Matcher::data().from_client();
-    stage.wire_rule(crate::impairment::Rule::drop(first).once().because("lost"));
+    stage.wire_rule(Rule::drop(first).once().because("lost"));
     server.begin(&format!("drain {}", 20 * mss))?;
     client.must(&format!("send {} lines", 20 * mss))?;
     claim("the server has received everything all the same", server.outcome()?.ends_with("right"));
