@@ -844,7 +844,13 @@ fn the_memory_of_a_connection_is_never_negative() {
     assert!(result["server"]["memory_bytes_per_connection"].is_null(), "{result:#}");
     let compared =
         bench("-W idle -c 2 -d 0.3 --engines epoll,thread --rounds 2").with(0).out.clone();
-    assert!(compared.contains("< 8,192"), "{compared}");
+    for engine in ["epoll", "thread"] {
+        let row = compared.lines().find(|line| line.starts_with(engine)).expect(&compared);
+        let each = row.split_whitespace().nth(1);
+        let figure = each.map(|each| each.replace(',', "").parse::<f64>());
+        let is_figure = matches!(figure, Some(Ok(figure)) if figure > 0.0);
+        assert!(each == Some("<") || is_figure, "{compared}");
+    }
 }
 
 #[test]
