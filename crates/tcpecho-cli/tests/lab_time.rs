@@ -40,6 +40,18 @@ fn the_report_states_what_was_shortened_and_the_seed() {
 }
 
 #[test]
+fn the_report_names_what_else_was_set() {
+    let Some(shown) = run(&["syn-meets-time-wait"]) else { return };
+    assert!(shown.contains("both hosts: also set: net.ipv4.tcp_rfc1337 0\n"), "{shown}");
+    let shown = run(&["self-connection"]).unwrap();
+    let range = "client: also set: net.ipv4.ip_local_port_range 50000 50000, then 50001 50001";
+    assert!(shown.contains(range) && !shown.contains("tcp_retries2"), "{shown}");
+    let shown = run(&["orphaned-fin-wait-2"]).unwrap();
+    assert!(shown.contains("client: also set: minimum RTO 20 ms\n"), "{shown}");
+    assert!(shown.contains("1: 1 s at least instead of "), "{shown}");
+}
+
+#[test]
 fn a_scenario_that_shortens_nothing_does_not_mention_it() {
     let Some(shown) = run(&["close-with-unread-data"]) else { return };
     assert!(!shown.contains("instead of"), "{shown}");

@@ -20,6 +20,13 @@ pub enum Timer {
     Retransmission,
     /// Until an idle connection gives up whose peer is silent: `tcp_keepalive_time`, `_intvl`, `_probes`.
     Keepalive,
+    /// Until an end without a process that waits for a FIN is dropped: `tcp_fin_timeout`.
+    FinWait2,
+    /// Until an end without a process gives up that probes a closed window: `tcp_rto_max_ms` and
+    /// `tcp_orphan_retries`.
+    OrphanedProbes,
+    /// Until retransmissions are taken for those of an MTU black hole: `tcp_retries1`.
+    BlackHole,
 }
 
 /// A timer and the values of its settings.
@@ -54,6 +61,9 @@ impl Timer {
                 "net.ipv4.tcp_keepalive_intvl",
                 "net.ipv4.tcp_keepalive_probes",
             ],
+            Timer::FinWait2 => &["net.ipv4.tcp_fin_timeout"],
+            Timer::OrphanedProbes => &["net.ipv4.tcp_rto_max_ms", "net.ipv4.tcp_orphan_retries"],
+            Timer::BlackHole => &["net.ipv4.tcp_retries1"],
         }
     }
 
@@ -86,7 +96,15 @@ impl Setting {
             (Timer::Syn, [retries, linear, ..]) => {
                 connect_time(count(*retries), count(*linear), rto_max(), None)
             }
-            (Timer::Retransmission, [retries, ..]) => model(count(*retries), RTO_MIN, rto_max()),
+            (Timer::Retransmission | Timer::BlackHole, [retries, ..]) => {
+                model(count(*retries), RTO_MIN, rto_max())
+            }
+            (Timer::FinWait2, [time, ..]) => Duration::from_secs(*time),
+            // The last interval is the longest one; how many come before depends on the RTO.
+            (Timer::OrphanedProbes, [longest, retries, ..]) => {
+                let longest = Duration::from_millis(*longest);
+                model(count(*retries), RTO_MIN, longest).max(longest)
+            }
             (Timer::Keepalive, [time, interval, probes, ..]) => {
                 let (time, interval) = (Duration::from_secs(*time), Duration::from_secs(*interval));
                 keepalive_time(time, interval, count(*probes), None)
@@ -127,6 +145,15 @@ mod tests {
 
     fn seconds(seconds: f64) -> Duration {
         Duration::from_secs_f64(seconds)
+    }
+
+    #[test]
+    fn the_times_of_ends_without_a_process() {
+        let time = |timer, values: &[u64]| Setting { timer, values: values.into() }.time();
+        assert_eq!(time(Timer::FinWait2, &[60]), seconds(60.0));
+        assert_eq!(time(Timer::OrphanedProbes, &[120_000, 0]), seconds(120.0));
+        assert_eq!(time(Timer::OrphanedProbes, &[1000, 8]), seconds(7.4));
+        assert_eq!(time(Timer::BlackHole, &[3]), seconds(3.0));
     }
 
     #[test]

@@ -4,10 +4,11 @@ use tcpecho_os::failed::Failed;
 
 use crate::conduct::Conduct;
 use crate::pace::Shortened;
-use crate::side::Family;
+use crate::side::{Family, Side};
 use crate::stage::{Played, Stage};
+use crate::sysctls::{self, RTO_MIN_WORDS};
 use crate::text::Text;
-use crate::timeline::{Moment, Timeline, What};
+use crate::timeline::{Moment, Place, Timeline, What};
 
 /// The verdict on a scenario.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -86,6 +87,33 @@ impl Run {
     #[must_use]
     pub fn has_begun(&self) -> bool {
         self.verdict != Verdict::Interrupted(None)
+    }
+
+    /// What the run has set in the hosts' kernels apart from [`Run::shortened`] and from what every
+    /// host starts with: the host, the setting and its values, in their order.
+    #[must_use]
+    pub fn settings(&self) -> Vec<(Side, String, Vec<String>)> {
+        let mut settings: Vec<(Side, String, Vec<String>)> = Vec::new();
+        for moment in self.moments() {
+            let Place::Host(side) = moment.place else { continue };
+            let (key, value) = match moment.what {
+                What::Sysctl { key, value } => (key, value),
+                What::RtoMin(least) => (RTO_MIN_WORDS.into(), format!("{} ms", least.as_millis())),
+                _ => continue,
+            };
+            let is_shortened = self.shortened.iter().any(|shortened| {
+                shortened.side == side && shortened.own.timer.keys().contains(&key.as_str())
+            });
+            if is_shortened || sysctls::is_base(&key, &value) {
+                continue;
+            }
+            match settings.iter_mut().find(|(other, known, _)| *other == side && *known == key) {
+                Some((_, _, values)) if values.last() == Some(&value) => {}
+                Some((_, _, values)) => values.push(value),
+                None => settings.push((side, key, vec![value])),
+            }
+        }
+        settings
     }
 
     /// Everything that happened.

@@ -10,6 +10,17 @@ pub(crate) const RTO_MIN: Duration = Duration::from_secs(1);
 /// The sysctl with the same meaning. A locked metric of the route takes precedence.
 pub(crate) const RTO_MIN_KEY: &str = "net.ipv4.tcp_rto_min_us";
 
+/// What the minimum RTO is called where settings are listed.
+pub(crate) const RTO_MIN_WORDS: &str = "minimum RTO";
+
+/// Whether every host starts with this value.
+pub(crate) fn is_base(key: &str, value: &str) -> bool {
+    let least = format!("{} ms", RTO_MIN.as_millis());
+    let rto = [(RTO_MIN_WORDS, least.as_str())];
+    let base = BASE.iter().map(|(key, value, _)| (*key, *value)).chain(rto);
+    base.into_iter().any(|(other, start)| other == key && start == value.trim())
+}
+
 /// Key, value and why. A key that this kernel does not have is skipped.
 pub(crate) const BASE: &[(&str, &str, &str)] = &[
     ("net.ipv4.tcp_congestion_control", "reno", "always allowed, and does not pace"),
@@ -45,3 +56,25 @@ pub(crate) const BASE: &[(&str, &str, &str)] = &[
     ("net.ipv6.conf.wire0.router_solicitations", "0", "no routers to ask"),
     ("net.ipv6.conf.wire0.addr_gen_mode", "1", "no link-local address"),
 ];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn docs_name_every_setting() {
+        let page = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/lab.md");
+        let page = std::fs::read_to_string(page).unwrap();
+        for (key, value, why) in BASE {
+            let row = format!("| `{key}` | `{value}` | {why} |");
+            assert!(page.contains(&row), "docs/lab.md: {row}");
+        }
+    }
+
+    #[test]
+    fn what_every_host_starts_with_is_not_a_setting_of_the_run() {
+        assert!(is_base("net.ipv4.tcp_retries2", "15") && is_base(RTO_MIN_WORDS, "1000 ms"));
+        assert!(!is_base("net.ipv4.tcp_retries2", "3") && !is_base(RTO_MIN_WORDS, "20 ms"));
+        assert!(!is_base("net.ipv4.tcp_tw_reuse", "2"));
+    }
+}

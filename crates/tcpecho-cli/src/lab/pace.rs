@@ -4,11 +4,31 @@
 use std::{io, time::Duration};
 
 use serde::Serialize;
-use tcpecho_lab::{pace::Shortened, run::Run, text::Text};
+use tcpecho_lab::{Side, pace::Shortened, run::Run, text::Text};
 
-/// One sentence for each timer that was shortened, or waited for as it is.
+/// One sentence for each timer that was shortened, or waited for as it is, and one for each host
+/// with other settings.
 pub(super) fn sentences(run: &Run) -> Vec<String> {
-    run.shortened.iter().map(sentence).collect()
+    run.shortened.iter().map(sentence).chain(settings(run)).collect()
+}
+
+/// What else the run has set in each host's kernel; what is the same in both hosts, once.
+fn settings(run: &Run) -> Vec<String> {
+    let of = |side| {
+        let settings = run.settings().into_iter().filter(|(host, ..)| *host == side);
+        let words = settings.map(|(_, key, values)| format!("{key} {}", values.join(", then ")));
+        words.collect::<Vec<_>>().join("; ")
+    };
+    let [client, server] = [of(Side::Client), of(Side::Server)];
+    if client == server {
+        return (!client.is_empty())
+            .then(|| format!("both hosts: also set: {client}"))
+            .into_iter()
+            .collect();
+    }
+    let sides = [(Side::Client, client), (Side::Server, server)];
+    let changed = sides.iter().filter(|(_, words)| !words.is_empty());
+    changed.map(|(side, words)| format!("{side}: also set: {words}")).collect()
 }
 
 fn sentence(shortened: &Shortened) -> String {

@@ -122,7 +122,7 @@ pub(super) fn verdict(out: &mut impl io::Write, run: &Run, seed: u64) -> io::Res
     writeln!(out, "<p class=\"verdict {class}\">{words}</p>")?;
     writeln!(out, "<p><b class=\"label\">Seed</b> {seed}</p>")?;
     for sentence in pace::sentences(run) {
-        writeln!(out, "<p><b class=\"label\">Time</b> {}</p>", escaped(&sentence))?;
+        writeln!(out, "<p><b class=\"label\">Settings</b> {}</p>", escaped(&sentence))?;
     }
     Ok(())
 }

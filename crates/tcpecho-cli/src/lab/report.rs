@@ -69,7 +69,7 @@ pub(super) fn markdown(out: &mut impl io::Write, runs: &[Run], seed: u64) -> io:
             words(&run.verdict)
         )?;
         for sentence in pace::sentences(run) {
-            writeln!(out, "Time: {sentence}.\n")?;
+            writeln!(out, "Settings: {sentence}.\n")?;
         }
         writeln!(out, "```text")?;
         ladder::draw_moments(out, run)?;
