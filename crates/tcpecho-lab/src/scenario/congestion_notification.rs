@@ -4,6 +4,10 @@ use std::sync::Arc;
 
 use crate::impairment::{Action, Matcher, Rule};
 use crate::packet::{Flags, repair};
+use crate::stage::PATIENCE;
+use tcpecho_os::tcp_state::TcpState;
+
+use super::slow_start::value;
 
 scenario! { stage;
     name: "congestion-notification",
@@ -25,11 +29,15 @@ scenario! { stage;
     ],
     kernel: &[
         (
-            "The same.",
+            "The same. The client's kernel halves its congestion window when the ACK with ECE \
+             arrives (Reno).",
             &[
                 Measured("the SYN has ECE and CWR"),
+                Measured("the SYN-ACK has ECE"),
                 Measured("the server's ACK has ECE"),
-                Measured("its segment has CWR: the window was reduced"),
+                Measured("the slow start threshold is half of the congestion window before"),
+                Measured("the client's next segment has CWR"),
+                Measured("the congestion window is half of what it was"),
             ],
         ),
         (
@@ -52,18 +60,25 @@ scenario! { stage;
     });
     let marks = Rule::new(Matcher::data().from_client(), Action::Rewrite(mark));
     stage.wire_rule(marks.once().because("CE"));
+    let before = value(&client, "cwnd")?;
     client.must("send hello")?;
-    claim_is("the data arrives", &server.call("recv 100")?, "ok 5 hello");
+    claim_is("the server reads the data", &server.call("recv 100")?, "ok 5 hello");
     let echo = Matcher::any_tcp().from_server().with_flags(Flags::ACK | Flags::ECE);
     claim_packet("the server's ACK has ECE", &echo.matching("no SYN", |_, packet| {
         packet.tcp().is_some_and(|tcp| !tcp.flags.has(Flags::SYN))
     }));
+    let threshold = value(&client, "ssthresh")?;
+    claim("the slow start threshold is half of the congestion window before", threshold == before / 2);
 
     step "the client sends more";
     client.must("send more")?;
     let reduced = Matcher::data().from_client().with_flags(Flags::CWR);
-    claim_packet("its segment has CWR: the window was reduced", &reduced);
-    claim_is("the server reads it", &server.call("recv 100")?, "ok 4 more");
+    claim_packet("the client's next segment has CWR", &reduced);
+    claim_is("the server reads the second piece of data", &server.call("recv 100")?, "ok 4 more");
+    stage.two().client.wait_for_socket(stage.family(), "all acknowledged", PATIENCE, |socket| {
+        socket.state == TcpState::Established && socket.wqueue == 0
+    })?;
+    claim("the congestion window is half of what it was", value(&client, "cwnd")? == before / 2);
 }
 
 /// Sets both bits of the ECN field: congestion experienced (RFC 3168 5).

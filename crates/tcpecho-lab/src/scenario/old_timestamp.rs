@@ -28,9 +28,10 @@ scenario! { stage;
         (
             "The same, even if the segment has the sequence number that is expected next.",
             &[
-                Measured("it is answered with an ACK"),
-                Measured("the server's kernel drops it and counts it"),
-                Measured("the server reads only this"),
+                Measured("the old segment is answered with an ACK"),
+                Measured("the server's kernel drops the old segment and counts it"),
+                Measured("the server reads the client's data, not that of the old segment"),
+                Measured("an RST with an old timestamp resets the connection"),
             ],
         ),
     ];
@@ -59,11 +60,23 @@ scenario! { stage;
     };
     let mark = stage.two().timeline.mark();
     stage.two().wire.inject(Side::Server, &segment(source, destination, &forged), "very old");
-    claim_packet_since("it is answered with an ACK", mark, &Matcher::ack().from_server());
+    claim_packet_since("the old segment is answered with an ACK", mark, &Matcher::ack().from_server());
     let dropped = stage.two().server.counter("TcpExt.PAWSEstab")?;
-    claim("the server's kernel drops it and counts it", dropped == before + 1);
+    claim("the server's kernel drops the old segment and counts it", dropped == before + 1);
 
     step "the client sends its next data";
     client.must("send right")?;
-    claim_is("the server reads only this", &server.call("recv 100")?, "ok 5 right");
+    claim_is(
+        "the server reads the client's data, not that of the old segment",
+        &server.call("recv 100")?, "ok 5 right",
+    );
+
+    step "an RST with the next sequence number and the same old timestamp arrives";
+    let next = tcp.end().wrapping_add(5);
+    let reset = Segment { seq: next, flags: Flags::RST | Flags::ACK, payload: Vec::new(), ..forged };
+    stage.two().wire.inject(Side::Server, &segment(source, destination, &reset), "very old");
+    claim_is(
+        "an RST with an old timestamp resets the connection",
+        &server.call("recv 100")?, "ECONNRESET",
+    );
 }

@@ -28,12 +28,13 @@ scenario! { stage;
     kernel: &[
         (
             "The congestion window begins with ten segments. For every segment that is \
-             acknowledged it grows by one in slow start.",
+             acknowledged it grows by one in slow start, so that it doubles in a round trip.",
             &[
                 Code("tcp_slow_start", "net/ipv4/tcp_cong.c"),
                 Measured("the congestion window is ten segments"),
                 Measured("ten segments are unacknowledged"),
-                Measured("the congestion window has grown"),
+                Measured("the congestion window is 20 segments"),
+                Measured("20 segments are unacknowledged"),
             ],
         ),
         (
@@ -48,26 +49,44 @@ scenario! { stage;
 
     step "a client writes 40 segments, and the wire holds every ACK";
     stage.two().set_sysctl("net.ipv4.tcp_slow_start_after_idle", "0")?;
+    // No retransmission timer expires while ACKs are held.
+    stage.two().client.set_rto_min(Duration::from_secs(30))?;
     let (client, server) = stage.connected()?;
     client.must("setsockopt sndbuf 200000")?;
     claim("the congestion window is ten segments", value(&client, "cwnd")? == 10);
     let mss = value(&client, "mss")?;
-    let held = stage.hold(Matcher::ack().from_server());
+    let acks = Matcher::ack().from_server();
+    let mark = stage.two().timeline.mark();
+    let holds = stage.two().wire.add(Rule::hold(acks.clone()));
     server.begin(&format!("drain {}", 40 * mss))?;
     let taken = client.call(&format!("send {} lines", 40 * mss))?;
     claim_is("send returns when the send buffer has taken everything", &taken, &format!("ok {}", 40 * mss));
     sent(stage, 10 * mss)?;
     claim("ten segments are unacknowledged", value(&client, "unacked")? == 10);
 
-    step "the wire releases the ACKs";
-    stage.release(&held)?;
+    step "the wire releases the ACKs of these ten segments, and holds the later ones";
+    let syn = stage.two().wire.wait_delivered(&Matcher::syn().from_client(), 0, PATIENCE)?;
+    let begin = syn.packet.tcp().map(crate::packet::Tcp::end).unwrap_or_default();
+    let all_ten = begin.wrapping_add(10 * mss as u32);
+    let last = acks.clone().matching("of ten segments", move |_, packet| {
+        packet.tcp().is_some_and(|tcp| tcp.ack == all_ten)
+    });
+    stage.two().wire.wait_for(&last, mark, PATIENCE)?;
+    stage.two().wire.release_all(&acks);
+    sent(stage, 30 * mss)?;
+    claim("the congestion window is 20 segments", value(&client, "cwnd")? == 20);
+    claim("20 segments are unacknowledged", value(&client, "unacked")? == 20);
+
+    step "the wire releases the other ACKs";
+    stage.two().wire.remove(holds);
+    stage.two().wire.release_all(&acks);
     claim("the server has received everything, in order", server.outcome()?.ends_with("right"));
     // The window grows until the last ACK has arrived.
     stage.two().client.wait_for_socket(stage.family(), "all acknowledged", PATIENCE, |socket| {
         socket.state == TcpState::Established && socket.wqueue == 0
     })?;
     let grown = value(&client, "cwnd")?;
-    claim("the congestion window has grown", grown > 10);
+    claim("the congestion window has grown beyond 20 segments", grown > 20);
 
     step "the client writes 20 segments more, and the first of them is lost";
     let first = Matcher::data().from_client();
@@ -81,7 +100,7 @@ scenario! { stage;
 }
 
 /// A number of `getsockopt info`.
-fn value(agent: &Agent, name: &str) -> Result<u64, Broken> {
+pub(super) fn value(agent: &Agent, name: &str) -> Result<u64, Broken> {
     let info = agent.must("getsockopt info")?;
     let word = info.split(' ').find_map(|word| word.strip_prefix(name)?.strip_prefix('='));
     let digits = word.map(|word| word.trim_end_matches("us"));

@@ -33,10 +33,12 @@ scenario! { stage;
             "The same.",
             &[
                 Man("tcp(7)"),
+                Measured("a segment has the URG flag"),
                 Measured("SIGURG was caught once"),
-                Measured("sockatmark says that it is there"),
+                Measured("poll reports POLLIN and POLLPRI"),
+                Measured("sockatmark says that the mark is reached"),
                 Measured("MSG_OOB reads the urgent byte"),
-                Measured("the byte is in the stream"),
+                Measured("a read returns the urgent byte in line"),
             ],
         ),
         (
@@ -66,10 +68,10 @@ scenario! { stage;
         "a read stops before the mark, which is at the last byte of the send",
         &server.call("recv 100")?, "ok 2 ax",
     );
-    claim_is("sockatmark says that it is there", &server.call("atmark")?, "ok 1");
+    claim_is("sockatmark says that the mark is reached", &server.call("atmark")?, "ok 1");
     claim_is("MSG_OOB reads the urgent byte", &server.call("recv urgent")?, "ok 1 !");
-    claim_is("and a read the rest, without it", &server.call("recv 100")?, "ok 1 z");
-    claim_is("the byte can be read only once", &server.call("recv urgent")?, "EINVAL");
+    claim_is("a further read returns the rest, without the urgent byte", &server.call("recv 100")?, "ok 1 z");
+    claim_is("the urgent byte can be read only once", &server.call("recv urgent")?, "EINVAL");
 
     step "the same with SO_OOBINLINE";
     server.must("setsockopt oobinline on")?;
@@ -77,6 +79,6 @@ scenario! { stage;
     client.must("urgent ?")?;
     let second = Matcher::data().from_client().containing("?");
     stage.two().wire.wait_delivered(&second, 0, PATIENCE)?;
-    claim_is("a read stops before the mark again", &server.call("recv 100")?, "ok 1 b");
-    claim_is("the byte is in the stream", &server.call("recv 100")?, "ok 1 ?");
+    claim_is("with SO_OOBINLINE a read stops before the mark as well", &server.call("recv 100")?, "ok 1 b");
+    claim_is("a read returns the urgent byte in line", &server.call("recv 100")?, "ok 1 ?");
 }

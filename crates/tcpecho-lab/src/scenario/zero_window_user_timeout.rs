@@ -1,6 +1,6 @@
 //! A zero window lasts for ever only as long as nobody limits it (RFC 9293 3.8.6.1, 3.9.1, tcp(7)).
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::impairment::Matcher;
 use crate::stage::{Agent, Broken, Stage};
@@ -26,12 +26,15 @@ scenario! { stage;
     kernel: &[
         (
             "TCP_USER_TIMEOUT limits also the time in which a probed window stays closed: then a \
-             call of the sender fails with ETIMEDOUT, although every probe was answered.",
+             call of the sender fails with ETIMEDOUT, although every probe was answered. The \
+             kernel checks the limit when it is due to send a probe, so it takes longer.",
             &[
                 Man("tcp(7)"),
+                Code("tcp_probe_timer", "net/ipv4/tcp_timer.c"),
                 Measured("recv fails with ETIMEDOUT"),
+                Measured("recv fails half a second after the client had begun to send, or later"),
                 Measured("window probes were sent"),
-                Measured("and answered with a window of 0"),
+                Measured("the window probes were answered with a window of 0"),
             ],
         ),
     ];
@@ -40,21 +43,35 @@ scenario! { stage;
     stage.two().client.set_rto_min(Duration::from_millis(20))?;
     let server = stage.listening(10)?;
     server.must("setsockopt rcvbuf 4096")?;
-    let client = full(stage, &server)?;
-    client.must("setsockopt user_timeout 500")?;
+    let begun = Instant::now();
+    let client = full_with(stage, &server, |client| client.must("setsockopt user_timeout 500"))?;
     claim_is("recv fails with ETIMEDOUT", &client.call("recv 1")?, "ETIMEDOUT");
+    claim(
+        "recv fails half a second after the client had begun to send, or later",
+        begun.elapsed() >= Duration::from_millis(500),
+    );
     let probes = Matcher::ack().from_client().port(stage.port());
     claim("window probes were sent", stage.count(&probes) > 1);
     let zero = zero_window();
-    claim("and answered with a window of 0", stage.count(&zero) > 1);
+    claim("the window probes were answered with a window of 0", stage.count(&zero) > 1);
 }
 
 /// A client of a server that does not read, with the server's window closed and the client's buffer full.
 pub(super) fn full(stage: &Stage, server: &Agent) -> Result<Agent, Broken> {
+    full_with(stage, server, |_| Ok(String::new()))
+}
+
+/// The same, with this call after connect and before the client sends.
+fn full_with(
+    stage: &Stage,
+    server: &Agent,
+    call: impl FnOnce(&Agent) -> Result<String, Broken>,
+) -> Result<Agent, Broken> {
     let client = stage.client()?;
     client.must("setsockopt sndbuf 8192")?;
     client.must(&stage.connect_line())?;
     server.must("0: accept")?;
+    call(&client)?;
     client.must("stuff 40000")?;
     Ok(client)
 }
