@@ -405,6 +405,18 @@ impl Stage {
         Ok(())
     }
 
+    /// Waits until the wire holds such a packet, and releases all that it holds, in order. Further
+    /// packets are not held.
+    ///
+    /// # Errors
+    /// No such packet was sent.
+    pub fn release_all(&self, held: &Held) -> Played {
+        self.two.wire.wait_for(&held.matcher, held.mark, PATIENCE)?;
+        self.two.wire.remove(held.rule);
+        self.two.wire.release_all(&held.matcher);
+        Ok(())
+    }
+
     /// As [`Stage::release`], but later packets are held until [`Stage::discard`], where a
     /// retransmission would be answered with RST.
     ///

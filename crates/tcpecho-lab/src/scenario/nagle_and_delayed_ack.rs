@@ -40,8 +40,8 @@ scenario! { stage;
             "The shortest delay of an ACK is 40 ms.",
             &[
                 Code("TCP_DELACK_MIN", "include/net/tcp.h"),
-                Measured("the server's kernel has delayed that ACK"),
-                Measured("that took 40 ms or more, the shortest delay of an ACK"),
+                Measured("the server's kernel has delayed the ACK of the first piece"),
+                Measured("the second piece is sent 40 ms or more after the first, the shortest delay of an ACK"),
             ],
         ),
         (
@@ -49,7 +49,7 @@ scenario! { stage;
              off, 200 ms at most, so that one segment takes both.",
             &[
                 Man("tcp(7)"),
-                Measured("the second piece does not wait for an ACK"),
+                Measured("with TCP_NODELAY the second piece does not wait for an ACK"),
                 Measured("one segment has both pieces"),
             ],
         ),
@@ -60,20 +60,20 @@ scenario! { stage;
         ),
     ];
 
-    step "a client writes two pieces of a request; the server's kernel is past its first ACKs, which \
-          it does not delay";
+    step "a client writes two pieces of a request; TCP_QUICKACK is off on the server's socket, because \
+          the kernel does not delay its first ACKs otherwise";
     let (client, server) = stage.connected()?;
     let first = request(stage, &client, &server, "quickack off")?;
     claim("the second piece is sent only after the first was acknowledged", first.waited);
-    claim("the server's kernel has delayed that ACK", first.delayed >= 1);
-    claim("that took 40 ms or more, the shortest delay of an ACK", first.gap >= DELAY);
+    claim("the server's kernel has delayed the ACK of the first piece", first.delayed >= 1);
+    claim("the second piece is sent 40 ms or more after the first, the shortest delay of an ACK", first.gap >= DELAY);
 
     step "the same with TCP_QUICKACK on the server's socket";
     let quick = request(stage, &client, &server, "quickack on")?;
-    claim("the second piece was acknowledged for, too", quick.waited);
+    claim("with TCP_QUICKACK, too, the second piece is sent only after the first was acknowledged", quick.waited);
     claim("no ACK was delayed", quick.delayed == 0);
 
-    step "the same with TCP_NODELAY on the client's socket";
+    step "the same with TCP_NODELAY on the client's socket, while the wire holds the server's ACKs";
     client.must("setsockopt nodelay on")?;
     server.must("setsockopt quickack off")?;
     // No ACK reaches the client, so there is none to wait for.
@@ -82,7 +82,7 @@ scenario! { stage;
     client.must("send head ")?;
     client.must("send body")?;
     claim_packet_since(
-        "the second piece does not wait for an ACK",
+        "with TCP_NODELAY the second piece does not wait for an ACK",
         mark,
         &Matcher::data().from_client().containing("body"),
     );
@@ -97,7 +97,7 @@ scenario! { stage;
     client.must("send body")?;
     client.must("setsockopt cork off")?;
     claim_packet_since("one segment has both pieces", mark, &Matcher::data().containing("head body"));
-    claim_is("the server reads them in one call", &server.call("recv 100")?, "ok 9 head body");
+    claim_is("the server reads both pieces in one call", &server.call("recv 100")?, "ok 9 head body");
 }
 
 /// The shortest delay of an ACK in Linux (`TCP_DELACK_MIN`), less what a clock may be off.
