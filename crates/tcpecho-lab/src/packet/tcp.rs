@@ -27,6 +27,8 @@ pub struct Tcp {
     pub sack: Vec<(u32, u32)>,
     /// Value and echo of the timestamp option.
     pub timestamps: Option<(u32, u32)>,
+    /// The cookie of TCP Fast Open, empty where a SYN asks for one (RFC 7413 4.1.1).
+    pub fast_open: Option<Vec<u8>>,
     /// The kinds of its options, without padding, in their order.
     pub option_kinds: Vec<u8>,
 }
@@ -78,6 +80,7 @@ impl Tcp {
                 self.sack = edges.filter_map(|e| Some((u32_at(e, 0)?, u32_at(e, 4)?))).collect();
             }
             (8, 8) => self.timestamps = u32_at(value, 0).zip(u32_at(value, 4)),
+            (34, _) => self.fast_open = Some(value.to_vec()),
             _ => {}
         }
     }

@@ -29,11 +29,12 @@ scenario! { stage;
             &[
                 Code("cookie_init_timestamp", "net/ipv4/syncookies.c"),
                 Rfc(7323, "2.1"),
+                Measured("the client's SYN has a window scale and permits SACK"),
                 Measured("the SYN-ACK has no window scale"),
-                Measured("and does not permit SACK"),
+                Measured("the SYN-ACK does not permit SACK"),
                 Measured("the SYN-ACK has a window scale again"),
-                Measured("and permits SACK again"),
-                Measured("and a timestamp, which holds both"),
+                Measured("the SYN-ACK permits SACK again"),
+                Measured("the SYN-ACK has a timestamp, which holds both options"),
             ],
         ),
     ];
@@ -44,7 +45,7 @@ scenario! { stage;
     stage.connected_client()?;
     let answer = syn_ack(stage, 0)?;
     claim("the SYN-ACK has a window scale", answer.window_scale.is_some());
-    claim("and permits SACK", answer.option_kinds.contains(&SACK_PERMITTED));
+    claim("the SYN-ACK permits SACK", answer.option_kinds.contains(&SACK_PERMITTED));
     server.must("accept")?;
 
     step "the same when the server answers every SYN with a cookie";
@@ -52,8 +53,13 @@ scenario! { stage;
     let (client, mark) = (stage.client()?, stage.two().timeline.mark());
     claim_is("connect succeeds", &client.call(&stage.connect_line())?, "ok");
     let answer = syn_ack(stage, mark)?;
+    let syn = stage.two().wire.wait_delivered(&Matcher::syn().from_client(), mark, PATIENCE)?;
+    let asked = syn.packet.tcp().is_some_and(|tcp| {
+        tcp.window_scale.is_some() && tcp.option_kinds.contains(&SACK_PERMITTED)
+    });
+    claim("the client's SYN has a window scale and permits SACK", asked);
     claim("the SYN-ACK has no window scale", answer.window_scale.is_none());
-    claim("and does not permit SACK", !answer.option_kinds.contains(&SACK_PERMITTED));
+    claim("the SYN-ACK does not permit SACK", !answer.option_kinds.contains(&SACK_PERMITTED));
     claim("the cookie was accepted", received(stage)? == 1);
     server.must("0: accept")?;
 
@@ -63,9 +69,9 @@ scenario! { stage;
     stage.connected_client()?;
     let answer = syn_ack(stage, mark)?;
     claim("the SYN-ACK has a window scale again", answer.window_scale.is_some());
-    claim("and permits SACK again", answer.option_kinds.contains(&SACK_PERMITTED));
-    claim("and a timestamp, which holds both", answer.timestamps.is_some());
-    claim("the cookie was accepted, too", received(stage)? == 2);
+    claim("the SYN-ACK permits SACK again", answer.option_kinds.contains(&SACK_PERMITTED));
+    claim("the SYN-ACK has a timestamp, which holds both options", answer.timestamps.is_some());
+    claim("the cookie with the timestamp was accepted", received(stage)? == 2);
     server.must("0: accept")?;
 }
 
