@@ -36,7 +36,9 @@ scenario! { stage;
              also not for the minute of TIME_WAIT that follows.",
             &[
                 Measured("bind fails with EADDRINUSE, in spite of SO_REUSEADDR"),
-                Measured("bind still fails, because the client had no SO_REUSEADDR"),
+                Measured("bind still fails with EADDRINUSE while the client's port is in TIME_WAIT"),
+                Measured("bind succeeds when the client has set SO_REUSEADDR, too"),
+                Measured("bind succeeds in TIME_WAIT when the client had set SO_REUSEADDR"),
                 Man("socket(7)"),
             ],
         ),
@@ -69,9 +71,32 @@ scenario! { stage;
     let states: Vec<TcpState> = left.iter().map(|socket| socket.state).collect();
     claim("the connection is in TIME_WAIT", states == [TcpState::TimeWait]);
     let bound = server.call(&format!("bind {own} {PORT}"))?;
-    claim_is("bind still fails, because the client had no SO_REUSEADDR", &bound, "EADDRINUSE");
+    claim_is(
+        "bind still fails with EADDRINUSE while the client's port is in TIME_WAIT",
+        &bound, "EADDRINUSE",
+    );
+
+    step "the client sets SO_REUSEADDR on another socket and connects to the only port that its kernel may choose now";
+    stage.two().client.set_sysctl("net.ipv4.ip_local_port_range", "50001 50001")?;
+    client.must(&format!("socket {}", stage.number()))?;
+    client.must("setsockopt reuseaddr on")?;
+    let connected = client.call(&format!("connect {own} {OTHER}"))?;
+    claim_is("connect to the other port succeeds as well", &connected, "ok");
+    let bound = server.call(&format!("bind {own} {OTHER}"))?;
+    claim_is("bind succeeds when the client has set SO_REUSEADDR, too", &bound, "ok");
+    server.must("close")?;
+    client.must("close")?;
+    let left = stage.connections(Side::Client, OTHER);
+    let states: Vec<TcpState> = left.iter().map(|socket| socket.state).collect();
+    claim("the second connection is in TIME_WAIT", states == [TcpState::TimeWait]);
+    server.must(&format!("socket {}", stage.number()))?;
+    server.must("setsockopt reuseaddr on")?;
+    let bound = server.call(&format!("bind {own} {OTHER}"))?;
+    claim_is("bind succeeds in TIME_WAIT when the client had set SO_REUSEADDR", &bound, "ok");
     claim("no packet has left the host", stage.count(&Matcher::any_tcp()) == 0);
 }
 
 /// The server's port, which is also the only one that the kernel may choose.
 const PORT: u16 = 50_000;
+/// The port of the second connection.
+const OTHER: u16 = 50_001;
