@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use crate::side::Side;
-use crate::stage::PATIENCE;
+use crate::stage::{PATIENCE, Stage};
 use tcpecho_os::tcp_state::TcpState;
 
 scenario! { stage;
@@ -62,12 +62,27 @@ scenario! { stage;
 
     step "tcp_tw_reuse is set to 1";
     stage.two().client.set_sysctl("net.ipv4.tcp_tw_reuse", "1")?;
-    let begun = Instant::now();
-    let mut connected = client.call(&line)?;
-    while connected == "EADDRNOTAVAIL" && begun.elapsed() < PATIENCE {
-        std::thread::sleep(Duration::from_millis(50));
-        connected = client.call(&line)?;
-    };
+    claim("the connection has been in TIME_WAIT for more than a second", has_aged(stage));
+    let connected = client.call(&line)?;
     claim_is("connect succeeds once TIME_WAIT is a second old", &connected, "ok");
     claim("the server accepts the connection", server.call("0: accept")?.starts_with("ok"));
+}
+
+/// Waits until the client's connection has been in TIME_WAIT for more than a second, as its timer
+/// in the socket table tells; false if that does not happen.
+fn has_aged(stage: &Stage) -> bool {
+    let begun = Instant::now();
+    let time_wait = Duration::from_secs(60);
+    loop {
+        let sockets = stage.two().client.sockets(stage.family());
+        let left = sockets.iter().filter_map(|socket| socket.time_wait_ms).max();
+        let left = left.map(|left| Duration::from_millis(left.into()));
+        if left.is_some_and(|left| left + Duration::from_millis(1200) <= time_wait) {
+            return true;
+        }
+        if left.is_none() || begun.elapsed() > PATIENCE {
+            return false;
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    }
 }
