@@ -81,7 +81,7 @@ scenario! { stage;
     let client = stage.joined(&server)?;
     client.must("send hello")?;
     claim_is(
-        "the server accepts and serves it: the listening socket is unaffected",
+        "the server accepts and serves the fourth client: the listening socket is unaffected",
         &server.call("recv 100")?, "ok 5 hello",
     );
 }

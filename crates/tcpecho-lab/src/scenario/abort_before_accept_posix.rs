@@ -37,7 +37,7 @@ scenario! { stage;
             "Where accept reports it, any client can stop a server that exits on every error of \
              accept. A server that calls accept again serves the next client normally.",
             &[
-                Measured("it is refused: the first client has stopped the server"),
+                Measured("the other client is refused: the first one has stopped the server"),
                 Measured("the server serves the client"),
             ],
         ),
@@ -69,7 +69,7 @@ scenario! { stage;
     step "another client connects";
     let late = stage.client()?;
     claim_is(
-        "it is refused: the first client has stopped the server",
+        "the other client is refused: the first one has stopped the server",
         &late.call(&stage.connect_line())?, "ECONNREFUSED",
     );
 

@@ -44,8 +44,8 @@ scenario! { stage;
     step "two more clients connect, and the wire holds the final ACK of each handshake";
     stage.wire_rule(Rule::hold(Matcher::ack().from_client()));
     let (lucky, unlucky) = (stage.client()?, stage.client()?);
-    claim_is("connect returns for the first of them", &lucky.call(&stage.connect_line())?, "ok");
-    claim_is("connect returns for the second", &unlucky.call(&stage.connect_line())?, "ok");
+    claim_is("connect returns for the first client", &lucky.call(&stage.connect_line())?, "ok");
+    claim_is("connect returns for the second client", &unlucky.call(&stage.connect_line())?, "ok");
 
     step "the first ACK is released and takes the last place";
     pass(stage, lucky.port()?)?;

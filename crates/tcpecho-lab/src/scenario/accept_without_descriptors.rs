@@ -28,7 +28,7 @@ scenario! { stage;
                 Man("accept(2)"),
                 Measured("each accept fails with EMFILE"),
                 Measured("the connection is still in the queue"),
-                Measured("its data arrives"),
+                Measured("the client's data arrives"),
                 Measured("the client sees no error"),
             ],
         ),
@@ -58,7 +58,7 @@ scenario! { stage;
     let port = second.port()?;
     stage.wait_for_queue(1)?;
     claim_is("the client can send", &second.call("send hello")?, "ok 5");
-    claim_packet("its data arrives", &Matcher::data().from_client());
+    claim_packet("the client's data arrives", &Matcher::data().from_client());
 
     step "the server polls its listening socket and calls accept, again and again";
     let (mut readable, mut refused) = (Vec::new(), Vec::new());

@@ -91,7 +91,7 @@ scenario! { stage;
     claim_state("the third client is in SYN_SENT", Side::Client, TcpState::SynSent);
     let incomplete = stage.two().server.sockets(stage.family());
     let incomplete = incomplete.iter().any(|socket| socket.state == TcpState::SynRecv);
-    claim("the server's kernel has no socket for it", !incomplete);
+    claim("the server's kernel has no socket for the third client", !incomplete);
 
     step "the third client's TCP retransmits the SYN, and the server calls accept before it arrives";
     stage.two().wire.wait_for(&Matcher::syn().from_client(), dropped, PATIENCE)?;

@@ -36,8 +36,8 @@ scenario! { stage;
             "[::] includes IPv4 unless IPV6_V6ONLY is set.",
             &[
                 Man("ipv6(7)"),
-                Measured("the two conflict, because [::] includes IPv4"),
-                Measured("each binds the wildcard address of its own family"),
+                Measured("the two wildcard addresses conflict, because [::] includes IPv4"),
+                Measured("with IPV6_V6ONLY each program binds the wildcard address of its own family"),
             ],
         ),
         (
@@ -45,9 +45,9 @@ scenario! { stage;
              listens, but only one can listen. With SO_REUSEPORT on both, both can, if they \
              belong to the same user.",
             &[
-                Measured("the second binds it, too"),
-                Measured("now the first cannot listen"),
-                Measured("the second can listen there as well"),
+                Measured("the second program binds the wildcard address, too"),
+                Measured("the first program cannot listen any more"),
+                Measured("with SO_REUSEPORT the second program can listen on that address as well"),
                 Man("socket(7)"),
             ],
         ),
@@ -88,8 +88,8 @@ scenario! { stage;
     let third = fresh(stage)?;
     third.must("setsockopt reuseaddr on")?;
     claim_is("the program cannot bind the wildcard address", &third.call(&any)?, "EADDRINUSE");
-    claim_is("it can bind the loopback address", &third.call(&loopback)?, "ok");
-    claim_is("it can listen there", &third.call("listen 10")?, "ok");
+    claim_is("the third program can bind the loopback address", &third.call(&loopback)?, "ok");
+    claim_is("the third program can listen on the loopback address", &third.call("listen 10")?, "ok");
     second.must("close")?;
     third.must("close")?;
 
@@ -97,10 +97,10 @@ scenario! { stage;
     let (first, second) = (fresh(stage)?, fresh(stage)?);
     first.must("setsockopt reuseaddr on")?;
     second.must("setsockopt reuseaddr on")?;
-    claim_is("the first binds the wildcard address", &first.call(&any)?, "ok");
-    claim_is("the second binds it, too", &second.call(&any)?, "ok");
-    claim_is("the second can listen", &second.call("listen 10")?, "ok");
-    claim_is("now the first cannot listen", &first.call("listen 10")?, "EADDRINUSE");
+    claim_is("the first program binds the wildcard address", &first.call(&any)?, "ok");
+    claim_is("the second program binds the wildcard address, too", &second.call(&any)?, "ok");
+    claim_is("the second program can listen", &second.call("listen 10")?, "ok");
+    claim_is("the first program cannot listen any more", &first.call("listen 10")?, "EADDRINUSE");
     first.must("close")?;
     second.must("close")?;
 
@@ -110,8 +110,8 @@ scenario! { stage;
     second.must("setsockopt reuseport on")?;
     first.must(&any)?;
     first.must("listen 10")?;
-    claim_is("the second binds the address that the first listens on", &second.call(&any)?, "ok");
-    claim_is("the second can listen there as well", &second.call("listen 10")?, "ok");
+    claim_is("with SO_REUSEPORT the second program binds the address that the first listens on", &second.call(&any)?, "ok");
+    claim_is("with SO_REUSEPORT the second program can listen on that address as well", &second.call("listen 10")?, "ok");
     first.must("close")?;
     second.must("close")?;
     let (mine, other) = match stage.family() {
@@ -127,7 +127,7 @@ scenario! { stage;
     first.must("listen 10")?;
     let second = socket_of(stage, other)?;
     claim_is(
-        "the two conflict, because [::] includes IPv4",
+        "the two wildcard addresses conflict, because [::] includes IPv4",
         &second.call(&line(other))?, "EADDRINUSE",
     );
     first.must("close")?;
@@ -139,10 +139,10 @@ scenario! { stage;
     first.must(&line(mine))?;
     first.must("listen 10")?;
     claim_is(
-        "each binds the wildcard address of its own family",
+        "with IPV6_V6ONLY each program binds the wildcard address of its own family",
         &second.call(&line(other))?, "ok",
     );
-    claim_is("both listen", &second.call("listen 10")?, "ok");
+    claim_is("with IPV6_V6ONLY both programs can listen", &second.call("listen 10")?, "ok");
 }
 
 /// A program in the server's host with an unbound socket.

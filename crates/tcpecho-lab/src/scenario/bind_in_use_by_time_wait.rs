@@ -52,7 +52,7 @@ scenario! { stage;
 
     step "TIME_WAIT ends (the lab removes the socket)";
     forget(stage)?;
-    claim_is("now bind works without any option", &restart(stage, "off")?, "ok");
+    claim_is("after TIME_WAIT bind works without any option", &restart(stage, "off")?, "ok");
 
     step "a server with SO_REUSEADDR closes a connection first and exits";
     leave_time_wait(stage, "on")?;

@@ -68,7 +68,7 @@ scenario! { stage;
     stage.two().server.set_sysctl(&format!("net.{key}.ip_nonlocal_bind"), "1")?;
     let server = fresh(stage)?;
     claim_is("the server can bind the address of the client's host", &server.call(&clients)?, "ok");
-    claim_is("the server can listen on it", &server.call("listen 10")?, "ok");
+    claim_is("the server can listen on the address of the client's host", &server.call("listen 10")?, "ok");
     server.must("close")?;
 
     step "a server binds a link-local IPv6 address without an interface";

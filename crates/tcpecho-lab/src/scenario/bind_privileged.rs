@@ -63,7 +63,7 @@ scenario! { stage;
     step "the administrator makes port 7 the first unprivileged port";
     stage.two().server.set_sysctl(START, &PORT.to_string())?;
     claim_is("the unprivileged program can bind the port", &bind(stage, &ordinary, PORT)?, "ok");
-    claim_is("it can listen", &ordinary.call("listen 10")?, "ok");
+    claim_is("the unprivileged program can listen on the port", &ordinary.call("listen 10")?, "ok");
     claim_is("bind of port 6 still fails", &bind(stage, &ordinary, PORT - 1)?, "EACCES");
 }
 

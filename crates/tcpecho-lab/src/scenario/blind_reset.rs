@@ -34,8 +34,9 @@ scenario! { stage;
              with a challenge ACK, which a real peer that has lost the connection answers with the \
              right RST; one outside the window is dropped.",
             &[
-                Measured("it is answered with a challenge ACK"),
-                Measured("it is not answered"),
+                Measured("an RST in the window is answered with a challenge ACK"),
+                Measured("a SYN in a connection is answered with a challenge ACK"),
+                Measured("an RST outside the window is not answered"),
                 Measured("the server reads ECONNRESET"),
                 Lab("client-host-crashes-and-returns"),
             ],
@@ -47,7 +48,7 @@ scenario! { stage;
         ),
         (
             "A SYN is answered with a challenge ACK, too.",
-            &[Measured("the kernel counts that challenge, too")],
+            &[Measured("the kernel counts the challenge of the SYN, too")],
         ),
     ];
 
@@ -59,26 +60,26 @@ scenario! { stage;
 
     step "an RST arrives with a sequence number outside the window";
     let (mark, _) = forge(stage, Flags::RST, next.wrapping_sub(100_000))?;
-    claim("it is not answered", !answered(stage, mark));
+    claim("an RST outside the window is not answered", !answered(stage, mark));
     claim_state("the server's end is ESTABLISHED", Side::Server, TcpState::Established);
 
     step "an RST arrives with a sequence number in the window";
     let (mark, before) = forge(stage, Flags::RST, next.wrapping_add(1000))?;
-    claim_packet_since("it is answered with a challenge ACK", mark, &Matcher::ack().from_server());
+    claim_packet_since("an RST in the window is answered with a challenge ACK", mark, &Matcher::ack().from_server());
     claim("the kernel counts the challenge", challenges(stage)? > before);
     claim_state("the server's end is still ESTABLISHED", Side::Server, TcpState::Established);
 
     step "a SYN arrives";
     let (mark, before) = forge(stage, Flags::SYN, next.wrapping_add(1000))?;
-    claim_packet_since("it is answered with a challenge ACK", mark, &Matcher::ack().from_server());
-    claim("the kernel counts that challenge, too", challenges(stage)? > before);
+    claim_packet_since("a SYN in a connection is answered with a challenge ACK", mark, &Matcher::ack().from_server());
+    claim("the kernel counts the challenge of the SYN, too", challenges(stage)? > before);
     client.must("send again")?;
     claim_is("the connection works", &server.call("recv 100")?, "ok 5 again");
 
     step "an RST arrives with exactly the next sequence number";
     forge(stage, Flags::RST, next_of_client(stage)?)?;
     claim_is("the server reads ECONNRESET", &server.call("recv 100")?, "ECONNRESET");
-    claim_state("the client's end is ESTABLISHED: it knows nothing", Side::Client, TcpState::Established);
+    claim_state("the client's end is ESTABLISHED: it has received no RST", Side::Client, TcpState::Established);
 }
 
 /// The next sequence number that the server expects.

@@ -38,7 +38,7 @@ scenario! { stage;
     client.must("send before")?;
     claim_is("the server reads the line", &server.call("recv 100")?, "ok 6 before");
     // After this, no packet is in flight.
-    claim_packet("the server's kernel acknowledges it", &Matcher::ack().from_server());
+    claim_packet("the server's kernel acknowledges the line", &Matcher::ack().from_server());
 
     step "the server's host loses power";
     let crash = stage.two().timeline.mark();
@@ -49,7 +49,7 @@ scenario! { stage;
     step "the host boots, and a new server listens on the old port";
     stage.two_mut().server.reboot()?;
     let server = stage.listening(10)?;
-    claim("still no packet is sent", packets_since(stage, crash) == 0);
+    claim("no packet is sent when the host boots either", packets_since(stage, crash) == 0);
     claim_none_left("the server's kernel has no connection", Side::Server, PORT);
     claim_state("the client is still ESTABLISHED", Side::Client, TcpState::Established);
 

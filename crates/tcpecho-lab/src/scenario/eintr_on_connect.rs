@@ -42,8 +42,8 @@ scenario! { stage;
                 Man("signal(7)"),
                 Measured("poll waits until the socket is writable"),
                 Measured("SO_ERROR reports no error"),
-                Measured("its connect is restarted and returns 0"),
-                Measured("its connect is not restarted"),
+                Measured("with SA_RESTART connect is restarted and returns 0"),
+                Measured("with SO_SNDTIMEO connect is not restarted"),
             ],
         ),
     ];
@@ -72,7 +72,7 @@ scenario! { stage;
           makes another call";
     stage.wire_rule(Rule::hold(Matcher::syn_ack()));
     let client = interrupted(stage, "norestart", None)?;
-    claim_is("its connect returns EINTR", &client.outcome()?, "EINTR");
+    claim_is("the other client's connect returns EINTR", &client.outcome()?, "EINTR");
     let_go_on(stage);
     claim_is("poll waits until the socket is writable", &client.call("poll 10000")?, "ok 0x4");
     claim_is("SO_ERROR reports no error", &client.call("getsockopt error")?, "ok 0");
@@ -83,14 +83,14 @@ scenario! { stage;
     stage.wire_rule(Rule::hold(Matcher::syn_ack()));
     let client = interrupted(stage, "restart", None)?;
     let_go_on(stage);
-    claim_is("its connect is restarted and returns 0", &client.outcome()?, "ok");
+    claim_is("with SA_RESTART connect is restarted and returns 0", &client.outcome()?, "ok");
     claim_is("the handler has run all the same", &client.call("caught")?, "ok 1");
     client.end()?;
 
     step "a client does the same with SO_SNDTIMEO set";
     stage.wire_rule(Rule::hold(Matcher::syn_ack()));
     let client = interrupted(stage, "restart", Some("setsockopt sndtimeo 60000"))?;
-    claim_is("its connect is not restarted", &client.outcome()?, "EINTR");
+    claim_is("with SO_SNDTIMEO connect is not restarted", &client.outcome()?, "EINTR");
     let_go_on(stage);
 }
 

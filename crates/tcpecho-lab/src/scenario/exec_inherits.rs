@@ -59,8 +59,8 @@ scenario! { stage;
 
     step "the new program uses the connection";
     server.must(&format!("adopt {connection}"))?;
-    claim_is("its send succeeds", &server.call("send hello")?, "ok 5");
-    claim_is("the client reads it", &client.call("recv 100")?, "ok 5 hello");
+    claim_is("the new program's send succeeds", &server.call("send hello")?, "ok 5");
+    claim_is("the client reads what the new program sent", &client.call("recv 100")?, "ok 5 hello");
 
     step "another client connects";
     let other = stage.client()?;

@@ -22,9 +22,9 @@ scenario! { stage;
             "The same. The other clients are connected, and their data is acknowledged.",
             &[
                 Measured("the server waits for the rest of the first line"),
-                Measured("it is acknowledged"),
+                Measured("the second client's line is acknowledged"),
                 Measured("no reply comes"),
-                Measured("and reads the second client's"),
+                Measured("the server reads the second client's line"),
             ],
         ),
     ];
@@ -40,13 +40,13 @@ scenario! { stage;
 
     step "the second client sends a whole line";
     second.must("line hello")?;
-    claim_packet("it is acknowledged", &Matcher::ack().from_server().port(second.port()?));
+    claim_packet("the second client's line is acknowledged", &Matcher::ack().from_server().port(second.port()?));
     second.must("setsockopt rcvtimeo 200")?;
     claim_is("no reply comes", &second.call("recv 100")?, "EAGAIN");
     claim("the server waits for the rest of the first line", server.program().state() == Some('S'));
 
     step "the first client sends the rest";
     first.must("line  a line")?;
-    claim_is("the server has the first line", &server.outcome()?, "ok 12 half a line\\n");
-    claim_is("and reads the second client's", &server.call("2: gets")?, "ok 6 hello\\n");
+    claim_is("the server reads the first client's line", &server.outcome()?, "ok 12 half a line\\n");
+    claim_is("the server reads the second client's line", &server.call("2: gets")?, "ok 6 hello\\n");
 }

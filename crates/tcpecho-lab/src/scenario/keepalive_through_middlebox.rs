@@ -30,9 +30,9 @@ scenario! { stage;
              are packets of the connection.",
             &[
                 Man("tcp(7)"),
-                Measured("the other one has sent a keepalive probe"),
-                Measured("and the server reads it"),
-                Measured("the other client's recv fails with ETIMEDOUT"),
+                Measured("the client with keepalive has sent a keepalive probe"),
+                Measured("the server reads what the client with keepalive sent"),
+                Measured("recv of the client without keepalive fails with ETIMEDOUT"),
             ],
         ),
         (
@@ -57,15 +57,15 @@ scenario! { stage;
     claim("the connection without keepalive is forgotten", forgotten == plain_port);
     let probes = stage.count(&Matcher::ack().from_client().port(kept_port));
     // The handshake has an ACK, too.
-    claim("the other one has sent a keepalive probe", probes >= 2);
+    claim("the client with keepalive has sent a keepalive probe", probes >= 2);
     let gone = Rule::drop(Matcher::any_tcp().port(forgotten));
     stage.wire_rule(gone.because("no such connection"));
 
     step "both send a line";
-    claim_is("the client with keepalive sends", &kept.call("send hello")?, "ok 5");
-    claim_is("and the server reads it", &server.call("2: recv 100")?, "ok 5 hello");
+    claim_is("send of the client with keepalive succeeds", &kept.call("send hello")?, "ok 5");
+    claim_is("the server reads what the client with keepalive sent", &server.call("2: recv 100")?, "ok 5 hello");
     plain.must("send hello")?;
-    claim_is("the other client's recv fails with ETIMEDOUT", &plain.call("recv 100")?, "ETIMEDOUT");
+    claim_is("recv of the client without keepalive fails with ETIMEDOUT", &plain.call("recv 100")?, "ETIMEDOUT");
 }
 
 /// The middlebox's limit.

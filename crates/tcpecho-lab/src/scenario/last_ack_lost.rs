@@ -29,7 +29,7 @@ scenario! { stage;
              program has exited.",
             &[
                 Rfc(9293, "3.10.7.4"),
-                Measured("it answers a FIN that was sent again"),
+                Measured("the client's ACK answers a FIN that was sent again"),
                 Measured("the client's kernel sends an ACK from TIME_WAIT"),
                 Measured("the server's end is closed"),
             ],
@@ -58,7 +58,7 @@ scenario! { stage;
     step "the server's kernel retransmits";
     claim_packet_since("the client's kernel sends an ACK from TIME_WAIT", mark, &last);
     let fins = stage.count(&Matcher::fin().from_server());
-    claim("it answers a FIN that was sent again", fins >= 2 && stage.any_verdict(Verdict::Dropped));
+    claim("the client's ACK answers a FIN that was sent again", fins >= 2 && stage.any_verdict(Verdict::Dropped));
     claim_none_left("the server's end is closed", Side::Server, stage.port());
     claim_state("the client's end is still in TIME_WAIT", Side::Client, TcpState::TimeWait);
     claim("no RST is sent", stage.count(&Matcher::rst()) == 0);

@@ -28,7 +28,7 @@ scenario! { stage;
              client's FIN; then nothing is unread, and close sends no RST.",
             &[
                 Measured("a FIN is sent after the refusal"),
-                Measured("it reads the rest of the request"),
+                Measured("the server reads the rest of the request"),
                 Measured("no RST was sent"),
             ],
         ),
@@ -51,14 +51,14 @@ scenario! { stage;
     step "the client sends the other half before it reads";
     claim_is("send succeeds", &client.call("send 20000 bytes")?, "ok 20000");
     claim_is("the client reads the refusal", &client.call("recv 100")?, "ok 8 too long");
-    claim_is("and end of file", &client.call("recv 100")?, "ok 0");
+    claim_is("the client reads end of file after the refusal", &client.call("recv 100")?, "ok 0");
     client.must("close")?;
 
     step "the server reads the rest and closes";
     let rest = server.receive_all(39_000)?;
-    claim("it reads the rest of the request", rest.iter().sum::<usize>() == 39_000);
-    claim_is("and end of file", &server.call("recv 100")?, "ok 0");
+    claim("the server reads the rest of the request", rest.iter().sum::<usize>() == 39_000);
+    claim_is("the server reads end of file after the request", &server.call("recv 100")?, "ok 0");
     server.must("close")?;
-    claim_state("its end keeps TIME_WAIT", Side::Server, TcpState::TimeWait);
+    claim_state("the server's end is in TIME_WAIT", Side::Server, TcpState::TimeWait);
     claim("no RST was sent", stage.count(&Matcher::rst()) == 0);
 }

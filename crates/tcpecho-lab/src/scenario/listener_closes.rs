@@ -23,8 +23,8 @@ scenario! { stage;
             &[
                 Code("inet_csk_listen_stop", "net/ipv4/inet_connection_sock.c"),
                 Measured("the second client's connection is reset"),
-                Measured("the third reads ECONNRESET: its line is lost"),
-                Measured("the server reads it"),
+                Measured("the third client reads ECONNRESET: its line is lost"),
+                Measured("the server reads the accepted client's line"),
                 Measured("connect fails with ECONNREFUSED"),
             ],
         ),
@@ -34,22 +34,22 @@ scenario! { stage;
     let (accepted, server) = stage.connected()?;
     let (silent, speaker) = (stage.client()?, stage.client()?);
     claim_is("connect succeeds for the second client", &silent.call(&stage.connect_line())?, "ok");
-    claim_is("and for the third", &speaker.call(&stage.connect_line())?, "ok");
-    claim_is("the third sends a line", &speaker.call("send hello")?, "ok 5");
+    claim_is("connect succeeds for the third client", &speaker.call(&stage.connect_line())?, "ok");
+    claim_is("the third client sends a line", &speaker.call("send hello")?, "ok 5");
     let acknowledged = Matcher::ack().from_server().port(speaker.port()?);
-    claim_packet("it is acknowledged", &acknowledged);
+    claim_packet("the third client's line is acknowledged", &acknowledged);
     stage.wait_for_queue(2)?;
 
     step "the server closes its listener";
     server.must("0: close")?;
     claim_packet("the second client's connection is reset", &Matcher::rst().from_server().port(silent.port()?));
-    claim_packet("the third client's, too", &Matcher::rst().from_server().port(speaker.port()?));
+    claim_packet("the third client's connection is reset, too", &Matcher::rst().from_server().port(speaker.port()?));
     claim_is("the second client reads ECONNRESET", &silent.call("recv 100")?, "ECONNRESET");
-    claim_is("the third reads ECONNRESET: its line is lost", &speaker.call("recv 100")?, "ECONNRESET");
+    claim_is("the third client reads ECONNRESET: its line is lost", &speaker.call("recv 100")?, "ECONNRESET");
 
     step "the accepted client sends a line";
-    claim_is("send succeeds", &accepted.call("send still here")?, "ok 10");
-    claim_is("the server reads it", &server.call("recv 100")?, "ok 10 still here");
+    claim_is("the accepted client's send succeeds", &accepted.call("send still here")?, "ok 10");
+    claim_is("the server reads the accepted client's line", &server.call("recv 100")?, "ok 10 still here");
 
     step "another client connects";
     let late = stage.client()?;

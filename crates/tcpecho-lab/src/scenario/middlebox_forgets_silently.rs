@@ -47,7 +47,7 @@ scenario! { stage;
     client.must("send before")?;
     let read = server.call("recv 100")?;
     claim_is("the server reads what the client sent", &read, "ok 6 before");
-    claim_packet("the server's kernel acknowledges it", &Matcher::ack().from_server());
+    claim_packet("the server's kernel acknowledges the data", &Matcher::ack().from_server());
 
     step "the connection is idle until the middlebox forgets it";
     let name = client.must("getsockname")?;

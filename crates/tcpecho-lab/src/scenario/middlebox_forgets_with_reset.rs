@@ -30,7 +30,7 @@ scenario! { stage;
             &[
                 Measured("recv fails with ECONNRESET"),
                 Measured("the server is ESTABLISHED: it has not received an RST"),
-                Measured("its recv then fails with ECONNRESET"),
+                Measured("the server's recv then fails with ECONNRESET"),
             ],
         ),
     ];
@@ -40,7 +40,7 @@ scenario! { stage;
     client.must("send before")?;
     let read = server.call("recv 100")?;
     claim_is("the server reads what the client sent", &read, "ok 6 before");
-    claim_packet("the server's kernel acknowledges it", &Matcher::ack().from_server());
+    claim_packet("the server's kernel acknowledges the data", &Matcher::ack().from_server());
 
     step "the middlebox forgets the connection, and the client sends";
     stage.wire_rule(Rule::hold(Matcher::data()).because("no such connection"));
@@ -57,9 +57,9 @@ scenario! { stage;
         "the server is ESTABLISHED: it has not received an RST",
         Side::Server, TcpState::Established,
     );
-    claim_is("its send succeeds, too", &server.call("send after")?, "ok 5");
+    claim_is("the server's send succeeds, too", &server.call("send after")?, "ok 5");
     reset_sender_of(stage, &Matcher::data().from_server())?;
-    claim_is("its recv then fails with ECONNRESET", &server.call("recv 100")?, "ECONNRESET");
+    claim_is("the server's recv then fails with ECONNRESET", &server.call("recv 100")?, "ECONNRESET");
 }
 
 /// The middlebox answers the packets that it holds in the receiver's name and discards them.

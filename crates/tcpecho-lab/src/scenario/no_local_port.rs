@@ -38,7 +38,7 @@ scenario! { stage;
                 Man("connect(2)"),
                 Measured("connect fails with EADDRNOTAVAIL"),
                 Measured("no SYN is sent"),
-                Measured("it uses one of the four ports a second time"),
+                Measured("the connection to the other port uses one of the four ports a second time"),
             ],
         ),
         (
@@ -85,7 +85,7 @@ scenario! { stage;
     let ports = |peer: &String| (50000..=50003).find(|port| peer.ends_with(&format!(":{port}")));
     let mut used: Vec<u16> = peers.iter().filter_map(ports).collect();
     used.sort_unstable();
-    claim("they use the four ports", used == [50000, 50001, 50002, 50003]);
+    claim("the four connections use the four ports", used == [50000, 50001, 50002, 50003]);
 
     step "the client opens a fifth";
     let syns = stage.count(&Matcher::syn());
@@ -99,7 +99,7 @@ scenario! { stage;
     let line = format!("connect {} {OTHER}", Side::Server.address(stage.family()));
     claim_is("connect succeeds", &client.call(&line)?, "ok");
     let peer = elsewhere.must("accept")?;
-    claim("it uses one of the four ports a second time", ports(&peer).is_some());
+    claim("the connection to the other port uses one of the four ports a second time", ports(&peer).is_some());
 
     step "the client closes two of the four, and then the server does";
     client.must("3: close")?;

@@ -41,8 +41,8 @@ scenario! { stage;
             "TIME_WAIT stays on the host that closed first, so a server that closes first keeps \
              one for each connection.",
             &[
-                Measured("the client's host, which closed first, keeps it in TIME_WAIT"),
-                Measured("now the server's host keeps TIME_WAIT"),
+                Measured("the client's host, which closed first, keeps the connection in TIME_WAIT"),
+                Measured("the server's host, which closed first now, keeps TIME_WAIT"),
             ],
         ),
     ];
@@ -81,7 +81,7 @@ scenario! { stage;
     stage.release_one(&ack)?;
     claim_none_left("the server's kernel has removed the connection", Side::Server, PORT);
     claim(
-        "the client's host, which closed first, keeps it in TIME_WAIT",
+        "the client's host, which closed first, keeps the connection in TIME_WAIT",
         only_time_wait(stage, Side::Client),
     );
     let left = stage.connections(Side::Client, PORT).pop().and_then(|socket| socket.time_wait_ms);
@@ -104,7 +104,7 @@ scenario! { stage;
     server.must("close")?;
     claim_is("the client reads end of file", &client.call("recv 100")?, "ok 0");
     client.must("close")?;
-    claim_state("now the server's host keeps TIME_WAIT", Side::Server, TcpState::TimeWait);
+    claim_state("the server's host, which closed first now, keeps TIME_WAIT", Side::Server, TcpState::TimeWait);
     claim_none_left("the client's kernel has removed the connection", Side::Client, port);
 }
 

@@ -27,8 +27,8 @@ scenario! { stage;
              sockets and sends FIN, or RST if data is unread.",
             &[
                 Measured("the server's kernel sends FIN"),
-                Measured("the server's kernel sends FIN again"),
-                Measured("the client reads end of file again"),
+                Measured("the server's kernel sends FIN after SIGKILL, too"),
+                Measured("the client of the killed server reads end of file"),
                 Lab("server-process-killed-unread"),
             ],
         ),
@@ -46,7 +46,7 @@ scenario! { stage;
     let (client, server) = stage.connected()?;
     server.program().signal(Signal::TERM)?;
     let (_, exit) = server.program().wait(PATIENCE)?;
-    claim("the signal terminates it", exit == Exit::Killed(15));
+    claim("SIGTERM terminates the server", exit == Exit::Killed(15));
     claim_packet("the server's kernel sends FIN", &Matcher::fin().from_server());
     claim_is("the client reads end of file", &client.call("recv 100")?, "ok 0");
     let late = stage.client()?;
@@ -64,7 +64,7 @@ scenario! { stage;
     let port = client.port()?;
     server.must("handler SIGTERM ignore")?;
     server.program().signal(Signal::TERM)?;
-    claim("it continues to echo", echoes(&client, &server)?);
+    claim("the server that ignores SIGTERM continues to echo", echoes(&client, &server)?);
     let second = stage.client()?;
     claim_is("new clients can connect", &second.call(&stage.connect_line())?, "ok");
     let fin = Matcher::fin().from_server().port(port);
@@ -73,9 +73,9 @@ scenario! { stage;
     step "the server gets SIGKILL";
     server.program().signal(Signal::KILL)?;
     let (_, exit) = server.program().wait(PATIENCE)?;
-    claim("the signal terminates the server", exit == Exit::Killed(9));
-    claim_packet("the server's kernel sends FIN again", &fin);
-    claim_is("the client reads end of file again", &client.call("recv 100")?, "ok 0");
+    claim("SIGKILL terminates the server", exit == Exit::Killed(9));
+    claim_packet("the server's kernel sends FIN after SIGKILL, too", &fin);
+    claim_is("the client of the killed server reads end of file", &client.call("recv 100")?, "ok 0");
 }
 
 fn echoes(client: &Agent, server: &Agent) -> Result<bool, Broken> {

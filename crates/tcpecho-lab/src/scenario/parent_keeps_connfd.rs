@@ -65,6 +65,6 @@ scenario! { stage;
 
     step "the parent closes the first connection";
     server.must("1: close")?;
-    claim_packet("only now a FIN is sent to that client", &Matcher::fin().from_server().port(client.port()?));
+    claim_packet("a FIN is sent to the first client only now", &Matcher::fin().from_server().port(client.port()?));
     claim_is("the client reads end of file", &client.call("recv 100")?, "ok 0");
 }

@@ -57,7 +57,7 @@ scenario! { stage;
     // The wire may see the first transmission late, so the time counts from before the call.
     let asked = stage.two().timeline.elapsed();
     let sent = client.call("send single")?;
-    claim_is("send succeeds: it only fills the buffer", &sent, "ok 6");
+    claim_is("send succeeds: the data only fills the buffer", &sent, "ok 6");
     let read = server.call("recv 100")?;
     claim_is("the server reads the data all the same", &read, "ok 6 single");
     let times = times(stage, &alone);
@@ -91,7 +91,7 @@ scenario! { stage;
     let last = Matcher::data().from_client().containing("five");
     stage.two().wire.wait_delivered(&last, 0, PATIENCE)?;
     let read = server.call("recv 100")?;
-    claim_is("the server reads all five in order", &read, "ok 19 onetwothreefourfive");
+    claim_is("the server reads all five segments in order", &read, "ok 19 onetwothreefourfive");
     let fast = stage.two().client.counter("TcpExt.TCPFastRetrans")?;
     claim("the client's kernel counts a fast retransmission", fast >= 1);
     let after = stage.two().client.counter("TcpExt.TCPTimeouts")?;

@@ -24,7 +24,7 @@ scenario! { stage;
              gap is filled.",
             &[
                 Rfc(2018, "4"),
-                Measured("the server's kernel acknowledges it with SACK"),
+                Measured("the server's kernel acknowledges the second segment with SACK"),
                 Measured("the server has nothing to read yet"),
             ],
         ),
@@ -54,7 +54,7 @@ scenario! { stage;
     let early = Matcher::ack().from_server().matching("with SACK", |_, packet| {
         packet.tcp().is_some_and(|tcp| !tcp.sack.is_empty())
     });
-    claim_packet("the server's kernel acknowledges it with SACK", &early);
+    claim_packet("the server's kernel acknowledges the second segment with SACK", &early);
     let again = stage.two().wire.wait_for(&first, mark, PATIENCE);
     claim("the client's kernel considers the first segment lost and retransmits it", again.is_ok());
     server.must("nonblocking on")?;

@@ -50,11 +50,11 @@ scenario! { stage;
 
     step "the first client closes";
     first.must("close")?;
-    claim_is("the server has echoed nothing to it", &server.outcome()?, "ok 0");
+    claim_is("the server has echoed nothing to the first client", &server.outcome()?, "ok 0");
     server.must("close")?;
     server.must("0: accept")?;
     server.begin("echo 5")?;
     second.must("setsockopt rcvtimeo 0")?;
     claim_is("the second client reads its reply", &second.call("recv 100")?, "ok 5 hello");
-    claim_is("the server has echoed the line", &server.outcome()?, "ok 5");
+    claim_is("the server has echoed the second client's line", &server.outcome()?, "ok 5");
 }

@@ -32,7 +32,7 @@ scenario! { stage;
             &[
                 Sysctl("net.ipv4.tcp_retries2"),
                 Code("retransmits_timed_out", "net/ipv4/tcp_timer.c"),
-                Measured("it fails no earlier than tcp_retries2 allows"),
+                Measured("recv fails no earlier than tcp_retries2 allows"),
             ],
         ),
         (
@@ -66,7 +66,7 @@ scenario! { stage;
     claim_is("send succeeds: the kernel has taken the bytes", &client.call("send two")?, "ok 3");
     claim_is("recv fails with ETIMEDOUT", &client.call("recv 100")?, "ETIMEDOUT");
     let took = begun.elapsed();
-    claim("it fails no earlier than tcp_retries2 allows", took >= tries);
+    claim("recv fails no earlier than tcp_retries2 allows", took >= tries);
 
     step "the packets that were sent before recv failed";
     let packets = stage.packets();

@@ -36,7 +36,7 @@ scenario! { stage;
             &[
                 Man("tcp(7)"),
                 Sysctl("net.ipv4.tcp_keepalive_time"),
-                Measured("it fails after the idle time and the probe interval, one second each"),
+                Measured("recv fails after the idle time and the probe interval, one second each"),
             ],
         ),
         (
@@ -50,7 +50,7 @@ scenario! { stage;
         ),
         (
             "At the end an RST is sent, unlike after unacknowledged data.",
-            &[Measured("then an RST is sent, which never arrives"), Lab("server-host-crashes")],
+            &[Measured("after the probe an RST is sent, which never arrives"), Lab("server-host-crashes")],
         ),
     ],
     timers: &[Timer::Keepalive];
@@ -70,10 +70,10 @@ scenario! { stage;
     first.must("setsockopt keepalive on")?;
     let outcome = first.call("recv 100")?;
     let took = begun.elapsed();
-    claim_is("its recv fails with ETIMEDOUT", &outcome, "ETIMEDOUT");
+    claim_is("the first client's recv fails with ETIMEDOUT", &outcome, "ETIMEDOUT");
     // Idle since its handshake, which was a moment before.
     claim(
-        "it fails after the idle time and the probe interval, one second each",
+        "recv fails after the idle time and the probe interval, one second each",
         {
         took + Duration::from_secs(1) >= asks * 9 / 10 && took < asks * 2 + Duration::from_secs(30)
     },
@@ -94,7 +94,7 @@ scenario! { stage;
     },
     );
     claim(
-        "then an RST is sent, which never arrives",
+        "after the probe an RST is sent, which never arrives",
         {
         last.is_some_and(|tcp| tcp.flags.has(Flags::RST) && tcp.source_port == asking)
     },
@@ -109,10 +109,10 @@ scenario! { stage;
 
     step "the second client has no SO_KEEPALIVE";
     let its = Matcher::any_tcp().port(silent);
-    claim("it has sent nothing since its handshake", stage.count(&its) == 3);
-    claim_state("it is ESTABLISHED", Side::Client, TcpState::Established);
+    claim("the second client has sent nothing since its handshake", stage.count(&its) == 3);
+    claim_state("the second client is ESTABLISHED", Side::Client, TcpState::Established);
     let answers = second.program().lines().len();
-    claim("it still waits in recv", answers == 3);
+    claim("the second client still waits in recv", answers == 3);
 }
 
 /// The port in `ok ADDRESS:PORT`.

@@ -33,7 +33,7 @@ scenario! { stage;
             &[
                 Man("tcp(7)"),
                 Measured("the first client's recv fails with ETIMEDOUT"),
-                Measured("it fails after that time, not after minutes"),
+                Measured("recv fails after the user timeout, not after minutes"),
                 Lab("zero-window-user-timeout"),
             ],
         ),
@@ -41,7 +41,7 @@ scenario! { stage;
             "It applies to this socket only, and the peer does not learn of it: Linux does not \
              send the option of RFC 5482.",
             &[
-                Measured("it is still ESTABLISHED"),
+                Measured("the second client is still ESTABLISHED"),
                 Measured("no segment has the option of RFC 5482"),
                 Rfc(5482, "3"),
             ],
@@ -68,7 +68,7 @@ scenario! { stage;
     let took = begun.elapsed();
     claim_is("the first client's recv fails with ETIMEDOUT", &outcome, "ETIMEDOUT");
     claim(
-        "it fails after that time, not after minutes",
+        "recv fails after the user timeout, not after minutes",
         {
         took >= user_timeout && took < Duration::from_secs(60)
     },
@@ -83,9 +83,9 @@ scenario! { stage;
     );
     let mark = stage.two().timeline.mark();
     let again = stage.two().wire.wait_for(&twice, mark, PATIENCE);
-    claim("it still retransmits its data", again.is_ok());
-    claim_state("it is still ESTABLISHED", Side::Client, TcpState::Established);
-    claim("it is still blocked in recv", patient.program().lines().len() == 3);
+    claim("the second client still retransmits its data", again.is_ok());
+    claim_state("the second client is still ESTABLISHED", Side::Client, TcpState::Established);
+    claim("the second client is still blocked in recv", patient.program().lines().len() == 3);
     let told = |seen: &PacketMoment| {
         seen.packet.tcp().is_some_and(|tcp| tcp.option_kinds.contains(&USER_TIMEOUT_OPTION))
     };

@@ -51,7 +51,7 @@ scenario! { stage;
     server.program().kill();
     let fin = |port| Matcher::fin().from_server().port(port);
     claim_packet("the server's kernel ends the first connection with FIN", &fin(keyboard_port));
-    claim_packet("it ends the second connection with FIN", &fin(polling_port));
+    claim_packet("the server's kernel ends the second connection with FIN", &fin(polling_port));
 
     step "the client that polls wakes up";
     let events = polling.outcome()?;
@@ -65,7 +65,7 @@ scenario! { stage;
     claim_state("TIME_WAIT stays on the server's host", Side::Server, TcpState::TimeWait);
 
     step "the client at the keyboard makes no call: only its kernel has noticed";
-    claim_state("its connection is in CLOSE_WAIT", Side::Client, TcpState::CloseWait);
+    claim_state("the client's connection is in CLOSE_WAIT", Side::Client, TcpState::CloseWait);
     claim_state("the server's end is in FIN_WAIT_2", Side::Server, TcpState::FinWait2);
 
     step "a line is typed, the client writes it, and the wire holds the answer";
@@ -78,7 +78,7 @@ scenario! { stage;
     step "the RST is released";
     stage.release(&rst)?;
     claim_none_left("the client's kernel has removed the connection", Side::Client, keyboard_port);
-    claim_none_left("the server's kernel has removed it, too", Side::Server, keyboard_port);
+    claim_none_left("the server's kernel has removed the connection, too", Side::Server, keyboard_port);
     let events = keyboard.call("poll 0")?;
     claim_is("poll also returns POLLERR and POLLHUP", &events, "ok 0x201d");
     claim_is("read returns end of file, not ECONNRESET", &keyboard.call("recv 9")?, "ok 0");

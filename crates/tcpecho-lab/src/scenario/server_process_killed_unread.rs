@@ -35,7 +35,7 @@ scenario! { stage;
             &[
                 Measured("write fails with ECONNRESET"),
                 Measured("the write raised no signal"),
-                Measured("SIGPIPE kills it"),
+                Measured("SIGPIPE kills the client"),
             ],
         ),
     ];
@@ -65,7 +65,7 @@ scenario! { stage;
         "the client's host keeps no connection, not even TIME_WAIT",
         Side::Client, PORT,
     );
-    claim_none_left("the server's host keeps none either", Side::Server, PORT);
+    claim_none_left("the server's host keeps no connection either", Side::Server, PORT);
     claim("no FIN was sent", stage.count(&Matcher::fin()) == 0);
 
     step "the client at the keyboard writes its next line";
@@ -75,7 +75,7 @@ scenario! { stage;
     step "the client writes once more";
     keyboard.begin("send again")?;
     let (_, exit) = keyboard.program().wait(crate::stage::PATIENCE)?;
-    claim("SIGPIPE kills it", exit == Exit::Killed(13));
+    claim("SIGPIPE kills the client", exit == Exit::Killed(13));
 }
 
 fn writes(stage: &Stage, server: &Agent, line: &str) -> Result<Agent, Broken> {

@@ -26,16 +26,16 @@ scenario! { stage;
                 Man("send(2)"),
                 Man("signal(7)"),
                 Man("socket(7)"),
-                Measured("one send takes all of them"),
-                Measured("one send takes a part of them without an error"),
+                Measured("one send takes all 4000 bytes"),
+                Measured("one send takes a part of the bytes without an error"),
                 Measured("when nothing fits any more, send fails with EAGAIN"),
             ],
         ),
         (
             "recv returns the data in the receive buffer: part of a message, or several messages.",
             &[
-                Measured("one recv returns a part of them without an error"),
-                Measured("one recv returns both together"),
+                Measured("one recv returns a part of the bytes without an error"),
+                Measured("one recv returns both messages together"),
             ],
         ),
     ];
@@ -45,16 +45,16 @@ scenario! { stage;
     let data = Matcher::data().from_client();
     stage.wire_rule(Rule::hold(data.clone()).after(1));
     let sent = client.call(&format!("send {MESSAGE} bytes"))?;
-    claim_is("one send takes all of them", &sent, "ok 4000");
+    claim_is("one send takes all 4000 bytes", &sent, "ok 4000");
     let part = count(&server.must(&format!("recv {MESSAGE}"))?);
-    claim("one recv returns a part of them without an error", (1..MESSAGE).contains(&part));
+    claim("one recv returns a part of the bytes without an error", (1..MESSAGE).contains(&part));
 
     step "the other segments are released";
     stage.two().wire.clear();
     stage.two().wire.release_all(&Matcher::any());
     let rest = server.receive_all(MESSAGE - part)?;
     let whole = part + rest.iter().sum::<usize>();
-    claim_is("further calls return the rest", &whole.to_string(), "4000");
+    claim_is("further calls of recv return the rest", &whole.to_string(), "4000");
 
     step "the client sends two messages, and the server reads when both have arrived";
     client.must("setsockopt nodelay on")?;
@@ -63,7 +63,7 @@ scenario! { stage;
         stage.two().wire.wait_delivered(&data.clone().containing(word), 0, PATIENCE)?;
     };
     let both = server.call("recv 100")?;
-    claim_is("one recv returns both together", &both, "ok 6 onetwo");
+    claim_is("one recv returns both messages together", &both, "ok 6 onetwo");
 
     step "a client with small buffers sends 1000000 bytes without blocking, and the server does \
           not read";
@@ -75,7 +75,7 @@ scenario! { stage;
     client.must("nonblocking on")?;
     let flood = format!("send {FLOOD} bytes");
     let mut sent = count(&client.must(&flood)?);
-    claim("one send takes a part of them without an error", (1..FLOOD).contains(&sent));
+    claim("one send takes a part of the bytes without an error", (1..FLOOD).contains(&sent));
     let refused = loop {
         match client.call(&flood)? {
             taken if taken.starts_with("ok") => sent += count(&taken),
@@ -88,7 +88,7 @@ scenario! { stage;
     server.receive_all(sent)?;
     server.must("nonblocking on")?;
     let more = server.call("recv 100")?;
-    claim_is("it reads exactly as many bytes as the send calls reported", &more, "EAGAIN");
+    claim_is("the server reads exactly as many bytes as the send calls reported", &more, "EAGAIN");
 }
 
 const MESSAGE: usize = 4000;

@@ -25,7 +25,7 @@ scenario! { stage;
                 Man("shutdown(2)"),
                 Measured("no FIN was sent"),
                 Measured("a FIN is sent, although the child has the connection"),
-                Measured("the child can read it and not answer: it exits"),
+                Measured("the child exits: it reads the line and cannot answer"),
             ],
         ),
     ];
@@ -44,11 +44,11 @@ scenario! { stage;
     server.must("shutdown wr")?;
     claim_packet_since("a FIN is sent, although the child has the connection", mark, &Matcher::fin().from_server());
     claim_is("the client reads end of file", &other.call("recv 100")?, "ok 0");
-    claim_state("its end is in CLOSE_WAIT", Side::Client, TcpState::CloseWait);
+    claim_state("the client's end is in CLOSE_WAIT", Side::Client, TcpState::CloseWait);
 
     step "that client sends a line, and the first one closes";
     claim_is("send succeeds", &other.call("send two")?, "ok 3");
     client.must("close")?;
     server.program().wait_for_zombies(2, PATIENCE)?;
-    claim("the child can read it and not answer: it exits", server.program().zombies() == 2);
+    claim("the child exits: it reads the line and cannot answer", server.program().zombies() == 2);
 }

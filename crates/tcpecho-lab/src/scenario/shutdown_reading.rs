@@ -26,8 +26,8 @@ scenario! { stage;
                 Code("tcp_shutdown", "net/ipv4/tcp.c"),
                 Measured("no FIN and no RST was sent"),
                 Measured("a read returns end of file at once"),
-                Measured("and can be read all the same"),
-                Measured("then a read returns end of file again"),
+                Measured("the data can be read all the same"),
+                Measured("after the data a read returns end of file again"),
             ],
         ),
         (
@@ -46,10 +46,10 @@ scenario! { stage;
     claim_is("a read returns end of file at once", &server.call("recv 100")?, "ok 0");
     client.must("send hello")?;
     claim_packet("data of the client is acknowledged", &Matcher::ack().from_server());
-    claim_is("and can be read all the same", &server.call("recv 100")?, "ok 5 hello");
-    claim_is("then a read returns end of file again", &server.call("recv 100")?, "ok 0");
+    claim_is("the data can be read all the same", &server.call("recv 100")?, "ok 5 hello");
+    claim_is("after the data a read returns end of file again", &server.call("recv 100")?, "ok 0");
     claim_is("the server can still send", &server.call("send reply")?, "ok 5");
-    claim_is("the client reads it", &client.call("recv 100")?, "ok 5 reply");
+    claim_is("the client reads what the server sent", &client.call("recv 100")?, "ok 5 reply");
     let ends = stage.count(&Matcher::fin()) + stage.count(&Matcher::rst());
     claim("no FIN and no RST was sent", ends == 0);
 

@@ -26,7 +26,7 @@ scenario! { stage;
             &[
                 Measured("the third write succeeds, too"),
                 Measured("write fails with EPIPE"),
-                Measured("SIGPIPE kills it"),
+                Measured("SIGPIPE kills the client that does not ignore it"),
             ],
         ),
         (
@@ -63,14 +63,14 @@ scenario! { stage;
     claim_is("a further write fails with EPIPE, too", &ignoring.call("send five")?, "EPIPE");
 
     step "the other client writes";
-    claim_is("its first write succeeds", &usual.call("send one")?, "ok 3");
+    claim_is("the other client's first write succeeds", &usual.call("send one")?, "ok 3");
     claim_packet("the RST arrives", &Matcher::rst().from_server().port(usual_port));
     claim("the client is still running", usual.program().exit().is_none());
 
     step "the other client writes again";
     usual.begin("send two")?;
     let (_, exit) = usual.program().wait(PATIENCE)?;
-    claim("SIGPIPE kills it", exit == Exit::Killed(13));
+    claim("SIGPIPE kills the client that does not ignore it", exit == Exit::Killed(13));
 }
 
 fn joins(stage: &Stage, server: &Agent, signal: &str) -> Result<Agent, Broken> {

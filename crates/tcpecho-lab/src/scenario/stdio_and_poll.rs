@@ -24,7 +24,7 @@ scenario! { stage;
             &[
                 Measured("poll reports nothing, although a line has not been answered"),
                 Measured("fgets returns the second line at once"),
-                Measured("it was in the buffer: one segment came"),
+                Measured("the second line was in the buffer: one segment came"),
             ],
         ),
     ];
@@ -41,5 +41,5 @@ scenario! { stage;
 
     step "the server calls fgets without asking poll";
     claim("fgets returns the second line at once", server.call("gets")?.starts_with("ok 64 "));
-    claim("it was in the buffer: one segment came", stage.count(&Matcher::data().from_client()) == 1);
+    claim("the second line was in the buffer: one segment came", stage.count(&Matcher::data().from_client()) == 1);
 }

@@ -30,7 +30,7 @@ scenario! { stage;
                 Rfc(6298, "2"),
                 Sysctl("net.ipv4.tcp_syn_retries"),
                 Measured("connect fails with ETIMEDOUT"),
-                Measured("it took all the waits, 1 and 2 seconds"),
+                Measured("connect took all the waits, 1 and 2 seconds"),
                 Measured("the SYN was sent twice"),
             ],
         ),
@@ -71,7 +71,7 @@ scenario! { stage;
     claim_is("connect fails with ETIMEDOUT", &client.outcome()?, "ETIMEDOUT");
     let took = begun.elapsed();
     claim(
-        "it took all the waits, 1 and 2 seconds",
+        "connect took all the waits, 1 and 2 seconds",
         {
         took >= waits && took < waits * 2 + Duration::from_secs(30)
     },
@@ -80,7 +80,7 @@ scenario! { stage;
         stage.packets().iter().filter_map(|seen| Some(seen.packet.tcp()?.seq)).collect();
     claim("no other packet was sent", syns.len() == stage.count(&Matcher::syn()));
     claim("the SYN was sent twice", syns.len() == 2 || stage.is_in_real_time());
-    claim("both are the same SYN", syns.windows(2).all(|two| two[0] == two[1]));
+    claim("both SYNs have the same sequence number", syns.windows(2).all(|two| two[0] == two[1]));
     let knows = stage.two().server.sockets(stage.family()).len();
     claim("the server's host has no socket except its listening one", knows == 1);
 
@@ -102,7 +102,7 @@ scenario! { stage;
         syns == if has_linear { 3 } else { 2 },
     );
     claim_is("connect fails with ETIMEDOUT after 3 seconds again", &outcome, "ETIMEDOUT");
-    claim("it took three waits of one second", took >= Duration::from_secs(3));
+    claim("connect took three waits of one second", took >= Duration::from_secs(3));
 }
 
 /// Since Linux 6.5.

@@ -71,7 +71,7 @@ scenario! { stage;
     let sender = address(stage.family(), 200);
     let forged = Segment { seq: 2, ack: 12345, flags: Flags::ACK, window: 1000, ..Segment::default() };
     inject(stage, sender, PORT, &forged, "forged");
-    claim("the server's kernel rejects it and counts it", cookies(stage, "Failed")? == 1);
+    claim("the server's kernel rejects the wrong cookie and counts it", cookies(stage, "Failed")? == 1);
     let mine = Matcher::rst().from_server().matching("to the sender of the cookie", move |_, packet| {
         packet.destination == sender
     });

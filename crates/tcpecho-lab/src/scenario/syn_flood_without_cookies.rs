@@ -40,7 +40,7 @@ scenario! { stage;
                 Code("inet_csk_reqsk_queue_is_full", "include/net/inet_connection_sock.h"),
                 Measured("about as many as the backlog are in SYN_RECV"),
                 Measured("the other SYNs are dropped"),
-                Measured("its connect fails with ETIMEDOUT"),
+                Measured("the legitimate client's connect fails with ETIMEDOUT"),
             ],
         ),
         (
@@ -70,10 +70,10 @@ scenario! { stage;
 
     step "a legitimate client connects";
     let client = stage.client()?;
-    claim_is("its connect fails with ETIMEDOUT", &client.call(&stage.connect_line())?, "ETIMEDOUT");
+    claim_is("the legitimate client's connect fails with ETIMEDOUT", &client.call(&stage.connect_line())?, "ETIMEDOUT");
     let syns = stage.count(&Matcher::syn().matching("honest", |_, packet| honest(packet.source)));
-    claim("its TCP retransmitted the SYN", syns >= 2);
-    claim("all of its SYNs were dropped", drops(stage)? == FLOOD - incomplete + syns as u64);
+    claim("the legitimate client's kernel retransmitted the SYN", syns >= 2);
+    claim("all of the legitimate client's SYNs were dropped", drops(stage)? == FLOOD - incomplete + syns as u64);
     let still = self::incomplete(stage, PORT);
     claim("the incomplete connections are still there", still == incomplete);
     claim("no RST was sent", stage.count(&Matcher::rst()) == 0);

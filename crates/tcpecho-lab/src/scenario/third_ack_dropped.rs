@@ -49,15 +49,15 @@ scenario! { stage;
     step "two more clients connect, and the wire holds the final ACK of each handshake";
     stage.wire_rule(Rule::hold(Matcher::ack().from_client()));
     let (lucky, unlucky) = (stage.client()?, stage.client()?);
-    claim_is("connect returns for the first of them", &lucky.call(&stage.connect_line())?, "ok");
-    claim_is("connect returns for the second", &unlucky.call(&stage.connect_line())?, "ok");
+    claim_is("connect returns for the first of the two", &lucky.call(&stage.connect_line())?, "ok");
+    claim_is("connect returns for the second of the two", &unlucky.call(&stage.connect_line())?, "ok");
     let [lucky_port, port] = [lucky.port()?, unlucky.port()?];
     claim_is(
-        "the server has the first in SYN_RECV",
+        "the server has the first connection in SYN_RECV",
         &state(stage, Side::Server, lucky_port), "SYN_RECV",
     );
     claim_is(
-        "the server has the second in SYN_RECV",
+        "the server has the second connection in SYN_RECV",
         &state(stage, Side::Server, port), "SYN_RECV",
     );
 
@@ -89,7 +89,7 @@ scenario! { stage;
     claim("the server's kernel drops the data as it dropped the ACK", overflows(stage)? > before);
     claim("no RST is sent to the client", stage.count(&Matcher::rst()) == 0);
     claim_is(
-        "the server still has the connection in SYN_RECV, too",
+        "after the data the server still has the connection in SYN_RECV",
         &state(stage, Side::Server, port), "SYN_RECV",
     );
 

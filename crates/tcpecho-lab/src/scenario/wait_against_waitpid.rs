@@ -22,7 +22,7 @@ scenario! { stage;
              depend on timing: one of five SIGCHLDs is delivered, and wait leaves four zombies.",
             &[
                 Man("signal(7)"),
-                Measured("its handler has run once"),
+                Measured("the handler that calls wait has run once"),
                 Measured("four zombies are left"),
                 Measured("no zombie is left"),
             ],
@@ -32,13 +32,13 @@ scenario! { stage;
     step "a server with five children calls wait once for each SIGCHLD; it is stopped, and its \
           client exits";
     let (server, zombies) = five_end_at_once(stage, "wait")?;
-    claim_is("all five are zombies", &zombies, "5");
+    claim_is("all five children are zombies", &zombies, "5");
 
     step "the server continues";
     server.program().go_on()?;
-    claim_is("its handler has run once", &server.call("caught")?, "ok 1");
+    claim_is("the handler that calls wait has run once", &server.call("caught")?, "ok 1");
     claim_is("four zombies are left", &server.program().zombies().to_string(), "4");
-    claim("it can still reap them itself", server.must("wait")? != "ok 0");
+    claim("the server can still reap the zombies itself", server.must("wait")? != "ok 0");
     server.end()?;
 
     step "another server calls waitpid in a loop; it is stopped, and its client exits";
@@ -47,7 +47,7 @@ scenario! { stage;
 
     step "this server continues";
     server.program().go_on()?;
-    claim_is("its handler has run once, too", &server.call("caught")?, "ok 1");
+    claim_is("the handler that calls waitpid in a loop has run once, too", &server.call("caught")?, "ok 1");
     claim_is("no zombie is left", &server.program().zombies().to_string(), "0");
     claim_is("no child is left to wait for", &server.call("wait")?, "ECHILD");
 }

@@ -99,7 +99,7 @@ scenario! { stage;
     step "the server reads";
     stage.two().client.set_sysctl("net.ipv4.tcp_retries2", "15")?;
     let pieces = server.receive_all(BYTES)?;
-    claim("it reads everything, in many pieces", pieces.len() > 1);
+    claim("the server reads everything, in many pieces", pieces.len() > 1);
     let open = Matcher::any_tcp().from_server().matching("with a window", |_, packet| {
         packet.tcp().is_some_and(|tcp| tcp.window > 0)
     });

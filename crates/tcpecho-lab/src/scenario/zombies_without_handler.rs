@@ -49,12 +49,12 @@ scenario! { stage;
     claim("the children read end of file, exit, and are five zombies", ended.is_ok());
 
     step "the server calls waitpid once";
-    claim("it returns the PID of a child at once", server.must("wait")? != "ok 0");
-    claim("that zombie is gone, and four are left", server.program().children().len() == 4);
+    claim("waitpid returns the PID of a child at once", server.must("wait")? != "ok 0");
+    claim("the reaped zombie is gone, and four are left", server.program().children().len() == 4);
 
     step "the server calls waitpid until no child is left";
     let fetched = (0..4).filter(|_| server.call("wait").is_ok_and(|said| said != "ok 0")).count();
-    claim("it reaps the other four", fetched == 4 && server.program().children().is_empty());
+    claim("waitpid reaps the other four", fetched == 4 && server.program().children().is_empty());
     claim_is("the server has no children", &server.call("wait")?, "ECHILD");
     server.end()?;
 
