@@ -185,6 +185,19 @@ mod tests {
         }
     }
 
+    /// A claim is read without its step in a JUnit report and in the quiz.
+    #[test]
+    fn every_claim_stands_alone() {
+        let beginnings =
+            ["and ", "it ", "its ", "then ", "that ", "they ", "now ", "still ", "with its "];
+        for text in SCENARIOS.iter().map(|scenario| &scenario.text) {
+            for (_, claim) in text.claims() {
+                let begins = beginnings.iter().find(|begin| claim.starts_with(**begin));
+                assert_eq!(begins, None, "{}: {claim}", text.name);
+            }
+        }
+    }
+
     #[test]
     fn every_sentence_has_its_source() {
         for text in SCENARIOS.iter().map(|scenario| &scenario.text) {

@@ -87,7 +87,7 @@ scenario! { stage;
     step "a third program with SO_REUSEADDR tries to bind the port";
     let third = fresh(stage)?;
     third.must("setsockopt reuseaddr on")?;
-    claim_is("the program cannot bind the wildcard address", &third.call(&any)?, "EADDRINUSE");
+    claim_is("the third program cannot bind the wildcard address", &third.call(&any)?, "EADDRINUSE");
     claim_is("the third program can bind the loopback address", &third.call(&loopback)?, "ok");
     claim_is("the third program can listen on the loopback address", &third.call("listen 10")?, "ok");
     second.must("close")?;

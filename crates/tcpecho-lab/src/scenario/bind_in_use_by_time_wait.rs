@@ -34,7 +34,7 @@ scenario! { stage;
         ),
         (
             "If the client closed first, the server has no TIME_WAIT and needs no option.",
-            &[Measured("a new server needs no option")],
+            &[Measured("a new server needs no option when the client has closed first")],
         ),
     ];
 
@@ -57,7 +57,7 @@ scenario! { stage;
     step "a server with SO_REUSEADDR closes a connection first and exits";
     leave_time_wait(stage, "on")?;
     claim_state(
-        "the server's end of this connection is in TIME_WAIT, too",
+        "the end of the server with SO_REUSEADDR is in TIME_WAIT, too",
         Side::Server, TcpState::TimeWait,
     );
     claim_is(
@@ -91,7 +91,7 @@ scenario! { stage;
         "the client's end of the connection is in TIME_WAIT",
         Side::Client, TcpState::TimeWait,
     );
-    claim_is("a new server needs no option", &restart(stage, "off")?, "ok");
+    claim_is("a new server needs no option when the client has closed first", &restart(stage, "off")?, "ok");
 }
 
 /// A server with or without the option, and a client whose connection it has accepted.

@@ -32,8 +32,8 @@ scenario! { stage;
                 Measured("the client's SYN has a window scale and permits SACK"),
                 Measured("the SYN-ACK has no window scale"),
                 Measured("the SYN-ACK does not permit SACK"),
-                Measured("the SYN-ACK has a window scale again"),
-                Measured("the SYN-ACK permits SACK again"),
+                Measured("with timestamps the SYN-ACK has a window scale again"),
+                Measured("with timestamps the SYN-ACK permits SACK again"),
                 Measured("the SYN-ACK has a timestamp, which holds both options"),
             ],
         ),
@@ -68,8 +68,8 @@ scenario! { stage;
     let mark = stage.two().timeline.mark();
     stage.connected_client()?;
     let answer = syn_ack(stage, mark)?;
-    claim("the SYN-ACK has a window scale again", answer.window_scale.is_some());
-    claim("the SYN-ACK permits SACK again", answer.option_kinds.contains(&SACK_PERMITTED));
+    claim("with timestamps the SYN-ACK has a window scale again", answer.window_scale.is_some());
+    claim("with timestamps the SYN-ACK permits SACK again", answer.option_kinds.contains(&SACK_PERMITTED));
     claim("the SYN-ACK has a timestamp, which holds both options", answer.timestamps.is_some());
     claim("the cookie with the timestamp was accepted", received(stage)? == 2);
     server.must("0: accept")?;

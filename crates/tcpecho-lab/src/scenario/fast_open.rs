@@ -42,7 +42,7 @@ scenario! { stage;
                 Measured("the second SYN has the data"),
                 Measured("the second SYN has the same cookie"),
                 Measured("accept returns before the handshake is complete"),
-                Measured("the server reads the data"),
+                Measured("the server reads the data of the SYN"),
             ],
         ),
     ];
@@ -79,7 +79,7 @@ scenario! { stage;
     claim_packet("the second SYN has the data", &syn.clone().containing("two"));
     claim("the second SYN has the same cookie", cookie(stage, &syn, mark)? == brought);
     claim("accept returns before the handshake is complete", server.call("0: accept")?.starts_with("ok"));
-    claim_is("the server reads the data", &server.call("recv 100")?, "ok 3 two");
+    claim_is("the server reads the data of the SYN", &server.call("recv 100")?, "ok 3 two");
     claim_is("the server's send succeeds before the handshake is complete", &server.call("send reply")?, "ok 5");
 
     step "the wire releases the SYN-ACK";

@@ -154,7 +154,7 @@ scenario! { stage;
     client.must(&line)?;
     neighbour.must("accept")?;
     client.must("close")?;
-    claim_is("the server there reads end of file", &neighbour.call("recv 1")?, "ok 0");
+    claim_is("the server on the same host reads end of file", &neighbour.call("recv 1")?, "ok 0");
     neighbour.must("close")?;
     wait_for_time_waits(stage, 2)?;
     claim_is(

@@ -24,7 +24,7 @@ scenario! { stage;
              queue of its own. What is in the old one's queue when it closes is reset.",
             &[
                 Man("socket(7)"),
-                Measured("both listen on the same port"),
+                Measured("both listeners have the same port"),
                 Measured("recv of each of the three fails with ECONNRESET"),
                 Measured("the new listener's queue is empty"),
             ],
@@ -45,7 +45,7 @@ scenario! { stage;
     let old = listener(stage)?;
     let waiting = stage.queued_clients(3)?;
     let new = listener(stage)?;
-    claim("both listen on the same port", listeners(stage) == 2);
+    claim("both listeners have the same port", listeners(stage) == 2);
 
     step "the old listener closes";
     old.must("close")?;

@@ -58,11 +58,11 @@ scenario! { stage;
     step "a client's connection has been reset, and it writes with SIGPIPE ignored";
     let (writer, _server) = reset_client(stage)?;
     writer.must("handler SIGPIPE ignore")?;
-    claim_is("send fails with EPIPE", &writer.call("send lost")?, "EPIPE");
+    claim_is("send fails with EPIPE while SIGPIPE is ignored", &writer.call("send lost")?, "EPIPE");
 
     step "it catches SIGPIPE instead";
     writer.must("handler SIGPIPE norestart")?;
-    claim_is("send fails with EPIPE again", &writer.call("send lost")?, "EPIPE");
+    claim_is("send fails with EPIPE while SIGPIPE is caught, too", &writer.call("send lost")?, "EPIPE");
     claim_is("the handler of SIGPIPE has run", &writer.call("caught")?, "ok 1");
 
     step "it gives SIGPIPE its default action";

@@ -25,7 +25,7 @@ scenario! { stage;
              succeed.",
             &[
                 Measured("the third write succeeds, too"),
-                Measured("write fails with EPIPE"),
+                Measured("after the RST write fails with EPIPE"),
                 Measured("SIGPIPE kills the client that does not ignore it"),
             ],
         ),
@@ -59,7 +59,7 @@ scenario! { stage;
     step "the RST arrives";
     stage.release(&rst)?;
     claim_none_left("the client's kernel has removed the connection", Side::Client, ignoring_port);
-    claim_is("write fails with EPIPE", &ignoring.call("send four")?, "EPIPE");
+    claim_is("after the RST write fails with EPIPE", &ignoring.call("send four")?, "EPIPE");
     claim_is("a further write fails with EPIPE, too", &ignoring.call("send five")?, "EPIPE");
 
     step "the other client writes";

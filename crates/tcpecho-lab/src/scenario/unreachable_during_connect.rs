@@ -29,8 +29,8 @@ scenario! { stage;
              fails at once, after one SYN, with an errno for each code.",
             &[
                 Code("tcp_v4_err", "net/ipv4/tcp_ipv4.c"),
-                Measured("each code has its errno"),
-                Measured("no connect sends a SYN after its error"),
+                Measured("each rarer code has its errno"),
+                Measured("no connect sends a SYN after the ICMP error"),
             ],
         ),
         (
@@ -66,12 +66,12 @@ scenario! { stage;
         said.push(refused(stage, IcmpError::Exact { kind: *kind, code: *code })?);
         wanted.push(*errno);
     };
-    claim_is("each code has its errno", &said.join(" "), &wanted.join(" "));
+    claim_is("each rarer code has its errno", &said.join(" "), &wanted.join(" "));
     // One connect after the other: a SYN that is retransmitted after the error would come between
     // those of later ones.
     let mut ports: Vec<u16> = stage.packets().iter().filter_map(port_of_syn).collect();
     ports.dedup();
-    claim("no connect sends a SYN after its error", ports.len() == 5 + table.len());
+    claim("no connect sends a SYN after the ICMP error", ports.len() == 5 + table.len());
 }
 
 /// The codes of type 3 (destination unreachable) and others, with the errno of each.

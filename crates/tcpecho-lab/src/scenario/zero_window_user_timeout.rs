@@ -25,9 +25,9 @@ scenario! { stage;
     ],
     kernel: &[
         (
-            "TCP_USER_TIMEOUT limits also the time in which a probed window stays closed: then a \
+            "TCP_USER_TIMEOUT also limits the time in which a probed window stays closed: then a \
              call of the sender fails with ETIMEDOUT, although every probe was answered. The \
-             kernel checks the limit when it is due to send a probe, so it takes longer.",
+             kernel checks the limit when the next probe is due, so the call fails somewhat later.",
             &[
                 Man("tcp(7)"),
                 Code("tcp_probe_timer", "net/ipv4/tcp_timer.c"),
