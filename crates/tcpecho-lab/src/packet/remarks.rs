@@ -133,6 +133,6 @@ impl Direction {
 }
 
 /// Whether a sequence number comes before another (RFC 9293 3.4).
-fn is_before(one: u32, other: u32) -> bool {
+pub(super) fn is_before(one: u32, other: u32) -> bool {
     one != other && other.wrapping_sub(one) < 1 << 31
 }

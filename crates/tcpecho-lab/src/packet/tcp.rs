@@ -23,6 +23,12 @@ pub struct Tcp {
     pub mss: Option<u16>,
     /// The window scale (an option of a SYN).
     pub window_scale: Option<u8>,
+    /// Whether its sender accepts SACK blocks (an option of a SYN).
+    pub sack_permitted: bool,
+    /// The length of the cookie in a TCP Fast Open option, in bytes; 0 asks for one (RFC 7413).
+    pub cookie: Option<usize>,
+    /// The urgent pointer; valid with URG only.
+    pub urgent_pointer: u16,
     /// The SACK blocks, as `(left, right)` edges.
     pub sack: Vec<(u32, u32)>,
     /// Value and echo of the timestamp option.
@@ -48,6 +54,7 @@ impl Tcp {
             flags: Flags(header[13]),
             window: port(14),
             payload: segment.len() - length,
+            urgent_pointer: port(18),
             ..Tcp::default()
         };
         tcp.read_options(options);
@@ -75,6 +82,8 @@ impl Tcp {
         match (kind, value.len()) {
             (2, 2) => self.mss = u16_at(value, 0),
             (3, 1) => self.window_scale = value.first().copied(),
+            (4, 0) => self.sack_permitted = true,
+            (34, length) => self.cookie = Some(length),
             (5, _) => {
                 let edges = value.chunks_exact(8);
                 self.sack = edges.filter_map(|e| Some((u32_at(e, 0)?, u32_at(e, 4)?))).collect();

@@ -130,13 +130,99 @@ fn a_new_connection_between_the_same_ends_is_not_mistaken_for_the_old_one() {
     talk.says(Side::Client, "A", 1, 1, 100, 9, &[], "ACK seq=1 ack=1 win=100 len=9");
     talk.says(Side::Server, "A", 1, 1, 90, 0, &[], "ACK seq=1 ack=1 win=90");
     talk.begins = [77_777, u32::MAX - 2];
-    talk.says(Side::Client, "S", 0, 0, 100, 0, &[], "SYN seq=0 win=100");
+    // The old connection is still known: only the answer tells.
+    talk.says(Side::Client, "S", 0, 0, 100, 0, &[], "SYN seq=76777 win=100");
     talk.says(Side::Server, "SA", 0, 1, 90, 0, &[], "SYN-ACK seq=0 ack=1 win=90");
     talk.says(Side::Client, "A", 1, 1, 100, 9, &[], "ACK seq=1 ack=1 win=100 len=9");
     talk.says(Side::Server, "A", 1, 1, 90, 0, &[], "ACK seq=1 ack=1 win=90");
     talk.says(Side::Server, "A", 1, 1, 90, 9, &[], "ACK seq=1 ack=1 win=90 len=9");
     let again = "ACK seq=1 ack=1 win=90 len=9, retransmission";
     talk.says(Side::Server, "A", 1, 1, 90, 9, &[], again);
+}
+
+/// A forged SYN does not change the numbers of the connection that it meets; the segments of a
+/// connection that opens count from its own SYN.
+#[test]
+fn numbers_are_relative_to_the_connection_that_exists() {
+    let mut flows = Flows::default();
+    let (client, server) = ends(false);
+    let packet = |from_client: bool, flags, seq, ack, options: &[u8]| {
+        let made = Segment { seq, ack, flags, options: options.to_vec(), ..Segment::default() };
+        let (source, destination) = if from_client { (client, server) } else { (server, client) };
+        Packet::parse(&segment(source, destination, &made)).unwrap()
+    };
+    let stamp = |value: u8| [8, 10, 0, 0, 0, value, 0, 0, 0, 0];
+    let (syn, ack, fin) = (Flags::SYN, Flags::ACK, Flags::FIN | Flags::ACK);
+    let syn_ack = syn | ack;
+    assert_eq!(flows.sent(&packet(true, syn, 500, 0, &stamp(50))), "SYN seq=0 win=0 ts");
+    let answer = packet(false, syn_ack, 9000, 501, &stamp(1));
+    assert_eq!(flows.sent(&answer), "SYN-ACK seq=0 ack=1 win=0 ts");
+    let plain = |flows: &mut Flows, seq, wanted: &str| {
+        let line = flows.sent(&packet(true, ack, seq, 9001, &[]));
+        assert_eq!(line.split(" win").next(), Some(wanted));
+    };
+    plain(&mut flows, 501, "ACK seq=1 ack=1");
+    for (seq, shown) in [(1501, 1001), (u32::MAX, -501), (400, -100)] {
+        let forged = packet(true, syn, seq, 0, &[]);
+        assert_eq!(flows.line(&forged), format!("SYN seq={shown} win=0"));
+        plain(&mut flows, 501, "ACK seq=1 ack=1");
+    }
+    let old = packet(true, ack, 501, 9001, &stamp(40));
+    assert_eq!(flows.line(&old), "ACK seq=1 ack=1 win=0 old ts");
+    // Both ends close: in TIME_WAIT, an older SYN belongs to the old connection.
+    flows.sent(&packet(false, fin, 9001, 501, &stamp(2)));
+    flows.sent(&packet(true, fin, 501, 9002, &stamp(60)));
+    for (seq, options, shown) in [
+        (400, &[][..], "SYN seq=-100 win=0"),
+        (900, &stamp(59), "SYN seq=400 win=0 ts"),
+        (900, &stamp(61), "SYN seq=0 win=0 ts"),
+    ] {
+        assert_eq!(flows.line(&packet(true, syn, seq, 0, options)), shown);
+    }
+    let reset = Flags::RST | Flags::ACK;
+    assert_eq!(flows.sent(&packet(false, reset, 0, 901, &[])), "RST-ACK seq=0 ack=1");
+    assert_eq!(flows.sent(&packet(true, syn, 7, 0, &[])), "SYN seq=0 win=0");
+}
+
+#[test]
+fn numbers_do_not_wrap_after_four_gigabytes() {
+    let mut flows = Flows::default();
+    flows.sent(&made(false, Flags::SYN, 0, 0, b""));
+    for step in 1..=10_u32 {
+        let line = flows.sent(&made(false, Flags::ACK, step.wrapping_mul(1 << 29), 1, b""));
+        let seq = u64::from(step) << 29;
+        assert!(line.starts_with(&format!("ACK seq={seq} ack=1")), "{line}");
+    }
+}
+
+/// RFC 9293 3.1, RFC 7323 2.2, RFC 2018 2, RFC 7413 4.1.1.
+#[test]
+fn the_options_of_a_handshake_are_shown_and_windows_are_scaled() {
+    let (client, server) = ends(false);
+    let line = |flows: &mut Flows, back: bool, flags, options: &[u8]| {
+        let made = Segment { flags, window: 502, options: options.to_vec(), ..Segment::default() };
+        let (from, to) = if back { (server, client) } else { (client, server) };
+        flows.sent(&Packet::parse(&segment(from, to, &made)).unwrap())
+    };
+    let all = [2, 4, 5, 180, 4, 2, 8, 10, 0, 0, 0, 1, 0, 0, 0, 0, 1, 3, 3, 7];
+    let (syn, syn_ack) = (Flags::SYN, Flags::SYN | Flags::ACK);
+    let mut flows = Flows::default();
+    let asks = [&all[..], &[34, 2]].concat();
+    let shown = "SYN seq=0 win=502 mss=1460 ws=7 sack ts fo=request";
+    assert_eq!(line(&mut flows, false, syn, &asks), shown);
+    let gives = [&all[..], &[34, 6, 1, 2, 3, 4]].concat();
+    let made = Segment { flags: syn_ack, ack: 1, options: gives, ..Segment::default() };
+    let answer = Packet::parse(&segment(server, client, &made)).unwrap();
+    let shown = "SYN-ACK seq=0 ack=1 win=0 mss=1460 ws=7 sack ts fo=cookie";
+    assert_eq!(flows.sent(&answer), shown);
+    assert!(line(&mut flows, false, Flags::ACK, &[]).contains(" win=64256"));
+    // Only one end scales: none does.
+    let mut flows = Flows::default();
+    line(&mut flows, false, syn, &all);
+    line(&mut flows, true, syn_ack, &[]);
+    assert!(line(&mut flows, false, Flags::ACK, &[]).contains(" win=502"));
+    let urgent = Flags::URG | Flags::ACK;
+    assert!(line(&mut flows, false, urgent, &[]).contains(" urg=0"));
 }
 
 struct Talk {
