@@ -102,7 +102,7 @@ fn hosts_crash_and_reboot_and_the_wire_holds_and_answers() {
             "client 3 exited with 3",
             "Tcp.AttemptFails = 1",
             "net.ipv4.tcp_retries2 = 3",
-            "client 2 killed by signal 9",
+            "client 2 killed by SIGKILL",
         ],
     );
 }

@@ -199,7 +199,7 @@ fn tab_completes_the_word_before_the_cursor() {
     terminal.sees("lab> remove 1 ");
     terminal.types("kill \t\r");
     terminal.sees("lab> kill 1 ");
-    terminal.sees("killed by signal 9");
+    terminal.sees("killed by SIGKILL");
     terminal.types("\x15quit\r");
     terminal.sees(PROMPT);
 }

@@ -146,7 +146,7 @@ fn a_ladder_ends_with_the_experiment() {
 fn packets_are_named_by_the_packets_before() {
     for (scenario, names) in [
         ("segment-lost", &["retransmission", "sack=4-7, duplicate ACK"][..]),
-        ("zero-window", &["win=0, zero window", "win=502, probe", "window update"]),
+        ("zero-window", &["win=0, zero window", "win=64256, probe", "window update"]),
         ("segment-doubled", &["dsack="]),
     ] {
         let Some(ladder) = shown(&lab(&["run", scenario])) else { return };
@@ -156,6 +156,74 @@ fn packets_are_named_by_the_packets_before() {
     }
     let Some(ladder) = shown(&lab(&["run", "normal-startup"])) else { return };
     assert!(!ladder.contains("retransmission") && !ladder.contains("duplicate"), "{ladder}");
+}
+
+/// The decisive fields of these scenarios.
+#[test]
+fn the_decisive_fields_are_in_the_ladder() {
+    for (scenario, parts) in [
+        ("fast-open", &[" mss=1460 ws=7 sack ts fo=request ", " fo=cookie "][..]),
+        ("old-timestamp", &[" old ts, injected"]),
+        ("urgent-data", &[" urg="]),
+        ("blind-reset", &[" RST seq=-99994, ", " SYN seq=1006 ", " ACK seq=1 ack=6 "]),
+        ("syn-meets-time-wait", &[" SYN seq=-100000 ", " ACK seq=2 ack=2 "]),
+    ] {
+        let Some(ladder) = shown(&lab(&["run", scenario])) else { return };
+        for part in parts {
+            assert!(ladder.contains(part), "{scenario}: {part}:\n{ladder}");
+        }
+    }
+}
+
+/// No packet tells of these changes: the states are sampled after an agent's calls, too.
+#[test]
+fn states_change_without_packets() {
+    for (scenario, call, change) in [
+        ("server-host-crashes", "= ETIMEDOUT", ["client", " -"]),
+        ("exec-inherits", "execve", ["server", ":7 -"]),
+        ("self-connection", "connect", ["client", " ESTABLISHED"]),
+        ("self-connection", "close", ["client", " TIME_WAIT"]),
+    ] {
+        let (Some(ladder), Some(objects)) = (
+            shown(&lab(&["run", scenario])),
+            shown(&lab(&["run", scenario, "--format", "ndjson"])),
+        ) else {
+            return;
+        };
+        assert!(ladder.contains(call), "{scenario}: {call}:\n{ladder}");
+        let [host, state] = change;
+        let changes = objects.lines().filter(|line| line.contains(r#""what":"state""#));
+        let is_it = |line: &&str| {
+            line.contains(&format!(r#""place":"{host}""#)) && line.contains(&format!("{state}\""))
+        };
+        assert!(changes.filter(is_it).count() > 0, "{scenario}: {change:?}:\n{objects}");
+    }
+}
+
+/// What a child does has a beginning and an end.
+#[test]
+fn children_and_loops_are_in_the_ladder() {
+    for (scenario, parts) in [
+        ("parent-keeps-connfd", &["fork() = child 3 ", "child 3 exited with 0 "][..]),
+        ("exec-inherits", &["execve(\"/proc/self/exe\") "]),
+        ("signal-dispositions", &["killed by SIGTERM"]),
+    ] {
+        let Some(ladder) = shown(&lab(&["run", scenario])) else { return };
+        for part in parts {
+            assert!(ladder.contains(part), "{scenario}: {part}:\n{ladder}");
+        }
+    }
+}
+
+/// In a pipe, a long text is wrapped: the lanes stay where they are.
+#[test]
+fn a_ladder_in_a_pipe_has_the_same_columns() {
+    let Some(ladder) = shown(&lab(&["run", "slow-start"])) else { return };
+    let rows = ladder.lines().filter(|row| row.contains(" ms ") || row.starts_with("      "));
+    for row in rows {
+        assert!(row.chars().count() <= 114, "{row}\n{ladder}");
+    }
+    assert!(!ladder.contains("2147483647"), "{ladder}");
 }
 
 /// The columns of the lines next to the packets, in a terminal of this width: the client's first

@@ -13,7 +13,7 @@ use tcpecho_lab_os::host_init::{HostInit, NotStarted, Report, Start};
 use tcpecho_os::failed::Failed;
 use tcpecho_os::process::Exit;
 
-use crate::program::Process;
+use crate::program::{Child, Process};
 use crate::side::Side;
 use crate::timeline::{Place, Stream, Timeline, What};
 use crate::tracer::{Still, Tracer};
@@ -56,6 +56,7 @@ impl Attendant {
             running: HashMap::new(),
             programs: Arc::clone(&programs),
             mouths: Vec::new(),
+            children: Vec::new(),
         };
         let thread = std::thread::Builder::new().name(side.to_string()).spawn(move || ear.listen());
         let thread = Some(thread.map_err(Failed::at_io("start a thread"))?);
@@ -144,6 +145,8 @@ struct Ear {
     running: HashMap<i32, Arc<Process>>,
     programs: Pids,
     mouths: Vec<Mouth>,
+    /// The running children of agents.
+    children: Vec<(Arc<str>, Child)>,
 }
 
 /// A stream that a program writes to.
@@ -153,6 +156,8 @@ struct Mouth {
     process: Arc<Process>,
     /// The beginning of a line.
     rest: Vec<u8>,
+    /// Children that the last lines tell of.
+    born: Vec<Child>,
 }
 
 impl Ear {
@@ -178,18 +183,23 @@ impl Ear {
     fn listen_until_off(&mut self) -> Result<(), Errno> {
         loop {
             let ready = self.wait(None)?;
-            self.hear(&ready[1..]);
+            let (streams, children) = ready[1..].split_at(self.mouths.len());
+            self.ended_children(children);
+            self.hear(streams);
             if ready[0] && !self.obey_report()? {
                 return Ok(());
             }
         }
     }
 
-    /// Returns what is readable: the init's socket first, then each stream.
+    /// Returns what is readable: the init's socket first, then each stream, then the pidfd of each
+    /// child, which is readable when the child has ended.
     fn wait(&self, timeout: Option<&Timespec>) -> Result<Vec<bool>, Errno> {
         let init: &HostInit = &self.init;
         let mut wanted = vec![PollFd::new(init, PollFlags::IN)];
         wanted.extend(self.mouths.iter().map(|mouth| PollFd::new(&mouth.pipe, PollFlags::IN)));
+        let children = self.children.iter();
+        wanted.extend(children.map(|(_, child)| PollFd::new(&child.pidfd, PollFlags::IN)));
         match poll(&mut wanted, timeout) {
             Ok(_) => Ok(wanted.iter().map(|wanted| !wanted.revents().is_empty()).collect()),
             Err(Errno::INTR) => Ok(vec![false; wanted.len()]),
@@ -199,9 +209,28 @@ impl Ear {
 
     fn hear(&mut self, ready: &[bool]) {
         let mut ready = ready.iter();
+        let (place, timeline, children) = (self.place, &self.timeline, &mut self.children);
+        self.mouths.retain_mut(|mouth| {
+            let goes_on = !ready.next().is_some_and(|is| *is) || mouth.read(place, timeline);
+            let name = &mouth.process.name;
+            children.extend(mouth.born.drain(..).map(|child| (Arc::clone(name), child)));
+            goes_on
+        });
+    }
+
+    /// Records the children that have ended.
+    fn ended_children(&mut self, ended: &[bool]) {
+        let mut ended = ended.iter();
         let (place, timeline) = (self.place, &self.timeline);
-        self.mouths
-            .retain_mut(|mouth| !ready.next().is_some_and(|is| *is) || mouth.read(place, timeline));
+        self.children.retain(|(program, child)| {
+            let has_ended = ended.next().is_some_and(|is| *is);
+            if has_ended {
+                let (program, exit) = (Arc::clone(program), child.exit());
+                let what = What::ChildExit { program, child: child.number, exit };
+                timeline.record(place, what);
+            }
+            !has_ended
+        });
     }
 
     /// Returns false when the host is off.
@@ -240,7 +269,7 @@ impl Ear {
         self.running.insert(pid, Arc::clone(&process));
         for (pipe, stream) in outputs.into_iter().zip([Stream::Out, Stream::Err]) {
             let process = Arc::clone(&process);
-            self.mouths.push(Mouth { pipe, stream, process, rest: Vec::new() });
+            self.mouths.push(Mouth { pipe, stream, process, rest: Vec::new(), born: Vec::new() });
         }
         let _ = started.send(Ok(process));
     }
@@ -250,6 +279,7 @@ impl Ear {
         loop {
             let mut ready = self.wait(Some(&Timespec { tv_sec: 0, tv_nsec: 0 }))?;
             ready.remove(0);
+            ready.truncate(self.mouths.len());
             for (mouth, ready) in self.mouths.iter().zip(&mut ready) {
                 *ready &= Arc::ptr_eq(&mouth.process, process);
             }
@@ -306,10 +336,14 @@ impl Mouth {
         }
     }
 
-    fn line(&self, bytes: &[u8], place: Place, timeline: &Timeline) {
+    fn line(&mut self, bytes: &[u8], place: Place, timeline: &Timeline) {
         let line = String::from_utf8_lossy(bytes).into_owned();
         let program = Arc::clone(&self.process.name);
         let (stream, text) = (self.stream, line.clone());
+        // An agent's answer to `fork`.
+        if let Some(number) = line.strip_prefix("ok ").and_then(|number| number.parse().ok()) {
+            self.born.extend(Child::of(self.process.pid, number));
+        }
         timeline.record(place, What::Output { program, stream, line });
         self.process.wrote(stream, text);
     }

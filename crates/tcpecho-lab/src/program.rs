@@ -25,14 +25,15 @@ mod asleep;
 mod launch;
 mod weight;
 
-pub(crate) use asleep::children as children_of;
+pub(crate) use asleep::{Child, children as children_of};
 pub use launch::Launch;
 
-/// How a program ended, in words.
-pub(crate) fn words(exit: Exit) -> String {
+/// How a program ended, in words: `killed by SIGTERM`.
+#[must_use]
+pub fn words(exit: Exit) -> String {
     match exit {
         Exit::Exited(status) => format!("exited with {status}"),
-        Exit::Killed(signal) => format!("killed by signal {signal}"),
+        Exit::Killed(signal) => format!("killed by {}", signal_name(signal)),
         Exit::Unknown => "ended".into(),
     }
 }

@@ -485,7 +485,7 @@ impl Stage {
         let program = program.map_err(|failed| Broken::new(failed.to_string()))?;
         let what = What::Agent { program: program.name().into() };
         self.two.timeline.record(Place::Host(side), what);
-        Ok(Agent { program, patience: self.patience.clone() })
+        Ok(Agent { program, patience: self.patience.clone(), sample: self.two.sampler() })
     }
 
     /// Traces the system calls of every program that starts from now on.
@@ -515,8 +515,6 @@ impl Stage {
         server.must("setsockopt reuseaddr on")?;
         server.must(&format!("bind {} {}", self.family.any(), self.port))?;
         server.must(&format!("listen {backlog}"))?;
-        // listen sends no packet, after which the states would be sampled.
-        self.two.look_at_states();
         Ok(server)
     }
 
@@ -657,6 +655,9 @@ impl Stage {
 pub struct Agent {
     program: Program,
     patience: Patience,
+    /// Samples the states: a call may change one without a packet, and one that fails tells of a
+    /// socket that the kernel has dropped.
+    sample: Arc<dyn Fn() + Send + Sync>,
 }
 
 impl Agent {
@@ -681,7 +682,9 @@ impl Agent {
     /// # Errors
     /// The agent does not answer within [`PATIENCE`].
     pub fn call(&self, line: &str) -> Result<String, Broken> {
-        Ok(self.program.ask(line, self.patience.get())?)
+        let answer = self.program.ask(line, self.patience.get())?;
+        (self.sample)();
+        Ok(answer)
     }
 
     /// Makes a call that must succeed.
@@ -704,6 +707,7 @@ impl Agent {
     pub fn end(&self) -> Result<(), Broken> {
         self.begin("exit 0")?;
         self.program.wait(self.patience.get())?;
+        (self.sample)();
         Ok(())
     }
 
@@ -720,7 +724,9 @@ impl Agent {
     /// # Errors
     /// No result within [`PATIENCE`].
     pub fn outcome(&self) -> Result<String, Broken> {
-        Ok(self.program.next_line(self.patience.get())?)
+        let answer = self.program.next_line(self.patience.get())?;
+        (self.sample)();
+        Ok(answer)
     }
 
     /// Receives this number of bytes, as the book's readn does; returns the size of each recv.

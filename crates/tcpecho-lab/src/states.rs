@@ -30,13 +30,30 @@ impl States {
         Ok(States { door: Mutex::new(door) })
     }
 
-    /// All TCP sockets of one family. A socket that was reset and is still open is in no table:
-    /// [`crate::Program::tcp_info`] reads it.
+    /// All TCP sockets with which a program uses this family. An IPv6 socket that carries IPv4 has
+    /// IPv4 addresses here; one that is bound to `[::]` belongs to both families, unless it is IPv6
+    /// only. A socket that was reset and is still open is in no table: [`crate::Program::tcp_info`]
+    /// reads it.
     ///
     /// # Errors
     /// Those of netlink; in practice none.
     pub fn sockets(&self, family: Family) -> Result<Vec<TcpSocket>, Errno> {
-        self.door().tcp_sockets(family == Family::V6)
+        let mut door = self.door();
+        if family == Family::V6 {
+            let mut sockets = door.tcp_sockets(true)?;
+            sockets.retain(|socket| canonical(socket.local).is_ipv6());
+            return Ok(sockets);
+        }
+        let mut sockets = door.tcp_sockets(false)?;
+        // A kernel without IPv6 has none.
+        for socket in door.tcp_sockets(true).unwrap_or_default() {
+            let (local, remote) = (canonical(socket.local), canonical(socket.remote));
+            let takes_both = socket.local.ip().is_unspecified() && !socket.v6only;
+            if local.is_ipv4() || takes_both {
+                sockets.push(TcpSocket { local, remote, ..socket });
+            }
+        }
+        Ok(sockets)
     }
 
     /// Destroys all sockets, `TIME_WAIT` included; returns their number.
@@ -44,14 +61,6 @@ impl States {
         let mut door = self.door();
         let both = [false, true].map(|ipv6| door.tcp_sockets(ipv6).unwrap_or_default());
         both.iter().flatten().filter(|socket| door.destroy(socket).is_ok()).count()
-    }
-
-    /// Destroys one socket.
-    ///
-    /// # Errors
-    /// `ENOENT` if it has gone, `EOPNOTSUPP` if this kernel cannot (`CONFIG_INET_DIAG_DESTROY`).
-    pub fn destroy(&self, socket: &TcpSocket) -> Result<(), Errno> {
-        self.door().destroy(socket)
     }
 
     fn door(&self) -> MutexGuard<'_, SockDiag> {
@@ -131,10 +140,15 @@ impl Seen {
     fn change(
         &mut self,
         side: Side,
-        now: BTreeMap<(SocketAddr, SocketAddr), TcpState>,
+        mut now: BTreeMap<(SocketAddr, SocketAddr), TcpState>,
         timeline: &Timeline,
     ) {
         let last = &mut self.hosts[side.index()].last;
+        // A socket that is only bound has no state yet; Linux lists it since 6.8.
+        now.retain(|ends, state| {
+            let is_only_bound = *state == TcpState::Close && ends.1.port() == 0;
+            !is_only_bound || last.contains_key(ends)
+        });
         let both: std::collections::BTreeSet<_> = last.keys().chain(now.keys()).copied().collect();
         for (local, remote) in both {
             let of = |table: &BTreeMap<_, _>| table.get(&(local, remote)).copied();

@@ -176,6 +176,15 @@ pub enum What {
         /// How it exited.
         exit: Exit,
     },
+    /// A child that an agent has forked ended.
+    ChildExit {
+        /// The agent's name.
+        program: Arc<str>,
+        /// The child's process number inside the host.
+        child: i32,
+        /// How it ended; unknown if its parent waited for it first.
+        exit: Exit,
+    },
     /// A setting of a host's kernel was changed.
     Sysctl {
         /// Its name, such as `net.ipv4.tcp_retries2`.

@@ -24,6 +24,7 @@ mod watch;
 mod words;
 
 pub(crate) use names::signal as signal_name;
+pub(crate) use watch::number_inside;
 use watch::{Log, Watch};
 
 /// An injected result: the call is not executed.

@@ -21,8 +21,8 @@ pub struct Options {
     pub family: Family,
     /// Whether the sockets of the other family are watched, too.
     pub both_families: bool,
-    /// Whether every change of a socket's state is recorded, sampled after each packet. It costs
-    /// about a millisecond per packet, so bulk data may want it off.
+    /// Whether every change of a socket's state is recorded, sampled after each packet and after
+    /// each call of an agent. It costs about a millisecond each, so bulk data may want it off.
     pub watch_states: bool,
     /// The MTU of the hosts' interfaces, in bytes.
     pub mtu: u32,
@@ -46,6 +46,7 @@ pub struct TwoHosts {
     /// The record of everything that happens.
     pub timeline: Timeline,
     watch: Arc<Watch>,
+    samples: Arc<AtomicBool>,
     observed: Arc<AtomicBool>,
     // Last, because the wire's thread outlives the hosts.
     _ferry: Ferry,
@@ -88,7 +89,9 @@ impl TwoHosts {
         };
         let client = Host::new(Side::Client, parts.clone())?;
         let server = Host::new(Side::Server, parts)?;
-        let lab = TwoHosts { client, server, wire, timeline, watch, observed, _ferry: ferry };
+        let samples = Arc::default();
+        let lab =
+            TwoHosts { client, server, wire, timeline, watch, samples, observed, _ferry: ferry };
         lab.watch_states(options.watch_states);
         Ok(lab)
     }
@@ -110,8 +113,9 @@ impl TwoHosts {
         }
     }
 
-    /// Sets whether states are sampled after each packet.
+    /// Sets whether states are sampled after each packet and after each call of an agent.
     pub fn watch_states(&self, on: bool) {
+        self.samples.store(on, Relaxed);
         let watch = Arc::clone(&self.watch);
         let look: Arc<dyn Fn() + Send + Sync> = Arc::new(move || watch.look());
         self.wire.after_each_packet(on.then_some(look));
@@ -121,6 +125,16 @@ impl TwoHosts {
     /// ([`crate::Launch::observed`]).
     pub fn observe_calls(&self) {
         self.observed.store(true, Relaxed);
+    }
+
+    /// Returns what samples the states after a call of an agent.
+    pub(crate) fn sampler(&self) -> Arc<dyn Fn() + Send + Sync> {
+        let (watch, samples) = (Arc::clone(&self.watch), Arc::clone(&self.samples));
+        Arc::new(move || {
+            if samples.load(Relaxed) {
+                watch.look();
+            }
+        })
     }
 
     /// Samples the states of all sockets now and records the changes.

@@ -103,3 +103,17 @@ both!(options_are_set_and_the_kernels_view_is_shown, |lab: Lab| {
         (&closed, "setsockopt fastopen_connect on", "EOPNOTSUPP"),
     ]);
 });
+
+both!(the_end_of_a_child_is_recorded, |lab: Lab| {
+    let (client, server) = lab.connected();
+    let answer = server.ask("fork", PATIENCE).unwrap();
+    let number: i32 = answer.strip_prefix("ok ").unwrap().parse().unwrap();
+    let mark = lab.two.timeline.mark();
+    talk(&[(&client, "close", "ok")]);
+    let ended = lab.two.timeline.wait_for(mark, PATIENCE, "the end of the child", |moment| {
+        let What::ChildExit { program, child, exit } = &moment.what else { return None };
+        assert_eq!((moment.place, &**program), (Place::Host(Side::Server), server.name()));
+        Some((*child, *exit))
+    });
+    assert_eq!(ended.unwrap(), (number, Exit::Exited(0)));
+});

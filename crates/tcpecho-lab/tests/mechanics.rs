@@ -191,3 +191,28 @@ both!(programs_stop_go_on_and_tell_their_end, |lab: Lab| {
     let nobody = lab.two.client.program(["/nowhere/to/be/found"]).unwrap_err();
     assert!(nobody.to_string().contains("ENOENT"), "{nobody}");
 });
+
+/// An IPv6 socket that is bound to the wildcard takes connections over both families.
+#[test]
+fn a_server_on_the_ipv6_wildcard_has_sockets_of_both_families() {
+    for family in Family::BOTH {
+        Lab::with(family, |lab| {
+            let server = lab.agent(Side::Server);
+            for line in ["socket 6", &format!("bind :: {PORT}"), "listen 10"] {
+                assert!(server.ask(line, PATIENCE).unwrap().starts_with("ok"), "{line}");
+            }
+            let (host, state) = (&lab.two.server, TcpState::Listen);
+            host.wait_for_state(family, PORT, state, PATIENCE).unwrap();
+            let client = lab.agent(Side::Client);
+            lab.starts_connecting(&client);
+            assert_eq!(client.next_line(PATIENCE).unwrap(), "ok");
+            assert!(server.ask("accept", PATIENCE).unwrap().starts_with("ok"));
+            let state = TcpState::Established;
+            let socket = host.wait_for_state(family, PORT, state, PATIENCE).unwrap();
+            assert_eq!(socket.local.ip(), Side::Server.address(family));
+            let other = if family == Family::V4 { Family::V6 } else { Family::V4 };
+            let sockets = host.sockets(other);
+            assert!(sockets.iter().all(|socket| socket.state == TcpState::Listen), "{sockets:?}");
+        });
+    }
+}

@@ -11,7 +11,7 @@ mod tools;
 use std::{process::ExitCode, time::Duration};
 
 use situations::{Situation, Tool, all_in_parallel, play, situations};
-use tcpecho_lab::{Exit, doctor};
+use tcpecho_lab::{Exit, doctor, program::words};
 use tools::{installed, missing};
 
 /// Whoever has not ended by then hangs, as far as a user is concerned. The hosts' kernels are impatient where a
@@ -55,8 +55,7 @@ fn main() -> ExitCode {
                 tool: tool.name,
                 end: match outcome.exit {
                     Some(Exit::Exited(status)) => format!("exit {status}"),
-                    Some(Exit::Killed(signal)) => format!("killed by signal {signal}"),
-                    Some(Exit::Unknown) => "ended".into(),
+                    Some(exit) => words(exit),
                     None => "hung".into(),
                 },
                 took: outcome.took,

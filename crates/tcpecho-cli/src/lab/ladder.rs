@@ -14,7 +14,8 @@ use std::{
 };
 
 use tcpecho_lab::{
-    Exit, Family, Moment, Place, Side, TcpState, Timeline, What,
+    Family, Moment, Place, Side, TcpState, Timeline, What,
+    program::words as how,
     run::{Run, Verdict},
     timeline::{PacketMoment, Verdict as Fate},
 };
@@ -212,8 +213,9 @@ pub(super) fn draw_moments(out: &mut impl Write, run: &Run) -> io::Result<()> {
 pub(super) fn header(family: Family, look: Look) -> String {
     let mut lines = vec![column_names(family, look)];
     if !look.words {
-        let width = look.width.map_or(usize::MAX, |width| width.saturating_sub(TIME));
-        let legend = wrap(&Columns::of(look).style.legend(), width);
+        let columns = Columns::of(look);
+        let width = look.width.map_or(columns.middle + 26, |width| width.saturating_sub(TIME));
+        let legend = wrap(&columns.style.legend(), width);
         lines.extend(legend.iter().map(|line| format!("{:TIME$}{line}", "")));
     }
     lines.join("\n")
@@ -276,7 +278,7 @@ impl Pen {
 
     /// The connection that a moment belongs to, by the client's port: `:40000 `; nothing if it is
     /// the only one.
-    fn label(&self, moment: &Moment) -> String {
+    pub(super) fn label(&self, moment: &Moment) -> String {
         match connection(moment) {
             Some((client, server)) if self.connections.len() > 1 => {
                 let is_shared = self.ports.get(&client.port()).is_some_and(|count| *count > 1);
@@ -345,13 +347,9 @@ impl Pen {
             What::Output { line, program, .. } => {
                 (None, if is_named { format!("{program}| {line}") } else { format!("  {line}") })
             }
-            What::Exit { exit, program } => {
-                let how = match exit {
-                    Exit::Exited(status) => format!("exited with {status}"),
-                    Exit::Killed(signal) => format!("killed by signal {signal}"),
-                    Exit::Unknown => "ended".into(),
-                };
-                (None, named(program, " ", how))
+            What::Exit { exit, program } => (None, named(program, " ", how(*exit))),
+            What::ChildExit { program, child, exit } => {
+                (None, named(program, ": ", format!("child {child} {}", how(*exit))))
             }
             What::Step(text) => (
                 Some(BOLD),

@@ -3,7 +3,8 @@
 use std::io;
 
 use tcpecho_lab::{
-    Exit, Moment, Place, Side, What, run::Run, timeline::PacketMoment, timeline::Verdict as Fate,
+    Moment, Place, Side, What, program::words as how, run::Run, timeline::PacketMoment,
+    timeline::Verdict as Fate,
 };
 use tcpecho_os::text::spaced;
 
@@ -45,11 +46,8 @@ fn line(moment: &Moment) -> Option<String> {
         What::Input { line, .. } => beside(&format!("> {line}")),
         What::Output { line, .. } => beside(line),
         What::Call(call) => beside(&call.to_string()),
-        What::Exit { exit: Exit::Exited(status), .. } => beside(&format!("exited with {status}")),
-        What::Exit { exit: Exit::Killed(signal), .. } => {
-            beside(&format!("killed by signal {signal}"))
-        }
-        What::Exit { .. } => beside("ended"),
+        What::Exit { exit, .. } => beside(&how(*exit)),
+        What::ChildExit { child, exit, .. } => beside(&format!("child {child} {}", how(*exit))),
         What::Step(text) => beside(&format!("== {text}")),
         What::Claim { sentence, holds: true, .. } => beside(&format!("✓ {sentence}")),
         What::Claim { sentence, note, .. } => beside(&format!("✗ {sentence} ({note})")),

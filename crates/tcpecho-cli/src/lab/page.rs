@@ -1,10 +1,11 @@
 //! A run as one self-contained HTML page: a ladder between two lanes that show each host's states.
 
-use std::{collections::BTreeMap, fmt::Write as _, io, net::SocketAddr, sync::Arc};
+use std::{fmt::Write as _, io, net::SocketAddr, sync::Arc};
 
 use tcpecho_lab::{
-    Exit, Moment, Place, Side, TcpState, What,
+    Moment, Place, Side, TcpState, What,
     packet::layers,
+    program::words as how,
     run::{Run, Verdict},
     scenario::Scenario,
     source::{Source, short},
@@ -14,7 +15,7 @@ use tcpecho_lab::{
 
 use super::{
     calls, explain,
-    ladder::change,
+    ladder::{Pen, change},
     pace,
     report::{begun, words},
 };
@@ -84,7 +85,8 @@ fn group(state: TcpState) -> Option<&'static str> {
 pub(super) fn legend() -> String {
     let mut legend = String::from(
         "<section class=\"card\" aria-labelledby=\"legend\"><h2 id=\"legend\">Legend</h2>\
-         <p>The bars on both sides show the state of each host's socket:</p><ul class=\"states\">",
+         <p>The bars on both sides show the state of each host's sockets, the first next to the \
+         packets:</p><ul class=\"states\">",
     );
     for (class, meaning, states) in GROUPS {
         let states: Vec<&str> = states.iter().map(|state| state.word()).collect();
@@ -97,7 +99,9 @@ pub(super) fn legend() -> String {
     legend.push_str(
         "</ul><p>▸ a packet; select it to see every header field. A dashed arrow with ✗ is a packet \
          that did not arrive then. <code>&gt;</code> is a system call that the lab asks a program to \
-         make, ✓ a claim that holds, ✗ one that does not, → a change of TCP state.</p></section>",
+         make, ✓ a claim that holds, ✗ one that does not, → a change of TCP state. RFC 9293 writes \
+         SYN-RECEIVED for SYN_RECV, and FIN-WAIT-1 for FIN_WAIT_1. A window (win=) is in bytes, \
+         after scaling, except in a SYN, which is not scaled.</p></section>",
     );
     legend
 }
@@ -170,14 +174,17 @@ fn cite(source: &Source) -> String {
 
 /// The ladder of a run. It has no table: on a narrow screen the columns become one.
 pub(super) fn ladder(out: &mut impl io::Write, run: &Run) -> io::Result<()> {
-    writeln!(
-        out,
-        "<div class=\"ladder-head\" aria-hidden=\"true\"><span class=\"time\">ms</span>\
-         <span style=\"grid-column:3\">client</span><span style=\"grid-column:4\">wire</span>\
-         <span style=\"grid-column:5\">server</span></div><ol class=\"ladder\">"
-    )?;
     let moments = calls::shown(run);
     let names = Names::of(&moments);
+    let [left, right] = Lanes::most(&moments);
+    writeln!(
+        out,
+        "<div class=\"ladder-head\" style=\"--left:{left};--right:{right}\" aria-hidden=\"true\">\
+         <span class=\"time\">ms</span>\
+         <span style=\"grid-column:3\">client</span><span style=\"grid-column:4\">wire</span>\
+         <span style=\"grid-column:5\">server</span></div>\
+         <ol class=\"ladder\" style=\"--left:{left};--right:{right}\">"
+    )?;
     let mut lanes = Lanes::default();
     for moment in &moments {
         lanes.take(moment);
@@ -218,9 +225,13 @@ fn what(moment: &Moment, names: &Names) -> Option<(&'static str, String)> {
         ("across", format!("<div class=\"what {class}\">{}</div>", escaped(text)))
     };
     Some(match &moment.what {
-        What::Packet(packet) => ("wire", format!("<div class=\"what\">{}</div>", arrow(packet))),
+        What::Packet(packet) => {
+            let label = names.connections.label(moment);
+            ("wire", format!("<div class=\"what\">{}</div>", arrow(packet, &label)))
+        }
         What::State { before, now, sampled, .. } => {
-            side(None, "state", change(*before, *now, *sampled))
+            let label = names.connections.label(moment);
+            side(None, "state", label + &change(*before, *now, *sampled))
         }
         What::Call(call) if call.injected => {
             side(Some(&call.program), "system injected", call.to_string())
@@ -229,15 +240,10 @@ fn what(moment: &Moment, names: &Names) -> Option<(&'static str, String)> {
         What::Signal { signal, program, .. } => side(Some(program), "signal", signal.clone()),
         What::Input { line, program } => side(Some(program), "call", line.clone()),
         What::Output { line, program, .. } => side(Some(program), "answer", line.clone()),
-        What::Exit { exit, program } => side(
-            Some(program),
-            "exit",
-            match exit {
-                Exit::Exited(status) => format!("exited with {status}"),
-                Exit::Killed(signal) => format!("killed by signal {signal}"),
-                Exit::Unknown => "ended".into(),
-            },
-        ),
+        What::Exit { exit, program } => side(Some(program), "exit", how(*exit)),
+        What::ChildExit { program, child, exit } => {
+            side(Some(program), "exit", format!("child {child} {}", how(*exit)))
+        }
         What::Step(text) => ("across", format!("<h3 class=\"what step\">{}</h3>", escaped(text))),
         What::Claim { sentence, holds: true, .. } => across("claim held", &format!("✓ {sentence}")),
         What::Claim { sentence, note, .. } => {
@@ -249,8 +255,8 @@ fn what(moment: &Moment, names: &Names) -> Option<(&'static str, String)> {
     })
 }
 
-/// A packet with its header fields.
-fn arrow(packet: &PacketMoment) -> String {
+/// A packet with its header fields, after the name of its connection.
+fn arrow(packet: &PacketMoment, label: &str) -> String {
     let (direction, to) = match packet.from {
         Side::Client => ("to-server", Side::Server),
         Side::Server => ("to-client", Side::Client),
@@ -261,7 +267,7 @@ fn arrow(packet: &PacketMoment) -> String {
         fate =
             format!(" <em>{}</em>", escaped(format!("{} {}", packet.verdict, packet.note).trim()));
     }
-    let (from, line) = (packet.from, escaped(&packet.line));
+    let (from, line) = (packet.from, escaped(&format!("{label}{}", packet.line)));
     let mut fields = String::new();
     for layer in layers(&packet.packet) {
         let _ = write!(fields, "<p>{}</p><dl>", layer.name);
@@ -277,8 +283,13 @@ fn arrow(packet: &PacketMoment) -> String {
     )
 }
 
-/// The programs of each host in the order in which they began, to name them where a host has several.
-struct Names(Vec<(Side, Arc<str>)>);
+/// What names programs and connections where there are several.
+struct Names {
+    /// The programs of each host in the order in which they began.
+    programs: Vec<(Side, Arc<str>)>,
+    /// Names connections as the text does.
+    connections: Pen,
+}
 
 impl Names {
     fn of(moments: &[Moment]) -> Self {
@@ -297,48 +308,76 @@ impl Names {
                 known.push((side, Arc::clone(program)));
             }
         }
-        Names(known)
+        Names { programs: known, connections: Pen::knowing(moments) }
     }
 
     /// `client 2`; nothing for the only program of a host.
     fn label(&self, place: Place, program: &Arc<str>) -> Option<String> {
-        let here = || self.0.iter().filter(|(side, _)| Place::Host(*side) == place);
+        let here = || self.programs.iter().filter(|(side, _)| Place::Host(*side) == place);
         let number = here().position(|(_, other)| Arc::ptr_eq(other, program))? + 1;
         let (side, _) = here().nth(number - 1).filter(|_| here().count() > 1)?;
         Some(format!("{side} {number}"))
     }
 }
 
-/// The current states of each host's sockets.
+/// The sockets of each host, each in a lane of its own from its first state to its last.
 #[derive(Default)]
 struct Lanes {
-    sockets: [BTreeMap<(SocketAddr, SocketAddr), TcpState>; 2],
+    hosts: [Vec<Option<Socket>>; 2],
 }
 
+#[derive(Clone, Copy)]
+struct Socket {
+    ends: (SocketAddr, SocketAddr),
+    state: TcpState,
+}
+
+/// The number of lanes of a host; further sockets have none.
+const MOST_LANES: usize = 8;
+
 impl Lanes {
-    fn take(&mut self, moment: &Moment) {
-        if let (Place::Host(side), true) = (moment.place, moment.what.is_power_off()) {
-            self.sockets[side.index()].clear();
-        }
-        if let (Place::Host(side), What::State { local, remote, now, .. }) =
-            (moment.place, &moment.what)
-        {
-            let sockets = &mut self.sockets[side.index()];
-            match now {
-                Some(state) => sockets.insert((*local, *remote), *state),
-                None => sockets.remove(&(*local, *remote)),
-            };
-        }
+    /// The number of lanes that each host needs.
+    fn most(moments: &[Moment]) -> [usize; 2] {
+        let mut lanes = Lanes::default();
+        moments.iter().for_each(|moment| lanes.take(moment));
+        lanes.hosts.map(|host| host.len().clamp(1, MOST_LANES))
     }
 
-    /// A connection is shown rather than a listening socket.
+    fn take(&mut self, moment: &Moment) {
+        let Place::Host(side) = moment.place else { return };
+        let host = &mut self.hosts[side.index()];
+        if moment.what.is_power_off() {
+            host.fill(None);
+        }
+        let What::State { local, remote, now, .. } = &moment.what else { return };
+        let ends = (*local, *remote);
+        let is_it = |lane: &Option<Socket>| lane.is_some_and(|socket| socket.ends == ends);
+        let lane = host
+            .iter()
+            .position(is_it)
+            .or_else(|| host.iter().position(Option::is_none))
+            .unwrap_or(host.len());
+        if lane == host.len() {
+            host.push(None);
+        }
+        host[lane] = now.map(|state| Socket { ends, state });
+    }
+
     fn cell(&self, side: Side) -> String {
-        let states = || self.sockets[side.index()].values().copied();
-        let shown = states().find(|state| *state != TcpState::Listen).or_else(|| states().next());
         let column = if side == Side::Client { "left" } else { "right" };
-        let Some(state) = shown else { return format!("<i class=\"lane {column}\"></i>") };
-        let (group, word) = (group(state).unwrap_or_default(), state.word());
-        format!("<i class=\"lane {column} {group}\" title=\"{side}: {word}\"></i>")
+        let mut cell = format!("<span class=\"lanes {column}\">");
+        for socket in self.hosts[side.index()].iter().take(MOST_LANES) {
+            let Some(Socket { ends: (local, remote), state }) = socket else {
+                cell.push_str("<i class=\"lane\"></i>");
+                continue;
+            };
+            let (group, word) = (group(*state).unwrap_or_default(), state.word());
+            // A connection is named by the client's port, as beside its packets.
+            let end = if side == Side::Client || remote.port() == 0 { local } else { remote };
+            let port = end.port();
+            let _ = write!(cell, "<i class=\"lane {group}\" title=\"{side}: :{port} {word}\"></i>");
+        }
+        cell + "</span>"
     }
 }
 
@@ -354,6 +393,31 @@ mod tests {
         for part in ["<cite>[UNP 4.3]", &link, "[<span title=\"connect fails with ECONNREFUSED"] {
             assert!(introduction.contains(part), "{part}: {introduction}");
         }
+    }
+
+    #[test]
+    fn each_socket_has_a_lane_and_keeps_it() {
+        let state = |port, now| {
+            let (local, remote) = ([198, 51, 100, 20], [192, 0, 2, 10]);
+            let (local, remote) = ((local, 7).into(), (remote, port).into());
+            let what = What::State { local, remote, before: None, now, sampled: false };
+            Moment { at: std::time::Duration::ZERO, place: Place::Host(Side::Server), what }
+        };
+        let moments = [
+            state(0, Some(TcpState::Listen)),
+            state(40_000, Some(TcpState::Established)),
+            state(40_001, Some(TcpState::CloseWait)),
+            state(40_000, None),
+        ];
+        assert_eq!(Lanes::most(&moments), [1, 3]);
+        let mut lanes = Lanes::default();
+        moments.iter().for_each(|moment| lanes.take(moment));
+        assert_eq!(
+            lanes.cell(Side::Server),
+            "<span class=\"lanes right\"><i class=\"lane g-listen\" title=\"server: :7 LISTEN\"></i>\
+             <i class=\"lane\"></i>\
+             <i class=\"lane g-second\" title=\"server: :40001 CLOSE_WAIT\"></i></span>"
+        );
     }
 
     #[test]

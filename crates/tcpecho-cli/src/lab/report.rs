@@ -4,7 +4,8 @@ use std::{io, path::Path};
 
 use serde::Serialize;
 use tcpecho_lab::{
-    Exit, Moment, Place, Side, What, pcapng,
+    Moment, Place, Side, What, pcapng,
+    program::words as how,
     run::{Run, Verdict},
     timeline::PacketMoment,
 };
@@ -176,14 +177,6 @@ pub(super) fn failure(run: &Run) -> Option<String> {
     Some(format!("{} {}: {why}", run.text.name, run.family))
 }
 
-fn ended(exit: Exit) -> String {
-    match exit {
-        Exit::Exited(status) => format!("exited with {status}"),
-        Exit::Killed(signal) => format!("killed by signal {signal}"),
-        Exit::Unknown => "ended".into(),
-    }
-}
-
 fn place(place: Place) -> &'static str {
     match place {
         Place::Host(Side::Client) => "client",
@@ -220,7 +213,10 @@ fn facts(moment: &Moment) -> (&'static str, String, Option<&'static str>) {
         What::Signal { signal, .. } => ("signal", signal.clone(), None),
         What::Input { line, .. } => ("input", line.clone(), None),
         What::Output { line, .. } => ("output", line.clone(), None),
-        What::Exit { exit, .. } => ("exit", ended(*exit), None),
+        What::Exit { exit, .. } => ("exit", how(*exit), None),
+        What::ChildExit { program, child, exit } => {
+            ("child-exit", format!("{program} {child}: {}", how(*exit)), None)
+        }
         What::Sysctl { key, value } => ("sysctl", format!("{key}={value}"), None),
         What::RtoMin(least) => ("rto-min", format!("{} ms", least.as_millis()), None),
         What::Step(text) => ("step", text.clone(), None),

@@ -24,7 +24,7 @@ pub struct Conversation {
 impl Conversation {
     /// Returns the call that begins with this command; `None` if it is not one.
     pub fn begins(&mut self, program: &Arc<str>, command: &str) -> Option<CallMoment> {
-        let (name, arguments) = self.call(command)?;
+        let (name, arguments) = self.call(command).or_else(|| self.activity(command))?;
         let (program, phase) = (Arc::clone(program), Phase::Enters);
         let mut call = CallMoment { program, task: None, name, arguments, phase, injected: false };
         if name == "exit" {
@@ -38,18 +38,45 @@ impl Conversation {
     /// Returns the end of the call that has this answer; `None` if no call waits for one.
     pub fn ends(&mut self, answer: &str) -> Option<CallMoment> {
         let call = self.waiting.pop_front()?;
-        let outcome = self.outcome(call.name, answer);
+        let outcome = self.outcome(&call, answer);
         Some(CallMoment { phase: Phase::Returns(outcome), ..call })
     }
 
-    fn call(&self, command: &str) -> Option<(&'static str, String)> {
+    /// The descriptor that a command is about, and the rest of the command.
+    fn subject<'a>(&self, command: &'a str) -> (String, &'a str) {
         let newest = self.descriptors.len().checked_sub(1);
         let (number, call) = match command.split_once(": ") {
             Some((number, rest)) if number.parse::<usize>().is_ok() => (number.parse().ok(), rest),
             _ => (newest, command),
         };
         let fd = number.and_then(|number| self.descriptors.get(number));
-        let fd = fd.map_or_else(|| "-1".into(), ToString::to_string);
+        (fd.map_or_else(|| "-1".into(), ToString::to_string), call)
+    }
+
+    /// What the agent does in many calls, or in none, in words; such a moment has no name.
+    fn activity(&self, command: &str) -> Option<(&'static str, String)> {
+        let (fd, call) = self.subject(command);
+        let words: Vec<&str> = call.split_whitespace().collect();
+        let words = match words.as_slice() {
+            ["echo", "end"] => format!("echoes on {fd} until end of file"),
+            ["echo", count] => format!("echoes {count} bytes on {fd}"),
+            ["echo", count, "in", piece] => {
+                format!("echoes {count} bytes on {fd} in pieces of {piece}")
+            }
+            ["stuff", count] => {
+                format!("sends up to {count} bytes on {fd} until the peer takes no more")
+            }
+            ["drain", "end"] => format!("reads on {fd} until end of file and compares"),
+            ["drain", count] => format!("reads {count} bytes on {fd} and compares"),
+            ["caught"] => "signals caught".into(),
+            ["adopt", fd] => format!("copies {fd}, which exec has left open"),
+            _ => return None,
+        };
+        Some(("", words))
+    }
+
+    fn call(&self, command: &str) -> Option<(&'static str, String)> {
+        let (fd, call) = self.subject(command);
         let (verb, rest) = call.split_once(' ').unwrap_or((call, ""));
         let words: Vec<&str> = rest.split_whitespace().collect();
         Some(match (verb, words.as_slice()) {
@@ -59,7 +86,7 @@ impl Conversation {
             ("connect", [ip, port]) => ("connect", format!("{fd}, {}", address(ip, port))),
             ("listen", [backlog]) => ("listen", format!("{fd}, {backlog}")),
             ("accept", _) => ("accept", fd),
-            ("send", [_, "bytes" | "lines"]) => ("send", format!("{fd}, {rest}")),
+            ("send", [count, "bytes" | "lines"]) => ("send", format!("{fd}, {count} bytes")),
             ("send", _) => ("send", format!("{fd}, {}", quoted(rest))),
             ("line", _) => ("send", format!("{fd}, {}", quoted(&format!("{rest}\\n")))),
             ("recv", ["urgent"]) => ("recv", format!("{fd}, 1, MSG_OOB")),
@@ -70,13 +97,10 @@ impl Conversation {
             ("inherit", []) => ("fcntl", format!("{fd}, F_SETFD, 0")),
             ("getsockopt", ["info"]) => ("getsockopt", format!("{fd}, TCP_INFO")),
             ("disposition", [signal]) => ("sigaction", format!("{signal}, ?")),
-            ("exec", []) => ("execve", String::new()),
+            ("exec", []) => ("execve", "\"/proc/self/exe\"".into()),
             ("fork", ["keep"]) => ("fork", String::new()),
             ("recv", [size]) => ("recv", format!("{fd}, {size}")),
             ("peek", [size]) => ("recv", format!("{fd}, {size}, MSG_PEEK")),
-            ("echo", _) => ("echo", format!("{fd}, {rest}")),
-            ("stuff", _) => ("stuff", format!("{fd}, {rest}")),
-            ("drain", _) => ("drain", format!("{fd}, {rest}")),
             ("shutdown", [how]) => ("shutdown", format!("{fd}, SHUT_{}", how.to_ascii_uppercase())),
             ("close", []) => ("close", fd),
             ("nonblocking", [on]) => ("ioctl", format!("{fd}, FIONBIO, {}", switch(on))),
@@ -98,14 +122,27 @@ impl Conversation {
         })
     }
 
-    fn outcome(&mut self, name: &str, answer: &str) -> Outcome {
+    fn outcome(&mut self, call: &CallMoment, answer: &str) -> Outcome {
         let Some(said) = answer.strip_prefix("ok") else {
             return errno_of(answer).map_or_else(|| Outcome::Words(answer.into()), Outcome::Failed);
         };
         let said = said.trim_start();
         let (first, rest) = said.split_once(' ').unwrap_or((said, ""));
-        match name {
+        match call.name {
             "socket" | "accept" => self.opened(rest),
+            "" if rest.starts_with("fd=") => self.opened(rest),
+            "" if call.arguments == "signals caught" => Outcome::Words(said.into()),
+            "" => Outcome::Words(match rest {
+                "right" => format!("{first} bytes, unchanged"),
+                "changed" => format!("{first} bytes, changed"),
+                _ => format!("{first} bytes"),
+            }),
+            // The program that was executed has numbers of its own for its sockets.
+            "execve" => {
+                self.descriptors.clear();
+                Outcome::Never
+            }
+            "fork" => Outcome::Words(format!("child {said}")),
             "poll" => {
                 let bits = first.strip_prefix("0x");
                 let bits = bits.and_then(|bits| u16::from_str_radix(bits, 16).ok());
@@ -116,6 +153,7 @@ impl Conversation {
                 Outcome::Words(format!("{first} {}", quoted(rest)).trim_end().into())
             }
             "getsockopt" if first == "0" => Outcome::Value(0, "no error".into()),
+            "getsockopt" if call.arguments.ends_with("TCP_INFO") => Outcome::Words(info(said)),
             "getsockopt" | "getsockname" | "getpeername" => Outcome::Value(0, said.into()),
             _ if said.is_empty() => Outcome::Value(0, String::new()),
             _ => Outcome::Words(said.into()),
@@ -133,6 +171,26 @@ impl Conversation {
             None => format!("fd {fd}"),
         })
     }
+}
+
+/// What TCP_INFO says, shorter: an infinite threshold, times in milliseconds, and no numbers that
+/// are 0.
+fn info(said: &str) -> String {
+    let field = |word: &str| match word.split_once('=') {
+        Some(("unacked" | "retransmits" | "probes", "0")) => None,
+        Some(("ssthresh", "2147483647")) => Some("ssthresh=inf".into()),
+        Some((name, value)) => {
+            let micros = value.strip_suffix("us").and_then(|micros| micros.parse::<u64>().ok());
+            Some(match micros {
+                Some(micros @ 10_000..) => format!("{name}={}ms", micros / 1000),
+                Some(micros) => format!("{name}={}.{}ms", micros / 1000, micros % 1000 / 100),
+                None => word.into(),
+            })
+        }
+        None => Some(word.to_owned()),
+    };
+    let fields: Vec<String> = said.split(' ').filter_map(field).collect();
+    fields.join(" ")
 }
 
 /// The names of poll(2)'s bits; `0` if there is none.
@@ -245,13 +303,38 @@ mod tests {
             ("gets", "ok 0", "fgets(4) = 0 end of file"),
             ("7: close", "EBADF", "close(-1) = EBADF"),
             ("close", "errno 400", "close(4) = errno 400"),
+            ("send 128 lines", "ok 128", "send(4, 128 bytes) = 128"),
+            ("echo end", "ok 9", "echoes on 4 until end of file: 9 bytes"),
+            ("0: echo 9 in 3", "ok 9", "echoes 9 bytes on 3 in pieces of 3: 9 bytes"),
+            ("echo 5", "EPIPE", "echoes 5 bytes on 4: EPIPE"),
+            ("stuff 9", "ok 7", "sends up to 9 bytes on 4 until the peer takes no more: 7 bytes"),
+            ("drain 9", "ok 9 right", "reads 9 bytes on 4 and compares: 9 bytes, unchanged"),
+            (
+                "drain end",
+                "ok 9 changed",
+                "reads on 4 until end of file and compares: 9 bytes, changed",
+            ),
+            ("caught", "ok 1", "signals caught: 1"),
+            ("fork keep", "ok 4", "fork() = child 4"),
+            ("fork", "EAGAIN", "fork() = EAGAIN"),
+            (
+                "getsockopt info",
+                "ok ESTABLISHED cwnd=10 ssthresh=2147483647 mss=1448 rtt=350us rto=201000us \
+                 unacked=0 retransmits=2 probes=0",
+                "getsockopt(4, TCP_INFO) = ESTABLISHED cwnd=10 ssthresh=inf mss=1448 rtt=0.3ms \
+                 rto=201ms retransmits=2",
+            ),
+            ("exec", "ok", "execve(\"/proc/self/exe\")"),
+            ("send x", "EBADF", "send(-1, \"x\") = EBADF"),
+            ("adopt 4", "ok 0 fd=7", "copies 4, which exec has left open: fd 7"),
+            ("close", "ok", "close(7) = 0"),
         ] {
             let begins = conversation.begins(&"client".into(), command).unwrap();
             let ends = conversation.ends(answer).unwrap();
             assert_eq!(begins.joined_with(&ends).unwrap().to_string(), shown);
         }
         let long = conversation.begins(&"client".into(), &format!("send {}", "x".repeat(99)));
-        assert_eq!(long.unwrap().arguments, format!("4, \"{}…\"", "x".repeat(SHOWN)));
+        assert_eq!(long.unwrap().arguments, format!("7, \"{}…\"", "x".repeat(SHOWN)));
         assert_eq!(conversation.begins(&"client".into(), "hello world"), None);
     }
 }

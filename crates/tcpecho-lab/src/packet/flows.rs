@@ -168,9 +168,13 @@ impl Flows {
                     ..Direction::default()
                 };
             }
-            let is_answer = peer.first == acknowledged;
-            let is_known = self.directions.get(&ends).is_some_and(|own| own.first == tcp.seq);
-            if is_answer && !is_known {
+            // A SYN with data is acknowledged with them (RFC 7413 3).
+            let is_answer = (1..=peer.newest.max(1)).contains(&peer.relative(tcp.ack));
+            let is_new = self
+                .directions
+                .get(&ends)
+                .is_none_or(|own| own.opening.is_none() || (is_answer && own.first != tcp.seq));
+            if is_new {
                 self.directions.insert(ends, Direction::new(tcp));
             }
             return;
@@ -202,7 +206,7 @@ impl Flows {
             let own = self.directions.get(&ends);
             let relative = own.map(|own| (own.relative(tcp.seq), own.newest));
             return match relative {
-                Some((seq, newest)) if tcp.seq != 0 || (0..=newest).contains(&seq) => seq,
+                Some((seq, newest)) if tcp.seq != 0 || (0..=newest.max(1)).contains(&seq) => seq,
                 _ => tcp.seq.into(),
             };
         }

@@ -1,6 +1,11 @@
 //! What `/proc` shows of a process. The kernel has no event for "it sleeps now", so this is polled.
 
-use std::os::fd::{AsRawFd, BorrowedFd};
+use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
+
+use rustix::process::{Pid, PidfdFlags, pidfd_open};
+use tcpecho_os::process::Exit;
+
+use crate::tracer::number_inside;
 
 /// The process number of a pidfd in this PID namespace.
 pub(super) fn pid_of(pidfd: BorrowedFd<'_>) -> Option<i32> {
@@ -24,6 +29,39 @@ fn state_for_parent(pid: i32) -> Option<char> {
         tracer.is_some_and(|tracer| tracer.trim() != "0")
     };
     if state == 'Z' && is_traced(status()) { Some('t') } else { Some(state) }
+}
+
+/// A child of a program.
+#[derive(Debug)]
+pub(crate) struct Child {
+    /// Readable when it has ended.
+    pub(crate) pidfd: OwnedFd,
+    pid: i32,
+    /// Its process number inside the host.
+    pub(crate) number: i32,
+}
+
+impl Child {
+    /// Returns the child that has this number inside the host, if there is one.
+    pub(crate) fn of(parent: i32, number: i32) -> Option<Self> {
+        let is_it = |(pid, _): &(i32, char)| number_inside(*pid) == Some(number);
+        let (pid, _) = children(parent).into_iter().find(is_it)?;
+        let pidfd = pidfd_open(Pid::from_raw(pid)?, PidfdFlags::empty()).ok()?;
+        Some(Child { pidfd, pid, number })
+    }
+
+    /// How it ended; unknown once its parent has waited for it.
+    pub(crate) fn exit(&self) -> Exit {
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.pid)).unwrap_or_default();
+        // proc_pid_stat(5): after the name, the state is the third field and the status the last.
+        let fields = stat.rsplit_once(") ").map_or("", |(_, fields)| fields);
+        let status = fields.split_whitespace().nth(49).and_then(|status| status.parse().ok());
+        match status.filter(|_| fields.starts_with('Z')) {
+            Some(status) if libc::WIFEXITED(status) => Exit::Exited(libc::WEXITSTATUS(status)),
+            Some(status) if libc::WIFSIGNALED(status) => Exit::Killed(libc::WTERMSIG(status)),
+            _ => Exit::Unknown,
+        }
+    }
 }
 
 /// The system call in which a process sleeps. A traced process may also stand before or after it.

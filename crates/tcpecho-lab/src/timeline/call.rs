@@ -12,7 +12,8 @@ pub struct CallMoment {
     pub program: Arc<str>,
     /// The process or thread, by its number inside the host; `None` for the program's first.
     pub task: Option<i32>,
-    /// The name of the kernel's call in section 2 of the manual: `accept4`, `recvfrom`.
+    /// The name of the kernel's call in section 2 of the manual: `accept4`, `recvfrom`. Empty for
+    /// what an agent does in many calls, or in none: `arguments` describes it.
     pub name: &'static str,
     /// Its arguments in words, without parentheses.
     pub arguments: String,
@@ -84,8 +85,23 @@ impl fmt::Display for CallMoment {
         if let Some(task) = self.task {
             write!(f, "[{task}] ")?;
         }
-        write!(f, "{name}({arguments})")?;
+        if name.is_empty() {
+            f.write_str(arguments)?;
+        } else {
+            write!(f, "{name}({arguments})")?;
+        }
         match &self.phase {
+            Phase::Returns(Outcome::Words(words)) | Phase::Whole(Outcome::Words(words))
+                if name.is_empty() =>
+            {
+                write!(f, ": {words}")?;
+            }
+            Phase::Returns(outcome @ Outcome::Failed(_))
+            | Phase::Whole(outcome @ Outcome::Failed(_))
+                if name.is_empty() =>
+            {
+                write!(f, ":{}", outcome.to_string().trim_start_matches(" ="))?;
+            }
             Phase::Enters => f.write_str(" …")?,
             Phase::EntersAgain => f.write_str(" … starts again")?,
             Phase::Returns(outcome) | Phase::Whole(outcome) => write!(f, "{outcome}")?,

@@ -272,7 +272,7 @@ fn outcome(call: &Call, tid: i32, value: i64) -> Outcome {
 }
 
 /// A thread's number in its innermost PID namespace.
-fn number_inside(tid: i32) -> Option<i32> {
+pub(crate) fn number_inside(tid: i32) -> Option<i32> {
     let status = std::fs::read_to_string(format!("/proc/{tid}/status")).ok()?;
     let numbers = status.lines().find_map(|line| line.strip_prefix("NSpid:"))?;
     numbers.split_whitespace().last()?.parse().ok()

@@ -405,7 +405,7 @@ fn value_of(subject: &impl Subject, name: &str, address: u64, length: usize) -> 
             (Some(_), Some(seconds)) => format!("on, {seconds} s"),
             _ => "?".into(),
         },
-        ("SO_RCVTIMEO" | "SO_SNDTIMEO", 16) => {
+        ("SO_RCVTIMEO" | "SO_SNDTIMEO" | "SO_RCVTIMEO_NEW" | "SO_SNDTIMEO_NEW", 16) => {
             let (seconds, rest) = (subject.long(address), subject.long(address.wrapping_add(8)));
             match (seconds, rest) {
                 (Some(seconds), Some(rest)) => {

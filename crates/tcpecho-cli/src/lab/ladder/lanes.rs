@@ -40,16 +40,22 @@ impl Style {
             "{LISTENS} LISTEN, {LINE} other states, {GONE} gone, {CHANGES} change beside it"
         );
         match self {
-            Style::Names => format!("a line for each socket: {lines}"),
+            Style::Names => format!("a line for each socket: {lines}; {TEXTS}"),
             Style::ShortNames => {
                 let short: Vec<String> =
                     SHORT.iter().map(|(state, short)| format!("{short} {state}")).collect();
-                format!("a line for each socket: {lines}; {}", short.join(", "))
+                format!("a line for each socket: {lines}; {}; {TEXTS}", short.join(", "))
             }
-            Style::Words => "states: in words, where they change; lines need 56 columns".into(),
+            Style::Words => {
+                format!("states: in words, where they change; lines need 56 columns; {TEXTS}")
+            }
         }
     }
 }
+
+/// What the texts between the lanes mean.
+const TEXTS: &str = "SYN_RECV is SYN-RECEIVED in RFC 9293, FIN_WAIT_1 is FIN-WAIT-1; win= is in \
+                     bytes, after scaling";
 
 /// The short name of each state.
 const SHORT: &[(TcpState, &str)] = &[

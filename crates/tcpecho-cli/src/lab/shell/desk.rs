@@ -1,6 +1,7 @@
 //! Executes the commands of the shell on two hosts and the wire.
 
 use std::{
+    collections::BTreeSet,
     fmt::Write as _,
     fs::File,
     io::BufRead as _,
@@ -10,9 +11,10 @@ use std::{
 use nix::sys::signal::Signal;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use tcpecho_lab::{
-    Exit, Family, Launch, Matcher, Options, Place, Program, Side, TcpState, TimedOut, TwoHosts,
-    What,
+    Family, Launch, Matcher, Options, Place, Program, Side, TcpSocket, TcpState, TimedOut,
+    TwoHosts, What,
     impairment::{VERBS, packet_words},
+    program::words,
     wire::RuleId,
 };
 
@@ -102,10 +104,7 @@ impl Desk {
     /// Completes the text before the cursor.
     pub(super) fn complete(&self, before: &str) -> Completion {
         complete(before, || {
-            let sockets = Side::BOTH.iter().flat_map(|side| {
-                let host = self.two.host(*side);
-                self.families.iter().flat_map(|family| host.sockets(*family))
-            });
+            let sockets = Side::BOTH.into_iter().flat_map(|side| self.sockets(side));
             let ports = sockets.flat_map(|socket| [socket.local.port(), socket.remote.port()]);
             Known {
                 programs: (1..=self.programs.len()).collect(),
@@ -269,9 +268,7 @@ impl Desk {
             if *side == wanted {
                 let how = match program.exit() {
                     None => format!("runs, pid {}", program.pid()),
-                    Some(Exit::Exited(status)) => format!("exited with {status}"),
-                    Some(Exit::Killed(signal)) => format!("killed by signal {signal}"),
-                    Some(Exit::Unknown) => "ended".into(),
+                    Some(exit) => words(exit),
                 };
                 let _ = writeln!(list, "{:>3}  {how}: {command}", index + 1);
             }
@@ -310,6 +307,14 @@ impl Desk {
         Ok(())
     }
 
+    /// The sockets of a host, each once: one that is bound to `[::]` belongs to both families.
+    fn sockets(&self, side: Side) -> Vec<TcpSocket> {
+        let host = self.two.host(side);
+        let all = self.families.iter().flat_map(|family| host.sockets(*family));
+        let mut seen = BTreeSet::new();
+        all.filter(|socket| seen.insert((socket.local, socket.remote, socket.inode))).collect()
+    }
+
     fn states(&self) -> String {
         let mut list = String::new();
         for side in Side::BOTH {
@@ -317,7 +322,7 @@ impl Desk {
             if !host.is_on() {
                 let _ = writeln!(list, "{side}  is off");
             }
-            for socket in self.families.iter().flat_map(|family| host.sockets(*family)) {
+            for socket in self.sockets(side) {
                 let (state, queues) = (socket.state.word(), (socket.rqueue, socket.wqueue));
                 let queues = if socket.state == TcpState::Listen {
                     format!("{} of {} wait to be accepted", queues.0, u64::from(queues.1) + 1)
@@ -376,11 +381,7 @@ impl Desk {
         is_interrupted: &dyn Fn() -> bool,
     ) -> Result<(), Outcome> {
         let end = Instant::now() + patience;
-        let host = self.two.host(side);
-        let has = || {
-            let sockets = self.families.iter().flat_map(|family| host.sockets(*family));
-            sockets.into_iter().any(|socket| socket.state == state)
-        };
+        let has = || self.sockets(side).iter().any(|socket| socket.state == state);
         while !has() && !self.has_had(side, state) {
             if Instant::now() > end {
                 let what = format!("{side}: no socket in {state} within {patience:?}");

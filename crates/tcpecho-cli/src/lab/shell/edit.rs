@@ -99,7 +99,7 @@ impl Edit {
     }
 
     /// Completes the last letters before the cursor: one candidate replaces them and is followed by
-    /// a blank; of several, as much as they have in common.
+    /// a blank, except a placeholder (`{server}:7`); of several, as much as they have in common.
     pub(super) fn complete(&mut self, typed: usize, candidates: &[String]) -> Completed {
         let start = self.cursor.saturating_sub(typed);
         let Some(first) = candidates.first() else {
@@ -112,7 +112,8 @@ impl Edit {
             let same = word.iter().zip(other.chars()).take_while(|(ours, its)| **ours == *its);
             word.truncate(same.count());
         }
-        if candidates.len() == 1 && self.line.get(self.cursor) != Some(&' ') {
+        let is_whole = candidates.len() == 1 && !word.ends_with(&['}']);
+        if is_whole && self.line.get(self.cursor) != Some(&' ') {
             word.push(' ');
         }
         let adds = word.len() >= typed && self.line[start..self.cursor] != word;
@@ -258,6 +259,8 @@ mod tests {
         assert_eq!(tab("sy", 2, &["SYN", "SYN-ACK"]), changed("drop SYN|"));
         assert_eq!(tab("", 3, &["SYN", "SYN-ACK"]), same(Completed::Ambiguous, "drop SYN|"));
         assert_eq!(tab("-", 4, &["SYN-ACK"]), changed("drop SYN-ACK |"));
+        // What follows a placeholder belongs to the same word.
+        assert_eq!(tab("\x15{ser", 4, &["{server}"]), changed("{server}|"));
         // Another key between two Tabs: the second one is a first one.
         let two = ["next", "all"];
         assert_eq!(tab("\x15drop ", 0, &two), same(Completed::Nothing, "drop |"));
