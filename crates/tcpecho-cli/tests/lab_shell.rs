@@ -107,6 +107,26 @@ fn hosts_crash_and_reboot_and_the_wire_holds_and_answers() {
     );
 }
 
+/// A server on the IPv6 wildcard listens over IPv4, too, and its connections have IPv4 addresses.
+#[test]
+fn a_server_on_the_ipv6_wildcard_is_seen_over_either_family() {
+    let script = "server tcpecho serve -l [::]:7 --log off\n\
+                  expect state server LISTEN\n\
+                  client tcpecho connect {server}:7\n\
+                  expect state server ESTABLISHED\n\
+                  states\n";
+    for family in ["4", "both"] {
+        let Some(shown) = played(&["--family", family], script) else { return };
+        let states: Vec<&str> = shown
+            .lines()
+            .filter(|line| line.starts_with("server  ") && line.contains('→'))
+            .collect();
+        assert_eq!(states.len(), 2, "{shown}");
+        assert!(states[0].contains("LISTEN") && states[0].contains(" [::]:7 "), "{shown}");
+        assert!(states[1].contains("ESTABLISHED  198.51.100.20:7 → 192.0.2.10:"), "{shown}");
+    }
+}
+
 #[test]
 fn random_decisions_come_from_the_seed() {
     // Datagrams, because they are not retransmitted.

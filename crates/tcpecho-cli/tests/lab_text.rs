@@ -200,6 +200,21 @@ fn states_change_without_packets() {
     }
 }
 
+/// The page names connections as the text does, and has a bar for each socket.
+#[test]
+fn the_page_tells_connections_apart() {
+    let args = ["run", "reuseport-listener-closes", "--format", "html"];
+    let Some(page) = shown(&lab(&args)) else { return };
+    let resets: Vec<&str> = page.lines().filter(|line| line.contains(" RST-ACK seq=1")).collect();
+    assert!(!resets.is_empty(), "{page}");
+    for line in resets {
+        let (_, packet) = line.split_once("</span>:").unwrap_or_else(|| panic!("{line}"));
+        assert!(packet.starts_with(|port: char| port.is_ascii_digit()), "{line}");
+    }
+    let most = page.lines().map(|line| line.matches("<i class=\"lane g-established\"").count());
+    assert!(most.max() > Some(6), "the client's and the server's connections");
+}
+
 /// What a child does has a beginning and an end.
 #[test]
 fn children_and_loops_are_in_the_ladder() {

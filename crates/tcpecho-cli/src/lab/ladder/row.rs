@@ -36,6 +36,8 @@ pub(super) struct Columns {
     pub(super) style: Style,
     /// The columns between the lanes.
     pub(super) middle: usize,
+    /// Whether longer texts are wrapped.
+    pub(super) wraps: bool,
 }
 
 impl Columns {
@@ -53,12 +55,14 @@ impl Columns {
         };
         let middle =
             look.width.map_or(PIPE, |width| width.min(WIDEST).saturating_sub(TIME + lanes));
-        Columns { style, middle: middle.max(16) }
+        // Without lanes, a line in a pipe pushes nothing aside.
+        let wraps = look.width.is_some() || style != Style::Words;
+        Columns { style, middle: middle.max(16), wraps }
     }
 
     /// A text of one side, wrapped and aligned.
     pub(super) fn text(self, text: &str, align: Align) -> Vec<String> {
-        let lines = if columns_of(text) > self.middle {
+        let lines = if self.wraps && columns_of(text) > self.middle {
             let mut lines = hanging(text, self.middle);
             if matches!(align, Align::Right) {
                 let widest = lines.iter().map(|line| columns_of(line)).max().unwrap_or(0);
@@ -80,7 +84,7 @@ impl Columns {
     /// A packet as an arrow with its text, of which the rest stands below.
     pub(super) fn arrow(self, packet: &PacketMoment, text: &str) -> Vec<String> {
         let room = self.middle - ARROW;
-        let fits = columns_of(text) <= room;
+        let fits = !self.wraps || columns_of(text) <= room;
         let lines = if fits { vec![text.to_owned()] } else { wrap(text, room) };
         let mut lines = lines.into_iter();
         let first = lines.next().unwrap_or_default();
