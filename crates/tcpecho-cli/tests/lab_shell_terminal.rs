@@ -190,7 +190,7 @@ fn tab_completes_the_word_before_the_cursor() {
     terminal.sees("\ntcp_keepalive_intvl   tcp_keepalive_time\r\ntcp_keepalive_probes\r\nlab> ");
     terminal.types("\x15");
     // What the shell knows by now: programs, rules and ports.
-    terminal.types("server tcpec\tserve -l {s\t\x7f:7 --log off\r");
+    terminal.types("server tcpec\tserve -l {s\t:7 --log off\r");
     terminal.sees("server tcpecho serve -l {server}:7 --log off");
     terminal.sees("server 1| listening");
     terminal.types("drop next data port \t\r");
