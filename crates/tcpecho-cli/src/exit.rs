@@ -50,6 +50,7 @@ const STATUSES: &[Row] = &[
     (Ending::Idle, BROKEN, 78),
     (Ending::Limit, NOT_CONNECTED, 79),
     (Ending::Draining, BROKEN, 80),
+    (Ending::Fault, BROKEN, 83),
     (Ending::BadAddress, NOT_CONNECTED, 81),
     (Ending::LocalError, NOT_CONNECTED, 82),
     (Ending::Interrupted, 130, 130),

@@ -11,7 +11,7 @@ pub use crate::{
 /// # Errors
 /// Why the text is not one.
 pub fn size(text: &str, most: u64) -> Result<u64, String> {
-    crate::size::parse_size(text, most).map_err(|error| error.to_string())
+    tcpecho::internal::parse_size(text, most).map_err(|error| error.to_string())
 }
 
 /// Reads a rate a second.
@@ -19,5 +19,5 @@ pub fn size(text: &str, most: u64) -> Result<u64, String> {
 /// # Errors
 /// Why the text is not one.
 pub fn rate(text: &str) -> Result<f64, String> {
-    crate::size::parse_rate(text).map_err(|error| error.to_string())
+    tcpecho::internal::parse_rate(text).map_err(|error| error.to_string())
 }

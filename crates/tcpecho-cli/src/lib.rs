@@ -28,7 +28,6 @@ mod page;
 mod ping;
 mod serve;
 mod signals;
-mod size;
 mod stderr;
 mod suggestion;
 mod tell;

@@ -2,6 +2,7 @@
 
 mod args;
 mod calls;
+mod faults;
 mod speech;
 
 use std::{
@@ -18,8 +19,8 @@ use rustix::{
     stdio,
 };
 use tcpecho::{
-    Diagnosis, Endpoint, Engine, Family, ResolveError, Server,
-    internal::{explain_unconnectable, is_local, is_port},
+    Diagnosis, Endpoint, Engine, Family, Fault, ListenerFault, ResolveError, Server,
+    internal::{PLAYER_DESCRIPTORS, explain_unconnectable, is_local, is_port},
 };
 use tcpecho_os::{limits::raise_descriptors, stdio::stdout_was_closed};
 
@@ -65,6 +66,9 @@ pub(crate) fn run(args: &ServeArgs, notes: Vec<String>) -> ExitCode {
     };
     if matches!(plan.engine, Choice::List) {
         return list_engines();
+    }
+    if plan.lists_faults {
+        return faults::list();
     }
     let (listen, foreign) = match addresses(&plan.listen) {
         Ok(found) => found,
@@ -179,7 +183,11 @@ fn serve(
         }
     };
     let watcher = calls.map(|calls| calls::Watcher::start(&server, calls, &speech));
-    let stdout = announce(&server, &speech);
+    if let Some(fault) = &plan.fault {
+        speech.fault(&fault.to_string(), server.seed());
+    }
+    let is_refused = matches!(plan.fault, Some(Fault::Listener(ListenerFault::Refuse)));
+    let stdout = announce(&server, is_refused, &speech);
     let status = attend(&server, &signals, plan, &speech);
     drop(server);
     drop(watcher);
@@ -210,16 +218,28 @@ fn start(
     for addr in listen {
         builder = builder.listen(*addr);
     }
+    builder = match &plan.fault {
+        Some(Fault::Connections(rules)) => builder.fault_plan(rules),
+        Some(Fault::Listener(fault)) => builder.listener_fault(*fault),
+        _ => builder,
+    };
+    if let Some(seed) = plan.seed {
+        builder = builder.seed(seed);
+    }
     builder.start()
 }
 
 /// Says on stdout that it is ready, one line for each address, without waiting for a reader. What stdout does not take now
 /// is written when it does; where it cannot be written at all, or was closed when the program started, stderr says it,
 /// whatever the form of the log.
-fn announce(server: &Server, speech: &Speech) -> Option<Log> {
+fn announce(server: &Server, is_refused: bool, speech: &Speech) -> Option<Log> {
     let (engine, workers, backlog) = (server.engine().name, server.workers(), server.backlog());
-    let line =
-        |addr| format!("listening on {addr} engine={engine} workers={workers} backlog={backlog}\n");
+    let line = |addr| {
+        if is_refused {
+            return format!("bound to {addr}, not listening: connections are refused\n");
+        }
+        format!("listening on {addr} engine={engine} workers={workers} backlog={backlog}\n")
+    };
     let lines: String = server.addrs().iter().map(line).collect();
     let lines = fitted(&lines, stdout_columns());
     // Descriptor 1 would be /dev/null then.
@@ -316,7 +336,8 @@ impl Descriptors {
             std::fs::read_dir("/proc/self/fd").map_or(4, |entries| entries.count() as u64 - 1);
         let needed = engine.descriptors(listeners, plan.workers);
         // `--calls` asks the kernel through a socket of its own.
-        Descriptors { limit, open, needed: needed as u64 + u64::from(plan.calls) }
+        let player = if plan.fault.is_some() { PLAYER_DESCRIPTORS } else { 0 };
+        Descriptors { limit, open, needed: (needed + player) as u64 + u64::from(plan.calls) }
     }
 
     /// Connections that there can be at a time, if there can be any.

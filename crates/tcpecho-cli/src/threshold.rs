@@ -2,12 +2,12 @@
 
 use std::{fmt, str::FromStr};
 
-use tcpecho::{ParseError, internal::parse_duration};
-
-use crate::{
-    size::parse_rate,
-    units::{self, digits, percent, time},
+use tcpecho::{
+    ParseError,
+    internal::{parse_duration, parse_rate},
 };
+
+use crate::units::{self, digits, percent, time};
 
 /// The quantiles that reports show, by their names.
 pub(crate) const QUANTILES: &[(&str, f64)] =

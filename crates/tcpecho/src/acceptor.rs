@@ -13,10 +13,7 @@ use std::{
 };
 
 use rustix::{
-    event::{
-        Timespec,
-        epoll::{self, EventData, EventFlags},
-    },
+    event::epoll::{self, EventData, EventFlags},
     io::Errno,
     net::SocketFlags,
 };
@@ -26,9 +23,14 @@ use crate::{
     Ending, Error,
     accept_backoff::Advice,
     accept_queue::{AcceptQueue, Accepted, Queues},
+    fault::{
+        delay::{AcceptDelay, Admission},
+        draw::Faults,
+    },
     phase::Phase,
     session::{Outcome, Session},
     shared::Shared,
+    timeout::until,
 };
 
 /// Tokens from here on are the acceptor's own.
@@ -49,6 +51,9 @@ pub(crate) struct Context {
     pub(crate) queue: Arc<AcceptQueue>,
     /// Told by [`Acceptor::open`], the last thing that an engine needs before it serves.
     pub(crate) ready: SyncSender<()>,
+    /// What connections get a fault, if any do.
+    pub(crate) faults: Option<Arc<Faults>>,
+    pub(crate) accept_delay: Option<Duration>,
 }
 
 /// Accepts connections for one loop.
@@ -59,13 +64,15 @@ pub(crate) struct Acceptor {
     phase: Phase,
     /// While accept is paused, the listeners are not in the epoll set.
     paused: Option<Instant>,
+    faults: Option<Arc<Faults>>,
+    delay: Option<AcceptDelay>,
 }
 
 impl Acceptor {
     /// The acceptor of `context`, whose accepted sockets are made with `flags` (non-blocking or not). Whatever else an engine
     /// may fail to get, it gets before: with its acceptor open, the server is ready.
     pub(crate) fn open(context: Context, flags: SocketFlags) -> Result<Self, Error> {
-        let Context { shared, queue, ready } = context;
+        let Context { shared, queue, ready, faults, accept_delay } = context;
         let failed = |errno| Error::new("epoll_ctl", errno);
         let epoll = epoll::create(epoll::CreateFlags::CLOEXEC)
             .map_err(|errno| Error::new("epoll_create1", errno))?;
@@ -75,6 +82,7 @@ impl Acceptor {
                 .map_err(failed)?;
         }
         queues.flags = flags | SocketFlags::CLOEXEC;
+        let delay = accept_delay.map(|time| AcceptDelay::new(time, queues.open.len()));
         drop(queues);
         // Nobody reads `freed`, so only its edges count; the stops are taken out once they have been seen.
         for (stop, token, flags) in [
@@ -86,7 +94,15 @@ impl Acceptor {
         }
         // The thread that starts the server may have failed meanwhile; then nothing receives this.
         let _ = ready.send(());
-        Ok(Acceptor { shared, epoll: Rc::new(epoll), queue, phase: Phase::Serving, paused: None })
+        Ok(Acceptor {
+            shared,
+            epoll: Rc::new(epoll),
+            queue,
+            phase: Phase::Serving,
+            paused: None,
+            faults,
+            delay,
+        })
     }
 
     pub(crate) fn phase(&self) -> Phase {
@@ -169,7 +185,9 @@ impl Acceptor {
                 },
             };
             let (fd, peer) = accepted;
-            if let Some(entered) = self.shared.enter(fd, peer) {
+            let Some((fd, session)) = self.shared.enter(fd, peer) else { continue };
+            let Some(faults) = &self.faults else { return Ok(Some((fd, session))) };
+            if let Some(entered) = faults.draw(&self.shared, fd, session) {
                 return Ok(Some(entered));
             }
         }
@@ -187,6 +205,17 @@ impl Acceptor {
                 self.pause(until, &queues)?;
                 return Ok(None);
             }
+            match self.delay.as_mut().map_or(Admission::Now, |delay| delay.admit(index, open)) {
+                Admission::Now => {}
+                Admission::NotNow => {
+                    open[index].ready = false;
+                    continue;
+                }
+                Admission::After(time) => {
+                    self.pause(time, &queues)?;
+                    return Ok(None);
+                }
+            }
             let queue = &mut open[index];
             match queue.accept(*flags) {
                 Ok(accepted) => {
@@ -199,6 +228,9 @@ impl Acceptor {
                 Err(Errno::AGAIN) => {
                     self.shared.accept_worked();
                     queue.ready = false;
+                    if let Some(delay) = &mut self.delay {
+                        delay.is_empty(index);
+                    }
                     if queue.left.is_some() {
                         open.swap_remove(index);
                     }
@@ -304,10 +336,4 @@ impl AsFd for Acceptor {
 
 fn listener_token(index: usize) -> EventData {
     EventData::new_u64(OWN_TOKENS | index as u64)
-}
-
-/// The time that is left until `deadline`, for a call that takes it so.
-pub(crate) fn until(deadline: Instant) -> Timespec {
-    let left = deadline.saturating_duration_since(Instant::now()).min(Duration::from_secs(1 << 20));
-    Timespec { tv_sec: left.as_secs() as i64, tv_nsec: i64::from(left.subsec_nanos()) }
 }

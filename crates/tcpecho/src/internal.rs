@@ -16,7 +16,9 @@ pub use crate::{
         ListenHost, interface_index, is_port, parse_listen, parse_listen_port, parse_source,
     },
     evidence::{Kernel, Route, Stack, Towards},
+    fault::{STEPS, StepRow, player::PLAYER_DESCRIPTORS},
     listener::LONGEST_USER_TIMEOUT,
+    size::{parse_rate, parse_size, parse_time},
 };
 
 /// The evidence that comes from the kernel, in the types of the kernel's interface.

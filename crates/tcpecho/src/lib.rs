@@ -72,6 +72,7 @@ mod errno;
 mod error;
 mod evidence;
 pub mod exact;
+mod fault;
 #[doc(hidden)]
 pub mod internal;
 mod lingering_close;
@@ -83,9 +84,11 @@ mod serialize;
 mod server;
 mod session;
 mod shared;
+mod size;
 mod stats;
 mod stop;
 mod table;
+mod timeout;
 
 // The examples of the README are compiled and run.
 #[cfg(doctest)]
@@ -103,6 +106,10 @@ pub use engine::{ENGINES, Engine, Unavailable};
 pub use errno::Errno;
 pub use error::Error;
 pub use evidence::{Evidence, Phase, Tried};
+pub use fault::{
+    Delay, Fault, FaultPlan, FaultWhen, Fired, Flip, ListenerFault, PRESETS, Payload, Preset,
+    Script, Step,
+};
 pub use listener::Keepalive;
 pub use parse_error::ParseError;
 pub use server::{Server, ServerBuilder};

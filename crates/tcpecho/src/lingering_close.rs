@@ -25,7 +25,7 @@ use tcpecho_os::{
     tcp_state::TcpState,
 };
 
-use crate::acceptor::until;
+use crate::timeout::until;
 
 /// How long no data must have been sent or received before a connection counts as idle, beyond one round trip.
 const QUIET: Duration = Duration::from_millis(50);

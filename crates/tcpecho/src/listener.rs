@@ -98,7 +98,7 @@ impl Listener {
         let mut groups: Vec<Vec<Self>> = (0..loops).map(|_| Vec::new()).collect();
         for addr in addrs {
             let v6_only = is_v6_beside_v4(*addr, addrs);
-            let first = bound(*addr, v6_only, false, options)?;
+            let first = bound(*addr, v6_only, Share::Restart, options)?;
             let shared = loops > 1;
             if shared {
                 let set = sockopt::set_socket_reuseport(&first, true);
@@ -108,7 +108,8 @@ impl Listener {
                 local_addr(&first).map_err(|errno| Error::at("getsockname", *addr, errno))?;
             let mut sockets = vec![first];
             for _ in 1..loops {
-                sockets.push(bound(real, v6_only, shared, options)?);
+                let share = if shared { Share::Loops } else { Share::Restart };
+                sockets.push(bound(real, v6_only, share, options)?);
             }
             for (group, fd) in groups.iter_mut().zip(sockets) {
                 group.push(listening(fd, real, options)?);
@@ -116,6 +117,27 @@ impl Listener {
         }
         Ok(groups)
     }
+
+    /// A socket for each address that is bound and does not listen.
+    pub(crate) fn reserve_all(addrs: &[SocketAddr], options: &Options) -> Result<Vec<Self>, Error> {
+        let reserve = |addr: &SocketAddr| {
+            let fd = bound(*addr, is_v6_beside_v4(*addr, addrs), Share::Nobody, options)?;
+            let addr = local_addr(&fd).map_err(|errno| Error::at("getsockname", *addr, errno))?;
+            Ok(Listener { fd, addr, backlog: 0 })
+        };
+        addrs.iter().map(reserve).collect()
+    }
+}
+
+/// Who else may bind the port.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Share {
+    /// Nobody: with SO_REUSEADDR, another program could bind a port on which nobody listens.
+    Nobody,
+    /// Nobody, but old connections in TIME_WAIT do not matter (UNP 7.5).
+    Restart,
+    /// The other loops of this server.
+    Loops,
 }
 
 impl AsFd for Listener {
@@ -133,7 +155,7 @@ fn is_v6_beside_v4(addr: SocketAddr, all: &[SocketAddr]) -> bool {
 fn bound(
     addr: SocketAddr,
     v6_only: bool,
-    share: bool,
+    share: Share,
     options: &Options,
 ) -> Result<OwnedFd, Error> {
     let family = if addr.is_ipv4() { AddressFamily::INET } else { AddressFamily::INET6 };
@@ -161,16 +183,16 @@ fn set_options(
     fd: &OwnedFd,
     addr: SocketAddr,
     v6_only: bool,
-    share: bool,
+    share: Share,
     options: &Options,
 ) -> Result<(), (&'static str, Errno)> {
     let named = |op: &'static str| move |errno: Errno| (op, errno);
-    // The restart on a port whose old connections sit in TIME_WAIT (UNP 7.5).
-    sockopt::set_socket_reuseaddr(fd, true).map_err(named("setsockopt SO_REUSEADDR"))?;
+    let restarts = share != Share::Nobody;
+    sockopt::set_socket_reuseaddr(fd, restarts).map_err(named("setsockopt SO_REUSEADDR"))?;
     if addr.is_ipv6() {
         sockopt::set_ipv6_v6only(fd, v6_only).map_err(named("setsockopt IPV6_V6ONLY"))?;
     }
-    if share {
+    if share == Share::Loops {
         sockopt::set_socket_reuseport(fd, true).map_err(named("setsockopt SO_REUSEPORT"))?;
     }
     // An echo answers at once: Nagle's algorithm against a delayed ACK costs 40 ms (UNP 7.9).

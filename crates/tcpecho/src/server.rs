@@ -20,12 +20,19 @@ use rustix::{
 };
 
 use crate::{
-    DEFAULT_PORT, Engine, Error, Event, Keepalive, Snapshot,
+    DEFAULT_PORT, Engine, Error, Event, FaultPlan, FaultWhen, Keepalive, ListenerFault, Script,
+    Snapshot,
     accept_queue::AcceptQueue,
-    acceptor::{Context, until},
+    acceptor::Context,
+    fault::{
+        draw::{Faults, Source},
+        held::Held,
+        random,
+    },
     listener::{Listener, Options},
     phase::Phase,
     shared::{Observer, Shared},
+    timeout::until,
 };
 
 /// Configures a [`Server`]; [`Server::builder`] makes one.
@@ -60,6 +67,9 @@ pub struct ServerBuilder {
     user_timeout: Option<Duration>,
     keepalive: Option<Keepalive>,
     observer: Option<Box<Observer>>,
+    faults: Vec<Source>,
+    listener_fault: Option<ListenerFault>,
+    seed: Option<u64>,
 }
 
 impl fmt::Debug for ServerBuilder {
@@ -69,6 +79,8 @@ impl fmt::Debug for ServerBuilder {
             .field("engine", &self.engine)
             .field("workers", &self.workers)
             .field("max_connections", &self.max_connections)
+            .field("faults", &self.faults)
+            .field("listener_fault", &self.listener_fault)
             .finish_non_exhaustive()
     }
 }
@@ -129,6 +141,65 @@ impl ServerBuilder {
         self
     }
 
+    /// Plays `script` on every connection that gets no fault from an earlier call. At most 4096 scripted connections are
+    /// played at a time; a further one is closed at once, with the ending `limit`.
+    ///
+    /// ```
+    /// use std::{io::{ErrorKind, Read, Write}, net::TcpStream};
+    /// use tcpecho::Server;
+    ///
+    /// let server = Server::builder()
+    ///     .listen("127.0.0.1:0".parse()?)
+    ///     .fault("echo 5; pause 100ms; reset".parse()?)
+    ///     .start()?;
+    /// let mut client = TcpStream::connect(server.addr())?;
+    /// client.write_all(b"hello")?;
+    /// let mut answer = [0; 5];
+    /// client.read_exact(&mut answer)?;
+    /// let error = client.read(&mut answer).unwrap_err();
+    /// assert_eq!((&answer, error.kind()), (b"hello", ErrorKind::ConnectionReset));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn fault(self, script: Script) -> Self {
+        self.fault_plan(&FaultPlan::new(FaultWhen::All, script))
+    }
+
+    /// Plays `script` on the connections `n`, 2 `n`, 3 `n`, ... that get no fault from an earlier call. 0 is taken for 1.
+    pub fn fault_every(self, n: u64, script: Script) -> Self {
+        self.fault_plan(&FaultPlan::new(FaultWhen::Every(n.max(1)), script))
+    }
+
+    /// Asks `decide` for the fault of each connection that gets none from an earlier call. It is given the peer's address and
+    /// the number of the connection, from 1 on, on the thread that accepts; no connection is accepted there until it
+    /// returns.
+    pub fn fault_when(
+        mut self,
+        decide: impl Fn(SocketAddr, u64) -> Option<Script> + Send + Sync + 'static,
+    ) -> Self {
+        self.faults.push(Source::Function(Box::new(decide)));
+        self
+    }
+
+    /// Adds the rules of `plan`. The first rule that applies to a connection decides.
+    pub fn fault_plan(mut self, plan: &FaultPlan) -> Self {
+        self.faults.extend(Source::of_plan(plan));
+        self
+    }
+
+    /// Sets a fault of the listeners. Except for [`ListenerFault::AcceptDelay`], no connection is ever accepted, so the engine,
+    /// the number of loops and other faults do not matter.
+    pub fn listener_fault(mut self, fault: ListenerFault) -> Self {
+        self.listener_fault = Some(fault);
+        self
+    }
+
+    /// Sets the seed of everything random in faults. With the same seed, the connection with the same number gets the same
+    /// fault, with the same changed bits and times. The default is a random one; [`Server::seed`] returns it.
+    pub fn seed(mut self, seed: u64) -> Self {
+        self.seed = Some(seed);
+        self
+    }
+
     /// Calls `observer` for each [`Event`], on the thread where it happens. This thread serves no connection until
     /// `observer` returns.
     pub fn observe(mut self, observer: impl Fn(&Event<'_>) + Send + Sync + 'static) -> Self {
@@ -149,9 +220,19 @@ impl ServerBuilder {
                 error.note(format!("the engine {} is not available on this host", engine.name));
             if why.hint.is_empty() { error } else { error.note(why.hint) }
         })?;
-        let groups = self.bind(engine)?;
-        let addrs = groups[0].iter().map(Listener::addr).collect();
-        let backlog = groups[0].iter().map(Listener::backlog).min().unwrap_or(0);
+        let (groups, held) = self.bind(engine)?;
+        let listeners = held.as_ref().map_or(&groups[0], |held| &held.listeners);
+        let addrs = listeners.iter().map(Listener::addr).collect();
+        let backlog = listeners.iter().map(Listener::backlog).min().unwrap_or(0);
+        let seed = self.seed.unwrap_or_else(random::seed);
+        let faults = match self.faults {
+            sources if sources.is_empty() => None,
+            sources => Some(Arc::new(Faults::new(sources, seed)?)),
+        };
+        let accept_delay = match self.listener_fault {
+            Some(ListenerFault::AcceptDelay(time)) => Some(time),
+            _ => None,
+        };
         let max_connections = self.max_connections.unwrap_or(engine.max_connections);
         let shared =
             Arc::new(Shared::new(groups.len(), max_connections, self.idle_timeout, self.observer)?);
@@ -161,33 +242,41 @@ impl ServerBuilder {
             backlog,
             workers: groups.len(),
             shared,
-            failure: Arc::default(),
+            seed,
+            faults,
+            held: Mutex::new(held),
             queues: Vec::new(),
             loops: Vec::new(),
         };
-        server.run(groups)?;
+        server.run(groups, accept_delay)?;
         Ok(server)
     }
 
-    fn bind(&self, engine: &Engine) -> Result<Vec<Vec<Listener>>, Error> {
+    /// The listeners of each loop, or those that no loop serves.
+    fn bind(&self, engine: &Engine) -> Result<(Vec<Vec<Listener>>, Option<Held>), Error> {
         let options = Options {
             backlog: i32::try_from(self.backlog).unwrap_or(i32::MAX),
             keepalive: self.keepalive,
             user_timeout: self.user_timeout,
             blocking_timeout: self.idle_timeout.filter(|_| engine.blocks),
         };
+        let bind = |addrs: &[SocketAddr]| {
+            let held = self.listener_fault.map(|fault| Held::bind(fault, addrs, &options));
+            match held.transpose()?.flatten() {
+                Some(held) => Ok((vec![Vec::new()], Some(held))),
+                None => Ok((Listener::bind_all(addrs, self.workers, &options)?, None)),
+            }
+        };
         if !self.listen.is_empty() {
-            return Listener::bind_all(&self.listen, self.workers, &options);
+            return bind(&self.listen);
         }
-        let dual_stack = SocketAddr::from((Ipv6Addr::UNSPECIFIED, DEFAULT_PORT));
-        match Listener::bind_all(&[dual_stack], self.workers, &options) {
+        match bind(&[SocketAddr::from((Ipv6Addr::UNSPECIFIED, DEFAULT_PORT))]) {
             // A host without IPv6, or with it switched off.
             Err(error)
                 if [crate::Errno::EAFNOSUPPORT, crate::Errno::EADDRNOTAVAIL]
                     .contains(&error.source) =>
             {
-                let v4 = SocketAddr::from((Ipv4Addr::UNSPECIFIED, DEFAULT_PORT));
-                Listener::bind_all(&[v4], self.workers, &options)
+                bind(&[SocketAddr::from((Ipv4Addr::UNSPECIFIED, DEFAULT_PORT))])
             }
             result => result,
         }
@@ -216,7 +305,10 @@ pub struct Server {
     backlog: u32,
     workers: usize,
     shared: Arc<Shared>,
-    failure: Arc<Mutex<Option<Error>>>,
+    seed: u64,
+    faults: Option<Arc<Faults>>,
+    /// Listeners that no loop serves.
+    held: Mutex<Option<Held>>,
     /// One for each loop.
     queues: Vec<Arc<AcceptQueue>>,
     loops: Vec<JoinHandle<()>>,
@@ -245,19 +337,32 @@ impl Server {
             user_timeout: None,
             keepalive: Some(Keepalive::default()),
             observer: None,
+            faults: Vec::new(),
+            listener_fault: None,
+            seed: None,
         }
     }
 
-    fn run(&mut self, groups: Vec<Vec<Listener>>) -> Result<(), Error> {
+    fn run(
+        &mut self,
+        groups: Vec<Vec<Listener>>,
+        accept_delay: Option<Duration>,
+    ) -> Result<(), Error> {
         let running = Arc::new(AtomicUsize::new(groups.len()));
         let mut waiting = Vec::new();
         for listeners in groups {
             let (engine, shared) = (self.engine, Arc::clone(&self.shared));
-            let (running, failure) = (Arc::clone(&running), Arc::clone(&self.failure));
+            let (running, faults) = (Arc::clone(&running), self.faults.clone());
             let (ready, is_ready) = sync_channel(1);
             let queue = Arc::new(AcceptQueue::new(listeners));
             self.queues.push(Arc::clone(&queue));
-            let context = Context { shared: Arc::clone(&shared), queue, ready };
+            let context = Context {
+                shared: Arc::clone(&shared),
+                queue,
+                ready,
+                faults: faults.clone(),
+                accept_delay,
+            };
             let body = move || {
                 tcpecho_os::thread::block_signals();
                 // The observer runs in here too, and may panic.
@@ -267,9 +372,11 @@ impl Server {
                 });
                 if let Err(error) = result {
                     shared.fail(&error);
-                    failure.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(error);
                 }
-                if running.fetch_sub(1, AcqRel) == 1 {
+                // Otherwise the player tells the end when its connections have ended, too.
+                if running.fetch_sub(1, AcqRel) == 1
+                    && !faults.is_some_and(|faults| faults.player().complete())
+                {
                     shared.ended.trigger();
                 }
             };
@@ -318,6 +425,12 @@ impl Server {
         self.backlog
     }
 
+    /// Returns the seed of everything random in faults.
+    #[must_use]
+    pub fn seed(&self) -> u64 {
+        self.seed
+    }
+
     /// Returns the current counters.
     #[must_use]
     pub fn stats(&self) -> Snapshot {
@@ -332,6 +445,7 @@ impl Server {
         for queue in &self.queues {
             queue.begin_drain(&self.shared);
         }
+        self.let_go_of_held();
         self.shared.drain.trigger();
         self.shared.table.advance(Phase::Draining);
     }
@@ -341,8 +455,14 @@ impl Server {
         for queue in &self.queues {
             queue.close();
         }
+        self.let_go_of_held();
         self.shared.halt.trigger();
         self.shared.table.advance(Phase::Halted);
+    }
+
+    /// Closes the listeners that no loop serves.
+    fn let_go_of_held(&self) {
+        *self.held.lock().unwrap_or_else(PoisonError::into_inner) = None;
     }
 
     /// Drains, and closes the remaining connections after `grace`. Returns whether every connection finished in time.
@@ -377,7 +497,7 @@ impl Server {
     /// Returns the error that ended the server, if one did: a listener or a call of the engine failed.
     #[must_use]
     pub fn failure(&self) -> Option<Error> {
-        self.failure.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.shared.error().cloned()
     }
 }
 
@@ -394,6 +514,9 @@ impl Drop for Server {
         for thread in self.loops.drain(..) {
             // A panic has been reported by `failure`.
             let _ = thread.join();
+        }
+        if let Some(faults) = &self.faults {
+            faults.player().join();
         }
     }
 }

@@ -7,7 +7,7 @@ use std::{
 
 use rustix::io::Errno;
 
-use crate::{Ending, Error};
+use crate::{Ending, Error, Fired};
 
 /// How a session ended, and the call that said so where one failed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -76,7 +76,7 @@ impl Session {
         Session { ip: ip.octets(), started_us, bytes: 0, scope, port: peer.port(), mark: 0 }
     }
 
-    fn peer(&self) -> SocketAddr {
+    pub(crate) fn peer(&self) -> SocketAddr {
         let ip = Ipv6Addr::from(self.ip);
         match ip.to_ipv4_mapped() {
             Some(v4) => SocketAddr::from((v4, self.port)),
@@ -84,7 +84,7 @@ impl Session {
         }
     }
 
-    pub(crate) fn report(&self, outcome: Outcome, origin: Instant) -> Report {
+    pub(crate) fn report(&self, outcome: Outcome, origin: Instant, fault: Option<Fired>) -> Report {
         let now_us = origin.elapsed().as_micros() as u64;
         Report {
             peer: self.peer(),
@@ -92,6 +92,7 @@ impl Session {
             call: outcome.call.map(|(op, errno)| (op, errno.into())),
             bytes: self.bytes,
             duration: Duration::from_micros(now_us.saturating_sub(self.started_us)),
+            fault,
         }
     }
 }
@@ -109,10 +110,12 @@ pub struct Report {
     /// failed. After a failed call the server closes the connection with RST, because FIN would tell the peer that the echo
     /// is complete.
     pub call: Option<(&'static str, crate::Errno)>,
-    /// Bytes echoed.
+    /// Bytes echoed; with a fault, bytes sent.
     pub bytes: u64,
     /// Time from accept to close.
     pub duration: Duration,
+    /// The fault that the connection had, if it had one.
+    pub fault: Option<Fired>,
 }
 
 impl Report {
@@ -148,7 +151,7 @@ mod tests {
     #[test]
     fn only_a_failed_call_is_reported_in_words() {
         let session = Session::new(([192, 0, 2, 1], 7).into(), Instant::now());
-        let failure = |outcome| session.report(outcome, Instant::now()).failure();
+        let failure = |outcome| session.report(outcome, Instant::now(), None).failure();
         let reset = Outcome::failed("recv", Errno::CONNRESET);
         assert_eq!(reset.ending, Ending::Reset);
         assert_eq!(failure(reset).unwrap(), "recv: Connection reset by peer (ECONNRESET)");

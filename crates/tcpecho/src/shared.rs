@@ -14,7 +14,7 @@ use rustix::io::Errno;
 use tcpecho_os::socket::reset;
 
 use crate::{
-    Error, Event, Report,
+    Error, Event, Fired, Report,
     accept_backoff::{AcceptBackoff, Advice},
     session::{Outcome, Session},
     stats::Stats,
@@ -47,7 +47,7 @@ pub(crate) struct Shared {
     /// The sessions of the engines that block in them.
     pub(crate) table: Table,
     backoff: Mutex<AcceptBackoff>,
-    failure: OnceLock<Outcome>,
+    failure: OnceLock<Error>,
     observer: Option<Box<Observer>>,
 }
 
@@ -78,7 +78,7 @@ impl Shared {
 
     /// The server cannot go on. Every session that is left ends with RST, whichever loop it belongs to.
     pub(crate) fn fail(&self, error: &Error) {
-        self.failure.get_or_init(|| Outcome::of_loop(error));
+        self.failure.get_or_init(|| error.clone());
         self.halt.trigger();
         // Another loop may be blocked in a connection.
         self.table.cut_off();
@@ -86,7 +86,12 @@ impl Shared {
 
     /// Returns how the sessions that are left end, once the server cannot go on.
     pub(crate) fn failure(&self) -> Option<Outcome> {
-        self.failure.get().copied()
+        self.failure.get().map(Outcome::of_loop)
+    }
+
+    /// Returns why the server cannot go on.
+    pub(crate) fn error(&self) -> Option<&Error> {
+        self.failure.get()
     }
 
     pub(crate) fn tell(&self, event: &Event<'_>) {
@@ -160,14 +165,33 @@ impl Shared {
         self.leave(session, outcome);
     }
 
+    /// The same for a connection with a fault.
+    pub(crate) fn close_scripted(
+        &self,
+        fd: impl AsFd,
+        session: &Session,
+        outcome: Outcome,
+        fault: Fired,
+    ) {
+        if outcome.call.is_some() {
+            reset(&fd);
+        }
+        drop(fd);
+        self.leave_with(session, outcome, Some(fault));
+    }
+
     /// A session is over. Its descriptor has been closed, so an accept that ran out of them may try again.
     pub(crate) fn leave(&self, session: &Session, outcome: Outcome) {
+        self.leave_with(session, outcome, None);
+    }
+
+    fn leave_with(&self, session: &Session, outcome: Outcome, fault: Option<Fired>) {
         self.stats.active.fetch_sub(1, Relaxed);
         self.stats.ended(outcome.ending);
         if self.failing.load(Relaxed) {
             self.freed.trigger();
         }
-        let report: Report = session.report(outcome, self.origin);
+        let report: Report = session.report(outcome, self.origin, fault);
         self.tell(&Event::Ended(&report));
     }
 }

@@ -12,6 +12,7 @@ pub(crate) struct Stats {
     pub(crate) accepted: AtomicU64,
     pub(crate) active: AtomicUsize,
     pub(crate) accept_failures: AtomicU64,
+    pub(crate) faults: AtomicU64,
     endings: [AtomicU64; ENDINGS.len()],
     shared: SharedWords,
 }
@@ -22,6 +23,7 @@ impl Stats {
             accepted: AtomicU64::new(0),
             active: AtomicUsize::new(0),
             accept_failures: AtomicU64::new(0),
+            faults: AtomicU64::new(0),
             endings: [const { AtomicU64::new(0) }; ENDINGS.len()],
             shared: SharedWords::new(1).map_err(|errno: Errno| Error::new("mmap", errno))?,
         })
@@ -48,6 +50,7 @@ impl Stats {
             refused: self.endings[Ending::Limit as usize].load(Relaxed),
             bytes: self.bytes().load(Relaxed),
             accept_failures: self.accept_failures.load(Relaxed),
+            faults: self.faults.load(Relaxed),
             endings,
         }
     }
@@ -68,6 +71,8 @@ pub struct Snapshot {
     pub bytes: u64,
     /// Failed calls of accept(2), which are retried.
     pub accept_failures: u64,
+    /// Connections that were given a fault.
+    pub faults: u64,
     /// The number of connections for each ending that has occurred.
     pub endings: Vec<(Ending, u64)>,
 }

@@ -7,12 +7,14 @@ mod report;
 use std::{path::PathBuf, time::Duration};
 
 use clap::{Args, builder::PossibleValue, builder::PossibleValuesParser};
-use tcpecho::{ENGINES, ParseError, internal::parse_duration};
+use tcpecho::{
+    ENGINES, ParseError,
+    internal::{parse_duration, parse_rate, parse_size, parse_time},
+};
 
 use tcpecho_load::{DriverChoice, WORKLOADS};
 
 use crate::number::number;
-use crate::size::{parse_rate, parse_size, parse_time};
 
 pub(super) use self::{
     lists::cpu_list,

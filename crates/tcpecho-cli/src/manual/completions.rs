@@ -7,7 +7,7 @@ use clap::{
     builder::{PossibleValue, PossibleValuesParser},
 };
 use clap_complete::Shell;
-use tcpecho::ENGINES;
+use tcpecho::{ENGINES, PRESETS};
 use tcpecho_lab::{
     scenario::{SCENARIOS, Scenario},
     trial,
@@ -89,6 +89,18 @@ fn with_names(command: Command) -> Command {
         bench
             .mut_arg("engines", |arg| arg.value_parser(PossibleValuesParser::from(engines)))
             .mut_arg("host", |arg| arg.value_parser(PossibleValuesParser::from(vec![report])))
+    });
+    let command = command.mut_subcommand("serve", |serve| {
+        let preset = |preset: &tcpecho::Preset| {
+            let equals = usize::from(!preset.parameter.is_empty());
+            let value = &preset.example[..preset.name.len() + equals];
+            PossibleValue::new(value).help(preset.sentence)
+        };
+        let list = PossibleValue::new("list").help("print the presets");
+        let presets: Vec<PossibleValue> = PRESETS.iter().map(preset).chain([list]).collect();
+        serve.mut_arg("fault", |arg| {
+            arg.value_parser(PossibleValuesParser::from(presets)).hide_possible_values(true)
+        })
     });
     let all = || PossibleValue::new("all").help("All of them");
     let scenarios = || -> Vec<PossibleValue> {

@@ -105,6 +105,14 @@ pub(super) static PAGES: &[Page] = &[
                         "take a free port of loopback; log in JSON",
                     ),
                     ("tcpecho serve --engine list", "show the engines, and whether they work here"),
+                    (
+                        "tcpecho serve --fault 'echo 100; pause 2s; reset'",
+                        "fail on every connection, to test a client",
+                    ),
+                    (
+                        "tcpecho serve --fault drip=1/100ms --fault-when every=3",
+                        "fail on every third connection",
+                    ),
                 ]),
             ),
             DURATIONS,

@@ -11,7 +11,7 @@ use clap::{Args, ValueEnum};
 use rustix::io::Errno;
 use tcpecho::{
     Endpoint, Family, ParseError,
-    internal::{interface_index, is_port, parse_duration, parse_source},
+    internal::{interface_index, is_port, parse_duration, parse_source, parse_time},
 };
 use tcpecho_os::errno::words;
 use tcpecho_probe::{LARGEST_PROBE, Mode, Pace, Sweep};
@@ -19,7 +19,6 @@ use tcpecho_probe::{LARGEST_PROBE, Mode, Pace, Sweep};
 use super::{descriptors::Capacity, size::parse_size};
 use crate::{
     family::family,
-    size::parse_time,
     threshold::{Measure, Threshold},
 };
 

@@ -8,7 +8,7 @@ use std::{
 
 use clap::{Args, ValueEnum};
 use tcpecho::{
-    DEFAULT_PORT, ENGINES, Endpoint, Engine, Keepalive, ParseError,
+    DEFAULT_PORT, ENGINES, Endpoint, Engine, Fault, FaultPlan, FaultWhen, Keepalive, ParseError,
     internal::{LONGEST_USER_TIMEOUT, ListenHost, parse_duration, parse_listen, parse_listen_port},
 };
 
@@ -71,6 +71,20 @@ pub(crate) struct ServeArgs {
     #[arg(long, value_name = "TIME", env = "TCPECHO_KEEPALIVE", default_value = "2m", value_parser = keepalive_time)]
     keepalive: Duration,
 
+    /// Fail on demand: play a script, such as 'echo 100; pause 2s; reset', or a preset, such as reset-after=100, on each
+    /// connection; or several, as WHEN:SCRIPT,WHEN:SCRIPT. `list` prints the presets
+    #[arg(long, value_name = "SCRIPT|PRESET", env = "TCPECHO_FAULT", value_parser = FaultArg::parse)]
+    fault: Option<FaultArg>,
+
+    /// Which connections get the fault: all, every=N, probability=P, peer=ADDRESS/LENGTH, first=TIME, N or N-M
+    /// [default: all]
+    #[arg(long, value_name = "WHEN", env = "TCPECHO_FAULT_WHEN", requires = "fault")]
+    fault_when: Option<FaultWhen>,
+
+    /// Seed of everything random in faults; the same seed gives the same run [default: random; the log names it]
+    #[arg(long, value_name = "N", env = "TCPECHO_SEED", requires = "fault", value_parser = number::<u64>(0, u64::MAX))]
+    seed: Option<u64>,
+
     /// Print to stderr how the listeners are created, their queues, and the TCP states of each connection. This reads the
     /// kernel's socket table 100 times per second
     #[arg(long)]
@@ -79,6 +93,22 @@ pub(crate) struct ServeArgs {
     /// Log format
     #[arg(long, env = "TCPECHO_LOG", default_value = "text", value_enum)]
     log: LogForm,
+}
+
+/// The value of `--fault`.
+#[derive(Debug, Clone)]
+enum FaultArg {
+    List,
+    Fault(Fault),
+}
+
+impl FaultArg {
+    fn parse(text: &str) -> Result<Self, ParseError> {
+        if text == "list" {
+            return Ok(FaultArg::List);
+        }
+        text.parse().map(FaultArg::Fault)
+    }
 }
 
 /// How the log is written.
@@ -178,6 +208,10 @@ pub(super) struct Plan {
     pub(super) keepalive: Option<Keepalive>,
     pub(super) log: LogForm,
     pub(super) calls: bool,
+    pub(super) fault: Option<Fault>,
+    pub(super) seed: Option<u64>,
+    /// Print the presets and do nothing else.
+    pub(super) lists_faults: bool,
 }
 
 impl ServeArgs {
@@ -203,7 +237,26 @@ impl ServeArgs {
             keepalive: keepalive(self.keepalive),
             log: self.log,
             calls: self.calls,
+            fault: self.fault()?,
+            seed: self.seed,
+            lists_faults: matches!(self.fault, Some(FaultArg::List)),
         })
+    }
+
+    /// The fault, with the condition of `--fault-when`.
+    fn fault(&self) -> Result<Option<Fault>, ParseError> {
+        let Some(FaultArg::Fault(fault)) = &self.fault else { return Ok(None) };
+        let Some(when) = self.fault_when else { return Ok(Some(fault.clone())) };
+        let refused = |why: &str| Err(ParseError::new(format!("--fault-when {when}: {why}")));
+        match fault {
+            Fault::Connections(plan) => match plan.rules() {
+                [(FaultWhen::All, script)] => {
+                    Ok(Some(Fault::Connections(FaultPlan::new(when, script.clone()))))
+                }
+                _ => refused("the value of --fault names its connections itself"),
+            },
+            _ => refused("a fault of the listener concerns all connections"),
+        }
     }
 
     /// The hosts and ports to listen on.

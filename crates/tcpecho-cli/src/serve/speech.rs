@@ -12,7 +12,7 @@ use std::{
 
 use rustix::io::Errno;
 use serde::Serialize;
-use tcpecho::{Error, Event, Report, Snapshot};
+use tcpecho::{Error, Event, Fired, Report, Snapshot};
 use tcpecho_os::errno::words;
 
 use super::args::LogForm;
@@ -44,6 +44,12 @@ enum Line<'a> {
         duration_us: u128,
         #[serde(skip_serializing_if = "Option::is_none")]
         error: Option<String>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        fault: Option<FaultLine>,
+    },
+    Fault {
+        fault: &'a str,
+        seed: u64,
     },
     AcceptFailing {
         error: String,
@@ -58,6 +64,7 @@ enum Line<'a> {
         refused: u64,
         bytes: u64,
         accept_failures: u64,
+        faults: u64,
         endings: BTreeMap<&'a str, u64>,
     },
     Draining {
@@ -74,6 +81,35 @@ enum Line<'a> {
     LinesLost {
         lines: u64,
     },
+}
+
+/// The fault of a session.
+#[derive(Serialize)]
+struct FaultLine {
+    script: String,
+    completed: usize,
+    steps: usize,
+    flips: Vec<FlipLine>,
+    unexpected: bool,
+}
+
+#[derive(Serialize)]
+struct FlipLine {
+    byte: u64,
+    bit: u8,
+}
+
+impl FaultLine {
+    fn of(fired: &Fired) -> Self {
+        let flip = |flip: &tcpecho::Flip| FlipLine { byte: flip.byte, bit: flip.bit };
+        FaultLine {
+            script: fired.script.to_string(),
+            completed: fired.completed,
+            steps: fired.script.steps().len(),
+            flips: fired.flips.iter().map(flip).collect(),
+            unexpected: fired.unexpected,
+        }
+    }
 }
 
 #[derive(Serialize)]
@@ -114,6 +150,7 @@ impl Speech {
             bytes,
             duration_us: report.duration.as_micros(),
             error: error.clone(),
+            fault: report.fault.as_ref().map(FaultLine::of),
         };
         self.write(line, || {
             let seconds = report.duration.as_secs_f64();
@@ -122,8 +159,16 @@ impl Speech {
             if let Some(error) = error {
                 let _ = write!(text, " error=\"{error}\"");
             }
+            if let Some(fired) = &report.fault {
+                text.push_str(&fault_in_words(fired));
+            }
             text
         });
+    }
+
+    /// What is armed. Said once, before the first connection can have a fault.
+    pub(super) fn fault(&self, fault: &str, seed: u64) {
+        self.write(Line::Fault { fault, seed }, || format!("fault={fault:?} seed={seed}"));
     }
 
     fn accept_failing(&self, errno: Errno) {
@@ -134,18 +179,22 @@ impl Speech {
     }
 
     pub(super) fn counters(&self, stats: &Snapshot) {
-        let Snapshot { accepted, active, refused, bytes, accept_failures, ref endings, .. } =
-            *stats;
+        let Snapshot {
+            accepted, active, refused, bytes, accept_failures, faults, ref endings, ..
+        } = *stats;
         let endings: BTreeMap<&str, u64> =
             endings.iter().map(|(ending, n)| (ending.word(), *n)).collect();
         let mut text = format!(
             "counters accepted={accepted} active={active} refused={refused} bytes={bytes} accept-failures={accept_failures}"
         );
+        if faults > 0 {
+            let _ = write!(text, " faults={faults}");
+        }
         for (word, count) in &endings {
             let _ = write!(text, " {word}={count}");
         }
         self.write(
-            Line::Counters { accepted, active, refused, bytes, accept_failures, endings },
+            Line::Counters { accepted, active, refused, bytes, accept_failures, faults, endings },
             || text,
         );
     }
@@ -205,6 +254,19 @@ impl Speech {
         let width = self.is_terminal.then(|| terminal_columns(&io::stderr())).flatten();
         self.log.line(&fitted(line, width));
     }
+}
+
+/// The script as it was written, with quotation marks and what cannot be printed escaped; how far it came.
+fn fault_in_words(fired: &Fired) -> String {
+    let (script, all) = (fired.script.to_string(), fired.script.steps().len());
+    let mut text = format!(" fault={script:?} steps={}/{all}", fired.completed);
+    for (n, flip) in fired.flips.iter().enumerate() {
+        let _ = write!(text, "{}{flip}", if n == 0 { " flips=" } else { "," });
+    }
+    if fired.unexpected {
+        text.push_str(" unexpected");
+    }
+    text
 }
 
 impl LogForm {

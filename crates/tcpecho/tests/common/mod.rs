@@ -80,6 +80,17 @@ macro_rules! promises_everywhere {
     };
 }
 
+/// The same with plain and with tiny buffers, for what a lost segment would change: nobody repeats a lost RST.
+#[allow(unused_macros, reason = "no test binary uses all of it")]
+macro_rules! promises_without_loss {
+    ($($promise:ident),* $(,)?) => {
+        $(promises! { @on $promise, keep:
+            iterative_v4 iterative_v6 fork_v4 fork_v6 thread_v4 thread_v6 epoll_v4 epoll_v6 uring_v4 uring_v6
+            iterative_v4_tiny iterative_v6_tiny fork_v4_tiny fork_v6_tiny thread_v4_tiny thread_v6_tiny
+            epoll_v4_tiny epoll_v6_tiny uring_v4_tiny uring_v6_tiny })*
+    };
+}
+
 /// The same, each in a process of its own; `on fork:` leaves out the other engines.
 #[allow(unused_macros, reason = "no test binary uses all of it")]
 macro_rules! promises_alone {

@@ -6,7 +6,7 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-use tcpecho::{ENGINES, Endpoint, Family, ParseError};
+use tcpecho::{ENGINES, Endpoint, Family, ParseError, internal::parse_rate};
 
 use tcpecho_load::{After, DriverChoice, Kind, Schedule, Workload};
 
@@ -15,11 +15,11 @@ use super::{
     lists::{cpu_list, moment, shard, sources},
     refuse,
 };
+use crate::family::family;
 use crate::{
     bench::server::ServerCommand,
     threshold::{Measure, Threshold},
 };
-use crate::{family::family, size::parse_rate};
 
 /// What is measured.
 pub(in crate::bench) enum Target {

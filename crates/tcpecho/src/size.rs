@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use tcpecho::{ParseError, internal::parse_duration};
+use crate::{ParseError, duration::parse_duration};
 
 /// Binary for sizes: `k` and `KiB` are 1024 bytes; `kB` is 1000, as for dd(1).
 const SIZES: &[(&str, f64)] = &[
@@ -22,7 +22,10 @@ const SIZES: &[(&str, f64)] = &[
 const RATES: &[(&str, f64)] = &[("", 1.0), ("k", 1e3), ("K", 1e3), ("M", 1e6)];
 
 /// Reads a number of bytes, 1 to `most`.
-pub(crate) fn parse_size(text: &str, most: u64) -> Result<u64, ParseError> {
+///
+/// # Errors
+/// [`ParseError`] for anything else.
+pub fn parse_size(text: &str, most: u64) -> Result<u64, ParseError> {
     match parse(text, SIZES) {
         Some(size) if size >= 1.0 && size <= most as f64 => Ok(size as u64),
         Some(_) => {
@@ -41,7 +44,10 @@ fn words(bytes: u64) -> String {
 }
 
 /// Reads a rate a second, above 0: `500`, `10k`, `1.5M`, each also with `/s`.
-pub(crate) fn parse_rate(text: &str) -> Result<f64, ParseError> {
+///
+/// # Errors
+/// [`ParseError`] for anything else.
+pub fn parse_rate(text: &str) -> Result<f64, ParseError> {
     let number = text.strip_suffix("/s").unwrap_or(text);
     parse(number, RATES).filter(|rate| *rate >= 0.001 && *rate <= 1e9).ok_or_else(|| {
         ParseError::new(format!(
@@ -52,7 +58,10 @@ pub(crate) fn parse_rate(text: &str) -> Result<f64, ParseError> {
 }
 
 /// Reads a duration above 0.
-pub(crate) fn parse_time(text: &str) -> Result<Duration, ParseError> {
+///
+/// # Errors
+/// [`ParseError`] for anything else.
+pub fn parse_time(text: &str) -> Result<Duration, ParseError> {
     let time = parse_duration(text)?;
     if time.is_zero() {
         return Err(ParseError::new("the time must be above 0, such as 500ms, 2s or 1m30s"));
