@@ -6,6 +6,7 @@
 #![forbid(unsafe_code)]
 
 mod bench;
+mod fault;
 mod lab;
 mod text;
 
@@ -13,6 +14,7 @@ mod text;
 mod mutations;
 
 pub use bench::{baseline, hdr_log, histogram, result};
+pub use fault::fault;
 pub use lab::{command, expectations, packet, rule, shell};
 pub use text::{duration, endpoint, lists, size, threshold};
 
@@ -31,6 +33,7 @@ pub const TARGETS: &[(&str, Body)] = &[
     ("duration", duration),
     ("endpoint", endpoint),
     ("expectations", expectations),
+    ("fault", fault),
     ("hdr_log", hdr_log),
     ("histogram", histogram),
     ("lists", lists),

@@ -37,7 +37,7 @@ macro_rules! targets {
 }
 
 targets! {
-    baseline command duration endpoint expectations hdr_log histogram lists packet result rule shell size threshold
+    baseline command duration endpoint expectations fault hdr_log histogram lists packet result rule shell size threshold
 }
 
 fn run(name: &str, body: Body) {

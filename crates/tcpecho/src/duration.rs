@@ -16,7 +16,7 @@ const UNITS: &[(&str, u64)] = &[
 ];
 
 /// The longest accepted duration. It keeps every sum with a clock's reading in range.
-const LONGEST: Duration = Duration::from_secs(10 * 365 * 24 * 3600);
+pub(crate) const LONGEST: Duration = Duration::from_secs(10 * 365 * 24 * 3600);
 
 /// Parses a duration: one or more numbers, with or without a decimal fraction, each with a unit (`us`, `ms`, `s`, `m`,
 /// `h`), from the largest unit to the smallest. A number without a unit is seconds. Fractions of a nanosecond are

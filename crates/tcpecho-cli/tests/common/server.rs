@@ -139,7 +139,9 @@ impl Serving {
     pub(crate) fn next_line(&mut self) -> &str {
         let mut line = String::new();
         self.stdout.as_mut().unwrap().read_line(&mut line).unwrap();
-        assert!(line.starts_with("listening on "), "{line:?} {:#?}", self.log());
+        // A server that refuses connections does not listen.
+        let ready = line.starts_with("listening on ") || line.starts_with("bound to ");
+        assert!(ready, "{line:?} {:#?}", self.log());
         self.ready.push(line);
         &self.ready[self.ready.len() - 1]
     }
@@ -157,7 +159,7 @@ impl Serving {
 
     /// The address in the first ready line.
     pub(crate) fn addr(&self) -> SocketAddr {
-        self.ready[0].split(' ').nth(2).unwrap().parse().unwrap()
+        self.ready[0].split(' ').nth(2).unwrap().trim_end_matches(',').parse().unwrap()
     }
 
     /// The address of the listening socket that it is seen to hold, as soon as it does.

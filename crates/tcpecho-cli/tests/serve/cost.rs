@@ -31,7 +31,12 @@ fn an_idle_server_makes_no_system_calls() {
 
 /// What a client costs that sends so many messages, each when the one before has come back.
 fn cost(engine: &str) -> (BTreeMap<String, usize>, Log) {
-    let (server, log) = traced(&["-e", "trace=!futex"], engine, &["--log", "off"]);
+    cost_with(engine, &[])
+}
+
+fn cost_with(engine: &str, more: &[&str]) -> (BTreeMap<String, usize>, Log) {
+    let args = [&["--log", "off"], more].concat();
+    let (server, log) = traced(&["-e", "trace=!futex"], engine, &args);
     let mut stream = server.connects();
     for _ in 0..MESSAGES {
         echoes(&mut stream, b"a message");
@@ -65,6 +70,25 @@ fn an_echo_costs_the_blocking_engines_one_recv_and_one_send() {
         // Everything else is the beginning and the end of the session and of the server.
         let all: usize = counts.values().sum();
         assert!(all < 2 * MESSAGES + 150, "{engine} {counts:?}");
+    }
+}
+
+/// A fault that other connections get is drawn when this one is accepted, and never again.
+#[test]
+fn a_fault_for_others_costs_an_echo_nothing() {
+    if !can_trace() {
+        return;
+    }
+    for engine in engines() {
+        let (plain, _log) = cost(engine);
+        let (armed, _log) = cost_with(engine, &["--fault", "reset", "--fault-when", "every=1000"]);
+        // The calls of an echo come a hundred times. The others are those of the beginning and the end, whose number
+        // depends a little on who comes first.
+        for name in plain.keys().chain(armed.keys()) {
+            let (plain, armed) = (count(&plain, name), count(&armed, name));
+            assert!(plain.abs_diff(armed) < MESSAGES / 10, "{engine} {name}: {plain} and {armed}");
+        }
+        println!("{engine}: {plain:?}\n{engine} with a fault: {armed:?}");
     }
 }
 

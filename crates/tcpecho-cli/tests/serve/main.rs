@@ -11,6 +11,7 @@ mod descriptors;
 mod drain;
 mod environment;
 mod fairness;
+mod faults;
 mod log;
 mod output;
 mod places;

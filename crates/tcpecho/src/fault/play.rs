@@ -130,9 +130,10 @@ impl Play {
             if !self.pending().is_empty() {
                 return self.next_piece(now);
             }
-            let Some(step) = self.script.steps().get(self.at).cloned() else { return Next::Close };
+            let script = Arc::clone(&self.script);
+            let Some(step) = script.steps().get(self.at) else { return Next::Close };
             if !self.begun {
-                self.begin(&step, now);
+                self.begin(step, now);
             }
             match step {
                 Step::Echo(_)

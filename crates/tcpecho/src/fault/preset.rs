@@ -76,7 +76,7 @@ presets! {
     "close-after", "N", "close-after=10", ClosedEarly, Size(|n| Script::new().echo(n).close()),
         "echoes N bytes, then closes; the kernel answers later bytes with RST";
     "truncate", "N", "truncate=10", ClosedEarly, Size(|n| Script::new().echo(n).fin().wait_fin()),
-        "echoes N bytes, then sends FIN and discards the rest: the answer is cut off, without RST";
+        "echoes N bytes, then sends FIN and discards the rest: a truncated answer";
     "stall-after", "N", "stall-after=10", TimedOut, Size(|n| Script::new().echo(n).stop_reading()),
         "echoes N bytes, then neither reads nor sends, and stays connected";
     "zero-window", "", "zero-window", TimedOut, Plain(|| Script::new().stop_reading()),

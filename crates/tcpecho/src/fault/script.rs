@@ -5,7 +5,7 @@ use std::fmt;
 use super::{
     cursor::{Cursor, Read},
     step::Step,
-    value::{Delay, LONGEST_PAYLOAD, LONGEST_REPEAT, MOST_BYTES, Payload},
+    value::{Delay, LONGEST_PAYLOAD, Payload},
 };
 
 /// The most steps of a script.
@@ -113,6 +113,7 @@ impl Script {
     }
 
     fn try_push(&mut self, step: Step) -> Result<(), String> {
+        step.check()?;
         if self.steps.len() == MOST_STEPS {
             return Err(format!("a script has at most {MOST_STEPS} steps"));
         }
@@ -129,8 +130,8 @@ impl Script {
     /// Adds a step.
     ///
     /// # Panics
-    /// If the script has 64 steps, if a step has ended the connection, or if `step` sends after `fin`. The other methods that
-    /// add a step do the same.
+    /// If the script has 64 steps, if a step has ended the connection, if `step` sends after `fin`, or if a value is out of
+    /// range. The other methods that add a step do the same.
     #[must_use]
     pub fn step(mut self, step: Step) -> Self {
         self.text = None;
@@ -143,7 +144,7 @@ impl Script {
     /// Sends back the next `bytes` bytes.
     #[must_use]
     pub fn echo(self, bytes: u64) -> Self {
-        self.step(Step::Echo(Some(in_range(bytes))))
+        self.step(Step::Echo(Some(bytes)))
     }
 
     /// Sends back all bytes until the peer's FIN.
@@ -155,29 +156,25 @@ impl Script {
     /// Receives `bytes` bytes and sends nothing back.
     #[must_use]
     pub fn discard(self, bytes: u64) -> Self {
-        self.step(Step::Discard(in_range(bytes)))
+        self.step(Step::Discard(bytes))
     }
 
     /// Sends back the next `bytes` bytes with one bit changed.
     #[must_use]
     pub fn corrupt(self, bytes: u64) -> Self {
-        self.step(Step::Corrupt(in_range(bytes)))
+        self.step(Step::Corrupt(bytes))
     }
 
     /// Leaves the next `bytes` bytes out of the echo: the step `drop`.
     #[must_use]
     pub fn drop_bytes(self, bytes: u64) -> Self {
-        self.step(Step::Drop(in_range(bytes)))
+        self.step(Step::Drop(bytes))
     }
 
     /// Sends back the next `bytes` bytes twice; at most 64 KiB.
-    ///
-    /// # Panics
-    /// If `bytes` is 0 or more than 64 KiB.
     #[must_use]
     pub fn repeat(self, bytes: u64) -> Self {
-        assert!(bytes <= LONGEST_REPEAT, "repeat keeps the bytes, so its limit is 64 KiB");
-        self.step(Step::Repeat(in_range(bytes)))
+        self.step(Step::Repeat(bytes))
     }
 
     /// Reads and sends nothing for this time.
@@ -201,13 +198,13 @@ impl Script {
     /// From here on, sends at most so many bytes per second.
     #[must_use]
     pub fn rate(self, bytes_per_second: u64) -> Self {
-        self.step(Step::Rate(in_range(bytes_per_second)))
+        self.step(Step::Rate(bytes_per_second))
     }
 
     /// From here on, sends pieces of at most `bytes` bytes and waits before each.
     #[must_use]
     pub fn chunk(self, bytes: u64, every: impl Into<Delay>) -> Self {
-        self.step(Step::Chunk(in_range(bytes), every.into()))
+        self.step(Step::Chunk(bytes, every.into()))
     }
 
     /// Sends FIN and goes on receiving.
@@ -245,11 +242,6 @@ impl Script {
     pub fn close_unread(self) -> Self {
         self.step(Step::CloseUnread)
     }
-}
-
-fn in_range(bytes: u64) -> u64 {
-    assert!((1..=MOST_BYTES).contains(&bytes), "{bytes} bytes are out of range, 1 to {MOST_BYTES}");
-    bytes
 }
 
 fn payload(bytes: &[u8]) -> Payload {

@@ -4,8 +4,9 @@ use std::fmt;
 
 use super::{
     cursor::{Cursor, Read, expected},
-    value::{Delay, LONGEST_REPEAT, Payload, write_size},
+    value::{Delay, LONGEST_REPEAT, MOST_BYTES, Payload, write_size},
 };
+use crate::duration::LONGEST;
 
 /// One step of a [`Script`](crate::Script). The page docs/faults.md has the exact meaning of each.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -90,14 +91,7 @@ pub static STEPS: &[StepRow] = &[
     StepRow {
         name: "repeat", syntax: "repeat N",
         meaning: "Sends back the next N bytes, then the same bytes again. N is at most 64KiB.",
-        read: |cursor| {
-            cursor.skip_spaces();
-            let before = cursor.clone();
-            match cursor.size()? {
-                n if n <= LONGEST_REPEAT => Ok(Step::Repeat(n)),
-                _ => Err(before.wrong("repeat keeps the bytes, so its limit is 64KiB")),
-            }
-        },
+        read: |cursor| Ok(Step::Repeat(cursor.size()?)),
     },
     StepRow {
         name: "expect", syntax: "expect \"TEXT\"|0xHEX",
@@ -177,6 +171,35 @@ impl Step {
         }
         let word = before.clone().word().1;
         Err(expected(before.at(), word, "a step such as echo 5, pause 2s or reset"))
+    }
+
+    /// Returns what is out of range, if anything is.
+    pub(super) fn check(&self) -> Result<(), String> {
+        let (sizes, delays): (&[&u64], &[&Delay]) = match self {
+            Step::Echo(Some(n))
+            | Step::Discard(n)
+            | Step::Corrupt(n)
+            | Step::Drop(n)
+            | Step::Repeat(n)
+            | Step::Rate(n) => (&[n], &[]),
+            Step::Pause(delay) => (&[], &[delay]),
+            Step::Chunk(n, delay) => (&[n], &[delay]),
+            _ => return Ok(()),
+        };
+        if let Some(n) = sizes.iter().find(|n| !(1..=MOST_BYTES).contains(**n)) {
+            return Err(format!("{n} bytes are out of range, 1 to {MOST_BYTES}"));
+        }
+        if delays.iter().any(|delay| delay.time > LONGEST || delay.jitter > delay.time) {
+            return Err(
+                "the time is longer than ten years, or its random part is longer than it".into()
+            );
+        }
+        match self {
+            Step::Repeat(n) if *n > LONGEST_REPEAT => {
+                Err("repeat keeps the bytes, so its limit is 64KiB".into())
+            }
+            _ => Ok(()),
+        }
     }
 
     /// Whether it ends the connection.
