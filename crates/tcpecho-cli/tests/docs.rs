@@ -19,7 +19,7 @@ mod screen;
 
 use std::process::Command;
 
-use pages::{NOT_PLAIN, page, pages};
+use pages::{NOT_PLAIN, WRITING, page, pages};
 
 #[test]
 fn every_engine_is_on_the_page_of_serve_as_it_is_listed() {
@@ -134,6 +134,47 @@ fn the_page_of_cases_is_the_table() {
     }
     let written = std::fs::read_to_string(path).unwrap_or_default();
     assert!(written == page, "docs/diagnosis.md is not what the table says");
+}
+
+/// docs/faults.md; run this test with TCPECHO_WRITE_DOCS=1 to write its tables.
+#[test]
+fn the_page_of_faults_has_the_tables() {
+    let escaped = |text: &str| text.replace('|', "\\|");
+    let steps = tcpecho::internal::STEPS.iter();
+    let steps: String = steps
+        .map(|row| format!("| `{}` | {} |\n", escaped(row.syntax), escaped(row.meaning)))
+        .collect();
+    let preset = |preset: &tcpecho::Preset| {
+        let equals = if preset.parameter.is_empty() { "" } else { "=" };
+        let (name, parameter, ending) = (preset.name, preset.parameter, preset.ending);
+        // Its steps, not the name that it was made from.
+        let steps = preset.script().map_or("(listener)".to_owned(), |script| {
+            let steps: Vec<String> = script.steps().iter().map(ToString::to_string).collect();
+            format!("`{}` is `{}`", escaped(preset.example), escaped(&steps.join("; ")))
+        });
+        let sentence = escaped(preset.sentence);
+        format!("| `{name}{equals}{parameter}` | {steps} | {sentence} | {ending} |\n")
+    };
+    let presets: String = tcpecho::PRESETS.iter().map(preset).collect();
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/faults.md");
+    let _writing = WRITING.lock();
+    let mut written = std::fs::read_to_string(path).unwrap();
+    for (head, rows) in [
+        ("| step | what it does |\n|---|---|\n", steps),
+        (
+            "| preset | script | what the server does | ending of a client |\n|---|---|---|---|\n",
+            presets,
+        ),
+    ] {
+        let from = written.find(head).unwrap() + head.len();
+        let to = from + written[from..].find("\n\n").map_or(0, |at| at + 1);
+        let to = if written[from..].starts_with('\n') { from } else { to };
+        if std::env::var_os("TCPECHO_WRITE_DOCS").is_some() {
+            written.replace_range(from..to, &rows);
+            std::fs::write(path, &written).unwrap();
+        }
+        assert!(written[from..].starts_with(&rows), "docs/faults.md does not have the table");
+    }
 }
 
 /// Every case is created for real by a test, or is listed here with the reason why it is not.

@@ -3,6 +3,7 @@
 use std::{
     fs,
     path::{Path, PathBuf},
+    sync::Mutex,
 };
 
 /// Pages made by programs, whose text their own tests compare.
@@ -14,6 +15,9 @@ const GENERATED: &[&str] = &[
     "docs/situations.md",
     "docs/verdicts.md",
 ];
+
+/// Held by a test that may write a page whose other parts another test writes.
+pub(crate) static WRITING: Mutex<()> = Mutex::new(());
 
 /// Paraphrases that nobody searches for, and that cost a reader a second reading.
 pub(crate) const NOT_PLAIN: &[&str] = &[

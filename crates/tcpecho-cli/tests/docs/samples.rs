@@ -17,7 +17,7 @@ use tcpecho_lab_os::{link::Links, netns::NetNs};
 use crate::{
     blocks::{Block, Step, blocks},
     lines::{Line, is_elided, masked, matches},
-    pages::{page, pages},
+    pages::{WRITING, page, pages},
 };
 
 /// Blocks that are not run: the page, the beginning of the first command, and the reason.
@@ -88,6 +88,7 @@ pub(crate) fn loopback() -> Option<NetNs> {
 fn samples_are_what_the_program_prints() {
     let folder = std::env::temp_dir().join(format!("tcpecho-samples-{}", std::process::id()));
     let mut wrong = String::new();
+    let _writing = WRITING.lock();
     for (page, path, text) in pages() {
         let mut lines: Vec<String> = text.lines().map(str::to_owned).collect();
         // From the last one, so that the line numbers before it stay right.

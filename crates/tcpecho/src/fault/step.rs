@@ -111,7 +111,7 @@ pub static STEPS: &[StepRow] = &[
     },
     StepRow {
         name: "send", syntax: "send \"TEXT\"|0xHEX",
-        meaning: "Sends these bytes, at most 1024. TEXT has the escapes \\n \\r \\t \\0 \\\" \\\\ \\xHH.",
+        meaning: "Sends these bytes, at most 1024. TEXT has the escapes `\\n`, `\\r`, `\\t`, `\\0`, `\\\"`, `\\\\` and `\\xHH`.",
         read: |cursor| Ok(Step::Send(cursor.payload()?)),
     },
     StepRow {
