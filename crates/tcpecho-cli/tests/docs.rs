@@ -141,9 +141,10 @@ fn the_page_of_cases_is_the_table() {
 fn the_page_of_faults_has_the_tables() {
     let escaped = |text: &str| text.replace('|', "\\|");
     let steps = tcpecho::internal::STEPS.iter();
-    let steps: String = steps
-        .map(|row| format!("| `{}` | {} |\n", escaped(row.syntax), escaped(row.meaning)))
-        .collect();
+    let step = |row: &tcpecho::internal::StepRow| {
+        format!("| `{}` | {} |\n", escaped(row.syntax), escaped(row.meaning))
+    };
+    let steps: Vec<String> = steps.map(step).collect();
     let preset = |preset: &tcpecho::Preset| {
         let equals = if preset.parameter.is_empty() { "" } else { "=" };
         let (name, parameter, ending) = (preset.name, preset.parameter, preset.ending);
@@ -155,7 +156,7 @@ fn the_page_of_faults_has_the_tables() {
         let sentence = escaped(preset.sentence);
         format!("| `{name}{equals}{parameter}` | {steps} | {sentence} | {ending} |\n")
     };
-    let presets: String = tcpecho::PRESETS.iter().map(preset).collect();
+    let presets: Vec<String> = tcpecho::PRESETS.iter().map(preset).collect();
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/faults.md");
     let _writing = WRITING.lock();
     let mut written = std::fs::read_to_string(path).unwrap();
@@ -166,6 +167,7 @@ fn the_page_of_faults_has_the_tables() {
             presets,
         ),
     ] {
+        let rows = rows.concat();
         let from = written.find(head).unwrap() + head.len();
         let to = from + written[from..].find("\n\n").map_or(0, |at| at + 1);
         let to = if written[from..].starts_with('\n') { from } else { to };

@@ -1,8 +1,8 @@
 //! Faults on demand: scripts that say what a server does with one connection, faults of the listener, and which connections
 //! get a fault.
 //!
-//! A fault is drawn once, when a connection is accepted ([`draw`]). A connection with a fault leaves the engine and goes to
-//! the player ([`player`]). The other modules are values: they are parsed, displayed and compared, and know no socket.
+//! A fault is drawn once, when a connection is accepted (`draw.rs`). A connection with a fault leaves the engine and goes to
+//! the player (`player.rs`). The other modules are values: they are parsed, displayed and compared, and know no socket.
 
 mod cursor;
 pub(crate) mod delay;

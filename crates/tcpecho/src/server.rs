@@ -516,6 +516,8 @@ impl Drop for Server {
             let _ = thread.join();
         }
         if let Some(faults) = &self.faults {
+            // Where a loop could not be started, the last one that ran did not say so.
+            faults.player().complete();
             faults.player().join();
         }
     }

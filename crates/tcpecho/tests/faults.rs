@@ -57,6 +57,11 @@ promises_alone! {
     no_thread_without_a_fault_that_fires,
 }
 
+promises_alone! {
+    everywhere:
+    waiting_scripts_cost_no_processor_time,
+}
+
 const TWENTY: &[u8] = b"0123456789abcdefghij";
 const PAUSE: Duration = Duration::from_millis(60);
 
@@ -588,6 +593,91 @@ fn no_thread_without_a_fault_that_fires(at: &Place) {
     serve();
     assert_reset(server.client());
     eventually("a loop and the player", || threads() == 2);
+}
+
+/// A script that waits makes no system call until its peer does something or its time has come.
+fn waiting_scripts_cost_no_processor_time(at: &Place) {
+    let scripts = [
+        "echo 1; pause 1h",
+        "echo 1; stop-reading",
+        "echo all",
+        "echo 1; fin; pause 1h",
+        "echo 1; chunk 1 every 1h; echo all",
+        "echo 1; close-unread",
+    ];
+    let plan: Vec<String> =
+        scripts.iter().enumerate().map(|(n, script)| format!("{}:{script}", n + 1)).collect();
+    let plan: FaultPlan = plan.join(",").parse().unwrap();
+    let server = at.serve_with(|server| server.fault_plan(&plan));
+    let clients: Vec<Client> = scripts
+        .iter()
+        .map(|script| {
+            let mut client = server.client();
+            client.exchanges(b"x");
+            // Both sides have sent FIN in that pause, and the other one has bytes that nobody reads.
+            if script.contains("fin") {
+                client.finishes();
+            }
+            if script.contains("stop") || script.contains("chunk") {
+                client.says(b"y");
+            }
+            client
+        })
+        .collect();
+    eventually("all of them wait", || {
+        let before = common::process::switches();
+        std::thread::sleep(Duration::from_millis(200));
+        before == common::process::switches()
+    });
+    drop(clients);
+}
+
+/// The observer runs in the player's thread too.
+#[test]
+fn a_panic_of_the_observer_in_the_player_ends_the_server() {
+    let server = tcpecho::Server::builder()
+        .listen("127.0.0.1:0".parse().unwrap())
+        .fault_every(2, Script::new().echo(1).reset())
+        .fault_when(|_, n| (n == 3).then(|| Script::new().echo(1).stop_reading()))
+        .observe(|event| {
+            if let tcpecho::Event::Ended(report) = event {
+                assert!(report.fault.is_none(), "on purpose");
+            }
+        })
+        .start()
+        .unwrap();
+    let mut plain = Client::connects(server.addr());
+    plain.exchanges(b"x");
+    let mut scripted = Client::connects(server.addr());
+    scripted.exchanges(b"x");
+    assert!(server.wait(Some(PATIENCE)));
+    assert_eq!(server.failure().unwrap().source, tcpecho::Errno::ECANCELED);
+    plain.sees_the_end_or_a_reset();
+}
+
+/// One connection more than the player takes is closed at once; when one has ended, there is room again.
+#[test]
+fn the_player_has_room_for_4096() {
+    let Some(_crowd) = crowd() else { return };
+    let _ = tcpecho_os::limits::raise_descriptors();
+    let most = rustix::process::getrlimit(rustix::process::Resource::Nofile).current;
+    if most.is_some_and(|most| most < 9000) {
+        println!("SKIP: a process may have {most:?} descriptors here, and this takes 9000");
+        return;
+    }
+    let server = tcpecho::Server::builder()
+        .listen("127.0.0.1:0".parse().unwrap())
+        .fault("echo 1; wait-fin".parse().unwrap())
+        .start()
+        .unwrap();
+    let mut clients: Vec<Client> = (0..4096).map(|_| Client::connects(server.addr())).collect();
+    eventually("all are being played", || server.stats().active == 4096);
+    Client::connects(server.addr()).sees_the_end_or_a_reset();
+    eventually("it is counted", || server.stats().ended(Ending::Limit) == 1);
+    clients.pop().unwrap().resets();
+    eventually("one has ended", || server.stats().active == 4095);
+    Client::connects(server.addr()).exchanges(b"x");
+    assert_eq!(server.stats().faults, 4098);
 }
 
 #[test]

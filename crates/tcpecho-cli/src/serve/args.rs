@@ -78,11 +78,11 @@ pub(crate) struct ServeArgs {
 
     /// Which connections get the fault: all, every=N, probability=P, peer=ADDRESS/LENGTH, first=TIME, N or N-M
     /// [default: all]
-    #[arg(long, value_name = "WHEN", env = "TCPECHO_FAULT_WHEN", requires = "fault")]
+    #[arg(long, value_name = "WHEN", env = "TCPECHO_FAULT_WHEN")]
     fault_when: Option<FaultWhen>,
 
     /// Seed of everything random in faults; the same seed gives the same run [default: random; the log names it]
-    #[arg(long, value_name = "N", env = "TCPECHO_SEED", requires = "fault", value_parser = number::<u64>(0, u64::MAX))]
+    #[arg(long, value_name = "N", env = "TCPECHO_SEED", value_parser = number::<u64>(0, u64::MAX))]
     seed: Option<u64>,
 
     /// Print to stderr how the listeners are created, their queues, and the TCP states of each connection. This reads the
@@ -245,6 +245,14 @@ impl ServeArgs {
 
     /// The fault, with the condition of `--fault-when`.
     fn fault(&self) -> Result<Option<Fault>, ParseError> {
+        let alone = [
+            ("--fault-when (TCPECHO_FAULT_WHEN)", self.fault_when.is_some()),
+            ("--seed (TCPECHO_SEED)", self.seed.is_some()),
+        ];
+        if let Some((name, _)) = alone.iter().find(|(_, given)| *given && self.fault.is_none()) {
+            let sentence = format!("{name} needs --fault (TCPECHO_FAULT)");
+            return Err(ParseError::new(sentence));
+        }
         let Some(FaultArg::Fault(fault)) = &self.fault else { return Ok(None) };
         let Some(when) = self.fault_when else { return Ok(Some(fault.clone())) };
         let refused = |why: &str| Err(ParseError::new(format!("--fault-when {when}: {why}")));

@@ -55,6 +55,17 @@ fn the_list_has_every_preset_with_its_ending() {
 }
 
 #[test]
+fn completions_have_the_presets() {
+    for shell in ["bash", "zsh", "fish"] {
+        let output = Command::new(program()).args(["completions", shell]).output().unwrap();
+        let script = String::from_utf8(output.stdout).unwrap();
+        for value in ["reset-after=", "zero-window", "accept-delay="] {
+            assert!(script.contains(value), "{shell}: {value}");
+        }
+    }
+}
+
+#[test]
 fn a_session_names_its_fault_in_words() {
     for (engine, at) in everywhere() {
         let fault = "echo 3; send \"!\"; corrupt 100; reset";
@@ -143,8 +154,8 @@ fn a_bad_fault_is_refused_with_its_column() {
         (&["--fault", "reset", "--fault-when", "every=x"], "column 7: expected a whole number"),
         (&["--fault", "1:reset", "--fault-when", "2"], "names its connections itself"),
         (&["--fault", "refuse", "--fault-when", "2"], "concerns all connections"),
-        (&["--fault-when", "2"], "--fault"),
-        (&["--seed", "2"], "--fault"),
+        (&["--fault-when", "2"], "--fault-when (TCPECHO_FAULT_WHEN) needs --fault"),
+        (&["--seed", "2"], "--seed (TCPECHO_SEED) needs --fault"),
         (&["--fault", "reset", "--seed", "x"], "--seed"),
     ] {
         let args = [&["-l", "127.0.0.1:0"], args].concat();

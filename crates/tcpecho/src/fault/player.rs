@@ -38,7 +38,7 @@ use crate::{
 
 /// The most scripted connections of a server at a time. A further one is closed at once, with the ending `limit`.
 pub(crate) const MOST_SCRIPTED: usize = 4096;
-/// Descriptors that [`Player::new`] opens.
+/// Descriptors that a player opens.
 pub const PLAYER_DESCRIPTORS: usize = 2;
 
 const DRAIN: u64 = u64::MAX;
