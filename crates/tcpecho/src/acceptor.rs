@@ -153,6 +153,10 @@ impl Acceptor {
         let stop = if phase == Phase::Draining { &self.shared.drain } else { &self.shared.halt };
         epoll::delete(&self.epoll, stop).map_err(|errno| Error::new("epoll_ctl", errno))?;
         self.phase = self.phase.max(phase);
+        // Connections that were taken from the queue do not wait for the end of a pause.
+        if let Some(until) = &mut self.paused {
+            *until = Instant::now();
+        }
         Ok(())
     }
 
