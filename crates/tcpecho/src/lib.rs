@@ -22,6 +22,56 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
+//! **Faults on demand**: a [`Script`] says what the server does with a connection, step by step, so a test can see how its
+//! client takes a server that resets, stalls, cuts an answer off or changes a byte. [`PRESETS`] names the usual ones;
+//! [`FaultPlan`] and [`FaultWhen`] choose the connections; a [`ListenerFault`] refuses them or does not accept. Scripts do
+//! the same under every engine.
+//!
+//! ```
+//! use std::{io::{ErrorKind, Read, Write}, net::TcpStream};
+//! use tcpecho::{Ending, Server};
+//!
+//! // The first connection is reset after three bytes, the others are echoed.
+//! let server = Server::builder()
+//!     .listen("127.0.0.1:0".parse()?)
+//!     .fault_plan(&"1:reset-after=3".parse()?)
+//!     .start()?;
+//!
+//! let mut client = TcpStream::connect(server.addr())?;
+//! client.write_all(b"hello")?;
+//! let mut answer = [0; 3];
+//! client.read_exact(&mut answer)?;
+//! assert_eq!(&answer, b"hel");
+//! assert_eq!(client.read(&mut answer).unwrap_err().kind(), ErrorKind::ConnectionReset);
+//!
+//! let mut second = TcpStream::connect(server.addr())?;
+//! second.write_all(b"abc")?;
+//! second.read_exact(&mut answer)?;
+//! assert_eq!(&answer, b"abc");
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! A server that stalls, and a client with a deadline:
+//!
+//! ```
+//! use std::{io::{ErrorKind, Read, Write}, net::TcpStream, time::Duration};
+//! use tcpecho::{Script, Server};
+//!
+//! let server = Server::builder()
+//!     .listen("127.0.0.1:0".parse()?)
+//!     .fault(Script::new().echo(2).stop_reading())
+//!     .start()?;
+//!
+//! let mut client = TcpStream::connect(server.addr())?;
+//! client.write_all(b"hello")?;
+//! let mut answer = [0; 2];
+//! client.read_exact(&mut answer)?;
+//! assert_eq!(&answer, b"he");
+//! client.set_read_timeout(Some(Duration::from_millis(100)))?;
+//! assert_eq!(client.read(&mut answer).unwrap_err().kind(), ErrorKind::WouldBlock);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
 //! **For clients**: [`Connection::open`] connects to one of several addresses, one after the other or in parallel (Happy
 //! Eyeballs, RFC 8305). When no address answers, [`OpenError`] holds every [`Attempt`] with its [`Diagnosis`]: what was
 //! seen, what it means, and what to try. [`Handshake`] and [`HappyEyeballs`] do the same without blocking, for programs
