@@ -12,6 +12,7 @@ use std::{
 
 use common::{PATIENCE, Place, client::Client, crowd, eventually, served::Served};
 use tcpecho::{Ending, Fault, FaultPlan, Fired, ListenerFault, PRESETS, Report, Script};
+use tcpecho_os::{tcp_info::tcp_info, tcp_state::TcpState};
 
 promises_without_loss! {
     reset_after_some_bytes,
@@ -109,6 +110,8 @@ fn close_after_some_bytes(at: &Place) {
     client.sees(&TWENTY[..10]);
     client.sees_the_end();
     tells_fault(&server, "close-after=10", 10);
+    // No RST came behind the FIN, although ten bytes were never echoed.
+    assert_eq!(tcp_info(&client).unwrap().state, TcpState::CloseWait);
     // Nobody is there any more: the kernel answers with RST, and then a write fails.
     let mut stream = client.into_stream();
     eventually("a write fails", || stream.write(b"more").is_err());
@@ -436,6 +439,9 @@ fn meets(server: &Served, many: usize) -> String {
 fn every_order_and_function_decide_which_connections(at: &Place) {
     let reset = || Script::new().reset();
     let server = at.serve_with(|server| server.fault_every(3, reset()));
+    assert_eq!(meets(&server, 7), "eereere");
+    // One number for all loops.
+    let server = at.serve_with(|server| server.workers(3).fault_every(3, reset()));
     assert_eq!(meets(&server, 7), "eereere");
     let plan: FaultPlan = "1:reset,2-3:close,6-:reset,every=5:close".parse().unwrap();
     let server = at.serve_with(|server| server.fault_plan(&plan));

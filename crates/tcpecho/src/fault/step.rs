@@ -80,7 +80,7 @@ pub static STEPS: &[StepRow] = &[
     },
     StepRow {
         name: "corrupt", syntax: "corrupt N",
-        meaning: "Sends back the next N bytes with one bit changed. The seed decides which one; the log names it.",
+        meaning: "Sends back the next N bytes with one bit changed. The seed decides which one, and the log names it. If FIN comes before that byte, none is changed.",
         read: |cursor| Ok(Step::Corrupt(cursor.size()?)),
     },
     StepRow {
