@@ -325,6 +325,20 @@ impl fmt::Debug for Server {
 }
 
 impl Server {
+    /// Starts a server with the defaults on a free port of 127.0.0.1.
+    ///
+    /// ```
+    /// let server = tcpecho::Server::start()?;
+    /// assert!(server.addr().ip().is_loopback());
+    /// # Ok::<(), tcpecho::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// Those of [`ServerBuilder::start`].
+    pub fn start() -> Result<Server, Error> {
+        Server::builder().listen((Ipv4Addr::LOCALHOST, 0).into()).start()
+    }
+
     /// Returns a builder with the defaults.
     pub fn builder() -> ServerBuilder {
         ServerBuilder {

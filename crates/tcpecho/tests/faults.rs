@@ -407,6 +407,24 @@ fn backlog_full_answers_no_syn(at: &Place) {
     assert_eq!(TcpStream::connect(addr).unwrap_err().kind(), ErrorKind::ConnectionRefused);
 }
 
+/// A listener on all addresses is full on each of them.
+#[test]
+fn backlog_full_on_all_addresses() {
+    for listen in ["0.0.0.0:0", "[::]:0"] {
+        let builder = tcpecho::Server::builder().listen(listen.parse().unwrap());
+        let server = match builder.listener_fault(ListenerFault::BacklogFull).start() {
+            Err(error) if listen.starts_with('[') => {
+                println!("SKIP {listen}: {error}");
+                continue;
+            }
+            started => started.unwrap(),
+        };
+        let addr = (std::net::Ipv4Addr::LOCALHOST, server.addr().port()).into();
+        let error = TcpStream::connect_timeout(&addr, Duration::from_millis(200));
+        assert_eq!(error.unwrap_err().kind(), ErrorKind::TimedOut);
+    }
+}
+
 fn refuse_keeps_the_port(at: &Place) {
     let server = listener_fault(at, "refuse");
     let refused = || TcpStream::connect(server.addr()).map_err(|error| error.kind());

@@ -1,6 +1,7 @@
 //! The listeners of a server with a fault of the listener: no engine ever sees them.
 
 use std::{
+    io,
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream},
     time::{Duration, Instant},
 };
@@ -55,7 +56,7 @@ fn bind_one(addrs: &[SocketAddr], options: &Options) -> Result<Vec<Listener>, Er
 /// Connects to the listener until its accept queue is full. A full queue has one connection more than the backlog; the
 /// kernel drops each SYN then, with SYN cookies, too.
 fn fill(listener: &Listener) -> Result<Vec<TcpStream>, Error> {
-    let addr = reachable(listener.addr());
+    let addr = listener.addr();
     let mut fillers = Vec::new();
     let deadline = Instant::now() + PATIENCE;
     loop {
@@ -72,7 +73,7 @@ fn fill(listener: &Listener) -> Result<Vec<TcpStream>, Error> {
             Error::at("connect", addr, errno)
                 .note("the accept queue cannot be filled from this host")
         };
-        let filler = TcpStream::connect_timeout(&addr, PATIENCE)
+        let filler = connect(addr)
             .map_err(|error| failed(Errno::from_io_error(&error).unwrap_or(Errno::TIMEDOUT)))?;
         fillers.push(filler);
         // connect(2) returns before the listener has seen the last ACK.
@@ -85,14 +86,19 @@ fn fill(listener: &Listener) -> Result<Vec<TcpStream>, Error> {
     }
 }
 
-/// An address of this host for a listener on all of them.
-fn reachable(addr: SocketAddr) -> SocketAddr {
-    let ip = match addr.ip() {
-        IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
-        IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
-        ip => ip,
+/// Connects to a listener of this host. One on all addresses is reached by loopback; of a host without IPv6 loopback, by that
+/// of IPv4.
+fn connect(listener: SocketAddr) -> io::Result<TcpStream> {
+    let to = |ip: IpAddr| {
+        let mut addr = listener;
+        addr.set_ip(ip);
+        TcpStream::connect_timeout(&addr, PATIENCE)
     };
-    let mut to = addr;
-    to.set_ip(ip);
-    to
+    let v4 = Ipv4Addr::LOCALHOST;
+    match listener.ip() {
+        IpAddr::V4(ip) if ip.is_unspecified() => to(v4.into()),
+        IpAddr::V6(ip) if ip.is_unspecified() => to(Ipv6Addr::LOCALHOST.into())
+            .or_else(|error| to(v4.to_ipv6_mapped().into()).map_err(|_| error)),
+        ip => to(ip),
+    }
 }
