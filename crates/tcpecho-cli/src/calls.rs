@@ -1,4 +1,6 @@
-//! `--calls`: each call as it happens, what it came to, and the TCP state it led to (UNP chapter 4, live).
+//! `--calls`: each call as it happens, what it came to, and the TCP state after it (UNP chapter 4, live).
+//!
+//! The state is what the kernel tells once the call has returned. A fast peer may have answered by then.
 
 use std::{
     io,
@@ -44,7 +46,7 @@ impl Tracer for Calls {
         let Call { op, about, result, state } = call;
         let first = format!("{:>11}  {op:<10} ", stamp(self.start.elapsed()));
         let about = if about.is_empty() { String::new() } else { format!("{about} ") };
-        let state = state.map(|state| format!("  →{NO_BREAK}{state}")).unwrap_or_default();
+        let state = state.map(|state| format!("  now{NO_BREAK}{state}")).unwrap_or_default();
         let (rest, width) = (" ".repeat(first.len()), terminal_columns(&io::stderr()));
         let mut text = String::new();
         hang(

@@ -4,6 +4,7 @@ mod calls;
 mod examination;
 mod expect;
 mod explain;
+mod families;
 #[cfg(feature = "fuzzing")]
 pub(crate) mod fuzzing;
 mod junit;
@@ -45,7 +46,7 @@ use tcpecho_lab::{
 use tcpecho_os::signal::{Disposition, dispose};
 
 use self::playing::{Drawing, Plan, Playable, Played};
-pub(crate) use self::shell::limits as shell_limits;
+pub(crate) use self::{names::typed_group, shell::limits as shell_limits};
 use crate::number::number;
 use crate::{
     exit, input,
@@ -83,13 +84,12 @@ enum What {
 
 #[derive(Debug, Args)]
 struct RunArgs {
-    /// Scenarios, `all`, or patterns such as 'segment-*'
+    /// Scenarios, groups such as queues, `all`, or patterns such as 'segment-*'
     #[arg(required = true, value_name = "NAME")]
     names: Vec<String>,
 
-    /// Address family
-    #[arg(long, value_enum, default_value = "4")]
-    family: Families,
+    #[command(flatten)]
+    family: families::FamilyArgs,
 
     /// Output format
     #[arg(long, value_enum, default_value = "text")]
@@ -121,15 +121,6 @@ struct RunArgs {
 
     #[command(flatten)]
     program: programs::ProgramArgs,
-}
-
-#[derive(Debug, Clone, Copy, ValueEnum)]
-enum Families {
-    #[value(name = "4")]
-    V4,
-    #[value(name = "6")]
-    V6,
-    Both,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -207,14 +198,14 @@ fn asked_for(
     for name in &args.names {
         let found: Vec<Playable> = if invitations.is_empty() {
             let is_wanted =
-                |scenario: &&Scenario| name == "all" || names::matches(name, scenario.text.name);
+                |scenario: &&Scenario| name == "all" || names::selects(name, &scenario.text);
             SCENARIOS.iter().copied().filter(is_wanted).map(Playable::Scenario).collect()
         } else {
             let trials = programs::trials_named(name, &programs::sides(invitations))?;
             trials.into_iter().map(Playable::Trial).collect()
         };
         if found.is_empty() {
-            return Err(programs::needs_a_program(name)
+            return Err(programs::needs_a_program(name, programs::Verb::Run)
                 .unwrap_or_else(|| unknown(name, all_names().chain(["all"]))));
         }
         for playable in found {

@@ -15,6 +15,7 @@ mod fresh_line;
 #[doc(hidden)]
 pub mod fuzzing;
 mod input;
+mod json_error;
 mod lab;
 mod locale;
 mod log;
@@ -104,7 +105,9 @@ fn answer(unparsed: clap::Error, arguments: &[OsString]) -> u8 {
         let text = manual::long_version();
         return output::print_text(&text, None).map_or_else(|why| why.status(0), |()| 0);
     }
-    if !unparsed.use_stderr() {
+    // `tcpecho lab` asks what there is, as `tcpecho` does.
+    let is_help = unparsed.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand;
+    if is_help || !unparsed.use_stderr() {
         let text = unparsed.render();
         let text =
             if has_colour(&io::stdout()) { text.ansi().to_string() } else { text.to_string() };
@@ -113,7 +116,7 @@ fn answer(unparsed: clap::Error, arguments: &[OsString]) -> u8 {
         let text = lines.join("\n") + "\n";
         return output::print_text(&text, None).map_or_else(|why| why.status(0), |()| 0);
     }
-    let unparsed = with_our_tip(unparsed);
+    let unparsed = with_our_usage(with_our_tip(unparsed), arguments);
     let text = unparsed.render();
     let plain = text.to_string();
     // The rest is the usage.
@@ -122,9 +125,8 @@ fn answer(unparsed: clap::Error, arguments: &[OsString]) -> u8 {
     let failure = Failure::usage(wrong.join(" "));
     if Failure::is_told_in_words() {
         let text = if has_colour(&io::stderr()) { text.ansi().to_string() } else { plain.clone() };
-        // All diagnostics of the program begin alike. A verb without its subcommand gets the help, which has no prefix.
-        let is_error = plain.starts_with(CLAP_PREFIX);
-        say_raw(&if is_error { text.replacen(CLAP_PREFIX.trim(), "tcpecho:", 1) } else { text });
+        // All diagnostics of the program begin alike.
+        say_raw(&text.replacen(CLAP_PREFIX.trim(), "tcpecho:", 1));
     }
     failure.tell_object(exit::NOT_POSSIBLE)
 }
@@ -132,19 +134,58 @@ fn answer(unparsed: clap::Error, arguments: &[OsString]) -> u8 {
 /// How clap begins its messages.
 const CLAP_PREFIX: &str = "error: ";
 
+/// Replaces clap's usage, which has the options that were typed as if they were required, by that of the command.
+fn with_our_usage(mut unparsed: clap::Error, arguments: &[OsString]) -> clap::Error {
+    if unparsed.get(ContextKind::Usage).is_none() {
+        return unparsed;
+    }
+    let mut command = manual::command();
+    command.build();
+    for word in arguments.iter().skip(1) {
+        let Some(verb) = command.find_subcommand(word).cloned() else { break };
+        command = verb;
+    }
+    let usage = ContextValue::StyledStr(command.render_usage());
+    unparsed.insert(ContextKind::Usage, usage);
+    unparsed
+}
+
+/// Where a verb is that was typed without the verb before it, as in `tcpecho doctor`.
+fn tip_of_a_verb_below(typed: &str) -> Option<String> {
+    let command = manual::command();
+    let parent = command.get_subcommands().find(|parent| {
+        let below = parent.get_subcommands().find(|verb| verb.get_name() == typed);
+        below.is_some_and(|verb| !verb.is_hide_set())
+    })?;
+    Some(format!("the command is 'tcpecho {} {typed}'", parent.get_name()))
+}
+
 /// Replaces clap's advice to write `-- -1`: neither a host nor a port begins with `-`, and no value is negative.
 fn with_our_tip(mut unparsed: clap::Error) -> clap::Error {
     suggestion::keep_near(&mut unparsed);
+    if let Some(ContextValue::String(word)) = unparsed.get(ContextKind::InvalidSubcommand)
+        && let Some(tip) = tip_of_a_verb_below(word)
+    {
+        let tips = ContextValue::StyledStrs(vec![StyledStr::from(tip)]);
+        unparsed.insert(ContextKind::Suggested, tips);
+        return unparsed;
+    }
     if unparsed.kind() != ErrorKind::UnknownArgument {
         return unparsed;
     }
     unparsed.remove(ContextKind::Suggested);
-    let is_number = match unparsed.get(ContextKind::InvalidArg) {
-        Some(ContextValue::String(word)) => word.parse::<f64>().is_ok_and(|number| number <= 0.0),
-        _ => false,
+    let tip = match unparsed.get(ContextKind::InvalidArg) {
+        // Only `serve` has neither, of the commands for which they mean something.
+        Some(ContextValue::String(word)) if word == "-4" || word == "-6" => {
+            Some("the address decides the family: 0.0.0.0:PORT is IPv4, [::]:PORT is IPv6 as well")
+        }
+        Some(ContextValue::String(word)) if word.parse::<f64>().is_ok_and(|n| n <= 0.0) => {
+            Some("no value may be negative")
+        }
+        _ => None,
     };
-    if is_number {
-        let tip = StyledStr::from("no value may be negative");
+    if let Some(tip) = tip {
+        let tip = StyledStr::from(tip);
         unparsed.insert(ContextKind::Suggested, ContextValue::StyledStrs(vec![tip]));
     }
     unparsed
@@ -160,12 +201,37 @@ mod tests {
     }
 
     #[test]
+    fn the_usage_is_that_of_the_command() {
+        for (line, usage) in [
+            ("tcpecho connect -4 -6 h", "Usage: tcpecho connect [OPTIONS] [HOST[:PORT]] [PORT]\n"),
+            ("tcpecho lab run -4 --family 6", "Usage: tcpecho lab run [OPTIONS] <NAME>...\n"),
+            ("tcpecho nosuch", "Usage: tcpecho <COMMAND>\n"),
+        ] {
+            let words: Vec<OsString> = line.split(' ').map(OsString::from).collect();
+            let error = manual::command().try_get_matches_from(&words).unwrap_err();
+            let text = with_our_usage(error, &words).render().to_string();
+            assert!(text.contains(usage), "{text}");
+        }
+    }
+
+    #[test]
     fn no_tip_tells_to_pass_an_option_as_a_host() {
         for line in ["tcpecho connect --timeout -1 h", "tcpecho ping -1", "tcpecho bench h -1.5"] {
             let text = advice(line);
             assert!(!text.contains("-- -"), "{text}");
             assert!(text.contains("tip: no value may be negative"), "{text}");
         }
+        let family = advice("tcpecho serve -6");
+        assert!(family.contains("tip: the address decides the family"), "{family}");
+        for verb in ["doctor", "run", "report"] {
+            let below = advice(&format!("tcpecho {verb}"));
+            let tip = format!(" {verb}'\n");
+            assert!(
+                below.contains("tip: the command is 'tcpecho ") && below.contains(&tip),
+                "{below}"
+            );
+        }
+        assert!(!advice("tcpecho agent").contains("tip"));
         let unknown = advice("tcpecho connect --bogus");
         assert!(!unknown.contains("tip"), "{unknown}");
         let far = advice("tcpecho connect --cont");

@@ -34,7 +34,7 @@ pub(crate) fn ascii(text: &str) -> String {
             '◀' => spelled.push('<'),
             '─' | '–' | '·' => spelled.push('-'),
             '│' => spelled.push('|'),
-            '┊' => spelled.push(':'),
+            '┊' => spelled.push('!'),
             '└' | '┬' => spelled.push('+'),
             '✓' => spelled.push('v'),
             '✗' | '×' => spelled.push('x'),
@@ -60,7 +60,7 @@ mod tests {
     #[test]
     fn our_own_characters_have_a_spelling() {
         assert_eq!(ascii("1.5 µs ± 2 → ─▶ ◀─ ✓ █▏ …"), "1.5 us +- 2 -> -> <- v ## ...");
-        assert_eq!(ascii("│ ┊"), "| :");
+        assert_eq!(ascii("│ ┊"), "| !");
         assert_eq!(ascii("é\n"), "?\n");
     }
 

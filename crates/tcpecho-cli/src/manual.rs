@@ -40,6 +40,8 @@ struct Section {
 
 enum Body {
     Text(&'static str),
+    /// The lines of a file, to be copied: none is wrapped.
+    File(&'static [&'static str]),
     /// A term, and what it means.
     Rows(&'static [(&'static str, &'static str)]),
     /// A command line, and what it does.
@@ -76,6 +78,11 @@ impl Section {
         let _ = writeln!(help, "{}:", self.title);
         match &self.body {
             Body::Text(text) => hang(help, "  ", "  ", text, width),
+            Body::File(lines) => {
+                for line in *lines {
+                    let _ = writeln!(help, "{}", format!("  {line}").trim_end());
+                }
+            }
             Body::Rows(rows) => write_rows(help, rows, width),
             Body::Table(rows) => {
                 let rows = rows();
@@ -223,6 +230,7 @@ mod tests {
             for section in page.sections {
                 match &section.body {
                     Body::Text(text) => found.push((*text).into()),
+                    Body::File(lines) => found.extend(lines.iter().map(|line| (*line).into())),
                     Body::Rows(rows) | Body::Examples(rows) => {
                         found.extend(rows.iter().flat_map(|(a, b)| [(*a).into(), (*b).into()]));
                     }

@@ -136,8 +136,29 @@ pub(crate) fn folded<'a>(parts: impl IntoIterator<Item = &'a str>, width: Option
 /// A space at which no line is broken.
 pub(crate) const NO_BREAK: &str = "\u{a0}";
 
-/// Returns a text whose units are bound to the numbers before them.
+/// The longest command in parentheses that is kept in one line, in characters.
+const SHORT: usize = 16;
+
+/// Returns a text in which short parentheses, such as `(ss -ltn)`, are bound together, and units to the numbers before
+/// them.
 fn with_units_kept(text: &str) -> Cow<'_, str> {
+    let mut kept = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some((before, after)) = rest.split_once(" (") {
+        kept.push_str(before);
+        kept.push_str(" (");
+        rest = after;
+        if let Some((inside, after)) = after.split_once(')')
+            && inside.chars().count() <= SHORT
+            && !inside.contains('(')
+        {
+            kept.push_str(&inside.replace(' ', NO_BREAK));
+            kept.push(')');
+            rest = after;
+        }
+    }
+    kept.push_str(rest);
+    let text = kept.as_str();
     let is_unit = |word: &str| {
         let word = word.trim_end_matches([',', ';', ':', '.', ')']);
         matches!(word, "ns" | "µs" | "us" | "ms" | "s" | "%" | "B" | "kB" | "MB" | "GB")
@@ -152,7 +173,7 @@ fn with_units_kept(text: &str) -> Cow<'_, str> {
         bound.push_str(if is_bound { NO_BREAK } else { " " });
         bound.push_str(word);
     }
-    bound.into()
+    Cow::Owned(bound)
 }
 
 #[cfg(test)]
@@ -193,6 +214,16 @@ mod tests {
         let mut page = String::new();
         hang(&mut page, "", "  ", "change +5.3 %, limit 13.0 ms in 0.01 s", 14);
         assert_eq!(page, "change +5.3 %,\n  limit\n  13.0 ms in\n  0.01 s\n");
+    }
+
+    #[test]
+    fn a_short_command_in_parentheses_is_kept_together() {
+        let mut page = String::new();
+        hang(&mut page, "", "  ", "look at the queues (ss -ltn) there", 25);
+        assert_eq!(page, "look at the queues\n  (ss -ltn) there\n");
+        let mut page = String::new();
+        hang(&mut page, "", "", "a (sentence of several words) b", 20);
+        assert_eq!(page, "a (sentence of\nseveral words) b\n");
     }
 
     #[test]

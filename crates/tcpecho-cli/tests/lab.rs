@@ -111,6 +111,50 @@ fn the_pages_say_how_many_scenarios_there_are() {
 }
 
 #[test]
+fn a_group_stands_for_its_scenarios() {
+    for group in ["closing", "data-transfer", "data transfer"] {
+        let titles = |args: &[&str]| {
+            let output = lab(args);
+            assert!(output.status.success(), "{args:?}: {}", text(&output.stderr));
+            text(&output.stdout)
+        };
+        let listed: serde_json::Value =
+            serde_json::from_str(&titles(&["list", "--json", group])).unwrap();
+        let pages = titles(&["explain", group]);
+        let names = listed["scenarios"].as_array().unwrap().iter();
+        let names: Vec<&str> = names.map(|entry| entry["name"].as_str().unwrap()).collect();
+        assert!(names.len() > 4, "{names:?}");
+        for name in names {
+            assert!(pages.contains(&format!("{name}: ")), "{group} {name}");
+        }
+    }
+    let Some(shown) = shown(&lab(&["run", "path"])) else { return };
+    assert!(shown.contains(" passed (--seed 0)\n"), "{shown}");
+    let tested = lab(&["test", "--client", "nosuchcommand {port}", "queues"]);
+    let said = text(&tested.stderr);
+    assert!(!said.contains("is not a trial"), "{said}");
+}
+
+#[test]
+fn the_family_has_the_short_options_of_the_other_commands() {
+    let Some(shown) = shown(&lab(&["run", "normal-startup", "-6"])) else { return };
+    assert!(shown.contains("2001:db8:"), "{shown}");
+    for args in [
+        &["run", "normal-startup", "-4", "-6"][..],
+        &["run", "normal-startup", "-6", "--family", "both"],
+        &["learn", "-4", "--family", "6"],
+        &["shell", "-4", "-6"],
+        &["test", "-6", "--family", "4", "--client", "true {port}"],
+    ] {
+        let output = lab(args);
+        assert_eq!(output.status.code(), Some(2), "{args:?}");
+        assert!(text(&output.stderr).contains("cannot be used with"), "{args:?}");
+    }
+    let said = text(&lab(&["test", "-6", "--client", "nc {hst} {port}"]).stderr);
+    assert!(said.contains("unknown placeholder {hst}: expected {host}, {port}"), "{said}");
+}
+
+#[test]
 fn an_unknown_scenario_is_an_error() {
     for args in [&["run", "nonsense"][..], &["explain", "non\x1bsense"]] {
         let output = lab(args);
@@ -131,6 +175,12 @@ fn a_trial_without_a_program_is_an_error_that_says_which_option() {
         assert_eq!(output.status.code(), Some(2), "{said}");
         assert!(said.contains(name) && said.contains(option), "{said}");
         assert!(!said.contains("no scenario"), "it is in the list: {said}");
+        // These have no such option.
+        for verb in [&["learn", name][..], &["learn", "--from", name], &["site", "/nowhere", name]]
+        {
+            let said = text(&lab(verb).stderr);
+            assert!(said.contains(&format!("tcpecho lab test {name} {option}")), "{said}");
+        }
     }
 }
 

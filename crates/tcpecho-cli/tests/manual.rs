@@ -87,6 +87,49 @@ fn groff_accepts_the_pages() {
     }
 }
 
+#[test]
+fn the_synopsis_has_the_values_of_the_options() {
+    let (page, _) = tcpecho("man lab shell");
+    let synopsis = page.lines().skip_while(|line| *line != ".SH SYNOPSIS").nth(1).unwrap();
+    assert!(synopsis.contains("\\-\\-seed\\fR \\fIN\\fR]"), "{synopsis}");
+    assert!(!page.contains("[\\fB\\-\\-seed\\fR]"), "{page}");
+}
+
+/// Lines with an `=` and titles of sections are all that a unit file has, besides comments.
+#[test]
+fn the_systemd_unit_can_be_copied() {
+    let (help, _) = tcpecho("serve --help");
+    let unit = help.lines().skip_while(|line| !line.starts_with("systemd unit"));
+    let unit: Vec<&str> = unit.skip(1).take_while(|line| !line.ends_with(':')).collect();
+    for section in ["[Unit]", "[Service]", "[Install]"] {
+        assert!(unit.contains(&format!("  {section}").as_str()), "{unit:#?}");
+    }
+    for line in unit.into_iter().map(str::trim).filter(|line| !line.is_empty()) {
+        let is_comment = line.starts_with('#');
+        assert!(is_comment || line.starts_with('[') || line.contains('='), "{line}");
+    }
+}
+
+#[test]
+fn hidden_commands_are_not_completed() {
+    for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
+        let (script, _) = tcpecho(&format!("completions {shell}"));
+        assert!(script.contains("doctor") && !script.contains("agent"), "{shell}");
+    }
+    let script = "source ./tcpecho; COMP_WORDS=(tcpecho man ''); COMP_CWORD=2; \
+                  _tcpecho tcpecho '' man; printf '%s\\n' \"${COMPREPLY[@]}\"";
+    let Some(proposals) = completed("bash", script) else { return };
+    assert!(proposals.iter().any(|word| word == "lab"), "{proposals:?}");
+    assert!(proposals.iter().all(|word| word != "run" && word != "report"), "{proposals:?}");
+}
+
+#[test]
+fn a_command_without_its_verb_shows_what_there_is() {
+    let (help, status) = tcpecho("lab");
+    assert_eq!(status, 0);
+    assert!(help.contains("Usage: tcpecho lab <COMMAND>"), "{help}");
+}
+
 /// Runs a script in the shell, in a directory with the completion script `tcpecho`.
 fn completed(shell: &str, script: &str) -> Option<Vec<String>> {
     let (text, status) = tcpecho(&format!("completions {shell}"));
@@ -134,6 +177,8 @@ const LINES: &[(&[&str], &str)] = &[
     (&["tcpecho", "lab", "doc"], "doctor"),
     (&["tcpecho", "man", "connec"], "connect"),
     (&["tcpecho", "man", "lab", "ru"], "run"),
+    (&["tcpecho", "lab", "run", "queu"], "queues"),
+    (&["tcpecho", "lab", "list", "data-"], "data-transfer"),
     (&["tcpecho", "completions", "zs"], "zsh"),
 ];
 

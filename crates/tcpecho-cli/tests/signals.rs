@@ -112,7 +112,7 @@ fn a_stuck_client_ends_at_the_deadline() {
     together(engines(), |engine| {
         let (server, _stuck) = with_a_stuck_client(engine, &["--drain-timeout", "700ms"]);
         let ended = server.stops();
-        ended.with(0).within(AT_ONCE).says("closing 1 connections because of the drain timeout");
+        ended.with(0).within(AT_ONCE).says("closing 1 connection because of the drain timeout");
         assert!(ended.took > Duration::from_millis(600), "{:?}", ended.took);
         ended.says("ending=draining");
     });
@@ -125,7 +125,7 @@ fn a_stuck_client_ends_at_the_second_signal() {
         server.gets(Signal::TERM);
         server.says("draining because of SIGTERM");
         server.gets(Signal::INT);
-        server.ends().with(0).within(AT_ONCE).says("closing 1 connections because of SIGINT");
+        server.ends().with(0).within(AT_ONCE).says("closing 1 connection because of SIGINT");
     });
 }
 

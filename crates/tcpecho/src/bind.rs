@@ -141,8 +141,11 @@ fn reasons(addr: SocketAddr, errno: Errno, settings: &Settings) -> Reasons {
         Errno::ACCESS => not_permitted(addr.port(), settings.unprivileged_from),
         Errno::ADDRNOTAVAIL => not_here(addr, settings),
         Errno::INVAL if needs_scope(addr) => {
-            Reasons::cause(format!("{} is link-local and exists on every interface", addr.ip()))
-                .advise(format!("name the interface: [{}%INTERFACE]:{}", addr.ip(), addr.port()))
+            let (ip, port) = (addr.ip(), addr.port());
+            Reasons::cause(format!("{ip} is a link-local address, which needs an interface"))
+                .advise(format!(
+                    "write it as [{ip}%INTERFACE]:{port}; ip -br link lists the interfaces"
+                ))
         }
         Errno::INVAL if addr.ip().is_multicast() => not_unicast(addr.ip(), "multicast"),
         Errno::INVAL => {

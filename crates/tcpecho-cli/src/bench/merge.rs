@@ -4,7 +4,7 @@ use std::{
     collections::{BTreeMap, HashMap, hash_map::Entry},
     fs::File,
     hash::{DefaultHasher, Hash, Hasher},
-    io::Read,
+    io::{self, Read},
     path::{Path, PathBuf},
     process::ExitCode,
 };
@@ -29,7 +29,7 @@ use super::{
     },
 };
 use crate::{
-    exit,
+    exit, json_error,
     output::{self, OutputFile, sentence},
     tell::{Failure, say},
 };
@@ -234,10 +234,14 @@ pub(super) fn read(path: &Path) -> Result<Summary, String> {
     }
 }
 
-/// All of a file, which may be a pipe, but not one without an end.
+/// All of a file, or of stdin for `-`. It may be a pipe, but not one without an end.
 fn contents(path: &Path) -> Result<Vec<u8>, String> {
     let mut bytes = Vec::new();
-    let read = File::open(path).and_then(|file| file.take(LARGEST + 1).read_to_end(&mut bytes));
+    let read = if path == Path::new("-") {
+        io::stdin().lock().take(LARGEST + 1).read_to_end(&mut bytes)
+    } else {
+        File::open(path).and_then(|file| file.take(LARGEST + 1).read_to_end(&mut bytes))
+    };
     read.map_err(|error| sentence("read", path, &error))?;
     if bytes.len() as u64 > LARGEST {
         return Err(format!(
@@ -281,7 +285,7 @@ struct Head {
 }
 
 fn parse_json(bytes: &[u8]) -> Result<ResultFile, String> {
-    let wrong = |error: serde_json::Error| format!("not a result of tcpecho bench --json: {error}");
+    let wrong = |error| json_error::sentence("a result of tcpecho bench --json", &error);
     let head = |bytes| serde_json::from_slice::<Head>(bytes);
     let (bytes, head) = match head(bytes) {
         Ok(head) => (bytes, head),

@@ -182,8 +182,8 @@ impl RunningServer {
         let status = self.stop();
         let said = self.stderr_tail();
         let status = status.map_or_else(String::new, |status| format!(" ({status})"));
-        let what = [what, &said].join(" ");
-        format!("the server did not start{status}: {}", what.trim())
+        let parts: Vec<&str> = [what, &said].into_iter().filter(|part| !part.is_empty()).collect();
+        format!("the server did not start{status}: {}", parts.join("; stderr: "))
     }
 
     fn stderr_tail(&mut self) -> String {

@@ -66,7 +66,7 @@ pub(crate) struct ConnectArgs {
     #[arg(long)]
     no_race: bool,
 
-    /// Print each system call, its result, and the TCP state after it
+    /// Print each system call, its result, and the TCP state once it has returned; segments that came meanwhile count
     #[arg(long)]
     calls: bool,
 

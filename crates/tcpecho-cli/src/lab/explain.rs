@@ -23,7 +23,7 @@ use crate::{
 /// Explain scenarios: the question, what the book and the RFCs say, what Linux does, the steps and claims
 #[derive(Debug, Args)]
 pub(super) struct ExplainArgs {
-    /// Scenarios, `all`, or patterns such as 'segment-*'
+    /// Scenarios, groups such as queues, `all`, or patterns such as 'segment-*'
     #[arg(required = true, value_name = "NAME")]
     names: Vec<String>,
 
@@ -76,9 +76,9 @@ pub(super) fn explain(args: &ExplainArgs) -> ExitCode {
 
 fn subjects_named(name: &str) -> Vec<Subject> {
     let texts = SCENARIOS.iter().map(|scenario| &scenario.text);
-    let scenarios = texts.filter(|text| name == "all" || names::matches(name, text.name));
+    let scenarios = texts.filter(|text| name == "all" || names::selects(name, text));
     // `all` is the scenarios: the page of a trial says the same of a program.
-    let trials = trial::all().filter(|trial| names::matches(name, trial.text.name));
+    let trials = trial::all().filter(|trial| names::selects(name, &trial.text));
     scenarios.map(Subject::Scenario).chain(trials.map(Subject::Trial)).collect()
 }
 

@@ -29,8 +29,12 @@ use self::{
     student::{Left, Student, show},
 };
 use super::{
-    enter, ladder, playing::catch_signals, programs::needs_a_program, refuse, report,
-    scenario_names, status, unknown,
+    enter,
+    families::ShortFamily,
+    ladder,
+    playing::catch_signals,
+    programs::{Verb, needs_a_program},
+    refuse, report, scenario_names, status, unknown,
 };
 use crate::number::number;
 use crate::{
@@ -53,8 +57,11 @@ pub(super) struct LearnArgs {
     from: Option<String>,
 
     /// Address family
-    #[arg(long, value_enum, default_value = "4")]
+    #[arg(long, value_name = "FAMILY", value_enum, default_value = "4")]
     family: OneFamily,
+
+    #[command(flatten)]
+    short: ShortFamily,
 
     /// Seed for the questions and the order of their answers [default: random]
     #[arg(long, value_name = "N", value_parser = number::<u64>(0, u64::MAX))]
@@ -82,10 +89,7 @@ fn learn(args: &LearnArgs) -> Result<ExitCode, ExitCode> {
     input::check().map_err(|errno| refuse(input::sentence(errno)))?;
     let signals = catch_signals()?;
     let cable = enter()?;
-    let family = match args.family {
-        OneFamily::V4 => Family::V4,
-        OneFamily::V6 => Family::V6,
-    };
+    let family = args.family();
     let seed = args.seed.unwrap_or_else(any_seed);
     let mut player = Ahead::new(family, cable, seed);
     let mut student = Student::new(signals);
@@ -97,9 +101,23 @@ fn learn(args: &LearnArgs) -> Result<ExitCode, ExitCode> {
     Ok(ExitCode::from(status))
 }
 
+impl LearnArgs {
+    fn is_over_ipv6(&self) -> bool {
+        self.family() == Family::V6
+    }
+
+    fn family(&self) -> Family {
+        self.short.family().unwrap_or(match self.family {
+            OneFamily::V4 => Family::V4,
+            OneFamily::V6 => Family::V6,
+        })
+    }
+}
+
 fn named(name: &str) -> Result<&'static Scenario, ExitCode> {
-    Scenario::named(name)
-        .ok_or_else(|| needs_a_program(name).unwrap_or_else(|| unknown(name, scenario_names())))
+    Scenario::named(name).ok_or_else(|| {
+        needs_a_program(name, Verb::Other).unwrap_or_else(|| unknown(name, scenario_names()))
+    })
 }
 
 fn any_seed() -> u64 {

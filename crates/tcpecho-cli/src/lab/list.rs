@@ -64,10 +64,9 @@ struct Entry {
 impl Entry {
     fn new(text: &Text) -> Self {
         let takes = |sides: &[Side]| Trial::named(text.name, sides).is_some();
-        let group = text.group.unwrap_or(Group::Startup);
         Entry {
             name: text.name,
-            group: group.words(),
+            group: names::group_of(text).words(),
             title: text.title,
             source: text.source,
             client: takes(&[Side::Client]),
@@ -81,7 +80,9 @@ impl Entry {
         if names::is_glob(pattern) {
             names::matches(pattern, self.name)
         } else {
-            self.name.contains(pattern) || self.group == pattern
+            let is_ours = |group: &Group| group.words() == self.group;
+            let mut groups = Group::ALL.into_iter().filter(is_ours);
+            self.name.contains(pattern) || groups.any(|group| names::is_group(pattern, group))
         }
     }
 

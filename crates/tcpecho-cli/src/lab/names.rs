@@ -2,6 +2,35 @@
 
 use std::fmt::Write as _;
 
+use tcpecho_lab::{
+    scenario::Scenario,
+    text::{Group, Text},
+};
+
+/// Whether a name, a pattern or a group that was typed selects a scenario or a trial.
+pub(super) fn selects(typed: &str, text: &Text) -> bool {
+    matches(typed, text.name) || is_group(typed, group_of(text))
+}
+
+/// Whether this is the name of the group, with a hyphen for a space or without.
+pub(super) fn is_group(typed: &str, group: Group) -> bool {
+    typed == group.words() || typed == typed_group(group)
+}
+
+/// The name of a group as one word of a command line.
+pub(crate) fn typed_group(group: Group) -> &'static str {
+    match group {
+        Group::Data => "data-transfer",
+        group => group.words(),
+    }
+}
+
+/// The group of a scenario, and of a trial, which may have that of its scenario.
+pub(super) fn group_of(text: &Text) -> Group {
+    let of_scenario = || Scenario::named(text.name)?.text.group;
+    text.group.or_else(of_scenario).unwrap_or(Group::Startup)
+}
+
 /// The number of names that are suggested.
 const MOST: usize = 3;
 
@@ -81,6 +110,14 @@ mod tests {
             ("*a*b", "xaxbxb", true),
         ] {
             assert_eq!(matches(pattern, name), wanted, "{pattern} {name}");
+        }
+    }
+
+    #[test]
+    fn a_group_is_one_word_and_no_name() {
+        for group in Group::ALL {
+            assert_eq!(typed_group(group), group.words().replace(' ', "-"));
+            assert!(Scenario::named(typed_group(group)).is_none());
         }
     }
 

@@ -18,12 +18,11 @@ use crate::number::number;
 /// The programs under test.
 #[derive(Debug, Args)]
 pub(super) struct ProgramArgs {
-    /// Client to test, such as 'nc -N {host} {port}'; `lab run` accepts --server with it
+    /// Client to test, such as 'nc -N {host} {port}'
     #[arg(long, value_name = "COMMAND")]
     client: Option<String>,
 
-    /// Server to test, such as 'socat TCP6-LISTEN:{port},fork EXEC:cat'; `lab run` accepts --client
-    /// with it
+    /// Server to test, such as 'socat TCP6-LISTEN:{port},fork EXEC:cat'
     #[arg(long, value_name = "COMMAND")]
     server: Option<String>,
 
@@ -85,8 +84,17 @@ pub(super) fn sides(invitations: &[Invitation]) -> Vec<Side> {
     invitations.iter().map(|invitation| invitation.role).collect()
 }
 
+/// A command that takes the name of a scenario.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Verb {
+    /// It takes `--client` and `--server`.
+    Run,
+    /// It plays scenarios only.
+    Other,
+}
+
 /// The error for a name that exists only for a program under test, if it does.
-pub(super) fn needs_a_program(name: &str) -> Option<ExitCode> {
+pub(super) fn needs_a_program(name: &str, verb: Verb) -> Option<ExitCode> {
     let roles: Vec<&str> = Side::BOTH
         .iter()
         .filter(|role| Trial::named(name, &[**role]).is_some())
@@ -99,7 +107,12 @@ pub(super) fn needs_a_program(name: &str) -> Option<ExitCode> {
         return None;
     }
     let how = roles.join(" or ");
-    Some(refuse(format!("'{name}' tests a program of yours: give it with {how}")))
+    Some(refuse(match verb {
+        Verb::Run => format!("'{name}' tests a program of yours: give it with {how}"),
+        Verb::Other => {
+            format!("'{name}' tests a program of yours: use tcpecho lab test {name} {how}")
+        }
+    }))
 }
 
 /// The trials of this name or pattern for programs that take these sides; `all` is every one.
@@ -107,8 +120,7 @@ pub(super) fn trials_named(name: &str, sides: &[Side]) -> Result<Vec<&'static Tr
     if name == "all" {
         return Ok(trials(sides).collect());
     }
-    let found: Vec<_> =
-        trials(sides).filter(|trial| names::matches(name, trial.text.name)).collect();
+    let found: Vec<_> = trials(sides).filter(|trial| names::selects(name, &trial.text)).collect();
     if !found.is_empty() {
         return Ok(found);
     }

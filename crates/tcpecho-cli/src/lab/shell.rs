@@ -24,7 +24,8 @@ use self::{
     prompt::{Prompt, Typed},
 };
 use super::{
-    Families, enter,
+    enter,
+    families::{Families, ShortFamily},
     ladder::{Ladder, Look, Sink},
     refuse,
 };
@@ -34,8 +35,11 @@ use crate::{exit, input, output::ExitWithReader, tell::say};
 #[derive(Debug, Args)]
 pub(super) struct ShellArgs {
     /// Address family of the sockets that are shown; the hosts have addresses of both families
-    #[arg(long, value_enum, default_value = "4")]
+    #[arg(long, value_name = "FAMILY", value_enum, default_value = "4")]
     family: Families,
+
+    #[command(flatten)]
+    short: ShortFamily,
 
     /// Seed of random rules such as `drop 10% of data`; the kernel still chooses ports and sequence
     /// numbers
@@ -84,10 +88,11 @@ pub(super) fn run(args: &ShellArgs) -> ExitCode {
         Ok(cable) => cable,
         Err(status) => return status,
     };
-    let (family, both_families) = match args.family {
-        Families::V4 => (Family::V4, false),
-        Families::V6 => (Family::V6, false),
-        Families::Both => (Family::V4, true),
+    let (family, both_families) = match (args.short.family(), args.family) {
+        (Some(family), _) => (family, false),
+        (None, Families::V4) => (Family::V4, false),
+        (None, Families::V6) => (Family::V6, false),
+        (None, Families::Both) => (Family::V4, true),
     };
     let options = Options { family, both_families, cable, ..Options::default() };
     let two = match TwoHosts::new(&options) {

@@ -18,16 +18,17 @@ use tcpecho_os::text::printable;
 
 use self::folder::Folder;
 use super::{
-    all_names, enter,
+    all_names, enter, names,
     page::{class, introduction, ladder, legend, verdict},
     playing::{self, Drawing, Plan, Playable, Played},
-    programs::needs_a_program,
+    programs::{Verb, needs_a_program},
     refuse, report, status, unknown,
     verdicts::Table,
 };
 use crate::{
     exit,
     markup::escaped,
+    number::number,
     output::{OutputBuffer, lost_as_text},
     page::{Origin, head},
     tell::say,
@@ -43,7 +44,7 @@ pub(super) struct SiteArgs {
     #[arg(value_name = "DIR")]
     dir: PathBuf,
 
-    /// Scenarios [default: all]
+    /// Scenarios, groups such as queues, or patterns such as 'segment-*' [default: all]
     #[arg(value_name = "NAME")]
     names: Vec<String>,
 
@@ -52,11 +53,11 @@ pub(super) struct SiteArgs {
     verdicts: Vec<PathBuf>,
 
     /// Scenarios to run in parallel
-    #[arg(long, value_name = "N", default_value_t = 8, value_parser = clap::value_parser!(u8).range(1..=64))]
+    #[arg(long, value_name = "N", default_value_t = 8, value_parser = number::<u8>(1, 64))]
     jobs: u8,
 
     /// Seed of the wire's random decisions, and of the questions
-    #[arg(long, value_name = "N", default_value_t = 0)]
+    #[arg(long, value_name = "N", default_value_t = 0, value_parser = number::<u64>(0, u64::MAX))]
     seed: u64,
 }
 
@@ -114,13 +115,14 @@ impl SiteArgs {
     fn scenarios(&self) -> Result<Vec<&'static Scenario>, ExitCode> {
         let mut scenarios: Vec<&'static Scenario> = Vec::new();
         for name in &self.names {
-            match Scenario::named(name) {
-                Some(scenario) => scenarios.push(scenario),
-                None if name == "all" => scenarios.extend(SCENARIOS),
-                None => {
-                    return Err(needs_a_program(name)
-                        .unwrap_or_else(|| unknown(name, all_names().chain(["all"]))));
-                }
+            let is_wanted = |scenario: &&&'static Scenario| {
+                name == "all" || names::selects(name, &scenario.text)
+            };
+            let before = scenarios.len();
+            scenarios.extend(SCENARIOS.iter().filter(is_wanted));
+            if scenarios.len() == before {
+                return Err(needs_a_program(name, Verb::Other)
+                    .unwrap_or_else(|| unknown(name, all_names().chain(["all"]))));
             }
         }
         if self.names.is_empty() {

@@ -5,15 +5,16 @@ use std::{path::PathBuf, process::ExitCode};
 use clap::{Args, ValueEnum};
 use nix::sys::signal::Signal;
 use tcpecho_lab::{
-    Family, Side,
+    Side,
     run::{Run, Verdict},
     stage::Stage,
     trial::{NOT_LISTENING, trials},
 };
 
 use super::{
-    Families, enter,
+    enter,
     expect::Expectations,
+    families::FamilyArgs,
     ladder::Look,
     playing::{self, Drawing, Plan, Playable, Played},
     programs::{ProgramArgs, trials_named},
@@ -39,13 +40,12 @@ pub(super) struct TestArgs {
     #[command(flatten)]
     program: ProgramArgs,
 
-    /// Trials to run, or patterns such as 'segment-*' [default: all]
+    /// Trials to run, groups such as queues, or patterns such as 'segment-*' [default: all]
     #[arg(value_name = "NAME")]
     names: Vec<String>,
 
-    /// Address family
-    #[arg(long, value_enum, default_value = "4")]
-    family: Families,
+    #[command(flatten)]
+    family: FamilyArgs,
 
     /// Trials to run in parallel [default: twice the number of processors]
     #[arg(long, value_name = "N", value_parser = number::<u8>(1, 64))]
@@ -167,14 +167,4 @@ fn cannot_start(runs: &[Run]) -> Option<String> {
     let reasons: Vec<String> = runs.iter().filter_map(reason).collect();
     let first = reasons.first()?;
     (reasons.len() == runs.len()).then(|| first.clone())
-}
-
-impl Families {
-    pub(super) fn list(self) -> &'static [Family] {
-        match self {
-            Families::V4 => &[Family::V4],
-            Families::V6 => &[Family::V6],
-            Families::Both => &Family::BOTH,
-        }
-    }
 }

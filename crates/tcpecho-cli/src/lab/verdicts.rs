@@ -28,7 +28,7 @@ use super::{
     report::begun,
     verdict::{BROKEN, INTERRUPTED, RIGHT, SKIPPED, word},
 };
-use crate::exit;
+use crate::{exit, json_error};
 
 /// Every verdict on one program.
 #[derive(Serialize, Deserialize)]
@@ -171,8 +171,9 @@ impl Row {
         }
         remarks.extend(self.complaints());
         remarks.extend(self.notes.iter().cloned());
-        // A server's log is long, and interesting only if something is wrong.
-        if let Some(line) = &self.last_error
+        // What it says first after the event is what it noticed; advice may follow. A server's log is long, and
+        // interesting only if something is wrong.
+        if let Some(line) = self.said.as_ref().or(self.last_error.as_ref())
             && (self.is_client || self.verdict != RIGHT)
         {
             remarks.push(format!("stderr: {}", shortened(line, said)));
@@ -282,10 +283,8 @@ impl Table {
             .and_then(|file| file.take(LARGEST).read_to_string(&mut text))
             .map_err(|error| format!("{name}: {}", io_words(&error)))?;
         let mut table: Table = serde_json::from_str(&text).map_err(|error| {
-            format!(
-                "{name}: not a result of lab test --format json: {}",
-                spaced(&error.to_string())
-            )
+            let why = json_error::sentence("a result of lab test --format json", &error);
+            format!("{name}: {why}")
         })?;
         let is_client = table.role == Side::Client.word();
         table.trials.iter_mut().for_each(|row| row.is_client = is_client);

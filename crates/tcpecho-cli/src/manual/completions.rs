@@ -10,11 +10,11 @@ use clap_complete::Shell;
 use tcpecho::{ENGINES, PRESETS};
 use tcpecho_lab::{
     scenario::{SCENARIOS, Scenario},
+    text::Group,
     trial,
 };
 
-use super::PAGES;
-use crate::output;
+use crate::{lab::typed_group, output};
 
 /// Print a completion script for a shell
 #[derive(Debug, Args)]
@@ -27,7 +27,7 @@ pub(crate) struct CompletionsArgs {
 /// Prints the script.
 pub(crate) fn run(args: &CompletionsArgs) -> ExitCode {
     let mut script = Vec::new();
-    let mut command = with_names(super::command());
+    let mut command = with_names(without_hidden(super::command()));
     clap_complete::generate(args.shell, &mut command, "tcpecho", &mut script);
     let mut script = String::from_utf8_lossy(&script).into_owned();
     match args.shell {
@@ -72,15 +72,48 @@ fn fish_operands(command: &Command, path: &[&str], script: &mut String) {
     }
 }
 
+/// Returns the command without those that help does not show, which clap_complete would propose.
+fn without_hidden(command: Command) -> Command {
+    let names: Vec<String> =
+        command.get_subcommands().map(|verb| verb.get_name().to_owned()).collect();
+    if command.get_subcommands().any(Command::is_hide_set) {
+        let shown = command.get_subcommands().filter(|verb| !verb.is_hide_set());
+        let bare = Command::new(word(&command));
+        return bare
+            .about(command.get_about().cloned().unwrap_or_default())
+            .args(command.get_arguments())
+            .subcommands(shown.cloned().map(without_hidden));
+    }
+    names.into_iter().fold(command, |command, name| command.mut_subcommand(name, without_hidden))
+}
+
+/// The name of a command. There are few, and clap wants them for ever.
+fn word(command: &Command) -> &'static str {
+    command.get_name().to_owned().leak()
+}
+
+/// Returns a command without options for each command, and those below it: the pages of `tcpecho man`.
+fn named_after(command: &Command) -> Vec<Command> {
+    let verbs = command.get_subcommands().filter(|verb| !verb.is_hide_set());
+    let page = |verb: &Command| {
+        Command::new(word(verb))
+            .about(verb.get_about().cloned().unwrap_or_default())
+            .disable_help_flag(true)
+            .disable_version_flag(true)
+            .disable_help_subcommand(true)
+            .subcommands(named_after(verb))
+    };
+    verbs.map(page).collect()
+}
+
 /// Makes the names of scenarios, engines and commands values that can be completed. The commands themselves also take other
 /// words.
 fn with_names(command: Command) -> Command {
+    // For fish, a word that was typed is not proposed again, so a page `man` would hide all others.
+    let pages = named_after(&command).into_iter().filter(|page| page.get_name() != "man");
     let command = command.mut_subcommand("man", |man| {
-        let mut words: Vec<&str> = PAGES.iter().flat_map(|page| page.command.split(' ')).collect();
-        words.retain(|word| !word.is_empty());
-        words.sort_unstable();
-        words.dedup();
-        man.mut_arg("command", |arg| arg.value_parser(PossibleValuesParser::from(words)))
+        let about = man.get_about().cloned().unwrap_or_default();
+        Command::new("man").about(about).disable_help_subcommand(true).subcommands(pages)
     });
     let command = command.mut_subcommand("bench", |bench| {
         let engines = ENGINES.iter().map(|engine| engine.name).chain(["all"]);
@@ -129,10 +162,15 @@ fn with_names(command: Command) -> Command {
                 })
             }
         };
+        let groups =
+            || Group::ALL.map(|group| PossibleValue::new(typed_group(group)).help("A group"));
         let with_all = |mut names: Vec<PossibleValue>| {
+            names.extend(groups());
             names.push(all());
             names
         };
+        let lab =
+            taking("list", "pattern", everything().into_iter().chain(groups()).collect())(lab);
         let lab = taking("run", "names", with_all(scenarios()))(lab);
         let lab = taking("explain", "names", with_all(everything()))(lab);
         let lab = taking("learn", "name", scenarios())(lab);

@@ -2,10 +2,10 @@
 
 use std::{io, process::ExitCode};
 
-use clap::{Args, Command};
+use clap::{Arg, ArgAction, Args, Command};
 use clap_mangen::{
     Man,
-    roff::{Roff, bold, roman},
+    roff::{Roff, bold, italic, roman},
 };
 
 use super::{Body, Page, Section};
@@ -60,6 +60,7 @@ fn page(path: &str) -> io::Result<Option<String>> {
 fn render(command: Command, name: &str, page: Option<&Page>) -> io::Result<String> {
     let has_options = command.get_arguments().any(|option| !option.is_hide_set());
     let has_verbs = command.get_subcommands().any(|verb| !verb.is_hide_set());
+    let synopsis = synopsis(&command);
     let command = command.version(env!("CARGO_PKG_VERSION")).display_name(name.to_owned());
     let man = Man::new(command)
         .title(name.to_uppercase())
@@ -69,7 +70,7 @@ fn render(command: Command, name: &str, page: Option<&Page>) -> io::Result<Strin
     let mut text = Vec::new();
     man.render_title(&mut text)?;
     man.render_name_section(&mut text)?;
-    man.render_synopsis_section(&mut text)?;
+    text.extend_from_slice(synopsis.to_roff().as_bytes());
     man.render_description_section(&mut text)?;
     if has_options {
         man.render_options_section(&mut text)?;
@@ -81,6 +82,48 @@ fn render(command: Command, name: &str, page: Option<&Page>) -> io::Result<Strin
         text.extend_from_slice(section.roff().to_roff().as_bytes());
     }
     Ok(without_needless_breaks(&String::from_utf8_lossy(&text)))
+}
+
+/// The section SYNOPSIS, with the values of the options.
+fn synopsis(command: &Command) -> Roff {
+    let mut line = vec![bold(command.get_bin_name().unwrap_or(command.get_name())), roman(" ")];
+    for option in command.get_opts().chain(command.get_arguments().filter(|arg| is_flag(arg))) {
+        if option.is_hide_set() {
+            continue;
+        }
+        line.push(roman("["));
+        let names = [
+            option.get_short().map(|letter| format!("-{letter}")),
+            option.get_long().map(|word| format!("--{word}")),
+        ];
+        for (place, name) in names.into_iter().flatten().enumerate() {
+            line.extend((place > 0).then(|| roman("|")));
+            line.push(bold(name));
+        }
+        for name in option.get_value_names().unwrap_or_default().iter().filter(|_| !is_flag(option))
+        {
+            line.extend([roman(" "), italic(name.as_str())]);
+        }
+        line.push(roman("] "));
+    }
+    for operand in command.get_positionals().filter(|operand| !operand.is_hide_set()) {
+        let name = operand.get_value_names().and_then(|names| names.first());
+        let name = name.map_or(operand.get_id().as_str(), |name| name.as_str());
+        let (open, close) = if operand.is_required_set() { ("", "") } else { ("[", "]") };
+        let more = if matches!(operand.get_action(), ArgAction::Append) { "..." } else { "" };
+        line.extend([roman(open), italic(name), roman(format!("{more}{close} "))]);
+    }
+    if command.get_subcommands().any(|verb| !verb.is_hide_set()) {
+        line.push(italic("COMMAND"));
+    }
+    let mut roff = Roff::new();
+    roff.control("SH", ["SYNOPSIS"]).text(line);
+    roff
+}
+
+/// Whether it is an option without a value.
+fn is_flag(option: &Arg) -> bool {
+    !option.is_positional() && !option.get_action().takes_values()
 }
 
 /// Writes one `.sp` for an empty line between two breaks, about which mandoc(1) warns.
@@ -95,6 +138,13 @@ impl Section {
         match &self.body {
             Body::Text(text) => {
                 roff.text([roman(*text)]);
+            }
+            Body::File(lines) => {
+                roff.control("EX", []);
+                for line in *lines {
+                    roff.text([roman(*line)]);
+                }
+                roff.control("EE", []);
             }
             Body::Rows(rows) | Body::Examples(rows) => {
                 for (term, text) in *rows {

@@ -1,7 +1,7 @@
 //! The table of pages.
 
 use super::{
-    Body::{Examples, Rows, Table, Text},
+    Body::{Examples, File, Rows, Table, Text},
     Page, Section,
 };
 use crate::exit;
@@ -128,24 +128,31 @@ pub(super) static PAGES: &[Page] = &[
                 ]),
             ),
             long(
-                "systemd unit",
-                Rows(&[
-                    ("File", "/etc/systemd/system/tcpecho.service"),
-                    ("[Service]", "section of the next five"),
-                    ("ExecStart", "/usr/local/bin/tcpecho serve 7012"),
-                    ("DynamicUser", "yes: a user without privileges"),
-                    ("AmbientCapabilities", "CAP_NET_BIND_SERVICE, for a port below 1024"),
-                    (
-                        "TimeoutStopSec",
-                        "15, which is more than --drain-timeout: `systemctl stop` sends SIGTERM",
-                    ),
-                    ("LimitNOFILE", "65536: each connection is a descriptor"),
-                    ("[Install]", "section of the last one"),
-                    (
-                        "WantedBy",
-                        "multi-user.target: the server runs at start, after `systemctl enable --now tcpecho`",
-                    ),
+                "systemd unit, /etc/systemd/system/tcpecho.service",
+                File(&[
+                    "[Unit]",
+                    "Description=TCP echo server",
+                    "",
+                    "[Service]",
+                    "ExecStart=/usr/local/bin/tcpecho serve 7012",
+                    "# A user without privileges",
+                    "DynamicUser=yes",
+                    "# For a port below 1024",
+                    "AmbientCapabilities=CAP_NET_BIND_SERVICE",
+                    "# More than --drain-timeout",
+                    "TimeoutStopSec=15",
+                    "# Each connection is a descriptor",
+                    "LimitNOFILE=65536",
+                    "",
+                    "[Install]",
+                    "WantedBy=multi-user.target",
                 ]),
+            ),
+            long(
+                "Start it, also when the host starts",
+                Text(
+                    "systemctl enable --now tcpecho; `systemctl stop tcpecho` sends SIGTERM, and the server drains.",
+                ),
             ),
             short(
                 "Exit status",
@@ -395,6 +402,10 @@ pub(super) static PAGES: &[Page] = &[
                     (
                         "tcpecho lab run all --format junit > lab.xml",
                         "check all claims on this kernel",
+                    ),
+                    (
+                        "tcpecho lab run half-close --client 'nc -N {host} {port}' --server './server {port}'",
+                        "your programs instead of the lab's: a client, a server, or both",
                     ),
                 ]),
             ),

@@ -19,7 +19,7 @@ use super::{
 use crate::{
     locale::is_ascii,
     output::OutputBuffer,
-    tell::{Colour, explain, has_colour, say},
+    tell::{Colour, explain, has_colour, say, say_raw},
     units::{counted, ms},
     width::{fitted, folded, stdout_columns},
 };
@@ -192,6 +192,10 @@ impl<'a> Printer<'a> {
         let lines: Vec<String> =
             targets.iter().flat_map(|target| summary::lines(target, self.plan.mode)).collect();
         if self.plot.is_none() || !io::stderr().is_terminal() {
+            if io::stderr().is_terminal() {
+                // The terminal shows ^\ in this line.
+                say_raw("\n");
+            }
             for line in &lines {
                 say(line);
             }

@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use clap::{Args, ValueEnum};
+use clap::{ArgMatches, Args, Command, FromArgMatches, ValueEnum, parser::ValueSource};
 use tcpecho::{
     DEFAULT_PORT, ENGINES, Endpoint, Engine, Fault, FaultPlan, FaultWhen, Keepalive, ParseError,
     internal::{LONGEST_USER_TIMEOUT, ListenHost, parse_duration, parse_listen, parse_listen_port},
@@ -33,9 +33,8 @@ pub(crate) struct ServeArgs {
     #[arg(short, long, value_name = "[HOST:]PORT", env = "TCPECHO_LISTEN", value_delimiter = ',')]
     listen: Vec<Place>,
 
-    /// Port for listeners without one; 0 takes a free port
-    #[arg(short, long, env = "TCPECHO_PORT", value_parser = parse_listen_port, default_value_t = DEFAULT_PORT)]
-    port: u16,
+    #[command(flatten)]
+    port: Port,
 
     /// Engine that serves the connections; `list` prints all of them
     #[arg(short, long, value_name = "NAME", env = "TCPECHO_ENGINE", default_value = "auto", value_parser = engine())]
@@ -85,8 +84,8 @@ pub(crate) struct ServeArgs {
     #[arg(long, value_name = "N", env = "TCPECHO_SEED", value_parser = number::<u64>(0, u64::MAX))]
     seed: Option<u64>,
 
-    /// Print to stderr how the listeners are created, their queues, and the TCP states of each connection. This reads the
-    /// kernel's socket table 100 times per second
+    /// Print to stderr how the listeners are created, their queues, and the TCP states of connections. The kernel's socket
+    /// table is read 100 times per second, so states that last less than 10 ms may not be shown
     #[arg(long)]
     calls: bool,
 
@@ -108,6 +107,43 @@ impl FaultArg {
             return Ok(FaultArg::List);
         }
         text.parse().map(FaultArg::Fault)
+    }
+}
+
+#[derive(Debug, Args)]
+struct PortArg {
+    /// Port for listeners without one; 0 takes a free port
+    #[arg(short, long, env = "TCPECHO_PORT", value_parser = parse_listen_port, default_value_t = DEFAULT_PORT)]
+    port: u16,
+}
+
+/// `--port`, and whether it was typed. One that nobody needs is an error then; in the environment it is a default.
+#[derive(Debug)]
+struct Port {
+    number: u16,
+    is_typed: bool,
+}
+
+impl FromArgMatches for Port {
+    fn from_arg_matches(matches: &ArgMatches) -> Result<Self, clap::Error> {
+        let PortArg { port: number } = PortArg::from_arg_matches(matches)?;
+        let is_typed = matches.value_source("port") == Some(ValueSource::CommandLine);
+        Ok(Port { number, is_typed })
+    }
+
+    fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), clap::Error> {
+        *self = Port::from_arg_matches(matches)?;
+        Ok(())
+    }
+}
+
+impl Args for Port {
+    fn augment_args(command: Command) -> Command {
+        PortArg::augment_args(command)
+    }
+
+    fn augment_args_for_update(command: Command) -> Command {
+        PortArg::augment_args_for_update(command)
     }
 }
 
@@ -275,12 +311,28 @@ impl ServeArgs {
             (Some(Place::Host(host, None)), Some(port)) => {
                 places = vec![Place::Host(host.clone(), Some(port))];
             }
-            (Some(_), Some(_)) => return Err(ParseError::new("the port is given twice")),
+            (Some(Place::Port(first)), Some(second)) => {
+                return Err(ParseError::new(format!(
+                    "{first} and {second} are two ports; for a listener on each, write -l {first} -l {second}"
+                )));
+            }
+            (Some(Place::Host(_, Some(first))), Some(second)) => {
+                return Err(ParseError::new(format!(
+                    "the host has a port already, {first}, and {second} is another; for two listeners, use -l for each"
+                )));
+            }
             (Some(place), None) => places = vec![place.clone()],
             (None, _) => {}
         }
+        let has_port = |place: &Place| !matches!(place, Place::Host(_, None));
+        if self.port.is_typed && !places.is_empty() && places.iter().all(has_port) {
+            return Err(ParseError::new(format!(
+                "--port {} is not used: every listener has a port of its own",
+                self.port.number
+            )));
+        }
         if places.is_empty() {
-            places.push(Place::Port(self.port));
+            places.push(Place::Port(self.port.number));
         }
         Ok(places.into_iter().map(|place| self.listen(place)).collect())
     }
@@ -288,11 +340,11 @@ impl ServeArgs {
     fn listen(&self, place: Place) -> Listen {
         match place {
             Place::Host(ListenHost::Addr(mut addr), port) => {
-                addr.set_port(port.unwrap_or(self.port));
+                addr.set_port(port.unwrap_or(self.port.number));
                 Listen::Addr(addr)
             }
             Place::Host(ListenHost::Name(host), port) => {
-                Listen::Name(Endpoint { host, port: port.unwrap_or(self.port) })
+                Listen::Name(Endpoint { host, port: port.unwrap_or(self.port.number) })
             }
             Place::Port(port) => Listen::Addr(SocketAddr::new(wildcard(), port)),
         }

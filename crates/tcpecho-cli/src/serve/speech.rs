@@ -10,6 +10,7 @@ use std::{
     time::Duration,
 };
 
+use nix::sys::signal::Signal;
 use rustix::io::Errno;
 use serde::Serialize;
 use tcpecho::{Error, Event, Fired, Report, Snapshot};
@@ -22,6 +23,7 @@ use crate::{
     log::{Log, now},
     output::lost_as_text,
     tell::Failure,
+    units::counted,
     width::{fitted, terminal_columns},
 };
 
@@ -200,6 +202,7 @@ impl Speech {
     }
 
     pub(super) fn draining(&self, cause: &str, timeout: Duration) {
+        self.leave_line(cause);
         self.write(Line::Draining { cause, timeout_us: timeout.as_micros() }, || {
             format!(
                 "draining because of {cause}, for {} at most",
@@ -209,9 +212,17 @@ impl Speech {
     }
 
     pub(super) fn closing(&self, cause: &str, active: u64) {
+        self.leave_line(cause);
         self.write(Line::Closing { cause, active }, || {
-            format!("closing {active} connections because of {cause}")
+            format!("closing {} because of {cause}", counted(active, "connection", "connections"))
         });
+    }
+
+    /// Ends the line in which the terminal shows ^C.
+    fn leave_line(&self, cause: &str) {
+        if cause == Signal::SIGINT.as_str() && self.is_terminal && self.form != LogForm::Off {
+            self.log.line("");
+        }
     }
 
     /// Said whatever the form of the log.

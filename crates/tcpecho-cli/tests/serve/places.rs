@@ -85,6 +85,10 @@ fn what_cannot_be_a_place_has_a_hint() {
     refused(&["-l", "127.1:7"]).with(2).says("an IPv4 address has four decimal numbers");
     refused(&["-p", "70000"]).with(2).says("a port is a number from 0 to 65535 or a service name");
     refused(&["70000"]).with(2).says("a port is a number from 0 to 65535 or a service name");
+    refused(&["127.0.0.1:0", "-p", "7013"]).with(2).says("--port 7013 is not used");
+    refused(&["-l", "127.0.0.1:0,:0", "-p", "7013"]).with(2).says("--port 7013 is not used");
+    refused(&["localhost:7012", "7013"]).with(2).says("the host has a port already, 7012");
+    refused(&["7012", "7013"]).with(2).says("write -l 7012 -l 7013");
     refused(&[":no-such-service"]).with(2).says("not a TCP service of this host");
     let connect = |args: &[&str]| {
         let output = Command::new(program()).arg("connect").args(args).output().unwrap();
@@ -103,6 +107,10 @@ fn a_place_on_the_command_line_goes_before_the_environment() {
     command.args(["serve", "127.0.0.1:0"]).env("TCPECHO_LISTEN", "192.0.2.1:7");
     let mut server = Serving::run(&mut command);
     assert_eq!(listening(&mut server, 1)[0].ip().to_string(), "127.0.0.1");
+    let mut command = Command::new(program());
+    command.args(["serve", "127.0.0.1:0"]).env("TCPECHO_PORT", "7013");
+    let mut server = Serving::run(&mut command);
+    assert_ne!(listening(&mut server, 1)[0].port(), 7013);
     let mut command = Command::new(program());
     command.args(["serve"]).env("TCPECHO_LISTEN", "192.0.2.1:7");
     refused_command(&mut command).with(2).says("192.0.2.1:7");

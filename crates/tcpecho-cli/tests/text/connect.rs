@@ -18,7 +18,7 @@ fn calls() {
     let server = Serving::start("epoll", somewhere(), &[]);
     let line = format!("echo hello | tcpecho connect --calls {}", server.addr());
     looks_like("connect-calls", &line, |text| {
-        let of_call = |line: &str| line.split(" → ").next().unwrap_or_default().trim().to_owned();
+        let of_call = |line: &str| line.split(" now ").next().unwrap_or_default().trim().to_owned();
         // The data may come between any two calls.
         let calls = text.replace("hello\n", "").replace("\n      ", " ");
         calls.lines().flat_map(|line| seen(&of_call(line))).collect()

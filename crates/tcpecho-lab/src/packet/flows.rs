@@ -296,7 +296,7 @@ fn options(tcp: &Tcp) -> String {
     if tcp.timestamps.is_some() {
         text += " ts";
     }
-    match tcp.cookie {
+    match tcp.fast_open.as_ref().map(Vec::len) {
         Some(0) => text += " fo=request",
         Some(_) => text += " fo=cookie",
         None => {}

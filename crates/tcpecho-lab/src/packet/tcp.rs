@@ -25,8 +25,6 @@ pub struct Tcp {
     pub window_scale: Option<u8>,
     /// Whether its sender accepts SACK blocks (an option of a SYN).
     pub sack_permitted: bool,
-    /// The length of the cookie in a TCP Fast Open option, in bytes; 0 asks for one (RFC 7413).
-    pub cookie: Option<usize>,
     /// The urgent pointer; valid with URG only.
     pub urgent_pointer: u16,
     /// The SACK blocks, as `(left, right)` edges.
@@ -83,7 +81,6 @@ impl Tcp {
             (2, 2) => self.mss = u16_at(value, 0),
             (3, 1) => self.window_scale = value.first().copied(),
             (4, 0) => self.sack_permitted = true,
-            (34, length) => self.cookie = Some(length),
             (5, _) => {
                 let edges = value.chunks_exact(8);
                 self.sack = edges.filter_map(|e| Some((u32_at(e, 0)?, u32_at(e, 4)?))).collect();

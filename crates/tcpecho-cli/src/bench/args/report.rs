@@ -10,7 +10,7 @@ use clap::Args;
 /// (the parts of one run with --shard). Comparisons are merged with comparisons: the result has the rounds of all.
 #[derive(Debug, Args)]
 pub(crate) struct ReportArgs {
-    /// Results of --json, and logs of --hdr
+    /// Results of --json, and logs of --hdr; - is stdin
     #[arg(value_name = "FILE", required = true)]
     pub(in crate::bench) files: Vec<PathBuf>,
 

@@ -5,10 +5,13 @@ use tcpecho::Ending;
 use tcpecho_load::Times;
 
 use super::{Comparison, ServerResults, median, sorted};
-use crate::bench::report::{
-    Summary,
-    summary::{Distribution, bounded},
-    text::printable,
+use crate::{
+    bench::report::{
+        Summary,
+        summary::{Distribution, bounded},
+        text::printable,
+    },
+    json_error,
 };
 
 /// The form of the JSON; another number when a reader of the old one would be wrong.
@@ -51,8 +54,9 @@ impl Comparison {
 
     /// Reads what [`Comparison::json`] made.
     pub(in crate::bench) fn read(json: &[u8]) -> Result<Self, String> {
-        let File { mut servers } = serde_json::from_slice(json)
-            .map_err(|error| format!("not a comparison of tcpecho bench --json: {error}"))?;
+        let File { mut servers } = serde_json::from_slice(json).map_err(|error| {
+            json_error::sentence("a comparison of tcpecho bench --json", &error)
+        })?;
         for one in &mut servers {
             one.name = printable(&one.name);
             one.refused = one.refused.take().map(|reason| printable(&reason));

@@ -10,7 +10,7 @@ use tcpecho_lab::{
 };
 
 use super::{
-    LearnArgs, OneFamily,
+    LearnArgs,
     ahead::Ahead,
     closed_by,
     lesson::Lesson,
@@ -107,7 +107,7 @@ fn teach(run: &Run, seed: u64, student: &mut Student) -> bool {
 /// Ends before the course is over: the score, and the command that goes on with it.
 fn close(next: &Scenario, args: &LearnArgs, student: &Student, status: u8) -> u8 {
     let mut command = format!("tcpecho lab learn --from {}", next.text.name);
-    if args.family == OneFamily::V6 {
+    if args.is_over_ipv6() {
         command += " --family 6";
     }
     if let Some(seed) = args.seed {

@@ -24,7 +24,7 @@ use super::{
     complete::{Completion, Known, complete},
     limits,
 };
-use crate::lab::ladder::{Ladder, wrap};
+use crate::{lab::ladder::Ladder, width::hang};
 
 pub(super) enum Outcome {
     Done,
@@ -97,7 +97,7 @@ impl Desk {
         ladder.catch_up(patience);
         let width = (self.screen.look)().width.unwrap_or(usize::MAX);
         for line in text.lines() {
-            self.screen.show(&wrap(line, width).join("\n"));
+            self.screen.show(&hanging(line, width));
         }
     }
 
@@ -443,6 +443,15 @@ fn at(number: usize, errno: rustix::io::Errno) -> Outcome {
 
 fn counted(count: usize, what: &str) -> String {
     format!("{count} {what}")
+}
+
+/// Returns a line wrapped at words. What does not fit begins below the second column of the line, or two columns further in.
+fn hanging(line: &str, width: usize) -> String {
+    let second = |at: usize| line.len() - line[at..].trim_start().len();
+    let column = line.find("  ").map(second).filter(|column| *column <= width / 2).unwrap_or(2);
+    let mut page = String::new();
+    hang(&mut page, "", &" ".repeat(column), line, width);
+    page.trim_end().to_owned()
 }
 
 fn help() -> String {

@@ -10,7 +10,7 @@ use crate::{
         ladder::{BOLD, Look, wrap},
         verdict::BROKEN,
     },
-    width::hang,
+    width::{hang, hang_command},
 };
 
 impl Table {
@@ -58,7 +58,13 @@ impl Table {
             // In a terminal the command has a line of its own, to be copied.
             if look.width.is_some() {
                 paragraph(&mut page, &kind, "    ", look.width);
-                let _ = writeln!(page, "    {command}");
+                hang_command(
+                    &mut page,
+                    "    ",
+                    "      ",
+                    &command,
+                    look.width.unwrap_or(usize::MAX),
+                );
             } else {
                 let _ = writeln!(page, "{kind}; see {command}");
             }
