@@ -66,7 +66,8 @@ pub(crate) struct ConnectArgs {
     #[arg(long)]
     no_race: bool,
 
-    /// Print each system call, its result, and the TCP state once it has returned; segments that came meanwhile count
+    /// Print each system call, its result, and the TCP state that the kernel reports afterwards: a fast peer may have
+    /// answered by then
     #[arg(long)]
     calls: bool,
 

@@ -339,7 +339,9 @@ impl Lanes {
     /// The number of lanes that each host needs.
     fn most(moments: &[Moment]) -> [usize; 2] {
         let mut lanes = Lanes::default();
-        moments.iter().for_each(|moment| lanes.take(moment));
+        for moment in moments {
+            lanes.take(moment);
+        }
         lanes.hosts.map(|host| host.len().clamp(1, MOST_LANES))
     }
 
@@ -411,7 +413,9 @@ mod tests {
         ];
         assert_eq!(Lanes::most(&moments), [1, 3]);
         let mut lanes = Lanes::default();
-        moments.iter().for_each(|moment| lanes.take(moment));
+        for moment in moments {
+            lanes.take(moment);
+        }
         assert_eq!(
             lanes.cell(Side::Server),
             "<span class=\"lanes right\"><i class=\"lane g-listen\" title=\"server: :7 LISTEN\"></i>\

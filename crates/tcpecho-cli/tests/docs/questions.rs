@@ -56,7 +56,7 @@ const QUESTIONS: &[Question] = &[
     Question {
         asked: "How do I run the server at start (systemd)?",
         commands: &["tcpecho serve --help"],
-        answer: "multi-user.target: the server runs at start, after `systemctl enable --now tcpecho`",
+        answer: "Start it, also when the host starts: systemctl enable --now tcpecho",
     },
     Question {
         asked: "How do I teach with it?",
