@@ -38,6 +38,7 @@ use crate::{
     locale::{ascii, is_ascii},
     signals::Signals,
     stderr::say,
+    units::counted,
     width::{fitted, stdout_columns},
 };
 
@@ -51,7 +52,8 @@ pub(crate) type LostLine = fn(u64) -> String;
 
 /// The line of a text stream in which lines are missing.
 pub(crate) fn lost_as_text(lines: u64) -> String {
-    format!("{lines} lines lost: they came faster than they were read")
+    let lines = counted(lines, "line", "lines");
+    format!("{lines} lost: they came faster than they were read")
 }
 
 /// The object of a JSON stream in which lines are missing; the same in the log of `serve`.

@@ -38,6 +38,7 @@ use crate::{
     output,
     signals::Signals,
     tell::Failure,
+    units::counted,
     width::{fitted, hang, stdout_columns},
 };
 
@@ -359,7 +360,8 @@ impl Descriptors {
     fn limits(&self, most: usize, room: usize) -> String {
         let (limit, others) = (self.limit, self.open + self.needed);
         let text = format!(
-            "the limit of {limit} descriptors (ulimit -n), of which {others} are needed otherwise, leaves {room} connections"
+            "the limit of {limit} descriptors (ulimit -n), of which {others} are needed otherwise, leaves {}",
+            counted(room as u64, "connection", "connections")
         );
         if most > room {
             format!(

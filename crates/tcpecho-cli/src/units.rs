@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+pub(crate) use tcpecho::internal::counted;
+
 /// Nanoseconds in a unit that suits them, with three digits: `1.23 ms`.
 pub(crate) fn time(nanoseconds: f64) -> String {
     let (value, unit) = match nanoseconds {
@@ -31,11 +33,6 @@ pub(crate) fn ms(span: Duration) -> String {
 /// Milliseconds to the microsecond, as ping's last line has them.
 pub(crate) fn exact_ms(span: Duration) -> String {
     format!("{:.3}", span.as_secs_f64() * 1e3)
-}
-
-/// `1 probe`, `2 probes`.
-pub(crate) fn counted(count: u64, one: &str, more: &str) -> String {
-    format!("{count} {}", if count == 1 { one } else { more })
 }
 
 /// A percentage as ping writes it: as few digits as tell it.

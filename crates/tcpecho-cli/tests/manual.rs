@@ -350,10 +350,18 @@ fn in_terminal(size: &str, arguments: &str) -> Option<String> {
 /// The lines that end before the width although the next word, which continues the paragraph, fits.
 fn broken(help: &str, width: usize) -> Vec<String> {
     let indent = |line: &str| line.len() - line.trim_start().len();
-    // A term and what it means, a value, or an option.
+    // A line of a unit file.
+    let is_setting = |text: &str| {
+        let name = text.split('=').next().unwrap_or_default();
+        text.contains('=') && name.chars().all(char::is_alphanumeric)
+    };
+    // A term and what it means, a value, an option, or a comment.
     let is_row = |line: &str| {
         let text = line.trim_start();
-        text.contains("  ") || text.starts_with(['-', '[', '<']) || text.starts_with("tcpecho ")
+        text.contains("  ")
+            || text.starts_with(['-', '[', '<', '#'])
+            || text.starts_with("tcpecho ")
+            || is_setting(text)
     };
     let is_head = |line: &str| {
         let text = line.trim_start();

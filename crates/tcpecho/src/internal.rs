@@ -9,6 +9,7 @@ use crate::Evidence;
 pub use crate::{
     bind::{Reasons, explain_bind, explain_unconnectable, is_local},
     client::{ask_host, lookup, relay},
+    counted::counted,
     diagnosis::{CASES, Case},
     duration::{parse_duration, show_duration},
     ending::{ENDINGS, Row},

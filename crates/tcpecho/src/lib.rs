@@ -112,6 +112,7 @@ mod accept_queue;
 mod acceptor;
 mod bind;
 mod client;
+mod counted;
 mod diagnosis;
 mod duration;
 mod echo;

@@ -134,7 +134,8 @@ impl Speech {
                 let (failures, lasted_us) = (*failures, lasted.as_micros());
                 self.write(Line::AcceptResumed { failures, lasted_us }, || {
                     format!(
-                        "accept works again after {failures} failures in {}",
+                        "accept works again after {} in {}",
+                        counted(failures, "failure", "failures"),
                         tcpecho::internal::show_duration(*lasted)
                     )
                 });

@@ -36,7 +36,7 @@ use self::{
     soft_error::SoftError,
 };
 use super::{Connection, Tracer};
-use crate::{Ending, Evidence};
+use crate::{Ending, Evidence, counted::bytes};
 
 /// The most bytes sent ahead of the echo, which are remembered for the check. Then input waits for the echo.
 const WINDOW: usize = 16 << 20;
@@ -366,7 +366,7 @@ impl Relay<'_> {
 
     fn sent(&mut self, count: usize) {
         self.moved = Instant::now();
-        self.trace("send", String::new(), Ok(format!("{count} bytes")));
+        self.trace("send", String::new(), Ok(bytes(count as u64)));
         self.up.pass(count);
         if !self.rules.check {
             self.up.release(count);

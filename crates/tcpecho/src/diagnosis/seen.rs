@@ -6,7 +6,7 @@ use crate::Errno;
 use tcpecho_os::tcp_state::TcpState;
 
 use super::{Symptom, facts::Facts, icmp};
-use crate::{Error, Evidence, duration::show_duration};
+use crate::{Error, Evidence, counted::bytes, duration::show_duration};
 
 /// The sentence, without its full stop.
 pub(super) fn seen(facts: &Facts<'_>) -> String {
@@ -71,7 +71,7 @@ fn debts(evidence: &Evidence, parts: &mut Vec<String>) {
         });
     }
     if *unsent > 0 {
-        parts.push(format!("{unsent} bytes could not be sent"));
+        parts.push(format!("{} could not be sent", bytes(*unsent)));
     }
 }
 
@@ -133,8 +133,12 @@ fn unacknowledged(evidence: &Evidence) -> Option<String> {
     match (evidence.unacknowledged()?, fin) {
         (0, false) => None,
         (0, true) => Some("our FIN is not acknowledged".into()),
-        (bytes, false) => Some(format!("{bytes} bytes of ours are not acknowledged")),
-        (bytes, true) => Some(format!("{bytes} bytes of ours and our FIN are not acknowledged")),
+        (1, false) => Some("1 byte of ours is not acknowledged".into()),
+        (count, false) => Some(format!("{count} bytes of ours are not acknowledged")),
+        (count, true) => {
+            let bytes = bytes(count.into());
+            Some(format!("{bytes} of ours and our FIN are not acknowledged"))
+        }
     }
 }
 

@@ -12,7 +12,7 @@ use rustix::{
 use tcpecho_os::{errno::words, sock_diag::tcp_sockets, tcp_info::tcp_info, tcp_state::TcpState};
 
 use super::Relay;
-use crate::{Call, Tracer};
+use crate::{Call, Tracer, counted};
 
 impl Relay<'_> {
     /// Reports a call on the socket.
@@ -31,7 +31,7 @@ pub(super) fn received(
 ) {
     let result = match received {
         Ok([]) => Ok("0: the peer's FIN".into()),
-        Ok(bytes) => Ok(format!("{} bytes", bytes.len())),
+        Ok(bytes) => Ok(counted::bytes(bytes.len() as u64)),
         Err(&(Errno::AGAIN | Errno::INTR)) => return,
         Err(errno) => Err(*errno),
     };
