@@ -374,7 +374,11 @@ fn broken(help: &str, width: usize) -> Vec<String> {
     let mut broken = Vec::new();
     for pair in lines.windows(2) {
         let [line, next] = pair else { continue };
-        let Some(word) = next.split_whitespace().next() else { continue };
+        // A few words in parentheses stay together.
+        let next = next.trim_end();
+        let together = next.trim_start().split_inclusive(')').next();
+        let together = together.filter(|words| words.starts_with('(') && words.len() <= 18);
+        let Some(word) = together.or(next.split_whitespace().next()) else { continue };
         let continues = !line.trim().is_empty() && indent(next) >= indent(line);
         let would_fit = line.chars().count() + 1 + word.chars().count() <= width;
         if continues && would_fit && !is_row(next) && !is_head(line) {
