@@ -414,7 +414,7 @@ mod tests {
         assert_eq!(Lanes::most(&moments), [1, 3]);
         let mut lanes = Lanes::default();
         for moment in moments {
-            lanes.take(moment);
+            lanes.take(&moment);
         }
         assert_eq!(
             lanes.cell(Side::Server),
