@@ -2,9 +2,12 @@
 
 #[path = "common/schema.rs"]
 mod schema;
+#[path = "common/script.rs"]
+mod script;
 #[path = "common/lab.rs"]
 mod support;
-use std::{collections::BTreeSet, path::PathBuf, process::Command};
+use script::Script;
+use std::{collections::BTreeSet, process::Command};
 use support::{lab, text};
 
 use tcpecho_lab::{
@@ -23,31 +26,6 @@ fn tested(args: &[&str]) -> Option<(Option<i32>, String)> {
         return None;
     }
     Some((output.status.code(), text(&output.stdout) + &text(&output.stderr)))
-}
-
-/// A Python program in a file of its own.
-struct Script(PathBuf);
-
-impl Script {
-    fn new(name: &str, text: &str) -> Option<Self> {
-        if Command::new("python3").arg("--version").output().is_err() {
-            println!("SKIP no python3");
-            return None;
-        }
-        let file = std::env::temp_dir().join(format!("tcpecho-{}-{name}", std::process::id()));
-        std::fs::write(&file, text).unwrap();
-        Some(Script(file))
-    }
-
-    fn as_client(&self) -> String {
-        format!("python3 '{}' {{host}} {{port}}", self.0.display())
-    }
-}
-
-impl Drop for Script {
-    fn drop(&mut self) {
-        let _ = std::fs::remove_file(&self.0);
-    }
 }
 
 fn all_right(role: Side, command: &str, family: &str) {
@@ -185,10 +163,10 @@ fn a_bad_client_gets_its_verdict_and_expectations_pin_it() {
 
     // A trial that hangs takes long; the expectations can do without.
     let known = Script::new("known", "crash-and-reboot silent # known\n").unwrap();
-    let expect = ["--expect", known.0.to_str().unwrap()];
+    let expect = ["--expect", known.path().to_str().unwrap()];
     let args = [&["test", "--client", &client, names[0], names[2]][..], &expect].concat();
     assert_eq!(tested(&args).unwrap().0, Some(0));
-    std::fs::write(&known.0, "crash-and-reboot late\n").unwrap();
+    std::fs::write(known.path(), "crash-and-reboot late\n").unwrap();
     let (status, table) = tested(&[&args[..], &["--format", "junit"]].concat()).unwrap();
     assert_eq!(status, Some(1), "{table}");
     assert!(table.contains("tests=\"2\" failures=\"1\" errors=\"0\""), "{table}");
@@ -474,7 +452,7 @@ fn a_server_that_exits_died_whatever_the_lab_notices_first() {
     for (seconds, times) in [(1.0, 1), (0.0, 3)] {
         let name = format!("dies-{seconds}.py");
         let Some(script) = Script::new(&name, &dies_of_a_reset(seconds)) else { break };
-        let server = format!("python3 '{}' {{port}}", script.0.display());
+        let server = script.as_server();
         let args = ["test", "--server", &server, "--format", "json", "normal-startup"];
         let args = [&args, DIES_IN].concat();
         for _ in 0..times {

@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use tcpecho_os::process::Exit;
 
+use crate::side::Side;
+
 /// A fault of a program under test, the most serious last.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Fault {
@@ -22,6 +24,8 @@ pub enum Fault {
     Spins,
     /// It could not be restarted at once on its port.
     InUse,
+    /// It serves several clients at a time, and one client kept it from serving the others.
+    Stalls,
     /// It gave up although nothing was wrong.
     Quit,
     /// It exited with status 0 although something was wrong.
@@ -40,27 +44,41 @@ pub enum Fault {
 
 impl Fault {
     /// All faults, with the sentences that describe them.
-    pub const ALL: [(Fault, &'static str); 14] = [
-        (Fault::Late, "noticed an event only after more input"),
+    pub const ALL: [(Fault, &'static str); 15] = [
+        (Fault::Late, "noticed an event, or echoed a line, only after more input"),
         (Fault::Zombies, "left zombies: did not wait for its children"),
         (Fault::Leaked, "leaked descriptors of closed connections"),
         (Fault::CloseWait, "kept sockets in CLOSE_WAIT"),
         (Fault::Grew, "its memory grew with what the peer sent or did"),
         (Fault::Spins, "used a whole processor while it had nothing to do"),
         (Fault::InUse, "could not be restarted at once on its port"),
+        (Fault::Stalls, "let one client keep it from serving the others"),
         (Fault::Quit, "gave up although nothing was wrong"),
         (Fault::Silent, "exited with status 0 although something was wrong"),
         (Fault::Hung, "did not exit, or did not answer, until the lab ended it"),
         (Fault::Lost, "bytes of the echo are missing"),
         (Fault::Invented, "wrote bytes that were not sent"),
         (Fault::Killed, "was killed by SIGPIPE"),
-        (Fault::Died, "was killed by another signal, or exited although it is a server"),
+        (Fault::Died, "was killed by another signal, or is a server and exited"),
     ];
 
     /// The fault in one sentence without a subject.
     #[must_use]
     pub fn sentence(self) -> &'static str {
         Fault::ALL.iter().find(|(fault, _)| *fault == self).map_or("", |(_, sentence)| sentence)
+    }
+
+    /// The fault in one sentence without a subject, as it shows in programs on this side.
+    #[must_use]
+    pub fn sentence_for(self, side: Side) -> &'static str {
+        match (self, side) {
+            (Fault::Late, Side::Client) => "noticed an event only after more input",
+            (Fault::Late, Side::Server) => "did not echo a line that had arrived before more came",
+            (Fault::Hung, Side::Client) => "did not send, or did not exit, until the lab ended it",
+            (Fault::Hung, Side::Server) => "did not answer, or did not exit on SIGTERM",
+            (Fault::Invented, Side::Server) => "echoed bytes that were not sent",
+            _ => self.sentence(),
+        }
     }
 
     /// Whether the end of a server shows like this to its clients.
@@ -79,6 +97,7 @@ impl Fault {
             Fault::Grew => "grew",
             Fault::Spins => "spins",
             Fault::InUse => "in-use",
+            Fault::Stalls => "stalls",
             Fault::Quit => "quit",
             Fault::Silent => "silent",
             Fault::Hung => "hung",

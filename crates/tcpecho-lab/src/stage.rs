@@ -485,7 +485,13 @@ impl Stage {
         let program = program.map_err(|failed| Broken::new(failed.to_string()))?;
         let what = What::Agent { program: program.name().into() };
         self.two.timeline.record(Place::Host(side), what);
-        Ok(Agent { program, patience: self.patience.clone(), sample: self.two.sampler() })
+        Ok(Agent {
+            program,
+            patience: self.patience.clone(),
+            sample: self.two.sampler(),
+            asked: AtomicUsize::new(0),
+            answered: AtomicUsize::new(0),
+        })
     }
 
     /// Traces the system calls of every program that starts from now on.
@@ -658,6 +664,10 @@ pub struct Agent {
     /// Samples the states: a call may change one without a packet, and one that fails tells of a
     /// socket that the kernel has dropped.
     sample: Arc<dyn Fn() + Send + Sync>,
+    /// The number of calls that it was asked to make.
+    asked: AtomicUsize,
+    /// The number of results that were taken.
+    answered: AtomicUsize,
 }
 
 impl Agent {
@@ -682,7 +692,24 @@ impl Agent {
     /// # Errors
     /// The agent does not answer within [`PATIENCE`].
     pub fn call(&self, line: &str) -> Result<String, Broken> {
-        let answer = self.program.ask(line, self.patience.get())?;
+        // A program whose stdin is closed has exited or will not answer; the wait tells which.
+        let _ = self.begin(line);
+        let what = format!("an answer to {line:?}");
+        let answer = self.program.wait_for_line(&what, self.patience.get(), |_| true)?;
+        self.answered.fetch_add(1, Relaxed);
+        (self.sample)();
+        Ok(answer)
+    }
+
+    /// Whether the result of a call was not taken: the call has not returned, or nobody has asked.
+    pub(crate) fn is_waiting(&self) -> bool {
+        self.answered.load(Relaxed) < self.asked.load(Relaxed)
+    }
+
+    /// The next result of the calls that were begun, within `patience`.
+    pub(crate) fn next_answer(&self, patience: Duration) -> Result<String, TimedOut> {
+        let answer = self.program.next_line(patience)?;
+        self.answered.fetch_add(1, Relaxed);
         (self.sample)();
         Ok(answer)
     }
@@ -716,6 +743,7 @@ impl Agent {
     /// # Errors
     /// The agent has exited.
     pub fn begin(&self, line: &str) -> Result<(), Broken> {
+        self.asked.fetch_add(1, Relaxed);
         Ok(self.program.say(line)?)
     }
 
@@ -724,9 +752,7 @@ impl Agent {
     /// # Errors
     /// No result within [`PATIENCE`].
     pub fn outcome(&self) -> Result<String, Broken> {
-        let answer = self.program.next_line(self.patience.get())?;
-        (self.sample)();
-        Ok(answer)
+        Ok(self.next_answer(self.patience.get())?)
     }
 
     /// Receives this number of bytes, as the book's readn does; returns the size of each recv.

@@ -73,6 +73,7 @@ mod command;
 mod damaged;
 mod harness;
 mod pair;
+mod peer;
 mod server;
 
 // In the order of the book.
@@ -125,6 +126,9 @@ pub use command::CommandLine;
 
 /// The beginning of the reason if a server under test never listened.
 pub const NOT_LISTENING: &str = "the program does not listen";
+
+/// Stands in that reason if the server listens, but for the other address family only.
+pub const USE_FAMILY: &str = "only; use --family ";
 
 /// A boundary condition for a program under test, or for two.
 pub struct Trial {

@@ -9,6 +9,7 @@ use std::{
     time::Duration,
 };
 
+use nix::sys::signal::Signal;
 use serde::{Deserialize, Serialize};
 use tcpecho_lab::{
     Exit, Side,
@@ -93,7 +94,7 @@ impl Row {
             conduct;
         Row {
             name: name.into(),
-            is_client: conduct.connections.is_some(),
+            is_client: false,
             family: run.family.to_string(),
             verdict: word(run).into(),
             expected: expectations.of(name).into(),
@@ -193,9 +194,10 @@ impl Row {
             Fault::ALL.iter().map(|(fault, _)| *fault).filter(is_found).collect();
         let faults = faults.iter().rev().map(|fault| self.sentence(*fault));
         let explained = |claim: &&String| {
-            let word = claim.rsplit_once('(').map_or("", |(_, note)| note);
-            let word = word.split([':', ')']).next().unwrap_or_default();
-            self.faults.iter().any(|fault| fault == word)
+            let has = |fault: &String| {
+                claim.contains(&format!("({fault}: ")) || claim.ends_with(&format!("({fault})"))
+            };
+            self.faults.iter().any(has)
         };
         let others = self.failed.iter().filter(|claim| !explained(claim)).cloned();
         faults.chain(others).map(|complaint| format!("{label}: {complaint}")).collect()
@@ -203,7 +205,7 @@ impl Row {
 
     /// A fault in one sentence, with what was measured.
     fn sentence(&self, fault: Fault) -> String {
-        let sentence = fault.sentence();
+        let sentence = fault.sentence_for(self.side());
         let counted = |count: Option<usize>| {
             count.filter(|count| *count > 0).map(|count| format!("{sentence} ({count})"))
         };
@@ -213,10 +215,9 @@ impl Row {
                     let (_, event) = claim.split_once(" notices ")?;
                     Some(event.split_once(" without ")?.0.to_string())
                 });
-                let event = event.unwrap_or_else(|| "an event".into());
                 let time = self.noticed_ms.map(|time| format!(" ({})", time_words(time)));
                 let time = time.unwrap_or_default();
-                Some(format!("noticed {event} only after more input{time}"))
+                event.map(|event| format!("noticed {event} only after more input{time}"))
             }
             Fault::Zombies => counted(self.zombies),
             Fault::Leaked => counted(self.leaked_descriptors),
@@ -225,13 +226,32 @@ impl Row {
                 Some(format!("{sentence} ({} bytes)", self.lost_bytes))
             }
             Fault::Silent => None,
+            Fault::Died => match (self.exit_status, self.signal) {
+                (Some(status), _) => Some(format!("exited with status {status}")),
+                (None, Some(signal)) => Some(format!("was killed by {}", signal_words(signal))),
+                (None, None) => None,
+            },
             _ => {
                 let note = format!("({}: ", fault.word());
                 let seen = self.failed.iter().find_map(|claim| claim.split_once(&note));
-                seen.map(|(_, seen)| format!("{sentence}: {}", seen.trim_end_matches(')')))
+                seen.map(|(_, seen)| {
+                    format!("{sentence}: {}", seen.strip_suffix(')').unwrap_or(seen))
+                })
             }
         };
         measured.unwrap_or_else(|| sentence.into())
+    }
+
+    fn side(&self) -> Side {
+        if self.is_client { Side::Client } else { Side::Server }
+    }
+
+    /// Whether its last words say that a signal has interrupted a call.
+    fn was_interrupted(&self) -> bool {
+        let words = self.last_error.as_deref().unwrap_or_default();
+        ["EINTR", "Interrupted system call", "interrupted system call", "InterruptedError"]
+            .iter()
+            .any(|sign| words.contains(sign))
     }
 
     fn colour(&self) -> &'static str {
@@ -241,6 +261,12 @@ impl Row {
             _ => RED,
         }
     }
+}
+
+/// `SIGSEGV`, or the number of a signal without a name.
+fn signal_words(number: i32) -> String {
+    Signal::try_from(number)
+        .map_or_else(|_| format!("signal {number}"), |signal| signal.as_str().into())
 }
 
 /// `3 ms`, `4.0 s`.
@@ -260,7 +286,11 @@ impl Table {
         took: Duration,
         port: Option<u16>,
     ) -> Self {
-        let trials: Vec<Row> = begun(runs).map(|run| Row::new(run, expectations)).collect();
+        let row = |run: &Run| Row {
+            is_client: invitation.role == Side::Client,
+            ..Row::new(run, expectations)
+        };
+        let trials: Vec<Row> = begun(runs).map(row).collect();
         Table {
             role: invitation.role.word().into(),
             command: invitation.text.clone(),

@@ -19,11 +19,11 @@ trial! { SERVER, harness;
         let client = server::customer(harness)?;
         let mark = harness.stage.two().timeline.mark();
         if let Some(line) = line {
-            client.must(line)?;
+            harness.needs(&client, line)?;
             harness.delivered(&Matcher::data().from_client(), mark, PATIENCE)?;
         }
-        client.must("setsockopt linger 0")?;
-        client.must("close")?;
+        harness.needs(&client, "setsockopt linger 0")?;
+        harness.leaves(&client);
         harness.delivered(&Matcher::rst().from_client(), mark, PATIENCE)?;
     };
 

@@ -1,9 +1,10 @@
 //! The connection is reset as soon as it is established (UNP 4.5, tcp_abort_on_overflow).
 
+use super::harness::{END, NOTICE};
 use crate::impairment::{Matcher, Rule};
 use crate::packet::reset_sender;
 use crate::side::Side;
-use crate::stage::{Broken, PATIENCE};
+use crate::stage::Broken;
 
 trial! { CLIENT, harness;
     name: "abort-on-overflow",
@@ -18,8 +19,9 @@ trial! { CLIENT, harness;
     let last = Matcher::ack().from_client();
     harness.stage.wire_rule(Rule::hold(last.clone()).once());
     let program = harness.start(Side::Client)?;
-    let seen = harness.sent(&last, 0, PATIENCE)?;
-    program.process.wait_asleep(PATIENCE)?;
+    let sent = harness.sent(&last, 0, END);
+    let seen = sent.map_err(|_| harness.stuck("the program does not connect"))?;
+    let _ = program.process.wait_asleep(NOTICE);
     harness.decisive();
     harness.stage.two().wire.discard(&last);
     let reset = reset_sender(&seen.packet).ok_or_else(|| Broken::new("no segment to answer"))?;

@@ -1,9 +1,9 @@
 //! The server's accept queue is full for a while (UNP 4.5).
 
 use super::client;
+use super::harness::END;
 use crate::impairment::Matcher;
 use crate::side::Side;
-use crate::stage::PATIENCE;
 
 trial! { CLIENT, harness;
     name: "backlog-full",
@@ -21,17 +21,19 @@ trial! { CLIENT, harness;
     let mark = harness.stage.two().timeline.mark();
     harness.decisive();
     let program = harness.start(Side::Client)?;
-    harness.delivered(&Matcher::syn(), mark, PATIENCE)?;
-    claim_runs("the program waits", &program);
+    if harness.delivered(&Matcher::syn(), mark, END).is_err() {
+        return Err(harness.stuck("the program does not connect"));
+    };
+    claim_runs("the program waits until its SYN is answered", &program);
 
     step "the server accepts the other client, which makes room";
-    server.must("accept")?;
-    server.must("0: accept")?;
+    harness.needs(&server, "accept")?;
+    harness.needs(&server, "0: accept")?;
     program.types("one");
     program.ends_input();
     let said = client::echoed(harness, &server, 4)?;
     claim_echoed("the program's line arrives at the server", &said, 4);
-    client::closes(harness, &server)?;
+    client::closes(harness, &server);
     claim_ends_well("the program exits with status 0", &program);
     claim_output("the program has written the line", &program, &["one"]);
 }

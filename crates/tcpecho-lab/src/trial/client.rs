@@ -6,6 +6,7 @@ use std::time::Duration;
 use super::Fault;
 use super::bad_path::{Sysctls, prepare};
 use super::harness::{END, Harness, ProgramUnderTest};
+use super::peer::{arrived, in_words};
 use crate::impairment::{Matcher, Rule};
 use crate::side::Side;
 use crate::stage::{Agent, Broken, PATIENCE, Played};
@@ -46,7 +47,8 @@ pub(super) fn answer(harness: &mut Harness, server: &Agent, line: &str) -> Playe
     if said == format!("ok {length}") {
         Ok(())
     } else {
-        Err(harness.stuck(&format!("the program does not send the line {line:?}: {said}")))
+        Err(harness
+            .stuck(&format!("the program does not send the line {line:?}: {}", in_words(&said))))
     }
 }
 
@@ -66,21 +68,35 @@ pub(super) const FIN_FIRST: Duration = Duration::from_secs(1);
 
 /// Closes the server's connection after the program's FIN: on a busy machine the program may see
 /// the end of its input later than the last reply, and must not take our FIN for an early one.
-pub(super) fn closes(harness: &Harness, server: &Agent) -> Played {
+pub(super) fn closes(harness: &Harness, server: &Agent) {
     // Without a FIN the server closes first.
     let _ = harness.delivered(&Matcher::fin().from_client(), 0, FIN_FIRST);
-    server.call("close")?;
-    Ok(())
+    harness.leaves(server);
 }
 
 impl Harness {
+    /// Waits until a line that was typed arrives at the server.
+    ///
+    /// # Errors
+    /// The program does not send it.
+    pub(super) fn sends_line(&mut self, mark: usize) -> Played {
+        match self.delivered(&Matcher::data().from_client(), mark, END) {
+            Ok(_) => Ok(()),
+            Err(_) => Err(self.stuck("the program does not send the line")),
+        }
+    }
+
     /// Claims that the server received this number of bytes from the program and could send them
     /// back.
     pub(super) fn claim_echoed(&mut self, sentence: &str, said: &str, bytes: usize) {
         let hangs = said == NOTHING_CAME && !self.has_exited();
         let fault = if hangs { Fault::Hung } else { Fault::Lost };
         let wrong = said != format!("ok {bytes}");
-        self.claim_without(sentence, wrong.then(|| (fault, said.to_string())));
+        let seen = || match said {
+            NOTHING_CAME => format!("the server did not receive {bytes} bytes"),
+            said => arrived(said, bytes),
+        };
+        self.claim_without(sentence, wrong.then(|| (fault, seen())));
     }
 }
 
@@ -115,7 +131,7 @@ pub(super) fn twenty_lines(harness: &mut Harness, rules: Vec<Rule>, sysctls: &Sy
     }
     program.ends_input();
     let said = echoed(harness, &server, 20_000)?;
-    closes(harness, &server)?;
+    closes(harness, &server);
     harness.claim_echoed("the server received everything and echoed it", &said, 20_000);
     harness.claim_ends_well("the program exits with status 0", &program);
     harness.claim_output("the program has written every line, in order, once", &program, &lines);

@@ -15,7 +15,7 @@ trial! { CLIENT, harness;
     client::exchange(harness, &program, &server, "one")?;
     harness.stage.two_mut().server.power_off();
     harness.stage.two_mut().server.reboot()?;
-    claim_runs("the program still runs, because it cannot know", &program);
+    claim_runs("the program still runs, because no packet has told it of the crash", &program);
 
     step "a line is typed";
     harness.decisive();
@@ -39,7 +39,7 @@ trial! { PAIR, harness;
     harness.stage.two_mut().server.power_off();
     harness.stage.two_mut().server.reboot()?;
     let server = server::open(harness)?;
-    claim_runs("the client still runs, because it cannot know", &pair.client);
+    claim_runs("the client still runs, because no packet has told it of the crash", &pair.client);
 
     step "a line is typed";
     harness.decisive();

@@ -35,7 +35,7 @@ trial! { CLIENT, harness;
     claim_or("the program sends FIN", Fault::Hung, told.is_ok());
 
     step "the server closes";
-    server.call("close")?;
+    harness.leaves(&server);
     claim_ends_well("the program exits with status 0", &program);
     claim_output("the program has written every line", &program, &lines);
 }
@@ -52,10 +52,10 @@ trial! { SERVER, harness;
     harness.stage.two().watch_states(false);
     let program = server::open(harness)?;
     let client = server::customer(harness)?;
-    client.must("send 100000 lines")?;
-    client.must("shutdown wr")?;
+    harness.needs(&client, "send 100000 lines")?;
+    harness.needs(&client, "shutdown wr")?;
     claim_comes_back("all bytes are echoed, then end of file", &client, 100_000)?;
-    claim("no RST was sent", harness.stage.count(&Matcher::rst()) == 0);
+    claim_or("no RST was sent", Fault::Lost, harness.stage.count(&Matcher::rst()) == 0);
     claim_no_close_wait("no socket is left in CLOSE_WAIT");
     claim_runs("the program still runs", &program);
 }

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use tcpecho_os::process::Exit;
 use tcpecho_os::tcp_state::TcpState;
 
+use super::NOT_LISTENING;
 use super::command::CommandLine;
 use crate::conduct::{Conduct, Fault};
 use crate::glances::until;
@@ -26,7 +27,7 @@ pub(crate) const NOTICE: Duration = Duration::from_secs(4);
 pub(crate) const END: Duration = Duration::from_secs(12);
 
 /// One turn of waiting for an event that only the program under test can cause.
-const TURN: Duration = Duration::from_millis(50);
+pub(super) const TURN: Duration = Duration::from_millis(50);
 /// The number of turns that are still waited when the event has become impossible, for packets in
 /// the wire and work in the opposite host.
 const LAST_TURNS: u32 = 8;
@@ -126,9 +127,16 @@ impl Harness {
         self.stage.claim_none_left(sentence, side, port);
     }
 
-    /// Claims that such a packet arrives; the program's exit ends the wait.
+    /// Claims that such a packet arrives; the program's exit ends the wait. The lab's own end sends
+    /// it, unless a client under test has not come so far.
     pub(crate) fn claim_packet(&mut self, sentence: &str, matcher: &Matcher) {
-        let seen = self.delivered(matcher, 0, self.stage.patience());
+        let seen = self.delivered(matcher, 0, END);
+        let is_client = matches!(self.the_only_one(), Some((Side::Client, _)));
+        if seen.is_err() && is_client {
+            let fault = if self.has_exited() { Fault::Quit } else { Fault::Hung };
+            let seen = String::from("the connection was not as the trial needs it");
+            return self.claim_without(sentence, Some((fault, seen)));
+        }
         self.stage.record_packet(sentence, seen.as_ref());
     }
 
@@ -198,7 +206,7 @@ impl Harness {
     /// Returns the fault that explains this one: a program that has exited does not hang, and a
     /// server whose connections break may be about to exit. A server's connections end before its
     /// exit is reported, so its exit is waited for.
-    fn explained(&self, (fault, seen): (Fault, String)) -> (Fault, String) {
+    pub(super) fn explained(&self, (fault, seen): (Fault, String)) -> (Fault, String) {
         let Some((side, program)) = self.the_only_one() else { return (fault, seen) };
         let exit = match side {
             _ if program.was_asked_to_end() => None,
@@ -352,7 +360,7 @@ impl Harness {
         self.while_it_can_come(patience, |turn| {
             let begun = Instant::now();
             loop {
-                let heard = agent.program().next_line(turn);
+                let heard = agent.next_answer(turn);
                 // An agent that does not sleep in its call has got its result; a busy machine only
                 // delays the answer.
                 let is_stuck = agent.program().is_blocked() || agent.program().exit().is_some();
@@ -487,6 +495,10 @@ impl Harness {
         if server.was_asked_to_end() || self.conduct.faults.iter().any(is_known) {
             return;
         }
+        let never_served = |why: &Broken| why.to_string().starts_with(NOT_LISTENING);
+        if played.as_ref().is_err_and(never_served) {
+            return;
+        }
         if played.is_err() {
             let _ = server.wait(NOTICE);
         } else {
@@ -592,10 +604,8 @@ fn end_by_itself(side: Side, exit: Exit) -> (Fault, String) {
 /// The fault of a program that was killed or did not exit.
 fn unnatural(exit: Option<Exit>) -> Option<(Fault, String)> {
     match exit {
-        None => Some((Fault::Hung, format!("nothing within {END:?}"))),
-        Some(Exit::Killed(13) | Exit::Exited(BROKEN_PIPE)) => {
-            Some((Fault::Killed, "by SIGPIPE".into()))
-        }
+        None => Some((Fault::Hung, format!("it did not exit within {END:?}"))),
+        Some(Exit::Killed(13) | Exit::Exited(BROKEN_PIPE)) => Some((Fault::Killed, String::new())),
         Some(exit @ Exit::Killed(_)) => Some((Fault::Died, words(exit))),
         Some(Exit::Exited(_) | Exit::Unknown) => None,
     }

@@ -23,7 +23,7 @@ trial! { CLIENT, harness;
 
     step "the server closes its listener";
     harness.decisive();
-    server.must("close")?;
+    harness.leaves(&server);
     claim_packet("the server's kernel sends RST", &Matcher::rst().from_server());
     claim_notices("the program notices the RST without further input", &program);
 

@@ -27,15 +27,15 @@ trial! { SERVER, harness;
         unserved = unserved.or(come_and_go(harness)?);
     };
     claim_without("every client's line is echoed", unserved);
-    claim_no_close_wait("no socket is left in CLOSE_WAIT after them");
-    claim_no_zombies("no zombie is left after them", &program);
-    claim_no_descriptors("no descriptor is left", &program, before);
+    claim_no_close_wait("no socket is left in CLOSE_WAIT after the fifty clients");
+    claim_no_zombies("no zombie is left after the fifty clients", &program);
+    claim_no_descriptors("the program has no more descriptors than before", &program, before);
     claim_runs("the program still runs", &program);
 }
 
-fn come_and_go(harness: &Harness) -> Result<Option<(Fault, String)>, Broken> {
+fn come_and_go(harness: &mut Harness) -> Result<Option<(Fault, String)>, Broken> {
     let client = server::customer(harness)?;
     let fault = server::served(harness, &client, "hello")?;
-    client.end()?;
+    harness.leaves(&client);
     Ok(fault)
 }

@@ -48,7 +48,7 @@ trial! { PAIR, harness;
     pair.client.ends_input();
     claim_fails("the client exits with a status other than 0", &pair.client);
     claim_output("the client has written the first line and nothing else", &pair.client, &["one"]);
-    claim_runs("the server still runs, because it cannot know", &pair.server);
+    claim_runs("the server still runs, because no packet has told it of the failure", &pair.server);
     if !harness.connections_of_any_family(Side::Server).is_empty() {
         harness.note("the server still has the connection");
     };

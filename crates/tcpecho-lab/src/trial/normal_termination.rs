@@ -24,7 +24,7 @@ trial! { CLIENT, harness;
     claim_or("the program sends FIN", Fault::Hung, fin.is_ok());
 
     step "the server closes too";
-    server.must("close")?;
+    harness.leaves(&server);
     claim_ends_well("the program exits with status 0", &program);
     claim_output("the program has written the three lines and nothing else", &program, &["one", "", "three"]);
 }
@@ -40,7 +40,7 @@ trial! { SERVER, harness;
     let program = server::open(harness)?;
     let client = server::customer(harness)?;
     claim_serves("the client's line is echoed", &client)?;
-    client.must("close")?;
+    harness.leaves(&client);
     let fin = harness.delivered(&Matcher::fin().from_server(), 0, END);
     claim_or("the program sends FIN", Fault::CloseWait, fin.is_ok());
     claim_no_close_wait("no socket is left in CLOSE_WAIT");

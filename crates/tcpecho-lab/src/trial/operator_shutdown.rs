@@ -18,7 +18,7 @@ trial! { CLIENT, harness;
     let (program, server) = client::meet(harness)?;
     let mark = harness.stage.two().timeline.mark();
     program.types("one");
-    harness.delivered(&Matcher::data().from_client(), mark, PATIENCE)?;
+    harness.sends_line(mark)?;
     program.process.stop()?;
     client::answer(harness, &server, "one")?;
     server.program().signal(Signal::TERM)?;
@@ -52,8 +52,7 @@ trial! { SERVER, harness;
     program.process.signal(Signal::TERM)?;
     let ended = program.process.wait(END);
     claim_or("the program exits", Fault::Hung, ended.is_ok());
-    client.begin("poll 1000 in")?;
-    let said = client.outcome()?;
+    let said = harness.needs(&client, "poll 1000 in")?;
     let reset = harness.stage.count(&Matcher::rst().from_server()) > 0;
     harness.note(match said.as_str() {
         "ok 0x0" => "the idle client stays connected to a child",

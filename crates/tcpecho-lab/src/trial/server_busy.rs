@@ -3,9 +3,7 @@
 use std::time::Duration;
 
 use super::client;
-use crate::impairment::Matcher;
 use crate::side::Side;
-use crate::stage::PATIENCE;
 
 trial! { CLIENT, harness;
     name: "server-busy",
@@ -24,20 +22,20 @@ trial! { CLIENT, harness;
     let program = harness.start(Side::Client)?;
     program.types("one");
     program.ends_input();
-    harness.delivered(&Matcher::data().from_client(), mark, PATIENCE)?;
+    harness.sends_line(mark)?;
     harness.decisive();
     let gone = || program.process.exit().is_some();
     harness.comes(Duration::from_millis(1500), gone);
-    claim_runs("the program waits", &program);
+    claim_runs("the program waits for the reply", &program);
 
     step "the other client closes, and the server serves the program";
-    other.must("close")?;
+    harness.leaves(&other);
     server.outcome()?;
-    server.must("close")?;
-    server.must("0: accept")?;
+    harness.leaves(&server);
+    harness.needs(&server, "0: accept")?;
     let said = client::echoed(harness, &server, 4)?;
     claim_echoed("the server receives the line and echoes it", &said, 4);
-    client::closes(harness, &server)?;
+    client::closes(harness, &server);
     claim_ends_well("the program exits with status 0", &program);
     claim_output("the program has written the line", &program, &["one"]);
 }

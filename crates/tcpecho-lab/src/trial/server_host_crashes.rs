@@ -25,7 +25,7 @@ trial! { CLIENT, harness;
     program.types("two");
     claim_fails("the program exits with a status other than 0", &program);
     let sent = harness.stage.count(&Matcher::data().from_client().containing("two"));
-    claim("its kernel retransmitted the line several times", sent > 1);
+    claim("the client's kernel retransmitted the line several times", sent > 1);
     claim_output("the program has written the first line and nothing else", &program, &["one"]);
 }
 
@@ -42,9 +42,9 @@ trial! { PAIR, harness;
     harness.stage.two().client.set_sysctl("net.ipv4.tcp_retries2", "1")?;
     let pair = pair::meet(harness)?;
     pair::exchange(harness, &pair, "one")?;
-    claim_runs("the server ran until then", &pair.server);
+    claim_runs("the server runs until its host loses power", &pair.server);
     harness.stage.two_mut().server.power_off();
-    claim_runs("the client still runs, because it cannot know", &pair.client);
+    claim_runs("the client still runs, because no packet has told it of the crash", &pair.client);
 
     step "a line is typed, and no answer arrives";
     harness.decisive();

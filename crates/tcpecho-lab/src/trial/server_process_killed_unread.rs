@@ -2,7 +2,6 @@
 
 use super::client;
 use crate::impairment::Matcher;
-use crate::stage::PATIENCE;
 
 trial! { CLIENT, harness;
     name: "server-process-killed-unread",
@@ -16,7 +15,7 @@ trial! { CLIENT, harness;
     client::exchange(harness, &program, &server, "one")?;
     let mark = harness.stage.two().timeline.mark();
     program.types("two");
-    harness.delivered(&Matcher::data().from_client(), mark, PATIENCE)?;
+    harness.sends_line(mark)?;
     harness.decisive();
     server.program().kill();
     claim_packet("the server's kernel sends RST", &Matcher::rst().from_server());

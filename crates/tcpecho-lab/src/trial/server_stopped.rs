@@ -3,8 +3,6 @@
 use std::time::Duration;
 
 use super::client;
-use crate::impairment::Matcher;
-use crate::stage::PATIENCE;
 
 trial! { CLIENT, harness;
     name: "server-stopped",
@@ -20,17 +18,17 @@ trial! { CLIENT, harness;
     server.program().stop()?;
     harness.decisive();
     program.types("two");
-    harness.delivered(&Matcher::data().from_client(), mark, PATIENCE)?;
+    harness.sends_line(mark)?;
     let gone = || program.process.exit().is_some();
     harness.comes(Duration::from_millis(1500), gone);
-    claim_runs("the program waits", &program);
+    claim_runs("the program waits for the reply", &program);
 
     step "the server continues";
     server.program().go_on()?;
     program.ends_input();
     let said = client::echoed(harness, &server, 4)?;
     claim_echoed("the server receives the line and echoes it", &said, 4);
-    client::closes(harness, &server)?;
+    client::closes(harness, &server);
     claim_ends_well("the program exits with status 0", &program);
     claim_output("the program has written both lines", &program, &["one", "two"]);
 }

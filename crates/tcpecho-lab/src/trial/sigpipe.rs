@@ -1,5 +1,6 @@
 //! A write after FIN and RST (UNP 5.13).
 
+use super::harness::NOTICE;
 use super::{client, server};
 use crate::impairment::{Action, Matcher, Rule};
 use crate::side::Side;
@@ -15,12 +16,12 @@ trial! { CLIENT, harness;
     step "a line is echoed, then the program is stopped";
     let (program, server) = client::meet(harness)?;
     client::exchange(harness, &program, &server, "one")?;
-    program.process.wait_asleep(PATIENCE)?;
+    let _ = program.process.wait_asleep(NOTICE);
     program.process.stop()?;
 
     step "the server closes, and RST follows its FIN; two lines are typed";
     harness.stage.wire_rule(Rule::new(Matcher::fin().from_server(), Action::ResetReceiver));
-    server.must("close")?;
+    harness.leaves(&server);
     claim_packet("FIN and RST have arrived", &Matcher::rst().from_server());
     claim_none_left(
         "the client's kernel has removed the connection",
@@ -49,8 +50,8 @@ trial! { SERVER, harness;
     program.process.stop()?;
     let client = server::customer(harness)?;
     harness.stage.wire_rule(Rule::new(Matcher::fin().from_client(), Action::ResetReceiver).once());
-    client.must("line hello")?;
-    client.must("close")?;
+    harness.needs(&client, "line hello")?;
+    harness.leaves(&client);
     claim_packet("FIN and RST have arrived", &Matcher::rst().from_client());
     let gone = harness.comes(PATIENCE, || {
         harness.connections_of_any_family(Side::Server).iter().all(|socket| socket.local.port() != harness.stage.port())

@@ -20,10 +20,10 @@ trial! { CLIENT, harness;
         return Err(harness.stuck("the program does not send the line"));
     };
     harness.decisive();
-    server.must("send on")?;
-    server.must("urgent !")?;
-    server.must("line e")?;
-    client::closes(harness, &server)?;
+    harness.needs(&server, "send on")?;
+    harness.needs(&server, "urgent !")?;
+    harness.needs(&server, "line e")?;
+    client::closes(harness, &server);
     // One that compares the echo with what was typed reports a difference, rightly.
     claim_ends("the program exits by itself", &program);
     let written = program.written();
@@ -51,20 +51,22 @@ trial! { SERVER, harness;
     step "a client sends a line with an urgent byte in the middle";
     let program = server::open(harness)?;
     let client = server::customer(harness)?;
-    client.must("send on")?;
-    client.must("urgent !")?;
+    harness.needs(&client, "send on")?;
+    harness.needs(&client, "urgent !")?;
     harness.decisive();
-    client.must("line e")?;
+    harness.needs(&client, "line e")?;
     client.begin("gets")?;
-    let said = harness.hears(&client, END).unwrap_or_else(|_| "no answer".into());
+    let said = harness.hears(&client, END).unwrap_or_else(|_| server::NO_ANSWER.into());
     let (with, without) = (said == "ok 5 on!e\\n", said == "ok 4 one\\n");
     if with {
         harness.note("echoes the urgent byte with the others");
     };
-    claim_or("the line is echoed, with or without the urgent byte", Fault::Lost, with || without);
+    claim_line(
+        "the line is echoed, with or without the urgent byte", &said, with || without,
+    );
 
     step "the client closes, and another one connects";
-    client.must("close")?;
+    harness.leaves(&client);
     claim_serves_another("the client's line is echoed")?;
     claim_runs("the program still runs", &program);
 }

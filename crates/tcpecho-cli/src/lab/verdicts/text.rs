@@ -2,7 +2,7 @@
 
 use std::{fmt::Write as _, io};
 
-use tcpecho_lab::trial::Fault;
+use tcpecho_lab::{Side, trial::Fault};
 
 use super::{Row, Table, shortened};
 use crate::{
@@ -82,9 +82,9 @@ impl Table {
 
     /// Each kind of failure, the worst first: what it is, and the command that shows it.
     fn kinds(&self) -> Vec<(String, String)> {
-        let faults = Fault::ALL.iter().rev().map(|(fault, sentence)| (fault.word(), *sentence));
-        let all = [(BROKEN, "the trial could not be played to its end")].into_iter().chain(faults);
-        let line = |(word, sentence)| {
+        let faults = Fault::ALL.iter().rev().map(|(fault, _)| Some(*fault));
+        let line = |fault: Option<Fault>| {
+            let word = fault.map_or(BROKEN, Fault::word);
             let is_wrong = |row: &&Row| row.verdict == word && !row.is_as_expected();
             let rows: Vec<&Row> = self.trials.iter().filter(is_wrong).collect();
             let first = rows.first()?;
@@ -92,13 +92,33 @@ impl Table {
             let port = self.port.map(|port| format!(" --port {port}")).unwrap_or_default();
             let (name, role) = (&first.name, &self.role);
             let command = quoted(&self.command);
+            let sentence = fault
+                .map_or("the trial could not be played to its end", |fault| sentence(fault, &rows));
+            let is_interrupted =
+                fault == Some(Fault::Died) && rows.iter().any(|row| row.was_interrupted());
+            let hint = if is_interrupted { EINTR } else { "" };
             Some((
-                format!("{word} ({}): {sentence}", rows.len()),
+                format!("{word} ({}): {sentence}{hint}", rows.len()),
                 format!("tcpecho lab run {name} --{role} {command}{port}{family}"),
             ))
         };
-        all.filter_map(line).collect()
+        [None].into_iter().chain(faults).filter_map(line).collect()
     }
+}
+
+/// What explains the exit of a server whose call was interrupted.
+const EINTR: &str = ", because a signal interrupted a call (tcpecho lab explain eintr-on-accept)";
+
+/// A fault in one sentence, as these rows show it.
+fn sentence(fault: Fault, rows: &[&Row]) -> &'static str {
+    if fault == Fault::Died && rows.iter().all(|row| row.exit_status.is_some()) {
+        return "exited, although a server does not end";
+    }
+    if fault == Fault::Died && rows.iter().all(|row| row.signal.is_some()) {
+        return "was killed by a signal other than SIGPIPE";
+    }
+    let side = rows.first().map_or(Side::Client, |row| row.side());
+    fault.sentence_for(side)
 }
 
 /// The widths of the columns of a table.
