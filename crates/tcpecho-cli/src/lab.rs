@@ -266,7 +266,7 @@ fn play(args: &RunArgs) -> ExitCode {
     let jobs = if drawing == Drawing::Nothing { args.jobs.into() } else { 1 };
     let programs = invitations.into_iter().map(|one| (one.role, one.command)).collect();
     let (port, prepare) = (args.program.port(), args.preparation());
-    let plan = Plan { wanted, programs, port, cable, jobs, drawing, prepare };
+    let plan = Plan { wanted, programs, port, cable, jobs, drawing, prepare, is_last: |_| false };
     let Played { runs, interrupted_by } = match playing::play(plan, signals) {
         Ok(played) => played,
         Err(status) => return status,

@@ -47,6 +47,8 @@ pub(super) struct Plan {
     pub(super) drawing: Drawing,
     /// Changes a stage before its scenario is played.
     pub(super) prepare: Box<dyn Fn(&mut Stage) + Send + Sync>,
+    /// Whether nothing more is begun after such a run.
+    pub(super) is_last: fn(&Run) -> bool,
 }
 
 /// A scenario or a trial.
@@ -220,6 +222,9 @@ impl Shared {
                 (self.plan.prepare)(stage);
                 self.begin(place, stage);
             });
+            if (self.plan.is_last)(&run) {
+                self.next.store(self.plan.wanted.len(), Relaxed);
+            }
             self.end(place, run);
         }
     }

@@ -93,6 +93,7 @@ fn make(args: &SiteArgs) -> Result<ExitCode, ExitCode> {
                 stage.observe_calls();
             }
         }),
+        is_last: |_| false,
     };
     let Played { runs, interrupted_by } = playing::play(plan, signals)?;
     if let Some(signal) = interrupted_by {

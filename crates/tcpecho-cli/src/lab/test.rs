@@ -8,7 +8,7 @@ use tcpecho_lab::{
     Side,
     run::{Run, Verdict},
     stage::Stage,
-    trial::{NOT_LISTENING, trials},
+    trial::{NOT_LISTENING, USE_FAMILY, trials},
 };
 
 use super::{
@@ -116,7 +116,9 @@ fn judge(args: &TestArgs) -> Result<ExitCode, ExitCode> {
         stage.two().timeline.keep(KEPT);
     });
     let (port, drawing) = (args.program.port(), Drawing::Nothing);
-    let plan = Plan { wanted, programs, port, cable, jobs, drawing, prepare };
+    let is_last =
+        if args.family.list().len() == 1 { needs_another_family } else { |_: &Run| false };
+    let plan = Plan { wanted, programs, port, cable, jobs, drawing, prepare, is_last };
     let Played { runs, interrupted_by } = playing::play(plan, signals)?;
     if interrupted_by == Some(Signal::SIGPIPE) {
         return Ok(ExitCode::from(exit::interrupted_by(Signal::SIGPIPE)));
@@ -149,6 +151,11 @@ fn expectations(args: &TestArgs, role: Side) -> Result<Expectations, ExitCode> {
     let Some(file) = &args.expect else { return Ok(Expectations::default()) };
     let known: Vec<&str> = trials(&[role]).map(|trial| trial.text.name).collect();
     Expectations::read(file, &known).map_err(refuse)
+}
+
+/// Whether the program listens, but not for this address family: no other trial can be played.
+fn needs_another_family(run: &Run) -> bool {
+    matches!(&run.verdict, Verdict::Broken(why) if why.starts_with(NOT_LISTENING) && why.contains(USE_FAMILY))
 }
 
 /// If no trial could start the program, that is not a verdict on it.
