@@ -35,6 +35,9 @@ pub struct Question {
     interest: u8,
 }
 
+/// How interesting a question about a state is.
+const STATE: u8 = 3;
+
 /// The limits: alternatives per question, questions per step and per scenario.
 const ALTERNATIVES: usize = 4;
 const A_STEP: usize = 2;
@@ -51,6 +54,7 @@ pub fn questions(moments: &[Moment], dice: &mut Dice) -> Vec<Question> {
         for at in step.clone() {
             let asked = Asked { moments, step: step.clone(), at, number };
             if let Some(question) = asked.question(dice)
+                && !asked.is_told(&question)
                 && here.iter().all(|other| other.text != question.text)
             {
                 here.push(question);
@@ -110,6 +114,26 @@ impl Asked<'_> {
         let right = alternatives.iter().position(|alternative| *alternative == answer)?;
         let (step, sentence) = (self.number, sentence.clone());
         Some(Question { step, text, alternatives, right, sentence, interest })
+    }
+
+    /// Whether the answer was shown before the question is asked: it stands in the question or in the
+    /// step's sentence, or an earlier claim has said the same.
+    fn is_told(&self, question: &Question) -> bool {
+        let answer = question.alternatives.get(question.right).map_or("", |answer| name_of(answer));
+        let says = |text: &str| find_word(text, answer).is_some();
+        let step = match self.moments.get(self.step.start).map(|moment| &moment.what) {
+            Some(What::Step(sentence)) => sentence.as_str(),
+            _ => "",
+        };
+        let asks_for_end = question.text.contains(TcpState::TimeWait.word());
+        let earlier = self.moments.get(..self.at).unwrap_or_default().iter();
+        let is_repeated = |moment: &Moment| matches!(&moment.what, What::Claim { sentence, .. } if *sentence == question.sentence);
+        let stays = find_word(&question.sentence, "still").is_some() && question.interest == STATE;
+        says(step)
+            || says(&question.text)
+            || (asks_for_end && find_word(step, TcpState::TimeWait.word()).is_some())
+            || stays
+            || earlier.clone().any(is_repeated)
     }
 
     /// Asks about the last call whose result is the claim's.
@@ -225,6 +249,9 @@ fn about_packet(
         let to = from.other();
         return Some((format!("Which packet arrives at the {to}?"), kind.into(), pool, 4));
     }
+    if is_in_an_idiom(sentence, kind) {
+        return None;
+    }
     // A sentence that continues another one cannot be asked about.
     let goes_on = ["and ", "nor ", "but "].iter().any(|word| sentence.starts_with(word));
     let text = blanked(sentence, kind).or_else(|| {
@@ -244,7 +271,7 @@ fn about_state(sentence: &str, side: Side, state: TcpState) -> (String, String, 
     let text = blanked(sentence, state.word())
         .unwrap_or_else(|| format!("In which state is the {side}'s socket ({sentence})?"));
     let pool = (1..=11).map(TcpState::from_number).filter(|state| *state != TcpState::Close);
-    (text, state.word().into(), pool.map(|state| state.word().into()).collect(), 3)
+    (text, state.word().into(), pool.map(|state| state.word().into()).collect(), STATE)
 }
 
 /// Where a sentence has this word, and not as a part of another one.
@@ -255,6 +282,20 @@ fn find_word(sentence: &str, word: &str) -> Option<usize> {
         let (before, after) = (&sentence[..*at], &sentence[at + word.len()..]);
         !before.ends_with(is_part) && !after.starts_with(is_part)
     })
+}
+
+/// The name in an answer: `EPIPE` of `EPIPE: Broken pipe`.
+fn name_of(answer: &str) -> &str {
+    answer.split_once(": ").map_or(answer, |(name, _)| name)
+}
+
+/// Words that belong to the name of a packet, and tell which one it is.
+const IDIOMS: &[&str] = &["challenge", "duplicate", "selective", "delayed", "final", "third"];
+
+/// Whether the word is part of a fixed expression: `a challenge ACK`.
+fn is_in_an_idiom(sentence: &str, word: &str) -> bool {
+    let before = find_word(sentence, word).map_or("", |at| sentence[..at].trim_end());
+    before.rsplit(' ').next().is_some_and(|last| IDIOMS.contains(&last))
 }
 
 /// The sentence with a gap for that word, if it contains the word.

@@ -26,7 +26,7 @@ pub(super) use self::lesson::experiment;
 use self::{
     ahead::Ahead,
     lesson::Lesson,
-    student::{Left, Student, show},
+    student::{Left, Score, Student, show},
 };
 use super::{
     enter,
@@ -55,6 +55,10 @@ pub(super) struct LearnArgs {
     /// Go on with the course at this scenario
     #[arg(long, value_name = "NAME", conflicts_with = "name")]
     from: Option<String>,
+
+    /// Score of the scenarios before, as the last line of the course says it
+    #[arg(long, value_name = "RIGHT/ASKED", requires = "from")]
+    score: Option<Score>,
 
     /// Address family
     #[arg(long, value_name = "FAMILY", value_enum, default_value = "4")]
@@ -92,7 +96,7 @@ fn learn(args: &LearnArgs) -> Result<ExitCode, ExitCode> {
     let family = args.family();
     let seed = args.seed.unwrap_or_else(any_seed);
     let mut player = Ahead::new(family, cable, seed);
-    let mut student = Student::new(signals);
+    let mut student = Student::new(signals, args.score.unwrap_or_default());
     let status = match one {
         Some(scenario) => one_lesson(scenario, &mut player, &mut student, seed),
         None => course::take(from, args, &mut player, &mut student, seed),

@@ -14,7 +14,7 @@ struct Usual {
 const USUAL: &[Usual] = &[
     Usual {
         verb: "recv",
-        answers: &["ok 0", "ECONNRESET", "ETIMEDOUT", "EPIPE", "EHOSTUNREACH", "EAGAIN"],
+        answers: &["ok 0", "ok 5", "ECONNRESET", "ETIMEDOUT", "EPIPE", "EHOSTUNREACH", "EAGAIN"],
     },
     Usual { verb: "send", answers: &["ok 5", "EPIPE", "ECONNRESET", "ETIMEDOUT", "ENOTCONN"] },
     Usual {
@@ -66,7 +66,8 @@ pub(super) fn outcome(verb: &str, answer: &str) -> (String, u8) {
     let said = said.trim_start();
     match verb {
         "recv" if said == "0" => ("end of file".into(), 4),
-        "recv" => (received(said), 2),
+        // The text is the scenario's own: nobody can work it out.
+        "recv" => ("data".into(), 2),
         "send" => ("the kernel takes all bytes".into(), 3),
         "poll" => {
             let bits = said.strip_prefix("0x").and_then(|bits| u16::from_str_radix(bits, 16).ok());
@@ -83,14 +84,6 @@ pub(super) fn outcome(verb: &str, answer: &str) -> (String, u8) {
         "wait" => ("a child that has ended".into(), 3),
         _ => ("it works".into(), 3),
     }
-}
-
-/// `5 hello` as `5 bytes: hello`; a long text is truncated.
-fn received(said: &str) -> String {
-    let (count, text) = said.split_once(' ').unwrap_or((said, ""));
-    let short: String = text.chars().take(20).collect();
-    let dots = if short.len() < text.len() { "…" } else { "" };
-    format!("{count} bytes: {short}{dots}")
 }
 
 /// `EPIPE: Broken pipe`.
@@ -113,7 +106,7 @@ mod tests {
     fn answers_are_put_into_words() {
         for (verb, answer, words) in [
             ("recv", "ok 0", "end of file"),
-            ("recv", "ok 5 hello", "5 bytes: hello"),
+            ("recv", "ok 5 hello", "data"),
             ("recv", "ECONNRESET", "ECONNRESET: Connection reset by peer"),
             ("poll", "ok 0x2001", "POLLIN POLLRDHUP"),
             ("getsockopt", "ok EPIPE", "EPIPE: Broken pipe"),

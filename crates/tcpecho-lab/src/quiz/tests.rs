@@ -109,3 +109,49 @@ fn a_claim_that_failed_is_not_asked_about() {
     }
     assert_eq!(questions(&moments, &mut Dice::new(1)), []);
 }
+
+/// The claims of a step with this sentence, all about packets or states.
+fn asked_in(step: &str, claims: &[(&str, Fact)]) -> Vec<String> {
+    let step = moment(Place::Lab, What::Step(step.into()));
+    let claims = claims.iter().map(|(sentence, fact)| claim(sentence, fact.clone()));
+    let moments: Vec<Moment> = [step].into_iter().chain(claims).collect();
+    questions(&moments, &mut Dice::new(1)).into_iter().map(|question| question.text).collect()
+}
+
+#[test]
+fn a_question_whose_answer_is_told_is_not_asked() {
+    let packet = |kind: &str| Fact::Packet { from: Side::Server, kind: kind.into() };
+    let state = |state| Fact::State { side: Side::Server, state };
+    for (step, sentence, fact, asks) in [
+        ("a segment arrives", "an RST answers it", packet("RST"), true),
+        ("an RST arrives", "an RST answers it", packet("RST"), false),
+        ("a segment arrives", "an RST answers the RST", packet("RST"), false),
+        ("a segment arrives", "a challenge ACK answers it", packet("ACK"), false),
+        ("it closes", "its end is in LAST_ACK", state(TcpState::LastAck), true),
+        ("it closes", "its end is still in LAST_ACK", state(TcpState::LastAck), false),
+        ("it closes", "it stays", state(TcpState::TimeWait), true),
+        ("TIME_WAIT ends", "it stays", state(TcpState::TimeWait), false),
+    ] {
+        let asked = asked_in(step, &[(sentence, fact)]);
+        assert_eq!(asked.len(), usize::from(asks), "{step}; {sentence}: {asked:?}");
+    }
+}
+
+/// Nobody can work out what a program has sent.
+#[test]
+fn no_alternatives_differ_only_in_their_text() {
+    let program: Arc<str> = "agent".into();
+    let host = Place::Host(Side::Client);
+    let mut moments = vec![moment(Place::Lab, What::Step("the client reads".into()))];
+    for said in ["ok 5 hello", "ok 5 again", "ok 1 z"] {
+        let stream = Stream::Out;
+        let (asked, answer) = (Arc::clone(&program), Arc::clone(&program));
+        moments.push(moment(host, What::Input { program: asked, line: "recv 100".into() }));
+        moments.push(moment(host, What::Output { program: answer, stream, line: said.into() }));
+    }
+    moments.push(claim("it reads", Fact::Answer("ok 1 z".into())));
+    let questions = questions(&moments, &mut Dice::new(1));
+    let [question] = questions.as_slice() else { panic!("{questions:?}") };
+    assert_eq!(question.alternatives[question.right], "data");
+    assert!(!question.alternatives.iter().any(|one| one.contains("hello")), "{question:?}");
+}

@@ -1,4 +1,4 @@
-//! The reasons for answers: the claim, and what the scenario's text says about it.
+//! The reasons for answers: what the scenario's text says about the claim.
 
 use std::{cmp::Reverse, collections::BTreeSet};
 
@@ -14,12 +14,13 @@ const LONGEST: usize = 180;
 /// What a sentence begins with if it continues the one before.
 const CONTINUATIONS: &[&str] = &["The same", "It ", "Its ", "They ", "Then ", "So ", "But "];
 
-/// Returns for each question why its answer is right: the claim, and a sentence about the answer, if
-/// there is one.
+/// Returns for each question why its answer is right: a sentence about it, or nothing. The claim alone
+/// is not a reason.
 ///
-/// The sentence names the answer and shares a word with the claim or its step. It comes from what the text says
-/// about this kernel, else from what it says of the book, else it is what the state means. No
-/// sentence comes twice, and none has the answer of a later question in it.
+/// The sentence shares words with the claim. It comes from a passage that cites the claim as its
+/// source; else it names the answer, and comes from what the text says about this kernel, or of the
+/// book; else it is what the state means. No sentence comes twice, and none has the answer of a later
+/// question in it.
 #[must_use]
 pub fn reasons(questions: &[Question], text: &Text) -> Vec<String> {
     let mut used: Vec<&str> = Vec::new();
@@ -29,19 +30,23 @@ pub fn reasons(questions: &[Question], text: &Text) -> Vec<String> {
         let step =
             text.claims().find(|(_, known)| known == claim).map_or("", |(step, _)| step.does);
         let topic = Topic { question, step, later: &later, used: &used };
-        let found = (topic.best_sentence(text.kernel).map(|found| ("", found)))
+        let cites = |passage: &&Passage| {
+            passage.1.iter().any(|source| source.claim() == Some(claim.as_str()))
+        };
+        let (ours, others): (Vec<&Passage>, Vec<&Passage>) = text.kernel.iter().partition(cites);
+        let found = (topic.best_sentence(&ours, true).map(|found| ("", found)))
+            .or_else(|| Some(("", topic.best_sentence(&others, false)?)))
             .or_else(|| Some(("The book: ", topic.book_sentence(text.book)?)));
         if let Some((source, sentence)) = found {
             used.push(sentence);
-            return format!("{claim}. {source}{}.", sentence.trim_end_matches('.'));
+            return format!("{source}{}.", sentence.trim_end_matches('.'));
         }
         match meaning(question).filter(|(_, means)| !used.contains(means)) {
             Some((state, means)) => {
                 used.push(means);
-                let name = if claim.ends_with(state) { "" } else { &format!(". {state}") };
-                format!("{claim}{name}: {means}.")
+                format!("{state}: {means}.")
             }
-            None => format!("{claim}."),
+            None => String::new(),
         }
     };
     questions.iter().enumerate().map(reason).collect()
@@ -59,40 +64,54 @@ struct Topic<'a> {
 }
 
 impl Topic<'_> {
-    /// Returns the sentence about the answer that shares most words with the claim and its step.
-    fn best_sentence(&self, passages: &'static [Passage]) -> Option<&'static str> {
-        let answer = keyword(self.question)?;
+    /// Returns the sentence that shares most words with the claim and its step, and at least one with
+    /// the claim. It names the answer, or it is `cited` and shares two.
+    fn best_sentence(&self, passages: &[&'static Passage], is_cited: bool) -> Option<&'static str> {
+        let answer = keyword(self.question);
+        let ours = [&*self.question.sentence, self.step]
+            .map(|text| &words(text) - &words(answer.unwrap_or_default()));
+        let [claim, step] = &ours;
+        let shared = |sentence: &str| (claim & &words(sentence)).len();
+        let names =
+            |sentence: &str| answer.is_some_and(|answer| find_word(sentence, answer).is_some());
         let tells = |sentence: &&str| {
-            let spoils = |word: &&str| *word != answer && find_word(sentence, word).is_some();
-            find_word(sentence, answer).is_some()
+            let spoils = |word: &&str| Some(*word) != answer && find_word(sentence, word).is_some();
+            let least = if names(sentence) { 1 } else { 2 };
+            (names(sentence) || is_cited)
+                && shared(sentence) >= least
                 && sentence.chars().count() <= LONGEST
                 && !CONTINUATIONS.iter().any(|start| sentence.starts_with(start))
                 && !self.used.contains(sentence)
                 && !self.later.iter().any(spoils)
         };
-        let ours = [&*self.question.sentence, self.step].map(|text| &words(text) - &words(answer));
-        let shared = |sentence: &str| {
-            let theirs = words(sentence);
-            let [claim, step] = &ours;
-            2 * (claim & &theirs).len() + (step & &theirs).len()
+        let rank = |sentence: &&str| {
+            let near = 2 * shared(sentence) + (step & &words(sentence)).len();
+            Reverse((names(sentence), near))
         };
         let sentences = passages.iter().flat_map(|(text, _)| text.split(". ")).filter(tells);
-        let found = sentences.min_by_key(|sentence| Reverse(shared(sentence)))?;
-        (shared(found) > 0).then_some(found)
+        sentences.min_by_key(rank)
     }
 
     /// The same for the book, which may differ from what happened, if the answer itself is a name.
     fn book_sentence(&self, passages: &'static [Passage]) -> Option<&'static str> {
         let answer = self.question.alternatives.get(self.question.right)?;
         let is_named = answer.starts_with(keyword(self.question)?);
-        is_named.then(|| self.best_sentence(passages)).flatten()
+        let passages: Vec<&Passage> = passages.iter().collect();
+        is_named.then(|| self.best_sentence(&passages, false)).flatten()
     }
 }
+
+/// Words that say nothing about what a sentence is about.
+const COMMON: &[&str] = &[
+    "also", "been", "does", "from", "have", "into", "only", "same", "still", "such", "than",
+    "that", "then", "there", "they", "this", "what", "when", "which", "will", "with",
+];
 
 /// The beginnings of the longer words: `reads` and `reading` are the same.
 fn words(text: &str) -> BTreeSet<String> {
     let words = text.split(|letter: char| !letter.is_alphanumeric());
-    let long = words.filter(|word| word.len() > 3);
+    let long =
+        words.filter(|word| word.len() > 3 && !COMMON.contains(&word.to_lowercase().as_str()));
     long.map(|word| word.chars().take(4).collect::<String>().to_lowercase()).collect()
 }
 
@@ -134,6 +153,7 @@ fn meaning(question: &Question) -> Option<(&'static str, &'static str)> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::source::Source;
 
     fn question(sentence: &str, right: &str) -> Question {
         Question {
@@ -158,7 +178,7 @@ mod tests {
     #[test]
     fn a_reason_is_the_claim_and_a_sentence_that_names_the_answer() {
         let questions = [
-            question("a read fails", "EPIPE: Broken pipe"),
+            question("a peer fails", "EPIPE: Broken pipe"),
             question("reading fails", "EPIPE: Broken pipe"),
             question("it is sent by the server", "FIN"),
             question("a reset is sent", "RST"),
@@ -168,24 +188,41 @@ mod tests {
         ];
         let reasons = reasons(&questions, &TEXT);
         let expected = [
-            "a read fails. The peer reads EPIPE.",
-            // No sentence comes twice.
-            "reading fails.",
-            "it is sent by the server. The book: A FIN is sent by the kernel.",
-            "a reset is sent.",
-            "that was it.",
-            "it is in FIN_WAIT_1: it has sent a FIN, which is not acknowledged.",
-            "LISTEN does not end. LISTEN: it waits for a SYN from any client.",
+            "The peer reads EPIPE.",
+            // No sentence comes twice, and a claim is not its own reason.
+            "",
+            "The book: A FIN is sent by the kernel.",
+            "",
+            "",
+            "FIN_WAIT_1: it has sent a FIN, which is not acknowledged.",
+            "LISTEN: it waits for a SYN from any client.",
         ];
         assert_eq!(reasons, expected);
+    }
+
+    /// It is the best link between a claim and a sentence.
+    #[test]
+    fn a_sentence_that_cites_the_claim_comes_first() {
+        let text = Text {
+            kernel: &[
+                ("The server answers the old segment with an RST.", &[]),
+                (
+                    "With the setting the RST is ignored. The host answers what it does not know.",
+                    &[Source::Measured("the host answers an unknown segment")],
+                ),
+            ],
+            ..Text::EMPTY
+        };
+        let questions = [question("the host answers an unknown segment", "RST")];
+        assert_eq!(reasons(&questions, &text), ["The host answers what it does not know."]);
     }
 
     #[test]
     fn no_reason_tells_the_answer_of_a_later_question() {
         let first = question("the kernel resets it", "RST");
-        let said = "the kernel resets it. The kernel sends an RST, no FIN-ACK.";
+        let said = "The kernel sends an RST, no FIN-ACK.";
         assert_eq!(reasons(std::slice::from_ref(&first), &TEXT), [said]);
         let both = [first, question("x", "FIN-ACK")];
-        assert_eq!(reasons(&both, &TEXT)[0], "the kernel resets it.");
+        assert_eq!(reasons(&both, &TEXT)[0], "");
     }
 }

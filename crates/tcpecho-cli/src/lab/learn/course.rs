@@ -14,7 +14,7 @@ use super::{
     ahead::Ahead,
     closed_by,
     lesson::Lesson,
-    student::{Left, Student, show, width},
+    student::{Left, Score, Student, show, width},
 };
 use crate::{
     exit,
@@ -48,11 +48,12 @@ pub(super) fn take(
     let mut trouble = Trouble::default();
     for (place, scenario) in course.iter().enumerate().skip(first) {
         announce(place, &course, student);
+        let before = student.points();
         let run = match player.play(scenario, student.signals()) {
             Ok(run) => run,
             Err(signal) => {
                 student.leaves(Left::Signal(signal));
-                return close(scenario, args, student, trouble.status());
+                return close((scenario, before), args, student, trouble.status());
             }
         };
         let next = course.get(place + 1);
@@ -62,9 +63,14 @@ pub(super) fn take(
         trouble.note(&run);
         let has_answered = !matches!(run.verdict, Verdict::Held(_)) || teach(&run, seed, student);
         if student.left().is_some() {
-            let next = if has_answered { next } else { Some(scenario) };
-            return match next {
-                Some(next) => close(next, args, student, trouble.status()),
+            // A scenario that is not finished is asked again from its beginning.
+            let goes_on = if has_answered {
+                next.map(|next| (*next, student.points()))
+            } else {
+                Some((*scenario, before))
+            };
+            return match goes_on {
+                Some(goes_on) => close(goes_on, args, student, trouble.status()),
                 None => end(student, trouble.status()),
             };
         }
@@ -104,9 +110,18 @@ fn teach(run: &Run, seed: u64, student: &mut Student) -> bool {
     has_answered
 }
 
-/// Ends before the course is over: the score, and the command that goes on with it.
-fn close(next: &Scenario, args: &LearnArgs, student: &Student, status: u8) -> u8 {
+/// Ends before the course is over: the score, and the command that goes on with this scenario and with
+/// the score of those before.
+fn close(
+    (next, before): (&Scenario, Score),
+    args: &LearnArgs,
+    student: &Student,
+    status: u8,
+) -> u8 {
     let mut command = format!("tcpecho lab learn --from {}", next.text.name);
+    if before.asked > 0 {
+        let _ = write!(command, " --score {}/{}", before.right, before.asked);
+    }
     if args.is_over_ipv6() {
         command += " --family 6";
     }

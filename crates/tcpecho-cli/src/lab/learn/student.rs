@@ -1,6 +1,7 @@
 //! The person who answers, at a terminal or at the other end of a pipe, and the score.
 
 use std::io::{self, IsTerminal, Write};
+use std::str::FromStr;
 
 use nix::sys::signal::Signal;
 use rustix::{
@@ -36,6 +37,30 @@ pub(super) enum Left {
     Failed(Errno),
 }
 
+/// How many questions were answered, and how many of them right.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) struct Score {
+    pub(super) right: usize,
+    pub(super) asked: usize,
+}
+
+impl FromStr for Score {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let parts = text.split_once('/');
+        let numbers =
+            parts.and_then(|(right, asked)| Some((right.parse().ok()?, asked.parse().ok()?)));
+        match numbers {
+            Some((right, asked)) if right <= asked && asked <= MOST => Ok(Score { right, asked }),
+            _ => Err("expected RIGHT/ASKED, as lab learn prints it (example: 5/7)"),
+        }
+    }
+}
+
+/// More questions than a course has.
+const MOST: usize = 1_000_000;
+
 pub(super) struct Student {
     signals: Signals,
     /// What was read and not used.
@@ -48,15 +73,10 @@ pub(super) struct Student {
 }
 
 impl Student {
-    pub(super) fn new(signals: Signals) -> Self {
-        Student {
-            signals,
-            read: Vec::new(),
-            asked: 0,
-            right: 0,
-            left: None,
-            has_seen_ladder: false,
-        }
+    /// A student who had this score when the course was left.
+    pub(super) fn new(signals: Signals, before: Score) -> Self {
+        let Score { right, asked } = before;
+        Student { signals, read: Vec::new(), asked, right, left: None, has_seen_ladder: false }
     }
 
     pub(super) fn signals(&self) -> &Signals {
@@ -86,6 +106,10 @@ impl Student {
         format!("{} of {} right", self.right, self.asked)
     }
 
+    pub(super) fn points(&self) -> Score {
+        Score { right: self.right, asked: self.asked }
+    }
+
     /// Asks a question and grades the answer at once, with the reason.
     pub(super) fn answers(&mut self, question: &Question, why: &str) {
         show(&format!("? {}", question.text));
@@ -103,7 +127,9 @@ impl Student {
             show(&look.paint(RED, &format!("✗ wrong: {}", word(answer))));
             show(&format!("  right: {right}"));
         }
-        show_below("  why: ", why);
+        if !why.is_empty() {
+            show_below("  why: ", why);
+        }
         show("");
     }
 
@@ -209,14 +235,21 @@ pub(super) fn width() -> usize {
     if io::stdout().is_terminal() { columns() } else { WIDTH }
 }
 
+/// In lower case and with the kernel's names of the states: RFC 9293 writes `SYN-RECEIVED`.
+fn spelled(word: &str) -> String {
+    let word = word.to_lowercase().replace('-', "_");
+    let is_received = ["syn_received", "syn_rcvd"].contains(&word.as_str());
+    if is_received { "syn_recv".into() } else { word }
+}
+
 /// A number, or the beginning of exactly one alternative.
 fn chosen(said: &str, alternatives: &[String]) -> Option<usize> {
     if let Ok(number) = said.parse::<usize>() {
         return number.checked_sub(1).filter(|at| *at < alternatives.len());
     }
-    let said = said.to_lowercase();
+    let said = spelled(said);
     let is = |alternative: &String| {
-        let alternative = alternative.to_lowercase();
+        let alternative = spelled(alternative);
         (alternative == said, !said.is_empty() && alternative.starts_with(&said))
     };
     if let Some(exact) = alternatives.iter().position(|alternative| is(alternative).0) {
@@ -247,6 +280,17 @@ mod tests {
             ("perhaps", None),
         ] {
             assert_eq!(chosen(said, &alternatives), which, "{said}");
+        }
+        let states = ["SYN_SENT", "SYN_RECV", "FIN_WAIT_1", "FIN_WAIT_2"].map(Into::into);
+        for (said, which) in [
+            ("SYN-SENT", Some(0)),
+            ("SYN-RECEIVED", Some(1)),
+            ("syn_received", Some(1)),
+            ("SYN_RCVD", Some(1)),
+            ("FIN-WAIT-1", Some(2)),
+            ("fin-wait", None),
+        ] {
+            assert_eq!(chosen(said, &states), which, "{said}");
         }
     }
 }

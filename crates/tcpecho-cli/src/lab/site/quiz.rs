@@ -50,7 +50,7 @@ fn one(page: &mut String, question: &Question, why: &str, group: &str) {
     );
     for (place, alternative) in question.alternatives.iter().enumerate() {
         let (class, word) = if place == question.right {
-            ("held", format!("✓ Right: {why}"))
+            ("held", if why.is_empty() { "✓ Right.".to_owned() } else { format!("✓ Right: {why}") })
         } else {
             ("failed", "✗ Wrong.".to_owned())
         };
