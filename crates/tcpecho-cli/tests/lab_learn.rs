@@ -103,7 +103,7 @@ fn a_grade_follows_its_answer_and_comes_before_what_happened() {
     for part in [
         "✗ wrong: FIN\n",
         "  right: RST\n",
-        "  why: an RST is sent. If the receive buffer holds data that was never read, close sends an RST",
+        "  why: If the receive buffer holds data that was never read, close sends an RST",
     ] {
         assert!(graded.contains(part), "{part}: {graded}");
     }
@@ -144,11 +144,25 @@ fn the_course_is_in_the_order_of_the_list_and_can_be_resumed() {
     assert_eq!(place, places[1]);
     let right = course.split(&lines[1]).next().unwrap().matches("✓ right: ").count();
     assert_eq!(score, format!("{right} of 6 right so far"));
-    // The second scenario has unanswered questions: the course goes on there.
+    // The second scenario has unanswered questions: the course goes on there, with the score of the
+    // first one.
     let last = course.lines().last().unwrap();
-    let right = course.matches("✓ right: ").count();
-    let command = "tcpecho lab learn --from refused --seed 3";
-    assert_eq!(last, format!("{right} of 7 right; to go on: {command}"));
+    let all = course.matches("✓ right: ").count();
+    let go_on = format!("--from refused --score {right}/6 --seed 3");
+    assert_eq!(last, format!("{all} of 7 right; to go on: tcpecho lab learn {go_on}"));
+    let args: Vec<&str> = go_on.split(' ').collect();
+    let resumed = shown(&args, "1\nq\n").unwrap();
+    assert_eq!(announced(&resumed)[0], lines[1], "{resumed}");
+    assert!(resumed.lines().last().unwrap().contains(" of 7 right; to go on: "), "{resumed}");
+    // When every question is answered, it goes on with the next one.
+    let finished =
+        shown(&args[..2], &"1\n".repeat(questions(&resumed_to_the_end()).len())).unwrap();
+    assert!(finished.lines().last().unwrap().contains("--from syn-dropped"), "{finished}");
+}
+
+/// The scenario `refused` alone.
+fn resumed_to_the_end() -> String {
+    shown(&["refused", "--seed", "3"], &"1\n".repeat(20)).unwrap()
 }
 
 #[test]
@@ -172,7 +186,10 @@ fn the_course_ends_after_its_last_scenario() {
     let of_last = told(&shown(&[&last, "--seed", "2"], &"1\n".repeat(60)).unwrap()).len();
     let answers = format!("{}\nq\n", answers[..all - of_last].join("\n"));
     let left = shown(&[&args[..], &["--family", "6"]].concat(), &answers).unwrap();
-    let command = format!("tcpecho lab learn --from {last} --family 6 --seed 2");
+    let score = told(&left);
+    let (asked, right) = (score.len(), left.matches("✓ right: ").count());
+    let score = if asked == 0 { String::new() } else { format!("--score {right}/{asked} ") };
+    let command = format!("tcpecho lab learn --from {last} {score}--family 6 --seed 2");
     let words = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ");
     assert!(words(&left).ends_with(&format!(" right; to go on: {command}")), "{left}");
 }
@@ -184,6 +201,8 @@ fn an_unknown_lesson_is_an_error() {
         &["--from", "nonsense"],
         &["--from", "many-clients"],
         &["refused", "--from", "refused"],
+        &["--score", "1/2"],
+        &["--from", "refused", "--score", "3/2"],
         &["refused", "--family", "both"],
     ] {
         let output = learn(args, "");

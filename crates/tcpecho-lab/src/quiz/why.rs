@@ -17,7 +17,7 @@ const CONTINUATIONS: &[&str] = &["The same", "It ", "Its ", "They ", "Then ", "S
 /// Returns for each question why its answer is right: a sentence about it, or nothing. The claim alone
 /// is not a reason.
 ///
-/// The sentence shares words with the claim. It comes from a passage that cites the claim as its
+/// The sentence shares words with the claim or its step. It comes from a passage that cites the claim as its
 /// source; else it names the answer, and comes from what the text says about this kernel, or of the
 /// book; else it is what the state means. No sentence comes twice, and none has the answer of a later
 /// question in it.
@@ -64,30 +64,28 @@ struct Topic<'a> {
 }
 
 impl Topic<'_> {
-    /// Returns the sentence that shares most words with the claim and its step, and at least one with
-    /// the claim. It names the answer, or it is `cited` and shares two.
+    /// Returns the sentence that shares most words with the claim and its step. It names the answer, or
+    /// it is cited and shares two words with the claim.
     fn best_sentence(&self, passages: &[&'static Passage], is_cited: bool) -> Option<&'static str> {
         let answer = keyword(self.question);
         let ours = [&*self.question.sentence, self.step]
             .map(|text| &words(text) - &words(answer.unwrap_or_default()));
         let [claim, step] = &ours;
         let shared = |sentence: &str| (claim & &words(sentence)).len();
+        let near = |sentence: &str| 2 * shared(sentence) + (step & &words(sentence)).len();
         let names =
             |sentence: &str| answer.is_some_and(|answer| find_word(sentence, answer).is_some());
         let tells = |sentence: &&str| {
             let spoils = |word: &&str| Some(*word) != answer && find_word(sentence, word).is_some();
-            let least = if names(sentence) { 1 } else { 2 };
+            let is_about = if names(sentence) { near(sentence) > 0 } else { shared(sentence) > 1 };
             (names(sentence) || is_cited)
-                && shared(sentence) >= least
+                && is_about
                 && sentence.chars().count() <= LONGEST
                 && !CONTINUATIONS.iter().any(|start| sentence.starts_with(start))
                 && !self.used.contains(sentence)
                 && !self.later.iter().any(spoils)
         };
-        let rank = |sentence: &&str| {
-            let near = 2 * shared(sentence) + (step & &words(sentence)).len();
-            Reverse((names(sentence), near))
-        };
+        let rank = |sentence: &&str| Reverse((names(sentence), near(sentence)));
         let sentences = passages.iter().flat_map(|(text, _)| text.split(". ")).filter(tells);
         sentences.min_by_key(rank)
     }
