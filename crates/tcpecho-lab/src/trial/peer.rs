@@ -24,7 +24,7 @@ impl Harness {
     /// The program has ended the connection, or the call does not return: the trial ends, and the
     /// fault is recorded.
     pub(super) fn needs(&mut self, agent: &Agent, line: &str) -> Result<String, Broken> {
-        let answer = if self.is_free(agent) {
+        let answer = if is_free(agent) {
             agent.begin(line)?;
             self.hears(agent, END).ok()
         } else {
@@ -56,28 +56,27 @@ impl Harness {
     /// Closes the newest socket of the lab's end. If this end still waits in a call, its process is
     /// killed, and its kernel closes the socket.
     pub(super) fn leaves(&self, agent: &Agent) {
-        let has_closed = self.is_free(agent)
-            && agent.begin("close").is_ok()
-            && self.hears(agent, NOTICE).is_ok();
+        let has_closed =
+            is_free(agent) && agent.begin("close").is_ok() && self.hears(agent, NOTICE).is_ok();
         if !has_closed {
             agent.program().kill();
         }
     }
+}
 
-    /// Whether the lab's end can make another call; takes the results that nobody waited for.
-    fn is_free(&self, agent: &Agent) -> bool {
-        let begun = Instant::now();
-        while agent.is_waiting() {
-            let is_over = || {
-                let program = agent.program();
-                program.is_blocked() || program.exit().is_some() || begun.elapsed() > NOTICE
-            };
-            if agent.next_answer(TURN).is_err() && is_over() {
-                return false;
-            }
+/// Whether the lab's end can make another call; takes the results that nobody waited for.
+fn is_free(agent: &Agent) -> bool {
+    let begun = Instant::now();
+    while agent.is_waiting() {
+        let is_over = || {
+            let program = agent.program();
+            program.is_blocked() || program.exit().is_some() || begun.elapsed() > NOTICE
+        };
+        if agent.next_answer(TURN).is_err() && is_over() {
+            return false;
         }
-        true
     }
+    true
 }
 
 /// The answer of a call that did not succeed as it should: `Broken pipe (EPIPE)`, `end of file`, or
