@@ -42,7 +42,7 @@ use self::{
 };
 use crate::{
     exit,
-    output::{self, OutputBuffer, OutputFile, Unwritten, lost_as_json, sentence},
+    output::{self, OutputBuffer, OutputFile, Unwritten, is_stdout_stderr, lost_as_json, sentence},
     signals::Signals,
     tell::{Failure, say, tell_judgements},
     threshold::Judgement,
@@ -78,6 +78,9 @@ pub(crate) fn run(args: &BenchArgs) -> ExitCode {
         }
     };
     machine::raise_descriptors(plan.numbers().count() as u64 + preflight::OTHERS);
+    if let Some(sentence) = preflight::refused(&plan) {
+        return ExitCode::from(Failure::new("limit", sentence).tell(exit::NOT_POSSIBLE));
+    }
     let outcome = match &plan.target {
         Target::Several(servers) => several(&plan, servers, &signals),
         Target::Elsewhere(_) | Target::Own(_) => single(&plan, baseline.as_ref(), &signals),
@@ -167,12 +170,13 @@ fn single(plan: &Plan, baseline: Option<&Summary>, signals: &Signals) -> Result<
         (summary, logged, None)
     };
     // The server goes before the report is written: it has been measured.
+    let said = if plan.quiet || !is_stdout_stderr() { Vec::new() } else { setup.remarks.clone() };
     drop(setup);
     summary.baseline = plan.baseline.as_deref().zip(baseline).map(|(path, before)| {
         BaselinePart::of(printable(&path.display().to_string()), &summary, before)
     });
     let saved = save(page, || html::run(&summary));
-    show(plan, &summary, search.as_ref().map(|(last, _)| last.as_str()), signals)?;
+    show(plan, &summary, &said, search.as_ref().map(|(last, _)| last.as_str()), signals)?;
     let (figures, before) = (summary.figures(), baseline.map(Summary::figures));
     let judgements: Vec<Judgement> =
         plan.fail_if.iter().map(|one| one.judge(&figures, before.as_ref())).collect();
@@ -186,8 +190,9 @@ fn single(plan: &Plan, baseline: Option<&Summary>, signals: &Signals) -> Result<
         say(&unanswered(&summary.errors));
     }
     // The result is there; a file beside it is not.
-    let unsaved: Vec<String> = [logged, saved].into_iter().filter_map(Result::err).collect();
-    for sentence in &unsaved {
+    let unsaved: Vec<Option<String>> =
+        [logged, saved.map_err(Some)].into_iter().filter_map(Result::err).collect();
+    for sentence in unsaved.iter().flatten() {
         say(sentence);
     }
     let held = search.is_none_or(|(_, held)| held);
@@ -198,13 +203,13 @@ fn single(plan: &Plan, baseline: Option<&Summary>, signals: &Signals) -> Result<
     })
 }
 
-/// One run, with what it writes while it goes on; and why not all of the log of --hdr was written.
+/// One run, with what it writes while it goes on; and why not all of the log of --hdr was written, if that has not been said.
 fn measure(
     plan: &Plan,
     setup: &mut Setup,
     signals: &Signals,
     log: Option<OutputFile>,
-) -> Result<(Summary, Result<(), String>), BenchError> {
+) -> Result<(Summary, Result<(), Option<String>>), BenchError> {
     let log = log.map(OutputFile::into_file).transpose().map_err(BenchError::Impossible)?;
     let log = log.map(|file| Log::new(file, plan.schedule.is_some()));
     let mut log = plan.hdr.as_ref().zip(log);
@@ -213,6 +218,7 @@ fn measure(
     let unit = plan.workload.unit.words();
     let mut broken = None;
     let mut logged = Ok(());
+    let mut is_told = false;
     let mut stdout = OutputBuffer::stdout(lost_as_json);
     let measured = visit::visit(plan, setup, signals, &mut |event, row| {
         progress.see(event, row, unit);
@@ -224,6 +230,7 @@ fn measure(
             {
                 let added = log.add(interval);
                 logged = added.map_err(|error| sentence("write", path, &error));
+                is_told = logged.is_err();
                 if let Err(sentence) = &logged {
                     progress.clear();
                     say(&format!("{sentence}; the run goes on without its log"));
@@ -254,12 +261,13 @@ fn measure(
         logged = logged.and(closed);
     }
     stdout.finish(Some(signals)).map_err(BenchError::Unwritten)?;
-    Ok((Summary::of(&measured), logged))
+    Ok((Summary::of(&measured), logged.map_err(|why| (!is_told).then_some(why))))
 }
 
 fn show(
     plan: &Plan,
     summary: &Summary,
+    said: &[String],
     last: Option<&str>,
     signals: &Signals,
 ) -> Result<(), BenchError> {
@@ -271,7 +279,7 @@ fn show(
     let look = Look::of_stdout();
     let mut text = match json {
         Ok(json) if plan.json || plan.json_stream => json + "\n",
-        Ok(_) => table::page(summary, plan.quiet, look),
+        Ok(_) => table::page(&summary.without(said), plan.quiet, look),
         Err(error) => return Err(BenchError::Impossible(error.to_string())),
     };
     if !(plan.json || plan.json_stream) {

@@ -198,13 +198,10 @@ fn tell_connection(plan: &Plan, connection: &Connection) {
     for (addr, elapsed) in outrun {
         say(&format!(
             "tried {addr}: no answer yet after {}, and given up for {peer}",
-            tcpecho::internal::show_duration(*elapsed)
+            crate::units::span(*elapsed)
         ));
     }
-    say(&format!(
-        "connected to {peer} from {local} in {}",
-        tcpecho::internal::show_duration(*connect_time)
-    ));
+    say(&format!("connected to {peer} from {local} in {}", crate::units::span(*connect_time)));
     let user_timeout = match plan.rules.user_timeout {
         Some(limit) => format!("TCP_USER_TIMEOUT {}", tcpecho::internal::show_duration(limit)),
         None => "TCP_USER_TIMEOUT the kernel's".into(),

@@ -12,11 +12,7 @@ pub(crate) fn number<T: TryFrom<u64>>(
         let number = text.parse::<u64>().ok().filter(|_| digits);
         let number = number.filter(|number| (least..=most).contains(number));
         number.and_then(|number| T::try_from(number).ok()).ok_or_else(|| {
-            let expected = match most {
-                u64::MAX | 4_294_967_295 => format!("a whole number from {least} on"),
-                most => format!("a whole number from {least} to {most}"),
-            };
-            ParseError::new(format!("expected {expected}"))
+            ParseError::new(format!("expected a whole number from {least} to {most}"))
         })
     }
 }
@@ -32,8 +28,12 @@ mod tests {
             let error = number::<u16>(1, 1024)(text).unwrap_err().to_string();
             assert_eq!(error, "expected a whole number from 1 to 1024", "{text}");
         }
-        let error = number::<u32>(1, u32::MAX.into())("0").unwrap_err().to_string();
-        assert_eq!(error, "expected a whole number from 1 on");
+        for text in ["0", "4294967296", "99999999999"] {
+            let error = number::<u32>(1, u32::MAX.into())(text).unwrap_err().to_string();
+            assert_eq!(error, "expected a whole number from 1 to 4294967295", "{text}");
+        }
+        let error = number::<u64>(1, u64::MAX)("18446744073709551616").unwrap_err().to_string();
+        assert_eq!(error, "expected a whole number from 1 to 18446744073709551615");
         assert!(number::<u32>(0, u64::MAX)("4294967296").is_err());
     }
 }

@@ -29,7 +29,7 @@ use rustix::{
 };
 
 pub(crate) use self::{
-    descriptor::Output,
+    descriptor::{Output, is_stdout_stderr},
     file::{close, write_file},
     later::{OutputFile, sentence},
 };

@@ -47,6 +47,16 @@ impl Origin {
         Origin { command: command_line(), made, facts: facts() }
     }
 
+    /// Whether these are the facts of this host.
+    pub(crate) fn is_of<'a>(&self, facts: impl Iterator<Item = (&'a str, &'a str)>) -> bool {
+        let mut others: Vec<(&str, &str)> = facts.collect();
+        let mut ours: Vec<(&str, &str)> =
+            self.facts.iter().map(|(name, fact)| (*name, fact.as_str())).collect();
+        others.sort_unstable();
+        ours.sort_unstable();
+        ours == others
+    }
+
     /// The end of a page: its command line, the version, the date and the host.
     pub(crate) fn foot(&self) -> String {
         self.foot_with("")

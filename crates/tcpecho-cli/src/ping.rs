@@ -35,7 +35,7 @@ use crate::{
     lookup::{NoAddress, lookup},
     output::{OutputBuffer, OutputFile, Unwritten, lost_as_json},
     signals::Signals,
-    tell::{Failure, explain_unresolved, say, tell_judgements},
+    tell::{Failure, explain, say, tell_judgements},
     threshold::{Judgement, Threshold},
 };
 
@@ -153,13 +153,13 @@ fn probe(plan: &Plan) -> u8 {
     printer.summary(&outcome, &unresolved, start.elapsed(), status, &mut output);
     let written = output.finish(Some(&signals));
     printer.explain_rest();
-    if !is_json && outcome.targets.iter().all(|target| target.stats.received() == 0) {
+    if outcome.targets.iter().all(|target| target.stats.received() == 0) {
         tell_service(plan);
     }
     tell_judgements(&judgements);
     tell_unsaved(&saved);
     if plan.fping {
-        tell_fping(&outcome.targets);
+        tell_fping(plan, &outcome.targets, &unresolved);
     }
     match written {
         Ok(()) => status,
@@ -188,10 +188,11 @@ fn nothing_found(
         output.report_line(&report);
     }
     let written = output.finish(Some(signals));
-    if !is_json {
-        tell_service(plan);
-    }
+    tell_service(plan);
     tell_unsaved(&saved);
+    if plan.fping {
+        tell_fping(plan, &[], unresolved);
+    }
     match written {
         Ok(()) => status,
         Err(why) => why.status(status),
@@ -211,6 +212,9 @@ fn tell_unsaved(saved: &Result<(), String>) {
 
 /// Says how the second of two words was understood, where nothing answered: it may have been meant as a host.
 fn tell_service(plan: &Plan) {
+    if matches!(plan.format, OutputFormat::Json | OutputFormat::JsonStream | OutputFormat::Silent) {
+        return;
+    }
     if let (Some(service), [(_, Endpoint { host, port })]) =
         (&plan.service, plan.endpoints.as_slice())
     {
@@ -246,10 +250,25 @@ fn judgements(plan: &Plan, targets: &[Target]) -> Vec<Judgement> {
     targets.iter().flat_map(judged).collect()
 }
 
-fn tell_fping(targets: &[Target]) {
-    let width = targets.iter().map(|target| target.name.len()).max().unwrap_or(0);
+/// A line for each target in the order of the command line, also for a name without an address.
+fn tell_fping(plan: &Plan, targets: &[Target], unresolved: &[(String, Diagnosis)]) {
+    let names = targets.iter().map(|target| &target.name);
+    let names = names.chain(unresolved.iter().map(|(name, _)| name));
+    let width = names.map(String::len).max().unwrap_or(0);
+    let line = |name: &str, times: &[Option<Duration>]| {
+        crate::tell::say_raw(&format!("{}\n", summary::fping(name, times, width)));
+    };
+    let count = plan.count.and_then(|count| usize::try_from(count).ok()).unwrap_or(1);
+    let (mut targets, mut unresolved) = (targets.iter(), unresolved.iter().peekable());
+    for (name, _) in &plan.endpoints {
+        if unresolved.next_if(|(unknown, _)| unknown == name).is_some() {
+            line(name, &vec![None; count]);
+        } else if let Some(target) = targets.next() {
+            line(&target.name, &target.times);
+        }
+    }
     for target in targets {
-        crate::tell::say_raw(&format!("{}\n", summary::fping(target, width)));
+        line(&target.name, &target.times);
     }
 }
 
@@ -267,7 +286,7 @@ fn addresses(plan: &Plan, signals: &Signals) -> Result<All, u8> {
     }
     let (mut found, mut unresolved) = (Vec::new(), Vec::new());
     for (name, endpoint) in &plan.endpoints {
-        match find(endpoint, plan.family, signals) {
+        match find(endpoint, plan, signals) {
             Ok(addrs) => {
                 let (endpoint, family) = (endpoint.clone(), plan.family);
                 let looked_up = Some(Name { endpoint, family });
@@ -288,16 +307,16 @@ enum NoTarget {
 }
 
 /// The addresses of one; else it is said why not.
-fn find(
-    endpoint: &Endpoint,
-    family: Family,
-    signals: &Signals,
-) -> Result<Vec<SocketAddr>, NoTarget> {
+fn find(endpoint: &Endpoint, plan: &Plan, signals: &Signals) -> Result<Vec<SocketAddr>, NoTarget> {
     loop {
-        match lookup(endpoint, family, Some(LOOKUP), signals) {
+        match lookup(endpoint, plan.family, Some(LOOKUP), signals) {
             Ok(addrs) => return Ok(addrs),
             Err(NoAddress::Failed(error)) => {
-                return Err(NoTarget::Unresolved(Box::new(explain_unresolved(error))));
+                let diagnosis = Diagnosis::of_lookup(error);
+                if plan.format != OutputFormat::Silent {
+                    explain(&diagnosis);
+                }
+                return Err(NoTarget::Unresolved(Box::new(diagnosis)));
             }
             Err(NoAddress::Interrupted) => match signals.next() {
                 Some(Signal::SIGTSTP) => {

@@ -360,7 +360,7 @@ impl Descriptors {
     fn limits(&self, most: usize, room: usize) -> String {
         let (limit, others) = (self.limit, self.open + self.needed);
         let text = format!(
-            "the limit of {limit} descriptors (ulimit -n), of which {others} are needed otherwise, leaves {}",
+            "the limit of {limit} descriptors (ulimit -n), {others} of which the server itself needs, leaves {}",
             counted(room as u64, "connection", "connections")
         );
         if most > room {

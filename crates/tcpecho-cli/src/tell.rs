@@ -9,11 +9,11 @@ mod object;
 use std::{io, net::SocketAddr, time::Duration};
 
 use rustix::io::Errno;
-use tcpecho::{Attempt, Diagnosis, Ending, Evidence, ResolveError};
+use tcpecho::{Attempt, Diagnosis, Ending, Evidence};
 use tcpecho_os::stdio::stderr_was_closed;
 
 pub(crate) use self::{
-    colour::{Colour, has_colour},
+    colour::{Colour, has_colour, has_cursor_control},
     failure::{Failure, write_objects_as_in},
     object::{ErrorObject, Meaning},
 };
@@ -147,7 +147,7 @@ impl Report {
         let lost = self.lost();
         say(&format!(
             "{how}: {sent} bytes sent, {received} received in {}{}{lost}",
-            tcpecho::internal::show_duration(*duration),
+            units::span(*duration),
             self.throughput()
         ));
     }
@@ -172,13 +172,6 @@ impl Report {
         }
         text
     }
-}
-
-/// Says why a name gave no address.
-pub(crate) fn explain_unresolved(error: ResolveError) -> Diagnosis {
-    let diagnosis = Diagnosis::of_lookup(error);
-    explain(&diagnosis);
-    diagnosis
 }
 
 /// Prints an ending with its three fields. Where objects are written, they have them.

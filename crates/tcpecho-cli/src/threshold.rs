@@ -1,6 +1,6 @@
 //! A condition on a result: `p99<2ms`, `p99>+10%`, `throughput<-5%`, `errors>0`, `loss>1%`.
 
-use std::{fmt, str::FromStr};
+use std::{fmt, time::Duration};
 
 use tcpecho::{
     ParseError,
@@ -12,6 +12,88 @@ use crate::units::{self, digits, percent, time};
 /// The quantiles that reports show, by their names.
 pub(crate) const QUANTILES: &[(&str, f64)] =
     &[("p50", 0.5), ("p90", 0.9), ("p99", 0.99), ("p99.9", 0.999), ("p99.99", 0.9999)];
+
+/// What the conditions of an option can be about.
+#[derive(Debug)]
+pub(crate) struct Vocabulary {
+    /// Whose conditions they are, as it stands in "is not a condition of".
+    of: &'static str,
+    /// The names of the figures, the quantiles excepted: all have those.
+    figures: &'static [(&'static str, Measure)],
+    /// Whether a bound can be a change against a baseline.
+    has_baseline: bool,
+    /// Conditions that are accepted.
+    examples: &'static str,
+    /// Whether times are shown in milliseconds, as ping(8) does.
+    in_ms: bool,
+}
+
+/// `tcpecho ping --fail-if`.
+pub(crate) const PING: Vocabulary = Vocabulary {
+    of: "ping",
+    figures: &[("max", Measure::Max), ("mean", Measure::Mean), ("loss", Measure::Loss)],
+    has_baseline: false,
+    examples: "'loss>1%', 'p99>5ms'",
+    in_ms: true,
+};
+
+/// `tcpecho bench --fail-if`.
+pub(crate) const BENCH: Vocabulary = Vocabulary {
+    of: "bench",
+    figures: &[
+        ("max", Measure::Max),
+        ("mean", Measure::Mean),
+        ("throughput", Measure::Throughput),
+        ("errors", Measure::Errors),
+        ("unanswered", Measure::Unanswered),
+    ],
+    has_baseline: true,
+    examples: "'p99>2ms', 'errors>0', 'throughput<10k'; with --baseline 'p99.9>+10%', 'throughput<-5%'",
+    in_ms: false,
+};
+
+/// `tcpecho bench --find-rate`.
+const FIND_RATE: Vocabulary = Vocabulary {
+    of: "--find-rate",
+    figures: &[("max", Measure::Max), ("mean", Measure::Mean)],
+    has_baseline: false,
+    examples: "'p99<2ms'",
+    in_ms: false,
+};
+
+impl Vocabulary {
+    fn measure(&self, name: &str) -> Option<Measure> {
+        let quantile = QUANTILES.iter().position(|(known, _)| *known == name);
+        // As ping(8) calls it.
+        let name = if name == "avg" { "mean" } else { name };
+        let other = || self.figures.iter().find(|(known, _)| *known == name);
+        quantile.map(Measure::Quantile).or_else(|| other().map(|(_, measure)| *measure))
+    }
+
+    /// The names of all figures: `p50, p90 or max`.
+    fn names(&self) -> String {
+        let names: Vec<&str> = QUANTILES
+            .iter()
+            .map(|(name, _)| *name)
+            .chain(self.figures.iter().map(|(name, _)| *name))
+            .collect();
+        match names.split_last() {
+            Some((last, before)) => format!("{} or {last}", before.join(", ")),
+            None => String::new(),
+        }
+    }
+
+    fn refuse(&self, text: &str) -> ParseError {
+        let operators = if self.of == FIND_RATE.of { "<" } else { "< or >" };
+        ParseError::new(format!(
+            "\"{}\" is not a condition of {}: expected {}, then {operators}, then a limit (examples: {})",
+            text.escape_debug(),
+            self.of,
+            self.names(),
+            self.examples
+        ))
+    }
+}
 
 /// What a condition is about.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -42,6 +124,7 @@ pub(crate) struct Threshold {
     above: bool,
     bound: Bound,
     text: String,
+    in_ms: bool,
 }
 
 /// The figures that a condition can look at.
@@ -92,40 +175,26 @@ impl Figures {
     }
 }
 
-impl FromStr for Threshold {
-    type Err = ParseError;
-
-    fn from_str(text: &str) -> Result<Self, ParseError> {
-        let wrong = || {
-            ParseError::new(format!(
-                "\"{}\" is not a condition (examples: 'p99>2ms', 'p99.9>+10%', 'throughput<-5%', 'loss>1%')",
-                text.escape_debug()
-            ))
-        };
+impl Threshold {
+    /// Reads a condition of this option.
+    ///
+    /// # Errors
+    /// A sentence that names the figures and the operators of the option.
+    pub(crate) fn parse(text: &str, of: &Vocabulary) -> Result<Self, ParseError> {
+        let wrong = || of.refuse(text);
         let at = text.find(['<', '>']).ok_or_else(wrong)?;
         let (name, bound) = (text[..at].trim(), text[at + 1..].trim());
-        let measure = match name {
-            "max" => Measure::Max,
-            "mean" | "avg" => Measure::Mean,
-            "throughput" => Measure::Throughput,
-            "errors" => Measure::Errors,
-            "unanswered" => Measure::Unanswered,
-            "loss" => Measure::Loss,
-            name => QUANTILES
-                .iter()
-                .position(|(known, _)| *known == name)
-                .map(Measure::Quantile)
-                .ok_or_else(wrong)?,
-        };
+        let measure = of.measure(name).ok_or_else(wrong)?;
         let above = text.as_bytes()[at] == b'>';
         // Blanks around the parts may be anything that a terminal obeys.
         let text = format!("{name}{}{bound}", if above { '>' } else { '<' });
         let bound = Self::bound(measure, bound).ok_or_else(wrong)?;
-        Ok(Self { measure, above, bound, text })
+        if matches!(bound, Bound::Relative(_)) && !of.has_baseline {
+            return Err(wrong());
+        }
+        Ok(Self { measure, above, bound, text, in_ms: of.in_ms })
     }
-}
 
-impl Threshold {
     fn bound(measure: Measure, text: &str) -> Option<Bound> {
         if let (Measure::Loss, Some(percent)) = (measure, text.strip_suffix('%')) {
             let share = percent.trim_end().parse::<f64>().ok();
@@ -144,15 +213,10 @@ impl Threshold {
         }))
     }
 
-    /// A condition that needs no baseline and holds below a bound on a latency.
+    /// Reads a condition that holds below a bound on a latency.
     pub(crate) fn absolute(text: &str) -> Result<Self, ParseError> {
-        let threshold: Self = text.parse()?;
-        if threshold.is_relative() || threshold.above || !threshold.is_of_latency() {
-            return Err(ParseError::new(
-                "--find-rate requires a latency and its bound, such as 'p99<2ms'",
-            ));
-        }
-        Ok(threshold)
+        let threshold = Self::parse(text, &FIND_RATE)?;
+        if threshold.above { Err(FIND_RATE.refuse(text)) } else { Ok(threshold) }
     }
 
     pub(crate) fn is_of_latency(&self) -> bool {
@@ -210,6 +274,7 @@ impl Threshold {
             Measure::Errors | Measure::Unanswered => format!("{value:.0}"),
             Measure::Loss if value.fract() == 0.0 => format!("{} %", percent(value)),
             Measure::Loss => format!("{} %", digits(value)),
+            _ if self.in_ms => format!("{} ms", units::ms(Duration::from_nanos(value as u64))),
             _ => time(value),
         }
     }
@@ -236,6 +301,45 @@ mod tests {
         }
     }
 
+    /// Reads a condition of bench, or else of ping.
+    fn threshold(text: &str) -> Result<Threshold, ParseError> {
+        Threshold::parse(text, &BENCH).or_else(|_| Threshold::parse(text, &PING))
+    }
+
+    #[test]
+    fn an_error_names_the_figures_of_its_own_command() {
+        let error = |text, of| Threshold::parse(text, of).unwrap_err().to_string();
+        let (ping, bench) = (error("p98>1ms", &PING), error("p98>1ms", &BENCH));
+        assert!(
+            ping.contains("of ping: expected p50, p90, ") && ping.contains("mean or loss"),
+            "{ping}"
+        );
+        assert!(!ping.contains("throughput"), "{ping}");
+        assert!(
+            bench.contains("errors or unanswered, then < or >") && !bench.contains("loss"),
+            "{bench}"
+        );
+        assert!(Threshold::parse("throughput<5", &PING).is_err());
+        assert!(Threshold::parse("p99>+10%", &PING).is_err());
+        assert!(Threshold::parse("loss>1%", &BENCH).is_err());
+        let error = Threshold::absolute("p99>2ms").unwrap_err().to_string();
+        assert!(error.contains("then <, then a limit (examples: 'p99<2ms')"), "{error}");
+        for (of, text) in
+            [(&PING, PING.examples), (&BENCH, BENCH.examples), (&FIND_RATE, FIND_RATE.examples)]
+        {
+            for example in text.split('\'').skip(1).step_by(2) {
+                assert!(Threshold::parse(example, of).is_ok(), "{example}");
+            }
+        }
+    }
+
+    #[test]
+    fn ping_shows_times_as_its_table_does() {
+        let judged =
+            Threshold::parse("p99>1us", &PING).unwrap().judge(&figures(82_400.0, 1.0), None);
+        assert_eq!(judged.line, "p99>1us: 0.082 ms, limit 0.001 ms");
+    }
+
     #[test]
     fn conditions() {
         let now = figures(2e6, 900.0);
@@ -254,10 +358,10 @@ mod tests {
             ("p50<1h", false),
             ("max>0s", false),
         ] {
-            let threshold: Threshold = text.parse().unwrap();
+            let threshold = threshold(text).unwrap();
             assert_eq!(threshold.holds(&now, Some(&before)), holds, "{text}");
         }
-        let judge = |text: &str, before| text.parse::<Threshold>().unwrap().judge(&now, before);
+        let judge = |text: &str, before| threshold(text).unwrap().judge(&now, before);
         let line = |text: &str, before| judge(text, before).line;
         assert_eq!(line("p99>1ms", None), "p99>1ms: 2.00 ms, limit 1.00 ms");
         assert_eq!(
@@ -269,17 +373,17 @@ mod tests {
         assert_eq!(line("p50>1h", None), "p50>1h: not measured");
         assert!(judge("p50>1h", None).failed && judge("p99>1ms", None).failed);
         assert!(!judge("loss>1%", None).failed && judge("loss>0.5%", None).failed);
-        let missing = |text: &str| text.parse::<Threshold>().unwrap().lacks(&now);
+        let missing = |text: &str| threshold(text).unwrap().lacks(&now);
         assert!(missing("p50<1h").unwrap().contains("p50<1h cannot be judged"));
         assert_eq!((missing("p99<1h"), missing("errors>0")), (None, None));
-        let relative: Threshold = "p99>+10%".parse().unwrap();
+        let relative = threshold("p99>+10%").unwrap();
         assert!(!relative.holds(&now, None));
     }
 
     #[test]
     fn a_condition_is_shown_without_what_stands_around_it() {
         for text in ["p99<2ms", "\u{85}p99 <\t2ms\n"] {
-            assert_eq!(text.parse::<Threshold>().unwrap().to_string(), "p99<2ms");
+            assert_eq!(threshold(text).unwrap().to_string(), "p99<2ms");
         }
     }
 
@@ -299,7 +403,7 @@ mod tests {
             "<2ms",
             "µ<1",
         ] {
-            assert!(text.parse::<Threshold>().is_err(), "{text}");
+            assert!(threshold(text).is_err(), "{text}");
         }
         assert!(Threshold::absolute("p99>2ms").is_err());
         assert!(Threshold::absolute("throughput<2").is_err());

@@ -2,27 +2,9 @@
 
 use std::time::Duration;
 
-pub(crate) use tcpecho::internal::counted;
-
-/// Nanoseconds in a unit that suits them, with three digits: `1.23 ms`.
-pub(crate) fn time(nanoseconds: f64) -> String {
-    let (value, unit) = match nanoseconds {
-        n if n >= 9.995e8 => (n / 1e9, "s"),
-        n if n >= 9.995e5 => (n / 1e6, "ms"),
-        n if n >= 999.5 => (n / 1e3, "µs"),
-        n => (n, "ns"),
-    };
-    format!("{} {unit}", digits(value))
-}
-
-/// Three digits that matter.
-pub(crate) fn digits(value: f64) -> String {
-    match value.abs() {
-        size if size >= 99.95 || size == 0.0 => format!("{value:.0}"),
-        size if size >= 9.995 => format!("{value:.1}"),
-        _ => format!("{value:.2}"),
-    }
-}
+pub(crate) use tcpecho::internal::{
+    counted, show_elapsed as span, show_nanoseconds as time, three_digits as digits,
+};
 
 /// Milliseconds as fping prints them: `0.123`, `1.23`, `12.3`, `123`.
 pub(crate) fn ms(span: Duration) -> String {
@@ -53,6 +35,16 @@ pub(crate) fn count(number: u64) -> String {
     grouped
 }
 
+/// Whole numbers as a person lists them: `64, 1,024 and 16,384`.
+pub(crate) fn list(all: &[u64]) -> String {
+    let all: Vec<String> = all.iter().map(|number| count(*number)).collect();
+    match all.split_last() {
+        Some((last, before @ [_, ..])) => format!("{} and {last}", before.join(", ")),
+        Some((last, [])) => last.clone(),
+        None => String::new(),
+    }
+}
+
 /// A rate: whole where it is large.
 pub(crate) fn rate(value: f64) -> String {
     if value >= 1000.0 { count(value.round() as u64) } else { digits(value) }
@@ -81,6 +73,8 @@ mod tests {
         for (number, text) in [(0, "0"), (999, "999"), (1_234_567, "1,234,567")] {
             assert_eq!(count(number), text);
         }
+        assert_eq!(list(&[64, 1024, 16_384]), "64, 1,024 and 16,384");
+        assert_eq!((list(&[64, 1024]), list(&[64])), ("64 and 1,024".into(), "64".into()));
         for (us, text) in [
             (1, "0.001"),
             (123, "0.123"),

@@ -224,7 +224,7 @@ impl Broken {
     #[must_use]
     pub fn seen(&self) -> String {
         let Broken { peer, op, lasted, .. } = self;
-        format!("{op} {peer}: {} after {}", self.said(), tcpecho::internal::show_duration(*lasted))
+        format!("{op} {peer}: {} after {}", self.said(), tcpecho::internal::show_elapsed(*lasted))
     }
 }
 
@@ -246,10 +246,10 @@ mod tests {
             };
             broken.seen()
         };
-        assert_eq!(seen(None), "recv 192.0.2.1:7: end of file after 1.5s");
+        assert_eq!(seen(None), "recv 192.0.2.1:7: end of file after 1.50 s");
         assert_eq!(
             seen(Some(Errno::CONNRESET)),
-            "recv 192.0.2.1:7: Connection reset by peer (ECONNRESET) after 1.5s"
+            "recv 192.0.2.1:7: Connection reset by peer (ECONNRESET) after 1.50 s"
         );
     }
 }

@@ -65,6 +65,39 @@ pub fn show_duration(span: Duration) -> String {
     format!("{}{name}", significant(nanos / unit))
 }
 
+/// Formats a measured time in a unit that suits it, with three digits: `82.4 µs`, `98.4 ms`, `1.25 s`.
+///
+/// ```
+/// # use std::time::Duration;
+/// assert_eq!(tcpecho::internal::show_elapsed(Duration::from_nanos(998_353_581)), "998 ms");
+/// ```
+#[must_use]
+pub fn show_elapsed(span: Duration) -> String {
+    show_nanoseconds(span.as_nanos() as f64)
+}
+
+/// Formats nanoseconds as [`show_elapsed`] does.
+#[must_use]
+pub fn show_nanoseconds(nanos: f64) -> String {
+    let (value, unit) = match nanos {
+        n if n >= 9.995e8 => (n / 1e9, "s"),
+        n if n >= 9.995e5 => (n / 1e6, "ms"),
+        n if n >= 999.5 => (n / 1e3, "µs"),
+        n => (n, "ns"),
+    };
+    format!("{} {unit}", three_digits(value))
+}
+
+/// Formats a number with three digits.
+#[must_use]
+pub fn three_digits(value: f64) -> String {
+    match value.abs() {
+        size if size >= 99.95 || size == 0.0 => format!("{value:.0}"),
+        size if size >= 9.995 => format!("{value:.1}"),
+        _ => format!("{value:.2}"),
+    }
+}
+
 /// The nearest number with four significant digits.
 fn significant(number: f64) -> f64 {
     format!("{number:.3e}").parse().unwrap_or(number)

@@ -11,7 +11,7 @@ pub use crate::{
     client::{ask_host, lookup, relay},
     counted::counted,
     diagnosis::{CASES, Case},
-    duration::{parse_duration, show_duration},
+    duration::{parse_duration, show_duration, show_elapsed, show_nanoseconds, three_digits},
     ending::{ENDINGS, Row},
     endpoint::{
         ListenHost, interface_index, is_port, parse_listen, parse_listen_port, parse_source,

@@ -181,7 +181,7 @@ pub(crate) struct BenchArgs {
     #[arg(long, value_name = "FILE")]
     html: Option<PathBuf>,
 
-    /// Exit with 1 if the condition holds; may be repeated
+    /// Exit with 1 if the condition holds, such as 'p99>2ms' or 'errors>0'; may be repeated
     #[arg(long, value_name = "CONDITION")]
     fail_if: Vec<String>,
 

@@ -22,7 +22,7 @@ use super::{
     server::ServerCommand,
     visit::{self, BenchError},
 };
-use crate::{exit, signals::Signals, tell::say, units::rate};
+use crate::{exit, output::is_stdout_stderr, signals::Signals, tell::say, units::rate};
 
 /// What came of one server over the rounds.
 pub(super) struct Row<'a> {
@@ -96,7 +96,10 @@ pub(super) fn run(
                     }
                 }
                 Err(BenchError::Impossible(reason)) if round == 0 => {
-                    say(&format!("{name} is left out: {reason}"));
+                    // The page has it as a note.
+                    if plan.json || !is_stdout_stderr() {
+                        say(&format!("{name} is left out: {reason}"));
+                    }
                     comparison.servers[server].refused = Some(reason);
                 }
                 Err(BenchError::Impossible(reason)) => {

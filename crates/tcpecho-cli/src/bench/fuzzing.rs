@@ -9,7 +9,7 @@ use super::{
     merge::{self, ResultFile},
     report::{html, look::Look, plot, summary::BaselinePart, table},
 };
-use crate::threshold::{Figures, Threshold};
+use crate::threshold::{BENCH, Figures, Threshold};
 
 /// A file of results: of one run, of a comparison, or an HDR log.
 pub struct File(ResultFile);
@@ -57,7 +57,7 @@ impl File {
         let (ResultFile::Run(now), ResultFile::Run(before)) = (&self.0, &before.0) else {
             return None;
         };
-        let condition: Threshold = condition.parse().ok()?;
+        let condition = Threshold::parse(condition, &BENCH).ok()?;
         let words = BaselinePart::of("before".to_owned(), now, before).words();
         Some((words, condition.judge(&now.figures(), Some(&before.figures())).line))
     }

@@ -23,6 +23,7 @@ use super::{
         plot,
         summary::{
             ClientPart, Distribution, Latency, ResultPart, SCHEMA, ServerPart, Settings, TcpPart,
+            differences,
         },
         table,
         text::printable,
@@ -39,7 +40,7 @@ const LARGEST: u64 = 128 << 20;
 
 /// Runs the verb.
 pub(crate) fn run(args: &ReportArgs) -> ExitCode {
-    match merged(&args.files).and_then(|merged| show(args, &merged)) {
+    match merged(&args.files, args.json).and_then(|merged| show(args, &merged)) {
         Ok(status) => ExitCode::from(status),
         Err(sentence) => ExitCode::from(Failure::new("report", sentence).tell(exit::NOT_POSSIBLE)),
     }
@@ -157,10 +158,14 @@ fn pretty(json: &impl serde::Serialize) -> Result<String, String> {
     Ok(text + "\n")
 }
 
-fn merged(files: &[PathBuf]) -> Result<ResultFile, String> {
+/// The sum of the files. What is doubtful about it is a note of the sum; where that has no notes, or goes to a program, it
+/// is said on stderr, too.
+fn merged(files: &[PathBuf], json: bool) -> Result<ResultFile, String> {
     let mut all: Option<ResultFile> = None;
+    // The first that says what kind of run it was: an HDR log does not.
+    let mut first: Option<(&PathBuf, Settings)> = None;
     let mut seen = Seen::default();
-    let mut doubles = Vec::new();
+    let mut notes = Vec::new();
     for path in files {
         let wrong = |why: String| format!("{}: {why}", shown(path));
         let bytes = contents(path)?;
@@ -171,16 +176,36 @@ fn merged(files: &[PathBuf]) -> Result<ResultFile, String> {
                 shown(path),
                 shown(&first)
             );
-            say(&note);
-            doubles.push(note);
+            notes.push(note);
+        }
+        if let (Some((path_of_first, first)), ResultFile::Run(summary)) = (&first, &read) {
+            let found = differences(&summary.settings, first);
+            notes.extend(found.iter().map(|(there, here)| {
+                format!(
+                    "not the same kind of run: {there} in {}, {here} in {}",
+                    shown(path_of_first),
+                    shown(path)
+                )
+            }));
+        }
+        if let (None, ResultFile::Run(summary)) = (&first, &read)
+            && summary.settings.connections.is_some()
+        {
+            first = Some((path, summary.settings.clone()));
         }
         match &mut all {
             None => all = Some(read),
             Some(all) => all.add(read).map_err(wrong)?,
         }
     }
+    let is_shown = matches!(all, Some(ResultFile::Run(_))) && !json;
+    if !is_shown {
+        for note in &notes {
+            say(note);
+        }
+    }
     if let Some(ResultFile::Run(all)) = &mut all {
-        all.notes.extend(doubles);
+        all.notes.extend(notes);
     }
     all.ok_or_else(|| "no results".to_owned())
 }

@@ -1,10 +1,12 @@
-//! What will spoil a run, known before it starts: limits that the connections will hit, and a machine
+//! What will spoil a run, known before it starts: limits that the connections do not fit into, and a machine
 //! that will measure itself.
 
 use std::{fs, ops::RangeInclusive, time::SystemTime};
 
 use tcpecho_load::After;
 use tcpecho_os::sysctl;
+
+use crate::units::count;
 
 use super::{
     args::Plan,
@@ -17,15 +19,33 @@ const PORTS: &str = "net.ipv4.ip_local_port_range";
 /// Descriptors of ours that are no connections.
 pub(super) const OTHERS: u64 = 64;
 
+/// Descriptors of the generator that come and go: a lookup, /proc, a file of the resolver.
+const SPARE: u64 = 8;
+/// Descriptors of each of its threads.
+const PER_THREAD: u64 = 4;
+/// Descriptors that a server started here has open, besides those of its engine.
+const SERVER: u64 = 8;
+
+/// Says why the connections cannot all be made, whatever the server does: the descriptors of this process, or of a server
+/// that it starts, or the local ports towards one address.
+pub(super) fn refused(plan: &Plan) -> Option<String> {
+    let connections = plan.numbers().count() as u64;
+    let limit = machine::descriptors();
+    let own = machine::open_descriptors() + SPARE + PER_THREAD * plan.threads_at_most();
+    let others = own.max(plan.engine_descriptors().map_or(0, |engine| engine + SERVER));
+    let ports = sysctl::read(PORTS).ok().and_then(|text| port_range(&text));
+    descriptors(connections, others, limit)
+        .or_else(|| ports.and_then(|ports| too_few_ports(connections, plan.sources.len(), &ports)))
+}
+
 /// A sentence for each thing that stands in the way of this plan.
 pub(super) fn look(plan: &Plan, setup: &Setup) -> Vec<String> {
     let connections = plan.numbers().count() as u64;
     let local = setup.pid.is_some() || setup.addr.ip().is_loopback();
     let mut found = setup.remarks.clone();
     found.extend(start(plan.start_at, SystemTime::now()));
-    found.extend(descriptors(connections, machine::descriptors()));
     if let Ok(text) = sysctl::read(PORTS) {
-        found.extend(ports(plan, connections, &text));
+        found.extend(ports(plan, &text));
     }
     if local {
         let most = sysctl::number("net.core.somaxconn");
@@ -42,34 +62,50 @@ fn port_range(text: &str) -> Option<RangeInclusive<u16>> {
     Some(low.trim().parse().ok()?..=high.trim().parse().ok()?)
 }
 
-fn descriptors(connections: u64, limit: u64) -> Option<String> {
-    (connections.saturating_add(OTHERS) > limit).then(|| {
+/// `others` are the descriptors that are no connections.
+fn descriptors(connections: u64, others: u64, limit: u64) -> Option<String> {
+    let needed = connections.saturating_add(others);
+    (needed > limit).then(|| {
         format!(
-            "{connections} connections do not fit into the {limit} descriptors that this process may \
-             have (raise the hard limit: ulimit -Hn)"
+            "{} connections need {} descriptors, and this process may have {}: use {} connections or fewer (-c), or raise \
+             the limit (ulimit -n {needed}; only root can raise the hard limit, ulimit -Hn)",
+            count(connections),
+            count(needed),
+            count(limit),
+            count(limit.saturating_sub(others))
+        )
+    })
+}
+
+/// One connection takes a local port of its source address, as long as all go to the same address and port.
+fn too_few_ports(connections: u64, sources: usize, ports: &RangeInclusive<u16>) -> Option<String> {
+    let sources = sources.max(1) as u64;
+    let room = (ports.len() as u64).saturating_mul(sources);
+    (connections > room).then(|| {
+        format!(
+            "{} connections to one address need as many local ports, and {} of {} to {} (net.ipv4.ip_local_port_range) \
+             {} {}: use more source addresses (--source 127.0.0.1-127.0.0.9), a larger range, or fewer connections (-c)",
+            count(connections),
+            if sources == 1 { "the ports".to_owned() } else { format!("{sources} addresses with the ports") },
+            ports.start(),
+            ports.end(),
+            if sources == 1 { "are" } else { "have" },
+            count(room)
         )
     })
 }
 
 /// A start that is over already.
 fn start(at: Option<SystemTime>, now: SystemTime) -> Option<String> {
-    let ago = now.duration_since(at?).ok().filter(|ago| !ago.is_zero())?;
-    Some(format!(
-        "--start-at is {} in the past: the run begins at once",
-        tcpecho::internal::show_duration(ago)
-    ))
+    let at = at.filter(|at| *at < now)?;
+    let at = humantime::format_rfc3339_seconds(at);
+    Some(format!("--start-at: {at} is past: the run begins at once"))
 }
 
-fn ports(plan: &Plan, connections: u64, range: &str) -> Option<String> {
+/// Whether the ports may run out that closed connections leave in `TIME_WAIT`.
+fn ports(plan: &Plan, range: &str) -> Option<String> {
     let ports = port_range(range)?.len() as u64;
-    let sources = plan.sources.len().max(1) as u64;
-    let room = ports.saturating_mul(sources);
-    if connections > room {
-        return Some(format!(
-            "{connections} connections do not fit into {room} local ports (more --source addresses, \
-             or net.ipv4.ip_local_port_range)"
-        ));
-    }
+    let room = ports.saturating_mul(plan.sources.len().max(1) as u64);
     (plan.after == After::Close).then(|| {
         format!(
             "--close fin leaves each port in TIME_WAIT for a minute, a second on loopback: {room} \
@@ -167,7 +203,8 @@ mod tests {
     fn a_start_in_the_past_is_said() {
         let now = SystemTime::UNIX_EPOCH + std::time::Duration::from_secs(1000);
         let before = |seconds| Some(now - std::time::Duration::from_secs(seconds));
-        assert!(start(before(90), now).unwrap().contains("90s in the past"));
+        let words = start(before(90), now).unwrap();
+        assert!(words.contains("1970-01-01T00:15:10Z is past"), "{words}");
         assert_eq!(start(before(0), now), None);
         assert_eq!(start(Some(now + std::time::Duration::from_secs(1)), now), None);
         assert_eq!(start(None, now), None);
@@ -175,9 +212,17 @@ mod tests {
 
     #[test]
     fn limits_are_named_with_their_numbers() {
-        assert_eq!(descriptors(900, 1024), None);
-        let words = descriptors(1000, 1024).unwrap();
-        assert!(words.contains("1000 connections") && words.contains("1024 descriptors"));
+        assert_eq!(descriptors(900, 20, 1024), None);
+        let words = descriptors(1010, 20, 1024).unwrap();
+        assert!(words.contains("1,010 connections need 1,030 descriptors"), "{words}");
+        assert!(
+            words.contains("1,004 connections or fewer") && words.contains("ulimit -n 1030"),
+            "{words}"
+        );
+        assert_eq!(too_few_ports(28_232, 0, &(32_768..=60_999)), None);
+        assert_eq!(too_few_ports(30_000, 2, &(32_768..=60_999)), None);
+        let words = too_few_ports(30_000, 1, &(32_768..=60_999)).unwrap();
+        assert!(words.contains("32768 to 60999") && words.contains("are 28,232"), "{words}");
         assert_eq!(backlog(50, 128), None);
         assert!(backlog(500, 64).unwrap().contains("somaxconn is 64"));
         assert!(!allowed(std::process::id()).is_empty());

@@ -1,7 +1,8 @@
-//! One line on the terminal that changes while the run goes on; nothing where there is no terminal.
+//! One line on the terminal that changes while the run goes on; nothing where there is no terminal
+//! or one that cannot erase a line (`TERM=dumb`).
 
 use std::{
-    io::{self, IsTerminal, Write},
+    io::{self, Write},
     time::Duration,
 };
 
@@ -10,6 +11,7 @@ use tcpecho_load::Event;
 use super::report::Row;
 use crate::{
     locale::shown,
+    tell::has_cursor_control,
     units::{count, rate, time},
     width::stderr_columns,
 };
@@ -26,7 +28,7 @@ pub(super) struct Progress {
 
 impl Progress {
     pub(super) fn new(quiet: bool, length: Option<Duration>) -> Self {
-        let shown = !quiet && io::stderr().is_terminal();
+        let shown = !quiet && has_cursor_control(&io::stderr());
         let (label, figures) = (String::new(), String::new());
         Self { shown, length, label, figures, errors: 0, dirty: false }
     }

@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 use tcpecho_load::{Interval, Kind, Outcome, Schedule, Unit};
 
 use super::{args::Plan, machine::Fact, server::ServerUsage};
-use crate::units::{count, time};
+use crate::units::{count, counted, span, time};
 
 pub(super) use self::summary::Summary;
 
@@ -163,6 +163,22 @@ impl Plan {
                 count(total.unanswered)
             ));
         }
+        if let Some(asked) = self.threads.filter(|asked| *asked > measured.threads) {
+            notes.push(format!(
+                "-t {asked} was reduced to {}: a thread needs a connection",
+                counted(measured.threads as u64, "thread", "threads")
+            ));
+        }
+        let asked = self.duration.as_secs_f64();
+        let is_cut = self.count.is_some() || measured.stopped.is_some();
+        if !is_cut && measured.outcome.seconds > 0.0 && measured.outcome.seconds < asked / 2.0 {
+            notes.push(format!(
+                "only {} of {} were measured: for the rest of that time the connections were not ready, or this program did \
+                 not run",
+                time(measured.outcome.seconds * 1e9),
+                tcpecho::internal::show_duration(self.duration)
+            ));
+        }
         notes.extend(self.remarks_of_pauses(measured));
         notes.extend(measured.outcome.notes.clone());
         notes.extend(measured.death.clone());
@@ -177,10 +193,7 @@ impl Plan {
         let mut notes = Vec::new();
         let late = outcome.behind.filter(|_| !measured.is_known_to_start_late());
         notes.extend(late.map(|late| {
-            format!(
-                "the connections were made {} after --start-at: the run began late",
-                tcpecho::internal::show_duration(late)
-            )
+            format!("the connections were made {} after --start-at: the run began late", span(late))
         }));
         let paused = outcome.paused;
         if paused.stopped_ns > 0 {

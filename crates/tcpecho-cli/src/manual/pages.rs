@@ -27,7 +27,11 @@ const TERMINAL: Section = long(
     "Environment",
     Rows(&[
         ("NO_COLOR", "switches colours off"),
-        ("TERM", "\"dumb\" switches colours off, and text on a terminal is ASCII"),
+        (
+            "TERM",
+            "if it is not set, empty or \"dumb\", there are no colours, no progress line and no --plot; with \"dumb\", text \
+             on a terminal is ASCII",
+        ),
         ("LC_ALL, LC_CTYPE, LANG", "if the first that is set does not name UTF-8, text is ASCII"),
     ]),
 );
@@ -244,7 +248,7 @@ pub(super) static PAGES: &[Page] = &[
                     ("SIGQUIT (Ctrl-\\)", "print a summary and continue"),
                     (
                         "SIGINT (Ctrl-C)",
-                        "print the summary and end; the exit status is that of the result",
+                        "print the summary and end; the exit status is that of the result: 0, 1 or 3",
                     ),
                 ]),
             ),
@@ -301,7 +305,9 @@ pub(super) static PAGES: &[Page] = &[
             short(
                 "Conditions of --fail-if",
                 Text(
-                    "'p99<2ms', 'errors>0', 'unanswered>0'; against --baseline 'p99.9>+10%', 'throughput<-5%'.",
+                    "A figure, < or >, and a limit. Figures: p50, p90, p99, p99.9, p99.99, max, mean, throughput, errors, \
+                     unanswered. Examples: 'p99>2ms', 'errors>0', 'throughput<10k'; against --baseline 'p99.9>+10%', \
+                     'throughput<-5%'.",
                 ),
             ),
             short(

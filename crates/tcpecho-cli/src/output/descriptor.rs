@@ -67,6 +67,13 @@ impl Output {
     }
 }
 
+/// Whether stdout and stderr are one file: who reads the one reads the other.
+pub(crate) fn is_stdout_stderr() -> bool {
+    let file = |stat: fs::Stat| (stat.st_dev, stat.st_ino, stat.st_rdev);
+    let (stdout, stderr) = (fs::fstat(io::stdout()).map(file), fs::fstat(io::stderr()).map(file));
+    stdout.is_ok_and(|stdout| stderr == Ok(stdout))
+}
+
 impl relay::Output for Output {
     fn write(&self, bytes: &[u8]) -> Result<usize, Errno> {
         self.write(bytes)

@@ -19,7 +19,9 @@ use tcpecho_probe::{LARGEST_PROBE, Mode, Pace, Sweep};
 use super::{descriptors::Capacity, size::parse_size};
 use crate::{
     family::family,
-    threshold::{Measure, Threshold},
+    number::number,
+    tell::has_cursor_control,
+    threshold::{PING, Threshold},
 };
 
 /// The maximum number of times kept for the line of `-C`.
@@ -62,7 +64,7 @@ pub(crate) struct PingArgs {
     targets: Vec<String>,
 
     /// Stop after COUNT probes; with -w, after COUNT answers
-    #[arg(short, long, value_name = "COUNT", value_parser = parse_count, allow_negative_numbers = true)]
+    #[arg(short, long, value_name = "COUNT", value_parser = number::<u64>(1, u64::MAX), allow_negative_numbers = true)]
     count: Option<u64>,
 
     /// As -c, and write the line of `fping -C` to stderr at the end; with -q, write nothing else (for SmokePing)
@@ -70,7 +72,7 @@ pub(crate) struct PingArgs {
         short = 'C',
         value_name = "COUNT",
         conflicts_with = "count",
-        value_parser = parse_count,
+        value_parser = number::<u64>(1, MOST_TIMES),
         allow_negative_numbers = true,
     )]
     fping: Option<u64>,
@@ -87,7 +89,7 @@ pub(crate) struct PingArgs {
     /// Accepted with -C for SmokePing: the number of fping's retries. No effect: TCP retransmits lost segments. With -B or
     /// -r, a number without a unit for -i has no effect either: it is fping's time in milliseconds between probes to
     /// different targets, and here all targets are probed at the same time, once per second
-    #[arg(short, value_name = "N", requires = "fping", value_parser = parse_retries)]
+    #[arg(short, value_name = "N", requires = "fping", value_parser = number::<u32>(0, u32::MAX.into()))]
     retries: Option<u32>,
 
     /// Time limit of the run, above 0
@@ -151,12 +153,12 @@ pub(crate) struct PingArgs {
     #[arg(long, conflicts_with_all = ["json", "json_stream"])]
     histogram: bool,
 
-    /// Exit with 1 if the condition holds for a target, such as 'loss>1%', or 'p99>5ms' for its rtt= (with --connect,
-    /// its time=); may be repeated
+    /// Exit with 1 if the condition holds for a target, such as 'loss>1%' or 'p99>5ms'. The figures are loss, and p50, p90,
+    /// p99, p99.9, p99.99, max and mean of its rtt= (with --connect, of its time=), then < or >; may be repeated
     #[arg(
         long,
         value_name = "CONDITION",
-        value_parser = parse_condition,
+        value_parser = |text: &str| Threshold::parse(text, &PING),
         conflicts_with_all = ["idle_sweep", "size_sweep"],
     )]
     fail_if: Vec<Threshold>,
@@ -296,9 +298,6 @@ impl PingArgs {
         {
             return Err(ParseError::new("invalid --idle-sweep: expected at least 100ms"));
         }
-        if self.fping.is_some_and(|count| count > MOST_TIMES) {
-            return Err(ParseError::new(format!("-C keeps {MOST_TIMES} times at most")));
-        }
         self.check_sweep_limit()?;
         Ok(Plan {
             endpoints: self.endpoints()?,
@@ -398,6 +397,11 @@ impl PingArgs {
             _ if self.plot && !io::stdout().is_terminal() => {
                 return Err(ParseError::new("--plot needs a terminal on standard output"));
             }
+            _ if self.plot && !has_cursor_control(&io::stdout()) => {
+                return Err(ParseError::new(
+                    "--plot needs a terminal that can move its cursor: TERM is \"dumb\" or not set",
+                ));
+            }
             _ if self.plot => OutputFormat::Plot,
             _ if self.quiet && self.fping.is_some() => OutputFormat::Silent,
             _ if self.quiet => OutputFormat::Quiet,
@@ -446,33 +450,6 @@ fn parse_factor(text: &str) -> Result<f64, ParseError> {
         let text = text.escape_debug();
         ParseError::new(format!("\"{text}\" is not a backoff factor: expected 1 to 5"))
     })
-}
-
-fn parse_retries(text: &str) -> Result<u32, ParseError> {
-    text.parse().map_err(|_| {
-        let text = text.escape_debug();
-        ParseError::new(format!("\"{text}\" is not a number of retries: expected 0 or more"))
-    })
-}
-
-/// A condition of `--fail-if` that is about a figure of ping.
-fn parse_condition(text: &str) -> Result<Threshold, ParseError> {
-    let condition: Threshold = text.parse()?;
-    if condition.is_relative() || !(condition.is_of_latency() || condition.measure == Measure::Loss)
-    {
-        return Err(ParseError::new(format!(
-            "\"{condition}\" is not a condition of ping: expected loss, p50, p90, p99, p99.9, p99.99, max or avg, and its \
-             limit, such as 'loss>1%' or 'p99>5ms'"
-        )));
-    }
-    Ok(condition)
-}
-
-fn parse_count(text: &str) -> Result<u64, ParseError> {
-    let count = text.parse().ok().filter(|count| *count > 0);
-    let sentence =
-        || format!("\"{}\" is not a count: expected a number from 1 on", text.escape_debug());
-    count.ok_or_else(|| ParseError::new(sentence()))
 }
 
 fn is_number(text: &str) -> bool {

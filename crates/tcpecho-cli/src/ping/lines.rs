@@ -57,11 +57,13 @@ impl Lines {
             }
             Event::Lost { seq, why } => format!("{whose}seq={seq} lost: {}", self.loss(*why)),
             Event::Broken(broken) => {
-                format!("{whose}connection lost: {}: {}", broken.ending(), broken.seen())
+                // What was seen stands in its explanation.
+                format!("{whose}connection lost: {}", broken.ending())
             }
             Event::Unconnected { again: true, .. } => return None,
             Event::Unconnected { failures, .. } => {
-                let all: Vec<String> = failures.iter().map(failure_words).collect();
+                // What was seen stands in the explanation of each.
+                let all: Vec<String> = failures.iter().map(short_words).collect();
                 format!("{whose}no connection: {}", all.join("; "))
             }
             Event::Unresolved(diagnosis) => {
@@ -134,9 +136,10 @@ impl Lines {
         let from = if self.many { peer.to_string() } else { peer.ip().to_string() };
         let (from, rtt) = match self.mode {
             Mode::Connect => (format!("connected to {from}: "), String::new()),
-            Mode::Stay | Mode::Reconnect => {
-                (format!("{bytes} bytes from {from}: "), format!(" rtt={} ms", ms(*rtt)))
-            }
+            Mode::Stay | Mode::Reconnect => (
+                format!("{} from {from}: ", counted(*bytes as u64, "byte", "bytes")),
+                format!(" rtt={} ms", ms(*rtt)),
+            ),
         };
         let from = match (self.has_room_for(&from), self.many) {
             (true, _) => from,
@@ -188,7 +191,7 @@ impl Lines {
             Loss::Silence { waited, acknowledged, retransmits, .. } => {
                 let heard = match acknowledged {
                     Some(true) => {
-                        ", but acknowledged: probably the server did not answer it, or it or the way back is slow"
+                        ", but acknowledged: probably the server did not answer, or the answer was slow or lost"
                     }
                     Some(false) => {
                         ", not acknowledged: the probe or the answer is lost, or the host is down"
@@ -201,12 +204,20 @@ impl Lines {
     }
 }
 
+/// The address that could not be connected to, and how that ended.
+fn short_words(failure: &Attempt) -> String {
+    match failure.error.addr {
+        Some(addr) => format!("{} ({addr})", failure.ending),
+        None => failure.ending.to_string(),
+    }
+}
+
 /// What was seen of an address that could not be connected to, in few words.
 fn failure_words(failure: &Attempt) -> String {
     let Attempt { ending, error, elapsed, .. } = failure;
     // A note tells the time already.
     match error.notes.as_slice() {
-        [] => format!("{ending}: {error} after {}", tcpecho::internal::show_duration(*elapsed)),
+        [] => format!("{ending}: {error} after {} ms", ms(*elapsed)),
         _ => format!("{ending}: {error}"),
     }
 }

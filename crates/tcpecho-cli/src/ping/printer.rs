@@ -6,7 +6,7 @@ use std::{
 };
 
 use rustix::termios::tcgetwinsize;
-use tcpecho::{Diagnosis, internal::show_duration};
+use tcpecho::Diagnosis;
 use tcpecho_probe::{Event, Outcome, Pause, Target};
 
 use super::{
@@ -19,8 +19,8 @@ use super::{
 use crate::{
     locale::is_ascii,
     output::OutputBuffer,
-    tell::{Colour, explain, has_colour, say, say_raw},
-    units::{counted, ms},
+    tell::{Colour, explain, has_colour, has_cursor_control, say, say_raw},
+    units::{counted, ms, span},
     width::{fitted, folded, stdout_columns},
 };
 
@@ -61,7 +61,7 @@ impl<'a> Printer<'a> {
             plan,
             lines,
             colour: Colour::of(&io::stdout()),
-            terminal: io::stdout().is_terminal(),
+            terminal: has_cursor_control(&io::stdout()),
             dots: 0,
             plot,
             explained: Vec::new(),
@@ -229,6 +229,12 @@ impl<'a> Printer<'a> {
                 for target in &outcome.targets {
                     self.summary_of(target, output);
                 }
+                for (name, diagnosis) in unresolved {
+                    output.report_line("");
+                    for line in summary::unresolved_lines(name, diagnosis) {
+                        output.report_line(&fitted(&line, stdout_columns()));
+                    }
+                }
                 if outcome.pauses > 0 {
                     let (count, all) =
                         (counted(outcome.pauses, "pause", "pauses"), ms(outcome.paused));
@@ -266,7 +272,7 @@ fn is_bad(event: &Event) -> bool {
 
 /// What is said of a pause.
 fn pause_words(pause: Pause) -> String {
-    let length = show_duration(pause.length());
+    let length = span(pause.length());
     match pause {
         Pause::Noticed(pause) if pause.suspended >= pause.stopped => {
             format!("this machine was suspended for {length}")

@@ -5,6 +5,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use tcpecho::Diagnosis;
 use tcpecho_probe::{Mode, Series, Stats, Target};
 
 use crate::{
@@ -54,6 +55,14 @@ pub(super) fn lines(target: &Target, mode: Mode) -> Vec<String> {
         lines.push(format!("{count}, {all} ms in all, the longest {longest} ms{unended}"));
     }
     lines
+}
+
+/// The summary of a target whose name has no address.
+pub(super) fn unresolved_lines(name: &str, diagnosis: &Diagnosis) -> Vec<String> {
+    vec![
+        format!("--- {name} tcpecho ping statistics ---"),
+        format!("0 probes transmitted: the name has no address ({})", diagnosis.ending),
+    ]
 }
 
 /// The figures that a condition of `--fail-if` can look at.
@@ -115,9 +124,9 @@ fn spread(word: &str, series: &Series) -> String {
 }
 
 /// As fping -C prints it: the time of each probe in milliseconds, `-` for those without one.
-pub(super) fn fping(target: &Target, width: usize) -> String {
-    let times: Vec<String> = target.times.iter().map(|time| time.map_or("-".into(), ms)).collect();
-    format!("{:<width$} : {}", target.name, times.join(" "))
+pub(super) fn fping(name: &str, times: &[Option<Duration>], width: usize) -> String {
+    let times: Vec<String> = times.iter().map(|time| time.map_or("-".into(), ms)).collect();
+    format!("{name:<width$} : {}", times.join(" "))
 }
 
 #[cfg(test)]

@@ -8,8 +8,13 @@ use std::{
 /// Whether the stream is a terminal that can, and `NO_COLOR` is not set to anything.
 pub(crate) fn has_colour(stream: &impl IsTerminal) -> bool {
     let spared = env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
-    let dumb = env::var_os("TERM").is_none_or(|term| term == "dumb");
-    stream.is_terminal() && !spared && !dumb
+    has_cursor_control(stream) && !spared
+}
+
+/// Whether the stream is a terminal that obeys escape sequences: TERM is set, and not `dumb` (terminfo(5)).
+pub(crate) fn has_cursor_control(stream: &impl IsTerminal) -> bool {
+    let is_dumb = env::var_os("TERM").is_none_or(|term| term.is_empty() || term == "dumb");
+    stream.is_terminal() && !is_dumb
 }
 
 /// Whether there is colour.

@@ -292,6 +292,46 @@ fn what_is_given_twice_is_told() {
 }
 
 #[test]
+fn runs_of_different_kinds_are_told_with_their_files() {
+    let few = bench("-q -c 5 -n 50 --json").with(0).out.clone();
+    let files =
+        [Written::new("kind-a.json", result().to_string()), Written::new("kind-b.json", few)];
+    let [a, b] = [0, 1].map(|n: usize| files[n].path());
+    let note = format!("2 connections in {a}, 5 connections in {b}");
+    let ran = report(&[a, b]);
+    ran.with(0).says("note: not the same kind of run: ").says(&note);
+    assert_eq!(ran.err, "");
+    let ran = report(&[a, b, "--json"]);
+    ran.with(0);
+    assert!(
+        ran.err.contains(&note) && ran.json()["notes"].to_string().contains(&note),
+        "{}",
+        ran.err
+    );
+}
+
+/// Who reads stdout and stderr in one place reads each sentence once.
+#[test]
+fn no_sentence_is_said_twice() {
+    let both = |args: &str| {
+        let line = format!("exec \"$0\" bench {args} 2>&1");
+        ends(Command::new("sh").args(["-c", &line, program()])).out
+    };
+    for (args, sentence) in [
+        ("-n 50 -c 2 --start-at 0", "is past: the run begins at once"),
+        ("-d 100ms -c 2 -q --hdr /dev/full", "No space left on device"),
+        ("-d 100ms -c 2 -t 9", "-t 9 was reduced to 2 threads"),
+    ] {
+        let shown = both(args);
+        assert_eq!(shown.matches(sentence).count(), 1, "{args}: {shown}");
+    }
+    let one = Written::new("once.json", result().to_string());
+    let line = format!("exec \"$0\" bench report {0} {0} 2>&1", one.path());
+    let shown = ends(Command::new("sh").args(["-c", &line, program()])).out;
+    assert_eq!(shown.matches("it counts twice").count(), 1, "{shown}");
+}
+
+#[test]
 fn a_page_that_cannot_be_written_is_told_before_anything_is_measured() {
     let start = Instant::now();
     for option in ["--html", "--hdr"] {
@@ -355,7 +395,7 @@ fn a_baseline_is_compared_with_and_one_of_another_kind_is_told() {
     for difference in [
         "closed loop there, open loop at 500/s here",
         "4 connections there, 2 connections here",
-        "64 B there, 1024 B here",
+        "64 B there, 1,024 B here",
         "depth 1 there, depth 2 here",
         "bytes compared there, bytes not compared here",
     ] {

@@ -854,16 +854,20 @@ fn the_memory_of_a_connection_is_never_negative() {
 }
 
 #[test]
-fn known_problems_are_noted_before_the_run() {
+fn limits_are_checked_before_the_run() {
     let limited = |limit: &str, args: &str| {
         let line = format!("ulimit -n {limit}; exec \"$0\" bench {args}");
         ends(Command::new("sh").args(["-c", &line, program()]))
     };
     let ran = limited("80", "-c 300 -d 0.2 --json");
-    if ran.err.contains("300 connections do not fit into the 80 descriptors") {
-        let result = ran.with(4).json();
-        assert!(count_of(&result, "limit") > 0, "{result:#}");
-        assert!(result["notes"].to_string().contains("descriptors"), "{result:#}");
+    if ran.status == Some(2) {
+        let why = ran.json()["error"]["message"].to_string();
+        assert!(why.contains("300 connections need 3") && why.contains("may have 80"), "{why}");
+        assert!(why.contains("ulimit -n 3"), "{why}");
+        let most = why.split_once(": use ").unwrap().1.split(' ').next().unwrap().to_owned();
+        // So many it can have, and its server too.
+        limited("80", &format!("-c {most} -t 1 -n 500 -q")).with(0).says("every byte came back");
+        limited("200", "-W idle -c 1000000 -d 1 -q").with(2).says("1,000,000 connections need");
     } else {
         // Whoever is privileged has the limit raised.
         assert_eq!(number(&ran.with(0).json(), "/result/connections_open"), 300.0);

@@ -45,6 +45,20 @@ fn tables_and_sentences_fit_the_terminal_and_no_word_is_broken() {
     }
 }
 
+/// terminfo(5): such a terminal cannot erase a line.
+#[test]
+fn a_dumb_terminal_gets_no_escape_sequences() {
+    for (term, escapes) in [("xterm", true), ("dumb", false), ("", false)] {
+        let line = format!("{} bench -d 1500ms -c 2 < /dev/null", program());
+        let mut command = Command::new("script");
+        command.args(["-qec", &line, "/dev/null"]).env("TERM", term).env("NO_COLOR", "1");
+        let Ok(output) = command.stdin(Stdio::null()).output() else { return };
+        let shown = String::from_utf8(output.stdout).unwrap();
+        assert!(shown.contains("throughput"), "{shown:?}");
+        assert_eq!(shown.contains('\u{1b}'), escapes, "{term}: {shown:?}");
+    }
+}
+
 #[test]
 fn a_pipe_has_lines_of_any_length_and_no_colours() {
     let ran = bench("-q -n 2000 -R 20000");

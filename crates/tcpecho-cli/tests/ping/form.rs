@@ -219,7 +219,7 @@ fn a_condition_decides_the_exit_status() {
         ("p99>1h", 0, "tcpecho: ok p99>1h: "),
         ("p50>1us", 1, "tcpecho: FAIL p50>1us: "),
         ("max<1h", 1, "tcpecho: FAIL max<1h: "),
-        ("avg>1h", 0, "limit 3600 s"),
+        ("avg>1h", 0, "limit 3600000 ms"),
     ] {
         ping(&["-c", "3", "-i", "10ms", "--fail-if", condition]).with(status).says(line);
     }
@@ -233,7 +233,12 @@ fn a_condition_decides_the_exit_status() {
     ended.says(&format!("FAIL {}: loss>1%: 100 %", addrs[1]));
     ended.says(&format!("FAIL {}: p99>1h: not measured", addrs[1]));
     for wrong in ["loss>1", "p99>+10%", "throughput<5", "errors>0", "loss", "p98>1ms"] {
-        ping(&["-c", "1", "--fail-if", wrong]).with(2).says("is not a condition");
+        ping(&["-c", "1", "--fail-if", wrong]).with(2).says("is not a condition of ping: ");
+    }
+    let help = ping(&["--help"]).stdout.join(" ");
+    for figure in ["loss", "p50", "p90", "p99", "p99.9", "p99.99", "max", "mean"] {
+        ping(&["-c", "1", "--fail-if", &format!("{figure}=1")]).with(2).says(figure);
+        assert!(help.contains(figure), "{figure}");
     }
 }
 
@@ -248,6 +253,29 @@ fn the_call_of_smokeping_is_accepted() {
     // One probe a second; ten seconds would be the meaning of -i alone.
     assert!(ended.took >= Duration::from_secs(1) && ended.took < Duration::from_secs(10));
     ping(&["-r1", &addr]).with(2);
+}
+
+/// SmokePing reads a line for each target, and nothing else.
+#[test]
+fn an_unresolved_target_has_its_line_and_no_explanation() {
+    let (_held, nobody) = deserted(somewhere());
+    let addr = nobody.to_string();
+    let ended = ping(&["-C", "2", "-i", "50ms", "-q", "no..name", &addr]);
+    ended.with(3);
+    assert_eq!(ended.stdout, Vec::<String>::new());
+    assert_eq!(ended.stderr.len(), 2, "{ended:#?}");
+    assert_eq!(ended.stderr[0].split_whitespace().collect::<Vec<_>>(), ["no..name", ":", "-", "-"]);
+    assert!(ended.stderr[1].starts_with(&addr), "{ended:#?}");
+    let ended = ping(&["-C", "3", "-q", "no..name", "smtp"]);
+    assert_eq!(ended.with(3).stderr, ["no..name:25 : - - -"]);
+}
+
+#[test]
+fn an_unresolved_target_has_its_summary() {
+    let (_held, nobody) = deserted(somewhere());
+    let ended = ping(&["-c", "1", "no..name", &nobody.to_string()]);
+    ended.with(3).shows("--- no..name tcpecho ping statistics ---");
+    ended.shows("0 probes transmitted: the name has no address (resolve-failed)");
 }
 
 #[test]
@@ -276,7 +304,8 @@ fn on_a_terminal(args: &str) -> Option<String> {
         return None;
     }
     let line = format!("{} ping {args}", program());
-    let output = Command::new("script").args(["-qec", &line, "/dev/null"]).output().unwrap();
+    let mut command = Command::new("script");
+    let output = command.args(["-qec", &line, "/dev/null"]).env("TERM", "xterm").output().unwrap();
     assert_eq!(output.status.code(), Some(0), "{output:?}");
     Some(String::from_utf8(output.stdout).unwrap())
 }
@@ -313,12 +342,25 @@ fn a_plot_has_axes_a_legend_and_dots_of_braille() {
     for part in ["answered  L late  x lost", "log scale", "age └", " │", "\x1b[36m"] {
         assert!(screen.contains(part), "no {part:?} in {screen:?}");
     }
-    for environment in
-        [[("LC_ALL", "C"), ("TERM", "xterm")], [("LC_ALL", "C.UTF-8"), ("TERM", "dumb")]]
-    {
-        let screen = plotted("-c 12 -i 0.05", &environment).unwrap();
-        assert!(screen.is_ascii() && screen.contains("* answered"), "{screen:?}");
-        assert!(screen.contains("age +") && screen.contains('*'), "{screen:?}");
+    let screen = plotted("-c 12 -i 0.05", &[("LC_ALL", "C")]).unwrap();
+    assert!(screen.is_ascii() && screen.contains("* answered"), "{screen:?}");
+    assert!(screen.contains("age +") && screen.contains('*'), "{screen:?}");
+}
+
+/// terminfo(5): such a terminal has no cursor that can be moved.
+#[test]
+fn a_terminal_that_cannot_move_its_cursor_gets_no_escape_sequences() {
+    let (_held, nobody) = deserted(somewhere());
+    for term in ["dumb", ""] {
+        let environment = [("TERM", term)];
+        let Some(screen) = plotted("-c 1", &environment) else { return };
+        assert!(screen.contains("--plot needs a terminal that can move its cursor"), "{screen:?}");
+        assert!(!screen.contains('\x1b'), "{screen:?}");
+        let line = format!("{} ping -f -c 2 -W 100ms {nobody} < /dev/null", program());
+        let mut command = Command::new("script");
+        command.args(["-qec", &line, "/dev/null"]).env("TERM", term).env("NO_COLOR", "");
+        let shown = String::from_utf8(command.output().unwrap().stdout).unwrap();
+        assert!(!shown.contains(['\x1b', '\x08']) && shown.contains("100% loss"), "{shown:?}");
     }
 }
 

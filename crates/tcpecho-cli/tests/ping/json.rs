@@ -119,6 +119,8 @@ fn a_name_without_an_address_is_among_the_targets() {
         assert_eq!(row["error"]["ending"], "resolve-failed", "{row}");
         assert_eq!(row["error"]["op"], "getaddrinfo", "{row}");
         assert!(row["diagnosis"]["advice"].is_string(), "{row}");
+        // Of no probe nothing was lost, and nothing arrived.
+        assert!(row["loss_percent"].is_null() && row["jitter_us"].is_null(), "{row}");
         assert_eq!(report["exit_status"], 3);
     }
 }

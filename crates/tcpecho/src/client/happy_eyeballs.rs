@@ -183,7 +183,7 @@ impl<'a> HappyEyeballs<'a> {
     fn won(self, mut connection: Connection, now: Instant) -> Connection {
         let result = format!(
             "SYN-ACK came after {}",
-            crate::duration::show_duration(connection.connect_time)
+            crate::duration::show_elapsed(connection.connect_time)
         );
         self.tell("connect", connection.peer.to_string(), result, TcpState::Established);
         let elapsed = |handshake: &Handshake| now.saturating_duration_since(handshake.started());

@@ -6,7 +6,11 @@ use crate::Errno;
 use tcpecho_os::tcp_state::TcpState;
 
 use super::{Symptom, facts::Facts, icmp};
-use crate::{Error, Evidence, counted::bytes, duration::show_duration};
+use crate::{
+    Error, Evidence,
+    counted::bytes,
+    duration::{show_duration, show_elapsed},
+};
 
 /// The sentence, without its full stop.
 pub(super) fn seen(facts: &Facts<'_>) -> String {
@@ -30,7 +34,7 @@ fn first(facts: &Facts<'_>) -> String {
         Symptom::Error(error) if facts.established() => error.to_string(),
         Symptom::Error(error) => {
             let call = Error { notes: Vec::new(), advice: Vec::new(), ..error.clone() };
-            let after = format!("{call} after {}", show_duration(facts.evidence.elapsed));
+            let after = format!("{call} after {}", show_elapsed(facts.evidence.elapsed));
             error.notes.iter().fold(after, |text, note| format!("{text}; {note}"))
         }
         Symptom::EndOfFile => format!("recv{peer}: end of file"),

@@ -18,7 +18,7 @@ use super::{
 use crate::family::family;
 use crate::{
     bench::server::ServerCommand,
-    threshold::{Measure, Threshold},
+    threshold::{BENCH, Threshold},
 };
 
 /// What is measured.
@@ -113,7 +113,7 @@ impl BenchArgs {
             json_stream: self.json_stream,
             hdr: self.hdr.clone(),
             html: self.html.clone(),
-            fail_if: self.fail_if.iter().map(|text| text.parse()).collect::<Result<_, _>>()?,
+            fail_if: self.conditions()?,
             baseline: self.baseline.clone(),
             start_at: self.start_at.as_deref().map(moment).transpose()?,
             shard: self.shard.as_deref().map_or(Ok((0, 1)), shard)?,
@@ -122,6 +122,10 @@ impl BenchArgs {
         };
         plan.check(several)?;
         Ok(plan)
+    }
+
+    fn conditions(&self) -> Result<Vec<Threshold>, ParseError> {
+        self.fail_if.iter().map(|text| Threshold::parse(text, &BENCH)).collect()
     }
 
     fn target(&self) -> Result<Target, ParseError> {
@@ -144,8 +148,12 @@ impl BenchArgs {
                     servers.push(own(name));
                 }
                 name => {
-                    let name = name.escape_debug();
-                    return Err(refuse(&format!("there is no engine \"{name}\"")));
+                    let known: Vec<&str> = ENGINES.iter().map(|engine| engine.name).collect();
+                    return Err(refuse(&format!(
+                        "there is no engine \"{}\": --engines takes all, {}",
+                        name.escape_debug(),
+                        known.join(", ")
+                    )));
                 }
             }
         }
@@ -228,9 +236,6 @@ impl Plan {
         if several && (!self.fail_if.is_empty() || self.baseline.is_some()) {
             return Err(refuse("--fail-if and --baseline cannot be used with a comparison"));
         }
-        if self.fail_if.iter().any(|condition| condition.measure == Measure::Loss) {
-            return Err(refuse("loss is a figure of ping; for bench, use errors or unanswered"));
-        }
         if self.fail_if.iter().any(Threshold::is_relative) && self.baseline.is_none() {
             return Err(refuse("a condition with a percentage requires --baseline FILE"));
         }
@@ -248,6 +253,27 @@ impl Plan {
             return Err(refuse("there are more shards than messages (--count)"));
         }
         Ok(())
+    }
+
+    /// Threads of the generator, at most: no more than there are connections.
+    pub(in crate::bench) fn threads_at_most(&self) -> u64 {
+        let threads = self.threads.unwrap_or_else(|| crate::machine::processors().len());
+        (threads as u64).min(self.connections)
+    }
+
+    /// The descriptors that the engine of a server started here needs besides those of the connections: of several engines,
+    /// the most. None if no server of our own is started.
+    pub(in crate::bench) fn engine_descriptors(&self) -> Option<u64> {
+        let needed = |command: &ServerCommand| {
+            let ServerCommand::Own(name) = command else { return None };
+            let named = ENGINES.iter().filter(|engine| name == "auto" || engine.name == name);
+            named.map(|engine| engine.descriptors(1, 1) as u64).max()
+        };
+        match &self.target {
+            Target::Elsewhere(_) => None,
+            Target::Own(command) => needed(command),
+            Target::Several(servers) => servers.iter().filter_map(|one| needed(&one.command)).max(),
+        }
     }
 
     /// How many of the messages that were asked for are this shard's.

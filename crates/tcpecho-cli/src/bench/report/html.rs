@@ -306,10 +306,15 @@ fn notes(sentences: &[String]) -> String {
     if sentences.is_empty() { "<p>Nothing.</p>".to_owned() } else { bullets(sentences) }
 }
 
-/// The host that was measured may be another than the one that makes the page.
+/// The host that was measured, and its version, stand there only if the page is made by others.
 fn foot(page: &mut String, summary: &Summary) {
-    let facts = in_words(summary.machine.iter().map(|(name, fact)| (name.as_str(), fact.as_str())));
+    let origin = Origin::now();
+    let facts = || summary.machine.iter().map(|(name, fact)| (name.as_str(), fact.as_str()));
     let (version, started) = (escaped(&summary.version), escaped(&summary.started));
-    let measured = format!("<p>Measured by tcpecho {version}, {started}. {facts}.</p>");
-    page.push_str(&Origin::now().foot_with(&measured));
+    let measured = if summary.version == env!("CARGO_PKG_VERSION") && origin.is_of(facts()) {
+        format!("<p>Measured {started}.</p>")
+    } else {
+        format!("<p>Measured by tcpecho {version}, {started}. {}.</p>", in_words(facts()))
+    };
+    page.push_str(&origin.foot_with(&measured));
 }

@@ -21,7 +21,10 @@ use crate::{
 };
 
 pub(super) use self::gather::verdict;
-pub(in crate::bench) use self::{baseline::BaselinePart, distribution::Distribution};
+pub(in crate::bench) use self::{
+    baseline::{BaselinePart, differences},
+    distribution::Distribution,
+};
 
 /// The form of the JSON; another number when a reader of the old one would be wrong.
 pub(in crate::bench) const SCHEMA: &str = "tcpecho-bench-1";
@@ -229,6 +232,13 @@ impl Summary {
         };
         let measured = server.memory_bytes_per_connection.map(MemoryEach::Measured);
         measured.or_else(below).filter(|_| self.kind() == Kind::Idle)
+    }
+
+    /// The same without these notes.
+    pub(in crate::bench) fn without(&self, notes: &[String]) -> Self {
+        let mut rest = self.clone();
+        rest.notes.retain(|note| !notes.contains(note));
+        rest
     }
 
     /// Whether it says of every part what failed: an HDR log does not.

@@ -6,7 +6,7 @@ use tcpecho_load::{ClientUse, Kind, Schedule, Unit};
 
 use super::{Summary, look::Look, summary::Distribution};
 use crate::bench::{args::Plan, histogram::QUANTILES};
-use crate::units::{bytes, count, digits, rate, time};
+use crate::units::{bytes, count, digits, list, rate, time};
 
 /// Notes that make the result doubtful begin so: what the generator says about itself.
 pub(in crate::bench) const DOUBTS: [&str; 4] =
@@ -45,12 +45,14 @@ fn words(summary: &Summary, quiet: bool, look: Look) -> String {
         errors(&mut page, summary);
         baseline(&mut page, summary);
     }
-    if quiet {
-        return page;
+    if !quiet {
+        for note in &summary.notes {
+            let _ = writeln!(page, "note: {note}");
+        }
     }
-    for note in &summary.notes {
-        let _ = writeln!(page, "note: {note}");
-    }
+    // Nothing may follow the empty line before the costs: an HDR log has none.
+    page.truncate(page.trim_end().len());
+    page.push('\n');
     page
 }
 
@@ -63,18 +65,19 @@ pub(in crate::bench) fn asked(
 ) -> String {
     let mut words = vec![plan.workload.name.to_owned(), connections(plan)];
     if plan.workload.kind != Kind::Stream {
-        let sizes: Vec<String> = plan.sizes.iter().map(u64::to_string).collect();
-        words.push(format!("{} B", sizes.join(",")));
+        words.push(format!("{} B", list(&plan.sizes)));
     }
     if plan.depth > 1 {
-        words.push(format!("{} under way on each", plan.depth));
+        words.push(format!("{} in flight on each", plan.depth));
     }
-    words.push(match schedule {
-        _ if matches!(plan.workload.kind, Kind::Stream | Kind::Idle) => "no pauses".to_owned(),
-        None => "closed loop".to_owned(),
-        Some(Schedule::Steady(per_second)) => format!("open loop at {}/s", rate(per_second)),
+    words.extend(match schedule {
+        // An idle connection sends nothing after its first message.
+        _ if plan.workload.kind == Kind::Idle => None,
+        _ if plan.workload.kind == Kind::Stream => Some("no pauses".to_owned()),
+        None => Some("closed loop".to_owned()),
+        Some(Schedule::Steady(per_second)) => Some(format!("open loop at {}/s", rate(per_second))),
         Some(Schedule::Ramp { from, to, .. }) => {
-            format!("open loop from {} to {}/s", rate(from), rate(to))
+            Some(format!("open loop from {} to {}/s", rate(from), rate(to)))
         }
     });
     words.push(if threads == 1 { "1 thread".into() } else { format!("{threads} threads") });
@@ -83,7 +86,13 @@ pub(in crate::bench) fn asked(
         words.push("bytes not compared".to_owned());
     }
     let time = match plan.count {
-        Some(number) => format!("{} of them", count(number)),
+        Some(number) => {
+            let whats = match plan.workload.unit {
+                Unit::Connections => "connection",
+                _ => "message",
+            };
+            format!("{} {whats}{}", count(number), if number == 1 { "" } else { "s" })
+        }
         None => tcpecho::internal::show_duration(plan.duration),
     };
     let warmup = match plan.warmup {
@@ -123,7 +132,7 @@ fn throughput(page: &mut String, summary: &Summary) {
             let (each, held) = (each.words(), bytes(held));
             let _ = writeln!(
                 page,
-                "memory       {each} of the server for each (PSS without files; {held} in all)"
+                "memory       {each} of the server for each connection (PSS without files; the whole server: {held})"
             );
         }
         return;
@@ -313,6 +322,14 @@ mod tests {
             line(&page, "TCP "),
             "TCP          round trip 120 µs on average, 50.0 µs at least; 3 segments retransmitted"
         );
+    }
+
+    #[test]
+    fn no_page_ends_with_an_empty_line() {
+        let mut summary = Summary::example();
+        summary.settings.checked = None;
+        let page = page(&summary, false, Look::PLAIN);
+        assert!(page.ends_with("s\n") && !page.ends_with("\n\n"), "{page:?}");
     }
 
     #[test]

@@ -5,7 +5,10 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::{Settings, Summary, bounded};
-use crate::units::{count, rate};
+use crate::{
+    threshold::QUANTILES,
+    units::{count, list, rate},
+};
 
 /// What `--baseline` came to.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -30,15 +33,14 @@ impl BaselinePart {
         Self {
             file,
             changes: changes.collect(),
-            differences: differences(&now.settings, &before.settings),
+            differences: differences_in_words(&now.settings, &before.settings),
         }
     }
 
     /// The changes in one line.
     pub(in crate::bench) fn words(&self) -> String {
-        // As conditions are written, throughput first.
         let mut names: Vec<_> = self.changes.iter().collect();
-        names.sort_by_key(|(name, _)| (*name != "throughput", name.len(), name.as_str()));
+        names.sort_by_key(|(name, _)| (place(name), name.as_str()));
         let words: Vec<String> = names
             .iter()
             .map(|(name, change)| format!("{name} {:+.1} %", *change * 100.0))
@@ -47,16 +49,31 @@ impl BaselinePart {
     }
 }
 
+/// Throughput, mean, the quantiles from the lowest to the highest, max; then what a later version may have.
+fn place(name: &str) -> usize {
+    let quantiles = QUANTILES.iter().map(|(name, _)| *name);
+    let order = ["throughput", "mean"].into_iter().chain(quantiles).chain(["max"]);
+    order.into_iter().position(|known| known == name).unwrap_or(usize::MAX)
+}
+
 /// In what the two runs were not the same kind of run, in words.
-fn differences(now: &Settings, before: &Settings) -> Vec<String> {
-    // An HDR log says nothing about the run that it is of.
+fn differences_in_words(now: &Settings, before: &Settings) -> Vec<String> {
     if before.connections.is_none() {
         return vec!["what kind of run it was is not known".to_owned()];
     }
+    let all = differences(now, before).into_iter();
+    all.map(|(before, now)| format!("{before} there, {now} here")).collect()
+}
+
+/// In what the two runs were not the same kind of run: first what was before, then what is now. Nothing is known of the run
+/// of an HDR log.
+pub(in crate::bench) fn differences(now: &Settings, before: &Settings) -> Vec<(String, String)> {
+    if before.connections.is_none() || now.connections.is_none() {
+        return Vec::new();
+    }
     let sizes = |settings: &Settings| {
-        let all = settings.sizes_bytes.iter().flatten();
-        let sizes: Vec<String> = all.take(8).map(u64::to_string).collect();
-        format!("{} B", sizes.join(","))
+        let all: Vec<u64> = settings.sizes_bytes.iter().flatten().take(8).copied().collect();
+        format!("{} B", list(&all))
     };
     let unknown = || "unknown".to_owned();
     let plural = |n: u64| format!("{} connection{}", count(n), if n == 1 { "" } else { "s" });
@@ -79,8 +96,7 @@ fn differences(now: &Settings, before: &Settings) -> Vec<String> {
         (format!("bytes {}", checked(before)), format!("bytes {}", checked(now))),
         (format!("closed by {}", close(before)), format!("closed by {}", close(now))),
     ];
-    let different = all.into_iter().filter(|(before, now)| before != now);
-    different.map(|(before, now)| format!("{before} there, {now} here")).collect()
+    all.into_iter().filter(|(before, now)| before != now).collect()
 }
 
 fn pace(settings: &Settings) -> String {
@@ -90,5 +106,19 @@ fn pace(settings: &Settings) -> String {
         }
         (Some(from), Some(to)) => format!("open loop from {} to {}/s", rate(from), rate(to)),
         _ => "closed loop".to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn changes_are_in_the_order_of_the_table() {
+        let names = ["max", "p99.9", "p50", "throughput", "p99", "mean", "p90", "p99.99"];
+        let changes = names.map(|name| (name.to_owned(), 0.0)).into_iter().collect();
+        let part = BaselinePart { file: String::new(), changes, differences: Vec::new() };
+        let words = part.words().replace(" +0.0 %", "");
+        assert_eq!(words, "throughput, mean, p50, p90, p99, p99.9, p99.99, max");
     }
 }
