@@ -33,7 +33,8 @@ fn rows(server: &str, names: &[&str]) -> Option<Vec<Value>> {
         println!("SKIP {}", text(&output.stderr));
         return None;
     }
-    let report: Value = serde_json::from_slice(&output.stdout).expect(&text(&output.stderr));
+    let report: Value = serde_json::from_slice(&output.stdout)
+        .unwrap_or_else(|_| panic!("{}", text(&output.stderr)));
     Some(report["trials"].as_array().unwrap().clone())
 }
 
