@@ -9,7 +9,7 @@ use super::{
     merge::{self, ResultFile},
     report::{html, look::Look, plot, summary::BaselinePart, table},
 };
-use crate::threshold::{BENCH, Figures, Threshold};
+use crate::threshold::{BENCH, Figures, PING, Threshold};
 
 /// A file of results: of one run, of a comparison, or an HDR log.
 pub struct File(ResultFile);
@@ -71,8 +71,9 @@ pub fn threshold(
     rate: f64,
     count: f64,
 ) -> Result<(String, String), String> {
-    let threshold: Threshold =
-        text.parse().map_err(|error: tcpecho::ParseError| error.to_string())?;
+    let threshold = Threshold::parse(text, &BENCH)
+        .or_else(|error| Threshold::parse(text, &PING).map_err(|_| error))
+        .map_err(|error| error.to_string())?;
     let figures = |times: f64| Figures {
         quantiles: vec![Some(nanoseconds * times); QUANTILES.len()],
         max: Some(nanoseconds * times),
