@@ -346,10 +346,10 @@ fn verdicts_are_aligned_and_fit() {
     let args = format!("test --client \"{CLIENT}\" short-counts refused prohibited-during-connect");
     for columns in WIDTHS {
         let Some(table) = in_terminal(columns, &args) else { return };
-        // A command to be copied is not wrapped.
+        // A quoted word of a command to be copied is not broken.
         let table: String = without_progress(&table);
-        let is_command = |line: &&str| !line.starts_with("    tcpecho lab run ");
-        fits(columns, &table.lines().filter(is_command).collect::<Vec<_>>().join("\n"));
+        let may_break = |line: &&str| !line.trim_start().starts_with("\"sh -c 'tcpecho ");
+        fits(columns, &table.lines().filter(may_break).collect::<Vec<_>>().join("\n"));
         snapshot(&format!("verdicts-{columns}"), &masked_times(&table));
     }
     let mut piped = Command::new(env!("CARGO_BIN_EXE_tcpecho"));
