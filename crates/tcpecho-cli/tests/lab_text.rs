@@ -212,7 +212,7 @@ fn the_page_tells_connections_apart() {
         assert!(packet.starts_with(|port: char| port.is_ascii_digit()), "{line}");
     }
     let most = page.lines().map(|line| line.matches("<i class=\"lane g-established\"").count());
-    assert!(most.max() > Some(6), "the client's and the server's connections");
+    assert!(most.max() >= Some(6), "the client's and the server's connections");
 }
 
 /// What a child does has a beginning and an end.
