@@ -442,8 +442,8 @@ fn an_idle_client_sees_fin(at: &Place) {
     server.serves();
 }
 
-/// The limit is the same for every engine: a blocking send that begins its wait again doubles it. A machine that holds
-/// one attempt up does not hold up all.
+/// The limit is the same for every engine: a blocking send that begins its wait again at least doubles it. A machine that
+/// holds one attempt up does not hold up all. The kernel may move some bytes after the first wait, with a window probe.
 fn a_stalled_client_counts_as_idle(at: &Place) {
     let limit = LIMIT * 3;
     let server = at.serve_with(|server| server.idle_timeout(limit));
@@ -451,7 +451,7 @@ fn a_stalled_client_counts_as_idle(at: &Place) {
     let in_time = (0..5).any(|_| {
         waits.push(server.client().writes_until_reset());
         server.tells(Ending::Idle);
-        waits[waits.len() - 1] < limit * 3 / 2
+        waits[waits.len() - 1] < limit * 2
     });
     assert!(in_time, "{waits:?}, and the limit is {limit:?}");
     server.serves();
