@@ -6,6 +6,9 @@ use tcpecho_os::text::spaced;
 pub(crate) fn sentence(what: &str, error: &serde_json::Error) -> String {
     if error.is_eof() {
         let (line, column) = (error.line(), error.column());
+        if (line, column) == (1, 0) {
+            return format!("not {what}: the file is empty");
+        }
         return format!("the file is cut off: its JSON ends in line {line}, column {column}");
     }
     format!("not {what}: {}", spaced(&error.to_string()))
@@ -18,6 +21,7 @@ mod tests {
         for (text, wanted) in [
             ("{\"a\":\n\"b", "the file is cut off: its JSON ends in line 2, column 2"),
             ("{\"a\"", "the file is cut off: its JSON ends in line 1, column 4"),
+            ("", "not x: the file is empty"),
             ("[", "the file is cut off: its JSON ends in line 1, column 1"),
         ] {
             let error = serde_json::from_str::<serde_json::Value>(text).unwrap_err();

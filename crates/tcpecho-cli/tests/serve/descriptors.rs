@@ -9,7 +9,7 @@ use crate::common::{
 
 /// The number of connections in the warning.
 fn room(server: &Serving) -> usize {
-    let warning = server.says("descriptors (ulimit -n), of which ");
+    let warning = server.says("of which the server itself needs");
     let words: Vec<&str> = warning.split(' ').collect();
     let number = words.iter().position(|word| *word == "leaves").unwrap() + 1;
     words[number].parse().unwrap_or_else(|_| panic!("{warning}"))
