@@ -213,7 +213,14 @@ impl Agent {
                 break end + 1;
             }
             let mut piece = [0; 4096];
-            let (length, _) = recv(self.socket_of(number)?, &mut piece, RecvFlags::empty())?;
+            let socket = self.socket_of(number)?;
+            let length = match recv(socket, &mut piece, RecvFlags::empty()) {
+                Ok((length, _)) => length,
+                Err(errno) => {
+                    self.unreturned.push((number, line));
+                    return Err(errno.into());
+                }
+            };
             line.extend(&piece[..length]);
             if length == 0 || line.len() > LONGEST_LINE {
                 break line.len();

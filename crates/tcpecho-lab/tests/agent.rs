@@ -24,6 +24,18 @@ both!(gets_keeps_what_follows_the_line, |lab: Lab| {
     talk(&[(&server, "gets", "ok 0")]);
 });
 
+both!(gets_that_fails_loses_nothing, |lab: Lab| {
+    let (client, server) = lab.connected();
+    talk(&[(&client, "send half", "ok 4"), (&server, "setsockopt rcvtimeo 100", "ok")]);
+    lab.two.wire.wait_delivered(&Matcher::data().from_client(), 0, PATIENCE).unwrap();
+    talk(&[
+        (&server, "gets", "EAGAIN"),
+        (&server, "setsockopt rcvtimeo 0", "ok"),
+        (&client, "line  a line", "ok 8"),
+        (&server, "gets", "ok 12 half a line\\n"),
+    ]);
+});
+
 both!(urgent_data_is_read_apart_and_raises_sigurg, |lab: Lab| {
     let (client, server) = lab.connected();
     talk(&[

@@ -52,7 +52,7 @@ pub fn reasons(questions: &[Question], text: &Text) -> Vec<String> {
     questions.iter().enumerate().map(reason).collect()
 }
 
-/// What a sentence is to be about.
+/// The topic that a sentence must have.
 struct Topic<'a> {
     question: &'a Question,
     /// The step that the claim belongs to.
