@@ -77,6 +77,12 @@ impl Network {
     }
 }
 
+/// Whether the calling thread's network loses segments.
+#[allow(dead_code, reason = "not all test binaries ask")]
+pub fn loses() -> bool {
+    HERE.get() == Network::Lossy
+}
+
 /// Has a socket lose what the calling thread's network loses.
 pub fn impair(socket: impl AsFd) {
     if HERE.get() == Network::Lossy {
