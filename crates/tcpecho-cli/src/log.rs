@@ -22,6 +22,9 @@ use crate::output::{LostLine, lost_as_text};
 
 /// Bytes that may wait.
 const MOST: usize = 256 << 10;
+/// The writer rests for this long after each write. Of many lines in a row it then writes many at a time, and those who
+/// hand them over need not wake it.
+const REST: Duration = Duration::from_millis(2);
 /// A pipe that poll(2) calls writable takes this much without blocking (PIPE_BUF; pipe(7)).
 const AT_ONCE: usize = 4096;
 
@@ -38,6 +41,8 @@ enum Writer {
     Waiting,
     /// The thread is writing what it took out last.
     Writing,
+    /// The thread has written and will look for more lines soon.
+    Resting,
     /// There is no thread.
     Absent,
     /// Nothing: nobody reads any more.
@@ -51,13 +56,18 @@ struct Queue {
     writer: Writer,
     /// The last write ended inside a line.
     torn: bool,
+    /// So many wait until everything is written.
+    flushing: usize,
 }
 
 struct Shared {
     fd: BorrowedFd<'static>,
     lost_line: LostLine,
     queue: Mutex<Queue>,
-    changed: Condvar,
+    /// The writer is wanted.
+    wanted: Condvar,
+    /// The writer has written.
+    written: Condvar,
 }
 
 /// A place to write lines to.
@@ -72,8 +82,9 @@ impl Log {
 
     /// The same, and `lost_line` says in the format of the lines that some are missing.
     pub(crate) fn telling(fd: BorrowedFd<'static>, lost_line: LostLine) -> Self {
-        let (queue, changed) = (Mutex::default(), Condvar::new());
-        let shared = Arc::new(Shared { fd, lost_line, queue, changed });
+        let (wanted, written) = (Condvar::new(), Condvar::new());
+        let queue = Mutex::default();
+        let shared = Arc::new(Shared { fd, lost_line, queue, wanted, written });
         let theirs = Arc::clone(&shared);
         let started = thread::Builder::new().name("log".into()).spawn(move || drain(&theirs));
         if started.is_err() {
@@ -94,11 +105,18 @@ impl Log {
             queue.tell_lost(self.0.lost_line);
             queue.bytes.extend(text.bytes().chain([b'\n']));
         }
-        if queue.writer == Writer::Absent {
-            queue.write_now(self.0.fd);
-        }
+        let waits = match queue.writer {
+            Writer::Absent => {
+                queue.write_now(self.0.fd);
+                false
+            }
+            writer => writer == Writer::Waiting,
+        };
         drop(queue);
-        self.0.changed.notify_all();
+        // One that writes or rests looks for more lines by itself.
+        if waits {
+            self.0.wanted.notify_one();
+        }
     }
 
     /// Waits until everything is written, but no longer than `patience`.
@@ -108,22 +126,38 @@ impl Log {
         if queue.writer == Writer::Absent {
             return queue.write_until(self.0.fd, deadline, self.0.lost_line);
         }
+        queue.flushing += 1;
+        self.0.wanted.notify_one();
         while queue.writer == Writer::Writing
-            || (queue.writer == Writer::Waiting && !queue.bytes.is_empty())
+            || (queue.writer != Writer::Over && !queue.bytes.is_empty())
         {
             let left = deadline.saturating_duration_since(Instant::now());
             if left.is_zero() {
-                return;
+                break;
             }
-            queue =
-                self.0.changed.wait_timeout(queue, left).unwrap_or_else(PoisonError::into_inner).0;
+            let wait = self.0.written.wait_timeout(queue, left);
+            queue = wait.unwrap_or_else(PoisonError::into_inner).0;
         }
+        queue.flushing -= 1;
     }
 }
 
 impl Shared {
     fn lock(&self) -> MutexGuard<'_, Queue> {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Gives the queue to the writing thread once there is something in it and the rest is over.
+    fn wait_for_lines(&self) -> MutexGuard<'_, Queue> {
+        let mut queue = self.lock();
+        if queue.writer == Writer::Resting {
+            let more = |queue: &mut Queue| queue.flushing == 0 || queue.bytes.is_empty();
+            let rest = self.wanted.wait_timeout_while(queue, REST, more);
+            queue = rest.unwrap_or_else(PoisonError::into_inner).0;
+            queue.writer = Writer::Waiting;
+        }
+        let wait = self.wanted.wait_while(queue, |queue| queue.bytes.is_empty());
+        wait.unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -201,10 +235,7 @@ fn drain(shared: &Shared) {
     let _ = SigSet::all().thread_block();
     let mut taken = Vec::new();
     loop {
-        let mut queue = shared.lock();
-        while queue.bytes.is_empty() {
-            queue = shared.changed.wait(queue).unwrap_or_else(PoisonError::into_inner);
-        }
+        let mut queue = shared.wait_for_lines();
         // What a full disk took of a line before is left alone on that line.
         if std::mem::take(&mut queue.torn) {
             taken.push(b'\n');
@@ -215,7 +246,7 @@ fn drain(shared: &Shared) {
         drop(queue);
         let written = write_all(shared.fd, &taken);
         let mut queue = shared.lock();
-        queue.writer = Writer::Waiting;
+        queue.writer = Writer::Resting;
         if let Err((errno, unwritten)) = written {
             let end = taken[..taken.len() - unwritten.len()].last();
             queue.torn = end.is_some_and(|byte| *byte != b'\n');
@@ -223,8 +254,11 @@ fn drain(shared: &Shared) {
         }
         taken.clear();
         let over = queue.writer == Writer::Over;
+        let flushing = queue.flushing > 0;
         drop(queue);
-        shared.changed.notify_all();
+        if flushing {
+            shared.written.notify_all();
+        }
         if over {
             return;
         }
@@ -279,6 +313,30 @@ mod tests {
         }
         assert!(seen.contains(" lines lost"), "{}", &seen[seen.len() - 200..]);
         assert!(kept.as_raw_fd() > 2);
+    }
+
+    /// A pipe with O_DIRECT keeps writes apart, up to PIPE_BUF (pipe(7)).
+    #[test]
+    fn many_lines_are_written_at_a_time() {
+        let (reader, writer) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::DIRECT).unwrap();
+        let kept: &'static _ = Box::leak(Box::new(writer));
+        let log = Log::to(std::os::fd::AsFd::as_fd(kept));
+        let start = Instant::now();
+        let reading = thread::spawn(move || {
+            let (mut writes, mut bytes) = (0, 0);
+            while bytes < 10_000 * 10 {
+                bytes += rustix::io::read(&reader, &mut [0; 4096]).unwrap();
+                writes += 1;
+            }
+            writes
+        });
+        for _ in 0..10_000 {
+            log.line("a line of");
+        }
+        let writes: u128 = reading.join().unwrap();
+        let rests = start.elapsed().as_micros() / REST.as_micros();
+        let full = 10_000 * 10 / AT_ONCE as u128;
+        assert!(writes <= 2 * (rests + 1) + full, "{writes} writes in {:?}", start.elapsed());
     }
 
     /// write(2): a full disk may have room again, and a reader that is gone does not come back.
