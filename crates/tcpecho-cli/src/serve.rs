@@ -1,23 +1,16 @@
 //! `tcpecho serve`: the echo server as a program (UNP 5.2 and 5.14), with its signals, limits and log.
 
 mod args;
+mod attend;
 mod calls;
 mod faults;
+mod gallery;
 mod speech;
 
-use std::{
-    net::SocketAddr,
-    os::fd::AsFd,
-    process::ExitCode,
-    time::{Duration, Instant},
-};
+use std::{net::SocketAddr, process::ExitCode, time::Duration};
 
 use nix::sys::signal::Signal;
-use rustix::{
-    event::{PollFd, PollFlags, Timespec, poll},
-    io::Errno,
-    stdio,
-};
+use rustix::{io::Errno, stdio};
 use tcpecho::{
     Diagnosis, Endpoint, Engine, Family, Fault, ListenerFault, ResolveError, Server,
     internal::{PLAYER_DESCRIPTORS, explain_unconnectable, is_local, is_port},
@@ -29,11 +22,14 @@ pub(crate) use self::args::ServeArgs;
 pub use self::args::fuzzed_listener;
 use self::{
     args::{Choice, Listen, Plan},
+    attend::{Attended, attend},
+    gallery::Gallery,
     speech::Speech,
 };
 use crate::{
     calls::Calls,
     exit,
+    locale::shown,
     log::{Log, write_now},
     output,
     signals::Signals,
@@ -51,8 +47,8 @@ const SIGNALS: [Signal; 6] = [
     Signal::SIGUSR2,
     Signal::SIGALRM,
 ];
-/// Those of them that end it.
-const ENDING: [Signal; 3] = [Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP];
+/// Descriptors for the page of the gallery, and for its connections.
+const PAGE_DESCRIPTORS: usize = 80;
 /// How long a log that is not read may hold up the end.
 const LAST_WORDS: Duration = Duration::from_millis(500);
 
@@ -75,6 +71,11 @@ pub(crate) fn run(args: &ServeArgs, notes: Vec<String>) -> ExitCode {
         Ok(found) => found,
         Err(failure) => return ExitCode::from(failure.tell(exit::NOT_POSSIBLE)),
     };
+    if plan.gallery
+        && let Some(sentence) = gallery::misplaced(&listen)
+    {
+        return ExitCode::from(Failure::usage(sentence).tell(exit::NOT_POSSIBLE));
+    }
     let notes = notes.into_iter().chain(foreign);
     match plan.engine {
         Choice::List => list_engines(),
@@ -174,24 +175,52 @@ fn serve(
     if most > room || (most == room && room < engine.max_connections) {
         speech.warn(&descriptors.limits(most, room));
     }
+    if plan.gallery {
+        let gallery = match Gallery::start(plan, listen, engine, most, &speech) {
+            Ok(gallery) => gallery,
+            Err(error) => return failed(&error, plan, &speech),
+        };
+        speech.fault("gallery", gallery.seed());
+        let ready = if plan.json {
+            gallery.json() + "\n"
+        } else {
+            shown(&gallery.table(stdout_columns()), &std::io::stdout()).into_owned()
+        };
+        let stdout = announce(&ready, &speech);
+        let status = attend(&gallery.servers, &signals, plan.drain_timeout, &speech);
+        drop(gallery);
+        return end(status, stdout, &speech);
+    }
     let calls = plan.calls.then(Calls::new);
-    let server = match start(plan, listen, engine, most, &speech) {
+    let limits = Limits { engine, most, fault: plan.fault.clone(), seed: plan.seed };
+    let server = match start(plan, listen, &limits, &speech) {
         Ok(server) => server,
-        Err(error) => {
-            speech.failed(&error);
-            speech.flush(LAST_WORDS);
-            return ExitCode::from(exit::NOT_POSSIBLE);
-        }
+        Err(error) => return failed(&error, plan, &speech),
     };
     let watcher = calls.map(|calls| calls::Watcher::start(&server, calls, &speech));
     if let Some(fault) = &plan.fault {
         speech.fault(&fault.to_string(), server.seed());
     }
     let is_refused = matches!(plan.fault, Some(Fault::Listener(ListenerFault::Refuse)));
-    let stdout = announce(&server, is_refused, &speech);
-    let status = attend(&server, &signals, plan, &speech);
-    drop(server);
+    let lines = ready_lines(&server, is_refused);
+    let stdout = announce(&fitted(&lines, stdout_columns()), &speech);
+    let attended = [Attended { server, speech: speech.clone() }];
+    let status = attend(&attended, &signals, plan.drain_timeout, &speech);
+    drop(attended);
     drop(watcher);
+    end(status, stdout, &speech)
+}
+
+/// Tells why nothing is served.
+fn failed(error: &tcpecho::Error, plan: &Plan, speech: &Speech) -> ExitCode {
+    speech.failed(error);
+    speech.flush(LAST_WORDS);
+    let status = exit::NOT_POSSIBLE;
+    ExitCode::from(if plan.json { Failure::of_server(error).tell_object(status) } else { status })
+}
+
+/// Writes what has not been written yet, for a limited time.
+fn end(status: ExitCode, stdout: Option<Log>, speech: &Speech) -> ExitCode {
     if let Some(stdout) = stdout {
         stdout.flush(LAST_WORDS);
     }
@@ -199,19 +228,27 @@ fn serve(
     status
 }
 
+/// What one server has of its own, beside its addresses.
+struct Limits {
+    engine: &'static Engine,
+    /// The most connections.
+    most: usize,
+    fault: Option<Fault>,
+    seed: Option<u64>,
+}
+
 fn start(
     plan: &Plan,
     listen: &[SocketAddr],
-    engine: &'static Engine,
-    most: usize,
+    limits: &Limits,
     speech: &Speech,
 ) -> Result<Server, tcpecho::Error> {
     let told = speech.clone();
     let mut builder = Server::builder()
-        .engine(engine)
+        .engine(limits.engine)
         .workers(plan.workers)
         .backlog(plan.backlog)
-        .max_connections(most)
+        .max_connections(limits.most)
         .idle_timeout(plan.idle_timeout)
         .user_timeout(plan.user_timeout)
         .keepalive(plan.keepalive)
@@ -219,21 +256,19 @@ fn start(
     for addr in listen {
         builder = builder.listen(*addr);
     }
-    builder = match &plan.fault {
+    builder = match &limits.fault {
         Some(Fault::Connections(rules)) => builder.fault_plan(rules),
         Some(Fault::Listener(fault)) => builder.listener_fault(*fault),
         _ => builder,
     };
-    if let Some(seed) = plan.seed {
+    if let Some(seed) = limits.seed {
         builder = builder.seed(seed);
     }
     builder.start()
 }
 
-/// Says on stdout that it is ready, one line for each address, without waiting for a reader. What stdout does not take now
-/// is written when it does; where it cannot be written at all, or was closed when the program started, stderr says it,
-/// whatever the form of the log.
-fn announce(server: &Server, is_refused: bool, speech: &Speech) -> Option<Log> {
+/// One line for each address.
+fn ready_lines(server: &Server, is_refused: bool) -> String {
     let (engine, workers, backlog) = (server.engine().name, server.workers(), server.backlog());
     let line = |addr| {
         if is_refused {
@@ -241,8 +276,12 @@ fn announce(server: &Server, is_refused: bool, speech: &Speech) -> Option<Log> {
         }
         format!("listening on {addr} engine={engine} workers={workers} backlog={backlog}\n")
     };
-    let lines: String = server.addrs().iter().map(line).collect();
-    let lines = fitted(&lines, stdout_columns());
+    server.addrs().iter().map(line).collect()
+}
+
+/// Says on stdout that it is ready, without waiting for a reader. What stdout does not take now is written when it does;
+/// where it cannot be written at all, or was closed when the program started, stderr says it, whatever the form of the log.
+fn announce(lines: &str, speech: &Speech) -> Option<Log> {
     // Descriptor 1 would be /dev/null then.
     let closed = stdout_was_closed().then_some(Errno::BADF);
     match closed.map_or_else(|| write_now(stdio::stdout(), lines.as_bytes()), Err) {
@@ -262,70 +301,13 @@ fn announce(server: &Server, is_refused: bool, speech: &Speech) -> Option<Log> {
     }
 }
 
-/// How far the end has come.
-#[derive(Clone, Copy)]
-enum Stage {
-    Serving,
-    /// Until then.
-    Draining(Instant),
-    Closing,
-}
-
-/// Waits for signals and for the server's end. The first one drains, a second one or the deadline closes.
-fn attend(server: &Server, signals: &Signals, plan: &Plan, speech: &Speech) -> ExitCode {
-    let mut stage = Stage::Serving;
-    loop {
-        let (ended, asked) = wait(server, signals, stage);
-        if ended {
-            speech.counters(&server.stats());
-            let Some(error) = server.failure() else { return ExitCode::SUCCESS };
-            speech.failed(&error);
-            return ExitCode::from(exit::NOT_POSSIBLE);
-        }
-        let ending = asked.filter(|signal| ENDING.contains(signal)).map(Signal::as_str);
-        match (stage, ending) {
-            _ if asked == Some(Signal::SIGUSR1) => speech.counters(&server.stats()),
-            (Stage::Serving, Some(cause)) => {
-                speech.draining(cause, plan.drain_timeout);
-                server.begin_drain();
-                stage = Stage::Draining(Instant::now() + plan.drain_timeout);
-            }
-            (Stage::Draining(_), Some(cause)) => stage = close(server, speech, cause),
-            (Stage::Draining(end), None) if Instant::now() >= end => {
-                stage = close(server, speech, "the drain timeout");
-            }
-            _ => {}
-        }
-    }
-}
-
-fn close(server: &Server, speech: &Speech, cause: &str) -> Stage {
-    speech.closing(cause, server.stats().active);
-    server.close();
-    Stage::Closing
-}
-
-/// Whether the server has ended, and which signal came.
-fn wait(server: &Server, signals: &Signals, stage: Stage) -> (bool, Option<Signal>) {
-    let left = match stage {
-        Stage::Draining(end) => {
-            Timespec::try_from(end.saturating_duration_since(Instant::now())).ok()
-        }
-        Stage::Serving | Stage::Closing => None,
-    };
-    let (server, asked) = (server.as_fd(), signals.as_fd());
-    let mut watched = [PollFd::new(&server, PollFlags::IN), PollFd::new(&asked, PollFlags::IN)];
-    match poll(&mut watched, left.as_ref()) {
-        Ok(_) | Err(Errno::INTR) => (!watched[0].revents().is_empty(), signals.next()),
-        Err(_) => (true, None),
-    }
-}
-
 /// What the limit on descriptors (RLIMIT_NOFILE) leaves for connections.
 struct Descriptors {
     limit: u64,
     open: u64,
     needed: u64,
+    /// How many servers share the rest.
+    servers: u64,
 }
 
 impl Descriptors {
@@ -335,32 +317,42 @@ impl Descriptors {
         // Without /proc, the standard streams and the signals.
         let open =
             std::fs::read_dir("/proc/self/fd").map_or(4, |entries| entries.count() as u64 - 1);
-        let needed = engine.descriptors(listeners, plan.workers);
-        // `--calls` asks the kernel through a socket of its own.
-        let player = if plan.fault.is_some() { PLAYER_DESCRIPTORS } else { 0 };
-        Descriptors { limit, open, needed: (needed + player) as u64 + u64::from(plan.calls) }
+        let one = engine.descriptors(listeners, plan.workers);
+        let needed = if plan.gallery {
+            // The page, the connections with which backlog-full fills its queues, and the rows.
+            let others = PAGE_DESCRIPTORS + 2 * listeners;
+            others + gallery::rows() * (one + PLAYER_DESCRIPTORS)
+        } else {
+            // `--calls` asks the kernel through a socket of its own.
+            let player = if plan.fault.is_some() { PLAYER_DESCRIPTORS } else { 0 };
+            one + player + usize::from(plan.calls)
+        };
+        let servers = if plan.gallery { gallery::rows() as u64 } else { 1 };
+        Descriptors { limit, open, needed: needed as u64, servers }
     }
 
-    /// Connections that there can be at a time, if there can be any.
+    /// Connections that a server can have at a time, if it can have any.
     fn room(&self) -> Option<usize> {
         let room = self.limit.saturating_sub(self.open + self.needed);
+        let room = room / self.servers;
         (room > 0).then_some(usize::try_from(room).unwrap_or(usize::MAX))
     }
 
     fn too_few(&self, engine: &Engine) -> String {
-        let Descriptors { limit, open, needed } = self;
+        let Descriptors { limit, open, needed, servers } = self;
         format!(
             "{limit} descriptors are too few for a connection: {open} are open and the engine {} needs {needed} \
              besides; raise the limit to {} or more (ulimit -n)",
             engine.name,
-            open + needed + 1
+            open + needed + servers
         )
     }
 
     fn limits(&self, most: usize, room: usize) -> String {
         let (limit, others) = (self.limit, self.open + self.needed);
+        let each = if self.servers > 1 { " for each row of the gallery" } else { "" };
         let text = format!(
-            "the limit of {limit} descriptors (ulimit -n), {others} of which the server itself needs, leaves {}",
+            "the limit of {limit} descriptors (ulimit -n), {others} of which the server itself needs, leaves {}{each}",
             counted(room as u64, "connection", "connections")
         );
         if most > room {

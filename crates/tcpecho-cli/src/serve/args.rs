@@ -9,7 +9,9 @@ use std::{
 use clap::{ArgMatches, Args, Command, FromArgMatches, ValueEnum, parser::ValueSource};
 use tcpecho::{
     DEFAULT_PORT, ENGINES, Endpoint, Engine, Fault, FaultPlan, FaultWhen, Keepalive, ParseError,
-    internal::{LONGEST_USER_TIMEOUT, ListenHost, parse_duration, parse_listen, parse_listen_port},
+    internal::{
+        LONGEST_USER_TIMEOUT, ListenHost, is_local, parse_duration, parse_listen, parse_listen_port,
+    },
 };
 
 use crate::number::number;
@@ -84,6 +86,15 @@ pub(crate) struct ServeArgs {
     #[arg(long, value_name = "N", env = "TCPECHO_SEED", value_parser = number::<u64>(0, u64::MAX))]
     seed: Option<u64>,
 
+    /// Serve the gallery: an echo and every preset of --fault, each on a port of its own. They follow the first port, which
+    /// has a page about them over HTTP. Without an address, it listens on loopback; without a port, on free ones
+    #[arg(long)]
+    gallery: bool,
+
+    /// With --gallery, print one JSON object instead of the table (tcpecho schema gallery)
+    #[arg(long, requires = "gallery")]
+    json: bool,
+
     /// Print to stderr how the listeners are created, their queues, and the TCP states of connections. The kernel's socket
     /// table is read 100 times per second, so states that last less than 10 ms may not be shown
     #[arg(long)]
@@ -122,13 +133,17 @@ struct PortArg {
 struct Port {
     number: u16,
     is_typed: bool,
+    /// Neither typed nor in the environment.
+    is_default: bool,
 }
 
 impl FromArgMatches for Port {
     fn from_arg_matches(matches: &ArgMatches) -> Result<Self, clap::Error> {
         let PortArg { port: number } = PortArg::from_arg_matches(matches)?;
-        let is_typed = matches.value_source("port") == Some(ValueSource::CommandLine);
-        Ok(Port { number, is_typed })
+        let source = matches.value_source("port");
+        let is_typed = source == Some(ValueSource::CommandLine);
+        let is_default = source.is_none_or(|source| source == ValueSource::DefaultValue);
+        Ok(Port { number, is_typed, is_default })
     }
 
     fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), clap::Error> {
@@ -246,6 +261,9 @@ pub(super) struct Plan {
     pub(super) calls: bool,
     pub(super) fault: Option<Fault>,
     pub(super) seed: Option<u64>,
+    pub(super) gallery: bool,
+    /// Print an object instead of the table of the gallery.
+    pub(super) json: bool,
     /// Print the presets and do nothing else.
     pub(super) lists_faults: bool,
 }
@@ -261,6 +279,7 @@ impl ServeArgs {
                     .ok_or_else(|| ParseError::new(format!("no engine is called {name}")))?,
             ),
         };
+        self.check_gallery()?;
         Ok(Plan {
             listen: self.places()?,
             engine,
@@ -275,8 +294,36 @@ impl ServeArgs {
             calls: self.calls,
             fault: self.fault()?,
             seed: self.seed,
+            gallery: self.gallery,
+            json: self.json,
             lists_faults: matches!(self.fault, Some(FaultArg::List)),
         })
+    }
+
+    /// The gallery has its own faults, and is several servers.
+    fn check_gallery(&self) -> Result<(), ParseError> {
+        if !self.gallery {
+            return Ok(());
+        }
+        let others = [
+            (
+                "--fault (TCPECHO_FAULT)",
+                self.fault.is_some(),
+                "it has every preset on a port of its own; for one fault alone, leave out --gallery",
+            ),
+            (
+                "--fault-when (TCPECHO_FAULT_WHEN)",
+                self.fault_when.is_some(),
+                "each of its faults applies to all connections of its port",
+            ),
+            ("--calls", self.calls, "it watches one server; use it with --fault"),
+        ];
+        match others.iter().find(|(_, is_given, _)| *is_given) {
+            Some((name, _, why)) => {
+                Err(ParseError::new(format!("--gallery cannot be used with {name}: {why}")))
+            }
+            None => Ok(()),
+        }
     }
 
     /// The fault, with the condition of `--fault-when`.
@@ -285,7 +332,8 @@ impl ServeArgs {
             ("--fault-when (TCPECHO_FAULT_WHEN)", self.fault_when.is_some()),
             ("--seed (TCPECHO_SEED)", self.seed.is_some()),
         ];
-        if let Some((name, _)) = alone.iter().find(|(_, given)| *given && self.fault.is_none()) {
+        let has_faults = self.fault.is_some() || self.gallery;
+        if let Some((name, _)) = alone.iter().find(|(_, given)| *given && !has_faults) {
             let sentence = format!("{name} needs --fault (TCPECHO_FAULT)");
             return Err(ParseError::new(sentence));
         }
@@ -332,13 +380,14 @@ impl ServeArgs {
             )));
         }
         if places.is_empty() {
-            places.push(Place::Port(self.port.number));
+            let any = self.gallery && self.port.is_default;
+            places.push(Place::Port(if any { 0 } else { self.port.number }));
         }
-        Ok(places.into_iter().map(|place| self.listen(place)).collect())
+        Ok(places.into_iter().flat_map(|place| self.listen(place)).collect())
     }
 
-    fn listen(&self, place: Place) -> Listen {
-        match place {
+    fn listen(&self, place: Place) -> Vec<Listen> {
+        let one = match place {
             Place::Host(ListenHost::Addr(mut addr), port) => {
                 addr.set_port(port.unwrap_or(self.port.number));
                 Listen::Addr(addr)
@@ -346,14 +395,26 @@ impl ServeArgs {
             Place::Host(ListenHost::Name(host), port) => {
                 Listen::Name(Endpoint { host, port: port.unwrap_or(self.port.number) })
             }
+            Place::Port(port) if self.gallery => {
+                let addr = |ip| Listen::Addr(SocketAddr::new(ip, port));
+                return loopback().into_iter().map(addr).collect();
+            }
             Place::Port(port) => Listen::Addr(SocketAddr::new(wildcard(), port)),
-        }
+        };
+        vec![one]
     }
 }
 
 /// The address that stands for all of this host.
 fn wildcard() -> IpAddr {
     if has_ipv6() { Ipv6Addr::UNSPECIFIED.into() } else { Ipv4Addr::UNSPECIFIED.into() }
+}
+
+/// The loopback addresses of this host.
+fn loopback() -> Vec<IpAddr> {
+    let all = [IpAddr::from(Ipv4Addr::LOCALHOST), Ipv6Addr::LOCALHOST.into()];
+    let local: Vec<IpAddr> = all.into_iter().filter(|ip| is_local(*ip)).collect();
+    if local.is_empty() { all[..1].to_vec() } else { local }
 }
 
 /// Whether this host can have IPv6 sockets at all (a kernel without it, or ipv6.disable=1).

@@ -33,6 +33,51 @@ pub(super) struct Speech {
     form: LogForm,
     log: Log,
     is_terminal: bool,
+    /// The row of the gallery that the lines are about.
+    row: Option<&'static str>,
+}
+
+/// The counters of a server, or their sums for several.
+#[derive(Default)]
+pub(super) struct Counters {
+    accepted: u64,
+    active: u64,
+    refused: u64,
+    bytes: u64,
+    accept_failures: u64,
+    faults: u64,
+    endings: BTreeMap<&'static str, u64>,
+}
+
+impl Counters {
+    pub(super) fn of(stats: &Snapshot) -> Self {
+        Counters {
+            accepted: stats.accepted,
+            active: stats.active,
+            refused: stats.refused,
+            bytes: stats.bytes,
+            accept_failures: stats.accept_failures,
+            faults: stats.faults,
+            endings: stats.endings.iter().map(|(ending, n)| (ending.word(), *n)).collect(),
+        }
+    }
+
+    /// Whether nothing has happened.
+    pub(super) fn is_zero(&self) -> bool {
+        self.accepted == 0 && self.accept_failures == 0
+    }
+
+    pub(super) fn add(&mut self, other: Counters) {
+        self.accepted += other.accepted;
+        self.active += other.active;
+        self.refused += other.refused;
+        self.bytes += other.bytes;
+        self.accept_failures += other.accept_failures;
+        self.faults += other.faults;
+        for (word, count) in other.endings {
+            *self.endings.entry(word).or_default() += count;
+        }
+    }
 }
 
 /// A line of the JSON log.
@@ -40,6 +85,8 @@ pub(super) struct Speech {
 #[serde(tag = "event", rename_all = "kebab-case")]
 enum Line<'a> {
     Session {
+        #[serde(skip_serializing_if = "Option::is_none")]
+        row: Option<&'a str>,
         peer: String,
         ending: &'a str,
         bytes: u64,
@@ -54,13 +101,19 @@ enum Line<'a> {
         seed: u64,
     },
     AcceptFailing {
+        #[serde(skip_serializing_if = "Option::is_none")]
+        row: Option<&'a str>,
         error: String,
     },
     AcceptResumed {
+        #[serde(skip_serializing_if = "Option::is_none")]
+        row: Option<&'a str>,
         failures: u64,
         lasted_us: u128,
     },
     Counters {
+        #[serde(skip_serializing_if = "Option::is_none")]
+        row: Option<&'a str>,
         accepted: u64,
         active: u64,
         refused: u64,
@@ -123,7 +176,22 @@ struct Stamped<'a> {
 
 impl Speech {
     pub(super) fn new(form: LogForm, log: Log) -> Self {
-        Speech { form, log, is_terminal: io::stderr().is_terminal() }
+        Speech { form, log, is_terminal: io::stderr().is_terminal(), row: None }
+    }
+
+    /// The same voice for a row of the gallery, which its lines name.
+    pub(super) fn of_row(&self, row: &'static str) -> Self {
+        Speech { row: Some(row), ..self.clone() }
+    }
+
+    /// The row as words of a sentence.
+    fn on_row(&self) -> String {
+        self.row.map(|row| format!(" on the row {row}")).unwrap_or_default()
+    }
+
+    /// The row as a field after the name of the event.
+    fn row_in_words(&self) -> String {
+        self.row.map(|row| format!(" row={row}")).unwrap_or_default()
     }
 
     pub(super) fn event(&self, event: &Event<'_>) {
@@ -132,9 +200,11 @@ impl Speech {
             Event::AcceptFailing(errno) => self.accept_failing((*errno).into()),
             Event::AcceptResumed { failures, lasted } => {
                 let (failures, lasted_us) = (*failures, lasted.as_micros());
-                self.write(Line::AcceptResumed { failures, lasted_us }, || {
+                let row = self.row;
+                self.write(Line::AcceptResumed { row, failures, lasted_us }, || {
                     format!(
-                        "accept works again after {} in {}",
+                        "accept works again{} after {} in {}",
+                        self.on_row(),
                         counted(failures, "failure", "failures"),
                         tcpecho::internal::show_duration(*lasted)
                     )
@@ -148,6 +218,7 @@ impl Speech {
         let (peer, ending, bytes) = (report.peer, report.ending.word(), report.bytes);
         let error = report.failure();
         let line = Line::Session {
+            row: self.row,
             peer: peer.to_string(),
             ending,
             bytes,
@@ -157,8 +228,10 @@ impl Speech {
         };
         self.write(line, || {
             let seconds = report.duration.as_secs_f64();
-            let mut text =
-                format!("session peer={peer} ending={ending} bytes={bytes} duration={seconds:.6}s");
+            let row = self.row_in_words();
+            let mut text = format!(
+                "session{row} peer={peer} ending={ending} bytes={bytes} duration={seconds:.6}s"
+            );
             if let Some(error) = error {
                 let _ = write!(text, " error=\"{error}\"");
             }
@@ -176,28 +249,40 @@ impl Speech {
 
     fn accept_failing(&self, errno: Errno) {
         let error = words(errno);
-        self.write(Line::AcceptFailing { error: error.clone() }, || {
-            format!("accept fails: {error}; new clients wait in the queue until it works again")
+        let row = self.row;
+        self.write(Line::AcceptFailing { row, error: error.clone() }, || {
+            let on_row = self.on_row();
+            format!(
+                "accept fails{on_row}: {error}; new clients wait in the queue until it works again"
+            )
         });
     }
 
-    pub(super) fn counters(&self, stats: &Snapshot) {
-        let Snapshot {
-            accepted, active, refused, bytes, accept_failures, faults, ref endings, ..
-        } = *stats;
-        let endings: BTreeMap<&str, u64> =
-            endings.iter().map(|(ending, n)| (ending.word(), *n)).collect();
+    pub(super) fn counters(&self, counters: &Counters) {
+        let Counters { accepted, active, refused, bytes, accept_failures, faults, ref endings } =
+            *counters;
         let mut text = format!(
-            "counters accepted={accepted} active={active} refused={refused} bytes={bytes} accept-failures={accept_failures}"
+            "counters{} accepted={accepted} active={active} refused={refused} bytes={bytes} accept-failures={accept_failures}",
+            self.row_in_words()
         );
         if faults > 0 {
             let _ = write!(text, " faults={faults}");
         }
-        for (word, count) in &endings {
+        for (word, count) in endings {
             let _ = write!(text, " {word}={count}");
         }
+        let (row, endings) = (self.row, endings.clone());
         self.write(
-            Line::Counters { accepted, active, refused, bytes, accept_failures, faults, endings },
+            Line::Counters {
+                row,
+                accepted,
+                active,
+                refused,
+                bytes,
+                accept_failures,
+                faults,
+                endings,
+            },
             || text,
         );
     }

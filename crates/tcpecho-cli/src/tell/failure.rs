@@ -62,6 +62,7 @@ fn place(arguments: &[OsString], log: &str) -> Place {
         "lab" if values("--format").any(|format| matches!(format, "json" | "ndjson")) => {
             Place::Stdout
         }
+        "serve" if has("--json") => Place::Stdout,
         "serve" if values("--log").next().unwrap_or(log) == "json" => Place::Log,
         _ => Place::Nowhere,
     }

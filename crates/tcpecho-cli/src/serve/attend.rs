@@ -1,0 +1,134 @@
+//! The life of running servers: waits for signals and for the servers' end, and drains or closes all of them.
+
+use std::{
+    os::fd::AsFd,
+    process::ExitCode,
+    time::{Duration, Instant},
+};
+
+use nix::sys::signal::Signal;
+use rustix::{
+    event::{PollFd, PollFlags, Timespec, poll},
+    io::Errno,
+};
+use tcpecho::Server;
+
+use super::speech::{Counters, Speech};
+use crate::{exit, signals::Signals};
+
+/// The signals that end the servers.
+const ENDING: [Signal; 3] = [Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP];
+
+/// A server and what speaks for it.
+pub(super) struct Attended {
+    pub(super) server: Server,
+    pub(super) speech: Speech,
+}
+
+/// How far the end has come.
+#[derive(Clone, Copy)]
+enum Stage {
+    Serving,
+    /// Until then.
+    Draining(Instant),
+    Closing,
+}
+
+/// Waits for signals and for the end of every server. The first signal drains, a second one or the deadline closes. If one
+/// server fails, all are closed.
+pub(super) fn attend(
+    all: &[Attended],
+    signals: &Signals,
+    drain_timeout: Duration,
+    speech: &Speech,
+) -> ExitCode {
+    let mut stage = Stage::Serving;
+    let mut running: Vec<&Attended> = all.iter().collect();
+    let mut status = ExitCode::SUCCESS;
+    loop {
+        let asked = wait(&mut running, signals, stage, |ended| {
+            if let Some(error) = ended.server.failure() {
+                ended.speech.failed(&error);
+                status = ExitCode::from(exit::NOT_POSSIBLE);
+                return true;
+            }
+            false
+        });
+        let (has_failed, asked) = asked;
+        if running.is_empty() {
+            tell_counters(all, speech);
+            return status;
+        }
+        if has_failed {
+            stage = close(&running, speech, "the failure");
+            continue;
+        }
+        let ending = asked.filter(|signal| ENDING.contains(signal)).map(Signal::as_str);
+        match (stage, ending) {
+            _ if asked == Some(Signal::SIGUSR1) => tell_counters(all, speech),
+            (Stage::Serving, Some(cause)) => {
+                speech.draining(cause, drain_timeout);
+                running.iter().for_each(|one| one.server.begin_drain());
+                stage = Stage::Draining(Instant::now() + drain_timeout);
+            }
+            (Stage::Draining(_), Some(cause)) => stage = close(&running, speech, cause),
+            (Stage::Draining(end), None) if Instant::now() >= end => {
+                stage = close(&running, speech, "the drain timeout");
+            }
+            _ => {}
+        }
+    }
+}
+
+/// The counters of each server that had a connection, and the sum where there are several servers.
+fn tell_counters(all: &[Attended], speech: &Speech) {
+    let mut sum = Counters::default();
+    for Attended { server, speech } in all {
+        let counters = Counters::of(&server.stats());
+        if all.len() > 1 && !counters.is_zero() {
+            speech.counters(&counters);
+        }
+        sum.add(counters);
+    }
+    speech.counters(&sum);
+}
+
+fn close(running: &[&Attended], speech: &Speech, cause: &str) -> Stage {
+    speech.closing(cause, running.iter().map(|one| one.server.stats().active).sum());
+    running.iter().for_each(|one| one.server.close());
+    Stage::Closing
+}
+
+/// Waits for an end or a signal. Removes the servers that have ended, after `ended` has said of each whether it failed.
+/// Returns whether one has, and the signal that came.
+fn wait(
+    running: &mut Vec<&Attended>,
+    signals: &Signals,
+    stage: Stage,
+    mut ended: impl FnMut(&Attended) -> bool,
+) -> (bool, Option<Signal>) {
+    let left = match stage {
+        Stage::Draining(end) => {
+            Timespec::try_from(end.saturating_duration_since(Instant::now())).ok()
+        }
+        Stage::Serving | Stage::Closing => None,
+    };
+    let asked = signals.as_fd();
+    let mut watched: Vec<PollFd<'_>> =
+        running.iter().map(|one| PollFd::new(&one.server, PollFlags::IN)).collect();
+    watched.push(PollFd::new(&asked, PollFlags::IN));
+    let result = poll(&mut watched, left.as_ref());
+    let have_ended: Vec<bool> = match result {
+        Ok(_) | Err(Errno::INTR) => watched.iter().map(|one| !one.revents().is_empty()).collect(),
+        Err(_) => vec![true; watched.len()],
+    };
+    let mut has_failed = false;
+    let mut place = 0;
+    running.retain(|one| {
+        let has_ended = have_ended[place];
+        place += 1;
+        has_failed |= has_ended && ended(one);
+        !has_ended
+    });
+    (has_failed, result.ok().and_then(|_| signals.next()))
+}
