@@ -29,6 +29,7 @@ use self::{
 use crate::{
     calls::Calls,
     exit,
+    http::HTTP_DESCRIPTORS,
     locale::shown,
     log::{Log, write_now},
     output,
@@ -47,8 +48,6 @@ const SIGNALS: [Signal; 6] = [
     Signal::SIGUSR2,
     Signal::SIGALRM,
 ];
-/// Descriptors for the page of the gallery, and for its connections.
-const PAGE_DESCRIPTORS: usize = 80;
 /// How long a log that is not read may hold up the end.
 const LAST_WORDS: Duration = Duration::from_millis(500);
 
@@ -176,7 +175,7 @@ fn serve(
         speech.warn(&descriptors.limits(most, room));
     }
     if plan.gallery {
-        let gallery = match Gallery::start(plan, listen, engine, most, &speech) {
+        let mut gallery = match Gallery::start(plan, listen, engine, most, &speech) {
             Ok(gallery) => gallery,
             Err(error) => return failed(&error, plan, &speech),
         };
@@ -187,7 +186,8 @@ fn serve(
             shown(&gallery.table(stdout_columns()), &std::io::stdout()).into_owned()
         };
         let stdout = announce(&ready, &speech);
-        let status = attend(&gallery.servers, &signals, plan.drain_timeout, &speech);
+        let page = gallery.http.take();
+        let status = attend(&gallery.servers, &signals, plan.drain_timeout, &speech, page);
         drop(gallery);
         return end(status, stdout, &speech);
     }
@@ -205,7 +205,7 @@ fn serve(
     let lines = ready_lines(&server, is_refused);
     let stdout = announce(&fitted(&lines, stdout_columns()), &speech);
     let attended = [Attended { server, speech: speech.clone() }];
-    let status = attend(&attended, &signals, plan.drain_timeout, &speech);
+    let status = attend(&attended, &signals, plan.drain_timeout, &speech, None);
     drop(attended);
     drop(watcher);
     end(status, stdout, &speech)
@@ -320,7 +320,7 @@ impl Descriptors {
         let one = engine.descriptors(listeners, plan.workers);
         let needed = if plan.gallery {
             // The page, the connections with which backlog-full fills its queues, and the rows.
-            let others = PAGE_DESCRIPTORS + 2 * listeners;
+            let others = HTTP_DESCRIPTORS + 3 * listeners;
             others + gallery::rows() * (one + PLAYER_DESCRIPTORS)
         } else {
             // `--calls` asks the kernel through a socket of its own.

@@ -14,7 +14,7 @@ use rustix::{
 use tcpecho::Server;
 
 use super::speech::{Counters, Speech};
-use crate::{exit, signals::Signals};
+use crate::{exit, http::HttpServer, signals::Signals};
 
 /// The signals that end the servers.
 const ENDING: [Signal; 3] = [Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP];
@@ -35,12 +35,13 @@ enum Stage {
 }
 
 /// Waits for signals and for the end of every server. The first signal drains, a second one or the deadline closes. If one
-/// server fails, all are closed.
+/// server fails, all are closed. The page ends when the servers begin to end.
 pub(super) fn attend(
     all: &[Attended],
     signals: &Signals,
     drain_timeout: Duration,
     speech: &Speech,
+    mut page: Option<HttpServer>,
 ) -> ExitCode {
     let mut stage = Stage::Serving;
     let mut running: Vec<&Attended> = all.iter().collect();
@@ -56,10 +57,12 @@ pub(super) fn attend(
         });
         let (has_failed, asked) = asked;
         if running.is_empty() {
+            drop(page);
             tell_counters(all, speech);
             return status;
         }
         if has_failed {
+            page = None;
             stage = close(&running, speech, "the failure");
             continue;
         }
@@ -68,6 +71,7 @@ pub(super) fn attend(
             _ if asked == Some(Signal::SIGUSR1) => tell_counters(all, speech),
             (Stage::Serving, Some(cause)) => {
                 speech.draining(cause, drain_timeout);
+                page = None;
                 running.iter().for_each(|one| one.server.begin_drain());
                 stage = Stage::Draining(Instant::now() + drain_timeout);
             }

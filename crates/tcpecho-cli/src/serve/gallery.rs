@@ -2,20 +2,27 @@
 //!
 //! A row is a server with a listener, loop and limits of its own, so that a client of one row cannot disturb another.
 
+mod page;
 mod ports;
 mod rows;
 
 use std::{
     fmt::Write,
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener},
+    sync::Arc,
 };
 
+use rustix::io::Errno;
 use serde::Serialize;
 use tcpecho::{Engine, Error};
 
-use self::rows::Row;
+use self::{page::Page, rows::Row};
 use super::{Limits, args::Plan, attend::Attended, speech::Speech, start};
-use crate::width::hang;
+use crate::{
+    http::{self, HttpServer, Listener, Request, Response},
+    page::Origin,
+    width::hang,
+};
 
 /// A running gallery.
 pub(super) struct Gallery {
@@ -23,7 +30,8 @@ pub(super) struct Gallery {
     pub(super) servers: Vec<Attended>,
     /// Of the page.
     addrs: Vec<SocketAddr>,
-    _page: Vec<TcpListener>,
+    /// Answers for the page; whoever drains the servers ends it, so that its port is free as well.
+    pub(super) http: Option<HttpServer>,
 }
 
 /// The object of `--json`, and of the page's /gallery.json.
@@ -91,7 +99,27 @@ impl Gallery {
             }
             Ok((servers, addrs.to_vec(), page))
         })
-        .map(|(servers, addrs, page)| Gallery { rows, servers, addrs, _page: page })
+        .and_then(|(servers, addrs, page)| {
+            let mut gallery = Gallery { rows, servers, addrs, http: None };
+            gallery.http = Some(gallery.serve_page(page)?);
+            Ok(gallery)
+        })
+    }
+
+    /// Starts to answer requests for the page.
+    fn serve_page(&self, listeners: Vec<TcpListener>) -> Result<HttpServer, Error> {
+        let site = Site {
+            rows: Row::all(),
+            addr: self.addrs[0],
+            seed: self.seed(),
+            json: self.json() + "\n",
+            origin: Origin::now(),
+        };
+        let listeners = listeners.into_iter().map(Listener::Tcp).collect();
+        http::start(listeners, Arc::new(move |request| site.answer(&request))).map_err(|error| {
+            let errno = Errno::from_io_error(&error).unwrap_or(Errno::IO);
+            Error::at("start the page", self.addrs[0], errno)
+        })
     }
 
     /// Returns the seed of all rows.
@@ -105,37 +133,30 @@ impl Gallery {
 
     /// Returns the address of the page.
     fn index(&self) -> String {
-        let mut addr = self.addrs[0];
-        match addr.ip() {
-            IpAddr::V4(ip) if ip.is_unspecified() => addr.set_ip(Ipv4Addr::LOCALHOST.into()),
-            IpAddr::V6(ip) if ip.is_unspecified() => addr.set_ip(Ipv6Addr::LOCALHOST.into()),
-            _ => {}
-        }
-        format!("http://{addr}/")
+        format!("http://{}/", reachable(self.addrs[0]))
     }
 
     /// Returns the object of `--json`, in one line without its newline.
     pub(super) fn json(&self) -> String {
-        let row = |(row, port): (&'_ Row, u16)| RowObject {
-            port,
-            name: row.name,
-            fault: row.fault,
-            script: None,
-            does: row.does,
-            ending: row.ending.word(),
-            expect: row.expect,
-        };
-        let mut faults: Vec<RowObject<'_>> = self.rows.iter().zip(self.ports()).map(row).collect();
-        for (object, row) in faults.iter_mut().zip(&self.rows) {
-            object.script = row.script.as_deref();
+        fn object(row: &Row, port: u16) -> RowObject<'_> {
+            RowObject {
+                port,
+                name: row.name,
+                fault: row.fault,
+                script: row.script.as_deref(),
+                does: row.does,
+                ending: row.ending.word(),
+                expect: row.expect,
+            }
         }
+        let faults = self.rows.iter().zip(self.ports()).map(|(row, port)| object(row, port));
         let object = Object {
             version: env!("CARGO_PKG_VERSION"),
             pid: std::process::id(),
             seed: self.seed(),
             index: self.index(),
             addresses: self.addrs.iter().map(|addr| addr.ip().to_string()).collect(),
-            faults,
+            faults: faults.collect(),
         };
         // Strings and numbers are always JSON.
         serde_json::to_string(&object).unwrap_or_default()
@@ -167,4 +188,57 @@ impl Gallery {
         }
         table
     }
+}
+
+/// What the first port answers over HTTP.
+struct Site {
+    rows: Vec<Row>,
+    addr: SocketAddr,
+    seed: u64,
+    json: String,
+    origin: Origin,
+}
+
+/// The page needs its own style, and nothing else.
+const POLICY: &str =
+    "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'";
+
+impl Site {
+    fn answer(&self, request: &Request) -> Response {
+        if !["GET", "HEAD"].contains(&request.method.as_str()) {
+            return Response::error(405, "the page of the gallery is only read: use GET")
+                .with("allow", "GET, HEAD");
+        }
+        let response = match request.path.as_str() {
+            "/" | "/index.html" => {
+                let (rows, seed, origin) = (&self.rows, self.seed, &self.origin);
+                let addr = reachable(request.local.unwrap_or(self.addr));
+                let page = Page { rows, addr, seed, origin };
+                Response::new(200, "text/html; charset=utf-8", page.html())
+                    .with("content-security-policy", POLICY)
+            }
+            "/gallery.json" => Response::new(200, "application/json", self.json.clone()),
+            path => {
+                let name = path.strip_prefix("/faults/").unwrap_or_default();
+                match self.rows.iter().find(|row| row.name == name) {
+                    Some(row) => Response::new(302, "text/plain; charset=utf-8", "")
+                        .with("location", format!("/#{}", row.name)),
+                    None => {
+                        Response::error(404, "there are only /, /gallery.json and /faults/NAME")
+                    }
+                }
+            }
+        };
+        response.with("x-content-type-options", "nosniff").with("cache-control", "no-store")
+    }
+}
+
+/// Returns the address at which a client of this host reaches a listener.
+fn reachable(mut addr: SocketAddr) -> SocketAddr {
+    match addr.ip() {
+        IpAddr::V4(ip) if ip.is_unspecified() => addr.set_ip(Ipv4Addr::LOCALHOST.into()),
+        IpAddr::V6(ip) if ip.is_unspecified() => addr.set_ip(Ipv6Addr::LOCALHOST.into()),
+        _ => {}
+    }
+    addr
 }
