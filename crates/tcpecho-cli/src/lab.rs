@@ -7,6 +7,7 @@ mod explain;
 mod families;
 #[cfg(feature = "fuzzing")]
 pub(crate) mod fuzzing;
+mod gallery;
 mod junit;
 mod ladder;
 mod learn;

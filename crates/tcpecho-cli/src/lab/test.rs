@@ -1,9 +1,10 @@
 //! `tcpecho lab test`: puts a program through every trial and shows a table of verdicts.
 
-use std::{path::PathBuf, process::ExitCode};
+use std::{path::PathBuf, process::ExitCode, time::Duration};
 
 use clap::{Args, ValueEnum};
 use nix::sys::signal::Signal;
+use tcpecho::internal::parse_duration;
 use tcpecho_lab::{
     Side,
     run::{Run, Verdict},
@@ -15,9 +16,10 @@ use super::{
     enter,
     expect::Expectations,
     families::FamilyArgs,
+    gallery,
     ladder::Look,
     playing::{self, Drawing, Plan, Playable, Played},
-    programs::{ProgramArgs, trials_named},
+    programs::{Invitation, ProgramArgs, trials_named},
     refuse, verdicts,
 };
 use crate::number::number;
@@ -46,6 +48,15 @@ pub(super) struct TestArgs {
 
     #[command(flatten)]
     family: FamilyArgs,
+
+    /// Run a client against the gallery of tcpecho serve instead: an echo, and every fault of --fault, on loopback. It needs
+    /// no virtual hosts, and so neither root nor namespaces. NAME is then the name of a fault
+    #[arg(long)]
+    gallery: bool,
+
+    /// With --gallery, end a client that takes longer than this for a fault
+    #[arg(long, value_name = "TIME", default_value = "15s", value_parser = parse_duration, requires = "gallery")]
+    deadline: Duration,
 
     /// Trials to run in parallel [default: twice the number of processors]
     #[arg(long, value_name = "N", value_parser = number::<u8>(1, 64))]
@@ -96,6 +107,11 @@ fn judge(args: &TestArgs) -> Result<ExitCode, ExitCode> {
     };
     let all = vec!["all".to_string()];
     let names = if args.names.is_empty() { &all } else { &args.names };
+    let processors = std::thread::available_parallelism().map_or(2, usize::from);
+    let jobs = args.jobs.map_or(processors * 2, usize::from);
+    if args.gallery {
+        return judge_in_gallery(args, &invitation, names, jobs);
+    }
     let mut wanted = Vec::new();
     for name in names {
         for trial in trials_named(name, &[invitation.role])? {
@@ -107,8 +123,6 @@ fn judge(args: &TestArgs) -> Result<ExitCode, ExitCode> {
     let signals = playing::catch_signals()?;
     let cable = enter()?;
     let begun = std::time::Instant::now();
-    let processors = std::thread::available_parallelism().map_or(2, usize::from);
-    let jobs = args.jobs.map_or(processors * 2, usize::from);
     let programs = vec![(invitation.role, invitation.command.clone())];
     let prepare = Box::new(|stage: &mut Stage| {
         // No ladder is shown, and sampling the states is most of the work.
@@ -128,12 +142,52 @@ fn judge(args: &TestArgs) -> Result<ExitCode, ExitCode> {
     }
     let (took, port) = (begun.elapsed(), args.program.port_given());
     let table = verdicts::Table::new(&invitation, &expectations, &runs, took, port);
-    let mut out = match args.format {
+    Ok(tell(&table, args.format, interrupted_by))
+}
+
+/// Runs the client against the gallery, on loopback.
+fn judge_in_gallery(
+    args: &TestArgs,
+    invitation: &Invitation,
+    names: &[String],
+    jobs: usize,
+) -> Result<ExitCode, ExitCode> {
+    if invitation.role != Side::Client {
+        return Err(refuse("--gallery tests a client: give it with --client"));
+    }
+    if args.program.port_given().is_some() {
+        return Err(refuse(
+            "--port cannot be used with --gallery: each fault has a port of its own; write {port} in the command",
+        ));
+    }
+    let plan = gallery::Plan {
+        invitation,
+        rows: gallery::rows_named(names)?,
+        families: args.family.list(),
+        jobs,
+        deadline: args.deadline,
+        expectations: match &args.expect {
+            Some(file) => {
+                Expectations::read(file, &gallery::names().collect::<Vec<_>>()).map_err(refuse)?
+            }
+            None => Expectations::default(),
+        },
+    };
+    let (table, interrupted_by) = gallery::run(&plan)?;
+    if interrupted_by == Some(Signal::SIGPIPE) {
+        return Ok(ExitCode::from(exit::interrupted_by(Signal::SIGPIPE)));
+    }
+    Ok(tell(&table, args.format, interrupted_by))
+}
+
+/// Writes the table, and returns the exit status.
+fn tell(table: &verdicts::Table, format: TableFormat, interrupted_by: Option<Signal>) -> ExitCode {
+    let mut out = match format {
         TableFormat::Text => OutputBuffer::text(),
         _ => OutputBuffer::stdout(lost_as_text),
     };
     // The writer reports its failure itself.
-    let _ = match args.format {
+    let _ = match format {
         TableFormat::Text => table.text(&mut out, Look::of_stdout()),
         TableFormat::Json => table.json(&mut out),
         TableFormat::Junit => table.junit(&mut out),
@@ -144,7 +198,7 @@ fn judge(args: &TestArgs) -> Result<ExitCode, ExitCode> {
     if let Some(signal) = interrupted_by {
         say(&format!("interrupted by {signal}"));
     }
-    Ok(ExitCode::from(status))
+    ExitCode::from(status)
 }
 
 fn expectations(args: &TestArgs, role: Side) -> Result<Expectations, ExitCode> {

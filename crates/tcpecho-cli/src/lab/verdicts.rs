@@ -12,7 +12,7 @@ use std::{
 use nix::sys::signal::Signal;
 use serde::{Deserialize, Serialize};
 use tcpecho_lab::{
-    Exit, Side,
+    Exit, Family, Side,
     run::{Run, Verdict},
     trial::{Conduct, Fault},
 };
@@ -40,9 +40,17 @@ pub(super) struct Table {
     pub(super) of: usize,
     seconds: f64,
     pub(super) trials: Vec<Row>,
+    /// Whether the trials are rows of the gallery.
+    #[serde(default, skip_serializing_if = "is_false")]
+    gallery: bool,
     /// The port, if it was given.
     #[serde(skip)]
     port: Option<u16>,
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde gives a reference")]
+fn is_false(value: &bool) -> bool {
+    !value
 }
 
 /// A file that is larger is not a result.
@@ -74,29 +82,59 @@ pub(super) struct Row {
     duration_ms: f64,
     #[serde(skip)]
     is_client: bool,
+    #[serde(skip)]
+    is_of_gallery: bool,
 }
 
 impl Row {
     fn new(run: &Run, expectations: &Expectations) -> Self {
         let name = run.text.name;
-        let conduct = run.conduct.clone().unwrap_or_default();
-        let (exit_status, signal) = match conduct.exit {
-            Some(Exit::Exited(status)) => (Some(status), None),
-            Some(Exit::Killed(signal)) => (None, Some(signal)),
-            _ => (None, None),
-        };
         let failed = match &run.verdict {
             Verdict::Failed(claims) => claims.clone(),
             Verdict::Broken(why) | Verdict::Skipped(why) => vec![why.clone()],
             Verdict::Held(_) | Verdict::Interrupted(_) => Vec::new(),
+        };
+        let took = run.moments().last().map_or(Duration::ZERO, |moment| moment.at);
+        let conduct = run.conduct.clone().unwrap_or_default();
+        Row::of(name, &run.family.to_string(), word(run), conduct, failed, took, expectations)
+    }
+
+    /// The verdict on a client at a row of the gallery.
+    pub(super) fn of_gallery(
+        name: &str,
+        family: Family,
+        verdict: &str,
+        (conduct, failed): (Conduct, Vec<String>),
+        took: Duration,
+        expectations: &Expectations,
+    ) -> Self {
+        let family = family.to_string();
+        let row = Row::of(name, &family, verdict, conduct, failed, took, expectations);
+        Row { is_client: true, is_of_gallery: true, ..row }
+    }
+
+    fn of(
+        name: &str,
+        family: &str,
+        verdict: &str,
+        conduct: Conduct,
+        failed: Vec<String>,
+        took: Duration,
+        expectations: &Expectations,
+    ) -> Self {
+        let (exit_status, signal) = match conduct.exit {
+            Some(Exit::Exited(status)) => (Some(status), None),
+            Some(Exit::Killed(signal)) => (None, Some(signal)),
+            _ => (None, None),
         };
         let Conduct { lost_bytes, leaked_descriptors, zombies, close_wait, connections, .. } =
             conduct;
         Row {
             name: name.into(),
             is_client: false,
-            family: run.family.to_string(),
-            verdict: word(run).into(),
+            is_of_gallery: false,
+            family: family.into(),
+            verdict: verdict.into(),
             expected: expectations.of(name).into(),
             faults: conduct.faults.iter().map(|fault| fault.word().into()).collect(),
             exit_status,
@@ -114,9 +152,7 @@ impl Row {
             last_error: conduct.last_error,
             notes: conduct.notes,
             failed,
-            duration_ms: milliseconds(
-                run.moments().last().map_or(Duration::ZERO, |moment| moment.at),
-            ),
+            duration_ms: milliseconds(took),
         }
     }
 
@@ -157,7 +193,11 @@ impl Row {
         }
     }
 
+    /// The time that it took to notice; in the gallery, to end.
     pub(super) fn noticed(&self) -> String {
+        if self.is_of_gallery {
+            return time_words(self.duration_ms);
+        }
         self.noticed_ms.map_or("-".into(), time_words)
     }
 
@@ -225,7 +265,7 @@ impl Row {
             Fault::Lost if self.lost_bytes > 0 => {
                 Some(format!("{sentence} ({} bytes)", self.lost_bytes))
             }
-            Fault::Silent => None,
+            Fault::Silent if !self.is_of_gallery => None,
             Fault::Died => match (self.exit_status, self.signal) {
                 (Some(status), _) => Some(format!("exited with status {status}")),
                 (None, Some(signal)) => Some(format!("was killed by {}", signal_words(signal))),
@@ -298,8 +338,21 @@ impl Table {
             of: runs.len(),
             seconds: (took.as_secs_f64() * 100.0).round() / 100.0,
             trials,
+            gallery: false,
             port,
         }
+    }
+
+    /// The verdicts on a client at these rows of the gallery.
+    pub(super) fn of_gallery(
+        invitation: &Invitation,
+        trials: Vec<Row>,
+        of: usize,
+        took: Duration,
+    ) -> Self {
+        let none = Table::new(invitation, &Expectations::default(), &[], took, None);
+        let right = trials.iter().filter(|row| row.is_right()).count();
+        Table { right, of, trials, gallery: true, ..none }
     }
 
     /// Reads a result of `lab test --format json`.
@@ -317,7 +370,9 @@ impl Table {
             format!("{name}: {why}")
         })?;
         let is_client = table.role == Side::Client.word();
-        table.trials.iter_mut().for_each(|row| row.is_client = is_client);
+        for row in &mut table.trials {
+            (row.is_client, row.is_of_gallery) = (is_client, table.gallery);
+        }
         Ok(table)
     }
 
@@ -342,7 +397,8 @@ impl Table {
         )?;
         writeln!(
             out,
-            "| trial | | verdict | noticed after | end | remarks |\n|---|---|---|---|---|---|"
+            "| trial | | verdict | {} | end | remarks |\n|---|---|---|---|---|---|",
+            if self.gallery { "time" } else { "noticed after" }
         )?;
         for row in &self.trials {
             let verdict = if row.verdict == RIGHT {
@@ -369,7 +425,8 @@ impl Table {
     }
 
     pub(super) fn junit(&self, out: &mut impl Write) -> io::Result<()> {
-        let suite = format!("lab test --{} {}", self.role, self.command);
+        let gallery = if self.gallery { " --gallery" } else { "" };
+        let suite = format!("lab test{gallery} --{} {}", self.role, self.command);
         let cases: Vec<Case> = self.trials.iter().map(Row::case).collect();
         junit::write(out, &suite, self.seconds, &cases)
     }

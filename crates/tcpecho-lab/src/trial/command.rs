@@ -1,6 +1,6 @@
 //! The command line of a program under test, with placeholders for host and port.
 
-use std::net::IpAddr;
+use std::net::SocketAddr;
 
 use crate::side::{Family, Side};
 
@@ -45,13 +45,17 @@ impl CommandLine {
     /// The words to execute, for a server at this port.
     #[must_use]
     pub fn words(&self, family: Family, port: u16) -> Vec<String> {
-        let host = Side::Server.address(family);
-        let in_url = |ip: IpAddr| if ip.is_ipv6() { format!("[{ip}]") } else { ip.to_string() };
+        self.words_at(family, SocketAddr::new(Side::Server.address(family), port))
+    }
+
+    /// The words to execute, for a server at this address, which is of this family.
+    #[must_use]
+    pub fn words_at(&self, family: Family, server: SocketAddr) -> Vec<String> {
         let fill = |word: &String| {
-            word.replace("{address}", &format!("{}:{port}", in_url(host)))
-                .replace("{host}", &host.to_string())
+            word.replace("{address}", &server.to_string())
+                .replace("{host}", &server.ip().to_string())
                 .replace("{any}", &family.any().to_string())
-                .replace("{port}", &port.to_string())
+                .replace("{port}", &server.port().to_string())
         };
         self.words.iter().map(fill).collect()
     }

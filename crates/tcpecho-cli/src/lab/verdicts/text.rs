@@ -17,11 +17,12 @@ impl Table {
     /// One line for each trial, one for each kind of failure, and the total. In a terminal the lines
     /// fit, and the verdicts have colours.
     pub(in crate::lab) fn text(&self, out: &mut impl io::Write, look: Look) -> io::Result<()> {
-        let columns = Columns::of(&self.trials, look.width);
+        let time = if self.gallery { "time" } else { "noticed" };
+        let columns = Columns::of(&self.trials, time, look.width);
         let mut page = String::new();
         let first = format!("{}: {}", self.role, shortened(&self.command, 200));
         paragraph(&mut page, &first, "    ", look.width);
-        let headings = ["trial", "", "verdict", "noticed", "end"];
+        let headings = ["trial", "", "verdict", time, "end"];
         let heading = columns.line(headings, str::to_string);
         let (heading, has_room) = match look.width {
             Some(width) if width < columns.before_remarks() + ROOM => (heading, false),
@@ -97,10 +98,14 @@ impl Table {
             let is_interrupted =
                 fault == Some(Fault::Died) && rows.iter().any(|row| row.was_interrupted());
             let hint = if is_interrupted { EINTR } else { "" };
-            Some((
-                format!("{word} ({}): {sentence}{hint}", rows.len()),
-                format!("tcpecho lab run {name} --{role} {command}{port}{family}"),
-            ))
+            let see = if self.gallery {
+                format!(
+                    "tcpecho lab test {name} --gallery --{role} {command}{family} --format json"
+                )
+            } else {
+                format!("tcpecho lab run {name} --{role} {command}{port}{family}")
+            };
+            Some((format!("{word} ({}): {sentence}{hint}", rows.len()), see))
         };
         [None].into_iter().chain(faults).filter_map(line).collect()
     }
@@ -136,7 +141,7 @@ struct Columns {
 const ROOM: usize = 36;
 
 impl Columns {
-    fn of(rows: &[Row], width: Option<usize>) -> Self {
+    fn of(rows: &[Row], time: &str, width: Option<usize>) -> Self {
         let longest = |of: fn(&Row) -> usize, heading: &str| {
             rows.iter().map(of).max().unwrap_or(0).max(heading.len())
         };
@@ -145,7 +150,7 @@ impl Columns {
             name: longest(|row| row.name.len(), "trial"),
             family: if is_mixed { "IPv4".len() } else { 0 },
             verdict: longest(|row| row.verdict.len(), "verdict"),
-            noticed: longest(|row| row.noticed().len(), "noticed"),
+            noticed: longest(|row| row.noticed().len(), time),
             end: longest(|row| row.end().len(), "end"),
         };
         if width.is_some_and(|width| columns.before_remarks() > width + 2) {
