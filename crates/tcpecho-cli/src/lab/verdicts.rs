@@ -275,7 +275,12 @@ impl Row {
                 let note = format!("({}: ", fault.word());
                 let seen = self.failed.iter().find_map(|claim| claim.split_once(&note));
                 seen.map(|(_, seen)| {
-                    format!("{sentence}: {}", seen.strip_suffix(')').unwrap_or(seen))
+                    let seen = seen.strip_suffix(')').unwrap_or(seen);
+                    match fault {
+                        Fault::Hung if self.is_of_gallery => seen.to_owned(),
+                        Fault::Silent => format!("exited with status 0 although {seen}"),
+                        _ => format!("{sentence}: {seen}"),
+                    }
                 })
             }
         };

@@ -31,6 +31,7 @@ const SCHEMAS: &[Row] = &[
     ("bench", "bench --json, for one server", include_str!("../../schema/bench.json")),
     ("bench-comparison", "bench --json, for several servers", include_str!("../../schema/bench-comparison.json")),
     ("serve-log", "serve --log json", include_str!("../../schema/serve-log.json")),
+    ("gallery", "serve --gallery --json", include_str!("../../schema/gallery.json")),
     ("lab-run", "lab run --format ndjson", include_str!("../../schema/lab-run.json")),
     ("lab-test", "lab test --format json", include_str!("../../schema/lab-test.json")),
     ("lab-list", "lab list --json", include_str!("../../schema/lab-list.json")),

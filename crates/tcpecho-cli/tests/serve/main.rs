@@ -12,6 +12,7 @@ mod drain;
 mod environment;
 mod fairness;
 mod faults;
+mod gallery;
 mod log;
 mod output;
 mod places;

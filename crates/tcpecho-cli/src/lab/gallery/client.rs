@@ -61,10 +61,13 @@ impl Seen {
         }
     }
 
-    /// Its first line on stderr.
-    pub(super) fn first_error(&self) -> Option<String> {
+    /// What it says on stderr: its first line, or the last one if the first one ends with a colon, as that of a traceback.
+    pub(super) fn said(&self) -> Option<String> {
         let text = String::from_utf8_lossy(&self.stderr);
-        text.lines().map(str::trim).find(|line| !line.is_empty()).map(spaced_line)
+        let mut lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
+        let first = lines.next()?;
+        let line = if first.ends_with(':') { lines.next_back().unwrap_or(first) } else { first };
+        Some(spaced_line(line))
     }
 }
 

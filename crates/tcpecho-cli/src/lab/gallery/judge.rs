@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use tcpecho::internal::show_duration;
 use tcpecho_lab::{
     Exit,
     trial::{Conduct, Fault},
@@ -58,7 +59,7 @@ pub(super) fn judge(
     let mut conduct = Conduct {
         exit: seen.exit,
         ended_by_lab: seen.exit.is_none(),
-        said: seen.first_error(),
+        said: seen.said(),
         last_output: last_line(&seen.stdout),
         last_error: last_line(&seen.stderr),
         ..Conduct::default()
@@ -66,7 +67,7 @@ pub(super) fn judge(
     let of = MESSAGE.len();
     let fault = match seen.exit {
         None | Some(Exit::Unknown) => {
-            Some((Fault::Hung, format!("it did not exit within {deadline:?}")))
+            Some((Fault::Hung, format!("did not exit within {}", show_duration(deadline))))
         }
         Some(Exit::Killed(13) | Exit::Exited(BROKEN_PIPE)) => {
             Some((Fault::Killed, "SIGPIPE killed it".to_owned()))
