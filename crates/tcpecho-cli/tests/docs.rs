@@ -230,3 +230,39 @@ fn every_case_has_a_situation_or_a_reason() {
         assert_ne!(played, without.contains(&case.word), "{}", case.word);
     }
 }
+
+/// The table of docs/gallery.md; run this test with TCPECHO_WRITE_DOCS=1 to write it.
+#[test]
+fn the_page_of_the_gallery_has_the_table() {
+    let mut gallery = Command::new(env!("CARGO_BIN_EXE_tcpecho"))
+        .args(["serve", "--gallery", "--json"])
+        .stdout(std::process::Stdio::piped())
+        .stderr(std::process::Stdio::null())
+        .spawn()
+        .unwrap();
+    let mut line = String::new();
+    let mut stdout = std::io::BufReader::new(gallery.stdout.take().unwrap());
+    std::io::BufRead::read_line(&mut stdout, &mut line).unwrap();
+    gallery.kill().unwrap();
+    gallery.wait().unwrap();
+    let ready: serde_json::Value = serde_json::from_str(&line).unwrap();
+    let text = |value: &serde_json::Value| value.as_str().unwrap().to_owned();
+    let first = ready["faults"][0]["port"].as_u64().unwrap() - 1;
+    let row = |row: &serde_json::Value| {
+        let place = row["port"].as_u64().unwrap() - first;
+        let name = row["fault"].as_str().map_or_else(|| text(&row["name"]), str::to_owned);
+        format!("| +{place} | `{name}` | {} | {} |\n", text(&row["ending"]), text(&row["expect"]))
+    };
+    let rows: String = ready["faults"].as_array().unwrap().iter().map(row).collect();
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/gallery.md");
+    let _writing = WRITING.lock();
+    let mut written = std::fs::read_to_string(path).unwrap();
+    let head = "| port | fault | ending | a correct client |\n|---|---|---|---|\n";
+    let from = written.find(head).unwrap() + head.len();
+    let to = from + written[from..].find("\n## ").unwrap();
+    if std::env::var_os("TCPECHO_WRITE_DOCS").is_some() {
+        written.replace_range(from..to, &rows);
+        std::fs::write(path, &written).unwrap();
+    }
+    assert_eq!(written[from..from + rows.len().min(written.len() - from)], rows);
+}

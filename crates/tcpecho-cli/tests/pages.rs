@@ -8,9 +8,10 @@ mod support;
 use std::{
     collections::BTreeMap,
     fs,
-    net::SocketAddr,
+    io::{BufRead, BufReader, Read, Write},
+    net::{SocketAddr, TcpStream},
     path::{Path, PathBuf},
-    process::{Command, Output},
+    process::{Command, Output, Stdio},
 };
 
 use html::Page;
@@ -246,6 +247,55 @@ fn a_ping_page_that_cannot_be_written_is_exit_status_2_and_the_result_is_printed
     assert!(said.contains("create /nowhere/at/all: No such file or directory (ENOENT)"), "{said}");
     let ran = tcpecho(&["ping", "--idle-sweep=1s", "--html", "/nowhere/at/all"]);
     assert_eq!(ran.status.code(), Some(2), "{}", text(&ran.stderr));
+}
+
+/// Returns the page of a gallery, and the JSON line with which it was ready.
+fn gallery_page() -> (String, String) {
+    let mut gallery = Command::new(env!("CARGO_BIN_EXE_tcpecho"))
+        .args(["serve", "--gallery", "--json", "--seed", "5"])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let mut ready = String::new();
+    BufReader::new(gallery.stdout.take().unwrap()).read_line(&mut ready).unwrap();
+    let object: serde_json::Value = serde_json::from_str(&ready).unwrap();
+    let at = object["index"].as_str().unwrap().trim_start_matches("http://").trim_end_matches('/');
+    let mut stream = TcpStream::connect(at).unwrap();
+    write!(stream, "GET / HTTP/1.1\r\nhost: {at}\r\nconnection: close\r\n\r\n").unwrap();
+    let mut response = String::new();
+    stream.read_to_string(&mut response).unwrap();
+    gallery.kill().unwrap();
+    gallery.wait().unwrap();
+    let (head, body) = response.split_once("\r\n\r\n").unwrap();
+    assert!(head.contains("content-security-policy: default-src 'none'; "), "{head}");
+    (body.to_owned(), ready)
+}
+
+#[test]
+fn the_page_of_the_gallery_explains_every_row() {
+    let (body, ready) = gallery_page();
+    let page = Page::read(&body);
+    page.check("gallery");
+    has_origin(&page, "tcpecho serve --gallery --json --seed 5");
+    let object: serde_json::Value = serde_json::from_str(&ready).unwrap();
+    for row in object["faults"].as_array().unwrap() {
+        let name = row["name"].as_str().unwrap();
+        assert!(page.ids.contains(name) && page.links.contains(&format!("#{name}")), "{name}");
+        for part in ["does", "ending", "expect"].map(|key| row[key].as_str().unwrap()) {
+            let part = part.replace('&', "&amp;").replace('<', "&lt;").replace('"', "&quot;");
+            assert!(page.text.contains(&part), "{name}: {part}");
+        }
+        let command = format!("tcpecho connect 127.0.0.1:{} ", row["port"]);
+        assert!(page.text.contains(&command), "{command}");
+        let script = row["script"].as_str().unwrap_or_default().replace('"', "&quot;");
+        assert!(page.text.contains(&script), "{name}: {script}");
+    }
+    for link in &page.links {
+        let id = link.strip_prefix('#');
+        let leads_somewhere = id.is_some_and(|id| page.ids.contains(id));
+        assert!(leads_somewhere || link == "/gallery.json", "{link} leads nowhere");
+    }
 }
 
 /// A result of `lab test` with everything that a program can write.

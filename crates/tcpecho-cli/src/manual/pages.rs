@@ -117,6 +117,10 @@ pub(super) static PAGES: &[Page] = &[
                         "tcpecho serve --fault drip=1/100ms --fault-when every=3",
                         "fail on every third connection",
                     ),
+                    (
+                        "tcpecho serve --gallery -l 127.0.0.1:7000",
+                        "serve every fault, each on a port of its own; http://127.0.0.1:7000/ explains them",
+                    ),
                 ]),
             ),
             DURATIONS,
@@ -507,6 +511,10 @@ pub(super) static PAGES: &[Page] = &[
                         "tcpecho lab test --server './server {port}' half-close",
                         "judge a server in one trial",
                     ),
+                    (
+                        "tcpecho lab test --gallery --client 'nc -N {host} {port}'",
+                        "judge a client by every fault of serve --fault, without root",
+                    ),
                 ]),
             ),
             long(
@@ -546,7 +554,7 @@ pub(super) static PAGES: &[Page] = &[
                      (milliseconds from the decisive event to its end or its first words on stderr; null if never), \
                      connections (that a client asked for), lost_bytes, leaked_descriptors, zombies, close_wait, \
                      memory_growth_bytes, said (its first line on stderr after the decisive event), last_output, \
-                     last_error, notes, failed (the claims that did not hold) and duration_ms.",
+                     last_error, notes, failed (the claims that did not hold) and duration_ms. With --gallery, gallery is true.",
                 ),
             ),
             short(
