@@ -56,6 +56,33 @@ fn log() {
     compare("serve", &all, seen);
 }
 
+/// Runs a gallery here until its table is complete, and returns it.
+fn table(place: Place) -> Option<String> {
+    let line = "exec tcpecho serve --gallery -l 127.0.0.1:0 --seed 1 --log off 2>/dev/null";
+    let Ok(mut running) = place.command(line).spawn() else {
+        println!("SKIP: no script(1)");
+        return None;
+    };
+    let mut output = BufReader::new(running.stdout.take().unwrap());
+    let mut text = String::new();
+    // The last row, whose last word may be in another line.
+    read_past(&mut output, "refuse  ", &mut text);
+    if !text.trim_end().ends_with("once") {
+        read_past(&mut output, "once", &mut text);
+    }
+    kill_process(server(&running, place), Signal::TERM).unwrap();
+    output.read_to_string(&mut text).unwrap();
+    running.wait().unwrap();
+    Some(text)
+}
+
+#[test]
+fn gallery() {
+    let tables = PLACES.map(|place| Some((place, table(place)?)));
+    let Some(all) = tables.into_iter().collect::<Option<Vec<_>>>() else { return };
+    compare("serve-gallery", &all, seen);
+}
+
 #[test]
 fn failures() {
     let server = Serving::start("epoll", somewhere(), &[]);
