@@ -21,7 +21,7 @@ pub(crate) use self::args::ServeArgs;
 #[cfg(feature = "fuzzing")]
 pub use self::args::fuzzed_listener;
 use self::{
-    args::{Choice, Listen, Plan},
+    args::{Choice, Listen, Plan, ReadyForm},
     attend::{Attended, attend},
     gallery::Gallery,
     speech::Speech,
@@ -72,7 +72,7 @@ pub(crate) fn run(args: &ServeArgs, notes: Vec<String>) -> ExitCode {
         Ok(found) => found,
         Err(failure) => return ExitCode::from(failure.tell(exit::NOT_POSSIBLE)),
     };
-    if plan.gallery
+    if plan.gallery.is_some()
         && let Some(sentence) = gallery::misplaced(&listen)
     {
         return ExitCode::from(Failure::usage(sentence).tell(exit::NOT_POSSIBLE));
@@ -173,20 +173,21 @@ fn serve(
     for note in notes {
         speech.note(note);
     }
-    let usual = if plan.gallery { FEW_FOR_A_ROW } else { engine.max_connections };
+    let usual = if plan.gallery.is_some() { FEW_FOR_A_ROW } else { engine.max_connections };
     if most > room || (most == room && room < usual) {
         speech.warn(&descriptors.limits(most, room));
     }
-    if plan.gallery {
+    if let Some(form) = plan.gallery {
         let mut gallery = match Gallery::start(plan, listen, engine, most, &speech) {
             Ok(gallery) => gallery,
             Err(error) => return failed(&error, plan, &speech),
         };
         speech.fault("gallery", gallery.seed());
-        let ready = if plan.json {
-            gallery.json() + "\n"
-        } else {
-            shown(&gallery.table(stdout_columns()), &std::io::stdout()).into_owned()
+        let ready = match form {
+            ReadyForm::Json => gallery.json() + "\n",
+            ReadyForm::Table => {
+                shown(&gallery.table(stdout_columns()), &std::io::stdout()).into_owned()
+            }
         };
         let stdout = announce(&ready, &speech);
         let page = gallery.http.take();
@@ -219,7 +220,10 @@ fn failed(error: &tcpecho::Error, plan: &Plan, speech: &Speech) -> ExitCode {
     speech.failed(error);
     speech.flush(LAST_WORDS);
     let status = exit::NOT_POSSIBLE;
-    ExitCode::from(if plan.json { Failure::of_server(error).tell_object(status) } else { status })
+    if plan.gallery == Some(ReadyForm::Json) {
+        return ExitCode::from(Failure::of_server(error).tell_object(status));
+    }
+    ExitCode::from(status)
 }
 
 /// Writes what has not been written yet, for a limited time.
@@ -321,7 +325,7 @@ impl Descriptors {
         let open =
             std::fs::read_dir("/proc/self/fd").map_or(4, |entries| entries.count() as u64 - 1);
         let one = engine.descriptors(listeners, plan.workers);
-        let needed = if plan.gallery {
+        let needed = if plan.gallery.is_some() {
             // The page, and the connections with which backlog-full fills its queues.
             let others = HTTP_DESCRIPTORS + 3 * listeners;
             // Two rows serve connections in the engine, the others give them to the player at once.
@@ -334,7 +338,7 @@ impl Descriptors {
             let player = if plan.fault.is_some() { PLAYER_DESCRIPTORS } else { 0 };
             one + player + usize::from(plan.calls)
         };
-        let servers = if plan.gallery { gallery::rows() as u64 } else { 1 };
+        let servers = if plan.gallery.is_some() { gallery::rows() as u64 } else { 1 };
         Descriptors { limit, open, needed: needed as u64, servers }
     }
 

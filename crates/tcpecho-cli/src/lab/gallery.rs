@@ -92,7 +92,7 @@ pub(super) fn run(plan: &Plan<'_>) -> Result<(Table, Option<Signal>), ExitCode> 
     let trials: Vec<Trial> = plan
         .families
         .iter()
-        .flat_map(|family| plan.rows.iter().map(|row| Trial { row: *row, family: *family }))
+        .flat_map(|family| plan.rows.iter().map(|row| Trial { row, family: *family }))
         .collect();
     // The echo comes first: it shows what the client prints.
     let mut order: Vec<Trial> = Vec::new();

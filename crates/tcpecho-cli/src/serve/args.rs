@@ -246,6 +246,13 @@ pub(super) enum Choice {
     Named(&'static Engine),
 }
 
+/// How the gallery says that it is ready.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum ReadyForm {
+    Table,
+    Json,
+}
+
 /// What was asked for, checked.
 pub(super) struct Plan {
     pub(super) listen: Vec<Listen>,
@@ -261,9 +268,8 @@ pub(super) struct Plan {
     pub(super) calls: bool,
     pub(super) fault: Option<Fault>,
     pub(super) seed: Option<u64>,
-    pub(super) gallery: bool,
-    /// Print an object instead of the table of the gallery.
-    pub(super) json: bool,
+    /// The gallery instead of one server, and how it says that it is ready.
+    pub(super) gallery: Option<ReadyForm>,
     /// Print the presets and do nothing else.
     pub(super) lists_faults: bool,
 }
@@ -294,8 +300,11 @@ impl ServeArgs {
             calls: self.calls,
             fault: self.fault()?,
             seed: self.seed,
-            gallery: self.gallery,
-            json: self.json,
+            gallery: self.gallery.then_some(if self.json {
+                ReadyForm::Json
+            } else {
+                ReadyForm::Table
+            }),
             lists_faults: matches!(self.fault, Some(FaultArg::List)),
         })
     }

@@ -72,7 +72,9 @@ pub(super) fn attend(
             (Stage::Serving, Some(cause)) => {
                 speech.draining(cause, drain_timeout);
                 page = None;
-                running.iter().for_each(|one| one.server.begin_drain());
+                for one in &running {
+                    one.server.begin_drain();
+                }
                 stage = Stage::Draining(Instant::now() + drain_timeout);
             }
             (Stage::Draining(_), Some(cause)) => stage = close(&running, speech, cause),
@@ -99,7 +101,9 @@ fn tell_counters(all: &[Attended], speech: &Speech) {
 
 fn close(running: &[&Attended], speech: &Speech, cause: &str) -> Stage {
     speech.closing(cause, running.iter().map(|one| one.server.stats().active).sum());
-    running.iter().for_each(|one| one.server.close());
+    for one in running {
+        one.server.close();
+    }
     Stage::Closing
 }
 

@@ -90,7 +90,9 @@ impl Gallery {
             let mut servers: Vec<Attended> = Vec::with_capacity(rows.len());
             for (row, place) in rows.iter().zip(1..) {
                 let mut at = addrs.to_vec();
-                at.iter_mut().for_each(|addr| addr.set_port(addr.port() + place));
+                for addr in &mut at {
+                    addr.set_port(addr.port() + place);
+                }
                 let seed = servers.first().map(|first| first.server.seed()).or(plan.seed);
                 let limits = Limits { engine, most, fault: row.parsed(), seed };
                 let speech = speech.of_row(row.name);

@@ -2,6 +2,7 @@
 
 use std::{
     collections::BTreeMap,
+    fmt::Write,
     io::{BufRead, BufReader, Read},
     net::SocketAddr,
     os::unix::process::CommandExt,
@@ -86,7 +87,7 @@ impl Session {
         let (ending, bytes) = (line["ending"].as_str()?, line["bytes"].as_u64()?);
         let mut words = format!("ending={ending} bytes={bytes}");
         if let Some(fault) = line.get("fault") {
-            words += &format!(" steps={}/{}", fault["completed"], fault["steps"]);
+            let _ = write!(words, " steps={}/{}", fault["completed"], fault["steps"]);
         }
         let row = line["row"].as_str()?.to_owned();
         Some(Session { row, is_ipv6: peer.is_ipv6(), words: spaced(&words) })

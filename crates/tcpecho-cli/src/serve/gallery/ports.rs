@@ -30,7 +30,9 @@ pub(super) fn take<T>(
         let mut addrs = addrs.to_vec();
         if any {
             let port = candidate(rows);
-            addrs.iter_mut().for_each(|addr| addr.set_port(port));
+            for addr in &mut addrs {
+                addr.set_port(port);
+            }
         }
         let result = first(&addrs).and_then(|(page, addrs)| {
             let port = addrs[0].port();
