@@ -10,6 +10,7 @@ use std::{
 const GENERATED: &[&str] = &[
     "docs/diagnosis.md",
     "docs/errnos.md",
+    "docs/gallery-clients.md",
     "docs/questions.md",
     "docs/scenarios.md",
     "docs/situations.md",

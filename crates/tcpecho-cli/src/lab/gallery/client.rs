@@ -17,9 +17,7 @@ use rustix::{
     process::{Pid, PidfdFlags, Signal, kill_process_group, pidfd_open},
 };
 use tcpecho_lab::Exit;
-use tcpecho_os::{errno::io_words, process::end_with_parent};
-
-use super::judge::spaced_line;
+use tcpecho_os::{errno::io_words, process::end_with_parent, text::spaced};
 
 /// Bytes that are kept of each stream. The rest is read and forgotten, so that the client can go on.
 const KEPT: usize = 64 << 10;
@@ -69,6 +67,11 @@ impl Seen {
         let line = if first.ends_with(':') { lines.next_back().unwrap_or(first) } else { first };
         Some(spaced_line(line))
     }
+}
+
+/// A line of the client's for a table.
+pub(super) fn spaced_line(line: &str) -> String {
+    spaced(line).chars().take(1000).collect()
 }
 
 fn exit_of(status: ExitStatus) -> Exit {

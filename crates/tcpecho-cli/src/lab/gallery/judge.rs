@@ -7,9 +7,8 @@ use tcpecho_lab::{
     Exit,
     trial::{Conduct, Fault},
 };
-use tcpecho_os::text::spaced;
 
-use super::client::Seen;
+use super::client::{Seen, spaced_line};
 
 /// What every client gets on stdin: more than the ten bytes after which faults begin.
 pub(super) const MESSAGE: &str = "alpha 1\nbravo 2\ncharlie 3\n";
@@ -127,11 +126,6 @@ fn silent(answer: &Answer, ending: &str, of: usize) -> String {
 fn last_line(bytes: &[u8]) -> Option<String> {
     let text = String::from_utf8_lossy(bytes);
     text.lines().map(str::trim).rfind(|line| !line.is_empty()).map(spaced_line)
-}
-
-/// A line of somebody's for a table.
-pub(super) fn spaced_line(line: &str) -> String {
-    spaced(line).chars().take(1000).collect()
 }
 
 #[cfg(test)]
