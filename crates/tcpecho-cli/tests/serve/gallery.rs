@@ -181,6 +181,9 @@ fn a_port_of_the_range_that_is_taken_is_named() {
     ended.says(&format!("needs all ports from {first} to {last}"));
     // Who holds it.
     ended.says(&format!("held by PID {}", std::process::id()));
+    // The port of the page is one of them.
+    let page = refused(&["--gallery", "-l", &format!("127.0.0.1:{taken}")]);
+    page.with(2).says(&format!("needs all ports from {taken} to "));
     let output =
         Command::new(program()).args(["serve", "--gallery", "--json", "-l", &at]).output().unwrap();
     let object: Value = serde_json::from_slice(&output.stdout).unwrap();

@@ -34,12 +34,17 @@ pub(super) fn take<T>(
                 addr.set_port(port);
             }
         }
-        let result = first(&addrs).and_then(|(page, addrs)| {
-            let port = addrs[0].port();
-            let last = port.checked_add(rows);
-            let last = last.ok_or_else(|| too_high(addrs[0], rows))?;
-            begin(page, &addrs).map_err(|error| in_range(error, port, last))
-        });
+        let port = addrs[0].port();
+        let result = match port.checked_add(rows) {
+            None => Err(too_high(addrs[0], rows)),
+            Some(last) => first(&addrs).map_err(|error| in_range(error, port, last)).and_then(
+                |(page, addrs)| {
+                    let port = addrs[0].port();
+                    let last = port.checked_add(rows).ok_or_else(|| too_high(addrs[0], rows))?;
+                    begin(page, &addrs).map_err(|error| in_range(error, port, last))
+                },
+            ),
+        };
         tried += 1;
         match result {
             Err(error) if any && tried < ATTEMPTS && is_taken(&error) => {}
@@ -98,7 +103,7 @@ fn too_high(addr: SocketAddr, rows: u16) -> Error {
 
 /// Adds what the range has to do with an error.
 fn in_range(error: Error, first: u16, last: u16) -> Error {
-    if !is_taken(&error) {
+    if error.source != Errno::ADDRINUSE || first == 0 {
         return error;
     }
     error.advise(format!(

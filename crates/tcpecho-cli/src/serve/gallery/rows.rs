@@ -39,7 +39,7 @@ const EXPECTED: &[(&str, &str, &str)] = &[
         "only acknowledgements; with enough data, a window of 0 and the client's window probes"),
     ("half-close", "reports that the server closed before any answer",
         "FIN right after the handshake; data is acknowledged, until the client's FIN"),
-    ("reset-on-accept", "reports ECONNRESET, whichever of its calls fails with it",
+    ("reset-on-accept", "reports ECONNRESET, whichever call fails (ENOTCONN if it is shutdown)",
         "RST right after the handshake"),
     ("close-on-accept", "reports that the server closed before any answer (end of file, ECONNRESET or EPIPE)",
         "FIN right after the handshake; RST for each segment with data"),
