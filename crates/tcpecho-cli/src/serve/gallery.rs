@@ -86,7 +86,14 @@ impl Gallery {
     ) -> Result<Self, Error> {
         let rows = Row::all();
         let more = rows.len() as u16;
-        ports::take(listen, more, |page, addrs| {
+        // A name may stand for an address that was given, too.
+        let mut once: Vec<SocketAddr> = Vec::new();
+        for addr in listen {
+            if !once.contains(addr) {
+                once.push(*addr);
+            }
+        }
+        ports::take(&once, more, |page, addrs| {
             let mut servers: Vec<Attended> = Vec::with_capacity(rows.len());
             for (row, place) in rows.iter().zip(1..) {
                 let mut at = addrs.to_vec();

@@ -236,6 +236,14 @@ fn the_table_has_every_row_and_fits() {
     }
 }
 
+#[test]
+fn an_address_that_is_given_twice_is_one() {
+    let gallery = Gallery::start(&["-l", "127.0.0.1:0", "-l", "localhost:0", "-l", "127.0.0.1:0"]);
+    let addresses = gallery.addresses();
+    let first = addresses.iter().filter(|ip| **ip == IpAddr::from([127, 0, 0, 1])).count();
+    assert_eq!(first, 1, "{addresses:?}");
+}
+
 /// The same seed changes the same bit.
 #[test]
 fn one_seed_is_that_of_all_rows() {
@@ -265,13 +273,12 @@ fn the_limit_of_connections_is_that_of_each_row() {
     echoes(&mut other, b"hello");
 }
 
-/// A thread for each row that is served, one for the page and one for the log; a few kilobytes each.
+/// A thread for each row, and one each for the page, the log and the signals; a few kilobytes each.
 #[test]
 fn an_idle_gallery_is_cheap_and_makes_no_system_calls() {
     let gallery = Gallery::start(&["--engine", "epoll"]);
     let pid = gallery.pid();
     let threads = std::fs::read_dir(format!("/proc/{}/task", pid.as_raw_pid())).unwrap().count();
-    // Three rows have no loop: never-accept, backlog-full and refuse.
     assert!(threads <= gallery.rows().len() + 3, "{threads} threads");
     let (open, memory) = (descriptors(pid).len(), resident(pid));
     assert!(open < 300, "{open} descriptors");
