@@ -47,7 +47,20 @@ pub fn unread(fd: impl AsFd) -> Result<u32> {
 pub fn abort_echo(fd: impl AsFd) {
     let fd = fd.as_fd();
     let info = tcp_info(fd).ok();
-    let loses_bytes = info.as_ref().is_some_and(owes_echo) || has_queued(fd, info.as_ref());
+    let owes = info.as_ref().is_some_and(owes_echo);
+    abort_with(fd, owes || has_queued(fd, info.as_ref()));
+}
+
+/// Ends any connection at once, as [`abort_echo`] does, with RST if bytes are lost.
+///
+/// `owes` says whether the program keeps bytes that it was to send. An echo server's bytes can be counted by the kernel; not
+/// those of a program that also sends bytes of its own, or discards some.
+pub fn abort(fd: impl AsFd, owes: bool) {
+    let fd = fd.as_fd();
+    abort_with(fd, owes || has_queued(fd, tcp_info(fd).ok().as_ref()));
+}
+
+fn abort_with(fd: BorrowedFd<'_>, loses_bytes: bool) {
     // Linux 6.5 and 6.6 do not dissolve an association (EBUSY) while a thread waits on the socket. There shutdown(2) wakes
     // it, and close(2) sends RST, behind a FIN if that could still go out.
     if !loses_bytes || !dissolve(fd) {

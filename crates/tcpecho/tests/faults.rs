@@ -54,6 +54,7 @@ promises! {
     a_thousand_scripts_at_a_time,
     close_ends_scripts_at_once,
     a_drain_plays_pauses_to_their_end,
+    the_end_of_a_drain_is_rst_only_if_bytes_are_lost,
     a_drain_ends_scripts_that_wait_for_a_quiet_peer,
     the_limit_of_connections_counts_scripted_ones,
 }
@@ -597,6 +598,35 @@ fn a_drain_plays_pauses_to_their_end(at: &Place) {
     assert!(!server.drain(Duration::from_millis(50)));
     client.sees_the_end_or_a_reset();
     server.tells(Ending::Draining);
+}
+
+/// A script may send bytes of its own and discard others, so the two directions need not have the same count.
+fn the_end_of_a_drain_is_rst_only_if_bytes_are_lost(at: &Place) {
+    for script in
+        ["send \"hi\"; pause 1h", "discard 1; send \"hi\"; pause 1h", "discard 1; echo 2; pause 1h"]
+    {
+        let server = with(at, script);
+        let mut client = server.client();
+        if script.starts_with("discard") {
+            client.says(b"x");
+        }
+        if script.contains("echo") {
+            client.says(b"hi");
+        }
+        client.sees(b"hi");
+        assert!(!server.drain(Duration::from_millis(50)));
+        client.sees_the_end();
+        server.tells(Ending::Draining);
+    }
+    for script in ["send \"hi\"; pause 1h", "send \"hi\"; chunk 1 every 1h; echo all"] {
+        let server = with(at, script);
+        let mut client = server.client();
+        client.sees(b"hi");
+        client.says(b"lost");
+        assert!(!server.drain(Duration::from_millis(50)));
+        assert_reset(client);
+        server.tells(Ending::Draining);
+    }
 }
 
 fn a_drain_ends_scripts_that_wait_for_a_quiet_peer(at: &Place) {

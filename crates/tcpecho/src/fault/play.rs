@@ -124,6 +124,11 @@ impl Play {
         &self.pending[self.offset..]
     }
 
+    /// Whether bytes were received that it still has to send back.
+    pub(super) fn owes(&self) -> bool {
+        !self.pending().is_empty() || !self.kept.is_empty()
+    }
+
     /// What to do now.
     pub(super) fn next(&mut self, now: Instant) -> Next {
         loop {

@@ -23,7 +23,7 @@ use rustix::{
     net::{RecvFlags, SendFlags, Shutdown, recv, send, shutdown, sockopt::socket_error},
 };
 use slab::Slab;
-use tcpecho_os::socket::{abort_echo, reset, unread, unsent};
+use tcpecho_os::socket::{abort, reset, unread, unsent};
 
 use super::play::{MOST_READ, Next, Play};
 use crate::{
@@ -397,7 +397,7 @@ impl<'a> Loop<'a> {
         for key in 0..self.slots.capacity() {
             let Some(slot) = self.slots.get(key) else { continue };
             if failure.is_none() {
-                abort_echo(&slot.fd);
+                abort(&slot.fd, slot.play.owes());
             }
             self.end(key, failure.unwrap_or(Outcome::of(Ending::Draining)));
         }
@@ -419,7 +419,7 @@ impl<'a> Loop<'a> {
 impl Drop for Loop<'_> {
     /// There are connections left if the observer panicked.
     fn drop(&mut self) {
-        self.slots.iter().for_each(|(_, slot)| abort_echo(&slot.fd));
+        self.slots.iter().for_each(|(_, slot)| abort(&slot.fd, slot.play.owes()));
     }
 }
 
