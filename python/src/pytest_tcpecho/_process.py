@@ -11,6 +11,7 @@ import subprocess
 import tempfile
 import threading
 import time
+import warnings
 from typing import Any, Callable
 
 from ._binary import binary
@@ -40,14 +41,17 @@ class Process:
         # Settings of the server that the environment holds are not meant for this one.
         environment = {k: v for k, v in os.environ.items() if not k.startswith("TCPECHO_")}
         try:
-            self._child = subprocess.Popen(
-                self.command,
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.PIPE,
-                stderr=self._log,
-                env=environment,
-                preexec_fn=_end_with_this_process(),
-            )
+            with warnings.catch_warnings():
+                # Python 3.12 warns of a fork beside other threads. The child makes two system calls and takes no lock.
+                warnings.simplefilter("ignore", DeprecationWarning)
+                self._child = subprocess.Popen(
+                    self.command,
+                    stdin=subprocess.DEVNULL,
+                    stdout=subprocess.PIPE,
+                    stderr=self._log,
+                    env=environment,
+                    preexec_fn=_end_with_this_process(),
+                )
         except OSError as error:
             self._log.close()
             raise StartFailed(f"cannot start {self.command[0]}: {error}") from error
@@ -151,8 +155,17 @@ class Process:
             except ValueError:
                 said.append(line)
                 continue
-            said.append(str(event.get("message", line)) if isinstance(event, dict) else line)
+            said.append(_message(event) or line)
         return "\n".join(said)
+
+
+def _message(event: Any) -> str | None:
+    """What a failure's object (``tcpecho schema failure``) says, with its cause and advice."""
+    if not isinstance(event, dict) or "message" not in event:
+        return None
+    diagnosis = event.get("diagnosis") or {}
+    parts = [event["message"], diagnosis.get("cause"), diagnosis.get("advice")]
+    return "\n".join(str(part) for part in parts if part)
 
 
 def _end_with_this_process() -> Callable[[], None] | None:

@@ -19,7 +19,7 @@ class Server:
     :param fault: a script (``"echo 5; pause 1s; reset"``) or a preset (``"reset-after=10"``); docs/faults.md has all.
         Without it, the server echoes.
     :param fault_when: which connections get the fault: ``"every=3"``, ``"probability=0.1"``, ``"2-5"``.
-    :param seed: of everything random in faults. The same seed gives the same run.
+    :param seed: of everything random in faults. The same seed gives the same run. Without a fault it has no effect.
     :param engine: ``iterative``, ``fork``, ``thread``, ``epoll``, ``uring`` or ``auto``.
     :param host: an address of this host.
     :param port: 0 takes a free one.
@@ -45,7 +45,7 @@ class Server:
         for option, value in (
             ("--fault", fault),
             ("--fault-when", fault_when),
-            ("--seed", seed),
+            ("--seed", seed if fault is not None else None),
             ("--engine", engine),
         ):
             if value is not None:
