@@ -1,0 +1,3 @@
+module tcpecho.example/echo
+
+go 1.19

@@ -1,0 +1,46 @@
+// Runs the client against every way in which a TCP server can fail: node --test
+
+import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
+import { createInterface } from 'node:readline';
+import { after, describe, it } from 'node:test';
+
+import { echo } from './echo.mjs';
+
+const MESSAGE = Buffer.from('hello, world');
+// More than the slowest answer of the gallery takes.
+const TIMEOUT = 5000;
+
+// What the client has to report for each ending. undefined: no error.
+const REACTIONS = {
+  finished: undefined,
+  'closed-early': 'ERR_CLOSED_EARLY',
+  reset: 'ECONNRESET',
+  'timed-out': 'ERR_TIMED_OUT',
+  mismatch: 'ERR_MISMATCH',
+  'connect-timeout': 'ERR_CONNECT_TIMEOUT',
+  refused: 'ECONNREFUSED',
+};
+
+const server = spawn(process.env.TCPECHO_BINARY ?? 'tcpecho', ['serve', '--gallery', '--json', '--log', 'off'], {
+  stdio: ['ignore', 'pipe', 'inherit'],
+});
+process.on('exit', () => server.kill());
+const { value: line } = await createInterface({ input: server.stdout })[Symbol.asyncIterator]().next();
+const gallery = JSON.parse(line);
+
+describe('every fault', { concurrency: true }, () => {
+  for (const host of gallery.addresses) {
+    for (const { port, name, ending, expect } of gallery.faults) {
+      it(`${name} on ${host}`, async () => {
+        const seen = await echo({ host, port }, MESSAGE, TIMEOUT).then(
+          () => undefined,
+          (error) => error.code,
+        );
+        assert.equal(seen, REACTIONS[ending], expect);
+      });
+    }
+  }
+});
+
+after(() => server.kill());

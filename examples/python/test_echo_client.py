@@ -1,0 +1,55 @@
+"""Runs the client against every way in which a TCP server can fail: python3 -m unittest"""
+
+import json
+import os
+import subprocess
+import unittest
+from concurrent.futures import ThreadPoolExecutor
+
+from echo_client import ClosedEarly, ConnectTimeout, Mismatch, echo
+
+MESSAGE = b"hello, world"
+# More than the slowest answer of the gallery takes.
+TIMEOUT = 5
+
+# What the client has to report for each ending. None: no error.
+REACTIONS = {
+    "finished": None,
+    "closed-early": ClosedEarly,
+    "reset": ConnectionResetError,
+    "timed-out": TimeoutError,
+    "mismatch": Mismatch,
+    "connect-timeout": ConnectTimeout,
+    "refused": ConnectionRefusedError,
+}
+
+
+def reaction(address):
+    try:
+        echo(address, MESSAGE, TIMEOUT)
+    except Exception as error:
+        return type(error)
+
+
+class Gallery(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        command = [os.environ.get("TCPECHO_BINARY", "tcpecho"), "serve", "--gallery", "--json", "--log", "off"]
+        server = subprocess.Popen(command, stdout=subprocess.PIPE)
+        cls.addClassCleanup(server.stdout.close)
+        cls.addClassCleanup(server.wait)
+        cls.addClassCleanup(server.kill)
+        cls.gallery = json.loads(server.stdout.readline())
+
+    def test_every_fault(self):
+        rows = self.gallery["faults"]
+        for host in self.gallery["addresses"]:
+            with ThreadPoolExecutor(len(rows)) as pool:
+                reactions = pool.map(reaction, [(host, row["port"]) for row in rows])
+            for row, seen in zip(rows, reactions):
+                with self.subTest(row["fault"] or row["name"], host=host):
+                    self.assertIs(seen, REACTIONS[row["ending"]], row["expect"])
+
+
+if __name__ == "__main__":
+    unittest.main()
