@@ -22,6 +22,10 @@ const REACTIONS = {
   refused: 'ECONNREFUSED',
 };
 
+// libuv takes a reset that comes together with bytes for the end of the stream (until its pull request 4997): Node then
+// reports 'end' and no error. A truncated answer is found all the same; after a complete one, nothing tells of the reset.
+const WITHOUT_ECONNRESET = { 'reset-after': 'ERR_CLOSED_EARLY', 'reset-at-end': undefined };
+
 const server = spawn(process.env.TCPECHO_BINARY ?? 'tcpecho', ['serve', '--gallery', '--json', '--log', 'off'], {
   stdio: ['ignore', 'pipe', 'inherit'],
 });
@@ -37,7 +41,9 @@ describe('every fault', { concurrency: true }, () => {
           () => undefined,
           (error) => error.code,
         );
-        assert.equal(seen, REACTIONS[ending], expect);
+        if (!(name in WITHOUT_ECONNRESET && seen === WITHOUT_ECONNRESET[name])) {
+          assert.equal(seen, REACTIONS[ending], expect);
+        }
       });
     }
   }

@@ -1,4 +1,4 @@
-"""A client with a deadline: sends a message, half-closes, and checks that the echo is complete and correct."""
+"""A client with a deadline: sends a message, half-closes, and checks the echo. Python 3.10 or later."""
 
 import errno
 import socket
