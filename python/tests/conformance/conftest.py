@@ -4,7 +4,7 @@ The tests are written from the documentation, with Python's sockets: they share 
 ``place``; the marks ``one_engine`` and ``plain_only`` say which places make no difference to it.
 
 With tiny buffers, the client has the smallest that the kernel grants. As root, or in a user namespace (``unshare -Ur``),
-the server has tiny ones, too, in a network namespace; the header of the run says whether.
+the server has tiny ones, too, in a network namespace. The end of the run says if not.
 """
 
 from __future__ import annotations
@@ -44,10 +44,10 @@ def tiny_network() -> Tiny | OSError:
         return error
 
 
-def pytest_report_header() -> str:
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     network = tiny_network()
-    why = f"client only, SKIP server: no network namespace: {network}" if isinstance(network, OSError) else "both sides"
-    return f"tiny buffers: {why}"
+    if isinstance(network, OSError):
+        terminalreporter.write_line(f"SKIP tiny buffers of the server: no network namespace: {network}")
 
 
 @dataclass
