@@ -19,10 +19,10 @@ from typing import Any, Callable, Iterator
 import pytest
 
 from client import Client
+from engines import ENGINES
 from network import Tiny
 from pytest_tcpecho import Server, binary
 
-ENGINES = ("iterative", "fork", "thread", "epoll", "uring")
 HOSTS = {"v4": "127.0.0.1", "v6": "::1"}
 BUFFERS = ("plain", "tiny")
 

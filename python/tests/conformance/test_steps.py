@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import resource
 import time
 
 import pytest
@@ -455,3 +456,43 @@ def test_a_script_has_at_most_64_steps(place):
     client.exchanges(bytes(64), bytes(64))
     client.sees_fin()
     played(server, script, 64)
+
+
+def test_pause_and_send_do_not_notice_a_fin(place):
+    server = place.serve('pause 60ms; send "a"; pause 20ms; send "b"; echo all')
+    client = place.connect(server)
+    client.says(b"xyz")
+    client.finishes()
+    client.sees(b"abxyz")
+    client.sees_fin()
+    played(server, 'pause 60ms; send "a"; pause 20ms; send "b"; echo all', 5)
+
+
+def test_a_connection_beyond_max_connections_is_closed_at_once(place):
+    server = place.serve("stop-reading", options=["--max-connections", "2"])
+    clients = [place.connect(server) for _ in range(2)]
+    deadline = time.monotonic() + 5
+    while server.counters()["faults"] < 2:
+        assert time.monotonic() < deadline
+    place.connect(server).sees_fin()
+    assert server.sessions(1)[0].ending == "limit"
+    for client in clients:
+        client.sees_nothing()
+
+
+@pytest.mark.one_engine
+@pytest.mark.plain_only
+def test_4096_scripts_are_played_at_a_time(place):
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if hard < 9000:
+        pytest.skip(f"at most {hard} descriptors (ulimit -n)")
+    resource.setrlimit(resource.RLIMIT_NOFILE, (9000, hard))
+    try:
+        server = place.serve("stop-reading")
+        for _ in range(4096):
+            place.connect(server)
+        place.connect(server).sees_fin()
+        assert [session.ending for session in server.sessions(1)] == ["limit"]
+        assert server.counters()["active"] == 4096
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))

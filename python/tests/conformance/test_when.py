@@ -8,14 +8,18 @@ import time
 import pytest
 
 from client import Client, flips
+from engines import ENGINES
 
 pytestmark = pytest.mark.plain_only
 
 
-def one(place, server, message=b"0123456789"):
+def one(place, server):
     """What a client gets back, and how the connection ends."""
-    client = place.connect(server)
-    client.says(message)
+    return exchange(place.connect(server))
+
+
+def exchange(client):
+    client.says(b"0123456789")
     # The server may have ended the connection already.
     with contextlib.suppress(OSError):
         client.finishes()
@@ -59,6 +63,14 @@ def test_peer(place):
     here, elsewhere = ("127.0.0.0/8", "10.0.0.0/8") if ":" not in place.host else ("::1/128", "fd00::/8")
     assert one(place, place.serve(SCRIPT, fault_when=f"peer={here}")) == RESET
     assert one(place, place.serve(SCRIPT, fault_when=f"peer={elsewhere}")) == ECHO
+
+
+@pytest.mark.parametrize("peer, expected", [("127.0.0.0/8", RESET), ("10.0.0.0/8", ECHO), ("::/0", ECHO)])
+@pytest.mark.parametrize("engine", ENGINES)
+def test_peer_of_ipv4_at_a_listener_of_ipv6(tcpecho_server_factory, engine, peer, expected):
+    server = tcpecho_server_factory(SCRIPT, fault_when=f"peer={peer}", host="::", engine=engine)
+    client = Client(("127.0.0.1", server.port))
+    assert exchange(client) == expected
 
 
 def test_first(place):

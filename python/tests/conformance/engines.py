@@ -1,0 +1,3 @@
+"""The engines of `tcpecho serve --engine list`."""
+
+ENGINES = ("iterative", "fork", "thread", "epoll", "uring")
