@@ -131,11 +131,19 @@ def test_sessions_and_counters_after_stop(tcpecho_server_factory):
     assert server.stop() == [session]
 
 
-def test_a_server_that_was_killed_is_an_error():
-    server = Server()
-    server.stop()
+def test_a_test_may_close_its_server(tcpecho_server):
+    assert tcpecho_server.counters()["accepted"] == 0
+    tcpecho_server.close()
+    assert tcpecho_server.sessions(0) == tcpecho_server.stop() == []
+    tcpecho_server.close()
+
+
+@pytest.mark.parametrize("noticed", [True, False])
+def test_a_server_that_was_killed_is_an_error(noticed):
     server = Server()
     os.kill(server.pid, signal.SIGKILL)
+    if noticed:
+        assert gone(server.pid)
     with pytest.raises(RuntimeError, match="status -9"):
         server.close()
 

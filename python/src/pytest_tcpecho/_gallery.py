@@ -93,10 +93,9 @@ class Gallery(Mapping[str, Row]):
         :raises RuntimeError: if it failed.
         """
         try:
-            if self._process.running:
-                status = self._process.stop(timeout=10)
-                if status != 0:
-                    raise RuntimeError(f"the gallery ended with status {status}; its log:\n{self.log()}")
+            status = self._process.stop(timeout=10)
+            if status:
+                raise RuntimeError(f"the gallery ended with status {status}; its log:\n{self.log()}")
         finally:
             self._process.close()
 

@@ -37,6 +37,7 @@ class Process:
         self._log = tempfile.TemporaryFile(prefix="tcpecho-log-")
         self._read = b""
         self._offset = 0
+        self._stopped = False
         self.events: list[dict[str, Any]] = []
         # Settings of the server that the environment holds are not meant for this one.
         environment = {k: v for k, v in os.environ.items() if not k.startswith("TCPECHO_")}
@@ -95,7 +96,7 @@ class Process:
 
     def read_log(self) -> None:
         """Adds the complete lines that are new to ``events``."""
-        while True:
+        while not self._log.closed:
             piece = os.pread(self._log.fileno(), 1 << 16, self._offset)
             if not piece:
                 break
@@ -117,8 +118,14 @@ class Process:
         """Sends a signal, if the process runs."""
         self._child.send_signal(number)
 
-    def stop(self, timeout: float) -> int:
-        """Sends SIGTERM and waits; after ``timeout`` seconds, kills. Returns the exit status."""
+    def stop(self, timeout: float) -> int | None:
+        """Sends SIGTERM and waits; after ``timeout`` seconds, kills. Returns the exit status, ``None`` the second time.
+
+        A server that has ended by itself is told by its status, too.
+        """
+        if self._stopped:
+            return None
+        self._stopped = True
         self.signal(signal.SIGTERM)
         try:
             self._child.wait(timeout)

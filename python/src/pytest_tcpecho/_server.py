@@ -132,10 +132,9 @@ class Server:
 
         :raises RuntimeError: if the server failed.
         """
-        if self._process.running:
-            status = self._process.stop(timeout=self._drain_timeout + 10)
-            if status != 0:
-                raise RuntimeError(f"{self} ended with status {status}; its log:\n{self.log()}")
+        status = self._process.stop(timeout=self._drain_timeout + 10)
+        if status:
+            raise RuntimeError(f"{self} ended with status {status}; its log:\n{self.log()}")
         return self.sessions(0)
 
     def close(self) -> None:

@@ -49,9 +49,10 @@ def tcpecho_server_factory() -> Iterator[Callable[..., Server]]:
         try:
             server.stop()
             print(f"{server}\n{server.log()}", end="")
-            server.close()
         except Exception as error:
             failure = failure or error
+        finally:
+            server.close()
     if failure is not None:
         raise failure
 
