@@ -142,7 +142,7 @@ def ending(address: tuple[str, int], message: bytes, patience: float) -> str:
     """What a client reports that sends a message, half-closes and waits for the echo (docs/endings.md)."""
     try:
         client = Client(address, timeout=patience)
-    except TimeoutError:
+    except socket.timeout:
         return "connect-timeout"
     except ConnectionRefusedError:
         return "refused"
@@ -163,7 +163,7 @@ def ending(address: tuple[str, int], message: bytes, patience: float) -> str:
             if not piece:
                 break
             got += piece
-    except TimeoutError:
+    except socket.timeout:
         return "timed-out"
     except ConnectionResetError:
         return "reset"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import socket
 import time
 from pathlib import Path
 
@@ -293,7 +294,7 @@ def test_accept_delay(place):
 def test_backlog_full(place):
     server = place.serve("backlog-full")
     for _ in range(2):
-        with pytest.raises(TimeoutError):
+        with pytest.raises(socket.timeout):
             Client(server.address, timeout=0.15)
     assert server.sessions(0) == []
     server.stop()
