@@ -3,8 +3,8 @@
 The tests are written from the documentation, with Python's sockets: they share no code with the program. A test takes
 ``place``; the marks ``one_engine`` and ``plain_only`` say which places make no difference to it.
 
-With tiny buffers, the client has the smallest that the kernel grants. As root, or in a user namespace (``unshare -Ur``),
-the server has tiny ones, too, in a network namespace. The end of the run says if not.
+With tiny buffers, the client has the smallest that the kernel grants. As root, or inside ``unshare -Urn``, the server has
+tiny ones, too, in a network namespace. The end of the run says if not.
 """
 
 from __future__ import annotations

@@ -16,10 +16,11 @@ _libc = ctypes.CDLL(None, use_errno=True)
 
 
 class Tiny:
-    """The namespace. It ends with this value. Needs CAP_SYS_ADMIN, of a user namespace is enough."""
+    """The namespace. It ends with this process. Needs root, or ``unshare -Urn``: the way back must be allowed, too."""
 
     def __init__(self) -> None:
         self._outside = os.open("/proc/self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
+        self._leave()
         _call(_libc.unshare(CLONE_NEWNET), "unshare")
         try:
             self._inside = os.open("/proc/self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
