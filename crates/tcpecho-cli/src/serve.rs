@@ -252,6 +252,7 @@ fn start(
 ) -> Result<Server, tcpecho::Error> {
     let told = speech.clone();
     let mut builder = Server::builder()
+        .keep_sessions(0)
         .engine(limits.engine)
         .workers(plan.workers)
         .backlog(plan.backlog)

@@ -37,6 +37,8 @@ pub(crate) struct Queues {
     pub(crate) open: Vec<Queue>,
     /// Accepted when the drain began, and not served yet.
     pub(crate) taken: VecDeque<Accepted>,
+    /// Connections that were given to the loop.
+    pub(crate) given: u64,
     /// Of the accepted sockets.
     pub(crate) flags: SocketFlags,
 }
@@ -51,6 +53,7 @@ impl AcceptQueue {
         AcceptQueue(Mutex::new(Queues {
             open,
             taken: VecDeque::new(),
+            given: 0,
             flags: SocketFlags::CLOEXEC,
         }))
     }
@@ -64,7 +67,7 @@ impl AcceptQueue {
     /// lack of a descriptor or of memory, stays open for those that are left in it and takes no more (listen(2) with 0).
     pub(crate) fn begin_drain(&self, shared: &Shared) {
         let mut queues = self.lock();
-        let Queues { open, taken, flags } = &mut *queues;
+        let Queues { open, taken, flags, .. } = &mut *queues;
         for queue in open.iter_mut() {
             // Without a number, as many as can be there.
             let length = listen_queue(&queue.listener).map_or(u32::MAX, |queue| queue.length);
@@ -90,6 +93,14 @@ impl AcceptQueue {
             // It can only fail where the listener is broken, which the loop finds out.
             let _ = rustix::net::listen(&queue.listener, 0);
         }
+    }
+
+    /// Counts the connections that have arrived: given to the loop, or still queued.
+    pub(crate) fn arrived(&self) -> u64 {
+        let queues = self.lock();
+        let length = |queue: &Queue| listen_queue(&queue.listener).map_or(0, |queue| queue.length);
+        let queued: u64 = queues.open.iter().map(|queue| u64::from(length(queue))).sum();
+        queues.given + queues.taken.len() as u64 + queued
     }
 
     /// Closes the listeners at once.

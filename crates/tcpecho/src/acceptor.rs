@@ -173,7 +173,10 @@ impl Acceptor {
 
     /// The next connection that was taken from a queue when the drain began.
     fn take_over(&self) -> Option<Accepted> {
-        self.queue.lock().taken.pop_front()
+        let mut queues = self.queue.lock();
+        let taken = queues.taken.pop_front();
+        queues.given += u64::from(taken.is_some());
+        taken
     }
 
     /// Returns the next connection, if one is waiting; `None` also while accept is paused.
@@ -203,7 +206,7 @@ impl Acceptor {
     fn accept_queued(&mut self) -> Result<Option<Accepted>, Error> {
         let queue = Arc::clone(&self.queue);
         let mut queues = queue.lock();
-        let Queues { open, flags, .. } = &mut *queues;
+        let Queues { open, flags, given, .. } = &mut *queues;
         while let Some(index) = open.iter().position(|queue| queue.ready) {
             if let Err(until) = self.shared.may_accept() {
                 self.pause(until, &queues)?;
@@ -223,6 +226,7 @@ impl Acceptor {
             let queue = &mut open[index];
             match queue.accept(*flags) {
                 Ok(accepted) => {
+                    *given += 1;
                     self.shared.accept_worked();
                     if queue.left == Some(0) {
                         open.swap_remove(index);

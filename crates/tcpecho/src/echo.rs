@@ -26,12 +26,19 @@ use crate::{
 /// Bytes of buffer that a blocking engine reads into.
 pub(crate) const BUFFER: usize = 64 << 10;
 
-/// Echoes until the end of a connection and closes it gracefully. `count` is called for all bytes sent, `halted` returns
+/// Bytes that were moved.
+#[derive(Clone, Copy)]
+pub(crate) enum Moved {
+    Received(usize),
+    Sent(usize),
+}
+
+/// Echoes until the end of a connection and closes it gracefully. `count` is called for all bytes moved, `halted` returns
 /// whether to close at once.
 pub(crate) fn serve(
     fd: BorrowedFd<'_>,
     buffer: &mut [MaybeUninit<u8>],
-    count: &mut impl FnMut(usize),
+    count: &mut impl FnMut(Moved),
     halted: impl Fn() -> bool,
 ) -> Outcome {
     let mut outcome = echo(fd, buffer, RecvFlags::empty(), count);
@@ -58,7 +65,7 @@ fn echo(
     fd: BorrowedFd<'_>,
     buffer: &mut [MaybeUninit<u8>],
     flags: RecvFlags,
-    count: &mut impl FnMut(usize),
+    count: &mut impl FnMut(Moved),
 ) -> Outcome {
     loop {
         let received = match recv(fd, &mut *buffer, flags) {
@@ -70,6 +77,7 @@ fn echo(
         if received.is_empty() {
             return Outcome::FINISHED;
         }
+        count(Moved::Received(received.len()));
         if let Err(errno) = send_all(fd, received, count) {
             return match errno {
                 Errno::AGAIN => Outcome { ending: Ending::Idle, call: Some(("send", errno)) },
@@ -80,7 +88,7 @@ fn echo(
 }
 
 /// Sends all bytes. A short count is not an error on a stream socket (UNP 3.9): the peer reads slowly, or a signal came.
-fn send_all(fd: BorrowedFd<'_>, bytes: &[u8], count: &mut impl FnMut(usize)) -> Result<(), Errno> {
+fn send_all(fd: BorrowedFd<'_>, bytes: &[u8], count: &mut impl FnMut(Moved)) -> Result<(), Errno> {
     match send_some(fd, bytes, count)? {
         sent if sent == bytes.len() => Ok(()),
         sent => {
@@ -96,11 +104,11 @@ fn send_all(fd: BorrowedFd<'_>, bytes: &[u8], count: &mut impl FnMut(usize)) -> 
 fn send_some(
     fd: BorrowedFd<'_>,
     bytes: &[u8],
-    count: &mut impl FnMut(usize),
+    count: &mut impl FnMut(Moved),
 ) -> Result<usize, Errno> {
     match send(fd, bytes, SendFlags::NOSIGNAL) {
         Ok(sent) => {
-            count(sent);
+            count(Moved::Sent(sent));
             Ok(sent)
         }
         Err(Errno::INTR | Errno::AGAIN) => Ok(0),
@@ -116,7 +124,7 @@ fn send_slowly(
     fd: BorrowedFd<'_>,
     mut bytes: &[u8],
     limit: Option<Duration>,
-    count: &mut impl FnMut(usize),
+    count: &mut impl FnMut(Moved),
 ) -> Result<(), Errno> {
     while !bytes.is_empty() {
         if let Some(limit) = limit {
@@ -137,7 +145,7 @@ fn send_slowly(
 fn until_quiet(
     fd: BorrowedFd<'_>,
     buffer: &mut [MaybeUninit<u8>],
-    count: &mut impl FnMut(usize),
+    count: &mut impl FnMut(Moved),
 ) -> Outcome {
     let events = SocketEvents::of(fd);
     loop {

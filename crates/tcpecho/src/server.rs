@@ -20,8 +20,8 @@ use rustix::{
 };
 
 use crate::{
-    DEFAULT_PORT, Engine, Error, Event, FaultPlan, FaultWhen, Keepalive, ListenerFault, Script,
-    Snapshot,
+    DEFAULT_PORT, Engine, Error, Event, FaultPlan, FaultWhen, Keepalive, ListenerFault, Report,
+    Script, Snapshot,
     accept_queue::AcceptQueue,
     acceptor::Context,
     fault::{
@@ -31,6 +31,7 @@ use crate::{
     },
     listener::{Listener, Options},
     phase::Phase,
+    sessions::{KEPT, PATIENCE, Sessions, StillOpen},
     shared::{Observer, Shared},
     timeout::until,
 };
@@ -70,6 +71,7 @@ pub struct ServerBuilder {
     faults: Vec<Source>,
     listener_fault: Option<ListenerFault>,
     seed: Option<u64>,
+    keep_sessions: usize,
 }
 
 impl fmt::Debug for ServerBuilder {
@@ -200,6 +202,13 @@ impl ServerBuilder {
         self
     }
 
+    /// Sets how many reports [`Server::sessions`] returns at most: those of the connections that ended last. The default is
+    /// 1024. With 0, the server keeps none.
+    pub fn keep_sessions(mut self, reports: usize) -> Self {
+        self.keep_sessions = reports;
+        self
+    }
+
     /// Calls `observer` for each [`Event`], on the thread where it happens. This thread serves no connection until
     /// `observer` returns.
     pub fn observe(mut self, observer: impl Fn(&Event<'_>) + Send + Sync + 'static) -> Self {
@@ -234,8 +243,13 @@ impl ServerBuilder {
             _ => None,
         };
         let max_connections = self.max_connections.unwrap_or(engine.max_connections);
-        let shared =
-            Arc::new(Shared::new(groups.len(), max_connections, self.idle_timeout, self.observer)?);
+        let shared = Arc::new(Shared::new(
+            groups.len(),
+            max_connections,
+            self.idle_timeout,
+            self.observer,
+            Sessions::new(self.keep_sessions),
+        )?);
         let mut server = Server {
             engine,
             addrs,
@@ -354,6 +368,7 @@ impl Server {
             faults: Vec::new(),
             listener_fault: None,
             seed: None,
+            keep_sessions: KEPT,
         }
     }
 
@@ -391,7 +406,7 @@ impl Server {
                 if running.fetch_sub(1, AcqRel) == 1
                     && !faults.is_some_and(|faults| faults.player().complete())
                 {
-                    shared.ended.trigger();
+                    shared.end();
                 }
             };
             let spawned = std::thread::Builder::new().name("tcpecho".into()).spawn(body);
@@ -449,6 +464,88 @@ impl Server {
     #[must_use]
     pub fn stats(&self) -> Snapshot {
         self.shared.stats.snapshot()
+    }
+
+    /// Waits until every connection has ended, and returns what each one did and how it ended, in the order of accept.
+    ///
+    /// So a test can assert on its client. Connections that wait in the accept queue count, so a client that has connected
+    /// and gone is never missed. The reports are those of all connections since the start, but at most of the 1024 that
+    /// ended last ([`keep_sessions`](ServerBuilder::keep_sessions)). Waits for at most 10 seconds; without polling.
+    ///
+    /// The call blocks its thread: in an async test, await the client first, or the client cannot go on.
+    ///
+    /// A client that keeps its connection open, such as one with a pool, is waited for in vain: drop it first, or call
+    /// [`finish`](Server::finish). The faults `never-accept`, `backlog-full` and `refuse` accept nothing, so there are no
+    /// sessions.
+    ///
+    /// ```
+    /// use std::{io::{Read, Write}, net::{Shutdown, TcpStream}};
+    /// use tcpecho::{Ending, Server};
+    ///
+    /// // The client under test: it tries again when the server resets the connection.
+    /// fn send(server: std::net::SocketAddr) -> std::io::Result<()> {
+    ///     for _ in 0..3 {
+    ///         let mut client = TcpStream::connect(server)?;
+    ///         client.write_all(b"hello")?;
+    ///         let mut answer = String::new();
+    ///         let read = client.shutdown(Shutdown::Write).and_then(|()| client.read_to_string(&mut answer));
+    ///         if read.is_ok() && answer == "hello" {
+    ///             return Ok(());
+    ///         }
+    ///     }
+    ///     Err(std::io::ErrorKind::ConnectionReset.into())
+    /// }
+    ///
+    /// let server = Server::builder()
+    ///     .listen("127.0.0.1:0".parse()?)
+    ///     .fault_plan(&"1-2:reset-after=2".parse()?)
+    ///     .start()?;
+    /// send(server.addr())?;
+    ///
+    /// // It connected three times; the third time it sent 5 bytes and closed properly.
+    /// let sessions = server.sessions()?;
+    /// assert_eq!(sessions.len(), 3);
+    /// assert_eq!(sessions[0].ending, Ending::Fault);
+    /// assert_eq!((sessions[2].received, sessions[2].ending), (5, Ending::Finished));
+    /// assert!(sessions[2].peer_closed());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    /// Connections are still open after 10 seconds.
+    pub fn sessions(&self) -> Result<Vec<Report>, StillOpen> {
+        self.sessions_within(PATIENCE)
+    }
+
+    /// Does the same as [`sessions`](Server::sessions), and waits for at most `limit`.
+    ///
+    /// # Errors
+    /// Connections are still open after `limit`. The error has the reports of those that have ended.
+    pub fn sessions_within(&self, limit: Duration) -> Result<Vec<Report>, StillOpen> {
+        let arrived = || self.queues.iter().map(|queue| queue.arrived()).sum();
+        self.shared.sessions.wait(limit, arrived)
+    }
+
+    /// Ends the server and returns what each connection did and how it ended, as [`sessions`](Server::sessions) does. Lets
+    /// the connections finish as [`drain`](Server::drain) does, for at most 10 seconds; an idle connection is closed.
+    ///
+    /// ```
+    /// use std::{io::{Read, Write}, net::TcpStream};
+    /// use tcpecho::{Ending, Server};
+    ///
+    /// let server = Server::start()?;
+    /// let mut kept_alive = TcpStream::connect(server.addr())?;
+    /// kept_alive.write_all(b"hello")?;
+    /// kept_alive.read_exact(&mut [0; 5])?;
+    ///
+    /// let sessions = server.finish();
+    /// assert_eq!((sessions[0].received, sessions[0].ending), (5, Ending::Draining));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[must_use]
+    pub fn finish(self) -> Vec<Report> {
+        self.drain(PATIENCE);
+        self.shared.sessions.kept()
     }
 
     /// Stops accepting and lets the connections finish: received data is echoed, and an idle connection gets a FIN.

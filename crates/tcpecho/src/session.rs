@@ -1,13 +1,14 @@
 //! One accepted connection from accept to close, with its accounting.
 
 use std::{
+    fmt,
     net::{Ipv6Addr, SocketAddr, SocketAddrV6},
     time::{Duration, Instant},
 };
 
 use rustix::io::Errno;
 
-use crate::{Ending, Error, Fired};
+use crate::{Ending, Error, Fired, counted::bytes};
 
 /// How a session ended, and the call that said so where one failed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -58,8 +59,11 @@ impl Outcome {
 pub(crate) struct Session {
     ip: [u8; 16],
     started_us: u64,
-    /// Bytes echoed.
+    /// Bytes sent.
     pub(crate) bytes: u64,
+    pub(crate) received: u64,
+    /// In the order of accept, from 1 on.
+    pub(crate) number: u64,
     scope: u32,
     port: u16,
     /// For the engine's own use.
@@ -67,13 +71,22 @@ pub(crate) struct Session {
 }
 
 impl Session {
-    pub(crate) fn new(peer: SocketAddr, origin: Instant) -> Self {
+    pub(crate) fn new(peer: SocketAddr, origin: Instant, number: u64) -> Self {
         let (ip, scope) = match peer {
             SocketAddr::V4(v4) => (v4.ip().to_ipv6_mapped(), 0),
             SocketAddr::V6(v6) => (*v6.ip(), v6.scope_id()),
         };
         let started_us = origin.elapsed().as_micros() as u64;
-        Session { ip: ip.octets(), started_us, bytes: 0, scope, port: peer.port(), mark: 0 }
+        Session {
+            ip: ip.octets(),
+            started_us,
+            bytes: 0,
+            received: 0,
+            number,
+            scope,
+            port: peer.port(),
+            mark: 0,
+        }
     }
 
     pub(crate) fn peer(&self) -> SocketAddr {
@@ -87,10 +100,12 @@ impl Session {
     pub(crate) fn report(&self, outcome: Outcome, origin: Instant, fault: Option<Fired>) -> Report {
         let now_us = origin.elapsed().as_micros() as u64;
         Report {
+            number: self.number,
             peer: self.peer(),
             ending: outcome.ending,
             call: outcome.call.map(|(op, errno)| (op, errno.into())),
             bytes: self.bytes,
+            received: self.received,
             duration: Duration::from_micros(now_us.saturating_sub(self.started_us)),
             fault,
         }
@@ -102,6 +117,8 @@ impl Session {
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[non_exhaustive]
 pub struct Report {
+    /// The number of the connection, from 1 on in the order of accept. [`FaultWhen`](crate::FaultWhen) counts the same.
+    pub number: u64,
     /// The peer's address; an IPv4 peer of a dual-stack listener is shown as IPv4.
     pub peer: SocketAddr,
     /// How the connection ended.
@@ -110,8 +127,11 @@ pub struct Report {
     /// failed. After a failed call the server closes the connection with RST, because FIN would tell the peer that the echo
     /// is complete.
     pub call: Option<(&'static str, crate::Errno)>,
-    /// Bytes echoed; with a fault, bytes sent.
+    /// Bytes sent: those that the kernel accepted for sending. The peer need not have received them all.
     pub bytes: u64,
+    /// Bytes received: those that the server has read, in an echo or for a step of its script. Bytes that are discarded
+    /// because the connection ends, or left unread, do not count.
+    pub received: u64,
     /// Time from accept to close.
     pub duration: Duration,
     /// The fault that the connection had, if it had one.
@@ -119,10 +139,34 @@ pub struct Report {
 }
 
 impl Report {
+    /// Returns whether the peer closed properly, as far as the server saw it: its FIN came, and no RST, before the server
+    /// ended the connection. A peer that half-closes counts, too.
+    #[must_use]
+    pub fn peer_closed(&self) -> bool {
+        self.ending == Ending::Finished
+            || self.fault.as_ref().is_some_and(|fault| fault.peer_closed)
+    }
+
     /// Returns the failed call as text, such as `recv: Connection reset by peer (ECONNRESET)`.
     #[must_use]
     pub fn failure(&self) -> Option<String> {
         self.call.map(|(op, errno)| format!("{op}: {errno}"))
+    }
+}
+
+impl fmt::Display for Report {
+    /// One line for messages of tests, such as `connection 3 from 127.0.0.1:4711: received 5 bytes, sent 5 bytes, finished`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (received, sent) = (bytes(self.received), bytes(self.bytes));
+        write!(f, "connection {} from {}: received {received}", self.number, self.peer)?;
+        write!(f, ", sent {sent}, {}", self.ending)?;
+        if let Some(failure) = self.failure() {
+            write!(f, ", {failure}")?;
+        }
+        if let Some(fault) = &self.fault {
+            write!(f, ", {fault}")?;
+        }
+        Ok(())
     }
 }
 
@@ -150,7 +194,7 @@ mod tests {
 
     #[test]
     fn only_a_failed_call_is_reported_in_words() {
-        let session = Session::new(([192, 0, 2, 1], 7).into(), Instant::now());
+        let session = Session::new(([192, 0, 2, 1], 7).into(), Instant::now(), 1);
         let failure = |outcome| session.report(outcome, Instant::now(), None).failure();
         let reset = Outcome::failed("recv", Errno::CONNRESET);
         assert_eq!(reset.ending, Ending::Reset);
@@ -175,12 +219,12 @@ mod tests {
 
     #[test]
     fn a_session_is_small_and_remembers_its_peer() {
-        assert_eq!(size_of::<Session>(), 40);
+        assert_eq!(size_of::<Session>(), 56);
         for text in ["192.0.2.1:7", "[2001:db8::1]:65535", "[fe80::1%3]:9"] {
             let peer: SocketAddr = text.parse().unwrap();
-            assert_eq!(Session::new(peer, Instant::now()).peer(), peer);
+            assert_eq!(Session::new(peer, Instant::now(), 1).peer(), peer);
         }
         let mapped: SocketAddr = "[::ffff:192.0.2.1]:7".parse().unwrap();
-        assert_eq!(Session::new(mapped, Instant::now()).peer().to_string(), "192.0.2.1:7");
+        assert_eq!(Session::new(mapped, Instant::now(), 1).peer().to_string(), "192.0.2.1:7");
     }
 }

@@ -17,6 +17,7 @@ use crate::{
     Error, Event, Fired, Report,
     accept_backoff::{AcceptBackoff, Advice},
     session::{Outcome, Session},
+    sessions::Sessions,
     stats::Stats,
     stop::Stop,
     table::Table,
@@ -35,6 +36,7 @@ pub(crate) struct Shared {
     pub(crate) max_connections: usize,
     pub(crate) idle_timeout: Option<Duration>,
     pub(crate) stats: Stats,
+    pub(crate) sessions: Sessions,
     /// No more connections: let those that are here finish.
     pub(crate) drain: Stop,
     /// Close all connections at once.
@@ -57,6 +59,7 @@ impl Shared {
         max_connections: usize,
         idle_timeout: Option<Duration>,
         observer: Option<Box<Observer>>,
+        sessions: Sessions,
     ) -> Result<Self, Error> {
         Ok(Shared {
             origin: Instant::now(),
@@ -64,6 +67,7 @@ impl Shared {
             max_connections,
             idle_timeout,
             stats: Stats::new()?,
+            sessions,
             drain: Stop::new()?,
             halt: Stop::new()?,
             ended: Stop::new()?,
@@ -145,8 +149,8 @@ impl Shared {
 
     /// A connection begins, unless there is no room for it; then it is closed, counted and told.
     pub(crate) fn enter(&self, fd: OwnedFd, peer: SocketAddr) -> Option<(OwnedFd, Session)> {
-        self.stats.accepted.fetch_add(1, Relaxed);
-        let session = Session::new(peer, self.origin);
+        let number = self.stats.accepted.fetch_add(1, Relaxed) + 1;
+        let session = Session::new(peer, self.origin, number);
         let before = self.stats.active.fetch_add(1, Relaxed);
         if before < self.max_connections {
             return Some((fd, session));
@@ -193,5 +197,12 @@ impl Shared {
         }
         let report: Report = session.report(outcome, self.origin, fault);
         self.tell(&Event::Ended(&report));
+        self.sessions.ended(report);
+    }
+
+    /// The server has ended.
+    pub(crate) fn end(&self) {
+        self.sessions.close();
+        self.ended.trigger();
     }
 }

@@ -8,7 +8,7 @@ use std::{
 };
 
 use crate::{
-    echo::{self, BUFFER},
+    echo::{self, BUFFER, Moved},
     phase::Phase,
     session::Session,
     shared::Shared,
@@ -42,9 +42,12 @@ pub(super) fn serve(
     let _presence = Presence(&shared.table);
     let fd = Arc::new(fd);
     let slot = shared.table.sit(Arc::clone(&fd));
-    let mut count = |n: usize| {
-        session.bytes += n as u64;
-        shared.stats.bytes().fetch_add(n as u64, Relaxed);
+    let mut count = |moved: Moved| match moved {
+        Moved::Received(n) => session.received += n as u64,
+        Moved::Sent(n) => {
+            session.bytes += n as u64;
+            shared.stats.bytes().fetch_add(n as u64, Relaxed);
+        }
     };
     let halted = || shared.table.phase() == Phase::Halted;
     let mut outcome = echo::serve(fd.as_fd(), buffer, &mut count, halted);

@@ -246,6 +246,7 @@ impl Slot {
         if received.is_empty() {
             return Next::End(Outcome::FINISHED);
         }
+        self.session.received += received.len() as u64;
         let sent = match send(&self.fd, received, SendFlags::NOSIGNAL) {
             Ok(sent) => sent,
             Err(Errno::AGAIN | Errno::INTR) => 0,
@@ -291,6 +292,7 @@ impl Slot {
         let was_blocked = !bulk.is_empty();
         match bulk.turn(&self.fd) {
             Ok(step) => {
+                self.session.received += step.received as u64;
                 self.session.bytes += step.sent as u64;
                 let blocked = !bulk.is_empty();
                 if step.give_back {
@@ -358,7 +360,7 @@ mod tests {
 
     #[test]
     fn an_idle_session_is_a_small_slab_entry() {
-        assert!(size_of::<Option<Slot>>() <= 56, "{}", size_of::<Option<Slot>>());
+        assert!(size_of::<Option<Slot>>() <= 72, "{}", size_of::<Option<Slot>>());
     }
 
     /// A connection in bulk both ways keeps its pipe for as long as it moves much.
@@ -369,7 +371,7 @@ mod tests {
         let mut client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
         let server = listener.accept().unwrap().0;
         server.set_nonblocking(true).unwrap();
-        let session = Session::new(client.peer_addr().unwrap(), Instant::now());
+        let session = Session::new(client.peer_addr().unwrap(), Instant::now(), 1);
         let mut slot = Slot { session, work: None, fd: server.into(), stamp: 0 };
         let mut buffer = vec![MaybeUninit::uninit(); BUFFER];
         let mut pipes = Pipes::new(1);
@@ -422,7 +424,7 @@ mod tests {
         set_socket_send_buffer_size(&client, 1 << 20).unwrap();
         set_socket_send_buffer_size(&server, 4096).unwrap();
         let peer = "127.0.0.1:1".parse().unwrap();
-        let session = Session::new(peer, Instant::now());
+        let session = Session::new(peer, Instant::now(), 1);
         let mut slot = Slot { session, work: None, fd: server.into(), stamp: 0 };
         let mut buffer = vec![MaybeUninit::uninit(); BUFFER];
         let mut pipes = Pipes::new(0);
@@ -449,5 +451,6 @@ mod tests {
         assert!(parts_of_a_rest > 2, "no rest went out in parts");
         assert!(received == message, "bytes in another order, or other bytes");
         assert_eq!(slot.session.bytes, message.len() as u64);
+        assert_eq!(slot.session.received, message.len() as u64);
     }
 }

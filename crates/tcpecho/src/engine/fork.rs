@@ -25,7 +25,7 @@ use super::{Unavailable, blocking};
 use crate::{
     Ending, Error,
     acceptor::{Acceptor, BATCH, Context},
-    echo,
+    echo::{self, Moved},
     phase::Phase,
     session::{Outcome, Session},
     shared::Shared,
@@ -33,8 +33,11 @@ use crate::{
 
 /// How long a child may take to close its connection before it is killed.
 const LETTING_GO: Duration = Duration::from_secs(1);
-/// Words of shared memory in which a child tells how its session ended: bytes, outcome.
-const RESULT_WORDS: usize = 2;
+/// Words of shared memory in which a child tells how its session ended.
+const RESULT_WORDS: usize = 3;
+const SENT: usize = 0;
+const RECEIVED: usize = 1;
+const OUTCOME: usize = 2;
 
 /// There cannot be more processes than this (proc(5), `pid_max`).
 const MOST: usize = 1 << 22;
@@ -65,7 +68,7 @@ pub(super) fn probe() -> Result<(), Unavailable> {
 
 pub(super) fn run(context: Context) -> Result<(), Error> {
     let shared = Arc::clone(&context.shared);
-    let results = SharedWords::new(shared.max_connections.min(MOST) * RESULT_WORDS)
+    let results = SharedWords::new(shared.max_connections.clamp(1, MOST) * RESULT_WORDS)
         .map_err(|errno| Error::new("mmap", errno))?;
     let buffer = blocking::buffer().map_err(|_| Error::new("malloc", Errno::NOMEM))?;
     let mut acceptor = Acceptor::open(context, SocketFlags::empty())?;
@@ -106,15 +109,21 @@ impl Fork {
         let slot = self.slots.vacant_key();
         let Fork { shared, results, buffer, .. } = self;
         let result = &results[slot * RESULT_WORDS..][..RESULT_WORDS];
-        result[0].store(0, Relaxed);
-        result[1].store(0, Relaxed);
+        for word in result {
+            word.store(0, Relaxed);
+        }
         let forked = fork_session(fd, |fd| {
-            let mut count = |n: usize| {
-                result[0].fetch_add(n as u64, Relaxed);
-                shared.stats.bytes().fetch_add(n as u64, Relaxed);
+            let mut count = |moved: Moved| match moved {
+                Moved::Received(n) => {
+                    result[RECEIVED].fetch_add(n as u64, Relaxed);
+                }
+                Moved::Sent(n) => {
+                    result[SENT].fetch_add(n as u64, Relaxed);
+                    shared.stats.bytes().fetch_add(n as u64, Relaxed);
+                }
             };
             let outcome = echo::serve(fd, buffer, &mut count, was_let_go);
-            result[1].store(encode(outcome), Relaxed);
+            result[OUTCOME].store(encode(outcome), Relaxed);
             0
         });
         match forked {
@@ -143,8 +152,15 @@ impl Fork {
         let Slot { child, mut session } = self.slots.remove(key);
         child.cut_off();
         drop(child);
-        session.bytes = self.results[key * RESULT_WORDS].load(Relaxed);
+        self.count(key, &mut session);
         self.shared.leave(&session, outcome);
+    }
+
+    /// Takes the bytes that a child has counted.
+    fn count(&self, key: usize, session: &mut Session) {
+        let result = &self.results[key * RESULT_WORDS..][..RESULT_WORDS];
+        session.bytes = result[SENT].load(Relaxed);
+        session.received = result[RECEIVED].load(Relaxed);
     }
 
     /// Ends all children because of `failure`.
@@ -172,8 +188,8 @@ impl Fork {
     fn leave(&mut self, key: usize, failure: Option<Outcome>) {
         let Slot { child, mut session } = self.slots.remove(key);
         drop(child);
-        session.bytes = self.results[key * RESULT_WORDS].load(Relaxed);
-        let mut outcome = outcome(&self.results[key * RESULT_WORDS + 1]);
+        self.count(key, &mut session);
+        let mut outcome = outcome(&self.results[key * RESULT_WORDS + OUTCOME]);
         if self.phase == Phase::Halted || failure.is_some() {
             outcome = outcome.while_letting_go(failure);
         }

@@ -136,6 +136,7 @@ impl Timers {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::sessions::Sessions;
 
     #[test]
     fn a_session_that_begins_during_a_drain_is_looked_at() {
@@ -158,7 +159,7 @@ mod tests {
     #[test]
     fn an_idle_limit_is_looked_at_when_it_is_over_and_not_later() {
         let idle = Duration::from_millis(200);
-        let shared = Shared::new(1, 1, Some(idle), None).unwrap();
+        let shared = Shared::new(1, 1, Some(idle), None, Sessions::new(0)).unwrap();
         let mut timers = Timers::new(&shared);
         timers.tick(Phase::Serving);
         timers.began();

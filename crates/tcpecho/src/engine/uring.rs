@@ -317,8 +317,11 @@ impl Loop {
             Done::Received(token, result) => {
                 let Some(key) = self.key_of(token) else { return };
                 let slot = &mut self.slots[key];
-                if matches!(result, Ok(Some(_))) && !slot.connection.is_lingering() {
+                if let Ok(Some(chunk)) = &result
+                    && !slot.connection.is_lingering()
+                {
                     slot.stamp = self.timers.stamp();
+                    slot.session.received += chunk.bytes().len() as u64;
                 }
                 let request = slot.connection.received(&mut self.ring, result);
                 self.ask(key, request);

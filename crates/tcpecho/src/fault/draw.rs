@@ -4,10 +4,7 @@ use std::{
     fmt,
     net::SocketAddr,
     os::fd::OwnedFd,
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering::Relaxed},
-    },
+    sync::{Arc, atomic::Ordering::Relaxed},
 };
 
 use super::{
@@ -47,15 +44,13 @@ impl fmt::Debug for Source {
 pub(crate) struct Faults {
     sources: Vec<Source>,
     seed: u64,
-    /// Connections so far.
-    connections: AtomicU64,
     player: Arc<Player>,
 }
 
 impl Faults {
     pub(crate) fn new(sources: Vec<Source>, seed: u64) -> Result<Self, Error> {
         let player = Arc::new(Player::new()?);
-        Ok(Faults { sources, seed, connections: AtomicU64::new(0), player })
+        Ok(Faults { sources, seed, player })
     }
 
     pub(crate) fn player(&self) -> &Player {
@@ -70,7 +65,7 @@ impl Faults {
         fd: OwnedFd,
         session: Session,
     ) -> Option<(OwnedFd, Session)> {
-        let n = self.connections.fetch_add(1, Relaxed) + 1;
+        let n = session.number;
         let since_start = shared.origin.elapsed();
         let candidate = Candidate { peer: session.peer(), n, seed: self.seed, since_start };
         let Some(script) = self.sources.iter().find_map(|source| match source {

@@ -16,6 +16,17 @@ pub struct Fired {
     pub flips: Vec<Flip>,
     /// Whether `expect` received something else.
     pub unexpected: bool,
+    /// Whether the peer's FIN had come before the server ended the connection.
+    pub peer_closed: bool,
+}
+
+impl fmt::Display for Fired {
+    /// Such as `fault "echo 5; reset", 2 of 2 steps`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let all = self.script.steps().len();
+        write!(f, "fault \"{}\", {} of {all} steps", self.script, self.completed)?;
+        if self.unexpected { f.write_str(", unexpected bytes") } else { Ok(()) }
+    }
 }
 
 /// A changed bit.
@@ -39,11 +50,12 @@ impl fmt::Display for Flip {
 impl serde::Serialize for Fired {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         use serde::ser::SerializeStruct;
-        let mut fired = serializer.serialize_struct("Fired", 4)?;
+        let mut fired = serializer.serialize_struct("Fired", 5)?;
         fired.serialize_field("script", &self.script.to_string())?;
         fired.serialize_field("completed", &self.completed)?;
         fired.serialize_field("flips", &self.flips)?;
         fired.serialize_field("unexpected", &self.unexpected)?;
+        fired.serialize_field("peer_closed", &self.peer_closed)?;
         fired.end()
     }
 }

@@ -84,6 +84,8 @@ pub(super) struct Play {
     /// Where in `pending` the first byte is that was not sent.
     offset: usize,
     sent: u64,
+    /// Bytes that all steps have received.
+    taken: u64,
     acknowledged: bool,
     fin_received: bool,
     fin_sent: bool,
@@ -111,6 +113,7 @@ impl Play {
             pending: Vec::new(),
             offset: 0,
             sent: 0,
+            taken: 0,
             acknowledged: true,
             fin_received: false,
             fin_sent: false,
@@ -254,6 +257,7 @@ impl Play {
 
     /// These bytes were received.
     pub(super) fn on_received(&mut self, bytes: &[u8]) -> Result<(), TryReserveError> {
+        self.taken += bytes.len() as u64;
         let Some(step) = self.script.steps().get(self.at) else { return Ok(()) };
         let from = self.received;
         self.received += bytes.len() as u64;
@@ -326,12 +330,23 @@ impl Play {
         self.sent
     }
 
+    /// Bytes that were received.
+    pub(super) fn received(&self) -> u64 {
+        self.taken
+    }
+
     /// What the report says.
     pub(super) fn fired(self, ended_by_script: bool) -> Fired {
         let all = self.script.steps().len();
         let completed = if ended_by_script && !self.unexpected { all } else { self.at };
         let script = Arc::unwrap_or_clone(self.script);
-        Fired { script, completed, flips: self.flips, unexpected: self.unexpected }
+        Fired {
+            script,
+            completed,
+            flips: self.flips,
+            unexpected: self.unexpected,
+            peer_closed: self.fin_received,
+        }
     }
 }
 

@@ -164,7 +164,7 @@ impl Player {
             shared.close_scripted(fd, &session, outcome, play.fired(false));
         }
         if complete {
-            shared.ended.trigger();
+            shared.end();
         }
     }
 
@@ -335,6 +335,7 @@ impl<'a> Loop<'a> {
             let done = slot.act(now, &mut self.buffer);
             let sent = slot.play.sent() - before;
             slot.session.bytes += sent;
+            slot.session.received = slot.play.received();
             if sent > 0 {
                 self.shared.stats.bytes().fetch_add(sent, Relaxed);
             }
@@ -411,7 +412,8 @@ impl<'a> Loop<'a> {
         // A child that the fork engine is just making may hold the socket a moment longer than we do.
         let _ = epoll::delete(&self.player.epoll, &slot.fd);
         self.player.present.fetch_sub(1, Relaxed);
-        let fired = slot.play.fired(outcome.ending == Ending::Fault);
+        let mut fired = slot.play.fired(outcome.ending == Ending::Fault);
+        fired.peer_closed |= slot.fin_arrived;
         self.shared.close_scripted(slot.fd, &slot.session, outcome, fired);
     }
 }

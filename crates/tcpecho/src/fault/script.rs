@@ -1,6 +1,6 @@
 //! A script: what a server does with one connection, step by step.
 
-use std::fmt;
+use std::{fmt, sync::Arc};
 
 use super::{
     cursor::{Cursor, Read},
@@ -34,9 +34,10 @@ pub(super) const MOST_STEPS: usize = 64;
 /// connection, for a step that sends after [`fin`](Script::fin), and for a value that is out of range.
 #[derive(Clone, Default)]
 pub struct Script {
-    steps: Vec<Step>,
+    /// Shared, because the report of every connection has its script.
+    steps: Arc<Vec<Step>>,
     /// As it was written, if it was.
-    text: Option<Box<str>>,
+    text: Option<Arc<str>>,
 }
 
 impl PartialEq for Script {
@@ -123,7 +124,7 @@ impl Script {
         if step.sends() && self.steps.contains(&Step::Fin) {
             return Err("after fin, nothing can be sent".into());
         }
-        self.steps.push(step);
+        Arc::make_mut(&mut self.steps).push(step);
         Ok(())
     }
 

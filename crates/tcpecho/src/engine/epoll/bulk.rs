@@ -41,6 +41,7 @@ pub(super) struct Bulk {
 /// The result of one turn of bulk.
 #[derive(Default)]
 pub(super) struct Step {
+    pub(super) received: usize,
     pub(super) sent: usize,
     /// The pipe is not needed any more, or cannot pass what is next.
     pub(super) give_back: bool,
@@ -63,7 +64,7 @@ impl Bulk {
         let mut step = Step::default();
         if self.held == 0 {
             match self.fill(socket) {
-                Ok(held) if held > 0 => {}
+                Ok(held) if held > 0 => step.received = held,
                 // Readable and yet nothing to splice: the peer's FIN, or an urgent mark, which only recv passes. When the
                 // FIN lies behind the mark, splice says 0 all the same, so it is recv that has to tell.
                 Ok(_) | Err(Errno::AGAIN | Errno::INVAL) => {
