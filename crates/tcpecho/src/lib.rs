@@ -1,14 +1,13 @@
-//! A TCP echo server for tests, and a TCP client that explains failures.
+//! A TCP server for tests that echoes or fails on demand, and a TCP client that explains failures.
 //!
-//! **For tests**: [`Server`] is an echo server. It listens when [`start`](ServerBuilder::start) returns, and dropping
-//! it closes its listeners and its connections. It installs no signal handler, writes no log, needs no async runtime
-//! and keeps no global state, so a test can run several servers.
+//! A [`Server`] listens when [`start`](Server::start) returns, on a free port of 127.0.0.1, and dropping it closes its
+//! listeners and its connections. [`Server::sessions`] returns what each connection did and how it ended.
 //!
 //! ```
 //! use std::{io::{Read, Write}, net::{Shutdown, TcpStream}};
 //! use tcpecho::{Ending, Server};
 //!
-//! let server = Server::builder().listen("127.0.0.1:0".parse()?).start()?;
+//! let server = Server::start()?;
 //!
 //! let mut client = TcpStream::connect(server.addr())?;
 //! client.write_all(b"hello")?;
@@ -17,21 +16,17 @@
 //! client.read_to_string(&mut answer)?;
 //! assert_eq!(answer, "hello");
 //!
-//! assert!(server.drain(std::time::Duration::from_secs(5)));
-//! assert_eq!((server.stats().bytes, server.stats().ended(Ending::Finished)), (5, 1));
+//! let sessions = server.sessions()?;
+//! assert_eq!((sessions.len(), sessions[0].ending), (1, Ending::Finished));
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! **Faults on demand**: a [`Script`] says what the server does with a connection, step by step, so a test can see how its
-//! client takes a server that resets, stalls, cuts an answer off or changes a byte. [`PRESETS`] names the usual ones;
-//! [`FaultPlan`] and [`FaultWhen`] choose the connections; a [`ListenerFault`] refuses them or does not accept. Scripts do
-//! the same under every engine.
+//! A server that resets the first connection after three bytes, and echoes on the others:
 //!
 //! ```
 //! use std::{io::{ErrorKind, Read, Write}, net::TcpStream};
-//! use tcpecho::{Ending, Server};
+//! use tcpecho::Server;
 //!
-//! // The first connection is reset after three bytes, the others are echoed.
 //! let server = Server::builder()
 //!     .listen("127.0.0.1:0".parse()?)
 //!     .fault_plan(&"1:reset-after=3".parse()?)
@@ -39,15 +34,9 @@
 //!
 //! let mut client = TcpStream::connect(server.addr())?;
 //! client.write_all(b"hello")?;
-//! let mut answer = [0; 3];
-//! client.read_exact(&mut answer)?;
-//! assert_eq!(&answer, b"hel");
-//! assert_eq!(client.read(&mut answer).unwrap_err().kind(), ErrorKind::ConnectionReset);
-//!
-//! let mut second = TcpStream::connect(server.addr())?;
-//! second.write_all(b"abc")?;
-//! second.read_exact(&mut answer)?;
-//! assert_eq!(&answer, b"abc");
+//! let mut answer = Vec::new();
+//! let error = client.read_to_end(&mut answer).unwrap_err();
+//! assert_eq!((&answer[..], error.kind()), (&b"hel"[..], ErrorKind::ConnectionReset));
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
@@ -63,34 +52,43 @@
 //!     .start()?;
 //!
 //! let mut client = TcpStream::connect(server.addr())?;
-//! client.write_all(b"hello")?;
-//! let mut answer = [0; 2];
-//! client.read_exact(&mut answer)?;
-//! assert_eq!(&answer, b"he");
 //! client.set_read_timeout(Some(Duration::from_millis(100)))?;
-//! assert_eq!(client.read(&mut answer).unwrap_err().kind(), ErrorKind::WouldBlock);
+//! client.write_all(b"hello")?;
+//! let mut answer = Vec::new();
+//! let error = client.read_to_end(&mut answer).unwrap_err();
+//! assert_eq!((&answer[..], error.kind()), (&b"he"[..], ErrorKind::WouldBlock));
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! **For clients**: [`Connection::open`] connects to one of several addresses, one after the other or in parallel (Happy
-//! Eyeballs, RFC 8305). When no address answers, [`OpenError`] holds every [`Attempt`] with its [`Diagnosis`]: what was
-//! seen, what it means, and what to try. [`Handshake`] and [`HappyEyeballs`] do the same without blocking, for programs
-//! with an event loop.
+//! The [`guide`] has eleven such tests: what happens on the wire, what a correct client reports, and the common mistake.
 //!
-//! ```
-//! use tcpecho::{ConnectOptions, Connection, Ending};
+//! # Faults
 //!
-//! # let reserved = std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?;
-//! let error = Connection::open(&[reserved], &ConnectOptions::default()).unwrap_err();
-//! let attempt = &error.attempts[0];
-//! assert_eq!(attempt.ending, Ending::Refused);
-//! println!("{}", attempt.diagnosis); // seen, means, try
-//! # Ok::<(), std::io::Error>(())
-//! ```
+//! A [`Script`] says what the server does with one connection, step by step: `"echo 5; pause 100ms; reset".parse()?`.
+//! [`Step`] lists the steps. The usual scripts have names, which are parsed like scripts ([`PRESETS`]). The ending is
+//! what a client reports that sends a message, half-closes, and waits for the echo for a limited time ([`Ending`]).
 //!
-//! [`Ending`] names how a connection ended, for servers and clients alike. An [`Engine`] is the way in which a server
-//! handles its connections, from one client at a time to io_uring. [`exact`] has `readn`, `writen` and `readline` of
-//! *UNIX Network Programming* (UNP).
+#![doc = include_str!("presets.md")]
+//!
+//! Which connections get a fault: all ([`fault`](ServerBuilder::fault)), every nth
+//! ([`fault_every`](ServerBuilder::fault_every)), those that a function chooses
+//! ([`fault_when`](ServerBuilder::fault_when)), or those of a [`FaultPlan`] such as `1:reset-after=10,2-5:delay=1s`. The
+//! faults marked *listener* are a [`ListenerFault`], set with [`listener_fault`](ServerBuilder::listener_fault). A
+//! [`Fault`] is parsed from either kind. Every fault does the same under every [`Engine`].
+//!
+//! # Isolation
+//!
+//! A server installs no signal handler, writes no log, needs no async runtime and keeps no global state. So each test
+//! starts its own on port 0, also in a `#[tokio::test]` or under smol, and a process can have a thousand at a time: a
+//! server has one thread, a second one once it plays a script, and six to eight descriptors. [`Server::sessions`] and
+//! [`Server::drain`] block the thread that calls them.
+//!
+//! # Clients
+//!
+//! [`Connection::open`] connects to one of several addresses, one after the other or in parallel (Happy Eyeballs, RFC
+//! 8305). When no address answers, [`OpenError`] holds every [`Attempt`] with its [`Diagnosis`]: what was seen, what it
+//! means, and what to try. [`Handshake`] and [`HappyEyeballs`] do the same without blocking, for programs with an event
+//! loop. [`exact`] has `readn`, `writen` and `readline` of *UNIX Network Programming* (UNP).
 //!
 //! # What it is not
 //!
@@ -124,6 +122,7 @@ mod error;
 mod evidence;
 pub mod exact;
 mod fault;
+pub mod guide;
 #[doc(hidden)]
 pub mod internal;
 mod lingering_close;

@@ -46,6 +46,36 @@ fn the_interface_names_no_type_of_other_crates() {
     }
 }
 
+/// The front page of the documentation has the table of faults.
+#[test]
+fn the_front_page_lists_the_presets() {
+    let page = concat!(env!("CARGO_MANIFEST_DIR"), "/src/presets.md");
+    let mut table = "| name | script | what the server does | ending |\n|---|---|---|---|\n".to_owned();
+    for preset in tcpecho::PRESETS {
+        let written = match preset.parameter {
+            "" => preset.name.to_owned(),
+            parameter => format!("{}={parameter}", preset.name),
+        };
+        let script = preset.script().map_or("*listener*".to_owned(), |script| {
+            let steps: Vec<String> = script.steps().iter().map(ToString::to_string).collect();
+            match preset.parameter {
+                "" => format!("`{}`", steps.join("; ")),
+                _ => format!("`{}`: `{}`", preset.example, steps.join("; ")),
+            }
+        });
+        let (does, ending) = (preset.sentence, preset.ending);
+        table += &format!("| `{written}` | {script} | {does} | {ending} |\n");
+    }
+    if std::env::var_os("TCPECHO_WRITE_DOCS").is_some() {
+        fs::write(page, &table).unwrap();
+    }
+    assert!(
+        fs::read_to_string(page).unwrap_or_default() == table,
+        "src/presets.md is not the table of PRESETS; \
+         TCPECHO_WRITE_DOCS=1 cargo test -p tcpecho --test api writes it"
+    );
+}
+
 /// What the crate exports, and where its items are.
 struct Crate {
     /// The exported names with the path of their module.
