@@ -50,7 +50,8 @@ fn the_interface_names_no_type_of_other_crates() {
 #[test]
 fn the_front_page_lists_the_presets() {
     let page = concat!(env!("CARGO_MANIFEST_DIR"), "/src/presets.md");
-    let mut table = "| name | script | what the server does | ending |\n|---|---|---|---|\n".to_owned();
+    let mut table =
+        "| name | script | what the server does | ending |\n|---|---|---|---|\n".to_owned();
     for preset in tcpecho::PRESETS {
         let written = match preset.parameter {
             "" => preset.name.to_owned(),
