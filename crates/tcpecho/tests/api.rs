@@ -2,7 +2,7 @@
 //!
 //! `TCPECHO_WRITE_DOCS=1 cargo test -p tcpecho --test api` writes the page.
 
-use std::{collections::BTreeMap, fs, path::Path};
+use std::{collections::BTreeMap, fmt::Write, fs, path::Path};
 
 use proc_macro2::{TokenStream, TokenTree};
 use quote::ToTokens;
@@ -65,7 +65,7 @@ fn the_front_page_lists_the_presets() {
             }
         });
         let (does, ending) = (preset.sentence, preset.ending);
-        table += &format!("| `{written}` | {script} | {does} | {ending} |\n");
+        writeln!(table, "| `{written}` | {script} | {does} | {ending} |").unwrap();
     }
     if std::env::var_os("TCPECHO_WRITE_DOCS").is_some() {
         fs::write(page, &table).unwrap();

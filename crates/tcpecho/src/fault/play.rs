@@ -331,7 +331,7 @@ impl Play {
     }
 
     /// Bytes that were received.
-    pub(super) fn received(&self) -> u64 {
+    pub(super) fn taken(&self) -> u64 {
         self.taken
     }
 

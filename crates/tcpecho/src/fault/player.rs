@@ -335,7 +335,7 @@ impl<'a> Loop<'a> {
             let done = slot.act(now, &mut self.buffer);
             let sent = slot.play.sent() - before;
             slot.session.bytes += sent;
-            slot.session.received = slot.play.received();
+            slot.session.received = slot.play.taken();
             if sent > 0 {
                 self.shared.stats.bytes().fetch_add(sent, Relaxed);
             }
