@@ -468,8 +468,8 @@ impl Server {
 
     /// Waits until every connection has ended, and returns what each one did and how it ended, in the order of accept.
     ///
-    /// So a test can assert on its client. Connections that wait in the accept queue count, so a client that has connected
-    /// and gone is never missed. The reports are those of all connections since the start, but at most of the 1024 that
+    /// So a test can assert on its client. Connections that wait in the accept queue count, so over loopback a client that has
+    /// connected and gone is not missed. The reports are those of all connections since the start, but at most of the 1024 that
     /// ended last ([`keep_sessions`](ServerBuilder::keep_sessions)). Waits for at most 10 seconds; without polling.
     ///
     /// The call blocks its thread: in an async test, await the client first, or the client cannot go on.

@@ -2,6 +2,7 @@
 //!
 //! `client.rs` is the client; `tests/retrying_client.rs` says what it does with each fault.
 
+#[allow(unreachable_pub, reason = "an example has no outside")]
 mod client;
 
 use std::{error::Error, time::Duration};
@@ -29,7 +30,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         let result = client.ask("get the answer", Repeat::Idempotent);
         let result = result.map_or_else(|failure| failure.to_string(), |_| "answered".into());
         drop(client);
-        println!("{:22} {result:50} {} sessions", preset.example, server.finish().len());
+        println!("{:22} {result:54} sessions: {}", preset.example, server.finish().len());
     }
     Ok(())
 }
