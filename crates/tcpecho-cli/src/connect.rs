@@ -143,6 +143,7 @@ fn own_server(plan: &Plan) -> Result<(SocketAddr, Server), Stopped> {
     };
     let server = Server::builder()
         .listen(SocketAddr::new(host, 0))
+        .keep_sessions(0)
         .start()
         .map_err(|error| impossible("listen", &error))?;
     let addr = server.addr();

@@ -338,5 +338,5 @@ fn own_server(family: Family) -> Result<Server, tcpecho::Error> {
         Family::V6 => Ipv6Addr::LOCALHOST.into(),
         _ => Ipv4Addr::LOCALHOST.into(),
     };
-    Server::builder().listen(SocketAddr::new(host, 0)).start()
+    Server::builder().listen(SocketAddr::new(host, 0)).keep_sessions(0).start()
 }
