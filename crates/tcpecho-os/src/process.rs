@@ -64,6 +64,13 @@ impl Child {
         self.signal(Signal::CONT);
     }
 
+    /// Makes the child reset its connection ([`reset`]), which wakes it from any call on the socket. A child that is stopped is
+    /// continued. Does not wait for its end.
+    pub fn reset(&self) {
+        self.send(RESET_SIGNAL);
+        self.signal(Signal::CONT);
+    }
+
     /// Does [`cut_off_all`] with this child alone.
     pub fn cut_off(&self) {
         cut_off_all([self]);
@@ -148,8 +155,7 @@ fn cut_off_within<'a>(
 ) {
     let children = children.into_iter();
     for child in children.clone() {
-        child.send(RESET_SIGNAL);
-        child.signal(Signal::CONT);
+        child.reset();
     }
     let deadline = Instant::now() + limit;
     if !children.clone().all(|child| child.ends_by(deadline)) {

@@ -51,8 +51,8 @@ pub(crate) struct Context {
     pub(crate) queue: Arc<AcceptQueue>,
     /// Told by [`Acceptor::open`], the last thing that an engine needs before it serves.
     pub(crate) ready: SyncSender<()>,
-    /// What connections get a fault, if any do.
-    pub(crate) faults: Option<Arc<Faults>>,
+    /// What connections get a fault.
+    pub(crate) faults: Arc<Faults>,
     pub(crate) accept_delay: Option<Duration>,
 }
 
@@ -64,7 +64,7 @@ pub(crate) struct Acceptor {
     phase: Phase,
     /// While accept is paused, the listeners are not in the epoll set.
     paused: Option<Instant>,
-    faults: Option<Arc<Faults>>,
+    faults: Arc<Faults>,
     delay: Option<AcceptDelay>,
 }
 
@@ -193,8 +193,7 @@ impl Acceptor {
             };
             let (fd, peer) = accepted;
             let Some((fd, session)) = self.shared.enter(fd, peer) else { continue };
-            let Some(faults) = &self.faults else { return Ok(Some((fd, session))) };
-            if let Some(entered) = faults.draw(&self.shared, fd, session) {
+            if let Some(entered) = self.faults.draw(&self.shared, fd, session) {
                 return Ok(Some(entered));
             }
         }

@@ -111,9 +111,9 @@ endings! {
     /// The server is shutting down.
     Draining, "draining", "",
         "the server was shutting down", "";
-    /// The server played a fault, and its script ended the connection.
+    /// The server was asked for a fault: its script, or a reset on request, ended the connection.
     Fault, "fault", "",
-        "the server was asked for a fault, and its script ended the connection", "";
+        "the server was asked for a fault: its script, or a reset on request, ended the connection", "";
     /// TCP cannot connect to that address, or not from that source address.
     BadAddress, "bad-address", "EINVAL, ENETUNREACH, connect or bind",
         "TCP cannot connect to that address: multicast, broadcast, a link-local address without its interface or with one \

@@ -15,7 +15,7 @@ mod play;
 pub(crate) mod player;
 mod preset;
 pub(crate) mod random;
-mod script;
+pub(crate) mod script;
 mod step;
 mod value;
 mod when;

@@ -127,6 +127,7 @@ pub mod guide;
 pub mod internal;
 mod lingering_close;
 mod listener;
+mod live;
 mod parse_error;
 mod phase;
 #[cfg(feature = "serde")]
@@ -162,6 +163,7 @@ pub use fault::{
     Script, Step,
 };
 pub use listener::Keepalive;
+pub use live::LiveSession;
 pub use parse_error::ParseError;
 pub use server::{Server, ServerBuilder};
 pub use session::{Event, Report};

@@ -20,8 +20,8 @@ use rustix::{
 };
 
 use crate::{
-    DEFAULT_PORT, Engine, Error, Event, FaultPlan, FaultWhen, Keepalive, ListenerFault, Report,
-    Script, Snapshot,
+    DEFAULT_PORT, Engine, Error, Event, FaultPlan, FaultWhen, Keepalive, ListenerFault,
+    LiveSession, Report, Script, Snapshot,
     accept_queue::AcceptQueue,
     acceptor::Context,
     fault::{
@@ -30,6 +30,7 @@ use crate::{
         random,
     },
     listener::{Listener, Options},
+    live::Live,
     phase::Phase,
     sessions::{KEPT, PATIENCE, Sessions, StillOpen},
     shared::{Observer, Shared},
@@ -72,6 +73,7 @@ pub struct ServerBuilder {
     listener_fault: Option<ListenerFault>,
     seed: Option<u64>,
     keep_sessions: usize,
+    tracks: bool,
 }
 
 impl fmt::Debug for ServerBuilder {
@@ -209,6 +211,14 @@ impl ServerBuilder {
         self
     }
 
+    /// Tracks the connections while they are served, for [`Server::live`] and [`Server::reset`]. Each of them then takes two
+    /// descriptors, and three more system calls; those of the engine `fork` keep one descriptor in the server. The default
+    /// is `false`.
+    pub fn track_sessions(mut self, on: bool) -> Self {
+        self.tracks = on;
+        self
+    }
+
     /// Calls `observer` for each [`Event`], on the thread where it happens. This thread serves no connection until
     /// `observer` returns.
     pub fn observe(mut self, observer: impl Fn(&Event<'_>) + Send + Sync + 'static) -> Self {
@@ -234,28 +244,26 @@ impl ServerBuilder {
         let addrs = listeners.iter().map(Listener::addr).collect();
         let backlog = listeners.iter().map(Listener::backlog).min().unwrap_or(0);
         let seed = self.seed.unwrap_or_else(random::seed);
-        let faults = match self.faults {
-            sources if sources.is_empty() => None,
-            sources => Some(Arc::new(Faults::new(sources, seed)?)),
-        };
+        let faults = Arc::new(Faults::new(self.faults, seed)?);
         let accept_delay = match self.listener_fault {
             Some(ListenerFault::AcceptDelay(time)) => Some(time),
             _ => None,
         };
         let max_connections = self.max_connections.unwrap_or(engine.max_connections);
-        let shared = Arc::new(Shared::new(
+        let mut shared = Shared::new(
             groups.len(),
             max_connections,
             self.idle_timeout,
             self.observer,
             Sessions::new(self.keep_sessions),
-        )?);
+        )?;
+        shared.live = self.tracks.then(Live::default);
         let mut server = Server {
             engine,
             addrs,
             backlog,
             workers: groups.len(),
-            shared,
+            shared: Arc::new(shared),
             seed,
             faults,
             held: Mutex::new(held),
@@ -320,7 +328,7 @@ pub struct Server {
     workers: usize,
     shared: Arc<Shared>,
     seed: u64,
-    faults: Option<Arc<Faults>>,
+    faults: Arc<Faults>,
     /// Listeners that no loop serves.
     held: Mutex<Option<Held>>,
     /// One for each loop.
@@ -369,6 +377,7 @@ impl Server {
             listener_fault: None,
             seed: None,
             keep_sessions: KEPT,
+            tracks: false,
         }
     }
 
@@ -381,7 +390,7 @@ impl Server {
         let mut waiting = Vec::new();
         for listeners in groups {
             let (engine, shared) = (self.engine, Arc::clone(&self.shared));
-            let (running, faults) = (Arc::clone(&running), self.faults.clone());
+            let (running, faults) = (Arc::clone(&running), Arc::clone(&self.faults));
             let (ready, is_ready) = sync_channel(1);
             let queue = Arc::new(AcceptQueue::new(listeners));
             self.queues.push(Arc::clone(&queue));
@@ -389,7 +398,7 @@ impl Server {
                 shared: Arc::clone(&shared),
                 queue,
                 ready,
-                faults: faults.clone(),
+                faults: Arc::clone(&faults),
                 accept_delay,
             };
             let body = move || {
@@ -403,9 +412,7 @@ impl Server {
                     shared.fail(&error);
                 }
                 // Otherwise the player tells the end when its connections have ended, too.
-                if running.fetch_sub(1, AcqRel) == 1
-                    && !faults.is_some_and(|faults| faults.player().complete())
-                {
+                if running.fetch_sub(1, AcqRel) == 1 && !faults.complete() {
                     shared.end();
                 }
             };
@@ -548,6 +555,70 @@ impl Server {
         self.shared.sessions.kept()
     }
 
+    /// Replaces the faults of connections, including those of [`ServerBuilder::fault_when`]; `None` removes them. The
+    /// connections that were accepted before keep theirs. Conditions count the connections, and the time, from this call on:
+    /// the rule `1:reset` resets the next connection. With the same seed, the same faults give the same run again.
+    ///
+    /// A [fault of the listener](ServerBuilder::listener_fault) stays; with one that accepts nothing, no connection gets a
+    /// fault.
+    ///
+    /// ```
+    /// use std::{io::{ErrorKind, Read}, net::TcpStream};
+    ///
+    /// let server = tcpecho::Server::start()?;
+    /// server.set_faults(Some(&"1:reset".parse()?))?;
+    /// let error = TcpStream::connect(server.addr())?.read(&mut [0]).unwrap_err();
+    /// assert_eq!(error.kind(), ErrorKind::ConnectionReset);
+    /// server.set_faults(None)?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    /// The first faults of a server need two descriptors (epoll_create1(2), eventfd(2)). Then nothing is replaced.
+    pub fn set_faults(&self, plan: Option<&FaultPlan>) -> Result<(), Error> {
+        self.faults.set(plan, &self.shared.stats.accepted)
+    }
+
+    /// Returns the faults of connections; without [`ServerBuilder::fault_when`], which is not a rule.
+    #[must_use]
+    pub fn fault_plan(&self) -> Option<FaultPlan> {
+        self.faults.plan()
+    }
+
+    /// Returns the connections that are being served, in the order of accept, without those that [`Server::reset`] has
+    /// ended. Always empty without
+    /// [`ServerBuilder::track_sessions`].
+    #[must_use]
+    pub fn live(&self) -> Vec<LiveSession> {
+        self.shared.live.as_ref().map_or_else(Vec::new, Live::list)
+    }
+
+    /// Ends a connection with RST; its report has the ending `fault`. Returns whether it was there: `false` for a number
+    /// that is not in [`Server::live`], and so the second time. A connection that ends by itself at the same moment keeps its own ending.
+    ///
+    /// ```
+    /// use std::{io::{ErrorKind, Read}, net::TcpStream, time::Duration};
+    ///
+    /// let server = tcpecho::Server::builder()
+    ///     .listen("127.0.0.1:0".parse()?)
+    ///     .track_sessions(true)
+    ///     .start()?;
+    /// let mut client = TcpStream::connect(server.addr())?;
+    /// while !server.reset(1) {
+    ///     // It is not accepted yet.
+    ///     std::thread::sleep(Duration::from_millis(1));
+    /// }
+    /// assert_eq!(client.read(&mut [0]).unwrap_err().kind(), ErrorKind::ConnectionReset);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    #[allow(
+        clippy::must_use_candidate,
+        reason = "there is no connection with this number any more"
+    )]
+    pub fn reset(&self, id: u64) -> bool {
+        self.shared.live.as_ref().is_some_and(|live| live.reset(id))
+    }
+
     /// Stops accepting and lets the connections finish: received data is echoed, and an idle connection gets a FIN.
     /// Connections that are already in the accept queue are served too. The listeners are closed when this returns.
     /// Exception: if an accept queue cannot be emptied because descriptors or memory are missing, its listener stays
@@ -626,10 +697,8 @@ impl Drop for Server {
             // A panic has been reported by `failure`.
             let _ = thread.join();
         }
-        if let Some(faults) = &self.faults {
-            // Where a loop could not be started, the last one that ran did not say so.
-            faults.player().complete();
-            faults.player().join();
-        }
+        // Where a loop could not be started, the last one that ran did not say so.
+        self.faults.complete();
+        self.faults.join();
     }
 }

@@ -53,6 +53,15 @@ impl Outcome {
     }
 }
 
+/// What is known of a session whose server tracks its sessions.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Tracked {
+    /// Its number.
+    pub(crate) id: Option<u64>,
+    /// A reset was asked for.
+    pub(crate) reset: bool,
+}
+
 /// What a session carries while it lives. Kept small: this is all the memory that an idle connection costs an engine,
 /// beside its descriptor's number.
 #[derive(Debug)]
@@ -97,7 +106,13 @@ impl Session {
         }
     }
 
-    pub(crate) fn report(&self, outcome: Outcome, origin: Instant, fault: Option<Fired>) -> Report {
+    pub(crate) fn report(
+        &self,
+        outcome: Outcome,
+        origin: Instant,
+        fault: Option<Fired>,
+        tracked: Tracked,
+    ) -> Report {
         let now_us = origin.elapsed().as_micros() as u64;
         Report {
             number: self.number,
@@ -108,6 +123,8 @@ impl Session {
             received: self.received,
             duration: Duration::from_micros(now_us.saturating_sub(self.started_us)),
             fault,
+            id: tracked.id,
+            reset: tracked.reset,
         }
     }
 }
@@ -136,6 +153,10 @@ pub struct Report {
     pub duration: Duration,
     /// The fault that the connection had, if it had one.
     pub fault: Option<Fired>,
+    /// The number of the connection, if the server [tracks its sessions](crate::ServerBuilder::track_sessions).
+    pub id: Option<u64>,
+    /// Whether [`Server::reset`](crate::Server::reset) ended it.
+    pub reset: bool,
 }
 
 impl Report {
@@ -195,7 +216,8 @@ mod tests {
     #[test]
     fn only_a_failed_call_is_reported_in_words() {
         let session = Session::new(([192, 0, 2, 1], 7).into(), Instant::now(), 1);
-        let failure = |outcome| session.report(outcome, Instant::now(), None).failure();
+        let failure =
+            |outcome| session.report(outcome, Instant::now(), None, Tracked::default()).failure();
         let reset = Outcome::failed("recv", Errno::CONNRESET);
         assert_eq!(reset.ending, Ending::Reset);
         assert_eq!(failure(reset).unwrap(), "recv: Connection reset by peer (ECONNRESET)");

@@ -134,11 +134,16 @@ impl Error for StillOpen {}
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::session::{Outcome, Session};
+    use crate::session::{Outcome, Session, Tracked};
 
     fn report(number: u64) -> Report {
         let peer = ([127, 0, 0, 1], 7).into();
-        Session::new(peer, Instant::now(), number).report(Outcome::FINISHED, Instant::now(), None)
+        Session::new(peer, Instant::now(), number).report(
+            Outcome::FINISHED,
+            Instant::now(),
+            None,
+            Tracked::default(),
+        )
     }
 
     fn numbers(reports: &[Report]) -> Vec<u64> {

@@ -16,7 +16,8 @@ use tcpecho_os::socket::reset;
 use crate::{
     Error, Event, Fired, Report,
     accept_backoff::{AcceptBackoff, Advice},
-    session::{Outcome, Session},
+    live::Live,
+    session::{Outcome, Session, Tracked},
     sessions::Sessions,
     stats::Stats,
     stop::Stop,
@@ -48,6 +49,8 @@ pub(crate) struct Shared {
     failing: AtomicBool,
     /// The sessions of the engines that block in them.
     pub(crate) table: Table,
+    /// The sessions of all engines, if they are tracked.
+    pub(crate) live: Option<Live>,
     backoff: Mutex<AcceptBackoff>,
     failure: OnceLock<Error>,
     observer: Option<Box<Observer>>,
@@ -74,6 +77,7 @@ impl Shared {
             freed: Stop::new()?,
             failing: AtomicBool::new(false),
             table: Table::default(),
+            live: None,
             backoff: Mutex::default(),
             failure: OnceLock::new(),
             observer,
@@ -165,8 +169,9 @@ impl Shared {
         if outcome.call.is_some() {
             reset(&fd);
         }
+        let tracked = self.forget(&fd);
         drop(fd);
-        self.leave(session, outcome);
+        self.leave(session, outcome, tracked);
     }
 
     /// The same for a connection with a fault.
@@ -180,22 +185,36 @@ impl Shared {
         if outcome.call.is_some() {
             reset(&fd);
         }
+        let tracked = self.forget(&fd);
         drop(fd);
-        self.leave_with(session, outcome, Some(fault));
+        self.leave_with(session, outcome, Some(fault), tracked);
+    }
+
+    /// Takes a session out of those that can be reset. Call it before the descriptor is closed.
+    pub(crate) fn forget(&self, fd: impl AsFd) -> Tracked {
+        self.live.as_ref().map_or(Tracked::default(), |live| live.remove(fd))
     }
 
     /// A session is over. Its descriptor has been closed, so an accept that ran out of them may try again.
-    pub(crate) fn leave(&self, session: &Session, outcome: Outcome) {
-        self.leave_with(session, outcome, None);
+    pub(crate) fn leave(&self, session: &Session, outcome: Outcome, tracked: Tracked) {
+        self.leave_with(session, outcome, None, tracked);
     }
 
-    fn leave_with(&self, session: &Session, outcome: Outcome, fault: Option<Fired>) {
+    fn leave_with(
+        &self,
+        session: &Session,
+        outcome: Outcome,
+        fault: Option<Fired>,
+        mut tracked: Tracked,
+    ) {
+        let outcome = tracked.outcome(outcome);
+        tracked.reset &= outcome.ending == crate::Ending::Fault;
         self.stats.active.fetch_sub(1, Relaxed);
         self.stats.ended(outcome.ending);
         if self.failing.load(Relaxed) {
             self.freed.trigger();
         }
-        let report: Report = session.report(outcome, self.origin, fault);
+        let report: Report = session.report(outcome, self.origin, fault, tracked);
         self.tell(&Event::Ended(&report));
         self.sessions.ended(report);
     }

@@ -129,7 +129,7 @@ impl Table {
 }
 
 /// Resets a connection and wakes the thread that is blocked on it.
-fn cut_off(socket: &OwnedFd) {
+pub(crate) fn cut_off(socket: &OwnedFd) {
     reset(socket);
     // Where the kernel keeps the association because a thread waits on the socket, this wakes a thread that sends.
     if unsent(socket).is_ok_and(|bytes| bytes > 0) {

@@ -49,12 +49,14 @@ pub(super) fn serve(
             shared.stats.bytes().fetch_add(n as u64, Relaxed);
         }
     };
+    let was_reset = || shared.live.as_ref().is_some_and(|live| live.was_reset(&fd));
     let halted = || shared.table.phase() == Phase::Halted;
-    let mut outcome = echo::serve(fd.as_fd(), buffer, &mut count, halted);
+    let mut outcome = echo::serve(fd.as_fd(), buffer, &mut count, || halted() || was_reset());
     if halted() {
         outcome = outcome.while_letting_go(shared.failure());
     }
     shared.table.rise(slot);
+    let tracked = shared.forget(&fd);
     drop(fd);
-    shared.leave(&session, outcome);
+    shared.leave(&session, outcome, tracked);
 }

@@ -27,7 +27,7 @@ use crate::{
     acceptor::{Acceptor, BATCH, Context},
     echo::{self, Moved},
     phase::Phase,
-    session::{Outcome, Session},
+    session::{Outcome, Session, Tracked},
     shared::Shared,
 };
 
@@ -43,8 +43,10 @@ const OUTCOME: usize = 2;
 const MOST: usize = 1 << 22;
 
 struct Slot {
-    child: Child,
+    child: Arc<Child>,
     session: Session,
+    /// Its number, if sessions are tracked.
+    id: Option<u64>,
 }
 
 struct Fork {
@@ -112,6 +114,7 @@ impl Fork {
         for word in result {
             word.store(0, Relaxed);
         }
+        let id = shared.live.as_ref().and_then(|live| live.hand_over(&fd));
         let forked = fork_session(fd, |fd| {
             let mut count = |moved: Moved| match moved {
                 Moved::Received(n) => {
@@ -127,8 +130,17 @@ impl Fork {
             0
         });
         match forked {
-            Ok(child) => self.watch(acceptor, Slot { child, session }),
-            Err(errno) => self.shared.leave(&session, Outcome::no_room("fork", errno)),
+            Ok(child) => {
+                let child = Arc::new(child);
+                if let (Some(live), Some(id)) = (&self.shared.live, id) {
+                    live.set_child(id, &child);
+                }
+                self.watch(acceptor, Slot { child, session, id });
+            }
+            Err(errno) => {
+                let tracked = self.forget(id);
+                self.shared.leave(&session, Outcome::no_room("fork", errno), tracked);
+            }
         }
     }
 
@@ -149,11 +161,12 @@ impl Fork {
 
     /// Ends a child whose session cannot go on. It resets the connection, which may owe its peer bytes.
     fn cut_off(&mut self, key: usize, outcome: Outcome) {
-        let Slot { child, mut session } = self.slots.remove(key);
+        let Slot { child, mut session, id } = self.slots.remove(key);
         child.cut_off();
         drop(child);
+        let tracked = self.forget(id);
         self.count(key, &mut session);
-        self.shared.leave(&session, outcome);
+        self.shared.leave(&session, outcome, tracked);
     }
 
     /// Takes the bytes that a child has counted.
@@ -173,8 +186,13 @@ impl Fork {
         }
     }
 
+    fn forget(&self, id: Option<u64>) -> Tracked {
+        let tracked = self.shared.live.as_ref().zip(id).map(|(live, id)| live.remove_number(id));
+        tracked.unwrap_or_default()
+    }
+
     fn children(&self) -> impl Iterator<Item = &Child> + Clone {
-        self.slots.iter().map(|(_, slot)| &slot.child)
+        self.slots.iter().map(|(_, slot)| &*slot.child)
     }
 
     fn reap(&mut self, key: usize) {
@@ -186,14 +204,15 @@ impl Fork {
 
     /// The child has been reaped; takes what it reported.
     fn leave(&mut self, key: usize, failure: Option<Outcome>) {
-        let Slot { child, mut session } = self.slots.remove(key);
+        let Slot { child, mut session, id } = self.slots.remove(key);
         drop(child);
+        let tracked = self.forget(id);
         self.count(key, &mut session);
         let mut outcome = outcome(&self.results[key * RESULT_WORDS + OUTCOME]);
         if self.phase == Phase::Halted || failure.is_some() {
             outcome = outcome.while_letting_go(failure);
         }
-        self.shared.leave(&session, outcome);
+        self.shared.leave(&session, outcome, tracked);
     }
 
     fn ask_to_end(&mut self, phase: Phase) {

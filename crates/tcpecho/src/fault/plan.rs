@@ -46,6 +46,11 @@ impl FaultPlan {
         FaultPlan { rules: vec![(when, script)], text: None }
     }
 
+    /// Makes a plan of these rules.
+    pub(super) fn of_rules(rules: Vec<(FaultWhen, Script)>) -> Self {
+        FaultPlan { rules, text: None }
+    }
+
     /// Returns the rules.
     #[must_use]
     pub fn rules(&self) -> &[(FaultWhen, Script)] {
