@@ -14,7 +14,6 @@ mod fresh_line;
 #[cfg(feature = "fuzzing")]
 #[doc(hidden)]
 pub mod fuzzing;
-#[allow(dead_code, reason = "its users come next")]
 mod http;
 mod input;
 mod json_error;

@@ -3,11 +3,12 @@
 mod args;
 mod attend;
 mod calls;
+mod control;
 mod faults;
 mod gallery;
 mod speech;
 
-use std::{net::SocketAddr, process::ExitCode, time::Duration};
+use std::{fmt::Write, net::SocketAddr, process::ExitCode, sync::Arc, time::Duration};
 
 use nix::sys::signal::Signal;
 use rustix::{io::Errno, stdio};
@@ -15,7 +16,7 @@ use tcpecho::{
     Diagnosis, Endpoint, Engine, Family, Fault, ListenerFault, ResolveError, Server,
     internal::{PLAYER_DESCRIPTORS, explain_unconnectable, is_local, is_port},
 };
-use tcpecho_os::{limits::raise_descriptors, stdio::stdout_was_closed};
+use tcpecho_os::{errno::io_words, limits::raise_descriptors, stdio::stdout_was_closed};
 
 pub(crate) use self::args::ServeArgs;
 #[cfg(feature = "fuzzing")]
@@ -23,6 +24,7 @@ pub use self::args::fuzzed_listener;
 use self::{
     args::{Choice, Listen, Plan, ReadyForm},
     attend::{Attended, attend},
+    control::{Bound, CONTROL_DESCRIPTORS, Control},
     gallery::Gallery,
     speech::Speech,
 };
@@ -163,6 +165,12 @@ fn serve(
             return ExitCode::from(failure.tell(exit::NOT_POSSIBLE));
         }
     };
+    let bound = match plan.control.as_ref().map(|control| Bound::bind(&control.place)).transpose() {
+        Ok(bound) => bound,
+        Err(why) => {
+            return ExitCode::from(Failure::new("bind", why.0).tell(exit::NOT_POSSIBLE));
+        }
+    };
     let descriptors = Descriptors::count(plan, listen.len(), engine);
     let Some(room) = descriptors.room() else {
         let failure = Failure::new("open", descriptors.too_few(engine));
@@ -198,18 +206,28 @@ fn serve(
     let calls = plan.calls.then(Calls::new);
     let limits = Limits { engine, most, fault: plan.fault.clone(), seed: plan.seed };
     let server = match start(plan, listen, &limits, &speech) {
-        Ok(server) => server,
+        Ok(server) => Arc::new(server),
         Err(error) => return failed(&error, plan, &speech),
+    };
+    let controlled = bound.as_ref().map(ToString::to_string);
+    let control = match bound.map(|bound| control(bound, plan, &server, &speech)).transpose() {
+        Ok(control) => control,
+        Err(error) => {
+            let failure = Failure::new("control", format!("--control: {}", io_words(&error)));
+            return ExitCode::from(failure.tell(exit::NOT_POSSIBLE));
+        }
     };
     let watcher = calls.map(|calls| calls::Watcher::start(&server, calls, &speech));
     if let Some(fault) = &plan.fault {
         speech.fault(&fault.to_string(), server.seed());
     }
     let is_refused = matches!(plan.fault, Some(Fault::Listener(ListenerFault::Refuse)));
-    let lines = ready_lines(&server, is_refused);
+    let lines = ready_lines(&server, is_refused, controlled.as_deref());
     let stdout = announce(&fitted(&lines, stdout_columns()), &speech);
     let attended = [Attended { server, speech: speech.clone() }];
     let status = attend(&attended, &signals, plan.drain_timeout, &speech, None);
+    // Its thread has the server, too.
+    drop(control);
     drop(attended);
     drop(watcher);
     end(status, stdout, &speech)
@@ -233,6 +251,20 @@ fn end(status: ExitCode, stdout: Option<Log>, speech: &Speech) -> ExitCode {
     }
     speech.flush(LAST_WORDS);
     status
+}
+
+fn control(
+    bound: Bound,
+    plan: &Plan,
+    server: &Arc<Server>,
+    speech: &Speech,
+) -> std::io::Result<Control> {
+    let token = plan.control.as_ref().and_then(|control| control.token.clone());
+    let listener_fault = match plan.fault {
+        Some(Fault::Listener(fault)) => Some(fault),
+        _ => None,
+    };
+    Control::start(bound, token, server, listener_fault, speech)
 }
 
 /// What one server has of its own, beside its addresses.
@@ -260,6 +292,7 @@ fn start(
         .idle_timeout(plan.idle_timeout)
         .user_timeout(plan.user_timeout)
         .keepalive(plan.keepalive)
+        .track_sessions(plan.control.is_some())
         .observe(move |event| told.event(event));
     for addr in listen {
         builder = builder.listen(*addr);
@@ -275,8 +308,8 @@ fn start(
     builder.start()
 }
 
-/// One line for each address.
-fn ready_lines(server: &Server, is_refused: bool) -> String {
+/// One line for each address, and one for control.
+fn ready_lines(server: &Server, is_refused: bool, controlled: Option<&str>) -> String {
     let (engine, workers, backlog) = (server.engine().name, server.workers(), server.backlog());
     let line = |addr| {
         if is_refused {
@@ -284,7 +317,11 @@ fn ready_lines(server: &Server, is_refused: bool) -> String {
         }
         format!("listening on {addr} engine={engine} workers={workers} backlog={backlog}\n")
     };
-    server.addrs().iter().map(line).collect()
+    let mut lines: String = server.addrs().iter().map(line).collect();
+    if let Some(place) = controlled {
+        let _ = writeln!(lines, "control on {place}");
+    }
+    lines
 }
 
 /// Says on stdout that it is ready, without waiting for a reader. What stdout does not take now is written when it does;
@@ -316,6 +353,8 @@ struct Descriptors {
     needed: u64,
     /// How many servers share the rest.
     servers: u64,
+    /// For each connection.
+    each: u64,
 }
 
 impl Descriptors {
@@ -326,6 +365,7 @@ impl Descriptors {
         let open =
             std::fs::read_dir("/proc/self/fd").map_or(4, |entries| entries.count() as u64 - 1);
         let one = engine.descriptors(listeners, plan.workers);
+        let has_control = plan.control.is_some();
         let needed = if plan.gallery.is_some() {
             // The page, and the connections with which backlog-full fills its queues.
             let others = HTTP_DESCRIPTORS + 3 * listeners;
@@ -336,27 +376,30 @@ impl Descriptors {
             others + 2 * (one + PLAYER_DESCRIPTORS) + (gallery::rows() - 2) * idle
         } else {
             // `--calls` asks the kernel through a socket of its own.
-            let player = if plan.fault.is_some() { PLAYER_DESCRIPTORS } else { 0 };
-            one + player + usize::from(plan.calls)
+            let player = if plan.fault.is_some() || has_control { PLAYER_DESCRIPTORS } else { 0 };
+            let control = if has_control { CONTROL_DESCRIPTORS } else { 0 };
+            one + player + control + usize::from(plan.calls)
         };
         let servers = if plan.gallery.is_some() { gallery::rows() as u64 } else { 1 };
-        Descriptors { limit, open, needed: needed as u64, servers }
+        // The engine's, and the one by which it can be reset.
+        let each = if has_control { 2 } else { 1 };
+        Descriptors { limit, open, needed: needed as u64, servers, each }
     }
 
     /// Connections that a server can have at a time, if it can have any.
     fn room(&self) -> Option<usize> {
         let room = self.limit.saturating_sub(self.open + self.needed);
-        let room = room / self.servers;
+        let room = room / (self.servers * self.each);
         (room > 0).then_some(usize::try_from(room).unwrap_or(usize::MAX))
     }
 
     fn too_few(&self, engine: &Engine) -> String {
-        let Descriptors { limit, open, needed, servers } = self;
+        let Descriptors { limit, open, needed, servers, each } = self;
         format!(
             "{limit} descriptors are too few for a connection: {open} are open and the engine {} needs {needed} \
              besides; raise the limit to {} or more (ulimit -n)",
             engine.name,
-            open + needed + servers
+            open + needed + servers * each
         )
     }
 

@@ -193,16 +193,18 @@ fn a_body_that_does_not_come_is_a_timeout_and_half_a_body_an_error() {
 
 #[test]
 fn a_large_body_is_refused_and_the_client_can_read_why() {
-    const SIZE: usize = LIMITS.body * 8;
-    let (_server, addr) = serving(LIMITS);
+    const SIZE: usize = LIMITS.body * 32;
+    let (_server, addr) = serving(Limits { linger: Duration::from_secs(60), ..LIMITS });
     for head in [format!("Content-Length: {SIZE}"), "Transfer-Encoding: chunked".into()] {
         let mut stream = connect(addr);
         write!(stream, "POST / HTTP/1.1\r\nHost: h\r\n{head}\r\n\r\n").unwrap();
         if head.contains("chunked") {
             write!(stream, "{SIZE:x}\r\n").unwrap();
         }
-        // A client that does not read before it has sent everything.
-        stream.write_all(&vec![b'x'; SIZE]).unwrap();
+        // A client that sends everything before it reads, although the answer has come and the server has closed.
+        stream.write_all(&vec![b'x'; LIMITS.body + 1]).unwrap();
+        stream.peek(&mut [0]).unwrap();
+        stream.write_all(&vec![b'x'; SIZE - LIMITS.body - 1]).unwrap();
         refused(&mut stream, 413, "the body is too large: send at most 262144 bytes");
     }
     // One that asks first is told before it sends anything.

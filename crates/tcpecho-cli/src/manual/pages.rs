@@ -121,6 +121,10 @@ pub(super) static PAGES: &[Page] = &[
                         "tcpecho serve --gallery -l 127.0.0.1:7000",
                         "serve every fault, each on a port of its own; http://127.0.0.1:7000/ explains them",
                     ),
+                    (
+                        "tcpecho serve --control 127.0.0.1:7001",
+                        "set faults and reset sessions over HTTP while it runs",
+                    ),
                 ]),
             ),
             DURATIONS,

@@ -2,18 +2,24 @@
 
 use std::{
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
+    path::PathBuf,
     str::FromStr,
     time::Duration,
 };
 
 use clap::{ArgMatches, Args, Command, FromArgMatches, ValueEnum, parser::ValueSource};
 use tcpecho::{
-    DEFAULT_PORT, ENGINES, Endpoint, Engine, Fault, FaultPlan, FaultWhen, Keepalive, ParseError,
+    DEFAULT_PORT, ENGINES, Endpoint, Engine, Fault, FaultWhen, Keepalive, ParseError,
     internal::{
         LONGEST_USER_TIMEOUT, ListenHost, is_local, parse_duration, parse_listen, parse_listen_port,
     },
 };
+use tcpecho_os::errno::io_words;
 
+use super::{
+    control::{ControlPlan, Place as ControlPlace, Token},
+    faults::with_condition,
+};
 use crate::number::number;
 
 /// Run a TCP echo server.
@@ -94,6 +100,15 @@ pub(crate) struct ServeArgs {
     /// With --gallery, print one JSON object instead of the table (tcpecho schema gallery)
     #[arg(long, requires = "gallery")]
     json: bool,
+
+    /// Serve control over HTTP: set faults, reset sessions (docs/control.md). ADDR is a port of loopback, such as
+    /// 127.0.0.1:7001; another address needs a token
+    #[arg(long, value_name = "ADDR|unix:PATH", env = "TCPECHO_CONTROL")]
+    control: Option<ControlPlace>,
+
+    /// File with the token that control requests have to send; TCPECHO_CONTROL_TOKEN may have the token itself
+    #[arg(long, value_name = "FILE", env = "TCPECHO_CONTROL_TOKEN_FILE")]
+    control_token_file: Option<PathBuf>,
 
     /// Print to stderr how the listeners are created, their queues, and the TCP states of connections. The kernel's socket
     /// table is read 100 times per second, so states that last less than 10 ms may not be shown
@@ -270,6 +285,7 @@ pub(super) struct Plan {
     pub(super) seed: Option<u64>,
     /// The gallery instead of one server, and how it says that it is ready.
     pub(super) gallery: Option<ReadyForm>,
+    pub(super) control: Option<ControlPlan>,
     /// Print the presets and do nothing else.
     pub(super) lists_faults: bool,
 }
@@ -305,6 +321,7 @@ impl ServeArgs {
             } else {
                 ReadyForm::Table
             }),
+            control: self.control()?,
             lists_faults: matches!(self.fault, Some(FaultArg::List)),
         })
     }
@@ -326,6 +343,11 @@ impl ServeArgs {
                 "each of its faults applies to all connections of its port",
             ),
             ("--calls", self.calls, "it watches one server; use it with --fault"),
+            (
+                "--control (TCPECHO_CONTROL)",
+                self.control.is_some(),
+                "each port keeps its fault; use it with --fault, or with no fault at first",
+            ),
         ];
         match others.iter().find(|(_, is_given, _)| *is_given) {
             Some((name, _, why)) => {
@@ -339,7 +361,8 @@ impl ServeArgs {
     fn fault(&self) -> Result<Option<Fault>, ParseError> {
         let alone = [
             ("--fault-when (TCPECHO_FAULT_WHEN)", self.fault_when.is_some()),
-            ("--seed (TCPECHO_SEED)", self.seed.is_some()),
+            // Control may set a fault later.
+            ("--seed (TCPECHO_SEED)", self.seed.is_some() && self.control.is_none()),
         ];
         let has_faults = self.fault.is_some() || self.gallery;
         if let Some((name, _)) = alone.iter().find(|(_, given)| *given && !has_faults) {
@@ -350,14 +373,53 @@ impl ServeArgs {
         let Some(when) = self.fault_when else { return Ok(Some(fault.clone())) };
         let refused = |why: &str| Err(ParseError::new(format!("--fault-when {when}: {why}")));
         match fault {
-            Fault::Connections(plan) => match plan.rules() {
-                [(FaultWhen::All, script)] => {
-                    Ok(Some(Fault::Connections(FaultPlan::new(when, script.clone()))))
-                }
-                _ => refused("the value of --fault names its connections itself"),
+            Fault::Connections(plan) => match with_condition(plan, when) {
+                Some(plan) => Ok(Some(Fault::Connections(plan))),
+                None => refused("the value of --fault names its connections itself"),
             },
             _ => refused("a fault of the listener concerns all connections"),
         }
+    }
+
+    /// Where control listens, and the token that it needs beyond this host.
+    fn control(&self) -> Result<Option<ControlPlan>, ParseError> {
+        let Some(place) = self.control.clone() else {
+            if self.control_token_file.is_some() {
+                let sentence = "--control-token-file (TCPECHO_CONTROL_TOKEN_FILE) needs --control (TCPECHO_CONTROL)";
+                return Err(ParseError::new(sentence));
+            }
+            return Ok(None);
+        };
+        let token = self.control_token()?;
+        if token.is_none() && !place.is_local() {
+            return Err(ParseError::new(
+                "--control: an address other than loopback needs a token: set --control-token-file or \
+                 TCPECHO_CONTROL_TOKEN, or take 127.0.0.1:PORT, [::1]:PORT or unix:PATH",
+            ));
+        }
+        Ok(Some(ControlPlan { place, token }))
+    }
+
+    /// The token of the file, or that of the environment.
+    fn control_token(&self) -> Result<Option<Token>, ParseError> {
+        let (name, text) = match &self.control_token_file {
+            Some(path) => {
+                let name = format!("--control-token-file {}", path.display());
+                let text = std::fs::read_to_string(path).map_err(|error| {
+                    ParseError::new(format!("{name}: read: {}", io_words(&error)))
+                })?;
+                (name, text)
+            }
+            None => match std::env::var("TCPECHO_CONTROL_TOKEN") {
+                Ok(text) if !text.is_empty() => ("TCPECHO_CONTROL_TOKEN".into(), text),
+                Err(std::env::VarError::NotUnicode(_)) => {
+                    return Err(ParseError::new("TCPECHO_CONTROL_TOKEN: not valid UTF-8"));
+                }
+                _ => return Ok(None),
+            },
+        };
+        let token = Token::parse(&text);
+        token.map(Some).map_err(|error| ParseError::new(format!("{name}: {error}")))
     }
 
     /// The hosts and ports to listen on.

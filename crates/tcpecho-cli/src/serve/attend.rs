@@ -3,6 +3,7 @@
 use std::{
     os::fd::AsFd,
     process::ExitCode,
+    sync::Arc,
     time::{Duration, Instant},
 };
 
@@ -21,7 +22,8 @@ const ENDING: [Signal; 3] = [Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP];
 
 /// A server and what speaks for it.
 pub(super) struct Attended {
-    pub(super) server: Server,
+    /// Control has it, too.
+    pub(super) server: Arc<Server>,
     pub(super) speech: Speech,
 }
 

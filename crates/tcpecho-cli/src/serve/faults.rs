@@ -2,7 +2,7 @@
 
 use std::{fmt::Write, process::ExitCode};
 
-use tcpecho::PRESETS;
+use tcpecho::{FaultPlan, FaultWhen, PRESETS};
 
 use crate::output;
 
@@ -15,4 +15,12 @@ pub(super) fn list() -> ExitCode {
         let _ = writeln!(table, "{name:<17} {:<15} {}", preset.ending.word(), preset.sentence);
     }
     ExitCode::from(output::print_text(&table, None).map_or_else(|why| why.status(0), |()| 0))
+}
+
+/// The fault of a plan with one rule, for the connections of `when`; `None` if the plan says itself which ones.
+pub(super) fn with_condition(plan: &FaultPlan, when: FaultWhen) -> Option<FaultPlan> {
+    match plan.rules() {
+        [(FaultWhen::All, script)] => Some(FaultPlan::new(when, script.clone())),
+        _ => None,
+    }
 }

@@ -104,7 +104,7 @@ impl Gallery {
                 let limits = Limits { engine, most, fault: row.parsed(), seed };
                 let speech = speech.of_row(row.name);
                 let server = start(plan, &at, &limits, &speech)?;
-                servers.push(Attended { server, speech });
+                servers.push(Attended { server: Arc::new(server), speech });
             }
             Ok((servers, addrs.to_vec(), page))
         })

@@ -95,11 +95,16 @@ enum Line<'a> {
         error: Option<String>,
         #[serde(skip_serializing_if = "Option::is_none")]
         fault: Option<FaultLine>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        id: Option<u64>,
+        #[serde(skip_serializing_if = "std::ops::Not::not")]
+        reset_requested: bool,
     },
     Fault {
         fault: &'a str,
         seed: u64,
     },
+    FaultsCleared,
     AcceptFailing {
         #[serde(skip_serializing_if = "Option::is_none")]
         row: Option<&'a str>,
@@ -225,6 +230,8 @@ impl Speech {
             duration_us: report.duration.as_micros(),
             error: error.clone(),
             fault: report.fault.as_ref().map(FaultLine::of),
+            id: report.id,
+            reset_requested: report.reset,
         };
         self.write(line, || {
             let seconds = report.duration.as_secs_f64();
@@ -238,13 +245,24 @@ impl Speech {
             if let Some(fired) = &report.fault {
                 text.push_str(&fault_in_words(fired));
             }
+            if let Some(id) = report.id {
+                let _ = write!(text, " id={id}");
+            }
+            if report.reset {
+                text.push_str(" reset=requested");
+            }
             text
         });
     }
 
-    /// What is armed. Said once, before the first connection can have a fault.
+    /// What is armed: at the start, or because control asked for it.
     pub(super) fn fault(&self, fault: &str, seed: u64) {
         self.write(Line::Fault { fault, seed }, || format!("fault={fault:?} seed={seed}"));
+    }
+
+    /// Control has removed the faults.
+    pub(super) fn no_fault(&self) {
+        self.write(Line::FaultsCleared, || "fault=none".into());
     }
 
     fn accept_failing(&self, errno: Errno) {

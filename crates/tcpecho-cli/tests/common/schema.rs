@@ -11,6 +11,14 @@ pub(crate) fn complaints(file: &str, value: &Value) -> Vec<String> {
     found
 }
 
+/// Checks `value` against a schema that refers to parts of `root`.
+#[allow(dead_code, reason = "every test program uses its own part of it")]
+pub(crate) fn complaints_with(root: &Value, schema: &Value, value: &Value) -> Vec<String> {
+    let mut found = Vec::new();
+    check(root, schema, value, "$", &mut found);
+    found
+}
+
 /// Checks every line of a stream of objects.
 #[allow(dead_code, reason = "every test program uses its own part of it")]
 pub(crate) fn check_lines(file: &str, lines: &str) {
@@ -90,6 +98,9 @@ fn check(root: &Value, schema: &Value, value: &Value, place: &str, found: &mut V
                 let holding = wanted.as_array().unwrap().iter().filter(holds).count();
                 if keyword == "oneOf" { holding == 1 } else { holding > 0 }
             }
+            "minLength" => value
+                .as_str()
+                .is_none_or(|text| text.chars().count() as u64 >= wanted.as_u64().unwrap()),
             "$schema" | "$defs" | "title" | "description" => true,
             other => panic!("{other} is not checked here"),
         };

@@ -146,6 +146,13 @@ impl Serving {
         &self.ready[self.ready.len() - 1]
     }
 
+    /// Reads one more line of stdout, whatever it is.
+    pub(crate) fn line(&mut self) -> String {
+        let mut line = String::new();
+        self.stdout.as_mut().unwrap().read_line(&mut line).unwrap();
+        line
+    }
+
     /// Whether it says that it is ready. If not, it has ended, or is about to.
     pub(crate) fn is_ready(&mut self) -> bool {
         let mut line = String::new();

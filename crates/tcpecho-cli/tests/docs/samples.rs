@@ -34,7 +34,7 @@ const NOT_RUN: &[(&str, &str, &str)] = &[
 ];
 
 /// Programs that a block needs besides tcpecho.
-const NEEDS: &[(&str, &str)] = &[("'nc -N", "nc")];
+const NEEDS: &[(&str, &str)] = &[("'nc -N", "nc"), ("curl ", "curl")];
 
 /// Runs the block and returns the output of each command.
 fn run(block: &Block, netns: &NetNs, folder: &Path) -> Vec<String> {
