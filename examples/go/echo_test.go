@@ -34,9 +34,13 @@ func withGallery(f func() int) int {
 	if program == "" {
 		program = "tcpecho"
 	}
-	server := exec.Command(program, "serve", "--gallery", "--json", "--log", "off")
+	server := exec.Command(program, "serve", "--gallery", "--json", "--log", "off", "--until-eof")
 	server.Stderr = os.Stderr
-	server.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	// It ends with this process, and the server with it.
+	if _, err := server.StdinPipe(); err != nil {
+		fmt.Fprintln(os.Stderr, "pipe:", err)
+		return 1
+	}
 	stdout, err := server.StdoutPipe()
 	if err == nil {
 		err = server.Start()

@@ -26,8 +26,10 @@ const REACTIONS = {
 // reports 'end' and no error. A truncated answer is found all the same; after a complete one, nothing tells of the reset.
 const WITHOUT_ECONNRESET = { 'reset-after': 'ERR_CLOSED_EARLY', 'reset-at-end': undefined };
 
-const server = spawn(process.env.TCPECHO_BINARY ?? 'tcpecho', ['serve', '--gallery', '--json', '--log', 'off'], {
-  stdio: ['ignore', 'pipe', 'inherit'],
+const program = process.env.TCPECHO_BINARY ?? 'tcpecho';
+const server = spawn(program, ['serve', '--gallery', '--json', '--log', 'off', '--until-eof'], {
+  // Its stdin ends with this process, and the server with it.
+  stdio: ['pipe', 'pipe', 'inherit'],
 });
 process.on('exit', () => server.kill());
 const { value: line } = await createInterface({ input: server.stdout })[Symbol.asyncIterator]().next();

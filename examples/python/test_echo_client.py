@@ -36,8 +36,11 @@ def reaction(address):
 class Gallery(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
-        command = [os.environ.get("TCPECHO_BINARY", "tcpecho"), "serve", "--gallery", "--json", "--log", "off"]
-        server = subprocess.Popen(command, stdout=subprocess.PIPE)
+        program = os.environ.get("TCPECHO_BINARY", "tcpecho")
+        # Its stdin ends with this process, and the server with it.
+        command = [program, "serve", "--gallery", "--json", "--log", "off", "--until-eof"]
+        server = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        cls.addClassCleanup(server.stdin.close)
         cls.addClassCleanup(server.stdout.close)
         cls.addClassCleanup(server.wait)
         cls.addClassCleanup(server.kill)

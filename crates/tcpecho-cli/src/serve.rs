@@ -23,7 +23,7 @@ pub(crate) use self::args::ServeArgs;
 pub use self::args::fuzzed_listener;
 use self::{
     args::{Choice, Listen, Plan, ReadyForm},
-    attend::{Attended, attend},
+    attend::{Asking, Attended, attend},
     control::{Bound, CONTROL_DESCRIPTORS, Control},
     gallery::Gallery,
     speech::Speech,
@@ -165,6 +165,7 @@ fn serve(
             return ExitCode::from(failure.tell(exit::NOT_POSSIBLE));
         }
     };
+    let mut asking = Asking { signals, until_eof: plan.until_eof };
     let bound = match plan.control.as_ref().map(|control| Bound::bind(&control.place)).transpose() {
         Ok(bound) => bound,
         Err(why) => {
@@ -199,7 +200,7 @@ fn serve(
         };
         let stdout = announce(&ready, &speech);
         let page = gallery.http.take();
-        let status = attend(&gallery.servers, &signals, plan.drain_timeout, &speech, page);
+        let status = attend(&gallery.servers, &mut asking, plan.drain_timeout, &speech, page);
         drop(gallery);
         return end(status, stdout, &speech);
     }
@@ -225,7 +226,7 @@ fn serve(
     let lines = ready_lines(&server, is_refused, controlled.as_deref());
     let stdout = announce(&fitted(&lines, stdout_columns()), &speech);
     let attended = [Attended { server, speech: speech.clone() }];
-    let status = attend(&attended, &signals, plan.drain_timeout, &speech, None);
+    let status = attend(&attended, &mut asking, plan.drain_timeout, &speech, None);
     // Its thread has the server, too.
     drop(control);
     drop(attended);

@@ -4,6 +4,7 @@ use std::{
     fs,
     io::Write,
     process::{Command, Stdio},
+    sync::atomic::{AtomicU32, Ordering::Relaxed},
 };
 
 const COMMANDS: &[&str] = &[
@@ -134,8 +135,9 @@ fn a_command_without_its_verb_shows_what_there_is() {
 fn completed(shell: &str, script: &str) -> Option<Vec<String>> {
     let (text, status) = tcpecho(&format!("completions {shell}"));
     assert_eq!(status, 0);
-    let dir =
-        std::env::temp_dir().join(format!("tcpecho-completions-{}-{shell}", std::process::id()));
+    static NUMBER: AtomicU32 = AtomicU32::new(0);
+    let (pid, number) = (std::process::id(), NUMBER.fetch_add(1, Relaxed));
+    let dir = std::env::temp_dir().join(format!("tcpecho-completions-{pid}-{number}"));
     fs::create_dir_all(&dir).unwrap();
     fs::write(dir.join("tcpecho"), text).unwrap();
     let output =

@@ -2,24 +2,19 @@
 
 from __future__ import annotations
 
-import ctypes
 import json
 import os
 import select
 import signal
 import subprocess
 import tempfile
-import threading
 import time
-import warnings
 from typing import Any, Callable
 
 from ._binary import binary
 
-PR_SET_PDEATHSIG = 1
 START_TIMEOUT = 10.0
 _POLL = 0.005
-_libc = ctypes.CDLL(None, use_errno=True)
 
 
 class StartFailed(RuntimeError):
@@ -33,7 +28,7 @@ class Process:
     """
 
     def __init__(self, arguments: list[str]) -> None:
-        self.command = [binary(), "serve", *arguments, "--log", "json"]
+        self.command = [binary(), "serve", *arguments, "--log", "json", "--until-eof"]
         self._log = tempfile.TemporaryFile(prefix="tcpecho-log-")
         self._read = b""
         self._offset = 0
@@ -42,22 +37,19 @@ class Process:
         # Settings of the server that the environment holds are not meant for this one.
         environment = {k: v for k, v in os.environ.items() if not k.startswith("TCPECHO_")}
         try:
-            with warnings.catch_warnings():
-                # Python 3.12 warns of a fork beside other threads. The child makes two system calls and takes no lock.
-                warnings.simplefilter("ignore", DeprecationWarning)
-                self._child = subprocess.Popen(
-                    self.command,
-                    stdin=subprocess.DEVNULL,
-                    stdout=subprocess.PIPE,
-                    stderr=self._log,
-                    env=environment,
-                    preexec_fn=_end_with_this_process(),
-                )
+            self._child = subprocess.Popen(
+                self.command,
+                # Nothing is ever written to it. It ends with this process, and the server with it.
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=self._log,
+                env=environment,
+            )
         except OSError as error:
             self._log.close()
             raise StartFailed(f"cannot start {self.command[0]}: {error}") from error
-        assert self._child.stdout is not None
-        self._stdout = self._child.stdout
+        assert self._child.stdin is not None and self._child.stdout is not None
+        self._stdin, self._stdout = self._child.stdin, self._child.stdout
 
     @property
     def pid(self) -> int:
@@ -132,6 +124,7 @@ class Process:
         except subprocess.TimeoutExpired:
             self.kill()
         self.read_log()
+        self._stdin.close()
         self._stdout.close()
         return self._child.returncode
 
@@ -142,6 +135,7 @@ class Process:
 
     def close(self) -> None:
         """Closes the log."""
+        self._stdin.close()
         self._stdout.close()
         self._log.close()
 
@@ -173,17 +167,3 @@ def _message(event: Any) -> str | None:
     diagnosis = event.get("diagnosis") or {}
     parts = [event["message"], diagnosis.get("cause"), diagnosis.get("advice")]
     return "\n".join(str(part) for part in parts if part)
-
-
-def _end_with_this_process() -> Callable[[], None] | None:
-    """The kernel kills the server when the thread that started it ends. So only the main thread asks for that."""
-    if threading.current_thread() is not threading.main_thread():
-        return None
-    parent = os.getpid()
-
-    def in_the_child() -> None:
-        _libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
-        if os.getppid() != parent:
-            os._exit(1)
-
-    return in_the_child

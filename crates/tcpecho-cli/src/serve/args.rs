@@ -110,6 +110,10 @@ pub(crate) struct ServeArgs {
     #[arg(long, value_name = "FILE", env = "TCPECHO_CONTROL_TOKEN_FILE")]
     control_token_file: Option<PathBuf>,
 
+    /// End as after SIGTERM when stdin ends: with the program that started the server, however that ends
+    #[arg(long)]
+    until_eof: bool,
+
     /// Print to stderr how the listeners are created, their queues, and the TCP states of connections. The kernel's socket
     /// table is read 100 times per second, so states that last less than 10 ms may not be shown
     #[arg(long)]
@@ -281,6 +285,7 @@ pub(super) struct Plan {
     pub(super) keepalive: Option<Keepalive>,
     pub(super) log: LogForm,
     pub(super) calls: bool,
+    pub(super) until_eof: bool,
     pub(super) fault: Option<Fault>,
     pub(super) seed: Option<u64>,
     /// The gallery instead of one server, and how it says that it is ready.
@@ -314,6 +319,7 @@ impl ServeArgs {
             keepalive: keepalive(self.keepalive),
             log: self.log,
             calls: self.calls,
+            until_eof: self.until_eof,
             fault: self.fault()?,
             seed: self.seed,
             gallery: self.gallery.then_some(if self.json {

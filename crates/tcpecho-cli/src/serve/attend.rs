@@ -10,7 +10,8 @@ use std::{
 use nix::sys::signal::Signal;
 use rustix::{
     event::{PollFd, PollFlags, Timespec, poll},
-    io::Errno,
+    io::{Errno, read},
+    stdio,
 };
 use tcpecho::Server;
 
@@ -27,6 +28,45 @@ pub(super) struct Attended {
     pub(super) speech: Speech,
 }
 
+/// What can ask the servers to end.
+pub(super) struct Asking {
+    pub(super) signals: Signals,
+    /// The end of stdin does, too (`--until-eof`): until it has come.
+    pub(super) until_eof: bool,
+}
+
+/// What has asked.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Asked {
+    Signal(Signal),
+    EndOfStdin,
+}
+
+impl Asked {
+    /// Its name, if it is to end the servers.
+    fn ending(self) -> Option<&'static str> {
+        match self {
+            Asked::Signal(signal) => ENDING.contains(&signal).then(|| signal.as_str()),
+            Asked::EndOfStdin => Some("end of stdin"),
+        }
+    }
+}
+
+impl Asking {
+    /// Returns whether stdin has come to its end. What comes before is discarded.
+    fn reads_stdin(&mut self) -> bool {
+        match read(stdio::stdin(), &mut [0; 4096]) {
+            Err(Errno::INTR | Errno::AGAIN) => false,
+            Ok(n) if n > 0 => false,
+            read => {
+                self.until_eof = false;
+                // EIO: a terminal that another job reads from. Then only a signal ends the servers.
+                read != Err(Errno::IO)
+            }
+        }
+    }
+}
+
 /// How far the end has come.
 #[derive(Clone, Copy)]
 enum Stage {
@@ -36,11 +76,11 @@ enum Stage {
     Closing,
 }
 
-/// Waits for signals and for the end of every server. The first signal drains, a second one or the deadline closes. If one
-/// server fails, all are closed. The page ends when the servers begin to end.
+/// Waits for what asks for the end, and for the end of every server. The first one drains, a second one or the deadline
+/// closes. If one server fails, all are closed. The page ends when the servers begin to end.
 pub(super) fn attend(
     all: &[Attended],
-    signals: &Signals,
+    asking: &mut Asking,
     drain_timeout: Duration,
     speech: &Speech,
     mut page: Option<HttpServer>,
@@ -49,7 +89,7 @@ pub(super) fn attend(
     let mut running: Vec<&Attended> = all.iter().collect();
     let mut status = ExitCode::SUCCESS;
     loop {
-        let asked = wait(&mut running, signals, stage, |ended| {
+        let asked = wait(&mut running, asking, stage, |ended| {
             if let Some(error) = ended.server.failure() {
                 ended.speech.failed(&error);
                 status = ExitCode::from(exit::NOT_POSSIBLE);
@@ -68,9 +108,9 @@ pub(super) fn attend(
             stage = close(&running, speech, "the failure");
             continue;
         }
-        let ending = asked.filter(|signal| ENDING.contains(signal)).map(Signal::as_str);
+        let ending = asked.and_then(Asked::ending);
         match (stage, ending) {
-            _ if asked == Some(Signal::SIGUSR1) => tell_counters(all, speech),
+            _ if asked == Some(Asked::Signal(Signal::SIGUSR1)) => tell_counters(all, speech),
             (Stage::Serving, Some(cause)) => {
                 speech.draining(cause, drain_timeout);
                 page = None;
@@ -110,23 +150,27 @@ fn close(running: &[&Attended], speech: &Speech, cause: &str) -> Stage {
 }
 
 /// Waits for an end or a signal. Removes the servers that have ended, after `ended` has said of each whether it failed.
-/// Returns whether one has, and the signal that came.
+/// Returns whether one has, and what asks for something.
 fn wait(
     running: &mut Vec<&Attended>,
-    signals: &Signals,
+    asking: &mut Asking,
     stage: Stage,
     mut ended: impl FnMut(&Attended) -> bool,
-) -> (bool, Option<Signal>) {
+) -> (bool, Option<Asked>) {
     let left = match stage {
         Stage::Draining(end) => {
             Timespec::try_from(end.saturating_duration_since(Instant::now())).ok()
         }
         Stage::Serving | Stage::Closing => None,
     };
-    let asked = signals.as_fd();
+    let asked = asking.signals.as_fd();
     let mut watched: Vec<PollFd<'_>> =
         running.iter().map(|one| PollFd::new(&one.server, PollFlags::IN)).collect();
     watched.push(PollFd::new(&asked, PollFlags::IN));
+    let stdin = stdio::stdin();
+    if asking.until_eof {
+        watched.push(PollFd::new(&stdin, PollFlags::IN));
+    }
     let result = poll(&mut watched, left.as_ref());
     let have_ended: Vec<bool> = match result {
         Ok(_) | Err(Errno::INTR) => watched.iter().map(|one| !one.revents().is_empty()).collect(),
@@ -140,5 +184,10 @@ fn wait(
         has_failed |= has_ended && ended(one);
         !has_ended
     });
-    (has_failed, result.ok().and_then(|_| signals.next()))
+    let asked = result.ok().and_then(|_| {
+        let signal = asking.signals.next().map(Asked::Signal);
+        let stdin_is_ready = asking.until_eof && have_ended.last() == Some(&true);
+        signal.or_else(|| (stdin_is_ready && asking.reads_stdin()).then_some(Asked::EndOfStdin))
+    });
+    (has_failed, asked)
 }

@@ -118,7 +118,19 @@ impl Serving {
     /// The same with standard error left to the test too.
     pub(crate) fn run_with(command: &mut Command) -> Self {
         super::peers::signals_as_usual();
-        let mut child = command.stdin(Stdio::null()).spawn().unwrap();
+        Self::of(command.stdin(Stdio::null()).spawn().unwrap())
+    }
+
+    /// `tcpecho serve ARGS` with this standard input.
+    pub(crate) fn reading(stdin: impl Into<Stdio>, args: &[&str]) -> Self {
+        let mut command = Command::new(program());
+        command.arg("serve").args(args).stdin(stdin).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut serving = Self::of(command.spawn().unwrap());
+        serving.next_line();
+        serving
+    }
+
+    fn of(mut child: Child) -> Self {
         let (alive, gone) = mpsc::channel::<()>();
         let pidfd = pidfd_open(Pid::from_child(&child), PidfdFlags::empty()).unwrap();
         thread::spawn(move || {

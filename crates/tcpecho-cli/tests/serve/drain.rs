@@ -161,3 +161,31 @@ fn a_loop_that_fails_ends_those_that_are_blocked() {
         assert!(children(pid).is_empty());
     }
 }
+
+/// `--until-eof`: stdin is a pipe whose other end is with whoever started the server.
+#[test]
+fn the_end_of_stdin_drains_if_asked_to() {
+    for (engine, at) in everywhere() {
+        let (reader, mut writer) = std::io::pipe().unwrap();
+        let at = at.to_string();
+        let server = Serving::reading(reader, &["-l", &at, "--engine", engine, "--until-eof"]);
+        let mut client = server.connects();
+        client.write_all(b"before").unwrap();
+        // More than a pipe holds, so the server has read some of it.
+        writer.write_all(&[b'x'; 100_000]).unwrap();
+        client.read_exact(&mut [0; 6]).unwrap();
+        client.write_all(b"late").unwrap();
+        drop(writer);
+        let mut back = Vec::new();
+        client.read_to_end(&mut back).unwrap();
+        assert_eq!(back, b"late", "{engine}");
+        server.ends().with(0).says("draining because of end of stdin").says("ending=draining");
+    }
+    // Without it, nobody reads stdin.
+    let server = Serving::start("epoll", somewhere(), &[]);
+    visits(server.addr());
+    assert!(server.said("draining").is_empty());
+    let null = std::fs::File::open("/dev/null").unwrap();
+    let ended = Serving::reading(null, &["-l", "127.0.0.1:0", "--until-eof"]).ends();
+    ended.with(0).says("end of stdin");
+}

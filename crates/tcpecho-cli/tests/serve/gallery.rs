@@ -32,11 +32,15 @@ impl Gallery {
     }
 
     /// Ready when it has said so.
-    fn run(mut command: Command, more: &[&str]) -> Self {
+    fn run(command: Command, more: &[&str]) -> Self {
+        Self::reading(Stdio::null(), command, more)
+    }
+
+    fn reading(stdin: impl Into<Stdio>, mut command: Command, more: &[&str]) -> Self {
         let mut child = command
             .args(["serve", "--gallery", "--json"])
             .args(more)
-            .stdin(Stdio::null())
+            .stdin(stdin)
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .spawn()
@@ -72,8 +76,12 @@ impl Gallery {
     }
 
     /// SIGTERM; returns the exit status and the log.
-    fn stops(mut self) -> (Option<i32>, String) {
+    fn stops(self) -> (Option<i32>, String) {
         kill_process(self.pid(), Signal::TERM).unwrap();
+        self.ends()
+    }
+
+    fn ends(mut self) -> (Option<i32>, String) {
         let output = self.child.take().unwrap().wait_with_output().unwrap();
         (output.status.code(), String::from_utf8(output.stderr).unwrap())
     }
@@ -154,6 +162,19 @@ fn every_engine_serves_the_gallery() {
 }
 
 /// A port is given back when a drain begins, also that of the page and those of listeners that nobody serves.
+/// `--until-eof`: whoever started it, and has the other end of its stdin, was killed.
+#[test]
+fn the_gallery_ends_with_the_program_that_started_it() {
+    let (reader, writer) = std::io::pipe().unwrap();
+    let gallery = Gallery::reading(reader, Command::new(program()), &["--until-eof"]);
+    let mut starter = Command::new("sleep").arg("1000").stdout(writer).spawn().unwrap();
+    starter.kill().unwrap();
+    starter.wait().unwrap();
+    let (status, log) = gallery.ends();
+    assert_eq!(status, Some(0), "{log}");
+    assert!(log.contains("draining because of end of stdin"), "{log}");
+}
+
 #[test]
 fn all_ports_are_free_when_it_has_ended() {
     let gallery = Gallery::start(&[]);
