@@ -11,6 +11,7 @@ use tcpecho_lab_os::netns::NetNs;
 
 use crate::{
     blocks::{Block, Step, blocks},
+    lines::{is_state, looked_late},
     mask::mask,
     pages::page,
     printed::paragraphs,
@@ -184,7 +185,9 @@ fn on_screen(command: &str, shown: &[String], output: &str) -> Result<(), String
     }
     let is_ladder = command.contains("tcpecho lab ");
     let mut from = 0;
-    for line in shown.iter().filter(|line| *line != "...") {
+    let late = is_ladder && looked_late(output);
+    let counts = |line: &&String| *line != "..." && !(late && is_state(line));
+    for line in shown.iter().filter(counts) {
         let line = words(line);
         let at = (from..found.len()).find(|at| found[*at..].starts_with(&line));
         match at {
@@ -236,7 +239,9 @@ fn play(block: &Block, pane: &Pane) -> String {
 /// A line that is not on the screen is noticed.
 fn every_line_counts(step: &Step, output: &str) {
     let lines = step.output.iter().enumerate();
-    for (at, line) in lines.filter(|(_, line)| !line.is_empty() && *line != "...") {
+    let late = looked_late(output);
+    let counts = |line: &str| !line.is_empty() && line != "..." && !(late && is_state(line));
+    for (at, line) in lines.filter(|(_, line)| counts(line)) {
         let mut changed = step.output.clone();
         changed[at] = line.replacen(char::is_alphabetic, "_", 1);
         let is_noticed = on_screen(&step.command, &changed, output).is_err();
