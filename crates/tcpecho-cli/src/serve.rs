@@ -13,7 +13,7 @@ use std::{fmt::Write, net::SocketAddr, process::ExitCode, sync::Arc, time::Durat
 use nix::sys::signal::Signal;
 use rustix::{io::Errno, stdio};
 use tcpecho::{
-    Diagnosis, Endpoint, Engine, Family, Fault, ListenerFault, ResolveError, Server,
+    DEFAULT_PORT, Diagnosis, Endpoint, Engine, Family, Fault, ListenerFault, ResolveError, Server,
     internal::{PLAYER_DESCRIPTORS, explain_unconnectable, is_local, is_port},
 };
 use tcpecho_os::{errno::io_words, limits::raise_descriptors, stdio::stdout_was_closed};
@@ -295,6 +295,9 @@ fn start(
         .keepalive(plan.keepalive)
         .track_sessions(plan.control.is_some())
         .observe(move |event| told.event(event));
+    if listen.is_empty() {
+        builder = builder.listen_everywhere(DEFAULT_PORT);
+    }
     for addr in listen {
         builder = builder.listen(*addr);
     }

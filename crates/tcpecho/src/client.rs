@@ -216,7 +216,7 @@ impl From<&Attempt> for Tried {
 /// use std::io::{Read, Write};
 /// use tcpecho::{ConnectOptions, Connection, Server};
 ///
-/// let server = Server::builder().listen("127.0.0.1:0".parse()?).start()?;
+/// let server = Server::start()?;
 /// let connection = Connection::open(server.addrs(), &ConnectOptions::default())?;
 /// assert_eq!(connection.peer, server.addr());
 /// let mut stream = connection.into_blocking()?;

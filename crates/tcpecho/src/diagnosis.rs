@@ -67,7 +67,7 @@ pub struct Case {
 /// use std::net::TcpStream;
 /// use tcpecho::{Diagnosis, Error, Errno, Evidence, Phase, Symptom};
 ///
-/// # let server = tcpecho::Server::builder().listen("127.0.0.1:0".parse()?).start()?;
+/// # let server = tcpecho::Server::start()?;
 /// // A program with its own socket: recv(2) failed with ECONNRESET.
 /// let stream = TcpStream::connect(server.addr())?;
 /// let symptom = Symptom::Error(Error::at("recv", server.addr(), Errno::ECONNRESET));

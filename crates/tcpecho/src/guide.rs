@@ -32,7 +32,6 @@
 //! # use std::{io::{ErrorKind, Read, Write}, net::TcpStream, time::{Duration, Instant}};
 //! # use tcpecho::{ListenerFault, Server};
 //! let server = Server::builder()
-//!     .listen("127.0.0.1:0".parse()?)
 //!     .listener_fault(ListenerFault::Refuse)
 //!     .start()?;
 //! let error = TcpStream::connect(server.addr()).unwrap_err();
@@ -55,7 +54,6 @@
 //! # use std::{io::{ErrorKind, Read, Write}, net::TcpStream, time::{Duration, Instant}};
 //! # use tcpecho::{ListenerFault, Server};
 //! let server = Server::builder()
-//!     .listen("127.0.0.1:0".parse()?)
 //!     .listener_fault(ListenerFault::BacklogFull)
 //!     .start()?;
 //! let error = TcpStream::connect_timeout(&server.addr(), Duration::from_millis(200)).unwrap_err();
@@ -77,7 +75,6 @@
 //! # use std::{io::{ErrorKind, Read, Write}, net::TcpStream, time::{Duration, Instant}};
 //! # use tcpecho::{ListenerFault, Server};
 //! let server = Server::builder()
-//!     .listen("127.0.0.1:0".parse()?)
 //!     .listener_fault(ListenerFault::NeverAccept)
 //!     .start()?;
 //! let mut client = TcpStream::connect(server.addr())?;
@@ -102,7 +99,6 @@
 //! # use std::{io::{ErrorKind, Read, Write}, net::TcpStream, time::{Duration, Instant}};
 //! # use tcpecho::{ListenerFault, Server};
 //! let server = Server::builder()
-//!     .listen("127.0.0.1:0".parse()?)
 //!     .fault_plan(&"1-2:reset-on-accept".parse()?)
 //!     .start()?;
 //! let ask = || -> std::io::Result<[u8; 5]> {
@@ -133,7 +129,6 @@
 //! # use std::{io::{ErrorKind, Read, Write}, net::TcpStream, time::{Duration, Instant}};
 //! # use tcpecho::{ListenerFault, Server};
 //! let server = Server::builder()
-//!     .listen("127.0.0.1:0".parse()?)
 //!     .fault("reset-after=3".parse()?)
 //!     .start()?;
 //! let mut client = TcpStream::connect(server.addr())?;
@@ -159,7 +154,6 @@
 //! # use std::{io::{ErrorKind, Read, Write}, net::TcpStream, time::{Duration, Instant}};
 //! # use tcpecho::{ListenerFault, Server};
 //! let server = Server::builder()
-//!     .listen("127.0.0.1:0".parse()?)
 //!     .fault("truncate=3".parse()?)
 //!     .start()?;
 //! let mut client = TcpStream::connect(server.addr())?;
@@ -184,7 +178,6 @@
 //! # use std::{io::{ErrorKind, Read, Write}, net::TcpStream, time::{Duration, Instant}};
 //! # use tcpecho::{ListenerFault, Server};
 //! let server = Server::builder()
-//!     .listen("127.0.0.1:0".parse()?)
 //!     .fault_plan(&"1:close-after=5".parse()?)
 //!     .start()?;
 //! let ask = |client: &mut TcpStream| -> std::io::Result<[u8; 5]> {
@@ -217,7 +210,6 @@
 //! # use std::{io::{ErrorKind, Read, Write}, net::TcpStream, time::{Duration, Instant}};
 //! # use tcpecho::{ListenerFault, Server};
 //! let server = Server::builder()
-//!     .listen("127.0.0.1:0".parse()?)
 //!     .fault("stall-after=3".parse()?)
 //!     .start()?;
 //! let mut client = TcpStream::connect(server.addr())?;
@@ -233,6 +225,10 @@
 //! **The common mistake:** No limit for reading, which is the default of `TcpStream`; or keepalive in place of a
 //! limit.
 //!
+//! A script that does not read notices no FIN, so here [`Server::sessions`](crate::Server::sessions) would wait for
+//! its limit. [`Server::finish`](crate::Server::finish) ends the server first; `peer_closed` of the report says that
+//! the client did close.
+//!
 //! # 9. It does not read
 //!
 //! **On the wire:** The receive window of the server closes. The client's write(2) blocks as soon as its send
@@ -242,7 +238,6 @@
 //! # use std::{io::{ErrorKind, Read, Write}, net::TcpStream, time::{Duration, Instant}};
 //! # use tcpecho::{ListenerFault, Server};
 //! let server = Server::builder()
-//!     .listen("127.0.0.1:0".parse()?)
 //!     .fault("zero-window".parse()?)
 //!     .start()?;
 //! let mut client = TcpStream::connect(server.addr())?;
@@ -265,7 +260,6 @@
 //! # use std::{io::{ErrorKind, Read, Write}, net::TcpStream, time::{Duration, Instant}};
 //! # use tcpecho::{ListenerFault, Server};
 //! let server = Server::builder()
-//!     .listen("127.0.0.1:0".parse()?)
 //!     .fault("drip=1/50ms".parse()?)
 //!     .start()?;
 //! let mut client = TcpStream::connect(server.addr())?;
@@ -302,7 +296,6 @@
 //! # use std::{io::{ErrorKind, Read, Write}, net::TcpStream, time::{Duration, Instant}};
 //! # use tcpecho::{ListenerFault, Server};
 //! let server = Server::builder()
-//!     .listen("127.0.0.1:0".parse()?)
 //!     .fault("corrupt=5".parse()?)
 //!     .seed(1)
 //!     .start()?;

@@ -28,7 +28,6 @@
 //! use tcpecho::Server;
 //!
 //! let server = Server::builder()
-//!     .listen("127.0.0.1:0".parse()?)
 //!     .fault_plan(&"1:reset-after=3".parse()?)
 //!     .start()?;
 //!
@@ -47,7 +46,6 @@
 //! use tcpecho::{Script, Server};
 //!
 //! let server = Server::builder()
-//!     .listen("127.0.0.1:0".parse()?)
 //!     .fault(Script::new().echo(2).stop_reading())
 //!     .start()?;
 //!

@@ -25,7 +25,7 @@ use crate::{
 /// use tcpecho::{Keepalive, Server};
 ///
 /// let keepalive = Keepalive { idle: Duration::from_secs(10), ..Keepalive::default() };
-/// let server = Server::builder().listen("127.0.0.1:0".parse()?).keepalive(Some(keepalive)).start()?;
+/// let server = Server::builder().keepalive(Some(keepalive)).start()?;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

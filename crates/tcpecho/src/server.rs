@@ -2,7 +2,7 @@
 
 use std::{
     fmt,
-    net::{Ipv4Addr, Ipv6Addr, SocketAddr},
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
     os::fd::{AsFd, BorrowedFd},
     panic::{AssertUnwindSafe, catch_unwind},
     sync::{
@@ -20,8 +20,8 @@ use rustix::{
 };
 
 use crate::{
-    DEFAULT_PORT, Engine, Error, Event, FaultPlan, FaultWhen, Keepalive, ListenerFault,
-    LiveSession, Report, Script, Snapshot,
+    Engine, Error, Event, FaultPlan, FaultWhen, Keepalive, ListenerFault, LiveSession, Report,
+    Script, Snapshot,
     accept_queue::AcceptQueue,
     acceptor::Context,
     fault::{
@@ -61,6 +61,8 @@ use crate::{
 #[must_use]
 pub struct ServerBuilder {
     listen: Vec<SocketAddr>,
+    /// All addresses, with this port.
+    everywhere: Option<u16>,
     engine: Option<&'static Engine>,
     workers: usize,
     backlog: u32,
@@ -80,6 +82,7 @@ impl fmt::Debug for ServerBuilder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ServerBuilder")
             .field("listen", &self.listen)
+            .field("everywhere", &self.everywhere)
             .field("engine", &self.engine)
             .field("workers", &self.workers)
             .field("max_connections", &self.max_connections)
@@ -90,11 +93,17 @@ impl fmt::Debug for ServerBuilder {
 }
 
 impl ServerBuilder {
-    /// Adds an address to listen on; port 0 takes a free port. Without any address the server listens on all addresses of
-    /// the host, IPv6 and IPv4, and on [`DEFAULT_PORT`]. Linux also accepts a multicast or broadcast address of IPv4, to
-    /// which no client can connect.
+    /// Adds an address to listen on; port 0 takes a free port. Without any address the server listens on a free port of
+    /// 127.0.0.1. Linux also accepts a multicast or broadcast address of IPv4, to which no client can connect.
     pub fn listen(mut self, addr: SocketAddr) -> Self {
         self.listen.push(addr);
+        self
+    }
+
+    /// Adds all addresses of the host, with this port: IPv6 and IPv4, or IPv4 alone on a host without IPv6. The program
+    /// `tcpecho` does so with [`DEFAULT_PORT`](crate::DEFAULT_PORT).
+    pub fn listen_everywhere(mut self, port: u16) -> Self {
+        self.everywhere = Some(port);
         self
     }
 
@@ -153,7 +162,6 @@ impl ServerBuilder {
     /// use tcpecho::Server;
     ///
     /// let server = Server::builder()
-    ///     .listen("127.0.0.1:0".parse()?)
     ///     .fault("echo 5; pause 100ms; reset".parse()?)
     ///     .start()?;
     /// let mut client = TcpStream::connect(server.addr())?;
@@ -289,16 +297,21 @@ impl ServerBuilder {
                 None => Ok((Listener::bind_all(addrs, self.workers, &options)?, None)),
             }
         };
-        if !self.listen.is_empty() {
-            return bind(&self.listen);
-        }
-        match bind(&[SocketAddr::from((Ipv6Addr::UNSPECIFIED, DEFAULT_PORT))]) {
+        let with = |addr: IpAddr, port: u16| {
+            let all = self.listen.iter().copied().chain([SocketAddr::from((addr, port))]);
+            bind(&all.collect::<Vec<_>>())
+        };
+        let Some(port) = self.everywhere else {
+            let loopback = [SocketAddr::from((Ipv4Addr::LOCALHOST, 0))];
+            return bind(if self.listen.is_empty() { &loopback } else { &self.listen });
+        };
+        match with(Ipv6Addr::UNSPECIFIED.into(), port) {
             // A host without IPv6, or with it switched off.
             Err(error)
                 if [crate::Errno::EAFNOSUPPORT, crate::Errno::EADDRNOTAVAIL]
                     .contains(&error.source) =>
             {
-                bind(&[SocketAddr::from((Ipv4Addr::UNSPECIFIED, DEFAULT_PORT))])
+                with(Ipv4Addr::UNSPECIFIED.into(), port)
             }
             result => result,
         }
@@ -312,7 +325,7 @@ impl ServerBuilder {
 /// ```
 /// use std::{io::{Read, Write}, net::{Shutdown, TcpStream}};
 ///
-/// let server = tcpecho::Server::builder().listen("127.0.0.1:0".parse()?).start()?;
+/// let server = tcpecho::Server::start()?;
 /// let mut client = TcpStream::connect(server.addr())?;
 /// client.write_all(b"hello")?;
 /// client.shutdown(Shutdown::Write)?;
@@ -358,13 +371,14 @@ impl Server {
     /// # Errors
     /// Those of [`ServerBuilder::start`].
     pub fn start() -> Result<Server, Error> {
-        Server::builder().listen((Ipv4Addr::LOCALHOST, 0).into()).start()
+        Server::builder().start()
     }
 
     /// Returns a builder with the defaults.
     pub fn builder() -> ServerBuilder {
         ServerBuilder {
             listen: Vec::new(),
+            everywhere: None,
             engine: None,
             workers: 1,
             backlog: u32::MAX,
@@ -504,7 +518,6 @@ impl Server {
     /// }
     ///
     /// let server = Server::builder()
-    ///     .listen("127.0.0.1:0".parse()?)
     ///     .fault_plan(&"1-2:reset-after=2".parse()?)
     ///     .start()?;
     /// send(server.addr())?;
@@ -600,7 +613,6 @@ impl Server {
     /// use std::{io::{ErrorKind, Read}, net::TcpStream, time::Duration};
     ///
     /// let server = tcpecho::Server::builder()
-    ///     .listen("127.0.0.1:0".parse()?)
     ///     .track_sessions(true)
     ///     .start()?;
     /// let mut client = TcpStream::connect(server.addr())?;

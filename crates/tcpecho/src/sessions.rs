@@ -122,7 +122,8 @@ impl fmt::Display for StillOpen {
         let open = counted(self.open, "connection is", "connections are");
         write!(
             f,
-            "{open} still open after {:?}, {} ended: close the client, or end the server with finish",
+            "{open} still open after {:?}, {} ended: close the client, or end the server with finish, because a \
+             script that pauses or has stopped reading notices no FIN",
             self.limit,
             self.ended.len(),
         )

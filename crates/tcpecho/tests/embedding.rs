@@ -207,6 +207,8 @@ fn a_killed_child_ends_its_connection_and_no_other(at: &Place) {
     let server = at.serve();
     let mut first = server.guests(1).remove(0);
     let child = process::children()[0];
+    // The client may have the bytes before the child has counted them.
+    eventually("they are counted", || server.stats().bytes == 5);
     let mut second = server.guests(1).remove(0);
     kill_process(child, Signal::KILL).unwrap();
     first.sees_the_end();

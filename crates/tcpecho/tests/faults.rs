@@ -422,7 +422,10 @@ fn a_drain_does_not_wait_for_the_accept_delay(at: &Place) {
         client.sees_the_end();
     }
     assert!(server.wait(Some(PATIENCE)));
-    assert_eq!(server.stats().ended(Ending::Finished), 150);
+    // On a busy machine, the drain may end one before its FIN is read.
+    let stats = server.stats();
+    assert_eq!(stats.bytes, 150 * 5);
+    assert_eq!(stats.ended(Ending::Finished) + stats.ended(Ending::Draining), 150, "{stats:?}");
 }
 
 fn backlog_full_answers_no_syn(at: &Place) {

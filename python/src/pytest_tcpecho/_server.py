@@ -100,7 +100,8 @@ class Server:
         wait = timeout if self._process.running else 0
         if not self._process.wait_for(lambda: len(ended()) >= count, wait):
             raise TimeoutError(
-                f"{len(ended())} of {count} connections have ended after {wait:g} s; the log of {self}:\n{self.log()}"
+                f"{len(ended())} of {count} connections have ended after {wait:g} s. Close the client; or, as a script that "
+                f"pauses or has stopped reading notices no FIN, call stop() first. The log of {self}:\n{self.log()}"
             )
         return ended()
 

@@ -73,12 +73,20 @@ impl FaultPlan {
                 }
             }
             let script = read_script(cursor)?;
-            rules.push((when.unwrap_or(FaultWhen::All), script));
+            let when = when.unwrap_or(FaultWhen::All);
+            rules.push((when, script));
             let end = cursor.clone();
             cursor.skip_spaces();
+            let comma = cursor.clone();
             if !cursor.take(',') {
                 *cursor = end;
                 return Ok(FaultPlan { rules, text: None });
+            }
+            if when == FaultWhen::All {
+                return Err(comma.wrong(
+                    "a rule after one for all connections would never apply; separate steps with ;, \
+                     or begin each rule with its connections, such as every=3:",
+                ));
             }
         }
     }

@@ -93,6 +93,10 @@ fn an_error_names_the_column() {
         ("1:reset,", 9, "expected a step"),
         ("1 reset", 3, "expected :"),
         ("accept-delay=1s±1s", 14, "without"),
+        ("pause 300", 7, "such as 300ms or 300s"),
+        ("delay=0.5", 7, "such as 0.5ms or 0.5s"),
+        ("echo 5, pause 300ms, reset", 7, "separate steps with ;"),
+        ("every=2:reset,all:close,9:reset", 24, "would never apply"),
     ] {
         let error = text.parse::<Fault>().unwrap_err().to_string();
         let place = format!("column {column}: ");
