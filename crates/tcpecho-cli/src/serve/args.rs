@@ -27,6 +27,7 @@ use crate::number::number;
 /// When the server is ready, it prints one line for each listener to stdout (to stderr if stdout is closed or cannot be
 /// written). The log goes to stderr: one line per connection, when it ends.
 #[derive(Debug, Args)]
+#[allow(clippy::struct_excessive_bools)]
 pub(crate) struct ServeArgs {
     /// Where to listen, as for -l; for several listeners, use -l
     #[arg(value_name = "[HOST:]PORT", conflicts_with = "listen")]

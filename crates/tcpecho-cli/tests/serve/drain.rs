@@ -172,7 +172,7 @@ fn the_end_of_stdin_drains_if_asked_to() {
         let mut client = server.connects();
         client.write_all(b"before").unwrap();
         // More than a pipe holds, so the server has read some of it.
-        writer.write_all(&[b'x'; 100_000]).unwrap();
+        writer.write_all(&vec![b'x'; 100_000]).unwrap();
         client.read_exact(&mut [0; 6]).unwrap();
         client.write_all(b"late").unwrap();
         drop(writer);
