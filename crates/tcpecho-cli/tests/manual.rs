@@ -133,9 +133,9 @@ fn a_command_without_its_verb_shows_what_there_is() {
 
 /// Runs a script in the shell, in a directory with the completion script `tcpecho`.
 fn completed(shell: &str, script: &str) -> Option<Vec<String>> {
+    static NUMBER: AtomicU32 = AtomicU32::new(0);
     let (text, status) = tcpecho(&format!("completions {shell}"));
     assert_eq!(status, 0);
-    static NUMBER: AtomicU32 = AtomicU32::new(0);
     let (pid, number) = (std::process::id(), NUMBER.fetch_add(1, Relaxed));
     let dir = std::env::temp_dir().join(format!("tcpecho-completions-{pid}-{number}"));
     fs::create_dir_all(&dir).unwrap();
