@@ -151,7 +151,56 @@ fn crashes_and_signals_are_verdicts() {
         assert_eq!((verdicts(&report)["refuse"], status), (wanted, Some(1)), "{report:#}");
     }
     let (_, report) = judged("sh -c ': {port}; exit 3'", &["echo", "refuse"]);
-    assert_eq!((verdicts(&report)["echo"], verdicts(&report)["refuse"]), ("quit", "right"));
+    let words = verdicts(&report);
+    assert_eq!((words["echo"], words["refuse"]), ("unconnected", "unconnected"));
+}
+
+/// A mistake in quoting: `cat` copies its input, and never connects.
+#[test]
+fn a_client_that_never_connects_is_wrong_in_every_row() {
+    for client in ["sh -c cat {port}", "sh -c ': {port}; echo ok'"] {
+        let (status, report) = judged(client, &[]);
+        let words = verdicts(&report);
+        assert!(words.values().all(|word| *word == "unconnected"), "{client}: {words:?}");
+        assert_eq!((status, &report["right"]), (Some(1), &0.into()));
+        assert_eq!(rows(&report)[0]["connections"], 0);
+    }
+    // What is known of a client that does connect where nothing is accepted.
+    let (_, report) = judged(&ours(), &["refuse", "drop"]);
+    let notes = |at: usize| rows(&report)[at]["notes"].to_string();
+    assert!(notes(1).contains("connections are not counted"), "{report:#}");
+    assert!(!notes(0).contains("not counted"), "{report:#}");
+}
+
+#[test]
+fn a_remark_says_what_is_known_of_a_wrong_client() {
+    let remarks = |client: &str, more: &[&str]| {
+        let args = ["test", "--gallery", "--client", client];
+        text(&lab(&[&args, more].concat()).stdout)
+    };
+    let waits = "bash -c 'exec 3<>/dev/tcp/{host}/{port}; cat >&3; cat <&3; sleep 300'";
+    let table = remarks(waits, &["stall-after", "--deadline", "3s"]);
+    for words in [
+        "did not exit within 3s: connected; the server sent 10 bytes, it printed 10 bytes",
+        "a correct client stops waiting for the rest at its own deadline",
+        "this test ended the connection",
+        " --deadline 3s --format json",
+    ] {
+        assert!(table.contains(words), "{words}: {table}");
+    }
+    assert!(!table.contains("ending=draining"), "{table}");
+    let floods = "sh -c ': {port}; yes'";
+    let table = remarks(floods, &["echo", "--deadline", "1s"]);
+    assert!(table.contains("did not exit within 1s: not connected, it printed "), "{table}");
+    // Its own output is what differs.
+    let adds = "bash -c 'exec 3<>/dev/tcp/{host}/{port}; cat >&3; echo; cat <&3; true'";
+    let (_, report) = judged(adds, &["truncate", "--deadline", "9s"]);
+    let why = rows(&report)[0]["failed"].to_string();
+    assert!(why.contains("it printed other bytes than had come back"), "{report:#}");
+    let correct = rows(&report)[0]["correct_client"].as_str().unwrap();
+    assert!(correct.contains("reports that the answer is truncated"), "{correct}");
+    let table = remarks("sh -c ': {port}; kill -PIPE $$'", &["refuse"]);
+    assert!(table.contains("FAILED: was killed by SIGPIPE;"), "{table}");
 }
 
 /// Its output has no end, and it leaves a child behind that holds the pipes open.
@@ -159,14 +208,17 @@ fn crashes_and_signals_are_verdicts() {
 fn output_is_bounded_and_nothing_is_left_of_a_client() {
     let folder = std::env::temp_dir().join(format!("tcpecho-gallery-{}", std::process::id()));
     let client = format!(
-        "sh -c ': {{port}}; sleep 300 & echo $! >> {0}; yes | head -c 100000000; yes no >&2'",
+        "sh -c ': {{port}}; sleep 300 & echo $! >> {0}; setsid sleep 301 & echo $! >> {0}; \
+         setsid sh -c \"echo \\$\\$ >> {0}; exec sleep 302\" & \
+         setsid env -i sh -c \"echo \\$\\$ >> {0}; exec sleep 303\" & yes | head -c 100000000; yes no >&2'",
         folder.display()
     );
     let begun = Instant::now();
     let (_, report) = judged(&client, &["refuse", "--deadline", "1s"]);
-    assert_eq!(verdicts(&report)["refuse"], "hung");
+    assert_eq!(rows(&report)[0]["ended_by_lab"], true);
     assert!(begun.elapsed() < Duration::from_secs(60));
     let left = std::fs::read_to_string(&folder).unwrap();
+    assert!(left.lines().count() >= 8, "two rows with four each: {left}");
     std::fs::remove_file(&folder).unwrap();
     for pid in left.lines() {
         // A process that was killed may be a zombie of init's for a moment.
@@ -196,6 +248,18 @@ fn known_verdicts_and_other_formats() {
     let junit = text(&run("junit").stdout);
     assert!(junit.contains("tests=\"2\" failures=\"0\"") && junit.contains("--gallery"), "{junit}");
     assert!(text(&run("markdown").stdout).contains("| truncate | IPv4 | **silent** |"));
+}
+
+#[test]
+fn an_unknown_row_of_known_verdicts_is_an_error_that_names_the_list() {
+    let Some(script) = Script::new("unknown", "echo right\ntrunkate silent\n") else { return };
+    let file = script.path().display().to_string();
+    let output = lab(&["test", "--gallery", "--client", "x {port}", "--expect", &file]);
+    let said = text(&output.stderr);
+    let words = "line 2: unknown trial 'trunkate' (did you mean 'truncate'?); \
+                 tcpecho serve --fault list shows all";
+    assert!(said.contains(words) && !said.contains("lab list"), "{said}");
+    assert_eq!(output.status.code(), Some(2));
 }
 
 #[test]

@@ -36,6 +36,8 @@ pub enum Fault {
     Lost,
     /// It wrote bytes that were not sent.
     Invented,
+    /// A client did not connect, although the server listened.
+    Unconnected,
     /// SIGPIPE killed it.
     Killed,
     /// A server exited, or any other signal killed the program.
@@ -44,7 +46,7 @@ pub enum Fault {
 
 impl Fault {
     /// All faults, with the sentences that describe them.
-    pub const ALL: [(Fault, &'static str); 15] = [
+    pub const ALL: [(Fault, &'static str); 16] = [
         (Fault::Late, "noticed an event, or echoed a line, only after more input"),
         (Fault::Zombies, "left zombies: did not wait for its children"),
         (Fault::Leaked, "leaked descriptors of closed connections"),
@@ -58,6 +60,7 @@ impl Fault {
         (Fault::Hung, "did not exit, or did not answer, until the lab ended it"),
         (Fault::Lost, "bytes of the echo are missing"),
         (Fault::Invented, "wrote bytes that were not sent"),
+        (Fault::Unconnected, "did not connect: the server had no connection"),
         (Fault::Killed, "was killed by SIGPIPE"),
         (Fault::Died, "was killed by another signal, or is a server and exited"),
     ];
@@ -101,6 +104,7 @@ impl Fault {
             Fault::Quit => "quit",
             Fault::Silent => "silent",
             Fault::Hung => "hung",
+            Fault::Unconnected => "unconnected",
             Fault::Killed => "killed",
             Fault::Died => "died",
             Fault::Lost => "lost",

@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, path::Path};
 
 use tcpecho_os::errno::io_words;
 
-use super::names::hint;
+use super::names::near;
 use super::verdict::{RIGHT, may_be_expected};
 
 /// The expected verdicts by the trial's name; the default is `right`.
@@ -13,13 +13,15 @@ pub(super) struct Expectations(BTreeMap<String, String>);
 
 impl Expectations {
     /// Reads lines of `NAME VERDICT`; `#` begins a comment.
-    pub(super) fn read(file: &Path, known: &[&str]) -> Result<Self, String> {
+    ///
+    /// `list` says where the known names are.
+    pub(super) fn read(file: &Path, known: &[&str], list: &str) -> Result<Self, String> {
         let text = std::fs::read_to_string(file)
             .map_err(|error| format!("read {}: {}", file.display(), io_words(&error)))?;
-        Self::parse(&text, known).map_err(|why| format!("{}: {why}", file.display()))
+        Self::parse(&text, known, list).map_err(|why| format!("{}: {why}", file.display()))
     }
 
-    pub(super) fn parse(text: &str, known: &[&str]) -> Result<Self, String> {
+    pub(super) fn parse(text: &str, known: &[&str], list: &str) -> Result<Self, String> {
         let mut all = BTreeMap::new();
         for (number, line) in (1..).zip(text.lines()) {
             let line = line.split('#').next().unwrap_or_default();
@@ -30,8 +32,8 @@ impl Expectations {
                 _ => return Err(format!("line {number}: expected: NAME VERDICT")),
             };
             if !known.contains(&name) {
-                let (shown, hint) = (name.escape_debug(), hint(name, known.iter().copied()));
-                return Err(format!("line {number}: unknown trial '{shown}'{hint}"));
+                let (shown, near) = (name.escape_debug(), near(name, known.iter().copied()));
+                return Err(format!("line {number}: unknown trial '{shown}'{near}; {list}"));
             }
             if !may_be_expected(verdict) {
                 return Err(format!("line {number}: not a verdict: '{}'", verdict.escape_debug()));
@@ -55,7 +57,7 @@ mod tests {
     #[test]
     fn expectations_are_parsed_and_errors_name_the_line() {
         let known = ["refused", "half-close"];
-        let all = Expectations::parse("# ours\n\nhalf-close hung # nc\n", &known).unwrap();
+        let all = Expectations::parse("# ours\n\nhalf-close hung # nc\n", &known, "").unwrap();
         assert_eq!((all.of("half-close"), all.of("refused")), ("hung", "right"));
         for (text, wanted) in [
             ("refused", "line 1: expected"),
@@ -63,7 +65,10 @@ mod tests {
             ("refused hangs", "line 1: not a verdict: 'hangs'"),
             ("refused hung\nrefused late", "line 2: refused is given twice"),
         ] {
-            assert!(Expectations::parse(text, &known).unwrap_err().starts_with(wanted), "{text}");
+            assert!(
+                Expectations::parse(text, &known, "").unwrap_err().starts_with(wanted),
+                "{text}"
+            );
         }
     }
 }

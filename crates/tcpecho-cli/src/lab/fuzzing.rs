@@ -25,6 +25,6 @@ pub fn shell_line(line: &str) -> Result<Line, String> {
 
 /// Parses expected verdicts; returns the verdict of each known trial.
 pub fn expectations(text: &str, known: &[&str]) -> Result<Vec<(String, String)>, String> {
-    let all = Expectations::parse(text, known)?;
+    let all = Expectations::parse(text, known, "")?;
     Ok(known.iter().map(|name| ((*name).to_owned(), all.of(name).to_owned())).collect())
 }

@@ -3,6 +3,7 @@
 //! The gallery is a process of its own. Nothing is traced: a client is judged by what it wrote and how it exited, and the
 //! server's log says what it did.
 
+mod children;
 mod client;
 mod judge;
 mod server;
@@ -25,17 +26,18 @@ use rustix::{
     event::{PollFd, PollFlags, poll},
     pipe::{PipeFlags, pipe_with},
 };
-use tcpecho::PRESETS;
+use tcpecho::{PRESETS, internal::show_duration};
 use tcpecho_lab::{Family, trial::Conduct};
 
 use self::{
+    children::Children,
     client::Seen,
-    judge::{MESSAGE, compares, judge},
-    server::{GalleryServer, Sessions},
+    judge::{Case, Connected, MESSAGE, compares, judge},
+    server::{GalleryServer, Promise, Sessions},
 };
 use super::{
     expect::Expectations,
-    names::{self, hint},
+    names,
     playing::catch_signals,
     programs::Invitation,
     refuse,
@@ -56,6 +58,18 @@ pub(super) struct Plan<'a> {
     pub(super) expectations: Expectations,
 }
 
+/// How long a client may take by default.
+pub(super) const DEADLINE: &str = "15s";
+
+impl Plan<'_> {
+    fn deadline_given(&self) -> Option<Duration> {
+        Some(self.deadline).filter(|deadline| show_duration(*deadline) != DEADLINE)
+    }
+}
+
+/// Where the names of the rows are.
+pub(super) const LIST: &str = "tcpecho serve --fault list shows all except echo";
+
 /// The names of all rows.
 pub(super) fn names() -> impl Iterator<Item = &'static str> {
     std::iter::once(ECHO).chain(PRESETS.iter().map(|preset| preset.name))
@@ -66,12 +80,9 @@ pub(super) fn rows_named(typed: &[String]) -> Result<Vec<&'static str>, ExitCode
     let is_wanted = |typed: &String, name: &str| typed == "all" || names::matches(typed, name);
     for typed in typed {
         if !names().any(|name| is_wanted(typed, name)) {
-            let hint = hint(typed, names().chain(["all"]));
-            let hint = hint.split(';').next().unwrap_or_default();
+            let near = names::near(typed, names().chain(["all"]));
             let name = typed.escape_debug();
-            return Err(refuse(format!(
-                "'{name}' is not a fault of the gallery{hint}; tcpecho serve --fault list shows all"
-            )));
+            return Err(refuse(format!("'{name}' is not a fault of the gallery{near}; {LIST}")));
         }
     }
     Ok(names().filter(|name| typed.iter().any(|typed| is_wanted(typed, name))).collect())
@@ -88,7 +99,9 @@ struct Trial {
 pub(super) fn run(plan: &Plan<'_>) -> Result<(Table, Option<Signal>), ExitCode> {
     let signals = catch_signals()?;
     let begun = Instant::now();
-    let server = GalleryServer::start().map_err(refuse)?;
+    // Dropped last: nothing survives this command.
+    let children = Children::adopt();
+    let server = GalleryServer::start(&children).map_err(refuse)?;
     let trials: Vec<Trial> = plan
         .families
         .iter()
@@ -104,8 +117,14 @@ pub(super) fn run(plan: &Plan<'_>) -> Result<(Table, Option<Signal>), ExitCode> 
     let impossible = |what: &str, why: &dyn std::fmt::Display| refuse(format!("{what}: {why}"));
     let pipe = || pipe_with(PipeFlags::CLOEXEC).map_err(|errno| impossible("pipe", &errno));
     let ((over, working), (stopped, stop)) = (pipe()?, pipe()?);
-    let shared =
-        Shared { plan, server: &server, order, next: AtomicUsize::new(0), seen: Mutex::default() };
+    let shared = Shared {
+        plan,
+        server: &server,
+        children: &children,
+        order,
+        next: AtomicUsize::new(0),
+        seen: Mutex::default(),
+    };
     let interrupted_by = thread::scope(|scope| {
         let (shared, stopped) = (&shared, &stopped);
         let working = std::sync::Arc::new(working);
@@ -132,13 +151,17 @@ pub(super) fn run(plan: &Plan<'_>) -> Result<(Table, Option<Signal>), ExitCode> 
     if let Some(why) = seen.iter().find_map(|(_, seen)| seen.unstarted.as_ref()) {
         return Err(refuse(format!("{}: {why}", plan.invitation.text.escape_debug())));
     }
-    let endings = server.endings();
+    let promises = server.promises();
     let sessions = server.end();
     let rows: Vec<Row> = trials
         .iter()
-        .filter_map(|trial| row(plan, *trial, &seen, &endings, &sessions, interrupted_by.is_some()))
+        .filter_map(|trial| {
+            row(plan, *trial, &seen, &promises, &sessions, interrupted_by.is_some())
+        })
         .collect();
-    let table = Table::of_gallery(plan.invitation, rows, trials.len(), begun.elapsed());
+    let of = if interrupted_by.is_some() { None } else { Some(trials.len()) };
+    let table =
+        Table::of_gallery(plan.invitation, rows, of, begun.elapsed(), plan.deadline_given());
     Ok((table, interrupted_by))
 }
 
@@ -147,7 +170,7 @@ fn row(
     plan: &Plan<'_>,
     trial: Trial,
     seen: &[(Trial, Seen)],
-    endings: &BTreeMap<String, String>,
+    promises: &BTreeMap<String, Promise>,
     sessions: &Sessions,
     is_interrupted: bool,
 ) -> Option<Row> {
@@ -166,20 +189,49 @@ fn row(
     }
     // Without the echo's row, the output is compared.
     let compares = of(ECHO).is_none_or(|(_, echo)| compares(echo));
-    let ending = endings.get(name).map_or("finished", String::as_str);
-    let (mut conduct, failed) = judge(name, ending, compares, seen, plan.deadline);
-    let sessions = sessions.of(name, family);
-    conduct.connections = (!sessions.is_empty()).then_some(sessions.len());
+    let promise = promises.get(name);
+    let ending = promise.map_or("finished", |promise| promise.ending.as_str());
+    let of_row = sessions.of(name, family);
+    let has_connected_at_all = sessions.has_any(ECHO) != Some(false);
+    let connected = match (of_row.last(), sessions.has_any(name)) {
+        (Some(session), _) => Connected::Yes(session),
+        (None, Some(false)) if may_be_unaccepted(name, seen) => Connected::Unknown,
+        (None, Some(false)) => Connected::Never,
+        (None, None) if !has_connected_at_all => Connected::Never,
+        (None, _) => Connected::Unknown,
+    };
+    let deadline = plan.deadline;
+    let (mut conduct, failed) =
+        judge(Case { row: name, ending, compares, deadline, connected }, seen);
+    conduct.connections = match connected {
+        Connected::Unknown => None,
+        _ => Some(of_row.len()),
+    };
     let verdict = conduct.worst().map_or(RIGHT, tcpecho_lab::trial::Fault::word);
-    if let (true, Some(session)) = (verdict != RIGHT, sessions.last()) {
-        conduct.notes.push(format!("the server: {session}"));
+    if let (true, Some(session)) = (verdict != RIGHT, of_row.last()) {
+        conduct.notes.push(format!("the server: {}", session.words()));
     }
-    Some(judged(verdict, (conduct, failed), seen.took))
+    if sessions.has_any(name).is_none() && has_connected_at_all {
+        conduct.notes.push(UNCOUNTED.into());
+    }
+    let expect = promise.map(|promise| promise.expect.clone());
+    let mut row = judged(verdict, (conduct, failed), seen.took);
+    row.correct_client = expect;
+    Some(row)
+}
+
+/// What is said of a row that accepts no connection.
+const UNCOUNTED: &str = "the server accepts nothing here, so connections are not counted";
+
+/// Whether the client may have had a connection that the server had not accepted when the client ended.
+fn may_be_unaccepted(row: &str, seen: &Seen) -> bool {
+    row == "accept-delay" && seen.exit != Some(tcpecho_lab::Exit::Exited(0))
 }
 
 struct Shared<'a> {
     plan: &'a Plan<'a>,
-    server: &'a GalleryServer,
+    server: &'a GalleryServer<'a>,
+    children: &'a Children,
     order: Vec<Trial>,
     /// The index of the next one.
     next: AtomicUsize,
@@ -197,7 +249,7 @@ impl Shared<'_> {
             let Some(port) = self.server.port(trial.row) else { continue };
             let addr = SocketAddr::new(ip, port);
             let words = self.plan.invitation.command.words_at(trial.family, addr);
-            let seen = Seen::run(&words, MESSAGE, self.plan.deadline, stopped);
+            let seen = Seen::run(&words, MESSAGE, self.plan.deadline, stopped, self.children);
             let is_last = seen.unstarted.is_some() || seen.is_interrupted;
             self.seen.lock().unwrap_or_else(PoisonError::into_inner).push((*trial, seen));
             if is_last {

@@ -59,6 +59,14 @@ fn begins(pattern: &str, name: &str) -> bool {
 /// Returns the end of an error about this name: the nearest names, if any, and where all of them
 /// are.
 pub(super) fn hint<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> String {
+    format!("{}; {LIST}", near(name, known))
+}
+
+/// Where the names of scenarios and trials are.
+pub(super) const LIST: &str = "tcpecho lab list shows all names";
+
+/// Returns a question with the nearest names, if there are any.
+pub(super) fn near<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> String {
     let near: Vec<String> = nearest(name, known).iter().map(|name| format!("'{name}'")).collect();
     let mut hint = String::new();
     match near.as_slice() {
@@ -70,7 +78,7 @@ pub(super) fn hint<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> 
             let _ = write!(hint, " (did you mean {} or {last}?)", first.join(", "));
         }
     }
-    hint + "; tcpecho lab list shows all names"
+    hint
 }
 
 /// Returns the names that differ from this one in at most a third of its letters, the nearest

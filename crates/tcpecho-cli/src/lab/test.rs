@@ -18,6 +18,7 @@ use super::{
     families::FamilyArgs,
     gallery,
     ladder::Look,
+    names,
     playing::{self, Drawing, Plan, Playable, Played},
     programs::{Invitation, ProgramArgs, trials_named},
     refuse, verdicts,
@@ -55,7 +56,7 @@ pub(super) struct TestArgs {
     gallery: bool,
 
     /// With --gallery, end a client that takes longer than this for a fault
-    #[arg(long, value_name = "TIME", default_value = "15s", value_parser = parse_duration, requires = "gallery")]
+    #[arg(long, value_name = "TIME", default_value = gallery::DEADLINE, value_parser = parse_duration, requires = "gallery")]
     deadline: Duration,
 
     /// Trials to run in parallel [default: twice the number of processors]
@@ -168,7 +169,8 @@ fn judge_in_gallery(
         deadline: args.deadline,
         expectations: match &args.expect {
             Some(file) => {
-                Expectations::read(file, &gallery::names().collect::<Vec<_>>()).map_err(refuse)?
+                let known: Vec<&str> = gallery::names().collect();
+                Expectations::read(file, &known, gallery::LIST).map_err(refuse)?
             }
             None => Expectations::default(),
         },
@@ -204,7 +206,7 @@ fn tell(table: &verdicts::Table, format: TableFormat, interrupted_by: Option<Sig
 fn expectations(args: &TestArgs, role: Side) -> Result<Expectations, ExitCode> {
     let Some(file) = &args.expect else { return Ok(Expectations::default()) };
     let known: Vec<&str> = trials(&[role]).map(|trial| trial.text.name).collect();
-    Expectations::read(file, &known).map_err(refuse)
+    Expectations::read(file, &known, names::LIST).map_err(refuse)
 }
 
 /// Whether the program listens, but not for this address family: no other trial can be played.

@@ -43,6 +43,9 @@ pub(super) struct Table {
     /// Whether the trials are rows of the gallery.
     #[serde(default, skip_serializing_if = "is_false")]
     gallery: bool,
+    /// The deadline of the gallery, if it is not the default.
+    #[serde(skip)]
+    deadline: Option<Duration>,
     /// The port, if it was given.
     #[serde(skip)]
     port: Option<u16>,
@@ -79,6 +82,9 @@ pub(super) struct Row {
     last_error: Option<String>,
     notes: Vec<String>,
     failed: Vec<String>,
+    /// What a correct client does in this row of the gallery.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) correct_client: Option<String>,
     duration_ms: f64,
     #[serde(skip)]
     is_client: bool,
@@ -152,6 +158,7 @@ impl Row {
             last_error: conduct.last_error,
             notes: conduct.notes,
             failed,
+            correct_client: None,
             duration_ms: milliseconds(took),
         }
     }
@@ -212,6 +219,9 @@ impl Row {
         }
         remarks.extend(self.complaints());
         remarks.extend(self.notes.iter().cloned());
+        if self.verdict != RIGHT {
+            remarks.extend(self.correct_client.clone());
+        }
         // What it says first after the event is what it noticed; advice may follow. A server's log is long, and
         // interesting only if something is wrong.
         if let Some(line) = self.said.as_ref().or(self.last_error.as_ref())
@@ -266,6 +276,7 @@ impl Row {
                 Some(format!("{sentence} ({} bytes)", self.lost_bytes))
             }
             Fault::Silent if !self.is_of_gallery => None,
+            Fault::Killed => None,
             Fault::Died => match (self.exit_status, self.signal) {
                 (Some(status), _) => Some(format!("exited with status {status}")),
                 (None, Some(signal)) => Some(format!("was killed by {}", signal_words(signal))),
@@ -344,6 +355,7 @@ impl Table {
             seconds: (took.as_secs_f64() * 100.0).round() / 100.0,
             trials,
             gallery: false,
+            deadline: None,
             port,
         }
     }
@@ -352,12 +364,14 @@ impl Table {
     pub(super) fn of_gallery(
         invitation: &Invitation,
         trials: Vec<Row>,
-        of: usize,
+        of: Option<usize>,
         took: Duration,
+        deadline: Option<Duration>,
     ) -> Self {
         let none = Table::new(invitation, &Expectations::default(), &[], took, None);
         let right = trials.iter().filter(|row| row.is_right()).count();
-        Table { right, of, trials, gallery: true, ..none }
+        let of = of.unwrap_or(trials.len());
+        Table { right, of, trials, gallery: true, deadline, ..none }
     }
 
     /// Reads a result of `lab test --format json`.

@@ -537,6 +537,7 @@ pub(super) static PAGES: &[Page] = &[
                     ("hung", "did not exit, or did not answer, until the lab ended it"),
                     ("lost", "bytes of the echo are missing"),
                     ("invented", "wrote bytes that were not sent"),
+                    ("unconnected", "did not connect: the server had no connection"),
                     ("killed", "was killed by SIGPIPE"),
                     ("died", "was killed by another signal, or is a server and exited"),
                     ("broken", "the trial could not run to its end with this program"),

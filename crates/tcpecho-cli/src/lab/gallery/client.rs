@@ -19,6 +19,8 @@ use rustix::{
 use tcpecho_lab::Exit;
 use tcpecho_os::{errno::io_words, process::end_with_parent, text::spaced};
 
+use super::children::Children;
+
 /// Bytes that are kept of each stream. The rest is read and forgotten, so that the client can go on.
 const KEPT: usize = 64 << 10;
 /// How long the output of a client that has exited is read: a child that it left behind may hold the pipes open.
@@ -31,6 +33,8 @@ pub(super) struct Seen {
     pub(super) exit: Option<Exit>,
     pub(super) stdout: Vec<u8>,
     pub(super) stderr: Vec<u8>,
+    /// How much it wrote to stdout, also what was not kept.
+    pub(super) printed: u64,
     pub(super) took: Duration,
     /// Why it could not be started.
     pub(super) unstarted: Option<String>,
@@ -44,16 +48,18 @@ impl Seen {
         message: &str,
         deadline: Duration,
         stopped: &OwnedFd,
+        children: &Children,
     ) -> Self {
         let begun = Instant::now();
-        match Client::start(words, message) {
+        match Client::start(words, message, children) {
             Ok(mut client) => {
                 let is_interrupted = client.watch(begun + deadline, stopped);
                 let took = begun.elapsed();
                 let exit = client.end().map(exit_of);
+                let printed = client.streams[0].total;
                 let [stdout, stderr] =
                     client.streams.each_mut().map(|stream| std::mem::take(&mut stream.kept));
-                Seen { exit, stdout, stderr, took, unstarted: None, is_interrupted }
+                Seen { exit, stdout, stderr, printed, took, unstarted: None, is_interrupted }
             }
             Err(why) => Seen { unstarted: Some(why), ..Seen::default() },
         }
@@ -87,11 +93,12 @@ struct Stream {
     /// None at its end.
     from: Option<File>,
     kept: Vec<u8>,
+    total: u64,
 }
 
 impl Stream {
     fn of(from: impl Into<OwnedFd>) -> Self {
-        Stream { from: Some(File::from(from.into())), kept: Vec::new() }
+        Stream { from: Some(File::from(from.into())), kept: Vec::new(), total: 0 }
     }
 
     /// Reads once; to be called when it is readable.
@@ -99,6 +106,7 @@ impl Stream {
         let mut buffer = [0; 4096];
         match self.from.as_mut().map(|from| from.read(&mut buffer)) {
             Some(Ok(count @ 1..)) => {
+                self.total += count as u64;
                 let room = KEPT.saturating_sub(self.kept.len());
                 self.kept.extend(&buffer[..count.min(room)]);
             }
@@ -108,24 +116,27 @@ impl Stream {
     }
 }
 
-/// A running client. Dropping it kills its group.
-struct Client {
+/// A running client. Dropping it kills it and everything that it has started.
+struct Client<'a> {
     child: Child,
+    children: &'a Children,
+    /// Marks its processes.
+    mark: String,
     pidfd: OwnedFd,
     streams: [Stream; 2],
     has_exited: bool,
     is_reaped: bool,
 }
 
-impl Client {
-    fn start(words: &[String], message: &str) -> Result<Self, String> {
+impl<'a> Client<'a> {
+    fn start(words: &[String], message: &str, children: &'a Children) -> Result<Self, String> {
         let [program, arguments @ ..] = words else { return Err("an empty command".into()) };
         let mut command = Command::new(program);
         command.args(arguments).process_group(0);
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         end_with_parent(&mut command, Signal::KILL);
-        let mut child = command
-            .spawn()
+        let (mut child, mark) = children
+            .spawn(&mut command)
             .map_err(|error| format!("start {}: {}", program.escape_debug(), io_words(&error)))?;
         if let Some(mut stdin) = child.stdin.take() {
             // It fits into the pipe. A client that does not read it has closed its stdin.
@@ -136,11 +147,19 @@ impl Client {
         match (pidfd, streams) {
             (Ok(pidfd), (Some(stdout), Some(stderr))) => {
                 let streams = [Stream::of(stdout), Stream::of(stderr)];
-                Ok(Client { child, pidfd, streams, has_exited: false, is_reaped: false })
+                Ok(Client {
+                    child,
+                    children,
+                    mark,
+                    pidfd,
+                    streams,
+                    has_exited: false,
+                    is_reaped: false,
+                })
             }
             (pidfd, _) => {
                 let _ = child.kill();
-                let _ = child.wait();
+                children.wait(&mut child);
                 let why = pidfd.err().map_or("no pipe".into(), tcpecho_os::errno::words);
                 Err(format!("pidfd_open: {why}"))
             }
@@ -188,16 +207,17 @@ impl Client {
         }
     }
 
-    /// Kills what is left of its group. Returns how it exited, if it did so by itself.
+    /// Kills what is left of its group, and what it has started in other groups. Returns how it exited, if it did so by itself.
     fn end(&mut self) -> Option<ExitStatus> {
         // Not reaped yet, so its number is still that of its group.
         let _ = kill_process_group(Pid::from_child(&self.child), Signal::KILL);
+        self.children.end_leftovers(&self.child, &self.mark);
         self.is_reaped = true;
-        self.child.wait().ok().filter(|_| self.has_exited)
+        self.children.wait(&mut self.child).filter(|_| self.has_exited)
     }
 }
 
-impl Drop for Client {
+impl Drop for Client<'_> {
     fn drop(&mut self) {
         if !self.is_reaped {
             self.end();

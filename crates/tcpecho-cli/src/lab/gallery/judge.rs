@@ -8,7 +8,10 @@ use tcpecho_lab::{
     trial::{Conduct, Fault},
 };
 
-use super::client::{Seen, spaced_line};
+use super::{
+    client::{Seen, spaced_line},
+    server::Session,
+};
 
 /// What every client gets on stdin: more than the ten bytes after which faults begin.
 pub(super) const MESSAGE: &str = "alpha 1\nbravo 2\ncharlie 3\n";
@@ -45,14 +48,32 @@ impl Answer {
     }
 }
 
-/// Returns the conduct of a client at this row, whose ending is that of a correct client, and the claims that failed.
-pub(super) fn judge(
-    row: &str,
-    ending: &str,
-    compares: bool,
-    seen: &Seen,
-    deadline: Duration,
-) -> (Conduct, Vec<String>) {
+/// What is known of a client's connections to a row.
+#[derive(Clone, Copy)]
+pub(super) enum Connected<'a> {
+    /// The last of them.
+    Yes(&'a Session),
+    /// There was none.
+    Never,
+    /// They are not counted, or not by family.
+    Unknown,
+}
+
+/// A row of the gallery, for a client.
+#[derive(Clone, Copy)]
+pub(super) struct Case<'a> {
+    pub(super) row: &'a str,
+    /// How the connection of a correct client ends.
+    pub(super) ending: &'a str,
+    /// Whether the client prints what comes back.
+    pub(super) compares: bool,
+    pub(super) deadline: Duration,
+    pub(super) connected: Connected<'a>,
+}
+
+/// Returns the conduct of a client, and the claims that failed.
+pub(super) fn judge(case: Case, seen: &Seen) -> (Conduct, Vec<String>) {
+    let Case { row, ending, compares, deadline, connected } = case;
     let must_succeed = ending == "finished";
     let answer = Answer::of(seen, compares);
     let mut conduct = Conduct {
@@ -65,11 +86,9 @@ pub(super) fn judge(
     };
     let of = MESSAGE.len();
     let fault = match seen.exit {
-        None | Some(Exit::Unknown) => {
-            Some((Fault::Hung, format!("did not exit within {}", show_duration(deadline))))
-        }
+        None | Some(Exit::Unknown) => Some((Fault::Hung, hung(deadline, connected, seen.printed))),
         Some(Exit::Killed(13) | Exit::Exited(BROKEN_PIPE)) => {
-            Some((Fault::Killed, "SIGPIPE killed it".to_owned()))
+            Some((Fault::Killed, "by a write after the connection had ended".to_owned()))
         }
         Some(Exit::Killed(signal)) => Some((Fault::Died, format!("signal {signal} killed it"))),
         Some(Exit::Exited(0)) => match answer {
@@ -105,7 +124,22 @@ pub(super) fn judge(
         conduct.faults.push(fault);
         failed.push(format!("{claim} ({fault}: {why})"));
     }
+    if let Connected::Never = connected {
+        let fault = Fault::Unconnected;
+        conduct.faults.push(fault);
+        failed.push(format!("the program connects ({fault})"));
+    }
     (conduct, failed)
+}
+
+/// What is known of a client that did not exit.
+fn hung(deadline: Duration, connected: Connected, printed: u64) -> String {
+    let what = match connected {
+        Connected::Yes(session) => format!(": connected; the server sent {} bytes,", session.bytes),
+        Connected::Never => ": not connected,".into(),
+        Connected::Unknown => ":".into(),
+    };
+    format!("did not exit within {}{what} it printed {printed} bytes", show_duration(deadline))
 }
 
 /// Whether every byte comes back before the fault.
@@ -118,7 +152,9 @@ fn silent(answer: &Answer, ending: &str, of: usize) -> String {
     match answer {
         Answer::Part(0) => "nothing had come back".into(),
         Answer::Part(length) => format!("{length} of {of} bytes had come back"),
-        Answer::Other => "other bytes had come back than were sent".into(),
+        Answer::Other if ending == "mismatch" => "other bytes had come back than were sent".into(),
+        // The server has sent what was sent to it, or nothing.
+        Answer::Other => "it printed other bytes than had come back".into(),
         Answer::Whole | Answer::Unknown => format!("the connection ends with: {ending}"),
     }
 }
@@ -134,6 +170,11 @@ mod tests {
 
     fn seen(exit: Option<Exit>, stdout: &str, stderr: &str) -> Seen {
         Seen { exit, stdout: stdout.into(), stderr: stderr.into(), ..Seen::default() }
+    }
+
+    fn case<'a>(row: &'a str, ending: &'a str, compares: bool) -> Case<'a> {
+        let (deadline, connected) = (Duration::from_secs(1), Connected::Unknown);
+        Case { row, ending, compares, deadline, connected }
     }
 
     #[test]
@@ -161,7 +202,7 @@ mod tests {
             ("refuse", "refused", failed, "", "", None),
         ] {
             let seen = seen(exit, stdout, stderr);
-            let (conduct, claims) = judge(row, ending, true, &seen, Duration::from_secs(1));
+            let (conduct, claims) = judge(case(row, ending, true), &seen);
             assert_eq!(conduct.worst(), wanted, "{row} {exit:?} {stdout:?}: {claims:?}");
             assert_eq!(claims.len(), usize::from(wanted.is_some()));
         }
@@ -175,7 +216,7 @@ mod tests {
         assert!(compares(&seen(Some(Exit::Exited(1)), "", "wrong usage")));
         let verdict = |row, ending, exit| {
             let seen = seen(exit, "ok\n", "");
-            judge(row, ending, false, &seen, Duration::from_secs(1)).0.worst()
+            judge(case(row, ending, false), &seen).0.worst()
         };
         assert_eq!(verdict("drip", "finished", ok), None);
         assert_eq!(verdict("reset-at-end", "reset", ok), None);

@@ -16,8 +16,12 @@ use serde_json::Value;
 use tcpecho_lab::Family;
 use tcpecho_os::{errno::io_words, process::end_with_parent, text::spaced};
 
+use super::children::Children;
+
 /// The longest line that is read of the server.
 const LONGEST_LINE: u64 = 1 << 20;
+/// The rows whose server accepts nothing, so that it does not count connections.
+const UNCOUNTED: &[&str] = &["never-accept", "backlog-full", "refuse"];
 /// The most sessions that are kept: a client may connect again and again.
 const MOST_SESSIONS: usize = 100_000;
 
@@ -33,11 +37,21 @@ struct ReadyRow {
     port: u16,
     name: String,
     ending: String,
+    expect: String,
+}
+
+/// What a correct client sees in a row.
+pub(super) struct Promise {
+    /// How its connection ends.
+    pub(super) ending: String,
+    /// A sentence without its full stop.
+    pub(super) expect: String,
 }
 
 /// A running gallery. Dropping it ends it.
-pub(super) struct GalleryServer {
+pub(super) struct GalleryServer<'a> {
     child: Child,
+    children: &'a Children,
     ready: Ready,
     log: Option<JoinHandle<Sessions>>,
 }
@@ -46,18 +60,27 @@ pub(super) struct GalleryServer {
 #[derive(Default)]
 pub(super) struct Sessions(Vec<Session>);
 
-struct Session {
+/// A connection, as the server saw it.
+pub(super) struct Session {
     row: String,
     is_ipv6: bool,
+    pub(super) bytes: u64,
     words: String,
+    /// Whether this test ended it together with the server.
+    is_of_the_end: bool,
 }
 
 impl Sessions {
-    /// What the server did with the connections of a row.
-    pub(super) fn of(&self, row: &str, family: Family) -> Vec<&str> {
+    /// The connections of a row over one family.
+    pub(super) fn of(&self, row: &str, family: Family) -> Vec<&Session> {
         let is_ipv6 = family == Family::V6;
-        let all = self.0.iter().filter(|one| one.row == row && one.is_ipv6 == is_ipv6);
-        all.map(|one| one.words.as_str()).collect()
+        self.0.iter().filter(|one| one.row == row && one.is_ipv6 == is_ipv6).collect()
+    }
+
+    /// Whether the row had a connection, over any family. None if its connections cannot be counted.
+    pub(super) fn has_any(&self, row: &str) -> Option<bool> {
+        let is_counted = !UNCOUNTED.contains(&row) && self.0.len() < MOST_SESSIONS;
+        is_counted.then(|| self.0.iter().any(|one| one.row == row))
     }
 
     /// Reads a log to its end.
@@ -85,18 +108,28 @@ impl Session {
         }
         let peer: SocketAddr = line["peer"].as_str()?.parse().ok()?;
         let (ending, bytes) = (line["ending"].as_str()?, line["bytes"].as_u64()?);
-        let mut words = format!("ending={ending} bytes={bytes}");
+        // The client was killed, or the server: the ending is not the reason.
+        let is_of_the_end = ["draining", "interrupted"].contains(&ending);
+        let mut words = if is_of_the_end { String::new() } else { format!("ending={ending} ") };
+        let _ = write!(words, "bytes={bytes}");
         if let Some(fault) = line.get("fault") {
             let _ = write!(words, " steps={}/{}", fault["completed"], fault["steps"]);
         }
         let row = line["row"].as_str()?.to_owned();
-        Some(Session { row, is_ipv6: peer.is_ipv6(), words: spaced(&words) })
+        let words = spaced(&words);
+        Some(Session { row, is_ipv6: peer.is_ipv6(), bytes, words, is_of_the_end })
+    }
+
+    /// What the server did, as its log has it.
+    pub(super) fn words(&self) -> String {
+        let end = if self.is_of_the_end { "; this test ended the connection" } else { "" };
+        format!("{}{end}", self.words)
     }
 }
 
-impl GalleryServer {
+impl<'a> GalleryServer<'a> {
     /// Starts it on loopback, on free ports.
-    pub(super) fn start() -> Result<Self, String> {
+    pub(super) fn start(children: &'a Children) -> Result<Self, String> {
         let program = std::env::current_exe()
             .map_err(|error| format!("/proc/self/exe: {}", io_words(&error)))?;
         let mut command = Command::new(program);
@@ -111,11 +144,12 @@ impl GalleryServer {
         }
         end_with_parent(&mut command, Signal::TERM);
         let failed = |what: &str| format!("the gallery did not start: {what}");
-        let mut child = command.spawn().map_err(|error| failed(&io_words(&error)))?;
+        let (mut child, _) =
+            children.spawn(&mut command).map_err(|error| failed(&io_words(&error)))?;
         let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
         let ready = Ready { addresses: Vec::new(), faults: Vec::new() };
         // From here on, its drop ends the process.
-        let mut server = GalleryServer { child, ready, log: None };
+        let mut server = GalleryServer { child, children, ready, log: None };
         let (Some(stdout), Some(stderr)) = (stdout, stderr) else { return Err(failed("no pipe")) };
         let log = std::thread::Builder::new().name("log".into());
         let log = log.spawn(move || Sessions::read(stderr));
@@ -141,9 +175,13 @@ impl GalleryServer {
         self.ready.faults.iter().find(|one| one.name == row).map(|one| one.port)
     }
 
-    /// How a correct client's connection ends, by the name of the row.
-    pub(super) fn endings(&self) -> BTreeMap<String, String> {
-        self.ready.faults.iter().map(|one| (one.name.clone(), one.ending.clone())).collect()
+    /// What a correct client sees, by the name of the row.
+    pub(super) fn promises(&self) -> BTreeMap<String, Promise> {
+        let promise = |one: &ReadyRow| Promise {
+            ending: one.ending.clone(),
+            expect: format!("a correct client {}", one.expect),
+        };
+        self.ready.faults.iter().map(|one| (one.name.clone(), promise(one))).collect()
     }
 
     /// Ends it. Returns what its log says.
@@ -155,12 +193,12 @@ impl GalleryServer {
     fn stop(&mut self) {
         if let Ok(None) = self.child.try_wait() {
             let _ = kill_process_group(Pid::from_child(&self.child), Signal::TERM);
-            let _ = self.child.wait();
+            self.children.wait(&mut self.child);
         }
     }
 }
 
-impl Drop for GalleryServer {
+impl Drop for GalleryServer<'_> {
     fn drop(&mut self) {
         self.stop();
     }

@@ -2,6 +2,7 @@
 
 use std::{fmt::Write as _, io};
 
+use tcpecho::internal::show_duration;
 use tcpecho_lab::{Side, trial::Fault};
 
 use super::{Row, Table, shortened};
@@ -99,8 +100,11 @@ impl Table {
                 fault == Some(Fault::Died) && rows.iter().any(|row| row.was_interrupted());
             let hint = if is_interrupted { EINTR } else { "" };
             let see = if self.gallery {
+                let deadline = self.deadline.map(show_duration);
+                let deadline = deadline.map(|time| format!(" --deadline {time}"));
                 format!(
-                    "tcpecho lab test {name} --gallery --{role} {command}{family} --format json"
+                    "tcpecho lab test {name} --gallery --{role} {command}{family}{} --format json",
+                    deadline.unwrap_or_default()
                 )
             } else {
                 format!("tcpecho lab run {name} --{role} {command}{port}{family}")
