@@ -9,7 +9,7 @@ mod stream;
 
 use std::{
     io,
-    net::{self, SocketAddr},
+    net::{self, IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
     os::unix::net as unix,
     sync::Arc,
     thread::JoinHandle,
@@ -64,6 +64,16 @@ const RETRY: Duration = Duration::from_millis(100);
 pub(crate) enum Listener {
     Tcp(net::TcpListener),
     Unix(unix::UnixListener),
+}
+
+/// Returns the address at which a client of this host reaches a listener.
+pub(crate) fn reachable(mut addr: SocketAddr) -> SocketAddr {
+    match addr.ip() {
+        IpAddr::V4(ip) if ip.is_unspecified() => addr.set_ip(Ipv4Addr::LOCALHOST.into()),
+        IpAddr::V6(ip) if ip.is_unspecified() => addr.set_ip(Ipv6Addr::LOCALHOST.into()),
+        _ => {}
+    }
+    addr
 }
 
 /// A request with its whole body.

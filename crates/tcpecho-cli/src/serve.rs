@@ -79,7 +79,9 @@ pub(crate) fn run(args: &ServeArgs, notes: Vec<String>) -> ExitCode {
     {
         return ExitCode::from(Failure::usage(sentence).tell(exit::NOT_POSSIBLE));
     }
-    let notes = notes.into_iter().chain(foreign);
+    let unused = (plan.control.is_none() && args::has_token_variable())
+        .then(|| "TCPECHO_CONTROL_TOKEN has no effect without --control (TCPECHO_CONTROL)".into());
+    let notes = notes.into_iter().chain(foreign).chain(unused);
     match plan.engine {
         Choice::List => list_engines(),
         Choice::Auto => {
@@ -183,6 +185,8 @@ fn serve(
         speech.note(note);
     }
     let usual = if plan.gallery.is_some() { FEW_FOR_A_ROW } else { engine.max_connections };
+    // Control needs a second descriptor for each connection. Half as many connections are still as usual.
+    let usual = usual / descriptors.each as usize;
     if most > room || (most == room && room < usual) {
         speech.warn(&descriptors.limits(most, room));
     }
@@ -198,7 +202,9 @@ fn serve(
                 shown(&gallery.table(stdout_columns()), &std::io::stdout()).into_owned()
             }
         };
-        let stdout = announce(&ready, &speech);
+        // The line with the ports is enough.
+        let brief = ready.lines().next().unwrap_or_default();
+        let stdout = announce(&ready, brief, &speech);
         let page = gallery.http.take();
         let status = attend(&gallery.servers, &mut asking, plan.drain_timeout, &speech, page);
         drop(gallery);
@@ -224,7 +230,8 @@ fn serve(
     }
     let is_refused = matches!(plan.fault, Some(Fault::Listener(ListenerFault::Refuse)));
     let lines = ready_lines(&server, is_refused, controlled.as_deref());
-    let stdout = announce(&fitted(&lines, stdout_columns()), &speech);
+    let fitted = fitted(&lines, stdout_columns());
+    let stdout = announce(&fitted, &fitted, &speech);
     let attended = [Attended { server, speech: speech.clone() }];
     let status = attend(&attended, &mut asking, plan.drain_timeout, &speech, None);
     // Its thread has the server, too.
@@ -329,8 +336,8 @@ fn ready_lines(server: &Server, is_refused: bool, controlled: Option<&str>) -> S
 }
 
 /// Says on stdout that it is ready, without waiting for a reader. What stdout does not take now is written when it does;
-/// where it cannot be written at all, or was closed when the program started, stderr says it, whatever the form of the log.
-fn announce(lines: &str, speech: &Speech) -> Option<Log> {
+/// where it cannot be written at all, or was closed when the program started, stderr gets `brief`, whatever the form of the log.
+fn announce(lines: &str, brief: &str, speech: &Speech) -> Option<Log> {
     // Descriptor 1 would be /dev/null then.
     let closed = stdout_was_closed().then_some(Errno::BADF);
     match closed.map_or_else(|| write_now(stdio::stdout(), lines.as_bytes()), Err) {
@@ -341,7 +348,7 @@ fn announce(lines: &str, speech: &Speech) -> Option<Log> {
             Some(stdout)
         }
         Err(errno) => {
-            for line in lines.lines() {
+            for line in brief.lines() {
                 speech
                     .note(&format!("write to stdout: {}; {line}", tcpecho_os::errno::words(errno)));
             }

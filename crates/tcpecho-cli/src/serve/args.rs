@@ -409,6 +409,12 @@ impl ServeArgs {
 
     /// The token of the file, or that of the environment.
     fn control_token(&self) -> Result<Option<Token>, ParseError> {
+        if self.control_token_file.is_some() && has_token_variable() {
+            return Err(ParseError::new(
+                "--control-token-file (TCPECHO_CONTROL_TOKEN_FILE) cannot be used with TCPECHO_CONTROL_TOKEN: \
+                 unset one of them",
+            ));
+        }
         let (name, text) = match &self.control_token_file {
             Some(path) => {
                 let name = format!("--control-token-file {}", path.display());
@@ -520,6 +526,11 @@ fn engine() -> clap::builder::PossibleValuesParser {
             .help("print all engines, and whether each is available here"),
     ];
     clap::builder::PossibleValuesParser::new(named.chain(others))
+}
+
+/// Whether the environment has the token of control.
+pub(super) fn has_token_variable() -> bool {
+    std::env::var_os("TCPECHO_CONTROL_TOKEN").is_some_and(|token| !token.is_empty())
 }
 
 #[cfg(test)]

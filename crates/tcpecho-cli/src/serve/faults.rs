@@ -1,18 +1,22 @@
 //! `tcpecho serve --fault list`: the faults that have a name.
 
-use std::{fmt::Write, process::ExitCode};
+use std::process::ExitCode;
 
 use tcpecho::{FaultPlan, FaultWhen, PRESETS};
 
-use crate::output;
+use crate::{
+    output,
+    width::{hang, stdout_columns},
+};
 
 /// Prints the table of presets: how each is written, how a client's connection ends, and what the server does.
 pub(super) fn list() -> ExitCode {
-    let mut table = String::new();
+    let (mut table, width) = (String::new(), stdout_columns().unwrap_or(usize::MAX));
     for preset in PRESETS {
         let equals = if preset.parameter.is_empty() { "" } else { "=" };
         let name = format!("{}{equals}{}", preset.name, preset.parameter);
-        let _ = writeln!(table, "{name:<17} {:<15} {}", preset.ending.word(), preset.sentence);
+        let begin = format!("{name:<17} {:<15} ", preset.ending.word());
+        hang(&mut table, &begin, &" ".repeat(begin.len()), preset.sentence, width);
     }
     ExitCode::from(output::print_text(&table, None).map_or_else(|why| why.status(0), |()| 0))
 }

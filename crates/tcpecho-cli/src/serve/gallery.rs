@@ -8,7 +8,7 @@ mod rows;
 
 use std::{
     fmt::Write,
-    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener},
+    net::{SocketAddr, TcpListener},
     sync::Arc,
 };
 
@@ -19,7 +19,7 @@ use tcpecho::{Engine, Error};
 use self::{page::Page, rows::Row};
 use super::{Limits, args::Plan, attend::Attended, speech::Speech, start};
 use crate::{
-    http::{self, HttpServer, Listener, Request, Response},
+    http::{self, HttpServer, Listener, Request, Response, reachable},
     page::Origin,
     width::hang,
 };
@@ -65,6 +65,14 @@ pub(super) fn rows() -> usize {
 /// Returns why these addresses cannot have one range of ports.
 pub(super) fn misplaced(listen: &[SocketAddr]) -> Option<String> {
     let port = listen.first()?.port();
+    let more = rows() as u16;
+    if port.checked_add(more).is_none() {
+        let (last, highest) = (u32::from(port) + u32::from(more), u16::MAX - more);
+        return Some(format!(
+            "--gallery: the ports from {port} to {last} do not fit below 65536: \
+             choose a first port of at most {highest}"
+        ));
+    }
     let other = listen.iter().find(|addr| addr.port() != port)?;
     Some(format!(
         "--gallery takes one range of ports, the same on every address, and {port} and {} differ",
@@ -187,7 +195,8 @@ impl Gallery {
             self.seed(),
         );
         hang(&mut table, "", "  ", &head, width);
-        hang(&mut table, "", "  ", &format!("explained on the page {}", self.index()), width);
+        let page = format!("explained on the page {}", self.index());
+        hang(&mut table, "", "  ", &page, width);
         let names = self.rows.iter().map(|row| row.label().chars().count()).max().unwrap_or(0);
         let _ = writeln!(table, "{:<5}  {:<names$}  the server; a correct client", "port", "fault");
         for (row, port) in self.rows.iter().zip(self.ports()) {
@@ -195,6 +204,8 @@ impl Gallery {
             let text = format!("{}; a correct client {}", row.does, row.expect);
             hang(&mut table, &begin, &" ".repeat(names + 9), &text, width);
         }
+        // A low terminal has only the end of the table.
+        hang(&mut table, "", "  ", &page, width);
         table
     }
 }
@@ -240,14 +251,4 @@ impl Site {
         };
         response.with("x-content-type-options", "nosniff").with("cache-control", "no-store")
     }
-}
-
-/// Returns the address at which a client of this host reaches a listener.
-fn reachable(mut addr: SocketAddr) -> SocketAddr {
-    match addr.ip() {
-        IpAddr::V4(ip) if ip.is_unspecified() => addr.set_ip(Ipv4Addr::LOCALHOST.into()),
-        IpAddr::V6(ip) if ip.is_unspecified() => addr.set_ip(Ipv6Addr::LOCALHOST.into()),
-        _ => {}
-    }
-    addr
 }

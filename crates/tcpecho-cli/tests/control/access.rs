@@ -142,6 +142,7 @@ fn what_cannot_be_is_refused_at_the_start_with_what_to_do() {
         (&["--control", "127.0.0.1:0", "--control-token-file", short], "16 to 1024 visible"),
         (&["--control-token-file", short], "needs --control"),
         (&["--control", &taken], "EADDRINUSE"),
+        (&["--control", &taken], &format!("(pid {})", std::process::id())),
         (&["--control", "unix:/nonexistent/socket"], "create its directory"),
         (&["--control", &format!("unix:/tmp/{}", "x".repeat(200))], "107 bytes"),
     ] {
@@ -153,7 +154,28 @@ fn what_cannot_be_is_refused_at_the_start_with_what_to_do() {
     command.args(["serve", "-l", "127.0.0.1:0", "--control", "0.0.0.0:0"]);
     command.env("TCPECHO_CONTROL_TOKEN", "short").stdout(Stdio::null());
     refused_command(&mut command).with(2).says("TCPECHO_CONTROL_TOKEN: expected a token");
+    // Two tokens: neither is the obvious one.
+    command.args(["--control-token-file", short]);
+    refused_command(&mut command).with(2).says("cannot be used with TCPECHO_CONTROL_TOKEN");
     fs::remove_file(short).unwrap();
+}
+
+#[test]
+fn a_token_without_control_is_noted_and_a_wildcard_is_shown_as_an_address_to_use() {
+    let token = "0123456789abcdef";
+    let run = |args: &[&str]| {
+        let mut command = Command::new(program());
+        command.args(["serve", "-l", "127.0.0.1:0", "--until-eof"]).args(args);
+        command.env("TCPECHO_CONTROL_TOKEN", token).stdin(Stdio::null());
+        let output = command.output().unwrap();
+        assert_eq!(output.status.code(), Some(0), "{output:?}");
+        [output.stdout, output.stderr].map(|bytes| String::from_utf8(bytes).unwrap())
+    };
+    let [_, said] = run(&[]);
+    assert!(said.contains("TCPECHO_CONTROL_TOKEN has no effect without --control"), "{said}");
+    let [ready, said] = run(&["--control", "0.0.0.0:0"]);
+    assert!(ready.contains("control on http://127.0.0.1:"), "{ready}");
+    assert!(!said.contains("no effect"), "{said}");
 }
 
 /// Clients that use up all connections hold up the others only until their time is over.

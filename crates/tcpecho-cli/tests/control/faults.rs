@@ -47,6 +47,7 @@ fn a_refused_request_changes_nothing() {
         ("PUT", "/faults", &json, "{", 400),
         ("PUT", "/faults", &json, "null", 400),
         ("PUT", "/faults", &json, "[\"reset\"]x", 400),
+        ("PUT", "/faults", &json, "[]", 400),
         ("PUT", "/faults", &json, "{}", 400),
         ("PUT", "/faults", &json, "{\"fault\": 1}", 400),
         ("PUT", "/faults", &json, "{\"fault\": null}", 400),

@@ -21,7 +21,7 @@ pub(super) struct Api {
 
 /// The body of `PUT /faults`.
 #[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "an object")]
 struct SetFaults {
     fault: String,
     #[serde(default, deserialize_with = "not_null")]

@@ -11,11 +11,11 @@ use std::{
     str::FromStr,
 };
 
-use rustix::{fs::Mode, process::umask};
-use tcpecho::ParseError;
+use rustix::{fs::Mode, io::Errno, process::umask};
+use tcpecho::{ParseError, internal::explain_bind};
 use tcpecho_os::errno::io_words;
 
-use crate::http::Listener;
+use crate::http::{Listener, reachable};
 
 /// Where to listen.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -109,10 +109,14 @@ fn bind_addr(addr: SocketAddr) -> Result<Bound, Unbound> {
             io::ErrorKind::PermissionDenied => "; take a port from 1024 on",
             _ => "",
         };
-        Unbound(format!("--control {addr}: bind: {}{advice}", io_words(&error)))
+        // With the program that has the port.
+        let in_use = || explain_bind(addr, Errno::ADDRINUSE, true).causes.join("; ");
+        let cause = if error.kind() == io::ErrorKind::AddrInUse { in_use() } else { String::new() };
+        let cause = if cause.is_empty() { cause } else { format!("; {cause}") };
+        Unbound(format!("--control {addr}: bind: {}{cause}{advice}", io_words(&error)))
     };
     let listener = TcpListener::bind(addr).map_err(unbound)?;
-    let name = format!("http://{}/", listener.local_addr().map_err(unbound)?);
+    let name = format!("http://{}/", reachable(listener.local_addr().map_err(unbound)?));
     Ok(Bound { listener: Some(Listener::Tcp(listener)), name, file: None })
 }
 
