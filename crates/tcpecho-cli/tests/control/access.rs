@@ -90,9 +90,9 @@ fn a_token_is_needed_for_everything_where_there_is_one() {
             command.env("TCPECHO_CONTROL_TOKEN", TOKEN);
         }
         let mut server = Serving::run(&mut command);
-        let mut control = Control::of(&mut server);
-        assert!(control.0.ip().is_unspecified());
-        control.0.set_ip([127, 0, 0, 1].into());
+        let control = Control::of(&mut server);
+        // An address to connect to, not the wildcard.
+        assert!(control.0.ip().is_loopback());
         for (method, path) in [
             ("GET", "/openapi.json"),
             ("GET", "/faults"),
@@ -142,7 +142,7 @@ fn what_cannot_be_is_refused_at_the_start_with_what_to_do() {
         (&["--control", "127.0.0.1:0", "--control-token-file", short], "16 to 1024 visible"),
         (&["--control-token-file", short], "needs --control"),
         (&["--control", &taken], "EADDRINUSE"),
-        (&["--control", &taken], &format!("(pid {})", std::process::id())),
+        (&["--control", &taken], &format!("held by PID {}", std::process::id())),
         (&["--control", "unix:/nonexistent/socket"], "create its directory"),
         (&["--control", &format!("unix:/tmp/{}", "x".repeat(200))], "107 bytes"),
     ] {

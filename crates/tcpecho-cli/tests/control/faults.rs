@@ -94,6 +94,8 @@ fn a_refused_request_changes_nothing() {
     }
     let column = control.puts("{\"fault\": \"echo 5; pasue 1s\"}").with(422);
     assert!(column["error"].as_str().unwrap().contains("column 9: expected a step"), "{column}");
+    let array = control.puts("[]").with(400)["error"].to_string();
+    assert!(!array.contains("struct") && array.contains("expected an object"), "{array}");
     for text in ["hello\r\n\r\n", "PUT /faults\r\n\r\n", "\u{16}\u{3}\u{1}\r\n\r\n"] {
         control.sends(text.as_bytes()).with(400);
     }
