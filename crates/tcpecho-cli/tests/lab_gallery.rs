@@ -321,6 +321,8 @@ fn a_signal_ends_everything() {
     assert_eq!(child.wait().unwrap().code(), Some(128 + 15), "{said}");
     let report: Value = serde_json::from_str(&out).unwrap();
     assert_eq!(verdicts(&report), BTreeMap::from([("echo", "interrupted")]));
+    // The row that was not begun is not counted.
+    assert_eq!(report["of"], 1);
     assert!(said.contains("interrupted by SIGTERM"), "{said}");
     for client in running {
         assert!(!Path::new(&format!("/proc/{client}")).exists(), "{client}");
