@@ -211,7 +211,7 @@ fn row(
     if let (true, Some(session)) = (verdict != RIGHT, of_row.last()) {
         conduct.notes.push(format!("the server: {}", session.words()));
     }
-    if sessions.has_any(name).is_none() && has_connected_at_all {
+    if server::UNCOUNTED.contains(&name) && has_connected_at_all {
         conduct.notes.push(UNCOUNTED.into());
     }
     let expect = promise.map(|promise| promise.expect.clone());

@@ -21,7 +21,7 @@ use super::children::Children;
 /// The longest line that is read of the server.
 const LONGEST_LINE: u64 = 1 << 20;
 /// The rows whose server accepts nothing, so that it does not count connections.
-const UNCOUNTED: &[&str] = &["never-accept", "backlog-full", "refuse"];
+pub(super) const UNCOUNTED: &[&str] = &["never-accept", "backlog-full", "refuse"];
 /// The most sessions that are kept: a client may connect again and again.
 const MOST_SESSIONS: usize = 100_000;
 
@@ -58,7 +58,11 @@ pub(super) struct GalleryServer<'a> {
 
 /// The sessions of all rows, in the order of their ends.
 #[derive(Default)]
-pub(super) struct Sessions(Vec<Session>);
+pub(super) struct Sessions {
+    all: Vec<Session>,
+    /// Whether there were more of them than are here.
+    is_cut: bool,
+}
 
 /// A connection, as the server saw it.
 pub(super) struct Session {
@@ -74,13 +78,13 @@ impl Sessions {
     /// The connections of a row over one family.
     pub(super) fn of(&self, row: &str, family: Family) -> Vec<&Session> {
         let is_ipv6 = family == Family::V6;
-        self.0.iter().filter(|one| one.row == row && one.is_ipv6 == is_ipv6).collect()
+        self.all.iter().filter(|one| one.row == row && one.is_ipv6 == is_ipv6).collect()
     }
 
     /// Whether the row had a connection, over any family. None if its connections cannot be counted.
     pub(super) fn has_any(&self, row: &str) -> Option<bool> {
-        let is_counted = !UNCOUNTED.contains(&row) && self.0.len() < MOST_SESSIONS;
-        is_counted.then(|| self.0.iter().any(|one| one.row == row))
+        let is_counted = !UNCOUNTED.contains(&row) && !self.is_cut;
+        is_counted.then(|| self.all.iter().any(|one| one.row == row))
     }
 
     /// Reads a log to its end.
@@ -94,8 +98,12 @@ impl Sessions {
                 _ => return sessions,
             }
             let Ok(line) = serde_json::from_slice::<Value>(&line) else { continue };
-            if sessions.0.len() < MOST_SESSIONS {
-                sessions.0.extend(Session::of(&line));
+            // The server drops lines that are not read in time, and says so.
+            sessions.is_cut |= line["event"] == "lines-lost";
+            if sessions.all.len() < MOST_SESSIONS {
+                sessions.all.extend(Session::of(&line));
+            } else {
+                sessions.is_cut = true;
             }
         }
     }
@@ -201,5 +209,25 @@ impl<'a> GalleryServer<'a> {
 impl Drop for GalleryServer<'_> {
     fn drop(&mut self) {
         self.stop();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_row_without_a_session_had_no_connection_unless_lines_of_the_log_are_missing() {
+        let session =
+            r#"{"event":"session","row":"echo","peer":"[::1]:7","ending":"finished","bytes":3}"#;
+        let lost = r#"{"event":"lines-lost","lines":2}"#;
+        let whole = Sessions::read(session.as_bytes());
+        let of = |row| whole.has_any(row);
+        assert_eq!((of("echo"), of("drip"), of("refuse")), (Some(true), Some(false), None));
+        assert_eq!(
+            (whole.of("echo", Family::V6).len(), whole.of("echo", Family::V4).len()),
+            (1, 0)
+        );
+        assert_eq!(Sessions::read(format!("{session}\n{lost}\n").as_bytes()).has_any("drip"), None);
     }
 }
