@@ -6,6 +6,7 @@ mod calls;
 mod control;
 mod faults;
 mod gallery;
+mod log_form;
 mod speech;
 
 use std::{fmt::Write, net::SocketAddr, process::ExitCode, sync::Arc, time::Duration};

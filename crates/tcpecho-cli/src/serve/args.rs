@@ -7,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-use clap::{ArgMatches, Args, Command, FromArgMatches, ValueEnum, parser::ValueSource};
+use clap::{ArgMatches, Args, Command, FromArgMatches, parser::ValueSource};
 use tcpecho::{
     DEFAULT_PORT, ENGINES, Endpoint, Engine, Fault, FaultWhen, Keepalive, ParseError,
     internal::{
@@ -19,6 +19,7 @@ use tcpecho_os::errno::io_words;
 use super::{
     control::{ControlPlan, Place as ControlPlace, Token},
     faults::with_condition,
+    log_form::LogForm,
 };
 use crate::number::number;
 
@@ -180,17 +181,6 @@ impl Args for Port {
     fn augment_args_for_update(command: Command) -> Command {
         PortArg::augment_args_for_update(command)
     }
-}
-
-/// How the log is written.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(crate) enum LogForm {
-    /// One line of `key=value` pairs per connection
-    Text,
-    /// One JSON object per line (tcpecho schema serve-log)
-    Json,
-    /// No log and no counters
-    Off,
 }
 
 /// Where to listen, before the port is settled.

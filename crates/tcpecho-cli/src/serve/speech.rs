@@ -16,7 +16,7 @@ use serde::Serialize;
 use tcpecho::{Error, Event, Fired, Report, Snapshot};
 use tcpecho_os::errno::words;
 
-use super::args::LogForm;
+use super::log_form::LogForm;
 use crate::{
     exit,
     locale::shown,
