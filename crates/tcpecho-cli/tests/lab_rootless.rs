@@ -17,8 +17,13 @@ impl Folder {
         std::fs::create_dir_all(&path)?;
         let folder = Folder(path);
         readable(&folder.0)?;
-        std::fs::copy(env!("CARGO_BIN_EXE_tcpecho"), folder.program())?;
-        readable(&folder.program())?;
+        // Were it written in this process, a child that another test forks meanwhile would keep it open for writing, and
+        // execve(2) would fail with ETXTBSY.
+        let mut copy = Command::new("install");
+        copy.args(["-m", "755", env!("CARGO_BIN_EXE_tcpecho")]).arg(folder.program());
+        if !copy.status()?.success() {
+            return Err(std::io::Error::other("install(1) failed"));
+        }
         Ok(folder)
     }
 

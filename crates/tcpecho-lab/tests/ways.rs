@@ -57,11 +57,12 @@ fn an_ordinary_user_can_make_a_laboratory() {
     let example = tests.parent().unwrap().with_file_name("examples").join("handshake");
     // In a place that the user can read, whatever the mode of our own directories.
     let copy = std::env::temp_dir().join(format!("tcpecho-lab-handshake-{}", std::process::id()));
-    if !rustix::process::geteuid().is_root() || std::fs::copy(example, &copy).is_err() {
+    // Were it written in this process, a child that another test forks meanwhile would keep it open for writing, and
+    // execve(2) would fail with ETXTBSY.
+    let install = || Command::new("install").args(["-m", "755"]).args([&example, &copy]).status();
+    if !rustix::process::geteuid().is_root() || !install().is_ok_and(|status| status.success()) {
         return eprintln!("SKIP: not root, or the example is not built");
     }
-    let mode = std::os::unix::fs::PermissionsExt::from_mode(0o755);
-    std::fs::set_permissions(&copy, mode).unwrap();
     let run = Command::new(&copy).uid(65534).gid(65534).current_dir("/").output();
     std::fs::remove_file(&copy).unwrap();
     let run = match run {
