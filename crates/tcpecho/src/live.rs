@@ -79,7 +79,7 @@ impl Live {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Enters a connection. One for which there is no second descriptor is left out.
+    /// Enters a connection. If dup(2) fails, it is not tracked.
     pub(crate) fn add(&self, id: u64, fd: impl AsFd, peer: SocketAddr) {
         let Ok(socket) = fcntl_dupfd_cloexec(&fd, 0) else { return };
         let local = local(&socket).unwrap_or(peer);

@@ -22,10 +22,7 @@ use std::{
 };
 
 use nix::sys::signal::Signal;
-use rustix::{
-    event::{PollFd, PollFlags, poll},
-    pipe::{PipeFlags, pipe_with},
-};
+use rustix::pipe::{PipeFlags, pipe_with};
 use tcpecho::{PRESETS, internal::show_duration};
 use tcpecho_lab::{Family, trial::Conduct};
 
@@ -38,7 +35,7 @@ use self::{
 use super::{
     expect::Expectations,
     names,
-    playing::catch_signals,
+    playing::{catch_signals, wait},
     programs::Invitation,
     refuse,
     verdict::{INTERRUPTED, RIGHT, SKIPPED},
@@ -256,20 +253,6 @@ impl Shared<'_> {
                 // No other client can be started either.
                 self.next.fetch_add(self.order.len(), Relaxed);
             }
-        }
-    }
-}
-
-/// Waits until no thread works any more, or for a signal.
-fn wait(over: &OwnedFd, signals: &crate::signals::Signals) -> Option<Signal> {
-    loop {
-        let mut watched = [PollFd::new(over, PollFlags::IN), PollFd::new(signals, PollFlags::IN)];
-        let polled = poll(&mut watched, None);
-        if polled.is_ok() && !watched[0].revents().is_empty() {
-            return None;
-        }
-        if let Some(signal) = signals.next() {
-            return Some(signal);
         }
     }
 }

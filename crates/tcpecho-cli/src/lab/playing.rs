@@ -158,8 +158,8 @@ pub(super) fn play(plan: Plan, signals: Signals) -> Result<Played, ExitCode> {
     Ok(Played { runs: shared.runs(), interrupted_by: None })
 }
 
-/// Waits until no thread plays any more, or for a signal.
-fn wait(over: &OwnedFd, signals: &Signals) -> Option<Signal> {
+/// Waits until no thread works any more, which closes the other end of `over`, or for a signal.
+pub(super) fn wait(over: &OwnedFd, signals: &Signals) -> Option<Signal> {
     loop {
         let mut watched = [PollFd::new(over, PollFlags::IN), PollFd::new(signals, PollFlags::IN)];
         let polled = poll(&mut watched, None);

@@ -30,7 +30,7 @@ pub(super) struct Gallery {
     pub(super) servers: Vec<Attended>,
     /// Of the page.
     addrs: Vec<SocketAddr>,
-    /// Answers for the page; whoever drains the servers ends it, so that its port is free as well.
+    /// Serves the page. It ends when the servers begin to drain, so that its port is free as well.
     pub(super) http: Option<HttpServer>,
 }
 

@@ -1,7 +1,9 @@
 //! strace(1): which system calls a server makes, and what happens when some of them fail.
 
 use std::{
+    collections::BTreeMap,
     fs,
+    net::Shutdown,
     path::PathBuf,
     process::Command,
     sync::atomic::{AtomicU32, Ordering::Relaxed},
@@ -9,7 +11,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::{Serving, has, program};
+use super::{Serving, echoes, has, program, sees_the_end};
 
 /// A system call that was seen.
 #[derive(Debug)]
@@ -110,6 +112,36 @@ pub(crate) fn traced(options: &[&str], engine: &str, more: &[&str]) -> (Serving,
     let (mut command, log) = tracing(options);
     command.args(["serve", "-l", "127.0.0.1:0", "--engine", engine]).args(more);
     (Serving::run(&mut command), log)
+}
+
+/// The messages of [`calls_of_a_client`].
+pub(crate) const MESSAGES: usize = 100;
+
+/// How often a server makes each call, from accept on, for one client that sends so many messages, each when the one before
+/// has come back.
+pub(crate) fn calls_of_a_client(engine: &str, more: &[&str]) -> (BTreeMap<String, usize>, Log) {
+    let args = [&["--log", "off"], more].concat();
+    let (server, log) = traced(&["-e", "trace=!futex"], engine, &args);
+    let mut stream = server.connects();
+    for _ in 0..MESSAGES {
+        echoes(&mut stream, b"a message");
+    }
+    stream.shutdown(Shutdown::Write).unwrap();
+    sees_the_end(&mut stream);
+    let _ = server.stops();
+    let calls = log.calls();
+    let accepted = calls.iter().position(|call| call.is("accept4") && !call.failed());
+    let mut counts = BTreeMap::new();
+    for call in calls.iter().skip(accepted.unwrap() + 1) {
+        let name = call.text.split('(').next().unwrap();
+        *counts.entry(name.to_string()).or_default() += 1;
+    }
+    (counts, log)
+}
+
+/// How often this call was made.
+pub(crate) fn count(counts: &BTreeMap<String, usize>, name: &str) -> usize {
+    counts.get(name).copied().unwrap_or(0)
 }
 
 /// How pthread_create(3) calls clone here; before glibc 2.34 and under some seccomp filters it is the old way.

@@ -1,16 +1,14 @@
 //! What a session costs: system calls, as strace(1) sees them, and memory.
 
-use std::{collections::BTreeMap, net::Shutdown, time::Duration};
+use std::{net::Shutdown, time::Duration};
 
 use rustix::process::Signal;
 
 use crate::common::{
     process::{children, resident},
-    trace::{Log, can_trace, traced},
+    trace::{MESSAGES, calls_of_a_client, can_trace, count, traced},
     *,
 };
-
-const MESSAGES: usize = 100;
 
 #[test]
 fn an_idle_server_makes_no_system_calls() {
@@ -29,42 +27,13 @@ fn an_idle_server_makes_no_system_calls() {
     });
 }
 
-/// What a client costs that sends so many messages, each when the one before has come back.
-fn cost(engine: &str) -> (BTreeMap<String, usize>, Log) {
-    cost_with(engine, &[])
-}
-
-fn cost_with(engine: &str, more: &[&str]) -> (BTreeMap<String, usize>, Log) {
-    let args = [&["--log", "off"], more].concat();
-    let (server, log) = traced(&["-e", "trace=!futex"], engine, &args);
-    let mut stream = server.connects();
-    for _ in 0..MESSAGES {
-        echoes(&mut stream, b"a message");
-    }
-    stream.shutdown(Shutdown::Write).unwrap();
-    sees_the_end(&mut stream);
-    let _ = server.stops();
-    let calls = log.calls();
-    let accepted = calls.iter().position(|call| call.is("accept4") && !call.failed());
-    let mut counts = BTreeMap::new();
-    for call in calls.iter().skip(accepted.unwrap() + 1) {
-        let name = call.text.split('(').next().unwrap();
-        *counts.entry(name.to_string()).or_default() += 1;
-    }
-    (counts, log)
-}
-
-fn count(counts: &BTreeMap<String, usize>, name: &str) -> usize {
-    counts.get(name).copied().unwrap_or(0)
-}
-
 #[test]
 fn an_echo_costs_the_blocking_engines_one_recv_and_one_send() {
     if !can_trace() {
         return;
     }
     for engine in engines().filter(|engine| ["iterative", "fork", "thread"].contains(engine)) {
-        let (counts, _log) = cost(engine);
+        let (counts, _log) = calls_of_a_client(engine, &[]);
         assert_eq!(count(&counts, "recvfrom"), MESSAGES + 1, "{engine} {counts:?}");
         assert_eq!(count(&counts, "sendto"), MESSAGES, "{engine} {counts:?}");
         // Everything else is the beginning and the end of the session and of the server.
@@ -80,8 +49,9 @@ fn a_fault_for_others_costs_an_echo_nothing() {
         return;
     }
     for engine in engines() {
-        let (plain, _log) = cost(engine);
-        let (armed, _log) = cost_with(engine, &["--fault", "reset", "--fault-when", "every=1000"]);
+        let (plain, _log) = calls_of_a_client(engine, &[]);
+        let (armed, _log) =
+            calls_of_a_client(engine, &["--fault", "reset", "--fault-when", "every=1000"]);
         // The calls of an echo come a hundred times. The others are those of the beginning and the end, whose number
         // depends a little on who comes first.
         for name in plain.keys().chain(armed.keys()) {
@@ -97,7 +67,7 @@ fn an_echo_costs_epoll_a_wait_more() {
     if !can_trace() {
         return;
     }
-    let (counts, _log) = cost("epoll");
+    let (counts, _log) = calls_of_a_client("epoll", &[]);
     let waits: usize =
         ["epoll_wait", "epoll_pwait", "epoll_pwait2"].map(|name| count(&counts, name)).iter().sum();
     assert!((MESSAGES..MESSAGES + 10).contains(&waits), "{counts:?}");
@@ -111,7 +81,7 @@ fn an_echo_costs_uring_nothing_but_trips_into_its_ring() {
     if !can_trace() || !engines().any(|engine| engine == "uring") {
         return;
     }
-    let (counts, _log) = cost("uring");
+    let (counts, _log) = calls_of_a_client("uring", &[]);
     // A lone client pays for two: one hands the send over and returns when it is done, one waits for the next message.
     let enters = count(&counts, "io_uring_enter");
     assert!((MESSAGES..2 * MESSAGES + 10).contains(&enters), "{counts:?}");

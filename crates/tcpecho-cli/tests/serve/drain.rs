@@ -162,7 +162,7 @@ fn a_loop_that_fails_ends_those_that_are_blocked() {
     }
 }
 
-/// `--until-eof`: stdin is a pipe whose other end is with whoever started the server.
+/// `--until-eof`: the program that started the server has the other end of its stdin, a pipe.
 #[test]
 fn the_end_of_stdin_drains_if_asked_to() {
     for (engine, at) in everywhere() {

@@ -2,7 +2,7 @@
 
 use std::{
     io::{Read, Write},
-    net::Shutdown,
+    net::{Shutdown, SocketAddr},
     process::{Command, Stdio},
 };
 
@@ -15,10 +15,10 @@ use crate::common::{server::refused, *};
 const MESSAGE: &[u8] = b"hello, world\n";
 
 /// How the connection of `tcpecho connect` ends, which sends a message and half-closes.
-fn ending_of_a_client(server: &Serving) -> Value {
+pub(crate) fn ending_of_a_client(addr: SocketAddr) -> Value {
     let mut client = Command::new(program())
-        .args(["connect", "--json", "--timeout", "3s", "--connect-timeout", "1s"])
-        .arg(server.addr().to_string())
+        .args(["connect", "--json", "--timeout", "4s", "--connect-timeout", "1s"])
+        .arg(addr.to_string())
         .stdin(Stdio::piped())
         .stdout(Stdio::null())
         .stderr(Stdio::piped())
@@ -37,7 +37,7 @@ fn the_ending_of_every_preset_is_what_a_client_reports() {
     together(PRESETS.iter().map(|preset| preset.example), |fault| {
         let preset = PRESETS.iter().find(|preset| preset.example == fault).unwrap();
         let server = Serving::start("epoll", somewhere(), &["--fault", fault]);
-        assert_eq!(ending_of_a_client(&server), preset.ending.word(), "{fault}");
+        assert_eq!(ending_of_a_client(server.addr()), preset.ending.word(), "{fault}");
     });
 }
 

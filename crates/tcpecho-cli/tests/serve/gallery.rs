@@ -16,9 +16,7 @@ use crate::common::{
     trace::{can_trace, tracing},
     *,
 };
-
-/// More than the ten bytes of the presets' examples.
-const MESSAGE: &[u8] = b"hello, world\n";
+use crate::faults::ending_of_a_client;
 
 /// A running gallery, and what it said when it was ready.
 struct Gallery {
@@ -96,22 +94,6 @@ impl Drop for Gallery {
     }
 }
 
-fn ending_of_a_client(addr: SocketAddr) -> Value {
-    let mut client = Command::new(program())
-        .args(["connect", "--json", "--timeout", "4s", "--connect-timeout", "1s"])
-        .arg(addr.to_string())
-        .stdin(Stdio::piped())
-        .stdout(Stdio::null())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
-    // It may have ended before it reads.
-    let _ = client.stdin.take().unwrap().write_all(MESSAGE);
-    let output = client.wait_with_output().unwrap();
-    let object: Value = serde_json::from_slice(&output.stderr).unwrap();
-    object["ending"].clone()
-}
-
 #[test]
 fn every_row_does_on_every_address_what_it_promises() {
     let gallery = Gallery::start(&[]);
@@ -162,7 +144,7 @@ fn every_engine_serves_the_gallery() {
 }
 
 /// A port is given back when a drain begins, also that of the page and those of listeners that nobody serves.
-/// `--until-eof`: whoever started it, and has the other end of its stdin, was killed.
+/// `--until-eof`: the program that started it, and has the other end of its stdin, was killed.
 #[test]
 fn the_gallery_ends_with_the_program_that_started_it() {
     let (reader, writer) = std::io::pipe().unwrap();

@@ -221,7 +221,7 @@ fn time_at(at: usize, word: &str) -> Read<Duration> {
     if word.is_empty() {
         return Err(expected(at, "", "a time such as 500ms or 2s"));
     }
-    // Without a unit, 300 would be five minutes, and whoever writes it in a script means milliseconds.
+    // Elsewhere, a number without a unit is seconds. In a script, 300 probably means milliseconds, not five minutes.
     if !word.is_empty() && word.chars().all(|c| c.is_ascii_digit() || c == '.') {
         let sentence = format!("expected a time with its unit, such as {word}ms or {word}s");
         return Err(Wrong { at, sentence });

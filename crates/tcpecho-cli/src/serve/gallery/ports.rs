@@ -62,8 +62,8 @@ pub(super) fn take<T>(
 /// The lowest port that is tried where any will do: many programs have a configured one below.
 const LOWEST: u16 = 10_240;
 
-/// Draws the first port of a range that no outgoing connection takes: outside of net.ipv4.ip_local_port_range, where ports are
-/// scattered in TIME_WAIT. 0, which lets the kernel choose, if there is no room outside.
+/// Draws the first port of a range that no outgoing connection takes: outside of net.ipv4.ip_local_port_range, in which ports
+/// may be in TIME_WAIT. If there is no room outside, it is 0, and the kernel chooses.
 fn candidate(rows: u16) -> u16 {
     let range = sysctl::read("net.ipv4.ip_local_port_range").ok();
     let bounds = range.and_then(|range| {
